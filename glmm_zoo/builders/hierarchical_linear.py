@@ -1,0 +1,70 @@
+"""Linear mixed model: a continuous outcome, varying intercepts and slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glmm_zoo import families, terms
+from glmm_zoo.priors import Parameter, parameter, sd_default
+from glmm_zoo.data import Missing
+
+ALIASES = ("lmm",)
+
+
+def hierarchical_linear(
+    data: Any,
+    formula: str,
+    *,
+    center: bool = True,
+    clusters: str = "random",
+    missing: Missing = "error",
+    priors: Mapping[str, str] | None = None,
+) -> terms.Model:
+    """Gaussian responses with group effects.
+
+        y_i ~ Normal(eta_i, sigma)
+        eta_i = Intercept + x_i' beta + sum_g z_gi' u_g[level of row i] + offset_i
+        u_g[level] ~ Normal(0, S_g)
+
+    Parameters
+    ----------
+    data
+        A data frame, one row for each observation.
+    formula
+        `"y ~ x + (1 + x | g)"`; the response may be an expression, `log(y)`.
+    center
+        The intercept's prior holds at the covariates' means (True) or at zero covariates (False); the reported
+        `Intercept` is at zero covariates either way.
+    clusters
+        "fixed" writes grouping factors with fewer than 6 levels as population terms.
+    missing
+        "error" refuses rows with missing values, "drop" drops them and says so.
+    priors
+        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, `sigma`.
+
+    Returns
+    -------
+    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>`, `u_<g>` and `sigma`, in units of y.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors.
+    """
+    options = {"center": center, "clusters": clusters, "missing": missing}
+    part = terms.single(
+        data, formula, families.gaussian_outcome, one_per_row=lambda _: False, missing=missing, clusters=clusters
+    )
+    model, chosen = terms.model(
+        "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=_sigma(part.outcome)
+    )
+    with model:
+        eta = terms.linear_predictors(model, chosen, center=center)[""]
+        sigma = terms.variable(model, "sigma", chosen["sigma"])
+        families.gaussian(terms.safe(part.outcome.name), eta, sigma, part.outcome)
+    return model
+
+
+def _sigma(outcome: families.Outcome) -> list[Parameter]:
+    return [parameter("sigma", "positive", sd_default(1.0, outcome.scale))]

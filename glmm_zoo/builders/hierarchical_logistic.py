@@ -1,0 +1,99 @@
+"""Logistic mixed model: a yes/no outcome or binomial counts, varying intercepts and slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo import families, terms
+from glmm_zoo.data import Missing
+from glmm_zoo.design import collapse as collapse_rows
+from glmm_zoo.errors import InputError
+
+ALIASES = ("logistic",)
+
+
+def hierarchical_logistic(
+    data: Any,
+    formula: str,
+    *,
+    link: str = "logit",
+    success: str | int | bool | None = None,
+    collapse: bool = False,
+    center: bool = True,
+    clusters: str = "random",
+    missing: Missing = "error",
+    priors: Mapping[str, str] | None = None,
+) -> terms.Model:
+    """Bernoulli or binomial responses with group effects.
+
+        y_i ~ Binomial(n_i, p_i),  link(p_i) = eta_i        (n_i = 1: Bernoulli)
+        eta_i = Intercept + x_i' beta + sum_g z_gi' u_g[level of row i] + offset_i
+        u_g[level] ~ Normal(0, S_g)
+
+    Parameters
+    ----------
+    data
+        A data frame, one row for each observation, or for each count of successes.
+    formula
+        `"y ~ x + (1 + x | g)"` for 0/1, logicals or two labels; `"successes | trials(n) ~ ..."` for counts.
+    link
+        "logit", "probit" or "cloglog".
+    success
+        The label that counts as success; by default 1, True, or the second label in sorted order.
+    collapse
+        Sum Bernoulli rows with the same predictor to binomial counts. The posterior is exactly the same; the pointwise
+        log-likelihood is then for the counts, not for the rows.
+    center, clusters, missing
+        As in `hierarchical_linear`.
+    priors
+        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`.
+
+    Returns
+    -------
+    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, on the link scale.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors.
+    """
+    options = {
+        "link": link, "success": success, "collapse": collapse, "center": center, "clusters": clusters, "missing": missing
+    }  # fmt: skip
+    of_link = families.link(link)
+    part = terms.single(
+        data,
+        formula,
+        lambda table, response: families.binomial_outcome(table, response, success),
+        one_per_row=lambda outcome: outcome.trials is not None and bool((outcome.trials > 1).any()),
+        missing=missing,
+        clusters=clusters,
+    )
+    columns = part.predictor.population
+    separated = families.separated(part.outcome, columns.values, columns.labels)
+    for sentence in separated:
+        terms.warn(sentence)
+    part = replace(part, notes=(*part.notes, *separated))
+    if collapse:
+        part = _collapsed(part)
+    model, chosen = terms.model(
+        "hierarchical_logistic", part, options, priors, link=link, latent_variance=of_link.latent_variance
+    )
+    with model:
+        eta = terms.linear_predictors(model, chosen, center=center)[""]
+        families.binomial(terms.safe(part.outcome.name), eta, part.outcome, of_link)
+    return model
+
+
+def _collapsed(part: terms.Single) -> terms.Single:
+    if part.outcome.trials is not None:
+        raise InputError("collapse=True sums single trials; this response already has trials(n)")
+    predictor, cell, trials = collapse_rows(part.predictor)
+    successes = np.bincount(cell, part.outcome.values, len(trials))
+    outcome = replace(part.outcome, values=successes, trials=trials.astype(np.float64))
+    note = f"{len(cell)} rows were collapsed to {len(trials)} binomial counts with the same predictor"
+    return replace(part, outcome=outcome, predictor=predictor, notes=(*part.notes, note))

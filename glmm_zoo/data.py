@@ -1,0 +1,477 @@
+"""Tables: files and data frames in, checked columns out. Imports only `errors`, and no PyMC.
+
+Every source ends as a pyarrow table of the columns that the model names, then as `Column` objects of NumPy
+arrays, so that a file, a pandas, a polars and an arrow table with the same values give the same model.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from glmm_zoo.errors import InputError, at_rows, did_you_mean, listing, plural, raise_all
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>")
+Missing = Literal["error", "drop"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of n rows.
+
+    `kind` "number": `values` float64 or int64. "logical": bool. "text": int codes into `levels`, in sorted or
+    declared order, with -1 where missing. "date": only good for an error message.
+    """
+
+    name: str
+    kind: Literal["number", "logical", "text", "date"]
+    values: np.ndarray
+    missing: np.ndarray  # (n,) bool
+    levels: tuple[str, ...] = ()
+
+    def numbers(self, use: str) -> np.ndarray:
+        """Values as float64 (n,); `use` names what they are for in the error."""
+        if self.kind in ("number", "logical"):
+            return self.values.astype(np.float64)
+        if self.kind == "date":
+            raise InputError(
+                f"column {self.name!r} holds dates and {use} needs numbers; make a number of it, e.g. days since entry"
+            )
+        bad = np.flatnonzero([_as_number(level) is None for level in self.levels])
+        rows = np.flatnonzero(np.isin(self.values, bad))
+        if len(bad) < len(self.levels) and _mostly_numbers(self):
+            example = self.levels[self.values[rows[0]]]
+            raise InputError(
+                f"column {self.name!r} should be numeric; {plural(len(rows), 'value')} "
+                f"{'is' if len(rows) == 1 else 'are'} not ({example!r}, {at_rows(rows)}); "
+                f"correct the file, or name what stands for a missing value with --na {example!r}"
+            )
+        if len(bad) == 0:
+            raise InputError(f"column {self.name!r} has values too large for a 64-bit number or ids with leading zeros")
+        raise InputError(f"column {self.name!r} is text ({listing(self.levels, 3)}) and {use} needs numbers")
+
+    def factor(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Codes (n,) and the levels that occur, in order: declared for a categorical, else sorted; numbers by value."""
+        if self.kind == "text":
+            seen, codes = np.unique(self.values, return_inverse=True)
+            return codes, tuple(self.levels[i] for i in seen)
+        seen, codes = np.unique(self.values, return_inverse=True)
+        if seen.dtype.kind == "f" and np.all(seen == np.round(seen)):
+            seen = seen.astype(np.int64)
+        return codes, tuple(str(v) for v in seen.tolist())
+
+    def take(self, rows: np.ndarray) -> Column:
+        """The column with only the rows given by a mask (n,) of bool."""
+        return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns that a model uses, all of `rows` rows, none missing, with what was done to get them."""
+
+    columns: Mapping[str, Column]
+    rows: int
+    source: str
+    notes: tuple[str, ...] = ()
+    dropped: int = 0
+    row_numbers: np.ndarray = field(default_factory=lambda: np.empty(0, int))  # (n,) row of the source, from 0
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def sha256(self) -> str:
+        """Digest of the values used, in column order by name; the same for a file and for a frame of its values."""
+        digest = hashlib.sha256()
+        for name in sorted(self.columns):
+            column = self.columns[name]
+            digest.update(f"{name}\0{column.kind}\0".encode())
+            if column.kind == "text":
+                digest.update("\0".join(column.levels[i] for i in column.values).encode())
+            else:
+                digest.update(np.ascontiguousarray(column.values, dtype=np.float64).tobytes())
+        return digest.hexdigest()
+
+    def at(self, mask: np.ndarray) -> str:
+        """Rows of the source where `mask` (n,) holds, in words."""
+        return at_rows(self.row_numbers[np.flatnonzero(mask)])
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A file as read: text or typed columns, and remarks on it."""
+
+    arrow: pa.Table
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------------------------------------------- reading files
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a text file; `sep` None means by the file's ending (tab for .tsv and .tab, else comma)."""
+
+    encoding: str = "utf-8"
+    sep: str | None = None
+    decimal: str = "."
+    na: tuple[str, ...] = ()
+    comment: str | None = None
+    strip: bool = False
+
+
+def read_table(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RawTable:
+    """Read CSV, TSV or Parquet, each also gzipped (.gz).
+
+    Parameters
+    ----------
+    path
+        The file. Text is UTF-8, with or without a byte order mark, unless `options` says otherwise.
+    options
+        Separator, decimal mark, encoding, further codes for missing values, comment mark.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the file, one sentence each.
+    """
+    options = options or ReadOptions()
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"data: {str(path)!r} is a folder; give the file in it")
+    if not path.exists():
+        near = did_you_mean(path.name, os.listdir(path.parent) if path.parent.is_dir() else [])
+        raise InputError(f"data: file {str(path)!r} does not exist{near}")
+    suffixes = [s.lower() for s in path.suffixes]
+    ending = next((s for s in reversed(suffixes) if s != ".gz"), "")
+    if ending in (".xlsx", ".xls", ".ods", ".sav", ".dta", ".rds", ".rdata", ".sas7bdat", ".zip"):
+        raise InputError(f"data: {path.name} is not a CSV, TSV or Parquet file; export it as CSV and give that")
+    _refuse_too_large(path)
+    try:
+        raw = path.read_bytes()
+        if suffixes and suffixes[-1] == ".gz":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError) as err:
+        raise InputError(f"data: {path.name} cannot be read: {err}") from None
+    if not raw:
+        raise InputError(f"{path.name} is empty")
+    if ending in (".parquet", ".pq"):
+        import pyarrow.parquet as pa_parquet
+
+        try:
+            return RawTable(pa_parquet.read_table(pa.BufferReader(raw)), path.name)
+        except (pa.ArrowException, OSError) as err:
+            raise InputError(f"{path.name} is not a whole Parquet file: {err}") from None
+    sep = options.sep or ("\t" if ending in (".tsv", ".tab") else ",")
+    return _read_text(_decode(raw, path.name, options.encoding), path.name, sep, options)
+
+
+def _refuse_too_large(path: Path) -> None:
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return
+    need = 4 * path.stat().st_size  # bytes, decoded text, arrow strings and typed columns
+    if need > free:
+        raise InputError(
+            f"{path.name} needs about {need / 2**30:.0f} GB of memory, {free / 2**30:.0f} GB are free; "
+            "keep only the columns the model uses, or save it as Parquet"
+        )
+
+
+def _decode(raw: bytes, name: str, encoding: str) -> str:
+    for mark, guess in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if raw.startswith(mark) and "16" not in encoding:
+            raise InputError(f"{name} is not UTF-8 (it starts with a UTF-16 mark); looks like UTF-16; use --encoding {guess}")
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        encoding = "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as err:
+        line = raw.count(b"\n", 0, err.start) + 1
+        raise InputError(
+            f"{name} is not {encoding.removesuffix('-sig').upper()} (line {line}, byte 0x{raw[err.start]:02x}). "
+            "Looks like latin-1; use --encoding latin-1"
+        ) from None
+    except LookupError:
+        raise InputError(f"unknown encoding {encoding!r}; try utf-8, latin-1 or utf-16") from None
+
+
+def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable:
+    if options.comment:
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(options.comment))
+    first = text.split("\n", 1)[0].strip("\r")
+    if not text.strip():
+        raise InputError(f"{name} is empty")
+    if first.startswith("#") and not options.comment:
+        raise InputError(f"{name}: first line starts with '#'; use --comment '#'")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{name} has a NUL character (line {line}); it is damaged, or not a text file")
+    header = next(csv.reader(io.StringIO(text), delimiter=sep))
+    notes = []
+    if len(header) == 1:
+        for other, label in ((";", "';' --decimal ','"), ("\t", "tab"), ("|", "'|'"), (",", "','")):
+            if other != sep and other in first:
+                raise InputError(f"{name}: only one column found; the file seems to use {other!r}. Use --sep {label}")
+    problems = []
+    if options.strip:
+        header = [h.strip() for h in header]
+    rownames = len(header) > 1 and header[0].strip() in ("", "Unnamed: 0")
+    for i, h in enumerate(header):
+        if not h.strip() and not (i == 0 and rownames):
+            problems.append(f"{name}: column {i + 1} has no name; name it in the header")
+    for h in dict.fromkeys(header):
+        if h and header.count(h) > 1:
+            problems.append(f"{name}: column {h!r} appears twice; rename one of them")
+    raise_all(problems)
+    names = [f"\0{i}" if i == 0 and rownames else h for i, h in enumerate(header)]
+    try:
+        arrow = pa_csv.read_csv(
+            pa.BufferReader(text.encode()),
+            read_options=pa_csv.ReadOptions(column_names=names, skip_rows_after_names=0, skip_rows=0),
+            parse_options=pa_csv.ParseOptions(delimiter=sep, newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                null_values=[*MISSING, *options.na],
+            ),
+        ).slice(1)
+    except pa.ArrowInvalid as err:
+        raise InputError(_why_broken(text, name, sep, len(header), str(err))) from None
+    _check_quotes(text, name, sep)
+    if arrow.num_rows == 0:
+        raise InputError(f"{name} has a header but no rows")
+    if rownames:
+        arrow = arrow.drop_columns(names[0])
+        notes.append(f"{name}: the first column has no name and was taken for row names; it is ignored")
+    return RawTable(_typed(arrow, options, notes), name, tuple(notes))
+
+
+def _check_quotes(text: str, name: str, sep: str) -> None:
+    if text.count('"') % 2:
+        start = 1
+        reader = csv.reader(io.StringIO(text), delimiter=sep, strict=True)
+        try:
+            for _ in reader:
+                start = reader.line_num + 1
+        except csv.Error:
+            raise InputError(f"{name}: unclosed quote starting at line {start}") from None
+
+
+def _why_broken(text: str, name: str, sep: str, width: int, err: str) -> str:
+    reader = csv.reader(io.StringIO(text), delimiter=sep, strict=True)
+    start = 1
+    try:
+        for row in reader:
+            if row and len(row) != width:
+                line = text.splitlines()[reader.line_num - 1]
+                return (
+                    f"{name}: line {reader.line_num} has {plural(len(row), 'field')}, the header has {width}: "
+                    f"{line[:60]!r}; check separators and quotes"
+                )
+            start = reader.line_num + 1
+    except csv.Error:
+        return f"{name}: unclosed quote starting at line {start}"
+    return f"{name} cannot be read: {err.splitlines()[0]}"
+
+
+def _typed(arrow: pa.Table, options: ReadOptions, notes: list[str]) -> pa.Table:
+    """Text columns become numbers or logicals where every value is one."""
+    columns = []
+    for name, column in zip(arrow.column_names, arrow.columns, strict=True):
+        column = column.combine_chunks()
+        trimmed = pc.utf8_trim_whitespace(column)
+        plain = pc.replace_substring(trimmed, options.decimal, ".") if options.decimal != "." else trimmed
+        column = trimmed if options.strip else column
+        if pc.any(pc.match_substring_regex(plain, r"^[+-]?0\d")).as_py():
+            columns.append(column)
+            notes.append(f"column {name!r} has numbers with leading zeros and is read as text")
+            continue
+        columns.append(_cast(plain, column))
+    return pa.table(dict(zip(arrow.column_names, columns, strict=True)))
+
+
+def _cast(plain: pa.Array, column: pa.Array) -> pa.Array:
+    if plain.null_count == len(plain):
+        return plain.cast(pa.float64())
+    try:
+        return plain.cast(pa.int64())
+    except pa.ArrowInvalid:
+        pass
+    if pc.any(pc.match_substring_regex(plain, r"^[+-]?\d{19,}$")).as_py():
+        return column
+    try:
+        return plain.cast(pa.float64())
+    except pa.ArrowInvalid:
+        pass
+    lower = pc.utf8_lower(plain)
+    if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false"]))).as_py():
+        return pc.equal(lower, "true")
+    return column
+
+
+# ---------------------------------------------------------------------------------------------- columns for a model
+
+
+def names_of(data: Any) -> list[str]:
+    """Column names of a raw table or of any data frame."""
+    if isinstance(data, RawTable):
+        return list(data.arrow.column_names)
+    if hasattr(data, "columns"):
+        return [c for c in data.columns if isinstance(c, str)]
+    if hasattr(data, "column_names"):
+        return list(data.column_names)
+    raise InputError(f"data must be a data frame (pandas, polars, pyarrow), not {type(data).__name__}")
+
+
+def take(data: Any, needed: Collection[str], missing: Missing = "error") -> Table:
+    """The columns that a model uses, complete.
+
+    Parameters
+    ----------
+    data
+        A `RawTable`, a pandas DataFrame, or anything that speaks the Arrow interface. It is never changed.
+    needed
+        Names of the columns; no other column is looked at.
+    missing
+        "error" refuses rows with a missing value in any of them; "drop" drops these rows and says so in `notes`.
+
+    Raises
+    ------
+    InputError
+        Columns that are not there (with the nearest name), missing values, infinite values, control characters.
+    """
+    if missing not in ("error", "drop"):
+        raise InputError(f"missing must be 'error' or 'drop', not {missing!r}")
+    known = names_of(data)
+    problems = [_no_column(name, known) for name in needed if name not in known]
+    problems += [f"column {n!r} appears twice; rename one of them" for n in needed if known.count(n) > 1]
+    raise_all(problems)
+    source, notes, arrow = _arrow(data, list(dict.fromkeys(needed)))
+    if arrow.num_rows == 0:
+        raise InputError(f"{source} has no rows")
+    columns = {name: _column(name, arrow.column(name)) for name in arrow.column_names}
+    for column in columns.values():
+        problems += _bad_values(column)
+    incomplete = np.zeros(arrow.num_rows, bool)
+    for column in columns.values():
+        incomplete |= column.missing
+    if missing == "error":
+        problems += [
+            f"column {c.name!r} has {plural(int(c.missing.sum()), 'missing value')} "
+            f"({at_rows(np.flatnonzero(c.missing))}); correct the file or drop these rows with missing='drop' (--missing drop)"
+            for c in columns.values()
+            if c.missing.any()
+        ]
+    raise_all(problems)
+    dropped = int(incomplete.sum())
+    if dropped == len(incomplete):
+        raise InputError(f"every row of {source} has a missing value in {listing(columns)}")
+    if dropped:
+        per = listing(f"{c.name} {int(c.missing.sum())}" for c in columns.values() if c.missing.any())
+        notes = (*notes, f"dropped {dropped} of {plural(len(incomplete), 'row')} with a missing value ({per})")
+        columns = {name: c.take(~incomplete) for name, c in columns.items()}
+    return Table(columns, int((~incomplete).sum()), source, notes, dropped, np.flatnonzero(~incomplete))
+
+
+def _no_column(name: str, known: Sequence[str]) -> str:
+    stripped = [k for k in known if k != k.strip() and k.strip() == name]
+    if stripped:
+        return f"no column {name!r}; did you mean {stripped[0]!r}? (use --strip)"
+    return f"no column {name!r}{did_you_mean(name, known) or ';'} columns: {listing(known)}"
+
+
+def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table]:
+    if isinstance(data, RawTable):
+        notes = tuple(n for n in data.notes if not n.startswith("column ") or any(repr(c) in n for c in needed))
+        return data.source, notes, data.arrow.select(needed)
+    try:
+        if isinstance(data, pa.Table):
+            return "the table", (), data.select(needed)
+        if type(data).__module__.startswith("pandas"):
+            return "the data frame", (), pa.Table.from_pandas(data[needed], preserve_index=False)
+        return "the data frame", (), pa.table(data).select(needed)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as err:
+        raise InputError(f"a column mixes values of different types: {err.args[0]}; make it all numbers or all text") from None
+
+
+def _column(name: str, chunked: pa.ChunkedArray) -> Column:
+    array = chunked.combine_chunks()
+    kind = array.type
+    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False))
+    if pa.types.is_boolean(kind):
+        return Column(name, "logical", pc.fill_null(array, False).to_numpy(zero_copy_only=False), missing)
+    if pa.types.is_integer(kind):
+        return Column(name, "number", pc.fill_null(array, 0).to_numpy().astype(np.int64), missing)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return Column(name, "number", values, missing | np.isnan(values))
+    if pa.types.is_temporal(kind):
+        return Column(name, "date", np.zeros(len(array)), missing)
+    if pa.types.is_dictionary(kind):
+        codes = pc.fill_null(array.indices, -1).to_numpy().astype(np.int64)
+        declared = array.dictionary
+        if not (pa.types.is_string(declared.type) or pa.types.is_large_string(declared.type)):
+            declared = declared.cast(pa.string())
+        return Column(name, "text", codes, missing | (codes < 0), tuple(declared.to_pylist()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        encoded = array.cast(pa.string()).dictionary_encode()
+        levels = encoded.dictionary.to_pylist()
+        order = np.array(sorted(range(len(levels)), key=levels.__getitem__), dtype=np.int64)
+        rank = np.empty(len(levels) + 1, np.int64)
+        rank[order] = np.arange(len(levels))
+        rank[-1] = -1
+        codes = rank[pc.fill_null(encoded.indices, -1).to_numpy()]
+        return Column(name, "text", codes, missing, tuple(levels[i] for i in order))
+    raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
+
+
+def _bad_values(column: Column) -> list[str]:
+    problems = []
+    if column.kind == "number" and column.values.dtype.kind == "f":
+        infinite = np.flatnonzero(np.isinf(column.values))
+        if len(infinite):
+            problems.append(
+                f"column {column.name!r} has {plural(len(infinite), 'infinite value')} ({at_rows(infinite)}); correct or drop"
+            )
+    for code, level in enumerate(column.levels):
+        if any(ord(ch) < 32 for ch in level):
+            row = np.flatnonzero(column.values == code)
+            if len(row):
+                problems.append(f"column {column.name!r} {at_rows(row)} has a control character ({level!r}); clean the file")
+    return problems
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _mostly_numbers(column: Column) -> bool:
+    good = sum(_as_number(level) is not None for level in column.levels)
+    return 2 * good >= len(column.levels)
+
+
+def suspicious_text(column: Column) -> bool:
+    """Whether a text column looks like numbers with a few other values in it ('.', '1,234', '5%')."""
+    if column.kind != "text" or not column.levels:
+        return False
+    good = sum(_as_number(level) is not None for level in column.levels)
+    numberlike = sum(any(ch.isdigit() for ch in level) for level in column.levels)
+    return good < len(column.levels) and 2 * good >= len(column.levels) and numberlike > 2

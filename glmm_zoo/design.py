@@ -1,0 +1,427 @@
+"""From a formula and a table to arrays: population columns, offsets, group indices. Imports `errors`, `data`, `formula`.
+
+formulaic codes the population terms and remembers what its transforms learnt (means, knots). Group terms are index
+arrays and narrow `Z` blocks, never a dense rows-by-groups matrix. One function makes the codes of every factor and
+checks them, because the compiled samplers do not: a wrong index would sample silently.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.data import Table, suspicious_text
+from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, as_text
+
+_CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
+FEW_LEVELS = 6
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Coded columns of one right side: `values` (n, p) float64 in Fortran order, without the intercept."""
+
+    values: np.ndarray
+    labels: tuple[str, ...]
+    intercept: bool
+    learnt: Mapping[str, Any] = field(default_factory=dict)  # what the transforms learnt, JSON-able
+    means: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) over the rows of the data
+    spreads: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) see `spread`
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Levels of a grouping factor and the level of every row: `codes` (n,) in 0..len(levels)-1."""
+
+    name: str
+    levels: tuple[str, ...]
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
+
+    `blocks` partitions range(k): effects of one block share a correlation matrix.
+    """
+
+    factor: Factor
+    z: np.ndarray
+    labels: tuple[str, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
+    shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + offset, all of n rows.
+
+    `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others.
+    """
+
+    prefix: str
+    formula: Formula
+    population: Columns
+    offset: np.ndarray | None
+    effects: tuple[Effects, ...]
+    notes: tuple[str, ...] = ()
+
+
+def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
+    """Code a formula's right side on a table.
+
+    Raises
+    ------
+    InputError
+        All problems at once: text where numbers are needed, factors with one level, values that are not finite,
+        columns that are combinations of others, grouping factors that cannot be estimated.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    for name in formula.predictor_columns:
+        column = table[name]
+        grouping = {f for g in formula.groups for f in g.factor}
+        if name not in grouping and suspicious_text(column):
+            attempt(lambda column=column: column.numbers("the formula"), problems)
+    raise_all(problems)
+    population = attempt(lambda: code(formula.population, table), problems)
+    offsets = [attempt(lambda o=o: _numeric(o, table), problems) for o in formula.offsets]
+    effects = _group_effects(formula.groups, table, problems)
+    raise_all(problems)
+    assert population is not None
+    problem = aliased(population)
+    if problem:
+        raise InputError(problem)
+    notes += _unused(formula, table)
+    offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
+    return Predictor(prefix, formula, population, offset, effects, tuple(notes))
+
+
+# ------------------------------------------------------------------------------------------------- coding by formulaic
+
+
+def code(pieces: Sequence[Piece], table: Table) -> Columns:
+    """Columns of a term algebra, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]")."""
+    import pandas as pd
+    from formulaic import Formula as Coding
+    from formulaic.errors import FormulaicError
+
+    frame: dict[str, Any] = {}
+    shown: dict[str, str] = {}  # safe name -> column as written
+    levels: dict[str, tuple[str, ...]] = {}
+    problems: list[str] = []
+    text = " ".join(p if isinstance(p, str) else _safe(p, table, frame, shown, levels, problems) for p in pieces)
+    raise_all(problems)
+    if not frame:
+        intercept = not (pieces[0] == "0" or list(pieces[:2]) == ["-", "1"])
+        return Columns(np.empty((table.rows, 0), order="F"), (), intercept)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            matrix = Coding(text).get_model_matrix(pd.DataFrame(frame), context=_CONTEXT, output="numpy", na_action="ignore")
+    except (FormulaicError, ValueError, TypeError, ZeroDivisionError, OverflowError, np.linalg.LinAlgError) as err:
+        detail = _readable(str(err.__cause__ or err), shown).splitlines()[-1:]
+        raise InputError(f"formula: {as_text(pieces)!r} cannot be computed: {' '.join(detail)}") from None
+    spec = matrix.model_spec
+    names = [_label(name, shown, levels) for name in spec.column_names]
+    values = np.asarray(matrix, dtype=np.float64)
+    keep = [i for i, name in enumerate(names) if name != "Intercept"]
+    values = np.asfortranarray(values[:, keep])
+    labels = tuple(names[i] for i in keep)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        first = int(np.flatnonzero(bad.any(axis=0))[0])
+        rows = table.row_numbers[np.flatnonzero(bad[:, first])]
+        raise InputError(f"formula: {labels[first]!r} is not finite in {at_rows(rows)}; log() and sqrt() need numbers in their range")
+    learnt = {_readable(key, shown): _jsonable(state) for key, state in spec.transform_state.items() if state}
+    coding = {shown[name]: list(found) for name, found in levels.items()}
+    spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
+    return Columns(values, labels, "Intercept" in names, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads)
+
+
+def spread(column: np.ndarray) -> float:
+    """The distance of a column's two values where it has two, else its standard deviation; 1 for a constant column."""
+    low, high = float(column.min()), float(column.max())
+    if low == high:
+        return 1.0
+    return high - low if np.all((column == low) | (column == high)) else float(np.std(column))
+
+
+def _safe(
+    operand: Operand,
+    table: Table,
+    frame: dict[str, Any],
+    shown: dict[str, str],
+    levels: dict[str, tuple[str, ...]],
+    problems: list[str],
+) -> str:
+    """The operand with its columns renamed to v0, v1, ...; their values go into `frame`."""
+    import pandas as pd
+
+    columns = [table[c] for c in operand.columns]
+    if operand.kind == "call":
+        names = []
+        for column in columns:
+            name = next((v for v, c in shown.items() if c == column.name and v not in levels), f"v{len(shown)}")
+            values = attempt(lambda column=column: column.numbers(f"{operand.text!r}"), problems)
+            if values is not None and name not in frame:
+                frame[name], shown[name] = values, column.name
+            names.append(name)
+        text = operand.code.format(*names)
+        return re.sub(r"\bcr\((.*?)\)", _centred_spline, text)
+    column = columns[0]
+    if operand.kind == "column" and column.kind == "number":
+        name = next((v for v, c in shown.items() if c == column.name and v not in levels), f"v{len(shown)}")
+        frame[name], shown[name] = column.values.astype(np.float64), column.name
+        return name
+    if column.kind == "date":
+        attempt(lambda: column.numbers("a predictor"), problems)
+        return "0"
+    codes, found = column.factor()
+    if operand.reference is not None:
+        if operand.reference not in found:
+            near = did_you_mean(operand.reference, found) or ";"
+            problems.append(f"C({column.name}): no level {operand.reference!r}{near} levels: {listing(found)}")
+            return "0"
+        first = found.index(operand.reference)
+        order = [first, *(i for i in range(len(found)) if i != first)]
+        codes, found = np.argsort(order)[codes], tuple(found[i] for i in order)
+    if len(found) == 1:
+        problems.append(f"factor {column.name!r} has one level ({found[0]!r}); leave it out of the formula")
+        return "0"
+    key = f"{column.name}\0{found[0]}"
+    name = next((v for v in levels if f"{shown[v]}\0{levels[v][0]}" == key), f"v{len(shown)}")
+    frame[name] = pd.Categorical.from_codes(codes, categories=[str(i) for i in range(len(found))])
+    shown[name], levels[name] = column.name, found
+    return name
+
+
+def _centred_spline(match: re.Match[str]) -> str:
+    """A cr() basis sums to one; centred, it does not repeat the intercept."""
+    return match.group() if "constraints" in match.group(1) else f"cr({match.group(1)}, constraints='center')"
+
+
+def _label(name: str, shown: Mapping[str, str], levels: Mapping[str, tuple[str, ...]]) -> str:
+    def factor(match: re.Match[str]) -> str:
+        safe, level = match.group(1), int(match.group(2))
+        return f"{shown[safe]}[{levels[safe][level]}]" if safe in levels else match.group()
+
+    parts = [re.sub(r"^(v\d+)\[(?:T\.)?(\d+)\]$", factor, part) for part in name.split(":")]
+    return ":".join(part if part.endswith("]") and not re.match(r"\w+\(", part) else _readable(part, shown) for part in parts)
+
+
+def _readable(text: str, shown: Mapping[str, str]) -> str:
+    text = re.sub(r" ?(\*\*|[-+*/<>=!]+) ?", r"\1", text.replace(", constraints='center'", ""))
+    return re.sub(r"\bv\d+\b", lambda m: shown.get(m.group(), m.group()), text)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple | set):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def evaluate(operand: Operand, table: Table) -> np.ndarray:
+    """One arithmetic expression of columns as numbers (n,), for offsets and transformed responses."""
+    return _numeric(operand, table)
+
+
+def _numeric(operand: Operand, table: Table) -> np.ndarray:
+    if operand.kind == "column":
+        return table[operand.columns[0]].numbers("the formula")
+    coded = code(("0", "+", operand), table)
+    if coded.values.shape[1] != 1:
+        raise InputError(f"formula: {operand.text!r} gives {coded.values.shape[1]} columns where one is expected")
+    return np.ascontiguousarray(coded.values[:, 0])
+
+
+def aliased(columns: Columns, tolerance: float = 1e-8) -> str | None:
+    """A sentence that names the columns that are linear combinations of the ones before them, or None.
+
+    Gaussian elimination by QR on columns scaled to length one; a column whose part outside the span of the earlier
+    ones is shorter than `tolerance` is aliased.
+    """
+    values = columns.values
+    labels = list(columns.labels)
+    if columns.intercept:
+        values = np.column_stack([np.ones(len(values)), values])
+        labels = ["Intercept", *labels]
+    if not labels:
+        return None
+    length = np.linalg.norm(values, axis=0)
+    zero = [labels[i] for i in np.flatnonzero(length == 0)]
+    if zero:
+        return f"formula: {listing(map(repr, zero))} is zero in every row (a combination of levels that never occurs); leave it out"
+    scaled = values / length
+    kept: list[int] = []
+    found: list[str] = []
+    for i in range(scaled.shape[1]):
+        if kept:
+            basis = scaled[:, kept]
+            weights = np.linalg.lstsq(basis, scaled[:, i], rcond=None)[0]
+            if np.linalg.norm(scaled[:, i] - basis @ weights) < tolerance:
+                others = [labels[k] for k, w in zip(kept, weights, strict=True) if abs(w) > 1e-6]
+                found.append(f"{labels[i]!r} is a linear combination of {listing(map(repr, others), 6)}")
+                continue
+        kept.append(i)
+    if len(kept) > len(values):
+        return f"formula: {len(labels)} population columns for {plural(len(values), 'row')}; use fewer terms"
+    return f"formula: the design is rank deficient: {'; '.join(found)}; leave the repeated columns out" if found else None
+
+
+def _unused(formula: Formula, table: Table) -> list[str]:
+    notes = []
+    for name in formula.predictor_columns:
+        column = table[name]
+        if column.kind == "text":
+            seen = set(np.unique(column.values).tolist())
+            gone = [level for i, level in enumerate(column.levels) if i not in seen]
+            if gone:
+                notes.append(f"{plural(len(gone), 'level')} of {name!r} never occur{'s' * (len(gone) == 1)} and {'is' if len(gone) == 1 else 'are'} dropped: {listing(gone)}")
+    return notes
+
+
+# ------------------------------------------------------------------------------------------------------- group effects
+
+
+def factor(names: Sequence[str], table: Table) -> Factor:
+    """The levels seen of a factor, or of an interaction of factors ("site:ward", levels "a:1"), and each row's code."""
+    codes, levels = table[names[0]].factor()
+    for name in names[1:]:
+        inner, found = table[name].factor()
+        pairs, codes = np.unique(codes.astype(np.int64) * len(found) + inner, return_inverse=True)
+        levels = tuple(f"{levels[p // len(found)]}:{found[p % len(found)]}" for p in pairs.tolist())
+    codes = codes.astype(np.int64)
+    if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
+        raise AssertionError(f"group index of {':'.join(names)!r} is outside its {len(levels)} levels")
+    return Factor(":".join(names), levels, codes)
+
+
+def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str]) -> tuple[Effects, ...]:
+    """Terms on the same factor become one block of effects with several correlation blocks."""
+    found: dict[str, tuple[Factor, list[np.ndarray], list[str], list[tuple[int, ...]], list[str | None]]] = {}
+    for group in groups:
+        coded = attempt(lambda group=group: code(group.effects, table), problems)
+        if coded is None:
+            continue
+        level = factor(group.factor, table)
+        if len(level.levels) == 1:
+            problems.append(f"grouping factor {group.name!r} has one level ({level.levels[0]!r}); leave ({group.effects_text} | {group.name}) out")
+            continue
+        labels = (["Intercept"] if coded.intercept else []) + list(coded.labels)
+        ones = [np.ones(table.rows)] if coded.intercept else []
+        columns = ones + [coded.values[:, k] for k in range(coded.values.shape[1])]
+        _, zs, known, blocks, shared = found.setdefault(group.name, (level, [], [], [], []))
+        again = [label for label in labels if label in known]
+        if again:
+            problems.append(f"group {group.name!r} has the effect {again[0]!r} twice; keep one of the terms")
+            continue
+        if not labels:
+            problems.append(f"the group term ({group.effects_text} | {group.name}) has no effects")
+            continue
+        start = len(known)
+        new = [tuple(range(start, start + len(labels)))] if group.correlated else [(start + k,) for k in range(len(labels))]
+        zs += columns
+        known += labels
+        blocks += new
+        shared += [group.label] * len(new)
+    return tuple(
+        Effects(level, np.column_stack(zs), tuple(labels), tuple(blocks), tuple(map(spread, zs)), tuple(shared))
+        for level, zs, labels, blocks, shared in found.values()
+        if zs
+    )
+
+
+def check_groups(predictors: Sequence[Predictor], rows: int, one_per_row: bool) -> list[str]:
+    """Notes on group terms the data can hardly support; `one_per_row` says whether an effect per row is estimable.
+
+    Raises
+    ------
+    InputError
+        An intercept for each row in a family whose own variation it would repeat (Gaussian, Bernoulli).
+    """
+    notes, problems = [], []
+    for effects in (e for p in predictors for e in p.effects):
+        name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
+        if levels == rows and not one_per_row:
+            problems.append(
+                f"grouping factor {name!r} has {levels} levels for {rows} rows, one row each: its variance cannot be told "
+                "from the variation of single rows in this family; use a factor with repeated rows"
+            )
+        elif k > 1 and levels * k >= rows:
+            notes.append(f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior")
+    raise_all(problems)
+    return notes
+
+
+def few_levels(predictors: Sequence[Predictor]) -> list[Factor]:
+    """Grouping factors with so few levels that their variance is poorly known."""
+    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
+
+
+def collapse(predictor: Predictor) -> tuple[Predictor, np.ndarray, np.ndarray]:
+    """Rows with the same linear predictor become one; its means and spreads stay those of all rows.
+
+    Returns
+    -------
+    The predictor over the cells, the cell of every row (n,), and how many rows each cell has (cells,).
+    """
+    parts = [predictor.population.values]
+    if predictor.offset is not None:
+        parts.append(predictor.offset[:, None])
+    parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
+    _, first, cell, counts = np.unique(np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True)
+    return (
+        replace(
+            predictor,
+            population=replace(predictor.population, values=np.asfortranarray(predictor.population.values[first])),
+            offset=None if predictor.offset is None else predictor.offset[first],
+            effects=tuple(
+                replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first])) for e in predictor.effects
+            ),
+        ),
+        cell.ravel(),
+        counts,
+    )
+
+
+def fixed_formula(text: str, formula: Formula, names: Iterable[str]) -> str:
+    """The formula with the group terms of the factors `names` written as population terms: no partial pooling."""
+    names = set(names)
+    left = text.split("~", 1)[0].strip()
+    parts = [as_text(formula.population)]
+    kept = []
+    for group in formula.groups:
+        if group.name not in names:
+            bar = "|" if group.correlated else "||"
+            kept.append(f"({group.effects_text} {bar if not group.label else f'|{group.label}|'} {group.name})")
+            continue
+        cells = ":".join(f"C({_quoted(f)})" for f in group.factor)
+        pieces = list(group.effects)
+        slopes = [p for p in _terms(pieces) if p not in ("0", "1", "-1")]
+        if not any(p in ("0", "-1") for p in _terms(pieces)):
+            parts.append(cells)
+        parts += [f"{cells}:{slope}" for slope in slopes]
+    parts += [f"offset({o.text})" for o in formula.offsets]
+    return f"{left} ~ {' + '.join(parts + kept)}"
+
+
+def _terms(pieces: Sequence[Piece]) -> list[str]:
+    return [t.strip() for t in as_text(pieces).replace("- 1", "+ -1").split("+") if t.strip()]
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[^\W\d][\w.]*", name) else f"`{name}`"

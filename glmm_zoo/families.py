@@ -1,0 +1,282 @@
+"""Response families: which values a response may have, and its density given the linear predictor.
+
+Imports `errors`, `data`, `formula`, `design`, `priors`. Every density is written on the scale of the linear predictor,
+where it neither overflows nor loses digits, and is paired with the distribution that simulates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.data import Column, Table
+from glmm_zoo.design import evaluate
+from glmm_zoo.errors import InputError, listing, plural, raise_all
+from glmm_zoo.formula import Response
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A checked response of n rows.
+
+    `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
+    the default priors; `description` for the report.
+    """
+
+    name: str
+    values: np.ndarray
+    trials: np.ndarray | None = None
+    location: float = 0.0
+    scale: float = 1.0
+    description: str = ""
+
+
+# --------------------------------------------------------------------------------------------------------------- links
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), both exact in the tails."""
+
+    name: str
+    p: Callable[[TensorVariable], TensorVariable]
+    log_p: Callable[[TensorVariable], TensorVariable]
+    log_q: Callable[[TensorVariable], TensorVariable]
+    latent_variance: float  # of the error of the latent variable that is cut at 0
+
+
+def _softplus(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return pt.softplus(x)
+
+
+def _sigmoid(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return pt.sigmoid(x)
+
+
+def _log_normal_cdf(x: TensorVariable) -> TensorVariable:
+    """log Phi(x). Below -20, where erfc would run out of exponent at -37, the asymptotic series of Mills' ratio:
+    log phi(x) - log(-x) + log(1 - x^-2 + 3 x^-4 - 15 x^-6 + 105 x^-8), relative error below 1e-11."""
+    import pytensor.tensor as pt
+
+    near = pt.maximum(x, -20.0)
+    far = pt.minimum(x, -20.0)
+    w = 1.0 / (far * far)
+    series = pt.log1p(-w * (1.0 - w * (3.0 - w * (15.0 - w * 105.0))))
+    tail = -0.5 * far * far - 0.5 * np.log(2 * np.pi) - pt.log(-far) + series
+    return pt.switch(x > -20.0, pt.log(0.5 * pt.erfc(-near / np.sqrt(2.0))), tail)
+
+
+def _normal_cdf(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return 0.5 * pt.erfc(-x / np.sqrt(2.0))
+
+
+def _log_one_minus_exp_minus_exp(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return pt.log(-pt.expm1(-pt.exp(x)))
+
+
+def _minus_exp(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return -pt.exp(x)
+
+
+def _cloglog(x: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return -pt.expm1(-pt.exp(x))
+
+
+LINKS: Mapping[str, Link] = {
+    "logit": Link("logit", _sigmoid, lambda x: -_softplus(-x), lambda x: -_softplus(x), np.pi**2 / 3),
+    "probit": Link("probit", _normal_cdf, _log_normal_cdf, lambda x: _log_normal_cdf(-x), 1.0),
+    "cloglog": Link("cloglog", _cloglog, _log_one_minus_exp_minus_exp, _minus_exp, np.pi**2 / 6),
+}
+
+
+def link(name: str) -> Link:
+    if name not in LINKS:
+        raise InputError(f"unknown link {name!r}; known: {listing(LINKS)}")
+    return LINKS[name]
+
+
+# ------------------------------------------------------------------------------------------------------------ Gaussian
+
+
+def gaussian_outcome(table: Table, response: Response) -> Outcome:
+    """Any real response with more than one value."""
+    if response.trials is not None:
+        raise InputError("trials() belongs to a binomial response; a Gaussian one is y ~ ...")
+    name = response.value.text
+    if response.value.kind == "factor":
+        raise InputError(f"the response is numeric here; write {name} ~ ... without C()")
+    y = evaluate(response.value, table)
+    if len(y) > 1 and np.all(y == y[0]):
+        raise InputError(f"response {name!r} has a single value ({y[0]:g}) in every row; there is nothing to model")
+    return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")
+
+
+def gaussian(name: str, eta: TensorVariable, sigma: TensorVariable, outcome: Outcome) -> None:
+    """y_i ~ Normal(eta_i, sigma)."""
+    import pymc as pm
+
+    pm.Normal(name, mu=eta, sigma=sigma, observed=pm.Data(f"{name}_observed", outcome.values, dims="row"), dims="row")
+
+
+# ------------------------------------------------------------------------------------------------ Bernoulli, binomial
+
+
+def binomial_outcome(table: Table, response: Response, success: Any = None) -> Outcome:
+    """`successes | trials(n)`, or a column of 0 and 1, of logicals, or of two labels.
+
+    Parameters
+    ----------
+    success
+        The value that counts as success; by default 1, True, or the second label in order.
+    """
+    if response.value.kind != "column":
+        raise InputError(f"the response of a binomial model is a column, not {response.value.text!r}; make the column first")
+    column = table[response.value.columns[0]]
+    if response.trials is not None:
+        if success is not None:
+            raise InputError("success= names a level of a single-trial response; with trials(n) the response counts successes")
+        return _counts(table, column, response)
+    return _single_trials(table, column, success)
+
+
+def _counts(table: Table, column: Column, response: Response) -> Outcome:
+    assert response.trials is not None
+    name, size = column.name, response.trials.text
+    y = column.numbers("a count of successes")
+    n = evaluate(response.trials, table)
+    problems = []
+    for label, values in ((name, y), (size, n)):
+        bad = values != np.round(values)
+        if bad.any():
+            problems.append(f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})")
+        bad = values < 0
+        if bad.any():
+            problems.append(f"column {label!r} must be >= 0; {plural(int(bad.sum()), 'value')} negative ({table.at(bad)})")
+    bad = n == 0
+    if bad.any():
+        problems.append(f"trials({size}) must be >= 1; 0 in {table.at(bad)}; drop these rows")
+    bad = y > n
+    if bad.any():
+        problems.append(f"{plural(int(bad.sum()), 'row')} with more successes than trials ({name} > {size}: {table.at(bad)})")
+    raise_all(problems)
+    if np.all(y == 0) or np.all(y == n):
+        raise InputError(f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row")
+    return Outcome(name, y, n, description=f"{name} of {size}: binomial counts of successes")
+
+
+def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
+    name = column.name
+    if column.kind == "date":
+        column.numbers("a response")
+    codes, levels = column.factor()
+    if column.kind == "number" and success is None:
+        y = column.values.astype(np.float64)
+        fractions = y != np.round(y)
+        if fractions.any():
+            raise InputError(
+                f"response {name!r} needs 0/1; {plural(int(fractions.sum()), 'value')} "
+                f"{'is' if fractions.sum() == 1 else 'are'} not whole ({table.at(fractions)}); "
+                f"for proportions give counts: successes | trials(n)"
+            )
+        if not set(levels) <= {"0", "1"}:
+            if len(levels) == 2:
+                raise InputError(f"response {name!r} needs 0/1; found {{{listing(levels)}}}. Use --option success={levels[1]} (success={levels[1]!r} in Python)")
+            raise InputError(
+                f"response {name!r} needs 0/1; found {len(levels)} values ({listing(levels, 5)}); if it counts successes, "
+                f"give trials: {name} | trials(n)"
+            )
+    if len(levels) == 1:
+        raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
+    if len(levels) > 2:
+        raise InputError(f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model")
+    wanted = levels[1] if success is None else _level_text(success)
+    if wanted not in levels:
+        raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
+    y = (codes == levels.index(wanted)).astype(np.float64)
+    other = levels[1 - levels.index(wanted)]
+    return Outcome(name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}")
+
+
+def _level_text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+
+
+def binomial(name: str, eta: TensorVariable, outcome: Outcome, link: Link) -> None:
+    """y_i ~ Binomial(n_i, p_i), p_i = link^-1(eta_i); Bernoulli where there are no trials.
+
+    log f(y | eta) = log C(n, y) + y log p + (n - y) log(1 - p)
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    y = pm.Data(f"{name}_observed", outcome.values, dims="row")
+    if outcome.trials is None:
+        pm.CustomDist(
+            name,
+            eta,
+            logp=lambda y, eta: pt.switch(y > 0.5, link.log_p(eta), link.log_q(eta)),
+            dist=lambda eta, size: pt.cast(pm.Bernoulli.dist(p=link.p(eta), size=size), "float64"),
+            observed=y,
+            dims="row",
+            class_name="Bernoulli",
+        )
+        return
+    n = pm.Data(f"{name}_trials", outcome.trials, dims="row")
+    pm.CustomDist(
+        name,
+        n,
+        eta,
+        logp=lambda y, n, eta: _log_choose(n, y) + y * link.log_p(eta) + (n - y) * link.log_q(eta),
+        dist=lambda n, eta, size: pt.cast(pm.Binomial.dist(n=pt.cast(n, "int64"), p=link.p(eta), size=size), "float64"),
+        observed=y,
+        dims="row",
+        class_name="Binomial",
+    )
+
+
+def _log_choose(n: TensorVariable, y: TensorVariable) -> TensorVariable:
+    import pytensor.tensor as pt
+
+    return pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
+
+
+def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) -> list[str]:
+    """Sentences for columns (n, p) each of which alone separates failures from successes, completely or at its edge."""
+    failures = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
+    failures = failures - outcome.values
+    success, failure = outcome.values > 0, failures > 0
+    found = []
+    for k, label in enumerate(labels):
+        x = columns[:, k]
+        values = np.unique(x)
+        if len(values) == 2:
+            for value in values:
+                here = x == value
+                if not (success & here).any() or not (failure & here).any():
+                    what = "failures" if not (success & here).any() else "successes"
+                    found.append(
+                        f"column {label!r} separates the outcome: nothing but {what} in {plural(int(here.sum()), 'row')} "
+                        f"where it is {value:g}; its coefficient rests on its prior"
+                    )
+                    break
+        elif len(values) > 2 and (x[success].min() >= x[failure].max() or x[success].max() <= x[failure].min()):
+            found.append(f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior")
+    return found

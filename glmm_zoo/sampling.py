@@ -1,0 +1,289 @@
+"""From a PyMC model to draws: compiled by JAX, sampled by nutpie's NUTS. Sees a PyMC model, never a builder.
+
+For data of the usual size a user waits for start-up, compiling and calls, not for arithmetic. So:
+
+* one graph holds the log density, every variable to be kept and the pointwise log-likelihood, and is rewritten once;
+* JAX runs without its thread hand-over, which makes a gradient of a small model cost 15 us instead of 150 us;
+* chains of a small model run one after another, because two threads would only wait for each other's interpreter lock;
+* nutpie moves the unconstrained vector only; what users see is computed from it afterwards, many draws at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from glmm_zoo.errors import FitError
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+_log = logging.getLogger("glmm_zoo")
+
+MAX_TREE_DEPTH = 10
+_SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they lose to the interpreter lock (2 cores)
+_CHUNK_BYTES = 64 * 2**20
+_STATS = {
+    "diverging": ("diverging", bool),
+    "energy": ("energy", float),
+    "logp": ("lp", float),
+    "depth": ("tree_depth", int),
+    "maxdepth_reached": ("reached_max_treedepth", bool),
+    "n_steps": ("n_steps", int),
+    "step_size": ("step_size", float),
+    "mean_tree_accept": ("acceptance_rate", float),
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model's functions of the unconstrained vector x (n,)."""
+
+    size: int
+    start: np.ndarray
+    value_and_grad: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    expand: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> variables (draws, ...)
+    log_likelihood: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> terms (draws, rows)
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Unconstrained draws x (chains, draws, n), NaN from where a chain was stopped, and sampler statistics."""
+
+    x: np.ndarray
+    stats: Mapping[str, np.ndarray]  # (chains, draws) each
+    finished: np.ndarray  # (chains,) draws made after warm-up
+    gradients: int  # of warm-up and sampling together
+    interrupted: bool
+    seconds: float
+    seed: int
+
+
+def _jax() -> Any:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    return jax
+
+
+def _nutpie() -> Any:
+    """nutpie, without waiting for ArviZ and its plots, which nutpie imports for a conversion that is not used here.
+
+    nutpie gets a stand-in that imports ArviZ when something is asked of it, so its other functions work as ever.
+    """
+    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
+        deferred = ModuleType("arviz")
+        deferred.__getattr__ = lambda name: getattr(importlib.import_module("arviz"), name)  # type: ignore[method-assign]
+        sys.modules["arviz"] = deferred
+        try:
+            importlib.import_module("nutpie")
+        finally:
+            del sys.modules["arviz"]
+    return importlib.import_module("nutpie")
+
+
+# ------------------------------------------------------------------------------------------------------------- compile
+
+
+def check_density(model: pm.Model) -> None:
+    """Evaluate the log density once in a mode that checks array bounds, which the compiled backends do not.
+
+    Raises
+    ------
+    FitError
+        When a term of it is not finite at the initial point, or an index is out of range.
+    """
+    point = model.initial_point()
+    try:
+        value = model.compile_logp(mode="FAST_COMPILE")(point)
+    except IndexError as err:
+        raise FitError(f"the model indexes past the levels of a factor: {err}") from err
+    if not np.isfinite(value):
+        bad = [name for name, term in model.point_logps(point).items() if not np.isfinite(term)]
+        raise FitError(f"the log density is {value} at the initial point; not finite: {', '.join(bad)}; check priors and data")
+
+
+def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
+    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood."""
+    began = time.perf_counter()
+    jax = _jax()
+    import jax.numpy as jnp
+
+    point = model.initial_point()
+    variables = [model[name] for name in keep]
+    outputs = [model.logp(), *model.replace_rvs_by_values(variables), *model.logp(vars=model.observed_RVs, sum=False)]
+    function, data = _lower(outputs, model.value_vars, point)
+
+    shapes = [np.shape(point[v.name]) for v in model.value_vars]
+    ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    start = np.concatenate([np.ravel(point[v.name]).astype(float) for v in model.value_vars])
+
+    def evaluate(x: Any, *data: Any) -> Any:
+        parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
+        return function(*parts, *data)
+
+    def joined(x: Any, *data: Any) -> Any:
+        value, gradient = jax.value_and_grad(lambda x: evaluate(x, *data)[0])(x)
+        return jnp.concatenate([value[None], gradient])
+
+    data = [jax.device_put(d) for d in data]
+    compiled = jax.jit(joined)
+    compiled(start, *data)
+
+    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
+        both = np.asarray(compiled(x, *data))
+        return both[0], both[1:]
+
+    names = list(keep)
+    terms = [rv.name for rv in model.observed_RVs]
+    first_term = 1 + len(names)
+    expand = jax.jit(jax.vmap(lambda x, *d: evaluate(x, *d)[1:first_term], in_axes=(0, *[None] * len(data))))
+    pointwise = jax.jit(jax.vmap(lambda x, *d: evaluate(x, *d)[first_term:], in_axes=(0, *[None] * len(data))))
+    return Compiled(
+        len(start),
+        start,
+        value_and_grad,
+        lambda x: _in_chunks(expand, x, data, names),
+        lambda x: _in_chunks(pointwise, x, data, terms),
+        time.perf_counter() - began,
+    )
+
+
+def _lower(outputs: Sequence[Any], values: Sequence[Any], point: Mapping[str, np.ndarray]) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """A JAX function of the value variables and the model's data; the data stay arguments, so they are not compiled in."""
+    from pytensor.compile.mode import get_mode
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.link.jax.dispatch import jax_funcify
+    from pytensor.tensor import as_tensor_variable
+
+    shared = [v for v in dict.fromkeys(graph_inputs(outputs)) if isinstance(v, SharedVariable)]
+    arrays = [v for v in shared if np.ndim(v.get_value(borrow=True)) > 0]
+    static = {v: v.type.clone(shape=np.shape(point[v.name]))(v.name) for v in values}
+    inputs = {v: v.type.clone(shape=v.get_value(borrow=True).shape)(v.name) for v in arrays}
+    scalars = {v: as_tensor_variable(v.get_value()) for v in shared if v not in inputs}
+    graph = clone_replace(list(outputs), replace={**static, **inputs, **scalars}, rebuild_strict=False)
+    fgraph = FunctionGraph([*static.values(), *inputs.values()], graph, clone=True)
+    get_mode("JAX").including("local_remove_check_parameter").optimizer.rewrite(fgraph)
+    return jax_funcify(fgraph), [v.get_value() for v in arrays]
+
+
+def _in_chunks(function: Callable[..., Any], x: np.ndarray, data: Sequence[Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Apply a vectorised function to draws (draws, n) in pieces that stay within memory, all of one compiled shape."""
+    if len(x) == 0:
+        return {}
+    one = function(x[:1], *data) if len(x) > 2000 else None
+    width = sum(np.asarray(o).nbytes for o in one) if one is not None else 1
+    chunk = int(np.clip(_CHUNK_BYTES // max(width, 1), 1, len(x)))
+    pieces = []
+    for start in range(0, len(x), chunk):
+        part = x[start : start + chunk]
+        short = chunk - len(part)
+        padded = np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
+        pieces.append([np.asarray(o)[: len(part)] for o in function(padded, *data)])
+    return {name: np.concatenate([p[i] for p in pieces]) for i, name in enumerate(names)}
+
+
+# -------------------------------------------------------------------------------------------------------------- sample
+
+
+def sample(
+    compiled: Compiled,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int | None,
+    seed: int,
+    target_accept: float,
+    progress: bool,
+) -> Draws:
+    """Run NUTS. Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
+
+    Ctrl-C ends sampling and returns what there is, with `interrupted` set.
+    """
+    nutpie = _nutpie()
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    def initial(seed: int) -> np.ndarray:
+        return compiled.start + np.random.default_rng(seed).uniform(-1, 1, compiled.size)
+
+    runner = from_pyfunc(
+        ndim=compiled.size,
+        make_logp_fn=lambda: compiled.value_and_grad,
+        make_expand_fn=lambda seed1, seed2, chain: lambda x: {"x": x},
+        make_initial_point_fn=initial,
+        expanded_dtypes=[np.dtype("float64")],
+        expanded_shapes=[(compiled.size,)],
+        expanded_names=["x"],
+    )
+    began = time.perf_counter()
+    try:
+        raw = nutpie.sample(
+            runner,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=_cores(compiled, cores, chains),
+            seed=seed,
+            target_accept=target_accept,
+            maxdepth=MAX_TREE_DEPTH,
+            save_warmup=False,
+            progress_bar=progress,
+            return_raw_trace=True,
+        )
+    except RuntimeError as err:
+        raise FitError(f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data") from err
+    return _unpack(raw, compiled.size, draws, tune, chains, seed, time.perf_counter() - began)
+
+
+def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores is not None:
+        return max(1, min(cores, chains))
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        compiled.value_and_grad(compiled.start)
+        times.append(time.perf_counter() - began)
+    _log.info("one gradient takes %.0f us", 1e6 * min(times))
+    return min(chains, available) if min(times) > _SLOW_GRADIENT else 1
+
+
+def _column(batch: Any, name: str) -> np.ndarray:
+    return pa.array(batch.column(name)).to_numpy(zero_copy_only=False)
+
+
+def _unpack(raw: Any, size: int, draws: int, tune: int, chains: int, seed: int, seconds: float) -> Draws:
+    batches, statistics = raw.get_arrow_trace()
+    x = np.full((chains, draws, size), np.nan)
+    stats = {name: np.zeros((chains, draws), kind) for name, kind in _STATS.values()}
+    for name, values in stats.items():
+        if values.dtype == float:
+            stats[name] = np.full((chains, draws), np.nan)
+    finished = np.zeros(chains, int)
+    gradients = 0
+    for chain, (batch, stat) in enumerate(zip(batches, statistics, strict=True)):
+        sampling = ~_column(stat, "tuning").astype(bool)
+        flat = pa.array(batch.column("x")).flatten().to_numpy()
+        made = int(sampling.sum())
+        finished[chain] = made
+        x[chain, :made] = flat.reshape(batch.num_rows, size)[sampling]
+        gradients += int(_column(stat, "n_steps").sum())
+        for theirs, (ours, _) in _STATS.items():
+            stats[ours][chain, :made] = _column(stat, theirs)[sampling]
+    return Draws(x, stats, finished, gradients, bool((finished < draws).any()), seconds, seed)
