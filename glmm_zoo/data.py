@@ -194,7 +194,9 @@ def _refuse_too_large(path: Path) -> None:
 def _decode(raw: bytes, name: str, encoding: str) -> str:
     for mark, guess in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if raw.startswith(mark) and "16" not in encoding:
-            raise InputError(f"{name} is not UTF-8 (it starts with a UTF-16 mark); looks like UTF-16; use --encoding {guess}")
+            raise InputError(
+                f"{name} is not UTF-8 (it starts with a UTF-16 mark); looks like UTF-16; use --encoding {guess}"
+            )
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
@@ -406,7 +408,9 @@ def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table
             return "the data frame", (), pa.Table.from_pandas(data[needed], preserve_index=False)
         return "the data frame", (), pa.table(data).select(needed)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as err:
-        raise InputError(f"a column mixes values of different types: {err.args[0]}; make it all numbers or all text") from None
+        raise InputError(
+            f"a column mixes values of different types: {err.args[0]}; make it all numbers or all text"
+        ) from None
 
 
 def _column(name: str, chunked: pa.ChunkedArray) -> Column:
@@ -452,7 +456,9 @@ def _bad_values(column: Column) -> list[str]:
         if any(ord(ch) < 32 for ch in level):
             row = np.flatnonzero(column.values == code)
             if len(row):
-                problems.append(f"column {column.name!r} {at_rows(row)} has a control character ({level!r}); clean the file")
+                problems.append(
+                    f"column {column.name!r} {at_rows(row)} has a control character ({level!r}); clean the file"
+                )
     return problems
 
 

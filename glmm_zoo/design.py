@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,13 +84,6 @@ def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
         columns that are combinations of others, grouping factors that cannot be estimated.
     """
     problems: list[str] = []
-    notes: list[str] = []
-    for name in formula.predictor_columns:
-        column = table[name]
-        grouping = {f for g in formula.groups for f in g.factor}
-        if name not in grouping and suspicious_text(column):
-            attempt(lambda column=column: column.numbers("the formula"), problems)
-    raise_all(problems)
     population = attempt(lambda: code(formula.population, table), problems)
     offsets = [attempt(lambda o=o: _numeric(o, table), problems) for o in formula.offsets]
     effects = _group_effects(formula.groups, table, problems)
@@ -99,9 +92,27 @@ def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
     problem = aliased(population)
     if problem:
         raise InputError(problem)
-    notes += _unused(formula, table)
     offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
-    return Predictor(prefix, formula, population, offset, effects, tuple(notes))
+    return Predictor(prefix, formula, population, offset, effects, tuple(_unused(formula, table)))
+
+
+def check_columns(formula: Formula, table: Table, problems: list[str]) -> None:
+    """What can be said of the predictors before they are coded: text that was meant as numbers, dates, single levels."""
+    grouping = {f for g in formula.groups for f in g.factor}
+    called = {c for o in _operands(formula) if o.kind == "call" for c in o.columns}
+    for name in formula.predictor_columns:
+        column = table[name]
+        if name in called or (name not in grouping and (suspicious_text(column) or column.kind == "date")):
+            attempt(lambda column=column: column.numbers("the formula"), problems)
+        elif column.kind in ("text", "logical") and np.all(column.values == column.values[0]):
+            level = column.factor()[1][0]
+            what = "grouping factor" if name in grouping else "factor"
+            problems.append(f"{what} {name!r} has one level ({level!r}); leave it out of the formula")
+
+
+def _operands(formula: Formula) -> Iterator[Operand]:
+    for pieces in (formula.population, *(g.effects for g in formula.groups), formula.offsets):
+        yield from (p for p in pieces if isinstance(p, Operand))
 
 
 # ------------------------------------------------------------------------------------------------- coding by formulaic
@@ -125,7 +136,9 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            matrix = Coding(text).get_model_matrix(pd.DataFrame(frame), context=_CONTEXT, output="numpy", na_action="ignore")
+            matrix = Coding(text).get_model_matrix(
+                pd.DataFrame(frame), context=_CONTEXT, output="numpy", na_action="ignore"
+            )
     except (FormulaicError, ValueError, TypeError, ZeroDivisionError, OverflowError, np.linalg.LinAlgError) as err:
         detail = _readable(str(err.__cause__ or err), shown).splitlines()[-1:]
         raise InputError(f"formula: {as_text(pieces)!r} cannot be computed: {' '.join(detail)}") from None
@@ -139,11 +152,15 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
     if bad.any():
         first = int(np.flatnonzero(bad.any(axis=0))[0])
         rows = table.row_numbers[np.flatnonzero(bad[:, first])]
-        raise InputError(f"formula: {labels[first]!r} is not finite in {at_rows(rows)}; log() and sqrt() need numbers in their range")
+        raise InputError(
+            f"formula: {labels[first]!r} is not finite in {at_rows(rows)}; log() and sqrt() need numbers in their range"
+        )
     learnt = {_readable(key, shown): _jsonable(state) for key, state in spec.transform_state.items() if state}
     coding = {shown[name]: list(found) for name, found in levels.items()}
     spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
-    return Columns(values, labels, "Intercept" in names, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads)
+    return Columns(
+        values, labels, "Intercept" in names, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads
+    )
 
 
 def spread(column: np.ndarray) -> float:
@@ -214,7 +231,9 @@ def _label(name: str, shown: Mapping[str, str], levels: Mapping[str, tuple[str, 
         return f"{shown[safe]}[{levels[safe][level]}]" if safe in levels else match.group()
 
     parts = [re.sub(r"^(v\d+)\[(?:T\.)?(\d+)\]$", factor, part) for part in name.split(":")]
-    return ":".join(part if part.endswith("]") and not re.match(r"\w+\(", part) else _readable(part, shown) for part in parts)
+    return ":".join(
+        part if part.endswith("]") and not re.match(r"\w+\(", part) else _readable(part, shown) for part in parts
+    )
 
 
 def _readable(text: str, shown: Mapping[str, str]) -> str:
@@ -279,7 +298,9 @@ def aliased(columns: Columns, tolerance: float = 1e-8) -> str | None:
         kept.append(i)
     if len(kept) > len(values):
         return f"formula: {len(labels)} population columns for {plural(len(values), 'row')}; use fewer terms"
-    return f"formula: the design is rank deficient: {'; '.join(found)}; leave the repeated columns out" if found else None
+    return (
+        f"formula: the design is rank deficient: {'; '.join(found)}; leave the repeated columns out" if found else None
+    )
 
 
 def _unused(formula: Formula, table: Table) -> list[str]:
@@ -290,7 +311,9 @@ def _unused(formula: Formula, table: Table) -> list[str]:
             seen = set(np.unique(column.values).tolist())
             gone = [level for i, level in enumerate(column.levels) if i not in seen]
             if gone:
-                notes.append(f"{plural(len(gone), 'level')} of {name!r} never occur{'s' * (len(gone) == 1)} and {'is' if len(gone) == 1 else 'are'} dropped: {listing(gone)}")
+                notes.append(
+                    f"{plural(len(gone), 'level')} of {name!r} never occur{'s' * (len(gone) == 1)} and {'is' if len(gone) == 1 else 'are'} dropped: {listing(gone)}"
+                )
     return notes
 
 
@@ -319,7 +342,9 @@ def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str
             continue
         level = factor(group.factor, table)
         if len(level.levels) == 1:
-            problems.append(f"grouping factor {group.name!r} has one level ({level.levels[0]!r}); leave ({group.effects_text} | {group.name}) out")
+            problems.append(
+                f"grouping factor {group.name!r} has one level ({level.levels[0]!r}); leave ({group.effects_text} | {group.name}) out"
+            )
             continue
         labels = (["Intercept"] if coded.intercept else []) + list(coded.labels)
         ones = [np.ones(table.rows)] if coded.intercept else []
@@ -333,7 +358,11 @@ def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str
             problems.append(f"the group term ({group.effects_text} | {group.name}) has no effects")
             continue
         start = len(known)
-        new = [tuple(range(start, start + len(labels)))] if group.correlated else [(start + k,) for k in range(len(labels))]
+        new = (
+            [tuple(range(start, start + len(labels)))]
+            if group.correlated
+            else [(start + k,) for k in range(len(labels))]
+        )
         zs += columns
         known += labels
         blocks += new
@@ -362,7 +391,9 @@ def check_groups(predictors: Sequence[Predictor], rows: int, one_per_row: bool) 
                 "from the variation of single rows in this family; use a factor with repeated rows"
             )
         elif k > 1 and levels * k >= rows:
-            notes.append(f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior")
+            notes.append(
+                f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior"
+            )
     raise_all(problems)
     return notes
 
@@ -383,14 +414,17 @@ def collapse(predictor: Predictor) -> tuple[Predictor, np.ndarray, np.ndarray]:
     if predictor.offset is not None:
         parts.append(predictor.offset[:, None])
     parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
-    _, first, cell, counts = np.unique(np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True)
+    _, first, cell, counts = np.unique(
+        np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
     return (
         replace(
             predictor,
             population=replace(predictor.population, values=np.asfortranarray(predictor.population.values[first])),
             offset=None if predictor.offset is None else predictor.offset[first],
             effects=tuple(
-                replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first])) for e in predictor.effects
+                replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first]))
+                for e in predictor.effects
             ),
         ),
         cell.ravel(),

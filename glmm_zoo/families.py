@@ -148,11 +148,15 @@ def binomial_outcome(table: Table, response: Response, success: Any = None) -> O
         The value that counts as success; by default 1, True, or the second label in order.
     """
     if response.value.kind != "column":
-        raise InputError(f"the response of a binomial model is a column, not {response.value.text!r}; make the column first")
+        raise InputError(
+            f"the response of a binomial model is a column, not {response.value.text!r}; make the column first"
+        )
     column = table[response.value.columns[0]]
     if response.trials is not None:
         if success is not None:
-            raise InputError("success= names a level of a single-trial response; with trials(n) the response counts successes")
+            raise InputError(
+                "success= names a level of a single-trial response; with trials(n) the response counts successes"
+            )
         return _counts(table, column, response)
     return _single_trials(table, column, success)
 
@@ -166,19 +170,27 @@ def _counts(table: Table, column: Column, response: Response) -> Outcome:
     for label, values in ((name, y), (size, n)):
         bad = values != np.round(values)
         if bad.any():
-            problems.append(f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})")
+            problems.append(
+                f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})"
+            )
         bad = values < 0
         if bad.any():
-            problems.append(f"column {label!r} must be >= 0; {plural(int(bad.sum()), 'value')} negative ({table.at(bad)})")
+            problems.append(
+                f"column {label!r} must be >= 0; {plural(int(bad.sum()), 'value')} negative ({table.at(bad)})"
+            )
     bad = n == 0
     if bad.any():
         problems.append(f"trials({size}) must be >= 1; 0 in {table.at(bad)}; drop these rows")
     bad = y > n
     if bad.any():
-        problems.append(f"{plural(int(bad.sum()), 'row')} with more successes than trials ({name} > {size}: {table.at(bad)})")
+        problems.append(
+            f"{plural(int(bad.sum()), 'row')} with more successes than trials ({name} > {size}: {table.at(bad)})"
+        )
     raise_all(problems)
     if np.all(y == 0) or np.all(y == n):
-        raise InputError(f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row")
+        raise InputError(
+            f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row"
+        )
     return Outcome(name, y, n, description=f"{name} of {size}: binomial counts of successes")
 
 
@@ -198,7 +210,9 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
             )
         if not set(levels) <= {"0", "1"}:
             if len(levels) == 2:
-                raise InputError(f"response {name!r} needs 0/1; found {{{listing(levels)}}}. Use --option success={levels[1]} (success={levels[1]!r} in Python)")
+                raise InputError(
+                    f"response {name!r} needs 0/1; found {{{listing(levels)}}}. Use --option success={levels[1]} (success={levels[1]!r} in Python)"
+                )
             raise InputError(
                 f"response {name!r} needs 0/1; found {len(levels)} values ({listing(levels, 5)}); if it counts successes, "
                 f"give trials: {name} | trials(n)"
@@ -206,7 +220,9 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
     if len(levels) == 1:
         raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
     if len(levels) > 2:
-        raise InputError(f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model")
+        raise InputError(
+            f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
+        )
     wanted = levels[1] if success is None else _level_text(success)
     if wanted not in levels:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
@@ -278,5 +294,7 @@ def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) ->
                     )
                     break
         elif len(values) > 2 and (x[success].min() >= x[failure].max() or x[success].max() <= x[failure].min()):
-            found.append(f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior")
+            found.append(
+                f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior"
+            )
     return found

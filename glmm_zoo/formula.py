@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 
-FUNCTIONS = frozenset(
-    "I log log1p log2 log10 exp expm1 sqrt abs scale center standardize poly bs cr cs cc C".split()
-)
+FUNCTIONS = frozenset("I log log1p log2 log10 exp expm1 sqrt abs scale center standardize poly bs cr cs cc C".split())
 SMOOTHS = frozenset({"s", "t2"})
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
@@ -189,7 +187,9 @@ class _Parser:
                     raise self.fail("unmatched ')'", token.at)
                 open_at.pop()
             elif token.text.startswith("%"):
-                raise self.fail(f"{token.text!r} is not supported; use a:x for an interaction, a/x for nesting", token.at)
+                raise self.fail(
+                    f"{token.text!r} is not supported; use a:x for an interaction, a/x for nesting", token.at
+                )
         if open_at:
             raise self.fail("unmatched '('", open_at[-1])
 
@@ -223,7 +223,8 @@ class _Parser:
                 offsets.append(self._call(tokens[2:-1]))
             elif _calls(tokens, SMOOTHS):
                 raise self.fail(
-                    f"the smooth {tokens[0].text}() is not available in this version; use bs(x, df=5) or cr(x, df=5)", tokens[0].at
+                    f"the smooth {tokens[0].text}() is not available in this version; use bs(x, df=5) or cr(x, df=5)",
+                    tokens[0].at,
                 )
             else:
                 if population or sign == "-":
@@ -284,7 +285,9 @@ class _Parser:
         if len(bars) == 2 and all(tokens[b].text == "|" for b in bars) and bars[1] == bars[0] + 2:
             label = tokens[bars[0] + 1].text
         elif len(bars) != 1:
-            raise self.fail("a group term is (effects | factor), (effects || factor) or (effects |label| factor)", tokens[0].at)
+            raise self.fail(
+                "a group term is (effects | factor), (effects || factor) or (effects |label| factor)", tokens[0].at
+            )
         effects, factor = tokens[: bars[0]], tokens[bars[-1] + 1 :]
         if not effects:
             raise self.fail("no effects before '|'; write (1 | g) for an intercept", tokens[bars[0]].at)
@@ -333,7 +336,9 @@ class _Parser:
                     i = end
                 elif token.kind == "number":
                     if token.text not in ("0", "1"):
-                        raise self.fail("only 0 or 1 (the intercept) may stand alone; for arithmetic write I(...)", token.at)
+                        raise self.fail(
+                            "only 0 or 1 (the intercept) may stand alone; for arithmetic write I(...)", token.at
+                        )
                     pieces.append(token.text)
                 elif token.kind in ("name", "quoted"):
                     is_call = token.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "("
@@ -356,7 +361,9 @@ class _Parser:
             i += 1
         if wants_operand:
             last = tokens[-1] if tokens else None
-            raise self.fail(f"the formula ends after {last.text!r}" if last else "a term is missing", last.at if last else None)
+            raise self.fail(
+                f"the formula ends after {last.text!r}" if last else "a term is missing", last.at if last else None
+            )
         return pieces
 
     def _power(self, tokens: list[Token], i: int, pieces: list[Piece]) -> int:
@@ -414,7 +421,10 @@ class _Parser:
         if token.text in ("factor", "as.factor"):
             raise self.fail(f"unknown function {token.text!r}; write C(x)", token.at)
         known = sorted(FUNCTIONS | SMOOTHS | {"offset"}, key=str.lower)
-        raise self.fail(f"unknown function {token.text!r}{did_you_mean(token.text, known) or ';'} allowed: {listing(known, 99)}", token.at)
+        raise self.fail(
+            f"unknown function {token.text!r}{did_you_mean(token.text, known) or ';'} allowed: {listing(known, 99)}",
+            token.at,
+        )
 
     def _check_tree(self, code: str, tokens: list[Token]) -> None:
         """The second wall: what the tokens spell must be arithmetic and calls on the short list, and nothing else."""

@@ -51,7 +51,9 @@ DISTRIBUTIONS: Mapping[str, _Distribution] = {
     "Cauchy": _Distribution({"alpha": "real", "beta": "positive"}),
     "Laplace": _Distribution({"mu": "real", "b": "positive"}),
     "Logistic": _Distribution({"mu": "real", "s": "positive"}, defaults={"mu": 0.0, "s": 1.0}),
-    "SkewNormal": _Distribution({"mu": "real", "sigma": "positive", "alpha": "real"}, defaults={"mu": 0.0, "sigma": 1.0}),
+    "SkewNormal": _Distribution(
+        {"mu": "real", "sigma": "positive", "alpha": "real"}, defaults={"mu": 0.0, "sigma": 1.0}
+    ),
     "Uniform": _Distribution({"lower": "real", "upper": "real"}),
     "Exponential": _Distribution({"lam": "positive", "scale": "positive"}, 0, alternatives=(("lam",), ("scale",))),
     "HalfNormal": _Distribution({"sigma": "positive"}, 0, defaults={"sigma": 1.0}),
@@ -157,7 +159,10 @@ def parse(text: str) -> Prior:
 
 def _complete(name: str, given: dict[str, float], known: _Distribution, text: str) -> Prior:
     allowed = known.alternatives or (tuple(known.arguments),)
-    full = {**{k: v for k, v in known.defaults.items() if any(k in a and set(given) <= set(a) for a in allowed)}, **given}
+    full = {
+        **{k: v for k, v in known.defaults.items() if any(k in a and set(given) <= set(a) for a in allowed)},
+        **given,
+    }
     if not any(set(a) == set(full) for a in allowed):
         raise InputError(f"prior {text!r}: {name} takes {' or '.join(listing(a) for a in allowed)}")
     for argument, value in full.items():

@@ -112,7 +112,9 @@ def check_density(model: pm.Model) -> None:
         raise FitError(f"the model indexes past the levels of a factor: {err}") from err
     if not np.isfinite(value):
         bad = [name for name, term in model.point_logps(point).items() if not np.isfinite(term)]
-        raise FitError(f"the log density is {value} at the initial point; not finite: {', '.join(bad)}; check priors and data")
+        raise FitError(
+            f"the log density is {value} at the initial point; not finite: {', '.join(bad)}; check priors and data"
+        )
 
 
 def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
@@ -161,7 +163,9 @@ def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
     )
 
 
-def _lower(outputs: Sequence[Any], values: Sequence[Any], point: Mapping[str, np.ndarray]) -> tuple[Callable[..., Any], list[np.ndarray]]:
+def _lower(
+    outputs: Sequence[Any], values: Sequence[Any], point: Mapping[str, np.ndarray]
+) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """A JAX function of the value variables and the model's data; the data stay arguments, so they are not compiled in."""
     from pytensor.compile.mode import get_mode
     from pytensor.compile.sharedvalue import SharedVariable
@@ -182,7 +186,9 @@ def _lower(outputs: Sequence[Any], values: Sequence[Any], point: Mapping[str, np
     return jax_funcify(fgraph), [v.get_value() for v in arrays]
 
 
-def _in_chunks(function: Callable[..., Any], x: np.ndarray, data: Sequence[Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+def _in_chunks(
+    function: Callable[..., Any], x: np.ndarray, data: Sequence[Any], names: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Apply a vectorised function to draws (draws, n) in pieces that stay within memory, all of one compiled shape."""
     if len(x) == 0:
         return {}
@@ -247,7 +253,9 @@ def sample(
             return_raw_trace=True,
         )
     except RuntimeError as err:
-        raise FitError(f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data") from err
+        raise FitError(
+            f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
+        ) from err
     return _unpack(raw, compiled.size, draws, tune, chains, seed, time.perf_counter() - began)
 
 

@@ -12,9 +12,7 @@ transform on them.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,142 +22,26 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pymc.logprob.transforms import Transform
 from pytensor.tensor import TensorVariable
 
-from glmm_zoo import priors
-from glmm_zoo.data import Missing, Table, take
-from glmm_zoo.design import FEW_LEVELS, Effects, Factor, Predictor, check_groups, few_levels, fixed_formula, predictor
-from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
-from glmm_zoo.families import Outcome
-from glmm_zoo.formula import Response, parse
-from glmm_zoo.priors import Parameter, Prior
-
-_RESERVED = frozenset(
-    "chain draw row sample Intercept beta coef sigma alpha cutpoints cutpoint zi zi_coef never never_coef assoc".split()
-)
+from glmm_zoo.design import Predictor
+from glmm_zoo.intake import Group, Plan, groups_of, named
+from glmm_zoo.priors import Prior
 
 
 class Model(pm.Model):
     """A PyMC model that remembers what it was built from.
 
     `spec` is JSON-able: builder, arguments, priors in force, notes. `table` holds the columns used, `predictors` the
-    design, `auxiliary` the names of variables that only carry others and are not reported.
+    design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported.
     """
 
-    def __init__(self, spec: Mapping[str, Any], table: Table, predictors: Sequence[Predictor], rows: int):
-        super().__init__(coords=_coords(predictors, rows))
-        self.spec = dict(spec)
-        self.table = table
-        self.predictors = tuple(predictors)
-        self.rows = rows
+    def __init__(self, plan: Plan):
+        super().__init__(coords=_coords(plan.predictors, plan.rows))
+        self.spec = dict(plan.spec)
+        self.table = plan.table
+        self.predictors = plan.predictors
+        self.chosen = plan.chosen
+        self.rows = plan.rows
         self.auxiliary: set[str] = set()
-
-
-def safe(name: str) -> str:
-    """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the name itself."""
-    clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in name).strip() or "_"
-    clean = f"_{clean}" if clean.startswith(".") else clean
-    return f"{clean}_" if clean in _RESERVED or clean.startswith(("sd_", "corr_", "u_")) else clean
-
-
-def named(prefix: str, name: str) -> str:
-    """`Intercept`, or `zi_Intercept` for a predictor with the prefix "zi"."""
-    return f"{prefix}_{name}" if prefix else name
-
-
-# ---------------------------------------------------------------------------------------------------- group structure
-
-
-@dataclass(frozen=True)
-class Group:
-    """The effects of one factor, over one or more predictors: what `sd_<g>`, `corr_<g>` and `u_<g>` describe.
-
-    Column k of the effects enters predictor `owners[k]` with covariate `z[k]` (n,).
-    """
-
-    prefix: str
-    factor: Factor
-    labels: tuple[str, ...]
-    blocks: tuple[tuple[int, ...], ...]
-    owners: tuple[str, ...]
-    z: tuple[np.ndarray, ...]
-    spreads: tuple[float, ...]
-
-    @property
-    def dim(self) -> str:
-        return safe(self.factor.name)
-
-    def name(self, what: str) -> str:
-        return named(self.prefix, f"{what}_{self.dim}")
-
-    @property
-    def effect_dim(self) -> str:
-        return named(self.prefix, f"{self.dim}_effect")
-
-    @property
-    def correlated(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(block for block in self.blocks if len(block) > 1)
-
-
-def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
-    """Group effects of all predictors; terms on one factor with the same label, `(1 |p| g)`, become one block."""
-    found: list[Group] = []
-    merged: set[tuple[str, str]] = set()  # (prefix, factor) already taken into another group
-    for predictor in predictors:
-        for effects in predictor.effects:
-            key = (predictor.prefix, effects.factor.name)
-            if key in merged:
-                continue
-            mates = [(predictor, effects)]
-            for other in predictors:
-                for candidate in other.effects:
-                    shared = set(candidate.shared) & set(effects.shared) - {None}
-                    if other is not predictor and candidate.factor.name == effects.factor.name and shared:
-                        mates.append((other, candidate))
-                        merged.add((other.prefix, candidate.factor.name))
-            found.append(_merge(mates))
-    return tuple(found)
-
-
-def _merge(mates: Sequence[tuple[Predictor, Effects]]) -> Group:
-    labels: list[str] = []
-    owners: list[str] = []
-    z: list[np.ndarray] = []
-    spreads: list[float] = []
-    blocks: dict[object, list[int]] = {}
-    first = mates[0][0].prefix
-    for predictor, effects in mates:
-        start = len(labels)
-        foreign = len(mates) > 1 and predictor.prefix
-        labels += [f"{predictor.prefix}:{label}" if foreign else label for label in effects.labels]
-        owners += [predictor.prefix] * len(effects.labels)
-        z += [effects.z[:, k] for k in range(effects.z.shape[1])]
-        spreads += effects.spreads
-        for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
-            blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
-    prefix = first if len(mates) == 1 else ""
-    joined = tuple(tuple(b) for b in blocks.values())
-    return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads))
-
-
-# ------------------------------------------------------------------------------------------------------------- priors
-
-
-def parameters(predictors: Sequence[Predictor], location: float, scale: float) -> list[Parameter]:
-    """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link."""
-    found = []
-    for p in predictors:
-        if p.population.intercept:
-            found.append(priors.parameter(named(p.prefix, "Intercept"), "real", priors.intercept_default(location, scale)))
-        if p.population.labels:
-            defaults = priors.beta_defaults(p.population.spreads, scale)
-            found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
-    for g in groups_of(predictors):
-        sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
-        keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
-        defaults = tuple(priors.sd_default(spread, scale) for spread in g.spreads)
-        found.append(Parameter(g.name("sd"), "positive", keys, defaults))
-        if g.correlated:
-            found.append(Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,)))
-    return found
 
 
 def _coords(predictors: Sequence[Predictor], rows: int) -> dict[str, Any]:
@@ -176,12 +58,13 @@ def _coords(predictors: Sequence[Predictor], rows: int) -> dict[str, Any]:
     return found
 
 
-def variable(model: Model, name: str, chosen: Sequence[Prior], dim: str | None = None) -> TensorVariable:
-    """A random variable under one prior, or a vector over `dim` with a prior for each element.
+def variable(model: Model, name: str, dim: str | None = None, *, key: str | None = None) -> TensorVariable:
+    """A random variable under its prior (that of `key`, if not its own), or a vector over `dim` with one each.
 
     Elements under the same distribution are one variable; a mixture of distributions becomes one auxiliary variable
     for each, put together under `name`.
     """
+    chosen = model.chosen[key or name]
     if dim is None:
         return _random(name, chosen[0].distribution, dict(chosen[0].arguments), {})
     kinds = list(dict.fromkeys((p.distribution, tuple(p.arguments)) for p in chosen))
@@ -206,142 +89,18 @@ def _random(name: str, distribution: str, arguments: Mapping[str, Any], extra: M
     return getattr(pm, distribution)(name, **arguments, **extra)
 
 
-# ------------------------------------------------------------------------------- one outcome with one linear predictor
-
-
-@dataclass(frozen=True)
-class Single:
-    """A checked outcome and its predictor: what every single-outcome builder starts from."""
-
-    text: str
-    table: Table
-    outcome: Outcome
-    predictor: Predictor
-    notes: tuple[str, ...]
-
-
-def single(
-    data: Any,
-    formula: str,
-    read_outcome: Callable[[Table, Response], Outcome],
-    *,
-    one_per_row: Callable[[Outcome], bool],
-    missing: Missing = "error",
-    clusters: str = "random",
-) -> Single:
-    """Read and check everything a single-outcome model needs, before any graph is built.
-
-    Parameters
-    ----------
-    read_outcome
-        The family's check of the response.
-    one_per_row
-        Whether the family can tell a group effect for every row from its own variation.
-    clusters
-        "random" keeps group terms as written, with a warning for factors of fewer than 6 levels; "fixed" writes those
-        factors as population terms.
-
-    Raises
-    ------
-    InputError
-        All problems of formula, data and response together.
-    """
-    if clusters not in ("random", "fixed"):
-        raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
-    parsed = parse(formula)
-    table = take(data, parsed.columns, missing)
-    response = parsed.response
-    assert response is not None
-    problems: list[str] = []
-    outcome = attempt(lambda: read_outcome(table, response), problems)
-    coded = attempt(lambda: predictor(parsed, table), problems)
-    if outcome is not None and coded is not None:
-        attempt(lambda: check_groups([coded], table.rows, one_per_row(outcome)), problems)
-    raise_all(problems)
-    assert outcome is not None and coded is not None
-    notes = [*table.notes, *coded.notes, *check_groups([coded], table.rows, one_per_row(outcome))]
-    few = few_levels([coded])
-    text = parsed.text
-    if few:
-        instead = fixed_formula(text, parsed, [f.name for f in few])
-        counts = " and ".join(f"{f.name!r} has {len(f.levels)} levels" for f in few)
-        if clusters == "fixed":
-            notes.append(f"grouping factor {counts}: written as population terms, {instead}")
-            text, parsed = instead, parse(instead)
-            coded = predictor(parsed, table)
-        else:
-            words = (
-                f"grouping factor {counts}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "
-                f"posterior rests on the prior of sd. Without partial pooling the formula is {instead!r}; "
-                "clusters='fixed' (--option clusters=fixed) builds that"
-            )
-            notes.append(words)
-            warn(words)
-    return Single(text, table, outcome, coded, tuple(notes))
-
-
-def warn(sentence: str) -> None:
-    """Tell the user of a builder something to know before trusting the fit."""
-    warnings.warn(sentence, ZooWarning, stacklevel=4)
-
-
-def model(
-    builder: str,
-    part: Single,
-    options: Mapping[str, Any],
-    given: Mapping[str, str] | None,
-    *,
-    link: str,
-    latent_variance: float | None,
-    extra: Sequence[Parameter] = (),
-) -> tuple[Model, dict[str, tuple[Prior, ...]]]:
-    """An empty model with its spec, and the prior chosen for every parameter; `extra` are the family's own."""
-    needed = [*parameters([part.predictor], part.outcome.location, part.outcome.scale), *extra]
-    chosen = priors.choose(needed, given)
-    spec = {
-        "builder": builder,
-        "formula": part.text,
-        "options": dict(options),
-        "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
-        "response": part.outcome.description,
-        "link": link,
-        "latent_variance": latent_variance,
-        "groups": {
-            g.dim: {"levels": len(g.factor.levels), "effects": list(g.labels), "sd": g.name("sd")} for g in groups_of([part.predictor])
-        },
-        "learnt": dict(part.predictor.population.learnt),
-        "notes": list(part.notes),
-        "data": {
-            "source": part.table.source,
-            "rows": part.table.rows,
-            "dropped": part.table.dropped,
-            "columns": list(part.table.columns),
-            "sha256": part.table.sha256(),
-        },
-    }
-    return Model(spec, part.table, [part.predictor], len(part.outcome.values)), chosen
-
-
-def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:
-    if len(parameter.keys) == 1 or len({str(p) for p in chosen}) == 1:
-        return str(chosen[0])
-    return {keys[0]: str(prior) for keys, prior in zip(parameter.keys, chosen, strict=True)}
-
-
 # ---------------------------------------------------------------------------------------------------- the predictor
 
 
-def linear_predictors(
-    model: Model, chosen: Mapping[str, tuple[Prior, ...]], *, center: bool = True
-) -> dict[str, TensorVariable]:
+def linear_predictors(model: Model, *, center: bool = True) -> dict[str, TensorVariable]:
     """eta (n,) of every predictor of the model, by prefix.
 
     With `center`, the prior on the intercept is on the predictor at the covariates' means, and `Intercept` is reported
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
     """
-    etas = {p.prefix: _population(model, p, chosen, center) for p in model.predictors}
+    etas = {p.prefix: _population(model, p, center) for p in model.predictors}
     for group in groups_of(model.predictors):
-        u = _group_effects(model, group, chosen)
+        u = _group_effects(model, group)
         codes = pm.Data(group.name("level_of"), group.factor.codes, dims="row")
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
             effect = u[codes, k]
@@ -351,23 +110,23 @@ def linear_predictors(
     return etas
 
 
-def _population(
-    model: Model, predictor: Predictor, chosen: Mapping[str, tuple[Prior, ...]], center: bool
-) -> TensorVariable:
+def _population(model: Model, predictor: Predictor, center: bool) -> TensorVariable:
     X, prefix = predictor.population, predictor.prefix
     eta = pt.zeros(model.rows) if not X.intercept and not X.labels else 0.0
     means = X.means if center and X.intercept and X.labels else None
     if X.labels:
-        beta = variable(model, named(prefix, "beta"), chosen[named(prefix, "beta")], named(prefix, "coef"))
+        beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
         values = X.values if means is None else X.values - means
-        eta = eta + pm.Data(named(prefix, "X"), np.ascontiguousarray(values), dims=("row", named(prefix, "coef"))) @ beta
+        eta = (
+            eta + pm.Data(named(prefix, "X"), np.ascontiguousarray(values), dims=("row", named(prefix, "coef"))) @ beta
+        )
     if X.intercept:
         name = named(prefix, "Intercept")
         if means is None:
-            eta = eta + variable(model, name, chosen[name])
+            eta = eta + variable(model, name)
         else:
             model.auxiliary.add(f"{name}_at_means")
-            at_means = variable(model, f"{name}_at_means", chosen[name])
+            at_means = variable(model, f"{name}_at_means", key=name)
             pm.Deterministic(name, at_means - pt.dot(means, beta))
             eta = eta + at_means
     if predictor.offset is not None:
@@ -375,13 +134,13 @@ def _population(
     return eta + pt.zeros(model.rows) if eta.ndim == 0 else eta
 
 
-def _group_effects(model: Model, group: Group, chosen: Mapping[str, tuple[Prior, ...]]) -> TensorVariable:
+def _group_effects(model: Model, group: Group) -> TensorVariable:
     """u_g (levels, k)."""
-    sd = variable(model, group.name("sd"), chosen[group.name("sd")], group.effect_dim)
+    sd = variable(model, group.name("sd"), group.effect_dim)
     dims = (group.dim, group.effect_dim)
     if not group.correlated:
         return pm.Normal(group.name("u"), 0.0, sd, dims=dims, default_transform=None, transform=NonCentred())
-    eta = chosen[group.name("corr")][0].arguments["eta"]
+    eta = model.chosen[group.name("corr")][0].arguments["eta"]
     k = len(group.labels)
     C: list[list[TensorVariable]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     for b, block in enumerate(group.correlated):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import families, terms
-from glmm_zoo.priors import Parameter, parameter, sd_default
+from glmm_zoo import families, intake
 from glmm_zoo.data import Missing
+from glmm_zoo.priors import parameter, sd_default
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
 
 ALIASES = ("lmm",)
 
@@ -20,7 +23,7 @@ def hierarchical_linear(
     clusters: str = "random",
     missing: Missing = "error",
     priors: Mapping[str, str] | None = None,
-) -> terms.Model:
+) -> Model:
     """Gaussian responses with group effects.
 
         y_i ~ Normal(eta_i, sigma)
@@ -53,18 +56,17 @@ def hierarchical_linear(
         Everything that is wrong with formula, data or priors.
     """
     options = {"center": center, "clusters": clusters, "missing": missing}
-    part = terms.single(
+    part = intake.single(
         data, formula, families.gaussian_outcome, one_per_row=lambda _: False, missing=missing, clusters=clusters
     )
-    model, chosen = terms.model(
-        "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=_sigma(part.outcome)
+    sigma_prior = parameter("sigma", "positive", sd_default(1.0, part.outcome.scale))
+    plan = intake.plan(
+        "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=[sigma_prior]
     )
-    with model:
-        eta = terms.linear_predictors(model, chosen, center=center)[""]
-        sigma = terms.variable(model, "sigma", chosen["sigma"])
-        families.gaussian(terms.safe(part.outcome.name), eta, sigma, part.outcome)
+    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+
+    with terms.Model(plan) as model:
+        eta = terms.linear_predictors(model, center=center)[""]
+        sigma = terms.variable(model, "sigma")
+        families.gaussian(intake.safe(part.outcome.name), eta, sigma, part.outcome)
     return model
-
-
-def _sigma(outcome: families.Outcome) -> list[Parameter]:
-    return [parameter("sigma", "positive", sd_default(1.0, outcome.scale))]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import families, terms
+from glmm_zoo import families, intake
 from glmm_zoo.data import Missing
 from glmm_zoo.design import collapse as collapse_rows
 from glmm_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
 
 ALIASES = ("logistic",)
 
@@ -27,7 +30,7 @@ def hierarchical_logistic(
     clusters: str = "random",
     missing: Missing = "error",
     priors: Mapping[str, str] | None = None,
-) -> terms.Model:
+) -> Model:
     """Bernoulli or binomial responses with group effects.
 
         y_i ~ Binomial(n_i, p_i),  link(p_i) = eta_i        (n_i = 1: Bernoulli)
@@ -65,7 +68,7 @@ def hierarchical_logistic(
         "link": link, "success": success, "collapse": collapse, "center": center, "clusters": clusters, "missing": missing
     }  # fmt: skip
     of_link = families.link(link)
-    part = terms.single(
+    part = intake.single(
         data,
         formula,
         lambda table, response: families.binomial_outcome(table, response, success),
@@ -76,20 +79,22 @@ def hierarchical_logistic(
     columns = part.predictor.population
     separated = families.separated(part.outcome, columns.values, columns.labels)
     for sentence in separated:
-        terms.warn(sentence)
+        intake.warn(sentence)
     part = replace(part, notes=(*part.notes, *separated))
     if collapse:
         part = _collapsed(part)
-    model, chosen = terms.model(
+    plan = intake.plan(
         "hierarchical_logistic", part, options, priors, link=link, latent_variance=of_link.latent_variance
     )
-    with model:
-        eta = terms.linear_predictors(model, chosen, center=center)[""]
-        families.binomial(terms.safe(part.outcome.name), eta, part.outcome, of_link)
+    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+
+    with terms.Model(plan) as model:
+        eta = terms.linear_predictors(model, center=center)[""]
+        families.binomial(intake.safe(part.outcome.name), eta, part.outcome, of_link)
     return model
 
 
-def _collapsed(part: terms.Single) -> terms.Single:
+def _collapsed(part: intake.Single) -> intake.Single:
     if part.outcome.trials is not None:
         raise InputError("collapse=True sums single trials; this response already has trials(n)")
     predictor, cell, trials = collapse_rows(part.predictor)

@@ -1,0 +1,469 @@
+"""The command line: `glmm-zoo list | show | fit | check | summary | report`. Imports what a command needs, when it needs it.
+
+Exit codes: 0 fitted and sound; 3 fitted and saved, but the diagnostics failed; 2 the input is wrong; 130 interrupted;
+1 anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from glmm_zoo.errors import FitError, InputError, ZooWarning, did_you_mean, listing, raise_all
+
+if TYPE_CHECKING:
+    from glmm_zoo.data import RawTable
+    from glmm_zoo.zoo import Builder, Card
+
+MIN_DRAWS = 100
+Names = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+app = App(
+    name="glmm-zoo",
+    help="A zoo of Bayesian generalized linear mixed models: fit, check, summarise, report.",
+    version=lambda: _version(),
+    result_action="return_value",
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(tokens: list[str]) -> int:
+    """Run one command and return its exit code; every message for the user goes to standard error."""
+    warnings.showwarning = _show_warning
+    warnings.filterwarnings("always", category=ZooWarning)
+    try:
+        return app(tokens, exit_on_error=False, print_error=False) or 0
+    except CycloptsError as err:
+        _say(f"error: {' '.join(str(err).split())}")
+        return 2
+    except InputError as err:
+        _say(f"error: {err}")
+        return 2
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (FitError, OSError) as err:
+        _say(f"error: {err}")
+        return 1
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("glmm-zoo")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, ZooWarning):
+        _say(f"warning: {message}")
+
+
+def _print(*things: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for thing in things:
+        console.print(thing)
+
+
+# ------------------------------------------------------------------------------------------------------------- looking
+
+
+@app.command(name="list")
+def list_() -> int:
+    """List the models: builders with their aliases, and cards with real data."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from glmm_zoo import zoo
+
+    table = Table(box=None, pad_edge=False, title="builders", title_justify="left", title_style="bold")
+    for name in ("name", "aliases", "what"):
+        table.add_column(name, overflow="fold")
+    for builder in zoo.builders().values():
+        table.add_row(Text(builder.name), Text(", ".join(builder.aliases)), Text(builder.title))
+    cards = Table(box=None, pad_edge=False, title="cards", title_justify="left", title_style="bold")
+    for name in ("name", "builder", "what"):
+        cards.add_column(name, overflow="fold")
+    for card in zoo.cards().values():
+        cards.add_row(Text(card.name), Text(card.file.builder), Text(card.file.summary))
+    _print(table, "", cards)
+    return 0
+
+
+@app.command
+def show(model: str) -> int:
+    """Show a model card, or what a builder takes.
+
+    Parameters
+    ----------
+    model
+        A card, a builder or its alias, or a path to a card file.
+    """
+    from rich.text import Text
+
+    from glmm_zoo import zoo
+
+    found = zoo.resolve(model)
+    if isinstance(found, zoo.Builder):
+        aliases = f" (alias {', '.join(found.aliases)})" if found.aliases else ""
+        _print(Text(f"{found.name}{aliases}: {found.title}\n", style="bold"), Text(found.doc))
+        return 0
+    file = found.file
+    options = "".join(f"\n  option {k} = {v}" for k, v in file.options.items())
+    priors = "".join(f"\n  prior {k} ~ {v}" for k, v in file.priors.items())
+    _print(Text(f"{file.name}: {file.title}", style="bold"), Text(f"  {file.builder}: {file.formula}{options}{priors}"))
+    for title, body in (
+        ("Question", file.card.question),
+        ("Model", file.card.model),
+        ("When to use it", file.card.when),
+        ("When not", file.card.when_not),
+        ("How to read the result", file.card.reading),
+        ("Data", "\n".join(filter(None, (file.source.citation, f"Licence: {file.source.licence}", file.source.note)))),
+    ):
+        _print("", Text(title, style="bold"), Text(body.strip()))
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------- fitting
+
+
+@app.command
+def fit(
+    model: str,
+    data: str | None = None,
+    /,
+    *,
+    formula: str | None = None,
+    prior: Names = None,
+    option: Names = None,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    seed: int | None = None,
+    target_accept: float = 0.8,
+    out: str | None = None,
+    overwrite: Flag = False,
+    missing: Literal["error", "drop"] | None = None,
+    prob: float = 0.95,
+    encoding: str = "utf-8",
+    sep: str | None = None,
+    decimal: str = ".",
+    na: Names = None,
+    comment: str | None = None,
+    strip: Flag = False,
+) -> int:
+    """Fit a model, check it, save it and print the summary.
+
+    Parameters
+    ----------
+    model
+        A card, a builder or its alias, or a path to a card file.
+    data
+        CSV, TSV or Parquet, also gzipped. Without it the card's own data are fitted.
+    formula
+        lme4's notation: "y ~ x + (1 + x | g)".
+    prior
+        NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
+    option
+        NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
+    draws
+        Draws kept for each chain.
+    tune
+        Warm-up draws for each chain.
+    chains
+        Number of chains.
+    cores
+        Chains that run at a time; by default one for small data, where that is faster.
+    seed
+        The same seed gives the same draws.
+    target_accept
+        Nearer to 1 is slower and safer.
+    out
+        The NetCDF file to write; by default fits/MODEL.nc.
+    overwrite
+        Replace an existing file.
+    missing
+        What to do with rows that have missing values.
+    prob
+        Probability inside the printed intervals.
+    encoding
+        Of a text file: utf-8, latin-1, utf-16, ...
+    sep
+        Separator of a text file; by default tab for .tsv and .tab, else comma.
+    decimal
+        Decimal mark of a text file.
+    na
+        A further code for a missing value; may be repeated.
+    comment
+        Lines that start with this are skipped.
+    strip
+        Remove spaces around names and values.
+    """
+    from glmm_zoo import zoo
+
+    found = zoo.resolve(model)
+    card = found if isinstance(found, zoo.Card) else zoo.example_of(found) if data is None else None
+    builder = found if isinstance(found, zoo.Builder) else found.builder
+    problems = _bad_numbers(draws, tune, chains, cores, seed, target_accept, prob)
+    given = _pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
+    options = {k: _value(v) for k, v in _pairs(option or [], "option", "center=false", problems).items()}
+    if missing is not None:
+        options["missing"] = missing
+    problems += [
+        f"{builder.name} has no option {name!r}{did_you_mean(name, builder.options) or ';'} options: {listing(builder.options)}"
+        for name in options
+        if name not in builder.options or name == "priors"
+    ]
+    raise_all(problems)
+    formula = formula or (card.file.formula if card else None)
+    if formula is None:
+        raise InputError(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    if card is not None:
+        given = {**card.file.priors, **given}
+        options = {**card.file.options, **options}
+    if chains == 1:
+        _say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
+    target = _target(out, found.name, data, overwrite)
+    table = _read(data, card, encoding, sep, decimal, na or [], comment, strip)
+    with _locked(target):
+        return _fit(
+            builder, table, formula, options, given, target, overwrite, prob,
+            draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, target_accept=target_accept,
+        )  # fmt: skip
+
+
+def _fit(
+    builder: Builder,
+    table: RawTable,
+    formula: str,
+    options: dict[str, Any],
+    priors: dict[str, str],
+    target: Path,
+    overwrite: bool,
+    prob: float,
+    **settings: Any,
+) -> int:
+    from glmm_zoo.formula import parse
+
+    parse(formula)  # a formula that is wrong is told before anything heavy is imported
+    model = builder.function()(table, formula, priors=priors, **options)
+    from glmm_zoo import diagnostics, fitting, report, storage
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        tree = fitting.fit(model, **settings)
+    except fitting.Interrupted as stop:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
+        partial = target.with_suffix(".partial.nc")
+        storage.save(stop.tree, partial, overwrite=True)
+        made = storage.about(stop.tree)["sampling"]["finished"]
+        _say(f"interrupted; draws made so far ({listing(made)} by chain) are in {partial}, marked as interrupted")
+        return 130
+    storage.save(tree, target, overwrite=overwrite)
+    verdict = diagnostics.judge(tree, report.diagnosed(tree))
+    _print(*report.text(tree, prob=prob), _verdict_text(verdict), f"saved {target}")
+    return 0 if verdict.sound else 3
+
+
+def _verdict_text(verdict: Any) -> Any:
+    from rich.text import Text
+
+    return Text(str(verdict), style="green" if verdict.sound else "red")
+
+
+def _bad_numbers(
+    draws: int, tune: int, chains: int, cores: int | None, seed: int | None, target_accept: float, prob: float
+) -> list[str]:
+    problems = []
+    for name, value, least in (
+        ("draws", draws, MIN_DRAWS), ("tune", tune, MIN_DRAWS), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0)
+    ):  # fmt: skip
+        if value is not None and value < least:
+            problems.append(f"--{name} must be >= {least}, not {value}")
+    for name, number in (("target-accept", target_accept), ("prob", prob)):
+        if not 0 < number < 1:
+            problems.append(f"--{name} must be in (0, 1), not {number:g}")
+    return problems
+
+
+def _pairs(entries: list[str], what: str, example: str, problems: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
+            problems.append(f"--{what} {entry!r} is not NAME=VALUE; write for example --{what} {example!r}")
+        elif name in found:
+            problems.append(f"--{what} {name} is given twice")
+        else:
+            found[name] = value
+    return found
+
+
+def _value(text: str) -> Any:
+    """true, false, none and numbers as such; all else as text."""
+    plain = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    return text
+
+
+def _target(out: str | None, name: str, data: str | None, overwrite: bool) -> Path:
+    from glmm_zoo import storage
+
+    if out is None:
+        target = Path("fits") / f"{name}.nc"
+        if target.exists() and not overwrite:
+            raise InputError(f"out: {str(target)!r} exists; use --overwrite to replace it (make fit ... ARGS=--overwrite), or --out")
+        if not target.parent.exists():
+            target.parent.mkdir()
+        return storage.check_target(target, overwrite=overwrite)
+    target = Path(out)
+    if target.suffix != ".nc":
+        raise InputError(f"out: {out!r} should end in .nc; the fit is a NetCDF file")
+    if data is not None and target.exists() and Path(data).exists() and target.samefile(data):
+        raise InputError(f"out: {out!r} is the data file; give another name")
+    return storage.check_target(target, overwrite=overwrite)
+
+
+def _read(
+    data: str | None,
+    card: Card | None,
+    encoding: str,
+    sep: str | None,
+    decimal: str,
+    na: list[str],
+    comment: str | None,
+    strip: bool,
+) -> RawTable:
+    from glmm_zoo.data import ReadOptions, read_table
+
+    if data is None:
+        assert card is not None
+        return card.read()
+    separator = {"tab": "\t", "\\t": "\t"}.get(sep or "", sep)
+    return read_table(data, ReadOptions(encoding, separator, decimal, tuple(na), comment, strip))
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Refuse a second fit that would write the same file."""
+    from filelock import FileLock, Timeout
+
+    path = target.with_name(f".{target.name}.lock")
+    owner = target.with_name(f".{target.name}.pid")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        pid = owner.read_text() if owner.exists() else "unknown"
+        raise InputError(f"another fit (pid {pid}) is writing {target}; wait for it, or give another --out") from None
+    try:
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------------------------- reading a fit
+
+
+@app.command
+def check(file: str) -> int:
+    """Say whether a fit can be trusted; exit code 3 when not.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    """
+    from glmm_zoo import diagnostics, storage
+
+    verdict = diagnostics.check(storage.load(file))
+    _print(_verdict_text(verdict))
+    return 0 if verdict.sound else 3
+
+
+@app.command
+def summary(
+    file: str,
+    /,
+    *,
+    prob: float = 0.95,
+    group_effects: Flag = False,
+    format: Literal["table", "csv", "json"] = "table",
+) -> int:
+    """Print the estimates of a fit.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    prob
+        Probability inside the intervals.
+    group_effects
+        Also every group effect.
+    format
+        table for people; csv or json, in full precision, for programs.
+    """
+    from glmm_zoo import estimands, report, storage
+
+    tree = storage.load(file)
+    found = estimands.summary(tree, prob=prob, group_effects=group_effects)
+    if format == "table":
+        _print(*report.tables(found, prob))
+    else:
+        sys.stdout.write(found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n")
+    return 0
+
+
+@app.command
+def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrite: Flag = False) -> int:
+    """Write the report of a fit as one HTML file.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    out
+        The HTML file to write; by default beside the fit.
+    prob
+        Probability inside the intervals.
+    overwrite
+        Replace an existing file.
+    """
+    from glmm_zoo import storage
+    from glmm_zoo.report import write_report
+
+    tree = storage.load(file)
+    written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
+    _print(f"saved {written}")
+    return 0
+

@@ -1,0 +1,261 @@
+"""From a model to a DataTree that holds everything. Imports every room but `cli`.
+
+Group indices and the log density are checked before sampling, completeness before any diagnosis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo import report, sampling, storage
+from glmm_zoo.errors import InputError, plural, raise_all
+from glmm_zoo.intake import safe
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
+
+MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
+MAX_PREDICTIVE = 4_000_000  # and of predictive draws
+_PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
+
+
+class Interrupted(KeyboardInterrupt):  # noqa: N818  it is Ctrl-C, with what had been sampled
+    """Sampling was stopped by Ctrl-C; `tree` holds the draws made so far, NaN where there are none."""
+
+    def __init__(self, tree: xr.DataTree):
+        super().__init__("sampling was interrupted")
+        self.tree = tree
+
+
+def fit(
+    model: Model,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    seed: int | None = None,
+    target_accept: float = 0.8,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """Sample a model of the zoo with NUTS and diagnose the result.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    draws, tune
+        Draws kept and warm-up draws, for each chain.
+    chains, cores
+        Chains, and how many run at a time; by default one for small data, where a second would only be in the way.
+    seed
+        The same seed gives the same draws on the same kind of machine, whatever the number of cores. None draws one
+        and records it.
+    target_accept
+        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer.
+    progress
+        Show a progress bar; by default where there is a terminal or a notebook.
+
+    Returns
+    -------
+    DataTree
+        Groups posterior, sample_stats, log_likelihood, posterior_predictive, observed_data, constant_data and report.
+
+    Raises
+    ------
+    InputError
+        Arguments out of range.
+    FitError
+        A log density that is not finite at the start.
+    Interrupted
+        Ctrl-C, with the draws made so far.
+    """
+    _check_arguments(model, draws, tune, chains, cores, seed, target_accept)
+    seed = secrets.randbits(32) if seed is None else seed
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    began = time.perf_counter()
+    sampling.check_density(model)
+    compiled = sampling.compile_model(model, [v.name for v in model.unobserved_RVs])
+    drawn = sampling.sample(
+        compiled,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=seed,
+        target_accept=target_accept,
+        progress=progress,
+    )
+    posterior = _posterior(model, compiled, drawn)
+    groups = {
+        "posterior": posterior[_reported(model)],
+        "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in drawn.stats.items()}, posterior.coords.to_dataset()[["chain", "draw"]].coords),
+        **_data_groups(model),
+    }
+    notes = list(model.spec["notes"])
+    if not drawn.interrupted:
+        groups["log_likelihood"] = _log_likelihood(model, compiled, drawn, notes)
+        predictive = groups["posterior_predictive"] = _predictive(model, posterior, seed, notes)
+        groups["observed_data"] = groups["observed_data"].map(
+            lambda y: y.astype(predictive[str(y.name)].dtype), keep_attrs=True
+        )
+    tree = xr.DataTree.from_dict(groups)
+    storage.label(
+        tree,
+        {
+            "spec": {**model.spec, "notes": notes},
+            "sampling": {
+                "sampler": "nutpie NUTS, JAX gradients",
+                "draws": draws,
+                "tune": tune,
+                "chains": chains,
+                "seed": seed,
+                "target_accept": target_accept,
+                "finished": drawn.finished.tolist(),
+                "interrupted": drawn.interrupted,
+                "gradients": drawn.gradients,
+            },
+            "seconds": {
+                "compile": round(compiled.seconds, 3),
+                "sample": round(drawn.seconds, 3),
+                "all": round(time.perf_counter() - began, 3),
+            },
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+            "machine": f"{platform.system()} {platform.machine()}",
+        },
+    )
+    if drawn.interrupted:
+        raise Interrupted(tree)
+    return report.attach(tree)
+
+
+def _check_arguments(
+    model: Any, draws: int, tune: int, chains: int, cores: int | None, seed: int | None, target_accept: float
+) -> None:
+    from glmm_zoo.terms import Model
+
+    if not isinstance(model, Model):
+        raise InputError(f"fit takes a model that a builder of the zoo returned, not {type(model).__name__}")
+    problems = [
+        f"{name} must be a whole number of at least {least}, not {value!r}"
+        for name, value, least in (
+            ("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0)
+        )
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least)
+    ]  # fmt: skip
+    if not 0 < target_accept < 1:
+        problems.append(f"target_accept must be between 0 and 1, not {target_accept!r}")
+    raise_all(problems)
+
+
+# ------------------------------------------------------------------------------------------------- groups of the tree
+
+
+def _reported(model: Model) -> list[str]:
+    """The variables of the posterior in reading order: intercepts and coefficients, sds, and group effects last."""
+    names = [v.name for v in model.unobserved_RVs if v.name not in model.auxiliary]
+    rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
+
+    def position(name: str) -> int:
+        bare = name.split("_", 1)[1] if name.split("_", 1)[0] in {p.prefix for p in model.predictors if p.prefix} else name
+        found = next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
+        return found
+
+    return sorted(names, key=position)
+
+
+def _coords(model: Model, dims: Sequence[str]) -> dict[str, Any]:
+    return {d: np.asarray([str(v) for v in model.coords[d]]) for d in dims if d != "row"}
+
+
+def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> xr.Dataset:
+    """Every unobserved variable as chain x draw x its named dims."""
+    chains, draws, size = drawn.x.shape
+    values = compiled.expand(drawn.x.reshape(-1, size))
+    variables = {}
+    used: dict[str, None] = {}
+    for name, v in values.items():
+        dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 1))
+        used.update(dict.fromkeys(d for d in dims if d in model.coords))
+        variables[name] = (("chain", "draw", *dims), v.reshape(chains, draws, *v.shape[1:]))
+    return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws), **_coords(model, list(used))})
+
+
+def _thinned(draws: int, chains: int, rows: int, most: int) -> np.ndarray:
+    """Which draws of each chain are kept so that draws x chains x rows stays below `most`."""
+    return np.arange(0, draws, max(1, -(-draws * chains * rows // most)))
+
+
+def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, notes: list[str]) -> xr.Dataset:
+    chains, draws, size = drawn.x.shape
+    kept = _thinned(draws, chains, model.rows, MAX_POINTWISE)
+    if len(kept) < draws:
+        notes.append(f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
+    terms = compiled.log_likelihood(drawn.x[:, kept].reshape(-1, size))
+    return xr.Dataset(
+        {name: (("chain", "draw", "row"), v.reshape(chains, len(kept), -1)) for name, v in terms.items()},
+        {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)},
+    )
+
+
+def _predictive(model: Model, posterior: xr.Dataset, seed: int, notes: list[str]) -> xr.Dataset:
+    import pymc as pm
+
+    kept = _thinned(posterior.sizes["draw"], posterior.sizes["chain"], model.rows, MAX_PREDICTIVE)
+    if len(kept) < posterior.sizes["draw"]:
+        notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
+    with model, _quiet_pymc():
+        tree = pm.sample_posterior_predictive(
+            posterior.isel(draw=kept),
+            var_names=[v.name for v in model.observed_RVs],
+            random_seed=np.random.SeedSequence(seed).spawn(1)[0].generate_state(1).tolist()[0],
+            progressbar=False,
+            compile_kwargs={"mode": "FAST_COMPILE"},
+        )
+    drawn = tree["posterior_predictive"].dataset
+    plain = {str(n): (v.dims, _as_counts(v.values)) for n, v in drawn.data_vars.items()}
+    return xr.Dataset(plain, {"chain": posterior["chain"].values, "draw": kept, "row": np.arange(model.rows)})
+
+
+def _as_counts(values: np.ndarray) -> np.ndarray:
+    """Whole numbers as integers, which is how ArviZ's plots tell counts from measurements."""
+    return values.astype(np.int64) if np.all(values == np.round(values)) else values
+
+
+@contextlib.contextmanager
+def _quiet_pymc() -> Iterator[None]:
+    log = logging.getLogger("pymc")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
+    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read."""
+    rows = {"row": np.arange(model.rows)}
+    observed = {rv.name: ("row", np.asarray(model.rvs_to_values[rv].get_value(), dtype=float)) for rv in model.observed_RVs}
+    columns = {}
+    for name, column in model.table.columns.items():
+        values = np.asarray(column.levels)[column.values] if column.kind == "text" else column.values
+        columns[safe(name)] = ("row", values, {"column": name})
+    return {
+        "observed_data": xr.Dataset(observed, rows),
+        "constant_data": xr.Dataset(columns, {"row": model.table.row_numbers}),
+    }

@@ -1,0 +1,284 @@
+"""What a builder reads and checks before PyMC is imported. Imports the rooms to its left.
+
+A wrong input is told within a second or two, and nothing is compiled for it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo import priors
+from glmm_zoo.data import Missing, Table, take
+from glmm_zoo.design import (
+    FEW_LEVELS,
+    Effects,
+    Factor,
+    Predictor,
+    check_columns,
+    check_groups,
+    few_levels,
+    fixed_formula,
+    predictor,
+)
+from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
+from glmm_zoo.families import Outcome
+from glmm_zoo.formula import Response, parse
+from glmm_zoo.priors import Parameter, Prior
+
+_RESERVED = frozenset(
+    "chain draw row sample Intercept beta coef sigma alpha cutpoints cutpoint zi zi_coef never never_coef assoc".split()
+)
+
+
+def safe(name: str) -> str:
+    """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the name itself."""
+    clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in name).strip() or "_"
+    clean = f"_{clean}" if clean.startswith(".") else clean
+    return f"{clean}_" if clean in _RESERVED or clean.startswith(("sd_", "corr_", "u_")) else clean
+
+
+def named(prefix: str, name: str) -> str:
+    """`Intercept`, or `zi_Intercept` for a predictor with the prefix "zi"."""
+    return f"{prefix}_{name}" if prefix else name
+
+
+# ---------------------------------------------------------------------------------------------------- group structure
+
+
+@dataclass(frozen=True)
+class Group:
+    """The effects of one factor, over one or more predictors: what `sd_<g>`, `corr_<g>` and `u_<g>` describe.
+
+    Column k of the effects enters predictor `owners[k]` with covariate `z[k]` (n,).
+    """
+
+    prefix: str
+    factor: Factor
+    labels: tuple[str, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    owners: tuple[str, ...]
+    z: tuple[np.ndarray, ...]
+    spreads: tuple[float, ...]
+
+    @property
+    def dim(self) -> str:
+        return safe(self.factor.name)
+
+    def name(self, what: str) -> str:
+        return named(self.prefix, f"{what}_{self.dim}")
+
+    @property
+    def effect_dim(self) -> str:
+        return named(self.prefix, f"{self.dim}_effect")
+
+    @property
+    def correlated(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(block for block in self.blocks if len(block) > 1)
+
+
+def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
+    """Group effects of all predictors; terms on one factor with the same label, `(1 |p| g)`, become one block."""
+    found: list[Group] = []
+    merged: set[tuple[str, str]] = set()  # (prefix, factor) already taken into another group
+    for predictor in predictors:
+        for effects in predictor.effects:
+            key = (predictor.prefix, effects.factor.name)
+            if key in merged:
+                continue
+            mates = [(predictor, effects)]
+            for other in predictors:
+                for candidate in other.effects:
+                    shared = set(candidate.shared) & set(effects.shared) - {None}
+                    if other is not predictor and candidate.factor.name == effects.factor.name and shared:
+                        mates.append((other, candidate))
+                        merged.add((other.prefix, candidate.factor.name))
+            found.append(_merge(mates))
+    return tuple(found)
+
+
+def _merge(mates: Sequence[tuple[Predictor, Effects]]) -> Group:
+    labels: list[str] = []
+    owners: list[str] = []
+    z: list[np.ndarray] = []
+    spreads: list[float] = []
+    blocks: dict[object, list[int]] = {}
+    first = mates[0][0].prefix
+    for predictor, effects in mates:
+        start = len(labels)
+        foreign = len(mates) > 1 and predictor.prefix
+        labels += [f"{predictor.prefix}:{label}" if foreign else label for label in effects.labels]
+        owners += [predictor.prefix] * len(effects.labels)
+        z += [effects.z[:, k] for k in range(effects.z.shape[1])]
+        spreads += effects.spreads
+        for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
+            blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
+    prefix = first if len(mates) == 1 else ""
+    joined = tuple(tuple(b) for b in blocks.values())
+    return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads))
+
+
+# ------------------------------------------------------------------------------------------------------------- priors
+
+
+def parameters(predictors: Sequence[Predictor], location: float, scale: float) -> list[Parameter]:
+    """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link."""
+    found = []
+    for p in predictors:
+        if p.population.intercept:
+            found.append(
+                priors.parameter(named(p.prefix, "Intercept"), "real", priors.intercept_default(location, scale))
+            )
+        if p.population.labels:
+            defaults = priors.beta_defaults(p.population.spreads, scale)
+            found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
+    for g in groups_of(predictors):
+        sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
+        keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
+        defaults = tuple(priors.sd_default(spread, scale) for spread in g.spreads)
+        found.append(Parameter(g.name("sd"), "positive", keys, defaults))
+        if g.correlated:
+            found.append(
+                Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
+            )
+    return found
+
+
+# ------------------------------------------------------------------------------- one outcome with one linear predictor
+
+
+@dataclass(frozen=True)
+class Single:
+    """A checked outcome and its predictor: what every single-outcome builder starts from."""
+
+    text: str
+    table: Table
+    outcome: Outcome
+    predictor: Predictor
+    notes: tuple[str, ...]
+
+
+def single(
+    data: Any,
+    formula: str,
+    read_outcome: Callable[[Table, Response], Outcome],
+    *,
+    one_per_row: Callable[[Outcome], bool],
+    missing: Missing = "error",
+    clusters: str = "random",
+) -> Single:
+    """Read and check everything a single-outcome model needs, before any graph is built.
+
+    Parameters
+    ----------
+    read_outcome
+        The family's check of the response.
+    one_per_row
+        Whether the family can tell a group effect for every row from its own variation.
+    clusters
+        "random" keeps group terms as written, with a warning for factors of fewer than 6 levels; "fixed" writes those
+        factors as population terms.
+
+    Raises
+    ------
+    InputError
+        All problems of formula, data and response together.
+    """
+    if clusters not in ("random", "fixed"):
+        raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
+    parsed = parse(formula)
+    table = take(data, parsed.columns, missing)
+    response = parsed.response
+    assert response is not None
+    problems: list[str] = []
+    outcome = attempt(lambda: read_outcome(table, response), problems)
+    check_columns(parsed, table, problems)
+    raise_all(problems)
+    assert outcome is not None
+    coded = predictor(parsed, table)
+    notes = [*table.notes, *coded.notes, *check_groups([coded], table.rows, one_per_row(outcome))]
+    few = few_levels([coded])
+    text = parsed.text
+    if few:
+        instead = fixed_formula(text, parsed, [f.name for f in few])
+        counts = " and ".join(f"{f.name!r} has {len(f.levels)} levels" for f in few)
+        if clusters == "fixed":
+            notes.append(f"grouping factor {counts}: written as population terms, {instead}")
+            text, parsed = instead, parse(instead)
+            coded = predictor(parsed, table)
+        else:
+            words = (
+                f"grouping factor {counts}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "
+                f"posterior rests on the prior of sd. Without partial pooling the formula is {instead!r}; "
+                "clusters='fixed' (--option clusters=fixed) builds that"
+            )
+            notes.append(words)
+            warn(words)
+    return Single(text, table, outcome, coded, tuple(notes))
+
+
+def warn(sentence: str) -> None:
+    """Tell the user of a builder something to know before trusting the fit."""
+    warnings.warn(sentence, ZooWarning, stacklevel=4)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a model's graph is built from: every check of the input has been passed.
+
+    `chosen` holds the prior of every element of every parameter, `rows` the number of rows of the likelihood.
+    """
+
+    spec: Mapping[str, Any]
+    table: Table
+    predictors: tuple[Predictor, ...]
+    chosen: Mapping[str, tuple[Prior, ...]]
+    rows: int
+
+
+def plan(
+    builder: str,
+    part: Single,
+    options: Mapping[str, Any],
+    given: Mapping[str, str] | None,
+    *,
+    link: str,
+    latent_variance: float | None,
+    extra: Sequence[Parameter] = (),
+) -> Plan:
+    """Choose the prior of every parameter and write down what the model is; `extra` are the family's own parameters."""
+    needed = [*parameters([part.predictor], part.outcome.location, part.outcome.scale), *extra]
+    chosen = priors.choose(needed, given)
+    spec = {
+        "builder": builder,
+        "formula": part.text,
+        "options": dict(options),
+        "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "response": part.outcome.description,
+        "link": link,
+        "latent_variance": latent_variance,
+        "groups": {
+            g.dim: {"levels": len(g.factor.levels), "effects": list(g.labels), "sd": g.name("sd")}
+            for g in groups_of([part.predictor])
+        },
+        "learnt": dict(part.predictor.population.learnt),
+        "notes": list(part.notes),
+        "data": {
+            "source": part.table.source,
+            "rows": part.table.rows,
+            "dropped": part.table.dropped,
+            "columns": list(part.table.columns),
+            "sha256": part.table.sha256(),
+        },
+    }
+    return Plan(spec, part.table, (part.predictor,), chosen, len(part.outcome.values))
+
+
+def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:
+    if len(parameter.keys) == 1 or len({str(p) for p in chosen}) == 1:
+        return str(chosen[0])
+    return {keys[0]: str(prior) for keys, prior in zip(parameter.keys, chosen, strict=True)}

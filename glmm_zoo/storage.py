@@ -1,0 +1,146 @@
+"""One NetCDF file per fit, written whole or not at all. Imports only `errors`.
+
+A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
+renamed: a crash or a full disk leaves the old file or the new one, never half of either. Checksums are on, so a
+damaged file is found out when it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from glmm_zoo.errors import InputError
+
+SCHEMA = 1
+ATTRIBUTE = "glmm_zoo"
+_COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
+
+
+def about(tree: xr.DataTree) -> dict[str, Any]:
+    """What the tree says of itself: schema version, spec, priors, seeds, versions, times.
+
+    Raises
+    ------
+    InputError
+        When the tree is not a fit of this zoo.
+    """
+    text = tree.attrs.get(ATTRIBUTE)
+    if not isinstance(text, str):
+        raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
+    return json.loads(text)
+
+
+def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
+    """Write what the tree says of itself."""
+    tree.attrs[ATTRIBUTE] = json.dumps({"schema": SCHEMA, **content}, ensure_ascii=False)
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """The path, when a file can be written there; told before hours of sampling rather than after.
+
+    Raises
+    ------
+    InputError
+        A folder that is not there or cannot be written, a path that is a folder, an existing file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"out: {str(path)!r} is a folder; give a file name, for example {str(path / 'fit.nc')!r}")
+    if not path.parent.is_dir():
+        raise InputError(f"out: folder {str(path.parent)!r} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise InputError(f"out: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name")
+    try:
+        descriptor, probe = tempfile.mkstemp(prefix=".", suffix=".probe", dir=path.parent)
+        os.close(descriptor)
+        os.unlink(probe)
+    except OSError as err:
+        raise InputError(f"out: folder {str(path.parent)!r} cannot be written to: {err.strerror}") from None
+    return path
+
+
+def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a fit to a NetCDF file and return its path.
+
+    Raises
+    ------
+    InputError
+        A target that cannot be written (see `check_target`).
+    OSError
+        A full disk; an older file of that name is then as it was.
+    """
+    path = check_target(path, overwrite=overwrite)
+    about(tree)
+    encoding = {
+        node.path: {
+            str(name): _COMPRESSED for name, v in node.dataset.variables.items() if v.ndim and v.dtype.kind in "fiub"
+        }
+        for node in tree.subtree
+    }
+    content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        written = Path(temporary).stat().st_size
+        if written != len(content):
+            raise OSError(f"only {written} of {len(content)} bytes of {path} were written; free some space")
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read a fit into memory; the file is closed again.
+
+    Raises
+    ------
+    InputError
+        A file that is not there, is damaged, or is not a fit of this zoo.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the .nc file in it")
+    if not path.exists():
+        raise InputError(f"file {str(path)!r} does not exist")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as lazy:
+            tree = lazy.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
+        raise InputError(
+            f"{path} is damaged or not a NetCDF file: {str(err).splitlines()[0][:100]}; fit again"
+        ) from None
+    try:
+        content = about(tree)
+    except (InputError, json.JSONDecodeError):
+        raise InputError(f"{path} is not a fit of glmm_zoo; fit a model with zoo.fit or glmm-zoo fit") from None
+    if content["schema"] > SCHEMA:
+        raise InputError(
+            f"{path} was written by a newer glmm_zoo (schema {content['schema']}, this one reads {SCHEMA}); update"
+        )
+    return tree
