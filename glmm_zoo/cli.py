@@ -339,7 +339,9 @@ def _target(out: str | None, name: str, data: str | None, overwrite: bool) -> Pa
     if out is None:
         target = Path("fits") / f"{name}.nc"
         if target.exists() and not overwrite:
-            raise InputError(f"out: {str(target)!r} exists; use --overwrite to replace it (make fit ... ARGS=--overwrite), or --out")
+            raise InputError(
+                f"out: {str(target)!r} exists; use --overwrite to replace it (make fit ... ARGS=--overwrite), or --out"
+            )
         if not target.parent.exists():
             target.parent.mkdir()
         return storage.check_target(target, overwrite=overwrite)
@@ -440,7 +442,9 @@ def summary(
     if format == "table":
         _print(*report.tables(found, prob))
     else:
-        sys.stdout.write(found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n")
+        sys.stdout.write(
+            found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n"
+        )
     return 0
 
 
@@ -466,4 +470,3 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
     _print(f"saved {written}")
     return 0
-

@@ -340,7 +340,7 @@ def names_of(data: Any) -> list[str]:
     raise InputError(f"data must be a data frame (pandas, polars, pyarrow), not {type(data).__name__}")
 
 
-def take(data: Any, needed: Collection[str], missing: Missing = "error") -> Table:
+def take(data: Any, needed: Collection[str], missing: Missing = "error", problems: list[str] | None = None) -> Table:
     """The columns that a model uses, complete.
 
     Parameters
@@ -351,6 +351,9 @@ def take(data: Any, needed: Collection[str], missing: Missing = "error") -> Tabl
         Names of the columns; no other column is looked at.
     missing
         "error" refuses rows with a missing value in any of them; "drop" drops these rows and says so in `notes`.
+    problems
+        Where given, what is wrong with values is added to it instead of raised, and the rows that are right come
+        back, so that a caller can look at them and tell all problems together.
 
     Raises
     ------
@@ -360,34 +363,34 @@ def take(data: Any, needed: Collection[str], missing: Missing = "error") -> Tabl
     if missing not in ("error", "drop"):
         raise InputError(f"missing must be 'error' or 'drop', not {missing!r}")
     known = names_of(data)
-    problems = [_no_column(name, known) for name in needed if name not in known]
-    problems += [f"column {n!r} appears twice; rename one of them" for n in needed if known.count(n) > 1]
-    raise_all(problems)
+    raise_all(
+        [_no_column(name, known) for name in needed if name not in known]
+        + [f"column {n!r} appears twice; rename one of them" for n in needed if known.count(n) > 1]
+    )
     source, notes, arrow = _arrow(data, list(dict.fromkeys(needed)))
-    if arrow.num_rows == 0:
+    rows = arrow.num_rows
+    if rows == 0:
         raise InputError(f"{source} has no rows")
     columns = {name: _column(name, arrow.column(name)) for name in arrow.column_names}
+    found: list[str] = []
+    aside = np.zeros(rows, bool)
     for column in columns.values():
-        problems += _bad_values(column)
-    incomplete = np.zeros(arrow.num_rows, bool)
-    for column in columns.values():
-        incomplete |= column.missing
-    if missing == "error":
-        problems += [
-            f"column {c.name!r} has {plural(int(c.missing.sum()), 'missing value')} "
-            f"({at_rows(np.flatnonzero(c.missing))}); correct the file or drop these rows with missing='drop' (--missing drop)"
-            for c in columns.values()
-            if c.missing.any()
-        ]
-    raise_all(problems)
-    dropped = int(incomplete.sum())
-    if dropped == len(incomplete):
+        wrong, sentences = _bad_values(column, missing)
+        aside |= wrong | column.missing
+        found += sentences
+    dropped = int(np.logical_or.reduce([c.missing for c in columns.values()]).sum())
+    if dropped == rows:
         raise InputError(f"every row of {source} has a missing value in {listing(columns)}")
+    if problems is None or aside.all():
+        raise_all(found)
+    else:
+        problems += found
     if dropped:
         per = listing(f"{c.name} {int(c.missing.sum())}" for c in columns.values() if c.missing.any())
-        notes = (*notes, f"dropped {dropped} of {plural(len(incomplete), 'row')} with a missing value ({per})")
-        columns = {name: c.take(~incomplete) for name, c in columns.items()}
-    return Table(columns, int((~incomplete).sum()), source, notes, dropped, np.flatnonzero(~incomplete))
+        notes = (*notes, f"dropped {dropped} of {plural(rows, 'row')} with a missing value ({per})")
+    if aside.any():
+        columns = {name: c.take(~aside) for name, c in columns.items()}
+    return Table(columns, int((~aside).sum()), source, notes, dropped, np.flatnonzero(~aside))
 
 
 def _no_column(name: str, known: Sequence[str]) -> str:
@@ -444,22 +447,29 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
     raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
 
 
-def _bad_values(column: Column) -> list[str]:
+def _bad_values(column: Column, missing: Missing) -> tuple[np.ndarray, list[str]]:
+    """Rows (n,) with values that no model takes, and a sentence for each kind of them."""
+    wrong = np.zeros(len(column.values), bool)
     problems = []
+    if column.missing.any() and missing == "error":
+        problems.append(
+            f"column {column.name!r} has {plural(int(column.missing.sum()), 'missing value')} "
+            f"({at_rows(np.flatnonzero(column.missing))}); correct the file or drop these rows with missing='drop' "
+            "(--missing drop)"
+        )
     if column.kind == "number" and column.values.dtype.kind == "f":
-        infinite = np.flatnonzero(np.isinf(column.values))
-        if len(infinite):
+        wrong = np.isinf(column.values)
+        if wrong.any():
             problems.append(
-                f"column {column.name!r} has {plural(len(infinite), 'infinite value')} ({at_rows(infinite)}); correct or drop"
+                f"column {column.name!r} has {plural(int(wrong.sum()), 'infinite value')} "
+                f"({at_rows(np.flatnonzero(wrong))}); correct or drop"
             )
     for code, level in enumerate(column.levels):
-        if any(ord(ch) < 32 for ch in level):
-            row = np.flatnonzero(column.values == code)
-            if len(row):
-                problems.append(
-                    f"column {column.name!r} {at_rows(row)} has a control character ({level!r}); clean the file"
-                )
-    return problems
+        if any(ord(ch) < 32 for ch in level) and (column.values == code).any():
+            wrong |= column.values == code
+            where = at_rows(np.flatnonzero(column.values == code))
+            problems.append(f"column {column.name!r} {where} has a control character ({level!r}); clean the file")
+    return wrong, problems
 
 
 def _as_number(text: str) -> float | None:

@@ -71,7 +71,7 @@ def flat(array: xr.DataArray) -> np.ndarray:
 
 def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
     """The numbers of `STATISTICS` for one quantity (chain, draw); NaN diagnostics for a constant."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2])
     known = [values.mean(), median, values.std(ddof=1), lower, upper]
@@ -138,7 +138,7 @@ def judge(tree: xr.DataTree, diagnosed: pd.DataFrame) -> Verdict:
     """The verdict, given the table of diagnostics."""
     spec, settings = about(tree)["spec"], about(tree)["sampling"]
     sds = [f"{group['sd']} (prior {_sd_priors(spec, group['sd'])})" for group in spec["groups"].values()]
-    stats = tree["sample_stats"]
+    stats = tree["sample_stats"].dataset
     chains = settings["chains"]
     needed = ESS_PER_CHAIN * chains
     problems = []

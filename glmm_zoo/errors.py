@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 
 class InputError(ValueError):
@@ -62,8 +63,8 @@ def listing(names: Iterable[object], most: int = 12) -> str:
     return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
-def at_rows(rows: Sequence[int], most: int = 3) -> str:
-    """`"row 4"` or `"rows 4, 9, 20, ..."`; rows count from 1 below the header, given from 0."""
+def at_rows(rows: Sequence[int] | Any, most: int = 3) -> str:
+    """`"row 4"` or `"rows 4, 9, 20, ..."`; rows, a sequence or an array from 0, are told from 1."""
     shown = ", ".join(str(int(r) + 1) for r in rows[:most])
     return f"row{'s' if len(rows) > 1 else ''} {shown}{', ...' if len(rows) > most else ''}"
 

@@ -6,9 +6,10 @@ where it neither overflows nor loses digits, and is paired with the distribution
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,7 @@ from glmm_zoo.design import evaluate
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.formula import Response
 
-if TYPE_CHECKING:
-    from pytensor.tensor import TensorVariable
+Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 
 
 @dataclass(frozen=True)
@@ -45,58 +45,54 @@ class Link:
     """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), both exact in the tails."""
 
     name: str
-    p: Callable[[TensorVariable], TensorVariable]
-    log_p: Callable[[TensorVariable], TensorVariable]
-    log_q: Callable[[TensorVariable], TensorVariable]
+    p: Callable[[Tensor], Tensor]
+    log_p: Callable[[Tensor], Tensor]
+    log_q: Callable[[Tensor], Tensor]
     latent_variance: float  # of the error of the latent variable that is cut at 0
 
 
-def _softplus(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
-    return pt.softplus(x)
-
-
-def _sigmoid(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
-    return pt.sigmoid(x)
+def _tensor() -> Any:
+    """PyTensor, imported when a graph is built."""
+    return importlib.import_module("pytensor.tensor")
 
 
-def _log_normal_cdf(x: TensorVariable) -> TensorVariable:
-    """log Phi(x). Below -20, where erfc would run out of exponent at -37, the asymptotic series of Mills' ratio:
-    log phi(x) - log(-x) + log(1 - x^-2 + 3 x^-4 - 15 x^-6 + 105 x^-8), relative error below 1e-11."""
-    import pytensor.tensor as pt
+def _softplus(x: Tensor) -> Tensor:
+    return _tensor().softplus(x)
 
-    near = pt.maximum(x, -20.0)
-    far = pt.minimum(x, -20.0)
+
+def _sigmoid(x: Tensor) -> Tensor:
+    return _tensor().sigmoid(x)
+
+
+def _log_normal_cdf(x: Tensor) -> Tensor:
+    """log Phi(x): log1p(-Q(x)) above 0, log Q(-x) with Q = erfc / 2 down to -20. Below, before erfc runs out of
+    exponent at -37, the series of Mills' ratio, relative error below 1e-11:
+    log phi(x) - log(-x) + log(1 - x^-2 + 3 x^-4 - 15 x^-6 + 105 x^-8)."""
+    pt = _tensor()
+    above, between, far = pt.maximum(x, 0.0), pt.clip(x, -20.0, 0.0), pt.minimum(x, -20.0)
+    upper = pt.log1p(-0.5 * pt.erfc(above / np.sqrt(2.0)))
+    lower = pt.log(0.5 * pt.erfc(-between / np.sqrt(2.0)))
     w = 1.0 / (far * far)
     series = pt.log1p(-w * (1.0 - w * (3.0 - w * (15.0 - w * 105.0))))
     tail = -0.5 * far * far - 0.5 * np.log(2 * np.pi) - pt.log(-far) + series
-    return pt.switch(x > -20.0, pt.log(0.5 * pt.erfc(-near / np.sqrt(2.0))), tail)
+    return pt.switch(x > 0.0, upper, pt.switch(x > -20.0, lower, tail))
 
 
-def _normal_cdf(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
-    return 0.5 * pt.erfc(-x / np.sqrt(2.0))
+def _normal_cdf(x: Tensor) -> Tensor:
+    return 0.5 * _tensor().erfc(-x / np.sqrt(2.0))
 
 
-def _log_one_minus_exp_minus_exp(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
+def _log_one_minus_exp_minus_exp(x: Tensor) -> Tensor:
+    pt = _tensor()
     return pt.log(-pt.expm1(-pt.exp(x)))
 
 
-def _minus_exp(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
-    return -pt.exp(x)
+def _minus_exp(x: Tensor) -> Tensor:
+    return -_tensor().exp(x)
 
 
-def _cloglog(x: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
+def _cloglog(x: Tensor) -> Tensor:
+    pt = _tensor()
     return -pt.expm1(-pt.exp(x))
 
 
@@ -129,7 +125,7 @@ def gaussian_outcome(table: Table, response: Response) -> Outcome:
     return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")
 
 
-def gaussian(name: str, eta: TensorVariable, sigma: TensorVariable, outcome: Outcome) -> None:
+def gaussian(name: str, eta: Tensor, sigma: Tensor, outcome: Outcome) -> None:
     """y_i ~ Normal(eta_i, sigma)."""
     import pymc as pm
 
@@ -219,7 +215,7 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
             )
     if len(levels) == 1:
         raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
-    if len(levels) > 2:
+    if len(levels) != 2:
         raise InputError(
             f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
         )
@@ -235,14 +231,14 @@ def _level_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
 
-def binomial(name: str, eta: TensorVariable, outcome: Outcome, link: Link) -> None:
+def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
     """y_i ~ Binomial(n_i, p_i), p_i = link^-1(eta_i); Bernoulli where there are no trials.
 
     log f(y | eta) = log C(n, y) + y log p + (n - y) log(1 - p)
     """
     import pymc as pm
-    import pytensor.tensor as pt
 
+    pt = _tensor()
     y = pm.Data(f"{name}_observed", outcome.values, dims="row")
     if outcome.trials is None:
         pm.CustomDist(
@@ -268,9 +264,8 @@ def binomial(name: str, eta: TensorVariable, outcome: Outcome, link: Link) -> No
     )
 
 
-def _log_choose(n: TensorVariable, y: TensorVariable) -> TensorVariable:
-    import pytensor.tensor as pt
-
+def _log_choose(n: Tensor, y: Tensor) -> Tensor:
+    pt = _tensor()
     return pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
 
 

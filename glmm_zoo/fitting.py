@@ -31,7 +31,7 @@ MAX_PREDICTIVE = 4_000_000  # and of predictive draws
 _PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818  it is Ctrl-C, with what had been sampled
+class Interrupted(KeyboardInterrupt):  # it is Ctrl-C, with what had been sampled
     """Sampling was stopped by Ctrl-C; `tree` holds the draws made so far, NaN where there are none."""
 
     def __init__(self, tree: xr.DataTree):
@@ -84,8 +84,7 @@ def fit(
     """
     _check_arguments(model, draws, tune, chains, cores, seed, target_accept)
     seed = secrets.randbits(32) if seed is None else seed
-    if progress is None:
-        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
     sampling.check_density(model)
     compiled = sampling.compile_model(model, [v.name for v in model.unobserved_RVs])
@@ -97,12 +96,15 @@ def fit(
         cores=cores,
         seed=seed,
         target_accept=target_accept,
-        progress=progress,
+        progress=visible if progress is None else progress,
     )
     posterior = _posterior(model, compiled, drawn)
     groups = {
         "posterior": posterior[_reported(model)],
-        "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in drawn.stats.items()}, posterior.coords.to_dataset()[["chain", "draw"]].coords),
+        "sample_stats": xr.Dataset(
+            {k: (("chain", "draw"), v) for k, v in drawn.stats.items()},
+            posterior.coords.to_dataset()[["chain", "draw"]].coords,
+        ),
         **_data_groups(model),
     }
     notes = list(model.spec["notes"])
@@ -171,7 +173,9 @@ def _reported(model: Model) -> list[str]:
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
     def position(name: str) -> int:
-        bare = name.split("_", 1)[1] if name.split("_", 1)[0] in {p.prefix for p in model.predictors if p.prefix} else name
+        bare = (
+            name.split("_", 1)[1] if name.split("_", 1)[0] in {p.prefix for p in model.predictors if p.prefix} else name
+        )
         found = next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
         return found
 
@@ -204,7 +208,9 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
     chains, draws, size = drawn.x.shape
     kept = _thinned(draws, chains, model.rows, MAX_POINTWISE)
     if len(kept) < draws:
-        notes.append(f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
+        notes.append(
+            f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
+        )
     terms = compiled.log_likelihood(drawn.x[:, kept].reshape(-1, size))
     return xr.Dataset(
         {name: (("chain", "draw", "row"), v.reshape(chains, len(kept), -1)) for name, v in terms.items()},
@@ -250,12 +256,14 @@ def _quiet_pymc() -> Iterator[None]:
 def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read."""
     rows = {"row": np.arange(model.rows)}
-    observed = {rv.name: ("row", np.asarray(model.rvs_to_values[rv].get_value(), dtype=float)) for rv in model.observed_RVs}
+    observed = {
+        rv.name: ("row", np.asarray(model.rvs_to_values[rv].get_value(), dtype=float)) for rv in model.observed_RVs
+    }
     columns = {}
-    for name, column in model.table.columns.items():
+    for name, column in model.frame.columns.items():
         values = np.asarray(column.levels)[column.values] if column.kind == "text" else column.values
         columns[safe(name)] = ("row", values, {"column": name})
     return {
         "observed_data": xr.Dataset(observed, rows),
-        "constant_data": xr.Dataset(columns, {"row": model.table.row_numbers}),
+        "constant_data": xr.Dataset(columns, {"row": model.frame.row_numbers}),
     }

@@ -8,13 +8,35 @@ be on a short list, and what is left must parse to a syntax tree of arithmetic a
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 
-FUNCTIONS = frozenset("I log log1p log2 log10 exp expm1 sqrt abs scale center standardize poly bs cr cs cc C".split())
+FUNCTIONS = frozenset(
+    [
+        "I",
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "exp",
+        "expm1",
+        "sqrt",
+        "abs",
+        "scale",
+        "center",
+        "standardize",
+        "poly",
+        "bs",
+        "cr",
+        "cs",
+        "cc",
+        "C",
+    ]
+)
 SMOOTHS = frozenset({"s", "t2"})
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
@@ -442,8 +464,9 @@ class _Parser:
                 raise self.fail(f"text ({node.value!r}) is not allowed here", tokens[0].at)
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
                 power = node.right.operand if isinstance(node.right, ast.UnaryOp) else node.right
-                number = isinstance(power, ast.Constant) and isinstance(power.value, int | float)
-                if number and abs(power.value) > MAX_EXPONENT or not number and _is_constant(node):
+                value = power.value if isinstance(power, ast.Constant) else None
+                number = isinstance(value, int | float)
+                if (number and abs(value) > MAX_EXPONENT) or (not number and _is_constant(node)):
                     raise self.fail(f"an exponent must be a number of at most {MAX_EXPONENT}", tokens[0].at)
                 if _is_constant(node.left) and not isinstance(node.left, ast.Constant):
                     raise self.fail("a power of powers of numbers is not allowed", tokens[0].at)
@@ -452,10 +475,10 @@ class _Parser:
         call = ast.parse(re.sub(r"\{(\d+)\}", r"v\1", code), mode="eval").body
         assert isinstance(call, ast.Call)
         ok = len(call.args) == 1 and isinstance(call.args[0], ast.Name) and all(k.arg == "ref" for k in call.keywords)
-        values = [k.value for k in call.keywords]
-        if not ok or len(values) > 1 or not all(isinstance(v, ast.Constant) for v in values):
+        values = [k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)]
+        if not ok or len(values) > 1 or len(values) < len(call.keywords):
             raise self.fail('C() takes a column and a reference level: C(x) or C(x, ref="b")', tokens[0].at)
-        reference = str(values[0].value) if values else None
+        reference = str(values[0]) if values else None
         return Operand("factor", columns[0], tuple(columns), "{0}", reference)
 
 
@@ -474,7 +497,7 @@ def _checked_groups(groups: list[GroupTerm]) -> tuple[GroupTerm, ...]:
 
 
 def _drops_intercept(pieces: Sequence[Piece]) -> bool:
-    return any(a == "-" and b == "1" or a == "+" and b == "0" for a, b in zip(pieces, pieces[1:], strict=False))
+    return any(a == "-" and b == "1" or a == "+" and b == "0" for a, b in itertools.pairwise(pieces))
 
 
 def _column(token: Token) -> str:

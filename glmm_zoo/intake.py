@@ -23,7 +23,9 @@ from glmm_zoo.design import (
     check_groups,
     few_levels,
     fixed_formula,
-    predictor,
+)
+from glmm_zoo.design import (
+    predictor as code_predictor,
 )
 from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
 from glmm_zoo.families import Outcome
@@ -31,7 +33,24 @@ from glmm_zoo.formula import Response, parse
 from glmm_zoo.priors import Parameter, Prior
 
 _RESERVED = frozenset(
-    "chain draw row sample Intercept beta coef sigma alpha cutpoints cutpoint zi zi_coef never never_coef assoc".split()
+    [
+        "chain",
+        "draw",
+        "row",
+        "sample",
+        "Intercept",
+        "beta",
+        "coef",
+        "sigma",
+        "alpha",
+        "cutpoints",
+        "cutpoint",
+        "zi",
+        "zi_coef",
+        "never",
+        "never_coef",
+        "assoc",
+    ]
 )
 
 
@@ -134,7 +153,7 @@ def parameters(predictors: Sequence[Predictor], location: float, scale: float) -
                 priors.parameter(named(p.prefix, "Intercept"), "real", priors.intercept_default(location, scale))
             )
         if p.population.labels:
-            defaults = priors.beta_defaults(p.population.spreads, scale)
+            defaults = priors.beta_defaults(p.population.spreads.tolist(), scale)
             found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
     for g in groups_of(predictors):
         sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
@@ -191,15 +210,15 @@ def single(
     if clusters not in ("random", "fixed"):
         raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
     parsed = parse(formula)
-    table = take(data, parsed.columns, missing)
     response = parsed.response
     assert response is not None
     problems: list[str] = []
+    table = take(data, parsed.columns, missing, problems)
     outcome = attempt(lambda: read_outcome(table, response), problems)
     check_columns(parsed, table, problems)
     raise_all(problems)
     assert outcome is not None
-    coded = predictor(parsed, table)
+    coded = code_predictor(parsed, table)
     notes = [*table.notes, *coded.notes, *check_groups([coded], table.rows, one_per_row(outcome))]
     few = few_levels([coded])
     text = parsed.text
@@ -209,7 +228,7 @@ def single(
         if clusters == "fixed":
             notes.append(f"grouping factor {counts}: written as population terms, {instead}")
             text, parsed = instead, parse(instead)
-            coded = predictor(parsed, table)
+            coded = code_predictor(parsed, table)
         else:
             words = (
                 f"grouping factor {counts}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "

@@ -80,7 +80,7 @@ DISTRIBUTIONS: Mapping[str, _Distribution] = {
     ),
     "LKJ": _Distribution({"eta": "positive"}),
 }
-_SUPPORTS: Mapping[str, tuple[float, float, str]] = {
+_SUPPORTS: Mapping[Support, tuple[float, float, str]] = {
     "real": (-_INFINITY, _INFINITY, "any real number"),
     "positive": (0, _INFINITY, "a positive number"),
     "unit": (0, 1, "a number between 0 and 1"),
@@ -233,8 +233,8 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
         except InputError as err:
             problems += err.problems
             continue
-        supports = {p.support for p in parameters for keys in p.keys if known[squeezed] in keys}
-        for support in supports:
+        supports: set[Support] = {p.support for p in parameters for keys in p.keys if known[squeezed] in keys}
+        for support in sorted(supports):
             if not prior.suits(support):
                 problems.append(_unsuited(str(key), prior, support))
         stated[known[squeezed]] = prior

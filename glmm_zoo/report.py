@@ -37,7 +37,11 @@ def attach(tree: xr.DataTree) -> xr.DataTree:
     """The tree with its `report` group: summary and diagnostics as datasets, the verdict in words."""
     verdict = diagnostics.check(tree)
     summary = estimands.summary(tree)
-    words = {"sound": int(verdict.sound), "verdict": str(verdict), "problems": json.dumps([p.check for p in verdict.problems])}
+    words = {
+        "sound": int(verdict.sound),
+        "verdict": str(verdict),
+        "problems": json.dumps([p.check for p in verdict.problems]),
+    }
     found = {"summary": _dataset(summary), "diagnostics": _dataset(verdict.table).assign_attrs(words)}
     return tree.assign(report=xr.DataTree.from_dict({"/": xr.Dataset(attrs=words), **found}))
 
@@ -76,7 +80,9 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
         "response": f"{spec['response']}; {spec['link']} link",
         "data": f"{data['source']}: {data['rows']} rows{', ' + str(data['dropped']) + ' dropped' if data['dropped'] else ''}"
         + (f"; groups {groups}" if groups else ""),
-        "priors": "; ".join(f"{k} ~ {v if isinstance(v, str) else ', '.join(v.values())}" for k, v in spec["priors"].items()),
+        "priors": "; ".join(
+            f"{k} ~ {v if isinstance(v, str) else ', '.join(v.values())}" for k, v in spec["priors"].items()
+        ),
         "sampled": f"{ran['chains']} chains x {ran['draws']} draws after {ran['tune']}, seed {ran['seed']}, "
         f"{content['seconds']['all']:.1f} s",
     }
@@ -149,7 +155,9 @@ _PAGE = """<!doctype html>
 """
 
 
-def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, prob: float = 0.95, overwrite: bool = False) -> Path:
+def write_report(
+    tree: xr.DataTree, path: str | os.PathLike[str], *, prob: float = 0.95, overwrite: bool = False
+) -> Path:
     """Write one HTML file with everything in it: verdict, model, tables, plots, provenance. It refers to nothing outside.
 
     Raises
@@ -161,13 +169,18 @@ def write_report(tree: xr.DataTree, path: str | os.PathLike[str], *, prob: float
     if not path.parent.is_dir():
         raise InputError(f"report: folder {str(path.parent)!r} does not exist; make it first")
     if path.exists() and not overwrite:
-        raise InputError(f"report: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name")
+        raise InputError(
+            f"report: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name"
+        )
     import jinja2
 
     content = about(tree)
     summary = estimands.summary(tree, prob=prob)
     kinds = summary.index.str.split("[").str[0]
-    parts = {"Estimates": summary[~kinds.isin(list(NATURAL))], "On the natural scale": summary[kinds.isin(list(NATURAL))]}
+    parts = {
+        "Estimates": summary[~kinds.isin(list(NATURAL))],
+        "On the natural scale": summary[kinds.isin(list(NATURAL))],
+    }
     verdict = diagnostics.check(tree)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     html = page.render(

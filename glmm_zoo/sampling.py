@@ -172,7 +172,7 @@ def _lower(
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
-    from pytensor.link.jax.dispatch import jax_funcify
+    from pytensor.link.jax.dispatch.basic import jax_funcify
     from pytensor.tensor import as_tensor_variable
 
     shared = [v for v in dict.fromkeys(graph_inputs(outputs)) if isinstance(v, SharedVariable)]

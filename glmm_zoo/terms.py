@@ -20,24 +20,26 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 from pymc.logprob.transforms import Transform
-from pytensor.tensor import TensorVariable
 
 from glmm_zoo.design import Predictor
 from glmm_zoo.intake import Group, Plan, groups_of, named
 from glmm_zoo.priors import Prior
 
+Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
+_ZERO: Tensor = pt.constant(0.0)
+
 
 class Model(pm.Model):
     """A PyMC model that remembers what it was built from.
 
-    `spec` is JSON-able: builder, arguments, priors in force, notes. `table` holds the columns used, `predictors` the
+    `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `predictors` the
     design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported.
     """
 
     def __init__(self, plan: Plan):
         super().__init__(coords=_coords(plan.predictors, plan.rows))
         self.spec = dict(plan.spec)
-        self.table = plan.table
+        self.frame = plan.table
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
@@ -58,7 +60,7 @@ def _coords(predictors: Sequence[Predictor], rows: int) -> dict[str, Any]:
     return found
 
 
-def variable(model: Model, name: str, dim: str | None = None, *, key: str | None = None) -> TensorVariable:
+def variable(model: Model, name: str, dim: str | None = None, *, key: str | None = None) -> Tensor:
     """A random variable under its prior (that of `key`, if not its own), or a vector over `dim` with one each.
 
     Elements under the same distribution are one variable; a mixture of distributions becomes one auxiliary variable
@@ -70,11 +72,12 @@ def variable(model: Model, name: str, dim: str | None = None, *, key: str | None
     kinds = list(dict.fromkeys((p.distribution, tuple(p.arguments)) for p in chosen))
     if len(kinds) == 1:
         return _random(name, kinds[0][0], _columns(chosen), {"dims": dim})
-    whole = pt.zeros(len(chosen))
+    whole: Tensor = pt.zeros(len(chosen))
+    labels: Any = model.coords[dim]
     for distribution, arguments in kinds:
         at = [i for i, p in enumerate(chosen) if (p.distribution, tuple(p.arguments)) == (distribution, arguments)]
         part = f"{name}_{distribution}" + ("" if [k[0] for k in kinds].count(distribution) == 1 else f"_{at[0]}")
-        model.add_coord(f"{part}_{dim}", [model.coords[dim][i] for i in at])
+        model.add_coord(f"{part}_{dim}", [labels[i] for i in at])
         model.auxiliary.add(part)
         values = _random(part, distribution, _columns([chosen[i] for i in at]), {"dims": f"{part}_{dim}"})
         whole = pt.set_subtensor(whole[np.array(at)], values)
@@ -85,14 +88,14 @@ def _columns(chosen: Sequence[Prior]) -> dict[str, Any]:
     return {a: np.array([p.arguments[a] for p in chosen]) for a in chosen[0].arguments}
 
 
-def _random(name: str, distribution: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> TensorVariable:
+def _random(name: str, distribution: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> Tensor:
     return getattr(pm, distribution)(name, **arguments, **extra)
 
 
 # ---------------------------------------------------------------------------------------------------- the predictor
 
 
-def linear_predictors(model: Model, *, center: bool = True) -> dict[str, TensorVariable]:
+def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]:
     """eta (n,) of every predictor of the model, by prefix.
 
     With `center`, the prior on the intercept is on the predictor at the covariates' means, and `Intercept` is reported
@@ -110,9 +113,9 @@ def linear_predictors(model: Model, *, center: bool = True) -> dict[str, TensorV
     return etas
 
 
-def _population(model: Model, predictor: Predictor, center: bool) -> TensorVariable:
+def _population(model: Model, predictor: Predictor, center: bool) -> Tensor:
     X, prefix = predictor.population, predictor.prefix
-    eta = pt.zeros(model.rows) if not X.intercept and not X.labels else 0.0
+    eta: Tensor = pt.zeros(model.rows) if not X.intercept and not X.labels else _ZERO
     means = X.means if center and X.intercept and X.labels else None
     if X.labels:
         beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
@@ -134,7 +137,7 @@ def _population(model: Model, predictor: Predictor, center: bool) -> TensorVaria
     return eta + pt.zeros(model.rows) if eta.ndim == 0 else eta
 
 
-def _group_effects(model: Model, group: Group) -> TensorVariable:
+def _group_effects(model: Model, group: Group) -> Tensor:
     """u_g (levels, k)."""
     sd = variable(model, group.name("sd"), group.effect_dim)
     dims = (group.dim, group.effect_dim)
@@ -142,14 +145,14 @@ def _group_effects(model: Model, group: Group) -> TensorVariable:
         return pm.Normal(group.name("u"), 0.0, sd, dims=dims, default_transform=None, transform=NonCentred())
     eta = model.chosen[group.name("corr")][0].arguments["eta"]
     k = len(group.labels)
-    C: list[list[TensorVariable]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
+    C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     for b, block in enumerate(group.correlated):
         name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
         model.auxiliary.add(name)
         for i, row in zip(block, _correlation_factor(name, len(block), eta), strict=True):
             for j, entry in zip(block, row, strict=True):
                 C[i][j] = entry
-    factor = pt.stack([pt.stack(row) for row in C])
+    factor: Tensor = pt.stack([pt.stack(row) for row in C])
     pm.Deterministic(group.name("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
     return pm.CustomDist(
         group.name("u"),
@@ -171,7 +174,7 @@ def _lower(k: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(k) for j in range(i + 1)]
 
 
-def _unpacked(packed: TensorVariable) -> list[list[TensorVariable]]:
+def _unpacked(packed: Tensor) -> list[list[Tensor]]:
     """Rows of the lower triangle L, L[i][j] for j <= i."""
     size = packed.type.shape[0]
     assert size is not None, "the number of effects is fixed when the model is built"
@@ -179,7 +182,7 @@ def _unpacked(packed: TensorVariable) -> list[list[TensorVariable]]:
     return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
-def _correlation_factor(name: str, k: int, eta: float) -> list[list[TensorVariable]]:
+def _correlation_factor(name: str, k: int, eta: float) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of a correlation matrix under LKJ(eta), row by row from its partial correlations:
 
     C_ij = p_ij prod_{m<j} sqrt(1 - p_im^2), C_ii = prod_{m<i} sqrt(1 - p_im^2)
@@ -199,30 +202,31 @@ def _correlation_factor(name: str, k: int, eta: float) -> list[list[TensorVariab
     return rows
 
 
-def _correlated_logp(u: TensorVariable, packed: TensorVariable) -> TensorVariable:
+def _correlated_logp(u: Tensor, packed: Tensor) -> Tensor:
     """log Normal(u | 0, L L') for every level: u (levels, k)."""
     L = _unpacked(packed)
     return -0.5 * sum(z * z for z in _solve(L, u)) - _log_det(L) - 0.5 * len(L) * np.log(2 * np.pi)
 
 
-def _correlated_draw(packed: TensorVariable, size: TensorVariable) -> TensorVariable:
+def _correlated_draw(packed: Tensor, size: Tensor) -> Tensor:
     L = _unpacked(packed)
     levels = () if rv_size_is_none(size) else tuple(size)
     z = pm.Normal.dist(0.0, 1.0, size=(*levels, len(L)))
     return pt.stack([sum(Lim * z[..., m] for m, Lim in enumerate(row)) for row in L], axis=-1)
 
 
-def _solve(L: list[list[TensorVariable]], u: TensorVariable) -> list[TensorVariable]:
+def _solve(L: list[list[Tensor]], u: Tensor) -> list[Tensor]:
     """Columns of L^-1 u for every level, by forward substitution written out: few effects, one fused loop."""
-    z: list[TensorVariable] = []
+    z: list[Tensor] = []
     for k, row in enumerate(L):
-        known = sum((row[m] * z[m] for m in range(k)), start=pt.constant(0.0))
+        known = sum((row[m] * z[m] for m in range(k)), start=_ZERO)
         z.append((u[:, k] - known) / row[k])
     return z
 
 
-def _log_det(L: list[list[TensorVariable]]) -> TensorVariable:
-    return sum((pt.log(row[-1]) for row in L), start=pt.constant(0.0))
+def _log_det(L: list[list[Tensor]]) -> Tensor:
+    diagonal: list[Tensor] = [pt.log(row[-1]) for row in L]
+    return sum(diagonal, start=_ZERO)
 
 
 class NonCentred(Transform):
@@ -231,14 +235,15 @@ class NonCentred(Transform):
     name = "z"
     ndim_supp = 0
 
-    def backward(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return value * inputs[-1]
 
-    def forward(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+    def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return value / inputs[-1]
 
-    def log_jac_det(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
-        return pt.log(inputs[-1]) + pt.zeros_like(value)
+    def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        log_sd: Tensor = pt.log(inputs[-1])
+        return log_sd + pt.zeros_like(value)
 
 
 class NonCentredCorrelated(Transform):
@@ -248,15 +253,15 @@ class NonCentredCorrelated(Transform):
     ndim_supp = 1
 
     @staticmethod
-    def _factor(inputs: Sequence[TensorVariable]) -> list[list[TensorVariable]]:
+    def _factor(inputs: Sequence[Tensor]) -> list[list[Tensor]]:
         """The packed factor is the parameter of real numbers among size, factor and random generator."""
         return _unpacked(next(x for x in inputs if getattr(x.type, "dtype", "") == "float64"))
 
-    def backward(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return pt.stack([sum(Lkm * value[:, m] for m, Lkm in enumerate(row)) for row in self._factor(inputs)], axis=1)
 
-    def forward(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+    def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return pt.stack(_solve(self._factor(inputs), value), axis=1)
 
-    def log_jac_det(self, value: TensorVariable, *inputs: TensorVariable) -> TensorVariable:
+    def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return _log_det(self._factor(inputs)) + pt.zeros(value.shape[0])

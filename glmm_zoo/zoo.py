@@ -45,7 +45,9 @@ def builders() -> Mapping[str, Builder]:
 def _read_builder(path: Path) -> Builder:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == path.stem)
-    assigned = {n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
+    assigned = {
+        n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    }
     title = (ast.get_docstring(tree) or "").splitlines()[0]
     return Builder(
         path.stem,
@@ -115,7 +117,9 @@ class Card:
     def builder(self) -> Builder:
         builder = find_builder(self.file.builder)
         if builder is None:
-            raise InputError(f"card {self.name!r}: no builder {self.file.builder!r}{did_you_mean(self.file.builder, builders())}")
+            raise InputError(
+                f"card {self.name!r}: no builder {self.file.builder!r}{did_you_mean(self.file.builder, builders())}"
+            )
         return builder
 
     @property
@@ -173,7 +177,9 @@ def read_card(path: Path) -> Card:
         if "unknown field `" in message:
             key = message.split("unknown field `")[1].split("`")[0]
             known = [f for s in (CardFile, CardText, Source) for f in s.__struct_fields__]
-            raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}") from None
+            raise InputError(
+                f"{path}: unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
+            ) from None
         raise InputError(f"{path}: {message}") from None
 
 

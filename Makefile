@@ -1,0 +1,50 @@
+# Every target is one command a person could type; setup runs by itself where it is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export MODEL DATA FORMULA OUT
+
+.PHONY: help setup fit test validate lint format readme constraints clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@echo
+	@echo 'make fit MODEL=multicenter'
+	@echo 'make fit MODEL=hierarchical_logistic DATA=my.csv FORMULA="y ~ x + (1 + x | g)" OUT=my.nc ARGS="--seed 1 --draws 2000"'
+
+setup: $(READY) ## Make the environment in .venv, with the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 12) else f"Python 3.12 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; give another: make PYTHON=python3.13 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; OUT and ARGS as well
+	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
+	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(FORMULA),--formula "$$FORMULA") $(if $(OUT),--out "$$OUT") $(ARGS)
+
+test: $(READY) ## Run the whole suite (minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+readme: $(READY) ## Write the zoo table of the README anew
+	UPDATE_README=1 $(BIN)/python -m pytest tests/test_readme.py
+
+constraints: ## Resolve and pin every dependency anew
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --group dev --group tools pyproject.toml --output-file constraints.txt
+
+clean: ## Remove the environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache dist build

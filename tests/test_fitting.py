@@ -1,0 +1,216 @@
+"""A fit from end to end on small data: the tree, its verdict, its file, interruption, and who is told what."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import special
+
+import glmm_zoo as zoo
+from glmm_zoo import diagnostics, estimands, fitting, report, sampling, storage
+
+GROUPS = (
+    "posterior", "sample_stats", "log_likelihood", "posterior_predictive", "observed_data", "constant_data", "report"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    site = np.repeat([f"s{i}" for i in range(10)], 12)
+    x = rng.normal(size=120)
+    eta = -0.3 + 0.8 * x + rng.normal(0, 0.8, 10)[np.repeat(np.arange(10), 12)]
+    return pd.DataFrame({"y": rng.binomial(1, special.expit(eta)), "x": x, "site": site})
+
+
+@pytest.fixture(scope="module")
+def model(data: pd.DataFrame):
+    return zoo.hierarchical_logistic(data, "y ~ x + (1 + x | site)")
+
+
+@pytest.fixture(scope="module")
+def tree(model) -> xr.DataTree:
+    return zoo.fit(model, draws=500, tune=500, seed=3, target_accept=0.95, progress=False)
+
+
+def test_tree_has_the_groups_and_names(tree: xr.DataTree) -> None:
+    assert set(GROUPS) <= set(tree.children)
+    posterior = tree["posterior"].dataset
+    dims = {name: v.dims[2:] for name, v in posterior.data_vars.items()}
+    assert dims == {
+        "Intercept": (),
+        "beta": ("coef",),
+        "sd_site": ("site_effect",),
+        "corr_site": ("site_effect", "site_effect_bis"),
+        "u_site": ("site", "site_effect"),
+    }
+    assert list(posterior["site"].values[:2]) == ["s0", "s1"]
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "row")
+    assert set(np.unique(tree["posterior_predictive"]["y"])) == {0, 1}
+
+
+def test_pointwise_log_likelihood_is_that_of_the_stored_draws(tree: xr.DataTree, data: pd.DataFrame) -> None:
+    p = tree["posterior"].dataset
+    u = p["u_site"].sel(site=xr.DataArray(data["site"].to_numpy(), dims="row"))
+    eta = p["Intercept"] + p["beta"].sel(coef="x") * xr.DataArray(data["x"].to_numpy(), dims="row")
+    eta = eta + u.sel(site_effect="Intercept") + u.sel(site_effect="x") * xr.DataArray(data["x"].to_numpy(), dims="row")
+    sign = xr.DataArray(2 * data["y"].to_numpy() - 1, dims="row")
+    expected = special.log_expit((sign * eta).transpose("chain", "draw", "row").values)
+    np.testing.assert_allclose(tree["log_likelihood"]["y"].values, expected, rtol=1e-9)
+
+
+def test_same_seed_same_draws_whatever_the_cores(model) -> None:
+    settings = {"draws": 50, "tune": 60, "chains": 2, "seed": 9, "progress": False}
+    one, two = (zoo.fit(model, cores=c, **settings) for c in (1, 2))
+    np.testing.assert_array_equal(one["posterior"]["u_site"].values, two["posterior"]["u_site"].values)
+    other = zoo.fit(model, **{**settings, "seed": 10})
+    assert not np.array_equal(one["posterior"]["beta"].values, other["posterior"]["beta"].values)
+
+
+def test_file_round_trip(tree: xr.DataTree, tmp_path: Path) -> None:
+    path = zoo.save(tree, tmp_path / "fit.nc")
+    loaded = zoo.load(path)
+    for group in GROUPS[:-1]:
+        xr.testing.assert_identical(tree[group].to_dataset(), loaded[group].to_dataset())
+    pd.testing.assert_frame_equal(zoo.summary(tree), zoo.summary(loaded))
+    assert str(zoo.check(loaded)) == str(zoo.check(tree)) == loaded["report"].attrs["verdict"]
+    content = json.loads(loaded.attrs["glmm_zoo"])
+    assert content["spec"]["formula"] == "y ~ x + (1 + x | site)" and content["sampling"]["seed"] == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_existing_file_is_kept(tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "fit.nc"
+    path.write_bytes(b"old")
+    with pytest.raises(zoo.InputError, match="exists; use --overwrite"):
+        zoo.save(tree, path)
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        zoo.save(tree, path, overwrite=True)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty", "foreign"])
+def test_a_damaged_file_is_told(tree: xr.DataTree, tmp_path: Path, damage: str) -> None:
+    path = zoo.save(tree, tmp_path / "fit.nc")
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        middle = len(content) // 2
+        content[middle] ^= 0xFF
+        path.write_bytes(content)
+    elif damage == "foreign":
+        xr.DataTree.from_dict({"posterior": xr.Dataset()}).to_netcdf(path, engine="h5netcdf")
+    else:
+        path.write_bytes(b"" if damage == "empty" else b"hello" * 100)
+    with pytest.raises(zoo.InputError, match=r"damaged|not a fit of glmm_zoo"):
+        zoo.load(path)
+
+
+def planted(tree: xr.DataTree, **changes: xr.DataArray) -> xr.DataTree:
+    """A copy of the tree with variables of posterior or sample_stats replaced."""
+    copy = tree.copy(deep=True)
+    for name, values in changes.items():
+        group = "posterior" if name in copy["posterior"] else "sample_stats"
+        copy[group][name] = values
+    return copy
+
+
+@pytest.mark.parametrize("fault", ["divergences", "rhat", "ess_bulk", "bfmi", "tree_depth", "complete"])
+def test_each_fault_is_found_by_its_check(tree: xr.DataTree, fault: str) -> None:
+    stats, intercept = tree["sample_stats"], tree["posterior"]["Intercept"]
+    rng = np.random.default_rng(0)
+    walk = xr.zeros_like(intercept) + np.cumsum(rng.normal(size=intercept.shape), axis=1)
+    changes = {
+        "divergences": {"diverging": stats["diverging"] | (stats["tree_depth"] >= 0)},
+        "rhat": {"Intercept": intercept + intercept["chain"]},
+        "ess_bulk": {"Intercept": walk},
+        "bfmi": {"energy": xr.zeros_like(stats["energy"]) + np.cumsum(rng.normal(size=intercept.shape), axis=1)},
+        "tree_depth": {"reached_max_treedepth": stats["tree_depth"] >= 0},
+        "complete": {"Intercept": intercept.where(intercept["draw"] < 400)},
+    }[fault]
+    verdict = zoo.check(planted(tree, **changes))
+    assert not verdict.sound and fault in {p.check for p in verdict.problems}
+    assert all(str(p).endswith(".") for p in verdict.problems)
+
+
+def test_a_sound_fit_is_sound(tree: xr.DataTree) -> None:
+    verdict = zoo.check(tree)
+    assert {p.check for p in verdict.problems} <= {"ess_bulk", "ess_tail"}, str(verdict)
+    assert len(verdict.table) == sum(v.size for v in tree["posterior"].isel(chain=0, draw=0).data_vars.values())
+
+
+def test_summary_numbers(tree: xr.DataTree) -> None:
+    found = zoo.summary(tree, prob=0.8)
+    beta = tree["posterior"]["beta"].sel(coef="x").values
+    sd = tree["posterior"]["sd_site"].sel(site_effect="Intercept").values
+    np.testing.assert_allclose(found.loc["beta[x]", ["lower", "upper"]].astype(float), np.quantile(beta, [0.1, 0.9]))
+    assert found.loc["odds_ratio[x]", "mean"] == pytest.approx(np.exp(beta).mean())
+    assert found.loc["icc[site]", "median"] == pytest.approx(np.median(sd**2 / (sd**2 + np.pi**2 / 3)))
+    # Larsen & Merlo 2005: a variance of 1 between clusters is a median odds ratio of 2.60
+    assert np.exp(np.sqrt(2) * estimands._NORMAL_UPPER_QUARTILE) == pytest.approx(2.596, abs=1e-3)
+    assert "corr_site[Intercept, x]" in found.index and "corr_site[Intercept, Intercept]" not in found.index
+    assert not any(name.startswith("u_") for name in found.index)
+    assert "u_site[s3, x]" in zoo.summary(tree, group_effects=True).index
+
+
+def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MAX_POINTWISE", 120 * 2 * 25)
+    monkeypatch.setattr(fitting, "MAX_PREDICTIVE", 120 * 2 * 10)
+    small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
+    assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
+    assert sum("to keep the file small" in n for n in storage.about(small)["spec"]["notes"]) == 2
+
+
+def test_bad_index_and_bad_density_are_told_before_sampling(model) -> None:
+    with model:
+        codes = model["level_of_site"].get_value()
+        model.set_data("level_of_site", np.full_like(codes, 10))
+        try:
+            with pytest.raises(zoo.FitError, match="past the levels"):
+                sampling.check_density(model)
+        finally:
+            model.set_data("level_of_site", codes)
+    sampling.check_density(model)
+
+
+def test_report_is_one_file(tree: xr.DataTree, tmp_path: Path) -> None:
+    path = zoo.write_report(tree, tmp_path / "fit.html")
+    html = path.read_text()
+    assert "<h1>" in html and "odds_ratio[x]" in html and "data:image/png;base64" in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert report.NATURAL["icc"] in html
+
+
+def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path: Path) -> None:
+    data.to_csv(tmp_path / "d.csv", index=False)
+    command = [sys.executable, "-m", "glmm_zoo", "fit", "logistic", "d.csv", "--formula", "y ~ x + (1 + x | site)"]
+    command += ["--draws", "200000", "--tune", "200", "--chains", "2", "--out", "f.nc"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    time.sleep(30)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 130, err
+    partial = tmp_path / "f.partial.nc"
+    assert not (tmp_path / "f.nc").exists() and "marked as interrupted" in err and "Traceback" not in err
+    loaded = zoo.load(partial)
+    assert storage.about(loaded)["sampling"]["interrupted"]
+    verdict = diagnostics.check(loaded)
+    assert not verdict.sound and verdict.problems[0].check == "complete"
+    with pytest.raises(zoo.InputError, match="interrupted"):
+        zoo.summary(loaded)
