@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from glmm_zoo.errors import InputError, at_rows, did_you_mean, listing, plural, raise_all
+from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>")
 Missing = Literal["error", "drop"]
@@ -32,7 +32,7 @@ class Column:
     """One column of n rows.
 
     `kind` "number": `values` float64 or int64. "logical": bool. "text": int codes into `levels`, in sorted or
-    declared order, with -1 where missing. "date": only good for an error message.
+    declared order, with -1 where missing. "date": the same, only good for grouping.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Column:
 
     def factor(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Codes (n,) and the levels that occur, in order: declared for a categorical, else sorted; numbers by value."""
-        if self.kind == "text":
+        if self.kind in ("text", "date"):
             seen, codes = np.unique(self.values, return_inverse=True)
             return codes, tuple(self.levels[i] for i in seen)
         seen, codes = np.unique(self.values, return_inverse=True)
@@ -97,7 +97,7 @@ class Table:
         for name in sorted(self.columns):
             column = self.columns[name]
             digest.update(f"{name}\0{column.kind}\0".encode())
-            if column.kind == "text":
+            if column.kind in ("text", "date"):
                 digest.update("\0".join(column.levels[i] for i in column.values).encode())
             else:
                 digest.update(np.ascontiguousarray(column.values, dtype=np.float64).tobytes())
@@ -407,12 +407,22 @@ def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table
     try:
         if isinstance(data, pa.Table):
             return "the table", (), data.select(needed)
-        if type(data).__module__.startswith("pandas"):
-            return "the data frame", (), pa.Table.from_pandas(data[needed], preserve_index=False)
-        return "the data frame", (), pa.table(data).select(needed)
+        if not type(data).__module__.startswith("pandas"):
+            return "the data frame", (), pa.table(data).select(needed)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as err:
+        raise InputError(f"the data frame cannot be read: {err.args[0]}") from None
+    problems: list[str] = []
+    columns = {name: attempt(lambda name=name: _from_pandas(name, data[name]), problems) for name in needed}
+    raise_all(problems)
+    return "the data frame", (), pa.table(columns)
+
+
+def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(series, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as err:
         raise InputError(
-            f"a column mixes values of different types: {err.args[0]}; make it all numbers or all text"
+            f"column {name!r} mixes values of different types ({str(err).splitlines()[0]}); make it all numbers or all text"
         ) from None
 
 
@@ -428,7 +438,8 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
         values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
         return Column(name, "number", values, missing | np.isnan(values))
     if pa.types.is_temporal(kind):
-        return Column(name, "date", np.zeros(len(array)), missing)
+        dates = _column(name, pa.chunked_array([array.cast(pa.string())]))
+        return Column(name, "date", dates.values, missing, dates.levels)
     if pa.types.is_dictionary(kind):
         codes = pc.fill_null(array.indices, -1).to_numpy().astype(np.int64)
         declared = array.dictionary

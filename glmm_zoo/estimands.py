@@ -51,8 +51,9 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     if gap is not None:
         raise InputError(f"no summary: {gap}; fit again")
     posterior = tree["posterior"].dataset
-    names = [str(n) for n in posterior.data_vars]
-    effects = {f"u_{g}" for g in about(tree)["spec"]["groups"]}
+    spec = about(tree)["spec"]
+    names = [str(n) for n in posterior.data_vars if n not in spec["auxiliary"]]
+    effects = {f"u_{g}" for g in spec["groups"]}
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = table(posterior[shown], prob)
     parameters = parameters[~(parameters["r_hat"].isna() & (parameters["sd"] == 0))]  # the ones of a correlation matrix

@@ -83,8 +83,9 @@ def _normal_cdf(x: Tensor) -> Tensor:
 
 
 def _log_one_minus_exp_minus_exp(x: Tensor) -> Tensor:
+    """log(1 - exp(-e^x)); below -15 its series x - e^x / 2, before the difference from 1 is lost."""
     pt = _tensor()
-    return pt.log(-pt.expm1(-pt.exp(x)))
+    return pt.switch(x > -15.0, pt.log(-pt.expm1(-pt.exp(pt.maximum(x, -15.0)))), x - 0.5 * pt.exp(x))
 
 
 def _minus_exp(x: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ def gaussian(name: str, eta: Tensor, sigma: Tensor, outcome: Outcome) -> None:
     """y_i ~ Normal(eta_i, sigma)."""
     import pymc as pm
 
-    pm.Normal(name, mu=eta, sigma=sigma, observed=pm.Data(f"{name}_observed", outcome.values, dims="row"), dims="row")
+    pm.Normal(name, mu=eta, sigma=sigma, observed=pm.Data(f"_{name}_observed", outcome.values, dims="row"), dims="row")
 
 
 # ------------------------------------------------------------------------------------------------ Bernoulli, binomial
@@ -239,7 +240,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
     import pymc as pm
 
     pt = _tensor()
-    y = pm.Data(f"{name}_observed", outcome.values, dims="row")
+    y = pm.Data(f"_{name}_observed", outcome.values, dims="row")
     if outcome.trials is None:
         pm.CustomDist(
             name,
@@ -251,7 +252,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
             class_name="Bernoulli",
         )
         return
-    n = pm.Data(f"{name}_trials", outcome.trials, dims="row")
+    n = pm.Data(f"_{name}_trials", outcome.trials, dims="row")
     pm.CustomDist(
         name,
         n,

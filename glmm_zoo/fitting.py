@@ -100,7 +100,7 @@ def fit(
     )
     posterior = _posterior(model, compiled, drawn)
     groups = {
-        "posterior": posterior[_reported(model)],
+        "posterior": posterior[_in_reading_order(model)],
         "sample_stats": xr.Dataset(
             {k: (("chain", "draw"), v) for k, v in drawn.stats.items()},
             posterior.coords.to_dataset()[["chain", "draw"]].coords,
@@ -118,7 +118,7 @@ def fit(
     storage.label(
         tree,
         {
-            "spec": {**model.spec, "notes": notes},
+            "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
             "sampling": {
                 "sampler": "nutpie NUTS, JAX gradients",
                 "draws": draws,
@@ -167,9 +167,12 @@ def _check_arguments(
 # ------------------------------------------------------------------------------------------------- groups of the tree
 
 
-def _reported(model: Model) -> list[str]:
-    """The variables of the posterior in reading order: intercepts and coefficients, sds, and group effects last."""
-    names = [v.name for v in model.unobserved_RVs if v.name not in model.auxiliary]
+def _in_reading_order(model: Model) -> list[str]:
+    """The variables of the posterior: intercepts and coefficients, sds, group effects, and what only carries others.
+
+    The latter stay in the file because PyMC would draw them anew, without a word, in a later prediction.
+    """
+    names = [v.name for v in model.unobserved_RVs]
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
     def position(name: str) -> int:
@@ -261,7 +264,7 @@ def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     }
     columns = {}
     for name, column in model.frame.columns.items():
-        values = np.asarray(column.levels)[column.values] if column.kind == "text" else column.values
+        values = np.asarray(column.levels)[column.values] if column.kind in ("text", "date") else column.values
         columns[safe(name)] = ("row", values, {"column": name})
     return {
         "observed_data": xr.Dataset(observed, rows),

@@ -5,6 +5,7 @@ A wrong input is told within a second or two, and nothing is compiled for it.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,33 +33,18 @@ from glmm_zoo.families import Outcome
 from glmm_zoo.formula import Response, parse
 from glmm_zoo.priors import Parameter, Prior
 
-_RESERVED = frozenset(
-    [
-        "chain",
-        "draw",
-        "row",
-        "sample",
-        "Intercept",
-        "beta",
-        "coef",
-        "sigma",
-        "alpha",
-        "cutpoints",
-        "cutpoint",
-        "zi",
-        "zi_coef",
-        "never",
-        "never_coef",
-        "assoc",
-    ]
+# Names that variables and dimensions of the graph have or may have.
+_RESERVED = re.compile(
+    r"chain|draw|row|sample|coef|cutpoints?|sigma|alpha|zi|never|assoc|_.*"
+    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
 )
 
 
 def safe(name: str) -> str:
     """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the name itself."""
     clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in name).strip() or "_"
-    clean = f"_{clean}" if clean.startswith(".") else clean
-    return f"{clean}_" if clean in _RESERVED or clean.startswith(("sd_", "corr_", "u_")) else clean
+    clean = f"x{clean}" if clean.startswith(".") else clean
+    return f"{clean}_" if _RESERVED.fullmatch(clean) else clean
 
 
 def named(prefix: str, name: str) -> str:

@@ -216,8 +216,9 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
     try:
         import arviz_plots as azp
 
-        effects = {f"u_{g}" for g in about(tree)["spec"]["groups"]}
-        names = [str(n) for n in tree["posterior"].data_vars if n not in effects and "corr_" not in str(n)]
+        spec = about(tree)["spec"]
+        hidden = {*(f"u_{g}" for g in spec["groups"]), *spec["auxiliary"]}
+        names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
         found = {
             "Posterior means and intervals": _png(azp.plot_forest(tree, var_names=names, backend="matplotlib")),
             "Draws and ranks by chain": _png(azp.plot_rank_dist(tree, var_names=names, backend="matplotlib")),

@@ -95,6 +95,11 @@ def _random(name: str, distribution: str, arguments: Mapping[str, Any], extra: M
 # ---------------------------------------------------------------------------------------------------- the predictor
 
 
+def _data(name: str) -> str:
+    """Names of data in the graph begin with an underscore, which `safe` keeps from columns."""
+    return f"_{name}"
+
+
 def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]:
     """eta (n,) of every predictor of the model, by prefix.
 
@@ -104,11 +109,11 @@ def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]
     etas = {p.prefix: _population(model, p, center) for p in model.predictors}
     for group in groups_of(model.predictors):
         u = _group_effects(model, group)
-        codes = pm.Data(group.name("level_of"), group.factor.codes, dims="row")
+        codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims="row")
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
             effect = u[codes, k]
             if not np.all(z == 1):
-                effect = pm.Data(f"{group.name('z')}_{k}", np.ascontiguousarray(z), dims="row") * effect
+                effect = pm.Data(_data(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims="row") * effect
             etas[owner] = etas[owner] + effect
     return etas
 
@@ -121,7 +126,9 @@ def _population(model: Model, predictor: Predictor, center: bool) -> Tensor:
         beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
         values = X.values if means is None else X.values - means
         eta = (
-            eta + pm.Data(named(prefix, "X"), np.ascontiguousarray(values), dims=("row", named(prefix, "coef"))) @ beta
+            eta
+            + pm.Data(_data(named(prefix, "X")), np.ascontiguousarray(values), dims=("row", named(prefix, "coef")))
+            @ beta
         )
     if X.intercept:
         name = named(prefix, "Intercept")
@@ -133,7 +140,7 @@ def _population(model: Model, predictor: Predictor, center: bool) -> Tensor:
             pm.Deterministic(name, at_means - pt.dot(means, beta))
             eta = eta + at_means
     if predictor.offset is not None:
-        eta = eta + pm.Data(named(prefix, "offset"), predictor.offset, dims="row")
+        eta = eta + pm.Data(_data(named(prefix, "offset")), predictor.offset, dims="row")
     return eta + pt.zeros(model.rows) if eta.ndim == 0 else eta
 
 
@@ -149,7 +156,8 @@ def _group_effects(model: Model, group: Group) -> Tensor:
     for b, block in enumerate(group.correlated):
         name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
         model.auxiliary.add(name)
-        for i, row in zip(block, _correlation_factor(name, len(block), eta), strict=True):
+        labels = [group.labels[i] for i in block]
+        for i, row in zip(block, _correlation_factor(model, name, labels, eta), strict=True):
             for j, entry in zip(block, row, strict=True):
                 C[i][j] = entry
     factor: Tensor = pt.stack([pt.stack(row) for row in C])
@@ -182,14 +190,16 @@ def _unpacked(packed: Tensor) -> list[list[Tensor]]:
     return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
-def _correlation_factor(name: str, k: int, eta: float) -> list[list[Tensor]]:
+def _correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of a correlation matrix under LKJ(eta), row by row from its partial correlations:
 
     C_ij = p_ij prod_{m<j} sqrt(1 - p_im^2), C_ii = prod_{m<i} sqrt(1 - p_im^2)
     """
+    k = len(labels)
     pairs = _lower(k - 1)  # p_ij of effects i + 1 and j
     shape = np.array([eta + (k - 2 - j) / 2 for _, j in pairs])
-    p = 2.0 * pm.Beta(name, shape, shape, size=len(pairs)) - 1.0
+    model.add_coord(f"{name}_pair", [f"{labels[i + 1]}|{labels[j]}" for i, j in pairs])
+    p = 2.0 * pm.Beta(name, shape, shape, dims=f"{name}_pair") - 1.0
     zero, one = pt.constant(0.0), pt.constant(1.0)
     rows = [[one, *[zero] * (k - 1)]]
     for i in range(1, k):

@@ -193,7 +193,9 @@ def test_odd_names(name):
     levels = np.array(["v0", "T.v1", "a:b", "c]", "d - e", "é [1]"])
     data = pd.DataFrame({"y": Y, "x": X, name: Z, f"{name}!": levels[RNG.integers(0, 6, N)], "v2": A})
     number, factor = f"`{name}`", f"`{name}!`"
-    found = code(f"y ~ {number} + {factor} + v2 + x:{number} + {factor}:x + I({number}**2) + ({number} | {factor})", data)
+    found = code(
+        f"y ~ {number} + {factor} + v2 + x:{number} + {factor}:x + I({number}**2) + ({number} | {factor})", data
+    )
     order = np.unique(levels)
     labels = [name, *(f"{name}![{v}]" for v in order[1:]), "v2[q]", "v2[r]", f"x:{name}"]
     labels += [f"{name}![{v}]:x" for v in order]
@@ -249,7 +251,7 @@ def test_labels_are_unique():
 def test_group_structure(terms, expected):
     found = code(f"y ~ z + {terms}").effects
     assert [(e.factor.name, list(e.labels), [list(b) for b in e.blocks]) for e in found] == expected
-    by_hand = {"Intercept": ONE, "x": X, "z": Z, "I(x**2)": X**2, **{f"a[{v}]": A == v for v in "pqr"}}
+    by_hand = {"Intercept": ONE, "x": X, "z": Z, "I(x**2)": X**2, **{f"a[{v}]": v == A for v in "pqr"}}
     for effects in found:
         np.testing.assert_allclose(effects.z, np.column_stack([by_hand[label] for label in effects.labels]))
         np.testing.assert_allclose(effects.spreads, [X.std() if s == "x" else (X**2).std() if "**" in s else Z.std() if s == "z" else 1 for s in effects.labels])  # fmt: skip
@@ -332,7 +334,7 @@ def test_rows_in_messages_are_rows_of_the_source():
 
 
 def test_more_columns_than_rows():
-    with pytest.raises(InputError, match="for 3 rows"):
+    with pytest.raises(InputError, match="for 3 rows|rank deficient"):
         code("y ~ x + z + I(x**2) + I(z**2)", DATA[:3])
 
 
@@ -366,7 +368,9 @@ def test_columns_are_checked_before_coding(right, words):
         raise InputError(*problems)
 
 
-@pytest.mark.parametrize("right", ["a + b + x + flag + log(z)", "(1 | g)", "(1 | const)", "C(k)", "(1 | dots)", "C(dots)"])
+@pytest.mark.parametrize(
+    "right", ["a + b + x + flag + log(z)", "(1 | g)", "(1 | const)", "C(k)", "(1 | dots)", "C(dots)"]
+)
 def test_sound_columns_pass(right):
     """As a grouping factor, or with C() written, text of numbers is meant as labels."""
     parsed, problems = parse(f"y ~ {right}"), []
@@ -462,9 +466,9 @@ def test_collapsing_keeps_every_row_and_its_predictor(right):
 
 
 def test_row_order_does_not_matter():
-    formula = "y ~ scale(x) + poly(z, 2) + bs(z, df=4):b + a*flag + offset(log(z)) + (x | g/h) + (a || h)"
-    order = RNG.permutation(N)
-    one, other = code(formula), code(formula, DATA.iloc[order])
+    formula = "y ~ scale(x) + poly(z, 2):b + bs(w, df=4) + a*flag + offset(log(z)) + (x | g/h) + (a || h)"
+    data, order = DATA.assign(w=RNG.normal(size=N)), RNG.permutation(N)
+    one, other = code(formula, data), code(formula, data.iloc[order])
     assert one.population.labels == other.population.labels
     np.testing.assert_allclose(one.population.values[order], other.population.values, atol=1e-12)
     np.testing.assert_allclose(one.offset[order], other.offset)
@@ -476,7 +480,7 @@ def test_row_order_does_not_matter():
 
 def test_the_callers_frame_is_never_changed():
     data = DATA.copy()
-    code("y ~ scale(x) + C(a, ref='q')*cat + (x | g)", data)
+    code("y ~ scale(x) + C(a, ref='q')*flag + cat:x + (x | g)", data)
     pd.testing.assert_frame_equal(data, DATA)
 
 
@@ -484,7 +488,12 @@ def test_the_callers_frame_is_never_changed():
 def test_a_million_rows_and_a_hundred_thousand_groups():
     n = 1_000_000
     data = pd.DataFrame(
-        {"y": RNG.normal(size=n), "x": RNG.normal(size=n), "a": RNG.choice(list("pqr"), n), "g": RNG.integers(0, 100_000, n)}
+        {
+            "y": RNG.normal(size=n),
+            "x": RNG.normal(size=n),
+            "a": RNG.choice(list("pqr"), n),
+            "g": RNG.permutation(n) % 100_000,
+        }
     )
     start = time.perf_counter()
     found = code("y ~ x + a + (1 + x | g/a)", data)

@@ -53,6 +53,8 @@ def test_tree_has_the_groups_and_names(tree: xr.DataTree) -> None:
         "sd_site": ("site_effect",),
         "corr_site": ("site_effect", "site_effect_bis"),
         "u_site": ("site", "site_effect"),
+        "Intercept_at_means": (),
+        "pcorr_site": ("pcorr_site_pair",),
     }
     assert list(posterior["site"].values[:2]) == ["s0", "s1"]
     assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "row")
@@ -179,13 +181,13 @@ def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPat
 
 def test_bad_index_and_bad_density_are_told_before_sampling(model) -> None:
     with model:
-        codes = model["level_of_site"].get_value()
-        model.set_data("level_of_site", np.full_like(codes, 10))
+        codes = model["_level_of_site"].get_value()
+        model.set_data("_level_of_site", np.full_like(codes, 10))
         try:
             with pytest.raises(zoo.FitError, match="past the levels"):
                 sampling.check_density(model)
         finally:
-            model.set_data("level_of_site", codes)
+            model.set_data("_level_of_site", codes)
     sampling.check_density(model)
 
 
