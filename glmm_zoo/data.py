@@ -50,16 +50,19 @@ class Column:
                 f"column {self.name!r} holds dates and {use} needs numbers; make a number of it, e.g. days since entry"
             )
         bad = np.flatnonzero([_as_number(level) is None for level in self.levels])
+        if len(bad) == 0:
+            raise InputError(
+                f"column {self.name!r} has values too large for a 64-bit number or ids with leading zeros; "
+                "it can be a factor, C(), or a grouping factor"
+            )
         rows = np.flatnonzero(np.isin(self.values, bad))
-        if len(bad) < len(self.levels) and _mostly_numbers(self):
+        if suspicious_text(self):
             example = self.levels[self.values[rows[0]]]
             raise InputError(
                 f"column {self.name!r} should be numeric; {plural(len(rows), 'value')} "
                 f"{'is' if len(rows) == 1 else 'are'} not ({example!r}, {at_rows(rows)}); "
-                f"correct the file, or name what stands for a missing value with --na {example!r}"
+                f"correct the file, name what stands for a missing value with --na {example!r}, or write C({self.name}) for a factor"
             )
-        if len(bad) == 0:
-            raise InputError(f"column {self.name!r} has values too large for a 64-bit number or ids with leading zeros")
         raise InputError(f"column {self.name!r} is text ({listing(self.levels, 3)}) and {use} needs numbers")
 
     def factor(self) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -212,8 +215,14 @@ def _decode(raw: bytes, name: str, encoding: str) -> str:
 
 
 def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable:
+    for option, value in (("sep", sep), ("decimal", options.decimal)):
+        if len(value) != 1:
+            raise InputError(f"--{option} must be one character, not {value!r}")
     if options.comment:
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(options.comment))
+    text = text.lstrip("\r\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # an old Macintosh's line ends
     first = text.split("\n", 1)[0].strip("\r")
     if not text.strip():
         raise InputError(f"{name} is empty")
@@ -222,7 +231,7 @@ def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{name} has a NUL character (line {line}); it is damaged, or not a text file")
-    header = next(csv.reader(io.StringIO(text), delimiter=sep))
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=sep))
     notes = []
     if len(header) == 1:
         for other, label in ((";", "';' --decimal ','"), ("\t", "tab"), ("|", "'|'"), (",", "','")):
@@ -266,7 +275,7 @@ def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable
 def _check_quotes(text: str, name: str, sep: str) -> None:
     if text.count('"') % 2:
         start = 1
-        reader = csv.reader(io.StringIO(text), delimiter=sep, strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
         try:
             for _ in reader:
                 start = reader.line_num + 1
@@ -275,7 +284,7 @@ def _check_quotes(text: str, name: str, sep: str) -> None:
 
 
 def _why_broken(text: str, name: str, sep: str, width: int, err: str) -> str:
-    reader = csv.reader(io.StringIO(text), delimiter=sep, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
     start = 1
     try:
         for row in reader:
@@ -333,10 +342,12 @@ def names_of(data: Any) -> list[str]:
     """Column names of a raw table or of any data frame."""
     if isinstance(data, RawTable):
         return list(data.arrow.column_names)
+    if isinstance(data, pa.Table | pa.RecordBatch):
+        return list(data.schema.names)
+    if type(data).__name__ == "LazyFrame":
+        raise InputError("data is a lazy frame; give data.collect()")
     if hasattr(data, "columns"):
         return [c for c in data.columns if isinstance(c, str)]
-    if hasattr(data, "column_names"):
-        return list(data.column_names)
     raise InputError(f"data must be a data frame (pandas, polars, pyarrow), not {type(data).__name__}")
 
 
@@ -405,12 +416,12 @@ def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table
         notes = tuple(n for n in data.notes if not n.startswith("column ") or any(repr(c) in n for c in needed))
         return data.source, notes, data.arrow.select(needed)
     try:
-        if isinstance(data, pa.Table):
-            return "the table", (), data.select(needed)
+        if isinstance(data, pa.Table | pa.RecordBatch):
+            return "the table", (), pa.table(data).select(needed)
         if not type(data).__module__.startswith("pandas"):
             return "the data frame", (), pa.table(data).select(needed)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as err:
-        raise InputError(f"the data frame cannot be read: {err.args[0]}") from None
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise InputError(f"data must be a data frame (pandas, polars, pyarrow): {str(err).splitlines()[0]}") from None
     problems: list[str] = []
     columns = {name: attempt(lambda name=name: _from_pandas(name, data[name]), problems) for name in needed}
     raise_all(problems)
@@ -420,7 +431,9 @@ def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table
 def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(series, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as err:
+    except OverflowError:
+        raise InputError(f"column {name!r} has values too large for a 64-bit number") from None
+    except (pa.ArrowException, ValueError) as err:
         raise InputError(
             f"column {name!r} mixes values of different types ({str(err).splitlines()[0]}); make it all numbers or all text"
         ) from None
@@ -429,11 +442,16 @@ def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
 def _column(name: str, chunked: pa.ChunkedArray) -> Column:
     array = chunked.combine_chunks()
     kind = array.type
+    if pa.types.is_nested(kind):
+        raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False))
     if pa.types.is_boolean(kind):
         return Column(name, "logical", pc.fill_null(array, False).to_numpy(zero_copy_only=False), missing)
     if pa.types.is_integer(kind):
-        return Column(name, "number", pc.fill_null(array, 0).to_numpy().astype(np.int64), missing)
+        values = pc.fill_null(array, 0).to_numpy()
+        if values.dtype == np.uint64 and (values > np.iinfo(np.int64).max).any():
+            raise InputError(f"column {name!r} has values too large for a 64-bit number")
+        return Column(name, "number", values.astype(np.int64), missing)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
         return Column(name, "number", values, missing | np.isnan(values))
@@ -441,11 +459,9 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
         dates = _column(name, pa.chunked_array([array.cast(pa.string())]))
         return Column(name, "date", dates.values, missing, dates.levels)
     if pa.types.is_dictionary(kind):
-        codes = pc.fill_null(array.indices, -1).to_numpy().astype(np.int64)
-        declared = array.dictionary
-        if not (pa.types.is_string(declared.type) or pa.types.is_large_string(declared.type)):
-            declared = declared.cast(pa.string())
-        return Column(name, "text", codes, missing | (codes < 0), tuple(declared.to_pylist()))
+        codes = pc.fill_null(array.indices.cast(pa.int64()), -1).to_numpy()
+        declared = tuple(str(level) for level in array.dictionary.to_pylist())
+        return Column(name, "text", codes, missing | (codes < 0), declared)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         encoded = array.cast(pa.string()).dictionary_encode()
         levels = encoded.dictionary.to_pylist()
@@ -490,15 +506,14 @@ def _as_number(text: str) -> float | None:
         return None
 
 
-def _mostly_numbers(column: Column) -> bool:
-    good = sum(_as_number(level) is not None for level in column.levels)
-    return 2 * good >= len(column.levels)
-
-
 def suspicious_text(column: Column) -> bool:
-    """Whether a text column looks like numbers with a few other values in it ('.', '1,234', '5%')."""
+    """Whether a text column looks like numbers with a few other values in it ('.', '1,234', '5%'), or too large ones."""
     if column.kind != "text" or not column.levels:
         return False
-    good = sum(_as_number(level) is not None for level in column.levels)
-    numberlike = sum(any(ch.isdigit() for ch in level) for level in column.levels)
-    return good < len(column.levels) and 2 * good >= len(column.levels) and numberlike > 2
+    if all(_as_number(level) is not None for level in column.levels):
+        return any(len(level.strip("+- ")) >= 19 for level in column.levels)
+    like = sum(_as_number(level.translate(_DECORATION)) is not None for level in column.levels)
+    return like >= 2 and 2 * like >= len(column.levels)
+
+
+_DECORATION = str.maketrans("", "", ",%$€ ")

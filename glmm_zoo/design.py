@@ -7,6 +7,7 @@ checks them, because the compiled samplers do not: a wrong index would sample si
 
 from __future__ import annotations
 
+import ast
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 
 from glmm_zoo.data import Table, suspicious_text
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
-from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, as_text
+from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, as_text, quoted
 
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
 FEW_LEVELS = 6
@@ -100,9 +101,11 @@ def check_columns(formula: Formula, table: Table, problems: list[str]) -> None:
     """What can be said of the predictors before they are coded: text that was meant as numbers, dates, single levels."""
     grouping = {f for g in formula.groups for f in g.factor}
     called = {c for o in _operands(formula) if o.kind == "call" for c in o.columns}
+    plain = {c for o in _operands(formula) if o.kind == "column" for c in o.columns}
     for name in formula.predictor_columns:
         column = table[name]
-        if name in called or (name not in grouping and (suspicious_text(column) or column.kind == "date")):
+        doubtful = name in plain and (suspicious_text(column) or column.kind == "date")
+        if name in called or doubtful:
             attempt(lambda column=column: column.numbers("the formula"), problems)
         elif column.kind in ("text", "logical") and np.all(column.values == column.values[0]):
             level = column.factor()[1][0]
@@ -131,7 +134,7 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
     text = " ".join(p if isinstance(p, str) else _safe(p, table, frame, shown, levels, problems) for p in pieces)
     raise_all(problems)
     if not frame:
-        intercept = not (pieces[0] == "0" or list(pieces[:2]) == ["-", "1"])
+        intercept = not {"0", "-1"} & set(_terms(pieces))
         return Columns(np.empty((table.rows, 0), order="F"), (), intercept)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -143,11 +146,11 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
         detail = _readable(str(err.__cause__ or err), shown).splitlines()[-1:]
         raise InputError(f"formula: {as_text(pieces)!r} cannot be computed: {' '.join(detail)}") from None
     spec = matrix.model_spec
-    names = [_label(name, shown, levels) for name in spec.column_names]
+    raw = list(spec.column_names)
     values = np.asarray(matrix, dtype=np.float64)
-    keep = [i for i, name in enumerate(names) if name != "Intercept"]
+    keep = [i for i, name in enumerate(raw) if name != "Intercept"]
     values = np.asfortranarray(values[:, keep])
-    labels = tuple(names[i] for i in keep)
+    labels = tuple(_label(raw[i], shown, levels) for i in keep)
     bad = ~np.isfinite(values)
     if bad.any():
         first = int(np.flatnonzero(bad.any(axis=0))[0])
@@ -159,7 +162,7 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
     coding = {shown[name]: list(found) for name, found in levels.items()}
     spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
     return Columns(
-        values, labels, "Intercept" in names, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads
+        values, labels, "Intercept" in raw, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads
     )
 
 
@@ -191,8 +194,7 @@ def _safe(
             if values is not None and name not in frame:
                 frame[name], shown[name] = values, column.name
             names.append(name)
-        text = operand.code.format(*names)
-        return re.sub(r"\bcr\((.*?)\)", _centred_spline, text)
+        return _centred_splines(operand.code.format(*names))
     column = columns[0]
     if operand.kind == "column" and column.kind == "number":
         name = next((v for v, c in shown.items() if c == column.name and v not in levels), f"v{len(shown)}")
@@ -220,20 +222,25 @@ def _safe(
     return name
 
 
-def _centred_spline(match: re.Match[str]) -> str:
-    """A cr() basis sums to one; centred, it does not repeat the intercept."""
-    return match.group() if "constraints" in match.group(1) else f"cr({match.group(1)}, constraints='center')"
+def _centred_splines(code: str) -> str:
+    """A cubic basis sums to one; centred, it does not repeat the intercept."""
+    tree = ast.parse(code, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("cr", "cs", "cc"):
+            node.keywords.append(ast.keyword("constraints", ast.Constant("center")))
+    return ast.unparse(tree)
 
 
 def _label(name: str, shown: Mapping[str, str], levels: Mapping[str, tuple[str, ...]]) -> str:
-    def factor(match: re.Match[str]) -> str:
-        safe, level = match.group(1), int(match.group(2))
-        return f"{shown[safe]}[{levels[safe][level]}]" if safe in levels else match.group()
+    """A column of formulaic's, "v0:v1[T.2]", with the user's names and levels: "age:trt[drug]"."""
 
-    parts = [re.sub(r"^(v\d+)\[(?:T\.)?(\d+)\]$", factor, part) for part in name.split(":")]
-    return ":".join(
-        part if part.endswith("]") and not re.match(r"\w+\(", part) else _readable(part, shown) for part in parts
-    )
+    def part(text: str) -> str:
+        level = re.fullmatch(r"(v\d+)\[(?:T\.)?(\d+)\]", text)
+        if level and level[1] in levels:
+            return f"{shown[level[1]]}[{levels[level[1]][int(level[2])]}]"
+        return shown.get(text) or _readable(text, shown)
+
+    return ":".join(part(text) for text in name.split(":"))
 
 
 def _readable(text: str, shown: Mapping[str, str]) -> str:
@@ -261,7 +268,7 @@ def evaluate(operand: Operand, table: Table) -> np.ndarray:
 def _numeric(operand: Operand, table: Table) -> np.ndarray:
     if operand.kind == "column":
         return table[operand.columns[0]].numbers("the formula")
-    coded = code(("0", "+", operand), table)
+    coded = code(("0", "+", replace(operand, code=f"I({operand.code})")), table)
     if coded.values.shape[1] != 1:
         raise InputError(f"formula: {operand.text!r} gives {coded.values.shape[1]} columns where one is expected")
     return np.ascontiguousarray(coded.values[:, 0])
@@ -326,11 +333,20 @@ def factor(names: Sequence[str], table: Table) -> Factor:
     for name in names[1:]:
         inner, found = table[name].factor()
         pairs, codes = np.unique(codes.astype(np.int64) * len(found) + inner, return_inverse=True)
-        levels = tuple(f"{levels[p // len(found)]}:{found[p % len(found)]}" for p in pairs.tolist())
+        levels = _distinct([f"{levels[p // len(found)]}:{found[p % len(found)]}" for p in pairs.tolist()])
     codes = codes.astype(np.int64)
     if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
         raise AssertionError(f"group index of {':'.join(names)!r} is outside its {len(levels)} levels")
     return Factor(":".join(names), levels, codes)
+
+
+def _distinct(labels: list[str]) -> tuple[str, ...]:
+    """The labels, with "#2", "#3" on those that stood before: levels "1" of "1:2" and "1:1" of "2" would share a name."""
+    seen: dict[str, int] = {}
+    for i, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        labels[i] = label if seen[label] == 1 else f"{label}#{seen[label]}"
+    return tuple(labels)
 
 
 def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str]) -> tuple[Effects, ...]:
@@ -440,22 +456,29 @@ def fixed_formula(text: str, formula: Formula, names: Iterable[str]) -> str:
     kept = []
     for group in formula.groups:
         if group.name not in names:
-            bar = "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar if not group.label else f'|{group.label}|'} {group.name})")
+            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
+            kept.append(f"({group.effects_text} {bar} {':'.join(map(quoted, group.factor))})")
             continue
-        cells = ":".join(f"C({_quoted(f)})" for f in group.factor)
-        pieces = list(group.effects)
-        slopes = [p for p in _terms(pieces) if p not in ("0", "1", "-1")]
-        if not any(p in ("0", "-1") for p in _terms(pieces)):
+        cells = ":".join(f"C({quoted(f)})" for f in group.factor)
+        terms = _terms(group.effects)
+        if not {"0", "-1"} & set(terms):
             parts.append(cells)
-        parts += [f"{cells}:{slope}" for slope in slopes]
-    parts += [f"offset({o.text})" for o in formula.offsets]
+        slopes = [t for t in terms if t not in ("0", "1", "-1")]
+        parts += [
+            f"{cells}:{slope}" if re.fullmatch(r"[^*/]*|\w+\(.*\)", slope) else f"{cells}:({slope})" for slope in slopes
+        ]
+    parts += [f"offset({o.source})" for o in formula.offsets]
     return f"{left} ~ {' + '.join(parts + kept)}"
 
 
 def _terms(pieces: Sequence[Piece]) -> list[str]:
-    return [t.strip() for t in as_text(pieces).replace("- 1", "+ -1").split("+") if t.strip()]
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[^\W\d][\w.]*", name) else f"`{name}`"
+    """The summands of a term algebra, each as text."""
+    found: list[list[Piece]] = [[]]
+    depth = 0
+    for piece in pieces:
+        depth += (piece == "(") - (piece == ")")
+        if piece in ("+", "-") and depth == 0:
+            found.append(["-"] if piece == "-" else [])
+        else:
+            found[-1].append(piece)
+    return [as_text(part).replace("- ", "-") for part in found if part]

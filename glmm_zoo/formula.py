@@ -15,31 +15,20 @@ from dataclasses import dataclass, field
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 
-FUNCTIONS = frozenset(
-    [
-        "I",
-        "log",
-        "log1p",
-        "log2",
-        "log10",
-        "exp",
-        "expm1",
-        "sqrt",
-        "abs",
-        "scale",
-        "center",
-        "standardize",
-        "poly",
-        "bs",
-        "cr",
-        "cs",
-        "cc",
-        "C",
-    ]
-)
+# What may be called: the arguments beyond the first, in order, with the largest whole number each may be.
+_PLAIN: dict[str, int] = {}
+_SPLINE = {"df": 100}
+FUNCTIONS = {
+    **dict.fromkeys(("I", "log", "log1p", "log2", "log10", "exp", "expm1", "sqrt", "abs"), _PLAIN),
+    **dict.fromkeys(("scale", "center", "standardize", "C"), _PLAIN),
+    "poly": {"degree": 10},
+    "bs": {**_SPLINE, "degree": 5, "include_intercept": 1},
+    **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
+}
 SMOOTHS = frozenset({"s", "t2"})
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
+MAX_NODES = 300
 MAX_EXPONENT = 10
 
 _TOKEN = re.compile(
@@ -78,6 +67,14 @@ class Operand:
     columns: tuple[str, ...]
     code: str
     reference: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The operand as it may be written in a formula."""
+        text = self.code.format(*map(quoted, self.columns))
+        if self.kind != "factor":
+            return text
+        return f"C({text})" if self.reference is None else f"C({text}, ref={self.reference!r})"
 
 
 Piece = str | Operand  # an operator or bracket of the term algebra, or an operand of it
@@ -140,11 +137,16 @@ class Formula:
         return tuple(dict.fromkeys(found))
 
 
+def quoted(name: str) -> str:
+    """A column's name, in backticks where it is not a plain name."""
+    return name if re.fullmatch(r"[^\W\d][\w.]*", name) else f"`{name}`"
+
+
 def as_text(pieces: Sequence[Piece]) -> str:
     """The term algebra as a person would write it."""
     out = ""
     for piece in pieces:
-        text = piece if isinstance(piece, str) else piece.text
+        text = piece if isinstance(piece, str) else piece.source
         out += f" {text} " if text in ("+", "-") else f" {text} " if text == "*" else text
     return re.sub(r"\s+", " ", out).strip()
 
@@ -193,6 +195,8 @@ class _Parser:
                 raise self.fail(what, at)
             if match.lastgroup == "name" and re.search(r"(^|\.)__\w*__", match.group()):
                 raise self.fail(f"{match.group()!r} is not allowed in a formula", at)
+            if match.lastgroup == "quoted" and not match.group().strip("`").strip():
+                raise self.fail("a column without a name (``) is not allowed", at)
             if match.lastgroup != "space":
                 yield Token(str(match.lastgroup), match.group(), at)
             at = match.end()
@@ -294,6 +298,8 @@ class _Parser:
             extra = tokens[bar + 1 :]
             if not _calls(extra, {"trials"}):
                 raise self.fail("after '|' only trials(n) is known", tokens[bar].at)
+            if len(extra) == 3:
+                raise self.fail("trials() is empty; write trials(n)", extra[0].at)
             trials = self._call(extra[2:-1])
         if not value:
             raise self.fail("the response is missing before '|'")
@@ -404,82 +410,118 @@ class _Parser:
             name = _column(tokens[0])
             return Operand("column", name, (name,), "{0}")
         columns: list[str] = []
-        code, text = "", ""
+        spelt: list[str] = []
         for i, token in enumerate(tokens):
             following = tokens[i + 1].text if i + 1 < len(tokens) else ""
             if token.kind == "quoted" or (token.kind == "name" and following not in ("(", "=")):
-                if token.text in ("True", "False"):
-                    code, text = code + token.text, text + token.text
+                if token.text not in ("True", "False"):
+                    name = _column(token)
+                    if name not in columns:
+                        columns.append(name)
+                    spelt.append(f"{{{columns.index(name)}}}")
                     continue
-                name = _column(token)
-                if name not in columns:
-                    columns.append(name)
-                code += f"{{{columns.index(name)}}}"
-                text += name
             elif token.kind == "name" and following == "(":
                 if token.text not in FUNCTIONS:
                     self._refuse_function(token)
-                code, text = code + token.text, text + token.text
             elif token.kind == "name" and not token.text.isidentifier():
                 raise self.fail(f"{token.text!r} is not allowed in a formula", token.at)
             elif token.text in ("|", "||", "~", ":", "^"):
                 hint = "; for a power write x**2" if token.text == "^" else ""
                 raise self.fail(f"{token.text!r} is not allowed inside an expression{hint}", token.at)
-            else:
-                code += token.text
-                text += ", " if token.text == "," else token.text
-        self._check_tree(code, tokens)
+            spelt.append(token.text)
+        code = _spell(spelt)
+        call = self._checked_tree(code, tokens)
         if not columns:
-            raise self.fail(f"{text!r} names no column", tokens[0].at)
-        if tokens[0].text == "C" and _calls(tokens, {"C"}):
-            return self._factor(code, columns, tokens)
-        if "C(" in code:
+            raise self.fail(f"{_source(tokens)!r} names no column", tokens[0].at)
+        if _calls(tokens, {"C"}):
+            return self._factor(call, columns, tokens)
+        if any(t.text == "C" and f.text == "(" for t, f in itertools.pairwise(tokens)):
             raise self.fail("C() stands alone or in an interaction", tokens[0].at)
-        return Operand("call", text, tuple(columns), code)
+        return Operand("call", code.format(*columns), tuple(columns), code)
 
     def _refuse_function(self, token: Token) -> None:
         if "__" in token.text or "." in token.text:
             raise self.fail(f"{token.text!r} is not allowed in a formula", token.at)
         if token.text in ("factor", "as.factor"):
             raise self.fail(f"unknown function {token.text!r}; write C(x)", token.at)
-        known = sorted(FUNCTIONS | SMOOTHS | {"offset"}, key=str.lower)
+        known = sorted({*FUNCTIONS} | SMOOTHS | {"offset"}, key=str.lower)
         raise self.fail(
             f"unknown function {token.text!r}{did_you_mean(token.text, known) or ';'} allowed: {listing(known, 99)}",
             token.at,
         )
 
-    def _check_tree(self, code: str, tokens: list[Token]) -> None:
-        """The second wall: what the tokens spell must be arithmetic and calls on the short list, and nothing else."""
-        plain = re.sub(r"\{(\d+)\}", r"v\1", code)
+    def _checked_tree(self, code: str, tokens: list[Token]) -> ast.expr:
+        """The second wall: what the tokens spell must be arithmetic and calls of the list, and small."""
         try:
-            tree = ast.parse(plain, mode="eval")
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise self.fail(f"{plain!r} is not an expression".replace(plain, _source(tokens)), tokens[0].at) from None
+            tree = ast.parse(re.sub(r"\{(\d+)\}", r"v\1", code), mode="eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError, IndexError):
+            raise self.fail(f"{_source(tokens)!r} is not an expression", tokens[0].at) from None
+        if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
+            raise self.fail("the expression is too long", tokens[0].at)
         for node in ast.walk(tree):
-            if not isinstance(node, _ARITHMETIC):
-                raise self.fail(f"{type(node).__name__} is not allowed in a formula", tokens[0].at)
-            if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS):
-                raise self.fail("only the functions of the list may be called", tokens[0].at)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _calls(tokens, {"C"}):
-                raise self.fail(f"text ({node.value!r}) is not allowed here", tokens[0].at)
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-                power = node.right.operand if isinstance(node.right, ast.UnaryOp) else node.right
-                value = power.value if isinstance(power, ast.Constant) else None
-                number = isinstance(value, int | float)
-                if (number and abs(value) > MAX_EXPONENT) or (not number and _is_constant(node)):
-                    raise self.fail(f"an exponent must be a number of at most {MAX_EXPONENT}", tokens[0].at)
-                if _is_constant(node.left) and not isinstance(node.left, ast.Constant):
-                    raise self.fail("a power of powers of numbers is not allowed", tokens[0].at)
+            problem = self._problem(node, tokens)
+            if problem:
+                raise self.fail(problem, tokens[0].at)
+        return tree.body
 
-    def _factor(self, code: str, columns: list[str], tokens: list[Token]) -> Operand:
-        call = ast.parse(re.sub(r"\{(\d+)\}", r"v\1", code), mode="eval").body
+    def _problem(self, node: ast.AST, tokens: list[Token]) -> str | None:
+        if not isinstance(node, _ARITHMETIC):
+            return f"{type(node).__name__} is not allowed in a formula"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _calls(tokens, {"C"}):
+            return f"text ({node.value!r}) is not allowed here"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            power = _number(node.right)
+            if power is None or abs(power) > MAX_EXPONENT or _number(node.left) is not None:
+                return f"a power is x**2: an exponent is a number of at most {MAX_EXPONENT}"
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if name not in FUNCTIONS:
+                return "only the functions of the list may be called"
+            return None if name == "C" else _bad_arguments(name, node)
+        return None
+
+    def _factor(self, call: ast.expr, columns: list[str], tokens: list[Token]) -> Operand:
         assert isinstance(call, ast.Call)
         ok = len(call.args) == 1 and isinstance(call.args[0], ast.Name) and all(k.arg == "ref" for k in call.keywords)
         values = [k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)]
+        values += [n for k in call.keywords if isinstance(k.value, ast.UnaryOp) and (n := _number(k.value)) is not None]
         if not ok or len(values) > 1 or len(values) < len(call.keywords):
             raise self.fail('C() takes a column and a reference level: C(x) or C(x, ref="b")', tokens[0].at)
         reference = str(values[0]) if values else None
         return Operand("factor", columns[0], tuple(columns), "{0}", reference)
+
+
+def _bad_arguments(name: str, call: ast.Call) -> str | None:
+    """Why the arguments beyond the first are not those that the function may have here."""
+    largest = FUNCTIONS[name]
+    given = dict(zip(largest, call.args[1:], strict=False))
+    keywords = {k.arg: k.value for k in call.keywords}
+    if not call.args or len(call.args) - 1 > len(largest) or not keywords.keys() <= largest.keys() - given.keys():
+        return f"{name}() takes {' and '.join(['one expression', *largest])}"
+    for argument, node in {**given, **keywords}.items():
+        value = node.value if isinstance(node, ast.Constant) else None
+        if not isinstance(value, int) or not 0 <= value <= largest[str(argument)]:
+            return f"{argument} of {name}() is a whole number of at most {largest[str(argument)]}"
+    return None
+
+
+def _number(node: ast.AST) -> float | None:
+    """The value of a number, with its sign, else None."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _number(node.operand)
+        return None if value is None else -value
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, int | float) else None
+
+
+def _spell(parts: Sequence[str]) -> str:
+    """Tokens as one text in which no two of them run together."""
+    out = ""
+    for part in parts:
+        words = out[-1:].isalnum() or out[-1:] in ("}", "_", "'", '"')
+        apart = words and (part[0].isalnum() or part[0] in "{_'\"")
+        apart |= out[-1:] in "*<>=!" and out != "" and part[0] in "*<>=!"
+        out += (" " if apart else "") + (", " if part == "," else part)
+    return out
 
 
 def _checked_groups(groups: list[GroupTerm]) -> tuple[GroupTerm, ...]:
@@ -534,7 +576,3 @@ def _bar(tokens: Sequence[Token]) -> int | None:
         if depth == 0 and token.text in ("|", "||"):
             return i
     return None
-
-
-def _is_constant(node: ast.AST) -> bool:
-    return not any(isinstance(n, ast.Name) for n in ast.walk(node))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,32 +87,28 @@ class Group:
 
 
 def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
-    """Group effects of all predictors; terms on one factor with the same label, `(1 |p| g)`, become one block."""
-    found: list[Group] = []
-    merged: set[tuple[str, str]] = set()  # (prefix, factor) already taken into another group
+    """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
+    families: list[list[tuple[Predictor, Effects]]] = []
     for predictor in predictors:
         for effects in predictor.effects:
-            key = (predictor.prefix, effects.factor.name)
-            if key in merged:
-                continue
-            mates = [(predictor, effects)]
-            for other in predictors:
-                for candidate in other.effects:
-                    shared = set(candidate.shared) & set(effects.shared) - {None}
-                    if other is not predictor and candidate.factor.name == effects.factor.name and shared:
-                        mates.append((other, candidate))
-                        merged.add((other.prefix, candidate.factor.name))
-            found.append(_merge(mates))
-    return tuple(found)
+            kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
+            families = [family for family in families if family not in kin]
+            families.append([member for family in kin for member in family] + [(predictor, effects)])
+    main = {family[0][1].factor.name for family in families if family[0][0].prefix == ""}
+    return tuple(_merge(family, main) for family in families)
 
 
-def _merge(mates: Sequence[tuple[Predictor, Effects]]) -> Group:
+def _share_a_label(a: Effects, b: Effects) -> bool:
+    return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
+
+
+def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) -> Group:
+    """One block; it goes without a prefix unless its factor has another block in the main predictor (`main`)."""
     labels: list[str] = []
     owners: list[str] = []
     z: list[np.ndarray] = []
     spreads: list[float] = []
     blocks: dict[object, list[int]] = {}
-    first = mates[0][0].prefix
     for predictor, effects in mates:
         start = len(labels)
         foreign = len(mates) > 1 and predictor.prefix
@@ -122,7 +118,8 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]]) -> Group:
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
-    prefix = first if len(mates) == 1 else ""
+    first = mates[0][0].prefix
+    prefix = first if len(mates) == 1 or mates[0][1].factor.name in main else ""
     joined = tuple(tuple(b) for b in blocks.values())
     return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads))
 

@@ -117,7 +117,12 @@ class Prior:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.15g}"
+
+
+def _rounded(value: float) -> float:
+    """Four digits, so that a default is exactly what its text says."""
+    return float(f"{value:.4g}")
 
 
 def parse(text: str) -> Prior:
@@ -168,6 +173,8 @@ def _complete(name: str, given: dict[str, float], known: _Distribution, text: st
     for argument, value in full.items():
         if known.arguments[argument] == "positive" and not value > 0:
             raise InputError(f"prior {text!r}: {argument} must be > 0, not {_number(value)}")
+    if name == "Beta" and "mu" in full and not (full["mu"] < 1 and full["sigma"] ** 2 < full["mu"] * (1 - full["mu"])):
+        raise InputError(f"prior {text!r}: mu must be below 1 and sigma must be below sqrt(mu (1 - mu))")
     if name == "Uniform" and full["lower"] >= full["upper"]:
         raise InputError(f"prior {text!r}: lower must be below upper")
     return Prior(name, {a: full[a] for a in known.arguments if a in full})
@@ -219,25 +226,29 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
     """
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"priors is a dict such as {{'beta': 'Normal(0, 1)'}}, not {type(given).__name__}")
-    known = {_squeeze(k): k for p in parameters for keys in p.keys for k in keys}
+    exact = dict.fromkeys(k for p in parameters for keys in p.keys for k in keys)
+    known = {**{_squeeze(k): k for k in exact}, **{k: k for k in exact}}
     problems: list[str] = []
     stated: dict[str, Prior] = {}
     for key, text in (given or {}).items():
-        squeezed = _squeeze(str(key))
-        if squeezed not in known:
-            near = did_you_mean(str(key), known.values()) or ";"
-            problems.append(f"prior for unknown parameter {key!r}{near} this model has: {listing(known.values(), 40)}")
+        meant = known.get(str(key)) or known.get(_squeeze(str(key)))
+        if meant is None:
+            near = did_you_mean(str(key), exact) or ";"
+            problems.append(f"prior for unknown parameter {key!r}{near} this model has: {listing(exact, 40)}")
+            continue
+        if meant in stated:
+            problems.append(f"prior for {meant} is given twice")
             continue
         try:
             prior = parse(text)
         except InputError as err:
             problems += err.problems
             continue
-        supports: set[Support] = {p.support for p in parameters for keys in p.keys if known[squeezed] in keys}
+        supports: set[Support] = {p.support for p in parameters for keys in p.keys if meant in keys}
         for support in sorted(supports):
             if not prior.suits(support):
                 problems.append(_unsuited(str(key), prior, support))
-        stated[known[squeezed]] = prior
+        stated[meant] = prior
     if problems:
         raise InputError(*problems)
     return {
@@ -268,16 +279,16 @@ def _squeeze(key: str) -> str:
 
 
 def intercept_default(location: float, scale: float) -> Prior:
-    return Prior("StudentT", {"nu": 3.0, "mu": location, "sigma": 2.5 * scale})
+    return Prior("StudentT", {"nu": 3.0, "mu": _rounded(location), "sigma": _rounded(2.5 * scale)})
 
 
 def beta_defaults(spreads: Sequence[float], scale: float) -> list[Prior]:
     """One for each column, by the spread of the column."""
-    return [Prior("Normal", {"mu": 0.0, "sigma": 2.5 * scale / d}) for d in spreads]
+    return [Prior("Normal", {"mu": 0.0, "sigma": _rounded(2.5 * scale / d)}) for d in spreads]
 
 
 def sd_default(spread: float, scale: float) -> Prior:
-    return Prior("Exponential", {"lam": spread / scale})
+    return Prior("Exponential", {"lam": _rounded(spread / scale)})
 
 
 CORR_DEFAULT = Prior("LKJ", {"eta": 2.0})

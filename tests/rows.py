@@ -156,7 +156,7 @@ def _group(g: str, corr: int = 0) -> tuple[dict, dict]:
     free = {f"sd_{g}": (f"{g}_effect",), f"u_{g}": (g, f"{g}_effect")}
     posterior = free | ({f"corr_{g}": (f"{g}_effect", f"{g}_effect_bis")} if corr else {})
     names = [f"pcorr_{g}"] if corr == 1 else [f"pcorr_{g}_{b}" for b in range(corr)]
-    return free | dict.fromkeys(names, SCALAR), posterior
+    return free | {name: (f"{name}_pair",) for name in names}, posterior
 
 
 def _variables(*groups: tuple[dict, dict], sigma: bool = False, intercept: str = "Intercept_at_means") -> dict:
@@ -184,18 +184,19 @@ def _g_slope(d):
 
 ONE = ("Intercept",)
 SLOPE = ("Intercept", "x")
+PAIR = {"pcorr_g_pair": ("x|Intercept",)}
 NUMBER = {"x": "number", "g": "group"}
 
 ROWS = [
     Row(
         "linear", "hierarchical_linear", "y ~ x + (1 + x | g)", {"y": "number", **NUMBER},
         **_variables(_group("g", corr=1), sigma=True),
-        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE}, X=_x, Z=_g_slope, **GAUSSIAN,
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **GAUSSIAN,
     ),
     Row(
         "linear uncentred", "hierarchical_linear", "y ~ x + (1 + x | g)", {"y": "number", **NUMBER},
         **_variables(_group("g", corr=1), sigma=True, intercept="Intercept"), options={"center": False},
-        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE}, X=_x, Z=_g_slope, **GAUSSIAN,
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **GAUSSIAN,
     ),
     Row(
         "linear uncorrelated, offsets", "hierarchical_linear", "y ~ x + offset(log(days)) + offset(w) + (x || g)",
@@ -205,14 +206,16 @@ ROWS = [
     Row(
         "linear, three effects", "hierarchical_linear", "y ~ x * sex + (1 + x + w | g)",
         {"y": "number", "w": "number", "sex": "factor", **NUMBER}, **_variables(_group("g", corr=1), sigma=True),
-        coords={"coef": ("x", "sex[m]", "x:sex[m]"), "g_effect": (*SLOPE, "w"), "g_effect_bis": (*SLOPE, "w")},
+        coords={"coef": ("x", "sex[m]", "x:sex[m]"), "g_effect": (*SLOPE, "w"), "g_effect_bis": (*SLOPE, "w"),
+                "pcorr_g_pair": ("x|Intercept", "w|Intercept", "w|x")},
         X=lambda d: {"x": d.x, "sex[m]": d.sex == "m", "x:sex[m]": d.x * (d.sex == "m")},
         Z=lambda d: {"g": (d.g, {"Intercept": 1.0, "x": d.x, "w": d.w})}, **GAUSSIAN,
     ),
     Row(
         "linear, two blocks", "hierarchical_linear", "y ~ x + (1 + x | g) + (0 + w + v | g)",
         {"y": "number", "w": "number", "v": "number", **NUMBER}, **_variables(_group("g", corr=2), sigma=True),
-        coords={"coef": ("x",), "g_effect": (*SLOPE, "w", "v"), "g_effect_bis": (*SLOPE, "w", "v")},
+        coords={"coef": ("x",), "g_effect": (*SLOPE, "w", "v"), "g_effect_bis": (*SLOPE, "w", "v"),
+                "pcorr_g_0_pair": ("x|Intercept",), "pcorr_g_1_pair": ("v|w",)},
         X=_x, Z=lambda d: {"g": (d.g, {"Intercept": 1.0, "x": d.x, "w": d.w, "v": d.v})}, **GAUSSIAN,
     ),
     Row(
@@ -250,7 +253,7 @@ ROWS = [
     ),
     Row(
         "logistic, two labels", "hierarchical_logistic", "reply ~ x + (1 + x | g)", {"reply": "label", **NUMBER},
-        **_variables(_group("g", corr=1)), coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE},
+        **_variables(_group("g", corr=1)), coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR},
         X=_x, Z=_g_slope, **LABELS,
     ),
     Row(

@@ -271,7 +271,7 @@ def test_numbers_of_other_kinds():
         ({"x": [1 + 2j]}, ["x"], "column.* 'x'|column x|complex"),
         ({"x": [2**70, 1]}, ["x"], "too large"),
         ({"x": np.array([2**63, 1], "uint64")}, ["x"], "column 'x' has values too large"),
-        ({"x": pd.arrays.SparseArray([1, 0])}, ["x"], "[Ss]parse"),
+        ({"x": pd.arrays.SparseArray([1, 0])}, ["x"], "[Ss]parse|column 'x'"),
         ({"x": pd.cut([1.0, 2.0], 2)}, ["x"], "column 'x'"),
     ],
 )
@@ -293,6 +293,14 @@ def test_all_problems_are_told_at_once(write):
     with pytest.raises(InputError) as err:
         take(pd.DataFrame({"a": [1, None], "b": [np.inf, 1], "g": ["\x01", "b"]}), ["a", "b", "g"])
     assert len(err.value.problems) == 3
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame, pa.table, pd.DataFrame])
+def test_nan_is_missing_in_every_frame(frame):
+    data = frame({"x": [1.0, float("nan"), 3.0]})
+    with pytest.raises(InputError, match=r"column 'x' has 1 missing value \(row 2\)"):
+        take(data, ["x"])
+    assert take(data, ["x"], "drop")["x"].values.tolist() == [1, 3]
 
 
 def test_only_the_columns_needed_are_looked_at():

@@ -334,7 +334,7 @@ def test_rows_in_messages_are_rows_of_the_source():
 
 
 def test_more_columns_than_rows():
-    with pytest.raises(InputError, match="for 3 rows|rank deficient"):
+    with pytest.raises(InputError, match=r"for 3 rows|rank deficient"):
         code("y ~ x + z + I(x**2) + I(z**2)", DATA[:3])
 
 
@@ -480,7 +480,7 @@ def test_row_order_does_not_matter():
 
 def test_the_callers_frame_is_never_changed():
     data = DATA.copy()
-    code("y ~ scale(x) + C(a, ref='q')*flag + cat:x + (x | g)", data)
+    code("y ~ scale(x) + C(a, ref='q')*flag + z:cat + (x | g)", data)
     pd.testing.assert_frame_equal(data, DATA)
 
 

@@ -47,7 +47,7 @@ def test_reading_and_writing(text, canonical, interval):
 def test_every_distribution_reads_its_own_arguments(name):
     known = DISTRIBUTIONS[name]
     for names in known.alternatives or (tuple(known.arguments),):
-        given = {a: 0.25 * (i + 1) for i, a in enumerate(names)}
+        given = {a: 0.3 + i / 10 for i, a in enumerate(names)}
         prior = parse(f"{name}({', '.join(f'{a}={v}' for a, v in given.items())})")
         assert prior == Prior(name, given)
         assert parse(str(prior)) == prior

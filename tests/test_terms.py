@@ -61,7 +61,7 @@ def test_names_of_two_predictors(formulas, reported, auxiliary, coords):
     assert {name for name in model.auxiliary if "at_means" not in name} == auxiliary
     assert {d: tuple(model.coords[d]) for d in coords} == coords
     for name in reported | auxiliary:
-        assert model[name].ndim == len(model.named_vars_to_dims.get(name, ())) or name in auxiliary
+        assert model[name].ndim == len(model.named_vars_to_dims.get(name, ()))
 
 
 def values_of(model, etas, seed=0):
