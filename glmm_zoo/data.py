@@ -429,6 +429,8 @@ def _arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Table
 
 
 def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
+    if str(series.dtype) == "category":
+        series = series.cat.rename_categories([str(level) for level in series.cat.categories])
     try:
         return pa.array(series, from_pandas=True)
     except OverflowError:

@@ -290,7 +290,7 @@ def aliased(columns: Columns, tolerance: float = 1e-8) -> str | None:
     length = np.linalg.norm(values, axis=0)
     zero = [labels[i] for i in np.flatnonzero(length == 0)]
     if zero:
-        return f"formula: {listing(map(repr, zero))} is zero in every row (a combination of levels that never occurs); leave it out"
+        return f"formula: {listing(map(repr, zero))} is zero in every row (levels that never occur together); join levels, or make a column of the combinations that occur"
     scaled = values / length
     kept: list[int] = []
     found: list[str] = []

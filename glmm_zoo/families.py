@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Link:
-    """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), both exact in the tails."""
+    """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), neither lost to underflow in the tails."""
 
     name: str
     p: Callable[[Tensor], Tensor]
@@ -85,7 +85,8 @@ def _normal_cdf(x: Tensor) -> Tensor:
 def _log_one_minus_exp_minus_exp(x: Tensor) -> Tensor:
     """log(1 - exp(-e^x)); below -15 its series x - e^x / 2, before the difference from 1 is lost."""
     pt = _tensor()
-    return pt.switch(x > -15.0, pt.log(-pt.expm1(-pt.exp(pt.maximum(x, -15.0)))), x - 0.5 * pt.exp(x))
+    far = pt.minimum(x, -15.0)
+    return pt.switch(x > -15.0, pt.log(-pt.expm1(-pt.exp(pt.maximum(x, -15.0)))), far - 0.5 * pt.exp(far))
 
 
 def _minus_exp(x: Tensor) -> Tensor:
@@ -160,9 +161,10 @@ def binomial_outcome(table: Table, response: Response, success: Any = None) -> O
 
 def _counts(table: Table, column: Column, response: Response) -> Outcome:
     assert response.trials is not None
-    name, size = column.name, response.trials.text
+    name, trials = column.name, response.trials
     y = column.numbers("a count of successes")
-    n = evaluate(response.trials, table)
+    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate(trials, table)
+    size = str(trials) if isinstance(trials, int) else trials.text
     problems = []
     for label, values in ((name, y), (size, n)):
         bad = values != np.round(values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ MAX_LENGTH = 2000
 MAX_DEPTH = 20
 MAX_NODES = 300
 MAX_EXPONENT = 10
+MAX_TERMS = 500
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -103,7 +105,7 @@ class Response:
     """Left side: an expression of columns, and `trials(...)` for binomial counts."""
 
     value: Operand
-    trials: Operand | None = None
+    trials: Operand | int | None = None  # a column or an expression, or one number for all rows
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Formula:
         found: list[str] = []
         if self.response:
             found += self.response.value.columns
-            found += self.response.trials.columns if self.response.trials else ()
+            found += self.response.trials.columns if isinstance(self.response.trials, Operand) else ()
         found += self.predictor_columns
         return tuple(dict.fromkeys(found))
 
@@ -300,7 +302,8 @@ class _Parser:
                 raise self.fail("after '|' only trials(n) is known", tokens[bar].at)
             if len(extra) == 3:
                 raise self.fail("trials() is empty; write trials(n)", extra[0].at)
-            trials = self._call(extra[2:-1])
+            constant = len(extra) == 4 and extra[2].text.isdigit()
+            trials = int(extra[2].text) if constant else self._call(extra[2:-1])
         if not value:
             raise self.fail("the response is missing before '|'")
         return Response(self._call(value), trials)
@@ -401,6 +404,10 @@ class _Parser:
         order = tokens[i + 1] if i + 1 < len(tokens) else None
         if order is None or order.kind != "number" or not order.text.isdigit() or not 1 <= int(order.text) <= 5:
             raise self.fail("after ^ a whole number from 1 to 5 is expected: (a + b + c)^2", token.at)
+        opened = len(pieces) - 1 - pieces[::-1].index("(")
+        operands = sum(isinstance(p, Operand) for p in pieces[opened:])
+        if math.comb(operands + int(order.text), operands) > MAX_TERMS:
+            raise self.fail(f"{operands} terms to the power of {order.text} make too many columns", token.at)
         pieces += ["**", order.text]
         return i + 1
 

@@ -253,6 +253,7 @@ def plan(
     extra: Sequence[Parameter] = (),
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is; `extra` are the family's own parameters."""
+    _refuse_one_name_for_two([part.predictor])
     needed = [*parameters([part.predictor], part.outcome.location, part.outcome.scale), *extra]
     chosen = priors.choose(needed, given)
     spec = {
@@ -278,6 +279,16 @@ def plan(
         },
     }
     return Plan(spec, part.table, (part.predictor,), chosen, len(part.outcome.values))
+
+
+def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
+    dims: dict[str, str] = {}
+    for group in groups_of(predictors):
+        other = dims.setdefault(group.name("u"), group.factor.name)
+        if other != group.factor.name:
+            raise InputError(
+                f"grouping factors {other!r} and {group.factor.name!r} would share the name {group.dim!r}; rename one"
+            )
 
 
 def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:
