@@ -1,0 +1,49 @@
+"""A wheel in an empty environment fits a card from outside the checkout; the notebook runs from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "PYTENSOR"))}
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, env=clean)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_wheel_fits_a_card_from_outside(tmp_path: Path) -> None:
+    uv = Path(sys.executable).parent / "uv"
+    if not uv.exists():
+        pytest.skip("uv is not in this environment: run make setup")
+    run(uv, "build", "--wheel", "--python", sys.executable, "--out-dir", tmp_path, ROOT, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {n.split("/")[0] for n in names} == {"glmm_zoo", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
+    assert "glmm_zoo/models/multicenter/card.toml" in names and "glmm_zoo/models/multicenter/data.csv" in names
+    run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env", cwd=tmp_path)
+    python = tmp_path / "env" / "bin" / "python"
+    install = ("pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", wheel)
+    run(uv, *install, cwd=tmp_path)
+    short = ("--draws", "500", "--tune", "500", "--seed", "1")
+    out = run(tmp_path / "env" / "bin" / "glmm-zoo", "fit", "multicenter", *short, cwd=tmp_path)
+    assert "odds_ratio[period[2]]" in out and (tmp_path / "fits" / "multicenter.nc").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_notebook_runs() -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "getting_started.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}).execute()
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 2
