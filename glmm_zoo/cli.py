@@ -82,7 +82,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 def _print(*things: Any) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     for thing in things:
         console.print(thing)
 
@@ -158,12 +158,12 @@ def fit(
     formula: str | None = None,
     prior: Names = None,
     option: Names = None,
-    draws: int = 1000,
-    tune: int = 1000,
+    draws: int | None = None,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
     seed: int | None = None,
-    target_accept: float = 0.8,
+    target_accept: float | None = None,
     out: str | None = None,
     overwrite: Flag = False,
     missing: Literal["error", "drop"] | None = None,
@@ -190,9 +190,9 @@ def fit(
     option
         NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
     draws
-        Draws kept for each chain.
+        Draws kept for each chain; 1000, or what the card says.
     tune
-        Warm-up draws for each chain.
+        Warm-up draws for each chain; 1000, or what the card says.
     chains
         Number of chains.
     cores
@@ -200,7 +200,7 @@ def fit(
     seed
         The same seed gives the same draws.
     target_accept
-        Nearer to 1 is slower and safer.
+        Nearer to 1 is slower and safer; 0.9, or what the card says.
     out
         The NetCDF file to write; by default fits/MODEL.nc.
     overwrite
@@ -227,6 +227,10 @@ def fit(
     found = zoo.resolve(model)
     card = found if isinstance(found, zoo.Card) else zoo.example_of(found) if data is None else None
     builder = found if isinstance(found, zoo.Builder) else found.builder
+    usual = card.file.sampling if card is not None else zoo.Sampling()
+    draws = usual.draws if draws is None else draws
+    tune = usual.tune if tune is None else tune
+    target_accept = usual.target_accept if target_accept is None else target_accept
     problems = _bad_numbers(draws, tune, chains, cores, seed, target_accept, prob)
     given = _pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
     options = {k: _value(v) for k, v in _pairs(option or [], "option", "center=false", problems).items()}

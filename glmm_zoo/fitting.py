@@ -47,7 +47,7 @@ def fit(
     chains: int = 4,
     cores: int | None = None,
     seed: int | None = None,
-    target_accept: float = 0.8,
+    target_accept: float = 0.9,
     progress: bool | None = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.

@@ -99,7 +99,7 @@ def tables(summary: pd.DataFrame, prob: float) -> list[RenderableType]:
         if not len(part):
             continue
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        table.add_column("")
+        table.add_column("", overflow="fold", min_width=min(60, max(len(str(name)) for name in part.index)))
         for name in _columns(prob):
             table.add_column(name, justify="right")
         for name, row in part.iterrows():

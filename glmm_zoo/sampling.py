@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,10 @@ _log = logging.getLogger("glmm_zoo")
 
 MAX_TREE_DEPTH = 10
 _SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they lose to the interpreter lock (2 cores)
+# One gradient stays on one thread: 30 us instead of 80 us for 180 rows with correlated slopes. XLA ends the process at
+# a flag that it does not know, so only with versions of JAX that it was tried with.
+_XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+_XLA_TRIED = ("0.12.",)
 _CHUNK_BYTES = 64 * 2**20
 _STATS = {
     "diverging": ("diverging", bool),
@@ -71,6 +76,9 @@ class Draws:
 
 
 def _jax() -> Any:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "jax" not in sys.modules and version("jax").startswith(_XLA_TRIED) and _XLA_FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_XLA_FLAG}".strip()
     import jax
 
     jax.config.update("jax_enable_x64", True)

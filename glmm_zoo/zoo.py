@@ -85,6 +85,14 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
 
 
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What `fit` is told for this card where its defaults would leave too few effective draws."""
+
+    draws: int = 1000
+    tune: int = 1000
+    target_accept: float = 0.9
+
+
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """card.toml, schema 1."""
 
@@ -100,6 +108,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "data.csv"
     options: dict[str, Any] = {}
     priors: dict[str, str] = {}
+    sampling: Sampling = Sampling()
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,7 @@ def read_card(path: Path) -> Card:
         message = str(err)
         if "unknown field `" in message:
             key = message.split("unknown field `")[1].split("`")[0]
-            known = [f for s in (CardFile, CardText, Source) for f in s.__struct_fields__]
+            known = [f for s in (CardFile, CardText, Source, Sampling) for f in s.__struct_fields__]
             raise InputError(
                 f"{path}: unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
             ) from None

@@ -156,7 +156,10 @@ def test_independent_draws_are_sound(tree: xr.DataTree) -> None:
     posterior = tree["posterior"].data_vars
     ideal = {str(n): xr.zeros_like(v) + rng.normal(size=v.shape) for n, v in posterior.items() if "corr" not in str(n)}
     stats = tree["sample_stats"]
-    ideal |= {"diverging": stats["diverging"] & False, "energy": xr.zeros_like(stats["energy"]) + rng.normal(size=(4, 500))}
+    ideal |= {
+        "diverging": stats["diverging"] & False,
+        "energy": xr.zeros_like(stats["energy"]) + rng.normal(size=(4, 500)),
+    }
     fixed = planted(tree, **ideal)
     fixed["posterior"] = fixed["posterior"].to_dataset().drop_vars(["corr_site", "pcorr_site"])
     verdict = zoo.check(fixed)

@@ -26,7 +26,7 @@ def test_posterior_equals_the_peers(reference: Reference) -> None:
         data["plate"] = np.arange(len(data))
     build = getattr(zoo, reference.builder)
     model = build(data, reference.formula, center=False, priors={**PRIORS, **reference.priors}, **reference.options)
-    tree = zoo.fit(model, draws=2000, seed=20, progress=False)
+    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
     assert zoo.check(tree).sound, str(zoo.check(tree))
     ours = zoo.summary(tree)
     for theirs, name in reference.names.items():
@@ -73,7 +73,10 @@ def test_linear_mixed_model_equals_numerical_integration() -> None:
 
 @pytest.mark.parametrize("name", sorted(zoo.cards()))
 def test_cards_fit_soundly(name: str) -> None:
-    tree = zoo.fit(zoo.card(name).model(), seed=1, progress=False)
+    card = zoo.card(name)
+    usual = card.file.sampling
+    settings = {"draws": usual.draws, "tune": usual.tune, "target_accept": usual.target_accept}
+    tree = zoo.fit(card.model(), seed=1, progress=False, **settings)
     verdict = zoo.check(tree)
     assert verdict.sound, str(verdict)
 
