@@ -56,7 +56,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     effects = {f"u_{g}" for g in spec["groups"]}
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = table(posterior[shown], prob)
-    parameters = parameters[~(parameters["r_hat"].isna() & (parameters["sd"] == 0))]  # the ones of a correlation matrix
+    parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix
     repeated = _repeated(posterior)
     derived = {name: statistics(values, prob) for name, values in natural(tree).items()}
     extra = pd.DataFrame(list(derived.values()), index=pd.Index(list(derived)), columns=pd.Index(STATISTICS))
