@@ -131,7 +131,8 @@ def check(tree: xr.DataTree) -> Verdict:
             "Fit again; the seed gives the same draws.",
         )
         return Verdict(False, (problem,), pd.DataFrame(columns=pd.Index(STATISTICS), dtype=float))
-    return judge(tree, table(tree["posterior"].dataset))
+    posterior, carriers = tree["posterior"].dataset, about(tree)["spec"]["auxiliary"]
+    return judge(tree, table(posterior[[n for n in posterior.data_vars if n not in carriers]]))
 
 
 def judge(tree: xr.DataTree, diagnosed: pd.DataFrame) -> Verdict:
