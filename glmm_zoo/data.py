@@ -313,7 +313,7 @@ def _typed(arrow: pa.Table, options: ReadOptions, notes: list[str]) -> pa.Table:
             notes.append(f"column {name!r} has numbers with leading zeros and is read as text")
             continue
         columns.append(_cast(plain, column))
-    return pa.table(dict(zip(arrow.column_names, columns, strict=True)))
+    return pa.Table.from_arrays(columns, names=arrow.column_names)  # pa.table would import pandas
 
 
 def _cast(plain: pa.Array, column: pa.Array) -> pa.Array:
@@ -330,7 +330,7 @@ def _cast(plain: pa.Array, column: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:
         pass
     lower = pc.utf8_lower(plain)
-    if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false"]))).as_py():
+    if pc.all(pc.match_substring_regex(lower, "^(true|false)$")).as_py():
         return pc.equal(lower, "true")
     return column
 
