@@ -13,11 +13,12 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"
@@ -128,6 +129,8 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InputError(f"{str(path)!r} is a folder; give the .nc file in it")
     if not path.exists():
         raise InputError(f"file {str(path)!r} does not exist")
+    import xarray as xr  # not needed to check a target before a fit, and slow to import
+
     try:
         with xr.open_datatree(path, engine="h5netcdf") as lazy:
             tree = lazy.load()
