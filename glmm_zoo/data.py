@@ -441,27 +441,37 @@ def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
         ) from None
 
 
+def _numpy(array: pa.Array) -> np.ndarray:
+    """A primitive array without nulls, read from its buffer: pyarrow's own to_numpy imports pandas."""
+    if pa.types.is_boolean(array.type):
+        return _numpy(array.cast(pa.uint8())).astype(bool)
+    kind = np.dtype(array.type.to_pandas_dtype())
+    if len(array) == 0:
+        return np.empty(0, kind)
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize).copy()
+
+
 def _column(name: str, chunked: pa.ChunkedArray) -> Column:
     array = chunked.combine_chunks()
     kind = array.type
     if pa.types.is_nested(kind):
         raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
-    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False))
+    missing = _numpy(array.is_null())
     if pa.types.is_boolean(kind):
-        return Column(name, "logical", pc.fill_null(array, False).to_numpy(zero_copy_only=False), missing)
+        return Column(name, "logical", _numpy(pc.fill_null(array, False)), missing)
     if pa.types.is_integer(kind):
-        values = pc.fill_null(array, 0).to_numpy()
+        values = _numpy(pc.fill_null(array, 0))
         if values.dtype == np.uint64 and (values > np.iinfo(np.int64).max).any():
             raise InputError(f"column {name!r} has values too large for a 64-bit number")
         return Column(name, "number", values.astype(np.int64), missing)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = _numpy(pc.fill_null(array.cast(pa.float64()), float("nan")))
         return Column(name, "number", values, missing | np.isnan(values))
     if pa.types.is_temporal(kind):
         dates = _column(name, pa.chunked_array([array.cast(pa.string())]))
         return Column(name, "date", dates.values, missing, dates.levels)
     if pa.types.is_dictionary(kind):
-        codes = pc.fill_null(array.indices.cast(pa.int64()), -1).to_numpy()
+        codes = _numpy(pc.fill_null(array.indices.cast(pa.int64()), -1))
         declared = tuple(str(level) for level in array.dictionary.to_pylist())
         return Column(name, "text", codes, missing | (codes < 0), declared)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -471,7 +481,7 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
         rank = np.empty(len(levels) + 1, np.int64)
         rank[order] = np.arange(len(levels))
         rank[-1] = -1
-        codes = rank[pc.fill_null(encoded.indices, -1).to_numpy()]
+        codes = rank[_numpy(pc.fill_null(encoded.indices, -1))]
         return Column(name, "text", codes, missing, tuple(levels[i] for i in order))
     raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
 
