@@ -441,14 +441,17 @@ def _from_pandas(name: str, series: Any) -> pa.Array | pa.ChunkedArray:
         ) from None
 
 
-def _numpy(array: pa.Array) -> np.ndarray:
-    """A primitive array without nulls, read from its buffer: pyarrow's own to_numpy imports pandas."""
+def _numpy(array: pa.Array, fill: float = 0) -> np.ndarray:
+    """A primitive array read from its buffer, nulls as `fill`: pyarrow's to_numpy and fill_null import pandas."""
     if pa.types.is_boolean(array.type):
-        return _numpy(array.cast(pa.uint8())).astype(bool)
+        return _numpy(array.cast(pa.uint8()), fill).astype(bool)
     kind = np.dtype(array.type.to_pandas_dtype())
     if len(array) == 0:
         return np.empty(0, kind)
-    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize).copy()
+    values = np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize).copy()
+    if array.null_count:
+        values[_numpy(array.is_null())] = fill
+    return values
 
 
 def _column(name: str, chunked: pa.ChunkedArray) -> Column:
@@ -458,20 +461,20 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
         raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
     missing = _numpy(array.is_null())
     if pa.types.is_boolean(kind):
-        return Column(name, "logical", _numpy(pc.fill_null(array, False)), missing)
+        return Column(name, "logical", _numpy(array, False), missing)
     if pa.types.is_integer(kind):
-        values = _numpy(pc.fill_null(array, 0))
+        values = _numpy(array, 0)
         if values.dtype == np.uint64 and (values > np.iinfo(np.int64).max).any():
             raise InputError(f"column {name!r} has values too large for a 64-bit number")
         return Column(name, "number", values.astype(np.int64), missing)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        values = _numpy(pc.fill_null(array.cast(pa.float64()), float("nan")))
+        values = _numpy(array.cast(pa.float64()), np.nan)
         return Column(name, "number", values, missing | np.isnan(values))
     if pa.types.is_temporal(kind):
         dates = _column(name, pa.chunked_array([array.cast(pa.string())]))
         return Column(name, "date", dates.values, missing, dates.levels)
     if pa.types.is_dictionary(kind):
-        codes = _numpy(pc.fill_null(array.indices.cast(pa.int64()), -1))
+        codes = _numpy(array.indices.cast(pa.int64()), -1)
         declared = tuple(str(level) for level in array.dictionary.to_pylist())
         return Column(name, "text", codes, missing | (codes < 0), declared)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -481,7 +484,7 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
         rank = np.empty(len(levels) + 1, np.int64)
         rank[order] = np.arange(len(levels))
         rank[-1] = -1
-        codes = rank[_numpy(pc.fill_null(encoded.indices, -1))]
+        codes = rank[_numpy(encoded.indices, -1)]
         return Column(name, "text", codes, missing, tuple(levels[i] for i in order))
     raise InputError(f"column {name!r} holds {kind}; a model needs numbers, text or logicals")
 
