@@ -270,9 +270,6 @@ def _fit(
     prob: float,
     **settings: Any,
 ) -> int:
-    from glmm_zoo.formula import parse
-
-    parse(formula)  # a formula that is wrong is told before anything heavy is imported
     model = builder.function()(table, formula, priors=priors, **options)
     from glmm_zoo import diagnostics, fitting, report, storage
 

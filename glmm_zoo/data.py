@@ -67,10 +67,9 @@ class Column:
 
     def factor(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Codes (n,) and the levels that occur, in order: declared for a categorical, else sorted; numbers by value."""
-        if self.kind in ("text", "date"):
-            seen, codes = np.unique(self.values, return_inverse=True)
-            return codes, tuple(self.levels[i] for i in seen)
         seen, codes = np.unique(self.values, return_inverse=True)
+        if self.kind in ("text", "date"):
+            return codes, tuple(self.levels[i] for i in seen)
         if seen.dtype.kind == "f" and np.all(seen == np.round(seen)):
             seen = seen.astype(np.int64)
         return codes, tuple(str(v) for v in seen.tolist())

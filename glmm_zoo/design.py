@@ -86,7 +86,7 @@ def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
     """
     problems: list[str] = []
     population = attempt(lambda: code(formula.population, table), problems)
-    offsets = [attempt(lambda o=o: _numeric(o, table), problems) for o in formula.offsets]
+    offsets = [attempt(lambda o=o: evaluate(o, table), problems) for o in formula.offsets]
     effects = _group_effects(formula.groups, table, problems)
     raise_all(problems)
     assert population is not None
@@ -262,10 +262,6 @@ def _jsonable(value: Any) -> Any:
 
 def evaluate(operand: Operand, table: Table) -> np.ndarray:
     """One arithmetic expression of columns as numbers (n,), for offsets and transformed responses."""
-    return _numeric(operand, table)
-
-
-def _numeric(operand: Operand, table: Table) -> np.ndarray:
     if operand.kind == "column":
         return table[operand.columns[0]].numbers("the formula")
     coded = code(("0", "+", replace(operand, code=f"I({operand.code})")), table)
@@ -277,8 +273,8 @@ def _numeric(operand: Operand, table: Table) -> np.ndarray:
 def aliased(columns: Columns, tolerance: float = 1e-8) -> str | None:
     """A sentence that names the columns that are linear combinations of the ones before them, or None.
 
-    Gaussian elimination by QR on columns scaled to length one; a column whose part outside the span of the earlier
-    ones is shorter than `tolerance` is aliased.
+    Each column, scaled to length one, is regressed on the ones kept before it; where the residual is shorter than
+    `tolerance`, the column is aliased.
     """
     values = columns.values
     labels = list(columns.labels)

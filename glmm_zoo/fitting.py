@@ -179,8 +179,7 @@ def _in_reading_order(model: Model) -> list[str]:
         bare = (
             name.split("_", 1)[1] if name.split("_", 1)[0] in {p.prefix for p in model.predictors if p.prefix} else name
         )
-        found = next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
-        return found
+        return next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
 
     return sorted(names, key=position)
 

@@ -72,7 +72,6 @@ class Draws:
     gradients: int  # of warm-up and sampling together
     interrupted: bool
     seconds: float
-    seed: int
 
 
 def _jax() -> Any:
@@ -264,7 +263,7 @@ def sample(
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
-    return _unpack(raw, compiled.size, draws, tune, chains, seed, time.perf_counter() - began)
+    return _unpack(raw, compiled.size, draws, chains, time.perf_counter() - began)
 
 
 def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
@@ -284,7 +283,7 @@ def _column(batch: Any, name: str) -> np.ndarray:
     return pa.array(batch.column(name)).to_numpy(zero_copy_only=False)
 
 
-def _unpack(raw: Any, size: int, draws: int, tune: int, chains: int, seed: int, seconds: float) -> Draws:
+def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
     batches, statistics = raw.get_arrow_trace()
     x = np.full((chains, draws, size), np.nan)
     stats = {name: np.zeros((chains, draws), kind) for name, kind in _STATS.values()}
@@ -302,4 +301,4 @@ def _unpack(raw: Any, size: int, draws: int, tune: int, chains: int, seed: int, 
         gradients += int(_column(stat, "n_steps").sum())
         for theirs, (ours, _) in _STATS.items():
             stats[ours][chain, :made] = _column(stat, theirs)[sampling]
-    return Draws(x, stats, finished, gradients, bool((finished < draws).any()), seconds, seed)
+    return Draws(x, stats, finished, gradients, bool((finished < draws).any()), seconds)
