@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
+    from glmm_zoo.aspects import findings
     from glmm_zoo.diagnostics import Verdict, check
     from glmm_zoo.estimands import summary
     from glmm_zoo.fitting import Interrupted, fit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "fitting": ("Interrupted", "fit"),
     "diagnostics": ("check", "Verdict"),
+    "aspects": ("findings",),
     "estimands": ("summary",),
     "report": ("write_report",),
     "storage": ("load", "save"),
@@ -45,6 +47,7 @@ __all__ = [
     "card",
     "cards",
     "check",
+    "findings",
     "fit",
     "load",
     "save",

@@ -441,7 +441,7 @@ def summary(
     tree = storage.load(file)
     found = estimands.summary(tree, prob=prob, group_effects=group_effects)
     if format == "table":
-        _print(*report.tables(found, prob))
+        _print(*report.tables(tree, found, prob))
     else:
         sys.stdout.write(
             found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n"

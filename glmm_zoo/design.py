@@ -64,7 +64,8 @@ class Effects:
 class Predictor:
     """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + offset, all of n rows.
 
-    `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others.
+    `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `dim` names what its n
+    rows are, where they are not the rows of the likelihood.
     """
 
     prefix: str
@@ -73,6 +74,11 @@ class Predictor:
     offset: np.ndarray | None
     effects: tuple[Effects, ...]
     notes: tuple[str, ...] = ()
+    dim: str = "row"
+
+    @property
+    def rows(self) -> int:
+        return len(self.population.values)
 
 
 def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:

@@ -1,8 +1,10 @@
-"""Estimates a reader wants: on the link scale, and on the natural one. Imports `errors`, `storage`, `diagnostics`.
+"""Estimates a reader wants: on the link scale, and on the natural one. Imports `errors`, `storage`, `diagnostics`,
+`aspects`.
 
-    odds ratio           exp(beta)                                             logit link
+    odds ratio           exp(beta)                                             logit link; rate ratio: log link
     ICC of factor g      sd_g^2 / (sum over factors sd^2 + v)                  v: sigma^2, or the latent variance
     median odds ratio    exp(sqrt(2) sd_g Phi^-1(3/4))                         logit link (Larsen & Merlo 2005)
+    median rate ratio    the same                                              log link (Austin et al. 2018)
 
 The latent variance of a binary outcome is pi^2/3 (logit), 1 (probit), pi^2/6 (cloglog). With varying slopes the ICC is
 that of the intercepts: at zero of the slopes' covariates.
@@ -14,11 +16,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.aspects import findings
 from glmm_zoo.diagnostics import STATISTICS, incomplete, statistics, table
 from glmm_zoo.errors import InputError
 from glmm_zoo.storage import about
 
-_RATIOS = {"logit": "odds_ratio", "cloglog": "hazard_ratio", "log": "rate_ratio"}
+RATIOS = {"logit": "odds_ratio", "cloglog": "hazard_ratio", "log": "rate_ratio"}
+MEDIAN_RATIOS = {"logit": "median_odds_ratio", "log": "median_rate_ratio"}
+MEANINGS = {
+    "odds_ratio": "odds ratio for one unit more, at equal group effects",
+    "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
+    "rate_ratio": "rate ratio for one unit more, at equal group effects",
+    "icc": "share of the latent variance that lies between levels, at zero of any slope",
+    "median_odds_ratio": "median odds ratio between two rows alike but for their level",
+    "median_rate_ratio": "median rate ratio between two rows alike but for their level",
+}
 _NORMAL_UPPER_QUARTILE = 0.6744897501960817
 
 
@@ -53,7 +65,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     posterior = tree["posterior"].dataset
     spec = about(tree)["spec"]
     names = [str(n) for n in posterior.data_vars if n not in spec["auxiliary"]]
-    effects = {f"u_{g}" for g in spec["groups"]}
+    effects = {group["u"] for group in spec["groups"].values()}
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix
@@ -78,21 +90,25 @@ def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the derived quantities, by name."""
     posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
     found: dict[str, np.ndarray] = {}
-    ratio = _RATIOS.get(spec["link"])
-    if ratio and "beta" in posterior:
-        for coef in posterior["coef"].values:
-            found[f"{ratio}[{coef}]"] = np.exp(posterior["beta"].sel(coef=coef).values)
+    for prefix, link in {"": spec["link"], **spec["links"]}.items():
+        lead = f"{prefix}_" if prefix else ""
+        ratio = "ratio" if prefix and link == "log" else RATIOS.get(link)  # a positive parameter is not a rate
+        if ratio and f"{lead}beta" in posterior:
+            for coef in posterior[f"{lead}coef"].values:
+                draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
+                found[f"{lead}{ratio}[{coef}]"] = np.exp(draws)
     sds = {
-        g: posterior[group["sd"]].sel({f"{g}_effect": "Intercept"}).values
+        g: posterior[group["sd"]].sel({group["effect_dim"]: "Intercept"}).values
         for g, group in spec["groups"].items()
-        if "Intercept" in group["effects"]
+        if "Intercept" in group["effects"] and "" in group["predictors"]
     }
     residual = posterior["sigma"].values ** 2 if "sigma" in posterior else spec["latent_variance"]
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         found.update({f"icc[{g}]": sd**2 / total for g, sd in sds.items()})
-    if spec["link"] == "logit":
-        found.update(
-            {f"median_odds_ratio[{g}]": np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE) for g, sd in sds.items()}
-        )
+    if spec["link"] in MEDIAN_RATIOS:
+        name = MEDIAN_RATIOS[spec["link"]]
+        found.update({f"{name}[{g}]": np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE) for g, sd in sds.items()})
+    for finding in findings(tree).values():
+        found.update(finding.quantities)
     return found

@@ -51,24 +51,24 @@ class Link:
     latent_variance: float  # of the error of the latent variable that is cut at 0
 
 
-def _tensor() -> Any:
+def tensor() -> Any:
     """PyTensor, imported when a graph is built."""
     return importlib.import_module("pytensor.tensor")
 
 
 def _softplus(x: Tensor) -> Tensor:
-    return _tensor().softplus(x)
+    return tensor().softplus(x)
 
 
 def _sigmoid(x: Tensor) -> Tensor:
-    return _tensor().sigmoid(x)
+    return tensor().sigmoid(x)
 
 
 def _log_normal_cdf(x: Tensor) -> Tensor:
     """log Phi(x): log1p(-Q(x)) above 0, log Q(-x) with Q = erfc / 2 down to -20. Below, before erfc runs out of
     exponent at -37, the series of Mills' ratio, relative error below 1e-11:
     log phi(x) - log(-x) + log(1 - x^-2 + 3 x^-4 - 15 x^-6 + 105 x^-8)."""
-    pt = _tensor()
+    pt = tensor()
     above, between, far = pt.maximum(x, 0.0), pt.clip(x, -20.0, 0.0), pt.minimum(x, -20.0)
     upper = pt.log1p(-0.5 * pt.erfc(above / np.sqrt(2.0)))
     lower = pt.log(0.5 * pt.erfc(-between / np.sqrt(2.0)))
@@ -79,22 +79,22 @@ def _log_normal_cdf(x: Tensor) -> Tensor:
 
 
 def _normal_cdf(x: Tensor) -> Tensor:
-    return 0.5 * _tensor().erfc(-x / np.sqrt(2.0))
+    return 0.5 * tensor().erfc(-x / np.sqrt(2.0))
 
 
 def _log_one_minus_exp_minus_exp(x: Tensor) -> Tensor:
     """log(1 - exp(-e^x)); below -15 its series x - e^x / 2, before the difference from 1 is lost."""
-    pt = _tensor()
+    pt = tensor()
     far = pt.minimum(x, -15.0)
     return pt.switch(x > -15.0, pt.log(-pt.expm1(-pt.exp(pt.maximum(x, -15.0)))), far - 0.5 * pt.exp(far))
 
 
 def _minus_exp(x: Tensor) -> Tensor:
-    return -_tensor().exp(x)
+    return -tensor().exp(x)
 
 
 def _cloglog(x: Tensor) -> Tensor:
-    pt = _tensor()
+    pt = tensor()
     return -pt.expm1(-pt.exp(x))
 
 
@@ -241,7 +241,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
     """
     import pymc as pm
 
-    pt = _tensor()
+    pt = tensor()
     y = pm.Data(f"_{name}_observed", outcome.values, dims="row")
     if outcome.trials is None:
         pm.CustomDist(
@@ -268,7 +268,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
 
 
 def _log_choose(n: Tensor, y: Tensor) -> Tensor:
-    pt = _tensor()
+    pt = tensor()
     return pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
 
 

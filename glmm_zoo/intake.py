@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,14 @@ from glmm_zoo.design import (
 from glmm_zoo.design import (
     predictor as code_predictor,
 )
-from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
 from glmm_zoo.families import Outcome
-from glmm_zoo.formula import Response, parse
+from glmm_zoo.formula import Formula, Response, parse
 from glmm_zoo.priors import Parameter, Prior
 
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
-    r"chain|draw|row|sample|coef|cutpoints?|sigma|alpha|zi|never|assoc|_.*"
+    r"chain|draw|row|sample|coef|cutpoints?|sigma|alpha|zi|never|assoc|effect|tau|rho|exposure_time|_.*"
     r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
 )
 
@@ -128,20 +128,26 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) ->
 
 
 def parameters(predictors: Sequence[Predictor], location: float, scale: float) -> list[Parameter]:
-    """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link."""
+    """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link.
+
+    `location` and `scale` are those of the outcome on the link scale of the main predictor; the others are logits and
+    logarithms, with location 0 and scale 1.
+    """
+    units = {p.prefix: (0.0, 1.0) if p.prefix else (location, scale) for p in predictors}
     found = []
     for p in predictors:
         if p.population.intercept:
-            found.append(
-                priors.parameter(named(p.prefix, "Intercept"), "real", priors.intercept_default(location, scale))
-            )
+            default = priors.intercept_default(*units[p.prefix])
+            found.append(priors.parameter(named(p.prefix, "Intercept"), "real", default))
         if p.population.labels:
-            defaults = priors.beta_defaults(p.population.spreads.tolist(), scale)
+            defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
             found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
     for g in groups_of(predictors):
         sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
         keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
-        defaults = tuple(priors.sd_default(spread, scale) for spread in g.spreads)
+        defaults = tuple(
+            priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
+        )
         found.append(Parameter(g.name("sd"), "positive", keys, defaults))
         if g.correlated:
             found.append(
@@ -150,18 +156,25 @@ def parameters(predictors: Sequence[Predictor], location: float, scale: float) -
     return found
 
 
-# ------------------------------------------------------------------------------- one outcome with one linear predictor
+# ---------------------------------------------------------------------------------- one outcome and what is said of it
 
 
 @dataclass(frozen=True)
 class Single:
-    """A checked outcome and its predictor: what every single-outcome builder starts from."""
+    """A checked outcome and its predictors: what every single-outcome builder starts from.
 
-    text: str
+    `texts` holds the formula of every predictor by its prefix, "" for the main one, which stands first.
+    """
+
+    texts: Mapping[str, str]
     table: Table
     outcome: Outcome
-    predictor: Predictor
+    predictors: tuple[Predictor, ...]
     notes: tuple[str, ...]
+
+    @property
+    def main(self) -> Predictor:
+        return self.predictors[0]
 
 
 def single(
@@ -170,6 +183,9 @@ def single(
     read_outcome: Callable[[Table, Response], Outcome],
     *,
     one_per_row: Callable[[Outcome], bool],
+    also: Mapping[str, str | None] | None = None,
+    exposure: str | None = None,
+    columns: Sequence[str] = (),
     missing: Missing = "error",
     clusters: str = "random",
 ) -> Single:
@@ -181,6 +197,13 @@ def single(
         The family's check of the response.
     one_per_row
         Whether the family can tell a group effect for every row from its own variation.
+    also
+        Further predictors by the prefix of their names, as right sides: `{"zi": "~ x + (1 | g)"}`; None for those that
+        are not wanted.
+    exposure
+        A column > 0 whose logarithm is the offset of the main predictor.
+    columns
+        Columns that the builder reads itself.
     clusters
         "random" keeps group terms as written, with a warning for factors of fewer than 6 levels; "fixed" writes those
         factors as population terms.
@@ -192,26 +215,41 @@ def single(
     """
     if clusters not in ("random", "fixed"):
         raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
-    parsed = parse(formula)
-    response = parsed.response
+    texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
+    parsed = {p: _parse(p, t) for p, t in texts.items()}
+    response = parsed[""].response
     assert response is not None
+    if exposure is not None and parsed[""].offsets:
+        raise InputError(
+            f"exposure={exposure!r} and offset({parsed[''].offsets[0].source}) in the formula say the same thing twice; "
+            "keep one: the offset is the logarithm of the exposure"
+        )
     problems: list[str] = []
-    table = take(data, parsed.columns, missing, problems)
+    used: list[str] = [*(c for f in parsed.values() for c in f.columns), *columns, *([exposure] if exposure else [])]
+    table = take(data, list(dict.fromkeys(used)), missing, problems)
     outcome = attempt(lambda: read_outcome(table, response), problems)
-    check_columns(parsed, table, problems)
+    offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure else None
+    for f in parsed.values():
+        check_columns(f, table, problems)
     raise_all(problems)
     assert outcome is not None
-    coded = code_predictor(parsed, table)
-    notes = [*table.notes, *coded.notes, *check_groups([coded], table.rows, one_per_row(outcome))]
-    few = few_levels([coded])
-    text = parsed.text
-    if few:
-        instead = fixed_formula(text, parsed, [f.name for f in few])
+    coded = {p: code_predictor(f, table, p) for p, f in parsed.items()}
+    if offset is not None:
+        coded[""] = replace(coded[""], offset=offset)
+    single_rows = one_per_row(outcome)
+    notes = [*table.notes, *(note for p in coded.values() for note in p.notes)]
+    for p in coded.values():
+        notes += check_groups([p], table.rows, single_rows and p.prefix == "")
+    for p in list(coded):
+        few = few_levels([coded[p]])
+        if not few:
+            continue
+        instead = fixed_formula(texts[p], parsed[p], [f.name for f in few])
         counts = " and ".join(f"{f.name!r} has {len(f.levels)} levels" for f in few)
         if clusters == "fixed":
             notes.append(f"grouping factor {counts}: written as population terms, {instead}")
-            text, parsed = instead, parse(instead)
-            coded = code_predictor(parsed, table)
+            texts[p] = instead
+            coded[p] = replace(code_predictor(_parse(p, instead), table, p), offset=coded[p].offset)
         else:
             words = (
                 f"grouping factor {counts}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "
@@ -220,7 +258,37 @@ def single(
             )
             notes.append(words)
             warn(words)
-    return Single(text, table, outcome, coded, tuple(notes))
+    return Single(texts, table, outcome, tuple(coded.values()), tuple(notes))
+
+
+def _parse(prefix: str, text: str) -> Formula:
+    try:
+        return parse(text, response=prefix == "")
+    except InputError as err:
+        if prefix == "":
+            raise
+        raise InputError(*(f"{prefix}: {p}" for p in err.problems)) from None
+
+
+def log_exposure(table: Table, name: str) -> np.ndarray:
+    """log of a column that must be > 0 (n,)."""
+    days = table[name].numbers("exposure")
+    bad = np.flatnonzero(~(days > 0))
+    if len(bad):
+        row = at_rows(table.row_numbers[bad])
+        raise InputError(
+            f"column {name!r} must be > 0 (exposure); {row} has {days[bad[0]]:g}"
+            if len(bad) == 1
+            else f"column {name!r} must be > 0 (exposure); {plural(len(bad), 'value')} not ({row}: {days[bad[0]]:g}, ...)",
+        )
+    return np.log(days)
+
+
+def remark(part: Single, sentences: Sequence[str]) -> Single:
+    """The same with more notes, each of which the user is warned of."""
+    for sentence in sentences:
+        warn(sentence)
+    return replace(part, notes=(*part.notes, *sentences))
 
 
 def warn(sentence: str) -> None:
@@ -249,26 +317,57 @@ def plan(
     given: Mapping[str, str] | None,
     *,
     link: str,
-    latent_variance: float | None,
+    links: Mapping[str, str] | None = None,
+    latent_variance: float | None = None,
     extra: Sequence[Parameter] = (),
+    aspects: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Choose the prior of every parameter and write down what the model is; `extra` are the family's own parameters."""
-    _refuse_one_name_for_two([part.predictor])
-    needed = [*parameters([part.predictor], part.outcome.location, part.outcome.scale), *extra]
+    """Choose the prior of every parameter and write down what the model is.
+
+    Parameters
+    ----------
+    link, links
+        The main predictor's link, and those of the other predictors by prefix.
+    latent_variance
+        Variance of the latent error of a binary outcome, for the ICC.
+    extra
+        The family's own parameters; one that has a predictor, `alpha` beside `alpha_Intercept`, is left out.
+    aspects
+        What the report looks into beside the estimates: files of `glmm_zoo/aspects`.
+    facts
+        What those files need to know of the model, JSON-able.
+    """
+    _refuse_one_name_for_two(part.predictors)
+    location = part.outcome.location - _offset_level(part.main.offset, link)
+    own = [p for p in extra if p.name not in part.texts]
+    needed = [*parameters(part.predictors, location, part.outcome.scale), *own]
     chosen = priors.choose(needed, given)
     spec = {
         "builder": builder,
-        "formula": part.text,
+        "formula": part.texts[""],
+        "formulas": {p: text for p, text in part.texts.items() if p},
         "options": dict(options),
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "outcome": safe(part.outcome.name),
         "response": part.outcome.description,
         "link": link,
+        "links": {p: of for p, of in (links or {}).items() if p in part.texts},
         "latent_variance": latent_variance,
         "groups": {
-            g.dim: {"levels": len(g.factor.levels), "effects": list(g.labels), "sd": g.name("sd")}
-            for g in groups_of([part.predictor])
+            named(g.prefix, g.dim): {
+                "levels": len(g.factor.levels),
+                "effects": list(g.labels),
+                "sd": g.name("sd"),
+                "u": g.name("u"),
+                "effect_dim": g.effect_dim,
+                "predictors": list(dict.fromkeys(g.owners)),
+            }
+            for g in groups_of(part.predictors)
         },
-        "learnt": dict(part.predictor.population.learnt),
+        "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in part.predictors},
+        "aspects": list(aspects),
+        "facts": dict(facts or {}),
         "notes": list(part.notes),
         "data": {
             "source": part.table.source,
@@ -278,7 +377,21 @@ def plan(
             "sha256": part.table.sha256(),
         },
     }
-    return Plan(spec, part.table, (part.predictor,), chosen, len(part.outcome.values))
+    return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values))
+
+
+def rates(exposure: str | None, per: float) -> dict[str, Any]:
+    """What the report needs to know to give rates for `per` units of exposure."""
+    if isinstance(per, bool) or not isinstance(per, int | float) or not 0 < per < np.inf:
+        raise InputError(f"per must be a number > 0, the units of exposure that rates are for, not {per!r}")
+    return {"exposure": exposure, "per": per}
+
+
+def _offset_level(offset: np.ndarray | None, link: str) -> float:
+    """How much of the outcome's location is due to the offset, so that its unit does not enter the intercept's prior."""
+    if offset is None or link not in ("log", "identity"):
+        return 0.0
+    return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
 
 
 def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:

@@ -1,6 +1,6 @@
 """What a person reads: the report group of a fit, its text in a terminal, and one self-contained HTML file.
 
-Imports `errors`, `storage`, `diagnostics`, `estimands`; sees a DataTree, never a builder.
+Imports `errors`, `storage`, `diagnostics`, `aspects`, `estimands`; sees a DataTree, never a builder.
 """
 
 from __future__ import annotations
@@ -18,19 +18,14 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo import diagnostics, estimands
+from glmm_zoo.aspects import Finding, findings
 from glmm_zoo.errors import InputError
 from glmm_zoo.storage import about
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NATURAL = {
-    "odds_ratio": "odds ratio for one unit more, at equal group effects",
-    "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
-    "rate_ratio": "rate ratio for one unit more, at equal group effects",
-    "icc": "share of the latent variance that lies between levels, at zero of any slope",
-    "median_odds_ratio": "median odds ratio between two rows alike but for their level",
-}
+SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 
 def attach(tree: xr.DataTree) -> xr.DataTree:
@@ -43,6 +38,9 @@ def attach(tree: xr.DataTree) -> xr.DataTree:
         "problems": json.dumps([p.check for p in verdict.problems]),
     }
     found = {"summary": _dataset(summary), "diagnostics": _dataset(verdict.table).assign_attrs(words)}
+    for name, finding in findings(tree).items():
+        found[name] = xr.Dataset(attrs={"title": finding.title, "sentences": json.dumps(finding.sentences)})
+        found.update({f"{name}/{part}": _dataset(table) for part, table in finding.tables.items()})
     return tree.assign(report=xr.DataTree.from_dict({"/": xr.Dataset(attrs=words), **found}))
 
 
@@ -52,9 +50,14 @@ def diagnosed(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:
+    """A table with its index as a coordinate, named as the index is; text stays text, all else is a number."""
+    dim = str(table.index.name or "row")
     return xr.Dataset(
-        {column: ("parameter", table[column].to_numpy(float)) for column in table.columns},
-        {"parameter": np.asarray(table.index, dtype=str)},
+        {
+            str(name): (dim, column.to_numpy(float if column.dtype.kind in "fiub" else str))
+            for name, column in table.items()
+        },
+        {dim: np.asarray(table.index, dtype=str)},
     )
 
 
@@ -67,7 +70,35 @@ def text(tree: xr.DataTree, *, prob: float = 0.95) -> list[RenderableType]:
 
     facts = [Text.assemble((f"{name:<9}", "bold"), value) for name, value in _facts(tree).items()]
     notes = [Text(f"note: {note}", style="yellow") for note in about(tree)["spec"]["notes"]]
-    return [*facts, *notes, "", *tables(estimands.summary(tree, prob=prob), prob)]
+    estimates = estimands.summary(tree, prob=prob)
+    return [*facts, *notes, "", *tables(tree, estimates, prob), *_told(findings(tree, prob))]
+
+
+def _told(found: Mapping[str, Finding]) -> list[RenderableType]:
+    """Findings as a terminal shows them: title, sentences, tables of at most `SHOWN_ROWS` rows."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for finding in (f for f in found.values() if f.sentences or f.tables):
+        lines += [Text(finding.title, style="bold"), *(Text(s) for s in finding.sentences)]
+        for part in finding.tables.values():
+            table = Table(box=None, pad_edge=False)
+            for name in ("", *map(str, part.columns)):
+                table.add_column(name, justify="left" if name == "" else "right")
+            for name, row in part.head(SHOWN_ROWS).iterrows():
+                table.add_row(Text(str(name)), *(_cell(v) for v in row))
+            lines.append(table)
+            if len(part) > SHOWN_ROWS:
+                lines.append(Text(f"... {len(part)} rows in all; the file and the HTML report have them"))
+        lines.append("")
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:d}" if isinstance(value, int | np.integer) else _number(value)
 
 
 def _facts(tree: xr.DataTree) -> dict[str, str]:
@@ -76,8 +107,10 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
     data = spec["data"]
     groups = ", ".join(f"{g} ({group['levels']})" for g, group in spec["groups"].items())
     return {
-        "model": f"{spec['builder']}: {spec['formula']}",
-        "response": f"{spec['response']}; {spec['link']} link",
+        "model": "; ".join(
+            (f"{spec['builder']}: {spec['formula']}", *(f"{p} {text}" for p, text in spec["formulas"].items()))
+        ),
+        "response": spec["response"] + (f"; {spec['link']} link" if spec["link"] != "identity" else ""),
         "data": f"{data['source']}: {data['rows']} rows{', ' + str(data['dropped']) + ' dropped' if data['dropped'] else ''}"
         + (f"; groups {groups}" if groups else ""),
         "priors": "; ".join(
@@ -88,12 +121,12 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
     }
 
 
-def tables(summary: pd.DataFrame, prob: float) -> list[RenderableType]:
+def tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> list[RenderableType]:
     """Estimates on the link scale, then on the natural one."""
     from rich.table import Table
     from rich.text import Text
 
-    natural = summary.index.str.split("[").str[0].isin(list(NATURAL))
+    natural = _derived(tree, summary)
     found: list[RenderableType] = []
     for title, part in (("estimates", summary[~natural]), ("natural scale", summary[natural])):
         if not len(part):
@@ -106,6 +139,11 @@ def tables(summary: pd.DataFrame, prob: float) -> list[RenderableType]:
             table.add_row(Text(str(name)), *_cells(row))
         found += [table, ""]
     return found
+
+
+def _derived(tree: xr.DataTree, summary: pd.DataFrame) -> np.ndarray:
+    """Which rows are not parameters of the model but derived from them (n,)."""
+    return ~summary.index.str.split("[").str[0].isin([str(name) for name in tree["posterior"].data_vars])
 
 
 def _columns(prob: float) -> list[str]:
@@ -146,6 +184,11 @@ _PAGE = """<!doctype html>
 {% for name, cells in rows %}<tr><td>{{ name }}</td>{% for c in cells %}<td>{{ c }}</td>{% endfor %}</tr>
 {% endfor %}</table>{% endfor %}
 <dl>{% for name, value in glossary.items() %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>
+{% for title, sentences, parts in findings %}<h2>{{ title|capitalize }}</h2>
+{% for s in sentences %}<p>{{ s }}</p>{% endfor %}
+{% for columns, rows in parts %}<table><tr><th></th>{% for c in columns %}<th>{{ c }}</th>{% endfor %}</tr>
+{% for name, cells in rows %}<tr><td>{{ name }}</td>{% for c in cells %}<td>{{ c }}</td>{% endfor %}</tr>
+{% endfor %}</table>{% endfor %}{% endfor %}
 <h2>Plots</h2>
 {% for title, picture in pictures.items() %}<h3>{{ title }}</h3><img alt="{{ title }}" src="data:image/png;base64,{{ picture }}">
 {% endfor %}
@@ -176,11 +219,9 @@ def write_report(
 
     content = about(tree)
     summary = estimands.summary(tree, prob=prob)
-    kinds = summary.index.str.split("[").str[0]
-    parts = {
-        "Estimates": summary[~kinds.isin(list(NATURAL))],
-        "On the natural scale": summary[kinds.isin(list(NATURAL))],
-    }
+    derived = _derived(tree, summary)
+    parts = {"Estimates": summary[~derived], "On the natural scale": summary[derived]}
+    found = findings(tree, prob)
     verdict = diagnostics.check(tree)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     html = page.render(
@@ -190,12 +231,30 @@ def write_report(
         notes=content["spec"]["notes"],
         columns=_columns(prob),
         estimates={t: [(n, _cells(r)) for n, r in p.iterrows()] for t, p in parts.items() if len(p)},
-        glossary={k: v for k, v in NATURAL.items() if k in set(kinds)},
+        glossary=_glossary(summary, found),
+        findings=[
+            (
+                f.title,
+                f.sentences,
+                [(list(t.columns), [(n, [_cell(v) for v in r]) for n, r in t.iterrows()]) for t in f.tables.values()],
+            )
+            for f in found.values()
+            if f.sentences or f.tables
+        ],
         pictures=_pictures(tree),
         provenance=_provenance(content),
     )
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def _glossary(summary: pd.DataFrame, found: Mapping[str, Finding]) -> dict[str, str]:
+    """What the derived quantities in the table mean."""
+    meanings = dict(estimands.MEANINGS)
+    for finding in found.values():
+        meanings.update(finding.meanings)
+    shown = summary.index.str.split("[").str[0].unique()
+    return {name: words for name, words in meanings.items() if any(n == name or n.endswith(f"_{name}") for n in shown)}
 
 
 def _provenance(content: Mapping[str, Any]) -> dict[str, str]:
@@ -217,7 +276,7 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         import arviz_plots as azp
 
         spec = about(tree)["spec"]
-        hidden = {*(f"u_{g}" for g in spec["groups"]), *spec["auxiliary"]}
+        hidden = {*(group["u"] for group in spec["groups"].values()), *spec["auxiliary"]}
         names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
         found = {
             "Posterior means and intervals": _png(azp.plot_forest(tree, var_names=names, backend="matplotlib")),

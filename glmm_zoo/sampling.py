@@ -28,6 +28,7 @@ from glmm_zoo.errors import FitError
 
 if TYPE_CHECKING:
     import pymc as pm
+    from pytensor.graph.fg import FunctionGraph
 
 _log = logging.getLogger("glmm_zoo")
 
@@ -190,7 +191,40 @@ def _lower(
     graph = clone_replace(list(outputs), replace={**static, **inputs, **scalars}, rebuild_strict=False)
     fgraph = FunctionGraph([*static.values(), *inputs.values()], graph, clone=True)
     get_mode("JAX").including("local_remove_check_parameter").optimizer.rewrite(fgraph)
-    return jax_funcify(fgraph), [v.get_value() for v in arrays]
+    outputs, remaining, constants = _evaluated(fgraph, len(static), [v.get_value() for v in arrays])
+    return jax_funcify(FunctionGraph(remaining, outputs, clone=False)), constants
+
+
+def _evaluated(
+    fgraph: FunctionGraph, parameters: int, data: Sequence[np.ndarray]
+) -> tuple[list[Any], list[Any], list[np.ndarray]]:
+    """The graph with whatever depends on data alone, log y! for example, computed once instead of at every gradient.
+
+    Returns the outputs, the inputs, and the values of the inputs that follow the first `parameters`.
+    """
+    from pytensor.compile.maker import function
+    from pytensor.graph.basic import Constant
+    from pytensor.graph.replace import clone_replace
+    from pytensor.tensor import as_tensor_variable
+
+    inputs: list[Any] = list(fgraph.inputs)
+    outputs: list[Any] = list(fgraph.outputs)
+    known = {*inputs[parameters:], *(v for v in fgraph.variables if isinstance(v, Constant))}
+    edge: dict[Any, None] = {}  # what depends on data alone and is used by what does not
+    for node in fgraph.toposort():
+        if all(v in known for v in node.inputs):
+            known.update(node.outputs)
+        else:
+            edge.update(dict.fromkeys(v for v in node.inputs if v in known and v.owner is not None))
+    edge.update(dict.fromkeys(v for v in outputs if v in known and v.owner is not None))
+    if not edge:
+        return outputs, inputs, list(data)
+    run: Any = function(inputs[parameters:], list(edge), mode="FAST_COMPILE", on_unused_input="ignore")
+    values: dict[Any, np.ndarray] = dict(zip(edge, run(*data), strict=True))
+    fresh: dict[Any, Any] = {v: v.type() if np.ndim(x) else as_tensor_variable(x) for v, x in values.items()}
+    outputs = clone_replace(outputs, replace=fresh, rebuild_strict=False)
+    arrays = [(fresh[v], x) for v, x in values.items() if np.ndim(x)]
+    return outputs, [*inputs, *(v for v, _ in arrays)], [*data, *(x for _, x in arrays)]
 
 
 def _in_chunks(

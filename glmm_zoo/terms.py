@@ -107,27 +107,45 @@ def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
     """
     etas = {p.prefix: _population(model, p, center) for p in model.predictors}
+    dims = {p.prefix: p.dim for p in model.predictors}
     for group in groups_of(model.predictors):
         u = _group_effects(model, group)
-        codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims="row")
+        dim = dims[group.owners[0]]
+        codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims=dim)
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
             effect = u[codes, k]
             if not np.all(z == 1):
-                effect = pm.Data(_data(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims="row") * effect
+                effect = pm.Data(_data(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
             etas[owner] = etas[owner] + effect
     return etas
 
 
+def logit_share(model: Model, name: str, etas: Mapping[str, Tensor]) -> Tensor:
+    """logit of the probability `name`: its own predictor where it has one, else of one variable for all rows."""
+    if name in etas:
+        return etas[name]
+    share = variable(model, name)
+    log_share: Tensor = pt.log(share)
+    return log_share - pt.log1p(-share)
+
+
+def log_positive(model: Model, name: str, etas: Mapping[str, Tensor]) -> Tensor:
+    """log of the positive parameter `name`: its own predictor where it has one, else of one variable for all rows."""
+    return etas[name] if name in etas else pt.log(variable(model, name))
+
+
 def _population(model: Model, predictor: Predictor, center: bool) -> Tensor:
     X, prefix = predictor.population, predictor.prefix
-    eta: Tensor = pt.zeros(model.rows) if not X.intercept and not X.labels else _ZERO
+    eta: Tensor = pt.zeros(predictor.rows) if not X.intercept and not X.labels else _ZERO
     means = X.means if center and X.intercept and X.labels else None
     if X.labels:
         beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
         values = X.values if means is None else X.values - means
         eta = (
             eta
-            + pm.Data(_data(named(prefix, "X")), np.ascontiguousarray(values), dims=("row", named(prefix, "coef")))
+            + pm.Data(
+                _data(named(prefix, "X")), np.ascontiguousarray(values), dims=(predictor.dim, named(prefix, "coef"))
+            )
             @ beta
         )
     if X.intercept:
@@ -140,8 +158,8 @@ def _population(model: Model, predictor: Predictor, center: bool) -> Tensor:
             pm.Deterministic(name, at_means - pt.dot(means, beta))
             eta = eta + at_means
     if predictor.offset is not None:
-        eta = eta + pm.Data(_data(named(prefix, "offset")), predictor.offset, dims="row")
-    return eta + pt.zeros(model.rows) if eta.ndim == 0 else eta
+        eta = eta + pm.Data(_data(named(prefix, "offset")), predictor.offset, dims=predictor.dim)
+    return eta + pt.zeros(predictor.rows) if eta.ndim == 0 else eta
 
 
 def _group_effects(model: Model, group: Group) -> Tensor:
@@ -240,16 +258,18 @@ def _log_det(L: list[list[Tensor]]) -> Tensor:
 
 
 class NonCentred(Transform):
-    """u = sd z: the sampler moves z, whose prior is Normal(0, 1) whatever sd is."""
+    """u = mean + sd z: the sampler moves z, whose prior is Normal(0, 1) whatever mean and sd are."""
 
     name = "z"
     ndim_supp = 0
 
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        return value * inputs[-1]
+        mean, sd = inputs[-2:]
+        return mean + value * sd
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        return value / inputs[-1]
+        mean, sd = inputs[-2:]
+        return (value - mean) / sd
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         log_sd: Tensor = pt.log(inputs[-1])

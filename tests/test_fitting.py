@@ -17,7 +17,7 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo import diagnostics, estimands, fitting, report, sampling, storage
+from glmm_zoo import diagnostics, estimands, fitting, sampling, storage
 
 GROUPS = (
     "posterior", "sample_stats", "log_likelihood", "posterior_predictive", "observed_data", "constant_data", "report"
@@ -206,7 +206,7 @@ def test_report_is_one_file(tree: xr.DataTree, tmp_path: Path) -> None:
     html = path.read_text()
     assert "<h1>" in html and "odds_ratio[x]" in html and "data:image/png;base64" in html
     assert "http" not in html.replace("http-equiv", "")
-    assert report.NATURAL["icc"] in html
+    assert estimands.MEANINGS["icc"] in html
 
 
 def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path: Path) -> None:

@@ -76,11 +76,8 @@ def hierarchical_logistic(
         missing=missing,
         clusters=clusters,
     )
-    columns = part.predictor.population
-    separated = families.separated(part.outcome, columns.values, columns.labels)
-    for sentence in separated:
-        intake.warn(sentence)
-    part = replace(part, notes=(*part.notes, *separated))
+    columns = part.main.population
+    part = intake.remark(part, families.separated(part.outcome, columns.values, columns.labels))
     if collapse:
         part = _collapsed(part)
     plan = intake.plan(
@@ -97,8 +94,8 @@ def hierarchical_logistic(
 def _collapsed(part: intake.Single) -> intake.Single:
     if part.outcome.trials is not None:
         raise InputError("collapse=True sums single trials; this response already has trials(n)")
-    predictor, cell, trials = collapse_rows(part.predictor)
+    predictor, cell, trials = collapse_rows(part.main)
     successes = np.bincount(cell, part.outcome.values, len(trials))
     outcome = replace(part.outcome, values=successes, trials=trials.astype(np.float64))
     note = f"{len(cell)} rows were collapsed to {len(trials)} binomial counts with the same predictor"
-    return replace(part, outcome=outcome, predictor=predictor, notes=(*part.notes, note))
+    return replace(part, outcome=outcome, predictors=(predictor,), notes=(*part.notes, note))

@@ -1,0 +1,111 @@
+"""Zero-inflated negative binomial mixed model: overdispersed counts with excess zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from glmm_zoo import counts, intake
+from glmm_zoo.data import Missing
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
+
+ALIASES = ("zinb",)
+
+
+def zero_inflated_negative_binomial(
+    data: Any,
+    formula: str,
+    *,
+    zi: str | None = None,
+    dispersion: str | None = None,
+    parameterization: str = "nb2",
+    exposure: str | None = None,
+    per: float = 1.0,
+    center: bool = True,
+    clusters: str = "random",
+    missing: Missing = "error",
+    priors: Mapping[str, str] | None = None,
+) -> Model:
+    """Overdispersed counts, some of which are zero for another reason.
+
+        P(y_i = 0) = zi_i + (1 - zi_i) f(0 | mu_i, alpha)
+        P(y_i = y) = (1 - zi_i) f(y | mu_i, alpha),  y > 0
+        log mu_i = eta_i,  logit zi_i = w_i' gamma + group effects
+        eta_i = Intercept + x_i' beta + sum_g z_gi' u_g[level of row i] + log exposure_i
+
+    f is the negative binomial density of `negative_binomial`; zi is the probability that a row is a structural zero.
+
+    Parameters
+    ----------
+    data, formula, exposure, per
+        As in `poisson`.
+    zi
+        `"~ x + (1 | g)"` models logit zi, with covariates and group effects of its own; without it zi is one
+        probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both formulas.
+    dispersion
+        `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
+    parameterization
+        "nb2" or "nb1": variance quadratic or linear in the mean.
+    center, clusters, missing
+        As in `hierarchical_linear`.
+    priors
+        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
+        `zi` or `zi_Intercept`, `zi_beta`, `zi_sd`, `zi_corr`, `alpha` or `alpha_Intercept`, `alpha_beta`.
+
+    Returns
+    -------
+    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, logarithms of rates;
+    `zi` or `zi_Intercept`, `zi_beta` (zi_coef), `zi_sd_<g>`, `zi_u_<g>`, on the logit scale;
+    `alpha`, or `alpha_Intercept` and `alpha_beta` (alpha_coef) on its log scale.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors.
+    """
+    options = {
+        "zi": zi,
+        "dispersion": dispersion,
+        "parameterization": parameterization,
+        "exposure": exposure,
+        "per": per,
+        "center": center,
+        "clusters": clusters,
+        "missing": missing,
+    }
+    counts.check_parameterization(parameterization)
+    part = intake.single(
+        data,
+        formula,
+        counts.count_outcome,
+        one_per_row=lambda _: True,
+        also={"zi": zi, "alpha": dispersion},
+        exposure=exposure,
+        missing=missing,
+        clusters=clusters,
+    )
+    part = intake.remark(part, counts.without_zeros(part.outcome))
+    plan = intake.plan(
+        "zero_inflated_negative_binomial",
+        part,
+        options,
+        priors,
+        link="log",
+        links={"zi": "logit", "alpha": "log"},
+        extra=[counts.probability("zi"), counts.ALPHA],
+        aspects=("rates", "dispersion", "zeros"),
+        facts=intake.rates(exposure, per),
+    )
+    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+
+    with terms.Model(plan) as model:
+        eta = terms.linear_predictors(model, center=center)
+        log_alpha = terms.log_positive(model, "alpha", eta)
+        size = counts.log_size(eta[""], log_alpha, parameterization)
+        logit_zi = terms.logit_share(model, "zi", eta)
+        counts.observe_zero_inflated(
+            intake.safe(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, logit_zi, eta[""], size
+        )
+    return model
