@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from glmm_zoo.fitting import Interrupted, fit
     from glmm_zoo.report import write_report
     from glmm_zoo.storage import load, save
+    from glmm_zoo.wedge import simulate_design
     from glmm_zoo.zoo import builders, card, cards
 
 _ROOMS = {
@@ -33,6 +34,7 @@ _ROOMS = {
     "estimands": ("summary",),
     "report": ("write_report",),
     "storage": ("load", "save"),
+    "wedge": ("simulate_design",),
     "zoo": ("builders", "card", "cards"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -51,6 +53,7 @@ __all__ = [
     "fit",
     "load",
     "save",
+    "simulate_design",
     "summary",
     "write_report",
 ]
