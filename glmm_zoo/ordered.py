@@ -206,15 +206,21 @@ def _two(x: np.ndarray) -> tuple[float, float]:
     return float(x.mean() - 0.5 * x.std()), float(x.mean() + 0.5 * x.std())
 
 
-def steps(cutpoints: Tensor, nominal: Nominal | None = None, gamma: Tensor = None) -> Tensor:
-    """Thresholds (m, K - 1) of every pattern as steps, one pattern where nothing is nominal."""
+def steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
+    """Thresholds (m, K - 1) as steps: one pattern, or those of W (m, q) with gamma (q (K - 2),)."""
     pt = tensor()
     first, distances = cutpoints[None, :1], (cutpoints[1:] - cutpoints[:-1])[None, :]
-    if nominal is None:
+    if W is None:
         return pt.concatenate([first, distances], axis=1)
-    m, q = nominal.patterns.shape
-    factor = pt.exp(pt.as_tensor(nominal.patterns) @ gamma.reshape((q, len(nominal.labels) // q)))
-    return pt.concatenate([pt.repeat(first, m, axis=0), distances * factor], axis=1)
+    factor = pt.exp(W @ gamma.reshape((W.shape[1], -1)))
+    return pt.concatenate([pt.repeat(first, W.shape[0], axis=0), distances * factor], axis=1)
+
+
+def nominal_steps(cutpoints: Tensor, nominal: Nominal, gamma: Tensor) -> Tensor:
+    """The steps of every pattern of a model's nominal covariates."""
+    import pymc as pm
+
+    return steps(cutpoints, pm.Data("_nominal_X", nominal.patterns), gamma)
 
 
 def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:

@@ -399,6 +399,8 @@ def test_mixed_priors_have_the_density_of_each():
         "zinb, shared",
         "hurdle negative binomial",
         "never at risk",
+        "wedge, decay",
+        "wedge, monotone",
     ],
 )
 def test_jax_computes_what_pytensor_computes(name):

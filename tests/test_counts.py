@@ -89,6 +89,18 @@ def test_without_excess_zeros_it_is_the_count_itself(count):
     np.testing.assert_allclose(hurdle, plain, rtol=1e-9)
 
 
+@pytest.mark.parametrize("count", [P, NB], ids=lambda c: c.name)
+def test_above_zero_a_tiny_mean_gives_ones(count):
+    """As mu -> 0, f(1) / (1 - f(0)) -> 1 and f(2) / f(1) -> mu / 2, or (a + 1) / a times as much."""
+    eta, log_a = np.array([-690.0, -100.0, -40.0, -31.0, -29.0]), 0.6
+    size = {"log_a": log_a} if count is NB else {}
+    ones, twos = (
+        log_density(counts.observe_hurdle, count, np.full(5, y), eta=eta, logit_zi=-700.0, **size) for y in (1, 2)
+    )
+    np.testing.assert_allclose(ones, 0.0, atol=1e-12)
+    np.testing.assert_allclose(twos, eta - np.log(2) + (np.log1p(np.exp(-log_a)) if count is NB else 0.0), atol=1e-11)
+
+
 def test_nb1_is_nb2_of_size_alpha_mu():
     nb = graph.builder("negative_binomial")
     linear, quadratic = (nb(visits(), "c ~ 1", parameterization=form) for form in ("nb1", "nb2"))
@@ -346,8 +358,8 @@ def test_nothing_but_zeros_is_refused_and_no_zeros_are_warned_of():
 # -------------------------------------------------------------------------------------------- what a report says of counts
 
 
-def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, **spec) -> xr.DataTree:
-    """As little of a fit as an aspect looks at: y (n,), drawn (draws, n)."""
+def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, log_p: np.ndarray | None = None, **spec) -> xr.DataTree:
+    """As little of a fit as an aspect looks at: y (n,), drawn and log_p (draws, n)."""
     posterior = xr.Dataset(
         {"Intercept": (("chain", "draw"), [[0.0, 1.0, 2.0]]), "beta": (("chain", "draw", "coef"), [[[1.0, 2.0]] * 3])},
         {"chain": [0], "draw": [0, 1, 2], "coef": ["x", "w"]},
@@ -355,10 +367,20 @@ def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, **spec) -> xr.DataTr
     groups = {
         "posterior": posterior,
         "posterior_predictive": xr.Dataset({"y": (("chain", "draw", "row"), drawn[None])}),
+        "log_likelihood": xr.Dataset(
+            {"y": (("chain", "draw", "row"), (drawn * 0.0 if log_p is None else log_p)[None])}
+        ),
         "observed_data": xr.Dataset({"y": ("row", y)}),
     }
+    known = {
+        "builder": builder,
+        "outcome": "y",
+        "aspects": ["dispersion", "zeros"],
+        "groups": {},
+        "data": {"rows": len(y)},
+    }
     tree = xr.DataTree.from_dict(groups)
-    storage.label(tree, {"spec": {"builder": builder, "outcome": "y", "aspects": ["dispersion", "zeros"], **spec}})
+    storage.label(tree, {"spec": {**known, **spec}})
     return tree
 
 
@@ -427,6 +449,39 @@ def test_a_count_that_was_never_predicted_is_seen():
     y[7] = 3
     (_, advice) = dispersion.find(tree_of(y, drawn, "poisson"), 0.95).sentences
     assert "vary more" in advice
+
+
+def test_dispersion_is_judged_by_what_the_other_rows_predict():
+    """Every row with a rate of its own under Gamma(20, 5): without row i nothing is known of its rate but the prior."""
+    rng, n = np.random.default_rng(3), 150
+    y = rng.negative_binomial(20, 5 / 6, n)
+    rate = rng.gamma(20 + y, 1 / 6, (4000, n))
+    tree = tree_of(y, rng.poisson(rate), "poisson", stats.poisson.logpmf(y, rate))
+    exact = np.mean((y - 4.0) ** 2 / (4.0 * 6 / 5))
+    row = dispersion.find(tree, 0.95).tables["check"].loc["Pearson dispersion"]
+    assert row["observed"] == pytest.approx(exact, rel=0.03)
+    unweighted = tree_of(y, tree["posterior_predictive"].dataset["y"].values[0], "poisson")
+    assert dispersion.find(unweighted, 0.95).tables["check"]["observed"].item() < 0.8 * exact
+
+
+def test_an_effect_for_every_row_is_not_judged():
+    y = simulated("constant")[7]
+    tree = tree_of(y, simulated("poisson"), "poisson", groups={"obs": {"levels": 150}})
+    (_, words) = dispersion.find(tree, 0.95).sentences
+    assert "this check cannot judge it" in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "alarms"), [(None, 0), (4.0, 1)], ids=["poisson", "overdispersed"])
+def test_group_effects_of_few_rows_do_not_hide_overdispersion(size, alarms):
+    """60 groups of 5 rows; without weights the dispersion of both data sets is well below 1."""
+    rng, n = np.random.default_rng(0), 300
+    x, g = rng.normal(size=n), np.arange(n) % 60
+    mu = np.exp(0.8 + 0.3 * x + rng.normal(0, 0.6, 60)[g])
+    y = rng.poisson(mu if size is None else mu * rng.gamma(size, 1 / size, n))
+    tree = zoo.fit(zoo.poisson(pd.DataFrame({"y": y, "x": x, "g": g}), "y ~ x + (1 | g)"), seed=1, progress=False)
+    sentences = zoo.findings(tree)["dispersion"].sentences
+    assert len(sentences) == 1 + alarms, sentences
 
 
 UNITS = {

@@ -121,7 +121,7 @@ def test_without_heterogeneity_it_is_logistic_regression_on_trials_and_treatment
         "study_effect_z__": np.linspace(-1, 1, 8),
         "study_Intercept": baselines,
     }
-    expected = graph.function(logistic, [logistic.observedlogp])({"beta": [*baselines, -0.6]})[0]
+    expected = graph.function(logistic, [logistic.observedlogp])({"beta": np.array([*baselines, -0.6])})[0]
     np.testing.assert_allclose(values_at(meta, point)[-1], expected, rtol=1e-12)
 
 
@@ -131,7 +131,7 @@ def test_bivariate_is_the_logistic_model_with_an_effect_for_each_arm():
     logistic = zoo.hierarchical_logistic(frame, "ev | trials(size) ~ 0 + ctrl + drug + (0 + ctrl + drug | trial)")
     point = graph.random_point(meta, 6)
     same = {k: v for k, v in point.items() if k not in ("Intercept", "effect")}
-    same["beta"] = [point["Intercept"], point["Intercept"] + point["effect"]]
+    same["beta"] = np.array([point["Intercept"], point["Intercept"] + point["effect"]])
     sd, corr, tau, d, u, likelihood = values_at(meta, point, "sd_trial", "corr_trial", "tau", "study_effect", "u_trial")
     np.testing.assert_allclose(likelihood, values_at(logistic, same)[-1], rtol=1e-12)
     S = np.outer(sd, sd) * corr
@@ -190,7 +190,7 @@ def test_heterogeneity_priors_are_log_normal_in_the_variance(name):
     model = zoo.meta_analysis(arms(), COUNTS, heterogeneity=name, **TRIAL)
     for log_tau in (-3.0, -1.0, 0.5):
         (density,) = graph.function(model, [model.logp(vars=[model["tau"]])])(
-            {**model.initial_point(), "tau_log__": log_tau}
+            {**model.initial_point(), "tau_log__": np.array(log_tau)}
         )
         np.testing.assert_allclose(density, stats.norm(m, s).logpdf(2 * log_tau) + np.log(2), rtol=1e-10)
     assert any(f"tau^2 ~ LogNormal({m}, {s})" in n and name in n and "Turner" in n for n in model.spec["notes"])

@@ -171,13 +171,24 @@ def log_mass(link: str, a: np.ndarray, gap: np.ndarray) -> np.ndarray:
     return special.logsumexp(LAWS[link].logpdf(x) + np.log(weights / 2), axis=-1) + np.log(gap)
 
 
+def compiled(inputs, value, wrt, mode: str | None):
+    """The value and the gradients of its sum; for JAX by its own differentiation, as the sampler has it."""
+    if mode is None:
+        return pytensor.function(inputs, [value, *pt.grad(value.sum(), wrt)])
+    import jax
+    from pytensor.compile.mode import get_mode
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.link.jax.dispatch import jax_funcify
+
+    jax.config.update("jax_enable_x64", True)
+    fgraph = FunctionGraph(inputs, [value], clone=True)
+    get_mode("JAX").optimizer.rewrite(fgraph)
+    f = jax_funcify(fgraph)
+    gradient = jax.grad(lambda *x: f(*x)[0].sum(), argnums=[inputs.index(v) for v in wrt])
+    return lambda *x: [f(*x)[0], *gradient(*x)]
+
+
 REACH = {"logit": 600.0, "probit": 60.0, "cloglog": 4.0}  # the quadrature's, above
-
-
-def _between(link: str, mode: str | None = None):
-    a, gap = pt.dvector("a"), pt.dvector("gap")
-    value = LINKS[link].log_between(a, a + gap, gap)
-    return pytensor.function([a, gap], [value, *pt.grad(value.sum(), [a, gap])], mode=mode)
 
 
 @pytest.mark.parametrize("mode", [None, "JAX"])
@@ -189,7 +200,9 @@ def test_the_mass_between_two_points_is_that_of_quadrature(link, mode):
     )
     if link == "probit":
         a = a / 150
-    value, da, dgap = (np.asarray(v) for v in _between(link, mode)(a, gap))
+    x, g = (pt.tensor(name, shape=a.shape, dtype="float64") for name in ("x", "g"))
+    run = compiled([x, g], LINKS[link].log_between(x, x + g, g), [x, g], mode)
+    value, da, dgap = (np.asarray(v) for v in run(a, gap))
     np.testing.assert_allclose(value, log_mass(link, a, gap), rtol=1e-10, atol=1e-10)
     h = 1e-5 * np.maximum(1.0, abs(a))
     expected = (log_mass(link, a + h, gap) - log_mass(link, a - h, gap)) / (2 * h)
@@ -202,7 +215,7 @@ def test_density_and_gradient_are_finite_at_extreme_predictors(family, link, mod
     top, of = 4, ordered.FAMILIES[family]
     y, eta, c = (pt.tensor(name, shape=(size,), dtype="float64") for name, size in (("y", 25), ("eta", 25), ("c", 4)))
     value = of.log_f(LINKS[link], y, eta, ordered.steps(c), pt.zeros_like(y, dtype="int64"), top)
-    run = pytensor.function([y, eta, c], [value, *pt.grad(value.sum(), [eta, c])], mode=mode)
+    run = compiled([y, eta, c], value, [eta, c], mode)
     levels, at = (v.ravel() for v in np.meshgrid(np.arange(5.0), [-500.0, -40.0, 0.0, 40.0, 500.0]))
     for cutpoints in (np.array([-2.0, -1.0, 0.5, 2.0]), np.array([-1e-6, 0.0, 1e-9, 1.0])):
         for found in run(levels, at, cutpoints):
@@ -224,12 +237,11 @@ def test_probabilities_are_positive_and_sum_to_one(family, link):
 def test_probabilities_under_nominal_effects_are_positive_and_sum_to_one(link):
     top, n, rng = 5, 300, np.random.default_rng(2)
     patterns, pattern = rng.normal(size=(40, 2)), rng.integers(0, 40, n)
-    varying = ordered.Nominal(patterns, pattern, ordered.CUTPOINTS, ("a",) * 8, {})
     for seed in range(5):
         rng = np.random.default_rng(seed)
         cutpoints = np.sort(rng.normal(0, 1.0, top))
         gamma = rng.normal(0, 1.5 if link == "cloglog" else 6.0, 8)  # steps e^-30 to e^30 times as long
-        steps = ordered.steps(pt.as_tensor(cutpoints), varying, pt.as_tensor(gamma))
+        steps = ordered.steps(pt.as_tensor(cutpoints), pt.as_tensor(patterns), pt.as_tensor(gamma))
         assert (steps[:, 1:].eval() > 0).all()
         log_p = _log_probabilities("cumulative", link, np.clip(rng.normal(0, 2, n), -4, 4), steps, pattern, top)
         if link == "cloglog":  # beyond: P(Y > k) = exp(-e^710)
@@ -461,11 +473,14 @@ def test_effects_at_thresholds_are_differences_of_log_odds():
 
 
 @pytest.mark.parametrize(
-    ("mean", "against"), [((0.0, 0.0), False), ((0.3, -0.2), False), ((0.0, 0.9), True), ((0.45, 0.45), True)]
-)
-def test_the_verdict_looks_at_all_steps_together(mean, against):
+    ("mean", "correlation", "against"),
+    [((0.0, 0.0), 0.0, False), ((0.3, -0.2), 0.0, False), ((0.0, 0.9), 0.0, True), ((0.45, 0.45), 0.0, True),
+     ((0.25, -0.25), 0.9, True), ((0.25, 0.25), 0.9, False)],
+)  # fmt: skip
+def test_the_verdict_looks_at_all_steps_together(mean, correlation, against):
     """sd 0.2 each: (0.45, 0.45) lies at 10.1 > 5.99, the 95 % point of chi-squared, although each is 2.25 sd away."""
-    gamma = np.random.default_rng(3).normal(mean, 0.2, (4000, 2))
+    covariance = 0.04 * np.array([[1.0, correlation], [correlation, 1.0]])
+    gamma = np.random.default_rng(3).multivariate_normal(mean, covariance, 4000)
     (sentence,) = findings(tree_of(gamma))["proportional_odds"].sentences
     assert ("The data speak against equal effects" in sentence) == against
     assert ("do not speak against" in sentence) != against

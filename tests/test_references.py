@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from reference_posteriors import PRIORS, REFERENCES, SHARED, Reference
+from reference_posteriors import MAXIMA, PRIORS, REFERENCES, SHARED, Maximum, Reference
 from scipy import stats
 
 import glmm_zoo as zoo
@@ -37,6 +37,24 @@ def test_posterior_equals_the_peers(reference: Reference) -> None:
         assert abs(z) < 4, f"{name}: mean {a['mean']:.4f}, peer {b['mean']:.4f}, z {z:.1f}"
         allowed = 0.05 * b["sd"] + 2 * np.hypot(a["mcse_sd"], b["mcse_sd"])
         assert abs(a["sd"] - b["sd"]) < allowed, f"{name}: sd {a['sd']:.4f}, peer {b['sd']:.4f}"
+
+
+@pytest.mark.parametrize("fit", MAXIMA, ids=lambda m: m.data.removesuffix(".csv"))
+def test_posterior_lies_at_the_maximum_of_the_likelihood(fit: Maximum) -> None:
+    """Under the weak default priors: coefficients within 0.3 SE, sds of group effects up to 15 % above."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the data may not be copied into the project")
+    model = getattr(zoo, fit.builder)(pd.read_csv(SHARED / "data" / fit.data), fit.formula, **fit.options)
+    tree = zoo.fit(model, seed=21, progress=False, **fit.settings)
+    assert zoo.check(tree).sound, str(zoo.check(tree))
+    ours = zoo.summary(tree)
+    for name, (estimate, error) in fit.coefficients.items():
+        off = (ours.loc[name, "mean"] - estimate) / error
+        assert abs(off) < 0.3, f"{name}: {ours.loc[name, 'mean']:.4f}, maximum {estimate}, {off:.2f} SE off"
+    for name, estimate in fit.sds.items():
+        assert 1 <= ours.loc[name, "median"] / estimate < 1.15, (
+            f"{name}: {ours.loc[name, 'median']:.4f}, maximum {estimate}"
+        )
 
 
 def test_linear_mixed_model_equals_numerical_integration() -> None:

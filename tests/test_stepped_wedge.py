@@ -338,7 +338,7 @@ def test_simulated_values_have_their_moments():
         "intercept": 1.0,
         "period_effects": (0.5, 0.2, -0.3),
     }
-    sds = {"sd_cluster": 0.6, "sd_cluster_period": 0.8, "rho": 0.7, "sd_subject": 0.9, "sigma": 0.4}
+    sds: dict[str, Any] = {"sd_cluster": 0.6, "sd_cluster_period": 0.8, "rho": 0.7, "sd_subject": 0.9, "sigma": 0.4}
     frame = zoo.simulate_design(**many, **sds, size=5, effect=(1.0, 1.5, 2.5), seed=3)
     exposure = (
         frame.period - frame[frame.treat == 1].groupby("cluster").period.min().reindex(frame.cluster).values + 1
@@ -459,9 +459,9 @@ def test_decay_recovers_a_simulated_trial(seed):
 def test_monotone_and_random_effects_recover_a_simulated_trial():
     by_time = (0.3, 0.6, 0.8, 0.9, 0.9)
     frame = zoo.simulate_design(
-        clusters=80,
+        clusters=60,
         periods=6,
-        size=60,
+        size=12,
         family="poisson",
         intercept=0.2,
         effect=by_time,

@@ -5,7 +5,8 @@
     risk difference = p_1 - p_0,  NNT = 1 / |p_1 - p_0|
 
 An interval of the NNT is made from that of the risk difference: where the latter includes 0 it runs through infinity,
-from a number needed to treat for one to benefit (NNTB) to one for one to be harmed (NNTH), Altman (1998).
+from a number needed to treat for one to benefit (NNTB) to one for one to be harmed (NNTH), Altman (1998). Elsewhere the
+few draws on the other side of 0 are near it, and 1 / |p_1 - p_0| puts them beyond the limits, where they belong.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import xarray as xr
 
 from glmm_zoo.aspects import Finding, draws_of, intervals, percent
 from glmm_zoo.storage import about
+
+NNT = "number needed to treat"
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
@@ -44,7 +47,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         found[f"{name}_difference"] = difference
         told, tables["absolute"] = _absolute(p0, source, difference, facts, name, prob)
         sentences += told
-        if risks and (np.all(difference < 0) or np.all(difference > 0)):
+        if NNT in tables["absolute"].index:
             found["nnt"] = 1 / np.abs(difference)
     else:
         sentences.append(f"No control arm has events to take a {name} from: baseline_risk= gives the absolute effects.")
@@ -53,7 +56,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         ratio: f"pooled {words}{average}; with a covariate in brackets, the ratio of {words}s for one unit more of it",
         f"{ratio}_new": f"{words} in a new trial: its interval is the prediction interval",
         f"{name}_difference": f"{name} with treatment less {name} without, at a {name} of {p0:.4g} without ({source})",
-        "nnt": "number needed to treat for one event fewer or more, at the same risk without treatment",
+        "nnt": "number needed to treat for one event fewer or more, at the same risk without treatment; left out where the "
+        "risk difference may be 0. Read its median: draws near 0 make its mean large",
     }
     return Finding("pooled effect", tuple(sentences), tables, found, meanings)
 
@@ -97,7 +101,7 @@ def _absolute(
     said.append(
         f"One event {fewer} for every {_number(median)} treated ({_number(1 / nnt[0])} to {_number(1 / nnt[1])})."
     )
-    table.loc["number needed to treat"] = [1 / abs(median), *nnt]
+    table.loc[NNT] = [1 / abs(median), *nnt]
     return said, table
 
 

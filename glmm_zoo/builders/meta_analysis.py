@@ -11,7 +11,7 @@ import numpy as np
 from glmm_zoo import counts, families, intake, studies
 from glmm_zoo.data import Missing
 from glmm_zoo.errors import attempt, listing, raise_all
-from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, intercept_default, parameter
+from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 
 if TYPE_CHECKING:
     from glmm_zoo.terms import Model
@@ -86,8 +86,9 @@ def meta_analysis(
         Text by parameter: `effect`, `tau`, `beta`, `beta[x]`; `study_Intercept` with fixed baselines, `Intercept` and
         `sd` with random ones; with bivariate ones `Intercept`, `sd`, `corr`, and none for tau, which they determine.
         Defaults: effect ~ Normal(0, 2.5), that of any two-valued column; tau ~ HalfNormal(1), the wider of the two
-        half-normals that Friede et al. (2017) use for log odds ratios; study_Intercept ~ StudentT(3, m, 2.5) each, with
-        m = 0 or the log of the crude rate.
+        half-normals that Friede et al. (2017) use for log odds ratios; study_Intercept ~ Normal(m, 5) each,
+        with m = 0 or the log of the crude rate: wide, so that rare events are rare without an effect on the ratios, and
+        with tails that leave a trial without events a baseline that can be sampled.
 
     Returns
     -------
@@ -189,5 +190,6 @@ def _parameters(arms: studies.Arms, baseline: str, heterogeneity: str | None) ->
         found.append(coefficients("beta", arms.covariates.labels, defaults))
     if baseline == "fixed":
         levels = arms.study.levels
-        found.append(coefficients("study_Intercept", levels, [intercept_default(arms.log_rate, 1.0)] * len(levels)))
+        default = Prior("Normal", {"mu": float(f"{arms.log_rate:.4g}"), "sigma": 5.0})
+        found.append(coefficients("study_Intercept", levels, [default] * len(levels)))
     return found

@@ -48,7 +48,7 @@ def never_at_risk(
         log(1 - pi_i) + S_i                                with any y_ij > 0: certainly at risk
         log(pi_i + (1 - pi_i) e^S_i)                       with zeros only
 
-    With one row for each subject it is the zero-inflated model. As the Bernoulli family it is an occupancy model: pi_i
+    With one row for each subject it is the zero-inflated model. With the Bernoulli family it is an occupancy model: pi_i
     is the probability that site i is empty, logit^-1(eta_ij) that of detection at visit j.
 
     Parameters
@@ -124,7 +124,7 @@ def never_at_risk(
         aspects=("rates", "susceptibility") if counted else ("susceptibility",),
         facts={
             **intake.rates(exposure, per, part.main.formula.offsets, of="expected count of a subject at risk"),
-            **_follow_up(part, subjects, all_zero),
+            **_follow_up(part, subjects, all_zero, family),
         },
         unit=subjects,
     )
@@ -187,13 +187,13 @@ def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: st
     return found
 
 
-def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray) -> dict[str, Any]:
+def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
     """How long the all-zero subjects were followed, each, and the others, together."""
-    offset, trials = part.main.offset, part.outcome.trials
-    time = trials if trials is not None else np.exp(offset) if offset is not None else None
     totals: dict[str, np.ndarray] = {"rows": np.bincount(subjects.codes)}
-    if time is not None:
-        totals["trials" if trials is not None else "exposure"] = np.bincount(subjects.codes, time)
+    if part.outcome.trials is not None:
+        totals["trials"] = np.bincount(subjects.codes, part.outcome.trials)
+    elif part.main.offset is not None and family != "bernoulli":
+        totals["exposure"] = np.bincount(subjects.codes, np.exp(part.main.offset))
     return {
         "subject": intake.safe(subjects.name),
         "all_zero": {name: total[all_zero].tolist() for name, total in totals.items()},

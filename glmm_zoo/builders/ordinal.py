@@ -130,6 +130,6 @@ def ordinal(
         if varying:
             model.add_coord("nominal_coef", list(varying.labels))
             gamma = terms.variable(model, "nominal_beta", "nominal_coef")
-            steps, pattern = ordered.steps(cutpoints, varying, gamma), varying.pattern
+            steps, pattern = ordered.nominal_steps(cutpoints, varying, gamma), varying.pattern
         ordered.observe(intake.safe(outcome.name), of_family, outcome, of_link, eta, steps, pattern)
     return model

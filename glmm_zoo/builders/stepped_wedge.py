@@ -96,7 +96,7 @@ def stepped_wedge(
     center, clusters, missing
         As in `hierarchical_linear`; the intercept's prior is that of control rows at the other covariates' means.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[period[1]]`, `effect`, `effect[1]`, `long_term_effect`,
+        Text by parameter: `Intercept`, `beta`, `beta[period[1]]`, `effect`, `effect[1]`, `long_term_effect` (or `effect`),
         `exposure_shares` (Dirichlet(a)), `sd`, `sd[cluster]`, `sd[cluster:period]`, `corr`, `rho` (Beta(1, 1) by default:
         every autocorrelation is as likely as any other), `sigma`, `alpha`. effect ~ Normal(0, 2.5) by default, in sds
         of a Gaussian response.
@@ -208,7 +208,7 @@ def _parameters(
     found = {
         "constant": [parameter("effect", "real", default)],
         "categorical": [coefficients("effect", times, [default] * len(times))],
-        "monotone": [parameter("long_term_effect", "real", default)],
+        "monotone": [Parameter("long_term_effect", "real", (("long_term_effect", "effect"),), (default,))],
     }[exposure_time]
     if exposure_time == "monotone" and len(times) > 1:
         found.append(parameter("exposure_shares", "simplex", Prior("Dirichlet", {"a": 1.0})))
