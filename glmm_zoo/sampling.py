@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -125,8 +125,22 @@ def check_density(model: pm.Model) -> None:
         )
 
 
-def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
-    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood."""
+class Geometry(Protocol):
+    """Where to start and how to scale: unconstrained values by variable, and blocks of elements (variable, position)
+    with their mean (m,) and a root of their covariance (m, m)."""
+
+    @property
+    def point(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def blocks(self) -> Sequence[tuple[Sequence[tuple[str, int]], np.ndarray, np.ndarray]]: ...
+
+
+def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | None = None) -> Compiled:
+    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood.
+
+    With a geometry, the sampler's x is such that x = 0 is its mean in each block and the block's covariance is I.
+    """
     began = time.perf_counter()
     jax = _jax()
     import jax.numpy as jnp
@@ -138,9 +152,18 @@ def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
 
     shapes = [np.shape(point[v.name]) for v in model.value_vars]
     ends = np.cumsum([int(np.prod(s)) for s in shapes])
-    start = np.concatenate([np.ravel(point[v.name]).astype(float) for v in model.value_vars])
+    beginning = {**point, **(geometry.point if geometry else {})}
+    start = np.concatenate([np.ravel(beginning[v.name]).astype(float) for v in model.value_vars])
+    first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], [0, *ends[:-1]], strict=True))
+    blocks = []
+    for elements, mean, root in geometry.blocks if geometry else ():
+        index = np.array([first[rv] + i for rv, i in elements])
+        start[index] = 0.0
+        blocks.append((index, mean, root))
 
     def evaluate(x: Any, *data: Any) -> Any:
+        for index, mean, root in blocks:
+            x = x.at[index].set(mean + root @ x[index])
         parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
         return function(*parts, *data)
 
