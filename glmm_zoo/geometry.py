@@ -24,9 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.errors import FitError
 from glmm_zoo.intake import Group, groups_of, named
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from glmm_zoo.terms import Model
 
 _log = logging.getLogger("glmm_zoo")
@@ -59,6 +62,77 @@ def refer(model: Model) -> Start | None:
 
     None, with a line in the log, when it does not converge: the transforms are then non-centred.
     """
+    passed = _pass(model)
+    if passed is None:
+        return None
+    parts, density, phi = passed
+    _write(model, parts)
+    return _start(model, parts, density, phi)
+
+
+def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
+    """A preview of the posterior in about a second, from a Gaussian approximation: no sampling, no diagnostics.
+
+    Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
+    the intervals of the rest do not allow for that. Sample with `fit` before using a number.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    prob
+        Probability inside the interval `lower` to `upper`.
+
+    Returns
+    -------
+    DataFrame
+        Index "Intercept", "beta[age]", "sd_site[Intercept]", ... as in `summary`, named "approximate"; columns mean,
+        sd, lower, upper, the last three NaN for point estimates.
+
+    Raises
+    ------
+    FitError
+        When the approximation does not converge.
+    """
+    from statistics import NormalDist
+
+    import pandas as pd
+
+    passed = _pass(model)
+    if passed is None:
+        raise FitError("the quick approximation did not converge for this model; sample it with fit")
+    parts, density, phi = passed
+    rows: dict[str, tuple[float, float]] = {}
+    for p, part in parts.items():
+        coded = next(x for x in model.predictors if x.prefix == p).population
+        labels = [f"{named(p, 'beta')}[{label}]" for label in coded.labels]
+        names = [*([named(p, "Intercept")] if coded.intercept else []), *labels]
+        to_zero = np.eye(len(names))
+        if coded.intercept and f"{named(p, 'Intercept')}_at_means" in model.auxiliary:
+            to_zero[0, 1:] = -coded.means
+        sd = np.sqrt(np.diag(to_zero @ part.covariance @ to_zero.T))
+        rows.update(zip(names, zip((to_zero @ part.b).tolist(), sd.tolist(), strict=True), strict=True))
+        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
+            scale = np.sqrt(np.diag(S))
+            rows.update(
+                {f"{group.name('sd')}[{group.labels[k]}]": (float(s), np.nan) for k, s in zip(of, scale, strict=True)}
+            )
+    point = {**model.initial_point(), **_start(model, parts, density, phi).point}
+    own = list(dict.fromkeys(rv for rv, _ in density.elements))
+    values = model.compile_fn(
+        model.replace_rvs_by_values([model[rv] for rv in own]), inputs=model.value_vars, on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )(point) if own else []  # fmt: skip
+    for rv, value in zip(own, values, strict=True):
+        dims = model.named_vars_to_dims.get(rv, ())
+        labels = [f"{rv}[{label}]" for label in model.coords[dims[0]]] if dims else [rv]
+        rows.update({name: (float(v), np.nan) for name, v in zip(labels, np.ravel(value), strict=True)})
+    z = NormalDist().inv_cdf((1 + prob) / 2)
+    table = [(mean, sd, mean - z * sd, mean + z * sd) for mean, sd in rows.values()]
+    return pd.DataFrame(table, pd.Index(list(rows), name="approximate"), pd.Index(["mean", "sd", "lower", "upper"]))
+
+
+def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
     began = time.perf_counter()
     density = _density(model)
     if density is None:
@@ -70,9 +144,8 @@ def refer(model: Model) -> Start | None:
     except (np.linalg.LinAlgError, FloatingPointError, ValueError) as err:
         _log.info("the Gaussian approximation failed (%s); group effects are non-centred", err)
         return None
-    _write(model, parts)
     _log.info("Gaussian approximation: %d rounds, %.2f s", rounds, time.perf_counter() - began)
-    return _start(model, parts, density, phi)
+    return parts, density, phi
 
 
 @dataclass(frozen=True)

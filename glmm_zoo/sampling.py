@@ -10,6 +10,7 @@ For data of the usual size a user waits for start-up, compiling and calls, not f
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -39,6 +40,7 @@ _SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they los
 _XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 _XLA_TRIED = ("0.12.",)
 _CHUNK_BYTES = 64 * 2**20
+_CACHE_BYTES = 200 * 2**20
 _STATS = {
     "diverging": ("diverging", bool),
     "energy": ("energy", float),
@@ -83,6 +85,14 @@ def _jax() -> Any:
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(home, "glmm_zoo", "jax")
+    with contextlib.suppress(OSError):  # compiled code of one process serves the next, where it may be kept
+        os.makedirs(folder, exist_ok=True)
+    if os.access(folder, os.W_OK) and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     return jax
 
 

@@ -207,3 +207,15 @@ def test_the_classical_forms_have_the_same_posterior_density(how):
             there[target] = value / sd
     here, same = (graph.function(m, [m.logp(jacobian=False)])(p)[0] for m, p in ((one, point), (other, there)))
     np.testing.assert_allclose(here, same, rtol=1e-10)
+
+
+def test_quick_is_a_labelled_preview():
+    found = zoo.quick(zoo.card("multicenter").model())
+    assert found.index.name == "approximate" and list(found.columns) == ["mean", "sd", "lower", "upper"]
+    lme4 = {"Intercept": -1.399, "beta[period[2]]": -0.991, "beta[period[3]]": -1.128, "beta[period[4]]": -1.580}
+    for name, value in lme4.items():
+        assert abs(found.loc[name, "mean"] - value) < 0.1
+        assert found.loc[name, "lower"] < value < found.loc[name, "upper"]
+    assert np.isnan(found.loc["sd_herd[Intercept]", "sd"])
+    linear = zoo.quick(zoo.lmm(visits(), "y ~ x + (1 | g)"))
+    assert 1.5 < linear.loc["sigma", "mean"] < 2.5

@@ -20,6 +20,7 @@ LEFT_TO_RIGHT = (
     "counts",
     "intake",
     "terms",
+    "geometry",
     "builders",
     "zoo",
 )
