@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glmm_zoo.geometry import quick
     from glmm_zoo.report import write_report
     from glmm_zoo.storage import load, save
+    from glmm_zoo.wedge import simulate_design
     from glmm_zoo.zoo import builders, card, cards
 
 _ROOMS = {
@@ -35,6 +36,7 @@ _ROOMS = {
     "estimands": ("summary",),
     "report": ("write_report",),
     "storage": ("load", "save"),
+    "wedge": ("simulate_design",),
     "zoo": ("builders", "card", "cards"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -54,6 +56,7 @@ __all__ = [
     "load",
     "quick",
     "save",
+    "simulate_design",
     "summary",
     "write_report",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from glmm_zoo.data import Table
 from glmm_zoo.errors import InputError, listing, plural, raise_all
-from glmm_zoo.families import Outcome, tensor
+from glmm_zoo.families import Outcome, link, tensor
 from glmm_zoo.formula import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
 
@@ -26,6 +26,8 @@ ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
 PARAMETERIZATIONS = ("nb2", "nb1")
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
+_LARGE = np.log(1000)
+_ANY = link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
 
 def probability(name: str) -> Parameter:
@@ -45,6 +47,14 @@ def count_outcome(table: Table, response: Response) -> Outcome:
             f"the response of a count model is a column, not {response.value.text!r}; make the column first"
         )
     name = response.value.columns[0]
+    y = counted(table, name)
+    if np.all(y == 0):
+        raise InputError(f"response {name!r} has a single value (0) in every row; there is nothing to model")
+    return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, f"{name}: counts")
+
+
+def counted(table: Table, name: str) -> np.ndarray:
+    """A column of whole numbers >= 0 (n,)."""
     y = table[name].numbers("a count")
     problems = []
     for bad, words in ((y != np.round(y), "whole numbers"), (y < 0, "counts >= 0")):
@@ -54,9 +64,7 @@ def count_outcome(table: Table, response: Response) -> Outcome:
                 f"response {name!r} needs {words}; {plural(int(bad.sum()), 'value')} not ({y[row]:g}, {table.at(bad)})"
             )
     raise_all(problems)
-    if np.all(y == 0):
-        raise InputError(f"response {name!r} has a single value (0) in every row; there is nothing to model")
-    return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, f"{name}: counts")
+    return y
 
 
 def without_zeros(outcome: Outcome) -> tuple[str, ...]:
@@ -73,25 +81,31 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
 class Count:
     """A distribution of counts with mean e^eta; `size` is empty or holds log a.
 
-    `log_f(y, eta, *size)` = log f(y), `log_f0(eta, *size)` = log f(0), `draw(eta, *size, shape=)` a random variable.
+    `log_f(y, eta, *size)` = log f(y), `log_f0(eta, *size)` = log f(0), `log_1m_f0(eta, *size)` = log(1 - f(0));
+    `draw(eta, *size, shape=)` is a random variable, `draw_above_zero` one that is never zero.
     """
 
     name: str
     log_f: Callable[..., Tensor]
     log_f0: Callable[..., Tensor]
+    log_1m_f0: Callable[..., Tensor]
     draw: Callable[..., Tensor]
     draw_above_zero: Callable[..., Tensor]
 
 
 def _mean(eta: Tensor) -> Tensor:
     pt = tensor()
-    return pt.minimum(pt.exp(eta), _MOST)
+    return pt.clip(pt.exp(eta), 1e-300, _MOST)
 
 
 def _poisson_log_f(y: Tensor, eta: Tensor) -> Tensor:
     """log f(y) = y eta - e^eta - log y!"""
     pt = tensor()
     return y * eta - pt.exp(eta) - pt.gammaln(y + 1)
+
+
+def _poisson_log_f0(eta: Tensor) -> Tensor:
+    return -tensor().exp(eta)
 
 
 def _poisson_draw(eta: Tensor, shape: Any = None) -> Tensor:
@@ -114,17 +128,18 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
 def _negative_binomial_log_f(y: Tensor, eta: Tensor, log_a: Tensor) -> Tensor:
     """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
     pt = tensor()
-    z = eta - log_a
-    return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(z)
+    return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
 
 
 def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
-    """log Gamma(y + a) / (Gamma(a) a^y); from a = 1e5 by Stirling's series, since the difference loses its digits."""
+    """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
+    a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
     pt = tensor()
-    near, far = pt.exp(pt.minimum(log_a, np.log(1e5))), pt.exp(pt.maximum(log_a, np.log(1e5)))
-    direct = pt.gammaln(y + near) - pt.gammaln(near) - y * pt.log(near)
+    some = pt.maximum(y, 1)
+    near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
+    direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
     series = (far + y - 0.5) * pt.log1p(y / far) - y + 1 / (12 * (far + y)) - 1 / (12 * far)
-    return pt.switch(log_a < np.log(1e5), direct, series)
+    return pt.switch(y > 0, pt.switch(log_a < _LARGE, direct, series), 0.0)
 
 
 def _negative_binomial_log_f0(eta: Tensor, log_a: Tensor) -> Tensor:
@@ -132,15 +147,17 @@ def _negative_binomial_log_f0(eta: Tensor, log_a: Tensor) -> Tensor:
     return -pt.exp(log_a) * pt.softplus(eta - log_a)
 
 
-def _size(log_a: Tensor) -> Tensor:
+def _negative_binomial_log_1m_f0(eta: Tensor, log_a: Tensor) -> Tensor:
+    """From log(-log f(0)) = log a + log log(1 + e^z), z = eta - log a, where log(1 + e^z) is e^z for z far below 0."""
     pt = tensor()
-    return pt.clip(pt.exp(log_a), 1e-15, _MOST)
+    z = eta - log_a
+    low = pt.minimum(z, -30.0)
+    log_softplus = pt.switch(z > -30.0, pt.log(pt.softplus(pt.maximum(z, -30.0))), low - 0.5 * pt.exp(low))
+    return _ANY.log_p(log_a + log_softplus)
 
 
 def _negative_binomial_draw(eta: Tensor, log_a: Tensor, shape: Any = None) -> Tensor:
-    import pymc as pm
-
-    return pm.NegativeBinomial.dist(mu=_mean(eta), alpha=_size(log_a), size=shape)
+    return _gamma_poisson(_mean(eta), _size(log_a), shape)
 
 
 def _negative_binomial_above_zero(eta: Tensor, log_a: Tensor, shape: Any = None) -> Tensor:
@@ -153,19 +170,28 @@ def _negative_binomial_above_zero(eta: Tensor, log_a: Tensor, shape: Any = None)
     u = pm.Uniform.dist(0, 1, size=(mu + a).shape if shape is None else shape)
     log_survival = pt.log1p(u * pt.expm1(-a * pt.log1p(mu / a)))
     t = pt.clip(pt.expm1(-log_survival / a) * a / mu, 0, 1)
-    rest = pm.NegativeBinomial.dist(mu=pt.maximum((a + 1) * mu * (1 - t) / (a + mu * t), 1e-300), alpha=a + 1)
-    return 1 + rest
+    return 1 + _gamma_poisson((a + 1) * mu * (1 - t) / (a + mu * t), a + 1)
 
 
-def _exp_below(eta: Tensor) -> Tensor:
-    return -tensor().exp(eta)
+def _size(log_a: Tensor) -> Tensor:
+    pt = tensor()
+    return pt.clip(pt.exp(log_a), 1 / _MOST, _MOST)
 
 
-POISSON = Count("Poisson", _poisson_log_f, _exp_below, _poisson_draw, _poisson_above_zero)
+def _gamma_poisson(mu: Tensor, a: Tensor, shape: Any = None) -> Tensor:
+    """NumPy's negative binomial takes a / (mu + a), which has lost the digits of mu for large a."""
+    import pymc as pm
+
+    rate = mu * pm.Gamma.dist(alpha=a, beta=a, size=(mu + a).shape if shape is None else shape)
+    return pm.Poisson.dist(mu=tensor().minimum(rate, _MOST))
+
+
+POISSON = Count("Poisson", _poisson_log_f, _poisson_log_f0, _ANY.log_p, _poisson_draw, _poisson_above_zero)
 NEGATIVE_BINOMIAL = Count(
     "NegativeBinomial",
     _negative_binomial_log_f,
     _negative_binomial_log_f0,
+    _negative_binomial_log_1m_f0,
     _negative_binomial_draw,
     _negative_binomial_above_zero,
 )
@@ -211,20 +237,13 @@ def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, 
     pt = tensor()
 
     def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
-        above = count.log_f(y, eta, *size) - _log_1m_exp(count.log_f0(eta, *size))
+        above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
         return pt.switch(y > 0, -pt.softplus(logit_zi) + above, -pt.softplus(-logit_zi))
 
     def draw(logit_zi: Tensor, eta: Tensor, *parameters: Tensor, size: Any) -> Tensor:
         return _bernoulli(-logit_zi, eta, size) * count.draw_above_zero(eta, *parameters, shape=size)
 
     _likelihood(name, f"Hurdle{count.name}", outcome, [logit_zi, eta, *size], log_p, draw)
-
-
-def _log_1m_exp(x: Tensor) -> Tensor:
-    """log(1 - e^x) for x < 0."""
-    pt = tensor()
-    near, far = pt.maximum(x, -np.log(2)), pt.minimum(x, -np.log(2))
-    return pt.switch(x > -np.log(2), pt.log(-pt.expm1(near)), pt.log1p(-pt.exp(far)))
 
 
 def _bernoulli(logit: Tensor, like: Tensor, shape: Any) -> Tensor:

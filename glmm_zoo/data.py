@@ -32,7 +32,8 @@ class Column:
     """One column of n rows.
 
     `kind` "number": `values` float64 or int64. "logical": bool. "text": int codes into `levels`, in sorted or
-    declared order, with -1 where missing. "date": the same, only good for grouping.
+    declared order, with -1 where missing. "date": the same, only good for grouping. `ordered` says that the source
+    declares the order of the levels to mean something: an ordered Categorical, an Enum.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     values: np.ndarray
     missing: np.ndarray  # (n,) bool
     levels: tuple[str, ...] = ()
+    ordered: bool = False
 
     def numbers(self, use: str) -> np.ndarray:
         """Values as float64 (n,); `use` names what they are for in the error."""
@@ -75,8 +77,8 @@ class Column:
         return codes, tuple(str(v) for v in seen.tolist())
 
     def take(self, rows: np.ndarray) -> Column:
-        """The column with only the rows given by a mask (n,) of bool."""
-        return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels)
+        """The column with only the rows given, by a mask (n,) of bool or by their numbers."""
+        return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels, self.ordered)
 
 
 @dataclass(frozen=True)
@@ -475,7 +477,7 @@ def _column(name: str, chunked: pa.ChunkedArray) -> Column:
     if pa.types.is_dictionary(kind):
         codes = _numpy(array.indices.cast(pa.int64()), -1)
         declared = tuple(str(level) for level in array.dictionary.to_pylist())
-        return Column(name, "text", codes, missing | (codes < 0), declared)
+        return Column(name, "text", codes, missing | (codes < 0), declared, kind.ordered)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         encoded = array.cast(pa.string()).dictionary_encode()
         levels = encoded.dictionary.to_pylist()

@@ -96,6 +96,8 @@ def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
         if ratio and f"{lead}beta" in posterior:
             for coef in posterior[f"{lead}coef"].values:
                 draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
+                if link == "cloglog" and f"{lead}cutpoints" in posterior:  # P(Y <= k) falls with eta, and so its hazard
+                    draws = -draws
                 found[f"{lead}{ratio}[{coef}]"] = np.exp(draws)
     sds = {
         g: posterior[group["sd"]].sel({group["effect_dim"]: "Intercept"}).values

@@ -26,7 +26,8 @@ class Outcome:
     """A checked response of n rows.
 
     `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
-    the default priors; `description` for the report.
+    the default priors; `description` for the report; `levels` of ordered categories, from the lowest: `values` are
+    their positions.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Outcome:
     location: float = 0.0
     scale: float = 1.0
     description: str = ""
+    levels: tuple[str, ...] = ()
 
 
 # --------------------------------------------------------------------------------------------------------------- links
@@ -42,12 +44,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Link:
-    """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), neither lost to underflow in the tails."""
+    """A link of a probability p: `log_p(eta)` = log p, `log_q(eta)` = log(1 - p), neither lost to underflow in the tails;
+    `log_between(a, b, gap)` = log(p(b) - p(a)), whose digits are those of gap = b - a > 0."""
 
     name: str
     p: Callable[[Tensor], Tensor]
     log_p: Callable[[Tensor], Tensor]
     log_q: Callable[[Tensor], Tensor]
+    log_between: Callable[[Tensor, Tensor, Tensor], Tensor]
     latent_variance: float  # of the error of the latent variable that is cut at 0
 
 
@@ -98,10 +102,41 @@ def _cloglog(x: Tensor) -> Tensor:
     return -pt.expm1(-pt.exp(x))
 
 
+def _log_1m_exp_minus(x: Tensor) -> Tensor:
+    """log(1 - e^-x), x > 0."""
+    pt = tensor()
+    near, far = pt.minimum(x, np.log(2)), pt.maximum(x, np.log(2))
+    return pt.switch(x < np.log(2), pt.log(-pt.expm1(-near)), pt.log1p(-pt.exp(-far)))
+
+
+def _logit_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+    """p(b) - p(a) = p(b) q(a) (1 - e^-gap)"""
+    return -_softplus(-b) - _softplus(a) + _log_1m_exp_minus(gap)
+
+
+def _probit_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+    """log Phi(high) + log(1 - Phi(low) / Phi(high)), low and high the ends reflected so that their middle -m is below 0.
+    There log Phi rises by more than max(m, 1/2) gap, which is known where the difference has lost its digits. Where it
+    rises by little, gap < 0.01 / max(m, 1), log[gap phi(m) (1 + (m^2 - 1) gap^2 / 24)] is right to 1e-11."""
+    pt = tensor()
+    m = pt.abs(0.5 * (a + b))
+    narrow = 0.01 / pt.maximum(m, 1.0)
+    thin, wide = pt.minimum(gap, narrow), pt.maximum(gap, narrow)
+    series = pt.log(thin) - 0.5 * m * m - 0.5 * np.log(2 * np.pi) + pt.log1p((m * m - 1.0) * thin * thin / 24.0)
+    low, high = _log_normal_cdf(pt.minimum(a, -b)), _log_normal_cdf(pt.minimum(b, -a))
+    rise = pt.maximum(high - low, pt.maximum(m, 0.5) * wide)
+    return pt.switch(gap > narrow, high + _log_1m_exp_minus(rise), series)
+
+
+def _cloglog_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+    """p(b) - p(a) = q(a) (1 - exp(-(e^b - e^a))), log(e^b - e^a) = b + log(1 - e^-gap)"""
+    return _minus_exp(a) + _log_one_minus_exp_minus_exp(b + _log_1m_exp_minus(gap))
+
+
 LINKS: Mapping[str, Link] = {
-    "logit": Link("logit", _sigmoid, lambda x: -_softplus(-x), lambda x: -_softplus(x), np.pi**2 / 3),
-    "probit": Link("probit", _normal_cdf, _log_normal_cdf, lambda x: _log_normal_cdf(-x), 1.0),
-    "cloglog": Link("cloglog", _cloglog, _log_one_minus_exp_minus_exp, _minus_exp, np.pi**2 / 6),
+    "logit": Link("logit", _sigmoid, lambda x: -_softplus(-x), lambda x: -_softplus(x), _logit_between, np.pi**2 / 3),
+    "probit": Link("probit", _normal_cdf, _log_normal_cdf, lambda x: _log_normal_cdf(-x), _probit_between, 1.0),
+    "cloglog": Link("cloglog", _cloglog, _log_one_minus_exp_minus_exp, _minus_exp, _cloglog_between, np.pi**2 / 6),
 }
 
 
@@ -155,14 +190,25 @@ def binomial_outcome(table: Table, response: Response, success: Any = None) -> O
             raise InputError(
                 "success= names a level of a single-trial response; with trials(n) the response counts successes"
             )
-        return _counts(table, column, response)
+        return _counts(table, response)
     return _single_trials(table, column, success)
 
 
-def _counts(table: Table, column: Column, response: Response) -> Outcome:
+def _counts(table: Table, response: Response) -> Outcome:
+    name = response.value.columns[0]
+    y, n, size = successes(table, response)
+    if np.all(y == 0) or np.all(y == n):
+        raise InputError(
+            f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row"
+        )
+    return Outcome(name, y, n, description=f"{name} of {size}: binomial counts of successes")
+
+
+def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray, str]:
+    """Counts of successes and trials (n,), whole numbers with 0 <= y <= n and n >= 1, and the trials in words."""
     assert response.trials is not None
-    name, trials = column.name, response.trials
-    y = column.numbers("a count of successes")
+    name, trials = response.value.columns[0], response.trials
+    y = table[name].numbers("a count of successes")
     n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate(trials, table)
     size = str(trials) if isinstance(trials, int) else trials.text
     problems = []
@@ -186,11 +232,7 @@ def _counts(table: Table, column: Column, response: Response) -> Outcome:
             f"{plural(int(bad.sum()), 'row')} with more successes than trials ({name} > {size}: {table.at(bad)})"
         )
     raise_all(problems)
-    if np.all(y == 0) or np.all(y == n):
-        raise InputError(
-            f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row"
-        )
-    return Outcome(name, y, n, description=f"{name} of {size}: binomial counts of successes")
+    return y, n, size
 
 
 def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
@@ -259,17 +301,25 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
         name,
         n,
         eta,
-        logp=lambda y, n, eta: _log_choose(n, y) + y * link.log_p(eta) + (n - y) * link.log_q(eta),
-        dist=lambda n, eta, size: pt.cast(pm.Binomial.dist(n=pt.cast(n, "int64"), p=link.p(eta), size=size), "float64"),
+        logp=lambda y, n, eta: log_binomial(y, n, eta, link),
+        dist=lambda n, eta, size: pt.cast(draw_binomial(n, eta, link, size), "float64"),
         observed=y,
         dims="row",
         class_name="Binomial",
     )
 
 
-def _log_choose(n: Tensor, y: Tensor) -> Tensor:
+def log_binomial(y: Tensor, n: Tensor, eta: Tensor, link: Link) -> Tensor:
+    """log C(n, y) + y log p + (n - y) log(1 - p)"""
     pt = tensor()
-    return pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
+    log_choose = pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
+    return log_choose + y * link.log_p(eta) + (n - y) * link.log_q(eta)
+
+
+def draw_binomial(n: Tensor, eta: Tensor, link: Link, shape: Any = None) -> Tensor:
+    import pymc as pm
+
+    return pm.Binomial.dist(n=tensor().cast(n, "int64"), p=link.p(eta), size=shape)
 
 
 def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) -> list[str]:

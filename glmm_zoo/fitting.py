@@ -232,9 +232,11 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
             f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
         )
     terms = compiled.log_likelihood(drawn.x[:, kept].reshape(-1, size))
+    unit = model.unit
+    labels = _coords(model, [unit]) or {"row": np.arange(model.rows)}
     return xr.Dataset(
-        {name: (("chain", "draw", "row"), v.reshape(chains, len(kept), -1)) for name, v in terms.items()},
-        {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)},
+        {name: (("chain", "draw", unit), v.reshape(chains, len(kept), -1)) for name, v in terms.items()},
+        {"chain": np.arange(chains), "draw": kept, **labels},
     )
 
 

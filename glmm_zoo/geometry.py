@@ -527,7 +527,8 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
     """Tell every factor's transform what the approximation says of its effects."""
-    groups = sorted(groups_of(model.predictors), key=lambda g: len(g.factor.levels))
+    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.approximations]
+    groups = sorted(groups, key=lambda g: len(g.factor.levels))
     for here, group in enumerate(groups):
         owners = list(dict.fromkeys(group.owners))
         if not all(p in parts for p in owners):
@@ -547,7 +548,8 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
             c[:, mine] = c_p
             B[:, mine, start : start + size] = B_p
             start += size
-            for e, (own, other, weights) in pairs_p.items():
+            known = [(e, found) for e, found in pairs_p.items() if part.names[e] in model.approximations]
+            for e, (own, other, weights) in known:
                 m = [g.name("u") for g in mates].index(part.names[e])
                 theirs = np.array(part.columns[e])
                 whole = np.zeros((k, len(mates[m].labels), len(own)))

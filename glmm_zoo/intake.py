@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,12 @@ from glmm_zoo.design import (
 )
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
 from glmm_zoo.families import Outcome
-from glmm_zoo.formula import Formula, Response, parse
+from glmm_zoo.formula import Formula, Operand, Response, parse
 from glmm_zoo.priors import Parameter, Prior
 
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
-    r"chain|draw|row|sample|coef|cutpoints?|sigma|alpha|zi|never|assoc|effect|tau|rho|exposure_time|_.*"
+    r"chain|draw|row|sample|coef|(.*_)?cutpoints?(_.*)?|sigma|alpha|zi|never(_.*)?|assoc|effect|tau|rho|exposure_time|exposure_shares|_.*"
     r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
 )
 
@@ -183,7 +184,9 @@ def single(
     read_outcome: Callable[[Table, Response], Outcome],
     *,
     one_per_row: Callable[[Outcome], bool],
+    code: Callable[[Formula, Table, str], Predictor] = code_predictor,
     also: Mapping[str, str | None] | None = None,
+    units: Mapping[str, str] | None = None,
     exposure: str | None = None,
     columns: Sequence[str] = (),
     missing: Missing = "error",
@@ -197,9 +200,14 @@ def single(
         The family's check of the response.
     one_per_row
         Whether the family can tell a group effect for every row from its own variation.
+    code
+        How right sides are coded, where the intercept is another than usual.
     also
         Further predictors by the prefix of their names, as right sides: `{"zi": "~ x + (1 | g)"}`; None for those that
         are not wanted.
+    units
+        Predictors about subjects, the levels of a column, and not about rows: `{"never": "id"}`. They are coded on one
+        row for each subject, in the order of the levels.
     exposure
         A column > 0 whose logarithm is the offset of the main predictor.
     columns
@@ -215,41 +223,55 @@ def single(
     """
     if clusters not in ("random", "fixed"):
         raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
+    units = units or {}
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
-    parsed = {p: _parse(p, t) for p, t in texts.items()}
+    problems: list[str] = []
+    attempted = {p: attempt(lambda p=p, t=t: _parse(p, t), problems) for p, t in texts.items()}
+    raise_all(problems)
+    parsed = {p: f for p, f in attempted.items() if f is not None}
     response = parsed[""].response
     assert response is not None
+    for prefix, f in parsed.items():
+        again = [c for c in response.value.columns if prefix and c in f.predictor_columns]
+        problems += [f"{prefix}: the response {c!r} is also used as a predictor" for c in again]
+    if exposure is not None and not isinstance(exposure, str):
+        problems.append(f"exposure is the name of a column, such as 'days', not {type(exposure).__name__}")
+    raise_all(problems)
     if exposure is not None and parsed[""].offsets:
         raise InputError(
             f"exposure={exposure!r} and offset({parsed[''].offsets[0].source}) in the formula say the same thing twice; "
             "keep one: the offset is the logarithm of the exposure"
         )
-    problems: list[str] = []
-    used: list[str] = [*(c for f in parsed.values() for c in f.columns), *columns, *([exposure] if exposure else [])]
+    used = [*(c for f in parsed.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
     table = take(data, list(dict.fromkeys(used)), missing, problems)
     outcome = attempt(lambda: read_outcome(table, response), problems)
-    offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure else None
-    for f in parsed.values():
+    offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
+    tables = dict.fromkeys(parsed, table)
+    for p, f in parsed.items():
         check_columns(f, table, problems)
+        if p in units:
+            tables[p] = attempt(lambda p=p, f=f: _one_row_each(table, units[p], f, p), problems) or table
     raise_all(problems)
     assert outcome is not None
-    coded = {p: code_predictor(f, table, p) for p, f in parsed.items()}
+    dims = {p: safe(units[p]) if p in units else "row" for p in parsed}
+    coded = {p: replace(code(f, tables[p], p), dim=dims[p]) for p, f in parsed.items()}
     if offset is not None:
         coded[""] = replace(coded[""], offset=offset)
     single_rows = one_per_row(outcome)
     notes = [*table.notes, *(note for p in coded.values() for note in p.notes)]
     for p in coded.values():
-        notes += check_groups([p], table.rows, single_rows and p.prefix == "")
+        notes += check_groups([p], p.rows, single_rows and p.prefix == "")
     for p in list(coded):
         few = few_levels([coded[p]])
         if not few:
             continue
-        instead = fixed_formula(texts[p], parsed[p], [f.name for f in few])
+        instead = fixed_formula(texts[p], parsed[p], [f.name for f in few]).strip()
         counts = " and ".join(f"{f.name!r} has {len(f.levels)} levels" for f in few)
         if clusters == "fixed":
             notes.append(f"grouping factor {counts}: written as population terms, {instead}")
             texts[p] = instead
-            coded[p] = replace(code_predictor(_parse(p, instead), table, p), offset=coded[p].offset)
+            again = code(_parse(p, instead), tables[p], p)
+            coded[p] = replace(again, offset=coded[p].offset, dim=dims[p])
         else:
             words = (
                 f"grouping factor {counts}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "
@@ -268,6 +290,31 @@ def _parse(prefix: str, text: str) -> Formula:
         if prefix == "":
             raise
         raise InputError(*(f"{prefix}: {p}" for p in err.problems)) from None
+
+
+def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
+    """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
+    codes, levels = table[name].factor()
+    _, first = np.unique(codes, return_index=True)
+    problems = [
+        f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "
+        f"{group.label!r} with terms about rows; write ({group.effects_text} | {group.name})"
+        for group in formula.groups
+        if group.label
+    ]
+    for column in formula.predictor_columns:
+        values, known = table[column].factor()
+        varies = np.flatnonzero(values != values[first][codes])
+        if len(varies):
+            pair = np.array([first[codes[varies[0]]], varies[0]])
+            problems.append(
+                f"column {column!r} varies within subject {levels[codes[varies[0]]]!r} "
+                f"({', '.join(known[v] for v in values[pair])}; {at_rows(table.row_numbers[pair])}); "
+                f"{prefix}= takes covariates that are constant within a subject"
+            )
+    raise_all(problems)
+    columns = {c: table[c].take(first) for c in formula.predictor_columns}
+    return replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
 
 
 def log_exposure(table: Table, name: str) -> np.ndarray:
@@ -300,7 +347,8 @@ def warn(sentence: str) -> None:
 class Plan:
     """All that a model's graph is built from: every check of the input has been passed.
 
-    `chosen` holds the prior of every element of every parameter, `rows` the number of rows of the likelihood.
+    `chosen` holds the prior of every element of every parameter, `rows` the number of rows of the likelihood. `unit` is
+    the factor of the subjects where the likelihood has one term for each of them and not for each row.
     """
 
     spec: Mapping[str, Any]
@@ -308,6 +356,7 @@ class Plan:
     predictors: tuple[Predictor, ...]
     chosen: Mapping[str, tuple[Prior, ...]]
     rows: int
+    unit: Factor | None = None
 
 
 def plan(
@@ -322,6 +371,7 @@ def plan(
     extra: Sequence[Parameter] = (),
     aspects: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
+    unit: Factor | None = None,
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is.
 
@@ -337,6 +387,8 @@ def plan(
         What the report looks into beside the estimates: files of `glmm_zoo/aspects`.
     facts
         What those files need to know of the model, JSON-able.
+    unit
+        The subjects, where the rows of one are independent of each other's only given something that is summed out.
     """
     _refuse_one_name_for_two(part.predictors)
     location = part.outcome.location - _offset_level(part.main.offset, link)
@@ -377,14 +429,22 @@ def plan(
             "sha256": part.table.sha256(),
         },
     }
-    return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values))
+    return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values), unit)
 
 
-def rates(exposure: str | None, per: float) -> dict[str, Any]:
-    """What the report needs to know to give rates for `per` units of exposure."""
-    if isinstance(per, bool) or not isinstance(per, int | float) or not 0 < per < np.inf:
+def rates(
+    exposure: str | None, per: float, offsets: Sequence[Operand] = (), of: str = "expected count"
+) -> dict[str, Any]:
+    """What the report needs to know to give rates for `per` units of exposure; `of` says what is counted.
+
+    The exposure of offset(log(days)) is days.
+    """
+    if isinstance(per, bool) or not isinstance(per, Real) or not 0 < per < np.inf:
         raise InputError(f"per must be a number > 0, the units of exposure that rates are for, not {per!r}")
-    return {"exposure": exposure, "per": per}
+    if exposure is None and offsets:
+        log = " + ".join(o.source for o in offsets)
+        exposure = log[4:-1].strip("`") if re.fullmatch(r"log\([^()]*\)", log) else f"exp({log})"
+    return {"exposure": exposure, "per": float(per), "of": of}
 
 
 def _offset_level(offset: np.ndarray | None, link: str) -> float:
@@ -395,13 +455,14 @@ def _offset_level(offset: np.ndarray | None, link: str) -> float:
 
 
 def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
-    dims: dict[str, str] = {}
+    names: dict[str, str] = {}
     for group in groups_of(predictors):
-        other = dims.setdefault(group.name("u"), group.factor.name)
-        if other != group.factor.name:
-            raise InputError(
-                f"grouping factors {other!r} and {group.factor.name!r} would share the name {group.dim!r}; rename one"
-            )
+        for name in (group.name("u"), group.effect_dim):
+            other = names.setdefault(name, group.factor.name)
+            if other != group.factor.name:
+                raise InputError(
+                    f"grouping factors {other!r} and {group.factor.name!r} would share the name {name!r}; rename one"
+                )
 
 
 def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:

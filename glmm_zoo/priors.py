@@ -25,7 +25,7 @@ from typing import Literal
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 
-Support = Literal["real", "positive", "unit", "corr"]
+Support = Literal["real", "positive", "unit", "corr", "simplex"]
 _INFINITY = math.inf
 
 
@@ -79,7 +79,9 @@ DISTRIBUTIONS: Mapping[str, _Distribution] = {
         alternatives=(("alpha", "beta"), ("mu", "sigma")),
     ),
     "LKJ": _Distribution({"eta": "positive"}),
+    "Dirichlet": _Distribution({"a": "positive"}, 0, 1),  # the same a for every share
 }
+_ONLY: Mapping[Support, str] = {"corr": "LKJ", "simplex": "Dirichlet"}  # what is not one number has its own
 _SUPPORTS: Mapping[Support, tuple[float, float, str]] = {
     "real": (-_INFINITY, _INFINITY, "any real number"),
     "positive": (0, _INFINITY, "a positive number"),
@@ -110,8 +112,8 @@ class Prior:
 
     def suits(self, support: Support) -> bool:
         """Whether every value it can take is one that a parameter of this support can have."""
-        if support == "corr" or self.distribution == "LKJ":
-            return support == "corr" and self.distribution == "LKJ"
+        if support in _ONLY or self.distribution in _ONLY.values():
+            return _ONLY.get(support) == self.distribution
         low, high, _ = _SUPPORTS[support]
         return low <= self.interval[0] and self.interval[1] <= high
 
@@ -263,10 +265,12 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
 def _unsuited(key: str, prior: Prior, support: Support) -> str:
     if support == "corr":
         return f"prior {key} = {prior}: a correlation matrix takes LKJ(eta), for example LKJ(2)"
+    if support == "simplex":
+        return f"prior {key} = {prior}: shares that sum to one take Dirichlet(a), for example Dirichlet(1)"
     low, high, words = _SUPPORTS[support]
     fit = [
         n for n, d in DISTRIBUTIONS.items()
-        if n != "LKJ" and ((low <= d.lower and d.upper <= high) or n == "Uniform")
+        if n not in _ONLY.values() and ((low <= d.lower and d.upper <= high) or n == "Uniform")
     ]  # fmt: skip
     return f"prior {key} = {prior}: {key} is {words} and this prior is not; known for it: {listing(fit, 99)}"
 

@@ -12,7 +12,7 @@ transform on them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 from pymc.logprob.transforms import Transform
 
+from glmm_zoo import ordered
 from glmm_zoo.design import Predictor
-from glmm_zoo.intake import Group, Plan, groups_of, named
+from glmm_zoo.intake import Group, Plan, groups_of, named, safe
 from glmm_zoo.priors import Prior
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
@@ -35,16 +36,18 @@ class Model(pm.Model):
     """A PyMC model that remembers what it was built from.
 
     `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `predictors` the
-    design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported.
+    design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported. `unit`
+    is the dimension of the pointwise log-likelihood: "row", or the subjects where it has one term for each of them.
     """
 
     def __init__(self, plan: Plan):
-        super().__init__(coords=_coords(plan.predictors, plan.rows))
+        super().__init__(coords=_coords(plan))
         self.spec = dict(plan.spec)
         self.frame = plan.table
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
+        self.unit = safe(plan.unit.name) if plan.unit else "row"
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
         self.approximations: dict[str, Approximation] = {}  # by name of the group effects, as one depends on the other
@@ -74,13 +77,15 @@ class Linear:
     eta: Tensor
 
 
-def _coords(predictors: Sequence[Predictor], rows: int) -> dict[str, Any]:
+def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
-    found: dict[str, Any] = {"row": np.arange(rows)}
-    for p in predictors:
+    found: dict[str, Any] = {"row": np.arange(plan.rows)}
+    if plan.unit:
+        found[safe(plan.unit.name)] = list(plan.unit.levels)
+    for p in plan.predictors:
         if p.population.labels:
             found[named(p.prefix, "coef")] = list(p.population.labels)
-    for g in groups_of(predictors):
+    for g in groups_of(plan.predictors):
         found[g.dim] = list(g.factor.levels)
         found[g.effect_dim] = list(g.labels)
         if g.correlated:
@@ -128,8 +133,12 @@ def _data(name: str) -> str:
     return f"_{name}"
 
 
-def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]:
+def linear_predictors(
+    model: Model, *, center: bool = True, drawn: Mapping[str, Callable[[Model, Group], Tensor]] | None = None
+) -> dict[str, Tensor]:
     """eta (n,) of every predictor of the model, by prefix.
+
+    `drawn` says by factor who draws its effects (levels, k), where they are not independent between levels.
 
     With `center`, the prior on the intercept is on the predictor at the covariates' means, and `Intercept` is reported
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
@@ -137,11 +146,16 @@ def linear_predictors(model: Model, *, center: bool = True) -> dict[str, Tensor]
     for p in model.predictors:
         model.linear[p.prefix] = _population(model, p, center)
     dims = {p.prefix: p.dim for p in model.predictors}
-    drawn: dict[str, tuple[Group, Tensor]] = {}
+    earlier: list[tuple[Group, Tensor]] = []
+    effects: dict[str, Tensor] = {}
     for group in sorted(groups_of(model.predictors), key=lambda g: len(g.factor.levels)):
-        drawn[group.name("u")] = (group, _group_effects(model, group, drawn))
+        if group.factor.name in (drawn or {}):
+            effects[group.name("u")] = (drawn or {})[group.factor.name](model, group)
+        else:
+            effects[group.name("u")] = _group_effects(model, group, earlier)
+            earlier.append((group, effects[group.name("u")]))
     for group in groups_of(model.predictors):
-        _, u = drawn[group.name("u")]
+        u = effects[group.name("u")]
         dim = dims[group.owners[0]]
         codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims=dim)
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
@@ -211,7 +225,29 @@ def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
     return [found[label] for label in labels]
 
 
-def _group_effects(model: Model, group: Group, earlier: Mapping[str, tuple[Group, Tensor]]) -> Tensor:
+def cutpoints(
+    model: Model, predictor: Predictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
+) -> Tensor:
+    """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with cutpoint_k - eta.
+
+    One prior holds for each of them: with `center` for those at the covariates' means, c = cutpoints - m beta. They are
+    drawn in order where `start` (K - 1,) gives increasing initial values, else independently of each other.
+    """
+    name, dim = named(predictor.prefix, "cutpoints"), named(predictor.prefix, "cutpoint")
+    X = predictor.population
+    free = f"{name}_at_means" if center and X.labels else name
+    model.add_coord(dim, list(labels))
+    if start is None:
+        at_means = variable(model, free, dim, key=name)
+    else:
+        at_means = ordered.increasing(free, model.chosen[name][0], start, dim)
+    if free == name:
+        return at_means
+    model.auxiliary.add(free)
+    return pm.Deterministic(name, at_means + pt.dot(X.means, model[named(predictor.prefix, "beta")]), dims=dim)
+
+
+def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it."""
     sd = variable(model, group.name("sd"), group.effect_dim)
     k = len(group.labels)
@@ -228,7 +264,7 @@ def _group_effects(model: Model, group: Group, earlier: Mapping[str, tuple[Group
         factor: Tensor = pt.stack([pt.stack(row) for row in C])
         pm.Deterministic(group.name("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
     owners = list(dict.fromkeys(group.owners))
-    mates = [(other, u) for other, u in earlier.values() if set(other.owners) & set(owners)]
+    mates = [(other, u) for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     known = Approximation(
         k,
@@ -252,6 +288,55 @@ def _group_effects(model: Model, group: Group, earlier: Mapping[str, tuple[Group
         transform=Transport(k),
         class_name="MvNormal" if group.correlated else "Normal",
     )
+
+
+def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, time: np.ndarray) -> Tensor:
+    """u_g (levels, 1) with sd_g and correlation rho^|t - s| between levels at times s and t of one series.
+
+        u_t = rho^D u_s + sd sqrt(1 - rho^(2 D)) z_t,  D = t - s > 0, s the level before t;  u = sd z for the first
+
+    `series` (levels,) says which levels belong together, `time` (levels,) when each is, never the same twice.
+    """
+    sd = variable(model, group.name("sd"), group.effect_dim)[0]
+    order = np.lexsort((time, series))
+    found = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
+    chains = sorted(found, key=len, reverse=True)
+    before = np.arange(len(series))  # the first of a series has no level before it and stands for itself
+    for chain in chains:
+        before[chain[1:]] = chain[:-1]
+    gap, first = time - time[before], np.asarray(before == np.arange(len(series)), float)
+    log_rho: Tensor = pt.log(rho)
+    weight = pt.exp(gap * log_rho) - first  # 0 for the first
+    scale = sd * pt.sqrt(first - pt.expm1(2.0 * gap * log_rho))  # sd for the first
+    blocks = [np.array([c[k] for c in chains if len(c) > k]) for k in range(len(chains[0]))]
+
+    def logp(u: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+        z: Tensor = (u[:, 0] - weight * u[before, 0]) / scale
+        return pt.sum(-0.5 * z * z - pt.log(scale)) - 0.5 * len(series) * np.log(2 * np.pi)
+
+    def dist(weight: Tensor, scale: Tensor, size: Tensor) -> Tensor:
+        return _along(blocks, weight, scale, pm.Normal.dist(0.0, 1.0, size=len(series)))[:, None]
+
+    return pm.CustomDist(
+        group.name("u"),
+        weight,
+        scale,
+        logp=logp,
+        dist=dist,
+        signature="(n),(n)->(n,k)",
+        dims=(group.dim, group.effect_dim),
+        transform=Autoregressive(before, blocks),
+        class_name="AutoregressiveNormal",
+    )
+
+
+def _along(blocks: Sequence[np.ndarray], weight: Tensor, scale: Tensor, z: Tensor) -> Tensor:
+    """u (levels,): the k-th block has the k-th level of every series, the longest series first."""
+    made = [scale[blocks[0]] * z[blocks[0]]]
+    for block in blocks[1:]:
+        made.append(weight[block] * made[-1][: len(block)] + scale[block] * z[block])
+    u: Tensor = pt.concatenate(made)
+    return u[np.argsort(np.concatenate(blocks))]
 
 
 def _lower(k: int) -> list[tuple[int, int]]:
@@ -323,23 +408,35 @@ def _log_det(L: list[list[Tensor]]) -> Tensor:
     return sum(diagonal, start=_ZERO)
 
 
-class NonCentred(Transform):
-    """u = mean + sd z: the sampler moves z, whose prior is Normal(0, 1) whatever mean and sd are."""
+class Informed(Transform):
+    """u = mean + r (m - mean) + z sd sqrt(1 - r), r = sd^2 / (sd^2 + v): what the data say of u, an estimate m with
+    variance v, taken into account, so that z is near Normal(0, 1) under the posterior.
+
+    The posterior is the same whatever m and v are; poor ones cost speed. v = infinity is the non-centred form.
+    """
 
     name = "z"
     ndim_supp = 0
 
-    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+    def __init__(self, estimate: np.ndarray, variance: np.ndarray):
+        self.estimate, self.variance = estimate, variance
+
+    def _location_scale(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         mean, sd = inputs[-2:]
-        return mean + value * sd
+        r = sd * sd / (sd * sd + self.variance)
+        return mean + r * (self.estimate - mean), sd * pt.sqrt(1.0 - r)
+
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        location, scale = self._location_scale(inputs)
+        return location + value * scale
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        mean, sd = inputs[-2:]
-        return (value - mean) / sd
+        location, scale = self._location_scale(inputs)
+        return (value - location) / scale
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        log_sd: Tensor = pt.log(inputs[-1])
-        return log_sd + pt.zeros_like(value)
+        log_scale: Tensor = pt.log(self._location_scale(inputs)[1])
+        return log_scale + pt.zeros_like(value)
 
 
 class Approximation:
@@ -445,3 +542,29 @@ class Transport(Transform):
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, _ = self._solved(inputs)
         return _log_det(L) - _log_det(R) + pt.zeros(value.shape[0])
+
+
+class Autoregressive(Transform):
+    """u_t = weight_t u_s + scale_t z_t along each series, s the level before t; log|du/dz| = sum log scale."""
+
+    name = "z"
+    ndim_supp = 2
+
+    def __init__(self, before: np.ndarray, blocks: Sequence[np.ndarray]):
+        self.before, self.blocks = before, blocks
+
+    @staticmethod
+    def _parameters(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """weight and scale are the parameters of real numbers among size, parameters and random generator."""
+        weight, scale = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
+        return weight, scale
+
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        return _along(self.blocks, *self._parameters(inputs), value[:, 0])[:, None]
+
+    def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        weight, scale = self._parameters(inputs)
+        return ((value[:, 0] - weight * value[self.before, 0]) / scale)[:, None]
+
+    def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        return pt.sum(pt.log(self._parameters(inputs)[1]))

@@ -21,7 +21,10 @@ PRIORS = {
 
 @dataclass(frozen=True)
 class Reference:
-    """`names` maps the peer's parameter to an element of our posterior as ArviZ names it."""
+    """`names` maps the peer's parameter to an element of our posterior as ArviZ names it.
+
+    `priors` add to `PRIORS`, None takes one away; `settings` are for `fit`.
+    """
 
     file: str
     data: str
@@ -29,7 +32,8 @@ class Reference:
     formula: str
     names: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
-    priors: Mapping[str, str] = field(default_factory=dict)
+    priors: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 REFERENCES = (
@@ -89,5 +93,118 @@ REFERENCES = (
             "cor_id__Intercept__t": "corr_id[Intercept, t]",
         },
         priors={"corr": "LKJ(2)"},
+    ),
+    Reference(
+        "roaches_nb_offset",
+        "rstanarm_roaches.csv",
+        "negative_binomial",
+        "y ~ I(roach1 / 100) + treatment + senior",
+        {
+            "b_Intercept": "Intercept",
+            "b_r100": "beta[I(roach1/100)]",
+            "b_treatment": "beta[treatment]",
+            "b_senior": "beta[senior]",
+            "shape": "alpha",
+        },
+        {"exposure": "exposure2"},
+        {"sd": None, "alpha": "Gamma(2, 0.5)"},
+    ),
+    Reference(
+        "epil_poisson_corr_slope",
+        "glmmTMB_epil2.csv",
+        "poisson",
+        "y ~ Base * trt + Age + Visit + (Visit | subject)",
+        {
+            "b_Intercept": "Intercept",
+            "b_Base": "beta[Base]",
+            "b_trtprogabide": "beta[trt[progabide]]",
+            "b_Age": "beta[Age]",
+            "b_Visit": "beta[Visit]",
+            "b_Base:trtprogabide": "beta[Base:trt[progabide]]",
+            "sd_subject__Intercept": "sd_subject[Intercept]",
+            "sd_subject__Visit": "sd_subject[Visit]",
+            "cor_subject__Intercept__Visit": "corr_subject[Intercept, Visit]",
+        },
+        priors={"corr": "LKJ(2)"},
+    ),
+    Reference(
+        "owls_zinb_offset",
+        "glmmTMB_Owls.csv",
+        "zero_inflated_negative_binomial",
+        "SiblingNegotiation ~ (FoodTreatment + I(ArrivalTime - 25)) * SexParent + offset(log(BroodSize)) + (1 | Nest)",
+        {
+            "b_Intercept": "Intercept",
+            "b_foodSatiated": "beta[FoodTreatment[Satiated]]",
+            "b_arr25": "beta[I(ArrivalTime-25)]",
+            "b_sexpMale": "beta[SexParent[Male]]",
+            "b_foodSatiated:sexpMale": "beta[FoodTreatment[Satiated]:SexParent[Male]]",
+            "b_arr25:sexpMale": "beta[I(ArrivalTime-25):SexParent[Male]]",
+            "sd_Nest__Intercept": "sd_Nest[Intercept]",
+            "shape": "alpha",
+            "zi": "zi",
+        },
+        priors={"alpha": "Gamma(2, 0.5)", "zi": "Beta(1, 1)"},
+    ),
+    Reference(
+        "grouseticks_poisson_nested",
+        "lme4_grouseticks.csv",
+        "poisson",
+        "TICKS ~ C(YEAR) + I(cHEIGHT / 100) + (1 | BROOD) + (1 | INDEX) + (1 | LOCATION)",
+        {
+            "b_Intercept": "Intercept",
+            "b_YEAR96": "beta[YEAR[96]]",
+            "b_YEAR97": "beta[YEAR[97]]",
+            "b_h100": "beta[I(cHEIGHT/100)]",
+            "sd_BROOD__Intercept": "sd_BROOD[Intercept]",
+            "sd_INDEX__Intercept": "sd_INDEX[Intercept]",
+            "sd_LOCATION__Intercept": "sd_LOCATION[Intercept]",
+        },
+    ),
+    Reference(
+        "sim_sw_hussey_hughes",
+        "sim_sw_hussey_hughes.csv",
+        "stepped_wedge",
+        "y | trials(n) ~ 1",
+        {
+            "b_Intercept": "Intercept",
+            **{f"b_period{t}": f"beta[period[{t}]]" for t in (1, 2, 3, 4)},
+            "b_treat": "effect",
+            "sd_cluster__Intercept": "sd_cluster[Intercept]",
+            "sd_cp__Intercept": "sd_cluster:period[Intercept]",
+        },
+        {"correlation": "nested_exchangeable"},
+        {"effect": "Normal(0, 2.5)"},
+    ),
+    Reference(
+        "sim_never_at_risk_poisson",
+        "sim_never_at_risk_poisson.csv",
+        "never_at_risk",
+        "y ~ trt + visit + (1 | id)",
+        {
+            "b_Intercept": "Intercept",
+            "b_trt": "beta[trt]",
+            "b_visit": "beta[visit]",
+            "g_Intercept": "never_Intercept",
+            "g_w": "never_beta[w]",
+            "sd_id": "sd_id[Intercept]",
+        },
+        {"never": "~ w", "exposure": "exposure"},
+        {"never_Intercept": "StudentT(3, 0, 2.5)", "never_beta": "Normal(0, 2.5)"},
+    ),
+    Reference(
+        "wine_ordinal",
+        "ordinal_wine.csv",
+        "ordinal",
+        "rating ~ temp + contact + (1 | judge)",
+        {
+            "b_Intercept[1]": "cutpoints[1|2]",
+            "b_Intercept[2]": "cutpoints[2|3]",
+            "b_Intercept[3]": "cutpoints[3|4]",
+            "b_Intercept[4]": "cutpoints[4|5]",
+            "b_tempwarm": "beta[temp[warm]]",
+            "b_contactyes": "beta[contact[yes]]",
+            "sd_judge__Intercept": "sd_judge[Intercept]",
+        },
+        priors={"Intercept": None, "cutpoints": "StudentT(3, 0, 2.5)"},
     ),
 )

@@ -27,7 +27,8 @@ class Row:
     `free` and `posterior` give the dims of every variable; `coords` the labels of those dims that are not the levels of
     a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row and the
     covariates by effect. `moments` are the mean and standard deviation of each response. `columns` says what each
-    column of the data is: "number", "binary", "label", "count", "factor", "group".
+    column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
+    further predictors by prefix; density and moments get their values as keywords.
     """
 
     name: str
@@ -39,36 +40,55 @@ class Row:
     coords: Labels
     X: Callable[[pd.DataFrame], Mapping[str, Any]]
     Z: Callable[[pd.DataFrame], Mapping[str, tuple[Any, Mapping[str, Any]]]]
-    density: Callable[[pd.DataFrame, Values, np.ndarray], np.ndarray]
-    moments: Callable[[pd.DataFrame, Values, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    density: Callable[..., np.ndarray]
+    moments: Callable[..., tuple[np.ndarray, np.ndarray]]
     support: Callable[[pd.DataFrame, np.ndarray], Any]
     offset: Callable[[pd.DataFrame], Any] = lambda d: 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Callable[[], pd.DataFrame] = lambda: visits()
+    also: Mapping[str, tuple[Callable, Callable]] = field(default_factory=dict)
 
-    def eta(self, d: pd.DataFrame, p: Values) -> np.ndarray:
+    def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
-        eta = np.zeros(len(d)) + self.offset(d)
-        if "Intercept" in p:
-            eta = eta + p["Intercept"].item()
-        for label, x in self.X(d).items():
-            eta = eta + p["beta"].sel(coef=label).item() * np.asarray(x, float)
-        for g, (level, covariates) in self.Z(d).items():
+        lead = f"{prefix}_" if prefix else ""
+        X, Z = self.also[prefix] if prefix else (self.X, self.Z)
+        eta = np.zeros(len(d)) + (0.0 if prefix else self.offset(d))
+        if f"{lead}Intercept" in p:
+            eta = eta + p[f"{lead}Intercept"].item()
+        for label, x in X(d).items():
+            eta = eta + p[f"{lead}beta"].sel({f"{lead}coef": label}).item() * np.asarray(x, float)
+        for g, (level, covariates) in Z(d).items():
+            own = lead if f"{lead}u_{g}" in p else ""  # else a block that the main predictor shares
             at = xr.DataArray(np.asarray(level).astype(str), dims="row")
             for effect, z in covariates.items():
-                eta = eta + np.asarray(z, float) * p[f"u_{g}"].sel({g: at, f"{g}_effect": effect}).values
+                u = p[f"{own}u_{g}"].sel({g: at, f"{own}{g}_effect": effect})
+                eta = eta + np.asarray(z, float) * u.values
         return eta
+
+    def _etas(self, d: pd.DataFrame, p: Values) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        return self.eta(d, p), {prefix: self.eta(d, p, prefix) for prefix in self.also}
 
     def log_likelihood(self, d: pd.DataFrame, p: Values) -> np.ndarray:
         """Independent of glmm_zoo: log density of each response (n,)."""
-        return self.density(d, p, self.eta(d, p))
+        eta, others = self._etas(d, p)
+        return self.density(d, p, eta, **others)
+
+    def mean_and_sd(self, d: pd.DataFrame, p: Values) -> tuple[np.ndarray, np.ndarray]:
+        """Of each response (n,)."""
+        eta, others = self._etas(d, p)
+        return self.moments(d, p, eta, **others)
+
+    def levels(self, d: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        """Levels of every grouping factor, in order."""
+        terms = [term for Z in (self.Z, *(Z for _, Z in self.also.values())) for term in Z(d).items()]
+        return {g: tuple(str(v) for v in sorted(set(np.asarray(level).tolist()))) for g, (level, _) in terms}
 
 
 # ----------------------------------------------------------------------------------------------------------- the data
 
 
 def visits() -> pd.DataFrame:
-    """72 rows: g has 9 levels (text), h 7 (integers), a 6 with wards b 1-3 in each, arm 3, sex 2."""
+    """72 rows: g has 9 levels (text), h 7 (integers), a 6 with wards b 1-3 in each, arm 3, sex 2; half of c is 0."""
     rng, n = np.random.default_rng(7), 72
     i = np.arange(n)
     trials = rng.integers(1, 12, n)
@@ -89,8 +109,66 @@ def visits() -> pd.DataFrame:
             "h": rng.permutation(i % 7) * 5 + 2,
             "a": np.array([f"a{j}" for j in i // 12]),
             "b": np.array([f"{j}" for j in (i // 4) % 3]),
+            "c": rng.negative_binomial(2, 0.3, n) * (rng.random(n) < 0.6),
         }
     )
+
+
+def trial() -> pd.DataFrame:
+    """A stepped-wedge cohort of 3 in each of 8 clusters and 4 periods, some not seen; `since` counts treated periods."""
+    rng = np.random.default_rng(11)
+    start = {f"c{c}": t for c, t in enumerate((1, 1, 2, 2, 3, 3, 3, 9), 1)}
+    seen = [(c, t) for c in start for t in range(4) if (c, t) not in (("c3", 1), ("c6", 1), ("c6", 2))]
+    d = pd.DataFrame([(c, t, f"{c}-{i}") for c, t in seen for i in range(3)], columns=["cluster", "period", "id"])
+    n, trials = len(d), rng.integers(1, 12, len(d))
+    first = d.cluster.map(start)
+    return d.assign(
+        treat=(d.period >= first).astype(int), since=np.maximum(d.period - first + 1, 0), first=first,
+        x=rng.normal(1.0, 1.0, n), y=rng.normal(3.0, 2.0, n), ill=rng.integers(0, 2, n), k=rng.binomial(trials, 0.4),
+        n=trials, c=rng.negative_binomial(2, 0.3, n), days=rng.uniform(1.0, 30.0, n),
+    ).sample(frac=1.0, random_state=2, ignore_index=True)  # fmt: skip
+
+
+def arms() -> pd.DataFrame:
+    """17 arms of 8 trials, the last trial with two treated arms; T3 has no events in either arm. lat is the trial's."""
+    rng = np.random.default_rng(5)
+    trial = np.array([f"T{j}" for j in np.repeat(np.arange(1, 9), 2)] + ["T8"])
+    drug = np.array([0, 1] * 8 + [1])
+    size = rng.integers(20, 90, 17)
+    return pd.DataFrame(
+        {
+            "trial": trial,
+            "drug": drug,
+            "arm": np.where(drug == 1, "active", "placebo"),
+            "ev": np.where(trial == "T3", 0, rng.binomial(size, 0.3)),
+            "size": size,
+            "years": rng.uniform(10.0, 80.0, 17),
+            "lat": np.array([44.0, 55, 42, 52, 13, 44, 19, 13])[[int(t[1]) - 1 for t in trial]],
+        }
+    )
+
+
+def followed() -> pd.DataFrame:
+    """70 visits of 12 subjects, 3 to 9 each and in no order; s01, s04, s06, s09 and s12 never have a count, w is the subject's."""
+    rng = np.random.default_rng(21)
+    i = rng.permutation(np.repeat(np.arange(12), [3, 4, 5, 6, 7, 8, 9, 8, 7, 6, 4, 3]))
+    n, risk = len(i), ~np.isin(i, [0, 3, 5, 8, 11])
+    c = rng.poisson(1.5, n) * risk
+    return pd.DataFrame(
+        {
+            "c": c, "ill": (c > 0).astype(int), "x": rng.normal(1.0, 1.0, n), "w": rng.normal(size=12)[i],
+            "days": rng.uniform(1.0, 30.0, n), "id": np.array([f"s{k + 1:02d}" for k in range(12)])[i], "h": i % 7,
+        }
+    )  # fmt: skip
+
+
+ALL_ZERO = ("s01", "s04", "s06", "s09", "s12")
+
+
+def ratings() -> pd.DataFrame:
+    """`visits` with ordered responses: rating 1 to 4, grade low to high as text."""
+    d, rng = visits(), np.random.default_rng(13)
+    return d.assign(rating=rng.integers(1, 5, len(d)), grade=rng.choice(["low", "mid", "high"], len(d)))
 
 
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
@@ -146,17 +224,168 @@ BINOMIAL = {
 }
 GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambda d, y: np.isfinite(y)}
 
+
+def _counts(y: str, size: str = "", zeros: str = "") -> dict:
+    """`size`: "" for Poisson, "nb2", "nb1"; `zeros`: "", "inflated", "hurdle"."""
+
+    def parts(p, eta, alpha=None, zi=None):
+        mu = np.exp(eta)
+        count = stats.poisson(mu)
+        if size:
+            a = (p["alpha"].item() if alpha is None else np.exp(alpha)) * (mu if size == "nb1" else 1.0)
+            count = stats.nbinom(a, a / (a + mu))
+        share = (p["zi"].item() if zi is None else expit(zi)) if zeros else 0.0
+        return count, share, 1 - count.pmf(0) if zeros == "hurdle" else 1.0
+
+    def density(d, p, eta, **others):
+        count, share, above = parts(p, eta, **others)
+        none = share + (0.0 if zeros == "hurdle" else (1 - share) * count.pmf(0))
+        return np.where(d[y] == 0, np.log(none), np.log(1 - share) + count.logpmf(d[y]) - np.log(above))
+
+    def moments(d, p, eta, **others):
+        count, share, above = parts(p, eta, **others)
+        mean, square = count.mean() * (1 - share) / above, (count.var() + count.mean() ** 2) * (1 - share) / above
+        return mean, np.sqrt(square - mean**2)
+
+    return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
+
+
+def _never(y: str, at_risk: Callable) -> dict:
+    """Subjects who are never at risk, the others with rows `at_risk(p, eta)`; one log density for each subject."""
+
+    def shares(d, p, never):
+        return np.full(len(d), p["never"].item()) if never is None else expit(never)
+
+    def density(d, p, eta, never=None):
+        rows = pd.DataFrame({"f": at_risk(p, eta).logpmf(d[y]), "y": d[y], "pi": shares(d, p, never), "id": d["id"]})
+        subjects = rows.groupby("id").agg(S=("f", "sum"), most=("y", "max"), pi=("pi", "first"))
+        return np.log(np.where(subjects["most"] > 0, 0, subjects["pi"]) + (1 - subjects["pi"]) * np.exp(subjects["S"]))
+
+    def moments(d, p, eta, never=None):
+        pi, count = shares(d, p, never), at_risk(p, eta)
+        mean, square = (1 - pi) * count.mean(), (1 - pi) * (count.var() + count.mean() ** 2)
+        return mean, np.sqrt(square - mean**2)
+
+    def support(d, values):  # a subject at a time, not a row
+        return (values == np.round(values)) & (values >= 0) & ((values <= 1) | (y == "c"))
+
+    return {"density": density, "moments": moments, "support": support, "data": followed}
+
+
+def _nb(p, eta):
+    a, mu = p["alpha"].item(), np.exp(eta)
+    return stats.nbinom(a, a / (a + mu))
+
+
+def _treated(family: dict, by: str = "treat") -> dict:
+    """The family with the effect of treatment on its predictor: one effect, or `by="since"` one for each exposure time."""
+
+    def change(d, p):
+        if by == "treat":
+            return p["effect"].item() * d.treat.values
+        return np.append(0.0, p["effect"].sel(exposure_time=["1", "2", "3"]).values)[d.since]
+
+    return family | {
+        "density": lambda d, p, eta: family["density"](d, p, eta + change(d, p)),
+        "moments": lambda d, p, eta: family["moments"](d, p, eta + change(d, p)),
+    }
+
+
+
+def _meta(control: float = 0.0, slope: str = "", rate: bool = False) -> dict:
+    """Arms of trials: to eta, which has baselines that vary at random, add fixed ones and the treatment's effect.
+
+    `control` is the code of a control arm in the random effect, that of a treated one is one more. With a correlation,
+    the random effects of both arms are in eta already.
+    """
+
+    def full(d, p, eta):
+        at = xr.DataArray(d["trial"].to_numpy().astype(str), dims="row")
+        if "study_Intercept" in p:
+            eta = eta + p["study_Intercept"].sel(trial=at).values
+        mean = np.full(len(d), p["effect"].item())
+        if slope:
+            mean += p["beta"].sel(coef=slope).item() * (d[slope] - d.groupby("trial")[slope].first().mean())
+        if "corr_trial" not in p:
+            eta = eta + (control + d["drug"]) * (p["study_effect"].sel(trial=at).values - mean)
+        return eta + d["drug"] * mean
+
+    def law(d, p, eta):
+        eta = full(d, p, eta)
+        return stats.poisson(np.exp(eta)) if rate else stats.binom(d["size"].to_numpy(), expit(eta))
+
+    return {
+        "density": lambda d, p, eta: law(d, p, eta).logpmf(d["ev"]),
+        "moments": lambda d, p, eta: (law(d, p, eta).mean(), law(d, p, eta).std()),
+        "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (rate | (y <= d["size"].to_numpy())),
+    }
+
+
+def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: tuple[str, ...] = ()) -> dict:
+    """Categories by their probabilities (n, K); `position(d)` is 0, ..., K - 1, `law` has F as its distribution function."""
+
+    def probabilities(d, p, eta):
+        c = np.tile(p["cutpoints"].values, (len(d), 1))
+        if nominal:
+            upper = p["cutpoints"].cutpoint.values[1:]
+            gamma = {v: [p["nominal_beta"].sel(nominal_coef=f"{v}: {name}").item() for name in upper] for v in nominal}
+            factor = np.exp(sum(np.outer(d[v] - d[v].mean(), gamma[v]) for v in nominal))
+            c = np.cumsum(np.column_stack([c[:, 0], np.diff(c) * factor]), axis=1)
+        x, edge = c - np.asarray(eta)[:, None], np.full((len(d), 1), np.inf)
+        if family == "acat":
+            weight = np.exp(np.cumsum(np.column_stack([np.zeros(len(d)), -x]), axis=1))
+            return weight / weight.sum(axis=1, keepdims=True)
+        if family == "sratio":
+            reached = np.cumprod(np.column_stack([np.ones(len(d)), law.sf(x)]), axis=1)
+            return reached * law.cdf(np.column_stack([x, edge]))
+        a, b = np.column_stack([-edge, x]), np.column_stack([x, edge])
+        return np.where(a > 0, law.sf(a) - law.sf(b), law.cdf(b) - law.cdf(a))
+
+    def moments(d, p, eta):
+        P = probabilities(d, p, eta)
+        k = np.arange(P.shape[1])
+        return P @ k, np.sqrt(P @ k**2 - (P @ k) ** 2)
+
+    def density(d, p, eta):
+        return np.log(probabilities(d, p, eta)[np.arange(len(d)), position(d)])
+
+    return {"density": density, "moments": moments, "support": lambda d, y: np.isin(y, np.unique(position(d)))}
+
+
+def _rating(d):
+    return d.rating - 1
+
+
+def _grade(d):
+    return d.grade.map({"low": 0, "mid": 1, "high": 2})
+
+
+def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:
+    gamma = {"nominal_beta": ("nominal_coef",)} if nominal else {}
+    return {f"cutpoints{'_at_means' * center}": ("cutpoint",)} | gamma, {"cutpoints": ("cutpoint",)} | gamma
+
+
 # -------------------------------------------------------------------------------------------------- pieces of a model
 
 SCALAR: tuple[str, ...] = ()
 
 
-def _group(g: str, corr: int = 0) -> tuple[dict, dict]:
-    """Free and posterior variables of a factor's effects; `corr` counts its correlated blocks."""
-    free = {f"sd_{g}": (f"{g}_effect",), f"u_{g}": (g, f"{g}_effect")}
+def _group(g: str, corr: int = 0, lead: str = "") -> tuple[dict, dict]:
+    """Free and posterior variables of a factor's effects; `corr` counts its correlated blocks, `lead` is "zi_"."""
+    free = {f"{lead}sd_{g}": (f"{lead}{g}_effect",), f"{lead}u_{g}": (g, f"{lead}{g}_effect")}
     posterior = free | ({f"corr_{g}": (f"{g}_effect", f"{g}_effect_bis")} if corr else {})
     names = [f"pcorr_{g}"] if corr == 1 else [f"pcorr_{g}_{b}" for b in range(corr)]
     return free | {name: (f"{name}_pair",) for name in names}, posterior
+
+
+def _scalar(name: str) -> tuple[dict, dict]:
+    return {name: SCALAR}, {name: SCALAR}
+
+
+def _regression(prefix: str) -> tuple[dict, dict]:
+    """Free and posterior variables of another predictor's intercept and coefficients."""
+    beta = {f"{prefix}_beta": (f"{prefix}_coef",)}
+    return {f"{prefix}_Intercept_at_means": SCALAR, **beta}, {f"{prefix}_Intercept": SCALAR, **beta}
 
 
 def _variables(*groups: tuple[dict, dict], sigma: bool = False, intercept: str = "Intercept_at_means") -> dict:
@@ -174,6 +403,14 @@ def _x(d):
     return {"x": d.x}
 
 
+def _w(d):
+    return {"w": d.w}
+
+
+def _nothing(d):
+    return {}
+
+
 def _g(d):
     return {"g": (d.g, {"Intercept": 1.0})}
 
@@ -184,8 +421,32 @@ def _g_slope(d):
 
 ONE = ("Intercept",)
 SLOPE = ("Intercept", "x")
+RATINGS = ("1|2", "2|3", "3|4")
+BOTH = ("Intercept", "zi:Intercept")
 PAIR = {"pcorr_g_pair": ("x|Intercept",)}
 NUMBER = {"x": "number", "g": "group"}
+TRIALS = tuple(f"T{j}" for j in range(1, 9))
+TWO_ARMS = ("control", "treatment")
+FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "study_Intercept": ("trial",)}
+RANDOM_TRIALS = _group("trial")[0] | {"Intercept": SCALAR, "effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",)}
+
+
+def _periods(d):
+    return {f"period[{t}]": d.period == t for t in (1, 2, 3)}
+
+
+def _in_cells(d):
+    return {"cluster:period": (d.cluster + ":" + d.period.astype(str), {"Intercept": 1.0})}
+
+
+def _in_clusters(d):
+    return {"cluster": (d.cluster, {"Intercept": 1.0})}
+
+
+TIMES = ("period[1]", "period[2]", "period[3]")
+TRIAL = {"cluster": "group", "period": "factor", "treat": "binary"}
+OF_TRIAL = {"data": trial, "X": _periods, "Z": _in_clusters}
+EFFECTS = {"coef": TIMES, "cluster_effect": ONE}
 
 ROWS = [
     Row(
@@ -282,5 +543,218 @@ ROWS = [
         "cloglog", "hierarchical_logistic", "ill ~ x + (0 + x | g)", {"ill": "binary", **NUMBER},
         **_variables(_group("g")), options={"link": "cloglog"}, coords={"coef": ("x",), "g_effect": ("x",)}, X=_x,
         Z=lambda d: {"g": (d.g, {"x": d.x})}, **CLOGLOG,
+    ),
+    Row(
+        "poisson", "poisson", "k ~ x + (1 | g)", {"k": "count", "days": "exposure", **NUMBER}, **_variables(_group("g")),
+        options={"exposure": "days"}, coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g,
+        offset=lambda d: np.log(d.days), **_counts("k"),
+    ),
+    Row(
+        "poisson, offset", "poisson", "k ~ x + arm + offset(log(days)) + (1 + x | g) + (1 | h)",
+        {"k": "count", "days": "number", "arm": "factor", "h": "group", **NUMBER},
+        **_variables(_group("g", corr=1), _group("h")), X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},
+        Z=lambda d: {**_g_slope(d), "h": (d.h, {"Intercept": 1.0})}, offset=lambda d: np.log(d.days),
+        coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "h_effect": ONE, **PAIR},
+        **_counts("k"),
+    ),
+    Row(
+        "negative binomial", "negative_binomial", "c ~ x + (1 | g)", {"c": "count", **NUMBER},
+        **_variables(_group("g"), _scalar("alpha")), coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g,
+        **_counts("c", "nb2"),
+    ),
+    Row(
+        "negative binomial, dispersion", "negative_binomial", "c ~ x + (1 | g)",
+        {"c": "count", "days": "exposure", "w": "number", **NUMBER}, **_variables(_group("g"), _regression("alpha")),
+        options={"dispersion": "~ w", "exposure": "days"}, coords={"coef": ("x",), "g_effect": ONE, "alpha_coef": ("w",)},
+        X=_x, Z=_g, also={"alpha": (_w, _nothing)}, offset=lambda d: np.log(d.days), **_counts("c", "nb2"),
+    ),
+    Row(
+        "negative binomial, nb1", "negative_binomial", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},
+        **_variables(_group("g"), _scalar("alpha")), options={"parameterization": "nb1", "exposure": "days"},
+        coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, offset=lambda d: np.log(d.days), **_counts("c", "nb1"),
+    ),
+    Row(
+        "zip", "zero_inflated_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},
+        **_variables(_group("g"), _scalar("zi")), options={"exposure": "days"}, coords={"coef": ("x",), "g_effect": ONE},
+        X=_x, Z=_g, offset=lambda d: np.log(d.days), **_counts("c", zeros="inflated"),
+    ),
+    Row(
+        "zip, zi", "zero_inflated_poisson", "c ~ x + (1 | h)",
+        {"c": "count", "w": "number", "h": "group", **NUMBER}, options={"zi": "~ w + (1 | g) + (1 | h)"},
+        **_variables(_group("h"), _regression("zi"), _group("g", lead="zi_"), _group("h", lead="zi_")),
+        coords={"coef": ("x",), "zi_coef": ("w",), "h_effect": ONE, "zi_g_effect": ONE, "zi_h_effect": ONE},
+        X=_x, Z=lambda d: {"h": (d.h, {"Intercept": 1.0})},
+        also={"zi": (_w, lambda d: {"g": (d.g, {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})})},
+        **_counts("c", zeros="inflated"),
+    ),
+    Row(
+        "zinb, shared", "zero_inflated_negative_binomial", "c ~ x + (1 |p| g)",
+        {"c": "count", "w": "number", "days": "exposure", **NUMBER},
+        options={"zi": "~ w + (1 |p| g)", "exposure": "days"},
+        **_variables(_group("g", corr=1), _regression("zi"), _scalar("alpha")),
+        coords={"coef": ("x",), "zi_coef": ("w",), "g_effect": BOTH, "g_effect_bis": BOTH,
+                "pcorr_g_pair": ("zi:Intercept|Intercept",)},
+        X=_x, Z=_g, also={"zi": (_w, lambda d: {"g": (d.g, {"zi:Intercept": 1.0})})},
+        offset=lambda d: np.log(d.days), **_counts("c", "nb2", "inflated"),
+    ),
+    Row(
+        "hurdle poisson", "hurdle_poisson", "c ~ x + (1 | g)",
+        {"c": "count", "w": "number", "days": "exposure", **NUMBER}, options={"zi": "~ w", "exposure": "days"},
+        **_variables(_group("g"), _regression("zi")), coords={"coef": ("x",), "zi_coef": ("w",), "g_effect": ONE},
+        X=_x, Z=_g, also={"zi": (_w, _nothing)}, offset=lambda d: np.log(d.days), **_counts("c", zeros="hurdle"),
+    ),
+    Row(
+        "hurdle negative binomial", "hurdle_negative_binomial", "c ~ x + (1 | g)",
+        {"c": "count", "w": "number", "days": "exposure", **NUMBER},
+        options={"dispersion": "~ w", "parameterization": "nb1", "exposure": "days"},
+        **_variables(_group("g"), _scalar("zi"), _regression("alpha")),
+        coords={"coef": ("x",), "alpha_coef": ("w",), "g_effect": ONE},
+        X=_x, Z=_g, also={"alpha": (_w, _nothing)}, offset=lambda d: np.log(d.days), **_counts("c", "nb1", "hurdle"),
+    ),
+    Row(
+        "wedge", "stepped_wedge", "k | trials(n) ~ x", {"k": "count", "n": "count", "x": "number", **TRIAL},
+        **_variables(_group("cluster"), _scalar("effect")), coords={"coef": (*TIMES, "x"), "cluster_effect": ONE},
+        **OF_TRIAL | {"X": lambda d: {**_periods(d), "x": d.x}}, **_treated(BINOMIAL),
+    ),
+    Row(
+        "wedge, nested, crossover", "stepped_wedge", "ill ~ 1", {"ill": "binary", "cluster": "group", "period": "factor"},
+        **_variables(_group("cluster"), _group("cluster:period"), _scalar("effect")),
+        options={"correlation": "nested_exchangeable", "crossover": "first", "family": "bernoulli"},
+        coords={**EFFECTS, "cluster:period_effect": ONE},
+        **OF_TRIAL | {"Z": lambda d: {**_in_clusters(d), **_in_cells(d)}}, **_treated(LOGIT),
+    ),
+    Row(
+        "wedge, decay", "stepped_wedge", "k | trials(n) ~ 1", {"k": "count", "n": "count", **TRIAL},
+        **_variables(_group("cluster:period"), _scalar("effect"), _scalar("rho")), options={"correlation": "decay"},
+        coords={"coef": TIMES, "cluster:period_effect": ONE}, **OF_TRIAL | {"Z": _in_cells}, **_treated(BINOMIAL),
+    ),
+    Row(
+        "wedge, cohort", "stepped_wedge", "y ~ 1", {"y": "number", "id": "group", **TRIAL},
+        **_variables(_group("cluster"), _group("id"), _scalar("effect"), sigma=True),
+        options={"family": "gaussian", "subject": "id"}, coords={**EFFECTS, "id_effect": ONE},
+        **OF_TRIAL | {"Z": lambda d: {**_in_clusters(d), "id": (d.id, {"Intercept": 1.0})}}, **_treated(GAUSSIAN),
+    ),
+    Row(
+        "wedge, exposure time", "stepped_wedge", "c ~ 1", {"c": "count", **TRIAL},
+        **_variables(_group("cluster"), ({"effect": ("exposure_time",)},) * 2, _scalar("alpha")),
+        options={"family": "negative_binomial", "exposure_time": "categorical"},
+        coords={**EFFECTS, "exposure_time": ("1", "2", "3")}, **OF_TRIAL, **_treated(_counts("c", "nb2"), "since"),
+    ),
+    Row(
+        "wedge, monotone", "stepped_wedge", "k | trials(n) ~ 1", {"k": "count", "n": "count", **TRIAL},
+        **_variables(
+            _group("cluster"), _scalar("long_term_effect"), ({"exposure_shares": ("exposure_time",)},) * 2,
+            ({}, {"effect": ("exposure_time",)}),
+        ),
+        options={"exposure_time": "monotone"}, coords={**EFFECTS, "exposure_time": ("1", "2", "3")},
+        **OF_TRIAL, **_treated(BINOMIAL, "since"),
+    ),
+    Row(
+        "wedge, random effect", "stepped_wedge", "c ~ 1", {"c": "count", "days": "exposure", **TRIAL},
+        **_variables(_group("cluster", corr=1), _scalar("effect")),
+        options={"family": "poisson", "exposure": "days", "treatment_effect": "random"},
+        coords={"coef": TIMES, "cluster_effect": ("Intercept", "treatment"), "cluster_effect_bis": ("Intercept", "treatment"),
+                "pcorr_cluster_pair": ("treatment|Intercept",)},
+        **OF_TRIAL | {"Z": lambda d: {"cluster": (d.cluster, {"Intercept": 1.0, "treatment": d.treat})}},
+        offset=lambda d: np.log(d.days), **_treated(_counts("c")),
+    ),
+    Row(
+        "meta, fixed", "meta_analysis", "ev | trials(size) ~ drug + lat",
+        {"ev": "count", "size": "count", "drug": "factor", "lat": "number", "trial": "group"},
+        free=FIXED_TRIALS | {"beta": ("coef",)}, posterior=FIXED_TRIALS | {"beta": ("coef",)},
+        options={"study": "trial", "treatment": "drug"}, data=arms, X=_nothing, Z=_nothing,
+        coords={"coef": ("lat",), "trial": TRIALS}, **_meta(slope="lat"),
+    ),
+    Row(
+        "meta, random, half", "meta_analysis", "ev | trials(size) ~ 1",
+        {"ev": "count", "size": "count", "arm": "factor", "trial": "group"},
+        free=RANDOM_TRIALS, posterior=RANDOM_TRIALS, coords={"trial_effect": ONE}, data=arms, X=_nothing,
+        options={"study": "trial", "treatment": "arm", "baseline": "random", "coding": "half", "control": "placebo"},
+        Z=lambda d: {"trial": (d.trial, {"Intercept": 1.0})}, **_meta(control=-0.5),
+    ),
+    Row(
+        "meta, bivariate", "meta_analysis", "ev | trials(size) ~ drug + lat",
+        {"ev": "count", "size": "count", "drug": "factor", "lat": "number", "trial": "group"},
+        free=_group("trial", corr=1)[0] | {"Intercept": SCALAR, "effect": SCALAR, "beta": ("coef",)},
+        posterior=_group("trial", corr=1)[1] | {"Intercept": SCALAR, "effect": SCALAR, "beta": ("coef",), "tau": SCALAR, "study_effect": ("trial",)},
+        options={"study": "trial", "treatment": "drug", "baseline": "bivariate"}, data=arms, X=_nothing,
+        Z=lambda d: {"trial": (d.trial, {"control": d.drug == 0, "treatment": d.drug == 1})},
+        coords={"coef": ("lat",), "trial_effect": TWO_ARMS, "trial_effect_bis": TWO_ARMS, "pcorr_trial_pair": ("treatment|control",)},
+        **_meta(slope="lat"),
+    ),
+    Row(
+        "meta, rates", "meta_analysis", "ev ~ drug",
+        {"ev": "count", "years": "exposure", "drug": "factor", "trial": "group"}, free=FIXED_TRIALS, posterior=FIXED_TRIALS,
+        options={"study": "trial", "treatment": "drug", "exposure": "years"}, data=arms, X=_nothing, Z=_nothing,
+        coords={"trial": TRIALS}, offset=lambda d: np.log(d.years), **_meta(rate=True),
+    ),
+    Row(
+        "ordinal", "ordinal", "rating ~ x + arm + (1 + x | g)", {"rating": "rank", "arm": "factor", **NUMBER},
+        **_variables(_group("g", corr=1), _cutpoints(), intercept=""), data=ratings,
+        coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "cutpoint": RATINGS, **PAIR},
+        X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"}, Z=_g_slope, **_ordered(_rating),
+    ),
+    Row(
+        "ordinal probit, labels", "ordinal", "grade ~ 0 + arm + (1 | g) + (1 | h)",
+        {"grade": "label", "arm": "factor", "g": "group", "h": "group"}, data=ratings,
+        **_variables(_group("g"), _group("h"), _cutpoints(), intercept=""),
+        options={"link": "probit", "levels": "low, mid, high"},
+        coords={"coef": ("arm[mid]", "arm[zero]"), "g_effect": ONE, "h_effect": ONE, "cutpoint": ("low|mid", "mid|high")},
+        X=lambda d: {"arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},
+        Z=lambda d: {**_g(d), "h": (d.h, {"Intercept": 1.0})}, **_ordered(_grade, stats.norm),
+    ),
+    Row(
+        "ordinal cloglog", "ordinal", "rating ~ x + offset(w) + (1 | g)",
+        {"rating": "rank", "w": "number", **NUMBER}, data=ratings,
+        **_variables(_group("g"), _cutpoints(center=False), intercept=""), options={"link": "cloglog", "center": False},
+        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g, offset=lambda d: d.w,
+        **_ordered(_rating, stats.gumbel_l),
+    ),
+    Row(
+        "ordinal, nominal", "ordinal", "rating ~ x + w + v + (1 | g)",
+        {"rating": "rank", "w": "number", "v": "number", **NUMBER}, data=ratings, options={"nominal": "~ x + v"},
+        **_variables(_group("g"), _cutpoints(nominal=True), intercept=""), Z=_g,
+        coords={"coef": ("x", "w", "v"), "g_effect": ONE, "cutpoint": RATINGS,
+                "nominal_coef": ("x: 2|3", "x: 3|4", "v: 2|3", "v: 3|4")},
+        X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, **_ordered(_rating, nominal=("x", "v")),
+    ),
+    Row(
+        "ordinal sratio", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,
+        **_variables(_group("g"), _cutpoints(), intercept=""), options={"family": "sratio", "link": "probit"},
+        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g,
+        **_ordered(_rating, stats.norm, "sratio"),
+    ),
+    Row(
+        "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,
+        **_variables(_group("g"), _cutpoints(), intercept=""), options={"family": "acat"},
+        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g, **_ordered(_rating, family="acat"),
+    ),
+    Row(
+        "never at risk", "never_at_risk", "c ~ x + (1 | id)",
+        {"c": "count", "x": "number", "w": "number", "days": "exposure", "id": "group"},
+        options={"never": "~ w", "exposure": "days"},
+        free=_variables(_group("id"))["free"] | {"never_Intercept_at_means": SCALAR, "never_beta": ("never_coef",)},
+        posterior=_variables(_group("id"))["posterior"] | {"never_Intercept": SCALAR, "never_beta": ("never_coef",)},
+        coords={"coef": ("x",), "id_effect": ONE, "never_coef": ("w",), "never_subject": ALL_ZERO}, X=_x,
+        Z=lambda d: {"id": (d.id, {"Intercept": 1.0})}, also={"never": (lambda d: {"w": d.w}, lambda d: {})},
+        offset=lambda d: np.log(d.days), **_never("c", lambda p, eta: stats.poisson(np.exp(eta))),
+    ),
+    Row(
+        "never at risk, negative binomial", "never_at_risk", "c ~ x + (1 | h)", {"c": "count", "x": "number", "h": "group"},
+        options={"family": "negative_binomial"},
+        free=_variables(_group("h"))["free"] | {"never": SCALAR, "alpha": SCALAR},
+        posterior=_variables(_group("h"))["posterior"] | {"never": SCALAR, "alpha": SCALAR},
+        coords={"coef": ("x",), "h_effect": ONE, "id": tuple(f"s{k:02d}" for k in range(1, 13)), "never_subject": ALL_ZERO},
+        X=_x, Z=lambda d: {"h": (d.h, {"Intercept": 1.0})}, **_never("c", _nb),
+    ),
+    Row(
+        "never at risk, occupancy", "never_at_risk", "ill ~ x + (1 | id)", {"ill": "binary", "w": "number", "id": "group"},
+        options={"never": "~ w", "family": "bernoulli", "center": False},
+        free=_variables(_group("id"), intercept="Intercept")["free"]
+        | {"never_Intercept": SCALAR, "never_beta": ("never_coef",)},
+        posterior=_variables(_group("id"))["posterior"] | {"never_Intercept": SCALAR, "never_beta": ("never_coef",)},
+        coords={"coef": ("x",), "id_effect": ONE, "never_coef": ("w",), "never_subject": ALL_ZERO}, X=_x,
+        Z=lambda d: {"id": (d.id, {"Intercept": 1.0})}, also={"never": (lambda d: {"w": d.w}, lambda d: {})},
+        **_never("ill", lambda p, eta: stats.bernoulli(expit(eta))),
     ),
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from glmm_zoo.zoo import cards, read_card
 def fingerprint(model: Any) -> dict[str, Any]:
     """Log density of each variable at a fixed point in natural space, so that no transform enters it.
 
-    Positive values at 0.8, values in (0, 1) at 0.6, all others 0.4 sin(1), 0.4 sin(2), ...
+    Positive values at 0.8, values in (0, 1) at 0.6, all others 0.4 sin(1), 0.4 sin(2), ..., sorted where they are in order.
     """
     shapes = model.eval_rv_shapes()
     point = {}
@@ -28,7 +28,7 @@ def fingerprint(model: Any) -> dict[str, Any]:
         size = int(np.prod(shapes[rv.name]))
         fixed = {"LogTransform": 0.8, "LogOddsTransform": 0.6}.get(kind)
         value = 0.4 * np.sin(np.arange(1, size + 1)) if fixed is None else np.full(size, fixed)
-        point[rv] = value.reshape(shapes[rv.name])
+        point[rv] = np.sort(value) if kind == "Ordered" else value.reshape(shapes[rv.name])
     values = {rv: rv.type(f"{rv.name}_value") for rv in point}
     observed = {rv: model.rvs_to_values[rv] for rv in model.observed_RVs}
     terms = conditional_logp({**values, **observed})

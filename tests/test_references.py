@@ -20,13 +20,15 @@ pytestmark = pytest.mark.slow
 def test_posterior_equals_the_peers(reference: Reference) -> None:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: the references may not be copied into the project")
-    peer = json.loads((SHARED / "references" / f"{reference.file}.json").read_text())["brms"]["parameters"]
+    fits = json.loads((SHARED / "references" / f"{reference.file}.json").read_text())
+    peer = fits.get("brms", fits.get("stan"))["parameters"]
     data = pd.read_csv(SHARED / "data" / reference.data)
     if reference.file == "seeds_binomial_olre":
         data["plate"] = np.arange(len(data))
     build = getattr(zoo, reference.builder)
-    model = build(data, reference.formula, center=False, priors={**PRIORS, **reference.priors}, **reference.options)
-    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
+    priors = {key: prior for key, prior in {**PRIORS, **reference.priors}.items() if prior}
+    model = build(data, reference.formula, center=False, priors=priors, **reference.options)
+    tree = zoo.fit(model, seed=20, progress=False, **{"draws": 4000, **reference.settings})
     assert zoo.check(tree).sound, str(zoo.check(tree))
     ours = zoo.summary(tree)
     for theirs, name in reference.names.items():

@@ -42,7 +42,9 @@ def hurdle_negative_binomial(
     data, formula, exposure, per
         As in `poisson`.
     zi
-        `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own; without it it is one number. A label correlates effects of both parts on one factor: `(1 |p| site)` in both formulas.
+        `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own;
+        without it zi is one probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both
+        formulas.
     dispersion
         `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
     parameterization
@@ -95,7 +97,7 @@ def hurdle_negative_binomial(
         links={"zi": "logit", "alpha": "log"},
         extra=[counts.probability("zi"), counts.ALPHA],
         aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per),
+        facts=intake.rates(exposure, per, part.main.formula.offsets, of="expected count before zeros are cut off"),
     )
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 

@@ -89,8 +89,8 @@ def negative_binomial(
         link="log",
         links={"alpha": "log"},
         extra=[counts.ALPHA],
-        aspects=("rates", "dispersion"),
-        facts=intake.rates(exposure, per),
+        aspects=("rates", "dispersion", "zeros"),
+        facts=intake.rates(exposure, per, part.main.formula.offsets),
     )
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 

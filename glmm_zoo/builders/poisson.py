@@ -71,8 +71,8 @@ def poisson(
         options,
         priors,
         link="log",
-        aspects=("rates", "dispersion"),
-        facts=intake.rates(exposure, per),
+        aspects=("rates", "dispersion", "zeros"),
+        facts=intake.rates(exposure, per, part.main.formula.offsets),
     )
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 

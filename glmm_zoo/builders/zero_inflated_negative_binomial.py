@@ -96,7 +96,7 @@ def zero_inflated_negative_binomial(
         links={"zi": "logit", "alpha": "log"},
         extra=[counts.probability("zi"), counts.ALPHA],
         aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per),
+        facts=intake.rates(exposure, per, part.main.formula.offsets, of="expected count but for structural zeros"),
     )
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 

@@ -79,7 +79,7 @@ def zero_inflated_poisson(
         links={"zi": "logit"},
         extra=[counts.probability("zi")],
         aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per),
+        facts=intake.rates(exposure, per, part.main.formula.offsets, of="expected count but for structural zeros"),
     )
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 

@@ -1,0 +1,201 @@
+"""Never at risk: some subjects can only ever give zeros, the others follow a mixed model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo import counts, families, intake
+from glmm_zoo.data import Missing, names_of
+from glmm_zoo.design import Factor, factor
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.families import Outcome
+from glmm_zoo.subjects import binomial_density, carry, count_density, observe
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
+
+ALIASES = ()
+FAMILIES = ("poisson", "negative_binomial", "bernoulli")
+_LOGIT = families.link("logit")
+
+
+def never_at_risk(
+    data: Any,
+    formula: str,
+    *,
+    subject: str = "id",
+    never: str | None = None,
+    family: str = "poisson",
+    exposure: str | None = None,
+    per: float = 1.0,
+    success: str | int | bool | None = None,
+    center: bool = True,
+    clusters: str = "random",
+    missing: Missing = "error",
+    priors: Mapping[str, str] | None = None,
+) -> Model:
+    """A mixture of subjects: those who are never at risk, and those whose counts follow a mixed model.
+
+        s_i ~ Bernoulli(pi_i),  logit pi_i = w_i' gamma        s_i = 1: never at risk, all y_ij = 0
+        y_ij ~ f(eta_ij)  where s_i = 0
+        eta_ij = Intercept + x_ij' beta + sum_g z_gij' u_g[level of row ij] + log exposure_ij
+
+    The trait s_i is stable and is summed out. With S_i = sum_j log f(y_ij | eta_ij), subject i contributes
+
+        log(1 - pi_i) + S_i                                with any y_ij > 0: certainly at risk
+        log(pi_i + (1 - pi_i) e^S_i)                       with zeros only
+
+    With one row for each subject it is the zero-inflated model. As the Bernoulli family it is an occupancy model: pi_i
+    is the probability that site i is empty, logit^-1(eta_ij) that of detection at visit j.
+
+    Parameters
+    ----------
+    data
+        A data frame, one row for each visit.
+    formula
+        `"y ~ x + (1 | id)"` for subjects at risk; `detections | trials(n) ~ ...` is taken by the Bernoulli family.
+    subject
+        The column that says whose visit a row is; it need not be a group of the formula.
+    never
+        `"~ w"` models logit pi with covariates that are constant within a subject; without it pi is one probability.
+    family
+        "poisson" and "negative_binomial" (log link, shape alpha) or "bernoulli" (logit link).
+    exposure, per
+        As in `poisson`.
+    success
+        For "bernoulli", as in `hierarchical_logistic`.
+    center, clusters, missing
+        As in `hierarchical_linear`.
+    priors
+        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
+        `never` or `never_Intercept`, `never_beta`, `alpha`.
+
+    Returns
+    -------
+    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, on the link scale; `never`, or
+    `never_Intercept` and `never_beta` (never_coef) on the logit scale; `alpha`. Its pointwise log-likelihood has one
+    value for each subject.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors.
+    """
+    options = {
+        "subject": subject,
+        "never": never,
+        "family": family,
+        "exposure": exposure,
+        "per": per,
+        "success": success,
+        "center": center,
+        "clusters": clusters,
+        "missing": missing,
+    }
+    _check_options(data, subject, family, exposure, success)
+    counted = family != "bernoulli"
+    part = intake.single(
+        data,
+        formula,
+        counts.count_outcome if counted else lambda t, response: families.binomial_outcome(t, response, success),
+        one_per_row=lambda outcome: counted or (outcome.trials is not None and bool((outcome.trials > 1).any())),
+        also={"never": never},
+        units={"never": subject},
+        exposure=exposure,
+        columns=[subject],
+        missing=missing,
+        clusters=clusters,
+    )
+    subjects = factor([subject], part.table)
+    all_zero = np.bincount(subjects.codes, part.outcome.values > 0) == 0
+    part = intake.remark(part, _doubts(part.outcome, subjects, all_zero, family))
+    plan = intake.plan(
+        "never_at_risk",
+        part,
+        options,
+        priors,
+        link="log" if counted else "logit",
+        links={"never": "logit"},
+        latent_variance=None if counted else _LOGIT.latent_variance,
+        extra=[counts.probability("never"), *([counts.ALPHA] if family == "negative_binomial" else [])],
+        aspects=("rates", "susceptibility") if counted else ("susceptibility",),
+        facts={
+            **intake.rates(exposure, per, part.main.formula.offsets, of="expected count of a subject at risk"),
+            **_follow_up(part, subjects, all_zero),
+        },
+        unit=subjects,
+    )
+    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+
+    name = intake.safe(part.outcome.name)
+    with terms.Model(plan) as model:
+        etas = terms.linear_predictors(model, center=center)
+        logit_never = terms.logit_share(model, "never", etas)
+        if family == "poisson":
+            density = count_density(counts.POISSON, etas[""])
+        elif family == "negative_binomial":
+            density = count_density(counts.NEGATIVE_BINOMIAL, etas[""], terms.log_positive(model, "alpha", etas))
+        else:
+            density = binomial_density(name, part.outcome, etas[""], _LOGIT)
+        observe(name, density, part.outcome, subjects, logit_never)
+        model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
+    return model
+
+
+def _check_options(data: Any, subject: str, family: str, exposure: str | None, success: Any) -> None:
+    if family not in FAMILIES:
+        raise InputError(
+            f"unknown family {family!r}{did_you_mean(str(family), FAMILIES) or ';'} known: {listing(FAMILIES)}"
+        )
+    known = names_of(data)
+    if subject not in known:
+        raise InputError(
+            f"subject={subject!r} is no column of the data; say which column holds the subjects with subject= "
+            f"(--option subject=NAME); columns: {listing(known)}"
+        )
+    if family == "bernoulli" and exposure is not None:
+        raise InputError(
+            f"exposure={exposure!r} belongs to counts; a Bernoulli response has none: give detections | trials(visits), "
+            "or a count with family='poisson'"
+        )
+    if family != "bernoulli" and success is not None:
+        raise InputError(
+            f"success={success!r} names a level of a yes/no response, family='bernoulli'; a count has none"
+        )
+
+
+def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: str) -> list[str]:
+    """What to know before trusting the fit."""
+    found = []
+    if not all_zero.any():
+        found.append(
+            f"every subject of {subjects.name!r} has a non-zero {outcome.name!r}, so all were at risk: the data only bound "
+            "the probability of never being at risk from above; a model without it says as much of the rates"
+        )
+    if len(subjects.levels) == len(outcome.values):
+        alone = family == "bernoulli" and (outcome.trials is None or bool((outcome.trials == 1).all()))
+        found.append(
+            f"every subject of {subjects.name!r} has one row: this is the zero-inflated model, and only the shape of "
+            "the distribution of single responses tells never at risk from a low rate"
+            if not alone
+            else f"every subject of {subjects.name!r} has one row of one trial: never at risk and a low probability are the "
+            "same in these data, and what is told apart rests on the priors"
+        )
+    return found
+
+
+def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray) -> dict[str, Any]:
+    """How long the all-zero subjects were followed, each, and the others, together."""
+    offset, trials = part.main.offset, part.outcome.trials
+    time = trials if trials is not None else np.exp(offset) if offset is not None else None
+    totals: dict[str, np.ndarray] = {"rows": np.bincount(subjects.codes)}
+    if time is not None:
+        totals["trials" if trials is not None else "exposure"] = np.bincount(subjects.codes, time)
+    return {
+        "subject": intake.safe(subjects.name),
+        "all_zero": {name: total[all_zero].tolist() for name, total in totals.items()},
+        "others": {"subjects": int((~all_zero).sum()), **{n: float(t[~all_zero].sum()) for n, t in totals.items()}},
+    }

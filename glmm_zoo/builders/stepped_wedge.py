@@ -1,0 +1,252 @@
+"""Stepped-wedge cluster-randomised trial: clusters cross over to treatment at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo import counts, families, intake, wedge
+from glmm_zoo.data import Missing, Table
+from glmm_zoo.errors import InputError
+from glmm_zoo.formula import Response
+from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
+
+if TYPE_CHECKING:
+    from glmm_zoo.terms import Model
+
+ALIASES = ()
+_COUNTS = ("poisson", "negative_binomial")
+_LINKS = {"gaussian": "identity", "poisson": "log", "negative_binomial": "log"}  # logit else
+
+
+def stepped_wedge(
+    data: Any,
+    formula: str,
+    *,
+    cluster: str = "cluster",
+    period: str = "period",
+    treatment: str | None = None,
+    crossover: str | None = None,
+    family: str = "binomial",
+    correlation: str = "exchangeable",
+    exposure_time: str = "constant",
+    period_effects: str = "categorical",
+    treatment_effect: str = "common",
+    subject: str | None = None,
+    exposure: str | None = None,
+    success: str | int | bool | None = None,
+    center: bool = True,
+    clusters: str = "random",
+    missing: Missing = "error",
+    priors: Mapping[str, str] | None = None,
+) -> Model:
+    """Outcomes of clusters c in periods t, each cluster treated from its own period on.
+
+        link(mu_i) = Intercept + period_t + x_i' beta + effect treat_ct + a_ct + u_subject + offset_i
+
+        exchangeable             a_ct = u_c           u_c ~ Normal(0, sd_<cluster>)          (Hussey & Hughes 2007)
+        nested_exchangeable      a_ct = u_c + v_ct    v_ct ~ Normal(0, sd_<cluster>:<period>)   (Hooper et al. 2016)
+        decay                    a_ct = v_ct          corr(v_cs, v_ct) = rho^|t - s|            (Kasza et al. 2019)
+
+    `effect` holds at equal cluster and subject effects: a log odds ratio (logit link), a log rate ratio (log link) or
+    a difference of means. With e the number of periods since the cluster crossed over, 1 in the first treated one:
+
+        constant                 effect
+        categorical              effect_e, independent
+        monotone                 effect_e = long_term_effect (shares_1 + ... + shares_e),  shares ~ Dirichlet(1, ..., 1)
+
+    An effect that grows or fades with exposure is not averaged by the constant model: its estimate can lie outside the
+    range of effect_e, even on the other side of zero (Kenny et al. 2022). Shares are those of monotonic effects in brms
+    (Buerkner & Charpentier 2020).
+
+    Parameters
+    ----------
+    data
+        A data frame, one row for each individual and period, or for each cluster and period with `trials(n)`.
+    formula
+        Response and covariates: `"y | trials(n) ~ 1"`, `"y ~ age"`. Periods, treatment and the effects of clusters and
+        subjects come from the options; group terms of other columns may stand.
+    cluster, period
+        Columns. Periods go by number, text in declared or sorted order; the first is the reference of the others.
+    treatment
+        A column of 0 and 1, logicals or two labels, control first; constant within a cluster and period. "treat" where
+        neither this nor `crossover` is given.
+    crossover
+        Instead of `treatment`, a column with the first treated period of the row's cluster; for never, a number after
+        the last period or "never".
+    family
+        "binomial" (counts with trials(n), or 0/1), "bernoulli", both with a logit link, "gaussian", "poisson",
+        "negative_binomial".
+    correlation, exposure_time
+        As above; |t - s| and e are in steps from period to period.
+    period_effects
+        "categorical", or "smooth": a natural cubic spline of the period, of 3 or 4 columns.
+    treatment_effect
+        "random": clusters differ in their effect. The deviation is an effect `treatment` of the cluster beside its
+        Intercept and correlated with it, so that clusters may differ more or less under treatment than under control.
+    subject
+        Closed cohort: a column that names the individual, who stays in one cluster.
+    exposure
+        A column > 0 whose logarithm is the offset of counts.
+    success
+        As in `hierarchical_logistic`.
+    center, clusters, missing
+        As in `hierarchical_linear`; the intercept's prior is that of control rows at the other covariates' means.
+    priors
+        Text by parameter: `Intercept`, `beta`, `beta[period[1]]`, `effect`, `effect[1]`, `long_term_effect`,
+        `exposure_shares` (Dirichlet(a)), `sd`, `sd[cluster]`, `sd[cluster:period]`, `corr`, `rho` (Beta(1, 1) by default:
+        every autocorrelation is as likely as any other), `sigma`, `alpha`. effect ~ Normal(0, 2.5) by default, in sds
+        of a Gaussian response.
+
+    Returns
+    -------
+    A PyMC model with `Intercept` (control in the first period), `beta` (coef: `period[1]`, ..., then covariates),
+    `effect`, a scalar or over exposure_time; `sd_<cluster>`, `sd_<cluster>:<period>`, `rho`, `sd_<subject>`; `corr_<cluster>`
+    with a random treatment effect; `long_term_effect` and `exposure_shares` (exposure_time) if monotone; `sigma`, `alpha`.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors, and designs that cannot be analysed: one cluster, a
+        cluster that goes back to control, treatment that varies within a cluster and period, no period with both arms.
+    """
+    options = {
+        "cluster": cluster, "period": period, "treatment": treatment, "crossover": crossover, "family": family,
+        "correlation": correlation, "exposure_time": exposure_time, "period_effects": period_effects,
+        "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
+        "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
+    wedge.check_choices(
+        family=family, correlation=correlation, exposure_time=exposure_time, period_effects=period_effects,
+        treatment_effect=treatment_effect,
+    )  # fmt: skip
+    if treatment is not None and crossover is not None:
+        raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
+    if exposure is not None and family not in _COUNTS:
+        raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
+    roles = wedge.Roles(
+        cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
+    )
+
+    def read_outcome(table: Table, response: Response) -> families.Outcome:
+        if family == "gaussian":
+            return families.gaussian_outcome(table, response)
+        if family in _COUNTS:
+            return counts.count_outcome(table, response)
+        if family == "bernoulli" and response.trials is not None:
+            raise InputError(
+                "family='bernoulli' is y ~ ... with one trial in each row; with trials(n) it is 'binomial'"
+            )
+        return families.binomial_outcome(table, response, success)
+
+    extra = [] if exposure is None else [exposure]
+    design = wedge.read(data, formula, roles, read_outcome, columns=extra, missing=missing)
+    part = intake.single(
+        data,
+        wedge.model_formula(formula, roles, design, correlation, period_effects),
+        read_outcome,
+        one_per_row=lambda outcome: (
+            family in _COUNTS or (outcome.trials is not None and bool((outcome.trials > 1).any()))
+        ),
+        exposure=exposure,
+        columns=roles.columns,
+        missing=missing,
+        clusters=clusters,
+    )
+    whole = part.texts[""]
+    part = wedge.with_treatment(part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random")
+    notes = design.notes + (() if exposure_time == "constant" else wedge.exposure_notes(design))
+    part = replace(part, texts={"": formula}, notes=(*part.notes, *notes))
+    part = intake.remark(part, wedge.few_clusters(design) if correlation == "decay" else ())
+    link = _LINKS.get(family, "logit")
+    plan = intake.plan(
+        "stepped_wedge",
+        part,
+        options,
+        priors,
+        link=link,
+        latent_variance=families.link("logit").latent_variance if link == "logit" else None,
+        extra=_parameters(family, correlation, exposure_time, design, part.outcome.scale),
+        aspects=("wedge_effects",),
+        facts={
+            "predictor": whole,
+            "correlation": correlation,
+            "exposure_time": exposure_time,
+            "cluster": intake.safe(roles.cluster),
+            "cell": intake.safe(roles.cell),
+            "subject": None if subject is None else intake.safe(subject),
+            "longest_exposure": int(design.exposure.max()),
+            "map": design.map,
+        },
+    )
+    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+
+    with terms.Model(plan) as model:
+        decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
+        eta = terms.linear_predictors(model, center=center, drawn=decay)[""] + _effect(model, design, exposure_time)
+        name = intake.safe(part.outcome.name)
+        if family == "gaussian":
+            families.gaussian(name, eta, terms.variable(model, "sigma"), part.outcome)
+        elif family == "poisson":
+            counts.observe(name, counts.POISSON, part.outcome, eta)
+        elif family == "negative_binomial":
+            log_alpha = terms.log_positive(model, "alpha", {})
+            counts.observe(name, counts.NEGATIVE_BINOMIAL, part.outcome, eta, log_alpha)
+        else:
+            families.binomial(name, eta, part.outcome, families.link("logit"))
+    return model
+
+
+def _parameters(
+    family: str, correlation: str, exposure_time: str, design: wedge.Design, scale: float
+) -> list[Parameter]:
+    (default,) = beta_defaults([1.0], scale)
+    times = design.exposures
+    found = {
+        "constant": [parameter("effect", "real", default)],
+        "categorical": [coefficients("effect", times, [default] * len(times))],
+        "monotone": [parameter("long_term_effect", "real", default)],
+    }[exposure_time]
+    if exposure_time == "monotone" and len(times) > 1:
+        found.append(parameter("exposure_shares", "simplex", Prior("Dirichlet", {"a": 1.0})))
+    if correlation == "decay":
+        found.append(counts.probability("rho"))
+    if family == "gaussian":
+        found.append(parameter("sigma", "positive", sd_default(1.0, scale)))
+    return found + ([counts.ALPHA] if family == "negative_binomial" else [])
+
+
+def _effect(model: Model, design: wedge.Design, exposure_time: str) -> Any:
+    """effect treat (n,); `effect` over exposure_time where it depends on it."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from glmm_zoo import terms
+
+    if exposure_time == "constant":
+        return terms.variable(model, "effect") * pm.Data("_treat", design.treat, dims="row")
+    times = design.exposures
+    model.add_coord("exposure_time", times)
+    if exposure_time == "categorical":
+        effect = terms.variable(model, "effect", "exposure_time")
+    else:
+        last = terms.variable(model, "long_term_effect")
+        reached: Any = np.ones(1)
+        if len(times) > 1:
+            a = np.full(len(times), model.chosen["exposure_shares"][0].arguments["a"])
+            reached = pt.cumsum(pm.Dirichlet("exposure_shares", a=a, dims="exposure_time"))
+        effect = pm.Deterministic("effect", last * reached, dims="exposure_time")
+    level = np.searchsorted([0, *map(int, times)], design.exposure)  # 0 for control
+    of_level: Any = pt.concatenate([np.zeros(1), effect])
+    return of_level[pm.Data("_exposure_level", level, dims="row")]
+
+
+def _decaying(model: Model, group: intake.Group, design: wedge.Design) -> Any:
+    from glmm_zoo import terms
+
+    _, first = np.unique(group.factor.codes, return_index=True)  # a row of each cluster-period
+    rho = terms.variable(model, "rho")
+    return terms.autoregressive(model, group, rho, design.cluster[first], design.steps[design.period[first]])
