@@ -530,7 +530,7 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
     """Tell every factor's transform what the approximation says of its effects."""
-    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.approximations]
+    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.transports]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     for here, group in enumerate(groups):
         owners = list(dict.fromkeys(group.owners))
@@ -551,7 +551,7 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
             c[:, mine] = c_p
             B[:, mine, start : start + size] = B_p
             start += size
-            known = [(e, found) for e, found in pairs_p.items() if part.names[e] in model.approximations]
+            known = [(e, found) for e, found in pairs_p.items() if part.names[e] in model.transports]
             for e, (own, other, weights) in known:
                 m = [g.name("u") for g in mates].index(part.names[e])
                 theirs = np.array(part.columns[e])
@@ -566,7 +566,7 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
             )
             for found in pairs
         ]
-        model.approximations[group.name("u")].set(A, c, B, joined)
+        model.transports[group.name("u")].set(A, c, B, joined)
 
 
 def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.ndarray) -> Start:

@@ -40,6 +40,7 @@ _SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they los
 _XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 _XLA_TRIED = ("0.12.",)
 _CHUNK_BYTES = 64 * 2**20
+_LARGE = 8  # numbers; a constant with more is an argument of the compiled function, as the data are
 _CACHE_BYTES = 200 * 2**20
 _STATS = {
     "diverging": ("diverging", bool),
@@ -210,21 +211,24 @@ def _lower(
     """A JAX function of the value variables and the model's data; the data stay arguments, so they are not compiled in."""
     from pytensor.compile.mode import get_mode
     from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.basic import Constant
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
     from pytensor.link.jax.dispatch.basic import jax_funcify
     from pytensor.tensor import as_tensor_variable
 
-    shared = [v for v in dict.fromkeys(graph_inputs(outputs)) if isinstance(v, SharedVariable)]
-    arrays = [v for v in shared if np.ndim(v.get_value(borrow=True)) > 0]
+    leaves = list(dict.fromkeys(graph_inputs(outputs)))
+    shared = {v: v.get_value(borrow=True) for v in leaves if isinstance(v, SharedVariable)}
+    large = {v: v.data for v in leaves if isinstance(v, Constant) and np.size(v.data) > _LARGE}
+    arrays = {v: x for v, x in {**shared, **large}.items() if np.ndim(x) > 0}
     static = {v: v.type.clone(shape=np.shape(point[v.name]))(v.name) for v in values}
-    inputs = {v: v.type.clone(shape=v.get_value(borrow=True).shape)(v.name) for v in arrays}
-    scalars = {v: as_tensor_variable(v.get_value()) for v in shared if v not in inputs}
+    inputs = {v: v.type.clone(shape=x.shape)(v.name) for v, x in arrays.items()}
+    scalars = {v: as_tensor_variable(x) for v, x in shared.items() if v not in inputs}
     graph = clone_replace(list(outputs), replace={**static, **inputs, **scalars}, rebuild_strict=False)
     fgraph = FunctionGraph([*static.values(), *inputs.values()], graph, clone=True)
     get_mode("JAX").including("local_remove_check_parameter").optimizer.rewrite(fgraph)
-    outputs, remaining, constants = _evaluated(fgraph, len(static), [v.get_value() for v in arrays])
+    outputs, remaining, constants = _evaluated(fgraph, len(static), list(arrays.values()))
     return jax_funcify(FunctionGraph(remaining, outputs, clone=False)), constants
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 from pymc.logprob.transforms import Transform
@@ -30,6 +29,7 @@ from glmm_zoo.priors import Prior
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 _ZERO: Tensor = pt.constant(0.0)
+_ONE: Tensor = pt.constant(1.0)
 
 
 class Model(pm.Model):
@@ -50,11 +50,11 @@ class Model(pm.Model):
         self.unit = safe(plan.unit.name) if plan.unit else "row"
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
-        self.approximations: dict[str, Approximation] = {}  # by name of the group effects, as one depends on the other
+        self.transports: dict[str, Transport] = {}  # by name of the group effects
 
     def centre(self) -> None:
         """Let the sampler move the group effects themselves: the centred form."""
-        for name in self.approximations:
+        for name in self.transports:
             rv = self[name]
             value = rv.clone(name=name)
             del self.values_to_rvs[self.rvs_to_values[rv]]
@@ -264,28 +264,19 @@ def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Te
         factor: Tensor = pt.stack([pt.stack(row) for row in C])
         pm.Deterministic(group.name("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
     owners = list(dict.fromkeys(group.owners))
-    mates = [(other, u) for other, u in earlier if set(other.owners) & set(owners)]
+    mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
-    known = Approximation(
-        k,
-        len(group.factor.levels),
-        sum(len(model.linear[p].elements) for p in owners),
-        [len(o.labels) for o, _ in mates],
-    )
-    model.approximations[group.name("u")] = known
-    pairs = [x for (_, u), shared in zip(mates, known.pairs, strict=True) for x in (u, *shared)]
-    of_mates = "".join(f",(g{i},k{i}),(n{i}),(n{i}),(k,k{i},n{i})" for i in range(len(mates)))
+    transport = model.transports[group.name("u")] = Transport(k)
     return pm.CustomDist(
         group.name("u"),
         pt.stack([sd[i] * C[i][j] for i, j in _lower(k)]),
         coefficients,
-        *(known.A, known.c, known.B),
-        *pairs,
+        *mates,
         logp=_correlated_logp,
         dist=_correlated_draw,
-        signature=f"(m),(p),(a,g),(k,g),(k,p,g){of_mates}->(k)",
+        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
         dims=(group.dim, group.effect_dim),
-        transform=Transport(k),
+        transform=transport,
         class_name="MvNormal" if group.correlated else "Normal",
     )
 
@@ -439,44 +430,6 @@ class Informed(Transform):
         return log_scale + pt.zeros_like(value)
 
 
-class Approximation:
-    """What a Gaussian approximation of the likelihood says of the effects of one factor, in shared variables.
-
-    All zero, which says nothing, until `set`. A (k (k + 1) / 2, levels) is packed by rows of the lower triangle; c
-    (k, levels), B (k, p, levels); for each earlier factor of k' effects the pairs of levels that share rows, `own` and
-    `other` (pairs,), with weights (k, k', pairs).
-    """
-
-    def __init__(self, effects: int, levels: int, coefficients: int, earlier: Sequence[int]):
-        self.A = pytensor.shared(np.zeros((len(_lower(effects)), levels)))
-        self.c = pytensor.shared(np.zeros((effects, levels)))
-        self.B = pytensor.shared(np.zeros((effects, coefficients, levels)))
-        self.pairs = [
-            (
-                pytensor.shared(np.zeros(0, np.int64)),
-                pytensor.shared(np.zeros(0, np.int64)),
-                pytensor.shared(np.zeros((effects, k, 0))),
-            )
-            for k in earlier
-        ]
-
-    def set(
-        self,
-        A: np.ndarray,
-        c: np.ndarray,
-        B: np.ndarray,
-        pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = (),
-    ) -> None:
-        """Write the approximation: A (levels, k, k), c (levels, k), B (levels, k, p), pairs as above."""
-        k = A.shape[1]
-        self.A.set_value(np.ascontiguousarray([A[:, i, j] for i, j in _lower(k)]))
-        self.c.set_value(np.ascontiguousarray(c.T))
-        self.B.set_value(np.ascontiguousarray(B.transpose(1, 2, 0)))
-        for shared, values in zip(self.pairs, pairs, strict=True):
-            for variable, value in zip(shared, values, strict=True):
-                variable.set_value(value)
-
-
 class Transport(Transform):
     """u = L v, v = R'^-1 (z + R^-1 L' r) for each level, L L' the covariance of the effects, R R' = I + L' A L.
 
@@ -487,7 +440,9 @@ class Transport(Transform):
     and r are. log|du/dz| = sum log diag L - sum log diag R. (DESIGN.md of the project's outset; Osmundsen, Kleppe &
     Liesenfeld 2021.)
 
-    Inputs: L packed, the coefficients, and what `Approximation` holds.
+    Symbols: A (levels, k, k), c (levels, k), B (levels, k, p); for each earlier factor of k' effects the pairs of levels
+    that share rows, `own` and `other` (pairs,), with weights (k, k', pairs). The inputs are L, packed, the coefficients
+    and the effects of earlier factors.
     """
 
     name = "z"
@@ -495,19 +450,35 @@ class Transport(Transform):
 
     def __init__(self, effects: int):
         self.size = effects
+        self.known: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self.pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = ()
+
+    def set(
+        self,
+        A: np.ndarray,
+        c: np.ndarray,
+        B: np.ndarray,
+        pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = (),
+    ) -> None:
+        """Take an approximation; graphs made from now on use it."""
+        self.known, self.pairs = (A, c, B), pairs
 
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
-        """L, R and y = R^-1 L' r, elements (levels,)."""
-        start = next(i for i, x in enumerate(inputs) if getattr(x.type, "dtype", "") == "float64")
-        packed, coefficients, A_, c, B, *rest = inputs[start:]
+        """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
+        packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
         L, k = _unpacked(packed), self.size
-        A = {(i, j): A_[m] for m, (i, j) in enumerate(_lower(k))}
-        r = [c[i] - coefficients @ B[i] for i in range(k)]
-        while len(rest) >= 4:
-            u, own, other, weights, *rest = rest
+        if self.known is None:
+            return L, [[_ONE if i == j else _ZERO for j in range(i + 1)] for i in range(k)], [_ZERO] * k
+        A_, c, B = self.known
+        A = {(i, j): pt.constant(np.ascontiguousarray(A_[:, i, j])) for i, j in _lower(k)}
+        r: list[Tensor] = [
+            pt.constant(np.ascontiguousarray(c[:, i])) - coefficients @ pt.constant(np.ascontiguousarray(B[:, i].T))
+            for i in range(k)
+        ]
+        for (own, other, weights), u in zip(self.pairs, earlier, strict=True):
             there = u[other]
             for i in range(k):
-                shared = (weights[i].T * there).sum(axis=1)
+                shared = (pt.constant(np.ascontiguousarray(weights[i].T)) * there).sum(axis=1)
                 r[i] = pt.inc_subtensor(r[i][own], -shared)
         AL = [
             [sum((A[max(a, b), min(a, b)] * L[b][j] for b in range(j, k)), start=_ZERO) for j in range(k)]
