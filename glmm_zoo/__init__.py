@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from glmm_zoo.diagnostics import Verdict, check
     from glmm_zoo.estimands import summary
     from glmm_zoo.fitting import Interrupted, fit
+    from glmm_zoo.geometry import quick
     from glmm_zoo.report import write_report
     from glmm_zoo.storage import load, save
     from glmm_zoo.wedge import simulate_design
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "fitting": ("Interrupted", "fit"),
     "diagnostics": ("check", "Verdict"),
+    "geometry": ("quick",),
     "aspects": ("findings",),
     "estimands": ("summary",),
     "report": ("write_report",),
@@ -52,6 +54,7 @@ __all__ = [
     "findings",
     "fit",
     "load",
+    "quick",
     "save",
     "simulate_design",
     "summary",

@@ -164,6 +164,7 @@ def fit(
     cores: int | None = None,
     seed: int | None = None,
     target_accept: float | None = None,
+    parameterization: Literal["auto", "noncentered", "centered"] = "auto",
     out: str | None = None,
     overwrite: Flag = False,
     missing: Literal["error", "drop"] | None = None,
@@ -201,6 +202,8 @@ def fit(
         The same seed gives the same draws.
     target_accept
         Nearer to 1 is slower and safer; 0.9, or what the card says.
+    parameterization
+        What the sampler moves for group effects; auto adapts to the data.
     out
         The NetCDF file to write; by default fits/MODEL.nc.
     overwrite
@@ -256,6 +259,7 @@ def fit(
         return _fit(
             builder, table, formula, options, given, target, overwrite, prob,
             draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, target_accept=target_accept,
+            parameterization=parameterization,
         )  # fmt: skip
 
 

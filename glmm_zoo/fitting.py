@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo import report, sampling, storage
-from glmm_zoo.errors import InputError, plural, raise_all
+from glmm_zoo import geometry, report, sampling, storage
+from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.intake import safe
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
 MAX_PREDICTIVE = 4_000_000  # and of predictive draws
+PARAMETERIZATIONS = ("auto", "noncentered", "centered")
 _PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
 
 
@@ -48,6 +49,7 @@ def fit(
     cores: int | None = None,
     seed: int | None = None,
     target_accept: float = 0.9,
+    parameterization: str = "auto",
     progress: bool | None = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.
@@ -65,6 +67,9 @@ def fit(
         and records it.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer.
+    parameterization
+        What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
+        "noncentered" and "centered" are the two classical forms. The posterior is the same.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
 
@@ -82,12 +87,15 @@ def fit(
     Interrupted
         Ctrl-C, with the draws made so far.
     """
-    _check_arguments(model, draws, tune, chains, cores, seed, target_accept)
+    _check_arguments(model, draws, tune, chains, cores, seed, target_accept, parameterization)
     seed = secrets.randbits(32) if seed is None else seed
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
+    if parameterization == "centered":
+        model.centre()
+    start = geometry.refer(model) if parameterization == "auto" else None
     sampling.check_density(model)
-    compiled = sampling.compile_model(model, [v.name for v in model.unobserved_RVs])
+    compiled = sampling.compile_model(model, [v.name for v in model.unobserved_RVs], start)
     drawn = sampling.sample(
         compiled,
         draws=draws,
@@ -126,6 +134,7 @@ def fit(
                 "chains": chains,
                 "seed": seed,
                 "target_accept": target_accept,
+                "parameterization": parameterization,
                 "finished": drawn.finished.tolist(),
                 "interrupted": drawn.interrupted,
                 "gradients": drawn.gradients,
@@ -146,7 +155,14 @@ def fit(
 
 
 def _check_arguments(
-    model: Any, draws: int, tune: int, chains: int, cores: int | None, seed: int | None, target_accept: float
+    model: Any,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int | None,
+    seed: int | None,
+    target_accept: float,
+    parameterization: str,
 ) -> None:
     from glmm_zoo.terms import Model
 
@@ -159,6 +175,8 @@ def _check_arguments(
         )
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least)
     ]  # fmt: skip
+    if parameterization not in PARAMETERIZATIONS:
+        problems.append(f"parameterization must be one of {listing(PARAMETERIZATIONS)}, not {parameterization!r}")
     if not 0 < target_accept < 1:
         problems.append(f"target_accept must be between 0 and 1, not {target_accept!r}")
     raise_all(problems)
@@ -233,6 +251,7 @@ def _predictive(model: Model, posterior: xr.Dataset, seed: int, notes: list[str]
             posterior.isel(draw=kept),
             var_names=[v.name for v in model.observed_RVs],
             random_seed=np.random.SeedSequence(seed).spawn(1)[0].generate_state(1).tolist()[0],
+            freeze_vars=[v.name for v in model.unobserved_RVs],
             progressbar=False,
             compile_kwargs={"mode": "FAST_COMPILE"},
         )

@@ -10,6 +10,7 @@ For data of the usual size a user waits for start-up, compiling and calls, not f
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,8 @@ _SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they los
 _XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 _XLA_TRIED = ("0.12.",)
 _CHUNK_BYTES = 64 * 2**20
+_LARGE = 8  # numbers; a constant with more is an argument of the compiled function, as the data are
+_CACHE_BYTES = 200 * 2**20
 _STATS = {
     "diverging": ("diverging", bool),
     "energy": ("energy", float),
@@ -83,6 +86,14 @@ def _jax() -> Any:
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(home, "glmm_zoo", "jax")
+    with contextlib.suppress(OSError):  # compiled code of one process serves the next, where it may be kept
+        os.makedirs(folder, exist_ok=True)
+    if os.access(folder, os.W_OK) and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     return jax
 
 
@@ -125,8 +136,22 @@ def check_density(model: pm.Model) -> None:
         )
 
 
-def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
-    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood."""
+class Geometry(Protocol):
+    """Where to start and how to scale: unconstrained values by variable, and blocks of elements (variable, position)
+    with their mean (m,) and a root of their covariance (m, m)."""
+
+    @property
+    def point(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def blocks(self) -> Sequence[tuple[Sequence[tuple[str, int]], np.ndarray, np.ndarray]]: ...
+
+
+def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | None = None) -> Compiled:
+    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood.
+
+    With a geometry, the sampler's x is such that x = 0 is its mean in each block and the block's covariance is I.
+    """
     began = time.perf_counter()
     jax = _jax()
     import jax.numpy as jnp
@@ -138,9 +163,18 @@ def compile_model(model: pm.Model, keep: Sequence[str]) -> Compiled:
 
     shapes = [np.shape(point[v.name]) for v in model.value_vars]
     ends = np.cumsum([int(np.prod(s)) for s in shapes])
-    start = np.concatenate([np.ravel(point[v.name]).astype(float) for v in model.value_vars])
+    beginning = {**point, **(geometry.point if geometry else {})}
+    start = np.concatenate([np.ravel(beginning[v.name]).astype(float) for v in model.value_vars])
+    first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], [0, *ends[:-1]], strict=True))
+    blocks = []
+    for elements, mean, root in geometry.blocks if geometry else ():
+        index = np.array([first[rv] + i for rv, i in elements])
+        start[index] = 0.0
+        blocks.append((index, mean, root))
 
     def evaluate(x: Any, *data: Any) -> Any:
+        for index, mean, root in blocks:
+            x = x.at[index].set(mean + root @ x[index])
         parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
         return function(*parts, *data)
 
@@ -177,21 +211,24 @@ def _lower(
     """A JAX function of the value variables and the model's data; the data stay arguments, so they are not compiled in."""
     from pytensor.compile.mode import get_mode
     from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.basic import Constant
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
     from pytensor.link.jax.dispatch.basic import jax_funcify
     from pytensor.tensor import as_tensor_variable
 
-    shared = [v for v in dict.fromkeys(graph_inputs(outputs)) if isinstance(v, SharedVariable)]
-    arrays = [v for v in shared if np.ndim(v.get_value(borrow=True)) > 0]
+    leaves = list(dict.fromkeys(graph_inputs(outputs)))
+    shared = {v: v.get_value(borrow=True) for v in leaves if isinstance(v, SharedVariable)}
+    large = {v: v.data for v in leaves if isinstance(v, Constant) and np.size(v.data) > _LARGE}
+    arrays = {v: x for v, x in {**shared, **large}.items() if np.ndim(x) > 0}
     static = {v: v.type.clone(shape=np.shape(point[v.name]))(v.name) for v in values}
-    inputs = {v: v.type.clone(shape=v.get_value(borrow=True).shape)(v.name) for v in arrays}
-    scalars = {v: as_tensor_variable(v.get_value()) for v in shared if v not in inputs}
+    inputs = {v: v.type.clone(shape=x.shape)(v.name) for v, x in arrays.items()}
+    scalars = {v: as_tensor_variable(x) for v, x in shared.items() if v not in inputs}
     graph = clone_replace(list(outputs), replace={**static, **inputs, **scalars}, rebuild_strict=False)
     fgraph = FunctionGraph([*static.values(), *inputs.values()], graph, clone=True)
     get_mode("JAX").including("local_remove_check_parameter").optimizer.rewrite(fgraph)
-    outputs, remaining, constants = _evaluated(fgraph, len(static), [v.get_value() for v in arrays])
+    outputs, remaining, constants = _evaluated(fgraph, len(static), list(arrays.values()))
     return jax_funcify(FunctionGraph(remaining, outputs, clone=False)), constants
 
 

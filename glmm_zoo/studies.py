@@ -170,7 +170,9 @@ def read(
         (in_arm_2, labels), by_arm = treated, rows
         problems += _one_armed(rows, in_arm_2, labels, table)
     if len(rows.levels) < 2:
-        problems.append(f"{study!r} has one study ({listing(map(repr, rows.levels))}); a meta-analysis needs at least two")
+        problems.append(
+            f"{study!r} has one study ({listing(map(repr, rows.levels))}); a meta-analysis needs at least two"
+        )
     first = np.unique(rows.codes, return_index=True)[1]  # of each study, in the order of the levels
     problems += _varying(rows, first, table, formula.predictor_columns)
     raise_all(problems)

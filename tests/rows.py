@@ -291,7 +291,6 @@ def _treated(family: dict, by: str = "treat") -> dict:
     }
 
 
-
 def _meta(control: float = 0.0, slope: str = "", rate: bool = False) -> dict:
     """Arms of trials: to eta, which has baselines that vary at random, add fixed ones and the treatment's effect.
 

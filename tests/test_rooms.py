@@ -24,6 +24,7 @@ LEFT_TO_RIGHT = (
     "studies",
     "wedge",
     "terms",
+    "geometry",
     "builders",
     "zoo",
 )

@@ -1,0 +1,594 @@
+"""A quick Gaussian approximation of a model before sampling, from which the sampler gets its geometry.
+
+Imports the rooms to its left. For each linear predictor eta = D b + offset + sum over factors Z_f u_f the pass looks for
+
+    q(b, u) Gaussian,   w_i = -E_q[d2 log f(y_i | eta_i) / d eta_i^2],   s_i = E_q[d log f(y_i | eta_i) / d eta_i],
+
+the stationary point of a Gaussian variational fit (Opper & Archambeau 2009), with the covariances of the group effects
+by EM and the family's own parameters by Newton steps. With m, v the mean and variance of eta_i under q and h ~ N(0, 1),
+Stein's identities give both derivatives from values of the density alone,
+
+    s = E[h log f(m + sqrt(v) h)] / sqrt(v),    w = -E[(h^2 - 1) log f(m + sqrt(v) h)] / v,
+
+by Gauss-Hermite quadrature, so that every family of the zoo is served by the density it has. Nothing here changes a
+posterior: a bad approximation costs speed only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.errors import FitError
+from glmm_zoo.intake import Group, groups_of, named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glmm_zoo.terms import Model
+
+_log = logging.getLogger("glmm_zoo")
+
+NODES = 11  # of the Gauss-Hermite rule
+ITERATIONS = 25
+TOLERANCE = 2e-3  # of eta, in units of its standard deviation
+PHI_TOLERANCE = 0.02  # of the family's own parameters, unconstrained
+TOGETHER = 10  # parameters whose second derivatives are all computed
+DENSE = 2500  # unknowns of several factors that are solved as one dense system
+_LEAST_SD, _MOST_SD = 0.05, 10.0  # of a group effect in the pass, in units of the link
+_STEP = 3.0  # no working response is further than this from eta, in units of the link
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the sampler takes from the pass.
+
+    `point` holds unconstrained values by value variable, where they differ from the model's own; `blocks` are sets of
+    elements (variable, position) with their mean (m,) and a root of their covariance (m, m).
+    """
+
+    point: Mapping[str, np.ndarray]
+    blocks: Sequence[tuple[Sequence[tuple[str, int]], np.ndarray, np.ndarray]]
+
+
+# ---------------------------------------------------------------------------------------------------- the pass as a whole
+
+
+def refer(model: Model) -> Start | None:
+    """Run the pass, write its approximation into the model's transforms, and return where to start.
+
+    None, with a line in the log, when it does not converge: the transforms are then non-centred.
+    """
+    passed = _pass(model)
+    if passed is None:
+        return None
+    parts, density, phi = passed
+    _write(model, parts)
+    return _start(model, parts, density, phi)
+
+
+def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
+    """A preview of the posterior in about a second, from a Gaussian approximation: no sampling, no diagnostics.
+
+    Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
+    the intervals of the rest do not allow for that. Sample with `fit` before using a number.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    prob
+        Probability inside the interval `lower` to `upper`.
+
+    Returns
+    -------
+    DataFrame
+        Index "Intercept", "beta[age]", "sd_site[Intercept]", ... as in `summary`, named "approximate"; columns mean,
+        sd, lower, upper, the last three NaN for point estimates.
+
+    Raises
+    ------
+    FitError
+        When the approximation does not converge.
+    """
+    from statistics import NormalDist
+
+    import pandas as pd
+
+    passed = _pass(model)
+    if passed is None:
+        raise FitError("the quick approximation did not converge for this model; sample it with fit")
+    parts, density, phi = passed
+    rows: dict[str, tuple[float, float]] = {}
+    for p, part in parts.items():
+        coded = next(x for x in model.predictors if x.prefix == p).population
+        labels = [f"{named(p, 'beta')}[{label}]" for label in coded.labels]
+        names = [*([named(p, "Intercept")] if coded.intercept else []), *labels]
+        to_zero = np.eye(len(names))
+        if coded.intercept and f"{named(p, 'Intercept')}_at_means" in model.auxiliary:
+            to_zero[0, 1:] = -coded.means
+        sd = np.sqrt(np.diag(to_zero @ part.covariance @ to_zero.T))
+        rows.update(zip(names, zip((to_zero @ part.b).tolist(), sd.tolist(), strict=True), strict=True))
+        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
+            scale = np.sqrt(np.diag(S))
+            rows.update(
+                {f"{group.name('sd')}[{group.labels[k]}]": (float(s), np.nan) for k, s in zip(of, scale, strict=True)}
+            )
+    point = {**model.initial_point(), **_start(model, parts, density, phi).point}
+    own = list(dict.fromkeys(rv for rv, _ in density.elements))
+    values = model.compile_fn(
+        model.replace_rvs_by_values([model[rv] for rv in own]), inputs=model.value_vars, on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )(point) if own else []  # fmt: skip
+    for rv, value in zip(own, values, strict=True):
+        dims = model.named_vars_to_dims.get(rv, ())
+        labels = [f"{rv}[{label}]" for label in model.coords[dims[0]]] if dims else [rv]
+        rows.update({name: (float(v), np.nan) for name, v in zip(labels, np.ravel(value), strict=True)})
+    z = NormalDist().inv_cdf((1 + prob) / 2)
+    table = [(mean, sd, mean - z * sd, mean + z * sd) for mean, sd in rows.values()]
+    return pd.DataFrame(table, pd.Index(list(rows), name="approximate"), pd.Index(["mean", "sd", "lower", "upper"]))
+
+
+def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
+    began = time.perf_counter()
+    density = _density(model)
+    if density is None:
+        _log.info("no Gaussian approximation: a likelihood without rows; group effects are non-centred")
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            parts, phi, rounds = _iterate(model, density)
+    except (np.linalg.LinAlgError, FloatingPointError, ValueError) as err:
+        _log.info("the Gaussian approximation failed (%s); group effects are non-centred", err)
+        return None
+    _log.info("Gaussian approximation: %d rounds, %.2f s", rounds, time.perf_counter() - began)
+    return parts, density, phi
+
+
+@dataclass(frozen=True)
+class Density:
+    """The likelihood as a function of the linear predictors and of the family's own parameters phi, unconstrained.
+
+    `rows(etas, phi)` (n,), `prior(phi)` their log prior; `elements` says which (variable, position) each of phi is.
+    """
+
+    rows: Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]
+    prior: Callable[[np.ndarray], float]
+    start: np.ndarray
+    elements: Sequence[tuple[str, int]]
+    predictors: Sequence[str]
+
+
+def _density(model: Model) -> Density | None:
+    import pymc as pm
+    from pytensor.compile.maker import function
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.tensor import zeros
+
+    (observed,) = model.observed_RVs
+    data = model.rvs_to_values[observed]
+    density = pm.logp(observed, data)
+    point = model.initial_point()
+    etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
+    graph, *there = model.replace_rvs_by_values([density, *(linear.eta for linear in model.linear.values())])
+    (rows,) = clone_replace([graph], dict(zip(there, etas.values(), strict=True)), rebuild_strict=False)
+    values = [v for v in model.value_vars if v in set(graph_inputs([rows]))]
+    rvs = [model.values_to_rvs[v] for v in values]
+    prior = sum((term.sum() for term in model.logp(vars=rvs, sum=False)), start=zeros(())) if rvs else zeros(())
+    more = [v for v in model.value_vars if v in set(graph_inputs([prior])) and v not in values]
+    if more:  # parameters with parameters of their own
+        return None
+    shapes = [np.shape(point[v.name]) for v in values]
+    ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    options: dict[str, Any] = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
+    run: Any = function([*etas.values(), *values], rows, **options)
+    run_prior: Any = function(values, prior, **options)
+
+    def split(phi: np.ndarray) -> list[np.ndarray]:
+        return [x.reshape(s) for x, s in zip(np.split(phi, ends[:-1]), shapes, strict=True)] if values else []
+
+    start = np.concatenate([np.ravel(point[v.name]).astype(float) for v in values]) if values else np.zeros(0)
+    n = {p: len(linear.design) for p, linear in model.linear.items()}
+    first = run(*(np.zeros(n[p]) for p in etas), *split(start))
+    if first.shape != (n[""],):
+        return None
+    return Density(
+        lambda etas_, phi: run(*(etas_.get(p, np.zeros(n[p])) for p in etas), *split(phi)),
+        lambda phi: float(run_prior(*split(phi))),
+        start,
+        [(model.values_to_rvs[v].name, i) for v, s in zip(values, shapes, strict=True) for i in range(int(np.prod(s)))],
+        [p for p in etas if n[p] == n[""]],
+    )
+
+
+def _iterate(model: Model, density: Density) -> tuple[dict[str, Part], np.ndarray, int]:
+    (observed,) = model.observed_RVs
+    scale = float(np.std(model.rvs_to_values[observed].get_value())) if model.spec["link"] == "identity" else 1.0
+    groups = groups_of(model.predictors)
+    parts = {
+        p: Part(p, model, [g for g in groups if p in g.owners], scale if p == "" else 1.0) for p in density.predictors
+    }
+    etas = {p: part.mean for p, part in parts.items()}
+    phi = density.start.copy()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    weights = weights / weights.sum()
+    change, moved = np.inf, np.inf if len(phi) else 0.0
+    for turn in range(ITERATIONS):
+        change = 0.0
+        for p, part in parts.items():
+            sd = np.sqrt(np.clip(part.variance, 1e-4, 9.0))
+            values = np.stack([density.rows({**etas, p: etas[p] + h * sd}, phi) for h in nodes])
+            values = np.where(np.isfinite(values), values, -1e10) - values[NODES // 2]
+            score = np.tensordot(weights * nodes, values, 1) / sd
+            curvature = -np.tensordot(weights * (nodes**2 - 1), values, 1) / sd**2
+            w = np.clip(curvature, 1e-6, 1e12)
+            step = np.clip(score / w, -_STEP * part.unit, _STEP * part.unit)
+            part.update(w, etas[p] + step)
+            change = max(change, float(np.max(np.abs(part.mean - etas[p]) / np.sqrt(part.variance + 1e-6))))
+            etas[p] = part.mean
+        if moved > PHI_TOLERANCE:
+            phi, moved = _newton(density, etas, parts, phi)
+            change = max(change, moved)
+        if not all(np.isfinite(part.mean).all() for part in parts.values()):
+            raise FloatingPointError("it is not finite")
+        change = max(change, *(part.moved for part in parts.values()))
+        if change < TOLERANCE and turn > 3:
+            break
+    if change > 1.0:
+        raise FloatingPointError(f"it did not settle in {ITERATIONS} rounds")
+    return parts, phi, turn + 1
+
+
+def _newton(
+    density: Density,
+    etas: Mapping[str, np.ndarray],
+    parts: Mapping[str, Part],
+    phi: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """One damped Newton step on the family's own parameters, unconstrained; three nodes will do."""
+    nodes, weights = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6.0
+
+    def objective(phi: np.ndarray) -> float:
+        total = density.prior(phi)
+        for h, weight in zip(nodes, weights, strict=True):
+            moved = {p: eta + h * np.sqrt(parts[p].variance) for p, eta in etas.items()}
+            total += weight * float(np.sum(density.rows(moved, phi)))
+        return total
+
+    d, mid, m = 0.05, objective(phi), len(phi)
+    steps = np.eye(m) * d
+    low, high = (np.array([objective(phi + sign * e) for e in steps]) for sign in (-1, 1))
+    slope = (high - low) / (2 * d)
+    bend = np.diag((high - 2 * mid + low) / d**2)
+    for i, j in itertools.combinations(range(m), 2) if m <= TOGETHER else ():
+        bend[i, j] = bend[j, i] = (objective(phi + steps[i] + steps[j]) - high[i] - high[j] + mid) / d**2
+    if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
+        return phi, 0.0
+    values, vectors = np.linalg.eigh(-bend)
+    step = vectors @ ((vectors.T @ slope) / np.maximum(np.abs(values), 1e-3))
+    step *= min(1.0, 1.0 / max(1e-12, float(np.max(np.abs(step)))))
+    return phi + step, float(np.max(np.abs(step)))
+
+
+# ------------------------------------------------------------------------------------------------- one linear predictor
+
+
+class Part:
+    """One linear predictor in the pass: q(b, u) of its coefficients and group effects, and the effects' covariances.
+
+    Row i of factor f has covariates z_f[i] (k_f,) and level codes_f[i].
+    """
+
+    def __init__(self, prefix: str, model: Model, groups: Sequence[Group], unit: float):
+        linear = model.linear[prefix]
+        self.groups, self.unit, self.D = list(groups), unit, linear.design
+        self.names = [g.name("u") for g in groups]
+        n, p = self.D.shape
+        priors = [
+            *(
+                model.chosen.get(named(prefix, "Intercept"), ())
+                if p > len(model.chosen.get(named(prefix, "beta"), ()))
+                else ()
+            ),
+            *model.chosen.get(named(prefix, "beta"), ()),
+        ]
+        self.ridge = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in priors])
+        self.pull = self.ridge * [prior.arguments.get("mu", 0.0) for prior in priors]
+        self.offset = np.zeros(n) if linear.offset is None else linear.offset
+        self.columns = [[k for k, owner in enumerate(g.owners) if owner == prefix] for g in groups]
+        self.z = [np.column_stack([g.z[k] for k in of]) for g, of in zip(groups, self.columns, strict=True)]
+        self.codes = [g.factor.codes for g in groups]
+        self.levels = [len(g.factor.levels) for g in groups]
+        self.S = [np.eye(z.shape[1]) * unit**2 * 0.25 for z in self.z]
+        self.b = np.zeros(p)
+        self.u = [np.zeros((levels, z.shape[1])) for levels, z in zip(self.levels, self.z, strict=True)]
+        self.mean = self.offset.copy()
+        self.variance = np.full(n, 0.25 * unit**2)
+        self.moved = np.inf
+        self.order = sorted(range(len(groups)), key=lambda f: self.levels[f])
+        self.size = p + sum(u.size for u in self.u)
+
+    # sums over rows, by level
+    def _information(self, f: int, w: np.ndarray) -> np.ndarray:
+        """Z_f' W Z_f by level (levels, k, k)."""
+        z, k = self.z[f], self.z[f].shape[1]
+        A = np.empty((self.levels[f], k, k))
+        for i in range(k):
+            for j in range(i + 1):
+                A[:, i, j] = A[:, j, i] = np.bincount(self.codes[f], w * z[:, i] * z[:, j], self.levels[f])
+        return A
+
+    def _by_level(self, f: int, x: np.ndarray) -> np.ndarray:
+        """Z_f' x by level for columns x (n, m): (levels, k, m)."""
+        z = self.z[f]
+        return (
+            np.stack(
+                [
+                    np.stack([np.bincount(self.codes[f], z[:, i] * col, self.levels[f]) for col in x.T], axis=1)
+                    for i in range(z.shape[1])
+                ],
+                axis=1,
+            )
+            if x.shape[1]
+            else np.empty((self.levels[f], z.shape[1], 0))
+        )
+
+    def update(self, w: np.ndarray, response: np.ndarray) -> None:
+        """q given weights w (n,) and working responses (n,), then the covariances of the effects by one EM step."""
+        self.w, self.y = w, response - self.offset
+        if len(self.groups) <= 1:
+            second = self._one_factor()
+        elif self.size <= DENSE:
+            second = self._dense()
+        else:
+            second = self._in_turn()
+        self.mean = self.offset + self.D @ self.b
+        for f, u in enumerate(self.u):
+            self.mean = self.mean + np.einsum("nk,nk->n", self.z[f], u[self.codes[f]])
+        self.moved = 0.0
+        for f, moment in enumerate(second):
+            new = moment / self.levels[f]
+            sd = np.sqrt(np.diag(new))
+            bounded = np.clip(sd, _LEAST_SD * self.unit, _MOST_SD * self.unit)
+            new = new * np.outer(bounded / sd, bounded / sd)
+            self.moved = max(self.moved, float(np.max(np.abs(np.log(bounded**2 / np.diag(self.S[f]))))) / 10)
+            self.S[f] = new
+
+    def _one_factor(self) -> list[np.ndarray]:
+        D, w = self.D, self.w
+        H = (D * w[:, None]).T @ D + np.diag(self.ridge)
+        g = D.T @ (w * self.y) + self.pull
+        if not self.groups:
+            self.covariance = _inverse(H)
+            self.b = self.covariance @ g
+            self.variance = np.einsum("np,pq,nq->n", D, self.covariance, D)
+            return []
+        A, B, c = (
+            self._information(0, w),
+            self._by_level(0, D * w[:, None]),
+            self._by_level(0, (w * self.y)[:, None])[:, :, 0],
+        )
+        V = np.linalg.inv(A + np.linalg.inv(self.S[0]))  # of u given b
+        VB = V @ B
+        self.covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
+        self.b = self.covariance @ (g - np.einsum("gkp,gk->p", VB, c))
+        self.u[0] = np.einsum("gkl,gl->gk", V, c - B @ self.b)
+        whole = V + np.einsum("gkp,pq,glq->gkl", VB, self.covariance, VB)
+        z, at = self.z[0], self.codes[0]
+        rest = D - np.einsum("nk,nkp->np", z, VB[at])
+        self.variance = np.einsum("np,pq,nq->n", rest, self.covariance, rest) + np.einsum("nk,nkl,nl->n", z, V[at], z)
+        return [np.einsum("gk,gl->kl", self.u[0], self.u[0]) + whole.sum(axis=0)]
+
+    def _places(self) -> list[np.ndarray]:
+        """Of each factor's effects among all unknowns: (levels, k)."""
+        start, found = self.D.shape[1], []
+        for u in self.u:
+            found.append(start + np.arange(u.size).reshape(u.shape))
+            start += u.size
+        return found
+
+    def _system(self) -> tuple[np.ndarray, np.ndarray]:
+        """Information of the likelihood about all unknowns, and its product with the response."""
+        import scipy.sparse as sp
+
+        n = len(self.w)
+        blocks: list[Any] = [sp.csr_matrix(self.D)]
+        for f, z in enumerate(self.z):
+            k = z.shape[1]
+            columns = (self.codes[f][:, None] * k + np.arange(k)).ravel()
+            blocks.append(sp.csr_matrix((z.ravel(), columns, np.arange(0, n * k + 1, k)), (n, self.levels[f] * k)))
+        X = sp.hstack(blocks, format="csr")
+        return (X.T @ X.multiply(self.w[:, None]).tocsr()).toarray(), X.T @ (self.w * self.y)
+
+    def _dense(self) -> list[np.ndarray]:
+        H, g = self._system()
+        self.H, self.g, places, p = H.copy(), g, self._places(), self.D.shape[1]
+        H[np.arange(p), np.arange(p)] += self.ridge
+        for f, at in enumerate(places):
+            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[f])
+        C = _inverse(H)
+        solution = C @ (g + np.concatenate([self.pull, np.zeros(len(g) - p)]))
+        self.covariance, self.b = C[:p, :p], solution[:p]
+        second = []
+        for f, at in enumerate(places):
+            self.u[f] = solution[at]
+            second.append(np.einsum("gk,gl->kl", self.u[f], self.u[f]) + C[at[:, :, None], at[:, None, :]].sum(axis=0))
+        columns = [
+            np.broadcast_to(np.arange(p), self.D.shape),
+            *(at[c] for at, c in zip(places, self.codes, strict=True)),
+        ]
+        index, values = np.hstack(columns), np.hstack([self.D, *self.z])
+        self.variance = np.empty(len(values))
+        for rows in np.array_split(np.arange(len(values)), max(1, values.size * values.shape[1] // 4_000_000)):
+            pairs = C[index[rows][:, :, None], index[rows][:, None, :]]
+            self.variance[rows] = np.einsum("np,npq,nq->n", values[rows], pairs, values[rows])
+        return second
+
+    def _in_turn(self) -> list[np.ndarray]:
+        """Many unknowns in several factors: block by block, each factor with the others' uncertainty in its weights."""
+        D = self.D
+        fits = [np.einsum("nk,nk->n", z, u[c]) for z, u, c in zip(self.z, self.u, self.codes, strict=True)]
+        self.variance, second = np.zeros(len(self.w)), []
+        for f in self.order:
+            others = sum((x for e, x in enumerate(fits) if e != f), np.zeros(len(self.w)))
+            y = self.y - others
+            w = self.weights(f)
+            A, B, c = (
+                self._information(f, w),
+                self._by_level(f, D * w[:, None]),
+                self._by_level(f, (w * y)[:, None])[:, :, 0],
+            )
+            V = np.linalg.inv(A + np.linalg.inv(self.S[f]))
+            VB = V @ B
+            H = (D * w[:, None]).T @ D + np.diag(self.ridge)
+            self.covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
+            self.b = self.covariance @ (D.T @ (w * y) + self.pull - np.einsum("gkp,gk->p", VB, c))
+            self.u[f] = np.einsum("gkl,gl->gk", V, c - B @ self.b)
+            fits[f] = np.einsum("nk,nk->n", self.z[f], self.u[f][self.codes[f]])
+            self.variance += np.einsum("nk,nkl,nl->n", self.z[f], V[self.codes[f]], self.z[f])
+            whole = V + np.einsum("gkp,pq,glq->gkl", VB, self.covariance, VB)
+            second.append((f, np.einsum("gk,gl->kl", self.u[f], self.u[f]) + whole.sum(axis=0)))
+        self.variance += np.einsum("np,pq,nq->n", D, self.covariance, D)
+        return [moment for _, moment in sorted(second, key=lambda pair: pair[0])]
+
+    def weights(self, f: int) -> np.ndarray:
+        """The rows' weights for factor f when the factors after it are averaged over: 1 / (1 / w + their variance)."""
+        after = self.order[self.order.index(f) + 1 :]
+        spread = sum((np.einsum("nk,kl,nl->n", self.z[e], self.S[e], self.z[e]) for e in after), np.zeros(len(self.w)))
+        return 1 / (1 / self.w + spread)
+
+    # what the transforms are told
+    def marginal(self, f: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Any]]:
+        """A (levels, k, k), c (levels, k), B (levels, k, p) of factor f, with the factors after it averaged over and
+        the pairs of levels that it shares with each factor before it."""
+        here = self.order.index(f)
+        before, after = self.order[:here], self.order[here + 1 :]
+        if after and self.size <= DENSE:
+            return self._marginal_dense(f, before, after)
+        w = self.weights(f)
+        A, B = self._information(f, w), self._by_level(f, self.D * w[:, None])
+        c = self._by_level(f, (w * self.y)[:, None])[:, :, 0]
+        return A, c, B, {e: self._pairs(f, e, w) for e in before}
+
+    def _pairs(self, f: int, e: int, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        both = self.codes[f] * self.levels[e] + self.codes[e]
+        found, at = np.unique(both, return_inverse=True)
+        zf, ze = self.z[f], self.z[e]
+        weights = np.array(
+            [
+                [np.bincount(at, w * zf[:, i] * ze[:, j], len(found)) for j in range(ze.shape[1])]
+                for i in range(zf.shape[1])
+            ]
+        )
+        return found // self.levels[e], found % self.levels[e], weights
+
+    def _marginal_dense(self, f: int, before: Sequence[int], after: Sequence[int]) -> Any:
+        places, p = self._places(), self.D.shape[1]
+        later = np.concatenate([places[e].ravel() for e in after])
+        K = self.H[np.ix_(later, later)].copy()
+        start = 0
+        for e in after:
+            at = start + np.arange(places[e].size).reshape(places[e].shape)
+            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+            start += places[e].size
+        own = places[f].ravel()
+        G = np.linalg.solve(K, self.H[np.ix_(later, own)]).T  # (own, later)
+        k = places[f].shape[1]
+        at = np.arange(len(own)).reshape(-1, k)
+        H = self.H[np.ix_(own, own)] - G @ self.H[np.ix_(later, own)]
+        A = H[at[:, :, None], at[:, None, :]]
+        B = (self.H[np.ix_(own, np.arange(p))] - G @ self.H[np.ix_(later, np.arange(p))]).reshape(-1, k, p)
+        c = (self.g[own] - G @ self.g[later]).reshape(-1, k)
+        pairs = {}
+        for e in before:
+            cross = self.H[np.ix_(own, places[e].ravel())] - G @ self.H[np.ix_(later, places[e].ravel())]
+            ke = places[e].shape[1]
+            cross = cross.reshape(-1, k, self.levels[e], ke)
+            large = np.abs(cross).max(axis=(1, 3)) > 1e-6 * np.abs(cross).max()
+            mine, other = np.nonzero(large)
+            pairs[e] = (mine, other, np.ascontiguousarray(cross[mine, :, other, :].transpose(1, 2, 0)))
+        return A, c, B, pairs
+
+
+def _inverse(H: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric positive definite matrix."""
+    if not len(H):
+        return H
+    inverse = np.linalg.inv(H)
+    return 0.5 * (inverse + inverse.T)
+
+
+# --------------------------------------------------------------------------------------------- what the sampler is given
+
+
+def _write(model: Model, parts: Mapping[str, Part]) -> None:
+    """Tell every factor's transform what the approximation says of its effects."""
+    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.transports]
+    groups = sorted(groups, key=lambda g: len(g.factor.levels))
+    for here, group in enumerate(groups):
+        owners = list(dict.fromkeys(group.owners))
+        if not all(p in parts for p in owners):
+            continue
+        k, levels = len(group.labels), len(group.factor.levels)
+        sizes = [len(model.linear[p].elements) for p in owners]
+        A, c, B = np.zeros((levels, k, k)), np.zeros((levels, k)), np.zeros((levels, k, sum(sizes)))
+        mates = [g for g in groups[:here] if set(g.owners) & set(owners)]
+        pairs: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in mates]
+        start = 0
+        for p, size in zip(owners, sizes, strict=True):
+            part = parts[p]
+            f = part.names.index(group.name("u"))
+            mine = np.array(part.columns[f])
+            A_p, c_p, B_p, pairs_p = part.marginal(f)
+            A[:, mine[:, None], mine] = A_p
+            c[:, mine] = c_p
+            B[:, mine, start : start + size] = B_p
+            start += size
+            known = [(e, found) for e, found in pairs_p.items() if part.names[e] in model.transports]
+            for e, (own, other, weights) in known:
+                m = [g.name("u") for g in mates].index(part.names[e])
+                theirs = np.array(part.columns[e])
+                whole = np.zeros((k, len(mates[m].labels), len(own)))
+                whole[mine[:, None], theirs] = weights
+                pairs[m].append((own, other, whole))
+        joined = [
+            (
+                np.concatenate([x[0] for x in found]),
+                np.concatenate([x[1] for x in found]),
+                np.concatenate([x[2] for x in found], axis=2),
+            )
+            for found in pairs
+        ]
+        model.transports[group.name("u")].set(A, c, B, joined)
+
+
+def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.ndarray) -> Start:
+    """Where to start, and the covariance of the population effects."""
+    point: dict[str, np.ndarray] = {}
+    initial = model.initial_point()
+
+    def put(rv: str, position: int, value: float) -> None:
+        name = model.rvs_to_values[model[rv]].name
+        point.setdefault(name, np.array(initial[name], dtype=float)).flat[position] = value
+
+    for (rv, position), value in zip(density.elements, phi, strict=True):
+        put(rv, position, value)
+    for part in parts.values():
+        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
+            name = group.name("sd")
+            if name in {rv.name for rv in model.free_RVs}:
+                for k, sd in zip(of, np.sqrt(np.diag(S)), strict=True):
+                    put(name, k, float(np.log(sd)))
+    blocks = []
+    for p, part in parts.items():
+        elements = model.linear[p].elements
+        if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
+            blocks.append((elements, part.b, np.linalg.cholesky(part.covariance)))
+    return Start(point, blocks)

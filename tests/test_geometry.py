@@ -1,0 +1,226 @@
+"""The Gaussian approximation before sampling, and the change of variables that it steers."""
+
+from __future__ import annotations
+
+import logging
+
+import graph
+import numpy as np
+import pandas as pd
+import pytest
+from rows import ROWS, visits
+from scipy import stats
+
+import glmm_zoo as zoo
+from glmm_zoo import geometry
+from glmm_zoo.sampling import compile_model
+
+BY_NAME = {row.name: row for row in ROWS}
+
+
+def scrambled(model, seed: int = 3) -> None:
+    """Arbitrary transports in every transform: any of them must give an exact change of variables."""
+    rng = np.random.default_rng(seed)
+    shapes = model.eval_rv_shapes()
+    for u, transport in model.transports.items():
+        levels, k = shapes[u]
+        _, coefficients, *earlier = (x for x in model[u].owner.inputs if getattr(x.type, "dtype", "") == "float64")
+        p = coefficients.eval().shape[0]
+        root = rng.normal(size=(levels, k, k))
+        pairs = [
+            (rng.permutation(levels)[:5], rng.integers(0, 6, 5), rng.normal(size=(k, v.eval().shape[1], 5)))
+            for v in earlier
+        ]
+        transport.set(
+            root @ root.transpose(0, 2, 1), rng.normal(size=(levels, k)), rng.normal(size=(levels, k, p)), pairs
+        )
+
+
+@pytest.mark.parametrize(
+    "name", ["binomial crossed", "linear, three effects", "linear, two blocks", "linear uncorrelated, offsets"]
+)
+def test_density_is_the_plain_one_plus_the_jacobian(name):
+    model = graph.build(BY_NAME[name])
+    scrambled(model)
+    effects = list(model.transports)
+    for u in effects:
+        z = model.rvs_to_values[model[u]].name
+        sd = model[u.replace("u_", "sd_", 1)]
+        corr = u.replace("u_", "corr_", 1)
+        others = [model[corr]] if corr in model.named_vars else []
+        run = graph.function(
+            model,
+            [
+                *model.replace_rvs_by_values([model[u], sd, *others]),
+                *(model.logp(vars=[model[u]], jacobian=j) for j in (False, True)),
+            ],
+        )
+        point = graph.random_point(model, 2)
+        value, scale, *R, plain, whole = run(point)
+        S = np.outer(scale, scale) * (R[0] if R else np.eye(len(scale)))
+        np.testing.assert_allclose(plain, stats.multivariate_normal(cov=S).logpdf(value).sum(), rtol=1e-9)
+        J = graph.jacobian(lambda x: run({**point, z: x.reshape(value.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
+        np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["binomial crossed", "linear, three effects"])
+def test_forward_inverts_backward(name):
+    model = graph.build(BY_NAME[name])
+    scrambled(model)
+    point = graph.random_point(model, 4)
+    for u in model.transports:
+        rv, value = model[u], model.rvs_to_values[model[u]]
+        transform = model.rvs_to_transforms[rv]
+        inputs = model.replace_rvs_by_values(rv.owner.inputs)
+        there = transform.backward(value, *inputs)
+        back = graph.function(model, [transform.forward(there, *inputs)])(point)[0]
+        np.testing.assert_allclose(back, point[value.name], rtol=1e-9, atol=1e-10)
+
+
+GAUSSIAN = {
+    "one factor, slopes": "y ~ x + (1 + x | g)",
+    "independent slopes": "y ~ x + (x || g)",
+    "nested": "y ~ x + (1 | a/b)",
+    "offset": "y ~ x + offset(w) + (1 | g)",
+    "no population effects": "y ~ 0 + (1 + x | g)",
+}
+
+
+@pytest.mark.parametrize("formula", GAUSSIAN.values(), ids=list(GAUSSIAN))
+def test_a_gaussian_model_is_standard_normal_in_z_at_the_reference(formula):
+    """For a Gaussian outcome the approximation is exact, so given the other parameters log p(z) = -z'z / 2 + constant:
+    whatever is wrong in A, B, c, an offset or a pair of levels shows."""
+    model = zoo.lmm(visits(), formula)
+    start = geometry.refer(model)
+    assert start is not None
+    point = {**{k: np.array(v, float) for k, v in model.initial_point().items()}, **start.point}
+    rng = np.random.default_rng(0)
+    for name in [n for n in point if n.startswith(("beta", "Intercept"))]:
+        point[name] = rng.normal(size=np.shape(point[name]))
+    for name in [n for n in point if n.startswith("pcorr")]:
+        point[name] = point[name] + 0.3  # the reference need not be met by the covariance of the effects
+    innermost = list(model.transports)[-1]
+    rows = np.bincount(model["_level_of_" + innermost[2:]].get_value())
+    point["sigma_log__"] = 0.5 * np.log(rows / model.transports[innermost].known[0][:, 0, 0])[0]  # as in the weights
+    effects = [model.rvs_to_values[model[u]].name for u in model.transports]
+    density = graph.function(model, [model.logp()])
+    found = []
+    for _ in range(4):
+        z = {name: rng.normal(size=np.shape(point[name])) for name in effects}
+        found.append(density({**point, **z})[0] + 0.5 * sum(float(np.sum(v**2)) for v in z.values()))
+    np.testing.assert_allclose(found, found[0], rtol=1e-8)
+
+
+def test_the_pass_is_the_mixed_model_equations_for_a_gaussian_outcome():
+    frame = visits()
+    model = zoo.lmm(
+        frame, "y ~ x + (1 | g)", center=False, priors={"Intercept": "Normal(0, 100)", "beta": "Normal(0, 100)"}
+    )
+    start = geometry.refer(model)
+    assert start is not None
+    ((elements, mean, root),) = start.blocks
+    assert [rv for rv, _ in elements] == ["Intercept", "beta"]
+    sd, sigma = np.exp(start.point["sd_g_log__"][0]), np.exp(float(start.point["sigma_log__"]))
+    X = np.column_stack([np.ones(72), frame.x])
+    V = sd**2 * (np.equal.outer(*[np.asarray(frame.g.astype("category").cat.codes)] * 2)) + sigma**2 * np.eye(72)
+    precision = X.T @ np.linalg.solve(V, X)
+    np.testing.assert_allclose(mean, np.linalg.solve(precision, X.T @ np.linalg.solve(V, frame.y)), rtol=0.02)
+    np.testing.assert_allclose(root @ root.T, np.linalg.inv(precision), rtol=0.05)
+
+
+def test_blocks_whiten_the_population_effects():
+    model = zoo.logistic(visits(), "ill ~ x + w + (1 | g)")
+    start = geometry.refer(model)
+    assert start is not None
+    keep = ["Intercept_at_means", "beta"]
+    plain, white = compile_model(model, keep), compile_model(model, keep, start)
+    ((elements, mean, root),) = start.blocks
+    found = white.expand(np.zeros((1, white.size)))
+    np.testing.assert_allclose(np.concatenate([np.ravel(found[k]) for k in keep]), mean, rtol=1e-12)
+    x = np.random.default_rng(1).normal(size=white.size)
+    sizes = {model.values_to_rvs[v].name: np.size(model.initial_point()[v.name]) for v in model.value_vars}
+    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    index = [first[rv] + i for rv, i in elements]
+    moved = x.copy()
+    moved[index] = mean + root @ x[index]
+    np.testing.assert_allclose(white.value_and_grad(x)[0], plain.value_and_grad(moved)[0], rtol=1e-12)
+
+
+def test_the_pass_is_near_the_maximum_likelihood_of_cbpp():
+    card = zoo.card("multicenter")
+    start = geometry.refer(card.model())
+    assert start is not None
+    sd = np.exp(start.point["sd_herd_log__"][0])
+    assert 0.55 < sd < 0.8  # lme4, AGQ: 0.648
+    ((_, mean, root),) = start.blocks
+    np.testing.assert_allclose(mean[1:], [-0.991, -1.128, -1.580], atol=0.08)
+    np.testing.assert_allclose(np.sqrt(np.diag(root @ root.T))[1:], [0.307, 0.327, 0.428], rtol=0.15)
+
+
+def test_a_pass_that_fails_is_logged_and_leaves_the_non_centred_form(monkeypatch, caplog):
+    def failing(*_):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(geometry, "_iterate", failing)
+    model = zoo.logistic(visits(), "ill ~ x + (1 | g)")
+    with caplog.at_level(logging.INFO, "glmm_zoo"):
+        assert geometry.refer(model) is None
+    assert "non-centred" in caplog.text
+    assert model.transports["u_g"].known is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: zoo.poisson(d, "count ~ x + (1 | g) + (1 | h)", exposure="days"),
+        lambda d: zoo.nb(d, "count ~ x + (1 | g)"),
+        lambda d: zoo.zip(d, "count ~ x + (1 |p| g)", zi="~ x + (1 |p| g)"),
+        lambda d: zoo.hurdle_poisson(d, "count ~ x + (1 + x | g)", zi="~ w + (1 | h)"),
+    ],
+    ids=["poisson crossed", "negative binomial", "zip shared label", "hurdle, two parts"],
+)
+def test_every_family_has_an_approximation(make):
+    rng = np.random.default_rng(5)
+    frame = visits().assign(count=lambda d: rng.poisson(np.exp(0.4 * d.x)) * rng.integers(0, 2, len(d)))
+    model = make(pd.DataFrame(frame))
+    assert geometry.refer(model) is not None
+    for transport in model.transports.values():
+        A = transport.known[0]
+        assert np.isfinite(A).all() and A[:, 0, 0].max() > 0
+
+
+@pytest.mark.parametrize("how", ["noncentered", "centered"])
+def test_the_classical_forms_have_the_same_posterior_density(how):
+    """log p at the same group effects, without the Jacobian of the form."""
+    row = BY_NAME["binomial crossed"]
+    one, other = graph.build(row), graph.build(row)
+    geometry.refer(one)
+    if how == "centered":
+        other.centre()
+    point = graph.random_point(one, 3)
+    effects = graph.function(one, one.replace_rvs_by_values([one[u] for u in one.transports]))(point)
+    there = dict(point)
+    for u, value in zip(one.transports, effects, strict=True):
+        rv = other[u]
+        transform = other.rvs_to_transforms[rv]
+        target = other.rvs_to_values[rv].name
+        if transform is None:
+            there.pop(f"{u}_z__", None)
+            there[target] = value
+        else:
+            sd = np.exp(point[u.replace("u_", "sd_", 1) + "_log__"])
+            there[target] = value / sd
+    here, same = (graph.function(m, [m.logp(jacobian=False)])(p)[0] for m, p in ((one, point), (other, there)))
+    np.testing.assert_allclose(here, same, rtol=1e-10)
+
+
+def test_quick_is_a_labelled_preview():
+    found = zoo.quick(zoo.card("multicenter").model())
+    assert found.index.name == "approximate" and list(found.columns) == ["mean", "sd", "lower", "upper"]
+    lme4 = {"Intercept": -1.399, "beta[period[2]]": -0.991, "beta[period[3]]": -1.128, "beta[period[4]]": -1.580}
+    for name, value in lme4.items():
+        assert abs(found.loc[name, "mean"] - value) < 0.1
+        assert found.loc[name, "lower"] < value < found.loc[name, "upper"]
+    assert np.isnan(found.loc["sd_herd[Intercept]", "sd"])
+    linear = zoo.quick(zoo.lmm(visits(), "y ~ x + (1 | g)"))
+    assert 1.5 < linear.loc["sigma", "mean"] < 2.5
