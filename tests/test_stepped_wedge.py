@@ -444,7 +444,7 @@ def test_report_of_effects_by_exposure_time_has_their_average_and_the_last():
 def test_decay_recovers_a_simulated_trial(seed):
     truth = {"effect": 0.8, "rho": 0.7, "sd_cluster:period": 0.9, "Intercept": -0.5}
     frame = zoo.simulate_design(
-        clusters=60, periods=6, size=40, intercept=-0.5, period_effects=(0.1, 0.2, 0.2, 0.1, 0.0), effect=0.8,
+        clusters=120, periods=6, size=20, intercept=-0.5, period_effects=(0.1, 0.2, 0.2, 0.1, 0.0), effect=0.8,
         sd_cluster_period=0.9, rho=0.7, seed=seed,
     )  # fmt: skip
     summary = zoo.summary(
