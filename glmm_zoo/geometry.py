@@ -174,7 +174,7 @@ def _density(model: Model) -> Density | None:
 
     (observed,) = model.observed_RVs
     data = model.rvs_to_values[observed]
-    density = pm.logp(observed, data)
+    density = pm.logp(observed, data) if model.working is None else model.working
     point = model.initial_point()
     etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
     graph, *there = model.replace_rvs_by_values([density, *(linear.eta for linear in model.linear.values())])

@@ -66,7 +66,7 @@ def _plain(number: str) -> str:
 
 
 def ordered_outcome(table: Table, response: Response, levels: tuple[str, ...] | None = None) -> Outcome:
-    """Ordered categories as their positions 0, ..., K - 1: whole numbers, a declared order, or `levels` from the lowest.
+    """Positions 0, ..., K - 1 of ordered categories: whole numbers, a declared order, or `levels` from the lowest.
 
     Every level occurs: the data say nothing of a category that was never seen.
     """
@@ -146,7 +146,7 @@ def _give(levels: Iterable[str]) -> str:
 
 
 def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
-    """A right side without an intercept, whose place the cutpoints take: factors are coded as beside one, even after `0 +`."""
+    """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
     return replace(coded, formula=formula, population=replace(coded.population, intercept=False))
 
@@ -260,7 +260,7 @@ def start(outcome: Outcome) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Family:
-    """`log_f(link, y, eta, steps, pattern, top)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for every k < top.
+    """`log_f(link, y, eta, steps, pattern, top)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for all k < top.
 
     top = K - 1 is the highest category. `cumulative` says that thresholds are in order and cut one latent variable.
     """

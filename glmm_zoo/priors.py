@@ -6,7 +6,8 @@ Where the defaults come from. s is the unit of the link scale: 1 for logit, prob
 deviation of the response for an identity link. d is the spread of a column: the distance of its two values where it
 has two, else its standard deviation.
 
-* Intercept ~ StudentT(3, m, 2.5 s), m the response's mean for an identity link and 0 else; the shape is brms's.
+* Intercept ~ StudentT(3, m, 2.5 s), m the response's mean for an identity link, the log of the crude rate for a log link
+  (so that the unit of the exposure does not matter), 0 else; the shape is brms's.
 * beta ~ Normal(0, 2.5 s / d): rstanarm's scale; two-valued columns by their distance as Gelman et al. (2008) advise.
 * sd ~ Exponential(d / s), d = 1 for an intercept: the penalised-complexity shape of Simpson et al. (2017), its mean of
   one unit as in rstanarm and McElreath's texts.

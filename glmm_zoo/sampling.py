@@ -94,7 +94,21 @@ def _jax() -> Any:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
+    _finite_softplus(jax)
     return jax
+
+
+def _finite_softplus(jax: Any) -> None:
+    """log(1 + e^x) whose gradient is finite for |x| > 709 too, where PyTensor's own translation gives NaN."""
+    from pytensor.link.jax.dispatch.basic import jax_funcify
+    from pytensor.scalar.math import Softplus
+
+    @jax.custom_jvp
+    def softplus(x: Any) -> Any:
+        return jax.numpy.maximum(x, 0) + jax.numpy.log1p(jax.numpy.exp(-jax.numpy.abs(x)))
+
+    softplus.defjvps(lambda t, _, x: t * jax.nn.sigmoid(x))
+    jax_funcify.register(Softplus)(lambda op, **_: softplus)
 
 
 def _nutpie() -> Any:

@@ -52,6 +52,12 @@ def binomial_density(name: str, outcome: Outcome, eta: Tensor, link: Link) -> De
     )
 
 
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x). JAX's gradient of it, as PyTensor writes it, is NaN beyond +-709; S goes there with long follow-up."""
+    pt = tensor()
+    return pt.softplus(pt.clip(x, -700.0, 700.0)) + pt.maximum(x - 700.0, 0.0)
+
+
 def _sums(rows: Tensor, codes: Tensor, subjects: int) -> Tensor:
     """Sums over the rows of each subject (subjects,)."""
     return tensor().zeros(subjects)[codes].inc(rows)
@@ -67,7 +73,7 @@ def observe(name: str, density: Density, outcome: Outcome, subjects: Factor, log
     def log_p(y: Tensor, codes: Tensor, g: Tensor, *parameters: Tensor) -> Tensor:
         S = _sums(density.log_f(y, *parameters), codes, size)
         at_risk = _sums(pt.cast(y > 0, "float64"), codes, size) > 0
-        return pt.switch(at_risk, S - pt.softplus(g), pt.softplus(S - g) - pt.softplus(-g))
+        return pt.switch(at_risk, S - _softplus(g), _softplus(S - g) - _softplus(-g))
 
     def draw(codes: Tensor, g: Tensor, *rest: Tensor) -> Tensor:
         *parameters, batch = rest
@@ -88,6 +94,11 @@ def observe(name: str, density: Density, outcome: Outcome, subjects: Factor, log
         dims="row",
         class_name="NeverAtRisk",
     )
+
+
+def working(density: Density, outcome: Outcome, *, at_risk: np.ndarray) -> Tensor:
+    """log f of the rows of subjects certainly at risk (n,), 0 for the others: what steers the sampler's geometry."""
+    return density.log_f(tensor().constant(outcome.values), *density.parameters) * at_risk.astype(float)
 
 
 def carry(model: Any, density: Density, subjects: Factor, all_zero: np.ndarray, logit_never: Tensor) -> list[float]:

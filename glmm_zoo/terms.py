@@ -51,6 +51,7 @@ class Model(pm.Model):
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
+        self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
 
     def centre(self) -> None:
         """Let the sampler move the group effects themselves: the centred form."""

@@ -2,8 +2,8 @@
 
     effect at threshold k = beta - (c_k(high) - c_k(low)) / (high - low)
 
-is how much one unit more moves eta less threshold, for the logit link the log-odds of a category above it. c_k(w) is the
-threshold with the other covariates at their means; low and high are the two values of a covariate that has two, else
+is how much one unit more moves eta less threshold, for the logit link the log-odds of a category above it. c_k(w) is
+the threshold with the other covariates at their means; low and high are the two values of a covariate that has two, else
 half a standard deviation below and above its mean. Effects are equal where gamma = 0; the data speak against that when
 0 lies outside the ellipsoid around the posterior mean of gamma that holds the given share of its draws.
 """

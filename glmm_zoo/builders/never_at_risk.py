@@ -12,7 +12,7 @@ from glmm_zoo.data import Missing, names_of
 from glmm_zoo.design import Factor, factor
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families import Outcome
-from glmm_zoo.subjects import binomial_density, carry, count_density, observe
+from glmm_zoo.subjects import binomial_density, carry, count_density, observe, working
 
 if TYPE_CHECKING:
     from glmm_zoo.terms import Model
@@ -141,6 +141,7 @@ def never_at_risk(
         else:
             density = binomial_density(name, part.outcome, etas[""], _LOGIT)
         observe(name, density, part.outcome, subjects, logit_never)
+        model.working = working(density, part.outcome, at_risk=~all_zero[subjects.codes])
         model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
     return model
 

@@ -44,7 +44,8 @@ def ordinal(
 
     With `nominal` the effects of some covariates w differ between cutpoints. Row i has thresholds of its own,
 
-        c_1(w_i) = cutpoint_1,  log(c_{k+1}(w_i) - c_k(w_i)) = log(cutpoint_{k+1} - cutpoint_k) + (w_i - mean(w))' gamma_k
+        c_1(w_i) = cutpoint_1
+        log(c_{k+1}(w_i) - c_k(w_i)) = log(cutpoint_{k+1} - cutpoint_k) + (w_i - mean(w))' gamma_k
 
     in place of the cutpoints: they are in order whatever the values, so no probability is negative. w is in the formula
     too: its beta is the effect at the first threshold, and gamma lets the others follow at distances of their own.
@@ -79,8 +80,8 @@ def ordinal(
 
     Returns
     -------
-    A PyMC model with `cutpoints` (cutpoint) labelled "2|3" by the categories that each divides, `beta` (coef), `sd_<g>`,
-    `corr_<g>` and `u_<g>`, on the link scale; `nominal_beta` (nominal_coef), gamma, labelled "x: 2|3" by the threshold
+    A PyMC model with `cutpoints` (cutpoint) labelled "2|3" by the categories that each divides, `beta` (coef),
+    `sd_<g>`, `corr_<g>` and `u_<g>`, on the link scale; `nominal_beta` (nominal_coef), gamma, labelled "x: 2|3" by the threshold
     whose distance from the one below it changes.
 
     Raises
