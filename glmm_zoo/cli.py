@@ -193,7 +193,7 @@ def fit(
     draws
         Draws kept for each chain; 1000, or what the card says.
     tune
-        Warm-up draws for each chain; 1000, or what the card says.
+        Warm-up draws for each chain; 500, or what the card says.
     chains
         Number of chains.
     cores

@@ -44,7 +44,7 @@ def fit(
     model: Model,
     *,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int = 500,
     chains: int = 4,
     cores: int | None = None,
     seed: int | None = None,

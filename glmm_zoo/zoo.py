@@ -89,7 +89,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """What `fit` is told for this card where its defaults would leave too few effective draws."""
 
     draws: int = 1000
-    tune: int = 1000
+    tune: int = 500
     target_accept: float = 0.9
 
 

@@ -25,7 +25,7 @@ PRIORS = {
 class Reference:
     """`names` maps the peer's parameter to an element of our posterior as ArviZ names it.
 
-    `priors` add to `PRIORS`, None takes one away; `settings` are for `fit`.
+    `priors` add to `PRIORS`; None takes one away.
     """
 
     file: str
@@ -35,7 +35,6 @@ class Reference:
     names: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
     priors: Mapping[str, str | None] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 REFERENCES = (
@@ -128,7 +127,6 @@ REFERENCES = (
             "cor_subject__Intercept__Visit": "corr_subject[Intercept, Visit]",
         },
         priors={"corr": "LKJ(2)"},
-        settings={"draws": 20_000},  # Intercept and beta[Age] lie on a narrow ridge: one effective draw in 120
     ),
     Reference(
         "owls_zinb_offset",
@@ -162,7 +160,6 @@ REFERENCES = (
             "sd_INDEX__Intercept": "sd_INDEX[Intercept]",
             "sd_LOCATION__Intercept": "sd_LOCATION[Intercept]",
         },
-        settings={"draws": 20_000, "tune": 2000, "target_accept": 0.97},  # brms: 74 divergences at 0.9
     ),
     Reference(
         "sim_sw_hussey_hughes",
@@ -224,7 +221,6 @@ class Maximum:
     coefficients: Mapping[str, tuple[float, float]]
     sds: Mapping[str, float]
     options: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 MAXIMA = (
@@ -241,7 +237,6 @@ MAXIMA = (
             "beta[lbase:trt[progabide]]": (0.3388, 0.2023),
         },
         {"sd_subject[Intercept]": 0.5011},
-        settings={"draws": 3000},
     ),
     Maximum(
         "glmmTMB_Owls.csv",

@@ -192,7 +192,10 @@ def test_data_without_candidates_and_single_trials_are_warned_of():
 # ---------------------------------------------------------------------------------------------------------- the report
 
 
-def _tree(share: np.ndarray, expected: float, zeros: int, others: int, sd: float = 1.0) -> xr.DataTree:
+UNIFORM = np.linspace(0.0005, 0.9995, 1000)
+
+
+def _tree(share: np.ndarray, expected: float, zeros: int, others: int, prior: np.ndarray = UNIFORM) -> xr.DataTree:
     """As much of a fit as the aspect reads."""
     shape = (2, len(share) // 2)
     dims = ("chain", "draw")
@@ -202,7 +205,7 @@ def _tree(share: np.ndarray, expected: float, zeros: int, others: int, sd: float
             "never_share": (dims, share.reshape(shape)),
             "never_all_zero": (dims, np.full(shape, expected)),
             "never_probability": ((*dims, "never_subject"), each),
-            "sd_id": ((*dims, "id_effect"), np.full((*shape, 1), sd)),
+            "sd_id": ((*dims, "id_effect"), np.full((*shape, 1), 1.0)),
         },
         {"never_subject": [f"p{i}" for i in range(zeros)], "id_effect": ["Intercept"]},
     )
@@ -210,7 +213,7 @@ def _tree(share: np.ndarray, expected: float, zeros: int, others: int, sd: float
         "subject": "id",
         "all_zero": {"rows": [4] * zeros, "exposure": [2.5] * zeros},
         "others": {"subjects": others, "rows": 4 * others, "exposure": 3.0 * others},
-        "never_prior": np.linspace(0.0005, 0.9995, 1000).tolist(),
+        "never_prior": prior.tolist(),
     }
     spec = {"link": "log", "options": {"family": "poisson"}, "facts": facts, "aspects": ["susceptibility"]}
     spec["groups"] = {"id": {"sd": "sd_id", "effects": ["Intercept"], "effect_dim": "id_effect"}}
@@ -233,6 +236,17 @@ def test_a_group_is_claimed_only_when_its_absence_is_excluded(share, words):
     said = susceptibility.find(_tree(share, 5.0, 95, 155), 0.95)
     assert pd.Series([" ".join(said.sentences)]).str.contains(words).all(), said.sentences
     assert "95 have" in said.sentences[1] and "sd_id" in said.sentences[2]
+
+
+def test_a_prior_that_excludes_zero_is_not_taken_for_evidence():
+    """The posterior's share below 2 % is small, but no smaller than the prior's."""
+    rng = np.random.default_rng(6)
+    prior = np.append(rng.uniform(0.02, 1, 997), [0.01, 0.01, 0.01])
+    share = np.append(rng.uniform(0.05, 0.3, 3988), np.full(12, 0.01))
+    said = susceptibility.find(_tree(share, 35.0, 58, 103, prior), 0.95).sentences[0]
+    assert said.startswith("The data do not show a group") and "0.003 it is below 2 % (0.003 before the data)" in said
+    exact = susceptibility.find(_tree(np.maximum(share, 0.05), 35.0, 58, 103, prior), 0.95).sentences[0]
+    assert exact.startswith("The data show a group")
 
 
 def test_tables_have_follow_up_and_prior_beside_posterior():

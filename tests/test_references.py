@@ -28,7 +28,7 @@ def test_posterior_equals_the_peers(reference: Reference) -> None:
     build = getattr(zoo, reference.builder)
     priors = {key: prior for key, prior in {**PRIORS, **reference.priors}.items() if prior}
     model = build(data, reference.formula, center=False, priors=priors, **reference.options)
-    tree = zoo.fit(model, seed=20, progress=False, **{"draws": 4000, **reference.settings})
+    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
     assert zoo.check(tree).sound, str(zoo.check(tree))
     ours = zoo.summary(tree)
     for theirs, name in reference.names.items():
@@ -45,7 +45,7 @@ def test_posterior_lies_at_the_maximum_of_the_likelihood(fit: Maximum) -> None:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: the data may not be copied into the project")
     model = getattr(zoo, fit.builder)(pd.read_csv(SHARED / "data" / fit.data), fit.formula, **fit.options)
-    tree = zoo.fit(model, seed=21, progress=False, **fit.settings)
+    tree = zoo.fit(model, seed=21, progress=False)
     assert zoo.check(tree).sound, str(zoo.check(tree))
     ours = zoo.summary(tree)
     for name, (estimate, error) in fit.coefficients.items():

@@ -1,8 +1,8 @@
 """Never at risk, or at risk with a low rate? The probability of each subject with zeros only, and what the data know.
 
 Zeros tell the two apart only where subjects at risk would hardly ever have zeros only. So the share of subjects who are
-never at risk is shown beside its prior, and a group that is never at risk is claimed only when a share below `FEW` is
-all but excluded.
+never at risk is shown beside its prior, and a group that is never at risk is claimed only when the data all but exclude
+a share below `FEW`: they must make it improbable, and much less probable than the prior did.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import xarray as xr
 from glmm_zoo.aspects import Finding, draws_of, intervals, percent
 from glmm_zoo.storage import about
 
-# All three arbitrary.
+# All four arbitrary.
 FEW = 0.02  # a share of subjects so small that it is as good as none
-ALARM = 0.01  # posterior probability of such a share from which on the data are said not to exclude it
+ALARM = 0.01  # posterior probability of such a share from which on the data are said not to exclude it,
+EVIDENCE = 0.1  # or that probability over the prior's
 LITTLE_KNOWN = 0.5  # sd of the posterior over that of the prior from which on the prior is said to decide
 
 
@@ -64,9 +65,10 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     found = intervals({"share": share, "zeros": draws_of(posterior, "never_all_zero")}, prob, "")
     _, low, high = found.loc["share"]
     middle, fewest, most = found.loc["zeros"]
-    few, narrowed = float((share < FEW).mean()), share.std() / prior.std()
+    few, before = float((share < FEW).mean()), float((prior < FEW).mean())
+    narrowed = share.std() / prior.std()
     span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({percent(prob)})"
-    told = narrowed <= LITTLE_KNOWN and few <= ALARM
+    told = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
     if told:
         yield f"The data show a group that is never at risk: {span}."
     elif narrowed > LITTLE_KNOWN:
@@ -77,7 +79,7 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     else:
         yield (
             f"The data do not show a group that is never at risk and cannot tell one from low rates: the share may be {span}, "
-            f"and with probability {few:.2g} it is below {100 * FEW:g} %."
+            f"and with probability {few:.2g} it is below {100 * FEW:g} % ({before:.2g} before the data)."
         )
     yield (
         f"Were all {subjects} subjects at risk, {_number(middle)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "
