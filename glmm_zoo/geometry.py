@@ -291,16 +291,8 @@ class Part:
         self.groups, self.unit, self.D = list(groups), unit, linear.design
         self.names = [g.name("u") for g in groups]
         n, p = self.D.shape
-        priors = [
-            *(
-                model.chosen.get(named(prefix, "Intercept"), ())
-                if p > len(model.chosen.get(named(prefix, "beta"), ()))
-                else ()
-            ),
-            *model.chosen.get(named(prefix, "beta"), ()),
-        ]
-        self.ridge = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in priors])
-        self.pull = self.ridge * [prior.arguments.get("mu", 0.0) for prior in priors]
+        self.ridge = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in linear.priors])
+        self.pull = self.ridge * [prior.arguments.get("mu", 0.0) for prior in linear.priors]
         self.offset = np.zeros(n) if linear.offset is None else linear.offset
         self.columns = [[k for k, owner in enumerate(g.owners) if owner == prefix] for g in groups]
         self.z = [np.column_stack([g.z[k] for k in of]) for g, of in zip(groups, self.columns, strict=True)]

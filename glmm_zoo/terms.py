@@ -68,12 +68,13 @@ class Linear:
     """One linear predictor in the graph, with what it is made of: eta = design @ coefficients + offset + Z u.
 
     `design` (n, p) holds a column of ones for the intercept, then the columns as they are multiplied; `elements` names
-    the random variable and the position in it of every coefficient, where they are elements of one.
+    the random variable and the position in it of every coefficient, `priors` their priors.
     """
 
     design: np.ndarray
     coefficients: Tensor
     elements: list[tuple[str, int]]
+    priors: list[Prior]
     offset: np.ndarray | None
     eta: Tensor
 
@@ -135,9 +136,16 @@ def _data(name: str) -> str:
 
 
 def linear_predictors(
-    model: Model, *, center: bool = True, drawn: Mapping[str, Callable[[Model, Group], Tensor]] | None = None
+    model: Model,
+    *,
+    center: bool = True,
+    drawn: Mapping[str, Callable[[Model, Group], Tensor]] | None = None,
+    also: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Tensor]:
     """eta (n,) of every predictor of the model, by prefix.
+
+    `also` holds columns (n, m) of the main predictor whose coefficients are variables of their own, already in the
+    model, by name.
 
     `drawn` says by factor who draws its effects (levels, k), where they are not independent between levels.
 
@@ -145,7 +153,7 @@ def linear_predictors(
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
     """
     for p in model.predictors:
-        model.linear[p.prefix] = _population(model, p, center)
+        model.linear[p.prefix] = _population(model, p, center, also or {} if p.prefix == "" else {})
     dims = {p.prefix: p.dim for p in model.predictors}
     earlier: list[tuple[Group, Tensor]] = []
     effects: dict[str, Tensor] = {}
@@ -181,12 +189,13 @@ def log_positive(model: Model, name: str, etas: Mapping[str, Tensor]) -> Tensor:
     return etas[name] if name in etas else pt.log(variable(model, name))
 
 
-def _population(model: Model, predictor: Predictor, center: bool) -> Linear:
+def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
     X, prefix = predictor.population, predictor.prefix
     eta: Tensor = _ZERO
     columns: list[np.ndarray] = []
     parts: list[Tensor] = []
     elements: list[tuple[str, int]] = []
+    priors: list[Prior] = []
     means = X.means if center and X.intercept and X.labels else None
     if X.labels:
         beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
@@ -194,6 +203,7 @@ def _population(model: Model, predictor: Predictor, center: bool) -> Linear:
         eta = eta + pm.Data(_data(named(prefix, "X")), values, dims=(predictor.dim, named(prefix, "coef"))) @ beta
         columns, parts = [values], [beta]
         elements = _elements(model, named(prefix, "beta"), named(prefix, "coef"))
+        priors = [*model.chosen[named(prefix, "beta")]]
     if X.intercept:
         name = named(prefix, "Intercept")
         if means is None:
@@ -205,13 +215,21 @@ def _population(model: Model, predictor: Predictor, center: bool) -> Linear:
         eta = eta + intercept
         columns, parts = [np.ones((predictor.rows, 1)), *columns], [intercept[None], *parts]
         elements = [(name if means is None else f"{name}_at_means", 0), *elements]
+        priors = [*model.chosen[name], *priors]
+    for name, values in also.items():
+        coefficient = model[name] if model[name].ndim else model[name][None]
+        eta = eta + pm.Data(_data(f"{name}_columns"), np.ascontiguousarray(values)) @ coefficient
+        columns, parts = [*columns, values], [*parts, coefficient]
+        dims = model.named_vars_to_dims.get(name)
+        elements = [*elements, *(_elements(model, name, str(dims[0])) if dims else [(name, 0)])]
+        priors = [*priors, *model.chosen[name]]
     if predictor.offset is not None:
         eta = eta + pm.Data(_data(named(prefix, "offset")), predictor.offset, dims=predictor.dim)
     if eta.ndim == 0:
         eta = eta + pt.zeros(predictor.rows)
     design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))
     coefficients = pt.concatenate(parts) if parts else pt.zeros(0)
-    return Linear(design, coefficients, elements, predictor.offset, eta)
+    return Linear(design, coefficients, elements, priors, predictor.offset, eta)
 
 
 def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:

@@ -239,12 +239,12 @@ def test_a_group_is_claimed_only_when_its_absence_is_excluded(share, words):
 
 
 def test_a_prior_that_excludes_zero_is_not_taken_for_evidence():
-    """The posterior's share below 2 % is small, but no smaller than the prior's."""
+    """A share near zero is improbable after the data, but it was so before."""
     rng = np.random.default_rng(6)
     prior = np.append(rng.uniform(0.02, 1, 997), [0.01, 0.01, 0.01])
     share = np.append(rng.uniform(0.05, 0.3, 3988), np.full(12, 0.01))
     said = susceptibility.find(_tree(share, 35.0, 58, 103, prior), 0.95).sentences[0]
-    assert said.startswith("The data do not show a group") and "0.003 it is below 2 % (0.003 before the data)" in said
+    assert said.startswith("The data do not show a group") and "0.003 it is below 2.7 % (0.01 before the data)" in said
     exact = susceptibility.find(_tree(np.maximum(share, 0.05), 35.0, 58, 103, prior), 0.95).sentences[0]
     assert exact.startswith("The data show a group")
 

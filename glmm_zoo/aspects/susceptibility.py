@@ -2,7 +2,7 @@
 
 Zeros tell the two apart only where subjects at risk would hardly ever have zeros only. So the share of subjects who are
 never at risk is shown beside its prior, and a group that is never at risk is claimed only when the data all but exclude
-a share below `FEW`: they must make it improbable, and much less probable than the prior did.
+a share near zero: they must make it improbable, and much less probable than the prior did.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import xarray as xr
 from glmm_zoo.aspects import Finding, draws_of, intervals, percent
 from glmm_zoo.storage import about
 
-# All four arbitrary.
-FEW = 0.02  # a share of subjects so small that it is as good as none
+# All arbitrary.
+FEW = (0.02, 0.05)  # a share so small that it is as good as none: the prior's 1 % quantile, but within these
 ALARM = 0.01  # posterior probability of such a share from which on the data are said not to exclude it,
 EVIDENCE = 0.1  # or that probability over the prior's
 LITTLE_KNOWN = 0.5  # sd of the posterior over that of the prior from which on the prior is said to decide
@@ -65,7 +65,8 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     found = intervals({"share": share, "zeros": draws_of(posterior, "never_all_zero")}, prob, "")
     _, low, high = found.loc["share"]
     middle, fewest, most = found.loc["zeros"]
-    few, before = float((share < FEW).mean()), float((prior < FEW).mean())
+    limit = float(np.clip(np.quantile(prior, 0.01), *FEW))
+    few, before = float((share < limit).mean()), float((prior < limit).mean())
     narrowed = share.std() / prior.std()
     span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({percent(prob)})"
     told = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
@@ -79,7 +80,7 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     else:
         yield (
             f"The data do not show a group that is never at risk and cannot tell one from low rates: the share may be {span}, "
-            f"and with probability {few:.2g} it is below {100 * FEW:g} % ({before:.2g} before the data)."
+            f"and with probability {few:.2g} it is below {100 * limit:.2g} % ({before:.2g} before the data)."
         )
     yield (
         f"Were all {subjects} subjects at risk, {_number(middle)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "

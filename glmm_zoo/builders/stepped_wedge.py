@@ -186,7 +186,10 @@ def stepped_wedge(
 
     with terms.Model(plan) as model:
         decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
-        eta = terms.linear_predictors(model, center=center, drawn=decay)[""] + _effect(model, design, exposure_time)
+        also = _effect(model, design, exposure_time)
+        eta = terms.linear_predictors(model, center=center, drawn=decay, also=also)[""]
+        if exposure_time == "monotone":
+            eta = eta + _monotone(model, design)
         name = intake.safe(part.outcome.name)
         if family == "gaussian":
             families.gaussian(name, eta, terms.variable(model, "sigma"), part.outcome)
@@ -219,26 +222,35 @@ def _parameters(
     return found + ([counts.ALPHA] if family == "negative_binomial" else [])
 
 
-def _effect(model: Model, design: wedge.Design, exposure_time: str) -> Any:
-    """effect treat (n,); `effect` over exposure_time where it depends on it."""
+def _effect(model: Model, design: wedge.Design, exposure_time: str) -> dict[str, np.ndarray]:
+    """The columns (n, m) that `effect` is the coefficient of: treatment, or treatment by exposure time."""
+    from glmm_zoo import terms
+
+    if exposure_time == "constant":
+        terms.variable(model, "effect")
+        return {"effect": design.treat[:, None].astype(float)}
+    times = design.exposures
+    model.add_coord("exposure_time", times)
+    if exposure_time == "monotone":
+        return {}
+    terms.variable(model, "effect", "exposure_time")
+    return {"effect": (design.exposure[:, None] == np.array([int(e) for e in times])).astype(float)}
+
+
+def _monotone(model: Model, design: wedge.Design) -> Any:
+    """effect_e (n,) at every row's exposure time, 0 under control."""
     import pymc as pm
     import pytensor.tensor as pt
 
     from glmm_zoo import terms
 
-    if exposure_time == "constant":
-        return terms.variable(model, "effect") * pm.Data("_treat", design.treat, dims="row")
     times = design.exposures
-    model.add_coord("exposure_time", times)
-    if exposure_time == "categorical":
-        effect = terms.variable(model, "effect", "exposure_time")
-    else:
-        last = terms.variable(model, "long_term_effect")
-        reached: Any = np.ones(1)
-        if len(times) > 1:
-            a = np.full(len(times), model.chosen["exposure_shares"][0].arguments["a"])
-            reached = pt.cumsum(pm.Dirichlet("exposure_shares", a=a, dims="exposure_time"))
-        effect = pm.Deterministic("effect", last * reached, dims="exposure_time")
+    last = terms.variable(model, "long_term_effect")
+    reached: Any = np.ones(1)
+    if len(times) > 1:
+        a = np.full(len(times), model.chosen["exposure_shares"][0].arguments["a"])
+        reached = pt.cumsum(pm.Dirichlet("exposure_shares", a=a, dims="exposure_time"))
+    effect = pm.Deterministic("effect", last * reached, dims="exposure_time")
     level = np.searchsorted([0, *map(int, times)], design.exposure)  # 0 for control
     of_level: Any = pt.concatenate([np.zeros(1), effect])
     return of_level[pm.Data("_exposure_level", level, dims="row")]
