@@ -193,11 +193,13 @@ def _in_reading_order(model: Model) -> list[str]:
     names = [v.name for v in model.unobserved_RVs]
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
-    def position(name: str) -> int:
-        bare = (
-            name.split("_", 1)[1] if name.split("_", 1)[0] in {p.prefix for p in model.predictors if p.prefix} else name
-        )
-        return next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
+    prefixes = [p.prefix for p in model.predictors if p.prefix]
+
+    def position(name: str) -> tuple[int, int]:
+        prefix = next((p for p in prefixes if name.startswith(f"{p}_")), "")
+        bare = name.removeprefix(f"{prefix}_") if prefix else name
+        part = prefixes.index(prefix) + 1 if prefix else 0
+        return part, next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
 
     return sorted(names, key=position)
 

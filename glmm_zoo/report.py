@@ -25,6 +25,8 @@ from glmm_zoo.storage import about
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
+USUAL = {"center": True, "clusters": "random", "missing": "error", "per": 1.0}  # options that go without saying
 SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 
@@ -86,7 +88,7 @@ def _told(found: Mapping[str, Finding]) -> list[RenderableType]:
             table = Table(box=None, pad_edge=False)
             for name in ("", *map(str, part.columns)):
                 table.add_column(name, justify="left" if name == "" else "right")
-            for name, row in part.head(SHOWN_ROWS).iterrows():
+            for name, *row in part.head(SHOWN_ROWS).itertuples():
                 table.add_row(Text(str(name)), *(_cell(v) for v in row))
             lines.append(table)
             if len(part) > SHOWN_ROWS:
@@ -106,10 +108,14 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
     spec, ran = content["spec"], content["sampling"]
     data = spec["data"]
     groups = ", ".join(f"{g} ({group['levels']})" for g, group in spec["groups"].items())
+    chosen = {
+        k: v for k, v in spec["options"].items() if v is not None and USUAL.get(k) != v and k not in spec["formulas"]
+    }
     return {
         "model": "; ".join(
             (f"{spec['builder']}: {spec['formula']}", *(f"{p} {text}" for p, text in spec["formulas"].items()))
         ),
+        **({"options": ", ".join(f"{k} = {v}" for k, v in chosen.items())} if chosen else {}),
         "response": spec["response"] + (f"; {spec['link']} link" if spec["link"] != "identity" else ""),
         "data": f"{data['source']}: {data['rows']} rows{', ' + str(data['dropped']) + ' dropped' if data['dropped'] else ''}"
         + (f"; groups {groups}" if groups else ""),
@@ -236,7 +242,10 @@ def write_report(
             (
                 f.title,
                 f.sentences,
-                [(list(t.columns), [(n, [_cell(v) for v in r]) for n, r in t.iterrows()]) for t in f.tables.values()],
+                [
+                    (list(t.columns), [(n, [_cell(v) for v in r]) for n, *r in t.itertuples()])
+                    for t in f.tables.values()
+                ],
             )
             for f in found.values()
             if f.sentences or f.tables
@@ -284,7 +293,8 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         }
         observed = np.concatenate([v.values for v in tree["observed_data"].data_vars.values()])
         if len(np.unique(observed)) > 2:
-            whole = bool(np.all(observed == np.round(observed)))
+            predicted = tree["posterior_predictive"].dataset.to_dataarray()
+            whole = bool(np.all(observed == np.round(observed))) and float(predicted.max()) <= MOST_COUNTED
             plot = azp.plot_ppc_rootogram if whole else azp.plot_ppc_dist
             found["Observed and predicted outcome"] = _png(plot(tree, backend="matplotlib"))
         return found
