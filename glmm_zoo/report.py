@@ -293,13 +293,23 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         }
         observed = np.concatenate([v.values for v in tree["observed_data"].data_vars.values()])
         if len(np.unique(observed)) > 2:
-            predicted = tree["posterior_predictive"].dataset.to_dataarray()
-            whole = bool(np.all(observed == np.round(observed))) and float(predicted.max()) <= MOST_COUNTED
-            plot = azp.plot_ppc_rootogram if whole else azp.plot_ppc_dist
-            found["Observed and predicted outcome"] = _png(plot(tree, backend="matplotlib"))
+            found["Observed and predicted outcome"] = _png(_predictive_plot(azp, tree, observed))
         return found
     finally:
         mpl.use(backend)
+
+
+def _predictive_plot(azp: Any, tree: xr.DataTree, observed: np.ndarray) -> Any:
+    """Bars for counts, a density for measurements and for counts too large for bars; the longest tails are cut."""
+    counts = bool(np.all(observed == np.round(observed))) and observed.max() <= MOST_COUNTED
+    most = 1.5 * observed.max() if counts else np.inf
+    shown = xr.DataTree.from_dict(
+        {
+            group: tree[group].dataset.map(lambda v: v.clip(max=most).astype(np.int64 if counts else float))
+            for group in ("posterior_predictive", "observed_data")
+        }
+    )
+    return (azp.plot_ppc_rootogram if counts else azp.plot_ppc_dist)(shown, backend="matplotlib")
 
 
 def _png(collection: Any) -> str:
