@@ -91,6 +91,7 @@ def fit(
     seed = secrets.randbits(32) if seed is None else seed
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
+    model.uncentre()
     if parameterization == "centered":
         model.centre()
     start = geometry.refer(model) if parameterization == "auto" else None

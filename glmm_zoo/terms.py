@@ -53,6 +53,11 @@ class Model(pm.Model):
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
 
+    def uncentre(self) -> None:
+        """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
+        for transport in self.transports.values():
+            transport.known = None
+
     def centre(self) -> None:
         """Let the sampler move the group effects themselves: the centred form."""
         for name in self.transports:

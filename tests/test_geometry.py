@@ -189,6 +189,16 @@ def test_every_family_has_an_approximation(make):
         assert np.isfinite(A).all() and A[:, 0, 0].max() > 0
 
 
+def test_a_model_can_be_made_non_centred_again():
+    model = graph.build(BY_NAME["binomial crossed"])
+    geometry.refer(model)
+    model.uncentre()
+    point = graph.random_point(model, 1)
+    sd, z, u = point["sd_g_log__"], point["u_g_z__"], model["u_g"]
+    found = graph.function(model, model.replace_rvs_by_values([u]))(point)[0]
+    np.testing.assert_allclose(found, np.exp(sd) * z, rtol=1e-12)
+
+
 @pytest.mark.parametrize("how", ["noncentered", "centered"])
 def test_the_classical_forms_have_the_same_posterior_density(how):
     """log p at the same group effects, without the Jacobian of the form."""
