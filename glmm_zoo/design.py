@@ -65,7 +65,7 @@ class Predictor:
     """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + offset, all of n rows.
 
     `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `dim` names what its n
-    rows are, where they are not the rows of the likelihood.
+    rows are, where they are not the rows of the likelihood. `cutpoints` says that thresholds stand for the intercept.
     """
 
     prefix: str
@@ -75,6 +75,7 @@ class Predictor:
     effects: tuple[Effects, ...]
     notes: tuple[str, ...] = ()
     dim: str = "row"
+    cutpoints: bool = False
 
     @property
     def rows(self) -> int:

@@ -110,9 +110,12 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
         coded = next(x for x in model.predictors if x.prefix == p).population
         labels = [f"{named(p, 'beta')}[{label}]" for label in coded.labels]
         names = [*([named(p, "Intercept")] if coded.intercept else []), *labels]
+        for rv, i in model.linear[p].elements[len(names) :]:  # coefficients that are variables of their own
+            dims = model.named_vars_to_dims.get(rv)
+            names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
         to_zero = np.eye(len(names))
         if coded.intercept and f"{named(p, 'Intercept')}_at_means" in model.auxiliary:
-            to_zero[0, 1:] = -coded.means
+            to_zero[0, 1 : 1 + len(labels)] = -coded.means
         sd = np.sqrt(np.diag(to_zero @ part.covariance @ to_zero.T))
         rows.update(zip(names, zip((to_zero @ part.b).tolist(), sd.tolist(), strict=True), strict=True))
         for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
@@ -121,18 +124,24 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
                 {f"{group.name('sd')}[{group.labels[k]}]": (float(s), np.nan) for k, s in zip(of, scale, strict=True)}
             )
     point = {**model.initial_point(), **_start(model, parts, density, phi).point}
-    own = list(dict.fromkeys(rv for rv, _ in density.elements))
+    at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in density.elements)
+    own = list(dict.fromkeys(zero if zero in model.named_vars else rv for rv, zero in at_zero))
     values = model.compile_fn(
         model.replace_rvs_by_values([model[rv] for rv in own]), inputs=model.value_vars, on_unused_input="ignore",
         mode="FAST_COMPILE",
     )(point) if own else []  # fmt: skip
     for rv, value in zip(own, values, strict=True):
         dims = model.named_vars_to_dims.get(rv, ())
-        labels = [f"{rv}[{label}]" for label in model.coords[dims[0]]] if dims else [rv]
+        labels = [f"{rv}[{label}]" for label in _labels(model, dims[0])] if dims else [rv]
         rows.update({name: (float(v), np.nan) for name, v in zip(labels, np.ravel(value), strict=True)})
     z = NormalDist().inv_cdf((1 + prob) / 2)
     table = [(mean, sd, mean - z * sd, mean + z * sd) for mean, sd in rows.values()]
     return pd.DataFrame(table, pd.Index(list(rows), name="approximate"), pd.Index(["mean", "sd", "lower", "upper"]))
+
+
+def _labels(model: Model, dim: str | None) -> list[str]:
+    labels: Any = model.coords[str(dim)]
+    return [str(label) for label in labels]
 
 
 def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
@@ -572,15 +581,16 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
 
     for (rv, position), value in zip(density.elements, phi, strict=True):
         put(rv, position, value)
-    for part in parts.values():
-        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
-            name = group.name("sd")
-            if name in {rv.name for rv in model.free_RVs}:
-                for k, sd in zip(of, np.sqrt(np.diag(S)), strict=True):
-                    put(name, k, float(np.log(sd)))
     blocks = []
     for p, part in parts.items():
         elements = model.linear[p].elements
         if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
             blocks.append((elements, part.b, np.linalg.cholesky(part.covariance)))
+            for (rv, position), value in zip(elements, part.b, strict=True):
+                put(rv, position, value)
+        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
+            name = group.name("sd")
+            if name in {rv.name for rv in model.free_RVs}:
+                for k, sd in zip(of, np.sqrt(np.diag(S)), strict=True):
+                    put(name, k, float(np.log(sd)))
     return Start(point, blocks)

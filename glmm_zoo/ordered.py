@@ -148,7 +148,7 @@ def _give(levels: Iterable[str]) -> str:
 def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
     """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
-    return replace(coded, formula=formula, population=replace(coded.population, intercept=False))
+    return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
 
 
 # ----------------------------------------------------------------------------------------------- thresholds that differ

@@ -201,7 +201,7 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
     parts: list[Tensor] = []
     elements: list[tuple[str, int]] = []
     priors: list[Prior] = []
-    means = X.means if center and X.intercept and X.labels else None
+    means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
     if X.labels:
         beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
         values = np.ascontiguousarray(X.values if means is None else X.values - means)
@@ -252,10 +252,11 @@ def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
 def cutpoints(
     model: Model, predictor: Predictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
 ) -> Tensor:
-    """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with cutpoint_k - eta.
+    """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with c_k - eta.
 
-    One prior holds for each of them: with `center` for those at the covariates' means, c = cutpoints - m beta. They are
-    drawn in order where `start` (K - 1,) gives increasing initial values, else independently of each other.
+    With `center`, eta is (X - m) beta and c are the thresholds at the covariates' means; `cutpoints`, those at zero
+    covariates, are c + m beta. One prior holds for each c. They are drawn in order where `start` (K - 1,) gives increasing
+    initial values, else independently of each other.
     """
     name, dim = named(predictor.prefix, "cutpoints"), named(predictor.prefix, "cutpoint")
     X = predictor.population
@@ -268,7 +269,8 @@ def cutpoints(
     if free == name:
         return at_means
     model.auxiliary.add(free)
-    return pm.Deterministic(name, at_means + pt.dot(X.means, model[named(predictor.prefix, "beta")]), dims=dim)
+    pm.Deterministic(name, at_means + pt.dot(X.means, model[named(predictor.prefix, "beta")]), dims=dim)
+    return at_means
 
 
 def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:

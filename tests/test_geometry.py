@@ -234,3 +234,28 @@ def test_quick_is_a_labelled_preview():
     assert np.isnan(found.loc["sd_herd[Intercept]", "sd"])
     linear = zoo.quick(zoo.lmm(visits(), "y ~ x + (1 | g)"))
     assert 1.5 < linear.loc["sigma", "mean"] < 2.5
+
+
+@pytest.mark.parametrize("name", sorted({row.builder: row.name for row in ROWS}.values()))
+def test_every_builder_has_a_preview_by_the_names_of_its_posterior(name):
+    model = graph.build(BY_NAME[name])
+    try:
+        found = zoo.quick(model)
+    except zoo.FitError as err:  # random data may be beyond the approximation, which must say so
+        assert "did not converge" in str(err)
+        return
+    for label, row in found.iterrows():
+        variable = str(label).split("[")[0]
+        assert np.isfinite(row["mean"]), label
+        assert variable in graph.reported(model), label
+        if variable.endswith("beta"):
+            assert row["sd"] > 0, label
+
+
+@pytest.mark.parametrize("name", ["ordinal", "wedge", "meta, fixed", "zip, zi"])
+def test_no_parameter_is_both_a_coefficient_and_the_familys_own(name):
+    model = graph.build(BY_NAME[name])
+    density = geometry._density(model)
+    assert density is not None
+    coefficients = {rv for linear in model.linear.values() for rv, _ in linear.elements}
+    assert not coefficients & {rv for rv, _ in density.elements}
