@@ -1,11 +1,10 @@
-"""From a PyMC model to draws: compiled by JAX, sampled by nutpie's NUTS. Sees a PyMC model, never a builder.
+"""From a PyMC model to draws: compiled by `kernel`, sampled by nutpie's NUTS. Sees a PyMC model, never a builder.
 
 For data of the usual size a user waits for start-up, compiling and calls, not for arithmetic. So:
 
-* one graph holds the log density, every variable to be kept and the pointwise log-likelihood, and is rewritten once;
-* JAX runs without its thread hand-over, which makes a gradient of a small model cost 15 us instead of 150 us;
-* chains of a small model run one after another, because two threads would only wait for each other's interpreter lock;
-* nutpie moves the unconstrained vector only; what users see is computed from it afterwards, many draws at a time.
+* the density and its gradient are one function in machine code, which nutpie calls without returning to Python;
+* nutpie moves the unconstrained vector only; what users see is computed from it afterwards;
+* a graph that the kernel does not know is compiled by JAX.
 """
 
 from __future__ import annotations
@@ -26,15 +25,18 @@ import numpy as np
 import pyarrow as pa
 
 from glmm_zoo.errors import FitError
+from glmm_zoo.kernel.expression import UnsupportedError
 
 if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.fg import FunctionGraph
 
+    from glmm_zoo.kernel.machine import Program
+
 _log = logging.getLogger("glmm_zoo")
 
 MAX_TREE_DEPTH = 10
-_SLOW_GRADIENT = 150e-6  # seconds; from here on threads gain more than they lose to the interpreter lock (2 cores)
+_SLOW_GRADIENT = 150e-6  # seconds; from here on threads of Python gain more than they lose to the interpreter lock
 # One gradient stays on one thread: 30 us instead of 80 us for 180 rows with correlated slopes. XLA ends the process at
 # a flag that it does not know, so only with versions of JAX that it was tried with.
 _XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
@@ -64,6 +66,7 @@ class Compiled:
     expand: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> variables (draws, ...)
     log_likelihood: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> terms (draws, rows)
     seconds: float
+    program: Program | None = None  # in machine code, to be called without Python
 
 
 @dataclass(frozen=True)
@@ -112,19 +115,25 @@ def _finite_softplus(jax: Any) -> None:
 
 
 def _nutpie() -> Any:
-    """nutpie, without waiting for ArviZ and its plots, which nutpie imports for a conversion that is not used here.
+    """nutpie, without waiting for what it imports for conversions that are not used here: ArviZ with its plots, Numba.
 
-    nutpie gets a stand-in that imports ArviZ when something is asked of it, so its other functions work as ever.
+    nutpie gets stand-ins that import these when something is asked of them, so its other functions work as ever.
     """
-    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
-        deferred = ModuleType("arviz")
-        deferred.__getattr__ = lambda name: getattr(importlib.import_module("arviz"), name)  # type: ignore[method-assign]
-        sys.modules["arviz"] = deferred
-        try:
-            importlib.import_module("nutpie")
-        finally:
-            del sys.modules["arviz"]
-    return importlib.import_module("nutpie")
+    deferred: dict[str, ModuleType] = {}
+    if "nutpie" not in sys.modules:
+        compiler = ModuleType("nutpie.compile_pymc")
+        compiler.compile_pymc_model = lambda *args, **options: importlib.import_module(  # type: ignore[attr-defined]
+            "nutpie.compile_pymc"
+        ).compile_pymc_model(*args, **options)
+        arviz = ModuleType("arviz")
+        arviz.__getattr__ = lambda name: getattr(importlib.import_module("arviz"), name)  # type: ignore[method-assign]
+        deferred = {m.__name__: m for m in (compiler, arviz) if m.__name__ not in sys.modules}
+    sys.modules.update(deferred)
+    try:
+        return importlib.import_module("nutpie")
+    finally:
+        for name in deferred:
+            del sys.modules[name]
 
 
 # ------------------------------------------------------------------------------------------------------------- compile
@@ -167,24 +176,80 @@ def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | Non
     With a geometry, the sampler's x is such that x = 0 is its mean in each block and the block's covariance is I.
     """
     began = time.perf_counter()
-    jax = _jax()
-    import jax.numpy as jnp
-
     point = model.initial_point()
-    variables = [model[name] for name in keep]
-    outputs = [model.logp(), *model.replace_rvs_by_values(variables), *model.logp(vars=model.observed_RVs, sum=False)]
-    function, data = _lower(outputs, model.value_vars, point)
-
     shapes = [np.shape(point[v.name]) for v in model.value_vars]
-    ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    firsts = [0, *np.cumsum([int(np.prod(s)) for s in shapes])]
     beginning = {**point, **(geometry.point if geometry else {})}
     start = np.concatenate([np.ravel(beginning[v.name]).astype(float) for v in model.value_vars])
-    first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], [0, *ends[:-1]], strict=True))
+    first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], firsts, strict=False))
     blocks = []
     for elements, mean, root in geometry.blocks if geometry else ():
         index = np.array([first[rv] + i for rv, i in elements])
         start[index] = 0.0
         blocks.append((index, mean, root))
+    try:
+        return _machine_code(model, keep, shapes, start, blocks, began)
+    except UnsupportedError as err:
+        _log.info("compiled by JAX, because the kernel does not know %s", err)
+        return _by_jax(model, keep, shapes, start, blocks, began)
+
+
+def _machine_code(
+    model: pm.Model,
+    keep: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    start: np.ndarray,
+    blocks: Any,
+    began: float,
+) -> Compiled:
+    from glmm_zoo.kernel.density import Unconstrained
+
+    unconstrained = Unconstrained(model.value_vars, shapes, blocks)
+    program = unconstrained.with_gradient(model.logp())
+    gradient = np.zeros(len(start))
+
+    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return program(np.ascontiguousarray(x), gradient), gradient.copy()
+
+    def each(names: Sequence[str], variables: Sequence[Any]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        run, found = unconstrained.outputs(variables)
+        ends = np.cumsum([0, *(int(np.prod(shape)) for shape in found)])
+
+        def by_draw(x: np.ndarray) -> dict[str, np.ndarray]:
+            out = np.zeros((len(x), ends[-1]))
+            for one, result in zip(np.ascontiguousarray(x), out, strict=True):
+                run(one, result)
+            parts = [out[:, a:b].reshape(len(x), *shape) for a, b, shape in zip(ends, ends[1:], found, strict=False)]
+            return dict(zip(names, parts, strict=True))
+
+        return by_draw
+
+    return Compiled(
+        len(start),
+        start,
+        value_and_grad,
+        each(keep, model.replace_rvs_by_values([model[name] for name in keep])),
+        each([rv.name for rv in model.observed_RVs], model.logp(vars=model.observed_RVs, sum=False)),
+        time.perf_counter() - began,
+        program,
+    )
+
+
+def _by_jax(
+    model: pm.Model,
+    keep: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    start: np.ndarray,
+    blocks: Any,
+    began: float,
+) -> Compiled:
+    jax = _jax()
+    import jax.numpy as jnp
+
+    variables = [model[name] for name in keep]
+    outputs = [model.logp(), *model.replace_rvs_by_values(variables), *model.logp(vars=model.observed_RVs, sum=False)]
+    function, data = _lower(outputs, model.value_vars, shapes)
+    ends = np.cumsum([int(np.prod(s)) for s in shapes])
 
     def evaluate(x: Any, *data: Any) -> Any:
         for index, mean, root in blocks:
@@ -220,7 +285,7 @@ def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | Non
 
 
 def _lower(
-    outputs: Sequence[Any], values: Sequence[Any], point: Mapping[str, np.ndarray]
+    outputs: Sequence[Any], values: Sequence[Any], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """A JAX function of the value variables and the model's data; the data stay arguments, so they are not compiled in."""
     from pytensor.compile.mode import get_mode
@@ -236,7 +301,7 @@ def _lower(
     shared = {v: v.get_value(borrow=True) for v in leaves if isinstance(v, SharedVariable)}
     large = {v: v.data for v in leaves if isinstance(v, Constant) and np.size(v.data) > _LARGE}
     arrays = {v: x for v, x in {**shared, **large}.items() if np.ndim(x) > 0}
-    static = {v: v.type.clone(shape=np.shape(point[v.name]))(v.name) for v in values}
+    static = {v: v.type.clone(shape=shape)(v.name) for v, shape in zip(values, shapes, strict=True)}
     inputs = {v: v.type.clone(shape=x.shape)(v.name) for v, x in arrays.items()}
     scalars = {v: as_tensor_variable(x) for v, x in shared.items() if v not in inputs}
     graph = clone_replace(list(outputs), replace={**static, **inputs, **scalars}, rebuild_strict=False)
@@ -315,20 +380,7 @@ def sample(
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
     """
     nutpie = _nutpie()
-    from nutpie.compiled_pyfunc import from_pyfunc
-
-    def initial(seed: int) -> np.ndarray:
-        return compiled.start + np.random.default_rng(seed).uniform(-1, 1, compiled.size)
-
-    runner = from_pyfunc(
-        ndim=compiled.size,
-        make_logp_fn=lambda: compiled.value_and_grad,
-        make_expand_fn=lambda seed1, seed2, chain: lambda x: {"x": x},
-        make_initial_point_fn=initial,
-        expanded_dtypes=[np.dtype("float64")],
-        expanded_shapes=[(compiled.size,)],
-        expanded_names=["x"],
-    )
+    runner = _python_runner(compiled) if compiled.program is None else _NativeRunner(compiled)
     began = time.perf_counter()
     try:
         raw = nutpie.sample(
@@ -351,6 +403,51 @@ def sample(
     return _unpack(raw, compiled.size, draws, chains, time.perf_counter() - began)
 
 
+def _initial(compiled: Compiled, seed: int) -> np.ndarray:
+    return compiled.start + np.random.default_rng(seed).uniform(-1, 1, compiled.size)
+
+
+class _NativeRunner:
+    """What nutpie calls a compiled model, for a function in machine code."""
+
+    def __init__(self, compiled: Compiled):
+        self.compiled, self.n_dim = compiled, compiled.size
+
+    def _make_sampler(self, settings: Any, _: Any, cores: int, *rest: Any) -> Any:
+        from nutpie import _lib
+
+        from glmm_zoo.kernel.machine import copy
+
+        compiled, program = self.compiled, self.compiled.program
+        assert program is not None
+        table, (keep, address) = program.table.ctypes.data, copy()
+        model = _lib.PyMcModel(
+            _lib.LogpFunc(program.address, table, program),
+            _lib.ExpandFunc(compiled.size, compiled.size, address, table, keep),
+            _lib.PyVariable.new_variables(["x"], ["float64"], [(compiled.size,)], {"i": compiled.size}, {"x": ["i"]}),
+            compiled.size,
+            {"i": compiled.size},
+            {},
+            lambda seed: _initial(compiled, seed),
+            None,
+        )
+        return _lib.PySampler.from_pymc(settings, cores, model, *rest)
+
+
+def _python_runner(compiled: Compiled) -> Any:
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    return from_pyfunc(
+        ndim=compiled.size,
+        make_logp_fn=lambda: compiled.value_and_grad,
+        make_expand_fn=lambda seed1, seed2, chain: lambda x: {"x": x},
+        make_initial_point_fn=lambda seed: _initial(compiled, seed),
+        expanded_dtypes=[np.dtype("float64")],
+        expanded_shapes=[(compiled.size,)],
+        expanded_names=["x"],
+    )
+
+
 def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores is not None:
@@ -361,7 +458,7 @@ def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
         compiled.value_and_grad(compiled.start)
         times.append(time.perf_counter() - began)
     _log.info("one gradient takes %.0f us", 1e6 * min(times))
-    return min(chains, available) if min(times) > _SLOW_GRADIENT else 1
+    return min(chains, available) if compiled.program is not None or min(times) > _SLOW_GRADIENT else 1
 
 
 def _column(batch: Any, name: str) -> np.ndarray:

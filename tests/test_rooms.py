@@ -28,7 +28,7 @@ LEFT_TO_RIGHT = (
     "builders",
     "zoo",
 )
-READING_A_FIT = ("errors", "storage", "sampling", "diagnostics", "aspects", "estimands", "report")
+READING_A_FIT = ("errors", "storage", "kernel", "sampling", "diagnostics", "aspects", "estimands", "report")
 LAST = ("fitting", "cli")
 
 
@@ -59,7 +59,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-FOLDERS = ("builders", "aspects")
+FOLDERS = ("builders", "aspects", "kernel")
 FILES = [p for p in PACKAGE.rglob("*.py") if p.parent.name in FOLDERS or p.stem not in ("__init__", "__main__")]
 
 

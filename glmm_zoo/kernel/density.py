@@ -1,0 +1,86 @@
+"""Functions of a PyMC model's unconstrained vector as machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.kernel.emit import Store
+from glmm_zoo.kernel.expression import Expressions, Node, gradient
+from glmm_zoo.kernel.machine import Program
+from glmm_zoo.kernel.translate import NARROW, Tensor, Translation
+
+Blocks = Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+class Unconstrained:
+    """The vector x as expressions: parts in order, one for each value variable, of given shapes.
+
+    Elements `index` of a block are mean + root x[index].
+    """
+
+    def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]], blocks: Blocks):
+        self.E = Expressions()
+        sizes = [int(np.prod(s)) for s in shapes]
+        self.starts = [0, *np.cumsum(sizes)[:-1].tolist()]
+        self.size = sum(sizes)
+        moved = self._whitened(sizes, blocks)
+        self.inputs = {v: self._part(j, s, moved) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
+        self.translate = Translation(self.E, self.inputs)
+
+    def _whitened(self, sizes: Sequence[int], blocks: Blocks) -> Mapping[int, Node]:
+        E = self.E
+        part_of = np.repeat(np.arange(len(sizes)), sizes)
+        moved: dict[int, Node] = {}
+        for index, mean, root in blocks:
+            raw = [E.input(int(part_of[i]), int(i - self.starts[part_of[i]])) for i in index]
+            for i, m, row in zip(index, mean, root, strict=True):
+                total = E.number(m)
+                for r, x in zip(row, raw, strict=True):
+                    total = E("add", total, E("mul", E.number(r), x))
+                moved[int(i)] = total
+        return moved
+
+    def _part(self, j: int, shape: tuple[int, ...], moved: Mapping[int, Node]) -> Tensor:
+        E, start, size = self.E, self.starts[j], int(np.prod(shape))
+        whitened = any(start + i in moved for i in range(size)) if moved else False
+        if whitened or not shape or max(shape) <= NARROW or len(shape) > 2:
+            items = np.empty(shape, dtype=object)
+            items.reshape(-1)[:] = [moved.get(start + i, E.input(j, i)) for i in range(size)]
+            return Tensor(items)
+        long = int(np.argmax(shape))
+        others = 1 if len(shape) == 1 else shape[1 - long]
+        columns = [
+            E.load(j, others, c, shape[0]) if long == 0 else E.load(j, 1, c * shape[1], shape[1]) for c in range(others)
+        ]
+        items = np.empty([1 if i == long else n for i, n in enumerate(shape)], dtype=object)
+        items.reshape(-1)[:] = columns
+        return Tensor(items, long, shape[long])
+
+    def with_gradient(self, density: Any) -> Program:
+        """x -> the density, a number, and its gradient (n,) in `out`."""
+        value = self.translate(density).items.item()
+        stores = []
+        for leaf, adjoint in gradient(self.E, value).items():
+            if leaf.op == "load":
+                part, stride, offset = leaf.static
+                stores.append(Store(adjoint, part, offset, stride, leaf.domain))
+            else:
+                part, position = leaf.static
+                stores.append(Store(adjoint, part, position, 1, None))
+        return Program(self.E, stores, value, self.starts, self.starts)
+
+    def outputs(self, variables: Sequence[Any]) -> tuple[Program, list[tuple[int, ...]]]:
+        """x -> variables one after another in `out`, and their shapes."""
+        found = [self.translate(v) for v in variables]
+        shapes = [t.shape for t in found]
+        starts = [0, *np.cumsum([int(np.prod(s)) for s in shapes]).tolist()]
+        stores = []
+        for j, t in enumerate(found):
+            inner = int(np.prod(t.shape[t.long + 1 :])) if t.long is not None else 1
+            for at in np.ndindex(*t.items.shape):
+                offset = int(np.ravel_multi_index(at, t.shape)) if at else 0
+                stores.append(Store(t.items[at], j, offset, inner, None if t.long is None else t.size))
+        return Program(self.E, stores, None, self.starts, starts[:-1]), shapes

@@ -1,0 +1,332 @@
+"""Arithmetic on numbers and on vectors over a domain, with reverse-mode derivatives.
+
+An expression is a number, or a vector with one element for each index of its domain (rows, levels of a factor), given by
+the domain's size. Matrices with one narrow side are that many vectors. So everything becomes a few loops over domains,
+with sums, gathers and scatters between them:
+
+    sum_i v_i          gather(v, index)_i = v[index_i]          scatter(v, index)_j = sum of v_i over index_i = j
+
+Equal expressions are one object, which is how common parts of a density and its gradient are computed once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class UnsupportedError(Exception):
+    """The graph holds something that this compiler does not know; another backend takes it."""
+
+
+class Node:
+    """One expression: an operation on arguments. `domain` is None for a number; `order` that of creation."""
+
+    __slots__ = ("args", "domain", "op", "order", "static")
+
+    def __init__(self, op: str, args: tuple[Node, ...], domain: int | None, static: Any, order: int):
+        self.op, self.args, self.domain, self.static, self.order = op, args, domain, static, order
+
+
+PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
+ACROSS = {"sum", "element", "gather", "scatter", "pack"}  # from one loop to another
+_FOLD = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
+    "neg": lambda a: -a, "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "sqrt": np.sqrt,
+    "abs": abs, "max": max, "min": min,
+    "lt": lambda a, b: float(a < b), "le": lambda a, b: float(a <= b), "gt": lambda a, b: float(a > b),
+    "ge": lambda a, b: float(a >= b), "eq": lambda a, b: float(a == b),
+    "and": lambda a, b: float(bool(a) and bool(b)), "or": lambda a, b: float(bool(a) or bool(b)), "not": lambda a: float(not a),
+}  # fmt: skip
+
+
+class Expressions:
+    """All expressions of one function, with the arrays that they read.
+
+    `data` are float64 vectors, `indices` int32 vectors; `parts` give position and size of the parts of the argument x.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Node] = {}
+        self.data: list[np.ndarray] = []
+        self.indices: list[np.ndarray] = []
+        self._places: dict[Any, int] = {}
+        self._sums: dict[int, float] = {}
+        self.parts: list[tuple[int, int]] = []
+
+    # leaves
+    def number(self, value: float) -> Node:
+        value = float(value)
+        return self._make("number", (), None, (value, math.copysign(1.0, value)) if value == 0 else (value, 1.0))
+
+    def input(self, part: int, position: int) -> Node:
+        return self._make("input", (), None, (part, position))
+
+    def load(self, part: int, stride: int, offset: int, size: int) -> Node:
+        """The vector x[part][offset + i stride], i < size."""
+        return self._make("load", (), size, (part, stride, offset))
+
+    def constant(self, values: np.ndarray) -> Node:
+        """A vector of data."""
+        values = np.asarray(values)
+        if values.size and (values == values.flat[0]).all():
+            return self.number(float(values.flat[0]))
+        return self._make("data", (), len(values), self._kept(self.data, values, np.float64))
+
+    def index(self, values: np.ndarray) -> int:
+        return self._kept(self.indices, values, np.int32)
+
+    def _kept(self, where: list[np.ndarray], values: np.ndarray, dtype: Any) -> int:
+        array = np.ascontiguousarray(values, dtype=dtype)
+        key = (dtype, len(array), hash(array.tobytes()))
+        place = self._places.get(key)
+        if place is None or not np.array_equal(where[place], array):
+            where.append(array)
+            place = self._places[key] = len(where) - 1
+        return place
+
+    def _make(self, op: str, args: tuple[Node, ...], domain: int | None, static: Any = None) -> Node:
+        key = (op, tuple(id(a) for a in args), domain, static)
+        node = self._known.get(key)
+        if node is None:
+            node = self._known[key] = Node(op, args, domain, static, len(self._known))
+        return node
+
+    # across loops
+    def sum(self, v: Node, size: int) -> Node:
+        """Sum over a domain of `size`; a number counts that often."""
+        if v.domain is None:
+            return self("mul", v, self.number(size))
+        if v.op == "neg":
+            return self("neg", self.sum(v.args[0], size))
+        if v.op == "data":
+            if v.static not in self._sums:
+                self._sums[v.static] = float(np.sum(self.data[v.static]))
+            return self.number(self._sums[v.static])
+        if v.op == "mul" and any(a.domain is None for a in v.args):
+            one, other = v.args if v.args[0].domain is None else v.args[::-1]
+            return self("mul", one, self.sum(other, size))
+        if v.op in ("add", "sub") and any(a.domain is None or a.op == "data" for a in v.args):
+            return self(v.op, *(self.sum(a, size) for a in v.args))
+        return self._make("sum", (v,), None)
+
+    def element(self, v: Node, position: int) -> Node:
+        if v.domain is None:
+            return v
+        if v.op == "data":
+            return self.number(float(self.data[v.static][position]))
+        if v.op == "load":
+            part, stride, offset = v.static
+            return self.input(part, offset + position * stride)
+        if v.op == "pack":
+            return v.args[position]
+        return self._make("element", (v,), None, position)
+
+    def gather(self, v: Node, index: np.ndarray) -> Node:
+        if v.domain is None:
+            return v
+        if v.op == "data":
+            return self.constant(self.data[v.static][index])
+        if len(index) == v.domain and np.array_equal(index, np.arange(v.domain)):
+            return v
+        return self._make("gather", (v,), len(index), self.index(index))
+
+    def scatter(self, v: Node, index: np.ndarray | int, size: int) -> Node:
+        place = index if isinstance(index, int) else self.index(index)
+        if v.domain is None:
+            counts = np.bincount(self.indices[place], minlength=size).astype(float)
+            return self("mul", v, self.constant(counts))
+        return self._make("scatter", (v,), size, place)
+
+    def pack(self, numbers: Sequence[Node]) -> Node:
+        if all(v.op == "number" for v in numbers):
+            return self.constant(np.array([v.static[0] for v in numbers]))
+        return self._make("pack", tuple(numbers), len(numbers))
+
+    # elementwise
+    def __call__(self, op: str, *args: Node) -> Node:
+        """An operation element by element, simplified where the result is plain."""
+        simple = self._simplified(op, args)
+        if simple is not None:
+            return simple
+        domains = {a.domain for a in args} - {None}
+        if len(domains) > 1:
+            raise UnsupportedError(f"{op} of vectors over different domains")
+        return self._make(op, args, domains.pop() if domains else None)
+
+    def _simplified(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        if op in _FOLD and all(a.op == "number" for a in args):
+            with np.errstate(all="ignore"):
+                return self.number(_FOLD[op](*(np.float64(a.static[0]) for a in args)))
+        if op == "select":
+            condition, a, b = args
+            if condition.op == "number":
+                return a if condition.static[0] else b
+            return a if a is b else None
+        values = [a.static[0] if a.op == "number" else None for a in args]
+        if op == "add":
+            if 0.0 in values:
+                return args[1 - values.index(0.0)]
+            if args[1].op == "neg":
+                return self("sub", args[0], args[1].args[0])
+            if args[0].op == "neg":
+                return self("sub", args[1], args[0].args[0])
+            return None if args[0].order <= args[1].order else self("add", args[1], args[0])
+        if op == "sub":
+            if values[1] == 0:
+                return args[0]
+            if values[0] == 0:
+                return self("neg", args[1])
+            if args[0] is args[1]:
+                return self.number(0.0)
+            return self("add", args[0], args[1].args[0]) if args[1].op == "neg" else None
+        if op == "mul":
+            if 0.0 in values:
+                return self.number(0.0)
+            for one, minus in ((1.0, False), (-1.0, True)):
+                if one in values:
+                    other = args[1 - values.index(one)]
+                    return self("neg", other) if minus else other
+            for i in (0, 1):
+                if args[i].op == "neg":
+                    return self("neg", self("mul", args[i].args[0], args[1 - i]))
+            return None if args[0].order <= args[1].order else self("mul", args[1], args[0])
+        if op == "div":
+            if values[1] == 1:
+                return args[0]
+            if values[0] == 0:
+                return self.number(0.0)
+            if values[1] is not None and values[1] != 0:
+                return self("mul", args[0], self.number(1.0 / values[1]))
+            if args[0].op == "neg":
+                return self("neg", self("div", args[0].args[0], args[1]))
+        if op == "neg" and args[0].op in ("neg", "sub"):
+            inner = args[0].args
+            return inner[0] if args[0].op == "neg" else self("sub", inner[1], inner[0])
+        if op == "log" and args[0].op == "exp":
+            return args[0].args[0]
+        if op == "abs" and args[0].op == "neg":
+            return self("abs", args[0].args[0])
+        if op in ("and", "or"):
+            for value, other in ((values[0], args[1]), (values[1], args[0])):
+                if value is not None:
+                    return other if bool(value) == (op == "and") else self.number(float(op == "or"))
+        return None
+
+
+# ---------------------------------------------------------------------------------------------------------- derivatives
+
+
+def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
+    """What an elementwise expression passes to its arguments of its own adjoint g."""
+    a, b, c = (*node.args, None, None, None)[:3]
+    zero = E.number(0.0)
+    assert a is not None
+    match node.op:
+        case "add":
+            return (a, g), (b, g)
+        case "sub":
+            return (a, g), (b, E("neg", g))
+        case "mul":
+            return (a, E("mul", g, b)), (b, E("mul", g, a))
+        case "div":
+            t = E("div", g, b)
+            return (a, t), (b, E("neg", E("mul", t, node)))
+        case "neg":
+            return ((a, E("neg", g)),)
+        case "exp":
+            return ((a, E("mul", g, node)),)
+        case "log":
+            return ((a, E("div", g, a)),)
+        case "log1p":
+            return ((a, E("div", g, E("add", E.number(1.0), a))),)
+        case "expm1":
+            return ((a, E("mul", g, E("add", node, E.number(1.0)))),)
+        case "sqrt":
+            return ((a, E("div", E("mul", E.number(0.5), g), node)),)
+        case "abs":
+            return ((a, E("select", E("ge", a, zero), g, E("neg", g))),)
+        case "max" | "min":
+            first = E("ge" if node.op == "max" else "le", a, b)
+            return (a, E("select", first, g, zero)), (b, E("select", first, zero, g))
+        case "select":
+            return (b, E("select", a, g, zero)), (c, E("select", a, zero, g))
+        case "lgamma":
+            return ((a, E("mul", g, E("digamma", a))),)
+        case "erfc":
+            density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
+            return ((a, E("mul", g, density)),)
+    raise UnsupportedError(f"derivative of {node.op}")
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """All expressions that the roots are made of, arguments first."""
+    found: dict[Node, None] = {}
+    stack = [(r, False) for r in roots]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            found[node] = None
+        elif node not in found:
+            stack.append((node, True))
+            stack.extend((a, False) for a in node.args if a not in found)
+    return list(found)
+
+
+def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
+    """Adjoints of the leaves `input` and `load` of a number."""
+    order = reachable([value])
+    active = set()
+    for node in order:
+        if node.op in ("input", "load") or (node.op not in PREDICATES and any(a in active for a in node.args)):
+            active.add(node)
+    adjoint: dict[Node, dict[int | None, Node]] = {value: {None: E.number(1.0)}}
+
+    def give(target: Node, amount: Node, size: int | None) -> None:
+        """Add to an adjoint; what a vector of `size` passes to a number is summed in the end."""
+        if target not in active or (amount.op == "number" and amount.static[0] == 0):
+            return
+        slot = size if target.domain is None else None
+        held = adjoint.setdefault(target, {})
+        held[slot] = E("add", held[slot], amount) if slot in held else amount
+
+    leaves: dict[Node, Node] = {}
+    for node in reversed(order):
+        if node not in adjoint or node not in active:
+            continue
+        held = adjoint.pop(node)
+        g = E.number(0.0)
+        for size, amount in held.items():
+            g = E("add", g, amount if size is None else E.sum(amount, size))
+        if node.op in ("input", "load"):
+            leaves[node] = g
+        elif node.op == "sum":
+            give(node.args[0], g, None)
+        elif node.op == "element":
+            (v,) = node.args
+            assert v.domain is not None
+            hot = np.zeros(v.domain)
+            hot[node.static] = 1.0
+            give(v, E("mul", g, E.constant(hot)), None)
+        elif node.op == "gather":
+            (v,) = node.args
+            assert v.domain is not None
+            if g.domain is None:
+                counts = np.bincount(E.indices[node.static], minlength=v.domain).astype(float)
+                give(v, E("mul", g, E.constant(counts)), None)
+            else:
+                give(v, E.scatter(g, node.static, v.domain), None)
+        elif node.op == "scatter":
+            index = E.indices[node.static]
+            back = E.gather(g, index)
+            give(node.args[0], back, len(index))
+        elif node.op == "pack":
+            for i, v in enumerate(node.args):
+                give(v, E.element(g, i), None)
+        else:
+            for target, amount in _local(E, node, g):
+                give(target, amount, node.domain)
+    return leaves

@@ -1,0 +1,195 @@
+"""The compiler behind the sampler: its functions against SciPy, its gradients against PyTensor's own."""
+
+from __future__ import annotations
+
+import threading
+
+import graph
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+from pytensor import function
+from pytensor.gradient import grad
+from rows import ROWS, visits
+from scipy import special
+
+import glmm_zoo as zoo
+from glmm_zoo import geometry, sampling
+from glmm_zoo.kernel import machine
+from glmm_zoo.kernel.density import Unconstrained
+from glmm_zoo.kernel.emit import Store, emit
+from glmm_zoo.kernel.expression import Expressions, UnsupportedError
+from glmm_zoo.kernel.machine import Program
+
+FUNCTIONS = {
+    "exp": (np.exp, [(-708, 709), (-1, 1), (-1e-3, 1e-3)]),
+    "expm1": (np.expm1, [(-40, 300), (-1, 1), (-1e-3, 1e-3)]),
+    "log": (np.log, [(0, 2), (0, 1e300), (0, 1e-300)]),
+    "log1p": (np.log1p, [(-1, 1), (-1e-9, 1e-9), (0, 1e300)]),
+    "lgamma": (special.gammaln, [(1e-6, 30), (0, 1e6)]),
+    "digamma": (special.psi, [(1e-6, 30), (0, 1e6)]),
+    "erfc": (special.erfc, [(-5, 5), (0, 20)]),
+    "sqrt": (np.sqrt, [(0, 1e300)]),
+}
+
+
+def unconstrained(values, shapes, blocks=()):
+    return Unconstrained(values, shapes, blocks)
+
+
+def shapes_of(model):
+    point = model.initial_point()
+    return [np.shape(point[v.name]) for v in model.value_vars]
+
+
+def flat(model, point) -> np.ndarray:
+    return np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]).astype(float)
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_functions_equal_scipy(name):
+    peer, ranges = FUNCTIONS[name]
+    n = 1003  # a length that leaves a remainder
+    E = Expressions()
+    program = Program(E, [Store(E(name, E.load(0, 1, 0, n)), 0, 0, 1, n)], None, [0], [0])
+    for low, high in ranges:
+        x, out = np.random.default_rng(1).uniform(low, high, n), np.zeros(n)
+        program(x, out)
+        np.testing.assert_allclose(out, peer(x), rtol=2e-14, atol=5e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "value"),
+    [
+        ("exp", -800.0, 0.0), ("exp", 800.0, np.inf), ("exp", np.nan, np.nan), ("exp", -np.inf, 0.0),
+        ("log", 0.0, -np.inf), ("log", -1.0, np.nan), ("log", np.inf, np.inf), ("log", 5e-324, np.log(5e-324)),
+        ("log1p", -1.0, -np.inf), ("log1p", np.inf, np.inf), ("log1p", 1e-300, 1e-300), ("expm1", -800.0, -1.0),
+    ],
+)  # fmt: skip
+def test_functions_at_their_ends(name, x, value):
+    E = Expressions()
+    program = Program(E, [Store(E(name, E.load(0, 1, 0, 9)), 0, 0, 1, 9)], None, [0], [0])
+    out = np.zeros(9)
+    program(np.full(9, x), out)
+    np.testing.assert_array_equal(out, value)
+
+
+@pytest.mark.parametrize("name", [row.name for row in ROWS])
+def test_density_gradient_and_variables_equal_pytensors(name):
+    model = graph.build(next(row for row in ROWS if row.name == name))
+    geometry.refer(model)
+    density = model.logp()
+    outputs = [*model.replace_rvs_by_values(model.unobserved_RVs), *model.logp(vars=model.observed_RVs, sum=False)]
+    compiled = unconstrained(model.value_vars, shapes_of(model))
+    whole, (variables, shapes) = compiled.with_gradient(density), compiled.outputs(outputs)
+    options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
+    peer = function(model.value_vars, [density, *grad(density, model.value_vars), *outputs], **options)
+    for seed in (1, 2):
+        point = graph.random_point(model, seed)
+        x = flat(model, point)
+        value, *rest = peer(*(point[v.name] for v in model.value_vars))
+        gradient, found = np.full(len(x), np.nan), np.zeros(sum(int(np.prod(s)) for s in shapes))
+        np.testing.assert_allclose(whole(x, gradient), value, rtol=1e-11)
+        k = len(model.value_vars)
+        np.testing.assert_allclose(gradient, np.concatenate([np.ravel(g) for g in rest[:k]]), rtol=1e-8, atol=1e-9)
+        variables(x, found)
+        assert [np.shape(v) for v in rest[k:]] == shapes
+        np.testing.assert_allclose(found, np.concatenate([np.ravel(v) for v in rest[k:]]), rtol=1e-10, atol=1e-12)
+
+
+LONG = np.arange(40) % 23
+GRAPHS = {
+    "cumulative sums, joined": lambda x, y: pt.sum(pt.cumsum(y) * pt.concatenate([y[:3], y[3:]])),
+    "gather of a gather": lambda x, y: pt.sum(pt.exp(x[LONG])[LONG[::-1]] * y[LONG % 5]),
+    "scatter": lambda x, y: pt.sum(pt.zeros(7)[LONG % 7].inc(pt.sin(0.0) + x[LONG] ** 2) ** 3),
+    "a long vector joined": lambda x, y: pt.sum(pt.concatenate([x, pt.exp(x), y]) ** 2),
+    "elements": lambda x, y: x[3] * pt.exp(x)[5] + pt.sum(x[2:9]) * y[-1],
+    "reductions": lambda x, y: pt.logsumexp(y) + pt.max(y) + pt.sum(pt.sum(y[:, None] * x[None, :], axis=0) ** 2),
+    "predicates": lambda x, y: pt.sum(pt.switch((x > 0.1) & ~(x > 0.5), x**2, -(x**3))) + pt.sum(pt.clip(y, -0.2, 0.3)),
+    "set elements": lambda x, y: pt.sum(pt.set_subtensor(y[1:3], pt.exp(y[3:5])) ** 2 * 1.5),
+    "powers": lambda x, y: (
+        pt.sum(pt.abs(x) ** 2.5 + pt.sqrt(x**2 + 1) + 1 / (2 + x**4)) + pt.sum(pt.sigmoid(x) * pt.erf(x))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(GRAPHS))
+def test_gradients_of_graphs_equal_pytensors(name):
+    x, y = pt.vector("x", shape=(23,)), pt.vector("y", shape=(5,))
+    density = GRAPHS[name](x, y)
+    compiled = unconstrained([x, y], [(23,), (5,)]).with_gradient(density)
+    value = np.random.default_rng(2).normal(size=28)
+    gradient = np.zeros(28)
+    peer = function(
+        [x, y],
+        [density, *grad(density, [x, y], disconnected_inputs="ignore")],
+        mode="FAST_COMPILE",
+        on_unused_input="ignore",
+    )
+    expected, *rest = peer(value[:23], value[23:])
+    np.testing.assert_allclose(compiled(value, gradient), expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, np.concatenate(rest), rtol=1e-10, atol=1e-12)
+
+
+def test_other_rows_of_the_same_model_share_the_code():
+    frame = visits()
+
+    def code(rows: int) -> str:
+        model = zoo.poisson(
+            frame.assign(n=1 + frame.index % 4).iloc[:rows], "n ~ x + (1 | g)", priors={"beta": "Normal(0, 1)"}
+        )
+        geometry.refer(model)
+        made = unconstrained(model.value_vars, shapes_of(model))
+        value = made.translate(model.logp()).items.item()
+        return emit(made.E, [Store(value, 0, 0, 1, None)], None, 4).text
+
+    assert code(60) == code(72)
+
+
+def test_compiled_code_is_kept_for_the_next_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = []
+    compile_code = machine._machine_code
+    monkeypatch.setattr(machine, "_machine_code", lambda *args: asked.append(1) or compile_code(*args))
+    x = pt.vector("x", shape=(30,))
+    for _ in range(2):
+        made = unconstrained([x], [(30,)]).with_gradient(pt.sum(pt.exp(x)))
+        np.testing.assert_allclose(made(np.zeros(30), np.zeros(30)), 30.0)
+    assert len(asked) == 1
+    (tmp_path / "glmm_zoo" / "native").chmod(0o500)
+    unconstrained([x], [(30,)]).with_gradient(pt.sum(pt.log1p(x)))  # a folder that cannot be written is no obstacle
+
+
+def test_threads_do_not_meet():
+    """Scratch memory is one for each call that runs."""
+    model = graph.build(next(row for row in ROWS if row.name == "binomial crossed"))
+    program = unconstrained(model.value_vars, shapes_of(model)).with_gradient(model.logp())
+    points = [flat(model, graph.random_point(model, seed)) for seed in range(8)]
+    alone = [program(x, np.zeros(len(x))) for x in points]
+    wrong = []
+
+    def repeat(x, expected):
+        gradient = np.zeros(len(x))
+        wrong.extend(1 for _ in range(300) if program(x, gradient) != expected)
+
+    threads = [threading.Thread(target=repeat, args=pair) for pair in zip(points, alone, strict=True)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_a_graph_that_is_not_known_goes_to_jax(caplog):
+    with pm.Model() as model:
+        x = pm.Normal("x", shape=30)
+        pm.Normal("y", mu=pt.sin(x), observed=np.zeros(30))
+    with pytest.raises(UnsupportedError, match="sin"):
+        unconstrained(model.value_vars, [(30,)]).with_gradient(model.logp())
+    with caplog.at_level("INFO", "glmm_zoo"):
+        compiled = sampling.compile_model(model, ["x"])
+    assert compiled.program is None and "JAX" in caplog.text
+    value, gradient = compiled.value_and_grad(np.full(30, 0.5))
+    np.testing.assert_allclose(value, model.compile_logp()({"x": np.full(30, 0.5)}), rtol=1e-10)
+    np.testing.assert_allclose(gradient, model.compile_dlogp()({"x": np.full(30, 0.5)}), rtol=1e-8)
