@@ -1,4 +1,4 @@
-"""Can these draws be trusted? Imports `errors`, `storage`; sees a DataTree, never a builder.
+"""Can these draws be trusted? Imports `errors`, `storage`, `convergence`; sees a DataTree, never a builder.
 
 Thresholds: R-hat < 1.01 and at least 100 effective draws per chain in bulk and tails (Vehtari et al. 2021), no
 divergence, E-BFMI > 0.3 (Betancourt 2016), no trajectory cut at the largest tree depth.
@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo import convergence
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.storage import about
 
 RHAT = 1.01
 ESS_PER_CHAIN = 100
 BFMI = 0.3
+_AT_ONCE = 200  # quantities diagnosed together, to stay within memory
 STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
 
 
@@ -70,34 +72,30 @@ def flat(array: xr.DataArray) -> np.ndarray:
 
 
 def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
-    """The numbers of `STATISTICS` for one quantity (chain, draw); NaN diagnostics for a constant."""
-    from arviz_stats.base.array import array_stats
-
-    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2])
-    known = [values.mean(), median, values.std(ddof=1), lower, upper]
-    if np.ptp(values) < 1e-12 * max(1.0, abs(known[0])):
-        return np.array([*known, 0.0, 0.0, np.nan, np.nan, np.nan])
-    axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
-    return np.array(
-        [
-            *known,
-            array_stats.mcse(values, method="mean", **axes),
-            array_stats.mcse(values, method="sd", **axes),
-            array_stats.ess(values, method="bulk", **axes),
-            array_stats.ess(values, method="tail", prob=(0.05, 0.95), **axes),
-            array_stats.rhat(values, method="rank", **axes) if values.shape[0] > 1 else np.nan,
-        ],
-        dtype=float,
-    )
+    """The numbers of `STATISTICS` for quantities (chain, draw, quantities), a row for each; NaN diagnostics for a constant."""
+    found = np.full((values.shape[2], len(STATISTICS)), np.nan)
+    for start in range(0, values.shape[2], _AT_ONCE):
+        part = values[:, :, start : start + _AT_ONCE]
+        lower, median, upper = np.quantile(part, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
+        rows = found[start : start + _AT_ONCE]
+        rows[:, :5] = np.column_stack([part.mean(axis=(0, 1)), median, part.std(axis=(0, 1), ddof=1), lower, upper])
+        varies = np.ptp(part, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(rows[:, 0]))
+        rows[~varies, 5:7] = 0.0
+        part = part[:, :, varies]
+        if not varies.any() or part.shape[1] < 4:
+            continue
+        errors = convergence.error_of_mean(part), convergence.error_of_sd(part)
+        rows[varies, 5:9] = np.column_stack([*errors, convergence.bulk(part), convergence.tail(part)])
+        if part.shape[0] > 1:
+            rows[varies, 9] = convergence.rhat(part)
+    return found
 
 
 def table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
     """`statistics` of every element of every variable."""
-    rows, names = [], []
-    for array in posterior.data_vars.values():
-        values = flat(array)
-        rows += [statistics(values[:, :, i], prob) for i in range(values.shape[2])]
-        names += labels_of(array)
+    arrays = list(posterior.data_vars.values())
+    rows = np.concatenate([statistics(flat(array), prob) for array in arrays])
+    names = [label for array in arrays for label in labels_of(array)]
     return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
 
 

@@ -70,8 +70,11 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     parameters = table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix
     repeated = _repeated(posterior)
-    derived = {name: statistics(values, prob) for name, values in natural(tree).items()}
-    extra = pd.DataFrame(list(derived.values()), index=pd.Index(list(derived)), columns=pd.Index(STATISTICS))
+    derived = natural(tree)
+    extra = pd.DataFrame(columns=pd.Index(STATISTICS))
+    if derived:
+        rows = statistics(np.stack(list(derived.values()), axis=2), prob)
+        extra = pd.DataFrame(rows, index=pd.Index(list(derived)), columns=pd.Index(STATISTICS))
     both = pd.concat([parameters.drop(index=repeated, errors="ignore"), extra]) if len(extra) else parameters
     return both.rename_axis("parameter")
 

@@ -5,13 +5,11 @@ Group indices and the log density are checked before sampling, completeness befo
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import platform
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -95,8 +93,7 @@ def fit(
     if parameterization == "centered":
         model.centre()
     start = geometry.refer(model) if parameterization == "auto" else None
-    sampling.check_density(model)
-    compiled = sampling.compile_model(model, [v.name for v in model.unobserved_RVs], start)
+    compiled = sampling.compile_model(model, start)
     drawn = sampling.sample(
         compiled,
         draws=draws,
@@ -119,7 +116,7 @@ def fit(
     notes = list(model.spec["notes"])
     if not drawn.interrupted:
         groups["log_likelihood"] = _log_likelihood(model, compiled, drawn, notes)
-        predictive = groups["posterior_predictive"] = _predictive(model, posterior, seed, notes)
+        predictive = groups["posterior_predictive"] = _predictive(model, compiled, drawn, seed, notes)
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(predictive[str(y.name)].dtype), keep_attrs=True
         )
@@ -212,10 +209,11 @@ def _coords(model: Model, dims: Sequence[str]) -> dict[str, Any]:
 def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> xr.Dataset:
     """Every unobserved variable as chain x draw x its named dims."""
     chains, draws, size = drawn.x.shape
-    values = compiled.expand(drawn.x.reshape(-1, size))
+    shown = model.unobserved_RVs
+    values = compiled.function(model.replace_rvs_by_values(shown))(drawn.x.reshape(-1, size))
     variables = {}
     used: dict[str, None] = {}
-    for name, v in values.items():
+    for name, v in zip([rv.name for rv in shown], values, strict=True):
         dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 1))
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
         variables[name] = (("chain", "draw", *dims), v.reshape(chains, draws, *v.shape[1:]))
@@ -234,49 +232,49 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
         notes.append(
             f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
         )
-    terms = compiled.log_likelihood(drawn.x[:, kept].reshape(-1, size))
+    terms = compiled.function(model.logp(vars=model.observed_RVs, sum=False))(drawn.x[:, kept].reshape(-1, size))
     unit = model.unit
     labels = _coords(model, [unit]) or {"row": np.arange(model.rows)}
     return xr.Dataset(
-        {name: (("chain", "draw", unit), v.reshape(chains, len(kept), -1)) for name, v in terms.items()},
+        {
+            rv.name: (("chain", "draw", unit), v.reshape(chains, len(kept), -1))
+            for rv, v in zip(model.observed_RVs, terms, strict=True)
+        },
         {"chain": np.arange(chains), "draw": kept, **labels},
     )
 
 
-def _predictive(model: Model, posterior: xr.Dataset, seed: int, notes: list[str]) -> xr.Dataset:
-    import pymc as pm
+def _predictive(
+    model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, seed: int, notes: list[str]
+) -> xr.Dataset:
+    """Responses drawn from the likelihood, whose parameters come from the sampler's compiled graph."""
+    from pymc.pytensorf import compile as compile_graph
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import ancestors
 
-    kept = _thinned(posterior.sizes["draw"], posterior.sizes["chain"], model.rows, MAX_PREDICTIVE)
-    if len(kept) < posterior.sizes["draw"]:
+    chains, draws, size = drawn.x.shape
+    kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
+    if len(kept) < draws:
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
-    with model, _quiet_pymc():
-        tree = pm.sample_posterior_predictive(
-            posterior.isel(draw=kept),
-            var_names=[v.name for v in model.observed_RVs],
-            random_seed=np.random.SeedSequence(seed).spawn(1)[0].generate_state(1).tolist()[0],
-            freeze_vars=[v.name for v in model.unobserved_RVs],
-            progressbar=False,
-            compile_kwargs={"mode": "FAST_COMPILE"},
+    x = drawn.x[:, kept].reshape(-1, size)
+    seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
+    unknown = set(model.unobserved_RVs)
+    found: dict[str, Any] = {}
+    for response, own in zip(model.observed_RVs, seeds, strict=True):
+        parameters = [p for p in response.owner.inputs if not unknown.isdisjoint(ancestors([p]))]
+        given = {p: p.type() for p in parameters}
+        draw = compile_graph(
+            list(given.values()), clone_replace([response], given)[0], random_seed=own, mode="FAST_COMPILE"
         )
-    drawn = tree["posterior_predictive"].dataset
-    plain = {str(n): (v.dims, _as_counts(v.values)) for n, v in drawn.data_vars.items()}
-    return xr.Dataset(plain, {"chain": posterior["chain"].values, "draw": kept, "row": np.arange(model.rows)})
+        values = compiled.function(model.replace_rvs_by_values(parameters))(x)
+        y = np.stack([draw(*one) for one in zip(*values, strict=True)])
+        found[response.name] = (("chain", "draw", "row"), _as_counts(y.reshape(chains, len(kept), -1)))
+    return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)})
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:
     """Whole numbers as integers, which is how ArviZ's plots tell counts from measurements."""
     return values.astype(np.int64) if np.all(values == np.round(values)) else values
-
-
-@contextlib.contextmanager
-def _quiet_pymc() -> Iterator[None]:
-    log = logging.getLogger("pymc")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:

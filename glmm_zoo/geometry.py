@@ -176,10 +176,12 @@ class Density:
 
 def _density(model: Model) -> Density | None:
     import pymc as pm
-    from pytensor.compile.maker import function
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
     from pytensor.tensor import zeros
+
+    from glmm_zoo.kernel.density import Unconstrained
+    from glmm_zoo.kernel.expression import UnsupportedError
 
     (observed,) = model.observed_RVs
     data = model.rvs_to_values[observed]
@@ -195,23 +197,30 @@ def _density(model: Model) -> Density | None:
     if more:  # parameters with parameters of their own
         return None
     shapes = [np.shape(point[v.name]) for v in values]
-    ends = np.cumsum([int(np.prod(s)) for s in shapes])
-    options: dict[str, Any] = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
-    run: Any = function([*etas.values(), *values], rows, **options)
-    run_prior: Any = function(values, prior, **options)
-
-    def split(phi: np.ndarray) -> list[np.ndarray]:
-        return [x.reshape(s) for x, s in zip(np.split(phi, ends[:-1]), shapes, strict=True)] if values else []
-
-    start = np.concatenate([np.ravel(point[v.name]).astype(float) for v in values]) if values else np.zeros(0)
     n = {p: len(linear.design) for p, linear in model.linear.items()}
-    first = run(*(np.zeros(n[p]) for p in etas), *split(start))
-    if first.shape != (n[""],):
+    try:
+        of_rows = Unconstrained([*etas.values(), *values], [*((n[p],) for p in etas), *shapes], [])
+        run, (found,) = of_rows.outputs([rows])
+        run_prior, _ = Unconstrained(values, shapes, []).outputs([prior])
+    except UnsupportedError:
         return None
+    if found != (n[""],):
+        return None
+
+    def evaluate(given: Mapping[str, np.ndarray], phi: np.ndarray) -> np.ndarray:
+        out = np.zeros(n[""])
+        run(np.concatenate([*(given.get(p, np.zeros(n[p])) for p in etas), phi]), out)
+        return out
+
+    def evaluate_prior(phi: np.ndarray) -> float:
+        out = np.zeros(1)
+        run_prior(phi, out)
+        return float(out[0])
+
     return Density(
-        lambda etas_, phi: run(*(etas_.get(p, np.zeros(n[p])) for p in etas), *split(phi)),
-        lambda phi: float(run_prior(*split(phi))),
-        start,
+        evaluate,
+        evaluate_prior,
+        np.concatenate([np.zeros(0), *(np.ravel(point[v.name]).astype(float) for v in values)]),
         [(model.values_to_rvs[v].name, i) for v, s in zip(values, shapes, strict=True) for i in range(int(np.prod(s)))],
         [p for p in etas if n[p] == n[""]],
     )

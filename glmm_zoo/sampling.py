@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -56,6 +56,9 @@ _STATS = {
 }
 
 
+Vectorized = Callable[[np.ndarray], list[np.ndarray]]  # x (draws, n) -> one array (draws, ...) for each variable
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A model's functions of the unconstrained vector x (n,)."""
@@ -63,8 +66,7 @@ class Compiled:
     size: int
     start: np.ndarray
     value_and_grad: Callable[[np.ndarray], tuple[float, np.ndarray]]
-    expand: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> variables (draws, ...)
-    log_likelihood: Callable[[np.ndarray], dict[str, np.ndarray]]  # x (draws, n) -> terms (draws, rows)
+    function: Callable[[Sequence[Any]], Vectorized]  # of variables of the graph, compiled when asked for
     seconds: float
     program: Program | None = None  # in machine code, to be called without Python
 
@@ -170,10 +172,16 @@ class Geometry(Protocol):
     def blocks(self) -> Sequence[tuple[Sequence[tuple[str, int]], np.ndarray, np.ndarray]]: ...
 
 
-def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | None = None) -> Compiled:
-    """Compile the log density with its gradient, the variables `keep`, and the pointwise log-likelihood.
+def compile_model(model: pm.Model, geometry: Geometry | None = None) -> Compiled:
+    """Compile the log density with its gradient.
 
     With a geometry, the sampler's x is such that x = 0 is its mean in each block and the block's covariance is I.
+
+    Raises
+    ------
+    FitError
+        When an index of the model is out of range, which would sample silently, or the log density is not finite at
+        the start.
     """
     began = time.perf_counter()
     point = model.initial_point()
@@ -188,20 +196,19 @@ def compile_model(model: pm.Model, keep: Sequence[str], geometry: Geometry | Non
         start[index] = 0.0
         blocks.append((index, mean, root))
     try:
-        return _machine_code(model, keep, shapes, start, blocks, began)
+        compiled = _machine_code(model, shapes, start, blocks)
     except UnsupportedError as err:
         _log.info("compiled by JAX, because the kernel does not know %s", err)
-        return _by_jax(model, keep, shapes, start, blocks, began)
+        check_density(model)
+        compiled = _by_jax(model, shapes, start, blocks)
+    except IndexError as err:
+        raise FitError(f"the model indexes past the levels of a factor: {err}") from err
+    if not np.isfinite(compiled.value_and_grad(start)[0]):
+        check_density(model)
+    return replace(compiled, seconds=time.perf_counter() - began)
 
 
-def _machine_code(
-    model: pm.Model,
-    keep: Sequence[str],
-    shapes: Sequence[tuple[int, ...]],
-    start: np.ndarray,
-    blocks: Any,
-    began: float,
-) -> Compiled:
+def _machine_code(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, blocks: Any) -> Compiled:
     from glmm_zoo.kernel.density import Unconstrained
 
     unconstrained = Unconstrained(model.value_vars, shapes, blocks)
@@ -211,57 +218,45 @@ def _machine_code(
     def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
         return program(np.ascontiguousarray(x), gradient), gradient.copy()
 
-    def each(names: Sequence[str], variables: Sequence[Any]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    def function(variables: Sequence[Any]) -> Vectorized:
         run, found = unconstrained.outputs(variables)
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in found)])
 
-        def by_draw(x: np.ndarray) -> dict[str, np.ndarray]:
+        def by_draw(x: np.ndarray) -> list[np.ndarray]:
             out = np.zeros((len(x), ends[-1]))
             for one, result in zip(np.ascontiguousarray(x), out, strict=True):
                 run(one, result)
-            parts = [out[:, a:b].reshape(len(x), *shape) for a, b, shape in zip(ends, ends[1:], found, strict=False)]
-            return dict(zip(names, parts, strict=True))
+            parts = zip(ends[:-1], ends[1:], found, strict=True)
+            return [out[:, a:b].reshape(len(x), *shape) for a, b, shape in parts]
 
         return by_draw
 
-    return Compiled(
-        len(start),
-        start,
-        value_and_grad,
-        each(keep, model.replace_rvs_by_values([model[name] for name in keep])),
-        each([rv.name for rv in model.observed_RVs], model.logp(vars=model.observed_RVs, sum=False)),
-        time.perf_counter() - began,
-        program,
-    )
+    return Compiled(len(start), start, value_and_grad, function, 0.0, program)
 
 
-def _by_jax(
-    model: pm.Model,
-    keep: Sequence[str],
-    shapes: Sequence[tuple[int, ...]],
-    start: np.ndarray,
-    blocks: Any,
-    began: float,
-) -> Compiled:
+def _by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, blocks: Any) -> Compiled:
     jax = _jax()
     import jax.numpy as jnp
 
-    variables = [model[name] for name in keep]
-    outputs = [model.logp(), *model.replace_rvs_by_values(variables), *model.logp(vars=model.observed_RVs, sum=False)]
-    function, data = _lower(outputs, model.value_vars, shapes)
     ends = np.cumsum([int(np.prod(s)) for s in shapes])
 
-    def evaluate(x: Any, *data: Any) -> Any:
-        for index, mean, root in blocks:
-            x = x.at[index].set(mean + root @ x[index])
-        parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
-        return function(*parts, *data)
+    def lowered(outputs: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
+        function, data = _lower(outputs, model.value_vars, shapes)
+
+        def evaluate(x: Any, *data: Any) -> Any:
+            for index, mean, root in blocks:
+                x = x.at[index].set(mean + root @ x[index])
+            parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
+            return function(*parts, *data)
+
+        return evaluate, [jax.device_put(d) for d in data]
+
+    density, data = lowered([model.logp()])
 
     def joined(x: Any, *data: Any) -> Any:
-        value, gradient = jax.value_and_grad(lambda x: evaluate(x, *data)[0])(x)
+        value, gradient = jax.value_and_grad(lambda x: density(x, *data)[0])(x)
         return jnp.concatenate([value[None], gradient])
 
-    data = [jax.device_put(d) for d in data]
     compiled = jax.jit(joined)
     compiled(start, *data)
 
@@ -269,19 +264,12 @@ def _by_jax(
         both = np.asarray(compiled(x, *data))
         return both[0], both[1:]
 
-    names = list(keep)
-    terms = [rv.name for rv in model.observed_RVs]
-    first_term = 1 + len(names)
-    expand = jax.jit(jax.vmap(lambda x, *d: evaluate(x, *d)[1:first_term], in_axes=(0, *[None] * len(data))))
-    pointwise = jax.jit(jax.vmap(lambda x, *d: evaluate(x, *d)[first_term:], in_axes=(0, *[None] * len(data))))
-    return Compiled(
-        len(start),
-        start,
-        value_and_grad,
-        lambda x: _in_chunks(expand, x, data, names),
-        lambda x: _in_chunks(pointwise, x, data, terms),
-        time.perf_counter() - began,
-    )
+    def function(variables: Sequence[Any]) -> Vectorized:
+        evaluate, arrays = lowered(variables)
+        mapped = jax.jit(jax.vmap(evaluate, in_axes=(0, *[None] * len(arrays))))
+        return lambda x: _in_chunks(mapped, x, arrays)
+
+    return Compiled(len(start), start, value_and_grad, function, 0.0)
 
 
 def _lower(
@@ -343,14 +331,9 @@ def _evaluated(
     return outputs, [*inputs, *(v for v, _ in arrays)], [*data, *(x for _, x in arrays)]
 
 
-def _in_chunks(
-    function: Callable[..., Any], x: np.ndarray, data: Sequence[Any], names: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _in_chunks(function: Callable[..., Any], x: np.ndarray, data: Sequence[Any]) -> list[np.ndarray]:
     """Apply a vectorised function to draws (draws, n) in pieces that stay within memory, all of one compiled shape."""
-    if len(x) == 0:
-        return {}
-    one = function(x[:1], *data) if len(x) > 2000 else None
-    width = sum(np.asarray(o).nbytes for o in one) if one is not None else 1
+    width = sum(np.asarray(o).nbytes for o in function(x[:1], *data)) if len(x) > 2000 else 1
     chunk = int(np.clip(_CHUNK_BYTES // max(width, 1), 1, len(x)))
     pieces = []
     for start in range(0, len(x), chunk):
@@ -358,7 +341,7 @@ def _in_chunks(
         short = chunk - len(part)
         padded = np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
         pieces.append([np.asarray(o)[: len(part)] for o in function(padded, *data)])
-    return {name: np.concatenate([p[i] for p in pieces]) for i, name in enumerate(names)}
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
 # -------------------------------------------------------------------------------------------------------------- sample

@@ -52,6 +52,14 @@ class Model(pm.Model):
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
+        self._beginning: tuple[list[int], dict[str, np.ndarray]] | None = None
+
+    def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
+        """As PyMC's, computed once for the variables that the sampler moves."""
+        moved = [id(v) for v in self.value_vars]
+        if self._beginning is None or self._beginning[0] != moved:
+            self._beginning = moved, super().initial_point(random_seed)
+        return {name: value.copy() for name, value in self._beginning[1].items()}
 
     def uncentre(self) -> None:
         """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""

@@ -124,7 +124,7 @@ def test_density_and_gradient_are_finite_in_the_tails(observe, count):
     eta = eta + 1e-3  # off the seams of the pieces, where JAX takes half of each side's slope
     model = likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi)
     point = model.initial_point()
-    compiled = compile_model(model, [])
+    compiled = compile_model(model)
     value, gradient = compiled.value_and_grad(compiled.start)
     expected, slope = graph.function(model, [model.logp(), model.dlogp()])(point)
     assert np.isfinite(value) and np.isfinite(gradient).all()
@@ -138,7 +138,7 @@ def test_gradient_is_that_of_the_density(observe, count):
     rng, n = np.random.default_rng(2), 40
     y = rng.negative_binomial(1, 0.2, n) * 1.0
     eta, log_a, logit_zi = rng.normal(1, 2, n), rng.normal(0, 3, n), rng.normal(0, 2, n)
-    compiled = compile_model(likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi), [])
+    compiled = compile_model(likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi))
     numerical = graph.jacobian(lambda x: np.array([compiled.value_and_grad(x)[0]]), compiled.start)[0]
     np.testing.assert_allclose(compiled.value_and_grad(compiled.start)[1], numerical, rtol=1e-5, atol=1e-5)
 

@@ -194,8 +194,9 @@ def test_bad_index_and_bad_density_are_told_before_sampling(model) -> None:
         codes = model["_level_of_site"].get_value()
         model.set_data("_level_of_site", np.full_like(codes, 10))
         try:
-            with pytest.raises(zoo.FitError, match="past the levels"):
-                sampling.check_density(model)
+            for check in (sampling.check_density, sampling.compile_model):
+                with pytest.raises(zoo.FitError, match="past the levels"):
+                    check(model)
         finally:
             model.set_data("_level_of_site", codes)
     sampling.check_density(model)
@@ -210,7 +211,7 @@ def test_report_is_one_file(tree: xr.DataTree, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path: Path) -> None:
-    data.to_csv(tmp_path / "d.csv", index=False)
+    pd.concat([data] * 200).to_csv(tmp_path / "d.csv", index=False)  # so many rows that it is not done in time
     command = [sys.executable, "-m", "glmm_zoo", "fit", "logistic", "d.csv", "--formula", "y ~ x + (1 + x | site)"]
     command += ["--draws", "200000", "--tune", "200", "--chains", "2", "--out", "f.nc"]
     run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ})

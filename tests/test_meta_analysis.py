@@ -410,7 +410,7 @@ def fit(model, **settings) -> xr.Dataset:
 
 
 def agree(name: str, ours: xr.DataArray, peer: dict[str, float]) -> None:
-    s = dict(zip(STATISTICS, statistics(ours.transpose("chain", "draw").values), strict=True))
+    s = dict(zip(STATISTICS, statistics(ours.transpose("chain", "draw").values[:, :, None])[0], strict=True))
     z = (s["mean"] - peer["mean"]) / np.hypot(s["mcse_mean"], peer["mcse_mean"])
     print(f"{name}: mean {s['mean']:.4f}, peer {peer['mean']:.4f}, z {z:.2f}; sd {s['sd']:.4f}, peer {peer['sd']:.4f}")
     assert abs(z) < 4, f"{name}: mean {s['mean']:.4f}, peer {peer['mean']:.4f}, z {z:.1f}"

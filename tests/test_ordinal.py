@@ -26,7 +26,6 @@ from glmm_zoo.data import RawTable, take
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import LINKS, Outcome
 from glmm_zoo.formula import parse
-from glmm_zoo.sampling import compile_model
 
 LAWS = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}
 KINDS = [("cumulative", "logit"), ("cumulative", "probit"), ("cumulative", "cloglog"),
@@ -264,21 +263,6 @@ def test_no_matrix_of_rows_by_categories_is_made():
     )
     matrices = [v for v in ancestors([value]) if getattr(v.type, "ndim", 0) > 1]
     assert matrices and not any({y, eta} & set(ancestors([v])) for v in matrices)
-
-
-def test_jax_computes_what_pytensor_computes():
-    model = graph.model_of("ordinal, nominal")
-    compiled = compile_model(model, [v.name for v in model.unobserved_RVs])
-    slow = graph.function(model, [model.logp(), model.dlogp()])
-    for seed in range(3):
-        point, values, pointwise = graph.evaluator("ordinal, nominal")(seed)
-        x = np.concatenate([np.ravel(point[v.name]) for v in model.value_vars])
-        value, gradient = compiled.value_and_grad(x)
-        expected, expected_gradient = slow(point)
-        np.testing.assert_allclose(value, expected, rtol=1e-10)
-        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-7, atol=1e-8)
-        np.testing.assert_allclose(compiled.expand(x[None])["cutpoints"][0], values["cutpoints"], rtol=1e-10)
-        np.testing.assert_allclose(compiled.log_likelihood(x[None])["rating"][0], pointwise, rtol=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------------------ limit cases

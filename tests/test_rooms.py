@@ -12,6 +12,7 @@ from glmm_zoo import zoo
 PACKAGE = Path(__file__).parents[1] / "glmm_zoo"
 LEFT_TO_RIGHT = (
     "errors",
+    "kernel",
     "data",
     "formula",
     "design",
@@ -28,7 +29,17 @@ LEFT_TO_RIGHT = (
     "builders",
     "zoo",
 )
-READING_A_FIT = ("errors", "storage", "kernel", "sampling", "diagnostics", "aspects", "estimands", "report")
+READING_A_FIT = (
+    "errors",
+    "storage",
+    "kernel",
+    "sampling",
+    "convergence",
+    "diagnostics",
+    "aspects",
+    "estimands",
+    "report",
+)
 LAST = ("fitting", "cli")
 
 

@@ -128,6 +128,7 @@ class Expressions:
     def gather(self, v: Node, index: np.ndarray) -> Node:
         if v.domain is None:
             return v
+        _check(index, v.domain)
         if v.op == "data":
             return self.constant(self.data[v.static][index])
         if len(index) == v.domain and np.array_equal(index, np.arange(v.domain)):
@@ -136,6 +137,7 @@ class Expressions:
 
     def scatter(self, v: Node, index: np.ndarray | int, size: int) -> Node:
         place = index if isinstance(index, int) else self.index(index)
+        _check(self.indices[place], size)
         if v.domain is None:
             counts = np.bincount(self.indices[place], minlength=size).astype(float)
             return self("mul", v, self.constant(counts))
@@ -215,6 +217,12 @@ class Expressions:
                 if value is not None:
                     return other if bool(value) == (op == "and") else self.number(float(op == "or"))
         return None
+
+
+def _check(index: np.ndarray, size: int) -> None:
+    """The loops do not: an index out of range would read foreign memory."""
+    if len(index) and not (index.min() >= 0 and index.max() < size):
+        raise IndexError(f"index {index.min()} to {index.max()} of a vector of {size} elements")
 
 
 # ---------------------------------------------------------------------------------------------------------- derivatives

@@ -219,8 +219,13 @@ def _plain(op: str) -> Callable[..., Node]:
 
 
 def _softplus(E: Expressions, x: Node) -> Node:
-    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)"""
-    return E("add", E("max", x, E.number(0.0)), E("log1p", E("exp", E("neg", E("abs", x)))))
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).
+
+    The slope of |x| at 0 is taken to be 1, and |-x| is |x|: so there the maximum is x, but 0 for the negative of something.
+    """
+    zero = E.number(0.0)
+    high = E("select", E("gt" if x.op == "neg" else "ge", x, zero), x, zero)
+    return E("add", high, E("log1p", E("exp", E("neg", E("abs", x)))))
 
 
 def _sigmoid(E: Expressions, x: Node) -> Node:
@@ -243,8 +248,8 @@ def _power(E: Expressions, a: Node, b: Node) -> Node:
 
 
 def _log_add_exp(E: Expressions, a: Node, b: Node) -> Node:
-    high, low = E("max", a, b), E("min", a, b)
-    return E("add", high, E("log1p", E("exp", E("sub", low, high))))
+    high = E("select", E("ge", a, b), a, b)
+    return E("add", high, E("log1p", E("exp", E("neg", E("abs", E("sub", a, b))))))
 
 
 def _sign(E: Expressions, x: Node) -> Node:

@@ -1,0 +1,93 @@
+"""Effective sample sizes, R-hat and Monte Carlo errors of many quantities at once. Imports nothing of the zoo.
+
+Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), as ArviZ computes them one quantity at a time; tests compare. All
+arrays are (chains, draws, quantities).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.special import ndtri
+
+TAIL = (0.05, 0.95)
+
+
+def split(x: np.ndarray) -> np.ndarray:
+    """Each chain as two, without the middle draw of an odd number."""
+    half = x.shape[1] // 2
+    return np.concatenate([x[:, :half], x[:, -half:]])
+
+
+def normal_scores(x: np.ndarray) -> np.ndarray:
+    """Normal quantiles of the ranks among all draws of a quantity, ties averaged."""
+    flat = x.reshape(-1, x.shape[2])
+    n = len(flat)
+    order = np.argsort(flat, axis=0, kind="stable")
+    ordered = np.take_along_axis(flat, order, 0)
+    place = np.arange(n)[:, None]
+    new = np.vstack([np.ones((1, flat.shape[1]), bool), ordered[1:] != ordered[:-1]])
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
+    ends = np.vstack([new[1:], np.ones((1, flat.shape[1]), bool)])
+    last = np.minimum.accumulate(np.where(ends, place, n)[::-1], axis=0)[::-1]
+    ranks = np.empty(flat.shape)
+    np.put_along_axis(ranks, order, 0.5 * (first + last) + 1.0, 0)
+    return ndtri((ranks - 0.375) / (n + 0.25)).reshape(x.shape)
+
+
+def rhat(x: np.ndarray) -> np.ndarray:
+    """Rank-normalised split R-hat, the larger of bulk and folded (quantities,)."""
+    halves = split(x)
+    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
+    return np.maximum(_rhat(normal_scores(halves)), _rhat(normal_scores(folded)))
+
+
+def _rhat(x: np.ndarray) -> np.ndarray:
+    n = x.shape[1]
+    within, between = x.var(axis=1, ddof=1).mean(axis=0), n * x.mean(axis=1).var(axis=0, ddof=1)
+    return np.sqrt((between / within + n - 1) / n)
+
+
+def ess(x: np.ndarray) -> np.ndarray:
+    """Effective sample size for the mean of chains that are already split: Geyer's initial monotone sequence."""
+    chains, n, m = x.shape
+    centred = x - x.mean(axis=1, keepdims=True)
+    length = next_fast_len(2 * n)
+    spectrum = rfft(centred, length, axis=1)
+    covariance = irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, :n].mean(axis=0) / n
+    within = covariance[0] * n / (n - 1.0)
+    total = within * (n - 1.0) / n
+    if chains > 1:
+        total = total + x.mean(axis=1).var(axis=0, ddof=1)
+    rho = 1.0 - (within - covariance) / total
+    rho[0] = 1.0
+    pairs = rho[: n // 2 * 2].reshape(-1, 2, m).sum(axis=1)[: max(1, (n - 2) // 2)]
+    found = pairs <= 0
+    end = np.where(found.any(axis=0), found.argmax(axis=0), len(pairs) - 1)
+    before = np.arange(len(pairs))[:, None] < end
+    monotone = np.minimum.accumulate(pairs, axis=0)
+    tau = -1.0 + 2.0 * (monotone * before).sum(axis=0) + np.maximum(rho[2 * end, np.arange(m)], 0.0)
+    return chains * n / np.maximum(tau, 1 / np.log10(chains * n))
+
+
+def bulk(x: np.ndarray) -> np.ndarray:
+    """ESS for the centre of the distribution."""
+    return ess(normal_scores(split(x)))
+
+
+def tail(x: np.ndarray) -> np.ndarray:
+    """ESS for the quantiles `TAIL`, the smaller of the two."""
+    low, high = np.quantile(x, TAIL, axis=(0, 1))
+    return np.minimum(ess(split((x <= low).astype(float))), ess(split((x <= high).astype(float))))
+
+
+def error_of_mean(x: np.ndarray) -> np.ndarray:
+    return x.std(axis=(0, 1), ddof=1) / np.sqrt(ess(split(x)))
+
+
+def error_of_sd(x: np.ndarray) -> np.ndarray:
+    """By the delta method from the Monte Carlo error of the variance."""
+    square = (x - x.mean(axis=(0, 1))) ** 2
+    variance = square.mean(axis=(0, 1))
+    of_variance = ((square**2).mean(axis=(0, 1)) - variance**2) / ess(split(square))
+    return np.sqrt(of_variance / variance / 4)
