@@ -163,6 +163,7 @@ def fit(
     chains: int = 4,
     cores: int | None = None,
     seed: int | None = None,
+    thin: int | None = None,
     target_accept: float | None = None,
     parameterization: Literal["auto", "noncentered", "centered"] = "auto",
     out: str | None = None,
@@ -200,8 +201,10 @@ def fit(
         Chains that run at a time; by default one for small data, where that is faster.
     seed
         The same seed gives the same draws.
+    thin
+        Keep every N-th draw; by default chosen so that kept draws are nearly independent, where that is cheap.
     target_accept
-        Nearer to 1 is slower and safer; 0.9, or what the card says.
+        Nearer to 1 is slower and safer; 0.8, then 0.95 if there are divergences, or what the card says.
     parameterization
         What the sampler moves for group effects; auto adapts to the data.
     out
@@ -233,8 +236,9 @@ def fit(
     usual = card.file.sampling if card is not None else zoo.Sampling()
     draws = usual.draws if draws is None else draws
     tune = usual.tune if tune is None else tune
+    thin = usual.thin if thin is None else thin
     target_accept = usual.target_accept if target_accept is None else target_accept
-    problems = _bad_numbers(draws, tune, chains, cores, seed, target_accept, prob)
+    problems = _bad_numbers(draws, tune, chains, cores, seed, thin, target_accept, prob)
     given = _pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
     options = {k: _value(v) for k, v in _pairs(option or [], "option", "center=false", problems).items()}
     if missing is not None:
@@ -258,7 +262,8 @@ def fit(
     with _locked(target):
         return _fit(
             builder, table, formula, options, given, target, overwrite, prob,
-            draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, target_accept=target_accept,
+            draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=thin,
+            target_accept=target_accept,
             parameterization=parameterization,
         )  # fmt: skip
 
@@ -300,16 +305,24 @@ def _verdict_text(verdict: Any) -> Any:
 
 
 def _bad_numbers(
-    draws: int, tune: int, chains: int, cores: int | None, seed: int | None, target_accept: float, prob: float
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int | None,
+    seed: int | None,
+    thin: int | None,
+    target_accept: float | None,
+    prob: float,
 ) -> list[str]:
     problems = []
     for name, value, least in (
-        ("draws", draws, MIN_DRAWS), ("tune", tune, MIN_DRAWS), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0)
+        ("draws", draws, MIN_DRAWS), ("tune", tune, MIN_DRAWS), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0),
+        ("thin", thin, 1),
     ):  # fmt: skip
         if value is not None and value < least:
             problems.append(f"--{name} must be >= {least}, not {value}")
     for name, number in (("target-accept", target_accept), ("prob", prob)):
-        if not 0 < number < 1:
+        if number is not None and not 0 < number < 1:
             problems.append(f"--{name} must be in (0, 1), not {number:g}")
     return problems
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo import geometry, report, sampling, storage
+from glmm_zoo import convergence, geometry, report, sampling, storage
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.intake import safe
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from glmm_zoo.terms import Model
 
 MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
-MAX_PREDICTIVE = 4_000_000  # and of predictive draws
+MAX_PREDICTIVE = 2_000_000  # and of predictive draws
+USUAL_TARGET, CAREFUL_TARGET = 0.8, 0.95  # of the acceptance probability, before and after a divergence
+MOST_THIN = 8
+AFFORDABLE = 1.5e9  # gradients x (rows + unknowns) of the draws that are not kept: some ten seconds of one core
+MOST_KEPT = 5e7  # numbers in memory
 PARAMETERIZATIONS = ("auto", "noncentered", "centered")
 _PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
 
@@ -46,7 +50,8 @@ def fit(
     chains: int = 4,
     cores: int | None = None,
     seed: int | None = None,
-    target_accept: float = 0.9,
+    thin: int | None = None,
+    target_accept: float | None = None,
     parameterization: str = "auto",
     progress: bool | None = None,
 ) -> xr.DataTree:
@@ -63,8 +68,12 @@ def fit(
     seed
         The same seed gives the same draws on the same kind of machine, whatever the number of cores. None draws one
         and records it.
+    thin
+        Every thin-th draw is kept, thin x draws are made. None chooses: 1, or up to 8 where successive draws are
+        correlated and the model is so small that making draws costs less than keeping them.
     target_accept
-        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer.
+        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and
+        once more from the start at 0.95 if a transition diverged.
     parameterization
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.
@@ -85,7 +94,7 @@ def fit(
     Interrupted
         Ctrl-C, with the draws made so far.
     """
-    _check_arguments(model, draws, tune, chains, cores, seed, target_accept, parameterization)
+    _check_arguments(model, draws, tune, chains, cores, seed, thin, target_accept, parameterization)
     seed = secrets.randbits(32) if seed is None else seed
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
@@ -94,16 +103,22 @@ def fit(
         model.centre()
     start = geometry.refer(model) if parameterization == "auto" else None
     compiled = sampling.compile_model(model, start)
-    drawn = sampling.sample(
-        compiled,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        seed=seed,
-        target_accept=target_accept,
-        progress=visible if progress is None else progress,
-    )
+    visible = visible if progress is None else progress
+
+    def sample(target: float, every: int) -> sampling.Draws:
+        return sampling.sample(
+            compiled, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=every, target_accept=target,
+            progress=visible,
+        )  # fmt: skip
+
+    every, target = thin or 1, USUAL_TARGET if target_accept is None else target_accept
+    drawn = sample(target, every)
+    if not drawn.interrupted:
+        careful = CAREFUL_TARGET if target_accept is None and drawn.stats["diverging"].any() else target
+        wanted = _every(model, compiled, drawn) if thin is None else every
+        if (careful, wanted) != (target, every):
+            target, every = careful, wanted
+            drawn = drawn.followed_by(sample(target, every))
     posterior = _posterior(model, compiled, drawn)
     groups = {
         "posterior": posterior[_in_reading_order(model)],
@@ -126,12 +141,13 @@ def fit(
         {
             "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
             "sampling": {
-                "sampler": "nutpie NUTS, JAX gradients",
+                "sampler": f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
                 "draws": draws,
                 "tune": tune,
                 "chains": chains,
                 "seed": seed,
-                "target_accept": target_accept,
+                "thin": every,
+                "target_accept": target,
                 "parameterization": parameterization,
                 "finished": drawn.finished.tolist(),
                 "interrupted": drawn.interrupted,
@@ -159,7 +175,8 @@ def _check_arguments(
     chains: int,
     cores: int | None,
     seed: int | None,
-    target_accept: float,
+    thin: int | None,
+    target_accept: float | None,
     parameterization: str,
 ) -> None:
     from glmm_zoo.terms import Model
@@ -169,15 +186,31 @@ def _check_arguments(
     problems = [
         f"{name} must be a whole number of at least {least}, not {value!r}"
         for name, value, least in (
-            ("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0)
+            ("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1), ("cores", cores, 1), ("seed", seed, 0),
+            ("thin", thin, 1),
         )
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least)
     ]  # fmt: skip
     if parameterization not in PARAMETERIZATIONS:
         problems.append(f"parameterization must be one of {listing(PARAMETERIZATIONS)}, not {parameterization!r}")
-    if not 0 < target_accept < 1:
+    if target_accept is not None and not 0 < target_accept < 1:
         problems.append(f"target_accept must be between 0 and 1, not {target_accept!r}")
     raise_all(problems)
+
+
+def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> int:
+    """How many draws to make for one kept: the autocorrelation of the worst parameter but the group effects."""
+    numbers = drawn.gradients * (model.rows + compiled.size)
+    most = min(MOST_THIN, int(AFFORDABLE / numbers), int(MOST_KEPT / drawn.x.size))
+    if compiled.program is None or most < 2:
+        return 1
+    effects = {model.rvs_to_values[model[u]] for u in model.transports}
+    own = np.concatenate([np.full(np.size(model.initial_point()[v.name]), v not in effects) for v in model.value_vars])
+    x = drawn.x[:, :, own]
+    if x.shape[1] < 4 or not own.any():
+        return 1
+    share = x.shape[0] * x.shape[1] / max(convergence.bulk(x).min(), 1.0)
+    return 1 if share < 2 else min(most, round(share))
 
 
 # ------------------------------------------------------------------------------------------------- groups of the tree

@@ -122,7 +122,9 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
         "priors": "; ".join(
             f"{k} ~ {v if isinstance(v, str) else ', '.join(v.values())}" for k, v in spec["priors"].items()
         ),
-        "sampled": f"{ran['chains']} chains x {ran['draws']} draws after {ran['tune']}, seed {ran['seed']}, "
+        "sampled": f"{ran['chains']} chains x {ran['draws']} draws"
+        + (f", each the last of {ran['thin']}," if ran["thin"] > 1 else "")
+        + f" after {ran['tune']}, seed {ran['seed']}, "
         f"{content['seconds']['all']:.1f} s",
     }
 

@@ -82,6 +82,11 @@ class Draws:
     interrupted: bool
     seconds: float
 
+    def followed_by(self, other: Draws) -> Draws:
+        """The other's draws, with the work of both."""
+        gradients, seconds = self.gradients + other.gradients, self.seconds + other.seconds
+        return replace(other, gradients=gradients, seconds=seconds)
+
 
 def _jax() -> Any:
     flags = os.environ.get("XLA_FLAGS", "")
@@ -355,10 +360,11 @@ def sample(
     chains: int,
     cores: int | None,
     seed: int,
+    thin: int,
     target_accept: float,
     progress: bool,
 ) -> Draws:
-    """Run NUTS. Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
+    """Run NUTS and keep every `thin`-th of draws x thin draws. Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
     """
@@ -368,7 +374,7 @@ def sample(
     try:
         raw = nutpie.sample(
             runner,
-            draws=draws,
+            draws=draws * thin,
             tune=tune,
             chains=chains,
             cores=_cores(compiled, cores, chains),
@@ -383,7 +389,7 @@ def sample(
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
-    return _unpack(raw, compiled.size, draws, chains, time.perf_counter() - began)
+    return _unpack(raw, compiled.size, draws, thin, chains, time.perf_counter() - began)
 
 
 def _initial(compiled: Compiled, seed: int) -> np.ndarray:
@@ -448,22 +454,22 @@ def _column(batch: Any, name: str) -> np.ndarray:
     return pa.array(batch.column(name)).to_numpy(zero_copy_only=False)
 
 
-def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
+def _unpack(raw: Any, size: int, draws: int, thin: int, chains: int, seconds: float) -> Draws:
     batches, statistics = raw.get_arrow_trace()
     x = np.full((chains, draws, size), np.nan)
-    stats = {name: np.zeros((chains, draws), kind) for name, kind in _STATS.values()}
-    for name, values in stats.items():
-        if values.dtype == float:
-            stats[name] = np.full((chains, draws), np.nan)
+    stats = {
+        name: np.full((chains, draws), np.nan) if kind is float else np.zeros((chains, draws), kind)
+        for name, kind in _STATS.values()
+    }
     finished = np.zeros(chains, int)
     gradients = 0
     for chain, (batch, stat) in enumerate(zip(batches, statistics, strict=True)):
         sampling = ~_column(stat, "tuning").astype(bool)
-        flat = pa.array(batch.column("x")).flatten().to_numpy()
-        made = int(sampling.sum())
-        finished[chain] = made
-        x[chain, :made] = flat.reshape(batch.num_rows, size)[sampling]
+        flat = pa.array(batch.column("x")).flatten().to_numpy().reshape(batch.num_rows, size)[sampling]
+        made = finished[chain] = len(flat) // thin
+        x[chain, :made] = flat[thin - 1 :: thin]
         gradients += int(_column(stat, "n_steps").sum())
-        for theirs, (ours, _) in _STATS.items():
-            stats[ours][chain, :made] = _column(stat, theirs)[sampling]
+        for theirs, (ours, kind) in _STATS.items():
+            each = _column(stat, theirs)[sampling][: made * thin].reshape(made, thin)
+            stats[ours][chain, :made] = each.any(axis=1) if kind is bool else each[:, -1]
     return Draws(x, stats, finished, gradients, bool((finished < draws).any()), seconds)

@@ -90,7 +90,8 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     draws: int = 1000
     tune: int = 500
-    target_accept: float = 0.9
+    thin: int | None = None
+    target_accept: float | None = None
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from scipy import special
 
 import glmm_zoo as zoo
 from glmm_zoo import geometry, sampling
-from glmm_zoo.kernel import machine
+from glmm_zoo.kernel import expression, machine
 from glmm_zoo.kernel.density import Unconstrained
 from glmm_zoo.kernel.emit import Store, emit
 from glmm_zoo.kernel.expression import Expressions, UnsupportedError
@@ -172,6 +172,24 @@ def test_compiled_code_is_kept_for_the_next_process(tmp_path, monkeypatch):
     assert len(asked) == 1
     (tmp_path / "glmm_zoo" / "native").chmod(0o500)
     unconstrained([x], [(30,)]).with_gradient(pt.sum(pt.log1p(x)))  # a folder that cannot be written is no obstacle
+
+
+def test_many_rows_are_read_in_order_of_their_levels(monkeypatch):
+    """The same density and gradient; a domain that the argument or a result lies along keeps its order."""
+    rng = np.random.default_rng(3)
+    codes, x = rng.integers(0, 30, 500), pt.vector("x", shape=(30,))
+    z = pt.constant(rng.normal(size=500))
+    density = pt.sum(pt.exp(x[codes] * z)) + pt.sum(pt.log1p(x[codes[::-1] % 7] ** 2) * z)
+    value, both = rng.normal(size=30), []
+    for large in (10**9, 100):
+        monkeypatch.setattr(expression, "LARGE", large)
+        made = unconstrained([x], [(30,)])
+        gradient = np.zeros(30)
+        both.append((made.with_gradient(density)(value, gradient), gradient))
+    order = expression.rows_in_order(made.E, [made.translate(density).items.item()])
+    assert list(order) == [500] and (np.diff(codes[order[500]]) >= 0).all()
+    np.testing.assert_allclose(both[0][0], both[1][0], rtol=1e-13)
+    np.testing.assert_allclose(both[0][1], both[1][1], rtol=1e-11)
 
 
 def test_threads_do_not_meet():

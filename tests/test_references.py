@@ -95,7 +95,7 @@ def test_linear_mixed_model_equals_numerical_integration() -> None:
 def test_cards_fit_soundly(name: str) -> None:
     card = zoo.card(name)
     usual = card.file.sampling
-    settings = {"draws": usual.draws, "tune": usual.tune, "target_accept": usual.target_accept}
+    settings = {"draws": usual.draws, "tune": usual.tune, "thin": usual.thin, "target_accept": usual.target_accept}
     tree = zoo.fit(card.model(), seed=1, progress=False, **settings)
     verdict = zoo.check(tree)
     assert verdict.sound, str(verdict)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.kernel.emit import Store
-from glmm_zoo.kernel.expression import Expressions, Node, gradient
+from glmm_zoo.kernel.expression import Expressions, Node, gradient, rows_in_order
 from glmm_zoo.kernel.machine import Program
 from glmm_zoo.kernel.translate import NARROW, Tensor, Translation
 
@@ -47,17 +47,17 @@ class Unconstrained:
         E, start, size = self.E, self.starts[j], int(np.prod(shape))
         whitened = any(start + i in moved for i in range(size)) if moved else False
         if whitened or not shape or max(shape) <= NARROW or len(shape) > 2:
-            items = np.empty(shape, dtype=object)
+            items: Any = np.empty(shape, dtype=object)
             items.reshape(-1)[:] = [moved.get(start + i, E.input(j, i)) for i in range(size)]
             return Tensor(items)
         long = int(np.argmax(shape))
-        others = 1 if len(shape) == 1 else shape[1 - long]
+        length, others = shape[long], size // shape[long]
         columns = [
-            E.load(j, others, c, shape[0]) if long == 0 else E.load(j, 1, c * shape[1], shape[1]) for c in range(others)
+            E.load(j, others, c, length) if long == 0 else E.load(j, 1, c * length, length) for c in range(others)
         ]
         items = np.empty([1 if i == long else n for i, n in enumerate(shape)], dtype=object)
         items.reshape(-1)[:] = columns
-        return Tensor(items, long, shape[long])
+        return Tensor(items, long, length)
 
     def with_gradient(self, density: Any) -> Program:
         """x -> the density, a number, and its gradient (n,) in `out`."""
@@ -70,7 +70,8 @@ class Unconstrained:
             else:
                 part, position = leaf.static
                 stores.append(Store(adjoint, part, position, 1, None))
-        return Program(self.E, stores, value, self.starts, self.starts)
+        order = rows_in_order(self.E, [value, *(s.node for s in stores)])
+        return Program(self.E, stores, value, self.starts, self.starts, order)
 
     def outputs(self, variables: Sequence[Any]) -> tuple[Program, list[tuple[int, ...]]]:
         """x -> variables one after another in `out`, and their shapes."""

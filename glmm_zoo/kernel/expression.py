@@ -32,7 +32,7 @@ class Node:
 
 
 PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
-ACROSS = {"sum", "element", "gather", "scatter", "pack"}  # from one loop to another
+LARGE = 20_000  # rows; what smaller loops read is in the cache in any order
 _FOLD = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
     "neg": lambda a: -a, "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "sqrt": np.sqrt,
@@ -230,9 +230,8 @@ def _check(index: np.ndarray, size: int) -> None:
 
 def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
     """What an elementwise expression passes to its arguments of its own adjoint g."""
-    a, b, c = (*node.args, None, None, None)[:3]
+    a, b, c = (*node.args, node, node)[:3]  # as many as it has
     zero = E.number(0.0)
-    assert a is not None
     match node.op:
         case "add":
             return (a, g), (b, g)
@@ -338,3 +337,20 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
             for target, amount in _local(E, node, g):
                 give(target, amount, node.domain)
     return leaves
+
+
+def rows_in_order(E: Expressions, roots: Iterable[Node]) -> Mapping[int, np.ndarray]:
+    """For domains that are only summed over, the order of their elements in which the longest vector is read in sequence.
+
+    Rows sorted by the levels of the largest factor gather and scatter in memory that is at hand. By size of the domain.
+    """
+    nodes = reachable(roots)
+    fixed = {n.domain for n in nodes if n.op in ("load", "scatter", "pack")}
+    fixed |= {a.domain for n in nodes if n.op in ("gather", "element") for a in n.args}
+    longest: dict[int, int] = {}
+    for n in nodes:
+        if n.op == "gather" and n.domain is not None and n.domain >= LARGE and n.domain not in fixed:
+            held = longest.get(n.domain)
+            if held is None or E.indices[n.static].max() > E.indices[held].max():
+                longest[n.domain] = n.static
+    return {size: np.argsort(E.indices[which], kind="stable") for size, which in longest.items()}

@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ _AT_A_TIME = 16  # threads that can run one function
 class Program:
     """A compiled function of x (n,): `stores` of its expressions into a vector `out`, and a `value`.
 
-    `address` and `table` are what foreign callers need: `long run(long n, double *x, double *out, double *value, table)`.
+    `order` permutes the elements of domains by their size, where the order does not enter the result. `address` and `table` are what foreign callers need: `long run(long n, double *x, double *out, double *value, table)`.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Program:
         value: Node | None,
         parts: Sequence[int],
         outs: Sequence[int],
+        order: Mapping[int, np.ndarray] | None = None,
     ):
         code = emit(E, stores, value, _lanes())
         self._engine, self.address = _compiled(code.text)
@@ -44,19 +45,25 @@ class Program:
         scratch = np.empty(many * int(begins[-1]) + 64, dtype=np.uint8)
         base = -(-scratch.ctypes.data // 64) * 64
         numbers, locks = np.array([*code.numbers, 0.0]), np.zeros(many, dtype=np.int64)
+        sorts = order or {}
+
+        def sorted_rows(array: np.ndarray) -> np.ndarray:
+            return np.ascontiguousarray(array[sorts[len(array)]]) if len(array) in sorts else array
+
+        data = {k: sorted_rows(E.data[k]) for kind, k in code.slots if kind == "data"}
+        indices = {k: sorted_rows(E.indices[k]) for kind, k in code.slots if kind == "index"}
         table = np.zeros(FIRST_SLOT + len(code.slots), dtype=np.int64)
         table[:FIRST_SLOT] = numbers.ctypes.data, base, begins[-1], many, locks.ctypes.data
         for i, (kind, which) in enumerate(code.slots):
             table[FIRST_SLOT + i] = {
                 "size": lambda k: k,
-                "data": lambda k: E.data[k].ctypes.data,
-                "index": lambda k: E.indices[k].ctypes.data,
+                "data": lambda k: data[k].ctypes.data,
+                "index": lambda k: indices[k].ctypes.data,
                 "scratch": lambda k: begins[k],
                 "part": lambda k: parts[k],
                 "out": lambda k: outs[k],
             }[kind](which)
-        used = {kind: [k for other, k in code.slots if other == kind] for kind in ("data", "index")}
-        self._alive = scratch, numbers, locks, [E.data[k] for k in used["data"]], [E.indices[k] for k in used["index"]]
+        self._alive = scratch, numbers, locks, data, indices
         self.table = table
         self._call = _CALL(self.address)
 

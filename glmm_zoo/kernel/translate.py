@@ -22,7 +22,7 @@ WIDEST = 200  # no axis beyond this is
 class Tensor:
     """A tensor as expressions: `items` has its axes, but length 1 along the `long` one, whose length is `size`."""
 
-    items: np.ndarray
+    items: Any
     long: int | None = None
     size: int = 1
 
@@ -35,7 +35,7 @@ class Tensor:
         return self.items.ndim
 
 
-def _items(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _items(values: Any, shape: tuple[int, ...]) -> Any:
     found = np.empty(shape, dtype=object)
     found.reshape(-1)[:] = list(values)
     return found
@@ -324,7 +324,7 @@ def _reduce(combine: Callable[[Translation, Tensor, Node], Node] | None, op_name
         rest = [i for i in range(x.ndim) if i not in axes]
         moved = x.items.transpose([*rest, *axes]).reshape([x.items.shape[i] for i in rest] + [-1])
         step = _chain(op_name)
-        items = _items((step(t.E, *row) for row in moved.reshape(-1, moved.shape[-1])), moved.shape[:-1])
+        items = _items((step(t.E, *row) for row in moved.reshape(-1, moved.shape[-1])), tuple(moved.shape[:-1]))
         long = rest.index(x.long) if x.long in rest else None
         return Tensor(items, long, x.size if long is not None else 1)
 
@@ -347,39 +347,30 @@ def _log_sum_exp(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
     return t.elementwise(lambda s, m: t.E("add", t.E("log", s), m), [_sum(t, op, [shifted]), high])
 
 
+def _factor(t: Translation, x: Any, axis: int) -> Tensor:
+    """A factor with the axis that is summed written out; the other is a domain where it is not narrow."""
+    if isinstance(x, Tensor):
+        return t.written_out(x) if x.long == axis else x
+    array = np.asarray(x)
+    return t.lifted(array, 1 - axis) if array.ndim == 2 and array.shape[1 - axis] > NARROW else t.written_out(array)
+
+
 def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
     """Inner products of vectors and matrices, written out along the axis that is summed unless it is a domain."""
     if type(op).__name__ == "Blockwise" and type(op.core_op).__name__ not in ("Dot",):
         raise UnsupportedError(str(op))
     a, b = inputs
-    shape_a, shape_b = (x.shape if isinstance(x, Tensor) else np.shape(x) for x in (a, b))
+    shape_a, shape_b = (list(x.shape if isinstance(x, Tensor) else np.shape(x)) for x in (a, b))
     if len(shape_a) > 2 or len(shape_b) > 2:
         raise UnsupportedError(f"a product of shapes {shape_a} and {shape_b}")
-    p = shape_a[-1]
-    inner_long = any(isinstance(x, Tensor) and x.long == axis for x, axis in ((a, len(shape_a) - 1), (b, 0)))
-    if inner_long and p > WIDEST:
-        a, b = t.vectors(a, len(shape_a) - 1), t.vectors(b, 0)
+    p, inner = shape_b[0], (len(shape_a) - 1, 0)
+    over_domain = p > WIDEST and any(isinstance(x, Tensor) and x.long == i for x, i in zip((a, b), inner, strict=True))
+    if over_domain:
+        a, b = t.vectors(a, inner[0]), t.vectors(b, 0)
+    elif p > WIDEST:
+        raise UnsupportedError(f"a product over {p} terms")
     else:
-        a, b = (
-            x if not isinstance(x, Tensor) or x.long != axis else t.written_out(x)
-            for x, axis in ((a, len(shape_a) - 1), (b, 0))
-        )
-        if p > WIDEST:
-            raise UnsupportedError(f"a product over {p} terms")
-        a = (
-            a
-            if isinstance(a, Tensor)
-            else t.lifted(a, 0 if len(shape_a) == 2 and shape_a[0] > NARROW else -1)
-            if len(shape_a) == 2 and shape_a[0] > NARROW
-            else t.written_out(a)
-        )
-        b = (
-            b
-            if isinstance(b, Tensor)
-            else t.lifted(b, 1)
-            if len(shape_b) == 2 and shape_b[1] > NARROW
-            else t.written_out(b)
-        )
+        a, b = (_factor(t, x, i) for x, i in zip((a, b), inner, strict=True))
     rows = a.items if a.ndim == 2 else a.items[None]
     columns = b.items if b.ndim == 2 else b.items[:, None]
     size = a.size if a.long is not None else b.size
@@ -391,7 +382,7 @@ def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
     for i, j in np.ndindex(*found.shape):
         terms = [t.E("mul", x, y) for x, y in zip(rows[i], columns[:, j], strict=True)]
         total = _chain("add")(t.E, *terms)
-        found[i, j] = t.E.sum(total, size) if inner_long and p > WIDEST else total
+        found[i, j] = t.E.sum(total, size) if over_domain else total
     keep = tuple(slice(None) if x.ndim == 2 else 0 for x in (a, b))
     items = np.asarray(found[keep], dtype=object).reshape(
         [n for n, x in zip(found.shape, (a, b), strict=True) if x.ndim == 2]
@@ -423,11 +414,11 @@ def _join(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
                 piece = t.E.scatter(v, np.arange(start, start + n), total)
             found = piece if found is None else t.E("add", found, piece)
         return Tensor(_items([found], (1,)), 0, total)
-    others = [x for x in parts if isinstance(x, Tensor) and x.long is not None and x.long != axis]
-    if others:
-        long = others[0].long
+    domains = [(x.long, x.size) for x in parts if isinstance(x, Tensor) and x.long is not None and x.long != axis]
+    if domains:
+        long, size = domains[0]
         ready = [t.vectors(x, long) for x in parts]
-        return Tensor(np.concatenate([x.items for x in ready], axis=axis), long, others[0].size)
+        return Tensor(np.concatenate([x.items for x in ready], axis=axis), long, size)
     return Tensor(np.concatenate([t.written_out(x).items for x in parts], axis=axis))
 
 
