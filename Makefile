@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+BAMBI := .venv-bambi/.ready
 export MODEL DATA FORMULA OUT
 
-.PHONY: help setup fit test validate lint format readme constraints clean
+.PHONY: help setup fit test validate bench lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -31,6 +32,14 @@ test: $(READY) ## Run the whole suite (minutes)
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+bench: $(READY) $(BAMBI) ## Compare with PyMC, nutpie, bambi and brms (hours; ARGS="--runs 1 --only cbpp_binomial --tools zoo,pymc")
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+$(BAMBI): benchmarks/bambi-constraints.txt | $(READY)
+	$(PYTHON) -m venv .venv-bambi
+	$(BIN)/uv pip install --quiet --python .venv-bambi/bin/python --constraint benchmarks/bambi-constraints.txt bambi "h5netcdf[h5py]"
+	@touch $@
+
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,4 +56,4 @@ constraints: ## Resolve and pin every dependency anew
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --group dev --group tools pyproject.toml --output-file constraints.txt
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .pytest_cache .ruff_cache dist build
+	rm -rf .venv .venv-bambi .pytest_cache .ruff_cache dist build

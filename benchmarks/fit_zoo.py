@@ -1,0 +1,46 @@
+"""One fit by this project, as `glmm-zoo fit` does it: `fit_zoo.py NAME OUT DRAWS SEED`; writes OUT and OUT's .json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from reference_posteriors import PRIORS, REFERENCES, SHARED
+
+import glmm_zoo as zoo
+from glmm_zoo.data import read_table
+from glmm_zoo.storage import about
+
+
+def build(name: str) -> Any:
+    """Our model of a posterior of `tests/reference_posteriors.py`, from the raw data."""
+    (reference,) = (r for r in REFERENCES if r.file == name)
+    return getattr(zoo, reference.builder)(
+        read_table(SHARED / "data" / reference.data),
+        reference.formula,
+        center=False,
+        priors={key: prior for key, prior in {**PRIORS, **reference.priors}.items() if prior},
+        **reference.options,
+    )
+
+
+def main(name: str, out: str, draws: str, seed: str) -> None:
+    tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), progress=False)
+    zoo.save(tree, out, overwrite=True)
+    told = about(tree)
+    facts = {
+        "compile_s": told["seconds"]["compile"],
+        "sample_s": told["seconds"]["sample"],
+        "gradients": told["sampling"]["gradients"],
+        "divergences": int(tree["sample_stats"]["diverging"].sum()),
+        "version": f"glmm-zoo {version('glmm-zoo')}",
+    }
+    Path(out).with_suffix(".json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
