@@ -273,7 +273,6 @@ _SCALAR: dict[str, Callable[..., Node]] = {
     "Identity": lambda E, x: x, "Second": lambda E, _, x: x,
     "Clip": lambda E, x, low, high: E("min", E("max", x, low), high),
     "Log2": lambda E, x: E("mul", E("log", x), E.number(1 / np.log(2))),
-    "ScalarMaximum": _plain("max"), "ScalarMinimum": _plain("min"),
 }  # fmt: skip
 
 
