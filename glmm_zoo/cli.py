@@ -166,6 +166,7 @@ def fit(
     thin: int | None = None,
     target_accept: float | None = None,
     parameterization: Literal["auto", "noncentered", "centered"] = "auto",
+    keep_group_effects: Literal["auto", "draws", "moments"] = "auto",
     out: str | None = None,
     overwrite: Flag = False,
     missing: Literal["error", "drop"] | None = None,
@@ -207,6 +208,8 @@ def fit(
         Nearer to 1 is slower and safer; 0.8, then 0.95 if there are divergences, or what the card says.
     parameterization
         What the sampler moves for group effects; auto adapts to the data.
+    keep_group_effects
+        Their draws, or only mean, sd and R-hat of each; by default what fits in memory.
     out
         The NetCDF file to write; by default fits/MODEL.nc.
     overwrite
@@ -264,7 +267,7 @@ def fit(
             builder, table, formula, options, given, target, overwrite, prob,
             draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=thin,
             target_accept=target_accept,
-            parameterization=parameterization,
+            parameterization=parameterization, keep_group_effects=keep_group_effects,
         )  # fmt: skip
 
 

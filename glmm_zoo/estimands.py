@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.aspects import findings
-from glmm_zoo.diagnostics import STATISTICS, incomplete, statistics, table
+from glmm_zoo.diagnostics import STATISTICS, incomplete, labels_of, statistics, table
 from glmm_zoo.errors import InputError
 from glmm_zoo.storage import about
 
@@ -44,7 +44,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     prob
         Probability inside the equal-tailed interval `lower` to `upper`.
     group_effects
-        Also a row for every group effect `u_<g>`.
+        Also a row for every group effect `u_<g>`; where the fit kept only their moments, its other columns are NaN.
 
     Returns
     -------
@@ -76,7 +76,16 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
         rows = statistics(np.stack(list(derived.values()), axis=2), prob)
         extra = pd.DataFrame(rows, index=pd.Index(list(derived)), columns=pd.Index(STATISTICS))
     both = pd.concat([parameters.drop(index=repeated, errors="ignore"), extra]) if len(extra) else parameters
+    if group_effects and "group_effects" in tree:
+        both = pd.concat([both, *(_of_moments(v) for v in tree["group_effects"].data_vars.values())])
     return both.rename_axis("parameter")
+
+
+def _of_moments(effects: xr.DataArray) -> pd.DataFrame:
+    values = effects.transpose("statistic", ...).values
+    known = dict(zip(effects["statistic"].values, values.reshape(len(values), -1), strict=True))
+    labels = labels_of(effects.isel(statistic=0, drop=True))
+    return pd.DataFrame(known, index=pd.Index(labels)).reindex(columns=pd.Index(STATISTICS))
 
 
 def _repeated(posterior: xr.Dataset) -> list[str]:

@@ -19,7 +19,8 @@ import xarray as xr
 
 from glmm_zoo import convergence, geometry, report, sampling, storage
 from glmm_zoo.errors import InputError, listing, plural, raise_all
-from glmm_zoo.intake import safe
+from glmm_zoo.intake import groups_of, safe
+from glmm_zoo.moments import STATISTICS
 
 if TYPE_CHECKING:
     from glmm_zoo.terms import Model
@@ -30,7 +31,9 @@ USUAL_TARGET, CAREFUL_TARGET = 0.8, 0.95  # of the acceptance probability, befor
 MOST_THIN = 8
 AFFORDABLE = 1.5e9  # gradients x (rows + unknowns) of the draws that are not kept: some ten seconds of one core
 MOST_KEPT = 5e7  # numbers in memory
+MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
 PARAMETERIZATIONS = ("auto", "noncentered", "centered")
+KEPT_EFFECTS = ("auto", "draws", "moments")
 _PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
 
 
@@ -53,6 +56,7 @@ def fit(
     thin: int | None = None,
     target_accept: float | None = None,
     parameterization: str = "auto",
+    keep_group_effects: str = "auto",
     progress: bool | None = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.
@@ -77,13 +81,18 @@ def fit(
     parameterization
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.
+    keep_group_effects
+        "draws" of the group effects `u_<g>` in the posterior; or, where they would not fit in memory, their "moments": mean, sd
+        and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws up to 10^8
+        numbers.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
 
     Returns
     -------
     DataTree
-        Groups posterior, sample_stats, log_likelihood, posterior_predictive, observed_data, constant_data and report.
+        Groups posterior, sample_stats, log_likelihood, posterior_predictive, observed_data, constant_data and report;
+        with moments, `group_effects` too.
 
     Raises
     ------
@@ -94,7 +103,7 @@ def fit(
     Interrupted
         Ctrl-C, with the draws made so far.
     """
-    _check_arguments(model, draws, tune, chains, cores, seed, thin, target_accept, parameterization)
+    _check_arguments(model, draws, tune, chains, cores, seed, thin, target_accept, parameterization, keep_group_effects)
     seed = secrets.randbits(32) if seed is None else seed
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
@@ -104,31 +113,35 @@ def fit(
     start = geometry.refer(model) if parameterization == "auto" else None
     compiled = sampling.compile_model(model, start)
     visible = visible if progress is None else progress
+    shown, effects = _shown(model, keep_group_effects, draws * chains)
+    recording = _recording(model, compiled, shown, effects, draws, chains) if effects else None
 
     def sample(target: float, every: int) -> sampling.Draws:
         return sampling.sample(
             compiled, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=every, target_accept=target,
-            progress=visible,
+            progress=visible, recording=recording,
         )  # fmt: skip
 
     every, target = thin or 1, USUAL_TARGET if target_accept is None else target_accept
     drawn = sample(target, every)
     if not drawn.interrupted:
         careful = CAREFUL_TARGET if target_accept is None and drawn.stats["diverging"].any() else target
-        wanted = _every(model, compiled, drawn) if thin is None else every
+        wanted = _every(model, compiled, drawn) if thin is None and recording is None else every
         if (careful, wanted) != (target, every):
             target, every = careful, wanted
             drawn = drawn.followed_by(sample(target, every))
-    posterior = _posterior(model, compiled, drawn)
+    posterior = _posterior(model, compiled, drawn, shown)
+    notes = list(model.spec["notes"])
     groups = {
-        "posterior": posterior[_in_reading_order(model)],
+        "posterior": posterior[_in_reading_order(model, shown)],
         "sample_stats": xr.Dataset(
             {k: (("chain", "draw"), v) for k, v in drawn.stats.items()},
             posterior.coords.to_dataset()[["chain", "draw"]].coords,
         ),
         **_data_groups(model),
     }
-    notes = list(model.spec["notes"])
+    if drawn.moments is not None:
+        groups["group_effects"] = _moments(model, effects, drawn.moments, notes)
     if not drawn.interrupted:
         groups["log_likelihood"] = _log_likelihood(model, compiled, drawn, notes)
         predictive = groups["posterior_predictive"] = _predictive(model, compiled, drawn, seed, notes)
@@ -178,6 +191,7 @@ def _check_arguments(
     thin: int | None,
     target_accept: float | None,
     parameterization: str,
+    keep_group_effects: str,
 ) -> None:
     from glmm_zoo.terms import Model
 
@@ -191,8 +205,14 @@ def _check_arguments(
         )
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least)
     ]  # fmt: skip
-    if parameterization not in PARAMETERIZATIONS:
-        problems.append(f"parameterization must be one of {listing(PARAMETERIZATIONS)}, not {parameterization!r}")
+    problems += [
+        f"{name} must be one of {listing(known)}, not {value!r}"
+        for name, value, known in (
+            ("parameterization", parameterization, PARAMETERIZATIONS),
+            ("keep_group_effects", keep_group_effects, KEPT_EFFECTS),
+        )
+        if value not in known
+    ]
     if target_accept is not None and not 0 < target_accept < 1:
         problems.append(f"target_accept must be between 0 and 1, not {target_accept!r}")
     raise_all(problems)
@@ -216,12 +236,46 @@ def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> 
 # ------------------------------------------------------------------------------------------------- groups of the tree
 
 
-def _in_reading_order(model: Model) -> list[str]:
+def _shown(model: Model, keep: str, draws: int) -> tuple[list[Any], list[Any]]:
+    """The variables of which each draw is kept, and those of which the moments are."""
+    effects = [model[g.name("u")] for g in groups_of(model.predictors)]
+    numbers = draws * sum(len(g.factor.levels) * len(g.labels) for g in groups_of(model.predictors))
+    if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
+        effects = []
+    return [v for v in model.unobserved_RVs if v not in effects], effects
+
+
+def _recording(
+    model: Model, compiled: sampling.Compiled, shown: Sequence[Any], effects: Sequence[Any], draws: int, chains: int
+) -> sampling.Recording:
+    kept = [_thinned(draws, chains, model.rows, most) for most in (MAX_POINTWISE, MAX_PREDICTIVE)]
+    every, moments = (compiled.function(model.replace_rvs_by_values(list(v))) for v in (shown, effects))
+    return sampling.Recording(every, moments, np.union1d(*kept))
+
+
+def _moments(model: Model, effects: Sequence[Any], moments: np.ndarray, notes: list[str]) -> xr.Dataset:
+    """Mean, sd and R-hat of the group effects: each variable statistic x its named dims."""
+    variables, used, start = {}, {}, 0
+    for rv in effects:
+        dims = model.named_vars_to_dims[rv.name]
+        shape = [len(model.coords[d]) for d in dims]
+        used.update(dict.fromkeys(dims))
+        part = moments[:, start : start + int(np.prod(shape))]
+        variables[rv.name] = (("statistic", *dims), part.reshape(len(part), *shape))
+        start += part.shape[1]
+    notes.append(
+        f"of {listing(list(variables))} the mean, sd and R-hat (at most {np.max(moments[2]):.3f}) of each are kept in the group "
+        "'group_effects', not the draws, to stay within memory"
+    )
+    return xr.Dataset(variables, {"statistic": list(STATISTICS), **_coords(model, list(used))})
+
+
+def _in_reading_order(model: Model, shown: Sequence[Any]) -> list[str]:
     """The variables of the posterior: intercepts and coefficients, sds, group effects, and what only carries others.
 
     The latter stay in the file because PyMC would draw them anew, without a word, in a later prediction.
     """
-    names = [v.name for v in model.unobserved_RVs]
+    names = [v.name for v in shown]
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
     prefixes = [p.prefix for p in model.predictors if p.prefix]
@@ -239,17 +293,19 @@ def _coords(model: Model, dims: Sequence[str]) -> dict[str, Any]:
     return {d: np.asarray([str(v) for v in model.coords[d]]) for d in dims if d != "row"}
 
 
-def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> xr.Dataset:
-    """Every unobserved variable as chain x draw x its named dims."""
-    chains, draws, size = drawn.x.shape
-    shown = model.unobserved_RVs
-    values = compiled.function(model.replace_rvs_by_values(shown))(drawn.x.reshape(-1, size))
+def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, shown: Sequence[Any]) -> xr.Dataset:
+    """Every variable shown as chain x draw x its named dims."""
+    chains, draws = drawn.stats["diverging"].shape
+    values = drawn.recorded or [
+        v.reshape(chains, draws, *v.shape[1:])
+        for v in compiled.function(model.replace_rvs_by_values(list(shown)))(drawn.held(drawn.at))
+    ]
     variables = {}
     used: dict[str, None] = {}
     for name, v in zip([rv.name for rv in shown], values, strict=True):
-        dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 1))
+        dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
-        variables[name] = (("chain", "draw", *dims), v.reshape(chains, draws, *v.shape[1:]))
+        variables[name] = (("chain", "draw", *dims), v)
     return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws), **_coords(model, list(used))})
 
 
@@ -259,13 +315,13 @@ def _thinned(draws: int, chains: int, rows: int, most: int) -> np.ndarray:
 
 
 def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, notes: list[str]) -> xr.Dataset:
-    chains, draws, size = drawn.x.shape
+    chains, draws = drawn.stats["diverging"].shape
     kept = _thinned(draws, chains, model.rows, MAX_POINTWISE)
     if len(kept) < draws:
         notes.append(
             f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
         )
-    terms = compiled.function(model.logp(vars=model.observed_RVs, sum=False))(drawn.x[:, kept].reshape(-1, size))
+    terms = compiled.function(model.logp(vars=model.observed_RVs, sum=False))(drawn.held(kept))
     unit = model.unit
     labels = _coords(model, [unit]) or {"row": np.arange(model.rows)}
     return xr.Dataset(
@@ -285,11 +341,11 @@ def _predictive(
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import ancestors
 
-    chains, draws, size = drawn.x.shape
+    chains, draws = drawn.stats["diverging"].shape
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
     if len(kept) < draws:
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
-    x = drawn.x[:, kept].reshape(-1, size)
+    x = drawn.held(kept)
     seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
     unknown = set(model.unobserved_RVs)
     found: dict[str, Any] = {}

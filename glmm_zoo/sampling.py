@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.kernel.expression import UnsupportedError
+from glmm_zoo.moments import Moments, statistics
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -72,15 +73,34 @@ class Compiled:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Unconstrained draws x (chains, draws, n), NaN from where a chain was stopped, and sampler statistics."""
+class Recording:
+    """What is kept of a draw x (n,) where not x itself: `every` of each draw, of `moments` only the moments.
 
-    x: np.ndarray
+    Of the draws `whole`, x is kept too.
+    """
+
+    every: Vectorized
+    moments: Vectorized
+    whole: np.ndarray
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Unconstrained draws, NaN from where a chain was stopped, and sampler statistics."""
+
+    x: np.ndarray  # (chains, draws, n), or of the draws `at` only
+    at: np.ndarray
     stats: Mapping[str, np.ndarray]  # (chains, draws) each
     finished: np.ndarray  # (chains,) draws made after warm-up
     gradients: int  # of warm-up and sampling together
     interrupted: bool
     seconds: float
+    recorded: Sequence[np.ndarray] | None = None  # (chains, draws, ...) of each variable recorded
+    moments: np.ndarray | None = None  # (statistics, k)
+
+    def held(self, draws: np.ndarray) -> np.ndarray:
+        """x of these draws of every chain (chains x draws, n)."""
+        return self.x[:, np.searchsorted(self.at, draws)].reshape(-1, self.x.shape[2])
 
     def followed_by(self, other: Draws) -> Draws:
         """The other's draws, with the work of both."""
@@ -218,10 +238,10 @@ def _machine_code(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.
 
     unconstrained = Unconstrained(model.value_vars, shapes, blocks)
     program = unconstrained.with_gradient(model.logp())
-    gradient = np.zeros(len(start))
 
     def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return program(np.ascontiguousarray(x), gradient), gradient.copy()
+        gradient = np.zeros(len(x))
+        return program(np.ascontiguousarray(x), gradient), gradient
 
     def function(variables: Sequence[Any]) -> Vectorized:
         run, found = unconstrained.outputs(variables)
@@ -363,13 +383,27 @@ def sample(
     thin: int,
     target_accept: float,
     progress: bool,
+    recording: Recording | None = None,
 ) -> Draws:
-    """Run NUTS and keep every `thin`-th of draws x thin draws. Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
+    """Run NUTS and keep every `thin`-th of draws x thin draws, or what the recording says of it.
+
+    Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
     """
     nutpie = _nutpie()
-    runner = _python_runner(compiled) if compiled.program is None else _NativeRunner(compiled)
+    recorders: list[_Recorder] = []
+    if recording is not None:
+
+        def recorder() -> _Recorder:
+            recorders.append(_Recorder(recording, len(recorders), compiled.start, tune, draws, thin))
+            return recorders[-1]
+
+        runner = _python_runner(compiled, recorder, recorder().size)
+    elif compiled.program is None:
+        runner = _python_runner(compiled, lambda: lambda x: x, compiled.size)
+    else:
+        runner = _NativeRunner(compiled)
     began = time.perf_counter()
     try:
         raw = nutpie.sample(
@@ -389,7 +423,9 @@ def sample(
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
-    return _unpack(raw, compiled.size, draws, thin, chains, time.perf_counter() - began)
+    size = recorders[0].size if recorders else compiled.size
+    drawn = _unpack(raw, size, draws, thin, chains, time.perf_counter() - began)
+    return _recorded(drawn, recorders) if recorders else drawn
 
 
 def _initial(compiled: Compiled, seed: int) -> np.ndarray:
@@ -423,16 +459,69 @@ class _NativeRunner:
         return _lib.PySampler.from_pymc(settings, cores, model, *rest)
 
 
-def _python_runner(compiled: Compiled) -> Any:
+class _Recorder:
+    """What one chain hands on at each draw: its number, then the variables recorded. nutpie calls it in order, once for
+    each draw, those of the warm-up included."""
+
+    def __init__(self, recording: Recording, number: int, x: np.ndarray, tune: int, draws: int, thin: int):
+        first = recording.every(x[None])
+        self.shapes = [v.shape[1:] for v in first]
+        self.size = 1 + sum(v.size for v in first)
+        size = sum(v.size for v in recording.moments(x[None]))
+        self.recording, self.number, self.thin = recording, number, thin
+        self.halves = Moments(size), Moments(size)
+        self.middle = draws * thin // 2
+        self.made = -tune
+        self.x = np.full((len(recording.whole), len(x)), np.nan)
+        self.row = {int(draw): row for row, draw in enumerate(recording.whole)}
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        made, self.made = self.made, self.made + 1
+        found = np.zeros(self.size)
+        found[0] = self.number
+        if made < 0:
+            return found
+        self.halves[made >= self.middle].add(_joined(self.recording.moments(x[None])))
+        if (made + 1) % self.thin == 0:
+            found[1:] = _joined(self.recording.every(x[None]))
+            if made // self.thin in self.row:
+                self.x[self.row[made // self.thin]] = x
+        return found
+
+
+def _joined(variables: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([v.ravel() for v in variables]) if variables else np.zeros(0)
+
+
+def _recorded(drawn: Draws, recorders: Sequence[_Recorder]) -> Draws:
+    """The draws, of which x is what recorders handed on, sorted out."""
+    number = np.array([chain[0, 0] if done else 0 for chain, done in zip(drawn.x, drawn.finished, strict=True)], int)
+    of_chain = [recorders[k] for k in number]
+    ends = 1 + np.cumsum([int(np.prod(shape)) for shape in of_chain[0].shapes])
+    parts = np.split(drawn.x[:, :, 1:], ends[:-1] - 1, axis=2)
+    return replace(
+        drawn,
+        x=np.stack([r.x for r in of_chain]),
+        at=recorders[0].recording.whole,
+        recorded=[p.reshape(*p.shape[:2], *s) for p, s in zip(parts, of_chain[0].shapes, strict=True)],
+        moments=statistics([half for r in of_chain for half in r.halves]),
+    )
+
+
+def _python_runner(compiled: Compiled, recorder: Callable[[], Callable[[np.ndarray], np.ndarray]], size: int) -> Any:
     from nutpie.compiled_pyfunc import from_pyfunc
+
+    def expand(*_: int) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        record = recorder()
+        return lambda x: {"x": record(x)}
 
     return from_pyfunc(
         ndim=compiled.size,
         make_logp_fn=lambda: compiled.value_and_grad,
-        make_expand_fn=lambda seed1, seed2, chain: lambda x: {"x": x},
+        make_expand_fn=expand,
         make_initial_point_fn=lambda seed: _initial(compiled, seed),
         expanded_dtypes=[np.dtype("float64")],
-        expanded_shapes=[(compiled.size,)],
+        expanded_shapes=[(size,)],
         expanded_names=["x"],
     )
 
@@ -472,4 +561,4 @@ def _unpack(raw: Any, size: int, draws: int, thin: int, chains: int, seconds: fl
         for theirs, (ours, kind) in _STATS.items():
             each = _column(stat, theirs)[sampling][: made * thin].reshape(made, thin)
             stats[ours][chain, :made] = each.any(axis=1) if kind is bool else each[:, -1]
-    return Draws(x, stats, finished, gradients, bool((finished < draws).any()), seconds)
+    return Draws(x, np.arange(draws), stats, finished, gradients, bool((finished < draws).any()), seconds)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import arviz_stats
 import numpy as np
 import pandas as pd
 import pytest
@@ -187,6 +188,38 @@ def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPat
     small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
     assert sum("to keep the file small" in n for n in storage.about(small)["spec"]["notes"]) == 2
+
+
+def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
+    settings = {"draws": 101, "tune": 100, "chains": 3, "cores": 2, "seed": 2, "thin": 2, "progress": False}
+    whole = zoo.fit(model, **settings, keep_group_effects="draws")
+    zoo.save(zoo.fit(model, **settings, keep_group_effects="moments"), tmp_path / "f.nc")
+    kept = zoo.load(tmp_path / "f.nc")
+    assert "u_site" not in kept["posterior"]
+    for group in ("posterior", "log_likelihood", "posterior_predictive"):
+        for name, v in kept[group].data_vars.items():
+            np.testing.assert_allclose(v, whole[group][name], rtol=1e-12, atol=1e-12)
+    every = zoo.fit(model, **{**settings, "draws": 202, "thin": 1}, keep_group_effects="draws")["posterior"]["u_site"]
+    moments = kept["group_effects"]["u_site"]
+    assert moments.dims == ("statistic", "site", "site_effect")
+    both = every.stack(sample=("chain", "draw"))
+    np.testing.assert_allclose(moments.sel(statistic="mean"), both.mean("sample"), rtol=1e-9)
+    np.testing.assert_allclose(moments.sel(statistic="sd"), both.std("sample", ddof=1), rtol=1e-9)
+    r_hat = [[arviz_stats.rhat(u, method="split") for u in by_level] for by_level in every.values.transpose(2, 3, 0, 1)]
+    np.testing.assert_allclose(moments.sel(statistic="r_hat"), r_hat, rtol=1e-9)
+    found = zoo.summary(kept, group_effects=True)
+    assert found.loc["u_site[s3, x]", "sd"] == moments.sel(site="s3", site_effect="x", statistic="sd")
+    assert any("group_effects" in note for note in storage.about(kept)["spec"]["notes"])
+
+
+def test_draws_of_too_many_group_effects_are_not_kept(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"draws": 20, "tune": 20, "chains": 2, "seed": 2, "thin": 1, "progress": False, "target_accept": 0.8}
+    monkeypatch.setattr(fitting, "MOST_EFFECTS", 20 * 2 * 20 - 1)
+    assert "group_effects" in zoo.fit(model, **settings)
+    monkeypatch.setattr(fitting, "MOST_EFFECTS", 20 * 2 * 20)
+    assert "group_effects" not in zoo.fit(model, **settings)
+    with pytest.raises(zoo.InputError, match="keep_group_effects must be one of auto, draws, moments"):
+        zoo.fit(model, keep_group_effects="mean")
 
 
 def test_bad_index_and_bad_density_are_told_before_sampling(model) -> None:

@@ -33,6 +33,7 @@ READING_A_FIT = (
     "errors",
     "storage",
     "kernel",
+    "moments",
     "sampling",
     "convergence",
     "diagnostics",
