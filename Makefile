@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA FORMULA OUT
 
-.PHONY: help setup fit test validate bench lint format readme constraints clean
+.PHONY: help setup fit test validate bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -34,6 +34,9 @@ validate: $(READY) ## Compare posteriors with peers' fits and by simulation (ten
 
 bench: $(READY) $(BAMBI) ## Compare with PyMC, nutpie, bambi and brms (hours; ARGS="--runs 1 --only cbpp_binomial --tools zoo,pymc")
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+growth: $(READY) ## Measure how cost grows with rows and groups (minutes), to benchmarks/growth.csv
+	$(BIN)/python benchmarks/growth.py $(ARGS)
 
 $(BAMBI): benchmarks/bambi-constraints.txt | $(READY)
 	$(PYTHON) -m venv .venv-bambi

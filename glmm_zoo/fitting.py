@@ -336,10 +336,9 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
 def _predictive(
     model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, seed: int, notes: list[str]
 ) -> xr.Dataset:
-    """Responses drawn from the likelihood, whose parameters come from the sampler's compiled graph."""
+    """Responses drawn from the likelihood; what it takes from the unknowns comes from the sampler's compiled graph."""
     from pymc.pytensorf import compile as compile_graph
     from pytensor.graph.replace import clone_replace
-    from pytensor.graph.traversal import ancestors
 
     chains, draws = drawn.stats["diverging"].shape
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
@@ -347,18 +346,40 @@ def _predictive(
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
     x = drawn.held(kept)
     seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
-    unknown = set(model.unobserved_RVs)
     found: dict[str, Any] = {}
     for response, own in zip(model.observed_RVs, seeds, strict=True):
-        parameters = [p for p in response.owner.inputs if not unknown.isdisjoint(ancestors([p]))]
+        y, parameters = _written_out(response, set(model.unobserved_RVs))
         given = {p: p.type() for p in parameters}
-        draw = compile_graph(
-            list(given.values()), clone_replace([response], given)[0], random_seed=own, mode="FAST_COMPILE"
-        )
+        draw = compile_graph(list(given.values()), clone_replace([y], given)[0], random_seed=own, mode="FAST_COMPILE")
         values = compiled.function(model.replace_rvs_by_values(parameters))(x)
-        y = np.stack([draw(*one) for one in zip(*values, strict=True)])
-        found[response.name] = (("chain", "draw", "row"), _as_counts(y.reshape(chains, len(kept), -1)))
+        drawn_y = np.stack([draw(*one) for one in zip(*values, strict=True)])
+        found[response.name] = (("chain", "draw", "row"), _as_counts(drawn_y.reshape(chains, len(kept), -1)))
     return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)})
+
+
+def _written_out(response: Any, unknown: set[Any]) -> tuple[Any, list[Any]]:
+    """The response as a graph of elementary random variables, and what in it is known once the unknowns are."""
+    from pymc.distributions.distribution import SymbolicRandomVariable
+    from pytensor.compile.rewriting import inline_ofg_node
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import ancestors, toposort
+    from pytensor.tensor.random.op import RandomVariable
+
+    def nodes(y: Any) -> list[Any]:
+        return list(toposort([y], blockers=unknown))
+
+    y = response
+    while composed := next((n for n in nodes(y) if isinstance(n.op, SymbolicRandomVariable)), None):
+        replaced = dict(zip(composed.outputs, inline_ofg_node(composed), strict=True))
+        y = replaced[y] if y in replaced else clone_replace([y], replaced, rebuild_strict=False)[0]
+    random: set[Any] = set()
+    parameters: dict[Any, None] = {}
+    for node in nodes(y):
+        if isinstance(node.op, RandomVariable) or not random.isdisjoint(node.inputs):
+            random.update(node.outputs)
+            fixed = [v for v in node.inputs if v not in random]
+            parameters.update(dict.fromkeys(v for v in fixed if not unknown.isdisjoint(ancestors([v]))))
+    return y, list(parameters)
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,111 @@
+"""How cost grows: simulated logistic data with a random intercept and slope, each size in a process of its own.
+
+    python benchmarks/growth.py                                  the table, to growth.csv
+    python benchmarks/growth.py --rows 1000000 --groups 100000 --sample     one size, and a fit at default settings
+
+Seconds of build (table to model), of the reference pass, of compiling and of 1000 gradients on one core; peak memory of
+the process, the data included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+SIZES = [(rows, groups) for rows in (10**3, 10**4, 10**5, 10**6) for groups in (10, 10**3, 10**5) if groups <= rows / 10]
+FORMULA = "y ~ a + b + c + t + (1 + t | g)"
+
+
+def simulated(rows: int, groups: int) -> pd.DataFrame:
+    """logit P(y) = -0.5 + 0.3 a - 0.2 b + 0.1 c + 0.5 t + u_g + v_g t; sd(u) = 1, sd(v) = 0.5, correlation 0.4."""
+    rng = np.random.default_rng(1)
+    g = rng.integers(0, groups, rows)
+    X = rng.normal(size=(rows, 4))
+    u = rng.multivariate_normal([0, 0], [[1, 0.2], [0.2, 0.25]], groups)
+    eta = -0.5 + X @ [0.3, -0.2, 0.1, 0.5] + u[g, 0] + u[g, 1] * X[:, 3]
+    y = (rng.uniform(size=rows) < 1 / (1 + np.exp(-eta))).astype(int)
+    return pd.DataFrame({"y": y, **dict(zip("abct", X.T, strict=True)), "g": g})
+
+
+def gigabytes() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
+def measure(rows: int, groups: int, sample: bool) -> dict[str, float]:
+    import glmm_zoo as zoo
+    from glmm_zoo import geometry, sampling
+
+    zoo.hierarchical_logistic(simulated(100, 5), FORMULA)  # imports what building needs
+    data = simulated(rows, groups)
+    found: dict[str, float] = {"rows": rows, "groups": groups}
+
+    def timed(name: str, began: float) -> None:
+        found[name] = round(time.perf_counter() - began, 3)
+
+    began = time.perf_counter()
+    model = zoo.hierarchical_logistic(data, FORMULA)
+    timed("build_s", began)
+    if sample:
+        began = time.perf_counter()
+        tree = zoo.fit(model, seed=1, progress=False)
+        timed("fit_s", began)
+        table, about = zoo.summary(tree), json.loads(tree.attrs["glmm_zoo"])
+        found |= {
+            "r_hat": round(table["r_hat"].max(), 4),
+            "ess": round(table[["ess_bulk", "ess_tail"]].min().min()),
+            "gradients": about["sampling"]["gradients"],
+            "divergences": int(tree["sample_stats"]["diverging"].sum()),
+            "memory_gb": gigabytes(),
+        }
+        print(table.to_string(), zoo.check(tree), *about["spec"]["notes"], sep="\n", file=sys.stderr)
+        return found
+    began = time.perf_counter()
+    start = geometry.refer(model)
+    timed("pass_s", began)
+    began = time.perf_counter()
+    compiled = sampling.compile_model(model, start)
+    timed("compile_s", began)
+    x, many = compiled.start, max(5, 10**7 // rows)
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(many):
+            compiled.value_and_grad(x)
+        times.append((time.perf_counter() - began) / many)
+    return {**found, "thousand_gradients_s": round(1000 * min(times), 4), "memory_gb": gigabytes()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--groups", type=int)
+    parser.add_argument("--sample", action="store_true")
+    given = parser.parse_args()
+    if given.rows:
+        print(json.dumps(measure(given.rows, given.groups, given.sample)))
+        return
+    with (HERE / "growth.csv").open("w", newline="") as file:
+        writer = None
+        for rows, groups in SIZES:
+            command = [sys.executable, __file__, "--rows", str(rows), "--groups", str(groups)]
+            line = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+            writer = writer or csv.DictWriter(file, line)
+            if rows == SIZES[0][0] and groups == SIZES[0][1]:
+                writer.writeheader()
+            writer.writerow(line)
+            file.flush()
+            print(line)
+
+
+if __name__ == "__main__":
+    main()
