@@ -27,6 +27,7 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})
+MAX_K = 100
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
 MAX_NODES = 300
@@ -101,6 +102,28 @@ class GroupTerm:
 
 
 @dataclass(frozen=True)
+class SmoothTerm:
+    """`s(x, bs="tp", k=10, by=f)`: a smooth curve of a column; `by` is a factor or a number."""
+
+    variable: str
+    bs: str = "tp"
+    k: int = 10
+    by: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        by = f", by={quoted(self.by)}" if self.by else ""
+        k = f", k={self.k}" if self.k != SmoothTerm.k else ""
+        bs = f', bs="{self.bs}"' if self.bs != SmoothTerm.bs else ""
+        return f"s({quoted(self.variable)}{by}{bs}{k})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.variable, self.by) if self.by else (self.variable,)
+
+
+@dataclass(frozen=True)
 class Response:
     """Left side: an expression of columns, and `trials(...)` for binomial counts."""
 
@@ -117,6 +140,7 @@ class Formula:
     population: tuple[Piece, ...]
     offsets: tuple[Operand, ...] = ()
     groups: tuple[GroupTerm, ...] = ()
+    smooths: tuple[SmoothTerm, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -133,6 +157,7 @@ class Formula:
         """The columns of the right side."""
         found = [c for p in self.population if isinstance(p, Operand) for c in p.columns]
         found += [c for o in self.offsets for c in o.columns]
+        found += [c for s in self.smooths for c in s.columns]
         for group in self.groups:
             found += [c for p in group.effects if isinstance(p, Operand) for c in p.columns]
             found += group.factor
@@ -240,6 +265,7 @@ class _Parser:
         population: list[Piece] = []
         offsets: list[Operand] = []
         groups: list[GroupTerm] = []
+        smooths: list[SmoothTerm] = []
         for sign, tokens in self._summands(right):
             if _is_bracketed(tokens) and _bar(tokens[1:-1]) is not None:
                 self._plus_only(sign, tokens, "a group term")
@@ -250,10 +276,14 @@ class _Parser:
                     raise self.fail("offset() is empty", tokens[0].at)
                 offsets.append(self._call(tokens[2:-1]))
             elif _calls(tokens, SMOOTHS):
-                raise self.fail(
-                    f"the smooth {tokens[0].text}() is not available in this version; use bs(x, df=5) or cr(x, df=5)",
-                    tokens[0].at,
-                )
+                self._plus_only(sign, tokens, f"{tokens[0].text}()")
+                term = self._smooth(tokens)
+                if isinstance(term, GroupTerm):
+                    groups.append(term)
+                elif term in smooths:
+                    raise self.fail(f"{term.source} stands twice", tokens[0].at)
+                else:
+                    smooths.append(term)
             else:
                 if population or sign == "-":
                     population.append(sign)
@@ -264,6 +294,7 @@ class _Parser:
             tuple(population) or ("1",),
             tuple(offsets),
             _checked_groups(groups),
+            tuple(smooths),
         )
         if result.response:
             both = [c for c in result.response.value.columns if c in result.predictor_columns]
@@ -307,6 +338,52 @@ class _Parser:
         if not value:
             raise self.fail("the response is missing before '|'")
         return Response(self._call(value), trials)
+
+    # ------------------------------------------------------------------------------------------- smooths
+
+    def _smooth(self, tokens: list[Token]) -> SmoothTerm | GroupTerm:
+        """`s(x, by=f, bs="cr", k=10)`, or the group term (1 | g) that `s(g, bs="re")` is."""
+        at = tokens[0].at
+        if tokens[0].text == "t2":
+            raise self.fail("t2() is not available in this version; use s(x) + s(z)", at)
+        columns: list[str] = []
+        given: dict[str, Token] = {}
+        for part in _split(tokens[2:-1]):
+            if len(part) == 1 and part[0].kind in ("name", "quoted") and not given:
+                columns.append(_column(part[0]))
+            elif len(part) == 3 and part[0].text in ("by", "bs", "k") and part[1].text == "=":
+                if part[0].text in given:
+                    raise self.fail(f"{part[0].text} of s() is given twice", part[0].at)
+                given[part[0].text] = part[2]
+            else:
+                raise self.fail(
+                    f"{_source(part)!r} is not expected; s() takes a column, by= a column, bs= a basis and k= a number, "
+                    's(x, by=f, bs="cr", k=10); for log(x) make a column of it',
+                    part[0].at if part else at,
+                )
+        if not columns:
+            raise self.fail("s() names no column", at)
+        bs = given.get("bs")
+        if bs is not None and bs.kind != "string":
+            raise self.fail('bs of s() is a basis in quotes, bs="cr"', bs.at)
+        basis = bs.text[1:-1] if bs else SmoothTerm.bs
+        k = given.get("k")
+        if k is not None and not (k.text.isdigit() and 3 <= int(k.text) <= MAX_K):
+            raise self.fail(f"k of s() is a whole number from 3 to {MAX_K}", k.at)
+        by = given.get("by")
+        if by is not None and by.kind not in ("name", "quoted"):
+            raise self.fail("by of s() is a column", by.at)
+        if basis == "fs":
+            raise self.fail('bs="fs" is not available in this version; use (1 + x | g) beside s(x)', at)
+        if len(columns) > 1:
+            raise self.fail(
+                f"s() of {len(columns)} columns is not available in this version; use a sum of s(), or s(x, by=z)", at
+            )
+        if basis == "re":
+            if by or k:
+                raise self.fail('s(g, bs="re") is (1 | g) and takes no by or k; write (0 + x | g) for a slope', at)
+            return GroupTerm(("1",), (columns[0],))
+        return SmoothTerm(columns[0], basis, int(k.text) if k else SmoothTerm.k, _column(by) if by else None)
 
     # ------------------------------------------------------------------------------------------- group terms
 
@@ -555,6 +632,18 @@ def _column(token: Token) -> str:
 
 def _source(tokens: Sequence[Token]) -> str:
     return "".join(t.text for t in tokens)
+
+
+def _split(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The arguments of a call, cut at the commas that are not in brackets."""
+    parts, depth = [list[Token]()], 0
+    for token in tokens:
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 def _calls(tokens: Sequence[Token], names: frozenset[str] | set[str]) -> bool:

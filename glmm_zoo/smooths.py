@@ -16,7 +16,7 @@ the rows, and each column of Xf has the mean sum of squares of the columns of Zs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,14 +180,15 @@ def _penalty(bs: str, knots: np.ndarray, k: int, at: np.ndarray, counts: np.ndar
 def _thin_plate(knots: np.ndarray, k: int, at: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The truncated eigenbasis of Wood (2003): E = U D U', the k eigenvalues largest in magnitude, T' U Z = 0.
 
-    Curves are [E U Z, T], the penalty Z' D Z; columns have mean square one over the rows.
+    Curves are [E U Z, T], T = [1, x - mean], the penalty Z' D Z; columns have mean square one over the rows.
     """
     E, T = np.split(_raw("tp", knots, knots, 0), [len(knots)], axis=1)
     values, vectors = np.linalg.eigh(E)
     kept = np.sort(np.argsort(-np.abs(values), kind="stable")[:k])[::-1]  # in mgcv's order, which the scale depends on
     D, U = values[kept], vectors[:, kept]
     Z = _right_null(T.T @ U)
-    to_basis = linalg.block_diag(U @ Z, np.eye(2))
+    shift = counts @ at / counts.sum() - knots.mean()
+    to_basis = linalg.block_diag(U @ Z, np.array([[1.0, -shift], [0.0, 1.0]]))
     S = np.zeros((k, k))
     S[: k - 2, : k - 2] = (Z.T * D) @ Z
     X = _raw("tp", knots, at, 0) @ to_basis
@@ -206,3 +207,69 @@ def _right_null(A: np.ndarray) -> np.ndarray:
         A[i + 1 :, : k - i] -= g * np.outer(A[i + 1 :, : k - i] @ v, v)
         Q[:, : k - i] -= g * np.outer(Q[:, : k - i] @ v, v)
     return Q[:, : k - len(A)]
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """One smooth of a linear predictor: Xf (n, p) `linear`, Zs (n, q) `penalised`, and which sd each weight has.
+
+    A factor `by` makes a curve with an sd of its own for each of its levels: `curves` names them, "" where there is one;
+    `curve` (q,) is the curve of each weight, `linear_curve` (p,) of each unpenalised coefficient.
+    """
+
+    name: str  # "x", "x:arm"
+    label: str  # as written, "s(x, by=arm)"
+    variable: str
+    by: str | None
+    basis: Basis
+    linear: np.ndarray
+    penalised: np.ndarray
+    curves: tuple[str, ...]
+    curve: np.ndarray
+    linear_curve: np.ndarray
+
+    @property
+    def linear_labels(self) -> tuple[str, ...]:
+        powers = ("constant", "line")[-self.basis.linear.shape[1] :]
+        return self._labels(powers)
+
+    @property
+    def weight_labels(self) -> tuple[str, ...]:
+        return self._labels([str(j + 1) for j in range(self.basis.penalised.shape[1])])
+
+    def _labels(self, of_one: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"{c}: {label}" if c else label for c in self.curves for label in of_one)
+
+    def spread(self, curve: int) -> float:
+        """Standard deviation over its rows of a curve whose weights have sd 1."""
+        own = self.penalised[:, self.curve == curve]
+        square = (own**2).sum(axis=1)
+        return float(np.sqrt(square[square > 0].mean()))
+
+
+def smooth(
+    label: str,
+    variable: str,
+    x: np.ndarray,
+    bs: str,
+    k: int,
+    by: str | None = None,
+    levels: tuple[Sequence[str], np.ndarray] | np.ndarray | None = None,
+) -> Smooth:
+    """s(x) (n rows); with `by`, its level names and codes (n,), or its numbers (n,).
+
+    A curve that is multiplied by numbers is not centred: only constant numbers would make it repeat the intercept.
+    """
+    name = f"{variable}:{by}" if by else variable
+    if by is None or levels is None or isinstance(levels, np.ndarray):
+        numbers = levels if isinstance(levels, np.ndarray) else None
+        B = basis(variable, x, bs, k, centred=numbers is None, by=numbers)
+        multipliers, curves = [np.ones(len(x)) if numbers is None else numbers], ("",)
+    else:
+        curves, codes = tuple(levels[0]), levels[1]
+        multipliers = [(codes == j).astype(float) for j in range(len(curves))]
+        B = basis(variable, x, bs, k, by=multipliers[0])
+    Xf, Zs = B.columns(x)
+    linear, penalised = (np.hstack([m[:, None] * part for m in multipliers]) for part in (Xf, Zs))
+    curve, linear_curve = (np.repeat(np.arange(len(curves)), part.shape[1]) for part in (Zs, Xf))
+    return Smooth(name, label, variable, by, B, linear, np.ascontiguousarray(penalised), curves, curve, linear_curve)
