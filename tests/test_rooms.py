@@ -15,6 +15,7 @@ LEFT_TO_RIGHT = (
     "kernel",
     "data",
     "formula",
+    "smooths",
     "design",
     "priors",
     "families",
@@ -31,11 +32,13 @@ LEFT_TO_RIGHT = (
 )
 READING_A_FIT = (
     "errors",
+    "smooths",
     "storage",
     "kernel",
     "sampling",
     "convergence",
     "diagnostics",
+    "bands",
     "aspects",
     "estimands",
     "report",
