@@ -24,6 +24,8 @@ INVERSE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "cloglog": lambda eta: -np.expm1(-np.exp(eta)),
 }
 
+_DEGREE = 5  # of the polynomial that the mean of the weights is in sd
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -46,12 +48,13 @@ class Curve:
         """Effective degrees of freedom, in the mean over the posterior: p + sum_j (1 - E[var(w_j | sd) / sd^2]).
 
         That is the trace of (X'WX + S / sd^2)^-1 X'WX over the curve's coefficients, for any family, from draws alone:
-        var(w | sd) is what is left of the weights after a cubic in log sd. p for a straight line, p + q for a curve that
-        is not penalised.
+        var(w | sd) / sd^2 is what is left of w / sd after a polynomial in the rank of sd. p for a straight line, p + q for
+        a curve that is not penalised.
         """
-        t = np.log(self.sd) - np.log(self.sd).mean()
-        rest = self.weights - _fitted(np.vander(t / max(float(t.std()), 1e-12), 4), self.weights)
-        return float(self.linear.shape[1] + np.sum(1.0 - np.mean((rest / self.sd[:, None]) ** 2, axis=0)))
+        rank = np.argsort(np.argsort(self.sd)) / len(self.sd)
+        z = self.weights / self.sd[:, None]
+        rest = z - _fitted(np.polynomial.legendre.legvander(2 * rank - 1, _DEGREE), z)
+        return float(self.linear.shape[1] + np.sum(1.0 - np.mean(rest**2, axis=0)))
 
 
 def _fitted(X: np.ndarray, y: np.ndarray) -> np.ndarray:
