@@ -20,7 +20,8 @@ import numpy as np
 from glmm_zoo.data import Table, suspicious_text
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, SmoothTerm, as_text, quoted
-from glmm_zoo.smooths import Smooth, smooth
+from glmm_zoo import smooths as build
+from glmm_zoo.smooths import Smooth
 
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
 FEW_LEVELS = 6
@@ -110,18 +111,22 @@ def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
 
 
 def _smooth(term: SmoothTerm, table: Table) -> Smooth:
-    x = table[term.variable].numbers("s()")
-    by = None if term.by is None else table[term.by]
-    if by is None:
-        levels = None
-    elif by.kind == "number":
-        levels = by.values.astype(np.float64)
-    else:
-        codes, found = by.factor()
-        if len(found) == 1:
-            raise InputError(f"{term.source}: factor {by.name!r} has one level ({found[0]!r}); leave by= out")
-        levels = (found, codes)
-    return smooth(term.source, term.variable, x, term.bs, term.k, term.by, levels)
+    x = np.column_stack([table[name].numbers("s()") for name in term.variables])
+    if len(term.variables) == 2:
+        first, second = term.variables
+        return build.surface(term.source, (first, second), x, term.bs, term.k)
+    name, one = term.variables[0], x[:, 0]
+    if term.by is None:
+        return build.smooth(term.source, name, one, term.bs, term.k)
+    by = table[term.by]
+    if by.kind == "number" and term.bs != "fs":
+        return build.by_numbers(term.source, name, one, term.bs, term.k, term.by, by.values.astype(np.float64))
+    codes, found = by.factor()
+    if len(found) == 1:
+        raise InputError(f"{term.source}: factor {by.name!r} has one level ({found[0]!r}); leave it out")
+    if term.bs == "fs":
+        return build.by_group(term.source, name, one, term.k, term.by, (found, codes))
+    return build.by_factor(term.source, name, one, term.bs, term.k, term.by, (found, codes))
 
 
 def _with_lines(population: Columns, smooths: Sequence[Smooth]) -> Columns:
@@ -135,7 +140,7 @@ def check_columns(formula: Formula, table: Table, problems: list[str]) -> None:
     """What can be said of the predictors before they are coded: text that was meant as numbers, dates, single levels."""
     grouping = {f for g in formula.groups for f in g.factor}
     called = {c for o in _operands(formula) if o.kind == "call" for c in o.columns}
-    called |= {s.variable for s in formula.smooths}
+    called |= {name for s in formula.smooths for name in s.variables}
     plain = {c for o in _operands(formula) if o.kind == "column" for c in o.columns}
     for name in formula.predictor_columns:
         column = table[name]

@@ -27,6 +27,7 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})
+USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
 MAX_K = 100
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
@@ -103,24 +104,29 @@ class GroupTerm:
 
 @dataclass(frozen=True)
 class SmoothTerm:
-    """`s(x, bs="tp", k=10, by=f)`: a smooth curve of a column; `by` is a factor or a number."""
+    """`s(x, bs="tp", k=10, by=f)`, a smooth curve of a column; `by` is a factor or a number, the factor g of bs="fs".
 
-    variable: str
-    bs: str = "tp"
-    k: int = 10
+    Two variables are a surface, `t2(x, z, bs="cr", k=5)`.
+    """
+
+    variables: tuple[str, ...]
+    bs: str
+    k: int
     by: str | None = None
 
     @property
     def source(self) -> str:
         """The term as it may be written in a formula."""
-        by = f", by={quoted(self.by)}" if self.by else ""
-        k = f", k={self.k}" if self.k != SmoothTerm.k else ""
-        bs = f', bs="{self.bs}"' if self.bs != SmoothTerm.bs else ""
-        return f"s({quoted(self.variable)}{by}{bs}{k})"
+        bs, k = USUAL_SMOOTH["t2" if len(self.variables) == 2 else "s"]
+        parts = [*map(quoted, self.variables)]
+        parts += [quoted(self.by) if self.bs == "fs" else f"by={quoted(self.by)}"] if self.by else []
+        parts += [f'bs="{self.bs}"'] if self.bs != bs else []
+        parts += [f"k={self.k}"] if self.k != k else []
+        return f"{'t2' if len(self.variables) == 2 else 's'}({', '.join(parts)})"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.variable, self.by) if self.by else (self.variable,)
+        return (*self.variables, self.by) if self.by else self.variables
 
 
 @dataclass(frozen=True)
@@ -342,10 +348,9 @@ class _Parser:
     # ------------------------------------------------------------------------------------------- smooths
 
     def _smooth(self, tokens: list[Token]) -> SmoothTerm | GroupTerm:
-        """`s(x, by=f, bs="cr", k=10)`, or the group term (1 | g) that `s(g, bs="re")` is."""
-        at = tokens[0].at
-        if tokens[0].text == "t2":
-            raise self.fail("t2() is not available in this version; use s(x) + s(z)", at)
+        """`s(x, by=f, bs="cr", k=10)`, `t2(x, z)`, or the group term (1 | g) that `s(g, bs="re")` is."""
+        at, name = tokens[0].at, tokens[0].text
+        form = 's(x, by=f, bs="cr", k=10)' if name == "s" else "t2(x, z, k=5)"
         columns: list[str] = []
         given: dict[str, Token] = {}
         for part in _split(tokens[2:-1]):
@@ -353,37 +358,36 @@ class _Parser:
                 columns.append(_column(part[0]))
             elif len(part) == 3 and part[0].text in ("by", "bs", "k") and part[1].text == "=":
                 if part[0].text in given:
-                    raise self.fail(f"{part[0].text} of s() is given twice", part[0].at)
+                    raise self.fail(f"{part[0].text} of {name}() is given twice", part[0].at)
                 given[part[0].text] = part[2]
             else:
                 raise self.fail(
-                    f"{_source(part)!r} is not expected; s() takes a column, by= a column, bs= a basis and k= a number, "
-                    's(x, by=f, bs="cr", k=10); for log(x) make a column of it',
+                    f"{_source(part)!r} is not expected; {name}() takes columns, by=, bs= and k=, {form}; "
+                    "for log(x) make a column of it",
                     part[0].at if part else at,
                 )
-        if not columns:
-            raise self.fail("s() names no column", at)
-        bs = given.get("bs")
+        bs, k, by = (given.get(key) for key in ("bs", "k", "by"))
         if bs is not None and bs.kind != "string":
-            raise self.fail('bs of s() is a basis in quotes, bs="cr"', bs.at)
-        basis = bs.text[1:-1] if bs else SmoothTerm.bs
-        k = given.get("k")
+            raise self.fail(f'bs of {name}() is a basis in quotes, bs="cr"', bs.at)
         if k is not None and not (k.text.isdigit() and 3 <= int(k.text) <= MAX_K):
-            raise self.fail(f"k of s() is a whole number from 3 to {MAX_K}", k.at)
-        by = given.get("by")
+            raise self.fail(f"k of {name}() is a whole number from 3 to {MAX_K}", k.at)
         if by is not None and by.kind not in ("name", "quoted"):
-            raise self.fail("by of s() is a column", by.at)
-        if basis == "fs":
-            raise self.fail('bs="fs" is not available in this version; use (1 + x | g) beside s(x)', at)
-        if len(columns) > 1:
-            raise self.fail(
-                f"s() of {len(columns)} columns is not available in this version; use a sum of s(), or s(x, by=z)", at
-            )
+            raise self.fail(f"by of {name}() is a column", by.at)
+        usual = USUAL_SMOOTH[name]
+        basis, size = bs.text[1:-1] if bs else usual[0], int(k.text) if k else usual[1]
+        wanted = 2 if name == "t2" or basis == "fs" else 1
+        if len(columns) != wanted or len(set(columns)) != wanted:
+            hint = 's(x, g, bs="fs")' if basis == "fs" else form if name == "t2" else "s(x), or t2(x, z) for a surface"
+            raise self.fail(f"{name}() names {len(columns)} columns where {wanted} are expected: {hint}", at)
+        if by and (name == "t2" or basis == "fs"):
+            raise self.fail(f"by= is not available for {'t2()' if name == 't2' else 'bs=fs'}", at)
         if basis == "re":
             if by or k:
                 raise self.fail('s(g, bs="re") is (1 | g) and takes no by or k; write (0 + x | g) for a slope', at)
             return GroupTerm(("1",), (columns[0],))
-        return SmoothTerm(columns[0], basis, int(k.text) if k else SmoothTerm.k, _column(by) if by else None)
+        if basis == "fs":
+            return SmoothTerm((columns[0],), "fs", size, columns[1])
+        return SmoothTerm(tuple(columns), basis, size, _column(by) if by else None)
 
     # ------------------------------------------------------------------------------------------- group terms
 

@@ -120,7 +120,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
         sd = np.sqrt(np.diag(to_zero @ part.covariance[:known, :known] @ to_zero.T))
         rows.update(zip(names, zip((to_zero @ part.b[:known]).tolist(), sd.tolist(), strict=True), strict=True))
         for curves, sds in zip(part.curves, part.sds, strict=True):
-            labels = [f"{curves.sd}[{label}]" for label in _labels(model, f"{curves.sd[:-3]}_curve")] if len(sds) > 1 else [curves.sd]
+            labels = [f"{curves.sd}[{label}]" for label in _labels(model, f"{curves.sd[:-3]}_part")] if len(sds) > 1 else [curves.sd]
             rows.update({label: (float(sd), np.nan) for label, sd in zip(labels, sds, strict=True)})
         for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
             scale = np.sqrt(np.diag(S))
@@ -315,7 +315,7 @@ class Part:
         n, p = self.D.shape
         self.fixed = len(linear.elements)
         self.curves = linear.curves
-        self.sds = [np.full(c.curve.max() + 1, unit / _size(self.D[:, at])) for c, at in self.places_of_weights()]
+        self.sds = [np.full(c.sd_of.max() + 1, unit / _size(self.D[:, at])) for c, at in self.places_of_weights()]
         self.ridge = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in linear.priors])
         self.pull = np.zeros(p)
         self.pull[: self.fixed] = self.ridge * [prior.arguments.get("mu", 0.0) for prior in linear.priors]
@@ -337,12 +337,12 @@ class Part:
 
     def places_of_weights(self) -> list[tuple[Curves, np.ndarray]]:
         """The positions of every smooth's weights among the coefficients."""
-        ends = self.fixed + np.cumsum([0, *(len(c.curve) for c in self.curves)])
+        ends = self.fixed + np.cumsum([0, *(len(c.sd_of) for c in self.curves)])
         return [(c, np.arange(a, b)) for c, (a, b) in zip(self.curves, itertools.pairwise(ends), strict=True)]
 
     def _penalise(self) -> None:
         for (curves, at), sds in zip(self.places_of_weights(), self.sds, strict=True):
-            self.ridge[at] = sds[curves.curve] ** -2.0
+            self.ridge[at] = sds[curves.sd_of] ** -2.0
 
     # sums over rows, by level
     def _information(self, f: int, w: np.ndarray) -> np.ndarray:
@@ -391,7 +391,7 @@ class Part:
             self.S[f] = new
         second_of_b = self.b**2 + np.diag(self.covariance)
         for (curves, at), sds in zip(self.places_of_weights(), self.sds, strict=True):
-            new = np.sqrt(np.bincount(curves.curve, second_of_b[at]) / np.bincount(curves.curve))
+            new = np.sqrt(np.bincount(curves.sd_of, second_of_b[at]) / np.bincount(curves.sd_of))
             new = np.clip(new, *(bound * self.unit / _size(self.D[:, at]) for bound in (_LEAST_SD, _MOST_SD)))
             self.moved = max(self.moved, float(np.max(np.abs(np.log(new / sds)))) / 5)
             sds[:] = new
@@ -553,17 +553,26 @@ class Part:
         return A, c, B, pairs
 
 
-    def of_weights(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """V, a, c and B of `Smoothed` for the weights at `at`, with those after them and the group effects averaged over."""
-        ridge = self.penalty
-        H = _inverse(self.covariance)
-        g = H @ self.b
-        own = np.arange(at[-1] + 1)
-        later = np.arange(len(own), len(H))
-        G = np.linalg.solve(H[np.ix_(later, later)], H[np.ix_(later, own)]).T
-        H, g = H[np.ix_(own, own)] - G @ H[np.ix_(later, own)], g[own] - G @ g[later]
-        a, V = np.linalg.eigh(H[np.ix_(at, at)] - np.diag(ridge[at]))
-        return V, np.maximum(a, 0.0), V.T @ g[at], V.T @ H[np.ix_(at, own[: at[0]])]
+    def of_weights(self, sd_of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """V, a, c and B of `Smoothed` for the weights at `at`, given the coefficients before them.
+
+        The weights of each sd are turned by themselves; the others of the smooth, the coefficients after it and the group
+        effects are averaged over.
+        """
+        whole, before = _inverse(self.covariance), np.arange(at[0])
+        g = whole @ self.b
+        V, a, c, B = np.zeros((len(at), len(at))), np.zeros(len(at)), np.zeros(len(at)), np.zeros((len(at), len(before)))
+        for j in range(sd_of.max() + 1):
+            mine = np.flatnonzero(sd_of == j)
+            own = np.append(before, at[mine])
+            rest = np.setdiff1d(np.arange(len(g)), own)
+            G = np.linalg.solve(whole[np.ix_(rest, rest)], whole[np.ix_(rest, own)]).T
+            H, h = whole[np.ix_(own, own)] - G @ whole[np.ix_(rest, own)], g[own] - G @ g[rest]
+            first = len(before)
+            information, turn = np.linalg.eigh(H[first:, first:] - np.diag(self.penalty[at[mine]]))
+            V[np.ix_(mine, mine)], a[mine] = turn, np.maximum(information, 0.0)
+            c[mine], B[mine] = turn.T @ h[first:], turn.T @ H[first:, :first]
+        return V, a, c, B
 
 
 def _size(Z: np.ndarray) -> float:
@@ -590,7 +599,7 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
         for curves, at in part.places_of_weights():
             transform = model.transports[curves.weights]
             assert isinstance(transform, Smoothed)
-            transform.set(*part.of_weights(at))
+            transform.set(*part.of_weights(curves.sd_of, at))
     groups = [g for g in groups_of(model.predictors) if g.name("u") in model.transports]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     for here, group in enumerate(groups):

@@ -172,8 +172,8 @@ def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Param
         name, general = smooth_name(predictor, smooth, what), (named(predictor.prefix, f"s_{what}"), *more)
         return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
 
-    sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.curves)))
-    found = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.curves), sds)]
+    sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
+    found = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.sds), sds)]
     if smooth.linear.shape[1]:
         spreads = [float(np.std(column[column != 0])) or spread(column) for column in smooth.linear.T]
         found.append(
@@ -467,9 +467,10 @@ def _told(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
     return {
         "label": f"{predictor.prefix} {smooth.label}".strip(),
         "prefix": predictor.prefix,
-        "variable": smooth.variable,
-        "by": smooth.by,
+        "variables": list(smooth.variables),
         "curves": list(smooth.curves),
+        "sds": list(smooth.sds),
+        "sd_of": smooth.sd_of.tolist(),
         **{what: smooth_name(predictor, smooth, what) for what in ("sd", "linear", "weights")},
         "basis": smooth.basis.to_json(),
     }

@@ -17,7 +17,7 @@ the rows, and each column of Xf has the mean sum of squares of the columns of Zs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -209,67 +209,177 @@ def _right_null(A: np.ndarray) -> np.ndarray:
     return Q[:, : k - len(A)]
 
 
+def varying(name: str, x: np.ndarray, k: int) -> Basis:
+    """The basis of curves that vary over groups, all of it random: a constant, the line x - mean, and k - 2 bends.
+
+    The bends are those of a thin-plate basis, made orthogonal to the first two over the rows. Weights of sd 1 give each
+    of the three parts a mean square of one over the rows, so that each sd is in the unit of the curve.
+    """
+    B = basis(name, x, "tp", k, centred=False)
+    line, bends = B.columns(x)
+    free = B.linear / np.sqrt(np.mean(line**2, axis=0))
+    bound = B.penalised - B.linear @ np.linalg.lstsq(line, bends, rcond=None)[0]
+    values = _raw("tp", B.knots, x, 0) @ bound
+    bound = bound / np.sqrt(np.mean(np.sum(values**2, axis=1)))
+    return replace(B, linear=np.empty((len(free), 0)), penalised=np.hstack([free, bound]))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """t2(x, z): products of two bases, split (Wood, Scheipl & Faraway 2013), each column less its mean over the rows.
+
+    Of each margin N = (1, line) is not penalised and P is. Xf = N1 N2 but the constant: x, z and x z. Zs are
+    P1 N2, N1 P2 and P1 P2, with an sd each; they are divided by the largest absolute row sum, as mgcv does.
+    """
+
+    margins: tuple[Basis, Basis]
+    size: float
+    linear_means: np.ndarray
+    means: np.ndarray
+
+    @property
+    def parts(self) -> tuple[int, int, int]:
+        """Columns of P1 N2, N1 P2 and P1 P2."""
+        r1, r2 = (B.penalised.shape[1] for B in self.margins)
+        return 2 * r1, 2 * r2, r1 * r2
+
+    def columns(self, x: np.ndarray, derivative: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Xf (n, 3) and Zs (n, q) at x (n, 2), or their first derivatives in the first variable."""
+        (N1, P1), (N2, P2) = self.margins[0].columns(x[:, 0], derivative), self.margins[1].columns(x[:, 1])
+        linear = _products(N1, N2)[:, [2, 1, 3]]
+        penalised = np.hstack([_products(P1, N2), _products(N1, P2), _products(P1, P2)]) / self.size
+        return (linear, penalised) if derivative else (linear - self.linear_means, penalised - self.means)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "bs": "t2", "margins": [B.to_json() for B in self.margins], "size": self.size,
+            "linear_means": self.linear_means.tolist(), "means": self.means.tolist(),
+        }  # fmt: skip
+
+
+def _products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Row by row, every column of A (n, p) times every column of B (n, q): (n, p q)."""
+    return (A[:, :, None] * B[:, None, :]).reshape(len(A), -1)
+
+
+def tensor(names: tuple[str, str], x: np.ndarray, bs: str, k: int) -> Tensor:
+    """The basis of t2(x, z), x (n, 2), with k functions in each direction."""
+    if bs == "cc":
+        raise InputError(f't2({", ".join(names)}): bs="cc" has no line; use "cr", "ps" or "tp"')
+    first, second = (_natural(basis(name, x[:, j], bs, k, centred=False), x[:, j]) for j, name in enumerate(names))
+    raw = Tensor((first, second), 1.0, np.zeros(3), np.zeros(1))
+    linear, penalised = raw.columns(x)
+    size = float((1.0 + np.abs(linear).sum(axis=1) + np.abs(penalised).sum(axis=1)).max())
+    return Tensor((first, second), size, linear.mean(axis=0), penalised.mean(axis=0) / size)
+
+
+def _natural(B: Basis, x: np.ndarray) -> Basis:
+    """The basis with columns of mean square one over the rows: each of Xf, and those of Zs together."""
+    line, bends = B.columns(x)
+    linear = B.linear / np.sqrt(np.mean(line**2, axis=0))
+    return replace(B, linear=linear, penalised=B.penalised / np.sqrt(np.mean(bends**2)))
+
+
+def from_json(text: Mapping[str, Any]) -> Basis | Tensor:
+    """The basis that `to_json` wrote."""
+    if text["bs"] != "t2":
+        return Basis.from_json(text)
+    first, second = (Basis.from_json(part) for part in text["margins"])
+    return Tensor((first, second), text["size"], np.array(text["linear_means"]), np.array(text["means"]))
+
+
+# ------------------------------------------------------------------------------------------- a smooth of a predictor
+
+
 @dataclass(frozen=True)
 class Smooth:
     """One smooth of a linear predictor: Xf (n, p) `linear`, Zs (n, q) `penalised`, and which sd each weight has.
 
-    A factor `by` makes a curve with an sd of its own for each of its levels: `curves` names them, "" where there is one;
-    `curve` (q,) is the curve of each weight, `linear_curve` (p,) of each unpenalised coefficient.
+    `curves` names its curves, one for each level of a factor, "" where there is one; each has as many columns of either
+    kind, one curve's after the other's. `sds` names the standard deviations and `sd_of` (q,) is that of each weight: one for
+    each curve with `by`, one for each part of every curve with bs="fs" and t2.
     """
 
     name: str  # "x", "x:arm"
     label: str  # as written, "s(x, by=arm)"
-    variable: str
-    by: str | None
-    basis: Basis
+    variables: tuple[str, ...]
+    basis: Basis | Tensor
     linear: np.ndarray
     penalised: np.ndarray
     curves: tuple[str, ...]
-    curve: np.ndarray
-    linear_curve: np.ndarray
+    sds: tuple[str, ...]
+    sd_of: np.ndarray
 
     @property
     def linear_labels(self) -> tuple[str, ...]:
-        powers = ("constant", "line")[-self.basis.linear.shape[1] :]
-        return self._labels(powers)
+        if len(self.variables) == 2:
+            return (*self.variables, ":".join(self.variables))
+        return self._labels(("constant", "line")[-(self.linear.shape[1] // len(self.curves)) :])
 
     @property
     def weight_labels(self) -> tuple[str, ...]:
-        return self._labels([str(j + 1) for j in range(self.basis.penalised.shape[1])])
+        return self._labels([str(j + 1) for j in range(self.penalised.shape[1] // len(self.curves))])
 
     def _labels(self, of_one: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"{c}: {label}" if c else label for c in self.curves for label in of_one)
 
-    def spread(self, curve: int) -> float:
-        """Standard deviation over its rows of a curve whose weights have sd 1."""
-        own = self.penalised[:, self.curve == curve]
-        square = (own**2).sum(axis=1)
+    def spread(self, sd: int) -> float:
+        """Standard deviation over its rows of the part of the curves that has this sd, if the sd is 1."""
+        square = (self.penalised[:, self.sd_of == sd] ** 2).sum(axis=1)
         return float(np.sqrt(square[square > 0].mean()))
 
 
-def smooth(
-    label: str,
-    variable: str,
-    x: np.ndarray,
-    bs: str,
-    k: int,
-    by: str | None = None,
-    levels: tuple[Sequence[str], np.ndarray] | np.ndarray | None = None,
-) -> Smooth:
-    """s(x) (n rows); with `by`, its level names and codes (n,), or its numbers (n,).
+Levels = tuple[Sequence[str], np.ndarray]  # of a factor, and the code of every row (n,)
 
-    A curve that is multiplied by numbers is not centred: only constant numbers would make it repeat the intercept.
-    """
-    name = f"{variable}:{by}" if by else variable
-    if by is None or levels is None or isinstance(levels, np.ndarray):
-        numbers = levels if isinstance(levels, np.ndarray) else None
-        B = basis(variable, x, bs, k, centred=numbers is None, by=numbers)
-        multipliers, curves = [np.ones(len(x)) if numbers is None else numbers], ("",)
-    else:
-        curves, codes = tuple(levels[0]), levels[1]
-        multipliers = [(codes == j).astype(float) for j in range(len(curves))]
-        B = basis(variable, x, bs, k, by=multipliers[0])
-    Xf, Zs = B.columns(x)
-    linear, penalised = (np.hstack([m[:, None] * part for m in multipliers]) for part in (Xf, Zs))
-    curve, linear_curve = (np.repeat(np.arange(len(curves)), part.shape[1]) for part in (Zs, Xf))
-    return Smooth(name, label, variable, by, B, linear, np.ascontiguousarray(penalised), curves, curve, linear_curve)
+
+def smooth(label: str, variable: str, x: np.ndarray, bs: str, k: int) -> Smooth:
+    """s(x) (n rows)."""
+    B = basis(variable, x, bs, k)
+    return _blocks(variable, label, (variable,), B, B.columns(x), [np.ones(len(x))], ("",), ("",), np.zeros(1, int))
+
+
+def by_numbers(label: str, variable: str, x: np.ndarray, bs: str, k: int, by: str, numbers: np.ndarray) -> Smooth:
+    """s(x, by=z): a curve times numbers (n,). It is not centred, because only constant numbers would repeat the intercept."""
+    B = basis(variable, x, bs, k, centred=False, by=numbers)
+    return _blocks(f"{variable}:{by}", label, (variable,), B, B.columns(x), [numbers], ("",), ("",), np.zeros(1, int))
+
+
+def by_factor(label: str, variable: str, x: np.ndarray, bs: str, k: int, by: str, levels: Levels) -> Smooth:
+    """s(x, by=f): a curve with an sd of its own for each level."""
+    rows = [(levels[1] == j).astype(float) for j in range(len(levels[0]))]
+    B = basis(variable, x, bs, k, by=rows[0])
+    names = tuple(levels[0])
+    return _blocks(f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, names, np.arange(len(names))[:, None])
+
+
+def by_group(label: str, variable: str, x: np.ndarray, k: int, by: str, levels: Levels) -> Smooth:
+    """s(x, g, bs="fs"): a random curve for each level, with one sd for constants, one for slopes, one for bends."""
+    rows = [(levels[1] == j).astype(float) for j in range(len(levels[0]))]
+    B = varying(variable, x, k)
+    part = np.r_[0, 1, np.full(B.penalised.shape[1] - 2, 2)]
+    names = tuple(levels[0])
+    return _blocks(f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, ("constant", "line", "bends"), part)
+
+
+def surface(label: str, names: tuple[str, str], x: np.ndarray, bs: str, k: int) -> Smooth:
+    """t2(x, z), x (n, 2)."""
+    B = tensor(names, x, bs, k)
+    sds, part = (*names, ":".join(names)), np.repeat(np.arange(3), B.parts)
+    return _blocks(":".join(names), label, names, B, B.columns(x), [np.ones(len(x))], ("",), sds, part)
+
+
+def _blocks(
+    name: str,
+    label: str,
+    variables: tuple[str, ...],
+    B: Basis | Tensor,
+    columns: tuple[np.ndarray, np.ndarray],
+    rows: Sequence[np.ndarray],
+    curves: tuple[str, ...],
+    sds: tuple[str, ...],
+    sd_of: np.ndarray,
+) -> Smooth:
+    """Every curve's columns times its multipliers `rows` (n,); `sd_of` broadcasts to (curves, columns of one)."""
+    linear, penalised = (np.hstack([m[:, None] * part for m in rows]) for part in columns)
+    every = np.broadcast_to(sd_of, (len(curves), columns[1].shape[1])).ravel()
+    return Smooth(name, label, variables, B, linear, np.ascontiguousarray(penalised), curves, sds, every)

@@ -102,7 +102,7 @@ class Curves:
 
     weights: str
     sd: str
-    curve: np.ndarray
+    sd_of: np.ndarray
 
 
 def _coords(plan: Plan) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def _coords(plan: Plan) -> dict[str, Any]:
             found[named(p.prefix, "coef")] = list(p.population.labels)
         for s in p.smooths:
             found[smooth_name(p, s, "weight")] = list(s.weight_labels)
-            if len(s.curves) > 1:
-                found[smooth_name(p, s, "curve")] = list(s.curves)
+            if len(s.sds) > 1:
+                found[smooth_name(p, s, "part")] = list(s.sds)
             if s.linear.shape[1] > 1:
                 found[smooth_name(p, s, "coef")] = list(s.linear_labels)
     for g in groups_of(plan.predictors):
@@ -277,10 +277,10 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
 
 def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
-    linear, several = model.linear[predictor.prefix], len(smooth.curves) > 1
+    linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
-    sd = variable(model, sd_name, smooth_name(predictor, smooth, "curve") if several else None)
-    scale: Tensor = sd[smooth.curve] if several else sd * pt.ones(len(smooth.curve))
+    sd = variable(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
+    scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
     model.transports[name] = transform = Smoothed()
     weights = pm.CustomDist(
@@ -298,7 +298,7 @@ def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     linear.eta = linear.eta + Zs @ weights
     linear.design = np.hstack([linear.design, smooth.penalised])
     linear.coefficients = pt.concatenate([linear.coefficients, weights])
-    linear.curves.append(Curves(name, sd_name, smooth.curve))
+    linear.curves.append(Curves(name, sd_name, smooth.sd_of))
 
 
 def _independent_logp(w: Tensor, scale: Tensor, _: Tensor) -> Tensor:

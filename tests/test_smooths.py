@@ -24,7 +24,7 @@ import glmm_zoo as zoo
 from glmm_zoo import geometry
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.sampling import compile_model
-from glmm_zoo.smooths import Basis, basis, smooth
+from glmm_zoo.smooths import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
 from glmm_zoo.storage import about
 
 MCYCLE = pd.read_csv(Path(__file__).parent / "mcycle.csv")
@@ -104,18 +104,47 @@ def test_a_factor_has_a_curve_for_each_level_and_numbers_have_their_constant():
     """mgcv: smoothCon(s(x, k = 6, by = f), ...) of sim_gamm_poisson's x; here the same laws on other data."""
     rng = np.random.default_rng(1)
     x, codes, w = rng.uniform(size=200), rng.integers(0, 3, 200), rng.uniform(0, 2, 200)
-    s = smooth("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
+    s = by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
     assert s.name == "x:f" and s.linear.shape == (200, 3) and s.penalised.shape == (200, 12)
     for j in range(3):
-        assert np.all(s.penalised[codes != j][:, s.curve == j] == 0)
+        assert np.all(s.penalised[codes != j][:, s.sd_of == j] == 0)
     _, alone = smooth("s(x)", "x", x, "tp", 6).basis.columns(x)
-    np.testing.assert_allclose(s.penalised[codes == 1][:, s.curve == 1], alone[codes == 1], atol=1e-12)
-    first = np.sum(s.penalised[:, s.curve == 0] ** 2) / 4
+    np.testing.assert_allclose(s.penalised[codes == 1][:, s.sd_of == 1], alone[codes == 1], atol=1e-12)
+    first = np.sum(s.penalised[:, s.sd_of == 0] ** 2) / 4
     np.testing.assert_allclose(np.sum(s.linear[:, 0] ** 2), first, rtol=1e-9)
-    s = smooth("s(x, by=w)", "x", x, "cr", 6, "w", w)
+    s = by_numbers("s(x, by=w)", "x", x, "cr", 6, "w", w)
     assert s.linear.shape == (200, 2) and s.penalised.shape == (200, 4)
     assert s.linear_labels == ("constant", "line")
     np.testing.assert_allclose(s.linear[:, 0] / w, np.full(200, s.linear[0, 0] / w[0]), rtol=1e-9)
+
+
+def test_curves_of_groups_have_parts_of_mean_square_one():
+    x = np.random.default_rng(2).uniform(3, 9, 150)
+    B = varying("x", x, 6)
+    Xf, Zs = B.columns(x)
+    assert Xf.shape == (150, 0) and Zs.shape == (150, 6)
+    np.testing.assert_allclose(Zs[:, 0], 1)
+    np.testing.assert_allclose(np.mean(Zs[:, 1] ** 2), 1)
+    np.testing.assert_allclose(Zs[:, 1], (x - x.mean()) / x.std(), rtol=1e-8)
+    np.testing.assert_allclose(np.mean(np.sum(Zs[:, 2:] ** 2, axis=1)), 1)
+    np.testing.assert_allclose(Zs[:, :2].T @ Zs[:, 2:], 0, atol=1e-8)
+
+
+@pytest.mark.parametrize("bs", ["cr", "ps", "tp"])
+def test_a_surface_holds_its_polynomial_and_its_margins(bs):
+    rng = np.random.default_rng(3)
+    x = rng.uniform([0, 5], [1, 9], (250, 2))
+    B = tensor(("x", "z"), x, bs, 5)
+    assert from_json(json.loads(json.dumps(B.to_json()))).columns(x)[1].shape == (250, 21)
+    Xf, Zs = B.columns(x)
+    assert Xf.shape == (250, 3) and sum(B.parts) == 21  # as t2(x, z) of mgcv: 25 - 4, in parts of 6, 6 and 9
+    np.testing.assert_allclose([*Xf.sum(axis=0), *Zs.sum(axis=0)], 0, atol=1e-8)
+    target = x[:, 0] * x[:, 1]
+    X = np.column_stack([np.ones(250), Xf])
+    np.testing.assert_allclose(X @ np.linalg.lstsq(X, target, rcond=None)[0], target, rtol=1e-7)
+    step = np.array([1e-5, 0])
+    for slope, low, high in zip(B.columns(x, 1), B.columns(x - step), B.columns(x + step), strict=True):
+        np.testing.assert_allclose(slope, (high - low) / 2e-5, atol=1e-5 * max(1, np.abs(slope).max()))
 
 
 ERRORS = {
@@ -133,11 +162,14 @@ ERRORS = {
     "y ~ s(x) + s(x)": r"s\(x\) stands twice",
     "y ~ s(log(x))": "make a column of it",
     "y ~ s(x, fx=1)": "is not expected; s\\(\\) takes",
-    "y ~ s(x, v)": "2 columns is not available",
-    "y ~ s(x, g, bs='fs')": "not available in this version",
-    "y ~ t2(x, v)": "not available in this version",
+    "y ~ s(x, v)": "names 2 columns where 1 are expected: .*t2",
+    "y ~ s(x, bs='fs')": "names 1 columns where 2 are expected",
+    "y ~ t2(x)": "names 1 columns where 2 are expected",
+    "y ~ t2(x, v, bs='cc')": "has no line",
+    "y ~ t2(x, v, by=g)": "by= is not available",
+    "y ~ s(x, a, by=g, bs='fs')": "by= is not available",
     "y ~ s(g, bs='re', k=4)": "takes no by or k",
-    "y ~ s()": "is not expected|names no column",
+    "y ~ s()": "is not expected|names 0 columns",
     "y ~ x - s(v)": "cannot be subtracted",
     "y ~ s(y)": "also used as a predictor",
 }
@@ -168,6 +200,8 @@ BUILDERS = {
     "nb": lambda d: zoo.nb(d, "c ~ s(x, k=5)", dispersion="~ s(w, k=5)"),
     "hurdle": lambda d: zoo.hurdle_poisson(d, "c ~ s(x, k=5) + (1 |p| g)", zi="~ s(x, k=5) + (1 |p| g)"),
     "ordinal": lambda d: zoo.ordinal(d.assign(h=d.h % 3), "h ~ s(x, bs='cc', k=6) + (1 | g)"),
+    "fs": lambda d: zoo.lmm(d, "y ~ w + s(x, k=6) + s(x, g, bs='fs', k=5)"),
+    "t2": lambda d: zoo.poisson(d, "c ~ t2(x, v, k=4) + (1 | g)"),
     "never": lambda d: zoo.never_at_risk(d.assign(id=d.g, c=d.c * (d.g < "F")), "c ~ s(x, k=5) + (1 | id)"),
 }
 
@@ -193,7 +227,7 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
         ])  # fmt: skip
         point = graph.random_point(model, 2)
         w, scale, plain, whole, back = run(point)
-        scale = np.repeat(np.ravel(scale), len(w) // np.size(scale))
+        scale = np.ravel(scale)[next(c.sd_of for p in model.linear.values() for c in p.curves if c.weights == weights)]
         np.testing.assert_allclose(plain, np.sum(-0.5 * (w / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))), rtol=1e-9)
         J = graph.jacobian(lambda v: run({**point, z: v})[0], point[z])  # noqa: B023
         np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
@@ -206,7 +240,7 @@ def test_a_gaussian_model_is_standard_normal_in_z_for_every_sd():
     start = geometry.refer(model)
     assert start is not None
     point = {**{k: np.array(v, float) for k, v in model.initial_point().items()}, **start.point}
-    V, a, c, B = model.transports["s_x_weights"].known
+    _, a, _, _ = model.transports["s_x_weights"].known
     Zs = np.asarray(model["_s_x_weights_columns"].get_value())
     point["sigma_log__"] = np.array(0.5 * np.log(np.trace(Zs.T @ Zs) / a.sum()))  # as in the weights
     rng = np.random.default_rng(0)
@@ -266,6 +300,24 @@ def test_extrapolation_warns_and_is_straight(fitted):
     np.testing.assert_allclose(np.diff(c["mean"].sel(curve="s(x)"), 2), 0, atol=1e-8)
     with pytest.raises(InputError, match="the smooths are of"):
         zoo.curves(fitted[0], at={"x": [1.0]})
+
+
+def test_surfaces_and_curves_of_groups_have_their_shape():
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame(rng.uniform(size=(400, 2)), columns=["x", "v"]).assign(g=rng.integers(0, 8, 400))
+    own = np.array([-1.4, -1, -0.6, -0.2, 0.2, 0.6, 1, 1.4])[d.g] * np.sin(2 * np.pi * d.x)
+    truth = np.exp(-8 * ((d.x - 0.5) ** 2 + (d.v - 0.5) ** 2)) * 3
+    d["y"] = truth + own + rng.normal(0, 0.3, 400)
+    tree = zoo.fit(zoo.gamm(d, "y ~ t2(x, v) + s(x, g, bs='fs', k=7)"), draws=400, seed=5, progress=False)
+    assert not tree["sample_stats"]["diverging"].values.any()
+    c = zoo.curves(tree, points=49)
+    assert c.sizes == {"curve": 9, "point": 49}
+    s = c.isel(curve=0)
+    peak = np.exp(-8 * ((s["x"] - 0.5) ** 2 + (s["z"] - 0.5) ** 2)) * 3
+    assert np.corrcoef(s["mean"], peak)[0, 1] > 0.9
+    found = [np.corrcoef(c["mean"][1 + g], np.sin(2 * np.pi * c["x"][1 + g]))[0, 1] for g in range(8)]
+    assert np.median(np.abs(found)) > 0.7
+    assert np.isnan(c["z"][1]).all()
 
 
 def test_a_fit_without_smooths_has_no_curves():
