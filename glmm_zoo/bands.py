@@ -214,6 +214,7 @@ def _reference(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np
         return np.full(posterior.sizes["sample"], np.nan), INVERSE["identity"]
     level = posterior[f"{lead}Intercept"].values
     if f"{lead}beta" in posterior:
-        level = level + np.array(spec["learnt"][prefix]["means"]) @ posterior[f"{lead}beta"].transpose(..., "sample").values
+        level = (
+            level + np.array(spec["learnt"][prefix]["means"]) @ posterior[f"{lead}beta"].transpose(..., "sample").values
+        )
     return level, INVERSE[spec["links"][prefix] if prefix else spec["link"]]
-

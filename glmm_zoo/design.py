@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo import smooths as build
 from glmm_zoo.data import Table, suspicious_text
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, SmoothTerm, as_text, quoted
-from glmm_zoo import smooths as build
 from glmm_zoo.smooths import Smooth
 
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
@@ -479,9 +479,7 @@ def collapse(predictor: Predictor) -> tuple[Predictor, np.ndarray, np.ndarray]:
                 replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first]))
                 for e in predictor.effects
             ),
-            smooths=tuple(
-                replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths
-            ),
+            smooths=tuple(replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths),
         ),
         cell.ravel(),
         counts,

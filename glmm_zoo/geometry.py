@@ -120,7 +120,11 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
         sd = np.sqrt(np.diag(to_zero @ part.covariance[:known, :known] @ to_zero.T))
         rows.update(zip(names, zip((to_zero @ part.b[:known]).tolist(), sd.tolist(), strict=True), strict=True))
         for curves, sds in zip(part.curves, part.sds, strict=True):
-            labels = [f"{curves.sd}[{label}]" for label in _labels(model, f"{curves.sd[:-3]}_part")] if len(sds) > 1 else [curves.sd]
+            labels = (
+                [f"{curves.sd}[{label}]" for label in _labels(model, f"{curves.sd[:-3]}_part")]
+                if len(sds) > 1
+                else [curves.sd]
+            )
             rows.update({label: (float(sd), np.nan) for label, sd in zip(labels, sds, strict=True)})
         for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
             scale = np.sqrt(np.diag(S))
@@ -392,7 +396,8 @@ class Part:
         second_of_b = self.b**2 + np.diag(self.covariance)
         for (curves, at), sds in zip(self.places_of_weights(), self.sds, strict=True):
             new = np.sqrt(np.bincount(curves.sd_of, second_of_b[at]) / np.bincount(curves.sd_of))
-            new = np.clip(new, *(bound * self.unit / _size(self.D[:, at]) for bound in (_LEAST_SD, _MOST_SD)))
+            unit = self.unit / _size(self.D[:, at])
+            new = np.clip(new, _LEAST_SD * unit, _MOST_SD * unit)
             self.moved = max(self.moved, float(np.max(np.abs(np.log(new / sds)))) / 5)
             sds[:] = new
         self._penalise()
@@ -552,7 +557,6 @@ class Part:
             pairs[e] = (mine, other, np.ascontiguousarray(cross[mine, :, other, :].transpose(1, 2, 0)))
         return A, c, B, pairs
 
-
     def of_weights(self, sd_of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """V, a, c and B of `Smoothed` for the weights at `at`, given the coefficients before them.
 
@@ -561,7 +565,12 @@ class Part:
         """
         whole, before = _inverse(self.covariance), np.arange(at[0])
         g = whole @ self.b
-        V, a, c, B = np.zeros((len(at), len(at))), np.zeros(len(at)), np.zeros(len(at)), np.zeros((len(at), len(before)))
+        V, a, c, B = (
+            np.zeros((len(at), len(at))),
+            np.zeros(len(at)),
+            np.zeros(len(at)),
+            np.zeros((len(at), len(before))),
+        )
         for j in range(sd_of.max() + 1):
             mine = np.flatnonzero(sd_of == j)
             own = np.append(before, at[mine])
@@ -593,13 +602,9 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
     """Tell every factor's transform what the approximation says of its effects, and every smooth's of its weights."""
-    from glmm_zoo.terms import Smoothed, Transport
-
     for part in parts.values():
         for curves, at in part.places_of_weights():
-            transform = model.transports[curves.weights]
-            assert isinstance(transform, Smoothed)
-            transform.set(*part.of_weights(curves.sd_of, at))
+            model.smoothed[curves.weights].set(*part.of_weights(curves.sd_of, at))
     groups = [g for g in groups_of(model.predictors) if g.name("u") in model.transports]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     for here, group in enumerate(groups):
@@ -636,9 +641,7 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
             )
             for found in pairs
         ]
-        transport = model.transports[group.name("u")]
-        assert isinstance(transport, Transport)
-        transport.set(A, c, B, joined)
+        model.transports[group.name("u")].set(A, c, B, joined)
 
 
 def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.ndarray) -> Start:

@@ -504,7 +504,9 @@ def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
         for s in p.smooths:
             other = names.setdefault(smooth_name(p, s, "sd"), s.label)
             if other != s.label:
-                raise InputError(f"smooths {other} and {s.label} would share the name {smooth_name(p, s, 'sd')!r}; leave one out")
+                raise InputError(
+                    f"smooths {other} and {s.label} would share the name {smooth_name(p, s, 'sd')!r}; leave one out"
+                )
     for group in groups_of(predictors):
         for name in (group.name("u"), group.effect_dim):
             other = names.setdefault(name, group.factor.name)

@@ -105,7 +105,9 @@ def basis(
     if k < _LEAST_K[bs]:
         raise InputError(f"s({name}): k={k} is too small for bs={bs!r}; k is at least {_LEAST_K[bs]}")
     if len(at) < k:
-        raise InputError(f"s({name}): k={k} is more than the {len(at)} unique values of {name!r}; use k={len(at)} or less")
+        raise InputError(
+            f"s({name}): k={k} is more than the {len(at)} unique values of {name!r}; use k={len(at)} or less"
+        )
     mass = np.bincount(where, None if by is None else by**2, len(at))
     knots = _knots(bs, at, k)
     to_basis, S = _penalty(bs, knots, k, at, counts)
@@ -349,7 +351,9 @@ def by_factor(label: str, variable: str, x: np.ndarray, bs: str, k: int, by: str
     rows = [(levels[1] == j).astype(float) for j in range(len(levels[0]))]
     B = basis(variable, x, bs, k, by=rows[0])
     names = tuple(levels[0])
-    return _blocks(f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, names, np.arange(len(names))[:, None])
+    return _blocks(
+        f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, names, np.arange(len(names))[:, None]
+    )
 
 
 def by_group(label: str, variable: str, x: np.ndarray, k: int, by: str, levels: Levels) -> Smooth:
@@ -358,7 +362,9 @@ def by_group(label: str, variable: str, x: np.ndarray, k: int, by: str, levels: 
     B = varying(variable, x, k)
     part = np.r_[0, 1, np.full(B.penalised.shape[1] - 2, 2)]
     names = tuple(levels[0])
-    return _blocks(f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, ("constant", "line", "bends"), part)
+    return _blocks(
+        f"{variable}:{by}", label, (variable,), B, B.columns(x), rows, names, ("constant", "line", "bends"), part
+    )
 
 
 def surface(label: str, names: tuple[str, str], x: np.ndarray, bs: str, k: int) -> Smooth:

@@ -52,7 +52,8 @@ class Model(pm.Model):
         self.unit = safe(plan.unit.name) if plan.unit else "row"
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
-        self.transports: dict[str, Transport | Smoothed] = {}  # by name of the group effects and smooths' weights
+        self.transports: dict[str, Transport] = {}  # by name of the group effects
+        self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
         self._beginning: tuple[list[int], dict[str, np.ndarray]] | None = None
 
@@ -65,12 +66,12 @@ class Model(pm.Model):
 
     def uncentre(self) -> None:
         """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
-        for transport in self.transports.values():
-            transport.known = None
+        for transform in (*self.transports.values(), *self.smoothed.values()):
+            transform.known = None
 
     def centre(self) -> None:
-        """Let the sampler move the group effects themselves: the centred form."""
-        for name in self.transports:
+        """Let the sampler move group effects and smooths' weights themselves: the centred form."""
+        for name in (*self.transports, *self.smoothed):
             rv = self[name]
             value = rv.clone(name=name)
             del self.values_to_rvs[self.rvs_to_values[rv]]
@@ -282,7 +283,7 @@ def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     sd = variable(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
     scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
-    model.transports[name] = transform = Smoothed()
+    model.smoothed[name] = transform = Smoothed()
     weights = pm.CustomDist(
         name,
         scale,
@@ -552,13 +553,16 @@ class Smoothed(Transform):
         if self.known is None:
             return _ZERO, sd
         _, a, c, B = self.known
-        shrunk = 1.0 + sd * sd * pt.constant(a)
-        return sd * sd * (pt.constant(c) - pt.constant(B) @ coefficients) / shrunk, sd / pt.sqrt(shrunk)
+        shrunk: Tensor = 1.0 + sd * sd * a
+        return sd * sd * (c - pt.constant(B) @ coefficients) / shrunk, sd / pt.sqrt(shrunk)
 
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         location, scale = self._location_scale(inputs)
         t = location + scale * value
-        return t if self.known is None else pt.constant(self.known[0]) @ t
+        if self.known is None:
+            return t
+        V: Tensor = pt.constant(self.known[0])
+        return V @ t
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         location, scale = self._location_scale(inputs)
