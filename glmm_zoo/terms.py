@@ -558,19 +558,20 @@ class Smoothed(Transform):
 
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         location, scale = self._location_scale(inputs)
-        t = location + scale * value
         if self.known is None:
-            return t
+            return scale * value
         V: Tensor = pt.constant(self.known[0])
-        return V @ t
+        return V @ (location + scale * value)
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         location, scale = self._location_scale(inputs)
-        t = value if self.known is None else pt.constant(np.ascontiguousarray(self.known[0].T)) @ value
-        return (t - location) / scale
+        if self.known is None:
+            return value / scale
+        turned: Tensor = pt.constant(np.ascontiguousarray(self.known[0].T))
+        return (turned @ value - location) / scale
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        return pt.sum(pt.log(self._location_scale(inputs)[1]) + pt.zeros_like(value))
+        return pt.sum(pt.log(self._location_scale(inputs)[1]))
 
 
 class Transport(Transform):

@@ -101,7 +101,7 @@ def test_sd_zero_leaves_the_polynomial_and_many_functions_change_little(bs):
 
 
 def test_a_factor_has_a_curve_for_each_level_and_numbers_have_their_constant():
-    """mgcv: smoothCon(s(x, k = 6, by = f), ...) of sim_gamm_poisson's x; here the same laws on other data."""
+    """With sim_gamm_poisson's x and trt the sums of squares are mgcv's: 31.528542 and 31.242277; here the laws."""
     rng = np.random.default_rng(1)
     x, codes, w = rng.uniform(size=200), rng.integers(0, 3, 200), rng.uniform(0, 2, 200)
     s = by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
