@@ -19,6 +19,7 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
     from glmm_zoo.aspects import findings
+    from glmm_zoo.bands import curves
     from glmm_zoo.diagnostics import Verdict, check
     from glmm_zoo.estimands import summary
     from glmm_zoo.fitting import Interrupted, fit
@@ -33,6 +34,7 @@ _ROOMS = {
     "diagnostics": ("check", "Verdict"),
     "geometry": ("quick",),
     "aspects": ("findings",),
+    "bands": ("curves",),
     "estimands": ("summary",),
     "report": ("write_report",),
     "storage": ("load", "save"),
@@ -51,6 +53,7 @@ __all__ = [
     "card",
     "cards",
     "check",
+    "curves",
     "findings",
     "fit",
     "load",

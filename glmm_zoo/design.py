@@ -1,4 +1,5 @@
-"""From a formula and a table to arrays: population columns, offsets, group indices. Imports `errors`, `data`, `formula`.
+"""From a formula and a table to arrays: population columns, offsets, group indices. Imports `errors`, `data`, `formula`,
+`smooths`.
 
 formulaic codes the population terms and remembers what its transforms learnt (means, knots). Group terms are index
 arrays and narrow `Z` blocks, never a dense rows-by-groups matrix. One function makes the codes of every factor and
@@ -16,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo import smooths as build
 from glmm_zoo.data import Table, suspicious_text
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
-from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, as_text, quoted
+from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, SmoothTerm, as_text, quoted
+from glmm_zoo.smooths import Smooth
 
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
 FEW_LEVELS = 6
@@ -62,7 +65,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class Predictor:
-    """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + offset, all of n rows.
+    """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + smooths + offset, all of n rows.
 
     `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `dim` names what its n
     rows are, where they are not the rows of the likelihood. `cutpoints` says that thresholds stand for the intercept.
@@ -76,6 +79,7 @@ class Predictor:
     notes: tuple[str, ...] = ()
     dim: str = "row"
     cutpoints: bool = False
+    smooths: tuple[Smooth, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -95,19 +99,48 @@ def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
     population = attempt(lambda: code(formula.population, table), problems)
     offsets = [attempt(lambda o=o: evaluate(o, table), problems) for o in formula.offsets]
     effects = _group_effects(formula.groups, table, problems)
+    curves = [attempt(lambda s=s: _smooth(s, table), problems) for s in formula.smooths]
     raise_all(problems)
     assert population is not None
-    problem = aliased(population)
+    smooths = tuple(s for s in curves if s is not None)
+    problem = aliased(_with_lines(population, smooths))
     if problem:
         raise InputError(problem)
     offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
-    return Predictor(prefix, formula, population, offset, effects, tuple(_unused(formula, table)))
+    return Predictor(prefix, formula, population, offset, effects, tuple(_unused(formula, table)), smooths=smooths)
+
+
+def _smooth(term: SmoothTerm, table: Table) -> Smooth:
+    x = np.column_stack([table[name].numbers("s()") for name in term.variables])
+    if len(term.variables) == 2:
+        first, second = term.variables
+        return build.surface(term.source, (first, second), x, term.bs, term.k)
+    name, one = term.variables[0], x[:, 0]
+    if term.by is None:
+        return build.smooth(term.source, name, one, term.bs, term.k)
+    by = table[term.by]
+    if by.kind == "number" and term.bs != "fs":
+        return build.by_numbers(term.source, name, one, term.bs, term.k, term.by, by.values.astype(np.float64))
+    codes, found = by.factor()
+    if len(found) == 1:
+        raise InputError(f"{term.source}: factor {by.name!r} has one level ({found[0]!r}); leave it out")
+    if term.bs == "fs":
+        return build.by_group(term.source, name, one, term.k, term.by, (found, codes))
+    return build.by_factor(term.source, name, one, term.bs, term.k, term.by, (found, codes))
+
+
+def _with_lines(population: Columns, smooths: Sequence[Smooth]) -> Columns:
+    """The population columns and the unpenalised ones of the smooths, which must not repeat each other."""
+    values = np.hstack([population.values, *(s.linear for s in smooths)])
+    labels = [f"{s.label} ({part})" for s in smooths for part in s.linear_labels]
+    return replace(population, values=values, labels=(*population.labels, *labels))
 
 
 def check_columns(formula: Formula, table: Table, problems: list[str]) -> None:
     """What can be said of the predictors before they are coded: text that was meant as numbers, dates, single levels."""
     grouping = {f for g in formula.groups for f in g.factor}
     called = {c for o in _operands(formula) if o.kind == "call" for c in o.columns}
+    called |= {name for s in formula.smooths for name in s.variables}
     plain = {c for o in _operands(formula) if o.kind == "column" for c in o.columns}
     for name in formula.predictor_columns:
         column = table[name]
@@ -433,6 +466,7 @@ def collapse(predictor: Predictor) -> tuple[Predictor, np.ndarray, np.ndarray]:
     if predictor.offset is not None:
         parts.append(predictor.offset[:, None])
     parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
+    parts += [np.hstack([s.linear, s.penalised]) for s in predictor.smooths]
     _, first, cell, counts = np.unique(
         np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
@@ -445,6 +479,7 @@ def collapse(predictor: Predictor) -> tuple[Predictor, np.ndarray, np.ndarray]:
                 replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first]))
                 for e in predictor.effects
             ),
+            smooths=tuple(replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths),
         ),
         cell.ravel(),
         counts,
@@ -470,6 +505,7 @@ def fixed_formula(text: str, formula: Formula, names: Iterable[str]) -> str:
         parts += [
             f"{cells}:{slope}" if re.fullmatch(r"[^*/]*|\w+\(.*\)", slope) else f"{cells}:({slope})" for slope in slopes
         ]
+    parts += [s.source for s in formula.smooths]
     parts += [f"offset({o.source})" for o in formula.offsets]
     return f"{left} ~ {' + '.join(parts + kept)}"
 

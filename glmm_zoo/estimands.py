@@ -44,7 +44,8 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     prob
         Probability inside the equal-tailed interval `lower` to `upper`.
     group_effects
-        Also a row for every group effect `u_<g>`; where the fit kept only their moments, its other columns are NaN.
+        Also a row for every group effect `u_<g>` and every weight `s_<x>_weights`; where the fit kept only moments of the
+        group effects, the other columns are NaN.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     posterior = tree["posterior"].dataset
     spec = about(tree)["spec"]
     names = [str(n) for n in posterior.data_vars if n not in spec["auxiliary"]]
-    effects = {group["u"] for group in spec["groups"].values()}
+    effects = {*(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"])}
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix

@@ -224,7 +224,7 @@ def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> 
     most = min(MOST_THIN, int(AFFORDABLE / numbers), int(MOST_KEPT / drawn.x.size))
     if compiled.program is None or most < 2:
         return 1
-    effects = {model.rvs_to_values[model[u]] for u in model.transports}
+    effects = {model.rvs_to_values[model[u]] for u in (*model.transports, *model.smoothed)}
     own = np.concatenate([np.full(np.size(model.initial_point()[v.name]), v not in effects) for v in model.value_vars])
     x = drawn.x[:, :, own]
     if x.shape[1] < 4 or not own.any():

@@ -27,6 +27,8 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})
+USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
+MAX_K = 100
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
 MAX_NODES = 300
@@ -101,6 +103,33 @@ class GroupTerm:
 
 
 @dataclass(frozen=True)
+class SmoothTerm:
+    """`s(x, bs="tp", k=10, by=f)`, a smooth curve of a column; `by` is a factor or a number, the factor g of bs="fs".
+
+    Two variables are a surface, `t2(x, z, bs="cr", k=5)`.
+    """
+
+    variables: tuple[str, ...]
+    bs: str
+    k: int
+    by: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        bs, k = USUAL_SMOOTH["t2" if len(self.variables) == 2 else "s"]
+        parts = [*map(quoted, self.variables)]
+        parts += [quoted(self.by) if self.bs == "fs" else f"by={quoted(self.by)}"] if self.by else []
+        parts += [f'bs="{self.bs}"'] if self.bs != bs else []
+        parts += [f"k={self.k}"] if self.k != k else []
+        return f"{'t2' if len(self.variables) == 2 else 's'}({', '.join(parts)})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.variables, self.by) if self.by else self.variables
+
+
+@dataclass(frozen=True)
 class Response:
     """Left side: an expression of columns, and `trials(...)` for binomial counts."""
 
@@ -117,6 +146,7 @@ class Formula:
     population: tuple[Piece, ...]
     offsets: tuple[Operand, ...] = ()
     groups: tuple[GroupTerm, ...] = ()
+    smooths: tuple[SmoothTerm, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -133,6 +163,7 @@ class Formula:
         """The columns of the right side."""
         found = [c for p in self.population if isinstance(p, Operand) for c in p.columns]
         found += [c for o in self.offsets for c in o.columns]
+        found += [c for s in self.smooths for c in s.columns]
         for group in self.groups:
             found += [c for p in group.effects if isinstance(p, Operand) for c in p.columns]
             found += group.factor
@@ -240,6 +271,7 @@ class _Parser:
         population: list[Piece] = []
         offsets: list[Operand] = []
         groups: list[GroupTerm] = []
+        smooths: list[SmoothTerm] = []
         for sign, tokens in self._summands(right):
             if _is_bracketed(tokens) and _bar(tokens[1:-1]) is not None:
                 self._plus_only(sign, tokens, "a group term")
@@ -250,10 +282,14 @@ class _Parser:
                     raise self.fail("offset() is empty", tokens[0].at)
                 offsets.append(self._call(tokens[2:-1]))
             elif _calls(tokens, SMOOTHS):
-                raise self.fail(
-                    f"the smooth {tokens[0].text}() is not available in this version; use bs(x, df=5) or cr(x, df=5)",
-                    tokens[0].at,
-                )
+                self._plus_only(sign, tokens, f"{tokens[0].text}()")
+                term = self._smooth(tokens)
+                if isinstance(term, GroupTerm):
+                    groups.append(term)
+                elif term in smooths:
+                    raise self.fail(f"{term.source} stands twice", tokens[0].at)
+                else:
+                    smooths.append(term)
             else:
                 if population or sign == "-":
                     population.append(sign)
@@ -264,6 +300,7 @@ class _Parser:
             tuple(population) or ("1",),
             tuple(offsets),
             _checked_groups(groups),
+            tuple(smooths),
         )
         if result.response:
             both = [c for c in result.response.value.columns if c in result.predictor_columns]
@@ -307,6 +344,50 @@ class _Parser:
         if not value:
             raise self.fail("the response is missing before '|'")
         return Response(self._call(value), trials)
+
+    # ------------------------------------------------------------------------------------------- smooths
+
+    def _smooth(self, tokens: list[Token]) -> SmoothTerm | GroupTerm:
+        """`s(x, by=f, bs="cr", k=10)`, `t2(x, z)`, or the group term (1 | g) that `s(g, bs="re")` is."""
+        at, name = tokens[0].at, tokens[0].text
+        form = 's(x, by=f, bs="cr", k=10)' if name == "s" else "t2(x, z, k=5)"
+        columns: list[str] = []
+        given: dict[str, Token] = {}
+        for part in _split(tokens[2:-1]):
+            if len(part) == 1 and part[0].kind in ("name", "quoted") and not given:
+                columns.append(_column(part[0]))
+            elif len(part) == 3 and part[0].text in ("by", "bs", "k") and part[1].text == "=":
+                if part[0].text in given:
+                    raise self.fail(f"{part[0].text} of {name}() is given twice", part[0].at)
+                given[part[0].text] = part[2]
+            else:
+                raise self.fail(
+                    f"{_source(part)!r} is not expected; {name}() takes columns, by=, bs= and k=, {form}; "
+                    "for log(x) make a column of it",
+                    part[0].at if part else at,
+                )
+        bs, k, by = (given.get(key) for key in ("bs", "k", "by"))
+        if bs is not None and bs.kind != "string":
+            raise self.fail(f'bs of {name}() is a basis in quotes, bs="cr"', bs.at)
+        if k is not None and not (k.text.isdigit() and 3 <= int(k.text) <= MAX_K):
+            raise self.fail(f"k of {name}() is a whole number from 3 to {MAX_K}", k.at)
+        if by is not None and by.kind not in ("name", "quoted"):
+            raise self.fail(f"by of {name}() is a column", by.at)
+        usual = USUAL_SMOOTH[name]
+        basis, size = bs.text[1:-1] if bs else usual[0], int(k.text) if k else usual[1]
+        wanted = 2 if name == "t2" or basis == "fs" else 1
+        if len(columns) != wanted or len(set(columns)) != wanted:
+            hint = 's(x, g, bs="fs")' if basis == "fs" else form if name == "t2" else "s(x), or t2(x, z) for a surface"
+            raise self.fail(f"{name}() names {len(columns)} columns where {wanted} are expected: {hint}", at)
+        if by and (name == "t2" or basis == "fs"):
+            raise self.fail(f"by= is not available for {'t2()' if name == 't2' else 'bs=fs'}", at)
+        if basis == "re":
+            if by or k:
+                raise self.fail('s(g, bs="re") is (1 | g) and takes no by or k; write (0 + x | g) for a slope', at)
+            return GroupTerm(("1",), (columns[0],))
+        if basis == "fs":
+            return SmoothTerm((columns[0],), "fs", size, columns[1])
+        return SmoothTerm(tuple(columns), basis, size, _column(by) if by else None)
 
     # ------------------------------------------------------------------------------------------- group terms
 
@@ -555,6 +636,18 @@ def _column(token: Token) -> str:
 
 def _source(tokens: Sequence[Token]) -> str:
     return "".join(t.text for t in tokens)
+
+
+def _split(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The arguments of a call, cut at the commas that are not in brackets."""
+    parts, depth = [list[Token]()], 0
+    for token in tokens:
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 def _calls(tokens: Sequence[Token], names: frozenset[str] | set[str]) -> bool:

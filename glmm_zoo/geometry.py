@@ -31,7 +31,7 @@ from glmm_zoo.intake import Group, groups_of, named
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glmm_zoo.terms import Model
+    from glmm_zoo.terms import Curves, Model
 
 _log = logging.getLogger("glmm_zoo")
 
@@ -113,11 +113,19 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
         for rv, i in model.linear[p].elements[len(names) :]:  # coefficients that are variables of their own
             dims = model.named_vars_to_dims.get(rv)
             names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
-        to_zero = np.eye(len(names))
+        known = len(names)
+        to_zero = np.eye(known)
         if coded.intercept and f"{named(p, 'Intercept')}_at_means" in model.auxiliary:
             to_zero[0, 1 : 1 + len(labels)] = -coded.means
-        sd = np.sqrt(np.diag(to_zero @ part.covariance @ to_zero.T))
-        rows.update(zip(names, zip((to_zero @ part.b).tolist(), sd.tolist(), strict=True), strict=True))
+        sd = np.sqrt(np.diag(to_zero @ part.covariance[:known, :known] @ to_zero.T))
+        rows.update(zip(names, zip((to_zero @ part.b[:known]).tolist(), sd.tolist(), strict=True), strict=True))
+        for curves, sds in zip(part.curves, part.sds, strict=True):
+            labels = (
+                [f"{curves.sd}[{label}]" for label in _labels(model, f"{curves.sd[:-3]}_part")]
+                if len(sds) > 1
+                else [curves.sd]
+            )
+            rows.update({label: (float(sd), np.nan) for label, sd in zip(labels, sds, strict=True)})
         for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
             scale = np.sqrt(np.diag(S))
             rows.update(
@@ -309,8 +317,14 @@ class Part:
         self.groups, self.unit, self.D = list(groups), unit, linear.design
         self.names = [g.name("u") for g in groups]
         n, p = self.D.shape
+        self.fixed = len(linear.elements)
+        self.curves = linear.curves
+        self.sds = [np.full(c.sd_of.max() + 1, unit / _size(self.D[:, at])) for c, at in self.places_of_weights()]
         self.ridge = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in linear.priors])
-        self.pull = self.ridge * [prior.arguments.get("mu", 0.0) for prior in linear.priors]
+        self.pull = np.zeros(p)
+        self.pull[: self.fixed] = self.ridge * [prior.arguments.get("mu", 0.0) for prior in linear.priors]
+        self.ridge = np.append(self.ridge, np.zeros(p - self.fixed))
+        self._penalise()
         self.offset = np.zeros(n) if linear.offset is None else linear.offset
         self.columns = [[k for k, owner in enumerate(g.owners) if owner == prefix] for g in groups]
         self.z = [np.column_stack([g.z[k] for k in of]) for g, of in zip(groups, self.columns, strict=True)]
@@ -324,6 +338,15 @@ class Part:
         self.moved = np.inf
         self.order = sorted(range(len(groups)), key=lambda f: self.levels[f])
         self.size = p + sum(u.size for u in self.u)
+
+    def places_of_weights(self) -> list[tuple[Curves, np.ndarray]]:
+        """The positions of every smooth's weights among the coefficients."""
+        ends = self.fixed + np.cumsum([0, *(len(c.sd_of) for c in self.curves)])
+        return [(c, np.arange(a, b)) for c, (a, b) in zip(self.curves, itertools.pairwise(ends), strict=True)]
+
+    def _penalise(self) -> None:
+        for (curves, at), sds in zip(self.places_of_weights(), self.sds, strict=True):
+            self.ridge[at] = sds[curves.sd_of] ** -2.0
 
     # sums over rows, by level
     def _information(self, f: int, w: np.ndarray) -> np.ndarray:
@@ -352,7 +375,7 @@ class Part:
 
     def update(self, w: np.ndarray, response: np.ndarray) -> None:
         """q given weights w (n,) and working responses (n,), then the covariances of the effects by one EM step."""
-        self.w, self.y = w, response - self.offset
+        self.w, self.y, self.penalty = w, response - self.offset, self.ridge.copy()
         if len(self.groups) <= 1:
             second = self._one_factor()
         elif self.size <= DENSE:
@@ -370,6 +393,14 @@ class Part:
             new = new * np.outer(bounded / sd, bounded / sd)
             self.moved = max(self.moved, float(np.max(np.abs(np.log(bounded**2 / np.diag(self.S[f]))))) / 10)
             self.S[f] = new
+        second_of_b = self.b**2 + np.diag(self.covariance)
+        for (curves, at), sds in zip(self.places_of_weights(), self.sds, strict=True):
+            new = np.sqrt(np.bincount(curves.sd_of, second_of_b[at]) / np.bincount(curves.sd_of))
+            unit = self.unit / _size(self.D[:, at])
+            new = np.clip(new, _LEAST_SD * unit, _MOST_SD * unit)
+            self.moved = max(self.moved, float(np.max(np.abs(np.log(new / sds)))) / 5)
+            sds[:] = new
+        self._penalise()
 
     def _one_factor(self) -> list[np.ndarray]:
         D, w = self.D, self.w
@@ -526,6 +557,37 @@ class Part:
             pairs[e] = (mine, other, np.ascontiguousarray(cross[mine, :, other, :].transpose(1, 2, 0)))
         return A, c, B, pairs
 
+    def of_weights(self, sd_of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """V, a, c and B of `Smoothed` for the weights at `at`, given the coefficients before them.
+
+        The weights of each sd are turned by themselves; the others of the smooth, the coefficients after it and the group
+        effects are averaged over.
+        """
+        whole, before = _inverse(self.covariance), np.arange(at[0])
+        g = whole @ self.b
+        V, a, c, B = (
+            np.zeros((len(at), len(at))),
+            np.zeros(len(at)),
+            np.zeros(len(at)),
+            np.zeros((len(at), len(before))),
+        )
+        for j in range(sd_of.max() + 1):
+            mine = np.flatnonzero(sd_of == j)
+            own = np.append(before, at[mine])
+            rest = np.setdiff1d(np.arange(len(g)), own)
+            G = np.linalg.solve(whole[np.ix_(rest, rest)], whole[np.ix_(rest, own)]).T
+            H, h = whole[np.ix_(own, own)] - G @ whole[np.ix_(rest, own)], g[own] - G @ g[rest]
+            first = len(before)
+            information, turn = np.linalg.eigh(H[first:, first:] - np.diag(self.penalty[at[mine]]))
+            V[np.ix_(mine, mine)], a[mine] = turn, np.maximum(information, 0.0)
+            c[mine], B[mine] = turn.T @ h[first:], turn.T @ H[first:, :first]
+        return V, a, c, B
+
+
+def _size(Z: np.ndarray) -> float:
+    """Standard deviation over the rows of a curve whose weights have sd 1."""
+    return float(np.sqrt(np.mean(np.sum(Z**2, axis=1))))
+
 
 def _inverse(H: np.ndarray) -> np.ndarray:
     """Inverse of a symmetric positive definite matrix."""
@@ -539,7 +601,10 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
-    """Tell every factor's transform what the approximation says of its effects."""
+    """Tell every factor's transform what the approximation says of its effects, and every smooth's of its weights."""
+    for part in parts.values():
+        for curves, at in part.places_of_weights():
+            model.smoothed[curves.weights].set(*part.of_weights(curves.sd_of, at))
     groups = [g for g in groups_of(model.predictors) if g.name("u") in model.transports]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     for here, group in enumerate(groups):
@@ -547,7 +612,7 @@ def _write(model: Model, parts: Mapping[str, Part]) -> None:
         if not all(p in parts for p in owners):
             continue
         k, levels = len(group.labels), len(group.factor.levels)
-        sizes = [len(model.linear[p].elements) for p in owners]
+        sizes = [model.linear[p].design.shape[1] for p in owners]
         A, c, B = np.zeros((levels, k, k)), np.zeros((levels, k)), np.zeros((levels, k, sum(sizes)))
         mates = [g for g in groups[:here] if set(g.owners) & set(owners)]
         pairs: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in mates]
@@ -594,9 +659,14 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
     for p, part in parts.items():
         elements = model.linear[p].elements
         if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
-            blocks.append((elements, part.b, np.linalg.cholesky(part.covariance)))
-            for (rv, position), value in zip(elements, part.b, strict=True):
+            mean, covariance = part.b[: part.fixed], part.covariance[: part.fixed, : part.fixed]
+            blocks.append((elements, mean, np.linalg.cholesky(covariance)))
+            for (rv, position), value in zip(elements, mean, strict=True):
                 put(rv, position, value)
+        for curves, sds in zip(part.curves, part.sds, strict=True):
+            if curves.sd in {rv.name for rv in model.free_RVs}:
+                for k, sd in enumerate(sds):
+                    put(curves.sd, k, float(np.log(sd)))
         for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
             name = group.name("sd")
             if name in {rv.name for rv in model.free_RVs}:

@@ -25,6 +25,7 @@ from glmm_zoo.design import (
     check_groups,
     few_levels,
     fixed_formula,
+    spread,
 )
 from glmm_zoo.design import (
     predictor as code_predictor,
@@ -33,11 +34,12 @@ from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, ra
 from glmm_zoo.families import Outcome
 from glmm_zoo.formula import Formula, Operand, Response, parse
 from glmm_zoo.priors import Parameter, Prior
+from glmm_zoo.smooths import Smooth
 
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
     r"chain|draw|row|sample|coef|(.*_)?cutpoints?(_.*)?|sigma|alpha|zi|never(_.*)?|assoc|effect|tau|rho|exposure_time|exposure_shares|_.*"
-    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
+    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?s_.*|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
 )
 
 
@@ -125,6 +127,11 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) ->
     return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads))
 
 
+def smooth_name(predictor: Predictor, smooth: Smooth, what: str) -> str:
+    """`s_x_sd`, or `zi_s_x_sd` for a predictor with the prefix "zi"."""
+    return named(predictor.prefix, f"s_{safe(smooth.name)}_{what}")
+
+
 # ------------------------------------------------------------------------------------------------------------- priors
 
 
@@ -143,6 +150,7 @@ def parameters(predictors: Sequence[Predictor], location: float, scale: float) -
         if p.population.labels:
             defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
             found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
+        found += [parameter for s in p.smooths for parameter in _of_smooth(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
         sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
         keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
@@ -154,6 +162,27 @@ def parameters(predictors: Sequence[Predictor], location: float, scale: float) -
             found.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
+    return found
+
+
+def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Parameter]:
+    """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
+
+    def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
+        name, general = smooth_name(predictor, smooth, what), (named(predictor.prefix, f"s_{what}"), *more)
+        return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
+
+    sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
+    found = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.sds), sds)]
+    if smooth.linear.shape[1]:
+        spreads = [float(np.std(column[column != 0])) or spread(column) for column in smooth.linear.T]
+        found.append(
+            Parameter(
+                smooth_name(predictor, smooth, "linear"), "real",
+                keys("linear", smooth.linear_labels, named(predictor.prefix, "beta")),
+                tuple(priors.beta_defaults(spreads, scale)),
+            )
+        )  # fmt: skip
     return found
 
 
@@ -417,8 +446,9 @@ def plan(
             }
             for g in groups_of(part.predictors)
         },
+        "smooths": [_told(p, s) for p in part.predictors for s in p.smooths],
         "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in part.predictors},
-        "aspects": list(aspects),
+        "aspects": [*aspects, *(["smooths"] if any(p.smooths for p in part.predictors) else [])],
         "facts": dict(facts or {}),
         "notes": list(part.notes),
         "data": {
@@ -430,6 +460,20 @@ def plan(
         },
     }
     return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values), unit)
+
+
+def _told(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
+    """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
+    return {
+        "label": f"{predictor.prefix} {smooth.label}".strip(),
+        "prefix": predictor.prefix,
+        "variables": list(smooth.variables),
+        "curves": list(smooth.curves),
+        "sds": list(smooth.sds),
+        "sd_of": smooth.sd_of.tolist(),
+        **{what: smooth_name(predictor, smooth, what) for what in ("sd", "linear", "weights")},
+        "basis": smooth.basis.to_json(),
+    }
 
 
 def rates(
@@ -456,6 +500,13 @@ def _offset_level(offset: np.ndarray | None, link: str) -> float:
 
 def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
     names: dict[str, str] = {}
+    for p in predictors:
+        for s in p.smooths:
+            other = names.setdefault(smooth_name(p, s, "sd"), s.label)
+            if other != s.label:
+                raise InputError(
+                    f"smooths {other} and {s.label} would share the name {smooth_name(p, s, 'sd')!r}; leave one out"
+                )
     for group in groups_of(predictors):
         for name in (group.name("u"), group.effect_dim):
             other = names.setdefault(name, group.factor.name)

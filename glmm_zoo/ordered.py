@@ -173,9 +173,9 @@ def nominal(found: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nomin
     """Check and prepare what `nominal=` named."""
     W = found.population
     absent = [label for label in W.labels if label not in main.population.labels]
-    if found.effects or found.offset is not None or not W.labels:
+    if found.effects or found.smooths or found.offset is not None or not W.labels:
         raise InputError(
-            "nominal names columns of the formula, '~ x + z', without group terms and offset(): "
+            "nominal names columns of the formula, '~ x + z', without group terms, s() and offset(): "
             f"{found.formula.text!r} {'has some' if W.labels else 'names no column'}"
         )
     if absent:

@@ -11,6 +11,9 @@ has two, else its standard deviation.
 * beta ~ Normal(0, 2.5 s / d): rstanarm's scale; two-valued columns by their distance as Gelman et al. (2008) advise.
 * sd ~ Exponential(d / s), d = 1 for an intercept: the penalised-complexity shape of Simpson et al. (2017), its mean of
   one unit as in rstanarm and McElreath's texts.
+* s_<x>_sd ~ Exponential(r / s), r the standard deviation over the rows of a curve whose weights have sd 1: the bend of
+  a curve has one unit of standard deviation in the mean, as a group effect has.
+* s_<x>_linear as beta: the unpenalised part of a smooth is a column like others.
 * sigma ~ Exponential(1 / s).
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
 """

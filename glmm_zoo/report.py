@@ -287,7 +287,9 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         import arviz_plots as azp
 
         spec = about(tree)["spec"]
-        hidden = {*(group["u"] for group in spec["groups"].values()), *spec["auxiliary"]}
+        hidden = {
+            *(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"]), *spec["auxiliary"],
+        }  # fmt: skip
         names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
         found = {
             "Posterior means and intervals": _png(azp.plot_forest(tree, var_names=names, backend="matplotlib")),

@@ -193,6 +193,10 @@ def _refused(formula: Formula, response: Response, study: str, exposure: str | N
             f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
             f"{formula.groups[0].name}) out and choose baseline='fixed', 'random' or 'bivariate'"
         )
+    if formula.smooths:
+        found.append(
+            f"formula: {formula.smooths[0].source} is not available for covariates of studies; use bs(x, df=5)"
+        )
     if formula.offsets:
         found.append("formula: give the person-time as exposure='column' instead of offset()")
     if response.value.kind != "column":

@@ -1,7 +1,8 @@
 """The pieces of a linear predictor in PyMC, each written once. Imports the rooms to its left, never a builder.
 
-eta = Intercept + X beta + sum over factors g of  Z_g u_g[level]  + offset
+eta = Intercept + X beta + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + sum over factors g of Z_g u_g[level] + offset
 
+    w_s ~ Normal(0, sd_s),
     u_g[level] ~ Normal(0, S_g),   S_g = diag(sd_g) R_g diag(sd_g),   R_g ~ LKJ
 
 R_g is built from its partial correlations, whose LKJ densities are independent betas (Lewandowski, Kurowicka & Joe
@@ -13,7 +14,7 @@ transform on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from pymc.logprob.transforms import Transform
 
 from glmm_zoo import ordered
 from glmm_zoo.design import Predictor
-from glmm_zoo.intake import Group, Plan, groups_of, named, safe
+from glmm_zoo.intake import Group, Plan, groups_of, named, safe, smooth_name
 from glmm_zoo.priors import Prior
+from glmm_zoo.smooths import Smooth
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 _ZERO: Tensor = pt.constant(0.0)
@@ -51,6 +53,7 @@ class Model(pm.Model):
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
+        self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
         self._beginning: tuple[list[int], dict[str, np.ndarray]] | None = None
 
@@ -63,12 +66,12 @@ class Model(pm.Model):
 
     def uncentre(self) -> None:
         """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
-        for transport in self.transports.values():
-            transport.known = None
+        for transform in (*self.transports.values(), *self.smoothed.values()):
+            transform.known = None
 
     def centre(self) -> None:
-        """Let the sampler move the group effects themselves: the centred form."""
-        for name in self.transports:
+        """Let the sampler move group effects and smooths' weights themselves: the centred form."""
+        for name in (*self.transports, *self.smoothed):
             rv = self[name]
             value = rv.clone(name=name)
             del self.values_to_rvs[self.rvs_to_values[rv]]
@@ -81,7 +84,8 @@ class Linear:
     """One linear predictor in the graph, with what it is made of: eta = design @ coefficients + offset + Z u.
 
     `design` (n, p) holds a column of ones for the intercept, then the columns as they are multiplied; `elements` names
-    the random variable and the position in it of every coefficient, `priors` their priors.
+    the random variable and the position in it of every coefficient, `priors` their priors. The last columns are those of
+    the smooths' weights, which are not among the elements: `curves` has their names and sizes.
     """
 
     design: np.ndarray
@@ -90,6 +94,16 @@ class Linear:
     priors: list[Prior]
     offset: np.ndarray | None
     eta: Tensor
+    curves: list[Curves] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The weights of a smooth in the graph: their name, that of their sd, and which sd each has (q,)."""
+
+    weights: str
+    sd: str
+    sd_of: np.ndarray
 
 
 def _coords(plan: Plan) -> dict[str, Any]:
@@ -100,6 +114,12 @@ def _coords(plan: Plan) -> dict[str, Any]:
     for p in plan.predictors:
         if p.population.labels:
             found[named(p.prefix, "coef")] = list(p.population.labels)
+        for s in p.smooths:
+            found[smooth_name(p, s, "weight")] = list(s.weight_labels)
+            if len(s.sds) > 1:
+                found[smooth_name(p, s, "part")] = list(s.sds)
+            if s.linear.shape[1] > 1:
+                found[smooth_name(p, s, "coef")] = list(s.linear_labels)
     for g in groups_of(plan.predictors):
         found[g.dim] = list(g.factor.levels)
         found[g.effect_dim] = list(g.labels)
@@ -167,6 +187,8 @@ def linear_predictors(
     """
     for p in model.predictors:
         model.linear[p.prefix] = _population(model, p, center, also or {} if p.prefix == "" else {})
+        for s in p.smooths:
+            _add_weights(model, p, s)
     dims = {p.prefix: p.dim for p in model.predictors}
     earlier: list[tuple[Group, Tensor]] = []
     effects: dict[str, Tensor] = {}
@@ -229,6 +251,15 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
         columns, parts = [np.ones((predictor.rows, 1)), *columns], [intercept[None], *parts]
         elements = [(name if means is None else f"{name}_at_means", 0), *elements]
         priors = [*model.chosen[name], *priors]
+    for s in (s for s in predictor.smooths if s.linear.shape[1]):
+        name, dim = smooth_name(predictor, s, "linear"), smooth_name(predictor, s, "coef")
+        several = s.linear.shape[1] > 1
+        coefficient = variable(model, name, dim) if several else variable(model, name)[None]
+        dims = (predictor.dim, dim) if several else (predictor.dim, None)
+        eta = eta + pm.Data(_data(f"{name}_columns"), s.linear, dims=dims) @ coefficient
+        columns, parts = [*columns, s.linear], [*parts, coefficient]
+        elements = [*elements, *(_elements(model, name, dim) if several else [(name, 0)])]
+        priors = [*priors, *model.chosen[name]]
     for name, values in also.items():
         coefficient = model[name] if model[name].ndim else model[name][None]
         eta = eta + pm.Data(_data(f"{name}_columns"), np.ascontiguousarray(values)) @ coefficient
@@ -243,6 +274,41 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
     design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))
     coefficients = pt.concatenate(parts) if parts else pt.zeros(0)
     return Linear(design, coefficients, elements, priors, predictor.offset, eta)
+
+
+def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
+    """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
+    linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
+    sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
+    sd = variable(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
+    scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
+    dim = smooth_name(predictor, smooth, "weight")
+    model.smoothed[name] = transform = Smoothed()
+    weights = pm.CustomDist(
+        name,
+        scale,
+        linear.coefficients,
+        logp=_independent_logp,
+        dist=_independent_draw,
+        signature="(q),(p)->(q)",
+        dims=dim,
+        transform=transform,
+        class_name="Normal",
+    )
+    Zs = pm.Data(_data(f"{name}_columns"), smooth.penalised, dims=(predictor.dim, dim))
+    linear.eta = linear.eta + Zs @ weights
+    linear.design = np.hstack([linear.design, smooth.penalised])
+    linear.coefficients = pt.concatenate([linear.coefficients, weights])
+    linear.curves.append(Curves(name, sd_name, smooth.sd_of))
+
+
+def _independent_logp(w: Tensor, scale: Tensor, _: Tensor) -> Tensor:
+    return pt.sum(-0.5 * (w / scale) ** 2 - pt.log(scale)) - 0.5 * np.log(2 * np.pi) * scale.shape[0]
+
+
+def _independent_draw(scale: Tensor, _: Tensor, size: Tensor) -> Tensor:
+    draws = () if rv_size_is_none(size) else tuple(size)
+    return scale * pm.Normal.dist(0.0, 1.0, size=(*draws, scale.shape[-1]))
 
 
 def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
@@ -462,6 +528,50 @@ class Informed(Transform):
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         log_scale: Tensor = pt.log(self._location_scale(inputs)[1])
         return log_scale + pt.zeros_like(value)
+
+
+class Smoothed(Transform):
+    """w = V t, t = (sd^2 r + sd sqrt(1 + sd^2 a) z) / (1 + sd^2 a), r = c - B coefficients: the weights of a smooth.
+
+    What a Gaussian approximation of the likelihood says of w given the coefficients is w' (c - B coefficients) - w' A w / 2;
+    V diag(a) V' = A, V orthogonal, c and B turned by V'. So z is near Normal(0, 1) for every sd, as with `Transport`, and
+    the change of variables is exact whatever A, B and c are. log|dw/dz| = sum log sd - log(1 + sd^2 a) / 2.
+    """
+
+    name = "z"
+    ndim_supp = 1
+
+    def __init__(self) -> None:
+        self.known: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def set(self, V: np.ndarray, a: np.ndarray, c: np.ndarray, B: np.ndarray) -> None:
+        """Take an approximation: V (q, q), a and c (q,), B (q, p); graphs made from now on use it."""
+        self.known = V, a, c, B
+
+    def _location_scale(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        sd, coefficients = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
+        if self.known is None:
+            return _ZERO, sd
+        _, a, c, B = self.known
+        shrunk: Tensor = 1.0 + sd * sd * a
+        return sd * sd * (c - pt.constant(B) @ coefficients) / shrunk, sd / pt.sqrt(shrunk)
+
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        location, scale = self._location_scale(inputs)
+        if self.known is None:
+            return scale * value
+        V: Tensor = pt.constant(self.known[0])
+        return V @ (location + scale * value)
+
+    def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        location, scale = self._location_scale(inputs)
+        if self.known is None:
+            return value / scale
+        turned: Tensor = pt.constant(np.ascontiguousarray(self.known[0].T))
+        return (turned @ value - location) / scale
+
+    def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        return pt.sum(pt.log(self._location_scale(inputs)[1]))
 
 
 class Transport(Transform):

@@ -156,7 +156,7 @@ def _roles_and_formula(roles: Roles, formula: Formula) -> list[str]:
         roles.subject: "subject=",
     }
     operands = [p for p in formula.population if isinstance(p, Operand)]
-    for name in dict.fromkeys(c for o in operands for c in o.columns if c in added):
+    for name in dict.fromkeys(c for o in (*operands, *formula.smooths) for c in o.columns if c in added):
         problems.append(
             f"formula: {name!r} comes into the model by {added[name]}; the formula has only covariates: leave it out"
         )

@@ -193,6 +193,20 @@ REFERENCES = (
         {"never_Intercept": "StudentT(3, 0, 2.5)", "never_beta": "Normal(0, 2.5)"},
     ),
     Reference(
+        "sim_gamm_poisson",
+        "sim_gamm_poisson.csv",
+        "poisson",
+        "y ~ trt + s(x, k=10) + (1 | id)",
+        {
+            "b_Intercept": "Intercept",
+            "b_trt": "beta[trt]",
+            "bs_sx_1": "s_x_linear",
+            "sd_id__Intercept": "sd_id[Intercept]",
+            "sds_sx_1": "s_x_sd",
+        },
+        priors={"s_x_sd": "Exponential(0.2)"},
+    ),
+    Reference(
         "wine_ordinal",
         "ordinal_wine.csv",
         "ordinal",

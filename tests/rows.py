@@ -47,6 +47,7 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Callable[[], pd.DataFrame] = lambda: visits()
     also: Mapping[str, tuple[Callable, Callable]] = field(default_factory=dict)
+    curve: Callable[[pd.DataFrame, Values, str], Any] = lambda d, p, lead: 0.0  # the smooths of a predictor
 
     def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
@@ -63,7 +64,7 @@ class Row:
             for effect, z in covariates.items():
                 u = p[f"{own}u_{g}"].sel({g: at, f"{own}{g}_effect": effect})
                 eta = eta + np.asarray(z, float) * u.values
-        return eta
+        return eta + self.curve(d, p, lead)
 
     def _etas(self, d: pd.DataFrame, p: Values) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         return self.eta(d, p), {prefix: self.eta(d, p, prefix) for prefix in self.also}
@@ -410,6 +411,55 @@ def _nothing(d):
     return {}
 
 
+def _cubic(x, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Xf (n,) and Zs (n, k - 2) of s(x, bs="cr", k=k) by the matrices of Wood (2017), section 5.3.1."""
+    at = np.unique(x)
+    knots = np.quantile(at, np.linspace(0, 1, k))
+    h = np.diff(knots)
+    D, B = np.zeros((k - 2, k)), np.zeros((k - 2, k - 2))
+    for i in range(k - 2):
+        D[i, i : i + 3] = 1 / h[i], -1 / h[i] - 1 / h[i + 1], 1 / h[i + 1]
+        B[i, i] = (h[i] + h[i + 1]) / 3
+        if i:
+            B[i, i - 1] = B[i - 1, i] = h[i] / 6
+    F = np.vstack([np.zeros(k), np.linalg.solve(B, D), np.zeros(k)])
+
+    def values(x):
+        j = np.clip(np.searchsorted(knots, x) - 1, 0, k - 2)
+        left, right = knots[j + 1] - x, x - knots[j]
+        rows, width = np.eye(k), h[j][:, None]
+        a, b = left[:, None] / width, right[:, None] / width
+        return a * rows[j] + b * rows[j + 1] + ((a**3 - a) * F[j] + (b**3 - b) * F[j + 1]) * width**2 / 6
+
+    X, S = values(np.asarray(x)), D.T @ np.linalg.solve(B, D)
+    S *= np.abs(X).sum(axis=1).max() ** 2 / np.abs(S).sum(axis=0).max()
+    Q = np.linalg.svd(X.mean(axis=0)[None])[2][1:].T
+    size, U = np.linalg.eigh(Q.T @ S @ Q)
+    M = (Q @ U[:, 1:] / np.sqrt(size[1:]))[:, ::-1]
+    M = M * np.sign(np.exp(np.linspace(0, 1, len(at))) @ values(at) @ M)
+    Zs, Xf = X @ M, x - np.mean(x)
+    return Xf * np.sqrt(np.sum(Zs**2) / (k - 2) / np.sum(Xf**2)), Zs
+
+
+def _curve(of: Mapping[str, str]):
+    """The curve s(x, bs="cr", k=6) of the predictors that `of` names, by the column's name."""
+
+    def curve(d, p, lead):
+        if lead not in of:
+            return 0.0
+        Xf, Zs = _cubic(d[of[lead]].to_numpy(), 6)
+        name = f"{lead}s_{of[lead]}"
+        return Xf * p[f"{name}_linear"].item() + Zs @ p[f"{name}_weights"].values
+
+    return {"curve": curve}
+
+
+def _smooth(name: str) -> tuple[dict, dict]:
+    """Free and posterior variables of a smooth."""
+    variables = {f"{name}_sd": SCALAR, f"{name}_linear": SCALAR, f"{name}_weights": (f"{name}_weight",)}
+    return variables, variables
+
+
 def _g(d):
     return {"g": (d.g, {"Intercept": 1.0})}
 
@@ -419,6 +469,7 @@ def _g_slope(d):
 
 
 ONE = ("Intercept",)
+FOUR = ("1", "2", "3", "4")
 SLOPE = ("Intercept", "x")
 RATINGS = ("1|2", "2|3", "3|4")
 BOTH = ("Intercept", "zi:Intercept")
@@ -755,5 +806,20 @@ ROWS = [
         coords={"coef": ("x",), "id_effect": ONE, "never_coef": ("w",), "never_subject": ALL_ZERO}, X=_x,
         Z=lambda d: {"id": (d.id, {"Intercept": 1.0})}, also={"never": (lambda d: {"w": d.w}, lambda d: {})},
         **_never("ill", lambda p, eta: stats.bernoulli(expit(eta))),
+    ),
+    Row(
+        "gamm", "gamm", 'y ~ w + s(x, bs="cr", k=6) + (1 | g)', {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g"), _smooth("s_x"), sigma=True), X=_w, Z=_g,
+        coords={"coef": ("w",), "g_effect": ONE, "s_x_weight": FOUR}, **_curve({"": "x"}), **GAUSSIAN,
+    ),
+    Row(
+        "gamm, zero part", "gamm", 'c ~ x + s(v, bs="cr", k=6) + (1 | g)',
+        {"c": "count", "v": "number", "w": "number", "days": "exposure", **NUMBER},
+        options={"family": "zero_inflated_poisson", "zi": '~ s(w, bs="cr", k=6)', "exposure": "days"},
+        free=_variables(_group("g"), _smooth("s_v"), _smooth("zi_s_w"), _scalar("zi_Intercept"))["free"],
+        posterior=_variables(_group("g"), _smooth("s_v"), _smooth("zi_s_w"), _scalar("zi_Intercept"))["posterior"],
+        coords={"coef": ("x",), "g_effect": ONE, "s_v_weight": FOUR, "zi_s_w_weight": FOUR}, X=_x, Z=_g,
+        also={"zi": (_nothing, _nothing)}, offset=lambda d: np.log(d.days), **_curve({"": "v", "zi_": "w"}),
+        **_counts("c", zeros="inflated"),
     ),
 ]  # fmt: skip

@@ -39,6 +39,21 @@ def test_posterior_equals_the_peers(reference: Reference) -> None:
         assert abs(a["sd"] - b["sd"]) < allowed, f"{name}: sd {a['sd']:.4f}, peer {b['sd']:.4f}"
 
 
+def test_curve_equals_brms() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the references may not be copied into the project")
+    peer = json.loads((SHARED / "references" / "sim_gamm_poisson.json").read_text())["brms"]["extra"]["smooth_grid"]
+    grid = pd.DataFrame(peer)
+    priors = {**PRIORS, "s_x_sd": "Exponential(0.2)"}
+    data = pd.read_csv(SHARED / "data" / "sim_gamm_poisson.csv")
+    model = zoo.gamm(data, "y ~ trt + s(x) + (1 | id)", family="poisson", center=False, priors=priors)
+    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
+    curve = zoo.curves(tree, at={"x": grid["x"].tolist()}, prob=0.9).isel(curve=0)
+    assert (abs(curve["mean"] - grid["mean"]) < 4 * grid["sd"] / np.sqrt(2000)).all()  # brms has 2000 effective draws
+    for ours, theirs in (("lower", "q5"), ("upper", "q95")):
+        assert (abs(curve[ours] - grid[theirs]) < 0.1 * grid["sd"]).all()
+
+
 @pytest.mark.parametrize("fit", MAXIMA, ids=lambda m: m.data.removesuffix(".csv"))
 def test_posterior_lies_at_the_maximum_of_the_likelihood(fit: Maximum) -> None:
     """Under the weak default priors: coefficients within 0.3 SE, sds of group effects up to 15 % above."""

@@ -15,6 +15,7 @@ LEFT_TO_RIGHT = (
     "kernel",
     "data",
     "formula",
+    "smooths",
     "design",
     "priors",
     "families",
@@ -31,12 +32,14 @@ LEFT_TO_RIGHT = (
 )
 READING_A_FIT = (
     "errors",
+    "smooths",
     "storage",
     "kernel",
     "moments",
     "sampling",
     "convergence",
     "diagnostics",
+    "bands",
     "aspects",
     "estimands",
     "report",
