@@ -224,19 +224,26 @@ def _in_reading_order(model: Model) -> list[str]:
     names = [v.name for v in model.unobserved_RVs]
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
-    prefixes = [p.prefix for p in model.predictors if p.prefix]
+    prefixes = [p.prefix for p in model.predictors]
 
     def position(name: str) -> tuple[int, int]:
-        prefix = next((p for p in prefixes if name.startswith(f"{p}_")), "")
+        prefix = max((p for p in prefixes if p and name.startswith(f"{p}_")), key=len, default="")
         bare = name.removeprefix(f"{prefix}_") if prefix else name
-        part = prefixes.index(prefix) + 1 if prefix else 0
+        part = prefixes.index(prefix) if prefix in prefixes else len(prefixes)  # what outcomes share comes last
         return part, next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
 
     return sorted(names, key=position)
 
 
 def _coords(model: Model, dims: Sequence[str]) -> dict[str, Any]:
-    return {d: np.asarray([str(v) for v in model.coords[d]]) for d in dims if d != "row"}
+    """Labels of dimensions: text, but numbers for rows."""
+    rows = _rows(model).values()
+    return {d: np.asarray(model.coords[d] if d in rows else [str(v) for v in model.coords[d]]) for d in dims}
+
+
+def _rows(model: Model) -> dict[str, str]:
+    """The dimension of every outcome by its name."""
+    return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.observed_RVs}
 
 
 def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> xr.Dataset:
@@ -266,14 +273,13 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
             f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
         )
     terms = compiled.function(model.logp(vars=model.observed_RVs, sum=False))(drawn.x[:, kept].reshape(-1, size))
-    unit = model.unit
-    labels = _coords(model, [unit]) or {"row": np.arange(model.rows)}
+    dims = {name: model.unit or dim for name, dim in _rows(model).items()}
     return xr.Dataset(
         {
-            rv.name: (("chain", "draw", unit), v.reshape(chains, len(kept), -1))
-            for rv, v in zip(model.observed_RVs, terms, strict=True)
+            name: (("chain", "draw", dim), v.reshape(chains, len(kept), -1))
+            for (name, dim), v in zip(dims.items(), terms, strict=True)
         },
-        {"chain": np.arange(chains), "draw": kept, **labels},
+        {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))},
     )
 
 
@@ -293,7 +299,8 @@ def _predictive(
     seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
     unknown = set(model.unobserved_RVs)
     found: dict[str, Any] = {}
-    for response, own in zip(model.observed_RVs, seeds, strict=True):
+    dims = _rows(model)
+    for response, dim, own in zip(model.observed_RVs, dims.values(), seeds, strict=True):
         parameters = [p for p in response.owner.inputs if not unknown.isdisjoint(ancestors([p]))]
         given = {p: p.type() for p in parameters}
         draw = compile_graph(
@@ -301,8 +308,8 @@ def _predictive(
         )
         values = compiled.function(model.replace_rvs_by_values(parameters))(x)
         y = np.stack([draw(*one) for one in zip(*values, strict=True)])
-        found[response.name] = (("chain", "draw", "row"), _as_counts(y.reshape(chains, len(kept), -1)))
-    return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)})
+        found[response.name] = (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
+    return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))})
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:
@@ -312,15 +319,15 @@ def _as_counts(values: np.ndarray) -> np.ndarray:
 
 def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read."""
-    rows = {"row": np.arange(model.rows)}
+    dims = _rows(model)
     observed = {
-        rv.name: ("row", np.asarray(model.rvs_to_values[rv].get_value(), dtype=float)) for rv in model.observed_RVs
+        name: (dim, np.asarray(model.rvs_to_values[model[name]].get_value(), dtype=float)) for name, dim in dims.items()
     }
     columns = {}
     for name, column in model.frame.columns.items():
-        values = np.asarray(column.levels)[column.values] if column.kind in ("text", "date") else column.values
+        values = column.text if column.kind in ("text", "date") else column.values
         columns[safe(name)] = ("row", values, {"column": name})
     return {
-        "observed_data": xr.Dataset(observed, rows),
+        "observed_data": xr.Dataset(observed, _coords(model, list(dims.values()))),
         "constant_data": xr.Dataset(columns, {"row": model.frame.row_numbers}),
     }

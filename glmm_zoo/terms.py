@@ -37,7 +37,7 @@ class Model(pm.Model):
 
     `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `predictors` the
     design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported. `unit`
-    is the dimension of the pointwise log-likelihood: "row", or the subjects where it has one term for each of them.
+    is the dimension of the pointwise log-likelihood where it has one term for each subject and not for each row.
     """
 
     def __init__(self, plan: Plan):
@@ -47,7 +47,8 @@ class Model(pm.Model):
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
-        self.unit = safe(plan.unit.name) if plan.unit else "row"
+        self.unit = safe(plan.unit.name) if plan.unit else None
+        self.scales = plan.scales
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
@@ -94,7 +95,7 @@ class Linear:
 
 def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
-    found: dict[str, Any] = {"row": np.arange(plan.rows)}
+    found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
         found[safe(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
@@ -178,10 +179,13 @@ def linear_predictors(
             earlier.append((group, effects[group.name("u")]))
     for group in groups_of(model.predictors):
         u = effects[group.name("u")]
-        dim = dims[group.owners[0]]
-        codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims=dim)
+        level_of: dict[str, Tensor] = {}  # by what the rows are: predictors of one outcome share theirs
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
-            effect = u[codes, k]
+            dim = dims[owner]
+            if dim not in level_of:
+                name = group.name("level_of") + (f"_{dim}" if level_of else "")
+                level_of[dim] = pm.Data(_data(name), group.codes[owner], dims=dim)
+            effect = u[level_of[dim], k]
             if not np.all(z == 1):
                 effect = pm.Data(_data(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
             model.linear[owner].eta = model.linear[owner].eta + effect
