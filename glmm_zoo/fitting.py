@@ -291,24 +291,33 @@ def _predictive(
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import ancestors
 
+    def parameters_of(variable: Any) -> list[Any]:
+        """What a response is drawn from that no other response is part of."""
+        above = set(ancestors([variable]))
+        if unknown.isdisjoint(above):
+            return []
+        if responses.isdisjoint(above):
+            return [variable]
+        return [p for v in variable.owner.inputs for p in parameters_of(v)]
+
     chains, draws, size = drawn.x.shape
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
     if len(kept) < draws:
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
     x = drawn.x[:, kept].reshape(-1, size)
-    seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
-    unknown = set(model.unobserved_RVs)
-    found: dict[str, Any] = {}
+    own = int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
+    unknown, responses = set(model.unobserved_RVs), set(model.observed_RVs)
     dims = _rows(model)
-    for response, dim, own in zip(model.observed_RVs, dims.values(), seeds, strict=True):
-        parameters = [p for p in response.owner.inputs if not unknown.isdisjoint(ancestors([p]))]
-        given = {p: p.type() for p in parameters}
-        draw = compile_graph(
-            list(given.values()), clone_replace([response], given)[0], random_seed=own, mode="FAST_COMPILE"
-        )
-        values = compiled.function(model.replace_rvs_by_values(parameters))(x)
-        y = np.stack([draw(*one) for one in zip(*values, strict=True)])
-        found[response.name] = (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
+    parameters = list(dict.fromkeys(p for response in model.observed_RVs for p in parameters_of(response)))
+    given = {p: p.type() for p in parameters}
+    drawn_together = clone_replace(model.observed_RVs, given)
+    draw = compile_graph(list(given.values()), drawn_together, random_seed=own, mode="FAST_COMPILE")
+    values = compiled.function(model.replace_rvs_by_values(parameters))(x)
+    draws_of = zip(*(draw(*one) for one in zip(*values, strict=True)), strict=True)
+    found = {
+        name: (("chain", "draw", dim), _as_counts(np.stack(y).reshape(chains, len(kept), -1)))
+        for (name, dim), y in zip(dims.items(), draws_of, strict=True)
+    }
     return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))})
 
 

@@ -295,7 +295,7 @@ def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Te
         name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
         model.auxiliary.add(name)
         labels = [group.labels[i] for i in block]
-        for i, row in zip(block, _correlation_factor(model, name, labels, eta), strict=True):
+        for i, row in zip(block, correlation_factor(model, name, labels, eta), strict=True):
             for j, entry in zip(block, row, strict=True):
                 C[i][j] = entry
     if group.correlated:
@@ -384,7 +384,7 @@ def _unpacked(packed: Tensor) -> list[list[Tensor]]:
     return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
-def _correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
+def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of a correlation matrix under LKJ(eta), row by row from its partial correlations:
 
     C_ij = p_ij prod_{m<j} sqrt(1 - p_im^2), C_ii = prod_{m<i} sqrt(1 - p_im^2)

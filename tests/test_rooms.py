@@ -25,6 +25,7 @@ LEFT_TO_RIGHT = (
     "studies",
     "wedge",
     "terms",
+    "outcomes",
     "geometry",
     "builders",
     "zoo",
