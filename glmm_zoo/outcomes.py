@@ -211,7 +211,7 @@ class Joint:
     """The outcomes of a model, checked, with all their predictors.
 
     `texts` holds the formula of every predictor by its prefix, `links` the links of those beside the main ones. `loaded`
-    has the level of each row (n,) of outcomes that have the effects called `effect` of another one, times a loading.
+    has the term of each outcome that has the effects called `effect` of another one, times a loading, in its place.
     """
 
     parts: tuple[Part, ...]
@@ -221,7 +221,7 @@ class Joint:
     table: Table
     notes: tuple[str, ...]
     residual: tuple[Part, ...] = ()
-    loaded: Mapping[str, np.ndarray] = field(default_factory=dict)
+    loaded: Mapping[str, Effects] = field(default_factory=dict)
     effect: str = ""
 
 
@@ -430,7 +430,7 @@ def _loading(joint: Joint) -> Joint:
     ]
     effect = named(first, f"u_{safe(labelled[first].factor.name)}")
     return replace(
-        joint, predictors=tuple(kept), loaded={p: labelled[p].factor.codes for p in others}, effect=effect
+        joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, effect=effect
     )
 
 
@@ -468,7 +468,11 @@ def plan(
         "outcomes": {p.name: _described(p) for p in parts},
         "links": dict(joint.links),
         "aspects": list(aspects),
-        "facts": {"means": _means(joint.predictors)},
+        "facts": {
+            "means": _means(joint.predictors),
+            "rows": _rows(joint),
+            "loaded": {"effect": joint.effect, "outcomes": list(joint.loaded)},
+        },
         "notes": list(joint.notes),
     }
     needed = [_for_all(p, names) for p in needed]
@@ -496,6 +500,17 @@ def _means(predictors: Sequence[Predictor]) -> dict[str, dict[str, list[float]]]
     return {p.prefix: {safe(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 
 
+def _rows(joint: Joint) -> dict[str, dict[str, list[int]]]:
+    """How many rows of an outcome the levels of each factor have."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for p in joint.predictors:
+        effects = [*p.effects, *(e for name, e in joint.loaded.items() if name == p.prefix)]
+        found[p.prefix] = {
+            safe(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist() for e in effects
+        }
+    return found
+
+
 def _renamed(parameter: Parameter, name: str) -> Parameter:
     """The parameter of one outcome: `severity_alpha`."""
     keys = tuple(tuple(named(name, key) for key in keys) for keys in parameter.keys)
@@ -516,8 +531,8 @@ def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Ten
 
     terms = _of_terms()
     etas = terms.linear_predictors(model, center=center)
-    for name, codes in joint.loaded.items():
-        level = pm.Data(f"_{name}_loaded_level", codes, dims=f"{name}_row")
+    for name, effects in joint.loaded.items():
+        level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
         etas[name] = etas[name] + terms.variable(model, named(name, "loading")) * model[joint.effect][level, 0]
         model.linear[name].eta = etas[name]
     for part in joint.parts:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
-USUAL = {"center": True, "clusters": "random", "missing": "error", "per": 1.0}  # options that go without saying
+USUAL = {"center": True, "clusters": "random", "missing": "error", "per": 1.0, "shared": "correlation", "residual_correlation": False}  # options that go without saying
 SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 

@@ -105,7 +105,7 @@ def joint_outcomes(
         "dispersion": dispersion, "success": success, "levels": levels, "center": center, "clusters": clusters,
         "missing": missing,
     }  # fmt: skip
-    plan = outcomes.plan("joint_outcomes", joint, options, priors)
+    plan = outcomes.plan("joint_outcomes", joint, options, priors, aspects=("propensities",))
     from glmm_zoo import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
