@@ -4,11 +4,11 @@ The propensity of a subject for outcome m is its predictor at the covariates' me
 u ~ Normal(0, S); other group effects, and parts such as zi, are at their means. Then for a new subject
 
     cov(eta_a, eta_b) = W_a S W_b'                                    correlation r of the propensities
-    corr(y_a, y_b) = cov(mu_a, mu_b) / sqrt(V_a V_b)                  mu_m = E(y_m | eta_m), V_m = var mu_m + E var(y_m | eta_m)
+    corr(y_a, y_b) = [cov(mu_a, mu_b) + cov_ab] / sqrt(V_a V_b)       mu_m = E(y_m | eta_m), V_m = var mu_m + E var(y_m | eta_m)
     P(both high) = P(Z_a > q, Z_b > q), q the upper quartile          1/16 where r = 0
     E(y_b | eta_a) = E mu_b(eta),  eta ~ Normal(mean_b + r s_b z_a, s_b^2 (1 - r^2)),  z_a = (eta_a - mean_a) / s_a
 
-by Gauss-Hermite quadrature for every draw. Predictions of a subject in the data rest on its history in all outcomes: where
+by Gauss-Hermite quadrature for every draw; cov_ab is that of residuals of one row, if they are correlated. Predictions of a subject in the data rest on its history in all outcomes: where
 it has no rows of an outcome, on the others alone.
 """
 
@@ -67,13 +67,14 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
             one, two = tied.outcomes[a], tied.outcomes[b]
             sd = np.sqrt(np.stack([tied.C[..., a, a], tied.C[..., b, b]]))
             r = tied.C[..., a, b] / (sd[0] * sd[1])
-            for z, e in ((z, f"{two}, {one} {level}") for level, z in GIVEN.items()):
-                given[e] = response[two].expected(kept, r * sd[1] * z, sd[1] * np.sqrt(np.maximum(1 - r * r, 0)))
+            for level, z in GIVEN.items():
+                given[f"{two} given {one} {level}"] = response[two].expected(kept, r * sd[1] * z, sd[1] * np.sqrt(np.maximum(1 - r * r, 0)))
             if a < b:
                 name = f"{tied.factor}: {one}, {two}"
                 quantities[f"propensity_correlation[{name}]"] = r
                 joint[f"P(both high)[{name}]"] = _both_high(r[kept])
-                joint[f"response_correlation[{name}]"] = _of_responses(response[one], response[two], kept, sd, r)
+                residual = _residual_covariance(posterior, one, two)
+                joint[f"response_correlation[{name}]"] = _of_responses(response[one], response[two], kept, sd, r, residual)
                 words += _said(name, r, prob)
         tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, response, kept, prob)
     if not quantities:
@@ -83,7 +84,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     tables = {
         "correlation": correlations,
         "new_subject": intervals(joint, prob, "new subject"),
-        "given": intervals(given, prob, "expected response given the other's propensity"),
+        "given": intervals(given, prob, "expected response"),
         **tables,
     }
     return Finding("propensities", tuple(words), tables, quantities, MEANINGS)
@@ -197,7 +198,17 @@ def _normal_nodes() -> tuple[np.ndarray, np.ndarray]:
     return x, w / w.sum()
 
 
-def _of_responses(one: _Response, two: _Response, kept: Any, sd: np.ndarray, r: np.ndarray) -> np.ndarray:
+def _residual_covariance(posterior: xr.Dataset, one: str, two: str) -> np.ndarray:
+    """Of two Gaussian outcomes in one row (chain, draw), 0 where residuals are independent."""
+    if "corr_residual" not in posterior or not {one, two} <= set(posterior["residual"].values.tolist()):
+        return np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
+    rho = draws_of(posterior, "corr_residual", residual=one, residual_bis=two)
+    return rho * draws_of(posterior, f"{one}_sigma") * draws_of(posterior, f"{two}_sigma")
+
+
+def _of_responses(
+    one: _Response, two: _Response, kept: Any, sd: np.ndarray, r: np.ndarray, residual: np.ndarray
+) -> np.ndarray:
     """corr(y_a, y_b) (chain, draw)."""
     x, w = _normal_nodes()
     s, t, r = sd[0][kept], sd[1][kept], r[kept]
@@ -212,7 +223,7 @@ def _of_responses(one: _Response, two: _Response, kept: Any, sd: np.ndarray, r: 
     m_a, m_b = mean(mu_a), mean(mu_b)
     V_a = mean((mu_a - m_a) ** 2 + var_a)
     V_b = mean((mu_b - m_b) ** 2 + var_b)
-    return mean((mu_a - m_a) * (mu_b - m_b)) / np.sqrt(V_a * V_b)
+    return (mean((mu_a - m_a) * (mu_b - m_b)) + residual[kept]) / np.sqrt(V_a * V_b)
 
 
 def _both_high(r: np.ndarray) -> np.ndarray:

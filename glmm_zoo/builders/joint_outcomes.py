@@ -42,7 +42,8 @@ def joint_outcomes(
 
     With `shared="loading"`, for few subjects, one effect u of a subject stands for the correlation: it enters the first
     outcome as u and outcome m as loading_m u. The first loading is 1, which fixes sign and scale of the others: loading_m
-    is below 0 where outcome m falls as the first one rises. All propensities are then correlated perfectly.
+    is below 0 where outcome m falls as the first one rises. All propensities are then correlated perfectly. The first
+    outcome should be the one that says most of a subject; where it says little, the sign of u is in doubt.
 
     With `residual_correlation=True` two Gaussian outcomes have correlated residuals in the rows that have both. The
     pointwise log-likelihood of the second is then that given the first.
