@@ -133,7 +133,9 @@ def show(model: str) -> int:
     file = found.file
     options = "".join(f"\n  option {k} = {v}" for k, v in file.options.items())
     priors = "".join(f"\n  prior {k} ~ {v}" for k, v in file.priors.items())
-    _print(Text(f"{file.name}: {file.title}", style="bold"), Text(f"  {file.builder}: {file.formulas}{options}{priors}"))
+    _print(
+        Text(f"{file.name}: {file.title}", style="bold"), Text(f"  {file.builder}: {file.formulas}{options}{priors}")
+    )
     for title, body in (
         ("Question", file.card.question),
         ("Model", file.card.model),
@@ -253,10 +255,13 @@ def fit(
     raise_all(problems)
     if formula is None and card is None:
         raise InputError(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
-    several = "families" in builder.options
-    if formula and len(formula) > 1 and not several:
-        raise InputError(f"{builder.name} takes one --formula, not {len(formula)}; for several outcomes see joint_outcomes")
-    said = card.file.formula if formula is None and card else formula if several else (formula or [""])[0]
+    written: Any = card.file.formula if formula is None and card else formula
+    if formula is not None and "families" not in builder.options:
+        if len(formula) > 1:
+            raise InputError(
+                f"{builder.name} takes one --formula, not {len(formula)}; for several outcomes see joint_outcomes"
+            )
+        written = formula[0]
     if card is not None:
         given = {**card.file.priors, **given}
         options = {**card.file.options, **options}
@@ -266,7 +271,7 @@ def fit(
     table = _read(data, card, encoding, sep, decimal, na or [], comment, strip)
     with _locked(target):
         return _fit(
-            builder, table, said, options, given, target, overwrite, prob,
+            builder, table, written, options, given, target, overwrite, prob,
             draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=thin,
             target_accept=target_accept,
             parameterization=parameterization,

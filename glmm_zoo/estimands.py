@@ -99,7 +99,9 @@ def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for prefix, link in {**{p: of["link"] for p, of in outcomes.items()}, **spec["links"]}.items():
         lead = f"{prefix}_" if prefix else ""
-        ratio = "ratio" if prefix not in outcomes and link == "log" else RATIOS.get(link)  # a positive parameter is no rate
+        ratio = (
+            "ratio" if prefix not in outcomes and link == "log" else RATIOS.get(link)
+        )  # a positive parameter is no rate
         if ratio and f"{lead}beta" in posterior:
             for coef in posterior[f"{lead}coef"].values:
                 draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values

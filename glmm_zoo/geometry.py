@@ -233,9 +233,7 @@ def _density(model: Model) -> Density | None:
 
 def _iterate(model: Model, density: Density) -> tuple[dict[str, Part], np.ndarray, int]:
     groups = groups_of(model.predictors)
-    parts = {
-        p: Part(p, model, [g for g in groups if p in g.owners], model.scales.get(p, 1.0)) for p in density.places
-    }
+    parts = {p: Part(p, model, [g for g in groups if p in g.owners], model.scales.get(p, 1.0)) for p in density.places}
     etas = {p: part.mean for p, part in parts.items()}
     phi = density.start.copy()
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)

@@ -26,7 +26,7 @@ from glmm_zoo.design import Columns, Effects, Predictor, factor
 from glmm_zoo.design import predictor as code_predictor
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.families import Outcome, Tensor
-from glmm_zoo.formula import Response, parse
+from glmm_zoo.formula import Formula, Response, parse
 from glmm_zoo.intake import Plan, Single, named, safe
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter, sd_default
 
@@ -284,85 +284,97 @@ def read(
     """
     if shared not in ("correlation", "loading"):
         raise InputError(f"shared must be 'correlation' or 'loading', not {shared!r}")
+    asked = _asked(pairs, choices or {})
     problems: list[str] = []
-    kinds = [attempt(lambda text=text: family(text), problems) for _, text in pairs]
-    parsed = [attempt(lambda text=text: parse(text), problems) for text, _ in pairs]
+    attempts = [attempt(lambda one=one: _single(data, one, missing, clusters), problems) for one in asked]
     raise_all(problems)
-    texts = [f.response.value.text for f in parsed if f and f.response]
-    names = [safe(text if re.fullmatch(r"\w+", text) else re.sub(r"\W", "", text)) for text in texts]
-    twice = [text for text, name in zip(texts, names, strict=True) if names.count(name) > 1]
-    if twice:
-        raise InputError(f"response {twice[0]!r} stands in two formulas; an outcome has one formula, with all its terms")
-    responses = {c: name for f, name in zip(parsed, names, strict=True) if f and f.response for c in f.response.value.columns}
-    for f, name in zip(parsed, names, strict=True):
-        problems += [
-            f"the response {c!r} is a predictor of {name!r}: outcomes are tied by their group effects; for the effect of an "
-            "earlier value make a column of its own"
-            for c in (f.predictor_columns if f else ())
-            if c in responses and responses[c] != name
-        ]
-    of_outcome = _by_outcome(choices or {}, dict(zip(texts, names, strict=True)), kinds, names, problems)
-    raise_all(problems)
-    singles: list[Single | None] = []
-    for (text, _), kind, name in zip(pairs, kinds, names, strict=True):
-        assert kind is not None
-        chosen = of_outcome[name]
-        singles.append(attempt(lambda t=text, k=kind[1], c=chosen: _single(data, t, k, c, missing, clusters), problems))
-    raise_all(problems)
-    parts, predictors, formulas, links = [], [], {}, {}
-    for one, kind, name in zip(singles, kinds, names, strict=True):
-        assert one is not None and kind is not None
-        dim = f"{name}_row"
-        own = [replace(p, prefix=named(name, p.prefix) if p.prefix else name, dim=dim) for p in one.predictors]
-        predictors += [(p, one.table) for p in own]
-        formulas |= {p.prefix: one.texts[was.prefix] for p, was in zip(own, one.predictors, strict=True)}
-        links |= {named(name, p): link for p, link in kind[1].parts.items() if p in one.texts}
-        outcome = replace(one.outcome, dim=dim)
-        parts.append(Part(name, kind[1], kind[0], kind[2], outcome, own[0], one.table.row_numbers))
-    _refuse_shared_names([p.prefix for p, _ in predictors], [p.outcome.dim for p in parts], predictors)
-    notes = dict.fromkeys(note for one in singles if one for note in one.notes)
-    tables = [one.table for one in singles if one]
+    singles = [single for single in attempts if single]
+    parts, formulas, links = [], {}, {}
+    predictors: list[tuple[Predictor, Table]] = []
+    for one, single in zip(asked, singles, strict=True):
+        dim = f"{one.name}_row"
+        own = [replace(p, prefix=_prefix(one.name, p.prefix), dim=dim) for p in single.predictors]
+        predictors += [(p, single.table) for p in own]
+        formulas |= {_prefix(one.name, p): text for p, text in single.texts.items()}
+        links |= {named(one.name, p): link for p, link in one.kind.parts.items() if p in single.texts}
+        outcome = replace(single.outcome, dim=dim)
+        parts.append(Part(one.name, one.kind, one.family, one.link, outcome, own[0], single.table.row_numbers))
+    _refuse_one_name_for_two(parts, [p for p, _ in predictors])
+    notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = Joint(
-        tuple(parts), _with_all_levels(predictors), formulas, links, joined(tables), tuple(notes),
+        tuple(parts), _with_all_levels(predictors), formulas, links, joined([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
     return _loading(joint) if shared == "loading" else joint
 
 
-def _by_outcome(
-    choices: Mapping[str, Mapping[str, Any] | None],
-    names: Mapping[str, str],
-    kinds: Sequence[tuple[str, Family, str] | None],
-    order: Sequence[str],
-    problems: list[str],
-) -> dict[str, dict[str, Any]]:
-    """What each outcome was said by option; `names` are the outcomes' names by response."""
-    of_kind = {name: kind for name, kind in zip(order, kinds, strict=True) if kind}
-    found: dict[str, dict[str, Any]] = {name: {} for name in order}
+@dataclass(frozen=True)
+class _Asked:
+    """What a user asked of one outcome; `chosen` by option."""
+
+    name: str
+    text: str
+    formula: Formula
+    family: str
+    kind: Family
+    link: str
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+
+def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]) -> list[_Asked]:
+    """Formulas and families taken apart, with everything that is wrong between them."""
+    problems: list[str] = []
+    attempts = [attempt(lambda t=text, f=of: (parse(t), *family(f)), problems) for text, of in pairs]
+    raise_all(problems)
+    asked: dict[str, _Asked] = {}
+    names: dict[str, str] = {}
+    responses: dict[str, str] = {}
+    for (text, _), found in zip(pairs, attempts, strict=True):
+        assert found is not None and found[0].response is not None
+        response = found[0].response.value
+        name = safe(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
+        if name in asked:
+            raise InputError(
+                f"response {response.text!r} stands in two formulas; an outcome has one formula, with all its terms"
+            )
+        asked[name], names[response.text] = _Asked(name, text, *found), name
+        responses |= dict.fromkeys(response.columns, name)
+    for one in asked.values():
+        problems += [
+            f"the response {c!r} is a predictor of {one.name!r}: outcomes are tied by their group effects; for the effect of "
+            "an earlier value make a column of its own"
+            for c in one.formula.predictor_columns
+            if c in responses
+        ]
     for option, said in choices.items():
         if said is not None and not isinstance(said, Mapping):
-            problems.append(f"{option} says it by response, such as {option}={{{order[0]!r}: ...}}, not {said!r}")
+            problems.append(
+                f"{option} says it by response, such as {option}={{{next(iter(names))!r}: ...}}, not {said!r}"
+            )
             continue
         for response, value in (said or {}).items():
-            name = names.get(str(response), str(response))
-            if name not in found:
+            one = asked.get(names.get(str(response), str(response)))
+            if one is None:
                 near = did_you_mean(str(response), names) or ";"
                 problems.append(f"{option}: no response {response!r}{near} responses: {listing(names)}")
-                continue
-            takes = of_kind[name][1]
-            if OPTIONS.get(option) not in takes.parts and option not in takes.choices:
-                problems.append(f"{option}: family {of_kind[name][0]!r} of {name!r} has none")
-            found[name][option] = value
-    return found
+            elif OPTIONS.get(option) not in one.kind.parts and option not in one.kind.choices:
+                problems.append(f"{option}: family {one.family!r} of {one.name!r} has none")
+            else:
+                one.chosen[option] = value
+    raise_all(problems)
+    return list(asked.values())
 
 
-def _single(
-    data: Any, formula: str, kind: Family, chosen: Mapping[str, Any], missing: Missing, clusters: str
-) -> Single:
+def _prefix(outcome: str, part: str) -> str:
+    return named(outcome, part) if part else outcome
+
+
+def _single(data: Any, asked: _Asked, missing: Missing, clusters: str) -> Single:
+    kind, chosen = asked.kind, asked.chosen
     choice = next((chosen[c] for c in kind.choices if c in chosen), None)
     one = intake.single(
         data,
-        formula,
+        asked.text,
         lambda table, response: kind.read(table, response, choice),
         one_per_row=kind.one_per_row,
         code=kind.code,
@@ -374,29 +386,29 @@ def _single(
     return intake.remark(one, kind.doubts(one.outcome, one.main.population))
 
 
-def _refuse_shared_names(
-    prefixes: Sequence[str], dims: Sequence[str], predictors: Sequence[tuple[Predictor, Table]]
-) -> None:
-    factors = {safe(e.factor.name) for p, _ in predictors for e in p.effects}
-    for name in (*(p for p in prefixes if prefixes.count(p) > 1), *factors.intersection(dims)):
-        raise InputError(f"two things would share the name {name!r}; rename a column")
+def _refuse_one_name_for_two(parts: Sequence[Part], predictors: Sequence[Predictor]) -> None:
+    prefixes = [p.prefix for p in predictors]
+    dims = {part.outcome.dim for part in parts}
+    twice = {p for p in prefixes if prefixes.count(p) > 1} | {
+        e.factor.name for p in predictors for e in p.effects
+    } & dims
+    raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
 
 
 def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Predictor, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
-    factors = {g.name: g.factor for p, _ in predictors for g in p.formula.groups}
     found = [p for p, _ in predictors]
+    factors = {
+        e.factor.name: g.factor for p in found for e in p.effects for g in p.formula.groups if g.name == e.factor.name
+    }
     for name, columns in factors.items():
-        users = [i for i, p in enumerate(found) if any(e.factor.name == name for e in p.effects)]
+        users = [i for i, p in enumerate(found) if name in [e.factor.name for e in p.effects]]
         tables = [predictors[i][1] for i in users]
-        stacked = {
-            c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns
-        } if tables else {}  # fmt: skip
-        whole = factor(columns, Table(stacked, sum(t.rows for t in tables), "")) if users else None
-        ends = np.cumsum([0, *(t.rows for t in tables)])
-        for i, a, b in zip(users, ends[:-1], ends[1:], strict=True):
-            assert whole is not None
-            own = replace(whole, codes=whole.codes[a:b])
+        rows = [t.rows for t in tables]
+        stacked = {c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns}
+        whole = factor(columns, Table(stacked, sum(rows), ""))
+        for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
+            own = replace(whole, codes=codes)
             effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in found[i].effects)
             found[i] = replace(found[i], effects=effects)
     return tuple(found)
@@ -405,7 +417,9 @@ def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Pre
 def _gaussian_pair(parts: Sequence[Part]) -> tuple[Part, ...]:
     pair = tuple(p for p in parts if p.family_name == "gaussian")
     if len(pair) != 2:
-        raise InputError(f"residual_correlation ties two Gaussian outcomes; there {'is' if len(pair) == 1 else 'are'} {len(pair)}")
+        raise InputError(
+            f"residual_correlation ties two Gaussian outcomes; there {'is' if len(pair) == 1 else 'are'} {len(pair)}"
+        )
     if len(np.intersect1d(pair[0].rows, pair[1].rows)) < 3:
         raise InputError(
             f"residual_correlation needs rows with both {pair[0].name!r} and {pair[1].name!r}; fewer than 3 rows have both"
@@ -418,7 +432,12 @@ def _loading(joint: Joint) -> Joint:
     names = {part.name for part in joint.parts}
     labelled = {p.prefix: e for p in joint.predictors for e in p.effects if any(e.shared)}
     kinds = {(e.factor.name, e.shared, e.labels) for e in labelled.values()}
-    if len(labelled) < 2 or len(kinds) != 1 or not names.issuperset(labelled) or ("Intercept",) not in {k[2] for k in kinds}:
+    if (
+        len(labelled) < 2
+        or len(kinds) != 1
+        or not names.issuperset(labelled)
+        or ("Intercept",) not in {k[2] for k in kinds}
+    ):
         raise InputError(
             "shared='loading' has one subject effect: write the term (1 |p| id), with the same label and factor, in two "
             "outcomes or more, with no other effect of that factor there"
@@ -429,9 +448,7 @@ def _loading(joint: Joint) -> Joint:
         for p in joint.predictors
     ]
     effect = named(first, f"u_{safe(labelled[first].factor.name)}")
-    return replace(
-        joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, effect=effect
-    )
+    return replace(joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, effect=effect)
 
 
 # ------------------------------------------------------------------------------------------------- plan and likelihood
@@ -537,7 +554,7 @@ def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Ten
         model.linear[name].eta = etas[name]
     for part in joint.parts:
         if joint.residual and part is joint.residual[1]:
-            _observe_second(model, *joint.residual, etas)
+            _observe_second(model, joint.residual[0], part, etas)
         else:
             part.family.observe(model, part, etas, center)
     return etas

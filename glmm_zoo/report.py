@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
-USUAL = {"center": True, "clusters": "random", "missing": "error", "per": 1.0, "shared": "correlation", "residual_correlation": False}  # options that go without saying
+USUAL = {
+    "center": True,
+    "clusters": "random",
+    "missing": "error",
+    "per": 1.0,
+    "shared": "correlation",
+    "residual_correlation": False,
+}  # options that go without saying
 SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 
@@ -307,7 +314,7 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
 
 def _predictive_plot(azp: Any, tree: xr.DataTree, name: str) -> Any:
     """Bars for counts, a density for measurements and for counts too large for bars; the longest tails are cut."""
-    observed = tree["observed_data"][name].values
+    observed = tree["observed_data"].dataset[name].values
     counts = bool(np.all(observed == np.round(observed))) and observed.max() <= MOST_COUNTED
     most = 1.5 * observed.max() if counts else np.inf
     shown = xr.DataTree.from_dict(

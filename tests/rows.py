@@ -176,7 +176,10 @@ def ratings() -> pd.DataFrame:
 def gaps() -> pd.DataFrame:
     """`ratings` with outcomes that are missing separately, some in the same row."""
     d, rng = ratings(), np.random.default_rng(17)
-    missing = {column: rng.random(len(d)) < share for column, share in (("ill", 0.2), ("c", 0.3), ("y", 0.2), ("k", 0.1), ("rating", 0.2))}
+    missing = {
+        column: rng.random(len(d)) < share
+        for column, share in (("ill", 0.2), ("c", 0.3), ("y", 0.2), ("k", 0.1), ("rating", 0.2))
+    }
     missing = {column: np.where(np.arange(len(d)) == 3, False, gone) for column, gone in missing.items()}
     d = d.assign(**{column: d[column].astype(float).mask(gone) for column, gone in missing.items()})
     return d.assign(t=np.where(rng.random(len(d)) < 0.2, np.nan, rng.normal(1.0, 3.0, len(d)) + d.x))
@@ -506,7 +509,10 @@ def _shared(g: str, *labels: str) -> dict:
 
 def _all(*groups: tuple[dict, dict]) -> dict:
     """`free` and `posterior` of a model of several outcomes."""
-    return {"free": {k: v for f, _ in groups for k, v in f.items()}, "posterior": {k: v for _, p in groups for k, v in p.items()}}
+    return {
+        "free": {k: v for f, _ in groups for k, v in f.items()},
+        "posterior": {k: v for _, p in groups for k, v in p.items()},
+    }
 
 
 ONE = ("Intercept",)

@@ -32,7 +32,11 @@ def infections(n: int = 80, rho: float = 0.5, seed: int = 1, visits: int = 5) ->
     d = pd.DataFrame({"id": i, "time": time, "treatment": treatment})
     d["infected"] = rng.binomial(1, expit(-0.3 + 0.5 * time + b[i, 0])).astype(float)
     d["severity"] = rng.negative_binomial(3, 3 / (3 + mu)).astype(float)
-    return d.mask(pd.DataFrame({"infected": rng.random(len(d)) < 0.1, "severity": rng.random(len(d)) < 0.1}).reindex(columns=d.columns, fill_value=False))
+    return d.mask(
+        pd.DataFrame({"infected": rng.random(len(d)) < 0.1, "severity": rng.random(len(d)) < 0.1}).reindex(
+            columns=d.columns, fill_value=False
+        )
+    )
 
 
 def total(model, point) -> float:
@@ -47,7 +51,11 @@ def test_outcomes_without_a_common_label_are_the_separate_models(label):
     """The log density of the joint model is the sum of theirs, to rounding."""
     d = infections()
     both = zoo.joint_outcomes(
-        d, [(f"infected ~ time + (1 {label}| id)", "bernoulli"), ("severity ~ time + (1 + time | id)", "negative_binomial")]
+        d,
+        [
+            (f"infected ~ time + (1 {label}| id)", "bernoulli"),
+            ("severity ~ time + (1 + time | id)", "negative_binomial"),
+        ],
     )
     alone = {
         "infected": zoo.hierarchical_logistic(d.dropna(subset="infected"), "infected ~ time + (1 | id)"),
@@ -57,7 +65,9 @@ def test_outcomes_without_a_common_label_are_the_separate_models(label):
     each = {name: {k.removeprefix(f"{name}_"): v for k, v in point.items() if k.startswith(name)} for name in alone}
     assert sum(map(len, each.values())) == len(point)
     np.testing.assert_allclose(total(both, point), sum(total(alone[m], each[m]) for m in alone), rtol=1e-12)
-    assert {k.removeprefix("infected_") for k in both.spec["priors"] if k.startswith("infected")} == set(alone["infected"].spec["priors"])
+    assert {k.removeprefix("infected_") for k in both.spec["priors"] if k.startswith("infected")} == set(
+        alone["infected"].spec["priors"]
+    )
     for name, model in alone.items():
         for k, prior in model.spec["priors"].items():
             found = both.spec["priors"][f"{name}_{k}"]
@@ -110,8 +120,13 @@ def test_the_order_of_outcomes_does_not_matter():
     models = [zoo.joint_outcomes(d, pairs) for pairs in (SEED, dict(reversed(SEED.items())))]
     point = graph.random_point(models[0], 4)
     turned = {k: v[..., ::-1] if k.startswith(("u_id", "sd_id")) else v for k, v in point.items()}
-    u, sd, corr = (graph.function(models[0], models[0].replace_rvs_by_values([models[0][n]]))(point)[0] for n in ("u_id", "sd_id", "corr_id"))
-    there = graph.function(models[1], models[1].replace_rvs_by_values([models[1][n] for n in ("sd_id", "corr_id")]))(turned)
+    u, sd, corr = (
+        graph.function(models[0], models[0].replace_rvs_by_values([models[0][n]]))(point)[0]
+        for n in ("u_id", "sd_id", "corr_id")
+    )
+    there = graph.function(models[1], models[1].replace_rvs_by_values([models[1][n] for n in ("sd_id", "corr_id")]))(
+        turned
+    )
     np.testing.assert_allclose(there[0], sd[::-1])
     np.testing.assert_allclose(there[1], corr[::-1, ::-1])
     z = next(k for k in point if k.startswith("u_id"))
@@ -146,8 +161,13 @@ def test_priors_by_outcome_and_for_all():
 
 def test_an_expression_names_its_outcome_without_its_marks():
     d = infections().assign(y=lambda d: d.time + 1.5)
-    model = zoo.joint_outcomes(d, [("log(y) ~ treatment + (1 |p| id)", "gaussian"), ("infected ~ 1 + (1 |p| id)", "bernoulli")])
-    assert "logy_sigma" in model.named_vars and list(model.coords["id_effect"]) == ["logy:Intercept", "infected:Intercept"]
+    model = zoo.joint_outcomes(
+        d, [("log(y) ~ treatment + (1 |p| id)", "gaussian"), ("infected ~ 1 + (1 |p| id)", "bernoulli")]
+    )
+    assert "logy_sigma" in model.named_vars and list(model.coords["id_effect"]) == [
+        "logy:Intercept",
+        "infected:Intercept",
+    ]
 
 
 # --------------------------------------------------------------------------------------------------- geometry and sampling
@@ -263,7 +283,12 @@ def test_formulas_and_families_in_step_on_the_command_line(tmp_path, monkeypatch
     infections(30).to_csv("d.csv", index=False)
     formulas = [token for f in SEED for token in ("--formula", f)]
     settings = ["--draws", "100", "--tune", "100", "--seed", "1"]
-    for i, families in enumerate((["--option", "families=bernoulli,negative_binomial"], ["--option", "family=bernoulli", "--option", "family=nb"])):
+    for i, families in enumerate(
+        (
+            ["--option", "families=bernoulli,negative_binomial"],
+            ["--option", "family=bernoulli", "--option", "family=nb"],
+        )
+    ):
         code = cli.run(["fit", "mv", "d.csv", *formulas, *families, *settings, "--out", f"{i}.nc"])
         out, err = capsys.readouterr()
         assert code in (0, 3), err

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import expit, gammaln, ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from glmm_zoo.aspects import Finding, draws_of, intervals, percent
 from glmm_zoo.storage import about
@@ -68,13 +68,17 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
             sd = np.sqrt(np.stack([tied.C[..., a, a], tied.C[..., b, b]]))
             r = tied.C[..., a, b] / (sd[0] * sd[1])
             for level, z in GIVEN.items():
-                given[f"{two} given {one} {level}"] = response[two].expected(kept, r * sd[1] * z, sd[1] * np.sqrt(np.maximum(1 - r * r, 0)))
+                given[f"{two} given {one} {level}"] = response[two].expected(
+                    kept, r * sd[1] * z, sd[1] * np.sqrt(np.maximum(1 - r * r, 0))
+                )
             if a < b:
                 name = f"{tied.factor}: {one}, {two}"
                 quantities[f"propensity_correlation[{name}]"] = r
                 joint[f"P(both high)[{name}]"] = _both_high(r[kept])
                 residual = _residual_covariance(posterior, one, two)
-                joint[f"response_correlation[{name}]"] = _of_responses(response[one], response[two], kept, sd, r, residual)
+                joint[f"response_correlation[{name}]"] = _of_responses(
+                    response[one], response[two], kept, sd, r, residual
+                )
                 words += _said(name, r, prob)
         tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, response, kept, prob)
     if not quantities:
@@ -136,7 +140,11 @@ class _Response:
     def __init__(self, posterior: xr.Dataset, spec: Mapping[str, Any], name: str):
         self.name, self.of = name, spec["outcomes"][name]
         self.mean = _at_means(posterior, spec, name)
-        own = [str(v) for v in posterior.data_vars if str(v).removeprefix(f"{name}_") in ("sigma", "alpha", "zi", "cutpoints")]
+        own = [
+            str(v)
+            for v in posterior.data_vars
+            if str(v).removeprefix(f"{name}_") in ("sigma", "alpha", "zi", "cutpoints")
+        ]
         self.own = {v.removeprefix(f"{name}_"): draws_of(posterior, v) for v in own}
         for part, inverse in (("zi", expit), ("alpha", np.exp)):
             if f"{name}_{part}" in spec["formulas"]:
