@@ -211,7 +211,7 @@ class Joint:
     """The outcomes of a model, checked, with all their predictors.
 
     `texts` holds the formula of every predictor by its prefix, `links` the links of those beside the main ones. `loaded`
-    has the term of each outcome that has the effects called `effect` of another one, times a loading, in its place.
+    has the term of each outcome that has the effects of the outcome `anchor` times a loading in its place.
     """
 
     parts: tuple[Part, ...]
@@ -222,7 +222,12 @@ class Joint:
     notes: tuple[str, ...]
     residual: tuple[Part, ...] = ()
     loaded: Mapping[str, Effects] = field(default_factory=dict)
-    effect: str = ""
+    anchor: str = ""
+
+    @property
+    def effect(self) -> str:
+        """The variable of the effects that are loaded."""
+        return next((named(self.anchor, f"u_{safe(e.factor.name)}") for e in self.loaded.values()), "")
 
 
 def in_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
@@ -299,7 +304,7 @@ def read(
         links |= {named(one.name, p): link for p, link in one.kind.parts.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         parts.append(Part(one.name, one.kind, one.family, one.link, outcome, own[0], single.table.row_numbers))
-    _refuse_one_name_for_two(parts, [p for p, _ in predictors])
+    _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = Joint(
         tuple(parts), _with_all_levels(predictors), formulas, links, joined([s.table for s in singles]), tuple(notes),
@@ -386,12 +391,11 @@ def _single(data: Any, asked: _Asked, missing: Missing, clusters: str) -> Single
     return intake.remark(one, kind.doubts(one.outcome, one.main.population))
 
 
-def _refuse_one_name_for_two(parts: Sequence[Part], predictors: Sequence[Predictor]) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str], residual: bool) -> None:
     prefixes = [p.prefix for p in predictors]
-    dims = {part.outcome.dim for part in parts}
-    twice = {p for p in prefixes if prefixes.count(p) > 1} | {
-        e.factor.name for p in predictors for e in p.effects
-    } & dims
+    taken = {*dims, *([RESIDUAL] if residual else [])}
+    factors = {e.factor.name for p in predictors for e in p.effects}
+    twice = {p for p in prefixes if prefixes.count(p) > 1} | (factors & taken)
     raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
 
 
@@ -447,8 +451,7 @@ def _loading(joint: Joint) -> Joint:
         replace(p, effects=tuple(e for e in p.effects if e is not labelled[p.prefix])) if p.prefix in others else p
         for p in joint.predictors
     ]
-    effect = named(first, f"u_{safe(labelled[first].factor.name)}")
-    return replace(joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, effect=effect)
+    return replace(joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, anchor=first)
 
 
 # ------------------------------------------------------------------------------------------------- plan and likelihood
@@ -473,7 +476,7 @@ def plan(
         own = [_renamed(p, part.name) for p in part.family.own(part.outcome)]
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
-        (default,) = beta_defaults([parts[0].outcome.scale], units[name][1])
+        (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
         needed.append(parameter(named(name, "loading"), "real", default))
     if joint.residual:
         needed.append(Parameter(f"corr_{RESIDUAL}", "corr", ((f"corr[{RESIDUAL}]", "corr"),), (CORR_DEFAULT,)))
@@ -507,8 +510,6 @@ def _described(part: Part) -> dict[str, Any]:
         "link": part.link,
         "response": part.outcome.description,
         "latent_variance": families.link(part.link).latent_variance if part.family.latent else None,
-        "levels": list(part.outcome.levels),
-        "dim": part.outcome.dim,
     }
 
 
