@@ -214,6 +214,17 @@ def test_the_report_says_how_outcomes_go_together(tree):
     assert {"infected_odds_ratio[time]", "severity_rate_ratio[time]", "infected_icc[id]"} <= set(summary.index)
 
 
+def test_one_effect_with_loadings_is_told_as_such():
+    """The outcome that tells most of a subject stands first; a negative loading where the other falls."""
+    formulas = [("severity ~ time + (1 |p| id)", "poisson"), ("infected ~ time + (1 |p| id)", "bernoulli")]
+    model = zoo.joint_outcomes(infections(60, -0.9), formulas, shared="loading")
+    tree = zoo.fit(model, draws=300, seed=1, progress=False)
+    found, summary = zoo.findings(tree)["propensities"], zoo.summary(tree)
+    assert summary.loc["infected_loading", "upper"] < 0 and summary["r_hat"].notna().all()
+    assert "one effect of a subject stands for both; they rise together with probability 0." in found.sentences[0]
+    np.testing.assert_allclose(found.tables["new_subject"].loc["P(both high)[id: severity, infected]"], 0, atol=1e-6)
+
+
 def test_response_scale_equals_simulation():
     """P(both high), corr of responses and conditional means at one point against plain sampling."""
     rng, n, r, sd = np.random.default_rng(3), 400_000, 0.6, np.array([1.2, 0.8])

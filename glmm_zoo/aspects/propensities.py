@@ -43,13 +43,15 @@ MEANINGS = {
 @dataclass(frozen=True)
 class Tied:
     """Outcomes with effects of one factor in common: `C` (chain, draw, M, M) is the covariance of their propensities,
-    `v` (chain, draw, M, levels) are the propensities of the levels, less their means."""
+    `v` (chain, draw, M, levels) are the propensities of the levels, less their means. `one` says that they are one effect
+    with loadings, so that every correlation is 1 or -1."""
 
     factor: str
     levels: list[str]
     outcomes: list[str]
     C: np.ndarray
     v: np.ndarray
+    one: bool
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
@@ -73,20 +75,23 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
                 )
             if a < b:
                 name = f"{tied.factor}: {one}, {two}"
-                quantities[f"propensity_correlation[{name}]"] = r
+                if not tied.one:
+                    quantities[f"propensity_correlation[{name}]"] = r
                 joint[f"P(both high)[{name}]"] = _both_high(r[kept])
                 residual = _residual_covariance(posterior, one, two)
                 joint[f"response_correlation[{name}]"] = _of_responses(
                     response[one], response[two], kept, sd, r, residual
                 )
-                words += _said(name, r, prob)
+                words.append(_said(name, r, tied.one, prob))
         tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, response, kept, prob)
-    if not quantities:
+    if not joint:
         return Finding("propensities")
-    correlations = intervals(quantities, prob, "correlation")
-    correlations["P(> 0)"] = [float((r > 0).mean()) for r in quantities.values()]
+    correlations = {}
+    if quantities:
+        correlations["correlation"] = intervals(quantities, prob, "correlation")
+        correlations["correlation"]["P(> 0)"] = [float((r > 0).mean()) for r in quantities.values()]
     tables = {
-        "correlation": correlations,
+        **correlations,
         "new_subject": intervals(joint, prob, "new subject"),
         "given": intervals(given, prob, "expected response"),
         **tables,
@@ -94,15 +99,15 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     return Finding("propensities", tuple(words), tables, quantities, MEANINGS)
 
 
-def _said(name: str, r: np.ndarray, prob: float) -> Iterator[str]:
+def _said(name: str, r: np.ndarray, one: bool, prob: float) -> str:
+    positive = f"{(r > 0).mean():.3g}"
+    if one:
+        return f"{name}: one effect of a subject stands for both; they rise together with probability {positive}."
     median, low, high = intervals({"r": r}, prob, "").loc["r"]
-    if r.std() == 0:  # one effect with loadings
-        yield f"{name}: one effect of a subject stands for both propensities."
-    else:
-        yield (
-            f"{name}: correlation of the propensities {median:.2f} ({percent(prob)} {low:.2f} to {high:.2f}); it is positive "
-            f"with probability {(r > 0).mean():.3g}."
-        )
+    return (
+        f"{name}: correlation of the propensities {median:.2f} ({percent(prob)} {low:.2f} to {high:.2f}); it is positive "
+        f"with probability {positive}."
+    )
 
 
 def _every(draws: np.ndarray) -> tuple[slice, slice]:
@@ -117,7 +122,8 @@ def _ties(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[Tied]:
     for factor, group in spec["groups"].items():
         found = [m for m in spec["outcomes"] if m in group["predictors"]]
         sd = draws_of(posterior, group["sd"])
-        if group["u"] == loaded["effect"]:  # one effect, u in the first outcome
+        one = group["u"] == loaded["effect"]
+        if one:  # u in the first outcome
             loadings = [draws_of(posterior, f"{m}_loading")[..., None] for m in loaded["outcomes"]]
             W = np.stack([np.ones_like(sd), *loadings], axis=-2)
             found, factor = [*found, *loaded["outcomes"]], factor.removeprefix(f"{found[0]}_")
@@ -131,7 +137,7 @@ def _ties(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[Tied]:
         u = draws_of(posterior, group["u"])  # (chain, draw, levels, k)
         if len(found) > 1:
             levels = [str(v) for v in posterior[posterior[group["u"]].dims[-2]].values]
-            yield Tied(factor, levels, found, W @ S @ np.swapaxes(W, -1, -2), W @ np.swapaxes(u, -1, -2))
+            yield Tied(factor, levels, found, W @ S @ np.swapaxes(W, -1, -2), W @ np.swapaxes(u, -1, -2), one)
 
 
 class _Response:
