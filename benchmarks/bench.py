@@ -3,8 +3,6 @@
 `make bench`, or `.venv/bin/python benchmarks/bench.py --runs 1 --only cbpp_binomial --tools zoo,pymc`. See README.md here.
 """
 
-# ruff: noqa: T201 - a benchmark prints
-
 from __future__ import annotations
 
 import argparse

@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-SIZES = [(rows, groups) for rows in (10**3, 10**4, 10**5, 10**6) for groups in (10, 10**3, 10**5) if groups <= rows / 10]
+SIZES = [
+    (rows, groups) for rows in (10**3, 10**4, 10**5, 10**6) for groups in (10, 10**3, 10**5) if groups <= rows / 10
+]
 FORMULA = "y ~ a + b + c + t + (1 + t | g)"
 
 
@@ -98,7 +100,9 @@ def main() -> None:
         writer = None
         for rows, groups in SIZES:
             command = [sys.executable, __file__, "--rows", str(rows), "--groups", str(groups)]
-            line = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+            line = json.loads(
+                subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+            )
             writer = writer or csv.DictWriter(file, line)
             if rows == SIZES[0][0] and groups == SIZES[0][1]:
                 writer.writeheader()

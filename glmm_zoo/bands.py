@@ -217,4 +217,5 @@ def _reference(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np
         level = (
             level + np.array(spec["learnt"][prefix]["means"]) @ posterior[f"{lead}beta"].transpose(..., "sample").values
         )
-    return level, INVERSE[spec["links"][prefix] if prefix else spec["link"]]
+    outcomes = spec.get("outcomes", {"": spec})
+    return level, INVERSE[outcomes[prefix]["link"] if prefix in outcomes else spec["links"][prefix]]

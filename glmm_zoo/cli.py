@@ -133,7 +133,9 @@ def show(model: str) -> int:
     file = found.file
     options = "".join(f"\n  option {k} = {v}" for k, v in file.options.items())
     priors = "".join(f"\n  prior {k} ~ {v}" for k, v in file.priors.items())
-    _print(Text(f"{file.name}: {file.title}", style="bold"), Text(f"  {file.builder}: {file.formula}{options}{priors}"))
+    _print(
+        Text(f"{file.name}: {file.title}", style="bold"), Text(f"  {file.builder}: {file.formulas}{options}{priors}")
+    )
     for title, body in (
         ("Question", file.card.question),
         ("Model", file.card.model),
@@ -155,7 +157,7 @@ def fit(
     data: str | None = None,
     /,
     *,
-    formula: str | None = None,
+    formula: Names = None,
     prior: Names = None,
     option: Names = None,
     draws: int | None = None,
@@ -187,7 +189,8 @@ def fit(
     data
         CSV, TSV or Parquet, also gzipped. Without it the card's own data are fitted.
     formula
-        lme4's notation: "y ~ x + (1 + x | g)".
+        lme4's notation: "y ~ x + (1 + x | g)"; repeated for a model of several outcomes, in step with
+        --option families=bernoulli,poisson.
     prior
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
@@ -243,7 +246,8 @@ def fit(
     target_accept = usual.target_accept if target_accept is None else target_accept
     problems = _bad_numbers(draws, tune, chains, cores, seed, thin, target_accept, prob)
     given = _pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
-    options = {k: _value(v) for k, v in _pairs(option or [], "option", "center=false", problems).items()}
+    in_step = _in_step(option or [], builder)
+    options = {k: _value(v) for k, v in _pairs(in_step, "option", "center=false", problems).items()}
     if missing is not None:
         options["missing"] = missing
     problems += [
@@ -252,9 +256,15 @@ def fit(
         if name not in builder.options or name == "priors"
     ]
     raise_all(problems)
-    formula = formula or (card.file.formula if card else None)
-    if formula is None:
+    if formula is None and card is None:
         raise InputError(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    written: Any = card.file.formula if formula is None and card else formula
+    if formula is not None and "families" not in builder.options:
+        if len(formula) > 1:
+            raise InputError(
+                f"{builder.name} takes one --formula, not {len(formula)}; for several outcomes see joint_outcomes"
+            )
+        written = formula[0]
     if card is not None:
         given = {**card.file.priors, **given}
         options = {**card.file.options, **options}
@@ -264,7 +274,7 @@ def fit(
     table = _read(data, card, encoding, sep, decimal, na or [], comment, strip)
     with _locked(target):
         return _fit(
-            builder, table, formula, options, given, target, overwrite, prob,
+            builder, table, written, options, given, target, overwrite, prob,
             draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=thin,
             target_accept=target_accept,
             parameterization=parameterization, keep_group_effects=keep_group_effects,
@@ -274,7 +284,7 @@ def fit(
 def _fit(
     builder: Builder,
     table: RawTable,
-    formula: str,
+    formula: Any,
     options: dict[str, Any],
     priors: dict[str, str],
     target: Path,
@@ -328,6 +338,15 @@ def _bad_numbers(
         if number is not None and not 0 < number < 1:
             problems.append(f"--{name} must be in (0, 1), not {number:g}")
     return problems
+
+
+def _in_step(entries: list[str], builder: Builder) -> list[str]:
+    """The options with `family=`, one for each --formula of a model of several outcomes, as one `families=`."""
+    if "families" not in builder.options:
+        return entries
+    of_each = [e.partition("=")[2] for e in entries if e.partition("=")[0].strip() == "family"]
+    rest = [e for e in entries if e.partition("=")[0].strip() != "family"]
+    return [*rest, *([f"families={','.join(of_each)}"] if of_each else [])]
 
 
 def _pairs(entries: list[str], what: str, example: str, problems: list[str]) -> dict[str, str]:

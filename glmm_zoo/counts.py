@@ -269,7 +269,7 @@ def _likelihood(
         *parameters,
         logp=log_p,
         dist=lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims="row"),
-        dims="row",
+        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
+        dims=outcome.dim,
         class_name=family,
     )

@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,6 +76,11 @@ class Column:
             seen = seen.astype(np.int64)
         return codes, tuple(str(v) for v in seen.tolist())
 
+    @property
+    def text(self) -> np.ndarray:
+        """Levels of a text column by row (n,), "" where it is missing."""
+        return np.asarray((*self.levels, ""))[self.values]
+
     def take(self, rows: np.ndarray) -> Column:
         """The column with only the rows given, by a mask (n,) of bool or by their numbers."""
         return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels, self.ordered)
@@ -102,7 +107,7 @@ class Table:
             column = self.columns[name]
             digest.update(f"{name}\0{column.kind}\0".encode())
             if column.kind in ("text", "date"):
-                digest.update("\0".join(column.levels[i] for i in column.values).encode())
+                digest.update("\0".join(column.text).encode())
             else:
                 digest.update(np.ascontiguousarray(column.values, dtype=np.float64).tobytes())
         return digest.hexdigest()
@@ -110,6 +115,27 @@ class Table:
     def at(self, mask: np.ndarray) -> str:
         """Rows of the source where `mask` (n,) holds, in words."""
         return at_rows(self.row_numbers[np.flatnonzero(mask)])
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """One table of all rows and columns that any of some tables of one source has; missing where none has a value."""
+    row_numbers = np.unique(np.concatenate([t.row_numbers for t in tables]))
+    columns: dict[str, Column] = {}
+    for name in dict.fromkeys(name for t in tables for name in t.columns):
+        having = [t for t in tables if name in t.columns]
+        first = having[0][name]
+        covered = np.isin(row_numbers, np.concatenate([t.row_numbers for t in having]))
+        coded = first.kind in ("text", "date")
+        whole = np.full(len(row_numbers), -1 if coded else np.nan)
+        for t in having:
+            whole[np.searchsorted(row_numbers, t.row_numbers)] = t[name].values
+        kind = "number" if first.kind == "logical" and not covered.all() else first.kind
+        exact = coded or covered.all()  # not NaN anywhere
+        columns[name] = replace(
+            first, kind=kind, values=whole.astype(first.values.dtype) if exact else whole, missing=~covered
+        )
+    notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
+    return Table(columns, len(row_numbers), tables[0].source, notes, max(t.dropped for t in tables), row_numbers)
 
 
 @dataclass(frozen=True)
@@ -352,7 +378,13 @@ def names_of(data: Any) -> list[str]:
     raise InputError(f"data must be a data frame (pandas, polars, pyarrow), not {type(data).__name__}")
 
 
-def take(data: Any, needed: Collection[str], missing: Missing = "error", problems: list[str] | None = None) -> Table:
+def take(
+    data: Any,
+    needed: Collection[str],
+    missing: Missing = "error",
+    problems: list[str] | None = None,
+    unless: Collection[str] = (),
+) -> Table:
     """The columns that a model uses, complete.
 
     Parameters
@@ -366,6 +398,8 @@ def take(data: Any, needed: Collection[str], missing: Missing = "error", problem
     problems
         Where given, what is wrong with values is added to it instead of raised, and the rows that are right come
         back, so that a caller can look at them and tell all problems together.
+    unless
+        Columns whose missing values are no fault: rows without one of them are left out, and `notes` count them.
 
     Raises
     ------
@@ -385,7 +419,13 @@ def take(data: Any, needed: Collection[str], missing: Missing = "error", problem
         raise InputError(f"{source} has no rows")
     columns = {name: _column(name, arrow.column(name)) for name in arrow.column_names}
     found: list[str] = []
-    aside = np.zeros(rows, bool)
+    aside = np.logical_or.reduce([np.zeros(rows, bool), *(columns[name].missing for name in unless)])
+    if aside.any():
+        if aside.all():
+            raise InputError(f"{listing(map(repr, unless))} has no value in any row of {source}")
+        notes = (*notes, f"{listing(unless)} has no value in {int(aside.sum())} of {plural(rows, 'row')}")
+        columns = {name: replace(c, missing=c.missing & ~aside) for name, c in columns.items()}
+    rows -= int(aside.sum())
     for column in columns.values():
         wrong, sentences = _bad_values(column, missing)
         aside |= wrong | column.missing

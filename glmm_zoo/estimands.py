@@ -12,6 +12,9 @@ that of the intercepts: at zero of the slopes' covariates.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -102,28 +105,43 @@ def _repeated(posterior: xr.Dataset) -> list[str]:
 def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the derived quantities, by name."""
     posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    outcomes = spec.get("outcomes", {"": spec})
     found: dict[str, np.ndarray] = {}
-    for prefix, link in {"": spec["link"], **spec["links"]}.items():
+    for prefix, link in {**{p: of["link"] for p, of in outcomes.items()}, **spec["links"]}.items():
         lead = f"{prefix}_" if prefix else ""
-        ratio = "ratio" if prefix and link == "log" else RATIOS.get(link)  # a positive parameter is not a rate
+        ratio = (
+            "ratio" if prefix not in outcomes and link == "log" else RATIOS.get(link)
+        )  # a positive parameter is no rate
         if ratio and f"{lead}beta" in posterior:
             for coef in posterior[f"{lead}coef"].values:
                 draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
                 if link == "cloglog" and f"{lead}cutpoints" in posterior:  # P(Y <= k) falls with eta, and so its hazard
                     draws = -draws
                 found[f"{lead}{ratio}[{coef}]"] = np.exp(draws)
-    sds = {
-        g: posterior[group["sd"]].sel({group["effect_dim"]: "Intercept"}).values
-        for g, group in spec["groups"].items()
-        if "Intercept" in group["effects"] and "" in group["predictors"]
-    }
-    residual = posterior["sigma"].values ** 2 if "sigma" in posterior else spec["latent_variance"]
-    if residual is not None and sds:
-        total = sum(sd**2 for sd in sds.values()) + residual
-        found.update({f"icc[{g}]": sd**2 / total for g, sd in sds.items()})
-    if spec["link"] in MEDIAN_RATIOS:
-        name = MEDIAN_RATIOS[spec["link"]]
-        found.update({f"{name}[{g}]": np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE) for g, sd in sds.items()})
+    for prefix, of in outcomes.items():
+        found.update(_between_levels(posterior, spec, prefix, of))
     for finding in findings(tree).values():
         found.update(finding.quantities)
+    return found
+
+
+def _between_levels(
+    posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str, outcome: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """ICC and median ratio of every factor with a varying intercept of one outcome."""
+    lead = f"{prefix}_" if prefix else ""
+    sds = {}
+    for group in spec["groups"].values():
+        label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
+        if label in group["effects"] and prefix in group["predictors"]:
+            factor = group["sd"].split("sd_", 1)[1]
+            sds[factor] = posterior[group["sd"]].sel({group["effect_dim"]: label}).values
+    found: dict[str, np.ndarray] = {}
+    residual = posterior[f"{lead}sigma"].values ** 2 if f"{lead}sigma" in posterior else outcome["latent_variance"]
+    if residual is not None and sds:
+        total = sum(sd**2 for sd in sds.values()) + residual
+        found.update({f"{lead}icc[{g}]": sd**2 / total for g, sd in sds.items()})
+    if outcome["link"] in MEDIAN_RATIOS:
+        name = MEDIAN_RATIOS[outcome["link"]]
+        found.update({f"{lead}{name}[{g}]": np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE) for g, sd in sds.items()})
     return found

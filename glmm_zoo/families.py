@@ -27,7 +27,7 @@ class Outcome:
 
     `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
     the default priors; `description` for the report; `levels` of ordered categories, from the lowest: `values` are
-    their positions.
+    their positions. `dim` names what the n rows are, where there are several outcomes with rows of their own.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Outcome:
     scale: float = 1.0
     description: str = ""
     levels: tuple[str, ...] = ()
+    dim: str = "row"
 
 
 # --------------------------------------------------------------------------------------------------------------- links
@@ -166,7 +167,8 @@ def gaussian(name: str, eta: Tensor, sigma: Tensor, outcome: Outcome) -> None:
     """y_i ~ Normal(eta_i, sigma)."""
     import pymc as pm
 
-    pm.Normal(name, mu=eta, sigma=sigma, observed=pm.Data(f"_{name}_observed", outcome.values, dims="row"), dims="row")
+    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
+    pm.Normal(name, mu=eta, sigma=sigma, observed=y, dims=outcome.dim)
 
 
 # ------------------------------------------------------------------------------------------------ Bernoulli, binomial
@@ -284,7 +286,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
     import pymc as pm
 
     pt = tensor()
-    y = pm.Data(f"_{name}_observed", outcome.values, dims="row")
+    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
     if outcome.trials is None:
         pm.CustomDist(
             name,
@@ -292,11 +294,11 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
             logp=lambda y, eta: pt.switch(y > 0.5, link.log_p(eta), link.log_q(eta)),
             dist=lambda eta, size: pt.cast(pm.Bernoulli.dist(p=link.p(eta), size=size), "float64"),
             observed=y,
-            dims="row",
+            dims=outcome.dim,
             class_name="Bernoulli",
         )
         return
-    n = pm.Data(f"_{name}_trials", outcome.trials, dims="row")
+    n = pm.Data(f"_{name}_trials", outcome.trials, dims=outcome.dim)
     pm.CustomDist(
         name,
         n,
@@ -304,7 +306,7 @@ def binomial(name: str, eta: Tensor, outcome: Outcome, link: Link) -> None:
         logp=lambda y, n, eta: log_binomial(y, n, eta, link),
         dist=lambda n, eta, size: pt.cast(draw_binomial(n, eta, link, size), "float64"),
         observed=y,
-        dims="row",
+        dims=outcome.dim,
         class_name="Binomial",
     )
 

@@ -278,19 +278,26 @@ def _in_reading_order(model: Model, shown: Sequence[Any]) -> list[str]:
     names = [v.name for v in shown]
     rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
 
-    prefixes = [p.prefix for p in model.predictors if p.prefix]
+    prefixes = [p.prefix for p in model.predictors]
 
     def position(name: str) -> tuple[int, int]:
-        prefix = next((p for p in prefixes if name.startswith(f"{p}_")), "")
+        prefix = max((p for p in prefixes if p and name.startswith(f"{p}_")), key=len, default="")
         bare = name.removeprefix(f"{prefix}_") if prefix else name
-        part = prefixes.index(prefix) + 1 if prefix else 0
+        part = prefixes.index(prefix) if prefix in prefixes else len(prefixes)  # what outcomes share comes last
         return part, next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
 
     return sorted(names, key=position)
 
 
 def _coords(model: Model, dims: Sequence[str]) -> dict[str, Any]:
-    return {d: np.asarray([str(v) for v in model.coords[d]]) for d in dims if d != "row"}
+    """Labels of dimensions: text, but numbers for rows."""
+    rows = _rows(model).values()
+    return {d: np.asarray(model.coords[d] if d in rows else [str(v) for v in model.coords[d]]) for d in dims}
+
+
+def _rows(model: Model) -> dict[str, str]:
+    """The dimension of every outcome by its name."""
+    return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.observed_RVs}
 
 
 def _posterior(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, shown: Sequence[Any]) -> xr.Dataset:
@@ -322,14 +329,13 @@ def _log_likelihood(model: Model, compiled: sampling.Compiled, drawn: sampling.D
             f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
         )
     terms = compiled.function(model.logp(vars=model.observed_RVs, sum=False))(drawn.held(kept))
-    unit = model.unit
-    labels = _coords(model, [unit]) or {"row": np.arange(model.rows)}
+    dims = {name: model.unit or dim for name, dim in _rows(model).items()}
     return xr.Dataset(
         {
-            rv.name: (("chain", "draw", unit), v.reshape(chains, len(kept), -1))
-            for rv, v in zip(model.observed_RVs, terms, strict=True)
+            name: (("chain", "draw", dim), v.reshape(chains, len(kept), -1))
+            for (name, dim), v in zip(dims.items(), terms, strict=True)
         },
-        {"chain": np.arange(chains), "draw": kept, **labels},
+        {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))},
     )
 
 
@@ -344,42 +350,42 @@ def _predictive(
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
     if len(kept) < draws:
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
-    x = drawn.held(kept)
-    seeds = np.random.SeedSequence(seed).spawn(1)[0].generate_state(len(model.observed_RVs)).tolist()
-    found: dict[str, Any] = {}
-    for response, own in zip(model.observed_RVs, seeds, strict=True):
-        y, parameters = _written_out(response, set(model.unobserved_RVs))
-        given = {p: p.type() for p in parameters}
-        draw = compile_graph(list(given.values()), clone_replace([y], given)[0], random_seed=own, mode="FAST_COMPILE")
-        values = compiled.function(model.replace_rvs_by_values(parameters))(x)
-        drawn_y = np.stack([draw(*one) for one in zip(*values, strict=True)])
-        found[response.name] = (("chain", "draw", "row"), _as_counts(drawn_y.reshape(chains, len(kept), -1)))
-    return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, "row": np.arange(model.rows)})
+    own = int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
+    responses, parameters = _written_out(model.observed_RVs, set(model.unobserved_RVs))
+    given = {p: p.type() for p in parameters}
+    draw = compile_graph(list(given.values()), clone_replace(responses, given), random_seed=own, mode="FAST_COMPILE")
+    values = compiled.function(model.replace_rvs_by_values(parameters))(drawn.held(kept))
+    draws_of = zip(*(draw(*one) for one in zip(*values, strict=True)), strict=True)
+    dims = _rows(model)
+    found = {
+        name: (("chain", "draw", dim), _as_counts(np.stack(y).reshape(chains, len(kept), -1)))
+        for (name, dim), y in zip(dims.items(), draws_of, strict=True)
+    }
+    return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))})
 
 
-def _written_out(response: Any, unknown: set[Any]) -> tuple[Any, list[Any]]:
-    """The response as a graph of elementary random variables, and what in it is known once the unknowns are."""
+def _written_out(responses: Sequence[Any], unknown: set[Any]) -> tuple[list[Any], list[Any]]:
+    """Responses as a graph of elementary random variables, and what in it is known once the unknowns are."""
     from pymc.distributions.distribution import SymbolicRandomVariable
     from pytensor.compile.rewriting import inline_ofg_node
-    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.replace import graph_replace
     from pytensor.graph.traversal import ancestors, toposort
     from pytensor.tensor.random.op import RandomVariable
 
-    def nodes(y: Any) -> list[Any]:
-        return list(toposort([y], blockers=unknown))
-
-    y = response
-    while composed := next((n for n in nodes(y) if isinstance(n.op, SymbolicRandomVariable)), None):
+    written = list(responses)
+    while composed := next(
+        (n for n in toposort(written, blockers=unknown) if isinstance(n.op, SymbolicRandomVariable)), None
+    ):
         replaced = dict(zip(composed.outputs, inline_ofg_node(composed), strict=True))
-        y = replaced[y] if y in replaced else clone_replace([y], replaced, rebuild_strict=False)[0]
+        written = graph_replace(written, replaced, strict=False)
     random: set[Any] = set()
     parameters: dict[Any, None] = {}
-    for node in nodes(y):
+    for node in toposort(written, blockers=unknown):
         if isinstance(node.op, RandomVariable) or not random.isdisjoint(node.inputs):
             random.update(node.outputs)
             fixed = [v for v in node.inputs if v not in random]
             parameters.update(dict.fromkeys(v for v in fixed if not unknown.isdisjoint(ancestors([v]))))
-    return y, list(parameters)
+    return written, list(parameters)
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:
@@ -389,15 +395,15 @@ def _as_counts(values: np.ndarray) -> np.ndarray:
 
 def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read."""
-    rows = {"row": np.arange(model.rows)}
+    dims = _rows(model)
     observed = {
-        rv.name: ("row", np.asarray(model.rvs_to_values[rv].get_value(), dtype=float)) for rv in model.observed_RVs
+        name: (dim, np.asarray(model.rvs_to_values[model[name]].get_value(), dtype=float)) for name, dim in dims.items()
     }
     columns = {}
     for name, column in model.frame.columns.items():
-        values = np.asarray(column.levels)[column.values] if column.kind in ("text", "date") else column.values
+        values = column.text if column.kind in ("text", "date") else column.values
         columns[safe(name)] = ("row", values, {"column": name})
     return {
-        "observed_data": xr.Dataset(observed, rows),
+        "observed_data": xr.Dataset(observed, _coords(model, list(dims.values()))),
         "constant_data": xr.Dataset(columns, {"row": model.frame.row_numbers}),
     }

@@ -172,14 +172,15 @@ def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
 class Density:
     """The likelihood as a function of the linear predictors and of the family's own parameters phi, unconstrained.
 
-    `rows(etas, phi)` (n,), `prior(phi)` their log prior; `elements` says which (variable, position) each of phi is.
+    `rows(etas, phi)` (n,), those of one outcome after those of another, `prior(phi)` their log prior; `elements` says
+    which (variable, position) each of phi is, `places` which rows a predictor is about.
     """
 
     rows: Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]
     prior: Callable[[np.ndarray], float]
     start: np.ndarray
     elements: Sequence[tuple[str, int]]
-    predictors: Sequence[str]
+    places: Mapping[str, slice]
 
 
 def _density(model: Model) -> Density | None:
@@ -191,14 +192,15 @@ def _density(model: Model) -> Density | None:
     from glmm_zoo.kernel.density import Unconstrained
     from glmm_zoo.kernel.expression import UnsupportedError
 
-    (observed,) = model.observed_RVs
-    data = model.rvs_to_values[observed]
-    density = pm.logp(observed, data) if model.working is None else model.working
+    densities = [pm.logp(rv, model.rvs_to_values[rv]) for rv in model.observed_RVs]
+    densities = densities if model.working is None else [model.working]
+    dims = [model.named_vars_to_dims[rv.name][0] for rv in model.observed_RVs]
     point = model.initial_point()
     etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
-    graph, *there = model.replace_rvs_by_values([density, *(linear.eta for linear in model.linear.values())])
-    (rows,) = clone_replace([graph], dict(zip(there, etas.values(), strict=True)), rebuild_strict=False)
-    values = [v for v in model.value_vars if v in set(graph_inputs([rows]))]
+    graph = model.replace_rvs_by_values([*densities, *(linear.eta for linear in model.linear.values())])
+    there = dict(zip(graph[len(densities) :], etas.values(), strict=True))
+    rows = clone_replace(graph[: len(densities)], there, rebuild_strict=False)
+    values = [v for v in model.value_vars if v in set(graph_inputs(rows))]
     rvs = [model.values_to_rvs[v] for v in values]
     prior = sum((term.sum() for term in model.logp(vars=rvs, sum=False)), start=zeros(())) if rvs else zeros(())
     more = [v for v in model.value_vars if v in set(graph_inputs([prior])) and v not in values]
@@ -208,15 +210,18 @@ def _density(model: Model) -> Density | None:
     n = {p: len(linear.design) for p, linear in model.linear.items()}
     try:
         of_rows = Unconstrained([*etas.values(), *values], [*((n[p],) for p in etas), *shapes], [])
-        run, (found,) = of_rows.outputs([rows])
+        run, found = of_rows.outputs(rows)
         run_prior, _ = Unconstrained(values, shapes, []).outputs([prior])
     except UnsupportedError:
         return None
-    if found != (n[""],):
+    lengths = [len(model.coords[dim] or ()) for dim in dims]
+    if found != [(length,) for length in lengths]:
         return None
+    ends = np.cumsum([0, *lengths])
+    of_dim = {dim: slice(int(a), int(b)) for dim, a, b in zip(dims, ends[:-1], ends[1:], strict=True)}
 
     def evaluate(given: Mapping[str, np.ndarray], phi: np.ndarray) -> np.ndarray:
-        out = np.zeros(n[""])
+        out = np.zeros(ends[-1])
         run(np.concatenate([*(given.get(p, np.zeros(n[p])) for p in etas), phi]), out)
         return out
 
@@ -230,17 +235,13 @@ def _density(model: Model) -> Density | None:
         evaluate_prior,
         np.concatenate([np.zeros(0), *(np.ravel(point[v.name]).astype(float) for v in values)]),
         [(model.values_to_rvs[v].name, i) for v, s in zip(values, shapes, strict=True) for i in range(int(np.prod(s)))],
-        [p for p in etas if n[p] == n[""]],
+        {p.prefix: of_dim[p.dim] for p in model.predictors if p.dim in of_dim},
     )
 
 
 def _iterate(model: Model, density: Density) -> tuple[dict[str, Part], np.ndarray, int]:
-    (observed,) = model.observed_RVs
-    scale = float(np.std(model.rvs_to_values[observed].get_value())) if model.spec["link"] == "identity" else 1.0
     groups = groups_of(model.predictors)
-    parts = {
-        p: Part(p, model, [g for g in groups if p in g.owners], scale if p == "" else 1.0) for p in density.predictors
-    }
+    parts = {p: Part(p, model, [g for g in groups if p in g.owners], model.scales.get(p, 1.0)) for p in density.places}
     etas = {p: part.mean for p, part in parts.items()}
     phi = density.start.copy()
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
@@ -250,7 +251,7 @@ def _iterate(model: Model, density: Density) -> tuple[dict[str, Part], np.ndarra
         change = 0.0
         for p, part in parts.items():
             sd = np.sqrt(np.clip(part.variance, 1e-4, 9.0))
-            values = np.stack([density.rows({**etas, p: etas[p] + h * sd}, phi) for h in nodes])
+            values = np.stack([density.rows({**etas, p: etas[p] + h * sd}, phi)[density.places[p]] for h in nodes])
             values = np.where(np.isfinite(values), values, -1e10) - values[NODES // 2]
             score = np.tensordot(weights * nodes, values, 1) / sd
             curvature = -np.tensordot(weights * (nodes**2 - 1), values, 1) / sd**2
@@ -328,7 +329,7 @@ class Part:
         self.offset = np.zeros(n) if linear.offset is None else linear.offset
         self.columns = [[k for k, owner in enumerate(g.owners) if owner == prefix] for g in groups]
         self.z = [np.column_stack([g.z[k] for k in of]) for g, of in zip(groups, self.columns, strict=True)]
-        self.codes = [g.factor.codes for g in groups]
+        self.codes = [g.codes[prefix] for g in groups]
         self.levels = [len(g.factor.levels) for g in groups]
         self.S = [np.eye(z.shape[1]) * unit**2 * 0.25 for z in self.z]
         self.b = np.zeros(p)

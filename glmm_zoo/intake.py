@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -62,7 +62,8 @@ def named(prefix: str, name: str) -> str:
 class Group:
     """The effects of one factor, over one or more predictors: what `sd_<g>`, `corr_<g>` and `u_<g>` describe.
 
-    Column k of the effects enters predictor `owners[k]` with covariate `z[k]` (n,).
+    Column k of the effects enters predictor `owners[k]` with covariate `z[k]` (n,); `codes` (n,) has the level of each
+    of a predictor's rows, by its prefix.
     """
 
     prefix: str
@@ -72,6 +73,7 @@ class Group:
     owners: tuple[str, ...]
     z: tuple[np.ndarray, ...]
     spreads: tuple[float, ...]
+    codes: Mapping[str, np.ndarray]
 
     @property
     def dim(self) -> str:
@@ -97,8 +99,11 @@ def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
             kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
             families = [family for family in families if family not in kin]
             families.append([member for family in kin for member in family] + [(predictor, effects)])
+    tied: dict[object, list[tuple[Predictor, Effects]]] = {}  # two labels on one factor: two blocks of its effects
+    for i, family in enumerate(families):
+        tied.setdefault(family[0][1].factor.name if len(family) > 1 else i, []).extend(family)
     main = {family[0][1].factor.name for family in families if family[0][0].prefix == ""}
-    return tuple(_merge(family, main) for family in families)
+    return tuple(_merge(family, main) for family in tied.values())
 
 
 def _share_a_label(a: Effects, b: Effects) -> bool:
@@ -124,7 +129,8 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) ->
     first = mates[0][0].prefix
     prefix = first if len(mates) == 1 or mates[0][1].factor.name in main else ""
     joined = tuple(tuple(b) for b in blocks.values())
-    return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads))
+    codes = {predictor.prefix: effects.factor.codes for predictor, effects in mates}
+    return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads), codes)
 
 
 def smooth_name(predictor: Predictor, smooth: Smooth, what: str) -> str:
@@ -135,13 +141,19 @@ def smooth_name(predictor: Predictor, smooth: Smooth, what: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- priors
 
 
-def parameters(predictors: Sequence[Predictor], location: float, scale: float) -> list[Parameter]:
+def parameters(
+    predictors: Sequence[Predictor],
+    location: float,
+    scale: float,
+    others: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Parameter]:
     """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link.
 
-    `location` and `scale` are those of the outcome on the link scale of the main predictor; the others are logits and
-    logarithms, with location 0 and scale 1.
+    `location` and `scale` are those of the outcome on the link scale of the main predictor, `others` those of further
+    outcomes by prefix; the remaining predictors are logits and logarithms, with location 0 and scale 1.
     """
-    units = {p.prefix: (0.0, 1.0) if p.prefix else (location, scale) for p in predictors}
+    given = {"": (location, scale), **(others or {})}
+    units = {p.prefix: given.get(p.prefix, (0.0, 1.0)) for p in predictors}
     found = []
     for p in predictors:
         if p.population.intercept:
@@ -220,6 +232,7 @@ def single(
     columns: Sequence[str] = (),
     missing: Missing = "error",
     clusters: str = "random",
+    gaps: bool = False,
 ) -> Single:
     """Read and check everything a single-outcome model needs, before any graph is built.
 
@@ -244,6 +257,8 @@ def single(
     clusters
         "random" keeps group terms as written, with a warning for factors of fewer than 6 levels; "fixed" writes those
         factors as population terms.
+    gaps
+        Rows without a response are left out instead of refused.
 
     Raises
     ------
@@ -272,7 +287,7 @@ def single(
             "keep one: the offset is the logarithm of the exposure"
         )
     used = [*(c for f in parsed.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
-    table = take(data, list(dict.fromkeys(used)), missing, problems)
+    table = take(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
     outcome = attempt(lambda: read_outcome(table, response), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
     tables = dict.fromkeys(parsed, table)
@@ -377,7 +392,9 @@ class Plan:
     """All that a model's graph is built from: every check of the input has been passed.
 
     `chosen` holds the prior of every element of every parameter, `rows` the number of rows of the likelihood. `unit` is
-    the factor of the subjects where the likelihood has one term for each of them and not for each row.
+    the factor of the subjects where the likelihood has one term for each of them and not for each row. `labels` name the
+    rows of each outcome by dimension, where there are several outcomes with rows of their own. `scales` are the units
+    of the link by prefix, where they are not 1.
     """
 
     spec: Mapping[str, Any]
@@ -386,6 +403,8 @@ class Plan:
     chosen: Mapping[str, tuple[Prior, ...]]
     rows: int
     unit: Factor | None = None
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan(
@@ -419,22 +438,42 @@ def plan(
     unit
         The subjects, where the rows of one are independent of each other's only given something that is summed out.
     """
-    _refuse_one_name_for_two(part.predictors)
-    location = part.outcome.location - _offset_level(part.main.offset, link)
+    location = part.outcome.location - offset_level(part.main.offset, link)
     own = [p for p in extra if p.name not in part.texts]
-    needed = [*parameters(part.predictors, location, part.outcome.scale), *own]
-    chosen = priors.choose(needed, given)
-    spec = {
-        "builder": builder,
+    described = {
         "formula": part.texts[""],
         "formulas": {p: text for p, text in part.texts.items() if p},
         "options": dict(options),
-        "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
         "outcome": safe(part.outcome.name),
         "response": part.outcome.description,
         "link": link,
         "links": {p: of for p, of in (links or {}).items() if p in part.texts},
         "latent_variance": latent_variance,
+        "aspects": list(aspects),
+        "facts": dict(facts or {}),
+        "notes": list(part.notes),
+    }
+    needed = [*parameters(part.predictors, location, part.outcome.scale), *own]
+    spec, chosen = specify(builder, described, part.table, part.predictors, needed, given)
+    scales = {"": part.outcome.scale}
+    return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values), unit, scales=scales)
+
+
+def specify(
+    builder: str,
+    described: Mapping[str, Any],
+    table: Table,
+    predictors: tuple[Predictor, ...],
+    needed: Sequence[Parameter],
+    given: Mapping[str, str] | None,
+) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
+    """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`."""
+    _refuse_one_name_for_two(predictors)
+    chosen = priors.choose(needed, given)
+    spec = {
+        "builder": builder,
+        **described,
+        "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
         "groups": {
             named(g.prefix, g.dim): {
                 "levels": len(g.factor.levels),
@@ -444,22 +483,20 @@ def plan(
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
             }
-            for g in groups_of(part.predictors)
+            for g in groups_of(predictors)
         },
-        "smooths": [_told(p, s) for p in part.predictors for s in p.smooths],
-        "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in part.predictors},
-        "aspects": [*aspects, *(["smooths"] if any(p.smooths for p in part.predictors) else [])],
-        "facts": dict(facts or {}),
-        "notes": list(part.notes),
+        "smooths": [_told(p, s) for p in predictors for s in p.smooths],
+        "aspects": [*described["aspects"], *(["smooths"] if any(p.smooths for p in predictors) else [])],
+        "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in predictors},
         "data": {
-            "source": part.table.source,
-            "rows": part.table.rows,
-            "dropped": part.table.dropped,
-            "columns": list(part.table.columns),
-            "sha256": part.table.sha256(),
+            "source": table.source,
+            "rows": table.rows,
+            "dropped": table.dropped,
+            "columns": list(table.columns),
+            "sha256": table.sha256(),
         },
     }
-    return Plan(spec, part.table, part.predictors, chosen, len(part.outcome.values), unit)
+    return spec, chosen
 
 
 def _told(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
@@ -491,7 +528,7 @@ def rates(
     return {"exposure": exposure, "per": float(per), "of": of}
 
 
-def _offset_level(offset: np.ndarray | None, link: str) -> float:
+def offset_level(offset: np.ndarray | None, link: str) -> float:
     """How much of the outcome's location is due to the offset, so that its unit does not enter the intercept's prior."""
     if offset is None or link not in ("log", "identity"):
         return 0.0

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
-USUAL = {"center": True, "clusters": "random", "missing": "error", "per": 1.0}  # options that go without saying
+USUAL = {
+    "center": True,
+    "clusters": "random",
+    "missing": "error",
+    "per": 1.0,
+    "shared": "correlation",
+    "residual_correlation": False,
+}  # options that go without saying
 SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 
@@ -116,7 +123,10 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
             (f"{spec['builder']}: {spec['formula']}", *(f"{p} {text}" for p, text in spec["formulas"].items()))
         ),
         **({"options": ", ".join(f"{k} = {v}" for k, v in chosen.items())} if chosen else {}),
-        "response": spec["response"] + (f"; {spec['link']} link" if spec["link"] != "identity" else ""),
+        "response": "; ".join(
+            of["response"] + (f"; {of['link']} link" if of["link"] != "identity" else "")
+            for of in spec.get("outcomes", {"": spec}).values()
+        ),
         "data": f"{data['source']}: {data['rows']} rows{', ' + str(data['dropped']) + ' dropped' if data['dropped'] else ''}"
         + (f"; groups {groups}" if groups else ""),
         "priors": "; ".join(
@@ -295,21 +305,23 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
             "Posterior means and intervals": _png(azp.plot_forest(tree, var_names=names, backend="matplotlib")),
             "Draws and ranks by chain": _png(azp.plot_rank_dist(tree, var_names=names, backend="matplotlib")),
         }
-        observed = np.concatenate([v.values for v in tree["observed_data"].data_vars.values()])
-        if len(np.unique(observed)) > 2:
-            found["Observed and predicted outcome"] = _png(_predictive_plot(azp, tree, observed))
+        for name, observed in tree["observed_data"].data_vars.items():
+            if len(np.unique(observed)) > 2:
+                title = f"Observed and predicted {name if 'outcomes' in spec else 'outcome'}"
+                found[title] = _png(_predictive_plot(azp, tree, str(name)))
         return found
     finally:
         mpl.use(backend)
 
 
-def _predictive_plot(azp: Any, tree: xr.DataTree, observed: np.ndarray) -> Any:
+def _predictive_plot(azp: Any, tree: xr.DataTree, name: str) -> Any:
     """Bars for counts, a density for measurements and for counts too large for bars; the longest tails are cut."""
+    observed = tree["observed_data"].dataset[name].values
     counts = bool(np.all(observed == np.round(observed))) and observed.max() <= MOST_COUNTED
     most = 1.5 * observed.max() if counts else np.inf
     shown = xr.DataTree.from_dict(
         {
-            group: tree[group].dataset.map(lambda v: v.clip(max=most).astype(np.int64 if counts else float))
+            group: tree[group].dataset[[name]].map(lambda v: v.clip(max=most).astype(np.int64 if counts else float))
             for group in ("posterior_predictive", "observed_data")
         }
     )

@@ -39,7 +39,7 @@ class Model(pm.Model):
 
     `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `predictors` the
     design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported. `unit`
-    is the dimension of the pointwise log-likelihood: "row", or the subjects where it has one term for each of them.
+    is the dimension of the pointwise log-likelihood where it has one term for each subject and not for each row.
     """
 
     def __init__(self, plan: Plan):
@@ -49,7 +49,8 @@ class Model(pm.Model):
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
-        self.unit = safe(plan.unit.name) if plan.unit else "row"
+        self.unit = safe(plan.unit.name) if plan.unit else None
+        self.scales = plan.scales
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
@@ -108,7 +109,7 @@ class Curves:
 
 def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
-    found: dict[str, Any] = {"row": np.arange(plan.rows)}
+    found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
         found[safe(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
@@ -200,10 +201,13 @@ def linear_predictors(
             earlier.append((group, effects[group.name("u")]))
     for group in groups_of(model.predictors):
         u = effects[group.name("u")]
-        dim = dims[group.owners[0]]
-        codes = pm.Data(_data(group.name("level_of")), group.factor.codes, dims=dim)
+        level_of: dict[str, Tensor] = {}  # by what the rows are: predictors of one outcome share theirs
         for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
-            effect = u[codes, k]
+            dim = dims[owner]
+            if dim not in level_of:
+                name = group.name("level_of") + (f"_{dim}" if level_of else "")
+                level_of[dim] = pm.Data(_data(name), group.codes[owner], dims=dim)
+            effect = u[level_of[dim], k]
             if not np.all(z == 1):
                 effect = pm.Data(_data(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
             model.linear[owner].eta = model.linear[owner].eta + effect
@@ -357,7 +361,7 @@ def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Te
         name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
         model.auxiliary.add(name)
         labels = [group.labels[i] for i in block]
-        for i, row in zip(block, _correlation_factor(model, name, labels, eta), strict=True):
+        for i, row in zip(block, correlation_factor(model, name, labels, eta), strict=True):
             for j, entry in zip(block, row, strict=True):
                 C[i][j] = entry
     if group.correlated:
@@ -446,7 +450,7 @@ def _unpacked(packed: Tensor) -> list[list[Tensor]]:
     return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
-def _correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
+def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of a correlation matrix under LKJ(eta), row by row from its partial correlations:
 
     C_ij = p_ij prod_{m<j} sqrt(1 - p_im^2), C_ii = prod_{m<i} sqrt(1 - p_im^2)

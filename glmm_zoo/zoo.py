@@ -102,7 +102,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     summary: str
     builder: str
-    formula: str
+    formula: str | list[str]
     card: CardText
     source: Source
     example: bool = False
@@ -110,6 +110,11 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
     priors: dict[str, str] = {}
     sampling: Sampling = Sampling()
+
+    @property
+    def formulas(self) -> str:
+        """The formula as text, or those of several outcomes."""
+        return self.formula if isinstance(self.formula, str) else "; ".join(self.formula)
 
 
 @dataclass(frozen=True)

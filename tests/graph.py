@@ -61,9 +61,14 @@ def evaluator(name: str) -> Callable[[int], tuple[dict[str, np.ndarray], Values,
         point = random_point(model, seed)
         values = run(point)
         named = {v.name: labelled(model, v.name, x) for v, x in zip(variables, values, strict=False)}
-        return point, named, values[-1]
+        return point, named, np.concatenate(values[len(variables) :])
 
     return at
+
+
+def together(model: Any, found: xr.Dataset) -> np.ndarray:
+    """The rows of all responses of a model (..., n), one response after the other."""
+    return np.concatenate([found[rv.name].values for rv in model.observed_RVs], axis=-1)
 
 
 @functools.cache

@@ -8,10 +8,12 @@ names. Priors are the peer's, on the raw design: center=False.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 SHARED = Path(__file__).parents[2] / "shared"
 PRIORS = {
@@ -221,6 +223,45 @@ REFERENCES = (
             "sd_judge__Intercept": "sd_judge[Intercept]",
         },
         priors={"Intercept": None, "cutpoints": "StudentT(3, 0, 2.5)"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A fit of several outcomes; `peer` has the mean, its Monte Carlo error, sd and its error by our name."""
+
+    name: str
+    data: Callable[[], pd.DataFrame]
+    formulas: Mapping[str, str]
+    priors: Mapping[str, str]
+    peer: Mapping[str, tuple[float, float, float, float]]
+
+
+def _stacked() -> pd.DataFrame:
+    """A binary outcome y1 and a count y2 of the same subjects, each in rows of its own."""
+    files = {"y1": "sim_mv_bern.csv", "y2": "sim_mv_pois.csv"}
+    parts = [pd.read_csv(SHARED / "data" / file).rename(columns={"y": y}) for y, file in files.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+# By brms 2.18.0 with rstan 2.21.7, 4 chains x (1000 + 1500), `bf(y1 | subset(s1) ~ 0 + Intercept + x + (1 |p| id), bernoulli())
+# + bf(y2 | subset(s2) ~ ..., poisson())` on the stacked table, priors as here.
+JOINT = (
+    Joint(
+        "sim_mv",
+        _stacked,
+        {"y1 ~ x + (1 |p| id)": "bernoulli", "y2 ~ x + (1 |p| id)": "poisson"},
+        {**PRIORS, "corr": "LKJ(2)"},
+        {
+            "y1_Intercept": (-0.38448, 0.00125, 0.09516, 0.00109),
+            "y1_beta[x]": (0.64603, 0.00072, 0.07376, 0.00098),
+            "y2_Intercept": (0.74089, 0.00070, 0.04982, 0.00059),
+            "y2_beta[x]": (-0.32005, 0.00017, 0.01934, 0.00028),
+            "sd_id[y1:Intercept]": (0.92509, 0.00224, 0.11565, 0.00133),
+            "sd_id[y2:Intercept]": (0.62475, 0.00073, 0.03941, 0.00046),
+            "corr_id[y1:Intercept, y2:Intercept]": (0.57103, 0.00272, 0.09044, 0.00159),
+        },
     ),
 )
 

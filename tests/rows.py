@@ -28,12 +28,13 @@ class Row:
     a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row and the
     covariates by effect. `moments` are the mean and standard deviation of each response. `columns` says what each
     column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
-    further predictors by prefix; density and moments get their values as keywords.
+    further predictors by prefix; density and moments get their values as keywords. Of several outcomes, `rows` gives the
+    numbers of the rows of each by dimension, and density, moments and support are about all of them, one after the other.
     """
 
     name: str
     builder: str
-    formula: str
+    formula: Any
     columns: Mapping[str, str]
     free: Labels
     posterior: Labels
@@ -48,6 +49,7 @@ class Row:
     data: Callable[[], pd.DataFrame] = lambda: visits()
     also: Mapping[str, tuple[Callable, Callable]] = field(default_factory=dict)
     curve: Callable[[pd.DataFrame, Values, str], Any] = lambda d, p, lead: 0.0  # the smooths of a predictor
+    rows: Callable[[pd.DataFrame], Mapping[str, Any]] = lambda d: {"row": range(len(d))}
 
     def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
@@ -170,6 +172,18 @@ def ratings() -> pd.DataFrame:
     """`visits` with ordered responses: rating 1 to 4, grade low to high as text."""
     d, rng = visits(), np.random.default_rng(13)
     return d.assign(rating=rng.integers(1, 5, len(d)), grade=rng.choice(["low", "mid", "high"], len(d)))
+
+
+def gaps() -> pd.DataFrame:
+    """`ratings` with outcomes that are missing separately, some in the same row."""
+    d, rng = ratings(), np.random.default_rng(17)
+    missing = {
+        column: rng.random(len(d)) < share
+        for column, share in (("ill", 0.2), ("c", 0.3), ("y", 0.2), ("k", 0.1), ("rating", 0.2))
+    }
+    missing = {column: np.where(np.arange(len(d)) == 3, False, gone) for column, gone in missing.items()}
+    d = d.assign(**{column: d[column].astype(float).mask(gone) for column, gone in missing.items()})
+    return d.assign(t=np.where(rng.random(len(d)) < 0.2, np.nan, rng.normal(1.0, 3.0, len(d)) + d.x))
 
 
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
@@ -353,11 +367,70 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
 
 
 def _rating(d):
-    return d.rating - 1
+    return (d.rating - 1).astype(int)
 
 
 def _grade(d):
     return d.grade.map({"low": 0, "mid": 1, "high": 2})
+
+
+def _joint(**families: dict) -> dict:
+    """Outcomes of one table, each in the rows that have it and with its own parameters."""
+
+    def each(d, p, etas, what):
+        for name, family in families.items():
+            here = d[name].notna()
+            own = {key.removeprefix(f"{name}_"): value for key, value in p.items() if key.startswith(f"{name}_")}
+            parts = {key.removeprefix(f"{name}_"): eta[here] for key, eta in etas.items() if key.startswith(f"{name}_")}
+            yield family[what](d[here], own, etas[name][here], **parts)
+
+    def support(d, y):
+        ends = np.cumsum([d[name].notna().sum() for name in families])[:-1]
+        parts = zip(families, np.split(y, ends, axis=-1), strict=True)
+        return np.concatenate([families[n]["support"](d[d[n].notna()], part) for n, part in parts], axis=-1)
+
+    return {
+        "density": lambda d, p, _, **etas: np.concatenate(list(each(d, p, etas, "density"))),
+        "moments": lambda d, p, _, **etas: tuple(
+            map(np.concatenate, zip(*each(d, p, etas, "moments"), strict=True))
+        ),
+        "support": support, "X": _nothing, "Z": _nothing, "data": gaps,
+        "rows": lambda d: {f"{name}_row": np.flatnonzero(d[name].notna()) for name in families},
+    }  # fmt: skip
+
+
+def _correlated(first: str, second: str) -> dict:
+    """Two Gaussian outcomes; where a row has both, their residuals are bivariate normal."""
+    alone = _joint(**{name: _measured(name) for name in (first, second)})
+
+    def density(d, p, _, **etas):
+        rho = p["corr_residual"].sel(residual=first, residual_bis=second).item()
+        s = np.array([p[f"{name}_sigma"].item() for name in (first, second)])
+        joint = stats.multivariate_normal(cov=np.outer(s, s) * [[1, rho], [rho, 1]])
+        r = np.column_stack([d[first] - etas[first], d[second] - etas[second]])
+        one, two = (stats.norm.logpdf(r[:, k], 0, s[k]) for k in (0, 1))
+        both = np.where(np.isfinite(r).all(axis=1), joint.logpdf(np.nan_to_num(r)) - one, two)
+        return np.concatenate([one[d[first].notna()], both[d[second].notna()]])
+
+    return alone | {"density": density}
+
+
+def _loaded() -> dict:
+    """ill, and c with the subject effect of ill times a loading."""
+    alone = _joint(ill=LOGIT, c=_counts("c"))
+
+    def with_effect(d, p, etas):
+        u = p["ill_u_g"].sel(g=xr.DataArray(d["g"].to_numpy(), dims="row"), ill_g_effect="Intercept").values
+        return etas | {"c": etas["c"] + p["c_loading"].item() * u}
+
+    return alone | {
+        what: lambda d, p, _, _what=what, **etas: alone[_what](d, p, _, **with_effect(d, p, etas))
+        for what in ("density", "moments")
+    }
+
+
+def _measured(y: str) -> dict:
+    return GAUSSIAN | {"density": lambda d, p, eta: stats.norm.logpdf(d[y], eta, p["sigma"].item())}
 
 
 def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:
@@ -466,6 +539,30 @@ def _g(d):
 
 def _g_slope(d):
     return {"g": (d.g, {"Intercept": 1.0, "x": d.x})}
+
+
+def _in(**factors: Any) -> Callable:
+    """Z of varying effects by factor: an intercept called as given, or covariates by effect."""
+    return lambda d: {
+        g: (d[g], {name: 1.0 if column is None else d[column] for name, column in effects.items()})
+        for g, effects in factors.items()
+    }
+
+
+def _pairs_of(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{b}|{a}" for i, b in enumerate(labels) for a in labels[:i])
+
+
+def _shared(g: str, *labels: str) -> dict:
+    return {f"{g}_effect": labels, f"{g}_effect_bis": labels, f"pcorr_{g}_pair": _pairs_of(labels)}
+
+
+def _all(*groups: tuple[dict, dict]) -> dict:
+    """`free` and `posterior` of a model of several outcomes."""
+    return {
+        "free": {k: v for f, _ in groups for k, v in f.items()},
+        "posterior": {k: v for _, p in groups for k, v in p.items()},
+    }
 
 
 ONE = ("Intercept",)
@@ -821,5 +918,54 @@ ROWS = [
         coords={"coef": ("x",), "g_effect": ONE, "s_v_weight": FOUR, "zi_s_w_weight": FOUR}, X=_x, Z=_g,
         also={"zi": (_nothing, _nothing)}, offset=lambda d: np.log(d.days), **_curve({"": "v", "zi_": "w"}),
         **_counts("c", zeros="inflated"),
+    ),
+    Row(
+        "joint", "joint_outcomes",
+        {"ill ~ x + (1 |p| g)": "bernoulli", "c ~ x + w + (1 + x |p| g) + (1 | h)": "negative_binomial"},
+        {"ill": "binary?", "c": "count?", "w": "number", "h": "group", **NUMBER},
+        **_all(_regression("ill"), _regression("c"), _scalar("c_alpha"), _group("g", corr=1), _group("h", lead="c_")),
+        coords={"ill_coef": ("x",), "c_coef": ("x", "w"), **_shared("g", "ill:Intercept", "c:Intercept", "c:x"), "c_h_effect": ONE},
+        also={
+            "ill": (_x, _in(g={"ill:Intercept": None})),
+            "c": (lambda d: {"x": d.x, "w": d.w}, _in(g={"c:Intercept": None, "c:x": "x"}, h={"Intercept": None})),
+        },
+        **_joint(ill=LOGIT, c=_counts("c", "nb2")),
+    ),
+    Row(
+        "joint, residuals", "joint_outcomes", [("y ~ x + (1 |p| g)", "gaussian"), ("t ~ w + (1 |q| g)", "gaussian")],
+        {"y": "number?", "t": "number?", "w": "number", **NUMBER}, options={"residual_correlation": True},
+        free=_all(_regression("y"), _regression("t"), *map(_scalar, ("y_sigma", "t_sigma")), _group("g", lead="y_"), _group("g", lead="t_"))["free"]
+        | {"pcorr_residual": ("pcorr_residual_pair",)},
+        posterior=_all(_regression("y"), _regression("t"), *map(_scalar, ("y_sigma", "t_sigma")), _group("g", lead="y_"), _group("g", lead="t_"))["posterior"]
+        | {"corr_residual": ("residual", "residual_bis")},
+        coords={"y_coef": ("x",), "t_coef": ("w",), "y_g_effect": ONE, "t_g_effect": ONE, "residual": ("y", "t"),
+                "residual_bis": ("y", "t"), "pcorr_residual_pair": ("t|y",)},
+        also={"y": (_x, _in(g={"Intercept": None})), "t": (_w, _in(g={"Intercept": None}))}, **_correlated("y", "t"),
+    ),
+    Row(
+        "joint, four families", "joint_outcomes",
+        ["k | trials(n) ~ x + (1 |p| g)", "rating ~ x + (1 |q| g)", "c ~ x + (1 |p| g)", "y ~ x + (1 |q| g)"],
+        {"k": "count?", "n": "count", "rating": "rank?", "c": "count?", "y": "number?", **NUMBER},
+        options={"families": "binomial, ordinal(probit), zip, gaussian", "zi": {"c": "~ w + (1 |p| g)"}},
+        free=_all(*map(_regression, ("k", "c", "c_zi", "y")), _scalar("y_sigma"), _group("g", corr=2))["free"]
+        | {"rating_beta": ("rating_coef",), "rating_cutpoints_at_means": ("rating_cutpoint",)},
+        posterior=_all(*map(_regression, ("k", "c", "c_zi", "y")), _scalar("y_sigma"), _group("g", corr=2))["posterior"]
+        | {"rating_beta": ("rating_coef",), "rating_cutpoints": ("rating_cutpoint",)},
+        coords={"k_coef": ("x",), "rating_coef": ("x",), "c_coef": ("x",), "c_zi_coef": ("w",), "y_coef": ("x",), "rating_cutpoint": RATINGS,
+                "g_effect": ("k:Intercept", "c:Intercept", "c_zi:Intercept", "rating:Intercept", "y:Intercept"),
+                "g_effect_bis": ("k:Intercept", "c:Intercept", "c_zi:Intercept", "rating:Intercept", "y:Intercept"),
+                "pcorr_g_0_pair": _pairs_of(("k:Intercept", "c:Intercept", "c_zi:Intercept")), "pcorr_g_1_pair": ("y:Intercept|rating:Intercept",)},
+        also={prefix: (_w if prefix == "c_zi" else _x, _in(g={f"{prefix}:Intercept": None})) for prefix in ("k", "rating", "c", "c_zi", "y")},
+        **_joint(k=BINOMIAL, rating=_ordered(_rating, stats.norm), c=_counts("c", zeros="inflated"), y=GAUSSIAN),
+    ),
+    Row(
+        "joint, loading", "joint_outcomes", [("ill ~ x + (1 |p| g)", "bernoulli"), ("c ~ x + (1 |p| g)", "poisson")],
+        {"ill": "binary?", "c": "count?", **NUMBER}, options={"shared": "loading", "center": False},
+        free={"ill_Intercept": SCALAR, "ill_beta": ("ill_coef",), "c_Intercept": SCALAR, "c_beta": ("c_coef",), "c_loading": SCALAR}
+        | _group("g", lead="ill_")[0],
+        posterior={"ill_Intercept": SCALAR, "ill_beta": ("ill_coef",), "c_Intercept": SCALAR, "c_beta": ("c_coef",), "c_loading": SCALAR}
+        | _group("g", lead="ill_")[1],
+        coords={"ill_coef": ("x",), "c_coef": ("x",), "ill_g_effect": ONE},
+        also={"ill": (_x, _in(g={"Intercept": None})), "c": (_x, _nothing)}, **_loaded(),
     ),
 ]  # fmt: skip

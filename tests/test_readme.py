@@ -15,7 +15,7 @@ def zoo_table() -> str:
     rows = ["| card | builder (alias) | formula | question |", "|---|---|---|---|"]
     for card in zoo.cards().values():
         aliases = f" ({', '.join(card.builder.aliases)})" if card.builder.aliases else ""
-        formula = card.file.formula.replace("|", "\\|")
+        formula = card.file.formulas.replace("|", "\\|")
         rows.append(f"| `{card.name}` | `{card.file.builder}`{aliases} | `{formula}` | {card.file.summary} |")
     return "\n".join(rows)
 

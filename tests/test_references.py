@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import pytest
-from reference_posteriors import MAXIMA, PRIORS, REFERENCES, SHARED, Maximum, Reference
+from reference_posteriors import JOINT, MAXIMA, PRIORS, REFERENCES, SHARED, Joint, Maximum, Reference
 from scipy import stats
 
 import glmm_zoo as zoo
@@ -30,9 +31,13 @@ def test_posterior_equals_the_peers(reference: Reference) -> None:
     model = build(data, reference.formula, center=False, priors=priors, **reference.options)
     tree = zoo.fit(model, draws=4000, seed=20, progress=False)
     assert zoo.check(tree).sound, str(zoo.check(tree))
-    ours = zoo.summary(tree)
-    for theirs, name in reference.names.items():
-        a, b = ours.loc[name], peer[theirs]
+    agree(zoo.summary(tree), {name: peer[theirs] for theirs, name in reference.names.items()})
+
+
+def agree(ours: pd.DataFrame, peer: Mapping[str, Mapping[str, float]]) -> None:
+    """Means within four combined Monte Carlo errors, sds within 5 % and theirs."""
+    for name, b in peer.items():
+        a = ours.loc[name]
         z = (a["mean"] - b["mean"]) / np.hypot(a["mcse_mean"], b["mcse_mean"])
         assert abs(z) < 4, f"{name}: mean {a['mean']:.4f}, peer {b['mean']:.4f}, z {z:.1f}"
         allowed = 0.05 * b["sd"] + 2 * np.hypot(a["mcse_sd"], b["mcse_sd"])
@@ -52,6 +57,17 @@ def test_curve_equals_brms() -> None:
     assert (abs(curve["mean"] - grid["mean"]) < 4 * grid["sd"] / np.sqrt(2000)).all()  # brms has 2000 effective draws
     for ours, theirs in (("lower", "q5"), ("upper", "q95")):
         assert (abs(curve[ours] - grid[theirs]) < 0.1 * grid["sd"]).all()
+
+
+@pytest.mark.parametrize("joint", JOINT, ids=lambda j: j.name)
+def test_joint_outcomes_equal_the_peers(joint: Joint) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the data may not be copied into the project")
+    model = zoo.joint_outcomes(joint.data(), joint.formulas, center=False, priors=joint.priors)
+    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
+    assert zoo.check(tree).sound, str(zoo.check(tree))
+    numbers = ("mean", "mcse_mean", "sd", "mcse_sd")
+    agree(zoo.summary(tree), {name: dict(zip(numbers, row, strict=True)) for name, row in joint.peer.items()})
 
 
 @pytest.mark.parametrize("fit", MAXIMA, ids=lambda m: m.data.removesuffix(".csv"))

@@ -26,6 +26,7 @@ LEFT_TO_RIGHT = (
     "studies",
     "wedge",
     "terms",
+    "outcomes",
     "geometry",
     "builders",
     "zoo",
