@@ -1,6 +1,6 @@
 """What a person reads: the report group of a fit, its text in a terminal, and one self-contained HTML file.
 
-Imports `errors`, `storage`, `diagnostics`, `aspects`, `estimands`; sees a DataTree, never a builder.
+Imports `errors`, `storage`, `bands`, `diagnostics`, `aspects`, `estimands`; sees a DataTree, never a builder.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import xarray as xr
 
 from glmm_zoo import diagnostics, estimands
 from glmm_zoo.aspects import Finding, findings
+from glmm_zoo.bands import curves, of_fit
 from glmm_zoo.errors import InputError
 from glmm_zoo.storage import about
 
@@ -34,6 +35,7 @@ USUAL = {
     "shared": "correlation",
     "residual_correlation": False,
 }  # options that go without saying
+MOST_CURVES = 12  # in one picture
 SHOWN_ROWS = 25  # of a finding's table in the terminal
 
 
@@ -302,13 +304,22 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         }  # fmt: skip
         names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
         found = {
-            "Posterior means and intervals": _png(azp.plot_forest(tree, var_names=names, backend="matplotlib")),
-            "Draws and ranks by chain": _png(azp.plot_rank_dist(tree, var_names=names, backend="matplotlib")),
+            "Posterior means and intervals": _png(
+                azp.plot_forest(tree, var_names=names, backend="matplotlib").viz["figure"].item()
+            ),
+            "Draws and ranks by chain": _png(
+                azp.plot_rank_dist(tree, var_names=names, backend="matplotlib").viz["figure"].item()
+            ),
         }
         for name, observed in tree["observed_data"].data_vars.items():
             if len(np.unique(observed)) > 2:
                 title = f"Observed and predicted {name if 'outcomes' in spec else 'outcome'}"
-                found[title] = _png(_predictive_plot(azp, tree, str(name)))
+                found[title] = _png(_predictive_plot(azp, tree, str(name)).viz["figure"].item())
+        lines = [c for c in of_fit(tree) if len(c.variables) == 1]
+        if lines:
+            found["Smooth curves on the scale of the link, pointwise and simultaneous bands"] = _png(
+                _curves_plot(curves(tree).sel(curve=[c.label for c in lines]))
+            )
         return found
     finally:
         mpl.use(backend)
@@ -328,10 +339,26 @@ def _predictive_plot(azp: Any, tree: xr.DataTree, name: str) -> Any:
     return (azp.plot_ppc_rootogram if counts else azp.plot_ppc_dist)(shown, backend="matplotlib")
 
 
-def _png(collection: Any) -> str:
+def _curves_plot(found: xr.Dataset) -> Any:
     import matplotlib.pyplot as plt
 
-    figure = collection.viz["figure"].item()
+    n = min(found.sizes["curve"], MOST_CURVES)
+    figure, axes = plt.subplots(-(-n // 3), min(n, 3), figsize=(4 * min(n, 3), 3 * -(-n // 3)), squeeze=False)
+    for axis, (label, curve) in zip(axes.flat, found.groupby("curve"), strict=False):
+        curve = curve.squeeze("curve")
+        axis.fill_between(curve["x"], curve["lower_simultaneous"], curve["upper_simultaneous"], alpha=0.2, color="C0")
+        axis.fill_between(curve["x"], curve["lower"], curve["upper"], alpha=0.3, color="C0")
+        axis.plot(curve["x"], curve["mean"], color="C0")
+        axis.set(title=f"{label}, edf {curve['edf'].item():.1f}", xlabel=curve["variable"].item())
+    for axis in axes.flat[n:]:
+        axis.remove()
+    figure.tight_layout()
+    return figure
+
+
+def _png(figure: Any) -> str:
+    import matplotlib.pyplot as plt
+
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80, bbox_inches="tight")
     plt.close(figure)

@@ -214,6 +214,13 @@ def test_the_report_says_how_outcomes_go_together(tree):
     assert {"infected_odds_ratio[time]", "severity_rate_ratio[time]", "infected_icc[id]"} <= set(summary.index)
 
 
+def test_moments_of_the_effects_leave_out_the_subjects_only():
+    model = zoo.joint_outcomes(infections(30), SEED)
+    few = zoo.fit(model, draws=50, tune=50, chains=2, seed=1, progress=False, keep_group_effects="moments")
+    found = zoo.findings(few)["propensities"]
+    assert {"correlation", "new_subject", "given"} == set(found.tables) and "group_effects" in few
+
+
 def test_one_effect_with_loadings_is_told_as_such():
     """The outcome that tells most of a subject stands first; a negative loading where the other falls."""
     formulas = [("severity ~ time + (1 |p| id)", "poisson"), ("infected ~ time + (1 |p| id)", "bernoulli")]

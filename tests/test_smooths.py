@@ -304,6 +304,11 @@ def test_extrapolation_warns_and_is_straight(fitted):
         zoo.curves(fitted[0], at={"x": [1.0]})
 
 
+def test_report_shows_the_curves(fitted, tmp_path):
+    html = zoo.write_report(fitted[1], tmp_path / "fit.html").read_text()
+    assert "pointwise and simultaneous bands</h2>" in html and "effective" in html
+
+
 def test_surfaces_and_curves_of_groups_have_their_shape():
     """In one model each: together they share their mean over the groups, which only the priors divide."""
     rng = np.random.default_rng(6)

@@ -43,14 +43,14 @@ MEANINGS = {
 @dataclass(frozen=True)
 class Tied:
     """Outcomes with effects of one factor in common: `C` (chain, draw, M, M) is the covariance of their propensities,
-    `v` (chain, draw, M, levels) are the propensities of the levels, less their means. `one` says that they are one effect
-    with loadings, so that every correlation is 1 or -1."""
+    `v` (chain, draw, M, levels) are the propensities of the levels, less their means, where the fit kept draws of the effects.
+    `one` says that they are one effect with loadings, so that every correlation is 1 or -1."""
 
     factor: str
     levels: list[str]
     outcomes: list[str]
     C: np.ndarray
-    v: np.ndarray
+    v: np.ndarray | None
     one: bool
 
 
@@ -83,7 +83,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
                     response[one], response[two], kept, sd, r, residual
                 )
                 words.append(_said(name, r, tied.one, prob))
-        tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, response, kept, prob)
+        if tied.v is not None:
+            tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, tied.v, response, kept, prob)
     if not joint:
         return Finding("propensities")
     correlations = {}
@@ -134,10 +135,12 @@ def _ties(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[Tied]:
         corr = group["sd"].replace("sd_", "corr_", 1)
         R = draws_of(posterior, corr) if corr in posterior else np.eye(sd.shape[-1])
         S = sd[..., :, None] * R * sd[..., None, :]
-        u = draws_of(posterior, group["u"])  # (chain, draw, levels, k)
         if len(found) > 1:
-            levels = [str(v) for v in posterior[posterior[group["u"]].dims[-2]].values]
-            yield Tied(factor, levels, found, W @ S @ np.swapaxes(W, -1, -2), W @ np.swapaxes(u, -1, -2), one)
+            levels, v = [], None
+            if group["u"] in posterior:
+                levels = [str(level) for level in posterior[posterior[group["u"]].dims[-2]].values]
+                v = W @ np.swapaxes(draws_of(posterior, group["u"]), -1, -2)
+            yield Tied(factor, levels, found, W @ S @ np.swapaxes(W, -1, -2), v, one)
 
 
 class _Response:
@@ -249,13 +252,13 @@ def _both_high(r: np.ndarray) -> np.ndarray:
 
 
 def _subjects(
-    spec: Mapping[str, Any], tied: Tied, response: Mapping[str, _Response], kept: Any, prob: float
+    spec: Mapping[str, Any], tied: Tied, v: np.ndarray, response: Mapping[str, _Response], kept: Any, prob: float
 ) -> pd.DataFrame:
     """Expected responses of every subject at the covariates' means, and how many rows of each outcome it has."""
     table = pd.DataFrame(index=pd.Index(tied.levels, name=tied.factor))
     tail = (1 - prob) / 2
     for i, m in enumerate(tied.outcomes):
-        mu = response[m].moments(kept, np.moveaxis(tied.v[..., i, :][kept], -1, 0))[0].reshape(len(tied.levels), -1)
+        mu = response[m].moments(kept, np.moveaxis(v[..., i, :][kept], -1, 0))[0].reshape(len(tied.levels), -1)
         table[f"{m} rows"] = spec["facts"]["rows"][m][tied.factor]
         table[m] = np.median(mu, axis=1)
         table[f"{m} lower"], table[f"{m} upper"] = np.quantile(mu, [tail, 1 - tail], axis=1)
