@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
 USUAL = {
     "center": True,
+    "link": "logit",
+    "collapse": False,
     "clusters": "random",
     "missing": "error",
     "per": 1.0,
