@@ -14,7 +14,7 @@ from scipy import special
 
 from glmm_zoo.errors import InputError, ZooWarning, listing
 from glmm_zoo.smooths import Basis, Tensor, from_json
-from glmm_zoo.storage import about
+from glmm_zoo.storage import about, outcomes
 
 INVERSE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda eta: eta,
@@ -217,5 +217,5 @@ def _reference(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np
         level = (
             level + np.array(spec["learnt"][prefix]["means"]) @ posterior[f"{lead}beta"].transpose(..., "sample").values
         )
-    outcomes = spec.get("outcomes", {"": spec})
-    return level, INVERSE[outcomes[prefix]["link"] if prefix in outcomes else spec["links"][prefix]]
+    said = outcomes(spec)
+    return level, INVERSE[said[prefix]["link"] if prefix in said else spec["links"][prefix]]

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo import storage
 from glmm_zoo.aspects import findings
 from glmm_zoo.diagnostics import STATISTICS, incomplete, labels_of, statistics, table
 from glmm_zoo.errors import InputError
@@ -69,7 +70,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     posterior = tree["posterior"].dataset
     spec = about(tree)["spec"]
     names = [str(n) for n in posterior.data_vars if n not in spec["auxiliary"]]
-    effects = {*(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"])}
+    effects = storage.effects(spec)
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix
@@ -105,7 +106,7 @@ def _repeated(posterior: xr.Dataset) -> list[str]:
 def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the derived quantities, by name."""
     posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
-    outcomes = spec.get("outcomes", {"": spec})
+    outcomes = storage.outcomes(spec)
     found: dict[str, np.ndarray] = {}
     for prefix, link in {**{p: of["link"] for p, of in outcomes.items()}, **spec["links"]}.items():
         lead = f"{prefix}_" if prefix else ""

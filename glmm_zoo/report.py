@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo import diagnostics, estimands
+from glmm_zoo import diagnostics, estimands, storage
 from glmm_zoo.aspects import Finding, findings
 from glmm_zoo.bands import curves, of_fit
 from glmm_zoo.errors import InputError
@@ -129,7 +129,7 @@ def _facts(tree: xr.DataTree) -> dict[str, str]:
         **({"options": ", ".join(f"{k} = {v}" for k, v in chosen.items())} if chosen else {}),
         "response": "; ".join(
             of["response"] + (f"; {of['link']} link" if of["link"] != "identity" else "")
-            for of in spec.get("outcomes", {"": spec}).values()
+            for of in storage.outcomes(spec).values()
         ),
         "data": f"{data['source']}: {data['rows']} rows{', ' + str(data['dropped']) + ' dropped' if data['dropped'] else ''}"
         + (f"; groups {groups}" if groups else ""),
@@ -301,9 +301,7 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
         import arviz_plots as azp
 
         spec = about(tree)["spec"]
-        hidden = {
-            *(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"]), *spec["auxiliary"],
-        }  # fmt: skip
+        hidden = storage.effects(spec) | set(spec["auxiliary"])
         names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
         found = {
             "Posterior means and intervals": _png(

@@ -39,6 +39,16 @@ def about(tree: xr.DataTree) -> dict[str, Any]:
     return json.loads(text)
 
 
+def outcomes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a spec says of each outcome, by the prefix of its variables: "" where there is one."""
+    return spec.get("outcomes", {"": spec})
+
+
+def effects(spec: Mapping[str, Any]) -> set[str]:
+    """The variables that are many numbers of one kind: group effects and weights of smooths."""
+    return {*(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"])}
+
+
 def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
     """Write what the tree says of itself."""
     tree.attrs[ATTRIBUTE] = json.dumps({"schema": SCHEMA, **content}, ensure_ascii=False)
