@@ -1,7 +1,7 @@
 """How cost grows: simulated logistic data with a random intercept and slope, each size in a process of its own.
 
     python benchmarks/growth.py                                  the table, to growth.csv
-    python benchmarks/growth.py --rows 1000000 --groups 100000 --sample     one size, and a fit at default settings
+    python benchmarks/growth.py --rows 1000000 --groups 100000 --sample --draws 400 --tune 300    one size, and a fit
 
 Seconds of build (table to model), of the reference pass, of compiling and of 1000 gradients on one core; peak memory of
 the process, the data included.
@@ -43,7 +43,7 @@ def gigabytes() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
-def measure(rows: int, groups: int, sample: bool) -> dict[str, float]:
+def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, float]:
     import glmm_zoo as zoo
     from glmm_zoo import geometry, sampling
 
@@ -57,9 +57,9 @@ def measure(rows: int, groups: int, sample: bool) -> dict[str, float]:
     began = time.perf_counter()
     model = zoo.hierarchical_logistic(data, FORMULA)
     timed("build_s", began)
-    if sample:
+    if sample is not None:
         began = time.perf_counter()
-        tree = zoo.fit(model, seed=1, progress=False)
+        tree = zoo.fit(model, seed=1, progress=False, **sample)
         timed("fit_s", began)
         table, about = zoo.summary(tree), json.loads(tree.attrs["glmm_zoo"])
         found |= {
@@ -91,10 +91,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int)
     parser.add_argument("--groups", type=int)
-    parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--sample", action="store_true", help="fit it too")
+    parser.add_argument("--draws", type=int)
+    parser.add_argument("--tune", type=int)
     given = parser.parse_args()
     if given.rows:
-        print(json.dumps(measure(given.rows, given.groups, given.sample)))
+        settings = {name: value for name in ("draws", "tune") if (value := getattr(given, name))}
+        print(json.dumps(measure(given.rows, given.groups, settings if given.sample else None)))
         return
     with (HERE / "growth.csv").open("w", newline="") as file:
         writer = None
