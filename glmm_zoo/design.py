@@ -11,25 +11,29 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo import smooths as build
-from glmm_zoo.data import Table, suspicious_text
+from glmm_zoo.data import Column, Table, suspicious_text
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.formula import Formula, GroupTerm, Operand, Piece, SmoothTerm, as_text, quoted
 from glmm_zoo.smooths import Smooth
 
+Again = Callable[[Table], np.ndarray]
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
 FEW_LEVELS = 6
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Coded columns of one right side: `values` (n, p) float64 in Fortran order, without the intercept."""
+    """Coded columns of one right side: `values` (n, p) float64 in Fortran order, without the intercept.
+
+    `again(table)` (m, p) codes other rows by what was learnt from these: levels, means, knots.
+    """
 
     values: np.ndarray
     labels: tuple[str, ...]
@@ -37,6 +41,7 @@ class Columns:
     learnt: Mapping[str, Any] = field(default_factory=dict)  # what the transforms learnt, JSON-able
     means: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) over the rows of the data
     spreads: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) see `spread`
+    again: Again = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Factor:
 class Effects:
     """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
 
-    `blocks` partitions range(k): effects of one block share a correlation matrix.
+    `blocks` partitions range(k): effects of one block share a correlation matrix. `again(table)` (m, k) is z for other
+    rows.
     """
 
     factor: Factor
@@ -61,6 +67,7 @@ class Effects:
     blocks: tuple[tuple[int, ...], ...]
     spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
     shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
+    again: Again = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
 
 
 @dataclass(frozen=True)
@@ -200,10 +207,47 @@ def code(pieces: Sequence[Piece], table: Table) -> Columns:
         )
     learnt = {_readable(key, shown): _jsonable(state) for key, state in spec.transform_state.items() if state}
     coding = {shown[name]: list(found) for name, found in levels.items()}
+
+    def again(other: Table) -> np.ndarray:
+        fresh = pd.DataFrame({name: _recoded(other[column], levels.get(name)) for name, column in shown.items()})
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                found = np.asarray(spec.get_model_matrix(fresh, context=_CONTEXT, na_action="ignore"), float)[:, keep]
+        except (FormulaicError, ValueError) as err:
+            detail = _readable(str(err.__cause__ or err), shown).splitlines()[-1:]
+            raise InputError(f"formula: {as_text(pieces)!r} cannot be computed there: {' '.join(detail)}") from None
+        bad = ~np.isfinite(found).all(axis=0)
+        if bad.any():
+            raise InputError(f"formula: {labels[int(np.argmax(bad))]!r} is not finite there")
+        return found
+
     spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
     return Columns(
-        values, labels, "Intercept" in raw, {"transforms": learnt, "levels": coding}, values.mean(axis=0), spreads
+        values,
+        labels,
+        "Intercept" in raw,
+        {"transforms": learnt, "levels": coding},
+        values.mean(axis=0),
+        spreads,
+        again,
     )
+
+
+def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
+    """A column of other rows as numbers, or as codes of the levels that were learnt."""
+    import pandas as pd
+
+    if levels is None:
+        return column.numbers("the formula")
+    codes, found = column.factor()
+    unknown = [level for level in found if level not in levels]
+    if unknown:
+        raise InputError(
+            f"level {unknown[0]!r} of {column.name!r} was not in the data of the fit; levels: {listing(levels)}"
+        )
+    known = np.array([levels.index(level) for level in found])
+    return pd.Categorical.from_codes(known[codes], categories=[str(i) for i in range(len(levels))])
 
 
 def spread(column: np.ndarray) -> float:
@@ -387,7 +431,7 @@ def _distinct(labels: list[str]) -> tuple[str, ...]:
 
 def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str]) -> tuple[Effects, ...]:
     """Terms on the same factor become one block of effects with several correlation blocks."""
-    found: dict[str, tuple[Factor, list[np.ndarray], list[str], list[tuple[int, ...]], list[str | None]]] = {}
+    found: dict[str, tuple[Factor, list[Columns], list[str], list[tuple[int, ...]], list[str | None]]] = {}
     for group in groups:
         coded = attempt(lambda group=group: code(group.effects, table), problems)
         if coded is None:
@@ -399,9 +443,7 @@ def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str
             )
             continue
         labels = (["Intercept"] if coded.intercept else []) + list(coded.labels)
-        ones = [np.ones(table.rows)] if coded.intercept else []
-        columns = ones + [coded.values[:, k] for k in range(coded.values.shape[1])]
-        _, zs, known, blocks, shared = found.setdefault(group.name, (level, [], [], [], []))
+        _, parts, known, blocks, shared = found.setdefault(group.name, (level, [], [], [], []))
         again = [label for label in labels if label in known]
         if again:
             problems.append(f"group {group.name!r} has the effect {again[0]!r} twice; keep one of the terms")
@@ -415,15 +457,34 @@ def _group_effects(groups: Iterable[GroupTerm], table: Table, problems: list[str
             if group.correlated
             else [(start + k,) for k in range(len(labels))]
         )
-        zs += columns
+        parts.append(coded)
         known += labels
         blocks += new
         shared += [group.label] * len(new)
     return tuple(
-        Effects(level, np.column_stack(zs), tuple(labels), tuple(blocks), tuple(map(spread, zs)), tuple(shared))
-        for level, zs, labels, blocks, shared in found.values()
-        if zs
+        _effects(level, parts, tuple(labels), tuple(blocks), tuple(shared))
+        for level, parts, labels, blocks, shared in found.values()
+        if parts
     )
+
+
+def _effects(
+    level: Factor,
+    parts: Sequence[Columns],
+    labels: tuple[str, ...],
+    blocks: tuple[tuple[int, ...], ...],
+    shared: tuple[str | None, ...],
+) -> Effects:
+    """The effects of all terms of one factor, each with a column of ones before its own where it has an intercept."""
+
+    def with_ones(columns: Columns, values: np.ndarray) -> list[np.ndarray]:
+        return [*([np.ones((len(values), 1))] if columns.intercept else []), values]
+
+    def again(other: Table) -> np.ndarray:
+        return np.hstack([x for part in parts for x in with_ones(part, part.again(other))])
+
+    z = np.hstack([x for part in parts for x in with_ones(part, part.values)])
+    return Effects(level, z, labels, blocks, tuple(spread(column) for column in z.T), shared, again)
 
 
 def check_groups(predictors: Sequence[Predictor], rows: int, one_per_row: bool) -> list[str]:

@@ -170,6 +170,36 @@ class Formula:
         return tuple(dict.fromkeys(found))
 
 
+@dataclass(frozen=True)
+class StatusTest:
+    """`status == "dead"`, or `!=`: a column of labels as 0 and 1."""
+
+    column: str
+    level: str
+    equal: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True)
+class EventFormula:
+    """The formula of an event taken apart: `kind` as R's Surv() calls it, its times, what says whether the event came."""
+
+    text: str
+    kind: str  # "right", "counting", "interval", "interval2" or "left"
+    times: tuple[Operand, ...]
+    event: Operand | StatusTest | None
+    covariates: Formula
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the formula names, once, in order."""
+        found = [c for part in (*self.times, *([self.event] if self.event else [])) for c in part.columns]
+        return tuple(dict.fromkeys([*found, *self.covariates.predictor_columns]))
+
+
 def quoted(name: str) -> str:
     """A column's name, in backticks where it is not a plain name."""
     return name if re.fullmatch(r"[^\W\d][\w.]*", name) else f"`{name}`"
@@ -198,6 +228,17 @@ def parse(text: str, *, response: bool = True) -> Formula:
         One sentence that says what is wrong and, where it helps, where.
     """
     return _Parser(text).formula(response)
+
+
+def parse_event(text: str) -> EventFormula:
+    """Take the formula of an event apart: `"Surv(years, death) ~ drug"`.
+
+    Raises
+    ------
+    InputError
+        One sentence that says what is wrong and, where it helps, where.
+    """
+    return _Parser(text).event()
 
 
 @dataclass
@@ -307,6 +348,49 @@ class _Parser:
             if both:
                 raise InputError(f"formula: the response {both[0]!r} is also used as a predictor")
         return result
+
+    def event(self) -> EventFormula:
+        tilde = next((i for i, t in enumerate(self.tokens) if t.text == "~"), None)
+        form = "Surv(years, death) ~ drug, or ~ 1"
+        if tilde is None:
+            raise self.fail(f"write the event, '~' and its covariates: {form}")
+        left, right = self.tokens[:tilde], self.tokens[tilde + 1 :]
+        if not _calls(left, {"Surv"}):
+            raise self.fail(f"the left side of an event is Surv(time, event) or Surv(start, stop, event): {form}", 0)
+        if not right:
+            raise self.fail("nothing follows '~'; write 1 for no covariates")
+        times: list[Operand | StatusTest] = []
+        kind = ""
+        for part in _split(left[2:-1]):
+            if len(part) == 3 and part[0].text == "type" and part[1].text == "=" and part[2].kind == "string":
+                kind = part[2].text[1:-1]
+            elif len(part) == 3 and part[1].text in ("==", "!=") and part[2].kind == "string":
+                times.append(StatusTest(_column(part[0]), part[2].text[1:-1], part[1].text == "=="))
+            elif part:
+                times.append(self._call(part))
+        known = {("", 2): "right", ("right", 2): "right", ("", 3): "counting", ("counting", 3): "counting",
+                 ("interval2", 2): "interval2", ("interval", 3): "interval", ("left", 2): "left"}  # fmt: skip
+        if (kind, len(times)) not in known:
+            raise self.fail(
+                'Surv() takes (time, event), (start, stop, event), (left, right, type="interval2"), '
+                '(time, time2, event, type="interval") or (time, event, type="left")',
+                left[0].at,
+            )
+        kind = known[kind, len(times)]
+        event = None if kind == "interval2" else times.pop()
+        wrong = next((t for t in times if isinstance(t, StatusTest)), None)
+        if wrong is not None:
+            raise self.fail(f"Surv() has a comparison with {wrong.level!r} where a time is expected", left[0].at)
+        start = right[0].at
+        covariates = _Parser(self.text[start:]).formula(response=False)
+        if covariates.groups or covariates.smooths:
+            raise self.fail(
+                'the covariates of an event are population terms; a frailty of the subject is association="shared_effects"',
+                start,
+            )
+        return EventFormula(
+            self.text.strip(), kind, tuple(t for t in times if isinstance(t, Operand)), event, covariates
+        )
 
     def _plus_only(self, sign: str, tokens: list[Token], what: str) -> None:
         if sign == "-":

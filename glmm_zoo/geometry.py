@@ -131,6 +131,11 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
             rows.update(
                 {f"{group.name('sd')}[{group.labels[k]}]": (float(s), np.nan) for k, s in zip(of, scale, strict=True)}
             )
+    if model.event is not None:
+        elements, mean, covariance = model.event.approximate(*_estimates(parts))
+        for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True):
+            if rv in ("assoc", "surv_beta"):
+                rows[_element(model, rv, i)] = (float(m), float(np.sqrt(v)))
     point = {**model.initial_point(), **_start(model, parts, density, phi).point}
     at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in density.elements)
     own = list(dict.fromkeys(zero if zero in model.named_vars else rv for rv, zero in at_zero))
@@ -145,6 +150,13 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     z = NormalDist().inv_cdf((1 + prob) / 2)
     table = [(mean, sd, mean - z * sd, mean + z * sd) for mean, sd in rows.values()]
     return pd.DataFrame(table, pd.Index(list(rows), name="approximate"), pd.Index(["mean", "sd", "lower", "upper"]))
+
+
+def _element(model: Model, rv: str, position: int) -> str:
+    """`"assoc[value, dead]"`: an element of a variable by its flat position."""
+    dims = model.named_vars_to_dims[rv]
+    places = np.unravel_index(position, [len(_labels(model, d)) for d in dims])
+    return f"{rv}[{', '.join(_labels(model, d)[i] for d, i in zip(dims, places, strict=True))}]"
 
 
 def _labels(model: Model, dim: str | None) -> list[str]:
@@ -192,9 +204,10 @@ def _density(model: Model) -> Density | None:
     from glmm_zoo.kernel.density import Unconstrained
     from glmm_zoo.kernel.expression import UnsupportedError
 
-    densities = [pm.logp(rv, model.rvs_to_values[rv]) for rv in model.observed_RVs]
+    observed = [rv for rv in model.observed_RVs if model.event is None or rv.name != model.event.name]
+    densities = [pm.logp(rv, model.rvs_to_values[rv]) for rv in observed]
     densities = densities if model.working is None else [model.working]
-    dims = [model.named_vars_to_dims[rv.name][0] for rv in model.observed_RVs]
+    dims = [model.named_vars_to_dims[rv.name][0] for rv in observed]
     point = model.initial_point()
     etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
     graph = model.replace_rvs_by_values([*densities, *(linear.eta for linear in model.linear.values())])
@@ -657,6 +670,11 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
     for (rv, position), value in zip(density.elements, phi, strict=True):
         put(rv, position, value)
     blocks = []
+    if model.event is not None:
+        elements, mean, covariance = model.event.approximate(*_estimates(parts))
+        blocks.append((elements, mean, np.linalg.cholesky(covariance)))
+        for (rv, position), value in zip(elements, mean, strict=True):
+            put(rv, position, value)
     for p, part in parts.items():
         elements = model.linear[p].elements
         if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
@@ -674,3 +692,11 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
                 for k, sd in zip(of, np.sqrt(np.diag(S)), strict=True):
                     put(name, k, float(np.log(sd)))
     return Start(point, blocks)
+
+
+def _estimates(parts: Mapping[str, Part]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Coefficients by predictor and, by predictor and factor, group effects (levels, k): means under q."""
+    effects = {
+        f"{p} {group.factor.name}": u for p, part in parts.items() for group, u in zip(part.groups, part.u, strict=True)
+    }
+    return {p: part.b for p, part in parts.items()}, effects

@@ -63,12 +63,14 @@ class Family:
 
 @dataclass(frozen=True)
 class Part:
-    """One outcome, checked: its name, which prefixes its variables, and its main predictor.
+    """One outcome, checked: its name, the prefix of its variables, and its main predictor.
 
-    `rows` (n,) are the numbers of its rows in the data, from 0.
+    The prefix is its name, or "" for an only outcome whose variables have none. `rows` (n,) are the numbers of its rows in
+    the data, from 0.
     """
 
     name: str
+    prefix: str
     family: Family
     family_name: str
     link: str
@@ -84,12 +86,12 @@ def _of_terms() -> Any:
 
 
 def _observe_gaussian(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-    sigma = _of_terms().variable(model, named(part.name, "sigma"))
-    families.gaussian(part.name, etas[part.name], sigma, part.outcome)
+    sigma = _of_terms().variable(model, named(part.prefix, "sigma"))
+    families.gaussian(part.name, etas[part.prefix], sigma, part.outcome)
 
 
 def _observe_binomial(_: Model, part: Part, etas: Mapping[str, Tensor], __: bool) -> None:
-    families.binomial(part.name, etas[part.name], part.outcome, families.link(part.link))
+    families.binomial(part.name, etas[part.prefix], part.outcome, families.link(part.link))
 
 
 def _read_bernoulli(table: Table, response: Response, success: Any) -> Outcome:
@@ -112,9 +114,9 @@ def _counts(count: counts.Count, observe: Callable[..., None] = counts.observe) 
 
     def add(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
         terms = _of_terms()
-        share = [terms.logit_share(model, named(part.name, "zi"), etas)] if zeros else []
-        size = [terms.log_positive(model, named(part.name, "alpha"), etas)] if sized else []
-        observe(part.name, count, part.outcome, *share, etas[part.name], *size)
+        share = [terms.logit_share(model, named(part.prefix, "zi"), etas)] if zeros else []
+        size = [terms.log_positive(model, named(part.prefix, "alpha"), etas)] if sized else []
+        observe(part.name, count, part.outcome, *share, etas[part.prefix], *size)
 
     own = [*([counts.probability("zi")] if zeros else []), *([counts.ALPHA] if sized else [])]
     return Family(
@@ -139,7 +141,7 @@ def _ordered(name: str) -> Family:
         cutpoints = _of_terms().cutpoints(model, part.main, labels, start, center=center)
         pattern = np.zeros(len(outcome.values), int)
         ordered.observe(
-            part.name, kind, outcome, families.link(part.link), etas[part.name], ordered.steps(cutpoints), pattern
+            part.name, kind, outcome, families.link(part.link), etas[part.prefix], ordered.steps(cutpoints), pattern
         )
 
     return Family(
@@ -266,6 +268,8 @@ def read(
     shared: str = "correlation",
     missing: Missing = "error",
     clusters: str = "random",
+    columns: Sequence[str] = (),
+    bare: bool = False,
 ) -> Joint:
     """Read and check all outcomes before any graph is built.
 
@@ -279,8 +283,10 @@ def read(
         Whether the residuals of two Gaussian outcomes are correlated.
     shared
         "correlation": effects with one label correlate; "loading": they are one effect times a loading.
-    missing, clusters
+    missing, clusters, columns
         As in `intake.single`; a missing response is no fault, it leaves the row out for that outcome.
+    bare
+        Whether the variables of an only outcome go without its name.
 
     Raises
     ------
@@ -291,19 +297,20 @@ def read(
         raise InputError(f"shared must be 'correlation' or 'loading', not {shared!r}")
     asked = _asked(pairs, choices or {})
     problems: list[str] = []
-    attempts = [attempt(lambda one=one: _single(data, one, missing, clusters), problems) for one in asked]
+    attempts = [attempt(lambda one=one: _single(data, one, missing, clusters, columns), problems) for one in asked]
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
     predictors: list[tuple[Predictor, Table]] = []
     for one, single in zip(asked, singles, strict=True):
-        dim = f"{one.name}_row"
-        own = [replace(p, prefix=_prefix(one.name, p.prefix), dim=dim) for p in single.predictors]
+        prefix, dim = ("", "row") if bare and len(asked) == 1 else (one.name, f"{one.name}_row")
+        own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
-        formulas |= {_prefix(one.name, p): text for p, text in single.texts.items()}
-        links |= {named(one.name, p): link for p, link in one.kind.parts.items() if p in single.texts}
+        formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
+        links |= {named(prefix, p): link for p, link in one.kind.parts.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
-        parts.append(Part(one.name, one.kind, one.family, one.link, outcome, own[0], single.table.row_numbers))
+        rows = single.table.row_numbers
+        parts.append(Part(one.name, prefix, one.kind, one.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = Joint(
@@ -374,7 +381,7 @@ def _prefix(outcome: str, part: str) -> str:
     return named(outcome, part) if part else outcome
 
 
-def _single(data: Any, asked: _Asked, missing: Missing, clusters: str) -> Single:
+def _single(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> Single:
     kind, chosen = asked.kind, asked.chosen
     choice = next((chosen[c] for c in kind.choices if c in chosen), None)
     one = intake.single(
@@ -384,6 +391,7 @@ def _single(data: Any, asked: _Asked, missing: Missing, clusters: str) -> Single
         one_per_row=kind.one_per_row,
         code=kind.code,
         also={OPTIONS[option]: text for option, text in chosen.items() if option in OPTIONS},
+        columns=columns,
         missing=missing,
         clusters=clusters,
         gaps=True,
@@ -464,28 +472,32 @@ def plan(
     given: Mapping[str, str] | None,
     *,
     aspects: Sequence[str] = (),
+    extra: Sequence[Parameter] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is.
 
-    A key without an outcome's name, `beta` or `alpha`, holds for all outcomes that are given no narrower one.
+    `extra` are parameters of other parts of the model, `more` what the spec says of them. A key without an outcome's name, `beta` or `alpha`, holds for all outcomes that are given no narrower one.
     """
     parts = joint.parts
-    units = {p.name: (p.outcome.location - intake.offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
+    units = {
+        p.prefix: (p.outcome.location - intake.offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts
+    }
     needed = intake.parameters(joint.predictors, 0.0, 1.0, units)
     for part in parts:
-        own = [_renamed(p, part.name) for p in part.family.own(part.outcome)]
+        own = [_renamed(p, part.prefix) for p in part.family.own(part.outcome)]
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
         needed.append(parameter(named(name, "loading"), "real", default))
     if joint.residual:
         needed.append(Parameter(f"corr_{RESIDUAL}", "corr", ((f"corr[{RESIDUAL}]", "corr"),), (CORR_DEFAULT,)))
-    names = sorted((p.name for p in parts), key=len, reverse=True)
+    names = sorted((p.prefix for p in parts), key=len, reverse=True)
     described = {
-        "formula": "; ".join(joint.texts[p.name] for p in parts),
+        "formula": "; ".join(joint.texts[p.prefix] for p in parts),
         "formulas": {p: text for p, text in joint.texts.items() if p not in names},
         "options": dict(options),
-        "outcomes": {p.name: _described(p) for p in parts},
+        "outcomes": {p.prefix: _described(p) for p in parts},
         "links": dict(joint.links),
         "aspects": list(aspects),
         "facts": {
@@ -494,12 +506,12 @@ def plan(
             "loaded": {"effect": joint.effect, "outcomes": list(joint.loaded)},
         },
         "notes": list(joint.notes),
-    }
-    needed = [_for_all(p, names) for p in needed]
+    } | dict(more or {})
+    needed = [*(_for_all(p, names) for p in needed), *extra]
     spec, chosen = intake.specify(builder, described, joint.table, joint.predictors, needed, given)
     return Plan(
         spec, joint.table, joint.predictors, chosen, sum(len(p.rows) for p in parts),
-        labels={p.outcome.dim: p.rows for p in parts}, scales={p.name: p.outcome.scale for p in parts},
+        labels={p.outcome.dim: p.rows for p in parts}, scales={p.prefix: p.outcome.scale for p in parts},
     )  # fmt: skip
 
 
@@ -537,7 +549,7 @@ def _renamed(parameter: Parameter, name: str) -> Parameter:
 
 def _for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
     """The parameter with keys for all outcomes added to its own: `alpha` after `severity_alpha`."""
-    lead = next((f"{name}_" for name in names if parameter.name.startswith(f"{name}_")), None)
+    lead = next((f"{name}_" for name in names if name and parameter.name.startswith(f"{name}_")), None)
     if lead is None:
         return parameter
     return replace(parameter, keys=tuple((*keys, *(k.removeprefix(lead) for k in keys)) for keys in parameter.keys))

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 import pymc as pm
@@ -55,6 +56,8 @@ class Model(pm.Model):
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
+        self.roots: dict[str, Tensor] = {}  # packed Cholesky factors of the group effects' covariances, by their name
+        self.event: Event | None = None  # the time to an event, given the predictors
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
         self._beginning: tuple[list[int], dict[str, np.ndarray]] | None = None
 
@@ -78,6 +81,18 @@ class Model(pm.Model):
             del self.values_to_rvs[self.rvs_to_values[rv]]
             self.rvs_to_values[rv], self.values_to_rvs[value] = value, rv
             self.rvs_to_transforms[rv] = None
+
+
+class Event(Protocol):
+    """What `geometry` needs to know of an outcome that is not a family's: the observed variable's name, and, given
+    estimates of coefficients and group effects, elements (variable, position) of its parameters, unconstrained, with
+    their mean (m,) and covariance (m, m)."""
+
+    name: str
+
+    def approximate(
+        self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]
+    ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]: ...
 
 
 @dataclass
@@ -129,28 +144,31 @@ def _coords(plan: Plan) -> dict[str, Any]:
     return found
 
 
-def variable(model: Model, name: str, dim: str | None = None, *, key: str | None = None) -> Tensor:
-    """A random variable under its prior (that of `key`, if not its own), or a vector over `dim` with one each.
+def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, *, key: str | None = None) -> Tensor:
+    """A random variable under its prior (that of `key`, if not its own), or an array over `dim` with one each.
 
     Elements under the same distribution are one variable; a mixture of distributions becomes one auxiliary variable
     for each, put together under `name`.
     """
     chosen = model.chosen[key or name]
-    if dim is None:
+    dims = (dim,) if isinstance(dim, str) else dim
+    if not dims:
         return _random(name, chosen[0].distribution, dict(chosen[0].arguments), {})
+    shape = tuple(len(model.coords[d]) for d in dims)
     kinds = list(dict.fromkeys((p.distribution, tuple(p.arguments)) for p in chosen))
     if len(kinds) == 1:
-        return _random(name, kinds[0][0], _columns(chosen), {"dims": dim})
+        return _random(name, kinds[0][0], {a: x.reshape(shape) for a, x in _columns(chosen).items()}, {"dims": dims})
     whole: Tensor = pt.zeros(len(chosen))
-    labels: Any = model.coords[dim]
+    labels = ["|".join(map(str, each)) for each in product(*(model.coords[d] for d in dims))]
     for distribution, arguments in kinds:
         at = [i for i, p in enumerate(chosen) if (p.distribution, tuple(p.arguments)) == (distribution, arguments)]
         part = f"{name}_{distribution}" + ("" if [k[0] for k in kinds].count(distribution) == 1 else f"_{at[0]}")
-        model.add_coord(f"{part}_{dim}", [labels[i] for i in at])
+        places = "_".join((part, *dims))
+        model.add_coord(places, [labels[i] for i in at])
         model.auxiliary.add(part)
-        values = _random(part, distribution, _columns([chosen[i] for i in at]), {"dims": f"{part}_{dim}"})
+        values = _random(part, distribution, _columns([chosen[i] for i in at]), {"dims": places})
         whole = pt.set_subtensor(whole[np.array(at)], values)
-    return pm.Deterministic(name, whole, dims=dim)
+    return pm.Deterministic(name, whole.reshape(shape), dims=dims)
 
 
 def _columns(chosen: Sequence[Prior]) -> dict[str, Any]:
@@ -371,9 +389,10 @@ def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Te
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     transport = model.transports[group.name("u")] = Transport(k)
+    root = model.roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in _lower(k)])
     return pm.CustomDist(
         group.name("u"),
-        pt.stack([sd[i] * C[i][j] for i, j in _lower(k)]),
+        root,
         coefficients,
         *mates,
         logp=_correlated_logp,
