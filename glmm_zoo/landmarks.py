@@ -237,7 +237,7 @@ def kaplan_meier(time: Vector, event: Vector) -> Curve:
     time, event = _vectors(time=time, event=event)
     u, n, d, c = _counts(time, event > 0, event == 0)
     S = np.cumprod(1 - d / n)
-    se = S * np.sqrt(np.cumsum(_greenwood(n, d)))
+    se = S * np.sqrt(np.cumsum(_over(d, n * (n - d))))
     return Curve(u, S, se, *_limits(1 - S, S, se), n, d, c)
 
 
@@ -269,7 +269,7 @@ def aalen_johansen(time: Vector, event: Vector, cause: int = 1) -> Curve:
     S = np.cumprod(1 - d / n)
     before = np.concatenate([[1.0], S[:-1]])  # S(u-)
     F, others = np.cumsum(before * d1 / n), np.cumsum(before * (d - d1) / n)
-    a, b = _greenwood(n, d), before * d1 / n**2
+    a, b = _over(d, n * (n - d)), before * d1 / n**2
     square = F**2 * np.cumsum(a) - 2 * F * np.cumsum(a * F + b)
     square += np.cumsum(a * F**2 + before**2 * d1 * (n - d1) / n**3 + 2 * F * b)
     se = np.sqrt(np.maximum(square, 0.0))
@@ -284,9 +284,9 @@ def _counts(time: np.ndarray, *kinds: np.ndarray) -> tuple[np.ndarray, ...]:
     return u, at[0][::-1].cumsum()[::-1], *at[1:]
 
 
-def _greenwood(n: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """d / (n (n - d)), 0 where nobody is left, for whom nothing changes any more."""
-    return np.divide(d, n * (n - d), out=np.zeros(len(n)), where=n > d)
+def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b (k,), 0 where b is: nobody is left, for whom it would matter."""
+    return np.divide(a, b, out=np.zeros(len(b)), where=b > 0)
 
 
 def _limits(F: np.ndarray, S: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -298,14 +298,13 @@ def _limits(F: np.ndarray, S: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, n
 
 @dataclass(frozen=True)
 class _Weights:
-    """omega (n,), and what it takes to differentiate it: the place (n,) of each end among the k different ones, who is
-    lost there (n,), and, at each, how many could be lost (n_u - d_u), are (c_u), and are left (k,)."""
+    """omega (n,), and how it came about: the place (n,) of each end of follow-up among the k different ones, who is lost
+    to it then (n,), the share c_u / (n_u - d_u) of those still followed who are, and the number l_u left after (k,)."""
 
     omega: np.ndarray
     place: np.ndarray
     lost: np.ndarray
-    open: np.ndarray
-    gone: np.ndarray
+    share: np.ndarray
     left: np.ndarray
 
     @classmethod
@@ -314,25 +313,22 @@ class _Weights:
         place = np.unique(end, return_inverse=True)[1]
         gone, known = np.bincount(place, lost), np.bincount(place, ~lost)
         left = len(end) - np.cumsum(gone + known)
-        G = np.concatenate(
-            [[1.0], np.cumprod(np.where(gone > 0, left / np.maximum(left + gone, 1), 1.0))]
-        )  # G[u] is G(u-)
-        omega = np.divide(~lost, len(end) * G[place])
-        return cls(omega, place, lost, left + gone, gone, left)
+        share = _over(gone, gone + left)
+        before = np.concatenate([[1.0], np.cumprod(1 - share)])  # G(u-)
+        return cls(np.divide(~lost, len(end) * before[place]), place, lost, share, left)
 
     def influence(self, gradient: np.ndarray) -> np.ndarray:
         """U (n,) of an estimate theta with gradient g_i = d theta / d omega_i,
 
-            U_j = g_j omega_j - sum_u A_u [1{j could be lost at u} c_u / (o_u l_u) - 1{j is lost at u} / l_u],
+            U_j = g_j omega_j - sum_u (A_u / l_u) [1{j still followed at u} c_u / (n_u - d_u) - 1{j lost at u}],
 
-        with A_u the sum of g_i omega_i after u and o_u, c_u, l_u as above: the derivative of log G(u) is in brackets.
+        with A_u the sum of g_i omega_i after u: the bracket over l_u is the derivative of log G(u).
         """
         own = gradient * self.omega
-        later = own.sum() - np.cumsum(np.bincount(self.place, own))  # A_u
-        share = np.divide(later, self.left, out=np.zeros(len(later)), where=self.left > 0)
-        rate = np.divide(share * self.gone, self.open, out=np.zeros(len(later)), where=self.open > 0)
-        total = np.concatenate([[0.0], np.cumsum(rate)])
-        return own - total[self.place + self.lost] + np.where(self.lost, share[self.place], 0.0)
+        A = own.sum() - np.cumsum(np.bincount(self.place, own))
+        change = _over(A, self.left)
+        total = np.concatenate([[0.0], np.cumsum(change * self.share)])
+        return own - total[self.place + self.lost] + self.lost * change[self.place]
 
 
 def _below(x: np.ndarray, weight: np.ndarray) -> np.ndarray:

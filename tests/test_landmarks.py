@@ -315,6 +315,11 @@ def test_groups_are_fewer_with_few_subjects_ties_or_by_wish():
     time, event = np.where(low, 3 + I / 10, I / 5), np.where(low, 0, I % 2)
     table = accuracy(np.where(low, I / 100, I / 60), time, event, landmark=2, horizon=7).calibration
     assert np.isnan(table.observed[0]) and np.isfinite(table.observed[1])
+    risk, time, event = rough(13)
+    table = accuracy(risk, time, event, landmark=2, horizon=6).calibration  # groups of unequal size
+    low = (time > 2) & (risk <= np.quantile(risk[time > 2], 0.5))
+    assert table.at_risk.tolist() == [low.sum(), ((time > 2) & ~low).sum()] and np.ptp(table.at_risk) > 0
+    np.testing.assert_allclose(table.predicted, [risk[low].mean(), risk[(time > 2) & ~low].mean()])
 
 
 # ------------------------------------------------------------------------------------------------------------------- errors
