@@ -39,6 +39,7 @@ READING_A_FIT = (
     "moments",
     "sampling",
     "convergence",
+    "landmarks",
     "diagnostics",
     "bands",
     "aspects",
