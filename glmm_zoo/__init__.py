@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from glmm_zoo.estimands import summary
     from glmm_zoo.fitting import Interrupted, fit
     from glmm_zoo.geometry import quick
+    from glmm_zoo.prediction import dynamic_prediction, landmark_accuracy
     from glmm_zoo.report import write_report
     from glmm_zoo.storage import load, save
     from glmm_zoo.wedge import simulate_design
@@ -36,6 +37,7 @@ _ROOMS = {
     "aspects": ("findings",),
     "bands": ("curves",),
     "estimands": ("summary",),
+    "prediction": ("dynamic_prediction", "landmark_accuracy"),
     "report": ("write_report",),
     "storage": ("load", "save"),
     "wedge": ("simulate_design",),
@@ -54,8 +56,10 @@ __all__ = [
     "cards",
     "check",
     "curves",
+    "dynamic_prediction",
     "findings",
     "fit",
+    "landmark_accuracy",
     "load",
     "quick",
     "save",

@@ -112,9 +112,45 @@ class Table:
                 digest.update(np.ascontiguousarray(column.values, dtype=np.float64).tobytes())
         return digest.hexdigest()
 
+    def take(self, rows: np.ndarray) -> Table:
+        """The table with only the rows given, by a mask (n,) of bool or by their places."""
+        numbers = self.row_numbers[rows]
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return replace(self, columns=columns, rows=len(numbers), row_numbers=numbers)
+
     def at(self, mask: np.ndarray) -> str:
         """Rows of the source where `mask` (n,) holds, in words."""
         return at_rows(self.row_numbers[np.flatnonzero(mask)])
+
+
+def stacked(first: Table, second: Table) -> Table:
+    """The rows of one table and then those of another, in the columns of the first; missing where the second has no such
+    column. Levels of text are those of the first, and after them what else occurs in the second.
+
+    Raises
+    ------
+    InputError
+        A column that is text in one and not in the other.
+    """
+    columns: dict[str, Column] = {}
+    for name, a in first.columns.items():
+        coded = a.kind in ("text", "date")
+        nothing = np.full(second.rows, -1 if coded else np.nan)
+        b = second.columns.get(name, Column(name, a.kind, nothing, np.ones(second.rows, bool)))
+        if coded != (b.kind in ("text", "date")) and not b.missing.all():
+            raise InputError(
+                f"column {name!r} is {b.kind} in {second.source} and {a.kind} in {first.source}; give it as it was there"
+            )
+        levels = tuple(dict.fromkeys([*a.levels, *b.levels]))
+        values = np.array([*(levels.index(level) for level in b.levels), -1])[b.values] if b.levels else b.values
+        values = nothing if coded and not b.levels else values
+        both = np.concatenate([a.values, values])
+        columns[name] = replace(
+            a, values=both.astype(int) if coded else both, missing=np.concatenate([a.missing, b.missing]), levels=levels
+        )
+    return replace(
+        first, columns=columns, rows=first.rows + second.rows, row_numbers=np.arange(first.rows + second.rows)
+    )
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -443,6 +479,24 @@ def take(
     if aside.any():
         columns = {name: c.take(~aside) for name, c in columns.items()}
     return Table(columns, int((~aside).sum()), source, notes, dropped, np.flatnonzero(~aside))
+
+
+def with_gaps(data: Any, needed: Collection[str]) -> Table:
+    """Columns of all rows, with what is missing in them marked as such; sources as for `take`.
+
+    Raises
+    ------
+    InputError
+        Columns that are not there (with the nearest name), no rows, infinite values, control characters.
+    """
+    known = names_of(data)
+    raise_all([_no_column(name, known) for name in needed if name not in known])
+    source, notes, arrow = _arrow(data, list(dict.fromkeys(needed)))
+    if arrow.num_rows == 0:
+        raise InputError(f"{source} has no rows")
+    columns = {name: _column(name, arrow.column(name)) for name in arrow.column_names}
+    raise_all([sentence for column in columns.values() for sentence in _bad_values(column, "drop")[1]])
+    return Table(columns, arrow.num_rows, source, notes, 0, np.arange(arrow.num_rows))
 
 
 def _no_column(name: str, known: Sequence[str]) -> str:

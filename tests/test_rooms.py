@@ -46,7 +46,7 @@ READING_A_FIT = (
     "estimands",
     "report",
 )
-LAST = ("fitting", "cli")
+LAST = ("fitting", "prediction", "cli")
 
 
 def allowed(room: str) -> set[str]:

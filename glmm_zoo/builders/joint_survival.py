@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo import hazards, outcomes
@@ -59,7 +60,7 @@ def joint_survival(
     from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
     from glmm_zoo import terms
 
-    with terms.Model(plan) as model:
+    with terms.Model(replace(plan, also={"event_row": hazard.events.table})) as model:
         outcomes.observe(model, joint, center=center)
         graph.observe(model, hazard, center=center)
     return model
