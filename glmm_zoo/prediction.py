@@ -8,8 +8,8 @@ theta from the posterior and b, the subject's own effects, from
 
     p(b | T > t, y, theta)  ∝  prod_j f(y_j | b) S(t | b) Normal(b; 0, Sigma)
 
-(Rizopoulos 2011, Biometrics 67). theta does not learn from the history anew. For every draw of theta, M points b_m of a
-multivariate t about the mode of p, with its curvature, have weights w_m ∝ p(b_m) / t(b_m), sum_m w_m = 1: sum_m w_m g(b_m) is the
+(Rizopoulos 2011, Biometrics 67). theta does not learn from the history anew. For every draw of theta, M points b_m about the
+mode of p, t-distributed with its curvature, have weights w_m ∝ p(b_m) / t(b_m), sum_m w_m = 1: sum_m w_m g(b_m) is the
 mean of g, and one b_m picked with these weights is a draw of b. This serves all families: f comes from the graph that is
 fitted, its derivatives are numerical, and a poor t costs precision, told by `ess`, but leaves nothing wrong as M grows. The
 points are quasi-random and the same for all subjects: what is said of one does not depend on who else is asked for.
@@ -48,8 +48,8 @@ from glmm_zoo.outcomes import Joint, Part
 from glmm_zoo.storage import about, table_of
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
-POINTS = 16  # M
-FREEDOM = 8.0  # of the t that points are from: its tails are longer than those of the normal prior of b
+POINTS = 16  # M, a power of 2
+FREEDOM = 8.0  # of the t: its tails are longer than those of the normal prior of b
 FRACTIONS = 8  # of an interval between times, for cumulative incidence
 _FIRST, _LATER = 25, 2  # Newton steps to the mode: for the first draw of theta, then from the mode before
 _ROW_STEP, _EFFECT_STEP = 1e-2, 1e-3  # of numerical derivatives, in units of an outcome's scale and of an effect's sd
@@ -682,16 +682,17 @@ def _covariance(fit: Fitted, theta: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _points(q: int, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (D, M, q) of a standard t and their log density, up to a constant; and numbers (D,) in (0, 1) to pick one with.
+    """Points x (D, M, q) of q independent t's and their log density, up to a constant; numbers (D,) in (0, 1) to pick one with.
 
-    A Sobol sequence in (0, 1)^(q + 1), moved around by an amount of its own for every draw of theta (Cranley & Patterson 1976).
+    Half of them are a Sobol sequence in (0, 1)^q, moved around by an amount of its own for every draw of theta (Cranley &
+    Patterson 1976), the others their opposites: what is odd in x has its mean exactly.
     """
     rng = np.random.default_rng(seed)
-    net = stats.qmc.Sobol(q + 1, rng=rng).random(POINTS)
-    u = np.clip((net + rng.random((draws, 1, q + 1))) % 1.0, 1e-12, 1 - 1e-12)
-    chi2 = 2.0 * special.gammaincinv(FREEDOM / 2, u[:, :, q])
-    x = special.ndtri(u[:, :, :q]) * np.sqrt(FREEDOM / chi2)[:, :, None]
-    return x, -0.5 * (FREEDOM + q) * np.log1p((x**2).sum(-1) / FREEDOM), rng.random(draws)
+    net = stats.qmc.Sobol(q, rng=rng).random(POINTS // 2)
+    u = np.clip((net + rng.random((draws, 1, q))) % 1.0, 1e-12, 1 - 1e-12)
+    half = special.stdtrit(FREEDOM, u)
+    x = np.concatenate([half, -half], axis=1)
+    return x, -0.5 * (FREEDOM + 1) * np.log1p(x**2 / FREEDOM).sum(axis=-1), rng.random(draws)
 
 
 @dataclass(frozen=True)
