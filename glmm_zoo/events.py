@@ -113,12 +113,12 @@ def read(
     if status is None:
         return None
     start, left, stop, status = _intervals(formula.kind, found, status)
-    order = np.lexsort((stop, codes))
-    codes, start, left, stop, status = (x[order] for x in (codes, start, left, stop, status))
+    sorted_rows = np.lexsort((stop, codes))
+    codes, start, left, stop, status = (x[sorted_rows] for x in (codes, start, left, stop, status))
     table = replace(
         table,
-        columns={name: column.take(order) for name, column in table.columns.items()},
-        row_numbers=table.row_numbers[order],
+        columns={name: column.take(sorted_rows) for name, column in table.columns.items()},
+        row_numbers=table.row_numbers[sorted_rows],
     )
     _check_times(formula, table, id, ids, codes, start, left, stop, status, problems)
     last = np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)
@@ -311,7 +311,8 @@ def _check_times(
     problems: list[str],
 ) -> None:
     def of(rows: np.ndarray) -> str:
-        return _subjects(id, [ids[i] for i in np.unique(codes[rows])])
+        return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
+        return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
 
     name = formula.times[-1].text
     bad = ~(np.isfinite(stop) & (stop > 0))
@@ -332,8 +333,7 @@ def _check_times(
     bad = ~(start < stop)
     if bad.any():
         problems.append(f"event: a row (start, stop] needs start < stop; not so for {of(bad)} ({table.at(bad)})")
-    same = np.append(codes[1:] == codes[:-1], False)
-    after = np.append(start[1:], 0.0)
+    same, after = np.append(codes[1:] == codes[:-1], False), np.append(start[1:], 0.0)
     bad = same & (np.abs(after - stop) > 1e-9 * np.maximum(1.0, np.abs(stop)))
     if bad.any():
         problems.append(

@@ -215,7 +215,7 @@ def courses(
             rows = replace(rows, columns={**rows.columns, name: filled})
             varies = np.flatnonzero(filled.values != filled.values[first][subject])
             if len(varies) and not carried:
-                who = ids[subject[varies[0]]]
+                who = ids[int(subject[varies[0]])]
                 problems.append(
                     f"column {name!r} of the longitudinal formula varies within {id} {who!r}: between visits and beyond the last it "
                     "is not known, but the hazard needs the marker at every time; leave it out, make it an outcome, or take "
@@ -880,19 +880,17 @@ def read(
     assert joint is not None and events is not None
     taken = {*(e.factor.name for p in joint.predictors for e in p.effects), *(p.name for p in joint.parts)} & OWN_NAMES
     raise_all([f"{name!r} is a name of the model's own; rename the column" for name in sorted(taken)])
-    joint = _tied(joint, id)
-    made = courses(
-        joint, events.ids, id=id, time=time, carried=carry_forward, horizon=events.horizon, problems=problems
-    )
+    tied = _tied(joint, id)
+    made = courses(tied, events.ids, id=id, time=time, carried=carry_forward, horizon=events.horizon, problems=problems)
     raise_all(problems)
-    terms = attempt(lambda: association_terms(association, association_scale, joint, events, made, id=id), problems)
+    terms = attempt(lambda: association_terms(association, association_scale, tied, events, made, id=id), problems)
     found = attempt(lambda: read_baseline(baseline, cuts, events), problems)
     raise_all(problems)
     assert terms is not None and found is not None
     for note in (notes := [*events.notes, *notes]):
         warn(note)
-    joint = replace(joint, notes=(*joint.notes, *(n for n in notes if n not in joint.notes)))
-    return joint, Hazard(events, made, terms, found, groups_of(joint.predictors), id)
+    tied = replace(tied, notes=(*tied.notes, *(n for n in notes if n not in tied.notes)))
+    return tied, Hazard(events, made, terms, found, groups_of(tied.predictors), id)
 
 
 def _rows_of(joint: Joint, part: Part) -> Table:

@@ -33,6 +33,7 @@ from glmm_zoo.terms import Model, variable
 NAME = "event"
 _NODES = {1: 15, 2: 9, 3: 6}  # in each dimension of the subject's effects
 _MANY_NODES = 256
+CURVE = 40  # times of the hazard's curve in the report
 _LEAST = 1e-300  # of a probability whose logarithm is taken
 
 
@@ -40,7 +41,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
     """Add hazard and likelihood of the event to a model that has its longitudinal part."""
     events, k_all = hazard.events, hazard.causes
     n, at_end = len(events.ids), events.last
-    _add_variables(model, hazard, center)
+    at_means = _add_variables(model, hazard, center)
 
     def get(name: str) -> Tensor:
         return model[name]
@@ -60,13 +61,14 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
 
     def log_p(status: Tensor, log_entry: Tensor, dH: Tensor, *rates: Tensor) -> Tensor:
         log_h, H = rates[:many], rates[many:]
-        total: Tensor = -log_entry
+        total: Tensor = -1.0 * log_entry
         for k in range(many):
             exact = pt.switch(pt.eq(status, k + 1.0), log_h[k], 0.0)
             total = total - H[k] + (exact if not interval.any() else pt.switch(interval, 0.0, exact))
         if interval.any():
-            safe_dH: Tensor = pt.switch(interval, dH, 1.0)
-            total = total + pt.switch(interval & pt.eq(status, 1.0), pt.log(-pt.expm1(-safe_dH)), 0.0)
+            lost: Tensor = pt.expm1(-pt.switch(interval, dH, 1.0))
+            came: Tensor = pt.eq(status, 1.0)
+            total = total + pt.switch(came & interval, pt.log(-lost), 0.0)
         return total
 
     def draw(log_entry: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
@@ -74,7 +76,8 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
         H = list(rates[many:])
         whole: Tensor = sum(H, dH)
         shape = None if rv_size_is_none(size) else (*tuple(size), n)
-        happens = pm.Bernoulli.dist(p=-pt.expm1(-whole), size=shape)
+        lost: Tensor = pt.expm1(-whole)
+        happens = pm.Bernoulli.dist(p=-lost, size=shape)
         if many == 1:
             return pt.cast(happens, "float64")
         shares = pt.stack([h / whole for h in H], axis=-1)
@@ -95,6 +98,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
         class_name="Event",
     )
     _add_spread(model, hazard, get)
+    _add_curve(model, hazard, at_means, get)
     model.event = Follow(model, hazard, center)
 
 
@@ -106,9 +110,9 @@ def _seen_until(hazard: Hazard) -> np.ndarray:
     return until
 
 
-def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
+def _add_variables(model: Model, hazard: Hazard, center: bool) -> Tensor:
     """Coefficients and baseline under their priors. With `center` the prior on the level of log h0 is on that at the means of
-    covariates and marker; what is reported is at zero of both."""
+    covariates and marker; what is reported is at zero of both. Returns how much higher it is at the means, by cause."""
     events, baseline, terms = hazard.events, hazard.baseline, hazard.terms
     cause = ("cause",) if events.competing else ()
     if cause:
@@ -116,12 +120,12 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
     model.add_coord("association", [t.label for t in terms])
     assoc = variable(model, "assoc", ("association", *cause))
     shift: Tensor = pt.zeros(len(events.causes)) if cause else pt.constant(0.0)
-    if center:
-        shift = shift + np.array([t.centre for t in terms]) @ assoc
+    shift = shift + np.array([t.centre for t in terms]) @ assoc
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
         beta = variable(model, "surv_beta", ("surv_coef", *cause))
-        shift = shift + events.covariates.means @ beta if center else shift
+        shift = shift + events.covariates.means @ beta
+    lowered = shift if center else pt.zeros_like(shift)
     inner = {"piecewise": "piece", "bspline": "h0_basis"}.get(baseline.kind)
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
@@ -136,15 +140,16 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
         steps = pm.Normal("h0_steps", 0.0, 1.0, dims=("h0_step", *cause))
         walk: Tensor = pt.constant(A) @ steps / pt.sqrt(precision)
         line: Tensor = v[:, None] * trend if cause else v * trend
-        pm.Deterministic(baseline.name, level - shift + line + walk, dims=(inner, *cause))
-        return
+        pm.Deterministic(baseline.name, level - lowered + line + walk, dims=(inner, *cause))
+        return shift
     dims = ((inner,) if inner else ()) + cause
     if not center:
         variable(model, baseline.name, dims)
-        return
+        return shift
     free = f"{baseline.name}_at_means"
     model.auxiliary.add(free)
     pm.Deterministic(baseline.name, variable(model, free, dims, key=baseline.name) - shift, dims=dims or None)
+    return shift
 
 
 def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
@@ -211,11 +216,23 @@ def _add_spread(model: Model, hazard: Hazard, get: Get) -> None:
     points = hazard.points(events.subject[rows], rows, t)
     found = []
     for j, term in enumerate(hazard.terms):
-        f = hazard.feature(points, j, get, pt) - term.centre
-        mean = pt.sum(weight * f)
-        found.append(pt.sqrt(pt.sum(weight * f * f) - mean * mean))
+        f: Tensor = hazard.feature(points, j, get, pt) - term.centre
+        mean: Tensor = pt.sum(weight * f)
+        square: Tensor = pt.sum(weight * f * f)
+        found.append(pt.sqrt(square - mean * mean))
     model.auxiliary.add("assoc_sd")
     pm.Deterministic("assoc_sd", pt.stack(found), dims="association")
+
+
+def _add_curve(model: Model, hazard: Hazard, at_means: Tensor, get: Get) -> None:
+    """log h at the means of covariates and of the marker on a grid of times, for the report."""
+    t = hazard.events.horizon * np.arange(1, CURVE + 1) / CURVE
+    cause = ("cause",) if hazard.events.competing else ()
+    rates = [hazard.baseline.at(t, k, get, pt) + np.zeros(CURVE) for k in hazard.causes]
+    model.add_coord("surv_time", t.tolist())
+    model.auxiliary.add("surv_log_hazard")
+    whole: Tensor = pt.stack(rates, axis=1) + at_means if cause else rates[0] + at_means
+    pm.Deterministic("surv_log_hazard", whole, dims=("surv_time", *cause))
 
 
 class Follow:
