@@ -710,7 +710,7 @@ class Hazard:
             return Integral(self, kind, ends, owner, np.log(b - a), a, b)
         if kind == "constant":
             return Integral(self, kind, (self.points(subject, row, b),), owner, np.zeros(len(a)), a, b)
-        long = (b - a) > self.baseline.horizon / 4
+        long = (a == 0.0) | (b - a > self.baseline.horizon / 4)
         made = []
         for (x, w), those in ((KRONROD, np.flatnonzero(long)), (GAUSS, np.flatnonzero(~long))):
             if not len(those):
@@ -865,13 +865,15 @@ def read(
     )
     whole = attempt(lambda: take(longitudinal, [id, time], missing), problems)
     order = whole[id].factor()[1] if whole else ()
+    of_event: list[str] = []
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, parsed, id=id, repeated=survival is None, columns=columns,
-            censored=censored, causes=causes, order=order, missing=missing, problems=problems,
+            censored=censored, causes=causes, order=order, missing=missing, problems=of_event,
         ),
-        problems,
+        of_event,
     )  # fmt: skip
+    problems += [p if p.startswith("event:") else f"event: {p}" for p in of_event]
     notes: list[str] = []
     if events and whole:
         visits = {part.name: _rows_of(joint, part) for part in joint.parts} if joint else {"the marker": whole}

@@ -66,7 +66,8 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
             exact = pt.switch(pt.eq(status, k + 1.0), log_h[k], 0.0)
             total = total - H[k] + (exact if not interval.any() else pt.switch(interval, 0.0, exact))
         if interval.any():
-            lost: Tensor = pt.expm1(-pt.switch(interval, dH, 1.0))
+            risk: Tensor = pt.switch(interval, dH, 1.0)
+            lost: Tensor = pt.expm1(-risk)
             came: Tensor = pt.eq(status, 1.0)
             total = total + pt.switch(came & interval, pt.log(-lost), 0.0)
         return total

@@ -118,7 +118,7 @@ def joint_survival(
 
     Notes
     -----
-    H by Gauss-Kronrod's 15 points over long intervals and Gauss-Legendre's 7 over short ones; in t = T s^3 for a Weibull baseline, whose
+    H by Gauss-Kronrod's 15 points, Gauss-Legendre's 7 in short intervals that do not begin at 0; in t = T s^3 for a Weibull baseline, whose
     hazard may be infinite at 0; in closed form for piecewise and exponential baselines where f is linear in time, and for a
     Weibull one where f does not change. A subject that entered at V > 0 is in the data because it survived V: its likelihood is
     divided by the probability of that, marginal over its effects. JMbayes2 integrates the hazard from V on instead, which is right
