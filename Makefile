@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
-export MODEL DATA FORMULA OUT
+export MODEL DATA SURVIVAL FORMULA EVENT OUT
 
 .PHONY: help setup fit test validate bench growth lint format readme constraints clean
 
@@ -22,9 +22,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
 	@touch $@
 
-fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; OUT and ARGS as well
+fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
-	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(FORMULA),--formula "$$FORMULA") $(if $(OUT),--out "$$OUT") $(ARGS)
+	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(FORMULA),--formula "$$FORMULA") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
 
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)

@@ -12,17 +12,17 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from glmm_zoo.errors import FitError, InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.errors import FitError, InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
 
 if TYPE_CHECKING:
     from glmm_zoo.data import RawTable
-    from glmm_zoo.zoo import Builder, Card
+    from glmm_zoo.zoo import Builder
 
 MIN_DRAWS = 100
 Names = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
@@ -157,7 +157,9 @@ def fit(
     data: str | None = None,
     /,
     *,
+    survival: str | None = None,
     formula: Names = None,
+    event: str | None = None,
     prior: Names = None,
     option: Names = None,
     draws: int | None = None,
@@ -188,9 +190,14 @@ def fit(
         A card, a builder or its alias, or a path to a card file.
     data
         CSV, TSV or Parquet, also gzipped. Without it the card's own data are fitted.
+    survival
+        A second file, for a joint model of visits and survival: one row for each subject, its follow-up and event.
+        It is read as the data are.
     formula
         lme4's notation: "y ~ x + (1 + x | g)"; repeated for a model of several outcomes, in step with
         --option families=bernoulli,poisson.
+    event
+        For a joint model of survival: "Surv(years, death) ~ drug".
     prior
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
@@ -248,16 +255,30 @@ def fit(
     given = _pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
     in_step = _in_step(option or [], builder)
     options = {k: _value(v) for k, v in _pairs(in_step, "option", "center=false", problems).items()}
-    if missing is not None:
-        options["missing"] = missing
+    for name, value in (("event", event), ("missing", missing)):
+        if value is not None:
+            problems += [f"--{name} and --option {name}= say the same thing twice; keep one"] if name in options else []
+            options[name] = value
+    if card is not None:
+        given = {**card.file.priors, **given}
+        options = {**card.file.options, **options}
     problems += [
         f"{builder.name} has no option {name!r}{did_you_mean(name, builder.options) or ';'} options: {listing(builder.options)}"
         for name in options
         if name not in builder.options or name == "priors"
     ]
-    raise_all(problems)
+    problems += [
+        f"{builder.name} needs {name}: --option {name}=VALUE; glmm-zoo show {builder.name} tells what it is"
+        for name in builder.required
+        if name not in options
+    ]
+    if data is None and survival is not None:
+        problems.append(f"--survival {survival!r} goes with a data file; give both, or neither for the card's own data")
+    files = attempt(lambda: builder.in_order(data, survival), problems)
     if formula is None and card is None:
-        raise InputError(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+        problems.append(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    raise_all(problems)
+    assert files is not None
     written: Any = card.file.formula if formula is None and card else formula
     if formula is not None and "families" not in builder.options:
         if len(formula) > 1:
@@ -265,16 +286,16 @@ def fit(
                 f"{builder.name} takes one --formula, not {len(formula)}; for several outcomes see joint_outcomes"
             )
         written = formula[0]
-    if card is not None:
-        given = {**card.file.priors, **given}
-        options = {**card.file.options, **options}
     if chains == 1:
         _say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
-    target = _target(out, found.name, data, overwrite)
-    table = _read(data, card, encoding, sep, decimal, na or [], comment, strip)
+    target = _target(out, found.name, files, overwrite)
+    if card is not None and data is None:
+        tables = card.tables()
+    else:
+        tables = _read(files, encoding, sep, decimal, na or [], comment, strip)
     with _locked(target):
         return _fit(
-            builder, table, written, options, given, target, overwrite, prob,
+            builder, tables, written, options, given, target, overwrite, prob,
             draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=thin,
             target_accept=target_accept,
             parameterization=parameterization, keep_group_effects=keep_group_effects,
@@ -283,7 +304,7 @@ def fit(
 
 def _fit(
     builder: Builder,
-    table: RawTable,
+    tables: Sequence[RawTable | None],
     formula: Any,
     options: dict[str, Any],
     priors: dict[str, str],
@@ -292,7 +313,7 @@ def _fit(
     prob: float,
     **settings: Any,
 ) -> int:
-    model = builder.function()(table, formula, priors=priors, **options)
+    model = builder.function()(*tables, formula, priors=priors, **options)
     from glmm_zoo import diagnostics, fitting, report, storage
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -373,7 +394,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _target(out: str | None, name: str, data: str | None, overwrite: bool) -> Path:
+def _target(out: str | None, name: str, files: Sequence[str | None], overwrite: bool) -> Path:
     from glmm_zoo import storage
 
     if out is None:
@@ -388,28 +409,25 @@ def _target(out: str | None, name: str, data: str | None, overwrite: bool) -> Pa
     target = Path(out)
     if target.suffix != ".nc":
         raise InputError(f"out: {out!r} should end in .nc; the fit is a NetCDF file")
-    if data is not None and target.exists() and Path(data).exists() and target.samefile(data):
+    if any(f is not None and target.exists() and Path(f).exists() and target.samefile(f) for f in files):
         raise InputError(f"out: {out!r} is the data file; give another name")
     return storage.check_target(target, overwrite=overwrite)
 
 
 def _read(
-    data: str | None,
-    card: Card | None,
+    files: Sequence[str | None],
     encoding: str,
     sep: str | None,
     decimal: str,
     na: list[str],
     comment: str | None,
     strip: bool,
-) -> RawTable:
+) -> list[RawTable | None]:
     from glmm_zoo.data import ReadOptions, read_table
 
-    if data is None:
-        assert card is not None
-        return card.read()
     separator = {"tab": "\t", "\\t": "\t"}.get(sep or "", sep)
-    return read_table(data, ReadOptions(encoding, separator, decimal, tuple(na), comment, strip))
+    options = ReadOptions(encoding, separator, decimal, tuple(na), comment, strip)
+    return [None if file is None else read_table(file, options) for file in files]
 
 
 @contextlib.contextmanager

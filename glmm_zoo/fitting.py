@@ -394,16 +394,21 @@ def _as_counts(values: np.ndarray) -> np.ndarray:
 
 
 def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
-    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read."""
+    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read.
+
+    Columns of a table beside the main one are named by the dimension of its rows too, "event_row:years".
+    """
     dims = _rows(model)
     observed = {
         name: (dim, np.asarray(model.rvs_to_values[model[name]].get_value(), dtype=float)) for name, dim in dims.items()
     }
-    columns = {}
-    for name, column in model.frame.columns.items():
-        values = column.text if column.kind in ("text", "date") else column.values
-        columns[safe(name)] = ("row", values, {"column": name})
+    tables = {"row": model.frame, **model.also}
+    columns = {
+        (safe(name) if dim == "row" else f"{dim}:{safe(name)}"): storage.stored(column, dim)
+        for dim, table in tables.items()
+        for name, column in table.columns.items()
+    }
     return {
         "observed_data": xr.Dataset(observed, _coords(model, list(dims.values()))),
-        "constant_data": xr.Dataset(columns, {"row": model.frame.row_numbers}),
+        "constant_data": xr.Dataset(columns, {dim: table.row_numbers for dim, table in tables.items()}),
     }

@@ -394,7 +394,7 @@ class Plan:
     `chosen` holds the prior of every element of every parameter, `rows` the number of rows of the likelihood. `unit` is
     the factor of the subjects where the likelihood has one term for each of them and not for each row. `labels` name the
     rows of each outcome by dimension, where there are several outcomes with rows of their own. `scales` are the units
-    of the link by prefix, where they are not 1.
+    of the link by prefix, where they are not 1. `also` holds the tables beside the main one by the dimension of their rows.
     """
 
     spec: Mapping[str, Any]
@@ -405,6 +405,7 @@ class Plan:
     unit: Factor | None = None
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
+    also: Mapping[str, Table] = field(default_factory=dict)
 
 
 def plan(

@@ -8,6 +8,7 @@ damaged file is found out when it is read.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
@@ -15,10 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.errors import InputError
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
+
+    from glmm_zoo.data import Column
 
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"
@@ -52,6 +58,54 @@ def effects(spec: Mapping[str, Any]) -> set[str]:
 def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
     """Write what the tree says of itself."""
     tree.attrs[ATTRIBUTE] = json.dumps({"schema": SCHEMA, **content}, ensure_ascii=False)
+
+
+def stored(column: Column, dim: str) -> xr.Variable:
+    """A column as `constant_data` keeps it along `dim`: with its name, its kind, and what stands for a missing text."""
+    import xarray as xr
+
+    known = {"column": column.name, "kind": column.kind}
+    if column.kind in ("text", "date"):
+        absent = next("?" * n for n in itertools.count() if "?" * n not in column.levels)  # "" where that is no value
+        return xr.Variable(dim, np.where(column.missing, absent, column.text), {**known, "missing": absent})
+    values = np.where(column.missing, np.nan, column.values) if column.missing.any() else column.values
+    return xr.Variable(dim, values, known)
+
+
+def table_of(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
+    """The columns of a table that a fit used, as they were read; its index is their rows in the source, from 0.
+
+    Text is str and so are dates, which are written as the labels of their levels are; numbers and logicals are such.
+    What was missing is missing.
+
+    Parameters
+    ----------
+    dim
+        The dimension of its rows: "row" for the main table.
+
+    Raises
+    ------
+    InputError
+        A dimension that is not that of a table.
+    """
+    import pandas as pd
+
+    kept = tree["constant_data"].dataset
+    columns = {v.attrs["column"]: _as_read(v) for v in kept.data_vars.values() if v.dims == (dim,)}
+    if not columns:
+        tables = dict.fromkeys(str(d) for v in kept.data_vars.values() for d in v.dims)
+        raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
+    return pd.DataFrame(columns).set_index(pd.Index(kept[dim].values, name=dim))
+
+
+def _as_read(variable: xr.DataArray) -> pd.Series:
+    import pandas as pd
+
+    if variable.attrs["kind"] in ("text", "date"):
+        text = pd.Series(variable.values.astype(str))
+        return text.mask(text == variable.attrs["missing"])
+    values = pd.Series(variable.values)
+    return values.astype("boolean") if variable.attrs["kind"] == "logical" and values.dtype != bool else values
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

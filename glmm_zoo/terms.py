@@ -38,15 +38,16 @@ _ONE: Tensor = pt.constant(1.0)
 class Model(pm.Model):
     """A PyMC model that remembers what it was built from.
 
-    `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `predictors` the
-    design, `chosen` the priors, `auxiliary` the names of variables that only carry others and are not reported. `unit`
-    is the dimension of the pointwise log-likelihood where it has one term for each subject and not for each row.
+    `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `also` those
+    of further tables by the dimension of their rows, `predictors` the design, `chosen` the priors, `auxiliary` the names of
+    variables that only carry others and are not reported. `unit` is the dimension of the pointwise log-likelihood where it has one term for each subject and not for each row.
     """
 
     def __init__(self, plan: Plan):
         super().__init__(coords=_coords(plan))
         self.spec = dict(plan.spec)
         self.frame = plan.table
+        self.also = plan.also
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows

@@ -16,20 +16,43 @@ from typing import Any
 import msgspec
 
 from glmm_zoo.data import RawTable, read_table
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 
 _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A builder as its file tells: name, aliases, one-line title, docstring, and its keyword arguments by default."""
+    """A builder as its file tells: name, aliases, one-line title, docstring, and the arguments of its function.
+
+    `tables` stand before the formula, `options` are its keywords, of which those in `required` have no default.
+    """
 
     name: str
     aliases: tuple[str, ...]
     title: str
     doc: str
+    tables: tuple[str, ...]
     options: tuple[str, ...]
+    required: tuple[str, ...]
+
+    def in_order[T](self, data: T, survival: T | None) -> list[T | None]:
+        """The tables in the order of the function's arguments; None for one that is not given.
+
+        Raises
+        ------
+        InputError
+            A table that the builder does not take.
+        """
+        beside = {"survival": survival}
+        raise_all(
+            [
+                f"{self.name} takes no {name} table, and {str(table)!r} is given as one; leave out --{name} (in a card: {name})"
+                for name, table in beside.items()
+                if table is not None and name not in self.tables
+            ]
+        )
+        return [data, *(beside[name] for name in self.tables[1:])]
 
     def function(self) -> Callable[..., Any]:
         """The builder function itself; imports its file."""
@@ -54,7 +77,13 @@ def _read_builder(path: Path) -> Builder:
         ast.literal_eval(assigned["ALIASES"]),
         title.rstrip("."),
         ast.get_docstring(function) or "",
+        tuple(a.arg for a in function.args.args[:-1]),
         tuple(a.arg for a in function.args.kwonlyargs),
+        tuple(
+            a.arg
+            for a, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+            if default is None
+        ),
     )
 
 
@@ -95,7 +124,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """card.toml, schema 1."""
+    """card.toml, schema 1; `data` and `survival` are files beside it."""
 
     schema: int
     name: str
@@ -107,6 +136,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Source
     example: bool = False
     data: str = "data.csv"
+    survival: str | None = None
     options: dict[str, Any] = {}
     priors: dict[str, str] = {}
     sampling: Sampling = Sampling()
@@ -141,13 +171,15 @@ class Card:
     def data_path(self) -> Path:
         return self.folder / self.file.data
 
-    def read(self) -> RawTable:
-        """The card's data, as builders take them."""
-        return read_table(self.data_path)
+    def tables(self) -> list[RawTable | None]:
+        """The card's data, as its builder takes them: a table for each of the arguments before the formula."""
+        names = self.builder.in_order(self.file.data, self.file.survival)
+        return [None if name is None else read_table(self.folder / name) for name in names]
 
     def model(self) -> Any:
         """The card's model, ready for `fit`."""
-        return self.builder.function()(self.read(), self.file.formula, priors=self.file.priors, **self.file.options)
+        build = self.builder.function()
+        return build(*self.tables(), self.file.formula, priors=self.file.priors, **self.file.options)
 
 
 def cards_folder() -> Path:

@@ -13,7 +13,7 @@ import pytest
 from pymc.logprob.basic import conditional_logp
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.zoo import cards, read_card
+from glmm_zoo.zoo import Builder, builders, cards, read_card
 
 
 def fingerprint(model: Any) -> dict[str, Any]:
@@ -63,3 +63,26 @@ def test_unknown_key_in_a_card_is_refused_with_the_nearest(tmp_path: Path) -> No
     (tmp_path / "card.toml").write_text(text)
     with pytest.raises(InputError, match=r"unknown key 'pirors'; did you mean 'priors'\?"):
         read_card(tmp_path / "card.toml")
+
+
+def test_a_builder_is_read_with_its_tables_and_what_it_needs(paired: Builder) -> None:
+    assert paired.tables == ("longitudinal", "survival") and paired.required == ("event",)
+    assert builders()["poisson"].tables == ("data",) and builders()["poisson"].required == ()
+
+
+def test_a_card_has_a_second_table(tmp_path: Path, paired: Builder) -> None:
+    text = (cards()["multicenter"].folder / "card.toml").read_text()
+    path = tmp_path / "card.toml"
+    (tmp_path / "data.csv").write_text("id,y\n1,2\n")
+    (tmp_path / "events.csv").write_text("id,years\n1,3\n")
+    of_two = text.replace('builder = "hierarchical_logistic"', f'builder = "{paired.name}"')
+    for further, second in (("", None), ('survival = "events.csv"\n', {"id": [1], "years": [3]})):
+        path.write_text(further + of_two.replace("[options]", '[options]\nevent = "Surv(years, 1) ~ 1"'))
+        with pytest.raises(InputError) as said:
+            read_card(path).model()
+        assert str(said.value).startswith(f"given {[{'id': [1], 'y': [2]}, second]}, ")
+    path.write_text(further + text)
+    with pytest.raises(
+        InputError, match=r"takes no survival table, and 'events.csv' is given .* \(in a card: survival\)"
+    ):
+        read_card(path).model()

@@ -15,6 +15,7 @@ import pytest
 
 import glmm_zoo as zoo
 from glmm_zoo import cli
+from glmm_zoo import zoo as registry
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,70 @@ def test_bad_arguments_are_told(capsys: pytest.CaptureFixture[str], case: str) -
     if "model" not in case:
         tokens = ["logistic", "good.csv", "--formula", "y ~ x + (1 | g)", *tokens]
     assert message in fails(capsys, "fit", *tokens)
+
+
+@pytest.fixture
+def two(paired: registry.Builder) -> tuple[str, ...]:
+    """The start of a command that fits two files with a builder of two tables."""
+    Path("visits.csv").write_text("id;y\n1;0,5\n1;.\n")
+    Path("events.csv").write_text("id;years\n1;2,5\n")
+    return "fit", *paired.aliases, "visits.csv", "--formula", "y ~ 1", "--sep", ";", "--decimal", ",", "--na", "."
+
+
+VISITS, EVENTS = {"id": [1, 1], "y": [0.5, None]}, {"id": [1], "years": [2.5]}
+EVENT = "Surv(day/365.25, status == 2) ~ drug"
+
+
+def test_a_second_table_and_the_event_reach_the_builder(
+    capsys: pytest.CaptureFixture[str], two: tuple[str, ...]
+) -> None:
+    said = fails(capsys, *two, "--survival", "events.csv", "--event", EVENT, "--missing", "drop")
+    assert said == f"error: given {[VISITS, EVENTS]}, ['y ~ 1'], {EVENT!r}, 'time', None, 'drop', {{}}\n"
+    said = fails(
+        capsys,
+        *two,
+        "--option",
+        f"event = {EVENT}",
+        "--formula",
+        "z ~ 1",
+        "--option",
+        "family=a",
+        "--option",
+        "family=b",
+    )
+    assert said == f"error: given {[VISITS, None]}, ['y ~ 1', 'z ~ 1'], {EVENT!r}, 'time', 'a,b', 'error', {{}}\n"
+
+
+TABLES = {
+    "one table": (["logistic", "good.csv", "--formula", "y ~ x", "--survival", "e.csv"], "takes no survival table"),
+    "no data": (["two", "--survival", "e.csv"], "no card"),
+    "a card's": (["multicenter", "--survival", "e.csv"], "--survival 'e.csv' goes with a data file"),
+    "no event": (["two", "good.csv", "--formula", "y ~ x"], "paired needs event: --option event=VALUE"),
+    "no option": (["logistic", "good.csv", "--formula", "y ~ x", "--event", "Surv(t, d) ~ 1"], "has no option 'event'"),
+    "twice": (["two", "good.csv", "--event", "a", "--option", "event=b"], "--event and --option event= say the same"),
+    "missing twice": (
+        ["logistic", "good.csv", "--missing", "drop", "--option", "missing=error"],
+        "--missing and --option missing= say the same",
+    ),
+    "no file": (
+        ["two", "good.csv", "--formula", "y ~ x", "--event", "a", "--survival", "event.csv"],
+        "file 'event.csv' does not exist; did you mean 'events.csv'?",
+    ),
+    "together": (["logistic", "good.csv", "--survival", "e.csv"], "2 problems"),
+}
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_and_events_that_do_not_belong_are_told(capsys: pytest.CaptureFixture[str], case: str) -> None:
+    tokens, message = TABLES[case]
+    assert message in fails(capsys, "fit", *tokens)
+
+
+def test_out_is_not_the_second_table_either(capsys: pytest.CaptureFixture[str], two: tuple[str, ...]) -> None:
+    Path("events.nc").write_bytes(Path("events.csv").read_bytes())
+    tokens = (*two, "--event", "a", "--survival", "events.nc", "--out", "events.nc", "--overwrite")
+    assert "is the data file" in fails(capsys, *tokens)
 
 
 def test_out_that_exists_or_is_the_data(capsys: pytest.CaptureFixture[str]) -> None:

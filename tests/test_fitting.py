@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -13,12 +14,17 @@ from pathlib import Path
 import arviz_stats
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pymc as pm
 import pytest
 import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
+from glmm_zoo import data as columns
 from glmm_zoo import diagnostics, estimands, fitting, sampling, storage
+from glmm_zoo.intake import Plan
+from glmm_zoo.terms import Model
 
 GROUPS = (
     "posterior", "sample_stats", "log_likelihood", "posterior_predictive", "observed_data", "constant_data", "report"
@@ -90,6 +96,38 @@ def test_file_round_trip(tree: xr.DataTree, tmp_path: Path) -> None:
     content = json.loads(loaded.attrs["glmm_zoo"])
     assert content["spec"]["formula"] == "y ~ x + (1 + x | site)" and content["sampling"]["seed"] == 3
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
+    visits = pd.DataFrame({"y": [1.5, 2.0, 0.1], "n/m": [3, 1, 2], "dead": [True, False, True], "arm": ["b", "a", "é"]})
+    dates = [datetime.date(2020, 1, 31), None, datetime.date(1999, 12, 1)]
+    events = pd.DataFrame(
+        {
+            "years": [0.5, np.nan, 3.0],
+            "n": pd.array([1, 2, None], dtype="Int64"),
+            "dead": pd.array([True, None, False], dtype="boolean"),
+            "arm": ["", None, "?"],
+            "when": dates,
+        }
+    )
+    main = columns.take(visits, list(visits))
+    beside = {name: columns._column(name, c) for name, c in zip(events, pa.table(events).columns, strict=True)}
+    further = columns.Table(beside, 3, "events", row_numbers=np.array([4, 7, 8]))
+    with Model(Plan({}, main, (), {}, 3, also={"event_row": further})) as model:
+        pm.Normal("y", 0, 1, observed=pm.Data("_y", visits["y"]), dims="row")
+    tree = xr.DataTree.from_dict(fitting._data_groups(model))
+    storage.label(tree, {"spec": {}})
+    loaded = zoo.load(zoo.save(tree, tmp_path / "fit.nc"))
+    for one in (tree, loaded):
+        assert "event_row:years" in one["constant_data"] and one["constant_data"]["n_m"].attrs["column"] == "n/m"
+        back = storage.table_of(one)
+        pd.testing.assert_frame_equal(back, visits, check_names=False)
+        assert columns.take(back, list(visits)).sha256() == main.sha256()
+        expected = events.assign(n=[1.0, 2.0, np.nan], when=["2020-01-31", None, "1999-12-01"])
+        found = storage.table_of(one, "event_row")
+        pd.testing.assert_frame_equal(found, expected.set_index(pd.Index([4, 7, 8], name="event_row")))
+    with pytest.raises(zoo.InputError, match=r"no table of 'events'; it has those of row, event_row"):
+        storage.table_of(loaded, "events")
 
 
 def test_an_existing_file_is_kept(tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
