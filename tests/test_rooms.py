@@ -42,6 +42,7 @@ READING_A_FIT = (
     "moments",
     "sampling",
     "convergence",
+    "landmarks",
     "diagnostics",
     "bands",
     "aspects",
