@@ -631,6 +631,11 @@ class Hazard:
     id: str
 
     @property
+    def rows(self) -> int:
+        """About how many points the likelihood computes the hazard at."""
+        return len(KRONROD[0]) * len(self.events.subject)
+
+    @property
     def causes(self) -> list[int | None]:
         """Positions of the causes in variables, None where there is one."""
         return list(range(len(self.events.causes))) if self.events.competing else [None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo import hazards, outcomes
@@ -155,6 +156,7 @@ def joint_survival(
         extra=hazards.parameters(hazard, priors),
         more=hazards.told(hazard),
     )
+    plan = replace(plan, rows=plan.rows + hazard.rows, also={"event_row": hazard.events.table})
     from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
     from glmm_zoo import terms
 
