@@ -631,11 +631,6 @@ class Hazard:
     id: str
 
     @property
-    def rows(self) -> int:
-        """About how many points the likelihood computes the hazard at."""
-        return len(KRONROD[0]) * len(self.events.subject)
-
-    @property
     def causes(self) -> list[int | None]:
         """Positions of the causes in variables, None where there is one."""
         return list(range(len(self.events.causes))) if self.events.competing else [None]
@@ -993,6 +988,7 @@ def told(hazard: Hazard) -> dict[str, Any]:
             "baseline": hazard.baseline.kind,
             "cuts": hazard.baseline.cuts.tolist(),
             "horizon": events.horizon,
+            "weights": [hazard.baseline.name] if hazard.baseline.kind == "bspline" else [],
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
             "subjects": len(events.ids),

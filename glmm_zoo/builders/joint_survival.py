@@ -156,7 +156,7 @@ def joint_survival(
         extra=hazards.parameters(hazard, priors),
         more=hazards.told(hazard),
     )
-    plan = replace(plan, rows=plan.rows + hazard.rows, also={"event_row": hazard.events.table})
+    plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
     from glmm_zoo import terms
 
