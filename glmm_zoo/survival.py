@@ -47,21 +47,22 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
         return model[name]
 
     subjects, interval = np.arange(n), (events.left < events.time) & (events.status > 0)
-    before = hazard.integral(events.subject, np.arange(len(events.subject)), events.start, _seen_until(hazard))
+    begin = np.maximum(events.start, events.entry[events.subject])
+    before = hazard.integral(events.subject, np.arange(len(events.subject)), begin, _seen_until(hazard))
     within = hazard.integral(subjects[interval], at_end[interval], events.left[interval], events.time[interval])
     end = hazard.points(subjects, at_end, events.time)
     log_h = [hazard.log_rate(end, k, get, pt) for k in k_all]
     H = [before.sums(events.subject, n, k, get, pt) for k in k_all]
     dH = sum((within.sums(subjects[interval], n, k, get, pt) for k in k_all), pt.zeros(n))
-    log_entry = _log_of_entering(model, hazard)
+    entered = _entered(model, hazard, get)
     dim = safe(hazard.id)
     if dim not in model.coords:
         model.add_coord(dim, list(events.ids))
     many = len(k_all)
 
-    def log_p(status: Tensor, log_entry: Tensor, dH: Tensor, *rates: Tensor) -> Tensor:
+    def log_p(status: Tensor, entered: Tensor, dH: Tensor, *rates: Tensor) -> Tensor:
         log_h, H = rates[:many], rates[many:]
-        total: Tensor = -1.0 * log_entry
+        total: Tensor = -1.0 * entered
         for k in range(many):
             exact = pt.switch(pt.eq(status, k + 1.0), log_h[k], 0.0)
             total = total - H[k] + (exact if not interval.any() else pt.switch(interval, 0.0, exact))
@@ -72,7 +73,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
             total = total + pt.switch(came & interval, pt.log(-lost), 0.0)
         return total
 
-    def draw(log_entry: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
+    def draw(_: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
         *rates, size = rest
         H = list(rates[many:])
         whole: Tensor = sum(H, dH)
@@ -87,7 +88,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
 
     pm.CustomDist(
         NAME,
-        log_entry,
+        entered,
         dH,
         *log_h,
         *H,
@@ -153,8 +154,8 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> Tensor:
     return shift
 
 
-def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
-    """log S(V) (n,), 0 for those who are followed from the origin."""
+def _entered(model: Model, hazard: Hazard, get: Get) -> Tensor:
+    """log S(V) + H(V | u) (n,), 0 for those who are followed from the origin: what to take from the log-likelihood after V."""
     events = hazard.events
     late = np.flatnonzero(events.entry > 0)
     n = len(events.ids)
@@ -166,7 +167,7 @@ def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
     L = _unpacked(model.roots[group.name("u")], len(group.labels))
     effects = pt.stack([sum(L[a][b] * x[:, b] for b in range(a + 1)) for a in range(len(L))], axis=1)
 
-    def get(name: str) -> Tensor:
+    def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]
 
     first = np.searchsorted(events.subject, late)
@@ -174,11 +175,12 @@ def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
     moved = whole.at_nodes(group.factor.name, many)
     owner = np.tile(np.arange(many), len(whole.owner)) + many * np.repeat(whole.owner, many)
     H = sum(
-        (summed(moved.parts(k, get, pt), owner, many * len(late), pt) for k in hazard.causes),
+        (summed(moved.parts(k, at_nodes, pt), owner, many * len(late), pt) for k in hazard.causes),
         pt.zeros(many * len(late)),
     )
     survived = summed(np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), many), len(late), pt)
-    return pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
+    own = sum((whole.sums(late, n, k, get, pt) for k in hazard.causes), pt.zeros(n))
+    return own + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
 
 
 def _unpacked(packed: Tensor, k: int) -> list[list[Tensor]]:
