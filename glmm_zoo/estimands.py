@@ -48,7 +48,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     prob
         Probability inside the equal-tailed interval `lower` to `upper`.
     group_effects
-        Also a row for every group effect `u_<g>` and every weight `s_<x>_weights`; where the fit kept only moments of the
+        Also a row for every group effect `u_<g>` and every weight `s_<x>_weights`, `h0_weights`; where the fit kept only moments of the
         group effects, the other columns are NaN.
 
     Returns

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.data import Missing, Table, take
+from glmm_zoo.data import Missing, Table, suspicious_text, take
 from glmm_zoo.design import Columns, aliased, check_columns, code, evaluate
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
 from glmm_zoo.formula import EventFormula, Operand, StatusTest
@@ -96,11 +96,21 @@ def read(
     gaps = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
     needed = [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in gaps]
     table = take(data, needed, missing, problems)
-    if repeated and formula.kind not in ("counting",):
-        table = _one_row_each(table, id, problems)
+    known = len(problems)
+    check_columns(formula.covariates, table, problems)
+    sound = len(problems) == known
+    found = [_times(data, t, table, bool(gaps)) for t in formula.times]
+    status, names = _status(formula, table, censored, causes, problems)
+    if status is None:
+        return None
+    if repeated and formula.kind != "counting":
+        first = _first_rows(table, id, problems)
+        table, found, status = _rows(table, first), [t[first] for t in found], status[first]
     codes, found_ids = table[id].factor()
-    ids = (*(x for x in order if x in set(found_ids)), *(x for x in found_ids if x not in set(order)))
-    codes = np.array([ids.index(x) for x in found_ids])[codes]
+    here = set(found_ids)
+    ids = tuple(dict.fromkeys([*(x for x in order if x in here), *found_ids]))
+    place = {x: i for i, x in enumerate(ids)}
+    codes = np.array([place[x] for x in found_ids])[codes]
     if formula.kind != "counting" and len(ids) < table.rows:
         twice = [ids[i] for i in np.flatnonzero(np.bincount(codes) > 1)]
         problems.append(
@@ -108,18 +118,10 @@ def read(
             "expected, or rows Surv(start, stop, event) ~ ... for covariates that change"
         )
         return None
-    found = [_times(data, t, table, bool(gaps)) for t in formula.times]
-    status, names = _status(formula, table, censored, causes, problems)
-    if status is None:
-        return None
     start, left, stop, status = _intervals(formula.kind, found, status)
-    order = np.lexsort((stop, codes))
-    codes, start, left, stop, status = (x[order] for x in (codes, start, left, stop, status))
-    table = replace(
-        table,
-        columns={name: column.take(order) for name, column in table.columns.items()},
-        row_numbers=table.row_numbers[order],
-    )
+    by_time = np.lexsort((stop, codes))
+    codes, start, left, stop, status = (x[by_time] for x in (codes, start, left, stop, status))
+    table = _rows(table, by_time)
     _check_times(formula, table, id, ids, codes, start, left, stop, status, problems)
     last = np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)
     if not (status[last] > 0).any():
@@ -127,8 +129,7 @@ def read(
         problems.append(
             f"event: no events: {what} is censored for all {plural(len(ids), 'subject')}, so nothing is known of the hazard"
         )
-    check_columns(formula.covariates, table, problems)
-    coded = attempt(lambda: _covariates(formula, table), problems)
+    coded = attempt(lambda: _covariates(formula, table), problems) if sound else None
     if coded is None:
         return None
     first = np.append(0, last[:-1] + 1)
@@ -155,7 +156,12 @@ def _said(event: Operand | StatusTest) -> str:
     return event.text
 
 
-def _one_row_each(table: Table, id: str, problems: list[str]) -> Table:
+def _rows(table: Table, rows: np.ndarray) -> Table:
+    columns = {name: column.take(rows) for name, column in table.columns.items()}
+    return replace(table, columns=columns, rows=len(rows), row_numbers=table.row_numbers[rows])
+
+
+def _first_rows(table: Table, id: str, problems: list[str]) -> np.ndarray:
     """The first row of every subject of a table that repeats what it says of the subject in every row."""
     codes, ids = table[id].factor()
     _, first = np.unique(codes, return_index=True)
@@ -170,12 +176,7 @@ def _one_row_each(table: Table, id: str, problems: list[str]) -> Table:
                 f"({', '.join(known[v] for v in values[pair])} in {at_rows(table.row_numbers[pair])}); what is said of an "
                 "event is constant within a subject; for covariates that change write Surv(start, stop, event) ~ ..."
             )
-    return replace(
-        table,
-        columns={name: column.take(first) for name, column in table.columns.items()},
-        rows=len(first),
-        row_numbers=table.row_numbers[first],
-    )
+    return first
 
 
 def _times(data: Any, operand: Operand, table: Table, gaps: bool) -> np.ndarray:
@@ -205,7 +206,10 @@ def _status(
             return None, ()
         return ((codes == levels.index(event.level)) == event.equal).astype(int), ("1",)
     column = table[event.columns[0]] if event.kind == "column" else None
-    if column is not None and column.kind in ("text", "date", "logical"):
+    if column is not None and (column.kind == "date" or suspicious_text(column)):
+        attempt(lambda: column.numbers("the event"), problems)
+        return None, ()
+    if column is not None and column.kind in ("text", "logical"):
         codes, levels = column.factor()
     else:
         values = evaluate(event, table)
@@ -213,6 +217,13 @@ def _status(
         levels = tuple(str(int(v)) if v == round(v) else str(v) for v in seen.tolist())
         if formula.kind in ("interval", "left"):
             return _coded(event, values, 3 if formula.kind == "interval" else 1, table, problems), ("1",)
+        broken = values != np.round(values)
+        if broken.any():
+            problems.append(
+                f"event: {_said(event)!r} should be 0 (censored) and 1 (event), or 0 and a number for each cause; "
+                f"{table.at(broken)} has {values[broken][0]:g}"
+            )
+            return None, ()
     none = _no_event(event, levels, censored, causes, problems)
     wanted = [level for level in levels if level != none]
     if causes is not None:
@@ -226,6 +237,14 @@ def _status(
             return None, ()
         wanted = [c for c in declared if c in levels]
     if none is None:
+        return None, ()
+    counts = np.bincount(codes, minlength=len(levels))
+    once = [level for level in wanted if counts[levels.index(level)] == 1]
+    if causes is None and len(wanted) > 1 and once:
+        problems.append(
+            f"event: {_said(event)!r} is {once[0]!r} in one row only ({table.at(codes == levels.index(once[0]))}), which is too few "
+            f"for a cause of its own; correct it, or declare the causes: causes=[{', '.join(map(repr, wanted))}]"
+        )
         return None, ()
     place = np.array([0 if level == none else wanted.index(level) + 1 for level in levels])
     return place[codes], tuple(wanted) if wanted else ("1",)
@@ -311,15 +330,16 @@ def _check_times(
     problems: list[str],
 ) -> None:
     def of(rows: np.ndarray) -> str:
-        return _subjects(id, [ids[i] for i in np.unique(codes[rows])])
+        return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
+        return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
 
     name = formula.times[-1].text
     bad = ~(np.isfinite(stop) & (stop > 0))
     if bad.any():
         value = stop[bad][0]
         problems.append(
-            f"event: times must be > 0: {name!r} is {f'{value:g}' if np.isfinite(value) else 'missing'} for {of(bad)}; correct or "
-            "drop them, in the longitudinal data too"
+            f"event: times must be > 0: {name!r} is {f'{value:g}' if np.isfinite(value) else 'missing'} for {of(bad)} "
+            f"({table.at(bad)}); correct or drop them, in the longitudinal data too"
         )
     bad = np.isfinite(stop) & ~(left <= stop)
     if bad.any():
@@ -332,8 +352,7 @@ def _check_times(
     bad = ~(start < stop)
     if bad.any():
         problems.append(f"event: a row (start, stop] needs start < stop; not so for {of(bad)} ({table.at(bad)})")
-    same = np.append(codes[1:] == codes[:-1], False)
-    after = np.append(start[1:], 0.0)
+    same, after = np.append(codes[1:] == codes[:-1], False), np.append(start[1:], 0.0)
     bad = same & (np.abs(after - stop) > 1e-9 * np.maximum(1.0, np.abs(stop)))
     if bad.any():
         problems.append(

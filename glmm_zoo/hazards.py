@@ -215,7 +215,7 @@ def courses(
             rows = replace(rows, columns={**rows.columns, name: filled})
             varies = np.flatnonzero(filled.values != filled.values[first][subject])
             if len(varies) and not carried:
-                who = ids[subject[varies[0]]]
+                who = ids[int(subject[varies[0]])]
                 problems.append(
                     f"column {name!r} of the longitudinal formula varies within {id} {who!r}: between visits and beyond the last it "
                     "is not known, but the hazard needs the marker at every time; leave it out, make it an outcome, or take "
@@ -710,7 +710,7 @@ class Hazard:
             return Integral(self, kind, ends, owner, np.log(b - a), a, b)
         if kind == "constant":
             return Integral(self, kind, (self.points(subject, row, b),), owner, np.zeros(len(a)), a, b)
-        long = (b - a) > self.baseline.horizon / 4
+        long = (a == 0.0) | (b - a > self.baseline.horizon / 4)
         made = []
         for (x, w), those in ((KRONROD, np.flatnonzero(long)), (GAUSS, np.flatnonzero(~long))):
             if not len(those):
@@ -865,13 +865,15 @@ def read(
     )
     whole = attempt(lambda: take(longitudinal, [id, time], missing), problems)
     order = whole[id].factor()[1] if whole else ()
+    of_event: list[str] = []
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, parsed, id=id, repeated=survival is None, columns=columns,
-            censored=censored, causes=causes, order=order, missing=missing, problems=problems,
+            censored=censored, causes=causes, order=order, missing=missing, problems=of_event,
         ),
-        problems,
+        of_event,
     )  # fmt: skip
+    problems += [p if p.startswith("event:") else f"event: {p}" for p in of_event]
     notes: list[str] = []
     if events and whole:
         visits = {part.name: _rows_of(joint, part) for part in joint.parts} if joint else {"the marker": whole}
@@ -880,19 +882,17 @@ def read(
     assert joint is not None and events is not None
     taken = {*(e.factor.name for p in joint.predictors for e in p.effects), *(p.name for p in joint.parts)} & OWN_NAMES
     raise_all([f"{name!r} is a name of the model's own; rename the column" for name in sorted(taken)])
-    joint = _tied(joint, id)
-    made = courses(
-        joint, events.ids, id=id, time=time, carried=carry_forward, horizon=events.horizon, problems=problems
-    )
+    tied = _tied(joint, id)
+    made = courses(tied, events.ids, id=id, time=time, carried=carry_forward, horizon=events.horizon, problems=problems)
     raise_all(problems)
-    terms = attempt(lambda: association_terms(association, association_scale, joint, events, made, id=id), problems)
+    terms = attempt(lambda: association_terms(association, association_scale, tied, events, made, id=id), problems)
     found = attempt(lambda: read_baseline(baseline, cuts, events), problems)
     raise_all(problems)
     assert terms is not None and found is not None
     for note in (notes := [*events.notes, *notes]):
         warn(note)
-    joint = replace(joint, notes=(*joint.notes, *(n for n in notes if n not in joint.notes)))
-    return joint, Hazard(events, made, terms, found, groups_of(joint.predictors), id)
+    tied = replace(tied, notes=(*tied.notes, *(n for n in notes if n not in tied.notes)))
+    return tied, Hazard(events, made, terms, found, groups_of(tied.predictors), id)
 
 
 def _rows_of(joint: Joint, part: Part) -> Table:
@@ -988,6 +988,7 @@ def told(hazard: Hazard) -> dict[str, Any]:
             "baseline": hazard.baseline.kind,
             "cuts": hazard.baseline.cuts.tolist(),
             "horizon": events.horizon,
+            "weights": [hazard.baseline.name] if hazard.baseline.kind == "bspline" else [],
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
             "subjects": len(events.ids),

@@ -28,20 +28,18 @@ Schumacher (1999), Statistics in Medicine 18; Gerds & Schumacher (2006), Biometr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from glmm_zoo.errors import InputError, at_rows, plural, raise_all
 
 PROB = 0.95  # inside every interval of this room
 PER_GROUP = 20  # subjects for each group of the calibration table, arbitrary
 _Z = NormalDist().inv_cdf(0.5 + PROB / 2)
-
-type Vector = np.ndarray | Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,10 @@ class Curve:
     events: np.ndarray
     censored: np.ndarray
 
-    def at(self, times: float | Vector) -> np.ndarray:
-        """Value, lower and upper (3, *shape of times), at times >= 0; NaN after the last time if it is a censoring."""
+    def at(self, times: ArrayLike) -> np.ndarray:
+        """Value, lower and upper (3, *shape of times); NaN after the last time if somebody is censored there."""
         times = np.asarray(times, float)
-        found = np.stack([self.value, self.lower, self.upper])[:, np.searchsorted(self.time, times, "right") - 1]
+        found = np.stack([self.value, self.lower, self.upper])[:, np.searchsorted(self.time[1:], times, "right")]
         return np.where((times > self.time[-1]) & (self.censored[-1] > 0), np.nan, found)
 
 
@@ -124,14 +122,14 @@ class Accuracy:
 
 
 def accuracy(
-    risk: Vector,
-    time: Vector,
-    event: Vector,
+    risk: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
     *,
     landmark: float,
     horizon: float,
     cause: int = 1,
-    completed: Vector | None = None,
+    completed: ArrayLike | None = None,
     groups: int = 10,
 ) -> Accuracy:
     """Discrimination, overall accuracy and calibration of predicted risks of an event in (landmark, horizon].
@@ -215,7 +213,7 @@ def accuracy(
     )
 
 
-def kaplan_meier(time: Vector, event: Vector) -> Curve:
+def kaplan_meier(time: ArrayLike, event: ArrayLike) -> Curve:
     """Survival S(t) = prod_{u <= t} (1 - d_u / n_u), of d_u events among n_u at risk, with Greenwood's errors,
 
         se^2 = S(t)^2 sum_{u <= t} d_u / (n_u (n_u - d_u)).
@@ -241,7 +239,7 @@ def kaplan_meier(time: Vector, event: Vector) -> Curve:
     return Curve(u, S, se, *_limits(1 - S, S, se), n, d, c)
 
 
-def aalen_johansen(time: Vector, event: Vector, cause: int = 1) -> Curve:
+def aalen_johansen(time: ArrayLike, event: ArrayLike, cause: int = 1) -> Curve:
     """Risk F(t) = sum_{u <= t} S(u-) d1_u / n_u of one cause among several, of d1_u of the d_u events among n_u at risk,
 
         se^2 = sum_{u <= t} (F(t) - F(u))^2 d_u / (n_u (n_u - d_u)) + S(u-)^2 d1_u (n_u - d1_u) / n_u^3
@@ -362,7 +360,7 @@ def _calibration(
     return Calibration(np.bincount(group, risk) / size, observed, lower, upper, size, events, censored)
 
 
-def _vectors(**named: Vector) -> list[np.ndarray]:
+def _vectors(**named: ArrayLike) -> list[np.ndarray]:
     """Arrays (n,), when their shapes, the times and the events are what they should be."""
     arrays = {name: np.asarray(value, float) for name, value in named.items()}
     time, event = arrays["time"], arrays["event"]
@@ -371,7 +369,8 @@ def _vectors(**named: Vector) -> list[np.ndarray]:
         raise InputError(
             f"got shapes {got}; expected (n,) for each, one value for each subject; pass them in one order"
         )
-    no_time, no_code = ~(np.isfinite(time) & (time >= 0)), ~((event >= 0) & (event % 1 == 0))
+    no_time, no_code = (~(np.isfinite(x) & (x >= 0)) for x in (time, event))
+    no_code |= event != np.floor(event)
     raise_all(
         [
             *_wrong("time", time, no_time, "a number >= 0; correct it or drop the subject"),

@@ -36,6 +36,8 @@ USUAL = {
     "per": 1.0,
     "shared": "correlation",
     "residual_correlation": False,
+    "association_scale": "linear_predictor",
+    "carry_forward": False,
 }  # options that go without saying
 MOST_CURVES = 12  # in one picture
 SHOWN_ROWS = 25  # of a finding's table in the terminal
@@ -320,6 +322,10 @@ def _pictures(tree: xr.DataTree) -> dict[str, str]:
             found["Smooth curves on the scale of the link, pointwise and simultaneous bands"] = _png(
                 _curves_plot(curves(tree).sel(curve=[c.label for c in lines]))
             )
+        if "surv_log_hazard" in tree["posterior"]:
+            found["Hazard of an average subject whose marker stays at its mean, with a 95 % band"] = _png(
+                _hazard_plot(tree["posterior"].dataset["surv_log_hazard"])
+            )
         return found
     finally:
         mpl.use(backend)
@@ -352,6 +358,23 @@ def _curves_plot(found: xr.Dataset) -> Any:
         axis.set(title=f"{label}, edf {curve['edf'].item():.1f}", xlabel=curve["variable"].item())
     for axis in axes.flat[n:]:
         axis.remove()
+    figure.tight_layout()
+    return figure
+
+
+def _hazard_plot(log_hazard: xr.DataArray) -> Any:
+    """Hazard per unit of time over the follow-up; one panel for each cause."""
+    import matplotlib.pyplot as plt
+
+    causes = log_hazard["cause"].values.tolist() if "cause" in log_hazard.dims else [None]
+    figure, axes = plt.subplots(1, len(causes), figsize=(4.5 * len(causes), 3.2), squeeze=False)
+    for axis, cause in zip(axes.flat, causes, strict=True):
+        of = log_hazard if cause is None else log_hazard.sel(cause=cause)
+        low, middle, high = np.exp(of.quantile([0.025, 0.5, 0.975], ("chain", "draw")).values)
+        times = of["surv_time"].values.astype(float)
+        axis.fill_between(times, low, high, alpha=0.3, color="C0")
+        axis.plot(times, middle, color="C0")
+        axis.set(title=cause or "", xlabel="time", ylabel="hazard", ylim=(0, None))
     figure.tight_layout()
     return figure
 

@@ -51,8 +51,9 @@ def outcomes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def effects(spec: Mapping[str, Any]) -> set[str]:
-    """The variables that are many numbers of one kind: group effects and weights of smooths."""
-    return {*(group["u"] for group in spec["groups"].values()), *(s["weights"] for s in spec["smooths"])}
+    """The variables that are many numbers of one kind: group effects and weights of curves."""
+    weights = [*(s["weights"] for s in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
+    return {*(group["u"] for group in spec["groups"].values()), *weights}
 
 
 def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ from glmm_zoo.terms import Model, variable
 NAME = "event"
 _NODES = {1: 15, 2: 9, 3: 6}  # in each dimension of the subject's effects
 _MANY_NODES = 256
+CURVE = 40  # times of the hazard's curve in the report
 _LEAST = 1e-300  # of a probability whose logarithm is taken
 
 
@@ -40,41 +41,45 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
     """Add hazard and likelihood of the event to a model that has its longitudinal part."""
     events, k_all = hazard.events, hazard.causes
     n, at_end = len(events.ids), events.last
-    _add_variables(model, hazard, center)
+    at_means = _add_variables(model, hazard, center)
 
     def get(name: str) -> Tensor:
         return model[name]
 
     subjects, interval = np.arange(n), (events.left < events.time) & (events.status > 0)
-    before = hazard.integral(events.subject, np.arange(len(events.subject)), events.start, _seen_until(hazard))
+    begin = np.maximum(events.start, events.entry[events.subject])
+    before = hazard.integral(events.subject, np.arange(len(events.subject)), begin, _seen_until(hazard))
     within = hazard.integral(subjects[interval], at_end[interval], events.left[interval], events.time[interval])
     end = hazard.points(subjects, at_end, events.time)
     log_h = [hazard.log_rate(end, k, get, pt) for k in k_all]
     H = [before.sums(events.subject, n, k, get, pt) for k in k_all]
     dH = sum((within.sums(subjects[interval], n, k, get, pt) for k in k_all), pt.zeros(n))
-    log_entry = _log_of_entering(model, hazard)
+    entered = _entered(model, hazard, get)
     dim = safe(hazard.id)
     if dim not in model.coords:
         model.add_coord(dim, list(events.ids))
     many = len(k_all)
 
-    def log_p(status: Tensor, log_entry: Tensor, dH: Tensor, *rates: Tensor) -> Tensor:
+    def log_p(status: Tensor, entered: Tensor, dH: Tensor, *rates: Tensor) -> Tensor:
         log_h, H = rates[:many], rates[many:]
-        total: Tensor = -log_entry
+        total: Tensor = -1.0 * entered
         for k in range(many):
             exact = pt.switch(pt.eq(status, k + 1.0), log_h[k], 0.0)
             total = total - H[k] + (exact if not interval.any() else pt.switch(interval, 0.0, exact))
         if interval.any():
-            safe_dH: Tensor = pt.switch(interval, dH, 1.0)
-            total = total + pt.switch(interval & pt.eq(status, 1.0), pt.log(-pt.expm1(-safe_dH)), 0.0)
+            risk: Tensor = pt.switch(interval, dH, 1.0)
+            lost: Tensor = pt.expm1(-risk)
+            came: Tensor = pt.eq(status, 1.0)
+            total = total + pt.switch(came & interval, pt.log(-lost), 0.0)
         return total
 
-    def draw(log_entry: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
+    def draw(_: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
         *rates, size = rest
         H = list(rates[many:])
         whole: Tensor = sum(H, dH)
         shape = None if rv_size_is_none(size) else (*tuple(size), n)
-        happens = pm.Bernoulli.dist(p=-pt.expm1(-whole), size=shape)
+        lost: Tensor = pt.expm1(-whole)
+        happens = pm.Bernoulli.dist(p=-lost, size=shape)
         if many == 1:
             return pt.cast(happens, "float64")
         shares = pt.stack([h / whole for h in H], axis=-1)
@@ -83,7 +88,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
 
     pm.CustomDist(
         NAME,
-        log_entry,
+        entered,
         dH,
         *log_h,
         *H,
@@ -95,6 +100,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
         class_name="Event",
     )
     _add_spread(model, hazard, get)
+    _add_curve(model, hazard, at_means, get)
     model.event = Follow(model, hazard, center)
 
 
@@ -106,9 +112,9 @@ def _seen_until(hazard: Hazard) -> np.ndarray:
     return until
 
 
-def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
+def _add_variables(model: Model, hazard: Hazard, center: bool) -> Tensor:
     """Coefficients and baseline under their priors. With `center` the prior on the level of log h0 is on that at the means of
-    covariates and marker; what is reported is at zero of both."""
+    covariates and marker; what is reported is at zero of both. Returns how much higher it is at the means, by cause."""
     events, baseline, terms = hazard.events, hazard.baseline, hazard.terms
     cause = ("cause",) if events.competing else ()
     if cause:
@@ -116,12 +122,12 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
     model.add_coord("association", [t.label for t in terms])
     assoc = variable(model, "assoc", ("association", *cause))
     shift: Tensor = pt.zeros(len(events.causes)) if cause else pt.constant(0.0)
-    if center:
-        shift = shift + np.array([t.centre for t in terms]) @ assoc
+    shift = shift + np.array([t.centre for t in terms]) @ assoc
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
         beta = variable(model, "surv_beta", ("surv_coef", *cause))
-        shift = shift + events.covariates.means @ beta if center else shift
+        shift = shift + events.covariates.means @ beta
+    lowered = shift if center else pt.zeros_like(shift)
     inner = {"piecewise": "piece", "bspline": "h0_basis"}.get(baseline.kind)
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
@@ -136,19 +142,20 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> None:
         steps = pm.Normal("h0_steps", 0.0, 1.0, dims=("h0_step", *cause))
         walk: Tensor = pt.constant(A) @ steps / pt.sqrt(precision)
         line: Tensor = v[:, None] * trend if cause else v * trend
-        pm.Deterministic(baseline.name, level - shift + line + walk, dims=(inner, *cause))
-        return
+        pm.Deterministic(baseline.name, level - lowered + line + walk, dims=(inner, *cause))
+        return shift
     dims = ((inner,) if inner else ()) + cause
     if not center:
         variable(model, baseline.name, dims)
-        return
+        return shift
     free = f"{baseline.name}_at_means"
     model.auxiliary.add(free)
     pm.Deterministic(baseline.name, variable(model, free, dims, key=baseline.name) - shift, dims=dims or None)
+    return shift
 
 
-def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
-    """log S(V) (n,), 0 for those who are followed from the origin."""
+def _entered(model: Model, hazard: Hazard, get: Get) -> Tensor:
+    """log S(V) + H(V | u) (n,), 0 for those who are followed from the origin: what to take from the log-likelihood after V."""
     events = hazard.events
     late = np.flatnonzero(events.entry > 0)
     n = len(events.ids)
@@ -160,7 +167,7 @@ def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
     L = _unpacked(model.roots[group.name("u")], len(group.labels))
     effects = pt.stack([sum(L[a][b] * x[:, b] for b in range(a + 1)) for a in range(len(L))], axis=1)
 
-    def get(name: str) -> Tensor:
+    def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]
 
     first = np.searchsorted(events.subject, late)
@@ -168,11 +175,12 @@ def _log_of_entering(model: Model, hazard: Hazard) -> Tensor:
     moved = whole.at_nodes(group.factor.name, many)
     owner = np.tile(np.arange(many), len(whole.owner)) + many * np.repeat(whole.owner, many)
     H = sum(
-        (summed(moved.parts(k, get, pt), owner, many * len(late), pt) for k in hazard.causes),
+        (summed(moved.parts(k, at_nodes, pt), owner, many * len(late), pt) for k in hazard.causes),
         pt.zeros(many * len(late)),
     )
     survived = summed(np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), many), len(late), pt)
-    return pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
+    own = sum((whole.sums(late, n, k, get, pt) for k in hazard.causes), pt.zeros(n))
+    return own + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
 
 
 def _unpacked(packed: Tensor, k: int) -> list[list[Tensor]]:
@@ -211,11 +219,23 @@ def _add_spread(model: Model, hazard: Hazard, get: Get) -> None:
     points = hazard.points(events.subject[rows], rows, t)
     found = []
     for j, term in enumerate(hazard.terms):
-        f = hazard.feature(points, j, get, pt) - term.centre
-        mean = pt.sum(weight * f)
-        found.append(pt.sqrt(pt.sum(weight * f * f) - mean * mean))
+        f: Tensor = hazard.feature(points, j, get, pt) - term.centre
+        mean: Tensor = pt.sum(weight * f)
+        square: Tensor = pt.sum(weight * f * f)
+        found.append(pt.sqrt(square - mean * mean))
     model.auxiliary.add("assoc_sd")
     pm.Deterministic("assoc_sd", pt.stack(found), dims="association")
+
+
+def _add_curve(model: Model, hazard: Hazard, at_means: Tensor, get: Get) -> None:
+    """log h at the means of covariates and of the marker on a grid of times, for the report."""
+    t = hazard.events.horizon * np.arange(1, CURVE + 1) / CURVE
+    cause = ("cause",) if hazard.events.competing else ()
+    rates = [hazard.baseline.at(t, k, get, pt) + np.zeros(CURVE) for k in hazard.causes]
+    model.add_coord("surv_time", t.tolist())
+    model.auxiliary.add("surv_log_hazard")
+    whole: Tensor = pt.stack(rates, axis=1) + at_means if cause else rates[0] + at_means
+    pm.Deterministic("surv_log_hazard", whole, dims=("surv_time", *cause))
 
 
 class Follow:

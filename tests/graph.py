@@ -22,7 +22,7 @@ def builder(name: str) -> Callable[..., Any]:
 def build(row: Row, frame: pd.DataFrame | None = None, formula: str | None = None, **options: Any) -> Any:
     """The row's model, on other data, another formula or with other options if given."""
     data = row.data() if frame is None else frame
-    return builder(row.builder)(data, formula or row.formula, **{**row.options, **options})
+    return builder(row.builder)(data, *row.tables, formula or row.formula, **{**row.options, **options})
 
 
 @functools.cache

@@ -30,6 +30,7 @@ class Row:
     column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
     further predictors by prefix; density and moments get their values as keywords. Of several outcomes, `rows` gives the
     numbers of the rows of each by dimension, and density, moments and support are about all of them, one after the other.
+    `tables` stand between the data and the formula in a call.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     also: Mapping[str, tuple[Callable, Callable]] = field(default_factory=dict)
     curve: Callable[[pd.DataFrame, Values, str], Any] = lambda d, p, lead: 0.0  # the smooths of a predictor
     rows: Callable[[pd.DataFrame], Mapping[str, Any]] = lambda d: {"row": range(len(d))}
+    tables: tuple[Any, ...] = ()
 
     def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
@@ -184,6 +186,32 @@ def gaps() -> pd.DataFrame:
     missing = {column: np.where(np.arange(len(d)) == 3, False, gone) for column, gone in missing.items()}
     d = d.assign(**{column: d[column].astype(float).mask(gone) for column, gone in missing.items()})
     return d.assign(t=np.where(rng.random(len(d)) < 0.2, np.nan, rng.normal(1.0, 3.0, len(d)) + d.x))
+
+
+def patients() -> pd.DataFrame:
+    """120 visits of 60 subjects in no order; the fourth row is its subject's only one. Beside y and ill at `time`, of the subject:
+    drug, age, years, death; of the visit: (start, stop], w and cause, for subjects seen from their first visit on."""
+    rng, n = np.random.default_rng(31), 60
+    many = 1 + (np.arange(n) + 2) % 3
+    i, visit = np.repeat(np.arange(n), many), np.concatenate([np.arange(m) for m in many])
+    years, death, cause = rng.uniform(0.5, 6.0, n), np.arange(n) % 5 > 0, np.where(np.arange(n) % 2, "moved", "dead")
+    late = np.where(np.arange(n) % 3 == 0, 0.4, 0.0)
+    start = late[i] + (years - late)[i] * visit / many[i]
+    last = visit == many[i] - 1
+    b, drug = rng.normal(0, 1, n), rng.choice(["active", "placebo"], n)
+    d = pd.DataFrame(
+        {
+            "y": 2.0 + b[i] + 0.3 * start + rng.normal(0, 0.5, len(i)), "ill": (b[i] + rng.normal(0, 1, len(i)) > 0).astype(int),
+            "time": start, "id": np.array([f"p{k + 1:02d}" for k in range(n)])[i], "drug": drug[i],
+            "age": rng.normal(50, 8, n)[i], "years": years[i], "death": death[i].astype(int), "start": start,
+            "stop": np.where(last, years[i], np.append(start[1:], 0.0)), "cause": np.where(last & death[i], cause[i], "alive"),
+            "w": rng.normal(size=len(i)),
+        }
+    )  # fmt: skip
+    order = rng.permutation(len(d))
+    alone = int(np.flatnonzero(many[i[order]] == 1)[0])
+    order[[3, alone]] = order[[alone, 3]]
+    return d.iloc[order].reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
@@ -433,6 +461,75 @@ def _measured(y: str) -> dict:
     return GAUSSIAN | {"density": lambda d, p, eta: stats.norm.logpdf(d[y], eta, p["sigma"].item())}
 
 
+CUTS = (0.0, 1.5, 3.0, np.inf)
+
+
+def _subjects(d):
+    """A row for each subject, the last of its follow-up, by id."""
+    return d.sort_values(["id", "time"]).groupby("id").tail(1).set_index("id", drop=False)
+
+
+def _followed_up(family: dict, law: Callable, causes: int = 1) -> dict:
+    """A marker and the event; `law(d, s, p)` gives log density and, by cause, the probability of the event until its time."""
+
+    def density(d, p, eta):
+        return np.concatenate([family["density"](d, p, eta), law(d, _subjects(d), p)[0]])
+
+    def moments(d, p, eta):
+        share, k = law(d, _subjects(d), p)[1], np.arange(1, causes + 1)
+        mean = k @ share
+        of_event = mean, np.sqrt(k**2 @ share - mean**2)
+        return tuple(map(np.concatenate, zip(family["moments"](d, p, eta), of_event, strict=True)))
+
+    def support(d, values):
+        y, event = np.split(values, [len(d)], axis=-1)
+        return np.concatenate([family["support"](d, y), np.isin(event, range(causes + 1))], axis=-1)
+
+    return {
+        "density": density, "moments": moments, "support": support, "data": patients, "tables": (None,),
+        "rows": lambda d: {"row": range(len(d)), "id": sorted(set(d.id))},
+    }  # fmt: skip
+
+
+def _pieces(d, s, p):
+    """A constant hazard in each piece, times exp(alpha eta), eta linear in time: integrals of exponentials."""
+    b, beta, gamma = (p[name].to_pandas() for name in ("u_id", "beta", "surv_beta"))
+    placebo = s.drug == "placebo"
+    at_0 = p["Intercept"].item() + b["Intercept"]
+    slope = b["time"] + beta["time"] + beta["time:drug[placebo]"] * placebo
+    alpha = p["assoc"].sel(association="value").item()
+    fixed = gamma["drug[placebo]"] * placebo + gamma["age"] * s.age + alpha * at_0
+    H, log_h = 0.0, 0.0
+    for low, high, log_h0 in zip(CUTS, CUTS[1:], p["log_h0"].values, strict=False):
+        end = np.minimum(s.years, high)
+        rise = alpha * slope * (end - low)
+        part = np.exp(log_h0 + fixed + alpha * slope * low) * (end - low) * np.expm1(rise) / rise
+        H += np.where(s.years > low, part, 0.0)
+        log_h += np.where((s.years > low) & (s.years <= high), log_h0 + fixed + alpha * slope * s.years, 0.0)
+    return s.death * log_h - H, -np.expm1(-np.array([H]))
+
+
+def _two_causes(d, s, p):
+    """Constant hazards of two causes by the subject's effect and w of (start, stop]; who entered late survived until then."""
+    d = d.sort_values(["id", "time"])
+    first = d.groupby("id").head(1).set_index("id")
+    u, x = p["u_id"].to_pandas()["Intercept"], np.polynomial.hermite_e.hermegauss(15)
+    log_p, followed, before = 0.0, [], 0.0
+    for k in ("dead", "moved"):
+        gamma = p["surv_beta"].sel(surv_coef="w", cause=k).item()
+        alpha = p["assoc"].sel(association="shared_effects", cause=k).item()
+        level = p["surv_Intercept"].sel(cause=k).item()
+        rate = np.exp(level + gamma * d.w)
+        H = (rate * (d.stop - d.start)).groupby(d.id).sum() * np.exp(alpha * u)
+        H_0 = first.start * np.exp(level + gamma * first.w)
+        log_p += (s.cause == k) * (level + gamma * s.w + alpha * u) - H - H_0 * np.exp(alpha * u)
+        before += np.outer(H_0, np.exp(alpha * p["sd_id"].item() * x[0]))
+        followed.append(H)
+    log_p = log_p - np.log(np.exp(-before) @ x[1] / x[1].sum())
+    total = sum(followed)
+    return log_p.to_numpy(), np.array([-np.expm1(-total) * H / total for H in followed])
+
+
 def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:
     gamma = {"nominal_beta": ("nominal_coef",)} if nominal else {}
     return {f"cutpoints{'_at_means' * center}": ("cutpoint",)} | gamma, {"cutpoints": ("cutpoint",)} | gamma
@@ -512,6 +609,15 @@ def _cubic(x, k: int) -> tuple[np.ndarray, np.ndarray]:
     M = M * np.sign(np.exp(np.linspace(0, 1, len(at))) @ values(at) @ M)
     Zs, Xf = X @ M, x - np.mean(x)
     return Xf * np.sqrt(np.sum(Zs**2) / (k - 2) / np.sum(Xf**2)), Zs
+
+
+def _surv(baseline: str, dim: str = "", cause: bool = False) -> tuple[dict, dict]:
+    """Free and posterior variables of an event: `baseline` over `dim`."""
+    by = ("cause",) if cause else ()
+    variables = {
+        "surv_beta": ("surv_coef", *by), "assoc": ("association", *by), baseline: (*([dim] if dim else []), *by)
+    }  # fmt: skip
+    return variables, variables
 
 
 def _curve(of: Mapping[str, str]):
@@ -967,5 +1073,26 @@ ROWS = [
         | _group("g", lead="ill_")[1],
         coords={"ill_coef": ("x",), "c_coef": ("x",), "ill_g_effect": ONE},
         also={"ill": (_x, _in(g={"Intercept": None})), "c": (_x, _nothing)}, **_loaded(),
+    ),
+    Row(
+        "joint survival", "joint_survival", "y ~ time + time:drug + (1 + time | id)",
+        {"y": "number?", "time": "number", "drug": "factor", "age": "number", "years": "exposure", "death": "binary", "id": "group"},
+        options={"event": "Surv(years, death) ~ drug + age", "baseline": "piecewise", "cuts": [1.5, 3.0]},
+        free=_variables(_group("id", corr=1), _surv("log_h0_at_means", "piece"), sigma=True)["free"],
+        posterior=_variables(_group("id", corr=1), _surv("log_h0", "piece"), sigma=True)["posterior"],
+        coords={"coef": ("time", "time:drug[placebo]"), **_shared("id", "Intercept", "time"), "association": ("value",),
+                "surv_coef": ("drug[placebo]", "age"), "piece": ("0-1.5", "1.5-3", "3-5.96925")},
+        X=lambda d: {"time": d.time, "time:drug[placebo]": d.time * (d.drug == "placebo")},
+        Z=_in(id={"Intercept": None, "time": "time"}), **_followed_up(GAUSSIAN, _pieces),
+    ),
+    Row(
+        "joint survival, causes", "joint_survival", "ill ~ time + (1 | id)",
+        {"ill": "binary?", "time": "number", "w": "number", "start": "number", "stop": "number", "cause": "label", "id": "group"},
+        options={"event": "Surv(start, stop, cause) ~ w", "baseline": "exponential", "families": "bernoulli",
+                 "association": "shared_effects", "causes": ["dead", "moved"], "censored": "alive"},
+        free=_variables(_group("id"), _surv("surv_Intercept_at_means", cause=True))["free"],
+        posterior=_variables(_group("id"), _surv("surv_Intercept", cause=True))["posterior"],
+        coords={"coef": ("time",), "id_effect": ONE, "association": ("shared_effects",), "surv_coef": ("w",), "cause": ("dead", "moved")},
+        X=lambda d: {"time": d.time}, Z=_in(id={"Intercept": None}), **_followed_up(LOGIT, _two_causes, 2),
     ),
 ]  # fmt: skip

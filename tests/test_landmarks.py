@@ -75,7 +75,7 @@ def test_counts_of_a_curve():
     S = kaplan_meier([1, 2, 2, 2, 3], [0, 1, 2, 0, 0])
     assert S.time.tolist() == [0, 1, 2, 3] and S.at_risk.tolist() == [5, 5, 4, 1]
     assert S.events.tolist() == [0, 0, 2, 0] and S.censored.tolist() == [0, 1, 1, 1]
-    np.testing.assert_allclose(S.at([0, 1.9, 2, 3, 3.1])[0], [1, 1, 0.5, 0.5, np.nan])
+    np.testing.assert_allclose(S.at([-1, 0, 1.9, 2, 3, 3.1])[0], [1, 1, 1, 0.5, 0.5, np.nan])
     assert np.isnan(S.at(1.0)[1:]).all()
     assert kaplan_meier([1, 2], [0, 1]).at(9)[0] == 0  # the last one died: known for ever
 
@@ -337,6 +337,7 @@ LATE = np.where((EVENT == 1) & (TIME > 2), 9.0, TIME)
         ({"time": np.where(I == 4, np.nan, TIME)}, "time: got nan in row 4"),
         ({"event": np.where(I == 2, 0.5, EVENT)}, "event: got 0.5 in row 2; expected 0 "),
         ({"event": np.where(I == 2, np.nan, EVENT)}, "event: got nan in row 2"),
+        ({"event": np.where(I == 2, np.inf, EVENT)}, "event: got inf in row 2"),
         ({"horizon": 2}, "horizon must be after the landmark 2; got 2"),
         ({"horizon": np.nan}, "horizon must be after the landmark 2; got nan"),
         ({"landmark": 12, "horizon": 13}, "nobody is at risk after the landmark 12; times end at 12"),

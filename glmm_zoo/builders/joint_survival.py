@@ -40,7 +40,100 @@ def joint_survival(
     missing: Missing = "error",
     priors: Mapping[str, str] | None = None,
 ) -> Model:
-    """TODO"""
+    """A longitudinal marker and the time to an event whose hazard follows the marker: a shared-parameter joint model.
+
+        y_ij ~ F(eta_i(t_ij)),  subject i, visit j,  eta_i(t) = Intercept + x_i(t)' beta + z_i(t)' u_i,  u_i ~ Normal(0, S)
+        log h_i(t) = log h0(t) + w_i(t)' surv_beta + sum_a assoc_a f_ia(t)
+        log p(T_i, d_i | u_i) = d_i log h_i(T_i) - H_i(T_i),  H_i(t) = int_0^t h_i(s) ds
+
+    f is what of the marker the hazard follows (`association`):
+
+        value              eta_i(t)
+        slope              d eta_i(t) / dt
+        area, area(2)      int eta_i(s) ds from 0, or over the last 2 units of time, to t (stan_jm's etaauc; JMbayes2 divides by t)
+        shared_effects     u_i, one coefficient for each effect of the subject
+
+    exp(assoc) is a hazard ratio per unit of f for the same subject, given u and w: not that of a population. Given u_i, visits and
+    event are independent, and visits and censoring must not depend on u_i otherwise. An offset of the longitudinal formula
+    belongs to the measurement and is no part of eta_i(t).
+
+    Parameters
+    ----------
+    longitudinal
+        A data frame with a row for every visit.
+    survival
+        A data frame with a row for every subject, or rows (start, stop]; None where the longitudinal rows hold the event too,
+        repeated in every row of a subject or as (start, stop] rows. Subjects are matched by the values of `id`. On the command
+        line: `glmm-zoo fit jm visits.csv --survival events.csv`.
+    formula
+        The longitudinal formula, `"log(bili) ~ year + drug:year + (1 + year | id)"`; several formulas, with `families` in step,
+        for several markers, whose effects of a subject are all correlated. `(1 | clinic/id)` and other factors that a subject
+        belongs to as a whole are welcome. Curves over time by poly(year, 2) and cr(year, df=4); not s().
+    event
+        `"Surv(years, death) ~ drug"`, right censored; `Surv(start, stop, death)`: covariates that change over time, or entry
+        after time 0; `Surv(left, right, type="interval2")` (left or right missing: open), `Surv(time, time2, event,
+        type="interval")` and `Surv(time, event, type="left")` as in R. The event is 0/1, logical, `status == "dead"`, or a
+        column of causes: 0 and a number or label for each; every cause has hazard, coefficients and association of its own.
+    time, id
+        Columns of the longitudinal table: when a visit was, in the unit of the event's time and from the same origin; the subject,
+        in both tables.
+    association
+        Terms added with "+", each alone or with a covariate of the event, `"value + slope"`, `"value*drug"`, `"value:drug"`; one
+        text for all markers, or one for each by its name.
+    association_scale
+        "linear_predictor", or "mean": f of the expected marker, g^-1(eta), its slope and area; `value(mean)` for one term.
+    baseline
+        "bspline": log h0 quadratic on nine equal segments with a random-walk prior of second order (JMbayes2's); "piecewise":
+        constant between `cuts`; "weibull", h0 = lambda k t^(k - 1); "exponential".
+    cuts
+        Of a piecewise baseline: how many cut points, at quantiles of the times of events, or the times themselves; by default at
+        most 6, with 5 events or more in each piece.
+    families
+        As in `joint_outcomes`; by default "gaussian".
+    causes, censored
+        Values of the event's column that are causes, where others are to be refused, and the value that is no event, where it is not
+        0 or a word like "censored" or "alive".
+    carry_forward
+        Covariates of the longitudinal formula that change between visits go on at their last value; otherwise they are refused,
+        because the hazard needs them at every time.
+    zi, dispersion, success, levels
+        By response, as in `joint_outcomes`.
+    center
+        Priors of the intercept and of log h0 are those at the means of covariates and marker; what is reported is at zero.
+    clusters, missing
+        As in `hierarchical_linear`, `missing` for both tables.
+    priors
+        Text by parameter: those of the longitudinal part as always; `surv_beta`, `surv_beta[drug]`, `assoc`, `assoc[value]` (per
+        unit of the term), `surv_Intercept`, `weibull_shape`, `log_h0`; of a bspline `h0_level`, `h0_trend`, `h0_precision`, or
+        `h0_weights` for independent weights instead of the random walk. With causes also `assoc[value, dead]`. By default
+        Normal(0, 2.5 / spread) for surv_beta and assoc, Normal(log crude rate, 10) for log h0, LogNormal(0, 0.5) for the shape,
+        Gamma(5, 0.5) for the precision of second differences of the weights.
+
+    Returns
+    -------
+    A PyMC model with `Intercept`, `beta`, `sigma`, `sd_<g>`, `corr_<g>`, `u_<g>` of one marker, or `<outcome>_Intercept` ... of
+    several; `surv_beta` (surv_coef), `assoc` (association: "value", "slope", "shared_effects[time]", "<outcome>:value" of several
+    markers), `surv_Intercept`, `weibull_shape`, `log_h0` (piece) or `h0_weights` (h0_basis): log h0 at zero of covariates and
+    marker; with several causes a further dim `cause`. The event is the observed variable `event`, 0 or the number of its cause; its
+    predictive draws say whether it comes within the subject's own follow-up.
+
+    Notes
+    -----
+    H by Gauss-Kronrod's 15 points, Gauss-Legendre's 7 in short intervals that do not begin at 0; in t = T s^3 for a Weibull baseline, whose
+    hazard may be infinite at 0; in closed form for piecewise and exponential baselines where f is linear in time, and for a
+    Weibull one where f does not change. A subject that entered at V > 0 is in the data because it survived V: its likelihood is
+    divided by the probability of that, marginal over its effects. JMbayes2 integrates the hazard from V on instead, which is right
+    if the effects have their distribution among those who entered.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formulas, tables or priors.
+
+    References
+    ----------
+    Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
+    """
     joint, hazard = hazards.read(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
@@ -55,8 +148,15 @@ def joint_survival(
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = outcomes.plan(
-        "joint_survival", joint, options, priors, extra=hazards.parameters(hazard, priors), more=hazards.told(hazard)
+        "joint_survival",
+        joint,
+        options,
+        priors,
+        aspects=("event",),
+        extra=hazards.parameters(hazard, priors),
+        more=hazards.told(hazard),
     )
+    plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
     from glmm_zoo import terms
 
