@@ -1,4 +1,4 @@
-"""The command line: `glmm-zoo list | show | fit | check | summary | report`. Imports what a command needs, when it needs it.
+"""The command line: `glmm-zoo list | show | fit | check | summary | predict | report`. Imports what a command needs, when it needs it.
 
 Exit codes: 0 fitted and sound; 3 fitted and saved, but the diagnostics failed; 2 the input is wrong; 130 interrupted;
 1 anything else.
@@ -504,6 +504,115 @@ def summary(
             found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n"
         )
     return 0
+
+
+@app.command
+def predict(
+    file: str,
+    /,
+    *,
+    landmark: float,
+    times: str,
+    id: Names = None,
+    data: str | None = None,
+    survival: str | None = None,
+    prob: float = 0.95,
+    draws: int = 400,
+    seed: int = 0,
+    format: Literal["table", "csv", "json"] = "table",
+    encoding: str = "utf-8",
+    sep: str | None = None,
+    decimal: str = ".",
+    na: Names = None,
+    comment: str | None = None,
+    strip: Flag = False,
+) -> int:
+    """Predict survival and marker of subjects from their history up to a time: dynamic prediction of a joint model.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit jm` wrote.
+    landmark
+        The time up to which the history is known, free of the event.
+    times
+        Increasing times, separated by commas: 6,8,10.
+    id
+        Whose prediction; may be repeated. By default all who were followed at the landmark.
+    data
+        Visits of new subjects, a file as for `fit`; without it the subjects of the fit.
+    survival
+        One row for each new subject, with the covariates of the event.
+    prob
+        Probability inside the intervals.
+    draws
+        Draws from the posterior.
+    seed
+        The same seed gives the same numbers.
+    format
+        table for people; csv or json, in full precision and with all intervals, for programs.
+    encoding
+        Of a text file: utf-8, latin-1, utf-16, ...
+    sep
+        Separator of a text file; by default tab for .tsv and .tab, else comma.
+    decimal
+        Decimal mark of a text file.
+    na
+        A further code for a missing value; may be repeated.
+    comment
+        Lines that start with this are skipped.
+    strip
+        Remove spaces around names and values.
+    """
+    from glmm_zoo import storage
+
+    try:
+        at = [float(t) for t in times.split(",")]
+    except ValueError:
+        raise InputError(f"--times is numbers separated by commas, such as 6,8,10, not {times!r}") from None
+    if data is None and survival is not None:
+        raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
+    tree = storage.load(file)
+    tables = _read([data, survival], encoding, sep, decimal, na or [], comment, strip)
+    from glmm_zoo import prediction
+
+    found = prediction.dynamic_prediction(
+        tree, *tables, landmark=landmark, times=at, ids=id, prob=prob, draws=draws, seed=seed
+    )
+    table = prediction.table(found)
+    if format == "table":
+        _print(*_prediction_text(found, table))
+    else:
+        sys.stdout.write(
+            table.to_csv(index=False)
+            if format == "csv"
+            else table.to_json(orient="records", double_precision=15) + "\n"
+        )
+    return 0
+
+
+def _prediction_text(found: Any, table: Any) -> list[Any]:
+    from rich.table import Table
+    from rich.text import Text
+
+    landmark, prob = found.landmark.values[0], found.attrs["prob"]
+    shown = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
+    shown.title = f"probability of no event until a time, and the marker then, given the history up to {landmark:g}"
+    hidden = ("median", "probability_lower", "probability_upper")
+    same = [c for c in table if c.startswith("response") and table[c].equals(table[c.replace("response", "marker", 1)])]
+    names = [c for c in table if c not in (*hidden, *same)]
+    for name in names:
+        shown.add_column(Text(name), justify="left" if name == "id" else "right")
+    for row in table[names].itertuples(index=False):
+        shown.add_row(
+            *(Text(str(x) if name in ("id", "time") else f"{x:.3g}") for name, x in zip(names, row, strict=True))
+        )
+    note = [Text(found.attrs["note"])] if found.attrs["note"] else []
+    return [
+        shown,
+        *note,
+        Text(f"lower and upper: {prob:.0%} of subjects with this history and these covariates", style="dim"),
+    ]
 
 
 @app.command

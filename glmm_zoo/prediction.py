@@ -34,15 +34,29 @@ import numpy as np
 import xarray as xr
 from scipy import special, stats
 
-from glmm_zoo import hazards, landmarks, outcomes
+from glmm_zoo import landmarks, outcomes
 from glmm_zoo.bands import INVERSE
 from glmm_zoo.data import Column, Table, names_of, stacked, take, with_gaps
 from glmm_zoo.design import Columns, Factor, Predictor, evaluate, factor
-from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.events import Events
 from glmm_zoo.events import read as read_events
 from glmm_zoo.formula import Operand
-from glmm_zoo.hazards import Baseline, Course, Design, Hazard, Integral, Points, Term
+from glmm_zoo.hazards import (
+    Baseline,
+    Course,
+    Design,
+    Get,
+    Hazard,
+    Integral,
+    Points,
+    Term,
+    association_terms,
+    courses,
+    covariates_of,
+    subject_effects,
+)
+from glmm_zoo.hazards import read as read_joint
 from glmm_zoo.intake import Group, named
 from glmm_zoo.outcomes import Joint, Part
 from glmm_zoo.storage import about, table_of
@@ -92,7 +106,7 @@ class Fitted:
     @cached_property
     def own(self) -> tuple[Group, ...]:
         """The effects that each subject has of its own; other factors are groups of subjects."""
-        names = {hazards.subject_effects(part, self.id).factor.name for part in self.joint.parts}
+        names = {subject_effects(part, self.id).factor.name for part in self.joint.parts}
         return tuple(g for g in self.hazard.groups if g.factor.name in names)
 
     @property
@@ -126,7 +140,7 @@ def read_again(tree: xr.DataTree) -> Fitted:
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # told when it was fitted
-        joint, hazard = hazards.read(
+        joint, hazard = read_joint(
             table_of(tree), table_of(tree, EVENT_TABLE), pairs, families=None,
             choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
             **{name: options[name] for name in names},
@@ -145,8 +159,8 @@ def _check_coding(tree: xr.DataTree, joint: Joint, hazard: Hazard) -> None:
     for dim, labels in found.items():
         if dim in coords and (was := [str(x) for x in coords[dim].values]) != list(labels):
             raise InputError(
-                f"{dim}: the data in this fit are coded as {listing(labels)} and were fitted as {listing(was)}: the order of levels that "
-                "a data frame declares is not in the file; fit again with levels in the order of their names"
+                f"{dim}: the data in this file are coded as {listing(labels)} and were fitted as {listing(was)}: an older glmm_zoo did not "
+                "keep the order of levels that a data frame declares; fit again"
             )
 
 
@@ -195,23 +209,23 @@ def _read_subjects(
     events = _event_rows(fit, people, place, t)
     visits = _known_at(fit, _with_everybody(fit, visits, survival, place), place, t)
     joint, problems = _of_rows(fit, visits, place), list[str]()
-    courses = hazards.courses(
+    made = courses(
         joint, asked, id=fit.id, time=fit.time, carried=fit.options["carry_forward"],
         horizon=fit.hazard.events.horizon, problems=problems,
     )  # fmt: skip
-    for name, level in (courses[0].levels if courses else {}).items():
+    for name, level in made[0].levels.items():
         nowhere = [asked[i] for i in np.flatnonzero(level < 0)]
         problems += [f"{fit.id} {_few(nowhere)} has no value of {name!r}; the marker has its effect"] if nowhere else []
     raise_all(problems)
     hazard = replace(
         fit.hazard,
         events=events,
-        courses=courses,
+        courses=made,
         terms=_terms(fit, events.table),
         baseline=_Kept.of(fit.hazard.baseline),
     )
-    found = [_history(fit, joint, course, place, t) for course in courses]
-    return Subjects(asked, t, hazard, [h for h in found if len(h.subject)])
+    histories = [_history(fit, joint, course, place, t) for course in made]
+    return Subjects(asked, t, hazard, [h for h in histories if len(h.subject)])
 
 
 def _few(ids: Sequence[str]) -> str:
@@ -224,7 +238,8 @@ def _visits(fit: Fitted, data: Any) -> Table:
     visits = with_gaps(data, [fit.id, fit.time, *(c for p in fit.joint.predictors for c in p.formula.columns)])
     t = visits[fit.time].numbers("the time of a visit")
     if (t < 0).any():
-        raise InputError(f"column {fit.time!r} must be >= 0; {visits.at(t < 0)} has {t[t < 0][0]:g}; correct the times")
+        row = at_rows(np.flatnonzero(t < 0)[:1])
+        raise InputError(f"column {fit.time!r} must be >= 0; {row} has {t[t < 0][0]:g}; correct the times")
     codes, labels = visits[fit.id].factor()
     return replace(visits, columns={**visits.columns, fit.id: Column(fit.id, "text", codes, codes < 0, labels)})
 
@@ -233,7 +248,7 @@ def _people(fit: Fitted, longitudinal: Any, survival: Any) -> Table:
     """Rows of the event's covariates; where they stand with the visits, the first of each subject, as all say the same."""
     formula = fit.hazard.events.formula
     began = formula.times[0].columns if formula.kind == "counting" else ()
-    by = hazards.covariates_of(fit.options["association"], fit.names)
+    by = covariates_of(fit.options["association"], fit.names)
     columns = list(dict.fromkeys([*began, *formula.covariates.predictor_columns, *by]))
     people = take(longitudinal if survival is None else survival, [fit.id, *columns])
     codes, labels = people[fit.id].factor()
@@ -386,7 +401,7 @@ def _terms(fit: Fitted, table: Table) -> list[Term]:
         return list(fit.hazard.terms)
     events = fit.hazard.events
     both = replace(events, table=stacked(events.table, table))
-    terms = hazards.association_terms(
+    terms = association_terms(
         fit.options["association"], fit.options["association_scale"], fit.joint, both, fit.hazard.courses, id=fit.id
     )
     if [t.label for t in terms] != [t.label for t in fit.hazard.terms]:
@@ -538,14 +553,14 @@ class Hazards:
         )  # fmt: skip
         return replace(self, integral=integral, of=of, size=copies * self.size)
 
-    def sums(self, get: hazards.Get) -> np.ndarray:
+    def sums(self, get: Get) -> np.ndarray:
         """(size, causes)."""
         causes = self.hazard.causes
         if self.integral is None:
             return np.zeros((self.size, len(causes)))
         return np.stack([self.integral.sums(self.of, self.size, k, get, np) for k in causes], axis=1)
 
-    def parts(self, get: hazards.Get) -> np.ndarray:
+    def parts(self, get: Get) -> np.ndarray:
         """What each point gives, (causes, N)."""
         assert self.integral is not None
         return np.stack([self.integral.parts(k, get, np) for k in self.hazard.causes])
@@ -599,7 +614,7 @@ class Likelihood:
         )  # fmt: skip
         return cls(fit, subjects, rows, parts, Z, subject, places, steps, lived)
 
-    def base(self, get: hazards.Get) -> list[np.ndarray]:
+    def base(self, get: Get) -> list[np.ndarray]:
         """Predictors at b = 0, which is what `get` has for the subjects' effects."""
         groups = self.fit.hazard.groups
         return [design.of(p.prefix, part, groups, get) + offset for p, part, design, offset in self.parts]
@@ -613,7 +628,7 @@ class Likelihood:
         return total
 
     def derivatives(
-        self, base: Sequence[np.ndarray], b: np.ndarray, draw: Mapping[str, np.ndarray], get: Callable[..., hazards.Get],
+        self, base: Sequence[np.ndarray], b: np.ndarray, draw: Mapping[str, np.ndarray], get: Callable[..., Get],
         sd: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Gradient (n, q) and information (n, q, q) of log p(y, T > t | b), that between predictors of a row left out."""
@@ -713,7 +728,7 @@ def _predict(fit: Fitted, subjects: Subjects, times: np.ndarray, draws: int, see
     Sigma = _covariance(fit, theta)
     x, log_t, u = _points(q, draws, seed)
     lived, ahead = likelihood.lived.copied(M, own), _ahead(subjects, times).copied(M, own)
-    courses = [
+    curves = [
         _copied(c.columns(np.repeat(np.arange(n), T), np.tile(times, n)), M, own) for c in subjects.hazard.courses
     ]
     means: dict[str, np.ndarray] = {}
@@ -722,7 +737,7 @@ def _predict(fit: Fitted, subjects: Subjects, times: np.ndarray, draws: int, see
     for d in range(draws):
         draw = {name: values[d] for name, values in theta.items()}
 
-        def get(b: np.ndarray, draw: Mapping[str, np.ndarray] = draw) -> hazards.Get:
+        def get(b: np.ndarray, draw: Mapping[str, np.ndarray] = draw) -> Get:
             return {**draw, **{name: b[:, at] for name, at in fit.places.items()}}.__getitem__
 
         base, K, sd = likelihood.base(get(np.zeros((n, q)))), np.linalg.inv(Sigma[d]), np.sqrt(np.diag(Sigma[d]))
@@ -739,7 +754,7 @@ def _predict(fit: Fitted, subjects: Subjects, times: np.ndarray, draws: int, see
         w = special.softmax(log_w, axis=1)
         ess += 1.0 / (w**2).sum(axis=1) / (M * draws)
         picked = np.minimum((np.cumsum(w, axis=1) < u[d]).sum(axis=1), M - 1)
-        for name, g in _functions(fit, subjects, ahead, courses, get(b.reshape(n * M, q)), T).items():
+        for name, g in _functions(fit, subjects, ahead, curves, get(b.reshape(n * M, q)), T).items():
             if not d:
                 means[name], picks[name] = (np.empty((draws, *g.shape[:-1])) for _ in range(2))
             means[name][d] = np.einsum("n...m,nm->n...", g, w)
@@ -758,7 +773,7 @@ def _ahead(subjects: Subjects, times: np.ndarray) -> Hazards:
 
 
 def _functions(
-    fit: Fitted, subjects: Subjects, ahead: Hazards, courses: Sequence[Design], get: hazards.Get, T: int
+    fit: Fitted, subjects: Subjects, ahead: Hazards, curves: Sequence[Design], get: Get, T: int
 ) -> dict[str, np.ndarray]:
     """What is predicted, as functions of b: (n, T, M), `cif` (n, T, causes, M), markers (n, T, outcomes, M)."""
     n, M = len(subjects.ids), POINTS
@@ -772,7 +787,7 @@ def _functions(
         found["cif"] = np.moveaxis(np.cumsum(came, axis=1)[:, ends], 2, 3)
     etas = [
         design.of(part.prefix, part, fit.hazard.groups, get).reshape(n, T, M)
-        for design, part in zip(courses, fit.joint.parts, strict=True)
+        for design, part in zip(curves, fit.joint.parts, strict=True)
     ]
     found["marker"] = np.stack(etas, axis=2)
     found["response"] = np.stack(

@@ -62,12 +62,15 @@ def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
 
 
 def stored(column: Column, dim: str) -> xr.Variable:
-    """A column as `constant_data` keeps it along `dim`: with its name, its kind, and what stands for a missing text."""
+    """A column as `constant_data` keeps it along `dim`: with its name, its kind, what stands for a missing text, and the levels
+    of text as JSON where their order is declared."""
     import xarray as xr
 
     known = {"column": column.name, "kind": column.kind}
     if column.kind in ("text", "date"):
         absent = next("?" * n for n in itertools.count() if "?" * n not in column.levels)  # "" where that is no value
+        if column.ordered or list(column.levels) != sorted(column.levels):
+            known["ordered" if column.ordered else "levels"] = json.dumps(column.levels)
         return xr.Variable(dim, np.where(column.missing, absent, column.text), {**known, "missing": absent})
     values = np.where(column.missing, np.nan, column.values) if column.missing.any() else column.values
     return xr.Variable(dim, values, known)
@@ -76,8 +79,8 @@ def stored(column: Column, dim: str) -> xr.Variable:
 def table_of(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     """The columns of a table that a fit used, as they were read; its index is their rows in the source, from 0.
 
-    Text is str and so are dates, which are written as the labels of their levels are; numbers and logicals are such.
-    What was missing is missing.
+    Text is str, or categorical where the order of its levels was declared, and dates are written as the labels of their levels
+    are; numbers and logicals are such. What was missing is missing.
 
     Parameters
     ----------
@@ -104,7 +107,11 @@ def _as_read(variable: xr.DataArray) -> pd.Series:
 
     if variable.attrs["kind"] in ("text", "date"):
         text = pd.Series(variable.values.astype(str))
-        return text.mask(text == variable.attrs["missing"])
+        text = text.mask(text == variable.attrs["missing"])
+        declared = next((variable.attrs[k] for k in ("ordered", "levels") if k in variable.attrs), None)
+        if declared is None:
+            return text
+        return text.astype(pd.CategoricalDtype(json.loads(declared), ordered="ordered" in variable.attrs))
     values = pd.Series(variable.values)
     return values.astype("boolean") if variable.attrs["kind"] == "logical" and values.dtype != bool else values
 
