@@ -35,29 +35,19 @@ import xarray as xr
 from scipy import special, stats
 
 from glmm_zoo import landmarks, outcomes
+from glmm_zoo.association import Term, association_terms, covariates_of
 from glmm_zoo.bands import INVERSE
+from glmm_zoo.baselines import Baseline
+from glmm_zoo.courses import Course, Design, Get, courses, subject_effects
 from glmm_zoo.data import Column, Table, names_of, stacked, take, with_gaps
 from glmm_zoo.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.events import Events
 from glmm_zoo.events import read as read_events
 from glmm_zoo.formula import Operand
-from glmm_zoo.hazards import (
-    Baseline,
-    Course,
-    Design,
-    Get,
-    Hazard,
-    Integral,
-    Points,
-    Term,
-    association_terms,
-    courses,
-    covariates_of,
-    subject_effects,
-)
-from glmm_zoo.hazards import read as read_joint
+from glmm_zoo.hazards import Hazard, Integral, Points
 from glmm_zoo.intake import Group, named
+from glmm_zoo.joint import read as read_joint
 from glmm_zoo.outcomes import Joint, Part
 from glmm_zoo.storage import about, table_of
 

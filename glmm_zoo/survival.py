@@ -25,8 +25,9 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
+from glmm_zoo.courses import Array, Get, subject_effects
 from glmm_zoo.families import Tensor
-from glmm_zoo.hazards import Array, Get, Hazard, subject_effects, summed
+from glmm_zoo.hazards import Hazard, summed
 from glmm_zoo.intake import Group, named, safe
 from glmm_zoo.terms import Model, variable
 

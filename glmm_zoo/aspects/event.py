@@ -63,7 +63,7 @@ def _sentences(
         zip(posterior["association"].values.tolist(), np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True)
     )
     for name, draws in quantities.items():
-        kind, label = name.rstrip("]").split("[", 1)
+        kind, label = name[:-1].split("[", 1)
         if kind != "assoc_hazard_ratio":
             continue
         of_sd = quantities[f"assoc_hazard_ratio_per_sd[{label}]"]

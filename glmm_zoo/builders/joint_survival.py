@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import hazards, outcomes
+from glmm_zoo import joint, outcomes
 from glmm_zoo.data import Missing
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def joint_survival(
     ----------
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
     """
-    joint, hazard = hazards.read(
+    parts, hazard = joint.read(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
@@ -149,18 +149,18 @@ def joint_survival(
     }  # fmt: skip
     plan = outcomes.plan(
         "joint_survival",
-        joint,
+        parts,
         options,
         priors,
         aspects=("event",),
-        extra=hazards.parameters(hazard, priors),
-        more=hazards.told(hazard),
+        extra=joint.parameters(hazard, priors),
+        more=joint.told(hazard),
     )
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
     from glmm_zoo import terms
 
-    with terms.Model(replace(plan, also={"event_row": hazard.events.table})) as model:
-        outcomes.observe(model, joint, center=center)
+    with terms.Model(plan) as model:
+        outcomes.observe(model, parts, center=center)
         graph.observe(model, hazard, center=center)
     return model
