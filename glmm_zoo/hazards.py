@@ -107,8 +107,8 @@ class Course:
     """How one marker goes on in every subject: its columns at any time.
 
     `rows` holds a row of covariates for every visit, sorted by subject and time; `first` (n,) is the first of a subject and
-    `visit` (rows,) when each was. `levels` (n,) are a subject's levels by factor. With `carried`, covariates at a time are those
-    of the last visit before.
+    `visit` (rows,) when each was. `levels` (n,) are a subject's levels by factor. With `carried`, some covariates change, and at a
+    time are those of the last visit before.
     """
 
     part: Part
@@ -120,6 +120,14 @@ class Course:
     levels: Mapping[str, np.ndarray]
     carried: bool
     step: float
+
+    @property
+    def visits(self) -> np.ndarray:
+        """Times of the visits (n, m) by subject, infinite where it has fewer."""
+        rank = np.arange(len(self.visit)) - self.first[self.subject]
+        found = np.full((len(self.first), rank.max() + 1), np.inf)
+        found[self.subject, rank] = self.visit
+        return found
 
     def columns(self, subject: np.ndarray, t: np.ndarray) -> Design:
         """The design of eta at times t (N,) of subjects (N,)."""
@@ -199,6 +207,7 @@ def courses(
     found = []
     for part in joint.parts:
         used = [c for c in part.main.formula.predictor_columns if c != time and not _only_groups(part, c)]
+        changes = False
         rows = replace(
             whole,
             columns={c: whole[c].take(order) for c in used},
@@ -214,6 +223,7 @@ def courses(
                 continue
             rows = replace(rows, columns={**rows.columns, name: filled})
             varies = np.flatnonzero(filled.values != filled.values[first][subject])
+            changes |= len(varies) > 0
             if len(varies) and not carried:
                 who = ids[int(subject[varies[0]])]
                 problems.append(
@@ -221,7 +231,7 @@ def courses(
                     "is not known, but the hazard needs the marker at every time; leave it out, make it an outcome, or take "
                     "its last value with carry_forward=True"
                 )
-        found.append(Course(part, rows, time, subject, visit, first, levels, carried, _STEP * horizon))
+        found.append(Course(part, rows, time, subject, visit, first, levels, carried and changes, _STEP * horizon))
     return found
 
 
@@ -694,16 +704,10 @@ class Hazard:
 
     def integral(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> Integral:
         """What gives the integrals of the hazard over intervals (a, b] (S,) of subjects, in these rows of the event."""
-        keep = b > a
-        owner = np.flatnonzero(keep)
-        subject, row, a, b = subject[keep], row[keep], a[keep], b[keep]
-        if self.baseline.kind == "piecewise":
-            edges = np.concatenate([[0.0], self.baseline.cuts, [np.inf]])
-            low = np.maximum(a[:, None], edges[:-1])
-            high = np.minimum(b[:, None], edges[1:])
-            which, piece = np.nonzero(high > low)
-            owner, subject, row = owner[which], subject[which], row[which]
-            a, b = low[which, piece], high[which, piece]
+        edges = self._edges(subject)
+        low, high = np.maximum(a[:, None], edges[:, :-1]), np.minimum(b[:, None], edges[:, 1:])
+        owner, piece = np.nonzero(high > low)
+        subject, row, a, b = subject[owner], row[owner], low[owner, piece], high[owner, piece]
         kind = self._exact(subject, row, a, b)
         if kind == "linear":
             ends = self.points(subject, row, a), self.points(subject, row, b)
@@ -731,9 +735,17 @@ class Hazard:
         nodes = self.points(subject[which], row[which], t)
         return Integral(self, "quadrature", (nodes,), owner[which], log_weight, t, t)
 
+    def _edges(self, subject: np.ndarray) -> np.ndarray:
+        """Times (S, m), increasing, between which the hazard is smooth: cut points, windows of areas, and visits at which
+        covariates change that are carried forward."""
+        fixed = np.array([0.0, *self.baseline.cuts, *(t.window for t in self.terms if t.window), np.inf])
+        changes = [c.visits[subject] for c in self.courses if c.carried]
+        return np.sort(np.hstack([np.tile(fixed, (len(subject), 1)), *changes]), axis=1)
+
     def _exact(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
         """How the integral has a closed form: "linear" in time within intervals, "constant", or ""."""
-        if any(t.mean for t in self.terms) or self.baseline.kind == "bspline" or not len(a):
+        rough = any(t.mean for t in self.terms) or any(c.carried for c in self.courses)
+        if rough or self.baseline.kind == "bspline" or not len(a):
             return ""
         low, middle, high = (self.points(subject, row, t) for t in (a, (a + b) / 2, b))
         columns = [
