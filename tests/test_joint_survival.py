@@ -138,8 +138,11 @@ def hazard(
 def integral(rates: list[Rate], i: str, low: float, high: float, breaks: tuple[float, ...] = ()) -> float:
     """Of the hazards of all causes, over t = v^3, which takes the pole of a Weibull hazard at 0 away."""
     edges = np.cbrt([low, *sorted({b for b in breaks if low < b < high}), high])
-    inner = lambda v: 3 * v * v * sum(np.exp(r(i, v**3)) for r in rates)  # noqa: E731
-        return sum(integrate.quad(inner, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0] for a, b in pairwise(edges))
+
+    def inner(v: float) -> float:
+        return 3 * v * v * sum(np.exp(r(i, v**3)) for r in rates)
+
+    return sum(integrate.quad(inner, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0] for a, b in pairwise(edges))
 
 
 def close(found: np.ndarray, expected: list[float], size: float) -> None:
@@ -648,7 +651,8 @@ def test_causes_each_have_a_hazard(baseline):
     assert p["assoc"].dims == ("association", "cause") and p["surv_beta"].dims == ("surv_coef", "cause")
     rates = {k: hazard(p, s, baseline, {"value": value(p)}, k) for k in ("dead", "moved")}
     expected = [
-        (rates[r.cause](r.id, r.years) if r.death else 0.0) - integral(list(rates.values()), r.id, 0.0, r.years, tuple(CUTS))
+        (rates[r.cause](r.id, r.years) if r.death else 0.0)
+        - integral(list(rates.values()), r.id, 0.0, r.years, tuple(CUTS))
         for r in s.itertuples()
     ]
     close(terms["event"], expected, 2e-5 if baseline == "weibull" else 1e-3 if baseline == "bspline" else EXACT)
@@ -689,7 +693,9 @@ def test_codes_of_events():
         np.testing.assert_allclose(given(model, reported(p)), terms["event"], rtol=1e-12, err_msg=said)
     with pytest.warns(zoo.ZooWarning):
         model = joint(event="Surv(years, code) ~ drug", baseline="exponential", tables=(visits, s), censored=7)
-        other = joint(event="Surv(years, cause) ~ drug", baseline="exponential", tables=(visits, s), causes=["moved", "dead"])
+        other = joint(
+            event="Surv(years, cause) ~ drug", baseline="exponential", tables=(visits, s), causes=["moved", "dead"]
+        )
     assert list(model.coords["cause"]) == ["1", "2"] and list(other.coords["cause"]) == ["moved", "dead"]
 
 
@@ -707,7 +713,9 @@ def test_rows_of_constant_covariates_are_one_row():
             for event, table in ((EVENT, s), ("Surv(start, stop, came) ~ drug", rows))
         )
         _, p, terms = values_of(one)
-        np.testing.assert_allclose(given(more, reported(p)), terms["event"], rtol=2e-5 if baseline == "weibull" else 1e-11)
+        np.testing.assert_allclose(
+            given(more, reported(p)), terms["event"], rtol=2e-5 if baseline == "weibull" else 1e-11
+        )
 
 
 def test_covariates_that_change_over_time():
@@ -724,7 +732,9 @@ def test_covariates_that_change_over_time():
     for r in rows.sort_values(["id", "start"]).itertuples():
         level, slope = line(p)(r.id)
         a = alpha["value"] + alpha["value:w"] * r.w
-        fixed = p["surv_Intercept"].item() + gamma["w"] * r.w + gamma["drug[placebo]"] * (r.drug == "placebo") + a * level
+        fixed = (
+            p["surv_Intercept"].item() + gamma["w"] * r.w + gamma["drug[placebo]"] * (r.drug == "placebo") + a * level
+        )
         H = np.exp(fixed) * (np.exp(a * slope * r.stop) - np.exp(a * slope * r.start)) / (a * slope)
         expected[r.id] += r.came * (fixed + a * slope * r.stop) - H
     close(terms["event"], list(expected.values()), EXACT)
@@ -739,10 +749,16 @@ def test_one_long_table_is_two():
     start = visits.time
     last = visits.id != visits.id.shift(-1)
     stop = start.shift(-1).where(~last, visits.id.map(s.set_index("id").years))
-    counting = visits.merge(s, on="id").assign(start=start, stop=stop, came=np.where(last, visits.id.map(s.set_index("id").death), 0))
+    counting = visits.merge(s, on="id").assign(
+        start=start, stop=stop, came=np.where(last, _.id.map(s.set_index("id").death), 0)
+    )
     one = joint(baseline="weibull", tables=(repeated, None))
     np.testing.assert_allclose(given(one, reported(p)), terms["event"], rtol=1e-12)
-    rows = joint(event="Surv(start, stop, came) ~ drug", baseline="weibull", tables=(counting.sample(frac=1, random_state=4), None))
+    rows = joint(
+        event="Surv(start, stop, came) ~ drug",
+        baseline="weibull",
+        tables=(counting.sample(frac=1, random_state=4), None),
+    )
     np.testing.assert_allclose(given(rows, reported(p)), terms["event"], rtol=1e-4)
 
 
