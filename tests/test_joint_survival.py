@@ -661,7 +661,7 @@ def test_causes_each_have_a_hazard(baseline):
 @FEW
 def test_causes_with_equal_coefficients_add_up():
     """H is that of one event whose baseline is the sum; who had an event of cause k has its share of the density."""
-    visits, s = people()
+    _visits, s = people()
     many = joint(event="Surv(years, cause) ~ drug", baseline="piecewise", cuts=list(CUTS))
     one = joint(baseline="piecewise", cuts=list(CUTS))
     _, p, terms = values_of(one)
@@ -750,7 +750,7 @@ def test_one_long_table_is_two():
     last = visits.id != visits.id.shift(-1)
     stop = start.shift(-1).where(~last, visits.id.map(s.set_index("id").years))
     counting = visits.merge(s, on="id").assign(
-        start=start, stop=stop, came=np.where(last, _.id.map(s.set_index("id").death), 0)
+        start=start, stop=stop, came=np.where(last, visits.id.map(s.set_index("id").death), 0)
     )
     one = joint(baseline="weibull", tables=(repeated, None))
     np.testing.assert_allclose(given(one, reported(p)), terms["event"], rtol=1e-12)
@@ -763,7 +763,7 @@ def test_one_long_table_is_two():
 
 
 def test_an_offset_is_part_of_the_hazard():
-    visits, s = people()
+    _visits, s = people()
     old = joint(baseline="weibull")
     new = joint(event="Surv(years, death) ~ drug + offset(log(age))", baseline="weibull")
     _, p, terms = values_of(old)
