@@ -158,7 +158,9 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
     shape = tuple(len(model.coords[d]) for d in dims)
     kinds = list(dict.fromkeys((p.distribution, tuple(p.arguments)) for p in chosen))
     if len(kinds) == 1:
-        return _random(name, kinds[0][0], {a: x.reshape(shape) for a, x in _columns(chosen).items()}, {"dims": dims})
+        each = len(chosen) > 1  # else one prior for all
+        arguments = {a: x.reshape(shape) if each else x for a, x in _columns(chosen).items()}
+        return _random(name, kinds[0][0], arguments, {"dims": dims})
     whole: Tensor = pt.zeros(len(chosen))
     labels = ["|".join(map(str, each)) for each in product(*(model.coords[d] for d in dims))]
     for distribution, arguments in kinds:
