@@ -66,8 +66,8 @@ class Course:
     """How one marker goes on in every subject: its columns at any time.
 
     `rows` holds a row of covariates for every visit, sorted by subject and time; `first` (n,) is the first of a subject and
-    `visit` (rows,) when each was. `levels` (n,) are a subject's levels by factor. With `carried`, covariates at a time are those
-    of the last visit before.
+    `visit` (rows,) when each was. `levels` (n,) are a subject's levels by factor. With `carried`, some covariates change, and at a
+    time are those of the last visit before.
     """
 
     part: Part
@@ -79,6 +79,14 @@ class Course:
     levels: Mapping[str, np.ndarray]
     carried: bool
     step: float
+
+    @property
+    def visits(self) -> np.ndarray:
+        """Times of the visits (n, m) by subject, infinite where it has fewer."""
+        rank = np.arange(len(self.visit)) - self.first[self.subject]
+        found = np.full((len(self.first), rank.max() + 1), np.inf)
+        found[self.subject, rank] = self.visit
+        return found
 
     def columns(self, subject: np.ndarray, t: np.ndarray) -> Design:
         """The design of eta at times t (N,) of subjects (N,)."""
@@ -158,6 +166,7 @@ def courses(
     found = []
     for part in joint.parts:
         used = [c for c in part.main.formula.predictor_columns if c != time and not _only_groups(part, c)]
+        changes = False
         rows = replace(
             whole,
             columns={c: whole[c].take(order) for c in used},
@@ -173,6 +182,7 @@ def courses(
                 continue
             rows = replace(rows, columns={**rows.columns, name: filled})
             varies = np.flatnonzero(filled.values != filled.values[first][subject])
+            changes |= len(varies) > 0
             if len(varies) and not carried:
                 who = ids[int(subject[varies[0]])]
                 problems.append(
@@ -180,7 +190,7 @@ def courses(
                     "is not known, but the hazard needs the marker at every time; leave it out, make it an outcome, or take "
                     "its last value with carry_forward=True"
                 )
-        found.append(Course(part, rows, time, subject, visit, first, levels, carried, _STEP * horizon))
+        found.append(Course(part, rows, time, subject, visit, first, levels, carried and changes, _STEP * horizon))
     return found
 
 

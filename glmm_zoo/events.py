@@ -333,7 +333,6 @@ def _check_times(
 ) -> None:
     def of(rows: np.ndarray) -> str:
         return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
-        return _subjects(id, [ids[int(i)] for i in np.unique(codes[rows])])
 
     name = formula.times[-1].text
     bad = ~(np.isfinite(stop) & (stop > 0))

@@ -139,16 +139,10 @@ class Hazard:
 
     def integral(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> Integral:
         """What gives the integrals of the hazard over intervals (a, b] (S,) of subjects, in these rows of the event."""
-        keep = b > a
-        owner = np.flatnonzero(keep)
-        subject, row, a, b = subject[keep], row[keep], a[keep], b[keep]
-        if self.baseline.kind == "piecewise":
-            edges = np.concatenate([[0.0], self.baseline.cuts, [np.inf]])
-            low = np.maximum(a[:, None], edges[:-1])
-            high = np.minimum(b[:, None], edges[1:])
-            which, piece = np.nonzero(high > low)
-            owner, subject, row = owner[which], subject[which], row[which]
-            a, b = low[which, piece], high[which, piece]
+        edges = self._edges(subject)
+        low, high = np.maximum(a[:, None], edges[:, :-1]), np.minimum(b[:, None], edges[:, 1:])
+        owner, piece = np.nonzero(high > low)
+        subject, row, a, b = subject[owner], row[owner], low[owner, piece], high[owner, piece]
         kind = self._exact(subject, row, a, b)
         if kind == "linear":
             ends = self.points(subject, row, a), self.points(subject, row, b)
@@ -176,9 +170,17 @@ class Hazard:
         nodes = self.points(subject[which], row[which], t)
         return Integral(self, "quadrature", (nodes,), owner[which], log_weight, t, t)
 
+    def _edges(self, subject: np.ndarray) -> np.ndarray:
+        """Times (S, m), increasing, between which the hazard is smooth: cut points, windows of areas, and visits at which
+        covariates change that are carried forward."""
+        fixed = np.array([0.0, *self.baseline.cuts, *(t.window for t in self.terms if t.window), np.inf])
+        changes = [c.visits[subject] for c in self.courses if c.carried]
+        return np.sort(np.hstack([np.tile(fixed, (len(subject), 1)), *changes]), axis=1)
+
     def _exact(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
         """How the integral has a closed form: "linear" in time within intervals, "constant", or ""."""
-        if any(t.mean for t in self.terms) or self.baseline.kind == "bspline" or not len(a):
+        rough = any(t.mean for t in self.terms) or any(c.carried for c in self.courses)
+        if rough or self.baseline.kind == "bspline" or not len(a):
             return ""
         low, middle, high = (self.points(subject, row, t) for t in (a, (a + b) / 2, b))
         columns = [

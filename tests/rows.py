@@ -620,6 +620,10 @@ def _surv(baseline: str, dim: str = "", cause: bool = False) -> tuple[dict, dict
     return variables, variables
 
 
+def _surv_times() -> dict:
+    return {"surv_time": tuple(patients().years.max() * np.arange(1, 41) / 40)}
+
+
 def _curve(of: Mapping[str, str]):
     """The curve s(x, bs="cr", k=6) of the predictors that `of` names, by the column's name."""
 
@@ -1081,7 +1085,7 @@ ROWS = [
         free=_variables(_group("id", corr=1), _surv("log_h0_at_means", "piece"), sigma=True)["free"],
         posterior=_variables(_group("id", corr=1), _surv("log_h0", "piece"), sigma=True)["posterior"],
         coords={"coef": ("time", "time:drug[placebo]"), **_shared("id", "Intercept", "time"), "association": ("value",),
-                "surv_coef": ("drug[placebo]", "age"), "piece": ("0-1.5", "1.5-3", "3-5.96925")},
+                "surv_coef": ("drug[placebo]", "age"), "piece": ("0-1.5", "1.5-3", "3-5.96925"), **_surv_times()},
         X=lambda d: {"time": d.time, "time:drug[placebo]": d.time * (d.drug == "placebo")},
         Z=_in(id={"Intercept": None, "time": "time"}), **_followed_up(GAUSSIAN, _pieces),
     ),
@@ -1092,7 +1096,7 @@ ROWS = [
                  "association": "shared_effects", "causes": ["dead", "moved"], "censored": "alive"},
         free=_variables(_group("id"), _surv("surv_Intercept_at_means", cause=True))["free"],
         posterior=_variables(_group("id"), _surv("surv_Intercept", cause=True))["posterior"],
-        coords={"coef": ("time",), "id_effect": ONE, "association": ("shared_effects",), "surv_coef": ("w",), "cause": ("dead", "moved")},
+        coords={"coef": ("time",), "id_effect": ONE, "association": ("shared_effects",), "surv_coef": ("w",), "cause": ("dead", "moved"), **_surv_times()},
         X=lambda d: {"time": d.time}, Z=_in(id={"Intercept": None}), **_followed_up(LOGIT, _two_causes, 2),
     ),
 ]  # fmt: skip
