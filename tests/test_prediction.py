@@ -373,6 +373,15 @@ def test_without_measurements_effects_have_their_prior():
     same(predict(fitted(), pd.concat([nothing, row]), survival, draws=200), found)
 
 
+def test_a_first_visit_after_the_landmark_is_not_used():
+    """It only tells what never changes."""
+    visits, survival = patients()
+    found = predict(fitted(), visits[visits.time > 0], survival, ids=["p7"], landmark=0.5)
+    assert found.measurements.item() == 0
+    nothing = visits.assign(y=visits.y.where(visits.time != visits.time))
+    same(found, predict(fitted(), nothing, survival, ids=["p7"], landmark=0.5))
+
+
 def test_effects_of_groups_of_subjects_are_those_of_the_fit():
     """A clinic's effect moves the marker of its subjects, as an offset would."""
     visits, survival = patients()
