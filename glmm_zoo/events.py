@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.data import Missing, Table, suspicious_text, take
+from glmm_zoo.data import Missing, Table, suspicious_text, take, with_gaps
 from glmm_zoo.design import Columns, aliased, check_columns, code, evaluate
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
 from glmm_zoo.formula import EventFormula, Operand, StatusTest
@@ -122,6 +122,8 @@ def read(
     by_time = np.lexsort((stop, codes))
     codes, start, left, stop, status = (x[by_time] for x in (codes, start, left, stop, status))
     table = _rows(table, by_time)
+    if gaps:
+        table = replace(table, columns={**table.columns, **with_gaps(data, gaps).take(table.row_numbers).columns})
     _check_times(formula, table, id, ids, codes, start, left, stop, status, problems)
     last = np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)
     if not (status[last] > 0).any():

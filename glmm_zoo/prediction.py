@@ -44,6 +44,7 @@ from glmm_zoo.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.events import Events
 from glmm_zoo.events import read as read_events
+from glmm_zoo.families import Outcome
 from glmm_zoo.formula import Operand
 from glmm_zoo.hazards import Hazard, Integral, Points
 from glmm_zoo.intake import Group, named
@@ -274,8 +275,12 @@ def _asked(
     raise_all(problems)
     if own:
         events = fit.hazard.events
-        followed = {i: (v, end) for i, v, end in zip(events.ids, events.entry, events.time, strict=True)}
-        away = [i for i in asked if not followed[i][0] <= given[i] < followed[i][1]]
+        at = {i: k for k, i in enumerate(events.ids)}
+        entry, left, end, then = (
+            *(x[[at[i] for i in asked]] for x in (events.entry, events.left, events.time)), np.array([given[i] for i in asked]),
+        )  # fmt: skip
+        there = (entry <= then) & (then <= left) & (then < end)
+        away = [i for i, followed in zip(asked, there, strict=True) if not followed]
         if away and ids is None and not several:
             asked = [i for i in asked if i not in set(away)]
             if not asked:
@@ -460,34 +465,52 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from glmm_zoo import terms
     from glmm_zoo.kernel.density import Unconstrained
 
-    def bare(p: Predictor, rows: int) -> Predictor:
-        columns = Columns(np.empty((rows, 0)), (), p.population.intercept)
+    def bare(p: Predictor, outcome: Outcome) -> Predictor:
+        columns = Columns(np.empty((len(outcome.values), 0)), (), p.population.intercept)
         return replace(p, population=columns, offset=None, effects=(), smooths=())
 
-    predictors = [bare(p, len(h.subject)) for h in histories for p in h.predictors]
+    known = {h.part.prefix: _with_all_levels(h.part.outcome) for h in histories}
+    predictors = [bare(p, known[h.part.prefix]) for h in histories for p in h.predictors]
+    more = [
+        p.rows - len(h.subject) for p, h in zip(predictors, (h for h in histories for _ in h.predictors), strict=True)
+    ]
     main = {p.prefix: p for p in predictors}
-    parts = tuple(replace(h.part, main=main[h.part.prefix]) for h in histories)
+    parts = tuple(
+        replace(
+            h.part, outcome=known[h.part.prefix], main=main[h.part.prefix], rows=np.arange(main[h.part.prefix].rows)
+        )
+        for h in histories
+    )
     joint = replace(fit.joint, parts=parts, predictors=tuple(predictors))
     with terms.Model(outcomes.plan("joint_survival", joint, {}, None)) as model:
         outcomes.observe(model, joint)
     etas = [model.linear[p.prefix].eta for p in predictors]
     inputs = [eta.type() for eta in etas]
     log_f = [pm.logp(rv, model.rvs_to_values[rv]) for rv in model.observed_RVs]
-    known = [rv.type(rv.name) for rv in model.free_RVs]
+    parameters = [rv.type(rv.name) for rv in model.free_RVs]
     graph = clone_replace(
-        log_f, dict(zip([*etas, *model.free_RVs], [*inputs, *known], strict=True)), rebuild_strict=False
+        log_f, dict(zip([*etas, *model.free_RVs], [*inputs, *parameters], strict=True)), rebuild_strict=False
     )
-    used = [v for v in known if v in set(graph_inputs(graph))]
-    names, size = [str(v.name) for v in used], sum(len(h.subject) for h in histories)
+    used = [v for v in parameters if v in set(graph_inputs(graph))]
+    names, size = [str(v.name) for v in used], sum(len(part.rows) for part in parts)
+    there = np.concatenate(
+        [np.arange(len(part.rows)) < len(h.subject) for part, h in zip(parts, histories, strict=True)]
+    )
     shapes = [*((p.rows,) for p in predictors), *(theta[name].shape[1:] for name in names)]
     run, _ = Unconstrained([*inputs, *used], shapes, []).outputs(graph)
 
     def rows(etas: Sequence[np.ndarray], draw: Mapping[str, np.ndarray]) -> np.ndarray:
         out = np.zeros(size)
-        run(np.concatenate([*etas, *(np.ravel(draw[name]) for name in names)]), out)
-        return out
+        padded = (np.append(eta, np.zeros(k)) for eta, k in zip(etas, more, strict=True))
+        run(np.concatenate([*padded, *(np.ravel(draw[name]) for name in names)]), out)
+        return out[there]
 
     return rows
+
+
+def _with_all_levels(outcome: Outcome) -> Outcome:
+    """With a row more for each of its ordered levels, all of which an ordered family wants to see."""
+    return replace(outcome, values=np.append(outcome.values, np.arange(len(outcome.levels))))
 
 
 class _Kept(Baseline):

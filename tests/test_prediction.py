@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
+from scipy.interpolate import BSpline
 from scipy.special import expit
 
 import glmm_zoo as zoo
@@ -169,6 +170,78 @@ def test_binary_marker_as_integrated_on_a_grid():
     assert found.ess.min() > 0.8
 
 
+def test_ordered_marker_as_integrated_on_a_grid():
+    """Cutpoints are those at zero covariates, which the fit centres."""
+    visits, survival = patients()
+    visits["grade"] = np.digitize(visits.y, [0.5, 2.0])
+    model = build(visits, survival, "grade ~ time + drug + (1 | id)", families="ordinal")
+    truth = {
+        "beta": [0.5, -0.3], "cutpoints": [-0.5, 1.5], "sd_id": [1.5], "surv_Intercept": -3.0, "surv_beta": [-0.4], "assoc": [0.6],
+    }  # fmt: skip
+    found = predict(tree_at(model, truth), ids=["p7"], draws=200)
+    own, drug = visits[(visits.id == "p7") & (visits.time <= 3)], float(survival.drug[7] == "b")
+    cuts = np.array([-np.inf, -0.5, 1.5, np.inf])
+
+    def line(t, b):
+        return 0.5 * t - 0.3 * drug + b[..., 0]
+
+    def log_f(b):
+        at = line(own.time.values, b[:, None, :])
+        g = own.grade.values
+        return np.log(expit(cuts[g + 1] - at) - expit(cuts[g] - at)).sum(axis=1)
+
+    S_u, at_5 = integrated(
+        lambda b: line(5.0, b),
+        log_f,
+        lambda s, b: -3 - 0.4 * drug + 0.6 * line(s, b),
+        3.0,
+        found.time.values,
+        np.array([[2.25]]),
+    )
+    np.testing.assert_allclose(found.survival.sel(id="p7"), S_u, atol=1e-3)
+    np.testing.assert_allclose(found.marker.sel(id="p7", time=5.0, outcome="grade"), at_5, atol=3e-3)
+    assert found.response.isnull().all()
+
+
+def test_mean_scale_and_spline_as_integrated_on_a_grid():
+    """A hazard that is not linear in the effects: of the expected count, with a penalised spline as baseline."""
+    visits, survival = patients()
+    visits["n"] = np.random.default_rng(2).poisson(np.exp(0.3 * visits.y))
+    model = build(
+        visits, survival, "n ~ time + (1 | id)", families="poisson", association="value(mean)", baseline="bspline"
+    )
+    weights = np.array([-3.5, -3, -3.5, -2.5, -3, -3.5, -4, -3, -3, -2.5, -3.5])
+    truth = {
+        "Intercept": 0.3,
+        "beta": [0.1],
+        "sd_id": [0.6],
+        "surv_beta": [-0.4],
+        "assoc": [0.3],
+        "h0_weights": weights,
+    }
+    found = predict(tree_at(model, truth), ids=["p7"], draws=200)
+    own, drug = visits[(visits.id == "p7") & (visits.time <= 3)], float(survival.drug[7] == "b")
+    width = survival.years.max() / 9
+    log_h0 = BSpline(width * np.arange(-2, 12), weights, 2)
+
+    def mu(t, b):
+        return np.exp(0.3 + 0.1 * t + b[..., 0])
+
+    def log_f(b):
+        return stats.poisson.logpmf(own.n.values, mu(own.time.values, b[:, None, :])).sum(axis=1)
+
+    S_u, at_5 = integrated(
+        lambda b: mu(5.0, b),
+        log_f,
+        lambda s, b: log_h0(s) - 0.4 * drug + 0.3 * mu(s, b),
+        3.0,
+        found.time.values,
+        np.array([[0.36]]),
+    )
+    np.testing.assert_allclose(found.survival.sel(id="p7"), S_u, atol=1e-3)
+    np.testing.assert_allclose(found.response.sel(id="p7", time=5.0, outcome="n"), at_5, rtol=5e-3)
+
+
 # ------------------------------------------------------------------------------------------------------------------ limits
 
 
@@ -300,6 +373,15 @@ def test_without_measurements_effects_have_their_prior():
     same(predict(fitted(), pd.concat([nothing, row]), survival, draws=200), found)
 
 
+def test_a_first_visit_after_the_landmark_is_not_used():
+    """It only tells what never changes."""
+    visits, survival = patients()
+    found = predict(fitted(), visits[visits.time > 0], survival, ids=["p7"], landmark=0.5)
+    assert found.measurements.item() == 0
+    nothing = visits.assign(y=visits.y.where(visits.time != visits.time))
+    same(found, predict(fitted(), nothing, survival, ids=["p7"], landmark=0.5))
+
+
 def test_effects_of_groups_of_subjects_are_those_of_the_fit():
     """A clinic's effect moves the marker of its subjects, as an offset would."""
     visits, survival = patients()
@@ -364,6 +446,26 @@ def test_covariates_that_change_are_those_known_at_the_landmark():
     np.testing.assert_allclose(
         found.survival, np.exp(-np.exp(-3 + 0.2 * 2.0) * (found.time.values[None] - 3)), rtol=1e-9
     )
+
+
+def test_events_in_intervals_and_late_entry():
+    """The history says that the subject lived to the landmark, however its own event is known."""
+    visits, survival = patients()
+    between = survival.assign(
+        left=np.minimum(survival.years, np.maximum(visits.groupby("id").time.max()[survival.id].values, 0.5))
+    )
+    between["right"] = between.years.where(between.death)
+    interval = tree_at(build(visits, between, event='Surv(left, right, type="interval2") ~ drug'), TRUTH)
+    ids = ["p7"]
+    same(predict(interval, ids=ids), predict(fitted(), ids=ids))
+    alive = (between.left >= 3) & (between.left.where(~between.death, between.years) > 3)
+    assert set(predict(interval).id.values) == set(between.id[alive])
+    with pytest.raises(InputError, match="needs the times of events"):
+        zoo.landmark_accuracy(interval, landmark=2.0, horizon=5.0)
+    late = survival.assign(start=np.where(survival.id == "p7", 0.5, 0.0))
+    tree = tree_at(build(visits, late, event="Surv(start, years, death) ~ drug"), TRUTH)
+    same(predict(tree, ids=ids), predict(fitted(), ids=ids))
+    assert "p7" not in predict(tree, landmark=0.25).id.values
 
 
 def test_levels_have_the_order_that_was_declared():
@@ -511,3 +613,25 @@ def test_command_line_says_what_is_wrong(tmp_path, capsys, more, words):
     file = str(zoo.save(fitted(), tmp_path / "fit.nc"))
     assert cli.run(["predict", file, "--landmark", "3", *more]) == 2
     assert words in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------------ the aids trial
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
+def test_aids_trial_as_other_packages_have_it():
+    """History to 12 months: JM and JMbayes2 have S(20 | 12) .762 and .777, .858 and .863, .763 and .764; accuracy in (12, 16] AUC
+    .717 and Brier score .1084 by JMbayes2 with the same kind of weights."""
+    visits, survival = (pd.read_csv(AIDS / name) for name in ("JM_aids.csv", "JM_aids.id.csv"))
+    visits["y"] = np.sqrt(visits.CD4)
+    model = zoo.joint_survival(
+        visits, survival, "y ~ obstime + obstime:drug + (1 + obstime | patient)", event="Surv(Time, death) ~ drug",
+        time="obstime", id="patient", baseline="piecewise", cuts=[6.227144, 11.07857, 12.53, 13.93, 15.97, 17.8],
+    )  # fmt: skip
+    tree = zoo.fit(model, seed=1)
+    found = zoo.dynamic_prediction(tree, landmark=12.0, times=[20.0], ids=[2, 10, 100])
+    np.testing.assert_allclose(found.survival.values[:, 0], [0.773, 0.867, 0.769], atol=0.004)
+    accuracy = zoo.landmark_accuracy(tree, landmark=12.0, horizon=16.0)
+    assert (accuracy.at_risk, accuracy.events) == (318, 31)
+    assert abs(accuracy.auc.value - 0.717) < 0.015 and abs(accuracy.brier.value - 0.1084) < 0.002
