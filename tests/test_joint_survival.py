@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise, product
 from typing import Any
 
 import graph
 import numpy as np
 import pandas as pd
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from pytensor.graph.replace import clone_replace
 from scipy import integrate, interpolate
 from scipy.special import expit
 
@@ -17,6 +22,7 @@ import glmm_zoo as zoo
 
 FORMULA = "y ~ time + (1 + time | id)"
 EVENT = "Surv(years, death) ~ drug"
+FEW = pytest.mark.filterwarnings("ignore:.* events? (for|of cause):glmm_zoo.errors.ZooWarning")
 Rate = Callable[[str, float], float]  # log hazard of one cause, by subject and time
 
 
@@ -79,6 +85,11 @@ def line(p: Mapping[str, xr.DataArray]) -> Callable[[str], tuple[float, float]]:
     return lambda i: (level[i], slope[i])
 
 
+def value(p: Mapping[str, xr.DataArray]) -> Callable[[str, float], float]:
+    at = line(p)
+    return lambda i, t: at(i)[0] + at(i)[1] * t
+
+
 def weibull(p: Mapping[str, xr.DataArray], horizon: float, k: str | None = None) -> Callable[[float], float]:
     at = {"cause": k} if k else {}
     level, shape = p["surv_Intercept"].sel(at).item(), p["weibull_shape"].sel(at).item()
@@ -128,8 +139,7 @@ def integral(rates: list[Rate], i: str, low: float, high: float, breaks: tuple[f
     """Of the hazards of all causes, over t = v^3, which takes the pole of a Weibull hazard at 0 away."""
     edges = np.cbrt([low, *sorted({b for b in breaks if low < b < high}), high])
     inner = lambda v: 3 * v * v * sum(np.exp(r(i, v**3)) for r in rates)  # noqa: E731
-    pieces = zip(edges, edges[1:], strict=False)
-    return sum(integrate.quad(inner, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0] for a, b in pieces)
+    return sum(integrate.quad(inner, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0] for a, b in pairwise(edges))
 
 
 def close(found: np.ndarray, expected: list[float], size: float) -> None:
@@ -163,16 +173,20 @@ CASES = [
 ]  # fmt: skip
 
 
+def features_of(p: Mapping[str, xr.DataArray], association: str) -> dict[str, Callable[[str, float], float]]:
+    marker, u = line(p), p["u_id"].to_pandas()
+    return {q: lambda i, t, f=f: f(*marker(i), t) for q, f in TERMS[association].items()} or {
+        f"shared_effects[{e}]": lambda i, t, e=e: u.loc[i, e] for e in ("Intercept", "time")
+    }
+
+
 @pytest.mark.parametrize(("baseline", "association", "size"), CASES, ids=lambda x: str(x))
 def test_event_has_the_density_by_hand(baseline, association, size):
     cuts = {"cuts": list(CUTS)} if baseline == "piecewise" else {}
     model, (_, s) = joint(association=association, baseline=baseline, **cuts), people()
     for seed in (1, 2):
         _, p, terms = values_of(model, seed)
-        marker, u = line(p), p["u_id"].to_pandas()
-        features = {q: lambda i, t, f=f: f(*marker(i), t) for q, f in TERMS[association].items()} or {
-            f"shared_effects[{e}]": lambda i, t, e=e: u.loc[i, e] for e in ("Intercept", "time")
-        }
+        features = features_of(p, association)
         rate = hazard(p, s, baseline, features)
         breaks = CUTS if cuts else ()
         kinks = (*breaks, 1.5) if "(" in association else breaks
@@ -232,7 +246,7 @@ def test_a_marker_that_bends_and_its_slope():
     visits, s = people()
     _, p, terms = values_of(model)
     x = visits.time.to_numpy()
-    Q, R = np.linalg.qr(np.column_stack([np.ones(len(x)), x - x.mean(), (x - x.mean()) ** 2]))
+    R = np.linalg.qr(np.column_stack([np.ones(len(x)), x - x.mean(), (x - x.mean()) ** 2]))[1]
     sign = np.sign(np.diag(R))[1:]
     to_poly = np.linalg.inv(R)[:, 1:] * sign  # orthonormal columns of the powers of x - mean, as R's poly()
     b, u = p["beta"].values, p["u_id"].to_pandas()
@@ -258,11 +272,11 @@ def test_covariates_carried_forward_change_at_visits():
         u, beta = p["u_id"].to_pandas()["Intercept"], p["beta"].item()
         known = {i: (d.time.to_numpy(), d.z.to_numpy()) for i, d in visits.groupby("id")}
 
-        def value(i, t):
+        def carried(i, t):
             when, z = known[i]  # noqa: B023
             return p["Intercept"].item() + u[i] + beta * z[max(np.searchsorted(when, t, side="right") - 1, 0)]  # noqa: B023
 
-        rate = hazard(p, s, baseline, {"value": value})
+        rate = hazard(p, s, baseline, {"value": carried})
         expected = [
             (rate(r.id, r.years) if r.death else 0.0) - integral([rate], r.id, 0.0, r.years, tuple(known[r.id][0]))
             for r in s.itertuples()
@@ -361,7 +375,7 @@ def test_without_association_the_model_is_the_sum_of_its_parts(baseline):
 
 def test_one_piece_is_exponential():
     one, other = joint(baseline="piecewise", cuts=[]), joint(baseline="exponential")
-    point, _, terms = values_of(one)
+    point, *_ = values_of(one)
     there = {
         **{k: v for k, v in point.items() if not k.startswith("log_h0")},
         "surv_Intercept_at_means": point["log_h0_at_means"][0],
@@ -379,3 +393,379 @@ def test_pieces_of_one_height_are_one_piece():
 
 
 # ------------------------------------------------------------------------------------------------------------- invariances
+
+
+# ------------------------------------------------------------------------------------------------------------- invariances
+
+
+def given(model: Any, named: Mapping[str, Any], what: str = "event") -> np.ndarray:
+    """Pointwise log-likelihood of an observed variable where variables of the model, as they are reported, have these values."""
+    rv = model[what]
+    fixed = {model[name]: pt.constant(np.asarray(x, float)) for name, x in named.items()}
+    term = clone_replace(pm.logp(rv, model.rvs_to_values[rv]), fixed)
+    return pytensor.function([], term, mode="FAST_COMPILE")()
+
+
+def reported(p: Mapping[str, xr.DataArray]) -> dict[str, np.ndarray]:
+    """Values of what the event's density depends on, without their dims."""
+    names = (
+        "Intercept",
+        "beta",
+        "u_id",
+        "surv_beta",
+        "assoc",
+        "surv_Intercept",
+        "weibull_shape",
+        "log_h0",
+        "h0_weights",
+    )
+    return {n: p[n].values for n in names if n in p}
+
+
+def test_values_that_are_given_are_those_of_a_point():
+    model = joint(baseline="weibull")
+    _, p, terms = values_of(model)
+    np.testing.assert_allclose(given(model, reported(p)), terms["event"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("association", ["value", "slope", "area"])
+def test_unit_of_time(association):
+    """In months: coefficients of time and alpha of a slope or an area change as their units do, log h0 falls by log 12."""
+    visits, s = people()
+    months = visits.assign(time=visits.time * 12), s.assign(years=s.years * 12)
+    old, new = (
+        joint(association=association, baseline="piecewise", cuts=[c * f for c in CUTS], tables=tables)
+        for f, tables in ((1.0, None), (12.0, months))
+    )
+    _, p, terms = values_of(old)
+    v = reported(p)
+    change = {"value": 1.0, "slope": 12.0, "area": 1 / 12}[association]
+    there = v | {
+        "beta": v["beta"] / 12,
+        "u_id": v["u_id"] / [1.0, 12.0],
+        "assoc": v["assoc"] * change,
+        "log_h0": v["log_h0"] - np.log(12),
+    }
+    np.testing.assert_allclose(given(new, there), terms["event"] - s.death * np.log(12), rtol=1e-9)
+
+
+def test_shifting_the_marker_moves_only_log_h0():
+    visits, _ = people()
+    old, new = (
+        joint(baseline="bspline"),
+        joint(baseline="bspline", tables=(visits.assign(y=visits.y + 7.0), people()[1])),
+    )
+    _, p, terms = values_of(old)
+    v = reported(p)
+    there = v | {"Intercept": v["Intercept"] + 7.0, "h0_weights": v["h0_weights"] - 7.0 * v["assoc"][0]}
+    np.testing.assert_allclose(given(new, there), terms["event"], rtol=1e-9)
+
+
+def test_order_of_rows_and_names_of_subjects():
+    """Rows of both tables in orders of their own, ids that sort the other way: values go with the subject."""
+    visits, s = people()
+    old = joint(baseline="weibull", tables=(visits, s))
+    rename = {i: 900 - k for k, i in enumerate(s.id)}
+    visits, turned = (d.assign(id=d.id.map(rename)).sample(frac=1, random_state=k) for k, d in enumerate((visits, s)))
+    new = joint(baseline="weibull", tables=(visits, turned))
+    _, p, terms = values_of(old)
+    v = reported(p)
+    there = v | {"u_id": v["u_id"][::-1]}
+    assert list(new.coords["id"]) == [str(900 - k) for k in range(len(s))][::-1]
+    np.testing.assert_allclose(given(new, there)[::-1], terms["event"], rtol=1e-12)
+
+
+def test_ids_match_by_value_whatever_their_type():
+    visits, s = people()
+    number = visits.assign(id=visits.id.str[1:].astype(int)), s.assign(id=s.id.str[1:].astype(float))
+    model = joint(baseline="exponential", tables=number)
+    assert list(model.coords["id"]) == [str(k) for k in range(len(s))]
+
+
+def test_a_subject_censored_at_once_says_nothing():
+    visits, s = people()
+    visits.loc[(visits.id == "p05") & (visits.time > 0), "id"] = "p06"
+    s.loc[s.id == "p05", ["years", "death"]] = 1e-9, 0
+    visits = visits[visits.id != "p06"]
+    s = s[s.id != "p06"]
+    terms = values_of(joint(baseline="weibull", tables=(visits, s)))[2]["event"]
+    assert abs(terms[5]) < 1e-3 and np.isfinite(terms).all()
+
+
+# -------------------------------------------------------------------------------------------------------------- quadrature
+
+
+@pytest.mark.parametrize("shape", [0.5, 0.7, 0.9, 1.2, 3.0])
+@pytest.mark.parametrize("alpha", [-1.0, 0.5, 2.0])
+def test_quadrature_of_a_weibull_hazard(shape, alpha):
+    """Against adaptive quadrature, where the marker goes by 2 to 6 over the follow-up."""
+    model, (_, s) = joint(baseline="weibull"), people()
+    _, p, _ = values_of(model)
+    p = {**p, "weibull_shape": xr.DataArray(shape), "surv_Intercept": xr.DataArray(-1.0), "beta": p["beta"] * 0 + 1.0}
+    p["assoc"] = p["assoc"] * 0 + alpha
+    p["u_id"] = p["u_id"] * 0.3
+    rate = hazard(p, s, "weibull", {"value": value(p)})
+    H = np.array([integral([rate], i, 0.0, t) for i, t in zip(s.id, s.years, strict=True)])
+    ours = s.death * [rate(i, t) for i, t in zip(s.id, s.years, strict=True)] - given(model, reported(p))
+    np.testing.assert_allclose(ours, H, rtol=6e-4)
+
+
+def test_sinh_over_its_argument():
+    from glmm_zoo.hazards import _sinhc
+
+    d = np.array([0.0, 1e-12, -1e-12, 1e-3, 9.99e-3, 1.001e-2, 1.0, 30.0, -700.0, 700.0])
+    with np.errstate(all="ignore"):
+        exact = np.where(d == 0, 1.0, np.sinh(d) / d)
+    np.testing.assert_allclose(_sinhc(d, np), exact, rtol=1e-12)
+    x = pt.dvector()
+    run = pytensor.function([x], [_sinhc(x, pt), pt.grad(_sinhc(x, pt).sum(), x)], mode="FAST_COMPILE")
+    value, slope = run(d)
+    np.testing.assert_allclose(value, exact, rtol=1e-12)
+    middle = d[3:8]
+    np.testing.assert_allclose(slope[3:8], (np.cosh(middle) - np.sinh(middle) / middle) / middle, rtol=1e-7)
+    assert np.isfinite(slope).all() and slope[0] == 0
+
+
+# ------------------------------------------------------------------------------------------ what is known of an event's time
+
+
+def test_interval_censoring():
+    """log(S(low) - S(high)) by hand, also where the interval is short and where one end is open."""
+    visits, s = people()
+    visits = visits[visits.time < 0.7 * s.set_index("id").years[visits.id].to_numpy()]
+    s["low"], s["high"] = s.years * 0.8, s.years.astype(float)
+    s.loc[s.death == 0, "high"] = np.nan  # followed until low
+    s.loc[[1, 2], "low"] = np.nan, 0.0  # came before high
+    s.loc[3, "low"] = s.loc[3, "high"]  # known
+    s.loc[4, "low"] = s.loc[4, "high"] - 1e-8
+    for baseline in ("exponential", "weibull", "bspline"):
+        model = joint(event='Surv(low, high, type="interval2") ~ drug', baseline=baseline, tables=(visits, s))
+        _, p, terms = values_of(model)
+        horizon = s.assign(years=s.high.fillna(s.low))
+        rate = hazard(p, horizon, baseline, {"value": value(p)})
+        expected = []
+        for r in s.itertuples():
+            low = np.nan_to_num(r.low)
+            survived = -integral([rate], r.id, 0.0, low) if low else 0.0
+            if np.isnan(r.high):
+                expected.append(survived)
+            elif low == r.high:
+                expected.append(survived + rate(r.id, low))
+            else:
+                expected.append(survived + np.log(-np.expm1(-integral([rate], r.id, low, r.high))))
+        close(terms["event"], expected, 1e-7 if baseline == "exponential" else 1e-3 if baseline == "bspline" else 2e-5)
+
+
+@FEW
+def test_types_of_surv_are_rs():
+    """One data set of right, interval and left censored times as R's Surv() writes it: interval2, interval, left, right."""
+    visits, s = people()
+    visits = visits[visits.time < 0.7 * s.set_index("id").years[visits.id].to_numpy()]
+    kind = np.arange(len(s)) % 4  # 0 right censored, 1 event, 2 left, 3 interval
+    low, high = s.years * 0.8, s.years
+    time = np.where(kind == 3, low, high)
+    s["L"] = np.select([kind == 2, kind == 3], [np.nan, low], high)
+    s["R"] = np.where(kind == 0, np.nan, high)
+    s["time"], s["time2"], s["code"] = time, high, kind
+    two = joint(event='Surv(L, R, type="interval2") ~ drug', baseline="exponential", tables=(visits, s))
+    coded = joint(event='Surv(time, time2, code, type="interval") ~ drug', baseline="exponential", tables=(visits, s))
+    _, p, terms = values_of(two)
+    np.testing.assert_allclose(given(coded, reported(p)), terms["event"], rtol=1e-12)
+    keep = np.isin(kind, (0, 1))
+    only = joint(
+        event="Surv(years, code) ~ drug", baseline="exponential", tables=(visits[visits.id.isin(s.id[keep])], s[keep])
+    )
+    np.testing.assert_allclose(
+        given(only, reported(p) | {"u_id": p["u_id"].values[keep]}), terms["event"][keep], rtol=1e-12
+    )
+    keep = np.isin(kind, (1, 2))
+    left = s[keep].assign(known=(kind[keep] == 1).astype(int))
+    only = joint(
+        event='Surv(years, known, type="left") ~ drug',
+        baseline="exponential",
+        tables=(visits[visits.id.isin(left.id)], left),
+    )
+    np.testing.assert_allclose(
+        given(only, reported(p) | {"u_id": p["u_id"].values[keep]}), terms["event"][keep], rtol=1e-12
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- entered late
+
+
+def survival_to(V: float, log_h: Callable[[np.ndarray, float], float], S: np.ndarray, nodes: int = 40) -> float:
+    """E[exp(-int_0^V exp(log_h(u, t)) dt)] over u ~ Normal(0, S), by a product of Gauss-Hermite rules."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    L, total = np.linalg.cholesky(S), 0.0
+    t, wt = np.polynomial.legendre.leggauss(40)
+    t, wt = V * (1 + t) / 2, V * wt / 2
+    for at in product(range(nodes), repeat=len(S)):
+        u = L @ x[list(at)]
+        total += np.prod(w[list(at)]) * np.exp(-wt @ np.exp(log_h(u, t)))
+    return total / w.sum() ** len(S)
+
+
+@pytest.mark.parametrize("effects", [1, 2])
+def test_who_entered_late_survived_until_then_over_all_effects(effects):
+    """log p = log h(T) - H(T | u) - log E S(V | u): brute force over the effects, and 0 for who was there from the start."""
+    visits, s = people()
+    formula = FORMULA if effects == 2 else "y ~ time + (1 | id)"
+    visits = visits[visits.time >= s.set_index("id").entry[visits.id].to_numpy()]
+    tables = visits, s[s.id.isin(visits.id)]
+    model = joint(formula, "Surv(entry, years, death) ~ drug", tables=tables, baseline="exponential")
+    _, p, terms = values_of(model)
+    S = np.outer(p["sd_id"], p["sd_id"]) * (p["corr_id"].values if effects == 2 else 1.0)
+    level, slope = p["Intercept"].item(), p["beta"].item()
+    alpha, log_h0 = p["assoc"].item(), p["surv_Intercept"].item()
+    rate = hazard(p, s, "exponential", {"value": value(p)})
+    expected = []
+    for r in tables[1].itertuples():
+        fixed = log_h0 + p["surv_beta"].item() * (r.drug == "placebo")
+        log_h = lambda u, t, fixed=fixed: fixed + alpha * (level + u[0] + (slope + (u[1] if len(u) > 1 else 0.0)) * t)  # noqa: E731
+        entered = np.log(survival_to(r.entry, log_h, S)) if r.entry else 0.0
+        H = integral([rate], r.id, 0.0, r.years)
+        expected.append((rate(r.id, r.years) if r.death else 0.0) - H - entered)
+    close(terms["event"], expected, 1e-5)
+
+
+def test_entry_at_the_origin_is_no_entry():
+    visits, s = people()
+    one = joint(event="Surv(entry, years, death) ~ drug", tables=(visits, s.assign(entry=0.0)), baseline="weibull")
+    _, p, terms = values_of(one)
+    np.testing.assert_allclose(given(joint(baseline="weibull"), reported(p)), terms["event"], rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------------- competing risks
+
+
+@FEW
+@pytest.mark.parametrize("baseline", ["weibull", "bspline", "piecewise"])
+def test_causes_each_have_a_hazard(baseline):
+    options = {"cuts": list(CUTS)} if baseline == "piecewise" else {}
+    model, (_, s) = joint(event="Surv(years, cause) ~ drug", baseline=baseline, **options), people()
+    assert list(model.coords["cause"]) == ["dead", "moved"]
+    _, p, terms = values_of(model)
+    assert p["assoc"].dims == ("association", "cause") and p["surv_beta"].dims == ("surv_coef", "cause")
+    rates = {k: hazard(p, s, baseline, {"value": value(p)}, k) for k in ("dead", "moved")}
+    expected = [
+        (rates[r.cause](r.id, r.years) if r.death else 0.0)
+        - integral(list(rates.values()), r.id, 0.0, r.years, tuple(CUTS))
+        for r in s.itertuples()
+    ]
+    close(terms["event"], expected, 2e-5 if baseline == "weibull" else 1e-3 if baseline == "bspline" else EXACT)
+
+
+@FEW
+def test_causes_with_equal_coefficients_add_up():
+    """H is that of one event whose baseline is the sum; who had an event of cause k has its share of the density."""
+    _, s = people()
+    many = joint(event="Surv(years, cause) ~ drug", baseline="piecewise", cuts=list(CUTS))
+    one = joint(baseline="piecewise", cuts=list(CUTS))
+    _, p, terms = values_of(one)
+    share = np.array([0.3, 0.7])
+    there = reported(p)
+    there |= {n: np.repeat(there[n][:, None], 2, axis=1) for n in ("assoc", "surv_beta")}
+    there["log_h0"] = p["log_h0"].values[:, None] + np.log(share)
+    own = np.where(s.cause == "alive", 0.0, np.where(s.cause == "dead", np.log(share[0]), np.log(share[1])))
+    np.testing.assert_allclose(given(many, there), terms["event"] + own, rtol=1e-11)
+
+
+def test_codes_of_events():
+    """One cause of a column of three is one event; words, codes and logicals mean the same; `censored` and `causes` say which."""
+    visits, s = people()
+    codes = {"alive": 7, "dead": 1, "moved": 2}
+    s = s.assign(
+        code=s.cause.map(codes), truth=s.death == 1, word=np.where(s.death == 1, "event", "censored"), zero=s.death.astype(float),
+        upper=np.where(s.death == 1, "Dead", "Alive"), text=s.death.astype(str), one=2 - s.death,
+    )  # fmt: skip
+    base = joint(baseline="exponential")
+    _, p, terms = values_of(base)
+    same = [
+        ("truth", {}), ("word", {}), ("zero", {}), ("upper", {}), ("text", {}), ("death == 1", {}), ('word == "event"', {}),
+        ('cause != "alive"', {}), ("one == 1", {}), ("one", {"censored": 2}), ("upper", {"causes": ["Dead"]}), ("one", {"causes": [1]}),
+    ]  # fmt: skip
+    for said, options in same:
+        model = joint(event=f"Surv(years, {said}) ~ drug", baseline="exponential", tables=(visits, s), **options)
+        assert "cause" not in model.coords
+        np.testing.assert_allclose(given(model, reported(p)), terms["event"], rtol=1e-12, err_msg=said)
+    with pytest.warns(zoo.ZooWarning):
+        model = joint(event="Surv(years, code) ~ drug", baseline="exponential", tables=(visits, s), censored=7)
+        other = joint(
+            event="Surv(years, cause) ~ drug", baseline="exponential", tables=(visits, s), causes=["moved", "dead"]
+        )
+    assert list(model.coords["cause"]) == ["1", "2"] and list(other.coords["cause"]) == ["moved", "dead"]
+
+
+# ----------------------------------------------------------------------------------------------------- rows of the event
+
+
+def test_rows_of_constant_covariates_are_one_row():
+    """(0, a], (a, b], (b, T]: the same density, whatever the baseline; the event stands in the last row."""
+    visits, s = people()
+    rows = pd.concat([s.assign(start=s.years * a, stop=s.years * b, came=0) for a, b in ((0.0, 0.2), (0.2, 0.7))])
+    rows = pd.concat([rows, s.assign(start=s.years * 0.7, stop=s.years, came=s.death)]).sample(frac=1, random_state=1)
+    for baseline in ("exponential", "weibull", "piecewise"):
+        one, more = (
+            joint(event=event, baseline=baseline, tables=(visits, table))
+            for event, table in ((EVENT, s), ("Surv(start, stop, came) ~ drug", rows))
+        )
+        _, p, terms = values_of(one)
+        np.testing.assert_allclose(
+            given(more, reported(p)), terms["event"], rtol=2e-5 if baseline == "weibull" else 1e-11
+        )
+
+
+def test_covariates_that_change_over_time():
+    """w changes at the ends of rows: H is a sum over them, of integrals of exponentials in time."""
+    visits, s = people()
+    rng = np.random.default_rng(3)
+    rows = pd.concat([s.assign(start=s.years * a, stop=s.years * b, came=0) for a, b in ((0.0, 0.3), (0.3, 0.6))])
+    rows = pd.concat([rows, s.assign(start=s.years * 0.6, stop=s.years, came=s.death)])
+    rows = rows.assign(w=rng.normal(size=len(rows)))
+    model = joint(event="Surv(start, stop, came) ~ drug + w", baseline="exponential", tables=(visits, rows.sample(frac=1, random_state=2)), association="value + value:w")  # fmt: skip
+    _, p, terms = values_of(model)
+    gamma, alpha = p["surv_beta"].to_pandas(), p["assoc"].to_pandas()
+    expected = dict.fromkeys(s.id, 0.0)
+    for r in rows.sort_values(["id", "start"]).itertuples():
+        level, slope = line(p)(r.id)
+        a = alpha["value"] + alpha["value:w"] * r.w
+        fixed = (
+            p["surv_Intercept"].item() + gamma["w"] * r.w + gamma["drug[placebo]"] * (r.drug == "placebo") + a * level
+        )
+        H = np.exp(fixed) * (np.exp(a * slope * r.stop) - np.exp(a * slope * r.start)) / (a * slope)
+        expected[r.id] += r.came * (fixed + a * slope * r.stop) - H
+    close(terms["event"], list(expected.values()), EXACT)
+
+
+def test_one_long_table_is_two():
+    """Time and event repeated in every row of a subject; (start, stop] rows between visits."""
+    visits, s = people()
+    two = joint(baseline="weibull")
+    _, p, terms = values_of(two)
+    repeated = visits.merge(s, on="id").sample(frac=1, random_state=4)
+    start = visits.time
+    last = visits.id != visits.id.shift(-1)
+    stop = start.shift(-1).where(~last, visits.id.map(s.set_index("id").years))
+    counting = visits.merge(s, on="id").assign(
+        start=start, stop=stop, came=np.where(last, visits.id.map(s.set_index("id").death), 0)
+    )
+    one = joint(baseline="weibull", tables=(repeated, None))
+    np.testing.assert_allclose(given(one, reported(p)), terms["event"], rtol=1e-12)
+    rows = joint(
+        event="Surv(start, stop, came) ~ drug",
+        baseline="weibull",
+        tables=(counting.sample(frac=1, random_state=4), None),
+    )
+    np.testing.assert_allclose(given(rows, reported(p)), terms["event"], rtol=1e-4)
+
+
+def test_an_offset_is_part_of_the_hazard():
+    _, s = people()
+    old = joint(baseline="weibull")
+    new = joint(event="Surv(years, death) ~ drug + offset(log(age))", baseline="weibull")
+    _, p, terms = values_of(old)
+    ll = given(new, reported(p))
+    rate = hazard(p, s, "weibull", {"value": value(p)})
+    log_h = np.array([rate(i, t) for i, t in zip(s.id, s.years, strict=True)])
+    H = s.death * log_h - terms["event"]
+    np.testing.assert_allclose(ll, s.death * (log_h + np.log(s.age)) - H * s.age, rtol=1e-9)
