@@ -138,10 +138,7 @@ def hazard(
 def integral(rates: list[Rate], i: str, low: float, high: float, breaks: tuple[float, ...] = ()) -> float:
     """Of the hazards of all causes, over t = v^3, which takes the pole of a Weibull hazard at 0 away."""
     edges = np.cbrt([low, *sorted({b for b in breaks if low < b < high}), high])
-
-    def inner(v: float) -> float:
-        return 3 * v * v * sum(np.exp(r(i, v**3)) for r in rates)
-
+    inner = lambda v: 3 * v * v * sum(np.exp(r(i, v**3)) for r in rates)  # noqa: E731
     return sum(integrate.quad(inner, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0] for a, b in pairwise(edges))
 
 
@@ -661,7 +658,7 @@ def test_causes_each_have_a_hazard(baseline):
 @FEW
 def test_causes_with_equal_coefficients_add_up():
     """H is that of one event whose baseline is the sum; who had an event of cause k has its share of the density."""
-    _visits, s = people()
+    _, s = people()
     many = joint(event="Surv(years, cause) ~ drug", baseline="piecewise", cuts=list(CUTS))
     one = joint(baseline="piecewise", cuts=list(CUTS))
     _, p, terms = values_of(one)
@@ -763,7 +760,7 @@ def test_one_long_table_is_two():
 
 
 def test_an_offset_is_part_of_the_hazard():
-    _visits, s = people()
+    _, s = people()
     old = joint(baseline="weibull")
     new = joint(event="Surv(years, death) ~ drug + offset(log(age))", baseline="weibull")
     _, p, terms = values_of(old)
