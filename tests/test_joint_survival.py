@@ -395,6 +395,16 @@ def test_pieces_of_one_height_are_one_piece():
     np.testing.assert_allclose(values_of(more, **there)[2]["event"], terms["event"], rtol=1e-12)
 
 
+def test_an_event_at_a_cut_point_belongs_to_the_piece_before_it():
+    _, s = people()
+    at = float(s.years[s.death == 1].iloc[10])
+    model = joint(baseline="piecewise", cuts=[at])
+    _, p, terms = values_of(model, assoc=np.zeros(1))
+    k = int(np.flatnonzero(s.years == at)[0])
+    level = p["surv_beta"].item() * (s.drug[k] == "placebo") + p["log_h0"].values[0]
+    np.testing.assert_allclose(terms["event"][k], level - at * np.exp(level), rtol=1e-12)
+
+
 # ------------------------------------------------------------------------------------------------------------- invariances
 
 
