@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import graph
@@ -14,12 +15,14 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from joint_oracle import marginal
 from pytensor.graph.replace import clone_replace
 from scipy import integrate, interpolate
 from scipy.special import expit
 
 import glmm_zoo as zoo
 
+SHARED = Path(__file__).parents[2] / "shared"
 FORMULA = "y ~ time + (1 + time | id)"
 EVENT = "Surv(years, death) ~ drug"
 FEW = pytest.mark.filterwarnings("ignore:.* events? (for|of cause):glmm_zoo.errors.ZooWarning")
@@ -390,6 +393,16 @@ def test_pieces_of_one_height_are_one_piece():
     point, _, terms = values_of(one)
     there = {**point, "log_h0_at_means": np.full(4, point["log_h0_at_means"][0])}
     np.testing.assert_allclose(values_of(more, **there)[2]["event"], terms["event"], rtol=1e-12)
+
+
+def test_an_event_at_a_cut_point_belongs_to_the_piece_before_it():
+    _, s = people()
+    at = float(s.years[s.death == 1].iloc[10])
+    model = joint(baseline="piecewise", cuts=[at])
+    _, p, terms = values_of(model, assoc=np.zeros(1))
+    k = int(np.flatnonzero(s.years == at)[0])
+    level = p["surv_beta"].item() * (s.drug[k] == "placebo") + p["log_h0"].values[0]
+    np.testing.assert_allclose(terms["event"][k], level - at * np.exp(level), rtol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------------------- invariances
@@ -769,3 +782,138 @@ def test_an_offset_is_part_of_the_hazard():
     log_h = np.array([rate(i, t) for i, t in zip(s.id, s.years, strict=True)])
     H = s.death * log_h - terms["event"]
     np.testing.assert_allclose(ll, s.death * (log_h + np.log(s.age)) - H * s.age, rtol=1e-9)
+
+
+# --------------------------------------------------------------------------------- the oracle: marginal log-likelihoods
+
+JM_CUTS = [6.227144, 11.07857, 12.53, 13.93, 15.97, 17.8]
+
+
+@pytest.mark.parametrize(("fit", "size"), [("aids_sqrt_pw_aGH", 2e-3), ("aids_sqrt_weib_aGH", 1e-2)])
+def test_marginal_likelihood_at_the_maximum_is_jms(fit, size):
+    """-2101.983 and -2100.828; for Weibull JM's own 15 points in t, not in t^(1/3), are .008 off."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the data may not be copied into the project")
+    found = pd.read_csv(SHARED / "references" / "joint" / "ref_JM_ml.csv").query("model == @fit")
+    ml = found.set_index("par").est
+    visits, subjects = (pd.read_csv(SHARED / "data" / "tests-only" / f"JM_aids{end}.csv") for end in ("", ".id"))
+    weibull = "weib" in fit
+    baseline = {"baseline": "weibull"} if weibull else {"baseline": "piecewise", "cuts": JM_CUTS}
+    model = zoo.joint_survival(
+        visits.assign(y=np.sqrt(visits.CD4)), subjects, "y ~ obstime + obstime:drug + (1 + obstime | patient)",
+        event="Surv(Time, death) ~ drug", time="obstime", id="patient", center=False, **baseline,
+    )  # fmt: skip
+    level = found.query("part == 'Event' and par == '(Intercept)'").est
+    of_baseline = (
+        {"surv_Intercept": level.item(), "weibull_shape": np.exp(ml["log(shape)"])}
+        if weibull
+        else {"log_h0": [ml[f"log(xi.{k})"] for k in range(1, 8)]}
+    )
+    sd = ml[["sd_(Intercept)", "sd_obstime"]].to_numpy()
+    named = {
+        "Intercept": found.query("part == 'Long' and par == '(Intercept)'").est.item(),
+        "beta": ml[["obstime", "obstime:drugddI"]], "sigma": ml["sigma"], "surv_beta": ml[["drugddI"]], "assoc": ml[["Assoct"]],
+    }  # fmt: skip
+    ours = marginal(
+        model, "patient", "y", named | of_baseline, np.outer(sd, sd) * [[1, ml["cor_12"]], [ml["cor_12"], 1]]
+    )
+    assert abs(ours - ml["logLik"]) < size
+
+
+def test_marginal_likelihood_of_pbc2_is_jms():
+    """-1916.363 with cut points at quantiles of all times; the modes of JM's pseudo-adaptive rule leave out the event."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the data may not be copied into the project")
+    found = pd.read_csv(SHARED / "references" / "joint" / "ref_JM_ml.csv").query("model == 'pbc2_pw_aGH'")
+    ml = found.set_index(["part", "par"]).est
+    d = pd.read_csv(SHARED / "data" / "survival_pbcseq.csv")
+    d = d.assign(
+        year=d.day / 365.25, years=d.futime / 365.25, death=(d.status == 2).astype(int), drug=(d.trt == 1).astype(int),
+        y=np.log(d.bili),
+    )  # fmt: skip
+    subjects = d.groupby("id").first().reset_index()
+    model = zoo.joint_survival(
+        d, subjects, "y ~ year + year:drug + (1 + year | id)", event="Surv(years, death) ~ drug", time="year", center=False,
+        baseline="piecewise", cuts=np.quantile(subjects.years, np.arange(1, 7) / 7).tolist(),
+    )  # fmt: skip
+    sd, corr = ml["Extra"][["sd_(Intercept)", "sd_year"]].to_numpy(), ml["Extra", "cor_12"]
+    named = {
+        "Intercept": ml["Long", "(Intercept)"], "beta": ml["Long"][["year", "year:drugD-penicil"]], "sigma": ml["Extra", "sigma"],
+        "surv_beta": [ml["Event", "drugD-penicil"]], "assoc": [ml["Event", "Assoct"]],
+        "log_h0": [ml["Event", f"log(xi.{k})"] for k in range(1, 8)],
+    }  # fmt: skip
+    ours = marginal(model, "id", "y", named, np.outer(sd, sd) * [[1, corr], [corr, 1]])
+    assert abs(ours - ml["Extra", "logLik"]) < 0.1
+
+
+# ------------------------------------------------------------------------------------------------------------- wrong inputs
+
+
+def _rows(s: pd.DataFrame, middle: tuple[float, float], early: bool = False) -> pd.DataFrame:
+    first = s.assign(start=0.0, stop=s.years * middle[0], came=s.death if early else 0)
+    return pd.concat([first, s.assign(start=s.years * middle[1], stop=s.years, came=s.death)])
+
+
+ROWS = "Surv(start, stop, came) ~ drug"
+WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to visits and subjects, options, the sentence
+    "late measurement": (lambda v, s: (v.assign(time=v.time + 9 * (v.id == "p03")), s), {}, r"2 of 119 measurements of 'y' come after.*id 'p03': 9 > 5\.7"),
+    "visits in days": (lambda v, s: (v.assign(time=v.time * 365), s), {}, "'time' and 'years' seem to be in different units"),
+    "events in days": (lambda v, s: (v, s.assign(years=s.years * 365)), {}, r"on different scales; give both in one unit, for example days / 365\.25"),
+    "without an event": (lambda v, s: (v, s[s.id != "p04"]), {}, r"1 subject with measurements is not in the event data \(id 'p04'\)"),
+    "without a visit": (lambda v, s: (v[v.id != "p04"], s), {}, r"1 subject of the event data has no measurement \(id 'p04'\)"),
+    "twice": (lambda v, s: (v, pd.concat([s, s[s.id.isin(["p03", "p07"])]])), {}, "id 'p03', 'p07' have several rows; one row for each subject"),
+    "no events": (lambda v, s: (v, s.assign(death=0)), {}, "no events: 'death' is censored for all 40 subjects"),
+    "events 1 and 2": (lambda v, s: (v, s.assign(death=s.death + 1)), {}, r"should be 0 \(censored\) and 1 \(event\).*found 1, 2; write Surv\(..., death == 2\)"),
+    "a lone 2": (lambda v, s: (v, s.assign(death=np.where(s.id == "p03", 2, s.death))), {}, r"'death' is '2' in one row only \(row 4\)"),
+    "time of 0": (lambda v, s: (v, s.assign(years=s.years * (s.id != "p03"))), {}, r"times must be > 0: 'years' is 0 for id 'p03' \(row 4\)"),
+    "visit before 0": (lambda v, s: (v.assign(time=v.time - (v.id == "p03")), s), {}, "'time' must be >= 0.*row 10 has -1"),
+    "slop": (None, {"association": "slop"}, "unknown term 'slop'; did you mean 'slope'"),
+    "value twice": (None, {"association": "value + value"}, "'value' stands twice"),
+    "by nothing": (None, {"association": "value:dru"}, "event: no column 'dru'; did you mean 'drug'"),
+    "no association": (None, {"association": ""}, "association has no term"),
+    "window of a value": (None, {"association": "value(2)"}, r"value\(\) takes mean or nothing"),
+    "scale": (None, {"association_scale": "men"}, "association_scale is one of linear_predictor, mean, not 'men'"),
+    "baseline": (None, {"baseline": "weibul"}, "unknown baseline 'weibul'; did you mean 'weibull'"),
+    "cuts outside": (None, {"baseline": "piecewise", "cuts": [3, 99]}, r"between 0 and 5\.9\d+, not 3\.0, 99\.0"),
+    "cuts backwards": (None, {"baseline": "piecewise", "cuts": [3, 2]}, "cuts are increasing times"),
+    "cuts of another": (None, {"cuts": 3}, "cuts belong to baseline='piecewise', not to 'bspline'"),
+    "common slope": (None, {"formula": "y ~ time + (1 | id)", "association": "slope"}, r"the slope of 'y' is the same for all subjects.*\(1 \+ time \| id\)"),
+    "bs()": (None, {"formula": "y ~ bs(time, df=4) + (1 | id)"}, r"bs\(\) ends at the last visit, cr\(\) goes on"),
+    "s()": (None, {"formula": "y ~ s(time) + (1 | id)"}, r"s\(\) is not available in a joint model of survival"),
+    "covariate that varies": (lambda v, s: (v.assign(z=np.arange(len(v)) % 2), s), {"formula": "y ~ z + (1 | id)"}, "'z' of the longitudinal formula varies within id 'p00'"),
+    "factor that varies": (lambda v, s: (v.assign(w=np.arange(len(v)) % 7), s), {"formula": "y ~ time + (1 | id) + (1 | w)"}, "grouping factor 'w' varies within id"),
+    "no subjects' effects": (None, {"formula": "y ~ time + (1 | clinic)", "association": "shared_effects"}, r"no effects of the subjects \('id'\)"),
+    "not Surv()": (None, {"event": "years ~ drug"}, r"the left side of an event is Surv\(time, event\)"),
+    "frailty": (None, {"event": "Surv(years, death) ~ drug + (1 | clinic)"}, 'a frailty of the subject is association="shared_effects"'),
+    "undeclared cause": (None, {"event": "Surv(years, cause) ~ drug", "causes": ["dead"]}, "values 'moved' beside the declared causes dead"),
+    "gap": (lambda v, s: (v, _rows(s, (0.4, 0.5))), {"event": ROWS}, r"without gap or overlap.*1\.42364 is followed by 1\.77955"),
+    "event before the end": (lambda v, s: (v, _rows(s, (0.5, 0.5), True)), {"event": ROWS}, "has an event before the last row"),
+    "entry after the end": (lambda v, s: (v, s.assign(entry=s.years + 1)), {"event": "Surv(entry, years, death) ~ drug"}, "needs start < stop"),
+    "interval backwards": (lambda v, s: (v, s.assign(low=s.years + 1)), {"event": 'Surv(low, high, type="interval2") ~ drug'}, r"ends before it begins \(4\.55911 > 3\.55911\)"),
+    "repeated and varying": (lambda v, s: (v.merge(s, on="id").assign(age=np.arange(len(v))), None), {"event": "Surv(years, death) ~ age"}, "column 'age' varies within id.*rows 1, 2.*constant within a subject"),
+    "no such column": (None, {"event": "Surv(yeers, death) ~ drug"}, "event: no column 'yeers'; did you mean 'years'"),
+    "no baseline": (None, {"event": "Surv(years, death) ~ 0 + drug"}, "the baseline hazard is the intercept of an event"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_wrong_inputs_are_told(fault):
+    change, options, sentence = WRONG[fault]
+    tables = people() if change is None else change(*people())
+    with pytest.raises(zoo.InputError, match=f"(?s){sentence}"):
+        joint(tables=tables, **options)
+
+
+def test_epileptic_is_refused_with_all_its_faults():
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the data may not be copied into the project")
+    data = pd.read_csv(SHARED / "data" / "tests-only" / "joineRML_epileptic.qol.csv")
+    with pytest.raises(zoo.InputError) as caught:
+        zoo.joint_survival(data, None, "anxiety ~ time + (1 + time | id)", event="Surv(with.time, with.status) ~ trt")
+    message = str(caught.value)
+    for words in (
+        "'with.time' is 0 for id '169', '525' (rows 590, 1785)",
+        "422 of 1795 measurements of 'anxiety'",
+        "445 of 1852 rows",
+    ):
+        assert words in message
