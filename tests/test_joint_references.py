@@ -32,7 +32,7 @@ def pbc2() -> Tables:
     d = pd.read_csv(SHARED / "data" / "survival_pbcseq.csv")
     d = d.assign(
         year=d.day / 365.25, years=d.futime / 365.25, log_bili=np.log(d.bili), dead=(d.status == 2) * 1,
-        any=(d.status > 0) * 1, drug=d.trt.map({1: "D-penicil", 0: "a placebo"}), female=(d.sex == "f") * 1,
+        any=(d.status > 0) * 1, drug=d.trt.map({1: "D-penicil", 0: "Control"}), female=(d.sex == "f") * 1,
     )  # fmt: skip
     return d, d.groupby("id").first().reset_index()
 
@@ -122,7 +122,7 @@ PEERS = [
     Peer(
         "pbcLong, stan_jm vignette", pbc_long, "logBili ~ sex + trt + year + (year | id)", "Surv(futimeYears, death) ~ sex + trt",
         {"time": "year"},
-        {A: (1.363, 0.241), "surv_beta[trt]": (-0.744, 0.456), "beta[year]": (0.2139, 0.0434), "sigma": (0.3546, 0.0167)}, 0.15,
+        {A: (1.363, 0.241), "surv_beta[trt]": (-0.744, 0.456), "beta[year]": (0.2139, 0.0434), "sigma": (0.3546, 0.0167)}, 0.2,
     ),
     Peer(
         "mental, joineR", mental, "Y ~ time + treat + (1 | id)", "Surv(surv.time, cens.ind) ~ treat",
