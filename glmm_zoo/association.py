@@ -146,6 +146,10 @@ def _term(text: str, m: int, part: Part, scale: str, events: Events, course: Cou
         )
     if mean and part.link == "identity":
         mean = False
+    if what == "area" and course.carried:
+        raise InputError(
+            f"association: {text!r}: the area under a marker is not available with carry_forward=True, where its covariates jump"
+        )
     base = (
         f"{what}({', '.join([*(['mean'] if mean else []), *([f'{window:g}'] if window else [])])})"
         if mean or window

@@ -126,11 +126,9 @@ def _again(again: Again, table: Table) -> np.ndarray:
     try:
         return again(table)
     except InputError as err:
+        said = err.problems[0].split(" there")[0]
         raise InputError(
-            *(
-                f"{p}: the marker is needed at every time up to the event; bs() ends at the last visit, cr() goes on"
-                for p in err.problems
-            )
+            f"{said} at all times up to the event, where the marker is needed; bs() ends at the last visit, cr() goes on"
         ) from None
 
 

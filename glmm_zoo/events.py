@@ -237,7 +237,13 @@ def _status(
                 f"{none!r} for censored; declare them too, or count them as censored: Surv(..., {_said(event)} == {declared[0]!r})"
             )
             return None, ()
-        wanted = [c for c in declared if c in levels]
+        never = [c for c in declared if c not in levels]
+        if never:
+            problems.append(
+                f"event: the declared cause {never[0]!r} never occurs in {_said(event)!r}; values: {listing(levels)}"
+            )
+            return None, ()
+        wanted = declared
     if none is None:
         return None, ()
     counts = np.bincount(codes, minlength=len(levels))

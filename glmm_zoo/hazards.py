@@ -182,17 +182,20 @@ class Hazard:
         rough = any(t.mean for t in self.terms) or any(c.carried for c in self.courses)
         if rough or self.baseline.kind == "bspline" or not len(a):
             return ""
-        low, middle, high = (self.points(subject, row, t) for t in (a, (a + b) / 2, b))
+        places = np.array([0.0, 1.0, 0.5, 0.3])
         columns = [
             [np.column_stack([d.one, d.X, *d.z.values()]) for d in (designs[0] for designs in p.designs)]
-            for p in (low, middle, high)
+            for p in (self.points(subject, row, a + (b - a) * place) for place in places)
         ]
-        size = [1e-9 * (1 + max(np.abs(x).max(), np.abs(z).max())) for x, z in zip(columns[0], columns[2], strict=True)]
+        constant = linear = True
+        for low, high, *inside in zip(*columns, strict=True):
+            size = 1e-9 * (1 + max(np.abs(low).max(), np.abs(high).max()))
+            constant &= all(np.abs(x - low).max() < size for x in (high, *inside))
+            line = (low + place * (high - low) for place in places[2:])
+            linear &= all(np.abs(x - y).max() < size for x, y in zip(inside, line, strict=True))
         if self.baseline.kind == "weibull":
-            same = all(np.abs(x - z).max() < s for x, z, s in zip(columns[0], columns[2], size, strict=True))
-            return "constant" if same else ""
-        bends = (np.abs(y - (x + z) / 2).max() < s for x, y, z, s in zip(*columns, size, strict=True))
-        return "linear" if all(bends) else ""
+            return "constant" if constant else ""
+        return "linear" if linear else ""
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,10 @@ def _rows_of(joint: Joint, part: Part) -> Table:
 
 def _tied(joint: Joint, id: str) -> Joint:
     """Effects of the subjects are correlated between outcomes, as if their terms had one label, where they have none."""
-    if len(joint.parts) == 1:
-        return joint
     for part in joint.parts:
         subject_effects(part, id)
+    if len(joint.parts) == 1:
+        return joint
     names = {subject_effects(part, id).factor.name for part in joint.parts}
     mains = {part.prefix for part in joint.parts}
 

@@ -135,7 +135,7 @@ PEERS = [
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda p: p.name)
-def test_agrees_with_the_peer(peer: Peer) -> None:
+def test_joint_model_agrees_with_the_peers(peer: Peer) -> None:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: the data may not be copied into the project")
     model = zoo.joint_survival(*peer.data(), peer.formula, event=peer.event, **peer.options)
