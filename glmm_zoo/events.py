@@ -237,12 +237,6 @@ def _status(
                 f"{none!r} for censored; declare them too, or count them as censored: Surv(..., {_said(event)} == {declared[0]!r})"
             )
             return None, ()
-        never = [c for c in declared if c not in levels]
-        if never:
-            problems.append(
-                f"event: the declared cause {never[0]!r} never occurs in {_said(event)!r}; values: {listing(levels)}"
-            )
-            return None, ()
         wanted = declared
     if none is None:
         return None, ()
@@ -429,6 +423,8 @@ def check_together(
     parameters = len(events.covariates.labels) + 1
     for k, cause in enumerate(events.causes, 1):
         count = int((events.status == k).sum())
+        if count == 0 and events.competing:
+            problems.append(f"event: cause {cause!r} never occurs; leave it out of the causes, or correct its name")
         if 0 < count < EVENTS_PER_PARAMETER * parameters:
             of = f" of cause {cause!r}" if events.competing else ""
             notes.append(
