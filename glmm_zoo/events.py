@@ -240,8 +240,8 @@ def _status(
         wanted = declared
     if none is None:
         return None, ()
-    counts = np.bincount(codes, minlength=len(levels))
-    once = [level for level in wanted if counts[levels.index(level)] == 1]
+    counts = dict(zip(levels, np.bincount(codes, minlength=len(levels)), strict=True))
+    once = [level for level in wanted if counts.get(level) == 1]
     if causes is None and len(wanted) > 1 and once:
         problems.append(
             f"event: {_said(event)!r} is {once[0]!r} in one row only ({table.at(codes == levels.index(once[0]))}), which is too few "
