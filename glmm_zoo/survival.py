@@ -32,7 +32,7 @@ from glmm_zoo.intake import Group, named, safe
 from glmm_zoo.terms import Model, variable
 
 NAME = "event"
-_NODES = {1: 15, 2: 9, 3: 6}  # in each dimension of the subject's effects
+_NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects
 _MANY_NODES = 256
 CURVE = 40  # times of the hazard's curve in the report
 _LEAST = 1e-300  # of a probability whose logarithm is taken
