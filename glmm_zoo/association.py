@@ -11,9 +11,9 @@ import numpy as np
 
 from glmm_zoo.courses import Array, Course, subject_effects
 from glmm_zoo.design import code, spread
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.events import Events
-from glmm_zoo.formula import parse
+from glmm_zoo.formula import parse, quoted
 from glmm_zoo.outcomes import Joint, Part
 
 WHATS = ("value", "slope", "area", "shared_effects")
@@ -56,11 +56,10 @@ _ASSOCIATION = re.compile(
 def association_texts(association: Any, names: Sequence[str]) -> dict[str, list[str]]:
     """The terms asked for of every outcome, as text; one text is for all of them."""
     if isinstance(association, Mapping):
-        known = {str(n): str(n) for n in names}
         problems = [
             f"association: no outcome {o!r}{did_you_mean(str(o), names) or ';'} outcomes: {listing(names)}"
             for o in association
-            if str(o) not in known
+            if str(o) not in names
         ]
         raise_all(problems)
         return {n: _summands(association[n]) if n in association else [] for n in names}
@@ -104,13 +103,9 @@ def association_terms(
     problems: list[str] = []
     for m, part in enumerate(joint.parts):
         for text in asked[part.name]:
-            try:
-                made = _term(text, m, part, scale, events, course[m], id)
-            except InputError as err:
-                problems += err.problems
-                continue
+            made = attempt(lambda t=text, m=m, p=part: _term(t, m, p, scale, events, course[m], id), problems)
             lead = f"{part.name}:" if len(names) > 1 else ""
-            found += [replace(t, label=f"{lead}{t.label}") for t in made]
+            found += [replace(t, label=f"{lead}{t.label}") for t in made or ()]
     labels = [t.label for t in found]
     problems += [f"association: {x!r} stands twice" for x in dict.fromkeys(labels) if labels.count(x) > 1]
     raise_all(problems)
@@ -180,8 +175,7 @@ def _term(text: str, m: int, part: Part, scale: str, events: Events, course: Cou
 
 
 def _by(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
-    pieces = parse(f"~ {name if re.fullmatch(r'[^\\W\\d][\\w.]*', name) else f'`{name}`'}", response=False).population
-    columns = code(pieces, events.table)
+    columns = code(parse(f"~ {quoted(name)}", response=False).population, events.table)
     return list(zip(columns.labels, columns.values.T, strict=True))
 
 

@@ -6,7 +6,7 @@ designs like that of the visits: what they are multiplied with, coefficients and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,13 @@ import numpy as np
 from glmm_zoo.data import Column, Table
 from glmm_zoo.design import Again
 from glmm_zoo.errors import InputError
+from glmm_zoo.events import subject_of
 from glmm_zoo.intake import Group, named
 from glmm_zoo.outcomes import Joint, Part
 
 Array = Any  # a NumPy array or a PyTensor variable
 Get = Callable[[str], Array]  # a variable of the model by its name
+Level = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of copies, by the level of a point and the number of the copy
 
 _STEP = 1e-4  # of a slope's difference, as a share of the follow-up
 
@@ -50,6 +52,17 @@ class Design:
                     effect = get(group.name("u"))[self.level[group.factor.name], k]
                     eta = eta + (effect if np.all(column == 1.0) else column * effect)
         return eta + np.zeros(len(self.one))
+
+    def repeated(self, many: int, own: Collection[str], level: Level) -> Design:
+        """Every point `many` times, one after the other; copy m of a point has `level(its level, m)` of the factors `own`."""
+        again, copy = copies(len(self.one), many)
+        levels = {g: level(x[again], copy) if g in own else x[again] for g, x in self.level.items()}
+        return Design(self.one[again], self.X[again], levels, {g: z[again] for g, z in self.z.items()})
+
+
+def copies(points: int, many: int) -> tuple[np.ndarray, np.ndarray]:
+    """Point and number of every copy (points x many,)."""
+    return np.repeat(np.arange(points), many), np.tile(np.arange(many), points)
 
 
 def times(X: np.ndarray, beta: Array) -> Array:
@@ -116,10 +129,15 @@ class Course:
 
     def area(self, subject: np.ndarray, t: np.ndarray, window: float | None) -> Design:
         """The integral of eta from 0, or from t - window, to t."""
-        low = np.zeros(len(t)) if window is None else np.maximum(t - window, 0.0)
+        low = since(t, window)
         x, w = np.polynomial.legendre.leggauss(15)
         parts = [self.columns(subject, low + (t - low) * (1 + p) / 2) for p in x]
         return _combined(parts, w[:, None] * (t - low) / 2)
+
+
+def since(t: np.ndarray, window: float | None) -> np.ndarray:
+    """Where a window that ends at t begins (N,): at 0 where there is none."""
+    return np.zeros(len(t)) if window is None else np.maximum(t - window, 0.0)
 
 
 def _again(again: Again, table: Table) -> np.ndarray:
@@ -153,8 +171,7 @@ def courses(
     """The course of every outcome; covariates that change between visits are told unless they are `carried` forward."""
     place = {level: i for i, level in enumerate(ids)}
     whole = joint.table
-    codes, known = whole[id].factor()
-    subject = np.array([place.get(level, -1) for level in known])[codes]
+    subject = subject_of(whole, id, place)
     visit = whole[time].numbers("the time of a visit")
     order = np.lexsort((visit, subject))
     order = order[subject[order] >= 0]
@@ -165,12 +182,7 @@ def courses(
     for part in joint.parts:
         used = [c for c in part.main.formula.predictor_columns if c != time and not _only_groups(part, c)]
         changes = False
-        rows = replace(
-            whole,
-            columns={c: whole[c].take(order) for c in used},
-            rows=len(order),
-            row_numbers=whole.row_numbers[order],
-        )
+        rows = replace(whole, columns={c: whole[c] for c in used}).take(order)
         for name in used:
             column = rows[name]
             filled = _filled(column, subject, first)
@@ -217,8 +229,7 @@ def _levels(
 ) -> dict[str, np.ndarray]:
     """The level of every subject (n,) by factor, which does not change within a subject."""
     found: dict[str, np.ndarray] = {}
-    codes, known = whole[id].factor()
-    at = np.array([place.get(level, -1) for level in known])[codes]
+    at = subject_of(whole, id, place)
     for part in joint.parts:
         subject = at[np.searchsorted(whole.row_numbers, part.rows)]
         for e in part.main.effects:

@@ -7,7 +7,7 @@ status_i is 0 where it was censored, else the cause, from 1; an event seen only 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from glmm_zoo.data import Missing, Table, suspicious_text, take, with_gaps
 from glmm_zoo.design import Columns, aliased, check_columns, code, evaluate
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
+from glmm_zoo.families import level_text
 from glmm_zoo.formula import EventFormula, Operand, StatusTest
 
 CENSORED = frozenset({"0", "censored", "censor", "cens", "alive", "none", "no", "no event", "event-free", "false"})
@@ -105,7 +106,7 @@ def read(
         return None
     if repeated and formula.kind != "counting":
         first = _first_rows(table, id, problems)
-        table, found, status = _rows(table, first), [t[first] for t in found], status[first]
+        table, found, status = table.take(first), [t[first] for t in found], status[first]
     codes, found_ids = table[id].factor()
     here = set(found_ids)
     ids = tuple(dict.fromkeys([*(x for x in order if x in here), *found_ids]))
@@ -121,7 +122,7 @@ def read(
     start, left, stop, status = _intervals(formula.kind, found, status)
     by_time = np.lexsort((stop, codes))
     codes, start, left, stop, status = (x[by_time] for x in (codes, start, left, stop, status))
-    table = _rows(table, by_time)
+    table = table.take(by_time)
     if gaps:
         table = replace(table, columns={**table.columns, **with_gaps(data, gaps).take(table.row_numbers).columns})
     _check_times(formula, table, id, ids, codes, start, left, stop, status, problems)
@@ -145,22 +146,26 @@ def read(
     )  # fmt: skip
 
 
-def _subjects(id: str, found: Collection[str]) -> str:
-    """`id '3'`, `ids '3', '7'`: in words, at most a few."""
-    shown = ", ".join(repr(x) for x in list(found)[:_SHOWN])
-    more = f", ... ({len(found)} in all)" if len(found) > _SHOWN else ""
-    return f"{id} {shown}{more}"
+def few(ids: Iterable[str]) -> str:
+    """`"'3', '7'"`: subjects in words, the first of them where they are many."""
+    return listing(map(repr, ids), _SHOWN)
+
+
+def _subjects(id: str, found: Iterable[str]) -> str:
+    """`"id '3', '7'"`."""
+    return f"{id} {few(found)}"
+
+
+def subject_of(table: Table, id: str, place: Mapping[str, int]) -> np.ndarray:
+    """The place of every row's subject, -1 for others."""
+    codes, labels = table[id].factor()
+    return np.array([place.get(label, -1) for label in labels])[codes]
 
 
 def _said(event: Operand | StatusTest) -> str:
     if isinstance(event, StatusTest):
         return f"{event.column} {'==' if event.equal else '!='} {event.level!r}"
     return event.text
-
-
-def _rows(table: Table, rows: np.ndarray) -> Table:
-    columns = {name: column.take(rows) for name, column in table.columns.items()}
-    return replace(table, columns=columns, rows=len(rows), row_numbers=table.row_numbers[rows])
 
 
 def _first_rows(table: Table, id: str, problems: list[str]) -> np.ndarray:
@@ -229,7 +234,7 @@ def _status(
     none = _no_event(event, levels, censored, causes, problems)
     wanted = [level for level in levels if level != none]
     if causes is not None:
-        declared = [_level(c) for c in ([causes] if isinstance(causes, str | int) else causes)]
+        declared = [level_text(c) for c in ([causes] if isinstance(causes, str | int) else causes)]
         other = [level for level in wanted if level not in declared]
         if other:
             problems.append(
@@ -271,18 +276,18 @@ def _no_event(
     """The level that stands for no event."""
     said = _said(event)
     if censored is not None:
-        if _level(censored) not in levels:
+        if level_text(censored) not in levels:
             problems.append(
-                f"event: {said!r} has no value {_level(censored)!r} for censored; values: {listing(levels)}"
+                f"event: {said!r} has no value {level_text(censored)!r} for censored; values: {listing(levels)}"
             )
             return None
-        return _level(censored)
+        return level_text(censored)
     known = [level for level in levels if level.casefold() in CENSORED]
     whole = all(level.lstrip("-").isdigit() for level in levels)
     if len(known) == 1 and (not whole or not any(level.startswith("-") for level in levels)):
         return known[0]
     if causes is not None:
-        rest = [level for level in levels if level not in [_level(c) for c in causes]]
+        rest = [level for level in levels if level not in [level_text(c) for c in causes]]
         if len(rest) == 1:
             return rest[0]
     if set(levels) == {"1"}:
@@ -293,10 +298,6 @@ def _no_event(
         f"write {hint}, or say which one is censored: censored={levels[0]!r}"
     )
     return None
-
-
-def _level(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
 
 def _intervals(
@@ -436,9 +437,7 @@ def check_together(
 
 def _late(events: Events, table: Table, id: str, time: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of every row (N,): whether it is later than its subject's follow-up, the subject, -1 where not known, and the time."""
-    place = {level: i for i, level in enumerate(events.ids)}
-    codes, levels = table[id].factor()
-    at = np.array([place.get(level, -1) for level in levels])[codes]
+    at = subject_of(table, id, {level: i for i, level in enumerate(events.ids)})
     t = table[time].numbers("the time of a visit")
     return (at >= 0) & (t > np.where(at >= 0, events.time[at], np.inf) * (1 + 1e-9)), at, t
 

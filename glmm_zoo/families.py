@@ -266,7 +266,7 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
         raise InputError(
             f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
         )
-    wanted = levels[1] if success is None else _level_text(success)
+    wanted = levels[1] if success is None else level_text(success)
     if wanted not in levels:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
     y = (codes == levels.index(wanted)).astype(np.float64)
@@ -274,7 +274,8 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
     return Outcome(name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}")
 
 
-def _level_text(value: Any) -> str:
+def level_text(value: Any) -> str:
+    """A value of a column as its levels are written."""
     return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
 
 

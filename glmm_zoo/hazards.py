@@ -11,7 +11,7 @@ and take NumPy arrays and PyTensor variables alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from glmm_zoo.association import DERIVATIVE, INVERSE, Term
 from glmm_zoo.baselines import Baseline, of_cause
-from glmm_zoo.courses import Array, Course, Design, Get, subject_effects, times
+from glmm_zoo.courses import Array, Course, Design, Get, Level, copies, since, subject_effects, times
 from glmm_zoo.events import Events
 from glmm_zoo.intake import Group
 
@@ -39,7 +39,6 @@ KRONROD = (
     np.concatenate([_WEIGHTS[:0:-1], _WEIGHTS]),
 )
 GAUSS = np.polynomial.legendre.leggauss(7)
-_AREA_NODES = np.polynomial.legendre.leggauss(7)
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,10 @@ class Points:
     t: np.ndarray
     designs: Sequence[Sequence[Design]]
 
-    def at_nodes(self, factor: str, nodes: int) -> Points:
-        """Every point `nodes` times, with node m as the level of the factor, instead of the subject's."""
-        again, level = np.repeat(np.arange(len(self.t)), nodes), np.tile(np.arange(nodes), len(self.t))
-
-        def moved(d: Design) -> Design:
-            levels = {g: level if g == factor else x[again] for g, x in d.level.items()}
-            return Design(d.one[again], d.X[again], levels, {g: z[again] for g, z in d.z.items()})
-
-        designs = [[moved(d) for d in each] for each in self.designs]
+    def repeated(self, many: int, own: Collection[str], level: Level) -> Points:
+        """Copies of every point; see `Design.repeated`."""
+        again, _ = copies(len(self.t), many)
+        designs = [[d.repeated(many, own, level) for d in each] for each in self.designs]
         return Points(self.subject[again], self.row[again], self.t[again], designs)
 
 
@@ -101,8 +95,8 @@ class Hazard:
             return [slope, course.columns(subject, t)] if term.mean else [slope]
         if not term.mean:
             return [course.area(subject, t, term.window)]
-        low = np.zeros(len(t)) if term.window is None else np.maximum(t - term.window, 0.0)
-        return [course.columns(subject, low + (t - low) * (1 + x) / 2) for x in _AREA_NODES[0]]
+        low = since(t, term.window)
+        return [course.columns(subject, low + (t - low) * (1 + x) / 2) for x in GAUSS[0]]
 
     def feature(self, points: Points, j: int, get: Get, xp: Any) -> Array:
         """f_j (N,)."""
@@ -115,8 +109,7 @@ class Hazard:
         elif term.mean and term.what == "slope":
             found = etas[0] * DERIVATIVE[part.link](etas[1], xp)
         elif term.mean:
-            low = np.zeros(len(points.t)) if term.window is None else np.maximum(points.t - term.window, 0.0)
-            w = _AREA_NODES[1][:, None] * (points.t - low) / 2
+            w = GAUSS[1][:, None] * (points.t - since(points.t, term.window)) / 2
             found = sum(wi * INVERSE[part.link](eta, xp) for wi, eta in zip(w, etas, strict=True))
         return found if term.by is None else found * term.by[points.row]
 
@@ -229,14 +222,14 @@ class Integral:
         power = xp.exp(shape * np.log(self.b)) - np.where(self.a > 0, 1.0, 0.0) * xp.exp(shape * np.log(first))
         return xp.exp(of_cause(get("surv_Intercept"), k) + h.log_ratio(self.points[0], k, get, xp)) * power
 
-    def at_nodes(self, factor: str, nodes: int) -> Integral:
-        """With every point at `nodes` values of a factor's effects (see `Points.at_nodes`)."""
-        again = np.repeat(np.arange(len(self.owner)), nodes)
-        points = [p.at_nodes(factor, nodes) for p in self.points]
+    def repeated(self, many: int, own: Collection[str], level: Level) -> Integral:
+        """Copies of every interval, one after the other; see `Design.repeated`."""
+        again, copy = copies(len(self.owner), many)
+        points = [p.repeated(many, own, level) for p in self.points]
         return replace(
             self,
             points=points,
-            owner=self.owner[again],
+            owner=many * self.owner[again] + copy,
             log_weight=self.log_weight[again],
             a=self.a[again],
             b=self.b[again],

@@ -107,9 +107,7 @@ def read(
 
 def _rows_of(joint: Joint, part: Part) -> Table:
     """The joint table's rows with a value of one outcome."""
-    at = np.searchsorted(joint.table.row_numbers, part.rows)
-    columns = {name: column.take(at) for name, column in joint.table.columns.items()}
-    return replace(joint.table, columns=columns, rows=len(at), row_numbers=part.rows)
+    return joint.table.take(np.searchsorted(joint.table.row_numbers, part.rows))
 
 
 def _tied(joint: Joint, id: str) -> Joint:

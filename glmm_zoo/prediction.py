@@ -38,15 +38,15 @@ from glmm_zoo import landmarks, outcomes
 from glmm_zoo.association import Term, association_terms, covariates_of
 from glmm_zoo.bands import INVERSE
 from glmm_zoo.baselines import Baseline
-from glmm_zoo.courses import Course, Design, Get, courses, subject_effects
+from glmm_zoo.courses import Course, Design, Get, Level, courses, subject_effects
 from glmm_zoo.data import Column, Table, names_of, stacked, take, with_gaps
 from glmm_zoo.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
-from glmm_zoo.events import Events
+from glmm_zoo.events import Events, few, subject_of
 from glmm_zoo.events import read as read_events
 from glmm_zoo.families import Outcome
 from glmm_zoo.formula import Operand
-from glmm_zoo.hazards import Hazard, Integral, Points
+from glmm_zoo.hazards import Hazard, Integral
 from glmm_zoo.intake import Group, named
 from glmm_zoo.joint import read as read_joint
 from glmm_zoo.outcomes import Joint, Part
@@ -60,7 +60,6 @@ _FIRST, _LATER = 25, 2  # Newton steps to the mode: for the first draw of theta,
 _ROW_STEP, _EFFECT_STEP = 1e-2, 1e-3  # of numerical derivatives, in units of an outcome's scale and of an effect's sd
 _LONGEST = 5.0  # Newton step, in sds of an effect
 _DOUBTFUL = 0.2  # share of effective points
-_SHOWN = 5  # ids in a message
 
 
 # --------------------------------------------------------------------------------------------------------- what was fitted
@@ -206,7 +205,7 @@ def _read_subjects(
     )  # fmt: skip
     for name, level in made[0].levels.items():
         nowhere = [asked[i] for i in np.flatnonzero(level < 0)]
-        problems += [f"{fit.id} {_few(nowhere)} has no value of {name!r}; the marker has its effect"] if nowhere else []
+        problems += [f"{fit.id} {few(nowhere)} has no value of {name!r}; the marker has its effect"] if nowhere else []
     raise_all(problems)
     hazard = replace(
         fit.hazard,
@@ -217,10 +216,6 @@ def _read_subjects(
     )
     histories = [_history(fit, joint, course, place, t) for course in made]
     return Subjects(asked, t, hazard, [h for h in histories if len(h.subject)])
-
-
-def _few(ids: Sequence[str]) -> str:
-    return listing(map(repr, ids), _SHOWN)
 
 
 def _visits(fit: Fitted, data: Any) -> Table:
@@ -248,7 +243,7 @@ def _people(fit: Fitted, longitudinal: Any, survival: Any) -> Table:
     first = np.unique(codes, return_index=True)[1]
     if survival is not None and len(first) < len(codes):
         twice = [labels[i] for i in np.flatnonzero(np.bincount(codes) > 1)]
-        raise InputError(f"survival: {fit.id} {_few(twice)} has several rows; one row for each subject is expected")
+        raise InputError(f"survival: {fit.id} {few(twice)} has several rows; one row for each subject is expected")
     varies = [c for c in columns if (people[c].values != people[c].values[first][codes]).any()]
     raise_all(
         [f"column {c!r} of the event varies within {fit.id}; give survival=, a row for each subject" for c in varies]
@@ -264,7 +259,7 @@ def _asked(
     asked = [str(i) for i in ids] if ids is not None else [str(i) for i in landmark] if several else list(known)
     given = {str(i): float(t) for i, t in landmark.items()} if several else dict.fromkeys(asked, float(landmark))
     lacking = [i for i in asked if i not in given]
-    problems = [f"landmark has no time for {fit.id} {_few(lacking)}; give one for each of the ids"] if lacking else []
+    problems = [f"landmark has no time for {fit.id} {few(lacking)}; give one for each of the ids"] if lacking else []
     problems += [
         f"no {fit.id} {i!r}{did_you_mean(i, known) or ';'} known: {listing(known)}"
         for i in asked
@@ -287,22 +282,16 @@ def _asked(
                 raise InputError(f"nobody of the fit was followed at the landmark {landmark:g}; choose an earlier one")
         elif away:
             warnings.warn(
-                f"{fit.id} {_few(away)}: not followed at the landmark; the prediction supposes that they were free of the event then",
+                f"{fit.id} {few(away)}: not followed at the landmark; the prediction supposes that they were free of the event then",
                 ZooWarning,
                 stacklevel=4,
             )
     return tuple(asked), np.array([given[i] for i in asked])
 
 
-def _subject_of(table: Table, id: str, place: Mapping[str, int]) -> np.ndarray:
-    """The place of every row's subject, -1 for others."""
-    codes, labels = table[id].factor()
-    return np.array([place.get(label, -1) for label in labels])[codes]
-
-
 def _event_rows(fit: Fitted, people: Table, place: Mapping[str, int], t: np.ndarray) -> Events:
     """Rows of the event that had begun at the landmark; the last one goes on, with its covariates, for ever."""
-    formula, subject = fit.hazard.events.formula, _subject_of(people, fit.id, place)
+    formula, subject = fit.hazard.events.formula, subject_of(people, fit.id, place)
     start = evaluate(formula.times[0], people) if formula.kind == "counting" else np.zeros(people.rows)
     order = np.lexsort((start, subject))
     order = order[subject[order] >= 0]
@@ -330,11 +319,11 @@ def _with_everybody(fit: Fitted, visits: Table, survival: Any, place: Mapping[st
     lacking = [c for c in columns if c not in names_of(survival)]
     if lacking:
         raise InputError(
-            f"{fit.id} {_few(never)} has no visit, and the marker needs {listing(map(repr, lacking))}; add columns of that name to "
+            f"{fit.id} {few(never)} has no visit, and the marker needs {listing(map(repr, lacking))}; add columns of that name to "
             "survival, or a row of visits without a measurement"
         )
     rows = with_gaps(survival, [fit.id, *columns])
-    subject = _subject_of(rows, fit.id, {i: k for k, i in enumerate(never)})
+    subject = subject_of(rows, fit.id, {i: k for k, i in enumerate(never)})
     rows = rows.take(np.array([np.flatnonzero(subject == k)[0] for k in range(len(never))]))
     codes = np.arange(len(never))
     at_zero = {
@@ -346,7 +335,7 @@ def _with_everybody(fit: Fitted, visits: Table, survival: Any, place: Mapping[st
 
 def _known_at(fit: Fitted, visits: Table, place: Mapping[str, int], t: np.ndarray) -> Table:
     """Visits up to the landmark, sorted by subject and time; the first one of a subject in any case, for what never changes."""
-    subject, visit = _subject_of(visits, fit.id, place), visits[fit.time].numbers("the time of a visit")
+    subject, visit = subject_of(visits, fit.id, place), visits[fit.time].numbers("the time of a visit")
     order = np.lexsort((visit, subject))
     order = order[subject[order] >= 0]
     subject, visit = subject[order], visit[order]
@@ -364,7 +353,7 @@ def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> Joint:
         for e in p.effects:
             if e.factor.name in own:
                 effects.append(
-                    replace(e, factor=Factor(e.factor.name, tuple(place), _subject_of(visits, fit.id, place)))
+                    replace(e, factor=Factor(e.factor.name, tuple(place), subject_of(visits, fit.id, place)))
                 )
                 continue
             known = ~np.logical_or.reduce([visits[c].missing for c in columns[e.factor.name]])
@@ -373,7 +362,7 @@ def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> Joint:
             new = [x for x in there.levels if x not in e.factor.levels]
             if new:
                 levels = listing(e.factor.levels)
-                problems.append(f"{e.factor.name} {_few(new)} was not in the data of the fit; levels: {levels}")
+                problems.append(f"{e.factor.name} {few(new)} was not in the data of the fit; levels: {levels}")
             at = {x: i for i, x in enumerate(e.factor.levels)}
             codes[known] = np.array([at.get(x, -1) for x in there.levels])[there.codes]
             effects.append(replace(e, factor=Factor(e.factor.name, e.factor.levels, codes)))
@@ -413,7 +402,7 @@ def _history(fit: Fitted, joint: Joint, course: Course, place: Mapping[str, int]
     assert response is not None
     trials = response.trials.columns if isinstance(response.trials, Operand) else ()
     values = [visits[c] for c in (*response.value.columns, *trials)]
-    subject, visit = _subject_of(visits, fit.id, place), visits[fit.time].numbers("the time of a visit")
+    subject, visit = subject_of(visits, fit.id, place), visits[fit.time].numbers("the time of a visit")
     rows = np.flatnonzero(~np.logical_or.reduce([v.missing for v in values]) & (visit <= t[subject]))
     measured = visits.take(rows)
     predictors = [p for p in joint.predictors if p.dim == part.main.dim]
@@ -548,23 +537,10 @@ class Hazards:
         subject = hazard.events.subject[row]
         return cls(hazard, hazard.integral(subject, row, a, b) if (b > a).any() else None, of, size)
 
-    def copied(self, copies: int, own: Sequence[str]) -> Hazards:
-        of = (copies * self.of[:, None] + np.arange(copies)).ravel()
-        if self.integral is None:
-            return replace(self, of=of, size=copies * self.size)
-        points, owner = self.integral, self.integral.owner
-        again, copy = np.repeat(np.arange(len(owner)), copies), np.tile(np.arange(copies), len(owner))
-        moved = [
-            Points(
-                p.subject[again], p.row[again], p.t[again], [[_copied(d, copies, own) for d in ds] for ds in p.designs]
-            )
-            for p in points.points
-        ]
-        integral = replace(
-            points, points=moved, owner=copies * owner[again] + copy, log_weight=points.log_weight[again], a=points.a[again],
-            b=points.b[again],
-        )  # fmt: skip
-        return replace(self, integral=integral, of=of, size=copies * self.size)
+    def copied(self, many: int, own: Sequence[str]) -> Hazards:
+        of = (many * self.of[:, None] + np.arange(many)).ravel()
+        integral = None if self.integral is None else self.integral.repeated(many, own, _of_copy(many))
+        return replace(self, integral=integral, of=of, size=many * self.size)
 
     def sums(self, get: Get) -> np.ndarray:
         """(size, causes)."""
@@ -579,11 +555,9 @@ class Hazards:
         return np.stack([self.integral.parts(k, get, np) for k in self.hazard.causes])
 
 
-def _copied(d: Design, copies: int, own: Sequence[str]) -> Design:
-    """Every point so many times; the own effects of copy m of subject i stand at copies i + m."""
-    again, copy = np.repeat(np.arange(len(d.one)), copies), np.tile(np.arange(copies), len(d.one))
-    level = {g: copies * x[again] + copy if g in own else x[again] for g, x in d.level.items()}
-    return Design(d.one[again], d.X[again], level, {g: z[again] for g, z in d.z.items()})
+def _of_copy(many: int) -> Level:
+    """The own effects of copy m of subject i stand at many i + m."""
+    return lambda subject, copy: many * subject + copy
 
 
 # ------------------------------------------------------------------------------------------------------------- the effects
@@ -742,7 +716,8 @@ def _predict(fit: Fitted, subjects: Subjects, times: np.ndarray, draws: int, see
     x, log_t, u = _points(q, draws, seed)
     lived, ahead = likelihood.lived.copied(M, own), _ahead(subjects, times).copied(M, own)
     curves = [
-        _copied(c.columns(np.repeat(np.arange(n), T), np.tile(times, n)), M, own) for c in subjects.hazard.courses
+        c.columns(np.repeat(np.arange(n), T), np.tile(times, n)).repeated(M, own, _of_copy(M))
+        for c in subjects.hazard.courses
     ]
     means: dict[str, np.ndarray] = {}
     picks: dict[str, np.ndarray] = {}
@@ -893,7 +868,7 @@ def dynamic_prediction(
     doubtful = [i for i, ess in zip(subjects.ids, found.ess, strict=True) if ess < _DOUBTFUL]
     if doubtful:
         warnings.warn(
-            f"{fit.id} {_few(doubtful)}: less than {_DOUBTFUL:.0%} of the points for the effects are effective; compare seeds, with more draws",
+            f"{fit.id} {few(doubtful)}: less than {_DOUBTFUL:.0%} of the points for the effects are effective; compare seeds, with more draws",
             ZooWarning,
             stacklevel=2,
         )
@@ -934,7 +909,7 @@ def _dataset(
         coords["cause"] = list(fit.hazard.events.causes)
     without = [i for i, count in zip(subjects.ids, subjects.measurements, strict=True) if not count]
     note = (
-        f"{fit.id} {_few(without)}: no measurement by the landmark; predicted from covariates alone" if without else ""
+        f"{fit.id} {few(without)}: no measurement by the landmark; predicted from covariates alone" if without else ""
     )
     return xr.Dataset(variables, coords, {"prob": prob, "draws": draws, "note": note})
 

@@ -27,9 +27,9 @@ from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.courses import Array, Get, subject_effects
 from glmm_zoo.families import Tensor
-from glmm_zoo.hazards import Hazard, summed
+from glmm_zoo.hazards import GAUSS, Hazard, summed
 from glmm_zoo.intake import Group, named, safe
-from glmm_zoo.terms import Model, variable
+from glmm_zoo.terms import Model, unpacked, variable, with_root
 
 NAME = "event"
 _NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects
@@ -165,27 +165,18 @@ def _entered(model: Model, hazard: Hazard, get: Get) -> Tensor:
     group = _subject_group(hazard)
     x, weight = normal_nodes(len(group.labels))
     many = len(weight)
-    L = _unpacked(model.roots[group.name("u")], len(group.labels))
-    effects = pt.stack([sum(L[a][b] * x[:, b] for b in range(a + 1)) for a in range(len(L))], axis=1)
+    effects = with_root(unpacked(model.roots[group.name("u")]), x)
 
     def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]
 
     first = np.searchsorted(events.subject, late)
     whole = hazard.integral(late, first, np.zeros(len(late)), events.entry[late])
-    moved = whole.at_nodes(group.factor.name, many)
-    owner = np.tile(np.arange(many), len(whole.owner)) + many * np.repeat(whole.owner, many)
-    H = sum(
-        (summed(moved.parts(k, at_nodes, pt), owner, many * len(late), pt) for k in hazard.causes),
-        pt.zeros(many * len(late)),
-    )
+    moved, each = whole.repeated(many, [group.factor.name], lambda _, node: node), np.arange(many * len(late))
+    H = sum((moved.sums(each, len(each), k, at_nodes, pt) for k in hazard.causes), pt.zeros(len(each)))
     survived = summed(np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), many), len(late), pt)
     own = sum((whole.sums(late, n, k, get, pt) for k in hazard.causes), pt.zeros(n))
     return own + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
-
-
-def _unpacked(packed: Tensor, k: int) -> list[list[Tensor]]:
-    return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
 def _subject_group(hazard: Hazard) -> Group:
@@ -208,14 +199,18 @@ def normal_nodes(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     return ndtri(u), np.full(_MANY_NODES, 1 / _MANY_NODES)
 
 
+def _person_time(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gauss-Legendre's points in every row's interval: the row of each, its time and how much time it stands for."""
+    x, w = GAUSS
+    length = (stop - start)[:, None]
+    t = start[:, None] + length * (1 + x) / 2
+    return np.repeat(np.arange(len(start)), len(x)), t.ravel(), (length * w / 2).ravel()
+
+
 def _add_spread(model: Model, hazard: Hazard, get: Get) -> None:
     """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation."""
     events = hazard.events
-    x, w = np.polynomial.legendre.leggauss(7)
-    rows = np.repeat(np.arange(len(events.subject)), len(x))
-    length = events.stop - events.start
-    t = (events.start[:, None] + length[:, None] * (1 + x) / 2).ravel()
-    weight = (length[:, None] * w).ravel()
+    rows, t, weight = _person_time(events.start, events.stop)
     weight = weight / weight.sum()
     points = hazard.points(events.subject[rows], rows, t)
     found = []
@@ -253,15 +248,12 @@ class Follow:
         """Elements of the event's parameters, unconstrained, with their mean and covariance: that of each cause by itself."""
         hazard, events = self.hazard, self.hazard.events
         get = self._getter(coefficients, effects)
-        x, w = np.polynomial.legendre.leggauss(7)
-        rows = np.repeat(np.arange(len(events.subject)), len(x))
         start = np.maximum(events.start, events.entry[events.subject])
         middle = (events.left + events.time) / 2  # of an interval
         stop = events.stop.copy()
         stop[events.last] = middle
-        length = stop - start
-        t = (start[:, None] + length[:, None] * (1 + x) / 2).ravel()
-        log_time = np.log(np.maximum((length[:, None] * w / 2).ravel(), 1e-300))
+        rows, t, weight = _person_time(start, stop)
+        log_time = np.log(np.maximum(weight, 1e-300))
         subjects = np.arange(len(events.ids))
         D = self._design(hazard.points(events.subject[rows], rows, t), get)
         E = self._design(hazard.points(subjects, events.last, middle), get)

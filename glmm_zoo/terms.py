@@ -464,7 +464,7 @@ def _lower(k: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(k) for j in range(i + 1)]
 
 
-def _unpacked(packed: Tensor) -> list[list[Tensor]]:
+def unpacked(packed: Tensor) -> list[list[Tensor]]:
     """Rows of the lower triangle L, L[i][j] for j <= i."""
     size = packed.type.shape[0]
     assert size is not None, "the number of effects is fixed when the model is built"
@@ -496,14 +496,18 @@ def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: floa
 
 def _correlated_logp(u: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
     """log Normal(u | 0, L L') for every level: u (levels, k). What else the transform reads does not enter."""
-    L = _unpacked(packed)
+    L = unpacked(packed)
     return -0.5 * sum(z * z for z in _solve(L, u)) - _log_det(L) - 0.5 * len(L) * np.log(2 * np.pi)
 
 
 def _correlated_draw(packed: Tensor, *others: Tensor) -> Tensor:
-    L, size = _unpacked(packed), others[-1]
+    L, size = unpacked(packed), others[-1]
     levels = () if rv_size_is_none(size) else tuple(size)
-    z = pm.Normal.dist(0.0, 1.0, size=(*levels, len(L)))
+    return with_root(L, pm.Normal.dist(0.0, 1.0, size=(*levels, len(L))))
+
+
+def with_root(L: list[list[Tensor]], z: Any) -> Tensor:
+    """L z for every z (..., k)."""
     return pt.stack([sum(Lim * z[..., m] for m, Lim in enumerate(row)) for row in L], axis=-1)
 
 
@@ -636,7 +640,7 @@ class Transport(Transform):
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
         """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
         packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
-        L, k = _unpacked(packed), self.size
+        L, k = unpacked(packed), self.size
         if self.known is None:
             return L, [[_ONE if i == j else _ZERO for j in range(i + 1)] for i in range(k)], [_ZERO] * k
         A_, c, B = self.known
