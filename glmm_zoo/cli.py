@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,6 +28,44 @@ if TYPE_CHECKING:
 MIN_DRAWS = 100
 Names = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a command are read.
+
+    Parameters
+    ----------
+    encoding
+        Of a text file: utf-8, latin-1, utf-16, ...
+    sep
+        Separator of a text file; by default tab for .tsv and .tab, else comma.
+    decimal
+        Decimal mark of a text file.
+    na
+        A further code for a missing value; may be repeated.
+    comment
+        Lines that start with this are skipped.
+    strip
+        Remove spaces around names and values.
+    """
+
+    encoding: str = "utf-8"
+    sep: str | None = None
+    decimal: str = "."
+    na: Names = None
+    comment: str | None = None
+    strip: Flag = False
+
+    def tables(self, files: Sequence[str | None]) -> list[RawTable | None]:
+        """The files as tables, None for one that is not given."""
+        from glmm_zoo.data import ReadOptions, read_table
+
+        separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
+        options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)
+        return [None if file is None else read_table(file, options) for file in files]
+
 
 app = App(
     name="glmm-zoo",
@@ -175,12 +214,7 @@ def fit(
     overwrite: Flag = False,
     missing: Literal["error", "drop"] | None = None,
     prob: float = 0.95,
-    encoding: str = "utf-8",
-    sep: str | None = None,
-    decimal: str = ".",
-    na: Names = None,
-    comment: str | None = None,
-    strip: Flag = False,
+    reading: Reading | None = None,
 ) -> int:
     """Fit a model, check it, save it and print the summary.
 
@@ -228,18 +262,8 @@ def fit(
         What to do with rows that have missing values.
     prob
         Probability inside the printed intervals.
-    encoding
-        Of a text file: utf-8, latin-1, utf-16, ...
-    sep
-        Separator of a text file; by default tab for .tsv and .tab, else comma.
-    decimal
-        Decimal mark of a text file.
-    na
-        A further code for a missing value; may be repeated.
-    comment
-        Lines that start with this are skipped.
-    strip
-        Remove spaces around names and values.
+    reading
+        How the files are read.
     """
     from glmm_zoo import zoo
 
@@ -289,10 +313,7 @@ def fit(
     if chains == 1:
         _say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = _target(out, found.name, files, overwrite)
-    if card is not None and data is None:
-        tables = card.tables()
-    else:
-        tables = _read(files, encoding, sep, decimal, na or [], comment, strip)
+    tables = card.tables() if card and data is None else (reading or Reading()).tables(files)
     with _locked(target):
         return _fit(
             builder, tables, written, options, given, target, overwrite, prob,
@@ -414,22 +435,6 @@ def _target(out: str | None, name: str, files: Sequence[str | None], overwrite: 
     return storage.check_target(target, overwrite=overwrite)
 
 
-def _read(
-    files: Sequence[str | None],
-    encoding: str,
-    sep: str | None,
-    decimal: str,
-    na: list[str],
-    comment: str | None,
-    strip: bool,
-) -> list[RawTable | None]:
-    from glmm_zoo.data import ReadOptions, read_table
-
-    separator = {"tab": "\t", "\\t": "\t"}.get(sep or "", sep)
-    options = ReadOptions(encoding, separator, decimal, tuple(na), comment, strip)
-    return [None if file is None else read_table(file, options) for file in files]
-
-
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
     """Refuse a second fit that would write the same file."""
@@ -520,12 +525,7 @@ def predict(
     draws: int = 400,
     seed: int = 0,
     format: Literal["table", "csv", "json"] = "table",
-    encoding: str = "utf-8",
-    sep: str | None = None,
-    decimal: str = ".",
-    na: Names = None,
-    comment: str | None = None,
-    strip: Flag = False,
+    reading: Reading | None = None,
 ) -> int:
     """Predict survival and marker of subjects from their history up to a time: dynamic prediction of a joint model.
 
@@ -551,18 +551,8 @@ def predict(
         The same seed gives the same numbers.
     format
         table for people; csv or json, in full precision and with all intervals, for programs.
-    encoding
-        Of a text file: utf-8, latin-1, utf-16, ...
-    sep
-        Separator of a text file; by default tab for .tsv and .tab, else comma.
-    decimal
-        Decimal mark of a text file.
-    na
-        A further code for a missing value; may be repeated.
-    comment
-        Lines that start with this are skipped.
-    strip
-        Remove spaces around names and values.
+    reading
+        How the files are read.
     """
     from glmm_zoo import storage
 
@@ -573,7 +563,7 @@ def predict(
     if data is None and survival is not None:
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     tree = storage.load(file)
-    tables = _read([data, survival], encoding, sep, decimal, na or [], comment, strip)
+    tables = (reading or Reading()).tables([data, survival])
     from glmm_zoo import prediction
 
     found = prediction.dynamic_prediction(
