@@ -73,14 +73,11 @@ def _summands(text: Any) -> list[str]:
     return [p.strip() for part in parts for p in re.split(r"\+(?![^(]*\))", part) if p.strip()]
 
 
-def covariates_of(association: Any, names: Sequence[str]) -> list[str]:
+def covariates_of(association: Any) -> list[str]:
     """The columns that association terms interact with."""
-    found = []
-    for text in (t for texts in association_texts(association, names).values() for t in texts):
-        match = _ASSOCIATION.fullmatch(text)
-        if match and match["by"]:
-            found.append(match["by"].strip("`"))
-    return list(dict.fromkeys(found))
+    texts = association.values() if isinstance(association, Mapping) else [association]
+    matches = (_ASSOCIATION.fullmatch(text) for each in texts for text in _summands(each))
+    return list(dict.fromkeys(match["by"].strip("`") for match in matches if match and match["by"]))
 
 
 def association_terms(

@@ -53,6 +53,11 @@ class Baseline:
         return {"piecewise": "log_h0", "bspline": "h0_weights"}.get(self.kind, "surv_Intercept")
 
     @property
+    def dim(self) -> str | None:
+        """Their dimension; None for a single one."""
+        return {"piecewise": "piece", "bspline": "h0_basis"}.get(self.kind)
+
+    @property
     def labels(self) -> list[str]:
         if self.kind == "piecewise":
             ends = [0.0, *self.cuts, self.horizon]

@@ -66,7 +66,7 @@ def read(
             )
     raise_all(problems)
     assert parsed is not None and pairs is not None
-    columns = attempt(lambda: covariates_of(association, [t.split("~")[0].strip() for t, _ in pairs]), []) or []
+    columns = attempt(lambda: covariates_of(association), []) or []
     joint = attempt(
         lambda: outcomes.read(
             longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
@@ -88,7 +88,7 @@ def read(
     if events and whole:
         visits = {part.name: _rows_of(joint, part) for part in joint.parts} if joint else {"the marker": whole}
         notes = check_together(events, visits, whole, id=id, time=time, problems=problems)
-    raise_all(list(dict.fromkeys(problems)))
+    raise_all(problems)
     assert joint is not None and events is not None
     taken = {*(e.factor.name for p in joint.predictors for e in p.effects), *(p.name for p in joint.parts)} & OWN_NAMES
     raise_all([f"{name!r} is a name of the model's own; rename the column" for name in sorted(taken)])
@@ -170,19 +170,17 @@ def parameters(hazard: Hazard, given: Mapping[str, str] | None) -> list[Paramete
         found.append(over("surv_beta", events.covariates.labels, [[d] * many for d in defaults]))
     defaults = beta_defaults([t.scale for t in hazard.terms], 1.0)
     found.append(over("assoc", [t.label for t in hazard.terms], [[d] * many for d in defaults]))
-    if baseline.kind == "bspline" and not independent_weights(given):
+    if baseline.kind == "bspline" and not _independent_weights(given):
         found += [over("h0_level", (), [crude]), over("h0_trend", (), [[TREND] * many])]
         found.append(over("h0_precision", (), [[PRECISION] * many], "positive"))
-    elif baseline.size > 1 or baseline.kind == "piecewise":
-        found.append(over(baseline.name, baseline.labels, [crude] * baseline.size))
     else:
-        found.append(over("surv_Intercept", (), [crude]))
+        found.append(over(baseline.name, baseline.labels if baseline.dim else (), [crude] * baseline.size))
     if baseline.kind == "weibull":
         found.append(over("weibull_shape", (), [[SHAPE] * many], "positive"))
     return found
 
 
-def independent_weights(given: Mapping[str, str] | None) -> bool:
+def _independent_weights(given: Mapping[str, str] | None) -> bool:
     return any(str(key).strip().startswith("h0_weights") for key in (given or {}))
 
 

@@ -234,7 +234,7 @@ def _people(fit: Fitted, longitudinal: Any, survival: Any) -> Table:
     """Rows of the event's covariates; where they stand with the visits, the first of each subject, as all say the same."""
     formula = fit.hazard.events.formula
     began = formula.times[0].columns if formula.kind == "counting" else ()
-    by = covariates_of(fit.options["association"], fit.names)
+    by = covariates_of(fit.options["association"])
     columns = list(dict.fromkeys([*began, *formula.covariates.predictor_columns, *by]))
     people = take(longitudinal if survival is None else survival, [fit.id, *columns])
     codes, labels = people[fit.id].factor()

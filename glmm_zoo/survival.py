@@ -129,12 +129,12 @@ def _add_variables(model: Model, hazard: Hazard, center: bool) -> Tensor:
         beta = variable(model, "surv_beta", ("surv_coef", *cause))
         shift = shift + events.covariates.means @ beta
     lowered = shift if center else pt.zeros_like(shift)
-    inner = {"piecewise": "piece", "bspline": "h0_basis"}.get(baseline.kind)
+    inner = baseline.dim
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
     if inner:
         model.add_coord(inner, baseline.labels)
-    if baseline.kind == "bspline" and "h0_precision" in model.chosen:
+    if "h0_precision" in model.chosen:
         v, A = baseline.walk
         model.add_coord("h0_step", [str(i + 1) for i in range(A.shape[1])])
         model.auxiliary |= {"h0_level", "h0_trend", "h0_steps"}
@@ -308,7 +308,7 @@ class Follow:
         """Columns (N, m) of log h: the baseline's, the covariates' and the markers', as they are centred."""
         hazard, events, baseline = self.hazard, self.hazard.events, self.hazard.baseline
         B = baseline.basis(points.t)
-        if baseline.kind == "bspline" and "h0_precision" in self.model.chosen:
+        if "h0_precision" in self.model.chosen:
             v, A = baseline.walk
             B = np.column_stack([np.ones(len(B)), B @ v, B @ A / np.sqrt(_usual_precision(self.model))])
         if baseline.kind == "weibull":
@@ -323,7 +323,7 @@ class Follow:
         """Elements in the order of `_design`, with the means and precisions of their priors, as if all were normal."""
         baseline, model = self.hazard.baseline, self.model
         causes, k = len(self.hazard.events.causes), cause or 0
-        walk = baseline.kind == "bspline" and "h0_precision" in model.chosen
+        walk = "h0_precision" in model.chosen
         level = "h0_level" if walk else baseline.name
         variables: list[tuple[str, str, int]] = []  # name, key of the prior, size
         if walk:

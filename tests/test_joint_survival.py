@@ -327,6 +327,15 @@ def test_nested_factors_and_several_markers():
     close(terms["event"], expected, EXACT)
 
 
+def test_association_by_outcome_with_a_covariate_of_its_own():
+    """By the outcome's name, which is not its response's text; `age` stands in no formula."""
+    visits, s = people()
+    formulas = ["exp(y) ~ time + (1 | id)", "y2 ~ time + (1 | id)"]
+    tables = visits.assign(y2=visits.y + visits.time), s
+    model = joint(formulas, "Surv(years, death) ~ 1", tables, association={"expy": "value:age", "y2": "value"})
+    assert list(model.coords["association"]) == ["expy:value:age", "y2:value"]
+
+
 # ------------------------------------------------------------------------------------------------------------------ limits
 
 
