@@ -19,7 +19,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 12) else f"Python 3.12 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; give another: make PYTHON=python3.13 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m compileall -q glmm_zoo # bytecode now, since PYTHONDONTWRITEBYTECODE would have every start compile anew
 	@touch $@
 
 fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well
@@ -40,7 +41,7 @@ growth: $(READY) ## Measure how cost grows with rows and groups (minutes), to be
 
 $(BAMBI): benchmarks/bambi-constraints.txt | $(READY)
 	$(PYTHON) -m venv .venv-bambi
-	$(BIN)/uv pip install --quiet --python .venv-bambi/bin/python --constraint benchmarks/bambi-constraints.txt bambi "h5netcdf[h5py]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-bambi/bin/python --constraint benchmarks/bambi-constraints.txt bambi "h5netcdf[h5py]"
 	@touch $@
 
 lint: $(READY) ## Check style and types

@@ -21,18 +21,20 @@ def split(x: np.ndarray) -> np.ndarray:
 
 def normal_scores(x: np.ndarray) -> np.ndarray:
     """Normal quantiles of the ranks among all draws of a quantity, ties averaged."""
-    flat = x.reshape(-1, x.shape[2])
-    n = len(flat)
-    order = np.argsort(flat, axis=0, kind="stable")
-    ordered = np.take_along_axis(flat, order, 0)
-    place = np.arange(n)[:, None]
-    new = np.vstack([np.ones((1, flat.shape[1]), bool), ordered[1:] != ordered[:-1]])
-    first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
-    ends = np.vstack([new[1:], np.ones((1, flat.shape[1]), bool)])
-    last = np.minimum.accumulate(np.where(ends, place, n)[::-1], axis=0)[::-1]
-    ranks = np.empty(flat.shape)
-    np.put_along_axis(ranks, order, 0.5 * (first + last) + 1.0, 0)
-    return ndtri((ranks - 0.375) / (n + 0.25)).reshape(x.shape)
+    flat = np.ascontiguousarray(x.reshape(-1, x.shape[2]).T)  # (quantities, n)
+    m, n = flat.shape
+    order = np.argsort(flat, axis=1)
+    ordered = np.take_along_axis(flat, order, 1)
+    place = np.arange(n)
+    changes = ordered[:, 1:] != ordered[:, :-1]
+    edge = np.ones((m, 1), bool)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, changes]), place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(np.hstack([changes, edge]), place, n)[:, ::-1], axis=1)[:, ::-1]
+    ranks = 1.0 + np.arange(2 * n - 1) / 2  # that ranks can have; every quantity's are among them
+    scores = ndtri((ranks - 0.375) / (n + 0.25))
+    found = np.empty((m, n))
+    np.put_along_axis(found, order, scores[first + last], 1)
+    return found.T.reshape(x.shape)
 
 
 def rhat(x: np.ndarray) -> np.ndarray:

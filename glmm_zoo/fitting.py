@@ -5,6 +5,7 @@ Group indices and the log density are checked before sampling, completeness befo
 
 from __future__ import annotations
 
+import math
 import platform
 import secrets
 import sys
@@ -29,6 +30,7 @@ MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before co
 MAX_PREDICTIVE = 2_000_000  # and of predictive draws
 USUAL_TARGET, CAREFUL_TARGET = 0.8, 0.95  # of the acceptance probability, before and after a divergence
 MOST_THIN = 8
+WORTH = 0.8  # independent draws that one kept should be worth, if that can be had for little
 AFFORDABLE = 1.5e9  # gradients x (rows + unknowns) of the draws that are not kept: some ten seconds of one core
 MOST_KEPT = 5e7  # numbers in memory
 MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
@@ -73,8 +75,8 @@ def fit(
         The same seed gives the same draws on the same kind of machine, whatever the number of cores. None draws one
         and records it.
     thin
-        Every thin-th draw is kept, thin x draws are made. None chooses: 1, or up to 8 where successive draws are
-        correlated and the model is so small that making draws costs less than keeping them.
+        Every thin-th draw is kept, thin x draws are made. None chooses: 1, or up to 8 where kept draws would be worth
+        less than independent ones and the model is so small that making draws costs less than keeping them.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and
         once more from the start at 0.95 if a transition diverged.
@@ -219,7 +221,7 @@ def _check_arguments(
 
 
 def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> int:
-    """How many draws to make for one kept: the autocorrelation of the worst parameter but the group effects."""
+    """How many draws to make so that one kept is worth `WORTH` independent ones of the worst parameter but the group effects."""
     numbers = drawn.gradients * (model.rows + compiled.size)
     most = min(MOST_THIN, int(AFFORDABLE / numbers), int(MOST_KEPT / drawn.x.size))
     if compiled.program is None or most < 2:
@@ -229,8 +231,8 @@ def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> 
     x = drawn.x[:, :, own]
     if x.shape[1] < 4 or not own.any():
         return 1
-    share = x.shape[0] * x.shape[1] / max(convergence.bulk(x).min(), 1.0)
-    return 1 if share < 2 else min(most, round(share))
+    effective = max(min(convergence.bulk(x).min(), convergence.tail(x).min()), 1.0)
+    return min(most, math.ceil(WORTH * x.shape[0] * x.shape[1] / effective))
 
 
 # ------------------------------------------------------------------------------------------------- groups of the tree
@@ -344,7 +346,6 @@ def _predictive(
 ) -> xr.Dataset:
     """Responses drawn from the likelihood; what it takes from the unknowns comes from the sampler's compiled graph."""
     from pymc.pytensorf import compile as compile_graph
-    from pytensor.graph.replace import clone_replace
 
     chains, draws = drawn.stats["diverging"].shape
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
@@ -352,14 +353,12 @@ def _predictive(
         notes.append(f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small")
     own = int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
     responses, parameters = _written_out(model.observed_RVs, set(model.unobserved_RVs))
-    given = {p: p.type() for p in parameters}
-    draw = compile_graph(list(given.values()), clone_replace(responses, given), random_seed=own, mode="FAST_COMPILE")
     values = compiled.function(model.replace_rvs_by_values(parameters))(drawn.held(kept))
-    draws_of = zip(*(draw(*one) for one in zip(*values, strict=True)), strict=True)
+    draw = compile_graph(*_of_all_draws(responses, parameters), random_seed=own, mode="FAST_COMPILE")
     dims = _rows(model)
     found = {
-        name: (("chain", "draw", dim), _as_counts(np.stack(y).reshape(chains, len(kept), -1)))
-        for (name, dim), y in zip(dims.items(), draws_of, strict=True)
+        name: (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
+        for (name, dim), y in zip(dims.items(), draw(*values), strict=True)
     }
     return xr.Dataset(found, {"chain": np.arange(chains), "draw": kept, **_coords(model, list(dims.values()))})
 
@@ -386,6 +385,36 @@ def _written_out(responses: Sequence[Any], unknown: set[Any]) -> tuple[list[Any]
             fixed = [v for v in node.inputs if v not in random]
             parameters.update(dict.fromkeys(v for v in fixed if not unknown.isdisjoint(ancestors([v]))))
     return written, list(parameters)
+
+
+def _of_all_draws(responses: Sequence[Any], parameters: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The parameters of many draws (draws, ...), and the responses written out for all of them at once.
+
+    Each random variable, which has scalar parameters or is a category, is made to depend on a parameter, since PyTensor
+    draws once for all what does not.
+    """
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace, vectorize_graph
+    from pytensor.graph.traversal import toposort
+    from pytensor.tensor.random.basic import BernoulliRV, CategoricalRV, binomial, uniform
+    from pytensor.tensor.random.op import RandomVariable
+    from pytensor.tensor.type_other import NoneTypeT
+
+    of_one = {p: p.type() for p in parameters}
+    zero = pt.sum(pt.zeros_like(of_one[parameters[0]], dtype="int8"))
+    own = dict(of_one)
+    for node in (n for n in toposort(responses, blockers=parameters) if isinstance(n.op, RandomVariable)):
+        rng, size, first, *others = clone_replace(node.inputs, own, rebuild_strict=False)
+        spread = zero if isinstance(size.type, NoneTypeT) else zero + pt.zeros(size, dtype="int8")
+        if isinstance(node.op, CategoricalRV):
+            _, u = uniform(spread + pt.zeros_like(first[..., 0]), 1.0, rng=rng, return_next_rng=True)
+            own[node.outputs[1]] = pt.sum(u[..., None] > pt.cumsum(first, axis=-1)[..., :-1], axis=-1)
+        elif isinstance(node.op, BernoulliRV):  # its own draws import SciPy's statistics, which is slow
+            own[node.outputs[1]] = binomial(1, first + spread, rng=rng, return_next_rng=True)[1]
+        else:
+            own[node.outputs[1]] = node.op(first + spread, *others, rng=rng, return_next_rng=True)[1]
+    given = {v: pt.tensor(dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in of_one.values()}
+    return list(given.values()), vectorize_graph(clone_replace(responses, own, rebuild_strict=False), given)
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:

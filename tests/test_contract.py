@@ -184,16 +184,18 @@ def test_posterior_predictive_has_the_moments_of_the_density(row: Row):
 
 @every_row
 def test_fit_predicts_with_the_moments_of_the_density(row: Row):
+    """Of two points that take turns, so that a draw must be made from its own."""
     model, frame, draws = graph.model_of(row.name), row.data(), 300
-    point, values, _ = graph.evaluator(row.name)(11)
-    x = np.concatenate([np.ravel(point[v.name]) for v in model.value_vars])
-    stats = {"diverging": np.zeros((1, draws), bool)}
-    drawn = sampling.Draws(np.tile(x, (1, draws, 1)), np.arange(draws), stats, np.array([draws]), 0, False, 0.0)
+    points = [graph.evaluator(row.name)(seed)[:2] for seed in (11, 12)]
+    x = np.stack([np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]) for point, _ in points])
+    stats = {"diverging": np.zeros((1, 2 * draws), bool)}
+    drawn = sampling.Draws(np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0)
     found = fitting._predictive(model, sampling.compile_model(model), drawn, 4, [])
     y = graph.together(model, found)[0]
     assert row.support(frame, y).all()
-    mean, sd = row.mean_and_sd(frame, values)
-    assert np.all(np.abs(y.mean(axis=0) - mean) < 5 * (sd / np.sqrt(draws) + 1 / draws))
+    for turn, (_, values) in enumerate(points):
+        mean, sd = row.mean_and_sd(frame, values)
+        assert np.all(np.abs(y[turn::2].mean(axis=0) - mean) < 5 * (sd / np.sqrt(draws) + 1 / draws))
     assert (np.diff(y, axis=0) != 0).any(axis=1).mean() > 0.5  # draws of their own
 
 
