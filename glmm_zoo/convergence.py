@@ -56,7 +56,8 @@ def ess(x: np.ndarray) -> np.ndarray:
     centred = x - x.mean(axis=1, keepdims=True)
     length = next_fast_len(2 * n)
     spectrum = rfft(centred, length, axis=1)
-    covariance = irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, :n].mean(axis=0) / n
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0)
+    covariance = irfft(power, length, axis=0)[:n] / n  # of the chains on average
     within = covariance[0] * n / (n - 1.0)
     total = within * (n - 1.0) / n
     if chains > 1:

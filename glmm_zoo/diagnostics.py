@@ -6,6 +6,7 @@ divergence, E-BFMI > 0.3 (Betancourt 2016), no trajectory cut at the largest tre
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from glmm_zoo.storage import about
 RHAT = 1.01
 ESS_PER_CHAIN = 100
 BFMI = 0.3
-_AT_ONCE = 200  # quantities diagnosed together, to stay within memory
+_AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
 STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
 
 
@@ -73,21 +74,26 @@ def flat(array: xr.DataArray) -> np.ndarray:
 
 def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
     """The numbers of `STATISTICS` for quantities (chain, draw, quantities), a row for each; NaN diagnostics for a constant."""
+    parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
+    with ThreadPoolExecutor() as pool:  # NumPy and SciPy let go of the interpreter lock for most of it
+        found = list(pool.map(lambda part: _statistics(part, prob), parts))
+    return np.concatenate([np.empty((0, len(STATISTICS))), *found])
+
+
+def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
     found = np.full((values.shape[2], len(STATISTICS)), np.nan)
-    for start in range(0, values.shape[2], _AT_ONCE):
-        part = values[:, :, start : start + _AT_ONCE]
-        lower, median, upper = np.quantile(part, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
-        rows = found[start : start + _AT_ONCE]
-        rows[:, :5] = np.column_stack([part.mean(axis=(0, 1)), median, part.std(axis=(0, 1), ddof=1), lower, upper])
-        varies = np.ptp(part, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(rows[:, 0]))
-        rows[~varies, 5:7] = 0.0
-        part = part[:, :, varies]
-        if not varies.any() or part.shape[1] < 4:
-            continue
-        errors = convergence.error_of_mean(part), convergence.error_of_sd(part)
-        rows[varies, 5:9] = np.column_stack([*errors, convergence.bulk(part), convergence.tail(part)])
-        if part.shape[0] > 1:
-            rows[varies, 9] = convergence.rhat(part)
+    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
+    centre, spread = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    found[:, :5] = np.column_stack([centre, median, spread, lower, upper])
+    varies = np.ptp(values, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(centre))
+    found[~varies, 5:7] = 0.0
+    values = values[:, :, varies]
+    if not varies.any() or values.shape[1] < 4:
+        return found
+    errors = convergence.error_of_mean(values), convergence.error_of_sd(values)
+    found[varies, 5:9] = np.column_stack([*errors, convergence.bulk(values), convergence.tail(values)])
+    if values.shape[0] > 1:
+        found[varies, 9] = convergence.rhat(values)
     return found
 
 

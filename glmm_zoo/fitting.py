@@ -346,6 +346,9 @@ def _predictive(
 ) -> xr.Dataset:
     """Responses drawn from the likelihood; what it takes from the unknowns comes from the sampler's compiled graph."""
     from pymc.pytensorf import compile as compile_graph
+    from pytensor.compile.mode import Mode
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+    from pytensor.link.vm import VMLinker
 
     chains, draws = drawn.stats["diverging"].shape
     kept = _thinned(draws, chains, model.rows, MAX_PREDICTIVE)
@@ -354,7 +357,10 @@ def _predictive(
     own = int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
     responses, parameters = _written_out(model.observed_RVs, set(model.unobserved_RVs))
     values = compiled.function(model.replace_rvs_by_values(parameters))(drawn.held(kept))
-    draw = compile_graph(*_of_all_draws(responses, parameters), random_seed=own, mode="FAST_COMPILE")
+    as_it_stands = Mode(
+        VMLinker(use_cloop=False, c_thunks=False), RewriteDatabaseQuery(include=())
+    )  # rewriting would bring in slower operations
+    draw = compile_graph(*_of_all_draws(responses, parameters), random_seed=own, mode=as_it_stands)
     dims = _rows(model)
     found = {
         name: (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
@@ -396,25 +402,38 @@ def _of_all_draws(responses: Sequence[Any], parameters: Sequence[Any]) -> tuple[
     import pytensor.tensor as pt
     from pytensor.graph.replace import clone_replace, vectorize_graph
     from pytensor.graph.traversal import toposort
-    from pytensor.tensor.random.basic import BernoulliRV, CategoricalRV, binomial, uniform
+    from pytensor.scalar.basic import Cast
+    from pytensor.tensor.elemwise import Elemwise
+    from pytensor.tensor.random import basic
     from pytensor.tensor.random.op import RandomVariable
     from pytensor.tensor.type_other import NoneTypeT
 
+    def uncast(y: Any) -> Any:  # PyTensor casts number by number, in Python
+        return y.owner.inputs[0] if isinstance(y.owner.op, Elemwise) and isinstance(y.owner.op.scalar_op, Cast) else y
+
+    uniform: Any = basic.uniform
+    cumsum: Any = pt.cumsum
     of_one = {p: p.type() for p in parameters}
-    zero = pt.sum(pt.zeros_like(of_one[parameters[0]], dtype="int8"))
+    one = pt.max(of_one[parameters[0]])
     own = dict(of_one)
-    for node in (n for n in toposort(responses, blockers=parameters) if isinstance(n.op, RandomVariable)):
-        rng, size, first, *others = clone_replace(node.inputs, own, rebuild_strict=False)
-        spread = zero if isinstance(size.type, NoneTypeT) else zero + pt.zeros(size, dtype="int8")
-        if isinstance(node.op, CategoricalRV):
-            _, u = uniform(spread + pt.zeros_like(first[..., 0]), 1.0, rng=rng, return_next_rng=True)
-            own[node.outputs[1]] = pt.sum(u[..., None] > pt.cumsum(first, axis=-1)[..., :-1], axis=-1)
-        elif isinstance(node.op, BernoulliRV):  # its own draws import SciPy's statistics, which is slow
-            own[node.outputs[1]] = binomial(1, first + spread, rng=rng, return_next_rng=True)[1]
+    nodes: list[Any] = [n for n in toposort(responses, blockers=parameters) if isinstance(n.op, RandomVariable)]
+    for node in nodes:
+        inputs: list[Any] = clone_replace(node.inputs, own, rebuild_strict=False)
+        rng, size, first, *others = inputs
+        zero: Any = pt.zeros_like(one, dtype=first.dtype)
+        spread: Any = zero if isinstance(size.type, NoneTypeT) else zero + pt.zeros(size, dtype=first.dtype)
+        if isinstance(node.op, basic.CategoricalRV):
+            u = uniform(spread + 0.0 * first[..., 0], 1.0, rng=rng, return_next_rng=True)[1]
+            own[node.outputs[1]] = pt.sum(u[..., None] > cumsum(first, axis=-1)[..., :-1], axis=-1)
+        elif isinstance(node.op, basic.BernoulliRV):  # its own draws import SciPy's statistics, which is slow
+            u = uniform(spread + 0.0 * first, 1.0, rng=rng, return_next_rng=True)[1]
+            own[node.outputs[1]] = pt.switch(u < first, 1, 0)
         else:
             own[node.outputs[1]] = node.op(first + spread, *others, rng=rng, return_next_rng=True)[1]
     given = {v: pt.tensor(dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in of_one.values()}
-    return list(given.values()), vectorize_graph(clone_replace(responses, own, rebuild_strict=False), given)
+    return list(given.values()), vectorize_graph(
+        clone_replace([uncast(y) for y in responses], own, rebuild_strict=False), given
+    )
 
 
 def _as_counts(values: np.ndarray) -> np.ndarray:
