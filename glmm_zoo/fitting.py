@@ -357,9 +357,8 @@ def _predictive(
     own = int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
     responses, parameters = _written_out(model.observed_RVs, set(model.unobserved_RVs))
     values = compiled.function(model.replace_rvs_by_values(parameters))(drawn.held(kept))
-    as_it_stands = Mode(
-        VMLinker(use_cloop=False, c_thunks=False), RewriteDatabaseQuery(include=())
-    )  # rewriting would bring in slower operations
+    # rewriting would bring in slower operations
+    as_it_stands = Mode(VMLinker(use_cloop=False, c_thunks=False), RewriteDatabaseQuery(include=()))
     draw = compile_graph(*_of_all_draws(responses, parameters), random_seed=own, mode=as_it_stands)
     dims = _rows(model)
     found = {
