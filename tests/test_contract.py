@@ -195,8 +195,9 @@ def test_fit_predicts_with_the_moments_of_the_density(row: Row):
     assert row.support(frame, y).all()
     for turn, (_, values) in enumerate(points):
         mean, sd = row.mean_and_sd(frame, values)
-        assert np.all(np.abs(y[turn::2].mean(axis=0) - mean) < 5 * (sd / np.sqrt(draws) + 1 / draws))
-    assert (np.diff(y, axis=0) != 0).any(axis=1).mean() > 0.5  # draws of their own
+        of_one = y[turn::2]
+        assert np.all(np.abs(of_one.mean(axis=0) - mean) < 5 * (sd / np.sqrt(draws) + 1 / draws))
+        assert (np.diff(of_one, axis=0) != 0).any(axis=1).mean() > 0.5  # draws of their own
 
 
 # --------------------------------------------------------------------------------------------------------- wrong columns
