@@ -68,6 +68,8 @@ def impossible(tool: str, spec: Mapping[str, Any]) -> str:
         return "no such family; needs a likelihood written by hand"
     if "corr" in spec["priors"] and tool == "bambi":
         return "group effects cannot be correlated"
+    if spec["smooths"] and tool == "bambi":
+        return "no penalised smooths"
     return ""
 
 

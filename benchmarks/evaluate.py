@@ -85,6 +85,8 @@ def _brms_names(spec: Mapping[str, Any]) -> dict[str, str]:
         "shape": "alpha",
         **{f"b_x{j}": name for j, name in enumerate(spec["coefficients"], 1)},
         **{f"b_Intercept[{k}]": f"cutpoints[{label}]" for k, label in enumerate(spec["cutpoints"], 1)},
+        **{f"bs_s{smooth['variable']}_1": smooth["linear"] for smooth in spec["smooths"]},
+        **{f"sds_s{smooth['variable']}_1": smooth["sd"] for smooth in spec["smooths"]},
     }
     for g, group in enumerate(spec["groups"], 1):
         effects = list(zip(["Intercept", *group["columns"]], group["effects"], strict=True))

@@ -16,7 +16,8 @@ ordinal <- spec$family == "ordinal"
 priors <- c(
   if (ordinal) prior_of("cutpoints", class = "Intercept") else prior_of("Intercept", class = "b", coef = "Intercept"),
   prior_of("beta", class = "b"), prior_of("sd", class = "sd"), prior_of("corr", class = "cor"),
-  prior_of("alpha", class = "shape"), prior_of("zi", class = "zi")
+  prior_of("alpha", class = "shape"), prior_of("zi", class = "zi"),
+  do.call(c, lapply(spec$smooths, function(smooth) prior_of(smooth$sd, class = "sds")))
 )
 families <- list(
   bernoulli = bernoulli(), binomial = binomial(), poisson = poisson(), negative_binomial = negbinomial(),

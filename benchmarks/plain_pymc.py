@@ -2,7 +2,7 @@
 
     eta = Intercept + X beta + offset + sum_g z_g u_g,   u_g = sd_g * raw_g,   raw_g ~ Normal(0, 1)
 
-With correlated effects u_g = raw_g L', L from LKJCholeskyCov. `fit_pymc.py` samples it.
+With correlated effects u_g = raw_g L', L from LKJCholeskyCov. A smooth adds its columns times sd * raw. `fit_pymc.py` samples it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ def build(spec: dict[str, Any], data: pd.DataFrame) -> pm.Model:
             eta += data["offset"].to_numpy()
         for g, group in enumerate(spec["groups"], 1):
             eta += _group_effects(model, spec, group, data[f"g{g}"].to_numpy() - 1, data[group["columns"]].to_numpy())
+        for s, smooth in enumerate(spec["smooths"], 1):
+            weights = prior(smooth["sd"], smooth["sd"]) * pm.Normal(f"raw_s{s}", shape=len(smooth["columns"]))
+            eta += data[smooth["columns"]].to_numpy() @ weights
         if family == "bernoulli":
             pm.Bernoulli("y", logit_p=eta, observed=y)
         elif family == "binomial":

@@ -1,8 +1,8 @@
 """The peers' input: each posterior as a table of coded columns and a description that no tool's formula is needed for.
 
 The columns are those of our own design (factors coded, sums formed), under plain names: y, n (trials), offset, x1, x2, ...
-(coefficients), g1, ... (levels of a factor), g1z1, ... (covariates of its effects after the intercept), w1, ... (the
-probability of never being at risk). Making them is in nobody's time, which favours the peers: ours reads the raw data.
+(coefficients), g1, ... (levels of a factor), g1z1, ... (covariates of its effects after the intercept), s1z1, ... (the
+penalised part of a smooth, whose variable is there too), w1, ... (the probability of never being at risk). Making them is in nobody's time, which favours the peers: ours reads the raw data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def prepare(name: str, folder: Path) -> dict[str, Any]:
     keep = [i for i, (rv, _) in enumerate(linear.elements) if rv != "Intercept"]
     columns: dict[str, np.ndarray] = {"y": model.rvs_to_values[outcome].get_value().astype(int)}
     columns |= {f"x{j}": linear.design[:, i] for j, i in enumerate(keep, 1)}
-    family, terms = FAMILIES[reference.builder], [f"x{j}" for j in range(1, len(keep) + 1)]
+    smooths = _smooths(model, columns)
+    lines = {smooth["linear"] for smooth in smooths}  # brms makes them itself
+    terms = [f"x{j}" for j, i in enumerate(keep, 1) if linear.elements[i][0] not in lines]
+    terms += [smooth["term"] for smooth in smooths]
+    family = FAMILIES[reference.builder]
     if trials := re.search(r"trials\((\w+)\)", reference.formula):
         columns["n"] = model.frame.columns[trials[1]].values.astype(int)
     elif family == "binomial":
@@ -71,12 +75,29 @@ def prepare(name: str, folder: Path) -> dict[str, Any]:
         "never": names("never_", model.linear["never"].elements[1:]) if "never" in model.linear else [],
         "cutpoints": list(model.coords.get("cutpoint", ())),
         "groups": groups,
+        "smooths": smooths,
         "priors": _priors(model),
     }
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(columns).to_csv(folder / "data.csv", index=False)
     (folder / "spec.json").write_text(json.dumps(spec, indent=1, ensure_ascii=False))
     return spec
+
+
+def _smooths(model: Any, columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Smooths of one variable with one sd; their columns are added."""
+    (predictor, *_) = model.predictors
+    found = []
+    parts = zip(predictor.smooths, predictor.formula.smooths, model.linear[""].curves, strict=True)
+    for s, (smooth, term, curves) in enumerate(parts, 1):
+        (variable,) = smooth.variables
+        penalised = {f"s{s}z{k}": z for k, z in enumerate(smooth.penalised.T, 1)}
+        columns |= {variable: model.frame.columns[variable].values, **penalised}
+        linear = f"{curves.sd.removesuffix('_sd')}_linear"
+        found.append(
+            {"variable": variable, "term": term.source, "linear": linear, "sd": curves.sd, "columns": list(penalised)}
+        )
+    return found
 
 
 def _priors(model: Any) -> dict[str, dict[str, Any]]:

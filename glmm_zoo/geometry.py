@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.intake import Group, groups_of, named
@@ -40,7 +41,10 @@ ITERATIONS = 25
 TOLERANCE = 2e-3  # of eta, in units of its standard deviation
 PHI_TOLERANCE = 0.02  # of the family's own parameters, unconstrained
 TOGETHER = 10  # parameters whose second derivatives are all computed
-DENSE = 2500  # unknowns of several factors that are solved as one dense system
+WORK, NUMBERS = (
+    4e9,
+    6e6,
+)  # multiplications and numbers of a round that solves for the effects of several factors at once
 _LEAST_SD, _MOST_SD = 0.05, 10.0  # of a group effect in the pass, in units of the link
 _STEP = 3.0  # no working response is further than this from eta, in units of the link
 
@@ -171,7 +175,10 @@ def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
         _log.info("no Gaussian approximation: a likelihood without rows; group effects are non-centred")
         return None
     try:
-        with np.errstate(all="ignore"):
+        with (
+            threadpool_limits(1, "blas"),
+            np.errstate(all="ignore"),
+        ):  # in matrices this small, threads wait for each other
             parts, phi, rounds = _iterate(model, density)
     except (np.linalg.LinAlgError, FloatingPointError, ValueError) as err:
         _log.info("the Gaussian approximation failed (%s); group effects are non-centred", err)
@@ -351,7 +358,10 @@ class Part:
         self.variance = np.full(n, 0.25 * unit**2)
         self.moved = np.inf
         self.order = sorted(range(len(groups)), key=lambda f: self.levels[f])
-        self.size = p + sum(u.size for u in self.u)
+        *others, largest = [u.size for u in sorted(self.u, key=len)] or [0]
+        rest = p + sum(others)
+        self.exact = not others or (largest * rest <= NUMBERS and (largest + rest) * rest**2 <= WORK)
+        self._shared: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}  # levels of two factors that meet
 
     def places_of_weights(self) -> list[tuple[Curves, np.ndarray]]:
         """The positions of every smooth's weights among the coefficients."""
@@ -390,12 +400,8 @@ class Part:
     def update(self, w: np.ndarray, response: np.ndarray) -> None:
         """q given weights w (n,) and working responses (n,), then the covariances of the effects by one EM step."""
         self.w, self.y, self.penalty = w, response - self.offset, self.ridge.copy()
-        if len(self.groups) <= 1:
-            second = self._one_factor()
-        elif self.size <= DENSE:
-            second = self._dense()
-        else:
-            second = self._in_turn()
+        how = self._without_groups if not self.groups else self._together if self.exact else self._in_turn
+        second = how()
         self.mean = self.offset + self.D @ self.b
         for f, u in enumerate(self.u):
             self.mean = self.mean + np.einsum("nk,nk->n", self.z[f], u[self.codes[f]])
@@ -416,75 +422,95 @@ class Part:
             sds[:] = new
         self._penalise()
 
-    def _one_factor(self) -> list[np.ndarray]:
-        D, w = self.D, self.w
-        H = (D * w[:, None]).T @ D + np.diag(self.ridge)
-        g = D.T @ (w * self.y) + self.pull
-        if not self.groups:
-            self.covariance = _inverse(H)
-            self.b = self.covariance @ g
-            self.variance = np.einsum("np,pq,nq->n", D, self.covariance, D)
-            return []
-        A, B, c = (
-            self._information(0, w),
-            self._by_level(0, D * w[:, None]),
-            self._by_level(0, (w * self.y)[:, None])[:, :, 0],
-        )
-        V = np.linalg.inv(A + np.linalg.inv(self.S[0]))  # of u given b
-        VB = V @ B
-        self.covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
-        self.b = self.covariance @ (g - np.einsum("gkp,gk->p", VB, c))
-        self.u[0] = np.einsum("gkl,gl->gk", V, c - B @ self.b)
-        whole = V + np.einsum("gkp,pq,glq->gkl", VB, self.covariance, VB)
-        z, at = self.z[0], self.codes[0]
-        rest = D - np.einsum("nk,nkp->np", z, VB[at])
-        self.variance = np.einsum("np,pq,nq->n", rest, self.covariance, rest) + np.einsum("nk,nkl,nl->n", z, V[at], z)
-        return [np.einsum("gk,gl->kl", self.u[0], self.u[0]) + whole.sum(axis=0)]
+    def _without_groups(self) -> list[np.ndarray]:
+        H, g = self._system([])
+        self.covariance = _inverse(H + np.diag(self.ridge))
+        self.b = self.covariance @ (g + self.pull)
+        self.variance = np.sum(self.D @ self.covariance * self.D, axis=1)
+        return []
 
-    def _places(self) -> list[np.ndarray]:
-        """Of each factor's effects among all unknowns: (levels, k)."""
-        start, found = self.D.shape[1], []
-        for u in self.u:
-            found.append(start + np.arange(u.size).reshape(u.shape))
-            start += u.size
+    def _together(self) -> list[np.ndarray]:
+        """All unknowns at once: those of `_reduced`, and the effects of the largest factor given them."""
+        H, g, V, Vc, VX = self._reduced()
+        *others, f = self.order
+        p, places = self.D.shape[1], self._places(others)
+        H[np.arange(p), np.arange(p)] += self.ridge
+        g[:p] += self.pull
+        for e, at in places.items():
+            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+        C = _inverse(H)
+        solution = C @ g
+        across = (VX.reshape(-1, len(g)) @ C).reshape(VX.shape)  # minus the covariance with the others
+        self.covariance, self.b, self.u[f] = C[:p, :p], solution[:p], Vc - VX @ solution
+        of = {f: V + across @ VX.transpose(0, 2, 1)}
+        for e, at in places.items():
+            self.u[e], of[e] = solution[at], C[at[:, :, None], at[:, None, :]]
+        self.variance = self._variance(C, across, of[f])
+        return [np.einsum("gk,gl->kl", u, u) + of[e].sum(axis=0) for e, u in enumerate(self.u)]
+
+    def _reduced(self) -> tuple[np.ndarray, ...]:
+        """The system of the R coefficients and effects of all factors but the largest, averaged over the effects u of that
+        one, each level of which is coupled with X (k, R). H (R, R) and g (R,), without priors; V (levels, k, k), the
+        covariance of u given the R; V c (levels, k), its mean where they are 0; V X (levels, k, R)."""
+        *others, f = self.order
+        H, g = self._system(others)
+        X, c = self._coupling(f, others), self._by_level(f, (self.w * self.y)[:, None])
+        V = np.linalg.inv(self._information(f, self.w) + np.linalg.inv(self.S[f]))
+        Vc, VX = V @ c, V @ X
+        of_all = X.reshape(-1, len(g)).T
+        return H - of_all @ VX.reshape(-1, len(g)), g - of_all @ Vc.ravel(), V, Vc[:, :, 0], VX
+
+    def _system(self, factors: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Information of the likelihood about the coefficients and the effects of these factors, and its product with the
+        response."""
+        p, places = self.D.shape[1], self._places(factors)
+        size = p + sum(at.size for at in places.values())
+        H, g = np.zeros((size, size)), np.zeros(size)
+        H[:p, :p], g[:p] = (self.D * self.w[:, None]).T @ self.D, self.D.T @ (self.w * self.y)
+        for e, at in places.items():
+            known = [d for d in places if places[d][0, 0] < at[0, 0]]
+            X = self._coupling(e, known)
+            H[at, : X.shape[2]] = X
+            H[: X.shape[2], at] = X.transpose(2, 0, 1)
+            H[at[:, :, None], at[:, None, :]] = self._information(e, self.w)
+            g[at] = self._by_level(e, (self.w * self.y)[:, None])[:, :, 0]
+        return H, g
+
+    def _coupling(self, f: int, factors: Sequence[int]) -> np.ndarray:
+        """Information that the effects of factor f share with the coefficients and the effects of these (levels, k, R)."""
+        z, p, places = self.z[f], self.D.shape[1], self._places(factors)
+        X = np.zeros((self.levels[f], z.shape[1], p + sum(at.size for at in places.values())))
+        X[:, :, :p] = self._by_level(f, self.D * self.w[:, None])
+        for e, at in places.items():
+            mine, other, weights = self._pairs(f, e, self.w)
+            X[mine[:, None, None], np.arange(z.shape[1])[:, None], at[other][:, None, :]] = weights.transpose(2, 0, 1)
+        return X
+
+    def _places(self, factors: Sequence[int]) -> dict[int, np.ndarray]:
+        """Where the effects of these factors stand, after the coefficients and each other: (levels, k)."""
+        start, found = self.D.shape[1], {}
+        for f in factors:
+            found[f] = start + np.arange(self.u[f].size).reshape(self.u[f].shape)
+            start += self.u[f].size
         return found
 
-    def _system(self) -> tuple[np.ndarray, np.ndarray]:
-        """Information of the likelihood about all unknowns, and its product with the response."""
-        import scipy.sparse as sp
-
-        n = len(self.w)
-        blocks: list[Any] = [sp.csr_matrix(self.D)]
-        for f, z in enumerate(self.z):
-            k = z.shape[1]
-            columns = (self.codes[f][:, None] * k + np.arange(k)).ravel()
-            blocks.append(sp.csr_matrix((z.ravel(), columns, np.arange(0, n * k + 1, k)), (n, self.levels[f] * k)))
-        X = sp.hstack(blocks, format="csr")
-        return (X.T @ X.multiply(self.w[:, None]).tocsr()).toarray(), X.T @ (self.w * self.y)
-
-    def _dense(self) -> list[np.ndarray]:
-        H, g = self._system()
-        self.H, self.g, places, p = H.copy(), g, self._places(), self.D.shape[1]
-        H[np.arange(p), np.arange(p)] += self.ridge
-        for f, at in enumerate(places):
-            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[f])
-        C = _inverse(H)
-        solution = C @ (g + np.concatenate([self.pull, np.zeros(len(g) - p)]))
-        self.covariance, self.b = C[:p, :p], solution[:p]
-        second = []
-        for f, at in enumerate(places):
-            self.u[f] = solution[at]
-            second.append(np.einsum("gk,gl->kl", self.u[f], self.u[f]) + C[at[:, :, None], at[:, None, :]].sum(axis=0))
-        columns = [
-            np.broadcast_to(np.arange(p), self.D.shape),
-            *(at[c] for at, c in zip(places, self.codes, strict=True)),
-        ]
-        index, values = np.hstack(columns), np.hstack([self.D, *self.z])
-        self.variance = np.empty(len(values))
-        for rows in np.array_split(np.arange(len(values)), max(1, values.size * values.shape[1] // 4_000_000)):
-            pairs = C[index[rows][:, :, None], index[rows][:, None, :]]
-            self.variance[rows] = np.einsum("np,npq,nq->n", values[rows], pairs, values[rows])
-        return second
+    def _variance(self, C: np.ndarray, across: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Of eta (n,), from the covariance C (R, R) of the unknowns of `_reduced`, minus that of the largest factor's
+        effects with them (levels, k, R), and that of the effects (levels, k, k)."""
+        *others, f = self.order
+        z, at = self.z[f], self.codes[f]
+        found = np.einsum("nk,nkl,nl->n", z, own[at], z)
+        if not others:
+            return found + np.sum((self.D @ C - 2 * np.einsum("nk,nkp->np", z, across[at])) * self.D, axis=1)
+        x = np.hstack([self.D, *(self.z[e] for e in others)])
+        places = [where[self.codes[e]] for e, where in self._places(others).items()]
+        column = np.hstack([np.broadcast_to(np.arange(self.D.shape[1]), self.D.shape), *places])
+        for rows in np.array_split(np.arange(len(x)), max(1, x.size * x.shape[1] // 4_000_000)):
+            here, values = column[rows], x[rows]
+            found[rows] += np.einsum("np,npq,nq->n", values, C[here[:, :, None], here[:, None, :]], values)
+            shared = across[at[rows][:, None, None], np.arange(z.shape[1])[:, None], here[:, None, :]]
+            found[rows] -= 2 * np.einsum("nk,nkp,np->n", z[rows], shared, values)
+        return found
 
     def _in_turn(self) -> list[np.ndarray]:
         """Many unknowns in several factors: block by block, each factor with the others' uncertainty in its weights."""
@@ -525,16 +551,19 @@ class Part:
         the pairs of levels that it shares with each factor before it."""
         here = self.order.index(f)
         before, after = self.order[:here], self.order[here + 1 :]
-        if after and self.size <= DENSE:
-            return self._marginal_dense(f, before, after)
+        if after and self.exact:
+            return self._marginal_exact(f, before, after)
         w = self.weights(f)
         A, B = self._information(f, w), self._by_level(f, self.D * w[:, None])
         c = self._by_level(f, (w * self.y)[:, None])[:, :, 0]
         return A, c, B, {e: self._pairs(f, e, w) for e in before}
 
     def _pairs(self, f: int, e: int, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        both = self.codes[f] * self.levels[e] + self.codes[e]
-        found, at = np.unique(both, return_inverse=True)
+        """The levels of f and of e that meet in a row (pairs,) each, and the information they share (k_f, k_e, pairs)."""
+        if (f, e) not in self._shared:
+            both = self.codes[f] * self.levels[e] + self.codes[e]
+            self._shared[f, e] = np.unique(both, return_inverse=True)
+        found, at = self._shared[f, e]
         zf, ze = self.z[f], self.z[e]
         weights = np.array(
             [
@@ -544,32 +573,26 @@ class Part:
         )
         return found // self.levels[e], found % self.levels[e], weights
 
-    def _marginal_dense(self, f: int, before: Sequence[int], after: Sequence[int]) -> Any:
-        places, p = self._places(), self.D.shape[1]
-        later = np.concatenate([places[e].ravel() for e in after])
-        K = self.H[np.ix_(later, later)].copy()
-        start = 0
-        for e in after:
-            at = start + np.arange(places[e].size).reshape(places[e].shape)
-            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
-            start += places[e].size
+    def _marginal_exact(self, f: int, before: Sequence[int], after: Sequence[int]) -> Any:
+        H, g, *_ = self._reduced()
+        p, k, places = self.D.shape[1], self.z[f].shape[1], self._places(self.order[:-1])
         own = places[f].ravel()
-        G = np.linalg.solve(K, self.H[np.ix_(later, own)]).T  # (own, later)
-        k = places[f].shape[1]
+        end = own[-1] + 1  # from here on stand the factors after it
+        K = H[end:, end:].copy()
+        for e in after[:-1]:
+            at = places[e] - end
+            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+        G = np.linalg.solve(K, H[end:, own]).T  # (own, later)
+        H, c = H[own, :end] - G @ H[end:, :end], (g[own] - G @ g[end:]).reshape(-1, k)
         at = np.arange(len(own)).reshape(-1, k)
-        H = self.H[np.ix_(own, own)] - G @ self.H[np.ix_(later, own)]
-        A = H[at[:, :, None], at[:, None, :]]
-        B = (self.H[np.ix_(own, np.arange(p))] - G @ self.H[np.ix_(later, np.arange(p))]).reshape(-1, k, p)
-        c = (self.g[own] - G @ self.g[later]).reshape(-1, k)
+        A = H[:, own][at[:, :, None], at[:, None, :]]
         pairs = {}
         for e in before:
-            cross = self.H[np.ix_(own, places[e].ravel())] - G @ self.H[np.ix_(later, places[e].ravel())]
-            ke = places[e].shape[1]
-            cross = cross.reshape(-1, k, self.levels[e], ke)
+            cross = H[:, places[e].ravel()].reshape(-1, k, *places[e].shape)
             large = np.abs(cross).max(axis=(1, 3)) > 1e-6 * np.abs(cross).max()
             mine, other = np.nonzero(large)
             pairs[e] = (mine, other, np.ascontiguousarray(cross[mine, :, other, :].transpose(1, 2, 0)))
-        return A, c, B, pairs
+        return A, c, H[:, :p].reshape(-1, k, p), pairs
 
     def of_weights(self, sd_of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """V, a, c and B of `Smoothed` for the weights at `at`, given the coefficients before them.
