@@ -440,7 +440,7 @@ class Part:
             H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
         C = _inverse(H)
         solution = C @ g
-        across = (VX.reshape(-1, len(g)) @ C).reshape(VX.shape)  # minus the covariance with the others
+        across = (_by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
         self.covariance, self.b, self.u[f] = C[:p, :p], solution[:p], Vc - VX @ solution
         of = {f: V + across @ VX.transpose(0, 2, 1)}
         for e, at in places.items():
@@ -457,8 +457,8 @@ class Part:
         X, c = self._coupling(f, others), self._by_level(f, (self.w * self.y)[:, None])
         V = np.linalg.inv(self._information(f, self.w) + np.linalg.inv(self.S[f]))
         Vc, VX = V @ c, V @ X
-        of_all = X.reshape(-1, len(g)).T
-        return H - of_all @ VX.reshape(-1, len(g)), g - of_all @ Vc.ravel(), V, Vc[:, :, 0], VX
+        X = _by_effect(X).T
+        return H - X @ _by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
 
     def _system(self, factors: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Information of the likelihood about the coefficients and the effects of these factors, and its product with the
@@ -624,6 +624,11 @@ class Part:
 def _size(Z: np.ndarray) -> float:
     """Standard deviation over the rows of a curve whose weights have sd 1."""
     return float(np.sqrt(np.mean(np.sum(Z**2, axis=1))))
+
+
+def _by_effect(X: np.ndarray) -> np.ndarray:
+    """(levels, k, R) as (levels x k, R)."""
+    return X.reshape(X.shape[0] * X.shape[1], X.shape[2])
 
 
 def _inverse(H: np.ndarray) -> np.ndarray:
