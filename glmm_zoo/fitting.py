@@ -5,7 +5,6 @@ Group indices and the log density are checked before sampling, completeness befo
 
 from __future__ import annotations
 
-import math
 import platform
 import secrets
 import sys
@@ -30,9 +29,10 @@ MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before co
 MAX_PREDICTIVE = 2_000_000  # and of predictive draws
 USUAL_TARGET, CAREFUL_TARGET = 0.8, 0.95  # of the acceptance probability, before and after a divergence
 MOST_THIN = 8
-WORTH = 0.8  # independent draws that one kept should be worth, if that can be had for little
-AFFORDABLE = 1.5e9  # gradients x (rows + unknowns) of the draws that are not kept: some ten seconds of one core
+REST = 7e8  # gradients x (rows + unknowns) that take as long as all of a small fit but sampling: some three seconds
+AFFORDABLE = 1.5e9  # of the draws that are made beyond those asked for
 MOST_KEPT = 5e7  # numbers in memory
+TUNE_ON = 100  # warm-up draws where a chain goes on from draws
 MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
 PARAMETERIZATIONS = ("auto", "noncentered", "centered")
 KEPT_EFFECTS = ("auto", "draws", "moments")
@@ -75,8 +75,8 @@ def fit(
         The same seed gives the same draws on the same kind of machine, whatever the number of cores. None draws one
         and records it.
     thin
-        Every thin-th draw is kept, thin x draws are made. None chooses: 1, or up to 8 where kept draws would be worth
-        less than independent ones and the model is so small that making draws costs less than keeping them.
+        Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
+        adds more to the effective draws per second than it costs.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and
         once more from the start at 0.95 if a transition diverged.
@@ -118,20 +118,21 @@ def fit(
     shown, effects = _shown(model, keep_group_effects, draws * chains)
     recording = _recording(model, compiled, shown, effects, draws, chains) if effects else None
 
-    def sample(target: float, every: int) -> sampling.Draws:
-        return sampling.sample(
-            compiled, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, thin=every, target_accept=target,
-            progress=visible, recording=recording,
-        )  # fmt: skip
+    def sample(target: float) -> tuple[sampling.Draws, int]:
+        options: Any = {
+            "draws": draws, "chains": chains, "cores": cores, "target_accept": target, "progress": visible,
+        }  # fmt: skip
+        drawn = sampling.sample(compiled, tune=tune, seed=seed, thin=thin or 1, recording=recording, **options)
+        if thin or recording:
+            return drawn, thin or 1
+        return _longer(model, compiled, drawn, seed, options)
 
-    every, target = thin or 1, USUAL_TARGET if target_accept is None else target_accept
-    drawn = sample(target, every)
-    if not drawn.interrupted:
-        careful = CAREFUL_TARGET if target_accept is None and drawn.stats["diverging"].any() else target
-        wanted = _every(model, compiled, drawn) if thin is None and recording is None else every
-        if (careful, wanted) != (target, every):
-            target, every = careful, wanted
-            drawn = drawn.followed_by(sample(target, every))
+    target = USUAL_TARGET if target_accept is None else target_accept
+    drawn, every = sample(target)
+    if target_accept is None and not drawn.interrupted and drawn.stats["diverging"].any():
+        target = CAREFUL_TARGET
+        again, every = sample(target)
+        drawn = again.after(drawn)
     posterior = _posterior(model, compiled, drawn, shown)
     notes = list(model.spec["notes"])
     groups = {
@@ -220,19 +221,37 @@ def _check_arguments(
     raise_all(problems)
 
 
-def _every(model: Model, compiled: sampling.Compiled, drawn: sampling.Draws) -> int:
-    """How many draws to make so that one kept is worth `WORTH` independent ones of the worst parameter but the group effects."""
-    numbers = drawn.gradients * (model.rows + compiled.size)
-    most = min(MOST_THIN, int(AFFORDABLE / numbers), int(MOST_KEPT / drawn.x.size))
-    if compiled.program is None or most < 2:
-        return 1
+def _longer(
+    model: Model, compiled: sampling.Compiled, drawn: sampling.Draws, seed: int, options: Mapping[str, Any]
+) -> tuple[sampling.Draws, int]:
+    """Chains made longer, draws by draws, and thinned to as many as they had; and how many were made for each kept.
+
+    They go on in coordinates learnt from the draws there are, as long as what is kept gains by a larger share than the time
+    grows. If n kept draws are worth r n independent ones, draws are correlated like rho = (1 - r) / (1 + r), and of t as
+    many every t-th is worth (1 - rho^t) / (1 + rho^t).
+    """
+    made, one = 1, drawn.gradients * (model.rows + compiled.size)
     effects = {model.rvs_to_values[model[u]] for u in (*model.transports, *model.smoothed)}
     own = np.concatenate([np.full(np.size(model.initial_point()[v.name]), v not in effects) for v in model.value_vars])
-    x = drawn.x[:, :, own]
-    if x.shape[1] < 4 or not own.any():
-        return 1
-    effective = max(min(convergence.bulk(x).min(), convergence.tail(x).min()), 1.0)
-    return min(most, math.ceil(WORTH * x.shape[0] * x.shape[1] / effective))
+    able = own.any() and compiled.program is not None
+    most = min(MOST_THIN, 1 + int(AFFORDABLE / one), int(MOST_KEPT / drawn.x.size)) if able else 1
+    draws = drawn.x.shape[1]
+    while made < most and draws >= 4 and not (drawn.interrupted or drawn.stats["diverging"].any()):
+        x = drawn.x[:, :, own]
+        effective = max(min(convergence.bulk(x).min(), convergence.tail(x).min()), 1.0)
+        share = min(effective / (x.shape[0] * x.shape[1]), 1.0)
+        rho = (1 - share) / (1 + share)
+        worth = [(1 - rho**t) / (1 + rho**t) for t in (made, made + 1)]
+        if worth[1] / worth[0] < (REST + (made + 1) * one) / (REST + made * one):
+            break
+        made += 1
+        known = drawn.x.reshape(-1, compiled.size)
+        more = sampling.sample(
+            compiled.learnt(known, np.flatnonzero(own), effective), tune=TUNE_ON, thin=1, beginnings=known,
+            seed=int(np.random.SeedSequence(seed, spawn_key=(made,)).generate_state(1)[0]), **options,
+        )  # fmt: skip
+        drawn = drawn.and_then(more)
+    return drawn.thinned(made), made
 
 
 # ------------------------------------------------------------------------------------------------- groups of the tree

@@ -229,9 +229,9 @@ def _density(model: Model) -> Density | None:
     shapes = [np.shape(point[v.name]) for v in values]
     n = {p: len(linear.design) for p, linear in model.linear.items()}
     try:
-        of_rows = Unconstrained([*etas.values(), *values], [*((n[p],) for p in etas), *shapes], [])
+        of_rows = Unconstrained([*etas.values(), *values], [*((n[p],) for p in etas), *shapes])
         run, found = of_rows.outputs(rows)
-        run_prior, _ = Unconstrained(values, shapes, []).outputs([prior])
+        run_prior, _ = Unconstrained(values, shapes).outputs([prior])
     except UnsupportedError:
         return None
     lengths = [len(model.coords[dim] or ()) for dim in dims]

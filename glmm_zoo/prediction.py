@@ -486,7 +486,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
         [np.arange(len(part.rows)) < len(h.subject) for part, h in zip(parts, histories, strict=True)]
     )
     shapes = [*((p.rows,) for p in predictors), *(theta[name].shape[1:] for name in names)]
-    run, _ = Unconstrained([*inputs, *used], shapes, []).outputs(graph)
+    run, _ = Unconstrained([*inputs, *used], shapes).outputs(graph)
 
     def rows(etas: Sequence[np.ndarray], draw: Mapping[str, np.ndarray]) -> np.ndarray:
         out = np.zeros(size)

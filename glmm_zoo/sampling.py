@@ -3,7 +3,8 @@
 For data of the usual size a user waits for start-up, compiling and calls, not for arithmetic. So:
 
 * the density and its gradient are one function in machine code, which nutpie calls without returning to Python;
-* nutpie moves the unconstrained vector only; what users see is computed from it afterwards;
+* nutpie moves the unconstrained vector only, in coordinates of unit size; what users see is computed from it afterwards;
+* where draws are correlated and cost little, more are made in coordinates learnt from those there are;
 * a graph that the kernel does not know is compiled by JAX.
 """
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.fg import FunctionGraph
 
-    from glmm_zoo.kernel.machine import Program
+    from glmm_zoo.kernel.machine import Function
 
 _log = logging.getLogger("glmm_zoo")
 
@@ -45,6 +46,7 @@ _XLA_TRIED = ("0.12.",)
 _CHUNK_BYTES = 64 * 2**20
 _LARGE = 8  # numbers; a constant with more is an argument of the compiled function, as the data are
 _CACHE_BYTES = 200 * 2**20
+_MOST_LEARNT = 100  # elements whose correlations are learnt from draws
 _STATS = {
     "diverging": ("diverging", bool),
     "energy": ("energy", float),
@@ -61,15 +63,91 @@ Vectorized = Callable[[np.ndarray], list[np.ndarray]]  # x (draws, n) -> one arr
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """A model's functions of the unconstrained vector x (n,)."""
+class Axes:
+    """The coordinates z that the sampler moves: x[index] = mean + root z[index], and x = z for all others.
 
-    size: int
+    `index` (m,), `mean` (m,), `root` (m, m) lower triangular.
+    """
+
+    index: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+
+    def x(self, z: np.ndarray) -> np.ndarray:
+        """The unconstrained vectors (..., n)."""
+        x = z.copy()
+        x[..., self.index] = self.mean + z[..., self.index] @ self.root.T
+        return x
+
+    def z(self, x: np.ndarray) -> np.ndarray:
+        """The inverse of `x`."""
+        z = x.copy()
+        z[..., self.index] = np.linalg.solve(self.root, (x[..., self.index] - self.mean)[..., None])[..., 0]
+        return z
+
+    def beside(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Axes:
+        """The same with a block of other elements."""
+        m = len(self.index)
+        whole = np.zeros((m + len(index),) * 2)
+        whole[:m, :m], whole[m:, m:] = self.root, root
+        return Axes(np.append(self.index, index), np.append(self.mean, mean), whole)
+
+
+_PLAIN = Axes(np.zeros(0, int), np.zeros(0), np.zeros((0, 0)))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model's functions of the unconstrained vector x (n,), and the coordinates in which to sample it."""
+
     start: np.ndarray
     value_and_grad: Callable[[np.ndarray], tuple[float, np.ndarray]]
     function: Callable[[Sequence[Any]], Vectorized]  # of variables of the graph, compiled when asked for
     seconds: float
-    program: Program | None = None  # in machine code, to be called without Python
+    axes: Axes
+    program: Function | None = None  # in machine code, to be called without Python
+
+    @property
+    def size(self) -> int:
+        return len(self.start)
+
+    def of_z(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """The density and its gradient as functions of z, for callers in Python."""
+        axes = self.axes
+        if self.program is not None:
+            return _valued(self.native())
+
+        def value_and_grad(z: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = self.value_and_grad(axes.x(z))
+            gradient = gradient.copy()
+            gradient[axes.index] = axes.root.T @ gradient[axes.index]
+            return value, gradient
+
+        return value_and_grad
+
+    def native(self) -> Function:
+        """The same in machine code."""
+        from glmm_zoo.kernel.machine import Moved
+
+        assert self.program is not None
+        axes = self.axes
+        return Moved(self.program, axes.index, axes.mean, axes.root) if len(axes.index) else self.program
+
+    def learnt(self, x: np.ndarray, elements: np.ndarray, effective: float) -> Compiled:
+        """The same in coordinates in which these elements of draws x (draws, n), worth so many independent ones, are
+        uncorrelated and of unit size.
+
+        The fewer draws there are for an element, the less is made of its correlations.
+        """
+        if len(elements) > _MOST_LEARNT:
+            return self
+        more = np.setdiff1d(elements, self.axes.index)
+        axes = self.axes.beside(more, np.zeros(len(more)), np.eye(len(more)))
+        z, m = axes.z(x)[:, axes.index], len(axes.index)
+        covariance = np.cov(z.T).reshape(m, m)
+        covariance *= np.where(np.eye(m, dtype=bool), 1.0, effective / (effective + m))
+        root = np.linalg.cholesky(covariance + 1e-9 * np.eye(m))
+        return replace(self, axes=Axes(axes.index, axes.mean + axes.root @ z.mean(axis=0), axes.root @ root))
 
 
 @dataclass(frozen=True)
@@ -102,10 +180,30 @@ class Draws:
         """x of these draws of every chain (chains x draws, n)."""
         return self.x[:, np.searchsorted(self.at, draws)].reshape(-1, self.x.shape[2])
 
-    def followed_by(self, other: Draws) -> Draws:
-        """The other's draws, with the work of both."""
-        gradients, seconds = self.gradients + other.gradients, self.seconds + other.seconds
-        return replace(other, gradients=gradients, seconds=seconds)
+    def after(self, other: Draws) -> Draws:
+        """These, with the work of both."""
+        return replace(self, gradients=self.gradients + other.gradients, seconds=self.seconds + other.seconds)
+
+    def and_then(self, more: Draws) -> Draws:
+        """Each chain longer by more draws."""
+        x = np.concatenate([self.x, more.x], axis=1)
+        stats = {name: np.concatenate([v, more.stats[name]], axis=1) for name, v in self.stats.items()}
+        finished = self.finished + more.finished
+        longer = replace(
+            self, x=x, at=np.arange(x.shape[1]), stats=stats, finished=finished, interrupted=more.interrupted
+        )
+        return longer.after(more)
+
+    def thinned(self, every: int) -> Draws:
+        """Every so many-th draw, with what statistics say of those since the one before."""
+        if every == 1:
+            return self
+        stats = {}
+        for name, v in self.stats.items():
+            each = v.reshape(len(v), -1, every)
+            stats[name] = each.any(axis=2) if v.dtype == bool else each[:, :, -1]
+        x = self.x[:, every - 1 :: every].copy()
+        return replace(self, x=x, at=np.arange(x.shape[1]), stats=stats, finished=self.finished // every)
 
 
 def _jax() -> Any:
@@ -200,7 +298,7 @@ class Geometry(Protocol):
 def compile_model(model: pm.Model, geometry: Geometry | None = None) -> Compiled:
     """Compile the log density with its gradient.
 
-    With a geometry, the sampler's x is such that x = 0 is its mean in each block and the block's covariance is I.
+    With a geometry, the sampler's coordinates z are such that z = 0 is its mean in each block and the block's covariance I.
 
     Raises
     ------
@@ -215,17 +313,16 @@ def compile_model(model: pm.Model, geometry: Geometry | None = None) -> Compiled
     beginning = {**point, **(geometry.point if geometry else {})}
     start = np.concatenate([np.ravel(beginning[v.name]).astype(float) for v in model.value_vars])
     first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], firsts, strict=False))
-    blocks = []
+    axes = _PLAIN
     for elements, mean, root in geometry.blocks if geometry else ():
-        index = np.array([first[rv] + i for rv, i in elements])
-        start[index] = 0.0
-        blocks.append((index, mean, root))
+        axes = axes.beside(np.array([first[rv] + i for rv, i in elements]), mean, root)
+    start[axes.index] = axes.mean
     try:
-        compiled = _machine_code(model, shapes, start, blocks)
+        compiled = _machine_code(model, shapes, start, axes)
     except UnsupportedError as err:
         _log.info("compiled by JAX, because the kernel does not know %s", err)
         check_density(model)
-        compiled = _by_jax(model, shapes, start, blocks)
+        compiled = _by_jax(model, shapes, start, axes)
     except IndexError as err:
         raise FitError(f"the model indexes past the levels of a factor: {err}") from err
     if not np.isfinite(compiled.value_and_grad(start)[0]):
@@ -233,15 +330,11 @@ def compile_model(model: pm.Model, geometry: Geometry | None = None) -> Compiled
     return replace(compiled, seconds=time.perf_counter() - began)
 
 
-def _machine_code(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, blocks: Any) -> Compiled:
+def _machine_code(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, axes: Axes) -> Compiled:
     from glmm_zoo.kernel.density import Unconstrained
 
-    unconstrained = Unconstrained(model.value_vars, shapes, blocks)
+    unconstrained = Unconstrained(model.value_vars, shapes)
     program = unconstrained.with_gradient(model.logp())
-
-    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient = np.zeros(len(x))
-        return program(np.ascontiguousarray(x), gradient), gradient
 
     def function(variables: Sequence[Any]) -> Vectorized:
         run, found = unconstrained.outputs(variables)
@@ -256,10 +349,18 @@ def _machine_code(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.
 
         return by_draw
 
-    return Compiled(len(start), start, value_and_grad, function, 0.0, program)
+    return Compiled(start, _valued(program), function, 0.0, axes, program)
 
 
-def _by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, blocks: Any) -> Compiled:
+def _valued(program: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = np.zeros(len(x))
+        return program(np.ascontiguousarray(x), gradient), gradient
+
+    return value_and_grad
+
+
+def _by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray, axes: Axes) -> Compiled:
     jax = _jax()
     import jax.numpy as jnp
 
@@ -269,8 +370,6 @@ def _by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarra
         function, data = _lower(outputs, model.value_vars, shapes)
 
         def evaluate(x: Any, *data: Any) -> Any:
-            for index, mean, root in blocks:
-                x = x.at[index].set(mean + root @ x[index])
             parts = [part.reshape(shape) for part, shape in zip(jnp.split(x, ends[:-1]), shapes, strict=True)]
             return function(*parts, *data)
 
@@ -294,7 +393,7 @@ def _by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarra
         mapped = jax.jit(jax.vmap(evaluate, in_axes=(0, *[None] * len(arrays))))
         return lambda x: _in_chunks(mapped, x, arrays)
 
-    return Compiled(len(start), start, value_and_grad, function, 0.0)
+    return Compiled(start, value_and_grad, function, 0.0, axes)
 
 
 def _lower(
@@ -384,26 +483,36 @@ def sample(
     target_accept: float,
     progress: bool,
     recording: Recording | None = None,
+    beginnings: np.ndarray | None = None,
 ) -> Draws:
     """Run NUTS and keep every `thin`-th of draws x thin draws, or what the recording says of it.
 
-    Chain k has its own stream of random numbers, so the number of cores changes nothing but the time.
+    Chains begin near the model's start, or each at one of `beginnings` (m, n) at random. Chain k has its own stream of
+    random numbers, so the number of cores changes nothing but the time.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
     """
     nutpie = _nutpie()
     recorders: list[_Recorder] = []
+
+    def begin(seed: int) -> np.ndarray:
+        """A chain's first z; nutpie gives the seed."""
+        rng = np.random.default_rng(seed)
+        if beginnings is not None:
+            return compiled.axes.z(beginnings[rng.integers(len(beginnings))])
+        return compiled.axes.z(compiled.start) + rng.uniform(-1, 1, compiled.size)
+
     if recording is not None:
 
         def recorder() -> _Recorder:
-            recorders.append(_Recorder(recording, len(recorders), compiled.start, tune, draws, thin))
+            recorders.append(_Recorder(recording, len(recorders), compiled, tune, draws, thin))
             return recorders[-1]
 
-        runner = _python_runner(compiled, recorder, recorder().size)
+        runner = _python_runner(compiled, recorder, recorder().size, begin)
     elif compiled.program is None:
-        runner = _python_runner(compiled, lambda: lambda x: x, compiled.size)
+        runner = _python_runner(compiled, lambda: compiled.axes.x, compiled.size, begin)
     else:
-        runner = _NativeRunner(compiled)
+        runner = _NativeRunner(compiled, begin)
     began = time.perf_counter()
     try:
         raw = nutpie.sample(
@@ -424,27 +533,24 @@ def sample(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
     size = recorders[0].size if recorders else compiled.size
-    drawn = _unpack(raw, size, draws, thin, chains, time.perf_counter() - began)
-    return _recorded(drawn, recorders) if recorders else drawn
-
-
-def _initial(compiled: Compiled, seed: int) -> np.ndarray:
-    return compiled.start + np.random.default_rng(seed).uniform(-1, 1, compiled.size)
+    drawn = _unpack(raw, size, draws * thin, chains, time.perf_counter() - began).thinned(thin)
+    if recorders:
+        return _recorded(drawn, recorders)
+    return drawn if compiled.program is None else replace(drawn, x=compiled.axes.x(drawn.x))
 
 
 class _NativeRunner:
     """What nutpie calls a compiled model, for a function in machine code."""
 
-    def __init__(self, compiled: Compiled):
-        self.compiled, self.n_dim = compiled, compiled.size
+    def __init__(self, compiled: Compiled, begin: Callable[[int], np.ndarray]):
+        self.compiled, self.begin, self.n_dim = compiled, begin, compiled.size
 
     def _make_sampler(self, settings: Any, _: Any, cores: int, *rest: Any) -> Any:
         from nutpie import _lib
 
         from glmm_zoo.kernel.machine import copy
 
-        compiled, program = self.compiled, self.compiled.program
-        assert program is not None
+        compiled, program = self.compiled, self.compiled.native()
         table, (keep, address) = program.table.ctypes.data, copy()
         model = _lib.PyMcModel(
             _lib.LogpFunc(program.address, table, program),
@@ -453,7 +559,7 @@ class _NativeRunner:
             compiled.size,
             {"i": compiled.size},
             {},
-            lambda seed: _initial(compiled, seed),
+            self.begin,
             None,
         )
         return _lib.PySampler.from_pymc(settings, cores, model, *rest)
@@ -463,7 +569,8 @@ class _Recorder:
     """What one chain hands on at each draw: its number, then the variables recorded. nutpie calls it in order, once for
     each draw, those of the warm-up included."""
 
-    def __init__(self, recording: Recording, number: int, x: np.ndarray, tune: int, draws: int, thin: int):
+    def __init__(self, recording: Recording, number: int, compiled: Compiled, tune: int, draws: int, thin: int):
+        x, self.axes = compiled.start, compiled.axes
         first = recording.every(x[None])
         self.shapes = [v.shape[1:] for v in first]
         self.size = 1 + sum(v.size for v in first)
@@ -475,12 +582,13 @@ class _Recorder:
         self.x = np.full((len(recording.whole), len(x)), np.nan)
         self.row = {int(draw): row for row, draw in enumerate(recording.whole)}
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, z: np.ndarray) -> np.ndarray:
         made, self.made = self.made, self.made + 1
         found = np.zeros(self.size)
         found[0] = self.number
         if made < 0:
             return found
+        x = self.axes.x(z)
         self.halves[made >= self.middle].add(_joined(self.recording.moments(x[None])))
         if (made + 1) % self.thin == 0:
             found[1:] = _joined(self.recording.every(x[None]))
@@ -508,7 +616,12 @@ def _recorded(drawn: Draws, recorders: Sequence[_Recorder]) -> Draws:
     )
 
 
-def _python_runner(compiled: Compiled, recorder: Callable[[], Callable[[np.ndarray], np.ndarray]], size: int) -> Any:
+def _python_runner(
+    compiled: Compiled,
+    recorder: Callable[[], Callable[[np.ndarray], np.ndarray]],
+    size: int,
+    begin: Callable[[int], np.ndarray],
+) -> Any:
     from nutpie.compiled_pyfunc import from_pyfunc
 
     def expand(*_: int) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -517,9 +630,9 @@ def _python_runner(compiled: Compiled, recorder: Callable[[], Callable[[np.ndarr
 
     return from_pyfunc(
         ndim=compiled.size,
-        make_logp_fn=lambda: compiled.value_and_grad,
+        make_logp_fn=compiled.of_z,
         make_expand_fn=expand,
-        make_initial_point_fn=lambda seed: _initial(compiled, seed),
+        make_initial_point_fn=begin,
         expanded_dtypes=[np.dtype("float64")],
         expanded_shapes=[(size,)],
         expanded_names=["x"],
@@ -543,7 +656,7 @@ def _column(batch: Any, name: str) -> np.ndarray:
     return pa.array(batch.column(name)).to_numpy(zero_copy_only=False)
 
 
-def _unpack(raw: Any, size: int, draws: int, thin: int, chains: int, seconds: float) -> Draws:
+def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
     batches, statistics = raw.get_arrow_trace()
     x = np.full((chains, draws, size), np.nan)
     stats = {
@@ -555,10 +668,9 @@ def _unpack(raw: Any, size: int, draws: int, thin: int, chains: int, seconds: fl
     for chain, (batch, stat) in enumerate(zip(batches, statistics, strict=True)):
         sampling = ~_column(stat, "tuning").astype(bool)
         flat = pa.array(batch.column("x")).flatten().to_numpy().reshape(batch.num_rows, size)[sampling]
-        made = finished[chain] = len(flat) // thin
-        x[chain, :made] = flat[thin - 1 :: thin]
+        made = finished[chain] = len(flat)
+        x[chain, :made] = flat
         gradients += int(_column(stat, "n_steps").sum())
-        for theirs, (ours, kind) in _STATS.items():
-            each = _column(stat, theirs)[sampling][: made * thin].reshape(made, thin)
-            stats[ours][chain, :made] = each.any(axis=1) if kind is bool else each[:, -1]
+        for theirs, (ours, _) in _STATS.items():
+            stats[ours][chain, :made] = _column(stat, theirs)[sampling]
     return Draws(x, np.arange(draws), stats, finished, gradients, bool((finished < draws).any()), seconds)

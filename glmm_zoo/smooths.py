@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg
-from scipy.interpolate import BSpline, CubicSpline
 
 from glmm_zoo.errors import InputError, listing
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline, CubicSpline
 
 BASES = {
     "tp": "thin-plate regression spline",
@@ -115,7 +116,7 @@ def basis(
     X = raw @ to_basis
     S = S * np.abs(X).sum(axis=1).max() ** 2 / np.abs(S).sum(axis=0).max()
     if centred:
-        Z = linalg.qr((counts @ X)[:, None])[0][:, 1:]
+        Z = np.linalg.qr((counts @ X)[:, None], "complete")[0][:, 1:]
         to_basis, X, S = to_basis @ Z, X @ Z, Z.T @ S @ Z
     values, vectors = np.linalg.eigh(0.5 * (S + S.T))
     null = _NULL[bs] - centred
@@ -151,14 +152,22 @@ def _raw(bs: str, knots: np.ndarray, x: np.ndarray, derivative: int) -> np.ndarr
         return np.column_stack([np.abs(r) ** 3 / 12, one, line])
     if bs == "cc":
         return _cardinal(knots, "periodic")(x, derivative)
-    spline = BSpline(knots, np.eye(len(knots) - 4), 3) if bs == "ps" else _cardinal(knots, "natural")
+    spline = _b_spline(knots) if bs == "ps" else _cardinal(knots, "natural")
     low, high = (knots[3], knots[-4]) if bs == "ps" else (knots[0], knots[-1])
     inside = np.clip(x, low, high)
     slope = spline(inside, 1)
     return slope if derivative else spline(inside) + (x - inside)[:, None] * slope
 
 
+def _b_spline(knots: np.ndarray) -> BSpline:
+    from scipy.interpolate import BSpline  # slow to import, and not every model has a smooth
+
+    return BSpline(knots, np.eye(len(knots) - 4), 3)
+
+
 def _cardinal(knots: np.ndarray, ends: str) -> CubicSpline:
+    from scipy.interpolate import CubicSpline
+
     values = np.eye(len(knots))
     if ends == "periodic":
         values = np.vstack([values[:-1, :-1], values[:1, :-1]])
@@ -190,7 +199,8 @@ def _thin_plate(knots: np.ndarray, k: int, at: np.ndarray, counts: np.ndarray) -
     D, U = values[kept], vectors[:, kept]
     Z = _right_null(T.T @ U)
     shift = counts @ at / counts.sum() - knots.mean()
-    to_basis = linalg.block_diag(U @ Z, np.array([[1.0, -shift], [0.0, 1.0]]))
+    to_basis = np.zeros((len(U) + 2, k))
+    to_basis[:-2, :-2], to_basis[-2:, -2:] = U @ Z, [[1.0, -shift], [0.0, 1.0]]
     S = np.zeros((k, k))
     S[: k - 2, : k - 2] = (Z.T * D) @ Z
     X = _raw("tp", knots, at, 0) @ to_basis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import arviz_stats
 import numpy as np
@@ -22,7 +24,7 @@ from scipy import special
 
 import glmm_zoo as zoo
 from glmm_zoo import data as columns
-from glmm_zoo import diagnostics, estimands, fitting, sampling, storage
+from glmm_zoo import diagnostics, estimands, fitting, geometry, sampling, storage
 from glmm_zoo.intake import Plan
 from glmm_zoo.terms import Model
 
@@ -81,6 +83,7 @@ def test_pointwise_log_likelihood_is_that_of_the_stored_draws(tree: xr.DataTree,
 def test_same_seed_same_draws_whatever_the_cores(model) -> None:
     settings = {"draws": 50, "tune": 60, "chains": 2, "seed": 9, "progress": False}
     one, two = (zoo.fit(model, cores=c, **settings) for c in (1, 2))
+    assert storage.about(one)["sampling"]["thin"] > 1  # chains went on from draws
     np.testing.assert_array_equal(one["posterior"]["u_site"].values, two["posterior"]["u_site"].values)
     other = zoo.fit(model, **{**settings, "seed": 10})
     assert not np.array_equal(one["posterior"]["beta"].values, other["posterior"]["beta"].values)
@@ -248,6 +251,65 @@ def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
     found = zoo.summary(kept, group_effects=True)
     assert found.loc["u_site[s3, x]", "sd"] == moments.sel(site="s3", site_effect="x", statistic="sd")
     assert any("group_effects" in note for note in storage.about(kept)["spec"]["notes"])
+
+
+def test_draws_made_longer_and_thinned() -> None:
+    """Chains of 6 and 6 draws, every third kept; the second of them stopped after 5."""
+    x = np.arange(2.0 * 12 * 3).reshape(2, 12, 3)
+    step, bad = np.arange(24.0).reshape(2, 12), np.zeros((2, 12), bool)
+    bad[0, 4] = bad[1, 11] = True
+
+    def part(draws: slice, finished: list[int], stopped: bool) -> sampling.Draws:
+        stats = {"step_size": step[:, draws], "diverging": bad[:, draws]}
+        return sampling.Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
+
+    both = part(slice(0, 6), [6, 6], False).and_then(part(slice(6, 12), [6, 5], True))
+    found = both.thinned(3)
+    np.testing.assert_array_equal(found.x, x[:, 2::3])
+    np.testing.assert_array_equal(found.stats["step_size"], step[:, 2::3])
+    np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
+    assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
+    np.testing.assert_array_equal(found.held(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))
+
+
+def test_learnt_coordinates_are_of_unit_size_and_uncorrelated(model) -> None:
+    compiled = sampling.compile_model(model, geometry.refer(model))
+    rng, elements = np.random.default_rng(2), np.array([0, 1, 3])
+    root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
+    x = rng.normal(size=(50_000, compiled.size))
+    x[:, elements] = 3.0 + x[:, elements] @ root.T
+    learnt = compiled.learnt(x, elements, 50_000)
+    z = learnt.axes.z(x)
+    np.testing.assert_allclose(np.cov(z[:, elements].T), np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(z[:, elements].mean(axis=0), 0, atol=1e-10)
+    np.testing.assert_allclose(learnt.axes.x(z), x, rtol=1e-9)
+    np.testing.assert_array_equal(z[:, 4:], x[:, 4:])
+    few = compiled.learnt(x, elements, 1e-9).axes.z(x)[:, elements]  # nothing is made of correlations
+    np.testing.assert_allclose(few.std(axis=0), 1, rtol=0.01)
+    np.testing.assert_allclose(np.corrcoef(few.T), np.corrcoef(compiled.axes.z(x)[:, elements].T), atol=1e-6)
+    at = compiled.start + 0.1
+    np.testing.assert_allclose(learnt.of_z()(learnt.axes.z(at))[0], compiled.value_and_grad(at)[0], rtol=1e-9)
+
+
+def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, runs = sampling.sample, []
+
+    def stopped(*args: Any, **options: Any) -> sampling.Draws:
+        drawn = sample(*args, **options)
+        runs.append(drawn)
+        if len(runs) == 1:
+            return drawn
+        drawn.x[1, 31:] = np.nan
+        return dataclasses.replace(drawn, finished=np.array([100, 31]), interrupted=True)
+
+    monkeypatch.setattr(sampling, "sample", stopped)
+    with pytest.raises(zoo.Interrupted) as stop:
+        zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
+    tree = stop.value.tree
+    assert len(runs) == 2 and storage.about(tree)["sampling"]["finished"] == [100, 65]
+    beta = tree["posterior"]["beta"].values
+    assert np.isfinite(beta[0]).all() and np.isfinite(beta[1, :65]).all() and np.isnan(beta[1, 65:]).all()
+    assert "chain 1 has 65" in str(zoo.check(tree))
 
 
 def test_draws_of_too_many_group_effects_are_not_kept(model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,15 +135,18 @@ def test_blocks_whiten_the_population_effects():
     keep = ["Intercept_at_means", "beta"]
     plain, white = compile_model(model), compile_model(model, start)
     ((elements, mean, root),) = start.blocks
-    found = white.function(model.replace_rvs_by_values([model[k] for k in keep]))(np.zeros((1, white.size)))
+    at_zero = white.axes.x(np.zeros((1, white.size)))
+    found = white.function(model.replace_rvs_by_values([model[k] for k in keep]))(at_zero)
     np.testing.assert_allclose(np.concatenate([np.ravel(v) for v in found]), mean, rtol=1e-12)
-    x = np.random.default_rng(1).normal(size=white.size)
+    z = np.random.default_rng(1).normal(size=white.size)
     sizes = {model.values_to_rvs[v].name: np.size(model.initial_point()[v.name]) for v in model.value_vars}
     first = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     index = [first[rv] + i for rv, i in elements]
-    moved = x.copy()
-    moved[index] = mean + root @ x[index]
-    np.testing.assert_allclose(white.value_and_grad(x)[0], plain.value_and_grad(moved)[0], rtol=1e-12)
+    moved = z.copy()
+    moved[index] = mean + root @ z[index]
+    np.testing.assert_allclose(white.of_z()(z)[0], plain.value_and_grad(moved)[0], rtol=1e-12)
+    np.testing.assert_allclose(white.axes.x(z), moved, rtol=1e-13)
+    np.testing.assert_allclose(white.axes.z(moved), z, rtol=1e-10)
 
 
 def test_the_pass_is_near_the_maximum_likelihood_of_cbpp():

@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.kernel.emit import Store
-from glmm_zoo.kernel.expression import Expressions, Node, gradient, rows_in_order
+from glmm_zoo.kernel.expression import Expressions, gradient, rows_in_order
 from glmm_zoo.kernel.machine import Program
 from glmm_zoo.kernel.translate import NARROW, Tensor, Translation
 
-Blocks = Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
-
 
 class Unconstrained:
-    """The vector x as expressions: parts in order, one for each value variable, of given shapes.
+    """The vector x as expressions: parts in order, one for each value variable, of given shapes."""
 
-    Elements `index` of a block are mean + root x[index].
-    """
-
-    def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]], blocks: Blocks):
+    def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]):
         self.E = Expressions()
         sizes = [int(np.prod(s)) for s in shapes]
         self.starts = [0, *np.cumsum(sizes)[:-1].tolist()]
-        self.size = sum(sizes)
-        moved = self._whitened(sizes, blocks)
-        self.inputs = {v: self._part(j, s, moved) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
+        self.inputs = {v: self._part(j, s) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
         self.translate = Translation(self.E, self.inputs)
 
-    def _whitened(self, sizes: Sequence[int], blocks: Blocks) -> Mapping[int, Node]:
-        E = self.E
-        part_of = np.repeat(np.arange(len(sizes)), sizes)
-        moved: dict[int, Node] = {}
-        for index, mean, root in blocks:
-            raw = [E.input(int(part_of[i]), int(i - self.starts[part_of[i]])) for i in index]
-            for i, m, row in zip(index, mean, root, strict=True):
-                total = E.number(m)
-                for r, x in zip(row, raw, strict=True):
-                    total = E("add", total, E("mul", E.number(r), x))
-                moved[int(i)] = total
-        return moved
-
-    def _part(self, j: int, shape: tuple[int, ...], moved: Mapping[int, Node]) -> Tensor:
-        E, start, size = self.E, self.starts[j], int(np.prod(shape))
-        whitened = any(start + i in moved for i in range(size)) if moved else False
-        if whitened or not shape or max(shape) <= NARROW or len(shape) > 2:
+    def _part(self, j: int, shape: tuple[int, ...]) -> Tensor:
+        E, size = self.E, int(np.prod(shape))
+        if not shape or max(shape) <= NARROW or len(shape) > 2:
             items: Any = np.empty(shape, dtype=object)
-            items.reshape(-1)[:] = [moved.get(start + i, E.input(j, i)) for i in range(size)]
+            items.reshape(-1)[:] = [E.input(j, i) for i in range(size)]
             return Tensor(items)
         long = int(np.argmax(shape))
         length, others = shape[long], size // shape[long]
