@@ -13,6 +13,7 @@ from scipy import stats
 
 import glmm_zoo as zoo
 from glmm_zoo import geometry
+from glmm_zoo.intake import groups_of
 from glmm_zoo.sampling import compile_model
 
 BY_NAME = {row.name: row for row in ROWS}
@@ -126,6 +127,74 @@ def test_the_pass_is_the_mixed_model_equations_for_a_gaussian_outcome():
     precision = X.T @ np.linalg.solve(V, X)
     np.testing.assert_allclose(mean, np.linalg.solve(precision, X.T @ np.linalg.solve(V, frame.y)), rtol=0.02)
     np.testing.assert_allclose(root @ root.T, np.linalg.inv(precision), rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "ill ~ x + (1 + x | g)",
+        "ill ~ x + (1 | a/b) + (1 + w | g)",
+        "ill ~ x + (x | g) + (w | a)",
+        "ill ~ 0 + (1 | g) + (1 | h)",
+    ],
+)
+def test_a_round_solves_the_whole_system(formula):
+    """Against the system of all unknowns written out: means, covariances, and what is left when factors are averaged over."""
+    model = zoo.logistic(visits(), formula)
+    rng = np.random.default_rng(5)
+    part = geometry.Part("", model, groups_of(model.predictors), 1.0)
+    assert part.exact
+    n, p = part.D.shape
+    part.S = [np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in part.S]
+    w, y = rng.uniform(0.5, 2, n), rng.normal(size=n)
+    before = [S.copy() for S in part.S]
+    part.update(w, y)
+    columns, at, start = [part.D], [], p
+    for z, codes, levels in zip(part.z, part.codes, part.levels, strict=True):
+        of_level = np.eye(levels)[codes]
+        columns.append((of_level[:, :, None] * z[:, None, :]).reshape(n, -1))
+        at.append(start + np.arange(levels * z.shape[1]))
+        start += levels * z.shape[1]
+    X = np.hstack(columns)
+    likelihood, response = X.T @ (w[:, None] * X), X.T @ (w * y)
+
+    def prior(S):
+        whole = np.zeros((start, start))
+        for index, one in zip(at, S, strict=True):
+            whole[np.ix_(index, index)] = np.kron(np.eye(len(index) // len(one)), np.linalg.inv(one))
+        return whole
+
+    ridge = np.zeros((start, start))
+    ridge[:p, :p] = np.diag(part.ridge)
+    C = np.linalg.inv(likelihood + prior(before) + ridge)
+    mean = C @ (response + np.append(part.pull, np.zeros(start - p)))
+    np.testing.assert_allclose(part.b, mean[:p], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(part.covariance, C[:p, :p], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(part.variance, np.einsum("np,pq,nq->n", X, C, X), rtol=1e-8)
+    np.testing.assert_allclose(part.mean, X @ mean, rtol=1e-8, atol=1e-10)
+    for index, u, S, levels in zip(at, part.u, part.S, part.levels, strict=True):
+        np.testing.assert_allclose(u.ravel(), mean[index], rtol=1e-8, atol=1e-10)
+        second = C[np.ix_(index, index)].reshape(levels, len(S), levels, len(S))
+        found = u.T @ u + np.einsum("gkgl->kl", second)
+        np.testing.assert_allclose(S, found / levels, rtol=1e-8)
+    for f, index in enumerate(at):
+        after = part.order[part.order.index(f) + 1 :]
+        gone = np.concatenate([np.zeros(0, int), *(at[e] for e in after)])
+        P = likelihood + prior(part.S)
+        G = np.linalg.solve(P[np.ix_(gone, gone)], P[gone]).T
+        left, c = likelihood - G @ P[gone], response - G @ response[gone]
+        A, c_f, B, pairs = part.marginal(f)
+        k = A.shape[1]
+        own = left[np.ix_(index, index)].reshape(len(A), k, len(A), k)
+        np.testing.assert_allclose(A, np.einsum("gkgl->gkl", own), rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(c_f.ravel(), c[index], rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(B.reshape(len(index), p), left[index, :p], rtol=1e-8, atol=1e-10)
+        assert sorted(pairs) == sorted(part.order[: part.order.index(f)])
+        for e, (mine, other, weights) in pairs.items():
+            whole = np.zeros((len(A), k, part.levels[e], weights.shape[1]))
+            whole[mine, :, other] = weights.transpose(2, 0, 1)
+            expected = left[np.ix_(index, at[e])].reshape(whole.shape)
+            np.testing.assert_allclose(whole, expected, rtol=1e-8, atol=2e-6 * np.abs(expected).max())
 
 
 def test_blocks_whiten_the_population_effects():
