@@ -592,7 +592,7 @@ class Part:
             large = np.abs(cross).max(axis=(1, 3)) > 1e-6 * np.abs(cross).max()
             mine, other = np.nonzero(large)
             pairs[e] = (mine, other, np.ascontiguousarray(cross[mine, :, other, :].transpose(1, 2, 0)))
-        return A, c, H[:, :p].reshape(-1, k, p), pairs
+        return A, c, H[:, :p].reshape(len(A), k, p), pairs
 
     def of_weights(self, sd_of: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """V, a, c and B of `Smoothed` for the weights at `at`, given the coefficients before them.
