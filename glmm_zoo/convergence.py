@@ -6,9 +6,10 @@ arrays are (chains, draws, quantities).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from statistics import NormalDist
+
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.special import ndtri
 
 TAIL = (0.05, 0.95)
 
@@ -30,18 +31,24 @@ def normal_scores(x: np.ndarray) -> np.ndarray:
     edge = np.ones((m, 1), bool)
     first = np.maximum.accumulate(np.where(np.hstack([edge, changes]), place, 0), axis=1)
     last = np.minimum.accumulate(np.where(np.hstack([changes, edge]), place, n)[:, ::-1], axis=1)[:, ::-1]
-    ranks = 1.0 + np.arange(2 * n - 1) / 2  # that ranks can have; every quantity's are among them
-    scores = ndtri((ranks - 0.375) / (n + 0.25))
     found = np.empty((m, n))
-    np.put_along_axis(found, order, scores[first + last], 1)
+    np.put_along_axis(found, order, _scores(n)[first + last], 1)
     return found.T.reshape(x.shape)
 
 
-def rhat(x: np.ndarray) -> np.ndarray:
-    """Rank-normalised split R-hat, the larger of bulk and folded (quantities,)."""
+@lru_cache(maxsize=8)
+def _scores(n: int) -> np.ndarray:
+    """Of the ranks 1, 1.5, ..., n that n draws can have."""
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse((1.0 + i / 2 - 0.375) / (n + 0.25)) for i in range(2 * n - 1)])
+
+
+def bulk_and_rhat(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ESS for the centre of the distribution; and rank-normalised split R-hat, the larger of bulk and folded."""
     halves = split(x)
-    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
-    return np.maximum(_rhat(normal_scores(halves)), _rhat(normal_scores(folded)))
+    scores = normal_scores(halves)
+    folded = normal_scores(np.abs(halves - np.median(halves, axis=(0, 1))))
+    return ess(scores), np.maximum(_rhat(scores), _rhat(folded))
 
 
 def _rhat(x: np.ndarray) -> np.ndarray:
@@ -54,10 +61,10 @@ def ess(x: np.ndarray) -> np.ndarray:
     """Effective sample size for the mean of chains that are already split: Geyer's initial monotone sequence."""
     chains, n, m = x.shape
     centred = x - x.mean(axis=1, keepdims=True)
-    length = next_fast_len(2 * n)
-    spectrum = rfft(centred, length, axis=1)
+    length = min(k << max(0, (-(-2 * n // k) - 1).bit_length()) for k in (1, 3, 5))  # at least 2 n, with small factors
+    spectrum = np.fft.rfft(centred, length, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0)
-    covariance = irfft(power, length, axis=0)[:n] / n  # of the chains on average
+    covariance = np.fft.irfft(power, length, axis=0)[:n] / n  # of the chains on average
     within = covariance[0] * n / (n - 1.0)
     total = within * (n - 1.0) / n
     if chains > 1:

@@ -91,9 +91,10 @@ def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
     if not varies.any() or values.shape[1] < 4:
         return found
     errors = convergence.error_of_mean(values), convergence.error_of_sd(values)
-    found[varies, 5:9] = np.column_stack([*errors, convergence.bulk(values), convergence.tail(values)])
+    bulk, r_hat = convergence.bulk_and_rhat(values)
+    found[varies, 5:9] = np.column_stack([*errors, bulk, convergence.tail(values)])
     if values.shape[0] > 1:
-        found[varies, 9] = convergence.rhat(values)
+        found[varies, 9] = r_hat
     return found
 
 

@@ -227,31 +227,32 @@ def _longer(
     """Chains made longer, draws by draws, and thinned to as many as they had; and how many were made for each kept.
 
     They go on in coordinates learnt from the draws there are, as long as what is kept gains by a larger share than the time
-    grows. If n kept draws are worth r n independent ones, draws are correlated like rho = (1 - r) / (1 + r), and of t as
-    many every t-th is worth (1 - rho^t) / (1 + rho^t).
+    grows. If draws are worth a share r of independent ones, they are correlated like rho = (1 - r) / (1 + r), and of t times
+    as many every t-th is worth (1 - rho^t) / (1 + rho^t). The worst parameter but the group effects counts.
     """
-    made, one = 1, drawn.gradients * (model.rows + compiled.size)
     effects = {model.rvs_to_values[model[u]] for u in (*model.transports, *model.smoothed)}
-    own = np.concatenate([np.full(np.size(model.initial_point()[v.name]), v not in effects) for v in model.value_vars])
-    able = own.any() and compiled.program is not None
-    most = min(MOST_THIN, 1 + int(AFFORDABLE / one), int(MOST_KEPT / drawn.x.size)) if able else 1
-    draws = drawn.x.shape[1]
-    while made < most and draws >= 4 and not (drawn.interrupted or drawn.stats["diverging"].any()):
-        x = drawn.x[:, :, own]
-        effective = max(min(convergence.bulk(x).min(), convergence.tail(x).min()), 1.0)
-        share = min(effective / (x.shape[0] * x.shape[1]), 1.0)
+    values = ((v, np.size(model.initial_point()[v.name])) for v in model.value_vars)
+    own = np.flatnonzero(np.concatenate([np.full(size, v not in effects) for v, size in values]))
+    one = drawn.gradients * (model.rows + compiled.size)
+    most = min(MOST_THIN, 1 + int(AFFORDABLE / one), int(MOST_KEPT / drawn.x.size))
+    parts, bulk, tail = [drawn], np.zeros(len(own)), np.zeros(len(own))
+    able = compiled.program is not None and len(own) > 0 and drawn.x.shape[1] >= 4
+    while able and len(parts) < most and not (parts[-1].interrupted or parts[-1].stats["diverging"].any()):
+        x, made = parts[-1].x, len(parts)
+        bulk, tail = bulk + convergence.bulk(x[:, :, own]), tail + convergence.tail(x[:, :, own])
+        effective = max(1.0, min(bulk.min(), tail.min()))
+        share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
         rho = (1 - share) / (1 + share)
-        worth = [(1 - rho**t) / (1 + rho**t) for t in (made, made + 1)]
-        if worth[1] / worth[0] < (REST + (made + 1) * one) / (REST + made * one):
+        now, then = ((1 - rho**t) / (1 + rho**t) for t in (made, made + 1))
+        if then / now < (REST + (made + 1) * one) / (REST + made * one):
             break
-        made += 1
-        known = drawn.x.reshape(-1, compiled.size)
         more = sampling.sample(
-            compiled.learnt(known, np.flatnonzero(own), effective), tune=TUNE_ON, thin=1, beginnings=known,
-            seed=int(np.random.SeedSequence(seed, spawn_key=(made,)).generate_state(1)[0]), **options,
+            compiled.learnt([p.x for p in parts], own, effective), tune=TUNE_ON, thin=1,
+            beginnings=x.reshape(-1, compiled.size),
+            seed=int(np.random.SeedSequence(seed, spawn_key=(made, 1)).generate_state(1)[0]), **options,
         )  # fmt: skip
-        drawn = drawn.and_then(more)
-    return drawn.thinned(made), made
+        parts.append(more)
+    return sampling.joined(parts, len(parts)), len(parts)
 
 
 # ------------------------------------------------------------------------------------------------- groups of the tree

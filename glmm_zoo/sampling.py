@@ -82,8 +82,13 @@ class Axes:
     def z(self, x: np.ndarray) -> np.ndarray:
         """The inverse of `x`."""
         z = x.copy()
-        z[..., self.index] = np.linalg.solve(self.root, (x[..., self.index] - self.mean)[..., None])[..., 0]
+        z[..., self.index] = self.moved(x[..., self.index])
         return z
+
+    def moved(self, x: np.ndarray) -> np.ndarray:
+        """Of x[index] (..., m) the z[index]."""
+        flat = (x - self.mean).reshape(-1, len(self.index)).T
+        return np.linalg.solve(self.root, flat).T.reshape(x.shape)
 
     def beside(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Axes:
         """The same with a block of other elements."""
@@ -133,9 +138,9 @@ class Compiled:
         axes = self.axes
         return Moved(self.program, axes.index, axes.mean, axes.root) if len(axes.index) else self.program
 
-    def learnt(self, x: np.ndarray, elements: np.ndarray, effective: float) -> Compiled:
-        """The same in coordinates in which these elements of draws x (draws, n), worth so many independent ones, are
-        uncorrelated and of unit size.
+    def learnt(self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Compiled:
+        """The same in coordinates in which these elements of draws x (chains, draws, n), together worth so many independent
+        ones, are uncorrelated and of unit size.
 
         The fewer draws there are for an element, the less is made of its correlations.
         """
@@ -143,7 +148,8 @@ class Compiled:
             return self
         more = np.setdiff1d(elements, self.axes.index)
         axes = self.axes.beside(more, np.zeros(len(more)), np.eye(len(more)))
-        z, m = axes.z(x)[:, axes.index], len(axes.index)
+        m = len(axes.index)
+        z = np.concatenate([axes.moved(x[:, :, axes.index]).reshape(-1, m) for x in draws])
         covariance = np.cov(z.T).reshape(m, m)
         covariance *= np.where(np.eye(m, dtype=bool), 1.0, effective / (effective + m))
         root = np.linalg.cholesky(covariance + 1e-9 * np.eye(m))
@@ -184,26 +190,28 @@ class Draws:
         """These, with the work of both."""
         return replace(self, gradients=self.gradients + other.gradients, seconds=self.seconds + other.seconds)
 
-    def and_then(self, more: Draws) -> Draws:
-        """Each chain longer by more draws."""
-        x = np.concatenate([self.x, more.x], axis=1)
-        stats = {name: np.concatenate([v, more.stats[name]], axis=1) for name, v in self.stats.items()}
-        finished = self.finished + more.finished
-        longer = replace(
-            self, x=x, at=np.arange(x.shape[1]), stats=stats, finished=finished, interrupted=more.interrupted
-        )
-        return longer.after(more)
 
-    def thinned(self, every: int) -> Draws:
-        """Every so many-th draw, with what statistics say of those since the one before."""
-        if every == 1:
-            return self
-        stats = {}
-        for name, v in self.stats.items():
-            each = v.reshape(len(v), -1, every)
-            stats[name] = each.any(axis=2) if v.dtype == bool else each[:, :, -1]
-        x = self.x[:, every - 1 :: every].copy()
-        return replace(self, x=x, at=np.arange(x.shape[1]), stats=stats, finished=self.finished // every)
+def joined(parts: Sequence[Draws], every: int) -> Draws:
+    """Chains of equally many draws one after another, of which every so many-th is kept, with what statistics say of those
+    since the one before."""
+    if every == len(parts) == 1:
+        return parts[0]
+    draws = parts[0].x.shape[1]
+    kept = np.arange(every - 1, draws * len(parts), every)
+    x = np.concatenate([p.x[:, kept[kept // draws == i] % draws] for i, p in enumerate(parts)], axis=1)
+    stats = {}
+    for name, v in parts[0].stats.items():
+        each = np.concatenate([p.stats[name] for p in parts], axis=1)[:, : every * len(kept)].reshape(len(v), -1, every)
+        stats[name] = each.any(axis=2) if v.dtype == bool else each[:, :, -1]
+    return replace(
+        parts[-1],
+        x=x,
+        at=np.arange(len(kept)),
+        stats=stats,
+        finished=sum(p.finished for p in parts) // every,
+        gradients=sum(p.gradients for p in parts),
+        seconds=sum(p.seconds for p in parts),
+    )
 
 
 def _jax() -> Any:
@@ -533,7 +541,7 @@ def sample(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
     size = recorders[0].size if recorders else compiled.size
-    drawn = _unpack(raw, size, draws * thin, chains, time.perf_counter() - began).thinned(thin)
+    drawn = joined([_unpack(raw, size, draws * thin, chains, time.perf_counter() - began)], thin)
     if recorders:
         return _recorded(drawn, recorders)
     return drawn if compiled.program is None else replace(drawn, x=compiled.axes.x(drawn.x))

@@ -263,8 +263,9 @@ def test_draws_made_longer_and_thinned() -> None:
         stats = {"step_size": step[:, draws], "diverging": bad[:, draws]}
         return sampling.Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
 
-    both = part(slice(0, 6), [6, 6], False).and_then(part(slice(6, 12), [6, 5], True))
-    found = both.thinned(3)
+    parts = [part(slice(0, 6), [6, 6], False), part(slice(6, 12), [6, 5], True)]
+    np.testing.assert_array_equal(sampling.joined(parts, 1).x, x)
+    found = sampling.joined(parts, 3)
     np.testing.assert_array_equal(found.x, x[:, 2::3])
     np.testing.assert_array_equal(found.stats["step_size"], step[:, 2::3])
     np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
@@ -278,13 +279,14 @@ def test_learnt_coordinates_are_of_unit_size_and_uncorrelated(model) -> None:
     root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
     x = rng.normal(size=(50_000, compiled.size))
     x[:, elements] = 3.0 + x[:, elements] @ root.T
-    learnt = compiled.learnt(x, elements, 50_000)
+    halves = [x[None, :20_000], x[None, 20_000:]]
+    learnt = compiled.learnt(halves, elements, 50_000)
     z = learnt.axes.z(x)
     np.testing.assert_allclose(np.cov(z[:, elements].T), np.eye(3), atol=1e-3)
     np.testing.assert_allclose(z[:, elements].mean(axis=0), 0, atol=1e-10)
     np.testing.assert_allclose(learnt.axes.x(z), x, rtol=1e-9)
     np.testing.assert_array_equal(z[:, 4:], x[:, 4:])
-    few = compiled.learnt(x, elements, 1e-9).axes.z(x)[:, elements]  # nothing is made of correlations
+    few = compiled.learnt(halves, elements, 1e-9).axes.z(x)[:, elements]  # nothing is made of correlations
     np.testing.assert_allclose(few.std(axis=0), 1, rtol=0.01)
     np.testing.assert_allclose(np.corrcoef(few.T), np.corrcoef(compiled.axes.z(x)[:, elements].T), atol=1e-6)
     at = compiled.start + 0.1
