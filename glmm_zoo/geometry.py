@@ -643,7 +643,9 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
-    """Tell every factor's transform what the approximation says of its effects, and every smooth's of its weights."""
+    """Tell every transform what the approximation says: of a factor's effects, a smooth's weights, their sds."""
+    for name, mode in _modes(model, parts).items():
+        model.bent[name].set(mode)
     for part in parts.values():
         for curves, at in part.places_of_weights():
             model.smoothed[curves.weights].set(*part.of_weights(curves.sd_of, at))
@@ -697,6 +699,9 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
 
     for (rv, position), value in zip(density.elements, phi, strict=True):
         put(rv, position, value)
+    for name, mode in _modes(model, parts).items():
+        for k, sd in enumerate(mode.flat):
+            put(name, k, float(np.log(sd)) if model.bent[name].known is None else 0.0)
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*_estimates(parts))
@@ -710,16 +715,22 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
             blocks.append((elements, mean, np.linalg.cholesky(covariance)))
             for (rv, position), value in zip(elements, mean, strict=True):
                 put(rv, position, value)
-        for curves, sds in zip(part.curves, part.sds, strict=True):
-            if curves.sd in {rv.name for rv in model.free_RVs}:
-                for k, sd in enumerate(sds):
-                    put(curves.sd, k, float(np.log(sd)))
-        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
-            name = group.name("sd")
-            if name in {rv.name for rv in model.free_RVs}:
-                for k, sd in zip(of, np.sqrt(np.diag(S)), strict=True):
-                    put(name, k, float(np.log(sd)))
     return Start(point, blocks)
+
+
+def _modes(model: Model, parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
+    """The approximation's standard deviations, of group effects and of smooths' weights, and 1 where it has none."""
+    modes = {
+        name: np.ones(np.shape(model.initial_point()[model.rvs_to_values[model[name]].name])) for name in model.bent
+    }
+    for part in parts.values():
+        for curves, sds in zip(part.curves, part.sds, strict=True):
+            if curves.sd in modes:
+                modes[curves.sd].flat = sds
+        for group, of, S in zip(part.groups, part.columns, part.S, strict=True):
+            if group.name("sd") in modes:
+                modes[group.name("sd")][of] = np.sqrt(np.diag(S))
+    return modes
 
 
 def _estimates(parts: Mapping[str, Part]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

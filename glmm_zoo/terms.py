@@ -22,7 +22,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
-from pymc.logprob.transforms import Transform
+from pymc.logprob.transforms import LogTransform, Transform
 
 from glmm_zoo import ordered
 from glmm_zoo.design import Predictor
@@ -57,6 +57,7 @@ class Model(pm.Model):
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
+        self.bent: dict[str, BentLog] = {}  # by name of the standard deviations of either
         self.roots: dict[str, Tensor] = {}  # packed Cholesky factors of the group effects' covariances, by their name
         self.event: Event | None = None  # the time to an event, given the predictors
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
@@ -71,8 +72,9 @@ class Model(pm.Model):
 
     def uncentre(self) -> None:
         """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
-        for transform in (*self.transports.values(), *self.smoothed.values()):
+        for transform in (*self.transports.values(), *self.smoothed.values(), *self.bent.values()):
             transform.known = None
+        self._beginning = None
 
     def centre(self) -> None:
         """Let the sampler move group effects and smooths' weights themselves: the centred form."""
@@ -172,6 +174,14 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
         values = _random(part, distribution, _columns([chosen[i] for i in at]), {"dims": places})
         whole = pt.set_subtensor(whole[np.array(at)], values)
     return pm.Deterministic(name, whole.reshape(shape), dims=dims)
+
+
+def _standard_deviation(model: Model, name: str, dim: str | None) -> Tensor:
+    """A `variable` whose log scale may be bent."""
+    sd = variable(model, name, dim)
+    if isinstance(model.rvs_to_transforms.get(sd), LogTransform):
+        model.rvs_to_transforms[sd] = model.bent[name] = BentLog()
+    return sd
 
 
 def _columns(chosen: Sequence[Prior]) -> dict[str, Any]:
@@ -305,7 +315,7 @@ def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
     linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
-    sd = variable(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
+    sd = _standard_deviation(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
     scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
     model.smoothed[name] = transform = Smoothed()
@@ -374,7 +384,7 @@ def cutpoints(
 
 def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it."""
-    sd = variable(model, group.name("sd"), group.effect_dim)
+    sd = _standard_deviation(model, group.name("sd"), group.effect_dim)
     k = len(group.labels)
     C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     eta = model.chosen[group.name("corr")][0].arguments["eta"] if group.correlated else 0.0
@@ -414,7 +424,7 @@ def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, 
 
     `series` (levels,) says which levels belong together, `time` (levels,) when each is, never the same twice.
     """
-    sd = variable(model, group.name("sd"), group.effect_dim)[0]
+    sd = _standard_deviation(model, group.name("sd"), group.effect_dim)[0]
     order = np.lexsort((time, series))
     found = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
     chains = sorted(found, key=len, reverse=True)
@@ -602,6 +612,52 @@ class Smoothed(Transform):
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         return pt.sum(pt.log(self._location_scale(inputs)[1]))
+
+
+class BentLog(Transform):
+    """sd = mode e^b(x), b(x) = x + log(2)^2 - softplus(-x)^2: a log scale that is bent below the mode.
+
+    Where the data cannot tell an sd from 0, its posterior density does not vanish towards 0. That is an exponential tail on
+    the log scale, which NUTS explores slowly; here it falls like a normal density. Without a mode this is the log scale. The
+    change of variables is exact whatever the mode is. log|dsd/dx| = log sd + log b'(x).
+    """
+
+    name = "log"
+
+    def __init__(self) -> None:
+        self.known: np.ndarray | None = None
+
+    def set(self, mode: np.ndarray) -> None:
+        """Take the modes, one for each sd (or a scalar); graphs made from now on use them."""
+        self.known = mode
+
+    def backward(self, value: Tensor, *_: Tensor) -> Tensor:
+        return pt.exp(value) if self.known is None else self.known * pt.exp(_bend(value))
+
+    def forward(self, value: Tensor, *_: Tensor) -> Tensor:
+        if self.known is None:
+            return pt.log(value)
+        y: Tensor = pt.log(value / self.known)
+        below: Tensor = pt.sqrt(pt.abs(y))
+        x: Tensor = pt.switch(y > 0, y, -below)
+        for _step in range(8):  # of Newton's method
+            x = x - (_bend(x) - y) / _slope_of_bend(x)
+        return x
+
+    def log_jac_det(self, value: Tensor, *_: Tensor) -> Tensor:
+        if self.known is None:
+            return value
+        return np.log(self.known) + _bend(value) + pt.log(_slope_of_bend(value))
+
+
+def _bend(x: Tensor) -> Tensor:
+    below: Tensor = pt.softplus(-x)
+    return x + np.log(2) ** 2 - below * below
+
+
+def _slope_of_bend(x: Tensor) -> Tensor:
+    below: Tensor = pt.softplus(-x)
+    return 1.0 + 2.0 * below * pt.sigmoid(-x)
 
 
 class Transport(Transform):
