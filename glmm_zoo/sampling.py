@@ -87,8 +87,7 @@ class Axes:
 
     def moved(self, x: np.ndarray) -> np.ndarray:
         """Of x[index] (..., m) the z[index]."""
-        flat = (x - self.mean).reshape(-1, len(self.index)).T
-        return np.linalg.solve(self.root, flat).T.reshape(x.shape)
+        return (x - self.mean) @ np.linalg.inv(self.root).T
 
     def beside(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Axes:
         """The same with a block of other elements."""
