@@ -40,7 +40,8 @@ NODES = 11  # of the Gauss-Hermite rule
 ITERATIONS = 25
 TOLERANCE = 2e-3  # of eta, in units of its standard deviation
 PHI_TOLERANCE = 0.02  # of the family's own parameters, unconstrained
-TOGETHER = 10  # parameters whose second derivatives are all computed
+TOGETHER = 10  # parameters of the family whose second derivatives are all computed,
+SMALL = 1e5  # and so many parameters^2 x rows
 WORK, NUMBERS = (
     4e9,
     6e6,
@@ -301,6 +302,8 @@ def _newton(
 ) -> tuple[np.ndarray, float]:
     """One damped Newton step on the family's own parameters, unconstrained; three nodes will do."""
     nodes, weights = np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6.0
+    if not any(part.variance.any() for part in parts.values()):
+        nodes, weights = np.zeros(1), np.ones(1)
 
     def objective(phi: np.ndarray) -> float:
         total = density.prior(phi)
@@ -314,7 +317,8 @@ def _newton(
     low, high = (np.array([objective(phi + sign * e) for e in steps]) for sign in (-1, 1))
     slope = (high - low) / (2 * d)
     bend = np.diag((high - 2 * mid + low) / d**2)
-    for i, j in itertools.combinations(range(m), 2) if m <= TOGETHER else ():
+    together = m <= TOGETHER or m * m * sum(map(len, etas.values())) <= SMALL
+    for i, j in itertools.combinations(range(m), 2) if together else ():
         bend[i, j] = bend[j, i] = (objective(phi + steps[i] + steps[j]) - high[i] - high[j] + mid) / d**2
     if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
         return phi, 0.0
@@ -719,10 +723,9 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
 
 
 def _modes(model: Model, parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
-    """The approximation's standard deviations, of group effects and of smooths' weights, and 1 where it has none."""
-    modes = {
-        name: np.ones(np.shape(model.initial_point()[model.rvs_to_values[model[name]].name])) for name in model.bent
-    }
+    """The approximation's standard deviations, of group effects and of smooths' weights; or what the builder expects."""
+    shapes = {name: np.shape(model.initial_point()[model.rvs_to_values[model[name]].name]) for name in model.bent}
+    modes = {name: np.full(shapes[name], bent.near) for name, bent in model.bent.items()}
     for part in parts.values():
         for curves, sds in zip(part.curves, part.sds, strict=True):
             if curves.sd in modes:

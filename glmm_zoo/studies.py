@@ -99,6 +99,17 @@ class Arms:
             variance += 1 / events + (0 if self.exposure is not None else 1 / others)
         return total, variance
 
+    def rough_heterogeneity(self) -> float:
+        """Standard deviation of the effects given the covariates, by moments (DerSimonian & Laird 1986; Thompson & Sharp
+        1999), or the largest that cannot be told from 0 if that is more. It only tells the sampler where to look."""
+        y, variance = self.rough_effects()
+        w = 1 / variance
+        X = np.column_stack([np.ones(len(y)), *([self.covariates.values] if self.covariates else [])])
+        gain = np.linalg.pinv(X.T * w @ X)
+        left = y - X @ (gain @ (X.T @ (w * y)))
+        found = (w @ left**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
+        return float(np.sqrt(max(found, np.sqrt(2 / np.sum(w**2)))))
+
     def facts(self) -> dict[str, Any]:
         """What the report needs to know of the studies, JSON-able."""
         X = self.covariates

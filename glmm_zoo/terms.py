@@ -176,11 +176,11 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
     return pm.Deterministic(name, whole.reshape(shape), dims=dims)
 
 
-def _standard_deviation(model: Model, name: str, dim: str | None) -> Tensor:
-    """A `variable` whose log scale may be bent."""
+def standard_deviation(model: Model, name: str, dim: str | None = None, *, near: float = 1.0) -> Tensor:
+    """A `variable` whose log scale may be bent, near this value if `geometry` finds no other."""
     sd = variable(model, name, dim)
     if isinstance(model.rvs_to_transforms.get(sd), LogTransform):
-        model.rvs_to_transforms[sd] = model.bent[name] = BentLog()
+        model.rvs_to_transforms[sd] = model.bent[name] = BentLog(near)
     return sd
 
 
@@ -315,7 +315,7 @@ def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
     linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
-    sd = _standard_deviation(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
+    sd = standard_deviation(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
     scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
     model.smoothed[name] = transform = Smoothed()
@@ -384,7 +384,7 @@ def cutpoints(
 
 def _group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it."""
-    sd = _standard_deviation(model, group.name("sd"), group.effect_dim)
+    sd = standard_deviation(model, group.name("sd"), group.effect_dim)
     k = len(group.labels)
     C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     eta = model.chosen[group.name("corr")][0].arguments["eta"] if group.correlated else 0.0
@@ -424,7 +424,7 @@ def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, 
 
     `series` (levels,) says which levels belong together, `time` (levels,) when each is, never the same twice.
     """
-    sd = _standard_deviation(model, group.name("sd"), group.effect_dim)[0]
+    sd = standard_deviation(model, group.name("sd"), group.effect_dim)[0]
     order = np.lexsort((time, series))
     found = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
     chains = sorted(found, key=len, reverse=True)
@@ -624,7 +624,8 @@ class BentLog(Transform):
 
     name = "log"
 
-    def __init__(self) -> None:
+    def __init__(self, near: float = 1.0) -> None:
+        self.near = near
         self.known: np.ndarray | None = None
 
     def set(self, mode: np.ndarray) -> None:

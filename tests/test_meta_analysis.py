@@ -148,6 +148,21 @@ def test_half_coding_splits_the_random_effect_between_the_arms():
     np.testing.assert_allclose(values_at(half, there)[-1], likelihood, rtol=1e-12)
 
 
+def test_where_the_sampler_looks_is_near_the_estimates_by_moments():
+    """tau^2 of DerSimonian & Laird, written out; and the preview of the card."""
+    frame = arms()
+    read = studies.read(frame, COUNTS, study="trial", treatment="drug", control=None, exposure=None, missing="drop")
+    y, v = read.rough_effects()
+    w = 1 / v
+    q = sum(w * (y - sum(w * y) / sum(w)) ** 2)
+    expected = max((q - (len(y) - 1)) / (sum(w) - sum(w**2) / sum(w)), np.sqrt(2 / sum(w**2)))
+    assert read.rough_heterogeneity() == pytest.approx(np.sqrt(expected))
+    preview, posterior = zoo.quick(zoo.card("bcg").model())["mean"], {"effect": -0.763, "beta[ablat]": -0.032}
+    for name, mean in posterior.items():  # Dias et al., TSD 3
+        assert preview[name] == pytest.approx(mean, rel=0.1)
+    assert 0.1 < preview["tau"] < 0.5
+
+
 # -------------------------------------------------------------------------------------------------- trials of no events
 
 

@@ -138,7 +138,7 @@ def meta_analysis(
             pm.Deterministic("tau", pm.math.sqrt(sd[0] ** 2 + sd[1] ** 2 - 2 * r * sd[0] * sd[1]))
             pm.Deterministic("study_effect", mean + u[:, 1] - u[:, 0], dims=dim)
         else:
-            tau = terms.variable(model, "tau")
+            tau = terms.standard_deviation(model, "tau", near=arms.rough_heterogeneity())
             transform = terms.Informed(*arms.rough_effects())
             d = pm.Normal("study_effect", mean, tau, dims=dim, default_transform=None, transform=transform)
             s = pm.Data("_s", arms.treated + CODINGS[coding], dims="row")
