@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
 MAX_PREDICTIVE = 2_000_000  # and of predictive draws
-USUAL_TARGET, CAREFUL_TARGET = 0.8, 0.95  # of the acceptance probability, before and after a divergence
+TARGETS = (0.8, 0.95, 0.99)  # of the acceptance probability, the next after a divergence
 MOST_THIN = 8
 REST = 7e8  # gradients x (rows + unknowns) that take as long as all of a small fit but sampling: some three seconds
 AFFORDABLE = 1.5e9  # of the draws that are made beyond those asked for
@@ -78,8 +78,8 @@ def fit(
         Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
         adds more to the effective draws per second than it costs.
     target_accept
-        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and
-        once more from the start at 0.95 if a transition diverged.
+        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
+        the start again at 0.95, then 0.99, as long as a transition diverged.
     parameterization
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.
@@ -127,12 +127,12 @@ def fit(
             return drawn, thin or 1
         return _longer(model, compiled, drawn, seed, options)
 
-    target = USUAL_TARGET if target_accept is None else target_accept
-    drawn, every = sample(target)
-    if target_accept is None and not drawn.interrupted and drawn.stats["diverging"].any():
-        target = CAREFUL_TARGET
-        again, every = sample(target)
-        drawn = again.after(drawn)
+    first, *others = TARGETS if target_accept is None else (target_accept,)
+    target, (drawn, every) = first, sample(first)
+    while others and not drawn.interrupted and drawn.stats["diverging"].any():
+        target, before = others.pop(0), drawn
+        drawn, every = sample(target)
+        drawn = drawn.after(before)
     posterior = _posterior(model, compiled, drawn, shown)
     notes = list(model.spec["notes"])
     groups = {
@@ -226,8 +226,8 @@ def _longer(
 ) -> tuple[sampling.Draws, int]:
     """Chains made longer, draws by draws, and thinned to as many as they had; and how many were made for each kept.
 
-    They go on in coordinates learnt from the draws there are, as long as what is kept gains by a larger share than the time
-    grows. If draws are worth a share r of independent ones, they are correlated like rho = (1 - r) / (1 + r), and of t times
+    They go on as long as what is kept gains by a larger share than the time grows, at the first of `TARGETS` in coordinates
+    learnt from the draws there are; where draws diverge, those are no good. If draws are worth a share r of independent ones, they are correlated like rho = (1 - r) / (1 + r), and of t times
     as many every t-th is worth (1 - rho^t) / (1 + rho^t). The worst parameter but the group effects counts.
     """
     effects = {model.rvs_to_values[model[u]] for u in (*model.transports, *model.smoothed)}
@@ -246,9 +246,10 @@ def _longer(
         now, then = ((1 - rho**t) / (1 + rho**t) for t in (made, made + 1))
         if then / now < (REST + (made + 1) * one) / (REST + made * one):
             break
+        usual = options["target_accept"] <= TARGETS[0]
         more = sampling.sample(
-            compiled.learnt([p.x for p in parts], own, effective), tune=TUNE_ON, thin=1,
-            beginnings=x.reshape(-1, compiled.size),
+            compiled.learnt([p.x for p in parts], own, effective) if usual else compiled,
+            tune=TUNE_ON, thin=1, beginnings=x.reshape(-1, compiled.size),
             seed=int(np.random.SeedSequence(seed, spawn_key=(made, 1)).generate_state(1)[0]), **options,
         )  # fmt: skip
         parts.append(more)

@@ -200,7 +200,10 @@ def joined(parts: Sequence[Draws], every: int) -> Draws:
     x = np.concatenate([p.x[:, kept[kept // draws == i] % draws] for i, p in enumerate(parts)], axis=1)
     stats = {}
     for name, v in parts[0].stats.items():
-        each = np.concatenate([p.stats[name] for p in parts], axis=1)[:, : every * len(kept)].reshape(len(v), -1, every)
+        whole = [p.stats[name] for p in parts]
+        if name == "energy":  # which has a constant for each mass matrix
+            whole = [e - e.mean(axis=1, keepdims=True) + v.mean(axis=1, keepdims=True) for e in whole]
+        each = np.concatenate(whole, axis=1)[:, : every * len(kept)].reshape(len(v), -1, every)
         stats[name] = each.any(axis=2) if v.dtype == bool else each[:, :, -1]
     return replace(
         parts[-1],

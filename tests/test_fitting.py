@@ -260,7 +260,7 @@ def test_draws_made_longer_and_thinned() -> None:
     bad[0, 4] = bad[1, 11] = True
 
     def part(draws: slice, finished: list[int], stopped: bool) -> sampling.Draws:
-        stats = {"step_size": step[:, draws], "diverging": bad[:, draws]}
+        stats = {"step_size": step[:, draws], "diverging": bad[:, draws], "energy": step[:, draws] % 6 + draws.start}
         return sampling.Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
 
     parts = [part(slice(0, 6), [6, 6], False), part(slice(6, 12), [6, 5], True)]
@@ -269,6 +269,7 @@ def test_draws_made_longer_and_thinned() -> None:
     np.testing.assert_array_equal(found.x, x[:, 2::3])
     np.testing.assert_array_equal(found.stats["step_size"], step[:, 2::3])
     np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
+    np.testing.assert_array_equal(found.stats["energy"], (step % 6)[:, 2::3])  # no matter what constant a part has
     assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
     np.testing.assert_array_equal(found.held(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))
 

@@ -125,24 +125,26 @@ def meta_analysis(
     dim, name = intake.safe(arms.study.name), intake.safe(arms.outcome.name)
     with terms.Model(plan) as model:
         model.add_coord(dim, list(arms.study.levels))
-        eta = terms.linear_predictors(model)[""]  # (n,)
+        by_row = {"effect": arms.treated[:, None].astype(float)}  # columns that effect and beta are multiplied with
         mean = terms.variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
         if arms.covariates is not None:
             model.add_coord("coef", list(arms.covariates.labels))
             X = arms.covariates.values - arms.covariates.means  # (S, p)
             mean = mean + pm.math.dot(X, terms.variable(model, "beta", "coef"))
-        i = pm.Data("_study_of", arms.study.codes, dims="row")
-        eta = eta + pm.Data("_t", arms.treated.astype(float), dims="row") * mean[i]
+            by_row["beta"] = arms.treated[:, None] * X[arms.study.codes]
         if baseline == "bivariate":
+            eta = terms.linear_predictors(model, also=by_row)[""]  # (n,)
             u, sd, r = model[f"u_{dim}"], model[f"sd_{dim}"], model[f"corr_{dim}"][0, 1]
             pm.Deterministic("tau", pm.math.sqrt(sd[0] ** 2 + sd[1] ** 2 - 2 * r * sd[0] * sd[1]))
             pm.Deterministic("study_effect", mean + u[:, 1] - u[:, 0], dims=dim)
         else:
+            eta = terms.linear_predictors(model)[""]
             tau = terms.standard_deviation(model, "tau", near=arms.rough_heterogeneity())
             transform = terms.Informed(*arms.rough_effects())
             d = pm.Normal("study_effect", mean, tau, dims=dim, default_transform=None, transform=transform)
-            s = pm.Data("_s", arms.treated + CODINGS[coding], dims="row")
-            eta = eta + s * (d - mean)[i]
+            i = pm.Data("_study_of", arms.study.codes, dims="row")
+            t, s = arms.treated.astype(float), arms.treated + CODINGS[coding]
+            eta = eta + pm.Data("_t", t, dims="row") * mean[i] + pm.Data("_s", s, dims="row") * (d - mean)[i]
         if baseline == "fixed":
             eta = eta + terms.variable(model, "study_Intercept", dim)[i]
         if exposure:
