@@ -227,8 +227,9 @@ def _longer(
     """Chains made longer, draws by draws, and thinned to as many as they had; and how many were made for each kept.
 
     They go on as long as what is kept gains by a larger share than the time grows, at the first of `TARGETS` in coordinates
-    learnt from the draws there are; where draws diverge, those are no good. If draws are worth a share r of independent ones, they are correlated like rho = (1 - r) / (1 + r), and of t times
-    as many every t-th is worth (1 - rho^t) / (1 + rho^t). The worst parameter but the group effects counts.
+    learnt from the draws there are, which are no good where draws diverge. If draws are worth a share r of independent ones,
+    they are correlated like rho = (1 - r) / (1 + r), and of t times as many every t-th is worth
+    (1 - rho^t) / (1 + rho^t). The worst parameter but the group effects counts.
     """
     effects = {model.rvs_to_values[model[u]] for u in (*model.transports, *model.smoothed)}
     values = ((v, np.size(model.initial_point()[v.name])) for v in model.value_vars)

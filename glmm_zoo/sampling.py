@@ -76,17 +76,21 @@ class Axes:
     def x(self, z: np.ndarray) -> np.ndarray:
         """The unconstrained vectors (..., n)."""
         x = z.copy()
-        x[..., self.index] = self.mean + z[..., self.index] @ self.root.T
+        x[..., self.index] = self.part_of_x(z[..., self.index])
         return x
 
     def z(self, x: np.ndarray) -> np.ndarray:
         """The inverse of `x`."""
         z = x.copy()
-        z[..., self.index] = self.moved(x[..., self.index])
+        z[..., self.index] = self.part_of_z(x[..., self.index])
         return z
 
-    def moved(self, x: np.ndarray) -> np.ndarray:
-        """Of x[index] (..., m) the z[index]."""
+    def part_of_x(self, z: np.ndarray) -> np.ndarray:
+        """x[index] of z[index] (..., m)."""
+        return self.mean + z @ self.root.T
+
+    def part_of_z(self, x: np.ndarray) -> np.ndarray:
+        """z[index] of x[index] (..., m)."""
         return (x - self.mean) @ np.linalg.inv(self.root).T
 
     def beside(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Axes:
@@ -148,7 +152,7 @@ class Compiled:
         more = np.setdiff1d(elements, self.axes.index)
         axes = self.axes.beside(more, np.zeros(len(more)), np.eye(len(more)))
         m = len(axes.index)
-        z = np.concatenate([axes.moved(x[:, :, axes.index]).reshape(-1, m) for x in draws])
+        z = np.concatenate([axes.part_of_z(x[:, :, axes.index]).reshape(-1, m) for x in draws])
         covariance = np.cov(z.T).reshape(m, m)
         covariance *= np.where(np.eye(m, dtype=bool), 1.0, effective / (effective + m))
         root = np.linalg.cholesky(covariance + 1e-9 * np.eye(m))
@@ -202,7 +206,7 @@ def joined(parts: Sequence[Draws], every: int) -> Draws:
     for name, v in parts[0].stats.items():
         whole = [p.stats[name] for p in parts]
         if name == "energy":  # which has a constant for each mass matrix
-            whole = [e - e.mean(axis=1, keepdims=True) + v.mean(axis=1, keepdims=True) for e in whole]
+            whole = [e - _mean(e) + _mean(v) for e in whole]
         each = np.concatenate(whole, axis=1)[:, : every * len(kept)].reshape(len(v), -1, every)
         stats[name] = each.any(axis=2) if v.dtype == bool else each[:, :, -1]
     return replace(
@@ -214,6 +218,12 @@ def joined(parts: Sequence[Draws], every: int) -> Draws:
         gradients=sum(p.gradients for p in parts),
         seconds=sum(p.seconds for p in parts),
     )
+
+
+def _mean(v: np.ndarray) -> np.ndarray:
+    """Over the draws of each chain that were made (chains, 1)."""
+    made = np.isfinite(v)
+    return np.where(made, v, 0.0).sum(axis=1, keepdims=True) / np.maximum(made.sum(axis=1, keepdims=True), 1)
 
 
 def _jax() -> Any:
@@ -546,7 +556,10 @@ def sample(
     drawn = joined([_unpack(raw, size, draws * thin, chains, time.perf_counter() - began)], thin)
     if recorders:
         return _recorded(drawn, recorders)
-    return drawn if compiled.program is None else replace(drawn, x=compiled.axes.x(drawn.x))
+    if compiled.program is not None:
+        axes = compiled.axes
+        drawn.x[..., axes.index] = axes.part_of_x(drawn.x[..., axes.index])
+    return drawn
 
 
 class _NativeRunner:
