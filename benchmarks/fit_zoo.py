@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference_posteriors import PRIORS, REFERENCES, SHARED
 
 import glmm_zoo as zoo
+from glmm_zoo.cli import alone
 from glmm_zoo.data import read_table
 from glmm_zoo.storage import about
 
@@ -43,4 +44,4 @@ def main(name: str, out: str, draws: str, seed: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    alone(lambda: main(*sys.argv[1:]))

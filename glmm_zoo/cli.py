@@ -7,12 +7,13 @@ Exit codes: 0 fitted and sound; 3 fitted and saved, but the diagnostics failed; 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -77,7 +78,16 @@ app = App(
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(alone(lambda: run(sys.argv[1:])))
+
+
+def alone(command: Callable[[], Any]) -> Any:
+    """Run what this process was started for. Most of what it makes lives to its end, so looking for garbage is in vain: 0.2 s
+    of a small fit, and 0.3 s on the way out."""
+    gc.set_threshold(200_000, 20, 20)
+    result = command()
+    gc.freeze()
+    return result
 
 
 def run(tokens: list[str]) -> int:
@@ -247,9 +257,9 @@ def fit(
     seed
         The same seed gives the same draws.
     thin
-        Keep every N-th draw; by default chosen so that kept draws are nearly independent, where that is cheap.
+        Keep every N-th draw; by default up to 8, as long as that gains more than it costs.
     target_accept
-        Nearer to 1 is slower and safer; 0.8, then 0.95 if there are divergences, or what the card says.
+        Nearer to 1 is slower and safer; 0.8, then 0.95 and 0.99 if there are divergences, or what the card says.
     parameterization
         What the sampler moves for group effects; auto adapts to the data.
     keep_group_effects
