@@ -648,8 +648,7 @@ def _inverse(H: np.ndarray) -> np.ndarray:
 
 def _write(model: Model, parts: Mapping[str, Part]) -> None:
     """Tell every transform what the approximation says: of a factor's effects, a smooth's weights, their sds."""
-    for name, mode in _modes(model, parts).items():
-        model.bent[name].set(mode)
+    model.bend(_modes(model, parts))
     for part in parts.values():
         for curves, at in part.places_of_weights():
             model.smoothed[curves.weights].set(*part.of_weights(curves.sd_of, at))
@@ -705,7 +704,7 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
         put(rv, position, value)
     for name, mode in _modes(model, parts).items():
         for k, sd in enumerate(mode.flat):
-            put(name, k, float(np.log(sd)) if model.bent[name].known is None else 0.0)
+            put(name, k, 0.0 if model.bent else float(np.log(sd)))
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*_estimates(parts))
@@ -724,8 +723,8 @@ def _start(model: Model, parts: Mapping[str, Part], density: Density, phi: np.nd
 
 def _modes(model: Model, parts: Mapping[str, Part]) -> dict[str, np.ndarray]:
     """The approximation's standard deviations, of group effects and of smooths' weights; or what the builder expects."""
-    shapes = {name: np.shape(model.initial_point()[model.rvs_to_values[model[name]].name]) for name in model.bent}
-    modes = {name: np.full(shapes[name], bent.near) for name, bent in model.bent.items()}
+    shapes = {name: np.shape(model.initial_point()[model.rvs_to_values[model[name]].name]) for name in model.near}
+    modes = {name: np.full(shapes[name], near) for name, near in model.near.items()}
     for part in parts.values():
         for curves, sds in zip(part.curves, part.sds, strict=True):
             if curves.sd in modes:

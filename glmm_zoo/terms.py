@@ -22,6 +22,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
+from pymc.distributions.transforms import log
 from pymc.logprob.transforms import LogTransform, Transform
 
 from glmm_zoo import ordered
@@ -57,7 +58,8 @@ class Model(pm.Model):
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
-        self.bent: dict[str, BentLog] = {}  # by name of the standard deviations of either
+        self.near: dict[str, float] = {}  # a value by name of the standard deviations that move on a log scale,
+        self.bent = False  # which is bent
         self.roots: dict[str, Tensor] = {}  # packed Cholesky factors of the group effects' covariances, by their name
         self.event: Event | None = None  # the time to an event, given the predictors
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
@@ -72,9 +74,15 @@ class Model(pm.Model):
 
     def uncentre(self) -> None:
         """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
-        for transform in (*self.transports.values(), *self.smoothed.values(), *self.bent.values()):
+        for transform in (*self.transports.values(), *self.smoothed.values()):
             transform.known = None
-        self._beginning = None
+        self.rvs_to_transforms.update({self[name]: log for name in self.near})
+        self.bent, self._beginning = False, None
+
+    def bend(self, modes: Mapping[str, np.ndarray]) -> None:
+        """Let the sampler move standard deviations on a log scale that is bent below these values."""
+        self.rvs_to_transforms.update({self[name]: BentLog(mode) for name, mode in modes.items()})
+        self.bent, self._beginning = True, None
 
     def centre(self) -> None:
         """Let the sampler move group effects and smooths' weights themselves: the centred form."""
@@ -180,7 +188,7 @@ def standard_deviation(model: Model, name: str, dim: str | None = None, *, near:
     """A `variable` whose log scale may be bent, near this value if `geometry` finds no other."""
     sd = variable(model, name, dim)
     if isinstance(model.rvs_to_transforms.get(sd), LogTransform):
-        model.rvs_to_transforms[sd] = model.bent[name] = BentLog(near)
+        model.near[name] = near
     return sd
 
 
@@ -618,27 +626,20 @@ class BentLog(Transform):
     """sd = mode e^b(x), b(x) = x + log(2)^2 - softplus(-x)^2: a log scale that is bent below the mode.
 
     Where the data cannot tell an sd from 0, its posterior density does not vanish towards 0. That is an exponential tail on
-    the log scale, which NUTS explores slowly; here it falls like a normal density. Without a mode this is the log scale. The
-    change of variables is exact whatever the mode is. log|dsd/dx| = log sd + log b'(x).
+    the log scale, which NUTS explores slowly; here it falls like a normal density. Above the mode this is the log scale. The
+    change of variables is exact whatever the mode is, a scalar or one for each sd. log|dsd/dx| = log sd + log b'(x).
     """
 
     name = "log"
 
-    def __init__(self, near: float = 1.0) -> None:
-        self.near = near
-        self.known: np.ndarray | None = None
-
-    def set(self, mode: np.ndarray) -> None:
-        """Take the modes, one for each sd (or a scalar); graphs made from now on use them."""
-        self.known = mode
+    def __init__(self, mode: np.ndarray):
+        self.mode = mode
 
     def backward(self, value: Tensor, *_: Tensor) -> Tensor:
-        return pt.exp(value) if self.known is None else self.known * pt.exp(_bend(value))
+        return self.mode * pt.exp(_bend(value))
 
     def forward(self, value: Tensor, *_: Tensor) -> Tensor:
-        if self.known is None:
-            return pt.log(value)
-        y: Tensor = pt.log(value / self.known)
+        y: Tensor = pt.log(value / self.mode)
         below: Tensor = pt.sqrt(pt.abs(y))
         x: Tensor = pt.switch(y > 0, y, -below)
         for _step in range(8):  # of Newton's method
@@ -646,9 +647,7 @@ class BentLog(Transform):
         return x
 
     def log_jac_det(self, value: Tensor, *_: Tensor) -> Tensor:
-        if self.known is None:
-            return value
-        return np.log(self.known) + _bend(value) + pt.log(_slope_of_bend(value))
+        return np.log(self.mode) + _bend(value) + pt.log(_slope_of_bend(value))
 
 
 def _bend(x: Tensor) -> Tensor:
