@@ -42,10 +42,8 @@ TOLERANCE = 2e-3  # of eta, in units of its standard deviation
 PHI_TOLERANCE = 0.02  # of the family's own parameters, unconstrained
 TOGETHER = 10  # parameters of the family whose second derivatives are all computed,
 SMALL = 1e5  # and so many parameters^2 x rows
-WORK, NUMBERS = (
-    4e9,
-    6e6,
-)  # multiplications and numbers of a round that solves for the effects of several factors at once
+WORK = 4e9  # multiplications of a round that solves for the effects of several factors at once,
+NUMBERS = 6e6  # and numbers that it holds
 _LEAST_SD, _MOST_SD = 0.05, 10.0  # of a group effect in the pass, in units of the link
 _STEP = 3.0  # no working response is further than this from eta, in units of the link
 
@@ -176,10 +174,8 @@ def _pass(model: Model) -> tuple[dict[str, Part], Density, np.ndarray] | None:
         _log.info("no Gaussian approximation: a likelihood without rows; group effects are non-centred")
         return None
     try:
-        with (
-            threadpool_limits(1, "blas"),
-            np.errstate(all="ignore"),
-        ):  # in matrices this small, threads wait for each other
+        # in matrices this small, threads wait for each other
+        with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
             parts, phi, rounds = _iterate(model, density)
     except (np.linalg.LinAlgError, FloatingPointError, ValueError) as err:
         _log.info("the Gaussian approximation failed (%s); group effects are non-centred", err)
