@@ -2,7 +2,8 @@
 
 The columns are those of our own design (factors coded, sums formed), under plain names: y, n (trials), offset, x1, x2, ...
 (coefficients), g1, ... (levels of a factor), g1z1, ... (covariates of its effects after the intercept), s1z1, ... (the
-penalised part of a smooth, whose variable is there too), w1, ... (the probability of never being at risk). Making them is in nobody's time, which favours the peers: ours reads the raw data.
+penalised part of a smooth, whose variable is there too), w1, ... (the probability of never being at risk). Making them is
+in nobody's time, which favours the peers: ours reads the raw data.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def flat(array: xr.DataArray) -> np.ndarray:
 def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
     """The numbers of `STATISTICS` for quantities (chain, draw, quantities), a row for each; NaN diagnostics for a constant."""
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
-    with ThreadPoolExecutor() as pool:  # NumPy and SciPy let go of the interpreter lock for most of it
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
         found = list(pool.map(lambda part: _statistics(part, prob), parts))
     return np.concatenate([np.empty((0, len(STATISTICS))), *found])
 

@@ -58,8 +58,7 @@ class Model(pm.Model):
         self.linear: dict[str, Linear] = {}
         self.transports: dict[str, Transport] = {}  # by name of the group effects
         self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
-        self.near: dict[str, float] = {}  # a value by name of the standard deviations that move on a log scale,
-        self.bent = False  # which is bent
+        self.near: dict[str, float] = {}  # a value by name of the standard deviations whose log scale may be bent
         self.roots: dict[str, Tensor] = {}  # packed Cholesky factors of the group effects' covariances, by their name
         self.event: Event | None = None  # the time to an event, given the predictors
         self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
@@ -77,12 +76,17 @@ class Model(pm.Model):
         for transform in (*self.transports.values(), *self.smoothed.values()):
             transform.known = None
         self.rvs_to_transforms.update({self[name]: log for name in self.near})
-        self.bent, self._beginning = False, None
+        self._beginning = None
+
+    @property
+    def bent(self) -> bool:
+        """Whether the log scales are bent."""
+        return any(isinstance(self.rvs_to_transforms[self[name]], BentLog) for name in self.near)
 
     def bend(self, modes: Mapping[str, np.ndarray]) -> None:
         """Let the sampler move standard deviations on a log scale that is bent below these values."""
         self.rvs_to_transforms.update({self[name]: BentLog(mode) for name, mode in modes.items()})
-        self.bent, self._beginning = True, None
+        self._beginning = None
 
     def centre(self) -> None:
         """Let the sampler move group effects and smooths' weights themselves: the centred form."""

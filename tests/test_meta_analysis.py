@@ -455,7 +455,7 @@ def test_bivariate_agrees_with_brms(bcg):
     """brms has Normal(0, 5) on the mean of each arm: given that of controls near -4.08, Normal(4.08, 5) on the effect."""
     peer = peer_of("bcg_meta_bivariate")
     priors = {"Intercept": "Normal(0, 5)", "effect": "Normal(4.08, 5)", "sd": "Exponential(1)", "corr": "LKJ(2)"}
-    p = fit(zoo.meta_analysis(bcg, BCG, study="trial", baseline="bivariate", priors=priors))
+    p = fit(zoo.meta_analysis(bcg, BCG, study="trial", baseline="bivariate", priors=priors), target_accept=0.95)
     agree("control", p["Intercept"], peer["b_ctrl"])
     agree("treatment", p["Intercept"] + p["effect"], peer["b_treat"])
     for arm, name in (("control", "ctrl"), ("treatment", "treat")):
