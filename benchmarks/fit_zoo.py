@@ -13,8 +13,8 @@ from reference_posteriors import PRIORS, REFERENCES, SHARED
 
 import glmm_zoo as zoo
 from glmm_zoo.cli import alone
-from glmm_zoo.data import read_table
-from glmm_zoo.storage import about
+from glmm_zoo.results.storage import about
+from glmm_zoo.tables.data import read_table
 
 
 def build(name: str) -> Any:

@@ -45,7 +45,7 @@ def gigabytes() -> float:
 
 def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, float]:
     import glmm_zoo as zoo
-    from glmm_zoo import geometry, sampling
+    from glmm_zoo.inference import approximation, sampling
 
     zoo.hierarchical_logistic(simulated(100, 5), FORMULA)  # imports what building needs
     data = simulated(rows, groups)
@@ -72,7 +72,7 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
         print(table.to_string(), zoo.check(tree), *about["spec"]["notes"], sep="\n", file=sys.stderr)
         return found
     began = time.perf_counter()
-    start = geometry.refer(model)
+    start = approximation.refer(model)
     timed("pass_s", began)
     began = time.perf_counter()
     compiled = sampling.compile_model(model, start)

@@ -18,32 +18,37 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
-    from glmm_zoo.aspects import findings
-    from glmm_zoo.bands import curves
-    from glmm_zoo.diagnostics import Verdict, check
-    from glmm_zoo.estimands import summary
-    from glmm_zoo.fitting import Interrupted, fit
-    from glmm_zoo.geometry import quick
-    from glmm_zoo.prediction import dynamic_prediction, landmark_accuracy
-    from glmm_zoo.report import write_report
-    from glmm_zoo.storage import load, save
-    from glmm_zoo.wedge import simulate_design
-    from glmm_zoo.zoo import builders, card, cards
+    from glmm_zoo.inference.approximation import quick
+    from glmm_zoo.inference.fitting import Interrupted, fit
+    from glmm_zoo.joint.prediction import dynamic_prediction, landmark_accuracy
+    from glmm_zoo.registry import builders, card, cards
+    from glmm_zoo.results.curves import curves
+    from glmm_zoo.results.diagnostics import Verdict, check
+    from glmm_zoo.results.findings import findings
+    from glmm_zoo.results.report import write_report
+    from glmm_zoo.results.storage import load, save
+    from glmm_zoo.results.summary import summary
+    from glmm_zoo.trials.wedge_design import simulate_design
 
-_ROOMS = {
-    "fitting": ("Interrupted", "fit"),
-    "diagnostics": ("check", "Verdict"),
-    "geometry": ("quick",),
-    "aspects": ("findings",),
-    "bands": ("curves",),
-    "estimands": ("summary",),
-    "prediction": ("dynamic_prediction", "landmark_accuracy"),
-    "report": ("write_report",),
-    "storage": ("load", "save"),
-    "wedge": ("simulate_design",),
-    "zoo": ("builders", "card", "cards"),
+_HOME = {
+    "Interrupted": "inference.fitting",
+    "Verdict": "results.diagnostics",
+    "builders": "registry",
+    "card": "registry",
+    "cards": "registry",
+    "check": "results.diagnostics",
+    "curves": "results.curves",
+    "dynamic_prediction": "joint.prediction",
+    "findings": "results.findings",
+    "fit": "inference.fitting",
+    "landmark_accuracy": "joint.prediction",
+    "load": "results.storage",
+    "quick": "inference.approximation",
+    "save": "results.storage",
+    "simulate_design": "trials.wedge_design",
+    "summary": "results.summary",
+    "write_report": "results.report",
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "FitError",
@@ -75,11 +80,11 @@ def __getattr__(name: str) -> Any:
         globals()[name] = found
         return found
     if not name.startswith("_") and importlib.util.find_spec(f"glmm_zoo.{name}") is None:  # not a room
-        builder = importlib.import_module("glmm_zoo.zoo").find_builder(name)
+        builder = importlib.import_module("glmm_zoo.registry").find_builder(name)
         if builder is not None:
             return builder.function()
     raise AttributeError(f"module 'glmm_zoo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *importlib.import_module("glmm_zoo.zoo").builders()})
+    return sorted({*globals(), *__all__, *importlib.import_module("glmm_zoo.registry").builders()})

@@ -23,8 +23,8 @@ from cyclopts import App, CycloptsError, Parameter
 from glmm_zoo.errors import FitError, InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
 
 if TYPE_CHECKING:
-    from glmm_zoo.data import RawTable
-    from glmm_zoo.zoo import Builder
+    from glmm_zoo.registry import Builder
+    from glmm_zoo.tables.data import RawTable
 
 MIN_DRAWS = 100
 Names = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
@@ -61,7 +61,7 @@ class Reading:
 
     def tables(self, files: Sequence[str | None]) -> list[RawTable | None]:
         """The files as tables, None for one that is not given."""
-        from glmm_zoo.data import ReadOptions, read_table
+        from glmm_zoo.tables.data import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
         options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)
@@ -145,17 +145,17 @@ def list_() -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from glmm_zoo import zoo
+    from glmm_zoo import registry
 
     table = Table(box=None, pad_edge=False, title="builders", title_justify="left", title_style="bold")
     for name in ("name", "aliases", "what"):
         table.add_column(name, overflow="fold")
-    for builder in zoo.builders().values():
+    for builder in registry.builders().values():
         table.add_row(Text(builder.name), Text(", ".join(builder.aliases)), Text(builder.title))
     cards = Table(box=None, pad_edge=False, title="cards", title_justify="left", title_style="bold")
     for name in ("name", "builder", "what"):
         cards.add_column(name, overflow="fold")
-    for card in zoo.cards().values():
+    for card in registry.cards().values():
         cards.add_row(Text(card.name), Text(card.file.builder), Text(card.file.summary))
     _print(table, "", cards)
     return 0
@@ -172,10 +172,10 @@ def show(model: str) -> int:
     """
     from rich.text import Text
 
-    from glmm_zoo import zoo
+    from glmm_zoo import registry
 
-    found = zoo.resolve(model)
-    if isinstance(found, zoo.Builder):
+    found = registry.resolve(model)
+    if isinstance(found, registry.Builder):
         aliases = f" (alias {', '.join(found.aliases)})" if found.aliases else ""
         _print(Text(f"{found.name}{aliases}: {found.title}\n", style="bold"), Text(found.doc))
         return 0
@@ -275,12 +275,12 @@ def fit(
     reading
         How the files are read.
     """
-    from glmm_zoo import zoo
+    from glmm_zoo import registry
 
-    found = zoo.resolve(model)
-    card = found if isinstance(found, zoo.Card) else zoo.example_of(found) if data is None else None
-    builder = found if isinstance(found, zoo.Builder) else found.builder
-    usual = card.file.sampling if card is not None else zoo.Sampling()
+    found = registry.resolve(model)
+    card = found if isinstance(found, registry.Card) else registry.example_of(found) if data is None else None
+    builder = found if isinstance(found, registry.Builder) else found.builder
+    usual = card.file.sampling if card is not None else registry.Sampling()
     draws = usual.draws if draws is None else draws
     tune = usual.tune if tune is None else tune
     thin = usual.thin if thin is None else thin
@@ -345,7 +345,8 @@ def _fit(
     **settings: Any,
 ) -> int:
     model = builder.function()(*tables, formula, priors=priors, **options)
-    from glmm_zoo import diagnostics, fitting, report, storage
+    from glmm_zoo.inference import fitting
+    from glmm_zoo.results import diagnostics, report, storage
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -426,7 +427,7 @@ def _value(text: str) -> Any:
 
 
 def _target(out: str | None, name: str, files: Sequence[str | None], overwrite: bool) -> Path:
-    from glmm_zoo import storage
+    from glmm_zoo.results import storage
 
     if out is None:
         target = Path("fits") / f"{name}.nc"
@@ -479,7 +480,7 @@ def check(file: str) -> int:
     file
         A NetCDF file that `fit` wrote.
     """
-    from glmm_zoo import diagnostics, storage
+    from glmm_zoo.results import diagnostics, storage
 
     verdict = diagnostics.check(storage.load(file))
     _print(_verdict_text(verdict))
@@ -508,10 +509,10 @@ def summary(
     format
         table for people; csv or json, in full precision, for programs.
     """
-    from glmm_zoo import estimands, report, storage
+    from glmm_zoo.results import report, storage, summary
 
     tree = storage.load(file)
-    found = estimands.summary(tree, prob=prob, group_effects=group_effects)
+    found = summary.summary(tree, prob=prob, group_effects=group_effects)
     if format == "table":
         _print(*report.tables(tree, found, prob))
     else:
@@ -564,7 +565,7 @@ def predict(
     reading
         How the files are read.
     """
-    from glmm_zoo import storage
+    from glmm_zoo.results import storage
 
     try:
         at = [float(t) for t in times.split(",")]
@@ -574,7 +575,7 @@ def predict(
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     tree = storage.load(file)
     tables = (reading or Reading()).tables([data, survival])
-    from glmm_zoo import prediction
+    from glmm_zoo.joint import prediction
 
     found = prediction.dynamic_prediction(
         tree, *tables, landmark=landmark, times=at, ids=id, prob=prob, draws=draws, seed=seed
@@ -630,8 +631,8 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
     overwrite
         Replace an existing file.
     """
-    from glmm_zoo import storage
-    from glmm_zoo.report import write_report
+    from glmm_zoo.results import storage
+    from glmm_zoo.results.report import write_report
 
     tree = storage.load(file)
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glmm_zoo import zoo
+from glmm_zoo import registry
 
 _flags = os.environ.get("PYTENSOR_FLAGS", "")
 if "mode=" not in _flags:
@@ -34,13 +34,13 @@ def paired(longitudinal, survival, formula, *, event, time="time", families=None
 
 
 @pytest.fixture
-def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> zoo.Builder:
+def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.Builder:
     """A further builder in the zoo, of two tables."""
     path = tmp_path / "paired.py"
     path.write_text(PAIRED)
-    builder = zoo._read_builder(path)
-    known = {**zoo.builders(), builder.name: builder}
-    monkeypatch.setattr(zoo, "builders", lambda: known)
+    builder = registry._read_builder(path)
+    known = {**registry.builders(), builder.name: builder}
+    monkeypatch.setattr(registry, "builders", lambda: known)
     module = types.ModuleType(builder.name)
     exec(PAIRED, module.__dict__)
     monkeypatch.setitem(sys.modules, f"glmm_zoo.builders.{builder.name}", module)

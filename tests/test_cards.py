@@ -13,7 +13,7 @@ import pytest
 from pymc.logprob.basic import conditional_logp
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.zoo import Builder, builders, cards, read_card
+from glmm_zoo.registry import Builder, builders, cards, read_card
 
 
 def fingerprint(model: Any) -> dict[str, Any]:

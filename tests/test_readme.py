@@ -6,14 +6,14 @@ import os
 import re
 from pathlib import Path
 
-from glmm_zoo import zoo
+from glmm_zoo import registry
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def zoo_table() -> str:
     rows = ["| card | builder (alias) | formula | question |", "|---|---|---|---|"]
-    for card in zoo.cards().values():
+    for card in registry.cards().values():
         aliases = f" ({', '.join(card.builder.aliases)})" if card.builder.aliases else ""
         formula = card.file.formulas.replace("|", "\\|")
         rows.append(f"| `{card.name}` | `{card.file.builder}`{aliases} | `{formula}` | {card.file.summary} |")

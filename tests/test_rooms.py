@@ -1,72 +1,56 @@
-"""The house: a room imports only rooms to its left, and nothing is listed twice."""
+"""The house: a layer imports only layers before it, files of one layer import each other without a circle, and nothing is
+listed twice."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from glmm_zoo import zoo
+from glmm_zoo import registry
 
 PACKAGE = Path(__file__).parents[1] / "glmm_zoo"
-LEFT_TO_RIGHT = (
+LAYERS = (
     "errors",
-    "kernel",
-    "data",
-    "formula",
-    "smooths",
-    "design",
+    "tables",
+    "formulas",
     "priors",
     "families",
-    "counts",
-    "subjects",
-    "ordered",
-    "intake",
-    "studies",
-    "wedge",
-    "terms",
-    "outcomes",
-    "events",
-    "courses",
-    "baselines",
-    "association",
-    "hazards",
+    "plans",
+    "trials",
+    "results",
+    "graph",
+    "inference",
     "joint",
-    "survival",
-    "geometry",
     "builders",
-    "zoo",
+    "registry",
+    "cli",
 )
-READING_A_FIT = (
-    "errors",
-    "smooths",
-    "storage",
-    "kernel",
-    "moments",
-    "sampling",
-    "convergence",
-    "landmarks",
-    "diagnostics",
-    "bands",
-    "aspects",
-    "estimands",
-    "report",
-)
-LAST = ("fitting", "prediction", "cli")
+WITHOUT_PYMC = LAYERS[: LAYERS.index("graph")]
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem not in ("__init__", "__main__"))
 
 
-def allowed(room: str) -> set[str]:
-    """The rooms that a room may import."""
-    if room in LAST:
-        return {*LEFT_TO_RIGHT, *READING_A_FIT, *LAST[: LAST.index(room)]}
-    if room in READING_A_FIT:
-        return set(READING_A_FIT[: READING_A_FIT.index(room)])
-    return set(LEFT_TO_RIGHT[: LEFT_TO_RIGHT.index(room)])
+def layer_of(module: str) -> str:
+    """`graph` of "glmm_zoo.graph.model"."""
+    return module.split(".")[1]
 
 
-def imported(path: Path) -> set[str]:
-    """Rooms that a file imports, wherever in the file, except for type checking."""
+def module_of(path: Path) -> str:
+    """ "glmm_zoo.graph.model" of the file glmm_zoo/graph/model.py."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(p): p for p in FILES}
+
+
+def imported(path: Path, *, at_import: bool = False) -> set[str]:
+    """Modules that a file imports, wherever in the file, except for type checking.
+
+    `at_import` leaves out what is imported inside functions.
+    """
     tree = ast.parse(path.read_text())
     typing_only = {
         id(child)
@@ -74,49 +58,69 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for child in ast.walk(node)
     }
+    nodes = tree.body if at_import else [n for n in ast.walk(tree) if id(n) not in typing_only]
     found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and id(node) not in typing_only and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "glmm_zoo":
-                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
     return found
 
 
-FOLDERS = ("builders", "aspects", "kernel")
-FILES = [p for p in PACKAGE.rglob("*.py") if p.parent.name in FOLDERS or p.stem not in ("__init__", "__main__")]
+def of_the_zoo(path: Path) -> set[str]:
+    return imported(path) & set(MODULES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_imports_only_rooms_to_the_left(path: Path) -> None:
-    room = path.parent.name if path.parent.name in FOLDERS else path.stem
-    own = {room} if room in FOLDERS else set()
-    assert imported(path) - own <= allowed(room), f"{room} imports {imported(path) - allowed(room)}"
+def upwards(path: Path, layer: str) -> set[str]:
+    """Modules that a file of this layer imports from the layers after it."""
+    after = LAYERS[LAYERS.index(layer) + 1 :]
+    return {m for m in of_the_zoo(path) if layer_of(m) in after}
 
 
-def test_every_file_is_a_room() -> None:
-    rooms = {p.stem for p in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
-    assert {p.parent.name for p in PACKAGE.glob("*/*.py")} == set(FOLDERS)
-    assert rooms | set(FOLDERS) == {*LEFT_TO_RIGHT, *READING_A_FIT, *LAST}
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_layers_before_its_own(module: str) -> None:
+    assert not upwards(MODULES[module], layer_of(module))
 
 
-def test_an_upward_import_is_caught(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layer", LAYERS)
+def test_files_of_a_layer_import_each_other_without_a_circle(layer: str) -> None:
+    own = {m: of_the_zoo(p) - {m} for m, p in MODULES.items() if layer_of(m) == layer}
+    TopologicalSorter({m: {i for i in found if i in own} for m, found in own.items()}).prepare()
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in WITHOUT_PYMC])
+def test_no_pymc_is_imported_before_the_input_has_proved_sound(module: str) -> None:
+    heavy = {"pymc", "pytensor", "nutpie", "jax"}
+    assert not {m.split(".")[0] for m in imported(MODULES[module], at_import=True)} & heavy
+
+
+def test_every_folder_and_file_is_a_layer() -> None:
+    assert {layer_of(m) for m in MODULES} == set(LAYERS)
+
+
+def test_an_import_of_a_later_layer_is_caught(tmp_path: Path) -> None:
     planted = tmp_path / "data.py"
-    planted.write_text("def f():\n    from glmm_zoo import design\n")
-    assert not imported(planted) <= allowed("data")
+    planted.write_text("def f():\n    from glmm_zoo.formulas import design\n")
+    assert upwards(planted, "tables") and not upwards(planted, "families")
+
+
+def test_a_circle_is_caught() -> None:
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
 
 def test_builders_are_found_as_files() -> None:
     files = {p.stem for p in (PACKAGE / "builders").glob("*.py")} - {"__init__"}
-    assert set(zoo.builders()) == files
-    aliases = [a for b in zoo.builders().values() for a in (b.name, *b.aliases)]
-    assert len(aliases) == len(set(aliases)) and not set(aliases) & set(zoo.cards())
+    assert set(registry.builders()) == files
+    aliases = [a for b in registry.builders().values() for a in (b.name, *b.aliases)]
+    assert len(aliases) == len(set(aliases)) and not set(aliases) & set(registry.cards())
 
 
-@pytest.mark.parametrize("name", sorted(zoo.builders()))
+@pytest.mark.parametrize("name", sorted(registry.builders()))
 def test_builder_has_its_docstring_and_function(name: str) -> None:
-    builder = zoo.builders()[name]
+    builder = registry.builders()[name]
     assert builder.title and "Parameters" in builder.doc and "Raises" in builder.doc
     assert builder.function().__name__ == name
     assert len(builder.in_order("data.csv", None)) == len(builder.tables)
-    assert zoo.example_of(builder).builder.name == name
+    assert registry.example_of(builder).builder.name == name

@@ -6,11 +6,11 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.data import Missing
 from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("gam",)
 

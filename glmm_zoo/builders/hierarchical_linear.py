@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import families, intake
-from glmm_zoo.data import Missing
+from glmm_zoo.families import families
+from glmm_zoo.plans import intake
 from glmm_zoo.priors import parameter, sd_default
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("lmm",)
 
@@ -63,7 +64,7 @@ def hierarchical_linear(
     plan = intake.plan(
         "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=[sigma_prior]
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import families, intake
-from glmm_zoo.data import Missing
-from glmm_zoo.design import collapse as collapse_rows
 from glmm_zoo.errors import InputError
+from glmm_zoo.families import families
+from glmm_zoo.formulas.design import collapse as collapse_rows
+from glmm_zoo.plans import intake
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("logistic",)
 
@@ -83,7 +84,7 @@ def hierarchical_logistic(
     plan = intake.plan(
         "hierarchical_logistic", part, options, priors, link=link, latent_variance=of_link.latent_variance
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import outcomes
-from glmm_zoo.data import Missing
+from glmm_zoo.plans import outcomes
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("mv",)
 
@@ -107,7 +107,7 @@ def joint_outcomes(
         "missing": missing,
     }  # fmt: skip
     plan = outcomes.plan("joint_outcomes", joint, options, priors, aspects=("propensities",))
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         outcomes.observe(model, joint, center=center)

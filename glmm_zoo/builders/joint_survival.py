@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import joint, outcomes
-from glmm_zoo.data import Missing
+from glmm_zoo.joint import reading
+from glmm_zoo.plans import outcomes
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("jm",)
 
@@ -134,7 +135,7 @@ def joint_survival(
     ----------
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
     """
-    parts, hazard = joint.read(
+    parts, hazard = reading.read(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
@@ -153,12 +154,12 @@ def joint_survival(
         options,
         priors,
         aspects=("event",),
-        extra=joint.parameters(hazard, priors),
-        more=joint.told(hazard),
+        extra=reading.parameters(hazard, priors),
+        more=reading.told(hazard),
     )
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
-    from glmm_zoo import survival as graph  # PyMC is imported once the input has proved sound
-    from glmm_zoo import terms
+    from glmm_zoo.graph import terms
+    from glmm_zoo.joint import likelihood as graph  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         outcomes.observe(model, parts, center=center)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import counts, families, intake, studies
-from glmm_zoo.data import Missing
 from glmm_zoo.errors import attempt, listing, raise_all
+from glmm_zoo.families import counts, families
+from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
+from glmm_zoo.tables.data import Missing
+from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
@@ -105,12 +107,12 @@ def meta_analysis(
         "control": control, "baseline_risk": baseline_risk, "heterogeneity": heterogeneity, "missing": missing,
     }  # fmt: skip
     _check(options, priors or {})
-    arms = studies.read(
+    arms = read_arms(
         data, formula, study=study, treatment=treatment, control=control, exposure=exposure, missing=missing
     )
     plan = intake.plan(
         "meta_analysis",
-        studies.single(formula, arms, baseline, heterogeneity),
+        single_of_arms(formula, arms, baseline, heterogeneity),
         options,
         priors,
         link="log" if exposure else "logit",
@@ -120,7 +122,7 @@ def meta_analysis(
     )
     import pymc as pm
 
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     dim, name = intake.safe(arms.study.name), intake.safe(arms.outcome.name)
     with terms.Model(plan) as model:
@@ -163,7 +165,7 @@ def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     ]
     named = options["heterogeneity"]
     if named is not None:
-        attempt(lambda: studies.heterogeneity_prior(named), problems)
+        attempt(lambda: heterogeneity_prior(named), problems)
         if "tau" in priors:
             problems.append(f"heterogeneity={named!r} is a prior for tau and priors has another; keep one of them")
         if options["exposure"] is not None:
@@ -181,11 +183,11 @@ def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     raise_all(problems)
 
 
-def _parameters(arms: studies.Arms, baseline: str, heterogeneity: str | None) -> list[Parameter]:
+def _parameters(arms: Arms, baseline: str, heterogeneity: str | None) -> list[Parameter]:
     """What needs a prior beside the group effects."""
     found = [parameter("effect", "real", EFFECT)]
     if baseline != "bivariate":
-        default = TAU if heterogeneity is None else studies.heterogeneity_prior(heterogeneity)
+        default = TAU if heterogeneity is None else heterogeneity_prior(heterogeneity)
         found.append(parameter("tau", "positive", default))
     if arms.covariates is not None:
         defaults = beta_defaults(arms.covariates.spreads.tolist(), 1.0)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import counts, families, intake
-from glmm_zoo.data import Missing, names_of
-from glmm_zoo.design import Factor, factor
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import Outcome
-from glmm_zoo.subjects import binomial_density, carry, count_density, observe, working
+from glmm_zoo.families import counts, families
+from glmm_zoo.families.families import Outcome
+from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe, working
+from glmm_zoo.formulas.design import Factor, factor
+from glmm_zoo.plans import intake
+from glmm_zoo.tables.data import Missing, names_of
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ()
 FAMILIES = ("poisson", "negative_binomial", "bernoulli")
@@ -128,7 +129,7 @@ def never_at_risk(
         },
         unit=subjects,
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     name = intake.safe(part.outcome.name)
     with terms.Model(plan) as model:

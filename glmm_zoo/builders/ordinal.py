@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import families, intake, ordered
-from glmm_zoo.data import Missing
 from glmm_zoo.errors import InputError
+from glmm_zoo.families import families
+from glmm_zoo.families import ordinal as ordered
+from glmm_zoo.plans import intake
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("cumulative_logit",)
 
@@ -120,7 +122,7 @@ def ordinal(
         aspects=("proportional_odds",) if varying else (),
         facts={"levels": list(outcome.levels), "nominal": varying.facts if varying else {}},
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo import counts, intake
-from glmm_zoo.data import Missing
+from glmm_zoo.families import counts
+from glmm_zoo.plans import intake
+from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ("poisson_offset",)
 
@@ -74,7 +75,7 @@ def poisson(
         aspects=("rates", "dispersion", "zeros"),
         facts=intake.rates(exposure, per, part.main.formula.offsets),
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo import counts, families, intake, wedge
-from glmm_zoo.data import Missing, Table
 from glmm_zoo.errors import InputError
-from glmm_zoo.formula import Response
+from glmm_zoo.families import counts, families
+from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
+from glmm_zoo.tables.data import Missing, Table
+from glmm_zoo.trials import wedge_design
 
 if TYPE_CHECKING:
-    from glmm_zoo.terms import Model
+    from glmm_zoo.graph.terms import Model
 
 ALIASES = ()
 _COUNTS = ("poisson", "negative_binomial")
@@ -119,7 +121,7 @@ def stepped_wedge(
         "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    wedge.check_choices(
+    wedge_design.check_choices(
         family=family, correlation=correlation, exposure_time=exposure_time, period_effects=period_effects,
         treatment_effect=treatment_effect,
     )  # fmt: skip
@@ -127,7 +129,7 @@ def stepped_wedge(
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
     if exposure is not None and family not in _COUNTS:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
-    roles = wedge.Roles(
+    roles = wedge_design.Roles(
         cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
     )
 
@@ -143,10 +145,10 @@ def stepped_wedge(
         return families.binomial_outcome(table, response, success)
 
     extra = [] if exposure is None else [exposure]
-    design = wedge.read(data, formula, roles, read_outcome, columns=extra, missing=missing)
+    design = wedge_design.read(data, formula, roles, read_outcome, columns=extra, missing=missing)
     part = intake.single(
         data,
-        wedge.model_formula(formula, roles, design, correlation, period_effects),
+        wedge_design.model_formula(formula, roles, design, correlation, period_effects),
         read_outcome,
         one_per_row=lambda outcome: (
             family in _COUNTS or (outcome.trials is not None and bool((outcome.trials > 1).any()))
@@ -157,10 +159,12 @@ def stepped_wedge(
         clusters=clusters,
     )
     whole = part.texts[""]
-    part = wedge.with_treatment(part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random")
-    notes = design.notes + (() if exposure_time == "constant" else wedge.exposure_notes(design))
+    part = wedge_design.with_treatment(
+        part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random"
+    )
+    notes = design.notes + (() if exposure_time == "constant" else wedge_design.exposure_notes(design))
     part = replace(part, texts={"": formula}, notes=(*part.notes, *notes))
-    part = intake.remark(part, wedge.few_clusters(design) if correlation == "decay" else ())
+    part = intake.remark(part, wedge_design.few_clusters(design) if correlation == "decay" else ())
     link = _LINKS.get(family, "logit")
     plan = intake.plan(
         "stepped_wedge",
@@ -182,7 +186,7 @@ def stepped_wedge(
             "map": design.map,
         },
     )
-    from glmm_zoo import terms  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
@@ -204,7 +208,7 @@ def stepped_wedge(
 
 
 def _parameters(
-    family: str, correlation: str, exposure_time: str, design: wedge.Design, scale: float
+    family: str, correlation: str, exposure_time: str, design: wedge_design.Design, scale: float
 ) -> list[Parameter]:
     (default,) = beta_defaults([1.0], scale)
     times = design.exposures
@@ -222,9 +226,9 @@ def _parameters(
     return found + ([counts.ALPHA] if family == "negative_binomial" else [])
 
 
-def _effect(model: Model, design: wedge.Design, exposure_time: str) -> dict[str, np.ndarray]:
+def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> dict[str, np.ndarray]:
     """The columns (n, m) that `effect` is the coefficient of: treatment, or treatment by exposure time."""
-    from glmm_zoo import terms
+    from glmm_zoo.graph import terms
 
     if exposure_time == "constant":
         terms.variable(model, "effect")
@@ -237,12 +241,12 @@ def _effect(model: Model, design: wedge.Design, exposure_time: str) -> dict[str,
     return {"effect": (design.exposure[:, None] == np.array([int(e) for e in times])).astype(float)}
 
 
-def _monotone(model: Model, design: wedge.Design) -> Any:
+def _monotone(model: Model, design: wedge_design.Design) -> Any:
     """effect_e (n,) at every row's exposure time, 0 under control."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    from glmm_zoo import terms
+    from glmm_zoo.graph import terms
 
     times = design.exposures
     last = terms.variable(model, "long_term_effect")
@@ -256,8 +260,8 @@ def _monotone(model: Model, design: wedge.Design) -> Any:
     return of_level[pm.Data("_exposure_level", level, dims="row")]
 
 
-def _decaying(model: Model, group: intake.Group, design: wedge.Design) -> Any:
-    from glmm_zoo import terms
+def _decaying(model: Model, group: intake.Group, design: wedge_design.Design) -> Any:
+    from glmm_zoo.graph import terms
 
     _, first = np.unique(group.factor.codes, return_index=True)  # a row of each cluster-period
     rho = terms.variable(model, "rho")

@@ -1,0 +1,1 @@
+"""Families: which responses they take, their densities, links and draws."""

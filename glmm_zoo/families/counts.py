@@ -1,0 +1,275 @@
+"""Families of counts: their densities given eta = log of the mean, and the same with more or fewer zeros.
+
+Imports the rooms to its left; PyTensor and PyMC when a graph is built. Symbols: mu = e^eta, a the size of a negative
+binomial (var = mu + mu^2 / a), f the density of a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing, plural, raise_all
+from glmm_zoo.families.families import Outcome, link, tensor
+from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.priors import Parameter, Prior, parameter
+from glmm_zoo.tables.data import Table
+
+Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
+
+# brms's default since 2.19, from the Stan group's advice on priors: near the complexity prior that has the Poisson as
+# its simplest case.
+ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
+ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
+PARAMETERIZATIONS = ("nb2", "nb1")
+_MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
+_LARGE = np.log(1000)
+_ANY = link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
+
+
+def probability(name: str) -> Parameter:
+    """A share without covariates, uniform by default."""
+    return parameter(name, "unit", Prior("Beta", {"alpha": 1.0, "beta": 1.0}))
+
+
+# ------------------------------------------------------------------------------------------------------------ responses
+
+
+def count_outcome(table: Table, response: Response) -> Outcome:
+    """A column of whole numbers >= 0, not all of them 0."""
+    if response.trials is not None:
+        raise InputError("trials() belongs to a binomial response; a count is y ~ ..., with exposure= or offset()")
+    if response.value.kind != "column":
+        raise InputError(
+            f"the response of a count model is a column, not {response.value.text!r}; make the column first"
+        )
+    name = response.value.columns[0]
+    y = counted(table, name)
+    if np.all(y == 0):
+        raise InputError(f"response {name!r} has a single value (0) in every row; there is nothing to model")
+    return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, f"{name}: counts")
+
+
+def counted(table: Table, name: str) -> np.ndarray:
+    """A column of whole numbers >= 0 (n,)."""
+    y = table[name].numbers("a count")
+    problems = []
+    for bad, words in ((y != np.round(y), "whole numbers"), (y < 0, "counts >= 0")):
+        if bad.any():
+            row = np.flatnonzero(bad)[0]
+            problems.append(
+                f"response {name!r} needs {words}; {plural(int(bad.sum()), 'value')} not ({y[row]:g}, {table.at(bad)})"
+            )
+    raise_all(problems)
+    return y
+
+
+def without_zeros(outcome: Outcome) -> tuple[str, ...]:
+    """A sentence when no count is zero, so that nothing is known of the share of zeros."""
+    if (outcome.values == 0).any():
+        return ()
+    return (f"response {outcome.name!r} has no zeros: what the model says of their share rests on its prior",)
+
+
+# ------------------------------------------------------------------------------------------------------------ densities
+
+
+@dataclass(frozen=True)
+class Count:
+    """A distribution of counts with mean e^eta; `size` is empty or holds log a.
+
+    `log_f(y, eta, *size)` = log f(y), `log_f0(eta, *size)` = log f(0), `log_1m_f0(eta, *size)` = log(1 - f(0));
+    `draw(eta, *size, shape=)` is a random variable, `draw_above_zero` one that is never zero.
+    """
+
+    name: str
+    log_f: Callable[..., Tensor]
+    log_f0: Callable[..., Tensor]
+    log_1m_f0: Callable[..., Tensor]
+    draw: Callable[..., Tensor]
+    draw_above_zero: Callable[..., Tensor]
+
+
+def _mean(eta: Tensor) -> Tensor:
+    pt = tensor()
+    return pt.clip(pt.exp(eta), 1e-300, _MOST)
+
+
+def _poisson_log_f(y: Tensor, eta: Tensor) -> Tensor:
+    """log f(y) = y eta - e^eta - log y!"""
+    pt = tensor()
+    return y * eta - pt.exp(eta) - pt.gammaln(y + 1)
+
+
+def _poisson_log_f0(eta: Tensor) -> Tensor:
+    return -tensor().exp(eta)
+
+
+def _poisson_draw(eta: Tensor, shape: Any = None) -> Tensor:
+    import pymc as pm
+
+    return pm.Poisson.dist(mu=_mean(eta), size=shape)
+
+
+def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
+    """Given at least one event in a time of length 1, the first comes at t, P(T > t) = e^(-mu t); the rest is Poisson."""
+    import pymc as pm
+
+    pt = tensor()
+    mu = _mean(eta)
+    u = pm.Uniform.dist(0, 1, size=mu.shape if shape is None else shape)
+    t = -pt.log1p(u * pt.expm1(-mu)) / mu
+    return 1 + pm.Poisson.dist(mu=mu * pt.clip(1 - t, 0, 1))
+
+
+def _negative_binomial_log_f(y: Tensor, eta: Tensor, log_a: Tensor) -> Tensor:
+    """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
+    pt = tensor()
+    return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
+
+
+def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
+    """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
+    a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
+    pt = tensor()
+    some = pt.maximum(y, 1)
+    near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
+    direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
+    series = (far + y - 0.5) * pt.log1p(y / far) - y + 1 / (12 * (far + y)) - 1 / (12 * far)
+    return pt.switch(y > 0, pt.switch(log_a < _LARGE, direct, series), 0.0)
+
+
+def _negative_binomial_log_f0(eta: Tensor, log_a: Tensor) -> Tensor:
+    pt = tensor()
+    return -pt.exp(log_a) * pt.softplus(eta - log_a)
+
+
+def _negative_binomial_log_1m_f0(eta: Tensor, log_a: Tensor) -> Tensor:
+    """From log(-log f(0)) = log a + log log(1 + e^z), z = eta - log a, where log(1 + e^z) is e^z for z far below 0."""
+    pt = tensor()
+    z = eta - log_a
+    low = pt.minimum(z, -30.0)
+    log_softplus = pt.switch(z > -30.0, pt.log(pt.softplus(pt.maximum(z, -30.0))), low - 0.5 * pt.exp(low))
+    return _ANY.log_p(log_a + log_softplus)
+
+
+def _negative_binomial_draw(eta: Tensor, log_a: Tensor, shape: Any = None) -> Tensor:
+    return _gamma_poisson(_mean(eta), _size(log_a), shape)
+
+
+def _negative_binomial_above_zero(eta: Tensor, log_a: Tensor, shape: Any = None) -> Tensor:
+    """As for Poisson, with a Gamma(a, a / mu) rate: P(T > t) = (1 + mu t / a)^-a, and after an event at t the rest is
+    negative binomial of size a + 1 and mean (a + 1) mu (1 - t) / (a + mu t)."""
+    import pymc as pm
+
+    pt = tensor()
+    mu, a = _mean(eta), _size(log_a)
+    u = pm.Uniform.dist(0, 1, size=(mu + a).shape if shape is None else shape)
+    log_survival = pt.log1p(u * pt.expm1(-a * pt.log1p(mu / a)))
+    t = pt.clip(pt.expm1(-log_survival / a) * a / mu, 0, 1)
+    return 1 + _gamma_poisson((a + 1) * mu * (1 - t) / (a + mu * t), a + 1)
+
+
+def _size(log_a: Tensor) -> Tensor:
+    pt = tensor()
+    return pt.clip(pt.exp(log_a), 1 / _MOST, _MOST)
+
+
+def _gamma_poisson(mu: Tensor, a: Tensor, shape: Any = None) -> Tensor:
+    """NumPy's negative binomial takes a / (mu + a), which has lost the digits of mu for large a."""
+    import pymc as pm
+
+    rate = mu * pm.Gamma.dist(alpha=a, beta=a, size=(mu + a).shape if shape is None else shape)
+    return pm.Poisson.dist(mu=tensor().minimum(rate, _MOST))
+
+
+POISSON = Count("Poisson", _poisson_log_f, _poisson_log_f0, _ANY.log_p, _poisson_draw, _poisson_above_zero)
+NEGATIVE_BINOMIAL = Count(
+    "NegativeBinomial",
+    _negative_binomial_log_f,
+    _negative_binomial_log_f0,
+    _negative_binomial_log_1m_f0,
+    _negative_binomial_draw,
+    _negative_binomial_above_zero,
+)
+
+
+def check_parameterization(name: str) -> None:
+    if name not in PARAMETERIZATIONS:
+        raise InputError(f"unknown parameterization {name!r}; known: {listing(PARAMETERIZATIONS)}")
+
+
+def log_size(eta: Tensor, log_alpha: Tensor, parameterization: str) -> Tensor:
+    """log a of a negative binomial: a = alpha (nb2, var = mu + mu^2 / alpha) or alpha mu (nb1, var = mu + mu / alpha)."""
+    return log_alpha + eta if parameterization == "nb1" else log_alpha
+
+
+# ----------------------------------------------------------------------------------------------------------- likelihood
+
+
+def observe(name: str, count: Count, outcome: Outcome, eta: Tensor, *size: Tensor) -> None:
+    """y_i ~ f(mu_i)."""
+    _likelihood(name, count.name, outcome, [eta, *size], count.log_f, lambda *p, size: count.draw(*p, shape=size))
+
+
+def observe_zero_inflated(
+    name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor
+) -> None:
+    """P(y = 0) = zi + (1 - zi) f(0), P(y) = (1 - zi) f(y) for y > 0."""
+    pt = tensor()
+
+    def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
+        log_zi, log_rest = -pt.softplus(-logit_zi), -pt.softplus(logit_zi)
+        zero = pt.logaddexp(log_zi, log_rest + count.log_f0(eta, *size))
+        return pt.switch(y > 0, log_rest + count.log_f(y, eta, *size), zero)
+
+    def draw(logit_zi: Tensor, eta: Tensor, *parameters: Tensor, size: Any) -> Tensor:
+        return _bernoulli(-logit_zi, eta, size) * count.draw(eta, *parameters, shape=size)
+
+    _likelihood(name, f"ZeroInflated{count.name}", outcome, [logit_zi, eta, *size], log_p, draw)
+
+
+def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> None:
+    """P(y = 0) = zi, P(y) = (1 - zi) f(y) / (1 - f(0)) for y > 0."""
+    pt = tensor()
+
+    def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
+        above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
+        return pt.switch(y > 0, -pt.softplus(logit_zi) + above, -pt.softplus(-logit_zi))
+
+    def draw(logit_zi: Tensor, eta: Tensor, *parameters: Tensor, size: Any) -> Tensor:
+        return _bernoulli(-logit_zi, eta, size) * count.draw_above_zero(eta, *parameters, shape=size)
+
+    _likelihood(name, f"Hurdle{count.name}", outcome, [logit_zi, eta, *size], log_p, draw)
+
+
+def _bernoulli(logit: Tensor, like: Tensor, shape: Any) -> Tensor:
+    import pymc as pm
+
+    pt = tensor()
+    return pm.Bernoulli.dist(logit_p=logit + pt.zeros_like(like), size=shape)
+
+
+def _likelihood(
+    name: str,
+    family: str,
+    outcome: Outcome,
+    parameters: list[Tensor],
+    log_p: Callable[..., Tensor],
+    draw: Callable[..., Tensor],
+) -> None:
+    import pymc as pm
+
+    pt = tensor()
+    pm.CustomDist(
+        name,
+        *parameters,
+        logp=log_p,
+        dist=lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
+        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
+        dims=outcome.dim,
+        class_name=family,
+    )

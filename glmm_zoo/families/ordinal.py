@@ -1,0 +1,366 @@
+"""Ordered categories: which responses have them, and their probabilities given eta and the thresholds between them.
+
+Imports the rooms to its left; PyTensor and PyMC when a graph is built. Symbols: y in 0, ..., K - 1 the position of a
+category, c_k the threshold above category k, F the inverse of the link, x_k = c_k - eta.
+
+    cumulative   P(Y <= k) = F(x_k)                       c_0 < ... < c_{K-2} cut one latent variable
+    sratio       P(Y = k | Y >= k) = F(x_k)               stopping ratio
+    acat         P(Y = k | Y in {k, k + 1}) = F(x_k)      adjacent category, logit link
+
+Thresholds enter a density as steps, c_0 and then c_k - c_{k-1}, so that a tiny step keeps its digits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.families.families import Link, Outcome, tensor
+from glmm_zoo.formulas.design import Predictor
+from glmm_zoo.formulas.design import predictor as code_predictor
+from glmm_zoo.formulas.grammar import Formula, Response
+from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
+from glmm_zoo.tables.data import Column, Table, suspicious_text
+
+Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
+
+MOST_LEVELS = 20  # of a response of whole numbers; arbitrary
+CUTPOINTS = parameter("cutpoints", "real", Prior("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5}))  # brms's
+
+
+# ------------------------------------------------------------------------------------------------------------ responses
+
+
+def level_names(levels: Any) -> tuple[str, ...] | None:
+    """What a user gave as `levels`, a sequence or text "a,b,c", as names from lowest to highest."""
+    if levels is None:
+        return None
+    given = levels.split(",") if isinstance(levels, str) else levels
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
+        raise InputError(f"levels is a list of categories from lowest to highest, or text 'a,b,c', not {levels!r}")
+    names = tuple(_name(level) for level in given)
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice or not names or "" in names:
+        what = f"{listing(map(repr, twice))} twice" if twice else "an empty name"
+        raise InputError(f"levels={listing(names)!r} has {what}; give each category once, from lowest to highest")
+    return names
+
+
+def _name(level: Any) -> str:
+    number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
+    return f"{level:.15g}" if number else str(level).strip()
+
+
+def _plain(number: str) -> str:
+    """`"1"` for "1.0"."""
+    with contextlib.suppress(ValueError):
+        return _name(float(number))
+    return number
+
+
+def ordered_outcome(table: Table, response: Response, levels: tuple[str, ...] | None = None) -> Outcome:
+    """Positions 0, ..., K - 1 of ordered categories: whole numbers, a declared order, or `levels` from the lowest.
+
+    Every level occurs: the data say nothing of a category that was never seen.
+    """
+    if response.trials is not None:
+        raise InputError("trials() belongs to a binomial response; an ordinal one is y ~ ...")
+    if response.value.kind != "column":
+        raise InputError(
+            f"the response of an ordinal model is a column, not {response.value.text!r}; make the column first"
+        )
+    column = table[response.value.columns[0]]
+    name = column.name
+    if column.kind in ("date", "logical"):
+        what = "dates" if column.kind == "date" else "logicals (true and false)"
+        instead = "" if column.kind == "date" else "; for two categories without levels use hierarchical_logistic"
+        raise InputError(f"response {name!r} holds {what} and an ordinal model needs ordered categories{instead}")
+    codes, found = column.factor()
+    if levels is None:
+        levels = column.levels if column.ordered else _by_value(table, column, found)
+    elif column.kind == "number":
+        found, levels = tuple(map(_plain, found)), tuple(map(_plain, levels))
+    strange = [value for value in found if value not in levels]
+    if strange:
+        rows = np.isin(codes, [found.index(value) for value in strange])
+        raise InputError(
+            f"response {name!r} has {listing(map(repr, strange), 5)} ({table.at(rows)}), not one of "
+            f"levels={listing(levels)}; add to the levels or correct the data"
+        )
+    unseen = [level for level in levels if level not in found]
+    if unseen:
+        raise InputError(
+            f"response {name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}, so the data say "
+            f"nothing of {'its probability' if len(unseen) == 1 else 'their probabilities'}; leave "
+            f"{'it' if len(unseen) == 1 else 'them'} out: {_give([v for v in levels if v in found])}"
+        )
+    if len(levels) == 1:
+        raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
+    values = np.array([levels.index(value) for value in found], float)[codes]
+    words = f"{name}: {len(levels)} ordered categories, {' < '.join(levels)}"
+    return Outcome(name, values, description=words, levels=levels)
+
+
+def _by_value(table: Table, column: Column, found: tuple[str, ...]) -> tuple[str, ...]:
+    """Whole numbers without a gap, in their order."""
+    name = column.name
+    if column.kind == "text" and not all(re.fullmatch(r"[+-]?\d{1,15}", value) for value in found):
+        if suspicious_text(column):
+            column.numbers("an ordinal response")
+        raise InputError(
+            f"response {name!r} has text levels without an order ({listing(found, 5)}); give them from lowest to "
+            f"highest: {_give(found)}"
+        )
+    if column.kind == "number":
+        bad = column.values != np.round(column.values)
+        if bad.any():
+            raise InputError(
+                f"response {name!r} needs whole numbers or named levels; {plural(int(bad.sum()), 'value')} not whole "
+                f"({column.values[bad][0]:g}, {table.at(bad)}); for measurements use hierarchical_linear"
+            )
+    found = tuple(sorted(found, key=int))
+    if len(found) > MOST_LEVELS:
+        raise InputError(
+            f"response {name!r} has {len(found)} values ({found[0]} to {found[-1]}), each of which would need a cutpoint; for "
+            "counts use poisson or negative_binomial, for measurements hierarchical_linear, or join levels"
+        )
+    gaps = [v for a, b in pairwise(map(int, found)) for v in range(a + 1, min(b, a + MOST_LEVELS))]
+    if gaps:
+        raise InputError(
+            f"response {name!r} has {listing(found)} but level {listing(gaps, 5)} never occurs; if it is no category of "
+            f"the scale, say so: {_give(found)}"
+        )
+    return found
+
+
+def _give(levels: Iterable[str]) -> str:
+    levels = list(levels)
+    return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
+
+
+def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
+    """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
+    coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
+    return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
+
+
+# ----------------------------------------------------------------------------------------------- thresholds that differ
+
+
+@dataclass(frozen=True)
+class Nominal:
+    """Thresholds whose distances depend on covariates w: log step_k(w) = log step_k + (w - mean)' gamma_k, k >= 1.
+
+    `patterns` (m, q) are the distinct rows of w - mean, `pattern` (n,) is which of them a row has. `labels` name gamma,
+    q times K - 2, covariate by covariate. `facts` hold the mean of each covariate, and two of its values to compare.
+    """
+
+    patterns: np.ndarray
+    pattern: np.ndarray
+    parameter: Parameter
+    labels: tuple[str, ...]
+    facts: Mapping[str, Mapping[str, float]]
+
+
+def nominal(found: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nominal:
+    """Check and prepare what `nominal=` named."""
+    W = found.population
+    absent = [label for label in W.labels if label not in main.population.labels]
+    if found.effects or found.smooths or found.offset is not None or not W.labels:
+        raise InputError(
+            "nominal names columns of the formula, '~ x + z', without group terms, s() and offset(): "
+            f"{found.formula.text!r} {'has some' if W.labels else 'names no column'}"
+        )
+    if absent:
+        raise InputError(
+            f"nominal: {listing(map(repr, absent))} must be in the formula too, whose coefficient moves the first "
+            f"threshold; add {listing(dict.fromkeys(found.formula.predictor_columns))} to the formula"
+        )
+    if len(levels) < 3:
+        raise InputError(
+            f"nominal lets the distances between cutpoints differ and needs at least 3 levels; the response has {len(levels)}"
+        )
+    uppers = [f"{a}|{b}" for a, b in pairwise(levels)][1:]
+    labels = tuple(f"{label}: {upper}" for label in W.labels for upper in uppers)
+    # Half a unit of log distance for a covariate's spread: a step 1.65 times as long or short. Arbitrary.
+    defaults = [Prior("Normal", {"mu": 0.0, "sigma": float(f"{0.5 / d:.4g}")}) for d in W.spreads for _ in uppers]
+    patterns, pattern = np.unique(W.values, axis=0, return_inverse=True)
+    facts = {
+        label: {"mean": float(m), "low": low, "high": high}
+        for label, m, (low, high) in zip(W.labels, W.means, map(_two, W.values.T), strict=True)
+    }
+    return Nominal(patterns - W.means, pattern.ravel(), coefficients("nominal_beta", labels, defaults), labels, facts)
+
+
+def _two(x: np.ndarray) -> tuple[float, float]:
+    """The values of a column that has two, else its mean less and plus half its standard deviation."""
+    if len(np.unique(x)) == 2:
+        return float(x.min()), float(x.max())
+    return float(x.mean() - 0.5 * x.std()), float(x.mean() + 0.5 * x.std())
+
+
+def steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
+    """Thresholds (m, K - 1) as steps: one pattern, or those of W (m, q) with gamma (q (K - 2),)."""
+    pt = tensor()
+    first, distances = cutpoints[None, :1], (cutpoints[1:] - cutpoints[:-1])[None, :]
+    if W is None:
+        return pt.concatenate([first, distances], axis=1)
+    factor = pt.exp(W @ gamma.reshape((W.shape[1], -1)))
+    return pt.concatenate([pt.repeat(first, W.shape[0], axis=0), distances * factor], axis=1)
+
+
+def nominal_steps(cutpoints: Tensor, nominal: Nominal, gamma: Tensor) -> Tensor:
+    """The steps of every pattern of a model's nominal covariates."""
+    import pymc as pm
+
+    return steps(cutpoints, pm.Data("_nominal_X", nominal.patterns), gamma)
+
+
+def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:
+    """A vector whose elements each have the prior's density and are in order, as brms has it: drawn by sorting."""
+    import pymc as pm
+    from pymc.distributions import transforms
+
+    pt, distribution = tensor(), getattr(pm, prior.distribution)
+    low, high = (bound if np.isfinite(bound) else None for bound in prior.interval)
+    inside = [] if low is None and high is None else [transforms.Interval(low, high)]
+    if low is not None:
+        start = low + np.exp(start) if high is None else low + (high - low) / (1 + np.exp(-start))
+
+    def independent(arguments: Iterable[Tensor], size: Any = None) -> Tensor:
+        return distribution.dist(**dict(zip(prior.arguments, arguments, strict=True)), size=size)
+
+    return pm.CustomDist(
+        name,
+        *(np.full(len(start), value) for value in prior.arguments.values()),
+        logp=lambda value, *arguments: pm.logp(independent(arguments), value),
+        dist=lambda *both: pt.sort(independent(both[:-1], both[-1])),
+        dims=dim,
+        transform=transforms.Chain([*inside, transforms.ordered]) if inside else transforms.ordered,
+        initval=start,
+        class_name=f"Ordered{prior.distribution}",
+    )
+
+
+def start(outcome: Outcome) -> np.ndarray:
+    """Logits of the shares at or below each level but the highest (K - 1,): where sampling of cutpoints starts."""
+    below = np.cumsum(np.bincount(outcome.values.astype(int)))[:-1] / len(outcome.values)
+    return np.log(below / (1 - below))
+
+
+# ----------------------------------------------------------------------------------------------------------- likelihood
+
+
+@dataclass(frozen=True)
+class Family:
+    """`log_f(link, y, eta, steps, pattern, top)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for all k < top.
+
+    top = K - 1 is the highest category. `cumulative` says that thresholds are in order and cut one latent variable.
+    """
+
+    name: str
+    cumulative: bool
+    log_f: Callable[[Link, Tensor, Tensor, Tensor, Tensor, int], Tensor]
+    above: Callable[[Link, Tensor], Tensor]
+
+
+def _x(eta: Tensor, steps: Tensor, pattern: Tensor) -> Tensor:
+    """c_k - eta (n, top)."""
+    return tensor().cumsum(steps, axis=1)[pattern] - eta[..., None]
+
+
+def _cumulative_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+    """log P(y) = log(F(b) - F(a)), a = c_{y-1} - eta and b = c_y - eta; no n x K matrix is made."""
+    pt = tensor()
+    k = pt.cast(y, "int64")
+    below, above = pattern * top + pt.maximum(k - 1, 0), pattern * top + pt.minimum(k, top - 1)
+    thresholds = pt.cumsum(steps, axis=1).ravel()
+    a, b = thresholds[below] - eta, thresholds[above] - eta
+    inside = (k > 0) & (k < top)
+    gap = pt.switch(inside, steps.ravel()[above], 1.0)
+    return pt.switch(inside, link.log_between(a, b, gap), pt.switch(k > 0, link.log_q(a), link.log_p(b)))
+
+
+def _cumulative_above(link: Link, x: Tensor) -> Tensor:
+    return tensor().exp(link.log_q(x))
+
+
+def _sratio_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+    """log P(y) = log F(x_y) + sum_{k < y} log(1 - F(x_k)), the first term only for y < top"""
+    pt = tensor()
+    x, k, y = _x(eta, steps, pattern), np.arange(top), y[..., None]
+    return pt.sum(pt.switch(k < y, link.log_q(x), pt.switch(pt.eq(k, y), link.log_p(x), 0.0)), axis=-1)
+
+
+def _sratio_above(link: Link, x: Tensor) -> Tensor:
+    pt = tensor()
+    return pt.exp(pt.cumsum(link.log_q(x), axis=-1))
+
+
+def _acat_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+    """log P(y) = s_y - log sum_k e^{s_k}, s_k = -(x_0 + ... + x_{k-1})"""
+    pt = tensor()
+    scores = _acat_scores(_x(eta, steps, pattern))
+    chosen = pt.sum(pt.switch(pt.eq(np.arange(top + 1), y[..., None]), scores, 0.0), axis=-1)
+    return chosen - pt.logsumexp(scores, axis=-1)
+
+
+def _acat_scores(x: Tensor) -> Tensor:
+    pt = tensor()
+    return pt.concatenate([pt.zeros_like(x[..., :1]), -pt.cumsum(x, axis=-1)], axis=-1)
+
+
+def _acat_above(link: Link, x: Tensor) -> Tensor:
+    pt = tensor()
+    return 1.0 - pt.cumsum(pt.special.softmax(_acat_scores(x), axis=-1), axis=-1)[..., :-1]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "cumulative": Family("Cumulative", True, _cumulative_log_f, _cumulative_above),
+    "sratio": Family("StoppingRatio", False, _sratio_log_f, _sratio_above),
+    "acat": Family("AdjacentCategory", False, _acat_log_f, _acat_above),
+}
+
+
+def family(name: str, link: str) -> Family:
+    if name not in FAMILIES:
+        raise InputError(f"unknown family {name!r}; known: {listing(FAMILIES)}")
+    if name == "acat" and link != "logit":
+        raise InputError(
+            f"family 'acat' has the logit link, not {link!r}; for other links use 'cumulative' or 'sratio'"
+        )
+    return FAMILIES[name]
+
+
+def observe(
+    name: str, family: Family, outcome: Outcome, link: Link, eta: Tensor, steps: Tensor, pattern: np.ndarray
+) -> None:
+    """y_i falls in category k with the family's probability given eta_i and the thresholds of its pattern."""
+    import pymc as pm
+    from pymc.distributions.shape_utils import rv_size_is_none
+
+    pt, top = tensor(), len(outcome.levels) - 1
+
+    def draw(eta: Tensor, steps: Tensor, pattern: Tensor, size: Any) -> Tensor:
+        u = pm.Uniform.dist(0.0, 1.0, size=eta.shape if rv_size_is_none(size) else size)
+        return pt.sum(u[..., None] < family.above(link, _x(eta, steps, pattern)), axis=-1, dtype="float64")
+
+    pm.CustomDist(
+        name,
+        eta,
+        steps,
+        pm.Data(f"_{name}_pattern", pattern, dims=outcome.dim),
+        logp=lambda y, eta, steps, pattern: family.log_f(link, y, eta, steps, pattern, top),
+        dist=draw,
+        signature="(),(m,k),()->()",
+        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
+        dims=outcome.dim,
+        class_name=family.name,
+    )

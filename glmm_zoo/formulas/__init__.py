@@ -1,0 +1,1 @@
+"""Formulas: lme4's notation, and what it makes of a table."""

@@ -1,0 +1,1 @@
+"""Inference: from a PyMC model to draws."""

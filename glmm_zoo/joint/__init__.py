@@ -1,0 +1,1 @@
+"""Joint models of markers and the time to an event."""

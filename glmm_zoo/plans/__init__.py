@@ -1,0 +1,1 @@
+"""Plans: what a builder reads and checks before PyMC is imported."""

@@ -1,0 +1,1 @@
+"""Results: what is said of a fit, from its file alone."""

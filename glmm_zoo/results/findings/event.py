@@ -1,0 +1,93 @@
+"""Does the event follow the marker? Hazard ratios of covariates and association, and the hazard over time.
+
+A hazard ratio exp(assoc) is that of one unit more of the term at the same time, for the same subject; per standard deviation it is
+exp(assoc s), s the standard deviation of the term over the person-time of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import listing, plural
+from glmm_zoo.results.diagnostics import labels_of
+from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
+from glmm_zoo.results.storage import about
+
+MEANINGS = {
+    "surv_hazard_ratio": "hazard ratio of the event for one unit more, for the same subject and marker",
+    "assoc_hazard_ratio": "hazard ratio of the event for one unit more of the term, for the same subject",
+    "assoc_hazard_ratio_per_sd": "the same for one standard deviation more of the term, over the person-time of the data",
+}
+TIMES = 8  # rows of the table of hazards
+
+
+def find(tree: xr.DataTree, prob: float) -> Finding:
+    """Hazard ratios, and the hazard at the means of covariates and marker."""
+    posterior, event = tree["posterior"].dataset, about(tree)["spec"]["event"]
+    quantities: dict[str, np.ndarray] = {}
+    if "surv_beta" in posterior:
+        quantities |= _ratios("surv_hazard_ratio", posterior["surv_beta"])
+    quantities |= _ratios("assoc_hazard_ratio", posterior["assoc"])
+    quantities |= _ratios("assoc_hazard_ratio_per_sd", posterior["assoc"] * posterior["assoc_sd"])
+    return Finding(
+        "the event and the marker",
+        tuple(_sentences(posterior, event, quantities, prob)),
+        {"hazard": _hazards(posterior, event, prob)},
+        quantities,
+        MEANINGS,
+    )
+
+
+def _ratios(name: str, coefficients: xr.DataArray) -> dict[str, np.ndarray]:
+    """exp of every element (chain, draw), by `name[label]`."""
+    ordered = coefficients.transpose("chain", "draw", ...).rename(name)
+    values = np.exp(ordered.values).reshape(*ordered.shape[:2], -1)
+    return {label: values[..., i] for i, label in enumerate(labels_of(ordered))}
+
+
+def _sentences(
+    posterior: xr.Dataset, event: Mapping[str, Any], quantities: Mapping[str, np.ndarray], prob: float
+) -> Iterator[str]:
+    counts = listing(
+        f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
+        for cause, n in zip(event["causes"], event["events"], strict=True)
+    )
+    yield f"{event['subjects']} subjects, {counts} in {event['person_time']:.6g} units of person-time."
+    tail = (1 - prob) / 2
+    spread = dict(
+        zip(posterior["association"].values.tolist(), np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True)
+    )
+    for name, draws in quantities.items():
+        kind, label = name[:-1].split("[", 1)
+        if kind != "assoc_hazard_ratio":
+            continue
+        of_sd = quantities[f"assoc_hazard_ratio_per_sd[{label}]"]
+        term = next(a for a in spread if label == a or label.startswith(f"{a}, "))
+        low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
+        yield (
+            f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {percent(prob)}) at the same "
+            f"time for the same subject; one standard deviation more, {spread[term]:.3g}, with {np.median(of_sd):.3g} times."
+        )
+    if event["entered_late"]:
+        yield (
+            f"{plural(event['entered_late'], 'subject')} entered after time 0: the likelihood allows for their having survived until then."
+        )
+
+
+def _hazards(posterior: xr.Dataset, event: Mapping[str, Any], prob: float) -> pd.DataFrame:
+    """The hazard per unit of time of an average subject whose marker stays at its mean, over the follow-up."""
+    curve = posterior["surv_log_hazard"]
+    times = curve["surv_time"].values.astype(float)
+    at = np.unique(np.linspace(0, len(times) - 1, TIMES).round().astype(int))
+    rows = {}
+    for cause in event["causes"]:
+        of = curve.sel(cause=cause) if "cause" in curve.dims else curve
+        for i in at:
+            label = f"{times[i]:.4g}" + (f", {cause}" if "cause" in curve.dims else "")
+            rows[label] = np.exp(of.isel(surv_time=i).transpose("chain", "draw").values)
+    return intervals(rows, prob, "hazard at time")

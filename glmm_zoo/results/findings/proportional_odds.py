@@ -1,0 +1,67 @@
+"""Do the effects of a covariate differ between the thresholds of an ordinal model? Partial proportional odds.
+
+    effect at threshold k = beta - (c_k(high) - c_k(low)) / (high - low)
+
+is how much one unit more moves eta less threshold, for the logit link the log-odds of a category above it. c_k(w) is
+the threshold with the other covariates at their means; low and high are the two values of a covariate that has two, else
+half a standard deviation below and above its mean. Effects are equal where gamma = 0; the data speak against that when
+0 lies outside the ellipsoid around the posterior mean of gamma that holds the given share of its draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
+from glmm_zoo.results.storage import about
+
+_MEANING = (
+    "odds ratio of a higher category for one unit more, at equal group effects; for a nominal covariate at the first "
+    "threshold"
+)
+
+
+def find(tree: xr.DataTree, prob: float) -> Finding:
+    """The effect of every nominal covariate at every threshold, and whether the data speak against their being equal."""
+    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    names = [str(v) for v in posterior["cutpoint"].values]
+    effects: dict[str, np.ndarray] = {}
+    words = []
+    for label, values in spec["facts"]["nominal"].items():
+        gamma = draws_of(posterior, "nominal_beta", nominal_coef=[f"{label}: {name}" for name in names[1:]])
+        beta = draws_of(posterior, "beta", coef=label)
+        at = _effects(beta, gamma, np.diff(draws_of(posterior, "cutpoints")), values)
+        effects.update({f"{label} at {name}": at[..., k] for k, name in enumerate(names)})
+        change = intervals({"change": at[..., -1] - at[..., 0]}, prob, "effect").loc["change"]
+        words.append(
+            f"{label}: the effect goes from {np.median(at[..., 0]):.2f} at {names[0]} to {np.median(at[..., -1]):.2f} at "
+            f"{names[-1]}, a change of {change['median']:.2f} ({change['lower']:.2f} to {change['upper']:.2f}, "
+            f"{percent(prob)}). {_verdict(gamma, prob)}"
+        )
+    scale = "log-odds" if spec["link"] == "logit" else f"{spec['link']} scale"
+    title = f"proportional odds: effects toward higher categories at each threshold, {scale}"
+    return Finding(title, tuple(words), {"effects": intervals(effects, prob, "effect")}, {}, {"odds_ratio": _MEANING})
+
+
+def _effects(beta: np.ndarray, gamma: np.ndarray, distances: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
+    """Draws (chain, draw, thresholds) from beta (chain, draw), gamma and the cutpoints' distances (chain, draw, K - 2)."""
+    low, high = (
+        np.cumsum(distances * np.exp((values[end] - values["mean"]) * gamma), axis=-1) for end in ("low", "high")
+    )
+    moved = (high - low) / (values["high"] - values["low"])
+    return beta[..., None] - np.concatenate([np.zeros_like(beta)[..., None], moved], axis=-1)
+
+
+def _verdict(gamma: np.ndarray, prob: float) -> str:
+    draws = gamma.reshape(-1, gamma.shape[-1])
+    center = draws.mean(axis=0)
+    inverse = np.linalg.inv(np.atleast_2d(np.cov(draws.T)))
+    distance = np.einsum("si,ij,sj->s", draws - center, inverse, draws - center)
+    share = float(np.mean(distance < center @ inverse @ center))
+    where = f"the {percent(prob)} region of the posterior ({100 * share:.1f} % of it is nearer to its middle)"
+    if share > prob:
+        return f"The data speak against equal effects (proportional odds): they lie outside {where}."
+    return f"The data do not speak against equal effects (proportional odds): they lie within {where}."

@@ -1,0 +1,29 @@
+"""Rates per unit of exposure: exp(linear predictor without offset) at zero covariates and at the covariates' means."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.results.findings import Finding, draws_of
+from glmm_zoo.results.storage import about
+
+
+def find(tree: xr.DataTree, prob: float) -> Finding:
+    """`rate[...]` for `per` units of exposure, at group effects of zero: the median group."""
+    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    if "Intercept" not in posterior:
+        return Finding("rates")
+    per = spec["facts"]["per"]
+    log_rate = draws_of(posterior, "Intercept")
+    found = {"rate[covariates at zero]": per * np.exp(log_rate)}
+    if "beta" in posterior:
+        beta, means = draws_of(posterior, "beta"), np.array(spec["learnt"][""]["means"])
+        found["rate[covariates at means]"] = per * np.exp(log_rate + beta @ means)
+    words = f"{spec['facts']['of']} per {_unit(spec['facts']['exposure'], per)}, at group effects of zero"
+    return Finding("rates", (), {}, found, {"rate": words})
+
+
+def _unit(exposure: str | None, per: float) -> str:
+    noun = f"unit of {exposure}" if exposure else "row"
+    return noun if per == 1 else f"{per:g} {noun.replace('unit', 'units', 1) if exposure else 'rows'}"

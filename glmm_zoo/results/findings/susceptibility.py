@@ -1,0 +1,115 @@
+"""Never at risk, or at risk with a low rate? The probability of each subject with zeros only, and what the data know.
+
+Zeros tell the two apart only where subjects at risk would hardly ever have zeros only. So the share of subjects who are
+never at risk is shown beside its prior, and a group that is never at risk is claimed only when the data all but exclude
+a share near zero: they must make it improbable, and much less probable than the prior did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
+from glmm_zoo.results.storage import about
+
+# All arbitrary.
+FEW = (0.02, 0.05)  # a share so small that it is as good as none: the prior's 1 % quantile, but within these
+ALARM = 0.01  # posterior probability of such a share from which on the data are said not to exclude it,
+EVIDENCE = 0.1  # or that probability over the prior's
+LITTLE_KNOWN = 0.5  # sd of the posterior over that of the prior from which on the prior is said to decide
+
+
+def find(tree: xr.DataTree, prob: float) -> Finding:
+    """The share of subjects who are never at risk before and after the data, and every all-zero subject's probability."""
+    posterior, facts = tree["posterior"].dataset, about(tree)["spec"]["facts"]
+    share, prior = draws_of(posterior, "never_share"), np.array(facts["never_prior"])
+    shares = intervals({"prior": prior, "posterior": share}, prob, "share never at risk")
+    shares.insert(0, "mean", [prior.mean(), share.mean()])
+    tables = {"share": shares, "followed": _followed(facts)}
+    if "never_probability" in posterior:
+        tables["subjects"] = _subjects(posterior, facts)
+    quantities = {} if "never" in posterior else {"share[never at risk]": share}
+    meanings = {"share": "probability of never being at risk, averaged over the subjects"}
+    return Finding("never at risk", tuple(_verdict(tree, share, prior, prob)), tables, quantities, meanings)
+
+
+def _followed(facts: dict[str, Any]) -> pd.DataFrame:
+    """How many subjects have zeros only, and for how long both kinds were followed on average."""
+    zeros, others = facts["all_zero"], facts["others"]
+    numbers = {"zeros only": len(zeros["rows"]), "others": others["subjects"]}
+    table = pd.DataFrame({"number": numbers}).rename_axis("subjects")
+    for name, each in zeros.items():
+        totals = {"zeros only": sum(each), "others": others[name]}
+        table[f"{name} per subject"] = [totals[k] / n if n else np.nan for k, n in numbers.items()]
+    return table
+
+
+def _subjects(posterior: xr.Dataset, facts: dict[str, Any]) -> pd.DataFrame:
+    """Rows, exposure and the probability of never being at risk of subjects with zeros only, the surest first."""
+    probability = posterior["never_probability"].mean(("chain", "draw"))
+    index = pd.Index(probability["never_subject"].values, name="subject")
+    table = pd.DataFrame({**facts["all_zero"], "probability": probability.values}, index)
+    return table.sort_values("probability", ascending=False, kind="stable")
+
+
+def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: float) -> Iterator[str]:
+    """What the data can tell, and why."""
+    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    zeros = len(spec["facts"]["all_zero"]["rows"])
+    subjects = zeros + spec["facts"]["others"]["subjects"]
+    found = intervals({"share": share, "zeros": draws_of(posterior, "never_all_zero")}, prob, "")
+    _, low, high = found.loc["share"]
+    middle, fewest, most = found.loc["zeros"]
+    limit = float(np.clip(np.quantile(prior, 0.01), *FEW))
+    few, before = float((share < limit).mean()), float((prior < limit).mean())
+    narrowed = share.std() / prior.std()
+    span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({percent(prob)})"
+    told = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
+    if told:
+        yield f"The data show a group that is never at risk: {span}."
+    elif narrowed > LITTLE_KNOWN:
+        yield (
+            f"The data cannot tell never at risk from a low rate: the share never at risk, {span}, is known little better "
+            f"than before them (standard deviation {share.std():.2f}, of the prior {prior.std():.2f})."
+        )
+    else:
+        yield (
+            f"The data do not show a group that is never at risk and cannot tell one from low rates: the share may be {span}, "
+            f"and with probability {few:.2g} it is below {100 * limit:.2g} % ({before:.2g} before the data)."
+        )
+    yield (
+        f"Were all {subjects} subjects at risk, {_number(middle)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "
+        f"only; {zeros} {'has' if zeros == 1 else 'have'}."
+    )
+    yield from _spread(tree)
+    if told:
+        sure = float(posterior["never_probability"].mean(("chain", "draw")).sum())
+        yield f"Of the {zeros} with zeros only, {sure:.0f} are expected to be never at risk."
+    else:
+        family = spec["options"]["family"]
+        yield (
+            "The probabilities of single subjects lean on the prior and on the shape of the distribution of rates. "
+            f"{'hierarchical_logistic' if family == 'bernoulli' else family} is the same model without this part."
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _spread(tree: xr.DataTree) -> Iterator[str]:
+    """How low the rates of subjects at risk go, where they have effects of their own."""
+    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    group = spec["groups"].get(spec["facts"]["subject"])
+    if group and "Intercept" in group["effects"]:
+        sd = float(np.median(draws_of(posterior, group["sd"], **{group["effect_dim"]: "Intercept"})))
+        what, verb = ("odds", "are") if spec["link"] == "logit" else ("rate", "is")
+        yield (
+            f"Subjects at risk differ by a standard deviation of {sd:.2f} ({group['sd']}), taken to be normal: the {what} of "
+            f"one in 40 {verb} below {np.exp(-1.96 * sd):.2g} times {'those' if verb == 'are' else 'that'} of the median subject."
+        )

@@ -1,0 +1,224 @@
+"""One NetCDF file per fit, written whole or not at all. Imports only `errors`.
+
+A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
+renamed: a crash or a full disk leaves the old file or the new one, never half of either. Checksums are on, so a
+damaged file is found out when it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from glmm_zoo.tables.data import Column
+
+SCHEMA = 1
+ATTRIBUTE = "glmm_zoo"
+_CHECKED = {"fletcher32": True}
+_COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, **_CHECKED}
+
+
+def about(tree: xr.DataTree) -> dict[str, Any]:
+    """What the tree says of itself: schema version, spec, priors, seeds, versions, times.
+
+    Raises
+    ------
+    InputError
+        When the tree is not a fit of this zoo.
+    """
+    text = tree.attrs.get(ATTRIBUTE)
+    if not isinstance(text, str):
+        raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
+    return json.loads(text)
+
+
+def outcomes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a spec says of each outcome, by the prefix of its variables: "" where there is one."""
+    return spec.get("outcomes", {"": spec})
+
+
+def effects(spec: Mapping[str, Any]) -> set[str]:
+    """The variables that are many numbers of one kind: group effects and weights of curves."""
+    weights = [*(s["weights"] for s in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
+    return {*(group["u"] for group in spec["groups"].values()), *weights}
+
+
+def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
+    """Write what the tree says of itself."""
+    tree.attrs[ATTRIBUTE] = json.dumps({"schema": SCHEMA, **content}, ensure_ascii=False)
+
+
+def stored(column: Column, dim: str) -> xr.Variable:
+    """A column as `constant_data` keeps it along `dim`: with its name, its kind, what stands for a missing text, and the levels
+    of text as JSON where their order is declared."""
+    import xarray as xr
+
+    known = {"column": column.name, "kind": column.kind}
+    if column.kind in ("text", "date"):
+        absent = next("?" * n for n in itertools.count() if "?" * n not in column.levels)  # "" where that is no value
+        if column.ordered or list(column.levels) != sorted(column.levels):
+            known["ordered" if column.ordered else "levels"] = json.dumps(column.levels)
+        return xr.Variable(dim, np.where(column.missing, absent, column.text), {**known, "missing": absent})
+    values = np.where(column.missing, np.nan, column.values) if column.missing.any() else column.values
+    return xr.Variable(dim, values, known)
+
+
+def table_of(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
+    """The columns of a table that a fit used, as they were read; its index is their rows in the source, from 0.
+
+    Text is str, or categorical where the order of its levels was declared, and dates are written as the labels of their levels
+    are; numbers and logicals are such. What was missing is missing.
+
+    Parameters
+    ----------
+    dim
+        The dimension of its rows: "row" for the main table.
+
+    Raises
+    ------
+    InputError
+        A dimension that is not that of a table.
+    """
+    import pandas as pd
+
+    kept = tree["constant_data"].dataset
+    columns = {v.attrs["column"]: _as_read(v) for v in kept.data_vars.values() if v.dims == (dim,)}
+    if not columns:
+        tables = dict.fromkeys(str(d) for v in kept.data_vars.values() for d in v.dims)
+        raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
+    return pd.DataFrame(columns).set_index(pd.Index(kept[dim].values, name=dim))
+
+
+def _as_read(variable: xr.DataArray) -> pd.Series:
+    import pandas as pd
+
+    if variable.attrs["kind"] in ("text", "date"):
+        text = pd.Series(variable.values.astype(str))
+        text = text.mask(text == variable.attrs["missing"])
+        declared = next((variable.attrs[k] for k in ("ordered", "levels") if k in variable.attrs), None)
+        if declared is None:
+            return text
+        return text.astype(pd.CategoricalDtype(json.loads(declared), ordered="ordered" in variable.attrs))
+    values = pd.Series(variable.values)
+    return values.astype("boolean") if variable.attrs["kind"] == "logical" and values.dtype != bool else values
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """The path, when a file can be written there; told before hours of sampling rather than after.
+
+    Raises
+    ------
+    InputError
+        A folder that is not there or cannot be written, a path that is a folder, an existing file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"out: {str(path)!r} is a folder; give a file name, for example {str(path / 'fit.nc')!r}")
+    if not path.parent.is_dir():
+        raise InputError(f"out: folder {str(path.parent)!r} does not exist; make it first")
+    if path.exists() and not overwrite:
+        raise InputError(f"out: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name")
+    try:
+        descriptor, probe = tempfile.mkstemp(prefix=".", suffix=".probe", dir=path.parent)
+        os.close(descriptor)
+        os.unlink(probe)
+    except OSError as err:
+        raise InputError(f"out: folder {str(path.parent)!r} cannot be written to: {err.strerror}") from None
+    return path
+
+
+def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a fit to a NetCDF file and return its path.
+
+    Raises
+    ------
+    InputError
+        A target that cannot be written (see `check_target`).
+    OSError
+        A full disk; an older file of that name is then as it was.
+    """
+    path = check_target(path, overwrite=overwrite)
+    about(tree)
+    encoding = {
+        node.path: {
+            str(name): _CHECKED if v.dtype.kind == "f" else _COMPRESSED  # draws of numbers take time and gain a tenth
+            for name, v in node.dataset.variables.items()
+            if v.ndim and v.dtype.kind in "fiub"
+        }
+        for node in tree.subtree
+    }
+    content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        written = Path(temporary).stat().st_size
+        if written != len(content):
+            raise OSError(f"only {written} of {len(content)} bytes of {path} were written; free some space")
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read a fit into memory; the file is closed again.
+
+    Raises
+    ------
+    InputError
+        A file that is not there, is damaged, or is not a fit of this zoo.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the .nc file in it")
+    if not path.exists():
+        raise InputError(f"file {str(path)!r} does not exist")
+    import xarray as xr  # not needed to check a target before a fit, and slow to import
+
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as lazy:
+            tree = lazy.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
+        raise InputError(
+            f"{path} is damaged or not a NetCDF file: {str(err).splitlines()[0][:100]}; fit again"
+        ) from None
+    try:
+        content = about(tree)
+    except (InputError, json.JSONDecodeError):
+        raise InputError(f"{path} is not a fit of glmm_zoo; fit a model with zoo.fit or glmm-zoo fit") from None
+    if content["schema"] > SCHEMA:
+        raise InputError(
+            f"{path} was written by a newer glmm_zoo (schema {content['schema']}, this one reads {SCHEMA}); update"
+        )
+    return tree

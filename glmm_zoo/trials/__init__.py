@@ -1,0 +1,1 @@
+"""Trials: arms of studies, stepped wedges, simulation of designs."""

@@ -1,0 +1,404 @@
+"""Arm-level tables of trials, long or wide, and what is known of how much effects differ between trials.
+
+Imports the rooms to its left; no PyMC.
+
+A long table has one row for each arm. A wide one has one row for each study and the columns of the response twice,
+`events1, n1, events2, n2` or `events_1, n_1, events_2, n_2`: arm 1 is the control, arm 2 the treated one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.families import families
+from glmm_zoo.families.counts import counted
+from glmm_zoo.families.families import Outcome
+from glmm_zoo.formulas import design
+from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
+from glmm_zoo.plans.intake import Single, log_exposure, safe
+from glmm_zoo.priors import Prior
+from glmm_zoo.tables.data import Column, Missing, Table, names_of, take
+
+# Log-normal predictive distributions of tau^2, the variance of log odds ratios over the trials of a future
+# meta-analysis: mean and standard deviation of log tau^2. Turner, Davey, Clarke, Thompson & Higgins (2012), Int J
+# Epidemiol 41:818-827, from 14,886 meta-analyses of the Cochrane Database.
+_OUTCOMES = ("all-cause mortality", "semi-objective", "subjective")
+_TURNER = {
+    "pharmacological vs placebo": ((-4.06, 1.45), (-3.02, 1.85), (-2.13, 1.58)),
+    "pharmacological vs pharmacological": ((-4.27, 1.48), (-3.23, 1.88), (-2.34, 1.62)),
+    "non-pharmacological": ((-3.93, 1.51), (-2.89, 1.91), (-2.01, 1.64)),
+}
+HETEROGENEITY: Mapping[str, tuple[float, float]] = {
+    **{f"{o}, {c}": pair for c, pairs in _TURNER.items() for o, pair in zip(_OUTCOMES, pairs, strict=True)},
+    "general": (-2.56, 1.74),
+}
+FEW_STUDIES = 6
+
+
+def heterogeneity_prior(name: str) -> Prior:
+    """The prior of tau: log tau is Normal(m / 2, s / 2) where log tau^2 is Normal(m, s)."""
+    if name not in HETEROGENEITY:
+        near = did_you_mean(name, HETEROGENEITY) or ";"
+        raise InputError(f"unknown heterogeneity {name!r}{near} known: {'; '.join(HETEROGENEITY)}")
+    m, s = HETEROGENEITY[name]
+    return Prior("LogNormal", {"mu": round(m / 2, 4), "sigma": round(s / 2, 4)})
+
+
+@dataclass(frozen=True)
+class Arms:
+    """n arms of S studies, checked.
+
+    `outcome` has the n counts, `exposure` (n,) the person-time of rates, else None. `study` holds the S studies and
+    the study of each arm, `treated` (n,) which arms are. `covariates` (S, p) are those of the studies, as coded, None
+    where there are none; `labels` names the control and the treated arm.
+    """
+
+    formula: Formula
+    table: Table
+    outcome: Outcome
+    exposure: np.ndarray | None
+    study: design.Factor
+    treated: np.ndarray
+    labels: tuple[str, str]
+    covariates: design.Columns | None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Persons or person-time of each arm (n,)."""
+        sizes = self.outcome.trials if self.exposure is None else self.exposure
+        assert sizes is not None
+        return sizes
+
+    @property
+    def log_rate(self) -> float:
+        """log of the crude rate over all arms; 0 for risks."""
+        return 0.0 if self.exposure is None else float(np.log(self.outcome.values.sum() / self.exposure.sum()))
+
+    def totals(self) -> dict[str, np.ndarray]:
+        """Counts and sizes of both arms of each study (S,), rows of one arm added up."""
+        return {
+            f"{arm}_{what}": np.bincount(self.study.codes, values * rows, len(self.study.levels))
+            for arm, rows in (("control", ~self.treated), ("treated", self.treated))
+            for what, values in (("events", self.outcome.values), ("size", self.sizes))
+        }
+
+    def rough_effects(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each study's log odds or rate ratio and its variance (S,), with 1/2 added to every count so that they are finite.
+
+        They only tell the sampler where to look; the model has the counts as they are.
+        """
+        t, total, variance = self.totals(), np.zeros(len(self.study.levels)), np.zeros(len(self.study.levels))
+        for arm, sign in (("treated", 1), ("control", -1)):
+            events, size = t[f"{arm}_events"] + 0.5, t[f"{arm}_size"]
+            others = size if self.exposure is not None else size - events + 1
+            total += sign * np.log(events / others)
+            variance += 1 / events + (0 if self.exposure is not None else 1 / others)
+        return total, variance
+
+    def rough_heterogeneity(self) -> float:
+        """Standard deviation of the effects given the covariates, by moments (DerSimonian & Laird 1986; Thompson & Sharp
+        1999), or the largest that cannot be told from 0 if that is more. It only tells the sampler where to look."""
+        y, variance = self.rough_effects()
+        w = 1 / variance
+        X = np.column_stack([np.ones(len(y)), *([self.covariates.values] if self.covariates else [])])
+        gain = np.linalg.pinv(X.T * w @ X)
+        left = y - X @ (gain @ (X.T @ (w * y)))
+        found = (w @ left**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
+        return float(np.sqrt(max(found, np.sqrt(2 / np.sum(w**2)))))
+
+    def facts(self) -> dict[str, Any]:
+        """What the report needs to know of the studies, JSON-able."""
+        X = self.covariates
+        coded = {"means": dict(zip(X.labels, X.means.tolist(), strict=True)), **X.learnt} if X else {"means": {}}
+        totals = {name: sums.tolist() for name, sums in self.totals().items()}
+        return {"study": safe(self.study.name), "labels": list(self.labels), "totals": totals, "covariates": coded}
+
+    def notes(self) -> list[str]:
+        """What a reader should know of these studies."""
+        t, studies = self.totals(), len(self.study.levels)
+        events, sizes = t["control_events"] + t["treated_events"], t["control_size"] + t["treated_size"]
+        found = [f"treated is {self.labels[1]!r}, control {self.labels[0]!r}"]
+        same = (events == 0) | (events == sizes) if self.exposure is None else events == 0
+        if same.any():
+            found.append(
+                f"{same.sum()} of {studies} studies have no events, or nothing but events, in both arms "
+                f"({listing(np.array(self.study.levels)[same], 6)}); they are kept as they are, without a correction, and say "
+                "next to nothing of the effect"
+            )
+        if studies < FEW_STUDIES:
+            found.append(
+                f"{studies} studies: from fewer than {FEW_STUDIES} tau is poorly known and its posterior rests on its "
+                "prior; heterogeneity= names empirical priors for log odds ratios"
+            )
+        return found
+
+
+def read_arms(
+    data: Any,
+    text: str,
+    *,
+    study: str,
+    treatment: str,
+    control: str | float | bool | None,
+    exposure: str | None,
+    missing: Missing,
+) -> Arms:
+    """Read and check the arms of all studies.
+
+    Raises
+    ------
+    InputError
+        Whatever is wrong with formula or data, with columns and rows as the user's table has them.
+    """
+    formula = parse(text)
+    response = formula.response
+    assert response is not None
+    problems = _refused(formula, response, study, exposure)
+    formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
+    raise_all(problems)
+    ends = _ends(response, names_of(data))
+    if ends and control is not None:
+        raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
+    sides = [_with_ending(response, exposure, end) for end in ends or ("",)]
+    columns = [study, *([] if ends else [treatment]), *formula.predictor_columns]
+    columns += [c for side, time in sides for c in (*_columns(side), *([time] if time else []))]
+    table = take(data, list(dict.fromkeys(columns)), missing, problems)
+    counts = [attempt(lambda s=s, t=t: _counts(table, s, t), problems) for s, t in sides]
+    treated = None if ends else attempt(lambda: _treated(table[treatment], control), problems)
+    design.check_columns(replace(formula, response=None), table, problems)
+    raise_all(problems)
+    y, sizes = (np.column_stack([c[k] for c in counts if c is not None]).ravel() for k in (0, 1))
+    rows = design.factor([study], table)
+    if treated is None:
+        labels, in_arm_2 = ("arm 1", "arm 2"), np.tile([False, True], table.rows)
+        by_arm = replace(rows, codes=np.repeat(rows.codes, 2))
+        problems += _repeated(rows, table)
+    else:
+        (in_arm_2, labels), by_arm = treated, rows
+        problems += _one_armed(rows, in_arm_2, labels, table)
+    if len(rows.levels) < 2:
+        problems.append(
+            f"{study!r} has one study ({listing(map(repr, rows.levels))}); a meta-analysis needs at least two"
+        )
+    first = np.unique(rows.codes, return_index=True)[1]  # of each study, in the order of the levels
+    problems += _varying(rows, first, table, formula.predictor_columns)
+    raise_all(problems)
+    return Arms(
+        formula, table, _outcome(response, y, sizes, exposure, len(first)), sizes if exposure else None,
+        by_arm, in_arm_2, labels, _covariates(formula, table, first) if formula.population else None,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------- the formula
+
+
+def _refused(formula: Formula, response: Response, study: str, exposure: str | None) -> list[str]:
+    """What a formula may have elsewhere and not here."""
+    found = []
+    if formula.groups:
+        found.append(
+            f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
+            f"{formula.groups[0].name}) out and choose baseline='fixed', 'random' or 'bivariate'"
+        )
+    if formula.smooths:
+        found.append(
+            f"formula: {formula.smooths[0].source} is not available for covariates of studies; use bs(x, df=5)"
+        )
+    if formula.offsets:
+        found.append("formula: give the person-time as exposure='column' instead of offset()")
+    if response.value.kind != "column":
+        found.append(f"the response is a column of counts, not {response.value.text!r}; make the column first")
+    if response.trials is not None and exposure is not None:
+        found.append("trials() gives risks and exposure= gives rates; keep one of them")
+    if response.trials is None and exposure is None:
+        found.append(
+            f"the response is counts of events: {response.value.text} | trials(n) for risks, with n the size of the arm, "
+            f"or {response.value.text} with exposure='column' of person-time for rates"
+        )
+    if any(isinstance(piece, Operand) and study in piece.columns for piece in formula.population):
+        found.append(f"formula: {study!r} names the studies, which have effects of their own; leave it out")
+    return found
+
+
+def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Piece]:
+    """The study covariates: what is left of the right side without the treatment and the 1 for the intercept."""
+    kept: list[Piece] = []
+    for sign, part in _summands(formula.population):
+        columns = {c for p in part if isinstance(p, Operand) for c in p.columns}
+        first = part[0]
+        if treatment in columns:
+            plain = len(part) == 1 and isinstance(first, Operand) and first.kind != "call" and first.reference is None
+            if sign == "-" or not plain:
+                problems.append(
+                    f"formula: {treatment!r} is the treatment and stands for itself, '~ {treatment} + x': each further "
+                    "term is a study covariate that modifies its effect; control= names the control"
+                )
+        elif not columns:
+            if (sign, *part) != ("+", "1"):
+                problems.append("formula: the studies' baselines are the intercepts and cannot be left out; drop the 0")
+        else:
+            kept += [sign, *part] if kept or sign == "-" else part
+    return kept
+
+
+def _summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+    depth, sign, part = 0, "+", list[Piece]()
+    for piece in pieces:
+        depth += (piece == "(") - (piece == ")")
+        if depth == 0 and piece in ("+", "-"):
+            if part:
+                yield sign, part
+            sign, part = str(piece), []
+        else:
+            part.append(piece)
+    yield sign, part
+
+
+def _columns(response: Response) -> tuple[str, ...]:
+    trials = response.trials.columns if isinstance(response.trials, Operand) else ()
+    return (*response.value.columns, *trials)
+
+
+def _ends(response: Response, names: Sequence[str]) -> tuple[str, str] | None:
+    """What the response's columns end in in a wide table; None for a long one."""
+    (events,) = response.value.columns
+    pairs = [pair for pair in (("1", "2"), ("_1", "_2")) if any(f"{events}{end}" in names for end in pair)]
+    return None if events in names or not pairs else pairs[0]
+
+
+def _with_ending(response: Response, exposure: str | None, end: str) -> tuple[Response, str | None]:
+    """Response and exposure of one arm of a wide table."""
+
+    def of_arm(operand: Operand) -> Operand:
+        named = replace(operand, columns=tuple(f"{c}{end}" for c in operand.columns))
+        return replace(named, text=named.source) if end else operand
+
+    trials = of_arm(response.trials) if isinstance(response.trials, Operand) else response.trials
+    return Response(of_arm(response.value), trials), f"{exposure}{end}" if exposure else None
+
+
+# ------------------------------------------------------------------------------------------------------------- the data
+
+
+def _counts(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Events, and trials or person-time, of each row (n,)."""
+    if exposure is None:
+        return families.successes(table, response)[:2]
+    problems: list[str] = []
+    y = attempt(lambda: counted(table, response.value.columns[0]), problems)
+    attempt(lambda: log_exposure(table, exposure), problems)
+    raise_all(problems)
+    assert y is not None
+    return y, table[exposure].numbers("exposure")
+
+
+def _treated(column: Column, control: str | float | bool | None) -> tuple[np.ndarray, tuple[str, str]]:
+    """Which rows are treated (n,), and the labels of control and treated."""
+    if column.kind == "date":
+        column.numbers("a treatment")
+    codes, levels = column.factor()
+    if len(levels) != 2:
+        raise InputError(
+            f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
+            "and treated; drop or join arms, or give another treatment= column"
+        )
+    wanted = str(int(control)) if isinstance(control, float) and control == int(control) else control
+    name = levels[0] if wanted is None else str(wanted)
+    if name not in levels:
+        raise InputError(f"treatment {column.name!r} has no value {name!r} to be the control; it has {listing(levels)}")
+    at = levels.index(name)
+    return codes != at, (levels[at], levels[1 - at])
+
+
+def _one_armed(rows: design.Factor, treated: np.ndarray, labels: tuple[str, str], table: Table) -> list[str]:
+    """Studies of a long table without a control or without a treated arm."""
+    n = len(rows.levels)
+    return [
+        f"study {rows.levels[k]!r} has one arm only, none with {absent!r} ({table.at(rows.codes == k)}); a meta-analysis "
+        "compares the arms of a study: add the other arm or drop the study"
+        for absent, present in ((labels[0], ~treated), (labels[1], treated))
+        for k in np.flatnonzero(np.bincount(rows.codes, present, n) == 0)
+    ]
+
+
+def _repeated(rows: design.Factor, table: Table) -> list[str]:
+    """Studies with several rows of a wide table."""
+    return [
+        f"study {rows.levels[k]!r} has {n} rows ({table.at(rows.codes == k)}); a wide table has one row for each study"
+        for k, n in enumerate(np.bincount(rows.codes))
+        if n > 1
+    ]
+
+
+def _varying(rows: design.Factor, first: np.ndarray, table: Table, covariates: Sequence[str]) -> list[str]:
+    """Study covariates that are not the same in all rows of a study."""
+    found = []
+    for name in covariates:
+        values = table[name].values
+        odd = np.unique(rows.codes[values != values[first][rows.codes]])
+        if len(odd):
+            where = [f"{rows.levels[k]!r} ({at_rows(table.row_numbers[rows.codes == k])})" for k in odd]
+            found.append(
+                f"column {name!r} varies within {'study' if len(odd) == 1 else 'studies'} {listing(where, 3)}; a study "
+                "covariate has one value for all arms of a study"
+            )
+    return found
+
+
+def _covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Columns:
+    """Study covariates coded over the studies (S, p)."""
+    columns = {name: table[name].take(first) for name in formula.predictor_columns}
+    one_row_each = replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
+    coded = design.code(formula.population, one_row_each)
+    problem = design.aliased(replace(coded, intercept=True))
+    if problem:
+        raise InputError(problem)
+    if len(coded.labels) + 2 > len(first):
+        raise InputError(
+            f"formula: {plural(len(coded.labels), 'column')} of study covariates for {len(first)} studies leave nothing to "
+            "learn tau from; use fewer"
+        )
+    return coded
+
+
+def _outcome(response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str | None, studies: int) -> Outcome:
+    name = response.value.columns[0]
+    everyone = exposure is None and np.all(y == sizes)
+    if np.all(y == 0) or everyone:
+        raise InputError(f"response {name!r} has a single value: {'all' if everyone else 'no'} events in every arm")
+    if exposure:
+        words = f"{name} in {exposure}: Poisson counts of events, {studies} studies"
+        return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, words)
+    trials = response.trials.text if isinstance(response.trials, Operand) else str(response.trials)
+    return Outcome(name, y, sizes, description=f"{name} of {trials}: binomial counts of events, {studies} studies")
+
+
+# ------------------------------------------------------------------------------------------- the baselines of the model
+
+
+def predictor(arms: Arms, baseline: str) -> design.Predictor:
+    """All of eta but the treatment's effect: nothing (fixed), Intercept + u_i (random), or one u_i for each arm."""
+    ones = np.ones(len(arms.treated))
+    effects: tuple[design.Effects, ...] = ()
+    if baseline == "random":
+        effects = (design.Effects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
+    elif baseline == "bivariate":
+        z = np.column_stack([~arms.treated, arms.treated]).astype(float)
+        effects = (design.Effects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
+    nothing = design.Columns(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
+    offset = None if arms.exposure is None else np.log(arms.exposure)
+    return design.Predictor("", arms.formula, nothing, offset, effects)
+
+
+def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> Single:
+    """What `intake.plan` starts from."""
+    notes = [*arms.table.notes, *arms.notes()]
+    if heterogeneity is not None:
+        m, s = HETEROGENEITY[heterogeneity]
+        notes.append(f"prior of tau: tau^2 ~ LogNormal({m}, {s}), {heterogeneity} (Turner et al. 2012)")
+    return Single({"": text}, arms.table, arms.outcome, (predictor(arms, baseline),), tuple(notes))

@@ -1,0 +1,519 @@
+"""Meta-analysis: tables of arms, its limits, what wrong input is told, what its report says, and published fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import evaluation
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from rows import arms
+from scipy import integrate, stats
+from scipy.special import expit, log_expit
+
+import glmm_zoo as zoo
+from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.results import report, storage
+from glmm_zoo.results.diagnostics import STATISTICS, statistics
+from glmm_zoo.results.findings import pooled
+from glmm_zoo.trials.arms import HETEROGENEITY, read_arms
+
+TRIAL = {"study": "trial", "treatment": "drug"}
+COUNTS = "ev | trials(size) ~ drug"
+
+
+def two_arms() -> pd.DataFrame:
+    """Eight trials of two arms each: without the third arm of the last."""
+    return arms().iloc[:16]
+
+
+def wide(frame: pd.DataFrame, end: str = "") -> pd.DataFrame:
+    """One row for each trial: control is arm 1, treated arm 2."""
+    control, treated = frame[frame.drug == 0], frame[frame.drug == 1]
+    found = control[["trial", "lat"]].reset_index(drop=True)
+    for k, side in ((1, control), (2, treated)):
+        for column in ("ev", "size", "years"):
+            found[f"{column}{end}{k}"] = side[column].to_numpy()
+    return found
+
+
+def values_at(model, point, *names):
+    return evaluation.function(model, [*model.replace_rvs_by_values([model[n] for n in names]), model.observedlogp])(
+        point
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- the density
+
+
+@pytest.mark.parametrize("baseline", ["fixed", "random"])
+def test_study_effects_are_normal_around_the_regression(baseline):
+    frame = arms()
+    model = zoo.meta_analysis(frame, f"{COUNTS} + lat", baseline=baseline, **TRIAL)
+    d = model["study_effect"]
+    point = evaluation.random_point(model, 3)
+    effect, beta, tau, drawn, plain, full = evaluation.function(
+        model,
+        [
+            *model.replace_rvs_by_values([model["effect"], model["beta"], model["tau"], d]),
+            *(model.logp(vars=[d], jacobian=j) for j in (False, True)),
+        ],
+    )(point)
+    lat = frame.groupby("trial").lat.first()
+    mean = effect + beta[0] * (lat - lat.mean()).to_numpy()  # each trial counts once, whatever its number of arms
+    np.testing.assert_allclose(plain, stats.norm(mean, tau).logpdf(drawn).sum(), rtol=1e-10)
+    z = model.rvs_to_values[d].name
+    run = evaluation.function(model, model.replace_rvs_by_values([d]))
+    J = evaluation.jacobian(lambda x: run({**point, z: x})[0], point[z])
+    np.testing.assert_allclose(full - plain, np.linalg.slogdet(J)[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("end", "formula"), [("", "1 + lat"), ("_", "drug + lat")])
+def test_wide_equals_long(end, formula):
+    frame = two_arms()
+    for left, options in (("ev | trials(size)", {}), ("ev", {"exposure": "years"})):
+        models = [zoo.meta_analysis(f, f"{left} ~ {formula}", **TRIAL, **options) for f in (frame, wide(frame, end))]
+        point = evaluation.random_point(models[0], 2)
+        one, other = (evaluation.function(m, [m.logp()])(point)[0] for m in models)
+        assert one == other and models[0].coords == models[1].coords
+        assert models[0].spec["facts"]["totals"] == models[1].spec["facts"]["totals"]
+
+
+def test_the_treatment_may_be_left_out_and_is_found_as_number_label_or_logical():
+    frame = arms()
+    ways = [
+        zoo.meta_analysis(frame, COUNTS, **TRIAL),
+        zoo.meta_analysis(frame, "ev | trials(size) ~ 1", **TRIAL),
+        zoo.meta_analysis(frame, "ev | trials(size) ~ C(drug)", **TRIAL),
+        zoo.meta_analysis(frame.assign(drug=frame.drug == 1), COUNTS, **TRIAL),
+        zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm", control="placebo"),
+        zoo.meta_analysis(frame.assign(drug=frame.drug.map({0: 1.0, 1: 2.0})), COUNTS, control=1.0, **TRIAL),
+    ]
+    point = evaluation.random_point(ways[0], 4)
+    assert len({float(evaluation.function(m, [m.logp()])(point)[0]) for m in ways}) == 1
+    assert "treated is 'active', control 'placebo'" in ways[4].spec["notes"]
+
+
+def test_the_other_control_turns_the_sign():
+    frame = arms()
+    models = [zoo.meta_analysis(frame, COUNTS, coding="half", control=c, **TRIAL) for c in (0, 1)]
+    one, other = models
+    z = np.linspace(-1, 1, 8)
+    point = {"effect": -0.7, "tau_log__": -0.3, "study_effect_z__": z, "study_Intercept": np.ones(8)}
+    d, likelihood = values_at(one, point, "study_effect")
+    mine = one.rvs_to_transforms[one["study_effect"]]
+    turned = {**point, "effect": 0.7, "study_Intercept": np.full(8, 0.3), "study_effect_z__": -z}
+    assert np.allclose(mine.estimate, -other.rvs_to_transforms[other["study_effect"]].estimate)
+    found, same = values_at(other, turned, "study_effect")
+    np.testing.assert_allclose(found, -d, rtol=1e-12)
+    np.testing.assert_allclose(same, likelihood, rtol=1e-12)
+
+
+def test_without_heterogeneity_it_is_logistic_regression_on_trials_and_treatment():
+    frame = arms()
+    meta = zoo.meta_analysis(frame, COUNTS, **TRIAL)
+    with pytest.warns(ZooWarning, match=r"trial\[T3\]"):  # no events there
+        logistic = zoo.hierarchical_logistic(frame, "ev | trials(size) ~ 0 + trial + drug")
+    baselines = np.linspace(-2.0, 1.0, 8)
+    point = {
+        "effect": -0.6,
+        "tau_log__": -30.0,
+        "study_effect_z__": np.linspace(-1, 1, 8),
+        "study_Intercept": baselines,
+    }
+    expected = evaluation.function(logistic, [logistic.observedlogp])({"beta": np.array([*baselines, -0.6])})[0]
+    np.testing.assert_allclose(values_at(meta, point)[-1], expected, rtol=1e-12)
+
+
+def test_bivariate_is_the_logistic_model_with_an_effect_for_each_arm():
+    frame = arms().assign(ctrl=lambda d: 1 - d.drug)
+    meta = zoo.meta_analysis(frame, COUNTS, baseline="bivariate", **TRIAL)
+    logistic = zoo.hierarchical_logistic(frame, "ev | trials(size) ~ 0 + ctrl + drug + (0 + ctrl + drug | trial)")
+    point = evaluation.random_point(meta, 6)
+    same = {k: v for k, v in point.items() if k not in ("Intercept", "effect")}
+    same["beta"] = np.array([point["Intercept"], point["Intercept"] + point["effect"]])
+    sd, corr, tau, d, u, likelihood = values_at(meta, point, "sd_trial", "corr_trial", "tau", "study_effect", "u_trial")
+    np.testing.assert_allclose(likelihood, values_at(logistic, same)[-1], rtol=1e-12)
+    S = np.outer(sd, sd) * corr
+    np.testing.assert_allclose(tau**2, np.array([-1, 1]) @ S @ np.array([-1, 1]), rtol=1e-12)
+    np.testing.assert_allclose(d, point["effect"] + u[:, 1] - u[:, 0], rtol=1e-12)
+
+
+def test_half_coding_splits_the_random_effect_between_the_arms():
+    frame = arms()
+    plain, half = (zoo.meta_analysis(frame, COUNTS, coding=c, **TRIAL) for c in ("01", "half"))
+    point = evaluation.random_point(plain, 7)
+    d, likelihood = values_at(plain, point, "study_effect")
+    there = {**point, "study_Intercept": point["study_Intercept"] + (d - point["effect"]) / 2}
+    np.testing.assert_allclose(values_at(half, there)[-1], likelihood, rtol=1e-12)
+
+
+def test_where_the_sampler_looks_is_near_the_estimates_by_moments():
+    """tau^2 of DerSimonian & Laird, written out; and the preview of the card."""
+    frame = arms()
+    read = read_arms(frame, COUNTS, study="trial", treatment="drug", control=None, exposure=None, missing="drop")
+    y, v = read.rough_effects()
+    w = 1 / v
+    q = sum(w * (y - sum(w * y) / sum(w)) ** 2)
+    expected = max((q - (len(y) - 1)) / (sum(w) - sum(w**2) / sum(w)), np.sqrt(2 / sum(w**2)))
+    assert read.rough_heterogeneity() == pytest.approx(np.sqrt(expected))
+    preview, posterior = zoo.quick(zoo.card("bcg").model())["mean"], {"effect": -0.763, "beta[ablat]": -0.032}
+    for name, mean in posterior.items():  # Dias et al., TSD 3
+        assert preview[name] == pytest.approx(mean, rel=0.1)
+    assert 0.1 < preview["tau"] < 0.5
+
+
+# -------------------------------------------------------------------------------------------------- trials of no events
+
+
+def test_a_trial_without_events_says_nothing_of_the_effect_at_its_best_baseline():
+    """T3 has no events: whatever its effect, its likelihood rises to 1 as its baseline falls; that of others does not."""
+    model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
+    assert any("1 of 8 studies have no events" in n and "(T3)" in n for n in model.spec["notes"])
+    pointwise = evaluation.function(model, model.logp(vars=model.observed_RVs, sum=False))
+    rows = (arms().trial == "T3").to_numpy()
+    for effect in (-2.0, 0.0, 3.0):
+        point = {
+            "effect": effect,
+            "tau_log__": -30.0,
+            "study_effect_z__": np.zeros(8),
+            "study_Intercept": np.full(8, -40.0),
+        }
+        at = pointwise(point)[0]
+        np.testing.assert_allclose(at[rows], 0.0, atol=1e-10)
+        assert at[~rows].max() < -30
+
+
+def test_under_a_prior_on_its_baseline_such_a_trial_says_the_less_the_wider_the_prior():
+    def log_evidence(d: float, scale: float) -> float:
+        def f(b: float) -> float:
+            return float(np.exp(60 * log_expit(-b) + 50 * log_expit(-b - d)) * stats.t.pdf(b, 3, 0, scale))
+
+        return float(np.log(integrate.quad(f, -60 * scale, 10, points=[-12, -6, -3, 0], limit=400)[0]))
+
+    ratios = [log_evidence(-1.0, s) - log_evidence(0.0, s) for s in (2.5, 10.0, 100.0)]
+    assert ratios[0] > ratios[1] > ratios[2] > 0
+    assert ratios[0] < 0.35 and ratios[2] < 0.01  # nats for log odds ratio -1 against 0
+
+
+# --------------------------------------------------------------------------------------------------------------- priors
+
+
+@pytest.mark.parametrize("name", ["all-cause mortality, pharmacological vs placebo", "general"])
+def test_heterogeneity_priors_are_log_normal_in_the_variance(name):
+    m, s = {"general": (-2.56, 1.74)}.get(name, (-4.06, 1.45))
+    model = zoo.meta_analysis(arms(), COUNTS, heterogeneity=name, **TRIAL)
+    for log_tau in (-3.0, -1.0, 0.5):
+        (density,) = evaluation.function(model, [model.logp(vars=[model["tau"]])])(
+            {**model.initial_point(), "tau_log__": np.array(log_tau)}
+        )
+        np.testing.assert_allclose(density, stats.norm(m, s).logpdf(2 * log_tau) + np.log(2), rtol=1e-10)
+    assert any(f"tau^2 ~ LogNormal({m}, {s})" in n and name in n and "Turner" in n for n in model.spec["notes"])
+
+
+def test_there_are_nine_settings_and_the_general_one():
+    assert len(HETEROGENEITY) == 10
+    assert all(-4.5 < m < -2 and 1.4 < s < 2 for m, s in HETEROGENEITY.values())
+
+
+def test_the_unit_of_person_time_does_not_matter():
+    frame = arms()
+    years, days = (
+        zoo.meta_analysis(f, "ev ~ drug", exposure="years", **TRIAL)
+        for f in (frame, frame.assign(years=frame.years * 365))
+    )
+    point = evaluation.random_point(years, 8)
+    there = {**point, "study_Intercept": point["study_Intercept"] - np.log(365)}
+    one, other = (evaluation.function(m, [m.logp()])(p)[0] for m, p in ((years, point), (days, there)))
+    np.testing.assert_allclose(one, other, rtol=2e-5)  # priors are written with four digits
+
+
+# ---------------------------------------------------------------------------------------------------------- wrong input
+
+ONE_ARM = arms().iloc[1:]
+VARIES = arms().assign(lat=lambda d: d.lat + (d.index == 4))
+WRONG = {
+    "one arm": (ONE_ARM, COUNTS, {}, "study 'T1' has one arm only, none with '0' (row 1)"),
+    "one arm in the user's rows": (
+        pd.concat([arms().iloc[[0]].assign(ev=np.nan), ONE_ARM]), COUNTS, {"missing": "drop"},
+        "study 'T1' has one arm only, none with '0' (row 2)",
+    ),
+    "varies": (VARIES, f"{COUNTS} + lat", {}, "column 'lat' varies within study 'T3' (rows 5, 6)"),
+    "more events": (arms().assign(ev=99), COUNTS, {}, "more successes than trials (ev > size: rows 1, 2, 3, ...)"),
+    "negative": (arms().replace({"ev": {0: -1}}), COUNTS, {}, "column 'ev' must be >= 0"),
+    "fraction": (arms().assign(size=lambda d: d["size"] + 0.5), COUNTS, {}, "column 'size' needs whole numbers"),
+    "three values": (arms().assign(drug=range(17)), COUNTS, {}, "treatment 'drug' has 17 values"),
+    "one value": (arms().assign(drug=1), COUNTS, {}, "treatment 'drug' has 1 value (1) where two are expected"),
+    "one study": (arms().iloc[:2], COUNTS, {}, "'trial' has one study ('T1'); a meta-analysis needs at least two"),
+    "group term": (arms(), f"{COUNTS} + (1 | trial)", {}, "leave (1 | trial) out and choose baseline="),
+    "offset": (arms(), "ev ~ drug + offset(log(years))", {"exposure": "years"}, "exposure='column' instead of offset()"),
+    "interaction": (arms(), "ev | trials(size) ~ drug * lat", {}, "'drug' is the treatment and stands for itself"),
+    "no intercept": (arms(), "ev | trials(size) ~ 0 + drug", {}, "drop the 0"),
+    "study in formula": (arms(), f"{COUNTS} + trial", {}, "'trial' names the studies"),
+    "no trials": (arms(), "ev ~ drug", {}, "ev | trials(n) for risks"),
+    "both": (arms(), COUNTS, {"exposure": "years"}, "trials() gives risks and exposure= gives rates"),
+    "too many covariates": (arms(), f"{COUNTS} + C(lat) + years", {}, "varies within"),
+    "baseline": (arms(), COUNTS, {"baseline": "mixed"}, "unknown baseline 'mixed'; known: fixed, random, bivariate"),
+    "coding": (arms(), COUNTS, {"coding": "-1"}, "unknown coding '-1'; known: 01, half"),
+    "heterogeneity": (arms(), COUNTS, {"heterogeneity": "mortality"}, "all-cause mortality, pharmacological vs placebo"),
+    "two priors": (
+        arms(), COUNTS, {"heterogeneity": "general", "priors": {"tau": "HalfNormal(1)"}}, "keep one of them",
+    ),
+    "prior of rates": (arms(), "ev ~ drug", {"exposure": "years", "heterogeneity": "general"}, "log rate ratios"),
+    "bivariate prior": (arms(), COUNTS, {"baseline": "bivariate", "heterogeneity": "general"}, "sd and corr determine"),
+    "bivariate tau": (arms(), COUNTS, {"baseline": "bivariate", "priors": {"tau": "HalfNormal(1)"}}, "unknown parameter 'tau'"),
+    "risk": (arms(), COUNTS, {"baseline_risk": 12}, "baseline_risk must be a risk between 0 and 1, not 12"),
+    "control": (arms(), COUNTS, {"control": "placebo"}, "treatment 'drug' has no value 'placebo' to be the control"),
+    "no events": (arms().assign(ev=0), COUNTS, {}, "response 'ev' has a single value: no events in every arm"),
+    "wide column": (wide(arms()[:16]).assign(ev2=-1.0), COUNTS, {}, "column 'ev2' must be >= 0"),
+    "wide missing": (wide(arms()[:16]).drop(columns="size2"), COUNTS, {}, "no column 'size2'"),
+    "wide control": (wide(arms()[:16]), COUNTS, {"control": 0}, "in a wide one arm 1 is the control"),
+    "wide twice": (wide(arms()[:16]).assign(trial="T1"), COUNTS, {}, "a wide table has one row for each study"),
+    "neither": (arms().drop(columns="ev"), COUNTS, {}, "no column 'ev'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("frame", "formula", "options", "words"), WRONG.values(), ids=WRONG)
+def test_wrong_input_is_told(frame, formula, options, words):
+    with pytest.raises(InputError) as caught:
+        zoo.meta_analysis(frame, formula, **{**TRIAL, **options})
+    assert words in str(caught.value), str(caught.value)
+
+
+def test_all_problems_are_told_together():
+    frame = VARIES.iloc[1:]
+    with pytest.raises(InputError) as caught:
+        zoo.meta_analysis(frame, f"{COUNTS} + lat", **TRIAL)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(InputError) as caught:
+        zoo.meta_analysis(frame, f"{COUNTS} + (1 | trial)", exposure="years", **TRIAL)
+    assert len(caught.value.problems) == 2
+
+
+# ----------------------------------------------------------------------------------------------------------- the report
+
+
+def tree_of(effect, tau, model) -> xr.DataTree:
+    """A fit of these draws (chain, draw), in which every study has the pooled effect."""
+    effect, tau = np.atleast_2d(effect), np.atleast_2d(tau)
+    dims = ("chain", "draw")
+    levels = list(model.coords["trial"])
+    each = np.repeat(effect[..., None], len(levels), axis=-1)
+    data = {"effect": (dims, effect), "tau": (dims, tau), "study_effect": ((*dims, "trial"), each)}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(data, {"trial": levels})})
+    storage.label(tree, {"spec": model.spec, "sampling": {"seed": 5}})
+    return tree
+
+
+@pytest.fixture(scope="module")
+def bcg() -> pd.DataFrame:
+    return pd.read_csv(Path(__file__).parents[2] / "models" / "bcg" / "data.csv")
+
+
+BCG = "events | trials(n) ~ treat"
+
+
+def test_studies_own_odds_ratios_are_those_of_two_by_two_tables(bcg):
+    model = zoo.meta_analysis(bcg, BCG, study="trial")
+    table = pooled.find(tree_of(np.zeros((1, 9)), np.ones((1, 9)), model), 0.95).tables["studies"]
+    assert list(table.index) == [str(k) for k in range(1, 14)]
+    first = table.loc["1"]
+    log_or, error = np.log(4 * 128 / (119 * 11)), 1.959964 * np.sqrt(1 / 4 + 1 / 119 + 1 / 11 + 1 / 128)
+    assert (first["treated"], first["control"]) == ("4/123", "11/139")
+    np.testing.assert_allclose(
+        np.log(first[["own", "own lower", "own upper"]].astype(float)), log_or + np.array([0, -error, error]), rtol=1e-6
+    )
+
+
+def test_studies_with_an_empty_or_full_arm_have_no_ratio_of_their_own():
+    frame = arms().assign(ev=lambda d: np.where(d.index == 1, d["size"], d.ev))  # the treated arm of T1 is full
+    draws = np.random.default_rng(1).normal(size=(2, 50))
+    risks = pooled.find(tree_of(draws, np.ones((2, 50)), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)
+    rates = pooled.find(
+        tree_of(draws, np.ones((2, 50)), zoo.meta_analysis(frame, "ev ~ drug", exposure="years", **TRIAL)), 0.95
+    )
+    for finding, blank in ((risks, ["T1", "T3"]), (rates, ["T3"])):
+        table = finding.tables["studies"]
+        assert list(table.index[table["own"].isna()]) == blank
+        np.testing.assert_allclose(table["median"].astype(float), np.exp(np.median(draws)), rtol=0.05)
+    own = rates.tables["studies"].loc["T1"]
+    one, two = frame.iloc[0], frame.iloc[1]
+    assert own["own"] == pytest.approx((two.ev / two.years) / (one.ev / one.years))
+    error = 1.959964 * np.sqrt(1 / two.ev + 1 / one.ev)
+    assert own["own upper"] / own["own"] == pytest.approx(np.exp(error), rel=1e-6)
+    assert {"rate_ratio", "rate_ratio_new", "rate_difference"} == set(rates.quantities)
+
+
+def test_prediction_interval_is_that_of_the_normal_and_follows_the_seed():
+    model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
+    tree = tree_of(np.full((4, 20_000), -0.5), np.full((4, 20_000), 0.3), model)
+    one, again = (pooled.find(tree, 0.9) for _ in range(2))
+    new = np.log(one.quantities["odds_ratio_new"])
+    assert np.array_equal(new, np.log(again.quantities["odds_ratio_new"]))
+    assert stats.kstest(new.ravel(), stats.norm(-0.5, 0.3).cdf).pvalue > 0.001
+    low, high = one.tables["pooled"].loc["odds ratio in a new trial", ["lower", "upper"]]
+    np.testing.assert_allclose(np.log([low, high]), stats.norm(-0.5, 0.3).interval(0.9), atol=0.01)
+    share = stats.norm(-0.5, 0.3).cdf(0)
+    told = float(one.sentences[0].split("below 1 with probability ")[1].split(",")[0])
+    assert told == pytest.approx(share, abs=0.004) and "fewer events with '1' than with '0'" in one.sentences[0]
+
+
+def test_absolute_effect_at_a_stated_and_at_the_crude_risk():
+    frame = arms()
+    crude = frame[frame.drug == 0].ev.sum() / frame[frame.drug == 0]["size"].sum()
+    for risk, words in ((0.2, "as given"), (None, "the crude one of all control arms")):
+        model = zoo.meta_analysis(frame, COUNTS, baseline_risk=risk, **TRIAL)
+        finding = pooled.find(tree_of(np.linspace(-1.2, -0.8, 101), np.ones(101), model), 0.95)
+        p0 = risk or crude
+        p1 = expit(np.log(p0 / (1 - p0)) + np.linspace(-1.2, -0.8, 101))
+        np.testing.assert_allclose(finding.quantities["risk_difference"][0], p1 - p0, rtol=1e-12)
+        np.testing.assert_allclose(finding.quantities["nnt"][0], 1 / (p0 - p1), rtol=1e-12)
+        assert words in finding.sentences[1] and "One event fewer for every" in finding.sentences[2]
+        nnt = finding.tables["absolute"].loc["number needed to treat"]
+        assert nnt["median"] == pytest.approx(1 / (p0 - np.median(p1))) and nnt["lower"] < nnt["median"] < nnt["upper"]
+
+
+def test_nnt_of_an_interval_around_zero_runs_through_infinity():
+    model = zoo.meta_analysis(arms(), COUNTS, baseline_risk=0.2, **TRIAL)
+    effect = np.linspace(-0.5, 0.1, 1001)
+    finding = pooled.find(tree_of(effect, np.ones(1001), model), 0.95)
+    assert "nnt" not in finding.quantities and "number needed to treat" not in finding.tables["absolute"].index
+    low, high = np.quantile(expit(np.log(0.25) + effect) - 0.2, [0.025, 0.975])
+    assert f"{np.ceil(-1 / low):.0f} or more for one to have no event (NNTB)" in finding.sentences[2]
+    assert f"to {np.ceil(1 / high):.0f} or more for one to have one (NNTH)" in finding.sentences[2]
+
+
+def test_without_events_under_control_there_is_no_crude_risk():
+    frame = arms().assign(ev=lambda d: d.ev * d.drug)
+    finding = pooled.find(tree_of(np.zeros(9), np.ones(9), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)
+    assert "risk_difference" not in finding.quantities and "baseline_risk= gives" in finding.sentences[-1]
+
+
+@pytest.fixture(scope="module")
+def fitted(bcg) -> xr.DataTree:
+    model = zoo.meta_analysis(bcg, f"{BCG} + ablat", study="trial")
+    return zoo.fit(model, draws=300, tune=400, chains=2, seed=2, progress=False)
+
+
+def test_a_fit_reaches_summary_file_and_reports(fitted, tmp_path):
+    loaded = zoo.load(zoo.save(fitted, tmp_path / "fit.nc"))
+    found, p = zoo.summary(loaded), fitted["posterior"].dataset
+    pd.testing.assert_frame_equal(found, zoo.summary(fitted))
+    assert found.loc["odds_ratio", "mean"] == pytest.approx(np.exp(p["effect"].values).mean())
+    assert {"odds_ratio[ablat]", "odds_ratio_new", "risk_difference", "study_effect[8]"} <= set(found.index)
+    assert found.loc["effect", "mean"] == pytest.approx(-0.76, abs=0.1)  # Dias et al., TSD 3: -0.763
+    assert found.loc["beta[ablat]", "mean"] == pytest.approx(-0.032, abs=0.006)
+    here = zoo.findings(fitted)["pooled"]
+    assert here.sentences == zoo.findings(loaded)["pooled"].sentences
+    assert json.loads(loaded["report/pooled"].attrs["sentences"]) == list(here.sentences)
+    assert loaded["report/pooled/studies"].dataset.sizes["study"] == 13
+    lines = "\n".join(str(line) for line in report.text(loaded))
+    html = zoo.write_report(loaded, tmp_path / "fit.html").read_text()
+    assert here.sentences[0] in lines and "odds ratio in a new trial" in html and "4/123" in html
+
+
+# ------------------------------------------------------------------------------------------ published fits, with a sampler
+
+SHARED = Path(__file__).parents[3] / "shared"
+VAGUE = {"effect": "Normal(0, 100)", "study_Intercept": "Normal(0, 100)", "tau": "Uniform(0, 5)"}
+
+
+def fit(model, **settings) -> xr.Dataset:
+    tree = zoo.fit(model, seed=20, progress=False, **{"draws": 4000, **settings})
+    assert zoo.check(tree).sound, str(zoo.check(tree))
+    return tree["posterior"].dataset
+
+
+def agree(name: str, ours: xr.DataArray, peer: dict[str, float]) -> None:
+    s = dict(zip(STATISTICS, statistics(ours.transpose("chain", "draw").values[:, :, None])[0], strict=True))
+    z = (s["mean"] - peer["mean"]) / np.hypot(s["mcse_mean"], peer["mcse_mean"])
+    print(f"{name}: mean {s['mean']:.4f}, peer {peer['mean']:.4f}, z {z:.2f}; sd {s['sd']:.4f}, peer {peer['sd']:.4f}")
+    assert abs(z) < 4, f"{name}: mean {s['mean']:.4f}, peer {peer['mean']:.4f}, z {z:.1f}"
+    allowed = 0.05 * peer["sd"] + 2 * np.hypot(s["mcse_sd"], peer["mcse_sd"])
+    assert abs(s["sd"] - peer["sd"]) < allowed, f"{name}: sd {s['sd']:.4f}, peer {peer['sd']:.4f}"
+
+
+def peer_of(file: str) -> dict:
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: the references may not be copied into the project")
+    return json.loads((SHARED / "references" / f"{file}.json").read_text())["brms"]["parameters"]
+
+
+@pytest.mark.slow
+def test_fixed_baselines_agree_with_brms(bcg):
+    peer = peer_of("bcg_meta_fixed_study")
+    priors = {"study_Intercept": "Normal(0, 5)", "effect": "Normal(0, 2.5)", "tau": "Exponential(1)"}
+    p = fit(zoo.meta_analysis(bcg, BCG, study="trial", coding="half", priors=priors))
+    agree("effect", p["effect"], peer["b_treat"])
+    agree("tau", p["tau"], peer["sd_study__tc"])
+    for k in range(1, 14):
+        agree(f"study_Intercept[{k}]", p["study_Intercept"].sel(trial=str(k)), peer[f"b_study{k}"])
+
+
+@pytest.mark.slow
+def test_bivariate_agrees_with_brms(bcg):
+    """brms has Normal(0, 5) on the mean of each arm: given that of controls near -4.08, Normal(4.08, 5) on the effect."""
+    peer = peer_of("bcg_meta_bivariate")
+    priors = {"Intercept": "Normal(0, 5)", "effect": "Normal(4.08, 5)", "sd": "Exponential(1)", "corr": "LKJ(2)"}
+    p = fit(zoo.meta_analysis(bcg, BCG, study="trial", baseline="bivariate", priors=priors), target_accept=0.95)
+    agree("control", p["Intercept"], peer["b_ctrl"])
+    agree("treatment", p["Intercept"] + p["effect"], peer["b_treat"])
+    for arm, name in (("control", "ctrl"), ("treatment", "treat")):
+        agree(f"sd of {arm}", p["sd_trial"].sel(trial_effect=arm), peer[f"sd_study__{name}"])
+    both = {"trial_effect": "control", "trial_effect_bis": "treatment"}
+    agree("corr", p["corr_trial"].sel(both), peer["cor_study__ctrl__treat"])
+
+
+def near(ours: xr.DataArray, mean: float, sd: float, digits: int) -> None:
+    """A published mean, rounded to `digits`, and standard deviation, of a fit whose Monte Carlo error is not known."""
+    assert float(ours.mean()) == pytest.approx(mean, abs=0.05 * sd + 0.5 * 10**-digits)
+    assert float(ours.std()) == pytest.approx(sd, rel=0.07)
+
+
+@pytest.mark.slow
+def test_bcg_agrees_with_the_technical_support_document(bcg):
+    """Dias et al., NICE DSU Technical Support Document 3: fixed baselines, Normal(0, 100) and Uniform(0, 5)."""
+    plain = fit(zoo.meta_analysis(bcg, BCG, study="trial", priors=VAGUE))
+    near(plain["effect"], -0.762, 0.22, 3)
+    assert plain["tau"].median() == pytest.approx(0.649, abs=0.015)
+    np.testing.assert_allclose(plain["tau"].quantile([0.025, 0.975]), [0.39, 1.17], rtol=0.05)
+    latitude = zoo.meta_analysis(bcg, f"{BCG} + ablat", study="trial", priors={**VAGUE, "beta": "Normal(0, 100)"})
+    p = fit(latitude)
+    near(p["effect"], -0.763, 0.126, 3)
+    assert p["beta"].mean() == pytest.approx(-0.032, abs=0.001) and p["beta"].std() == pytest.approx(0.009, abs=0.001)
+    assert p["tau"].median() == pytest.approx(0.272, abs=0.02)
+
+
+@pytest.mark.slow
+def test_beta_blockers_agree_with_the_technical_support_document():
+    """Dias et al., NICE DSU Technical Support Document 2: 22 trials after a heart attack."""
+    path = SHARED / "data" / "tests-only" / "bugs_blocker.csv"
+    if not path.exists():
+        pytest.skip("../shared is not there: these data may not be copied into the project")
+    d = pd.read_csv(path)
+    table = pd.DataFrame({"study": d.study, "r_1": d.rc, "n_1": d.nc, "r_2": d.rt, "n_2": d.nt})
+    p = fit(zoo.meta_analysis(table, "r | trials(n) ~ 1", priors=VAGUE))
+    near(p["effect"], -0.25, 0.066, 2)
+    near(p["tau"], 0.14, 0.082, 2)
+
+
+@pytest.mark.slow
+def test_truth_is_found_again_in_simulated_rates():
+    rng = np.random.default_rng(12)
+    S = 60
+    x, time = rng.normal(size=S), rng.uniform(200, 900, (S, 2))
+    log_rate, d = rng.normal(-2.5, 0.5, S), rng.normal(-0.4 + 0.3 * (x - x.mean()), 0.25)
+    table = pd.DataFrame(
+        {
+            "centre": np.arange(S), "x": x, "t1": time[:, 0], "t2": time[:, 1],
+            "y1": rng.poisson(time[:, 0] * np.exp(log_rate)), "y2": rng.poisson(time[:, 1] * np.exp(log_rate + d)),
+        }
+    )  # fmt: skip
+    p = fit(zoo.meta_analysis(table, "y ~ x", study="centre", exposure="t"), draws=1000)
+    for name, truth in (("effect", -0.4), ("tau", 0.25), ("beta", 0.3)):
+        assert abs(p[name].mean() - truth) < 2.5 * p[name].std()
+    inside = abs(p["study_effect"].mean(("chain", "draw")).values - d) < 1.96 * p["study_effect"].std(("chain", "draw"))
+    assert inside.mean() > 0.85

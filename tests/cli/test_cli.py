@@ -1,0 +1,288 @@
+"""The command line: its contract, and one clear sentence for every wrong input."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import glmm_zoo as zoo
+from glmm_zoo import cli, registry
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every command runs in an empty folder with one good file."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "y": rng.integers(0, 2, 60),
+            "x": rng.normal(size=60).round(3),
+            "g": np.repeat([f"g{i}" for i in range(10)], 6),
+            "n": 5,
+            "k": rng.integers(0, 6, 60),
+            "trt": np.tile(["a", "b", "c"], 20),
+            "z": rng.normal(10, 2, 60).round(3),
+        }
+    )
+    frame.to_csv("good.csv", index=False)
+    return tmp_path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    """The message of a command that must end with exit code 2 and leave nothing behind."""
+    before = sorted(p.name for p in Path().rglob("*"))
+    code = cli.run(list(tokens))
+    out, err = capsys.readouterr()
+    assert code == 2, (code, out, err)
+    assert "Traceback" not in err and out == "" and err.startswith("error: ")
+    left = sorted(p.name for p in Path().rglob("*"))
+    assert [p for p in left if p not in before] in ([], ["fits"]), left
+    return err
+
+
+def broken(name: str, content: str | bytes) -> str:
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return name
+
+
+HEAD = "y,x,g\n"
+ROWS = "".join(f"{i % 2},{i}.5,g{i % 7}\n" for i in range(40))
+FILES = {
+    "missing path": (None, "file 'none.csv' does not exist"),
+    "empty": ("", "is empty"),
+    "header only": (HEAD, "has a header but no rows"),
+    "latin-1": ((HEAD + ROWS + "1,2,gü\n").encode("latin-1"), r"not UTF-8 \(line 42, byte 0xfc\).*--encoding latin-1"),
+    "utf-16": ((HEAD + ROWS).encode("utf-16"), "UTF-16; use --encoding utf-16"),
+    "semicolons": ((HEAD + ROWS).replace(",", ";"), "only one column found.*--sep ';'"),
+    "ragged": (HEAD + ROWS + "1,2,g1,9\n", "line 42 has 4 fields, the header has 3"),
+    "open quote": (HEAD + '1,2,"g1\n' + ROWS, "unclosed quote starting at line 2"),
+    "twice": ("y,x,x,g\n1,2,3,a\n", "column 'x' appears twice"),
+    "no name": ("y,,x,g\n1,2,3,a\n", "column 2 has no name"),
+    "spaces": (" y ,x,g\n" + ROWS, r"did you mean ' y '\? \(use --strip\)"),
+    "comment": ("# made by R\n" + HEAD + ROWS, "first line starts with '#'; use --comment"),
+    "dot": (HEAD + ROWS + "1,.,g1\n", r"'x' should be numeric; 1 value is not \('\.', row 41\).*--na '\.'"),
+    "thousands": (HEAD + ROWS + '1,"1,234",g1\n', "'x' should be numeric"),
+    "percent": (HEAD + ROWS + "1,5%,g1\n", "'x' should be numeric"),
+    "NUL": (HEAD + ROWS + "1,2,g\x00\n", "NUL character"),
+    "control": (HEAD + ROWS + "1,2,g\x01\n", "column 'g' row 41 has a control character"),
+    "missing values": (HEAD + ROWS + "NA,2,g1\n1,,g1\n", r"(?s)'y' has 1 missing value \(row 41\).*'x' has 1 missing"),
+    "missing group": (HEAD + ROWS + "1,2,\n", r"'g' has 1 missing value \(row 41\)"),
+    "infinite": (HEAD + ROWS + "1,inf,g1\n", r"'x' has 1 infinite value \(row 41\)"),
+    "coded 1/2": (HEAD + ROWS.replace("\n1,", "\n2,").replace("\n0,", "\n1,"), "found"),
+    "fractions": (HEAD + ROWS + "0.5,2,g1\n", "needs 0/1"),
+    "constant": (HEAD + ROWS.replace("\n0,", "\n1,")[2:].join(["1,", ""]), "single value"),
+    "one group": (HEAD + "".join(f"{i % 2},{i},only\n" for i in range(30)), "'g' has one level"),
+    "group per row": (HEAD + "".join(f"{i % 2},{i % 5},g{i}\n" for i in range(30)), "'g' has 30 levels for 30 rows"),
+    "two at once": (HEAD + ROWS + "0.5,2,g1\n1,inf,g1\n", r"(?s)2 problems.*1 infinite value.*needs 0/1"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_file_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str], case: str) -> None:
+    content, message = FILES[case]
+    name = "none.csv" if content is None else broken("bad.csv", content)
+    err = fails(capsys, "fit", "logistic", name, "--formula", "y ~ x + (1 | g)", "--out", "f.nc")
+    assert re.search(message, err), err
+
+
+FORMULAS = {
+    "y ~ x +": "the formula ends after '+'",
+    "y ~ x + (1 | g))": "unmatched ')'",
+    "y ~ x | g": "write group terms in parentheses",
+    "y ~ x %in% g": "not supported; use a:x",
+    "y ~ x + I(__import__('os').getcwd())": "'__import__' is not allowed",
+    "y ~ foo(x)": "unknown function 'foo'",
+    "y ~ x^2": "means interaction; for a square write I(x**2)",
+    "y ~ (1 | g) + (x | g)": "two intercept terms",
+    "y ~ y + x": "also used as a predictor",
+    "y ~ X": "no column 'X'; did you mean 'x'?",
+    "y ~ x + I(2 * x)": "'I(2*x)' is a linear combination of 'x'",
+    "k ~ x": "give trials: k | trials(n)",
+    "k | trials(y) ~ x": "trials(y) must be >= 1",
+    "z ~ x": "needs 0/1",
+    "g ~ x": "has 10 levels",
+    "y ~ x + scale(trt)": "'trt' is text",
+    "y ~ log(x)": "is not finite in row",
+    'y ~ C(trt, ref="d")': "no level 'd'",
+}
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_bad_formula_is_told(capsys: pytest.CaptureFixture[str], formula: str) -> None:
+    assert FORMULAS[formula] in fails(capsys, "fit", "logistic", "good.csv", "--formula", formula)
+
+
+ARGUMENTS = {
+    "unknown model": (["zoo"], "unknown model 'zoo'"),
+    "near model": (["multicentre"], "did you mean 'multicenter'?"),
+    "draws": (["--draws", "50"], "--draws must be >= 100"),
+    "seed": (["--seed", "-1"], "--seed must be >= 0"),
+    "target": (["--target-accept", "1.2"], "must be in (0, 1)"),
+    "chains": (["--chains", "0"], "--chains must be >= 1"),
+    "not a number": (["--draws", "many"], "many"),
+    "unknown flag": (["--drawz", "200"], "drawz"),
+    "folder": (["--out", "none/f.nc"], "folder 'none' does not exist"),
+    "is a folder": (["--out", "."], "out"),
+    "option": (["--option", "centre=false"], "did you mean 'center'?"),
+    "option form": (["--option", "center"], "is not NAME=VALUE"),
+    "link": (["--option", "link=log"], "unknown link 'log'"),
+    "prior key": (["--prior", "betta=Normal(0, 1)"], "did you mean 'beta'?"),
+    "prior distribution": (["--prior", "beta=normal(0, 1)"], "did you mean 'Normal'?"),
+    "prior range": (["--prior", "beta=Normal(0, -1)"], "sigma must be > 0"),
+    "prior support": (["--prior", "sd=Normal(0, 1)"], "is a positive number and this prior is not"),
+    "two problems": (["--draws", "5", "--seed", "-1"], "2 problems"),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_bad_arguments_are_told(capsys: pytest.CaptureFixture[str], case: str) -> None:
+    tokens, message = ARGUMENTS[case]
+    if "model" not in case:
+        tokens = ["logistic", "good.csv", "--formula", "y ~ x + (1 | g)", *tokens]
+    assert message in fails(capsys, "fit", *tokens)
+
+
+@pytest.fixture
+def two(paired: registry.Builder) -> tuple[str, ...]:
+    """The start of a command that fits two files with a builder of two tables."""
+    Path("visits.csv").write_text("id;y\n1;0,5\n1;.\n")
+    Path("events.csv").write_text("id;years\n1;2,5\n")
+    return "fit", *paired.aliases, "visits.csv", "--formula", "y ~ 1", "--sep", ";", "--decimal", ",", "--na", "."
+
+
+VISITS, EVENTS = {"id": [1, 1], "y": [0.5, None]}, {"id": [1], "years": [2.5]}
+EVENT = "Surv(day/365.25, status == 2) ~ drug"
+
+
+def test_a_second_table_and_the_event_reach_the_builder(
+    capsys: pytest.CaptureFixture[str], two: tuple[str, ...]
+) -> None:
+    said = fails(capsys, *two, "--survival", "events.csv", "--event", EVENT, "--missing", "drop")
+    assert said == f"error: given {[VISITS, EVENTS]}, ['y ~ 1'], {EVENT!r}, 'time', None, 'drop', {{}}\n"
+    said = fails(
+        capsys,
+        *two,
+        "--option",
+        f"event = {EVENT}",
+        "--formula",
+        "z ~ 1",
+        "--option",
+        "family=a",
+        "--option",
+        "family=b",
+    )
+    assert said == f"error: given {[VISITS, None]}, ['y ~ 1', 'z ~ 1'], {EVENT!r}, 'time', 'a,b', 'error', {{}}\n"
+
+
+TABLES = {
+    "one table": (["logistic", "good.csv", "--formula", "y ~ x", "--survival", "e.csv"], "takes no survival table"),
+    "no data": (["two", "--survival", "e.csv"], "no card"),
+    "a card's": (["multicenter", "--survival", "e.csv"], "--survival 'e.csv' goes with a data file"),
+    "no event": (["two", "good.csv", "--formula", "y ~ x"], "paired needs event: --option event=VALUE"),
+    "no option": (["logistic", "good.csv", "--formula", "y ~ x", "--event", "Surv(t, d) ~ 1"], "has no option 'event'"),
+    "twice": (["two", "good.csv", "--event", "a", "--option", "event=b"], "--event and --option event= say the same"),
+    "missing twice": (
+        ["logistic", "good.csv", "--missing", "drop", "--option", "missing=error"],
+        "--missing and --option missing= say the same",
+    ),
+    "no file": (
+        ["two", "good.csv", "--formula", "y ~ x", "--event", "a", "--survival", "event.csv"],
+        "file 'event.csv' does not exist; did you mean 'events.csv'?",
+    ),
+    "together": (["logistic", "good.csv", "--survival", "e.csv"], "2 problems"),
+}
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("case", TABLES)
+def test_tables_and_events_that_do_not_belong_are_told(capsys: pytest.CaptureFixture[str], case: str) -> None:
+    tokens, message = TABLES[case]
+    assert message in fails(capsys, "fit", *tokens)
+
+
+def test_out_is_not_the_second_table_either(capsys: pytest.CaptureFixture[str], two: tuple[str, ...]) -> None:
+    Path("events.nc").write_bytes(Path("events.csv").read_bytes())
+    tokens = (*two, "--event", "a", "--survival", "events.nc", "--out", "events.nc", "--overwrite")
+    assert "is the data file" in fails(capsys, *tokens)
+
+
+def test_out_that_exists_or_is_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ("fit", "logistic", "good.csv", "--formula", "y ~ x", "--out")
+    Path("f.nc").write_text("old")
+    assert "exists; use --overwrite" in fails(capsys, *fit, "f.nc")
+    Path("good.nc").write_bytes(Path("good.csv").read_bytes())
+    tokens = ("fit", "logistic", "good.nc", "--formula", "y ~ x", "--out", "good.nc", "--overwrite")
+    assert "is the data file" in fails(capsys, *tokens)
+    assert Path("f.nc").read_text() == "old"
+
+
+def test_a_second_fit_on_the_same_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with cli._locked(Path("f.nc")):
+        assert cli.run(["fit", "logistic", "good.csv", "--formula", "y ~ x", "--out", "f.nc"]) == 2
+    assert f"another fit (pid {os.getpid()}) is writing f.nc" in capsys.readouterr().err
+    assert sorted(p.name for p in Path().iterdir()) == ["good.csv"]
+
+
+@pytest.mark.parametrize("command", ["check", "summary", "report"])
+def test_reading_commands_refuse_what_is_no_fit(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "does not exist" in fails(capsys, command, "none.nc")
+    assert "damaged or not a NetCDF file" in fails(capsys, command, broken("f.nc", "hello"))
+
+
+def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
+    with gzip.open("d.tsv.gz", "wt") as file:
+        pd.read_csv("good.csv").to_csv(file, sep="\t", index=False)
+    short = ["--draws", "150", "--tune", "150", "--chains", "2", "--seed", "1", "--out", "f.nc"]
+    tokens = ["fit", "logistic", "d.tsv.gz", "--formula", "k | trials(n) ~ x + (1 | g)", *short]
+    code = cli.run(
+        [*tokens, "--prior", "beta=Normal(0, 1)", "--prior", "sd=Exponential(2)", "--option", "center=false"]
+    )
+    out, err = capsys.readouterr()
+    assert code in (0, 3), err
+    assert "beta[x]" in out and "odds_ratio[x]" in out and "saved f.nc" in out
+    spec = zoo.load("f.nc").attrs["glmm_zoo"]
+    assert '"beta": "Normal(0, 1)"' in spec and '"sd_g": "Exponential(2)"' in spec and '"center": false' in spec
+    assert cli.run(["check", "f.nc"]) == code
+    assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
+    assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
+    assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out
+
+
+def test_dropped_rows_are_said_and_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.read_csv("good.csv")
+    frame.loc[3, "x"] = np.nan
+    frame.to_csv("d.csv", index=False)
+    tokens = ["fit", "logistic", "d.csv", "--formula", "y ~ x", "--missing", "drop", "--out", "f.nc"]
+    assert cli.run([*tokens, "--draws", "100", "--tune", "100", "--chains", "2"]) in (0, 3)
+    assert "dropped 1 of 60 rows with a missing value (x 1)" in capsys.readouterr().out
+    assert zoo.load("f.nc")["constant_data"]["row"].values.tolist() == [i for i in range(60) if i != 3]
+
+
+@pytest.mark.parametrize("tokens", [["--help"], ["list"], ["show", "multicenter"], ["show", "logistic"], ["--version"]])
+def test_looking_imports_no_pymc(tokens: list[str]) -> None:
+    code = (
+        f"import sys; from glmm_zoo import cli; c = cli.run({tokens!r}); assert 'pymc' not in sys.modules; sys.exit(c)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout, run.stderr
+
+
+def test_wrong_input_imports_no_pymc() -> None:
+    bad = ["fit", "logistic", "good.csv", "--formula", "z ~ x"]
+    code = f"import sys; from glmm_zoo import cli; c = cli.run({bad!r}); assert 'pymc' not in sys.modules; sys.exit(c)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 2 and "needs 0/1" in run.stderr
+
+
+def test_python_m_is_the_same_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "glmm_zoo", "fit", "nope"], capture_output=True, text=True)
+    assert run.returncode == 2 and run.stderr.startswith("error: unknown model 'nope'") and run.stdout == ""

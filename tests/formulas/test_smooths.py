@@ -1,0 +1,352 @@
+"""Smooths: bases against mgcv's, the split into polynomial and random part, and curves of a fit.
+
+mcycle.csv is MASS::mcycle (GPL-2 or 3; Silverman 1985). Values of mgcv 1.8-41 were made by, for each basis `bs` and x <- MASS::mcycle$times:
+
+    sm <- smoothCon(s(x, bs = bs, k = 10), data = data.frame(x), absorb.cons = TRUE, diagonal.penalty = TRUE)[[1]]
+    r <- smooth2random(sm, "x", type = 2); Z <- r$rand[[1]]
+    c(rowSums(Z^2)[c(1, 50, 100, 133)], sum(Z^2), sum(abs(r$Xf)))                       # SPLIT
+    b <- gam(accel ~ s(times, bs = bs, k = 20), data = mcycle, method = "REML")
+    sqrt(b$sig2 / b$sp); sqrt(b$sig2); sum(b$edf[-1]); predict(b, data.frame(times = seq(3, 57, length = 10)))    # FITS
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import evaluation
+import numpy as np
+import pandas as pd
+import pytest
+from rows import visits
+
+import glmm_zoo as zoo
+from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.formulas.smooths import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
+from glmm_zoo.inference import approximation
+from glmm_zoo.inference.sampling import compile_model
+from glmm_zoo.results.storage import about
+
+MCYCLE = pd.read_csv(Path(__file__).parent / "mcycle.csv")
+TIMES = MCYCLE["times"].to_numpy()
+SPLIT = {
+    "tp": [0.3559938105, 0.06097197183, 0.1128795752, 0.6397489751, 19.22944, 14.736889],
+    "cr": [347.8643127, 15.30708603, 57.54135702, 377.9512749, 8123.1426, 302.88972],
+    "ps": [68.68828414, 3.228970905, 12.99345441, 41.69399035, 1589.6368, 133.98971],
+    "cc": [39.07333547, 14.16139144, 30.28876826, 39.07333547, 3247.6811, 0],
+}
+FITS = {
+    "tp": (629.52618, 22.608552, 12.176163, [-1.4386553, -1.4555664, -25.044299, -117.36061, -21.462582, 35.776254, 5.2269672, 1.3513979, -5.7383704, 6.851079]),
+    "cr": (4.4836952, 22.561297, 11.784904, [-1.3673616, -1.3837214, -24.527844, -117.46184, -21.615578, 36.174001, 5.6094326, 0.14502632, -7.0891744, 7.9531276]),
+    "ps": (12.032941, 22.64049, 11.034497, [-1.3891771, -0.8067542, -26.115664, -118.77373, -21.958521, 35.515625, 5.0735647, 0.90280905, -6.1757398, 7.0736203]),
+    "cc": (4.8015369, 22.484707, 10.771634, [1.2298271, -1.4534671, -24.485822, -117.49571, -21.596949, 36.198606, 5.612061, 0.041040549, -6.2788352, 1.5499947]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bs", SPLIT)
+def test_the_split_is_mgcvs_up_to_rotation(bs):
+    Xf, Zs = basis("times", TIMES, bs, 10).columns(TIMES)
+    found = [*(Zs**2).sum(axis=1)[[0, 49, 99, 132]], (Zs**2).sum(), np.abs(Xf).sum()]
+    np.testing.assert_allclose(found, SPLIT[bs], rtol=1e-6)
+    np.testing.assert_allclose([Xf.sum(), *Zs.sum(axis=0)] if Xf.size else Zs.sum(axis=0), 0, atol=1e-7)
+
+
+@pytest.mark.parametrize("bs", FITS)
+def test_fit_and_edf_under_the_same_sd_are_mgcvs(bs):
+    sd, sigma, edf, fit = FITS[bs]
+    B = basis("times", TIMES, bs, 20)
+    Xf, Zs = B.columns(TIMES)
+    X = np.hstack([np.ones((len(TIMES), 1)), Xf, Zs])
+    penalty = np.diag([0.0] * (1 + Xf.shape[1]) + [(sigma / sd) ** 2] * Zs.shape[1])
+    C = np.linalg.inv(X.T @ X + penalty)
+    b = C @ X.T @ MCYCLE["accel"].to_numpy()
+    at = np.linspace(3, 57, 10)
+    np.testing.assert_allclose(np.hstack([np.ones((10, 1)), *B.columns(at)]) @ b, fit, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(np.trace(C @ X.T @ X) - 1, edf, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bs", SPLIT)
+def test_derivative_straight_ends_and_json(bs):
+    B = basis("times", TIMES, bs, 8)
+    x = np.linspace(-20, 80, 41) + 0.123
+    for part, slope in zip(B.columns(x), B.columns(x, 1), strict=True):
+        low, high = (Basis.from_json(json.loads(json.dumps(B.to_json()))).columns(x + h) for h in (-1e-4, 1e-4))
+        other = next((b - a) / 2e-4 for a, b in zip(low, high, strict=True) if a.shape == part.shape)
+        np.testing.assert_allclose(slope, other, rtol=1e-4, atol=1e-4)
+        if bs != "cc":
+            np.testing.assert_allclose(np.diff(part[:4], 2, axis=0), 0, atol=1e-6 * np.abs(part).max())
+    if bs == "cc":
+        period = TIMES.max() - TIMES.min()
+        np.testing.assert_allclose(B.columns(x)[1], B.columns(x + period)[1], atol=1e-9)
+
+
+@pytest.mark.parametrize("bs", SPLIT)
+def test_sd_zero_leaves_the_polynomial_and_many_functions_change_little(bs):
+    B = basis("times", TIMES, bs, 10)
+    assert B.linear.shape[1] == (bs != "cc")
+    if bs != "cc":
+        line = B.columns(np.linspace(0, 60, 9))[0][:, 0]
+        np.testing.assert_allclose(np.diff(line, 2), 0, atol=1e-10)
+        assert line[-1] > line[0]
+    y = MCYCLE["accel"].to_numpy()
+
+    def fitted(k: int) -> np.ndarray:
+        Xf, Zs = basis("times", TIMES, bs, k).columns(TIMES)
+        X = np.hstack([np.ones((len(y), 1)), Xf, Zs])
+        size = np.mean(Zs**2) * Zs.shape[1]
+        penalty = np.diag([1e-9] * (1 + Xf.shape[1]) + [0.02 * size] * Zs.shape[1])
+        return X @ np.linalg.solve(X.T @ X + penalty, X.T @ y)
+
+    assert np.abs(fitted(40) - fitted(30)).max() < 0.1 * np.abs(fitted(30)).max()
+
+
+def test_a_factor_has_a_curve_for_each_level_and_numbers_have_their_constant():
+    """With sim_gamm_poisson's x and trt the sums of squares are mgcv's: 31.528542 and 31.242277; here the laws."""
+    rng = np.random.default_rng(1)
+    x, codes, w = rng.uniform(size=200), rng.integers(0, 3, 200), rng.uniform(0, 2, 200)
+    s = by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
+    assert s.name == "x:f" and s.linear.shape == (200, 3) and s.penalised.shape == (200, 12)
+    for j in range(3):
+        assert np.all(s.penalised[codes != j][:, s.sd_of == j] == 0)
+    _, alone = smooth("s(x)", "x", x, "tp", 6).basis.columns(x)
+    np.testing.assert_allclose(s.penalised[codes == 1][:, s.sd_of == 1], alone[codes == 1], atol=1e-12)
+    first = np.sum(s.penalised[:, s.sd_of == 0] ** 2) / 4
+    np.testing.assert_allclose(np.sum(s.linear[:, 0] ** 2), first, rtol=1e-9)
+    s = by_numbers("s(x, by=w)", "x", x, "cr", 6, "w", w)
+    assert s.linear.shape == (200, 2) and s.penalised.shape == (200, 4)
+    assert s.linear_labels == ("constant", "line")
+    np.testing.assert_allclose(s.linear[:, 0] / w, np.full(200, s.linear[0, 0] / w[0]), rtol=1e-9)
+
+
+def test_curves_of_groups_have_parts_of_mean_square_one():
+    x = np.random.default_rng(2).uniform(3, 9, 150)
+    B = varying("x", x, 6)
+    Xf, Zs = B.columns(x)
+    assert Xf.shape == (150, 0) and Zs.shape == (150, 6)
+    np.testing.assert_allclose(Zs[:, 0], 1)
+    np.testing.assert_allclose(np.mean(Zs[:, 1] ** 2), 1)
+    np.testing.assert_allclose(Zs[:, 1], (x - x.mean()) / x.std(), rtol=1e-8)
+    np.testing.assert_allclose(np.mean(np.sum(Zs[:, 2:] ** 2, axis=1)), 1)
+    np.testing.assert_allclose(Zs[:, :2].T @ Zs[:, 2:], 0, atol=1e-8)
+
+
+@pytest.mark.parametrize("bs", ["cr", "ps", "tp"])
+def test_a_surface_holds_its_polynomial_and_its_margins(bs):
+    rng = np.random.default_rng(3)
+    x = rng.uniform([0, 5], [1, 9], (250, 2))
+    B = tensor(("x", "z"), x, bs, 5)
+    assert from_json(json.loads(json.dumps(B.to_json()))).columns(x)[1].shape == (250, 21)
+    Xf, Zs = B.columns(x)
+    assert Xf.shape == (250, 3) and sum(B.parts) == 21  # as t2(x, z) of mgcv: 25 - 4, in parts of 6, 6 and 9
+    np.testing.assert_allclose([*Xf.sum(axis=0), *Zs.sum(axis=0)], 0, atol=1e-8)
+    target = x[:, 0] * x[:, 1]
+    X = np.column_stack([np.ones(250), Xf])
+    np.testing.assert_allclose(X @ np.linalg.lstsq(X, target, rcond=None)[0], target, rtol=1e-7)
+    step = np.array([1e-5, 0])
+    for slope, low, high in zip(B.columns(x, 1), B.columns(x - step), B.columns(x + step), strict=True):
+        np.testing.assert_allclose(slope, (high - low) / 2e-5, atol=1e-5 * max(1, np.abs(slope).max()))
+
+
+ERRORS = {
+    "y ~ s(x, k=90)": "k=90 is more than the 72 unique values of 'x'; use k=72 or less",
+    "y ~ s(h)": "k=10 is more than the 7 unique values of 'h'",
+    "y ~ s(g)": "column 'g'.*number",
+    "y ~ s(nowhere)": "nowhere",
+    "y ~ s(x, by=nowhere)": "nowhere",
+    "y ~ s(x, bs='qq')": "unknown basis bs='qq'; known: .*tp.*cr",
+    "y ~ s(x, k=2)": "whole number from 3 to 100",
+    "y ~ s(x, bs='ps', k=3)": "k=3 is too small for bs='ps'; k is at least 4",
+    "y ~ x + s(x)": r"s\(x\) \(line\)' is a linear combination of 'Intercept', 'x'",
+    "y ~ s(x) + s(x, k=5)": "linear combination|share the name",
+    "y ~ s(x, bs='cc') + s(x, bs='cc', k=5)": "share the name 's_x_sd'",
+    "y ~ s(x) + s(x)": r"s\(x\) stands twice",
+    "y ~ s(log(x))": "make a column of it",
+    "y ~ s(x, fx=1)": "is not expected; s\\(\\) takes",
+    "y ~ s(x, v)": "names 2 columns where 1 are expected: .*t2",
+    "y ~ s(x, bs='fs')": "names 1 columns where 2 are expected",
+    "y ~ t2(x)": "names 1 columns where 2 are expected",
+    "y ~ t2(x, v, bs='cc')": "has no line",
+    "y ~ t2(x, v, by=g)": "by= is not available",
+    "y ~ s(x, a, by=g, bs='fs')": "by= is not available",
+    "y ~ s(g, bs='re', k=4)": "takes no by or k",
+    "y ~ s()": "is not expected|names 0 columns",
+    "y ~ x - s(v)": "cannot be subtracted",
+    "y ~ s(y)": "also used as a predictor",
+}
+
+
+@pytest.mark.parametrize(("formula", "words"), ERRORS.items(), ids=list(ERRORS))
+def test_errors_are_one_clear_sentence(formula, words):
+    with pytest.raises(InputError, match=words):
+        zoo.gamm(visits(), formula)
+
+
+def test_gamm_refuses_what_its_family_does_not_have():
+    with pytest.raises(InputError, match="unknown family 'poison'; did you mean 'poisson'"):
+        zoo.gamm(visits(), "c ~ s(x)", family="poison")
+    with pytest.raises(InputError, match="zi= is for families"):
+        zoo.gamm(visits(), "c ~ s(x)", family="poisson", zi="~ x")
+
+
+def test_re_is_a_group_term():
+    a, b = (zoo.lmm(visits(), f"y ~ x + {term}") for term in ('s(g, bs="re")', "(1 | g)"))
+    point = evaluation.random_point(a, 1)
+    assert evaluation.function(a, [a.logp()])(point) == evaluation.function(b, [b.logp()])(point)
+
+
+BUILDERS = {
+    "lmm": lambda d: zoo.lmm(d, "y ~ w + s(x, by=sex, k=5) + (1 + w | g)"),
+    "logistic": lambda d: zoo.logistic(d, "ill ~ s(x, bs='ps', k=6) + s(w, by=v, k=5)"),
+    "nb": lambda d: zoo.nb(d, "c ~ s(x, k=5)", dispersion="~ s(w, k=5)"),
+    "hurdle": lambda d: zoo.hurdle_poisson(d, "c ~ s(x, k=5) + (1 |p| g)", zi="~ s(x, k=5) + (1 |p| g)"),
+    "ordinal": lambda d: zoo.ordinal(d.assign(h=d.h % 3), "h ~ s(x, bs='cc', k=6) + (1 | g)"),
+    "fs": lambda d: zoo.lmm(d, "y ~ w + s(x, k=6) + s(x, g, bs='fs', k=5)"),
+    "t2": lambda d: zoo.poisson(d, "c ~ t2(x, v, k=4) + (1 | g)"),
+    "never": lambda d: zoo.never_at_risk(d.assign(id=d.g, c=d.c * (d.g < "F")), "c ~ s(x, k=5) + (1 | id)"),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_weights_are_normal_and_every_transform_is_exact(name):
+    """log p(x, weights) = plain density + log|d weights / d z|, whatever the approximation says; and it compiles."""
+    model = BUILDERS[name](visits())
+    approximation.refer(model)
+    assert compile_model(model).program is not None
+    names = list(model.smoothed)
+    assert names
+    for weights in names:
+        rv = model[weights]
+        z = model.rvs_to_values[rv].name
+        sd = model[weights.replace("_weights", "_sd")]
+        transform = model.rvs_to_transforms[rv]
+        inputs = model.replace_rvs_by_values(rv.owner.inputs)
+        value = transform.backward(model.rvs_to_values[rv], *inputs)
+        run = evaluation.function(model, [
+            *model.replace_rvs_by_values([rv, sd]), *(model.logp(vars=[rv], jacobian=j) for j in (False, True)),
+            transform.forward(value, *inputs),
+        ])  # fmt: skip
+        point = evaluation.random_point(model, 2)
+        w, scale, plain, whole, back = run(point)
+        scale = np.ravel(scale)[next(c.sd_of for p in model.linear.values() for c in p.curves if c.weights == weights)]
+        np.testing.assert_allclose(
+            plain, np.sum(-0.5 * (w / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))), rtol=1e-9
+        )
+        J = evaluation.jacobian(lambda v: run({**point, z: v})[0], point[z])  # noqa: B023
+        np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(back, point[z], rtol=1e-8, atol=1e-9)
+
+
+def test_a_gaussian_model_is_standard_normal_in_z_for_every_sd():
+    """As in test_geometry: for one smooth and a Gaussian outcome the approximation is exact."""
+    model = zoo.lmm(visits(), "y ~ s(x, k=8)")
+    start = approximation.refer(model)
+    assert start is not None
+    point = {**{k: np.array(v, float) for k, v in model.initial_point().items()}, **start.point}
+    _, a, _, _ = model.smoothed["s_x_weights"].known
+    Zs = np.asarray(model["_s_x_weights_columns"].get_value())
+    point["sigma_log__"] = np.array(0.5 * np.log(np.trace(Zs.T @ Zs) / a.sum()))  # as in the weights
+    rng = np.random.default_rng(0)
+    density, found = evaluation.function(model, [model.logp()]), []
+    point["s_x_sd_log__"] = np.array(1.3)
+    point["s_x_linear"] = np.array(0.7)
+    for _ in range(4):
+        z = rng.normal(size=len(a))
+        found.append(density({**point, "s_x_weights_z__": z})[0] + 0.5 * z @ z)
+    np.testing.assert_allclose(found, found[0], rtol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """sin(x) and a line by the zero part; saved and read again."""
+    rng = np.random.default_rng(4)
+    n = 300
+    d = pd.DataFrame({"x": rng.uniform(0, 6, n), "w": rng.normal(size=n), "g": rng.integers(0, 12, n)})
+    d["c"] = rng.poisson(np.exp(1 + np.sin(d.x))) * (rng.random(n) > 0.2)
+    model = zoo.gamm(d, "c ~ w + s(x) + (1 | g)", family="zero_inflated_poisson", zi="~ s(w, k=5)")
+    tree = zoo.fit(model, draws=500, seed=3, progress=False)
+    path = tmp_path_factory.mktemp("smooths") / "fit.nc"
+    zoo.save(tree, path)
+    return tree, zoo.load(path)
+
+
+def test_curves_of_a_fit_and_of_its_file(fitted):
+    tree, again = fitted
+    assert not tree["sample_stats"]["diverging"].values.any()
+    c = zoo.curves(tree, points=25)
+    for name, values in zoo.curves(again, points=25).items():
+        np.testing.assert_array_equal(values, c[name])
+    assert c["curve"].values.tolist() == ["s(x)", "zi s(w, k=5)"]
+    one = c.sel(curve="s(x)")
+    x = one["x"].values
+    inside = slice(2, -2)
+    assert np.abs(one["mean"] - np.sin(x) + np.mean(np.sin(x)))[inside].max() < 0.35
+    assert np.abs(one["slope_mean"] - np.cos(x))[inside].max() < 0.8
+    assert (one["lower_simultaneous"] < one["lower"]).all() and (one["upper_simultaneous"] > one["upper"]).all()
+    assert np.mean((one["lower_simultaneous"] < one["mean"]) & (one["mean"] < one["upper_simultaneous"])) == 1
+    posterior = tree["posterior"].dataset
+    level = posterior["Intercept"] + posterior["beta"].sel(coef="w") * about(tree)["spec"]["learnt"][""]["means"][0]
+    B = Basis.from_json(about(tree)["spec"]["smooths"][0]["basis"])
+    Xf, Zs = B.columns(x)
+    f = Xf[0, 0] * posterior["s_x_linear"] + (posterior["s_x_weights"] * Zs[0]).sum("s_x_weight")
+    np.testing.assert_allclose(one["response_mean"][0], np.exp(level + f).mean(), rtol=1e-9)
+    np.testing.assert_allclose(one["mean"][0], f.mean(), rtol=1e-9)
+    assert 4 < one["edf"] < 9 and 0.9 < c["edf"].sel(curve="zi s(w, k=5)") < 3
+    table = zoo.findings(tree)["smooths"].tables["curves"]
+    assert table.loc["s(x)", "edf"] == one["edf"].item()
+    assert "s_x_sd" in zoo.summary(tree).index and not zoo.summary(tree).index.str.contains("weights").any()
+
+
+def test_extrapolation_warns_and_is_straight(fitted):
+    with pytest.warns(ZooWarning, match="go beyond the data"):
+        c = zoo.curves(fitted[0], at={"x": [7.0, 8.0, 9.0], "w": [0.0, 0.1, 0.2]})
+    np.testing.assert_allclose(np.diff(c["mean"].sel(curve="s(x)"), 2), 0, atol=1e-8)
+    with pytest.raises(InputError, match="the smooths are of"):
+        zoo.curves(fitted[0], at={"x": [1.0]})
+
+
+def test_report_shows_the_curves(fitted, tmp_path):
+    html = zoo.write_report(fitted[1], tmp_path / "fit.html").read_text()
+    assert "pointwise and simultaneous bands</h3>" in html and "effective" in html
+
+
+def test_surfaces_and_curves_of_groups_have_their_shape():
+    """In one model each: together they share their mean over the groups, which only the priors divide."""
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame(rng.uniform(size=(400, 2)), columns=["x", "v"]).assign(g=rng.integers(0, 8, 400))
+    d["y"] = 3 * np.exp(-8 * ((d.x - 0.5) ** 2 + (d.v - 0.5) ** 2)) + rng.normal(0, 0.3, 400)
+    d["z"] = rng.normal(0, 1, 8)[d.g] * np.sin(2 * np.pi * d.x) + rng.normal(0, 0.3, 400)
+    surface, groups = (
+        zoo.fit(zoo.gamm(d, formula), draws=400, seed=5, progress=False)
+        for formula in ("y ~ t2(x, v)", "z ~ s(x, g, bs='fs', k=7)")
+    )
+    assert not any(tree["sample_stats"]["diverging"].values.any() for tree in (surface, groups))
+    c = zoo.curves(surface, points=50)
+    assert c.sizes == {"curve": 1, "point": 49}
+    peak = 3 * np.exp(-8 * ((c["x"] - 0.5) ** 2 + (c["z"] - 0.5) ** 2)).values[0]
+    assert np.corrcoef(c["mean"][0], peak)[0, 1] > 0.98
+    assert 8 < c["edf"] < 24
+    c = zoo.curves(groups, points=40)
+    assert c.sizes == {"curve": 8, "point": 40} and c["curve"][0] == 's(x, g, bs="fs", k=7) [0]'
+    wave = [np.polyfit(np.sin(2 * np.pi * c["x"][g].values), c["mean"][g].values, 1)[0] for g in range(8)]
+    np.testing.assert_allclose(wave, _amplitudes(d), atol=0.35)
+
+
+def _amplitudes(d: pd.DataFrame) -> np.ndarray:
+    """Least squares of z on the wave, group by group."""
+    wave = np.sin(2 * np.pi * d.x)
+    return ((wave * d.z).groupby(d.g).sum() / (wave**2).groupby(d.g).sum()).to_numpy()
+
+
+def test_a_fit_without_smooths_has_no_curves():
+    tree = zoo.fit(zoo.lmm(visits(), "y ~ x"), draws=20, tune=50, chains=2, seed=1, progress=False)
+    with pytest.raises(InputError, match="no smooths"):
+        zoo.curves(tree)
+
+
+def test_edf_from_draws_is_the_trace():
+    """A Gaussian outcome with mgcv's REML sds: the edf of mgcv, from draws of the posterior."""
+    sd, sigma, edf, _ = FITS["tp"]
+    priors = {"s_times_sd": f"Uniform({0.98 * sd}, {1.02 * sd})", "sigma": f"Uniform({0.99 * sigma}, {1.01 * sigma})",
+              "s_times_linear": "Normal(0, 10000)"}  # fmt: skip
+    tree = zoo.fit(zoo.gamm(MCYCLE, "accel ~ s(times, k=20)", priors=priors), seed=2, progress=False)
+    np.testing.assert_allclose(zoo.curves(tree)["edf"].item(), edf, rtol=0.03)
