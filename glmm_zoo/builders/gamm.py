@@ -10,7 +10,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("gam",)
 

@@ -11,7 +11,7 @@ from glmm_zoo.priors import parameter, sd_default
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("lmm",)
 
@@ -64,10 +64,13 @@ def hierarchical_linear(
     plan = intake.plan(
         "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=[sigma_prior]
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import variable
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)[""]
-        sigma = terms.variable(model, "sigma")
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)[""]
+        sigma = variable(model, "sigma")
         families.gaussian(intake.safe(part.outcome.name), eta, sigma, part.outcome)
     return model

@@ -15,7 +15,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("logistic",)
 
@@ -84,10 +84,12 @@ def hierarchical_logistic(
     plan = intake.plan(
         "hierarchical_logistic", part, options, priors, link=link, latent_variance=of_link.latent_variance
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)[""]
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)[""]
         families.binomial(intake.safe(part.outcome.name), eta, part.outcome, of_link)
     return model
 

@@ -9,7 +9,7 @@ from glmm_zoo.plans import outcomes
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("mv",)
 
@@ -107,8 +107,9 @@ def joint_outcomes(
         "missing": missing,
     }  # fmt: skip
     plan = outcomes.plan("joint_outcomes", joint, options, priors, aspects=("propensities",))
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
 
-    with terms.Model(plan) as model:
+    with Model(plan) as model:
         outcomes.observe(model, joint, center=center)
     return model

@@ -11,7 +11,7 @@ from glmm_zoo.plans import outcomes
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("jm",)
 
@@ -158,10 +158,10 @@ def joint_survival(
         more=reading.told(hazard),
     )
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
-    from glmm_zoo.graph import terms
+    from glmm_zoo.graph.model import Model
     from glmm_zoo.joint import likelihood as graph  # PyMC is imported once the input has proved sound
 
-    with terms.Model(plan) as model:
+    with Model(plan) as model:
         outcomes.observe(model, parts, center=center)
         graph.observe(model, hazard, center=center)
     return model

@@ -16,7 +16,7 @@ from glmm_zoo.tables.data import Missing
 from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
@@ -122,33 +122,37 @@ def meta_analysis(
     )
     import pymc as pm
 
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.transforms.informed import Informed
+    from glmm_zoo.graph.variables import standard_deviation, variable
 
     dim, name = intake.safe(arms.study.name), intake.safe(arms.outcome.name)
-    with terms.Model(plan) as model:
+    with Model(plan) as model:
         model.add_coord(dim, list(arms.study.levels))
         by_row = {"effect": arms.treated[:, None].astype(float)}  # columns that effect and beta are multiplied with
-        mean = terms.variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
+        mean = variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
         if arms.covariates is not None:
             model.add_coord("coef", list(arms.covariates.labels))
             X = arms.covariates.values - arms.covariates.means  # (S, p)
-            mean = mean + pm.math.dot(X, terms.variable(model, "beta", "coef"))
+            mean = mean + pm.math.dot(X, variable(model, "beta", "coef"))
             by_row["beta"] = arms.treated[:, None] * X[arms.study.codes]
         if baseline == "bivariate":
-            eta = terms.linear_predictors(model, also=by_row)[""]  # (n,)
+            eta = linear_predictors(model, also=by_row)[""]  # (n,)
             u, sd, r = model[f"u_{dim}"], model[f"sd_{dim}"], model[f"corr_{dim}"][0, 1]
             pm.Deterministic("tau", pm.math.sqrt(sd[0] ** 2 + sd[1] ** 2 - 2 * r * sd[0] * sd[1]))
             pm.Deterministic("study_effect", mean + u[:, 1] - u[:, 0], dims=dim)
         else:
-            eta = terms.linear_predictors(model)[""]
-            tau = terms.standard_deviation(model, "tau", near=arms.rough_heterogeneity())
-            transform = terms.Informed(*arms.rough_effects())
+            eta = linear_predictors(model)[""]
+            tau = standard_deviation(model, "tau", near=arms.rough_heterogeneity())
+            transform = Informed(*arms.rough_effects())
             d = pm.Normal("study_effect", mean, tau, dims=dim, default_transform=None, transform=transform)
             i = pm.Data("_study_of", arms.study.codes, dims="row")
             t, s = arms.treated.astype(float), arms.treated + CODINGS[coding]
             eta = eta + pm.Data("_t", t, dims="row") * mean[i] + pm.Data("_s", s, dims="row") * (d - mean)[i]
         if baseline == "fixed":
-            eta = eta + terms.variable(model, "study_Intercept", dim)[i]
+            eta = eta + variable(model, "study_Intercept", dim)[i]
         if exposure:
             counts.observe(name, counts.POISSON, arms.outcome, eta)
         else:

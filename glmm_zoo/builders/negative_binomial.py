@@ -10,7 +10,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("nb",)
 
@@ -93,11 +93,14 @@ def negative_binomial(
         aspects=("rates", "dispersion", "zeros"),
         facts=intake.rates(exposure, per, part.main.formula.offsets),
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import log_positive
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)
-        log_alpha = terms.log_positive(model, "alpha", eta)
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)
+        log_alpha = log_positive(model, "alpha", eta)
         size = counts.log_size(eta[""], log_alpha, parameterization)
         counts.observe(intake.safe(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, eta[""], size)
     return model

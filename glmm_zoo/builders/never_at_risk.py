@@ -16,7 +16,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing, names_of
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ()
 FAMILIES = ("poisson", "negative_binomial", "bernoulli")
@@ -129,16 +129,19 @@ def never_at_risk(
         },
         unit=subjects,
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import log_positive, logit_share
 
     name = intake.safe(part.outcome.name)
-    with terms.Model(plan) as model:
-        etas = terms.linear_predictors(model, center=center)
-        logit_never = terms.logit_share(model, "never", etas)
+    with Model(plan) as model:
+        etas = linear_predictors(model, center=center)
+        logit_never = logit_share(model, "never", etas)
         if family == "poisson":
             density = count_density(counts.POISSON, etas[""])
         elif family == "negative_binomial":
-            density = count_density(counts.NEGATIVE_BINOMIAL, etas[""], terms.log_positive(model, "alpha", etas))
+            density = count_density(counts.NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
         else:
             density = binomial_density(name, part.outcome, etas[""], _LOGIT)
         observe(name, density, part.outcome, subjects, logit_never)

@@ -16,7 +16,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("cumulative_logit",)
 
@@ -122,17 +122,21 @@ def ordinal(
         aspects=("proportional_odds",) if varying else (),
         facts={"levels": list(outcome.levels), "nominal": varying.facts if varying else {}},
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.cutpoints import cutpoints
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import variable
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)[""]
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)[""]
         start = ordered.start(outcome) if of_family.cumulative else None
         labels = [f"{a}|{b}" for a, b in pairwise(outcome.levels)]
-        cutpoints = terms.cutpoints(model, part.main, labels, start, center=center)
+        cutpoints = cutpoints(model, part.main, labels, start, center=center)
         steps, pattern = ordered.steps(cutpoints), np.zeros(len(outcome.values), int)
         if varying:
             model.add_coord("nominal_coef", list(varying.labels))
-            gamma = terms.variable(model, "nominal_beta", "nominal_coef")
+            gamma = variable(model, "nominal_beta", "nominal_coef")
             steps, pattern = ordered.nominal_steps(cutpoints, varying, gamma), varying.pattern
         ordered.observe(intake.safe(outcome.name), of_family, outcome, of_link, eta, steps, pattern)
     return model

@@ -10,7 +10,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("poisson_offset",)
 
@@ -75,9 +75,11 @@ def poisson(
         aspects=("rates", "dispersion", "zeros"),
         facts=intake.rates(exposure, per, part.main.formula.offsets),
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)[""]
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)[""]
         counts.observe(intake.safe(part.outcome.name), counts.POISSON, part.outcome, eta)
     return model

@@ -17,7 +17,7 @@ from glmm_zoo.tables.data import Missing, Table
 from glmm_zoo.trials import wedge_design
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ()
 _COUNTS = ("poisson", "negative_binomial")
@@ -186,21 +186,24 @@ def stepped_wedge(
             "map": design.map,
         },
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import log_positive, variable
 
-    with terms.Model(plan) as model:
+    with Model(plan) as model:
         decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
         also = _effect(model, design, exposure_time)
-        eta = terms.linear_predictors(model, center=center, drawn=decay, also=also)[""]
+        eta = linear_predictors(model, center=center, drawn=decay, also=also)[""]
         if exposure_time == "monotone":
             eta = eta + _monotone(model, design)
         name = intake.safe(part.outcome.name)
         if family == "gaussian":
-            families.gaussian(name, eta, terms.variable(model, "sigma"), part.outcome)
+            families.gaussian(name, eta, variable(model, "sigma"), part.outcome)
         elif family == "poisson":
             counts.observe(name, counts.POISSON, part.outcome, eta)
         elif family == "negative_binomial":
-            log_alpha = terms.log_positive(model, "alpha", {})
+            log_alpha = log_positive(model, "alpha", {})
             counts.observe(name, counts.NEGATIVE_BINOMIAL, part.outcome, eta, log_alpha)
         else:
             families.binomial(name, eta, part.outcome, families.link("logit"))
@@ -228,16 +231,16 @@ def _parameters(
 
 def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> dict[str, np.ndarray]:
     """The columns (n, m) that `effect` is the coefficient of: treatment, or treatment by exposure time."""
-    from glmm_zoo.graph import terms
+    from glmm_zoo.graph.variables import variable
 
     if exposure_time == "constant":
-        terms.variable(model, "effect")
+        variable(model, "effect")
         return {"effect": design.treat[:, None].astype(float)}
     times = design.exposures
     model.add_coord("exposure_time", times)
     if exposure_time == "monotone":
         return {}
-    terms.variable(model, "effect", "exposure_time")
+    variable(model, "effect", "exposure_time")
     return {"effect": (design.exposure[:, None] == np.array([int(e) for e in times])).astype(float)}
 
 
@@ -246,10 +249,10 @@ def _monotone(model: Model, design: wedge_design.Design) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
-    from glmm_zoo.graph import terms
+    from glmm_zoo.graph.variables import variable
 
     times = design.exposures
-    last = terms.variable(model, "long_term_effect")
+    last = variable(model, "long_term_effect")
     reached: Any = np.ones(1)
     if len(times) > 1:
         a = np.full(len(times), model.chosen["exposure_shares"][0].arguments["a"])
@@ -261,8 +264,9 @@ def _monotone(model: Model, design: wedge_design.Design) -> Any:
 
 
 def _decaying(model: Model, group: intake.Group, design: wedge_design.Design) -> Any:
-    from glmm_zoo.graph import terms
+    from glmm_zoo.graph.group_effects import autoregressive
+    from glmm_zoo.graph.variables import variable
 
     _, first = np.unique(group.factor.codes, return_index=True)  # a row of each cluster-period
-    rho = terms.variable(model, "rho")
-    return terms.autoregressive(model, group, rho, design.cluster[first], design.steps[design.period[first]])
+    rho = variable(model, "rho")
+    return autoregressive(model, group, rho, design.cluster[first], design.steps[design.period[first]])

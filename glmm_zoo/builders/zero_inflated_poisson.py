@@ -10,7 +10,7 @@ from glmm_zoo.plans import intake
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 ALIASES = ("zip",)
 
@@ -82,10 +82,13 @@ def zero_inflated_poisson(
         aspects=("rates", "dispersion", "zeros"),
         facts=intake.rates(exposure, per, part.main.formula.offsets, of="expected count but for structural zeros"),
     )
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import logit_share
 
-    with terms.Model(plan) as model:
-        eta = terms.linear_predictors(model, center=center)
-        logit_zi = terms.logit_share(model, "zi", eta)
+    with Model(plan) as model:
+        eta = linear_predictors(model, center=center)
+        logit_zi = logit_share(model, "zi", eta)
         counts.observe_zero_inflated(intake.safe(part.outcome.name), counts.POISSON, part.outcome, logit_zi, eta[""])
     return model

@@ -32,7 +32,7 @@ from glmm_zoo.plans.intake import Group, groups_of, named
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glmm_zoo.graph.terms import Curves, Model
+    from glmm_zoo.graph.model import Curves, Model
 
 _log = logging.getLogger("glmm_zoo")
 

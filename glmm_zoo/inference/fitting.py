@@ -24,7 +24,7 @@ from glmm_zoo.plans.intake import groups_of, safe
 from glmm_zoo.results import convergence, report, storage
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
 MAX_PREDICTIVE = 2_000_000  # and of predictive draws
@@ -197,7 +197,7 @@ def _check_arguments(
     parameterization: str,
     keep_group_effects: str,
 ) -> None:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
     if not isinstance(model, Model):
         raise InputError(f"fit takes a model that a builder of the zoo returned, not {type(model).__name__}")

@@ -26,7 +26,9 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.families import Tensor
-from glmm_zoo.graph.terms import Model, unpacked, variable, with_root
+from glmm_zoo.graph.model import Model
+from glmm_zoo.graph.triangular import unpacked, with_root
+from glmm_zoo.graph.variables import variable
 from glmm_zoo.joint.hazards import GAUSS, Hazard, summed
 from glmm_zoo.joint.trajectories import Array, Get, subject_effects
 from glmm_zoo.plans.intake import Group, named, safe

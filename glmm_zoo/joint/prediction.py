@@ -452,7 +452,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
 
-    from glmm_zoo.graph import terms
+    from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.kernel.density import Unconstrained
 
     def bare(p: Predictor, outcome: Outcome) -> Predictor:
@@ -472,7 +472,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
         for h in histories
     )
     joint = replace(fit.joint, parts=parts, predictors=tuple(predictors))
-    with terms.Model(outcomes.plan("joint_survival", joint, {}, None)) as model:
+    with Model(outcomes.plan("joint_survival", joint, {}, None)) as model:
         outcomes.observe(model, joint)
     etas = [model.linear[p.prefix].eta for p in predictors]
     inputs = [eta.type() for eta in etas]

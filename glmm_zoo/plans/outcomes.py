@@ -32,7 +32,7 @@ from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter, s
 from glmm_zoo.tables.data import Missing, Table, joined
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.terms import Model
+    from glmm_zoo.graph.model import Model
 
 RESIDUAL = "residual"  # what corr_residual is named after
 
@@ -80,14 +80,10 @@ class Part:
     rows: np.ndarray
 
 
-def _of_terms() -> Any:
-    from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
-
-    return terms
-
-
 def _observe_gaussian(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-    sigma = _of_terms().variable(model, named(part.prefix, "sigma"))
+    from glmm_zoo.graph.variables import variable
+
+    sigma = variable(model, named(part.prefix, "sigma"))
     families.gaussian(part.name, etas[part.prefix], sigma, part.outcome)
 
 
@@ -114,9 +110,10 @@ def _counts(count: counts.Count, observe: Callable[..., None] = counts.observe) 
     zeros = observe is not counts.observe
 
     def add(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-        terms = _of_terms()
-        share = [terms.logit_share(model, named(part.prefix, "zi"), etas)] if zeros else []
-        size = [terms.log_positive(model, named(part.prefix, "alpha"), etas)] if sized else []
+        from glmm_zoo.graph.variables import log_positive, logit_share
+
+        share = [logit_share(model, named(part.prefix, "zi"), etas)] if zeros else []
+        size = [log_positive(model, named(part.prefix, "alpha"), etas)] if sized else []
         observe(part.name, count, part.outcome, *share, etas[part.prefix], *size)
 
     own = [*([counts.probability("zi")] if zeros else []), *([counts.ALPHA] if sized else [])]
@@ -139,7 +136,9 @@ def _ordered(name: str) -> Family:
         kind, outcome = ordinal.family(name, part.link), part.outcome
         start = ordinal.start(outcome) if kind.cumulative else None
         labels = [f"{a}|{b}" for a, b in pairwise(outcome.levels)]
-        cutpoints = _of_terms().cutpoints(model, part.main, labels, start, center=center)
+        from glmm_zoo.graph.cutpoints import cutpoints as thresholds
+
+        cutpoints = thresholds(model, part.main, labels, start, center=center)
         pattern = np.zeros(len(outcome.values), int)
         ordinal.observe(
             part.name, kind, outcome, families.link(part.link), etas[part.prefix], ordinal.steps(cutpoints), pattern
@@ -560,11 +559,13 @@ def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Ten
     """Add predictors and likelihood of all outcomes to a model; eta (n,) of every predictor, by prefix."""
     import pymc as pm
 
-    terms = _of_terms()
-    etas = terms.linear_predictors(model, center=center)
+    from glmm_zoo.graph.predictors import linear_predictors
+    from glmm_zoo.graph.variables import variable
+
+    etas = linear_predictors(model, center=center)
     for name, effects in joint.loaded.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
-        etas[name] = etas[name] + terms.variable(model, named(name, "loading")) * model[joint.effect][level, 0]
+        etas[name] = etas[name] + variable(model, named(name, "loading")) * model[joint.effect][level, 0]
         model.linear[name].eta = etas[name]
     for part in joint.parts:
         if joint.residual and part is joint.residual[1]:
@@ -582,18 +583,20 @@ def _observe_second(model: Model, first: Part, second: Part, etas: Mapping[str, 
     import pymc as pm
     import pytensor.tensor as pt
 
-    terms = _of_terms()
+    from glmm_zoo.graph.correlation import correlation_factor
+    from glmm_zoo.graph.variables import variable
+
     names = [first.name, second.name]
     model.add_coord(RESIDUAL, names)
     model.add_coord(f"{RESIDUAL}_bis", names)
     model.auxiliary.add(f"pcorr_{RESIDUAL}")
     eta = model.chosen[f"corr_{RESIDUAL}"][0].arguments["eta"]
-    _, (rho, _) = terms.correlation_factor(model, f"pcorr_{RESIDUAL}", names, eta)
+    _, (rho, _) = correlation_factor(model, f"pcorr_{RESIDUAL}", names, eta)
     one = pt.constant(1.0)
     matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
     pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
     y_1, sigma_1 = model[first.name], model[named(first.name, "sigma")]
-    sigma_2 = terms.variable(model, named(second.name, "sigma"))
+    sigma_2 = variable(model, named(second.name, "sigma"))
     both = np.isin(second.rows, first.rows)
     at = np.where(both, np.searchsorted(first.rows, second.rows), 0)
     w: Any = rho * both.astype(float)

@@ -19,7 +19,7 @@ from scipy.special import betaln
 
 import glmm_zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.graph.terms import Autoregressive
+from glmm_zoo.graph.transforms.autoregressive import Autoregressive
 from glmm_zoo.inference import fitting, sampling
 from glmm_zoo.inference.kernel.expression import UnsupportedError
 

@@ -11,7 +11,8 @@ from rows import visits
 from glmm_zoo import priors
 from glmm_zoo.formulas.design import predictor
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.graph.terms import Model, linear_predictors
+from glmm_zoo.graph.model import Model
+from glmm_zoo.graph.predictors import linear_predictors
 from glmm_zoo.plans.intake import Plan, groups_of, parameters
 from glmm_zoo.tables.data import take
 

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 import glmm_zoo as zoo
-from glmm_zoo.graph.terms import BentLog
+from glmm_zoo.graph.transforms.bent_log import BentLog
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
 from glmm_zoo.plans.intake import groups_of

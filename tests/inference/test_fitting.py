@@ -23,7 +23,7 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.graph.terms import Model
+from glmm_zoo.graph.model import Model
 from glmm_zoo.inference import approximation, fitting, sampling
 from glmm_zoo.plans.intake import Plan
 from glmm_zoo.results import diagnostics, storage, summary

@@ -1,0 +1,109 @@
+"""Group effects, u_g[level] ~ Normal(0, S_g) independently for each level, or autoregressive along series of levels.
+
+They keep their own prior in the graph; what the sampler moves is a matter of the transform on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.distributions.shape_utils import rv_size_is_none
+
+from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.graph.correlation import correlation_factor
+from glmm_zoo.graph.model import Model
+from glmm_zoo.graph.transforms.autoregressive import Autoregressive, along_series
+from glmm_zoo.graph.transforms.transport import Transport
+from glmm_zoo.graph.triangular import log_determinant, lower_positions, solve_levels, unpacked, with_root
+from glmm_zoo.graph.variables import standard_deviation
+from glmm_zoo.plans.intake import Group
+
+
+def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
+    """u_g (levels, k), given the effects of the factors before it."""
+    sd = standard_deviation(model, group.name("sd"), group.effect_dim)
+    k = len(group.labels)
+    C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
+    eta = model.chosen[group.name("corr")][0].arguments["eta"] if group.correlated else 0.0
+    for b, block in enumerate(group.correlated):
+        name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
+        model.auxiliary.add(name)
+        labels = [group.labels[i] for i in block]
+        for i, row in zip(block, correlation_factor(model, name, labels, eta), strict=True):
+            for j, entry in zip(block, row, strict=True):
+                C[i][j] = entry
+    if group.correlated:
+        factor: Tensor = pt.stack([pt.stack(row) for row in C])
+        pm.Deterministic(group.name("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
+    owners = list(dict.fromkeys(group.owners))
+    mates = [u for other, u in earlier if set(other.owners) & set(owners)]
+    coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
+    transport = model.transports[group.name("u")] = Transport(k)
+    root = model.roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
+    return pm.CustomDist(
+        group.name("u"),
+        root,
+        coefficients,
+        *mates,
+        logp=_correlated_logp,
+        dist=_correlated_draw,
+        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
+        dims=(group.dim, group.effect_dim),
+        transform=transport,
+        class_name="MvNormal" if group.correlated else "Normal",
+    )
+
+
+def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, time: np.ndarray) -> Tensor:
+    """u_g (levels, 1) with sd_g and correlation rho^|t - s| between levels at times s and t of one series.
+
+        u_t = rho^D u_s + sd sqrt(1 - rho^(2 D)) z_t,  D = t - s > 0, s the level before t;  u = sd z for the first
+
+    `series` (levels,) says which levels belong together, `time` (levels,) when each is, never the same twice.
+    """
+    sd = standard_deviation(model, group.name("sd"), group.effect_dim)[0]
+    order = np.lexsort((time, series))
+    found = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
+    chains = sorted(found, key=len, reverse=True)
+    before = np.arange(len(series))  # the first of a series has no level before it and stands for itself
+    for chain in chains:
+        before[chain[1:]] = chain[:-1]
+    gap, first = time - time[before], np.asarray(before == np.arange(len(series)), float)
+    log_rho: Tensor = pt.log(rho)
+    weight = pt.exp(gap * log_rho) - first  # 0 for the first
+    scale = sd * pt.sqrt(first - pt.expm1(2.0 * gap * log_rho))  # sd for the first
+    blocks = [np.array([c[k] for c in chains if len(c) > k]) for k in range(len(chains[0]))]
+
+    def logp(u: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+        z: Tensor = (u[:, 0] - weight * u[before, 0]) / scale
+        return pt.sum(-0.5 * z * z - pt.log(scale)) - 0.5 * len(series) * np.log(2 * np.pi)
+
+    def dist(weight: Tensor, scale: Tensor, size: Tensor) -> Tensor:
+        return along_series(blocks, weight, scale, pm.Normal.dist(0.0, 1.0, size=len(series)))[:, None]
+
+    return pm.CustomDist(
+        group.name("u"),
+        weight,
+        scale,
+        logp=logp,
+        dist=dist,
+        signature="(n),(n)->(n,k)",
+        dims=(group.dim, group.effect_dim),
+        transform=Autoregressive(before, blocks),
+        class_name="AutoregressiveNormal",
+    )
+
+
+def _correlated_logp(u: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+    """log Normal(u | 0, L L') for every level: u (levels, k). What else the transform reads does not enter."""
+    L = unpacked(packed)
+    return -0.5 * sum(z * z for z in solve_levels(L, u)) - log_determinant(L) - 0.5 * len(L) * np.log(2 * np.pi)
+
+
+def _correlated_draw(packed: Tensor, *others: Tensor) -> Tensor:
+    L, size = unpacked(packed), others[-1]
+    levels = () if rv_size_is_none(size) else tuple(size)
+    return with_root(L, pm.Normal.dist(0.0, 1.0, size=(*levels, len(L))))

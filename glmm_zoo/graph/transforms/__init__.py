@@ -1,0 +1,1 @@
+"""Changes of variables between what the graph has and what the sampler moves, one to a file."""
