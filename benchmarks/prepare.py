@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from fit_zoo import REFERENCES
 
-from glmm_zoo.plans.intake import groups_of
+from glmm_zoo.plans.groups import groups_of
 
 POSTERIORS = {reference.file: reference for reference in REFERENCES}
 FAMILIES = {

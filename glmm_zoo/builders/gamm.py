@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -14,14 +15,12 @@ if TYPE_CHECKING:
 
 ALIASES = ("gam",)
 
-_COUNTS = ("poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
-           "hurdle_negative_binomial")  # fmt: skip
-FAMILIES = {
+BUILDERS = {
     "gaussian": "hierarchical_linear",
     "bernoulli": "hierarchical_logistic",
     "binomial": "hierarchical_logistic",
     "ordinal": "ordinal",
-    **{name: name for name in _COUNTS},
+    **{name: name for name, record in FAMILIES.items() if record.counted},
 }
 
 
@@ -81,14 +80,18 @@ def gamm(
     InputError
         Everything that is wrong with formula, data or priors; an option that the family does not have.
     """
-    if family not in FAMILIES:
+    if family not in BUILDERS:
         raise InputError(
-            f"unknown family {family!r}{did_you_mean(str(family), FAMILIES) or ';'} known: {listing(FAMILIES, 99)}"
+            f"unknown family {family!r}{did_you_mean(str(family), BUILDERS) or ';'} known: {listing(BUILDERS, 99)}"
         )
-    allowed = {"exposure": _COUNTS, "zi": _COUNTS[2:], "link": ("bernoulli", "binomial", "ordinal")}
+    takes = {
+        "exposure": [name for name in BUILDERS if FAMILIES[name].counted],
+        "zi": [name for name in BUILDERS if "zi" in FAMILIES[name].options],
+        "link": [name for name in BUILDERS if len(FAMILIES[name].links) > 1],
+    }
     given = {k: v for k, v in {"exposure": exposure, "zi": zi, "link": link}.items() if v is not None}
     for name in given:
-        if family not in allowed[name]:
-            raise InputError(f"{name}= is for families {listing(allowed[name], 99)}, not for {family!r}")
-    builder = getattr(importlib.import_module(f"glmm_zoo.builders.{FAMILIES[family]}"), FAMILIES[family])
+        if family not in takes[name]:
+            raise InputError(f"{name}= is for families {listing(takes[name], 99)}, not for {family!r}")
+    builder = getattr(importlib.import_module(f"glmm_zoo.builders.{BUILDERS[family]}"), BUILDERS[family])
     return builder(data, formula, **given, center=center, clusters=clusters, missing=missing, priors=priors)

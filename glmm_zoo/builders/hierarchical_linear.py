@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.families import families
-from glmm_zoo.plans import intake
-from glmm_zoo.priors import parameter, sd_default
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -57,20 +56,7 @@ def hierarchical_linear(
         Everything that is wrong with formula, data or priors.
     """
     options = {"center": center, "clusters": clusters, "missing": missing}
-    part = intake.single(
-        data, formula, families.gaussian_outcome, one_per_row=lambda _: False, missing=missing, clusters=clusters
-    )
-    sigma_prior = parameter("sigma", "positive", sd_default(1.0, part.outcome.scale))
-    plan = intake.plan(
-        "hierarchical_linear", part, options, priors, link="identity", latent_variance=None, extra=[sigma_prior]
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import variable
+    plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)[""]
-        sigma = variable(model, "sigma")
-        families.gaussian(intake.safe(part.outcome.name), eta, sigma, part.outcome)
-    return model
+    return build_model(plan)

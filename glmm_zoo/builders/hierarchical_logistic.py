@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families import families
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.design import collapse as collapse_rows
-from glmm_zoo.plans import intake
+from glmm_zoo.plans.reading import SingleOutcome
+from glmm_zoo.plans.single_outcome import plan_single_outcome, read_single_outcome
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -68,37 +69,21 @@ def hierarchical_logistic(
     options = {
         "link": link, "success": success, "collapse": collapse, "center": center, "clusters": clusters, "missing": missing
     }  # fmt: skip
-    of_link = families.link(link)
-    part = intake.single(
-        data,
-        formula,
-        lambda table, response: families.binomial_outcome(table, response, success),
-        one_per_row=lambda outcome: outcome.trials is not None and bool((outcome.trials > 1).any()),
-        missing=missing,
-        clusters=clusters,
-    )
-    columns = part.main.population
-    part = intake.remark(part, families.separated(part.outcome, columns.values, columns.labels))
+    single = read_single_outcome(data, formula, FAMILIES["binomial"], options)
     if collapse:
-        part = _collapsed(part)
-    plan = intake.plan(
-        "hierarchical_logistic", part, options, priors, link=link, latent_variance=of_link.latent_variance
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
+        single = _collapsed(single)
+    plan = plan_single_outcome("hierarchical_logistic", single, options, priors)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)[""]
-        families.binomial(intake.safe(part.outcome.name), eta, part.outcome, of_link)
-    return model
+    return build_model(plan)
 
 
-def _collapsed(part: intake.Single) -> intake.Single:
-    if part.outcome.trials is not None:
+def _collapsed(single: SingleOutcome) -> SingleOutcome:
+    """Bernoulli rows with the same predictor as binomial counts."""
+    if single.outcome.trials is not None:
         raise InputError("collapse=True sums single trials; this response already has trials(n)")
-    predictor, cell, trials = collapse_rows(part.main)
-    successes = np.bincount(cell, part.outcome.values, len(trials))
-    outcome = replace(part.outcome, values=successes, trials=trials.astype(np.float64))
-    note = f"{len(cell)} rows were collapsed to {len(trials)} binomial counts with the same predictor"
-    return replace(part, outcome=outcome, predictors=(predictor,), notes=(*part.notes, note))
+    predictor, count_of_row, trials = collapse_rows(single.main)
+    successes = np.bincount(count_of_row, single.outcome.values, len(trials))
+    outcome = replace(single.outcome, values=successes, trials=trials.astype(np.float64))
+    note = f"{len(count_of_row)} rows were collapsed to {len(trials)} binomial counts with the same predictor"
+    return replace(single, outcome=outcome, predictors=(predictor,), notes=(*single.notes, note))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.families import counts
-from glmm_zoo.plans import intake
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -61,35 +61,7 @@ def hurdle_poisson(
         Everything that is wrong with formula, data or priors.
     """
     options = {"zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
-    part = intake.single(
-        data,
-        formula,
-        counts.count_outcome,
-        one_per_row=lambda _: True,
-        also={"zi": zi},
-        exposure=exposure,
-        missing=missing,
-        clusters=clusters,
-    )
-    part = intake.remark(part, counts.without_zeros(part.outcome))
-    plan = intake.plan(
-        "hurdle_poisson",
-        part,
-        options,
-        priors,
-        link="log",
-        links={"zi": "logit"},
-        extra=[counts.probability("zi")],
-        aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per, part.main.formula.offsets, of="expected count before zeros are cut off"),
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import logit_share
+    plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)
-        logit_zi = logit_share(model, "zi", eta)
-        counts.observe_hurdle(intake.safe(part.outcome.name), counts.POISSON, part.outcome, logit_zi, eta[""])
-    return model
+    return build_model(plan)

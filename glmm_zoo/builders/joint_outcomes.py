@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.plans import outcomes
+from glmm_zoo.plans.joint_outcomes import formula_family_pairs, plan_joint_outcomes, read_joint_outcomes
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -91,8 +91,13 @@ def joint_outcomes(
     InputError
         Everything that is wrong with formulas, families, data or priors.
     """
-    pairs = outcomes.in_pairs(formulas, families)
-    joint = outcomes.read(
+    pairs = formula_family_pairs(formulas, families)
+    options = {
+        "families": [family for _, family in pairs], "shared": shared,
+        "residual_correlation": residual_correlation, "zi": zi, "dispersion": dispersion, "success": success,
+        "levels": levels, "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
+    joint = read_joint_outcomes(
         data,
         pairs,
         choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
@@ -101,15 +106,7 @@ def joint_outcomes(
         missing=missing,
         clusters=clusters,
     )
-    options = {
-        "families": [of for _, of in pairs], "shared": shared, "residual_correlation": residual_correlation, "zi": zi,
-        "dispersion": dispersion, "success": success, "levels": levels, "center": center, "clusters": clusters,
-        "missing": missing,
-    }  # fmt: skip
-    plan = outcomes.plan("joint_outcomes", joint, options, priors, aspects=("propensities",))
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
+    plan = plan_joint_outcomes("joint_outcomes", joint, options, priors, findings=("propensities",))
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        outcomes.observe(model, joint, center=center)
-    return model
+    return build_model(plan)

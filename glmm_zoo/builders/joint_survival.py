@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.joint import reading
-from glmm_zoo.plans import outcomes
+from glmm_zoo.plans.joint_outcomes import plan_joint_outcomes
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -148,20 +148,17 @@ def joint_survival(
         "carry_forward": carry_forward, "zi": zi, "dispersion": dispersion, "success": success, "levels": levels,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    plan = outcomes.plan(
-        "joint_survival",
-        parts,
-        options,
-        priors,
-        aspects=("event",),
-        extra=reading.parameters(hazard, priors),
+    plan = plan_joint_outcomes(
+        "joint_survival", parts, options, priors, findings=("event",), extra=reading.parameters(hazard, priors),
         more=reading.told(hazard),
-    )
+    )  # fmt: skip
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
+    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.likelihood import observe_outcomes
     from glmm_zoo.graph.model import Model
-    from glmm_zoo.joint import likelihood as graph  # PyMC is imported once the input has proved sound
+    from glmm_zoo.joint import likelihood
 
     with Model(plan) as model:
-        outcomes.observe(model, parts, center=center)
-        graph.observe(model, hazard, center=center)
+        observe_outcomes(model, plan)
+        likelihood.observe(model, hazard, center=center)
     return model

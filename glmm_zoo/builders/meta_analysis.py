@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
-from glmm_zoo.families import counts, families
-from glmm_zoo.plans import intake
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.data import Missing
 from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
@@ -110,27 +110,26 @@ def meta_analysis(
     arms = read_arms(
         data, formula, study=study, treatment=treatment, control=control, exposure=exposure, missing=missing
     )
-    plan = intake.plan(
+    plan = plan_single_outcome(
         "meta_analysis",
         single_of_arms(formula, arms, baseline, heterogeneity),
         options,
         priors,
-        link="log" if exposure else "logit",
         extra=_parameters(arms, baseline, heterogeneity),
-        aspects=("pooled",),
+        findings=("pooled",),
         facts={**arms.facts(), "baseline_risk": baseline_risk, "exposure": exposure},
     )
-    import pymc as pm
+    import pymc as pm  # PyMC is imported once the input has proved sound
 
-    # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.likelihood import observe_outcome
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
     from glmm_zoo.graph.transforms.informed import Informed
     from glmm_zoo.graph.variables import standard_deviation, variable
 
-    dim, name = intake.safe(arms.study.name), intake.safe(arms.outcome.name)
+    study = safe(arms.study.name)
     with Model(plan) as model:
-        model.add_coord(dim, list(arms.study.levels))
+        model.add_coord(study, list(arms.study.levels))
         by_row = {"effect": arms.treated[:, None].astype(float)}  # columns that effect and beta are multiplied with
         mean = variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
         if arms.covariates is not None:
@@ -140,23 +139,20 @@ def meta_analysis(
             by_row["beta"] = arms.treated[:, None] * X[arms.study.codes]
         if baseline == "bivariate":
             eta = linear_predictors(model, also=by_row)[""]  # (n,)
-            u, sd, r = model[f"u_{dim}"], model[f"sd_{dim}"], model[f"corr_{dim}"][0, 1]
+            u, sd, r = model[f"u_{study}"], model[f"sd_{study}"], model[f"corr_{study}"][0, 1]
             pm.Deterministic("tau", pm.math.sqrt(sd[0] ** 2 + sd[1] ** 2 - 2 * r * sd[0] * sd[1]))
-            pm.Deterministic("study_effect", mean + u[:, 1] - u[:, 0], dims=dim)
+            pm.Deterministic("study_effect", mean + u[:, 1] - u[:, 0], dims=study)
         else:
             eta = linear_predictors(model)[""]
             tau = standard_deviation(model, "tau", near=arms.rough_heterogeneity())
             transform = Informed(*arms.rough_effects())
-            d = pm.Normal("study_effect", mean, tau, dims=dim, default_transform=None, transform=transform)
+            d = pm.Normal("study_effect", mean, tau, dims=study, default_transform=None, transform=transform)
             i = pm.Data("_study_of", arms.study.codes, dims="row")
             t, s = arms.treated.astype(float), arms.treated + CODINGS[coding]
             eta = eta + pm.Data("_t", t, dims="row") * mean[i] + pm.Data("_s", s, dims="row") * (d - mean)[i]
         if baseline == "fixed":
-            eta = eta + variable(model, "study_Intercept", dim)[i]
-        if exposure:
-            counts.observe(name, counts.POISSON, arms.outcome, eta)
-        else:
-            families.binomial(name, eta, arms.outcome, families.link("logit"))
+            eta = eta + variable(model, "study_Intercept", study)[i]
+        observe_outcome(model, plan.outcomes[0], {"": eta})
     return model
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.families import counts
-from glmm_zoo.plans import intake
+from glmm_zoo.families.registry import negative_binomial as negative_binomial_family
+from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -63,44 +63,11 @@ def negative_binomial(
         Everything that is wrong with formula, data or priors.
     """
     options = {
-        "dispersion": dispersion,
-        "parameterization": parameterization,
-        "exposure": exposure,
-        "per": per,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
-    counts.check_parameterization(parameterization)
-    part = intake.single(
-        data,
-        formula,
-        counts.count_outcome,
-        one_per_row=lambda _: True,
-        also={"alpha": dispersion},
-        exposure=exposure,
-        missing=missing,
-        clusters=clusters,
-    )
-    plan = intake.plan(
-        "negative_binomial",
-        part,
-        options,
-        priors,
-        link="log",
-        links={"alpha": "log"},
-        extra=[counts.ALPHA],
-        aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per, part.main.formula.offsets),
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import log_positive
+        "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
+        "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
+    family = negative_binomial_family("negative_binomial", parameterization)
+    plan = plan_of_family("negative_binomial", family, data, formula, options, priors)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)
-        log_alpha = log_positive(model, "alpha", eta)
-        size = counts.log_size(eta[""], log_alpha, parameterization)
-        counts.observe(intake.safe(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, eta[""], size)
-    return model
+    return build_model(plan)

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import counts, families
-from glmm_zoo.families.families import Outcome
-from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe, working
+from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, uniform_share
+from glmm_zoo.families.links import probability_link
+from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe_subjects, working
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.design import Factor, factor
-from glmm_zoo.plans import intake
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.plans.single_outcome import plan_single_outcome, rates
 from glmm_zoo.tables.data import Missing, names_of
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ALIASES = ()
-FAMILIES = ("poisson", "negative_binomial", "bernoulli")
-_LOGIT = families.link("logit")
+KNOWN_FAMILIES = ("poisson", "negative_binomial", "bernoulli")
 
 
 def never_at_risk(
@@ -97,12 +100,11 @@ def never_at_risk(
         "missing": missing,
     }
     _check_options(data, subject, family, exposure, success)
-    counted = family != "bernoulli"
-    part = intake.single(
+    single = read_outcome(
         data,
         formula,
-        counts.count_outcome if counted else lambda t, response: families.binomial_outcome(t, response, success),
-        one_per_row=lambda outcome: counted or (outcome.trials is not None and bool((outcome.trials > 1).any())),
+        FAMILIES["binomial" if family == "bernoulli" else family],
+        choice=success,
         also={"never": never},
         units={"never": subject},
         exposure=exposure,
@@ -110,22 +112,20 @@ def never_at_risk(
         missing=missing,
         clusters=clusters,
     )
-    subjects = factor([subject], part.table)
-    all_zero = np.bincount(subjects.codes, part.outcome.values > 0) == 0
-    part = intake.remark(part, _doubts(part.outcome, subjects, all_zero, family))
-    plan = intake.plan(
+    subjects = factor([subject], single.table)
+    all_zero = np.bincount(subjects.codes, single.outcome.values > 0) == 0
+    single = remark(single, _doubts(single.outcome, subjects, all_zero, family))
+    plan = plan_single_outcome(
         "never_at_risk",
-        part,
+        single,
         options,
         priors,
-        link="log" if counted else "logit",
+        extra=[uniform_share("never")] if never is None else [],
         links={"never": "logit"},
-        latent_variance=None if counted else _LOGIT.latent_variance,
-        extra=[counts.probability("never"), *([counts.ALPHA] if family == "negative_binomial" else [])],
-        aspects=("rates", "susceptibility") if counted else ("susceptibility",),
+        findings=("susceptibility",) if family == "bernoulli" else ("rates", "susceptibility"),
         facts={
-            **intake.rates(exposure, per, part.main.formula.offsets, of="expected count of a subject at risk"),
-            **_follow_up(part, subjects, all_zero, family),
+            **rates(exposure, per, single.main.formula.offsets, of="expected count of a subject at risk"),
+            **_follow_up(single, subjects, all_zero, family),
         },
         unit=subjects,
     )
@@ -134,26 +134,26 @@ def never_at_risk(
     from glmm_zoo.graph.predictors import linear_predictors
     from glmm_zoo.graph.variables import log_positive, logit_share
 
-    name = intake.safe(part.outcome.name)
+    name = safe(single.outcome.name)
     with Model(plan) as model:
         etas = linear_predictors(model, center=center)
         logit_never = logit_share(model, "never", etas)
-        if family == "poisson":
-            density = count_density(counts.POISSON, etas[""])
-        elif family == "negative_binomial":
-            density = count_density(counts.NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
+        if family == "bernoulli":
+            density = binomial_density(name, single.outcome, etas[""], probability_link("logit"))
+        elif family == "poisson":
+            density = count_density(POISSON, etas[""])
         else:
-            density = binomial_density(name, part.outcome, etas[""], _LOGIT)
-        observe(name, density, part.outcome, subjects, logit_never)
-        model.working = working(density, part.outcome, at_risk=~all_zero[subjects.codes])
+            density = count_density(NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
+        observe_subjects(name, density, single.outcome, subjects, logit_never)
+        model.working = working(density, single.outcome, at_risk=~all_zero[subjects.codes])
         model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
     return model
 
 
 def _check_options(data: Any, subject: str, family: str, exposure: str | None, success: Any) -> None:
-    if family not in FAMILIES:
+    if family not in KNOWN_FAMILIES:
         raise InputError(
-            f"unknown family {family!r}{did_you_mean(str(family), FAMILIES) or ';'} known: {listing(FAMILIES)}"
+            f"unknown family {family!r}{did_you_mean(str(family), KNOWN_FAMILIES) or ';'} known: {listing(KNOWN_FAMILIES)}"
         )
     known = names_of(data)
     if subject not in known:
@@ -192,15 +192,15 @@ def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: st
     return found
 
 
-def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
+def _follow_up(single: SingleOutcome, subjects: Factor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
     """How long the all-zero subjects were followed, each, and the others, together."""
     totals: dict[str, np.ndarray] = {"rows": np.bincount(subjects.codes)}
-    if part.outcome.trials is not None:
-        totals["trials"] = np.bincount(subjects.codes, part.outcome.trials)
-    elif part.main.offset is not None and family != "bernoulli":
-        totals["exposure"] = np.bincount(subjects.codes, np.exp(part.main.offset))
+    if single.outcome.trials is not None:
+        totals["trials"] = np.bincount(subjects.codes, single.outcome.trials)
+    elif single.main.offset is not None and family != "bernoulli":
+        totals["exposure"] = np.bincount(subjects.codes, np.exp(single.main.offset))
     return {
-        "subject": intake.safe(subjects.name),
+        "subject": safe(subjects.name),
         "all_zero": {name: total[all_zero].tolist() for name, total in totals.items()},
         "others": {"subjects": int((~all_zero).sum()), **{n: float(t[~all_zero].sum()) for n, t in totals.items()}},
     }

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from glmm_zoo.errors import InputError
-from glmm_zoo.families import families
-from glmm_zoo.families import ordinal as ordered
-from glmm_zoo.plans import intake
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.nominal import read_nominal
+from glmm_zoo.families.ordinal import level_names
+from glmm_zoo.families.registry import FAMILIES, Family, checked_link, with_nominal
+from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -91,52 +90,32 @@ def ordinal(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    names = ordered.level_names(levels)
+    names = level_names(levels)
     options = {
         "nominal": nominal, "link": link, "levels": names and list(names), "family": family, "center": center,
         "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    of_link, of_family = families.link(link), ordered.family(family, link)
-    if nominal is not None and not of_family.cumulative:
-        raise InputError(f"nominal belongs to family 'cumulative', not {family!r}")
-    part = intake.single(
-        data,
-        formula,
-        lambda table, response: ordered.ordered_outcome(table, response, names),
-        one_per_row=lambda _: False,
-        code=ordered.predictor,
-        also={"nominal": nominal},
-        missing=missing,
+    single = read_outcome(
+        data, formula, _family(family, link, nominal), choice=names, also={"nominal": nominal}, missing=missing,
         clusters=clusters,
-    )
-    outcome = part.outcome
-    varying = ordered.nominal(part.predictors[1], part.main, outcome.levels) if nominal else None
-    plan = intake.plan(
-        "ordinal",
-        replace(part, predictors=(part.main,)),
-        options,
-        priors,
-        link=link,
-        latent_variance=of_link.latent_variance if of_family.cumulative else None,
-        extra=[ordered.CUTPOINTS, *([varying.parameter] if varying else [])],
-        aspects=("proportional_odds",) if varying else (),
-        facts={"levels": list(outcome.levels), "nominal": varying.facts if varying else {}},
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.cutpoints import cutpoints
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import variable
+    )  # fmt: skip
+    facts = {"levels": list(single.outcome.levels), "nominal": {}}
+    if nominal is not None:
+        thresholds = read_nominal(single.predictors[1], single.main, single.outcome.levels)
+        single = replace(single, family=with_nominal(single.family, thresholds), predictors=(single.main,))
+        facts["nominal"] = thresholds.facts
+    plan = plan_single_outcome("ordinal", single, options, priors, facts=facts)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)[""]
-        start = ordered.start(outcome) if of_family.cumulative else None
-        labels = [f"{a}|{b}" for a, b in pairwise(outcome.levels)]
-        cutpoints = cutpoints(model, part.main, labels, start, center=center)
-        steps, pattern = ordered.steps(cutpoints), np.zeros(len(outcome.values), int)
-        if varying:
-            model.add_coord("nominal_coef", list(varying.labels))
-            gamma = variable(model, "nominal_beta", "nominal_coef")
-            steps, pattern = ordered.nominal_steps(cutpoints, varying, gamma), varying.pattern
-        ordered.observe(intake.safe(outcome.name), of_family, outcome, of_link, eta, steps, pattern)
-    return model
+    return build_model(plan)
+
+
+def _family(family: str, link: str, nominal: str | None) -> Family:
+    """The family that this builder calls "cumulative", "sratio" or "acat", if it has the link and nominal effects."""
+    names = {"cumulative": "ordinal", "sratio": "sratio", "acat": "acat"}
+    if family not in names:
+        raise InputError(f"unknown family {family!r}; known: {listing(names)}")
+    if nominal is not None and family != "cumulative":
+        raise InputError(f"nominal belongs to family 'cumulative', not {family!r}")
+    checked_link(FAMILIES[names[family]], link)
+    return FAMILIES[names[family]]

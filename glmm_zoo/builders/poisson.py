@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.families import counts
-from glmm_zoo.plans import intake
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.data import Missing
 
 if TYPE_CHECKING:
@@ -57,29 +57,7 @@ def poisson(
         Everything that is wrong with formula, data or priors.
     """
     options = {"exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
-    part = intake.single(
-        data,
-        formula,
-        counts.count_outcome,
-        one_per_row=lambda _: True,
-        exposure=exposure,
-        missing=missing,
-        clusters=clusters,
-    )
-    plan = intake.plan(
-        "poisson",
-        part,
-        options,
-        priors,
-        link="log",
-        aspects=("rates", "dispersion", "zeros"),
-        facts=intake.rates(exposure, per, part.main.formula.offsets),
-    )
-    # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.model import Model
-    from glmm_zoo.graph.predictors import linear_predictors
+    plan = plan_of_family("poisson", FAMILIES["poisson"], data, formula, options, priors)
+    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
 
-    with Model(plan) as model:
-        eta = linear_predictors(model, center=center)[""]
-        counts.observe(intake.safe(part.outcome.name), counts.POISSON, part.outcome, eta)
-    return model
+    return build_model(plan)

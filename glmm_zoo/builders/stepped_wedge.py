@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families import counts, families
-from glmm_zoo.formulas.grammar import Response
-from glmm_zoo.plans import intake
-from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
-from glmm_zoo.tables.data import Missing, Table
+from glmm_zoo.families.counts import uniform_share
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.reading import read_outcome, remark
+from glmm_zoo.plans.single_outcome import plan_single_outcome
+from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
+from glmm_zoo.tables.data import Missing
 from glmm_zoo.trials import wedge_design
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ALIASES = ()
-_COUNTS = ("poisson", "negative_binomial")
-_LINKS = {"gaussian": "identity", "poisson": "log", "negative_binomial": "log"}  # logit else
 
 
 def stepped_wedge(
@@ -127,69 +128,56 @@ def stepped_wedge(
     )  # fmt: skip
     if treatment is not None and crossover is not None:
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
-    if exposure is not None and family not in _COUNTS:
+    if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
     roles = wedge_design.Roles(
         cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
     )
 
-    def read_outcome(table: Table, response: Response) -> families.Outcome:
-        if family == "gaussian":
-            return families.gaussian_outcome(table, response)
-        if family in _COUNTS:
-            return counts.count_outcome(table, response)
-        if family == "bernoulli" and response.trials is not None:
-            raise InputError(
-                "family='bernoulli' is y ~ ... with one trial in each row; with trials(n) it is 'binomial'"
-            )
-        return families.binomial_outcome(table, response, success)
-
-    extra = [] if exposure is None else [exposure]
-    design = wedge_design.read(data, formula, roles, read_outcome, columns=extra, missing=missing)
-    part = intake.single(
+    of_family = FAMILIES[family]
+    design = wedge_design.read(
+        data, formula, roles, lambda table, response: of_family.read(table, response, success),
+        columns=[] if exposure is None else [exposure], missing=missing,
+    )  # fmt: skip
+    single = read_outcome(
         data,
         wedge_design.model_formula(formula, roles, design, correlation, period_effects),
-        read_outcome,
-        one_per_row=lambda outcome: (
-            family in _COUNTS or (outcome.trials is not None and bool((outcome.trials > 1).any()))
-        ),
+        of_family,
+        choice=success,
         exposure=exposure,
         columns=roles.columns,
         missing=missing,
         clusters=clusters,
     )
-    whole = part.texts[""]
-    part = wedge_design.with_treatment(
-        part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random"
+    whole = single.texts[""]
+    single = wedge_design.with_treatment(
+        single, design, roles, exposure_time=exposure_time, random=treatment_effect == "random"
     )
     notes = design.notes + (() if exposure_time == "constant" else wedge_design.exposure_notes(design))
-    part = replace(part, texts={"": formula}, notes=(*part.notes, *notes))
-    part = intake.remark(part, wedge_design.few_clusters(design) if correlation == "decay" else ())
-    link = _LINKS.get(family, "logit")
-    plan = intake.plan(
+    single = replace(single, texts={"": formula}, notes=(*single.notes, *notes))
+    single = remark(single, wedge_design.few_clusters(design) if correlation == "decay" else ())
+    plan = plan_single_outcome(
         "stepped_wedge",
-        part,
+        single,
         options,
         priors,
-        link=link,
-        latent_variance=families.link("logit").latent_variance if link == "logit" else None,
-        extra=_parameters(family, correlation, exposure_time, design, part.outcome.scale),
-        aspects=("wedge_effects",),
+        extra=_parameters(correlation, exposure_time, design, single.outcome.scale),
+        findings=("wedge_effects",),
         facts={
             "predictor": whole,
             "correlation": correlation,
             "exposure_time": exposure_time,
-            "cluster": intake.safe(roles.cluster),
-            "cell": intake.safe(roles.cell),
-            "subject": None if subject is None else intake.safe(subject),
+            "cluster": safe(roles.cluster),
+            "cell": safe(roles.cell),
+            "subject": None if subject is None else safe(subject),
             "longest_exposure": int(design.exposure.max()),
             "map": design.map,
         },
     )
     # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.likelihood import observe_outcome
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import log_positive, variable
 
     with Model(plan) as model:
         decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
@@ -197,36 +185,22 @@ def stepped_wedge(
         eta = linear_predictors(model, center=center, drawn=decay, also=also)[""]
         if exposure_time == "monotone":
             eta = eta + _monotone(model, design)
-        name = intake.safe(part.outcome.name)
-        if family == "gaussian":
-            families.gaussian(name, eta, variable(model, "sigma"), part.outcome)
-        elif family == "poisson":
-            counts.observe(name, counts.POISSON, part.outcome, eta)
-        elif family == "negative_binomial":
-            log_alpha = log_positive(model, "alpha", {})
-            counts.observe(name, counts.NEGATIVE_BINOMIAL, part.outcome, eta, log_alpha)
-        else:
-            families.binomial(name, eta, part.outcome, families.link("logit"))
+        observe_outcome(model, plan.outcomes[0], {"": eta})
     return model
 
 
-def _parameters(
-    family: str, correlation: str, exposure_time: str, design: wedge_design.Design, scale: float
-) -> list[Parameter]:
+def _parameters(correlation: str, exposure_time: str, design: wedge_design.Design, scale: float) -> list[Parameter]:
+    """What needs a prior beside the linear predictor and the family."""
     (default,) = beta_defaults([1.0], scale)
     times = design.exposures
-    found = {
+    needed = {
         "constant": [parameter("effect", "real", default)],
         "categorical": [coefficients("effect", times, [default] * len(times))],
         "monotone": [Parameter("long_term_effect", "real", (("long_term_effect", "effect"),), (default,))],
     }[exposure_time]
     if exposure_time == "monotone" and len(times) > 1:
-        found.append(parameter("exposure_shares", "simplex", Prior("Dirichlet", {"a": 1.0})))
-    if correlation == "decay":
-        found.append(counts.probability("rho"))
-    if family == "gaussian":
-        found.append(parameter("sigma", "positive", sd_default(1.0, scale)))
-    return found + ([counts.ALPHA] if family == "negative_binomial" else [])
+        needed.append(parameter("exposure_shares", "simplex", Prior("Dirichlet", {"a": 1.0})))
+    return [*needed, *([uniform_share("rho")] if correlation == "decay" else [])]
 
 
 def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> dict[str, np.ndarray]:
@@ -263,7 +237,7 @@ def _monotone(model: Model, design: wedge_design.Design) -> Any:
     return of_level[pm.Data("_exposure_level", level, dims="row")]
 
 
-def _decaying(model: Model, group: intake.Group, design: wedge_design.Design) -> Any:
+def _decaying(model: Model, group: Group, design: wedge_design.Design) -> Any:
     from glmm_zoo.graph.group_effects import autoregressive
     from glmm_zoo.graph.variables import variable
 

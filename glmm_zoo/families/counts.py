@@ -1,6 +1,6 @@
 """Families of counts: their densities given eta = log of the mean, and the same with more or fewer zeros.
 
-Imports the rooms to its left; PyTensor and PyMC when a graph is built. Symbols: mu = e^eta, a the size of a negative
+Symbols: mu = e^eta, a the size of a negative
 binomial (var = mu + mu^2 / a), f the density of a count.
 """
 
@@ -12,25 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, listing, plural, raise_all
-from glmm_zoo.families.families import Outcome, link, tensor
+from glmm_zoo.errors import InputError, plural, raise_all
+from glmm_zoo.families.links import probability_link
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.grammar import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
 from glmm_zoo.tables.data import Table
-
-Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 
 # brms's default since 2.19, from the Stan group's advice on priors: near the complexity prior that has the Poisson as
 # its simplest case.
 ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
-PARAMETERIZATIONS = ("nb2", "nb1")
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
 _LARGE = np.log(1000)
-_ANY = link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
+_ANY = probability_link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
 
-def probability(name: str) -> Parameter:
+def uniform_share(name: str) -> Parameter:
     """A share without covariates, uniform by default."""
     return parameter(name, "unit", Prior("Beta", {"alpha": 1.0, "beta": 1.0}))
 
@@ -38,7 +37,7 @@ def probability(name: str) -> Parameter:
 # ------------------------------------------------------------------------------------------------------------ responses
 
 
-def count_outcome(table: Table, response: Response) -> Outcome:
+def read_count(table: Table, response: Response) -> Outcome:
     """A column of whole numbers >= 0, not all of them 0."""
     if response.trials is not None:
         raise InputError("trials() belongs to a binomial response; a count is y ~ ..., with exposure= or offset()")
@@ -79,7 +78,7 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Count:
-    """A distribution of counts with mean e^eta; `size` is empty or holds log a.
+    """A distribution of counts with mean e^eta; `size` holds log alpha where the distribution is `sized`, else nothing.
 
     `log_f(y, eta, *size)` = log f(y), `log_f0(eta, *size)` = log f(0), `log_1m_f0(eta, *size)` = log(1 - f(0));
     `draw(eta, *size, shape=)` is a random variable, `draw_above_zero` one that is never zero.
@@ -91,21 +90,22 @@ class Count:
     log_1m_f0: Callable[..., Tensor]
     draw: Callable[..., Tensor]
     draw_above_zero: Callable[..., Tensor]
+    sized: bool = False
 
 
 def _mean(eta: Tensor) -> Tensor:
-    pt = tensor()
+    pt = import_pytensor()
     return pt.clip(pt.exp(eta), 1e-300, _MOST)
 
 
 def _poisson_log_f(y: Tensor, eta: Tensor) -> Tensor:
     """log f(y) = y eta - e^eta - log y!"""
-    pt = tensor()
+    pt = import_pytensor()
     return y * eta - pt.exp(eta) - pt.gammaln(y + 1)
 
 
 def _poisson_log_f0(eta: Tensor) -> Tensor:
-    return -tensor().exp(eta)
+    return -import_pytensor().exp(eta)
 
 
 def _poisson_draw(eta: Tensor, shape: Any = None) -> Tensor:
@@ -118,7 +118,7 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
     """Given at least one event in a time of length 1, the first comes at t, P(T > t) = e^(-mu t); the rest is Poisson."""
     import pymc as pm
 
-    pt = tensor()
+    pt = import_pytensor()
     mu = _mean(eta)
     u = pm.Uniform.dist(0, 1, size=mu.shape if shape is None else shape)
     t = -pt.log1p(u * pt.expm1(-mu)) / mu
@@ -127,14 +127,14 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
 
 def _negative_binomial_log_f(y: Tensor, eta: Tensor, log_a: Tensor) -> Tensor:
     """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
-    pt = tensor()
+    pt = import_pytensor()
     return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
 
 
 def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
     """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
     a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
-    pt = tensor()
+    pt = import_pytensor()
     some = pt.maximum(y, 1)
     near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
     direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
@@ -143,13 +143,13 @@ def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
 
 
 def _negative_binomial_log_f0(eta: Tensor, log_a: Tensor) -> Tensor:
-    pt = tensor()
+    pt = import_pytensor()
     return -pt.exp(log_a) * pt.softplus(eta - log_a)
 
 
 def _negative_binomial_log_1m_f0(eta: Tensor, log_a: Tensor) -> Tensor:
     """From log(-log f(0)) = log a + log log(1 + e^z), z = eta - log a, where log(1 + e^z) is e^z for z far below 0."""
-    pt = tensor()
+    pt = import_pytensor()
     z = eta - log_a
     low = pt.minimum(z, -30.0)
     log_softplus = pt.switch(z > -30.0, pt.log(pt.softplus(pt.maximum(z, -30.0))), low - 0.5 * pt.exp(low))
@@ -165,7 +165,7 @@ def _negative_binomial_above_zero(eta: Tensor, log_a: Tensor, shape: Any = None)
     negative binomial of size a + 1 and mean (a + 1) mu (1 - t) / (a + mu t)."""
     import pymc as pm
 
-    pt = tensor()
+    pt = import_pytensor()
     mu, a = _mean(eta), _size(log_a)
     u = pm.Uniform.dist(0, 1, size=(mu + a).shape if shape is None else shape)
     log_survival = pt.log1p(u * pt.expm1(-a * pt.log1p(mu / a)))
@@ -174,7 +174,7 @@ def _negative_binomial_above_zero(eta: Tensor, log_a: Tensor, shape: Any = None)
 
 
 def _size(log_a: Tensor) -> Tensor:
-    pt = tensor()
+    pt = import_pytensor()
     return pt.clip(pt.exp(log_a), 1 / _MOST, _MOST)
 
 
@@ -183,7 +183,7 @@ def _gamma_poisson(mu: Tensor, a: Tensor, shape: Any = None) -> Tensor:
     import pymc as pm
 
     rate = mu * pm.Gamma.dist(alpha=a, beta=a, size=(mu + a).shape if shape is None else shape)
-    return pm.Poisson.dist(mu=tensor().minimum(rate, _MOST))
+    return pm.Poisson.dist(mu=import_pytensor().minimum(rate, _MOST))
 
 
 POISSON = Count("Poisson", _poisson_log_f, _poisson_log_f0, _ANY.log_p, _poisson_draw, _poisson_above_zero)
@@ -194,23 +194,30 @@ NEGATIVE_BINOMIAL = Count(
     _negative_binomial_log_1m_f0,
     _negative_binomial_draw,
     _negative_binomial_above_zero,
+    sized=True,
 )
 
 
-def check_parameterization(name: str) -> None:
-    if name not in PARAMETERIZATIONS:
-        raise InputError(f"unknown parameterization {name!r}; known: {listing(PARAMETERIZATIONS)}")
+def _of_linear_variance(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function f(..., eta, log a) of a negative binomial with a = alpha mu, as one of (..., eta, log alpha)."""
+    return lambda *arguments, **shape: f(*arguments[:-1], arguments[-1] + arguments[-2], **shape)
 
 
-def log_size(eta: Tensor, log_alpha: Tensor, parameterization: str) -> Tensor:
-    """log a of a negative binomial: a = alpha (nb2, var = mu + mu^2 / alpha) or alpha mu (nb1, var = mu + mu / alpha)."""
-    return log_alpha + eta if parameterization == "nb1" else log_alpha
+NEGATIVE_BINOMIALS = {  # var = mu + mu^2 / alpha, and var = mu + mu / alpha
+    "nb2": NEGATIVE_BINOMIAL,
+    "nb1": Count(
+        NEGATIVE_BINOMIAL.name,
+        *map(_of_linear_variance, (_negative_binomial_log_f, _negative_binomial_log_f0, _negative_binomial_log_1m_f0)),
+        *map(_of_linear_variance, (_negative_binomial_draw, _negative_binomial_above_zero)),
+        sized=True,
+    ),
+}
 
 
 # ----------------------------------------------------------------------------------------------------------- likelihood
 
 
-def observe(name: str, count: Count, outcome: Outcome, eta: Tensor, *size: Tensor) -> None:
+def observe_count(name: str, count: Count, outcome: Outcome, eta: Tensor, *size: Tensor) -> None:
     """y_i ~ f(mu_i)."""
     _likelihood(name, count.name, outcome, [eta, *size], count.log_f, lambda *p, size: count.draw(*p, shape=size))
 
@@ -219,7 +226,7 @@ def observe_zero_inflated(
     name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor
 ) -> None:
     """P(y = 0) = zi + (1 - zi) f(0), P(y) = (1 - zi) f(y) for y > 0."""
-    pt = tensor()
+    pt = import_pytensor()
 
     def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
         log_zi, log_rest = -pt.softplus(-logit_zi), -pt.softplus(logit_zi)
@@ -234,7 +241,7 @@ def observe_zero_inflated(
 
 def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> None:
     """P(y = 0) = zi, P(y) = (1 - zi) f(y) / (1 - f(0)) for y > 0."""
-    pt = tensor()
+    pt = import_pytensor()
 
     def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
         above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
@@ -249,7 +256,7 @@ def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, 
 def _bernoulli(logit: Tensor, like: Tensor, shape: Any) -> Tensor:
     import pymc as pm
 
-    pt = tensor()
+    pt = import_pytensor()
     return pm.Bernoulli.dist(logit_p=logit + pt.zeros_like(like), size=shape)
 
 
@@ -263,7 +270,7 @@ def _likelihood(
 ) -> None:
     import pymc as pm
 
-    pt = tensor()
+    pt = import_pytensor()
     pm.CustomDist(
         name,
         *parameters,

@@ -1,5 +1,4 @@
-"""Likelihoods with one term for each subject, where a trait of the subject is summed out. Imports the rooms to its left;
-PyTensor and PyMC when a graph is built.
+"""Likelihoods with one term for each subject, where a trait of the subject is summed out.
 
 Subject i has rows ij with densities f(y_ij). With probability pi_i it is never at risk and y_ij = 0 for all j. With
 S_i = sum_j log f(y_ij) and g_i = logit pi_i, written so that neither small nor large pi nor S lose digits:
@@ -18,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.families import counts, families
-from glmm_zoo.families.families import Link, Outcome, Tensor, tensor
+from glmm_zoo.families.binomial import draw_binomial, log_binomial
+from glmm_zoo.families.counts import Count
+from glmm_zoo.families.links import ProbabilityLink
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.design import Factor
 
 _PRIOR_DRAWS = 1000
@@ -35,40 +37,40 @@ class Density:
     parameters: tuple[Tensor, ...]
 
 
-def count_density(count: counts.Count, eta: Tensor, *size: Tensor) -> Density:
+def count_density(count: Count, eta: Tensor, *size: Tensor) -> Density:
     """Counts of mean e^eta; `size` is empty or holds log a (see `counts`)."""
-    return Density(count.log_f, count.draw, (eta, *(s + tensor().zeros_like(eta) for s in size)))
+    return Density(count.log_f, count.draw, (eta, *(s + import_pytensor().zeros_like(eta) for s in size)))
 
 
-def binomial_density(name: str, outcome: Outcome, eta: Tensor, link: Link) -> Density:
+def binomial_density(name: str, outcome: Outcome, eta: Tensor, link: ProbabilityLink) -> Density:
     """Successes of the outcome's trials, of one where it has none."""
     import pymc as pm
 
     trials = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
     return Density(
-        lambda y, n, eta: families.log_binomial(y, n, eta, link),
-        lambda n, eta, shape: families.draw_binomial(n, eta, link, shape),
+        lambda y, n, eta: log_binomial(y, n, eta, link),
+        lambda n, eta, shape: draw_binomial(n, eta, link, shape),
         (pm.Data(f"_{name}_trials", trials, dims="row"), eta),
     )
 
 
 def _softplus(x: Tensor) -> Tensor:
     """log(1 + e^x). JAX's gradient of it, as PyTensor writes it, is NaN beyond +-709; S goes there with long follow-up."""
-    pt = tensor()
+    pt = import_pytensor()
     return pt.softplus(pt.clip(x, -700.0, 700.0)) + pt.maximum(x - 700.0, 0.0)
 
 
 def _sums(rows: Tensor, codes: Tensor, subjects: int) -> Tensor:
     """Sums over the rows of each subject (subjects,)."""
-    return tensor().zeros(subjects)[codes].inc(rows)
+    return import_pytensor().zeros(subjects)[codes].inc(rows)
 
 
-def observe(name: str, density: Density, outcome: Outcome, subjects: Factor, logit_never: Tensor) -> None:
+def observe_subjects(name: str, density: Density, outcome: Outcome, subjects: Factor, logit_never: Tensor) -> None:
     """y (n,) over all rows; its log density is a vector over subjects."""
     import pymc as pm
     from pymc.distributions.shape_utils import rv_size_is_none
 
-    pt, size = tensor(), len(subjects.levels)
+    pt, size = import_pytensor(), len(subjects.levels)
 
     def log_p(y: Tensor, codes: Tensor, g: Tensor, *parameters: Tensor) -> Tensor:
         S = _sums(density.log_f(y, *parameters), codes, size)
@@ -98,7 +100,7 @@ def observe(name: str, density: Density, outcome: Outcome, subjects: Factor, log
 
 def working(density: Density, outcome: Outcome, *, at_risk: np.ndarray) -> Tensor:
     """log f of the rows of subjects certainly at risk (n,), 0 for the others: what steers the sampler's geometry."""
-    return density.log_f(tensor().constant(outcome.values), *density.parameters) * at_risk.astype(float)
+    return density.log_f(import_pytensor().constant(outcome.values), *density.parameters) * at_risk.astype(float)
 
 
 def carry(model: Any, density: Density, subjects: Factor, all_zero: np.ndarray, logit_never: Tensor) -> list[float]:
@@ -112,7 +114,7 @@ def carry(model: Any, density: Density, subjects: Factor, all_zero: np.ndarray, 
     """
     import pymc as pm
 
-    pt, size = tensor(), len(subjects.levels)
+    pt, size = import_pytensor(), len(subjects.levels)
     g = logit_never + pt.zeros(size)
     S = _sums(density.log_f(pt.zeros(len(subjects.codes)), *density.parameters), model["_subject_of"], size)
     share = pm.Deterministic("never_share", pt.mean(pt.sigmoid(g)))

@@ -1,6 +1,6 @@
 """Ordered categories: which responses have them, and their probabilities given eta and the thresholds between them.
 
-Imports the rooms to its left; PyTensor and PyMC when a graph is built. Symbols: y in 0, ..., K - 1 the position of a
+Symbols: y in 0, ..., K - 1 the position of a
 category, c_k the threshold above category k, F the inverse of the link, x_k = c_k - eta.
 
     cumulative   P(Y <= k) = F(x_k)                       c_0 < ... < c_{K-2} cut one latent variable
@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
-from glmm_zoo.families.families import Link, Outcome, tensor
+from glmm_zoo.families.links import ProbabilityLink
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.design import Predictor
 from glmm_zoo.formulas.design import predictor as code_predictor
 from glmm_zoo.formulas.grammar import Formula, Response
-from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
+from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.data import Column, Table, suspicious_text
-
-Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 
 MOST_LEVELS = 20  # of a response of whole numbers; arbitrary
 CUTPOINTS = parameter("cutpoints", "real", Prior("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5}))  # brms's
@@ -65,7 +65,7 @@ def _plain(number: str) -> str:
     return number
 
 
-def ordered_outcome(table: Table, response: Response, levels: tuple[str, ...] | None = None) -> Outcome:
+def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | None = None) -> Outcome:
     """Positions 0, ..., K - 1 of ordered categories: whole numbers, a declared order, or `levels` from the lowest.
 
     Every level occurs: the data say nothing of a category that was never seen.
@@ -145,70 +145,15 @@ def _give(levels: Iterable[str]) -> str:
     return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
 
 
-def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
+def ordered_predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
     """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
     return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
 
 
-# ----------------------------------------------------------------------------------------------- thresholds that differ
-
-
-@dataclass(frozen=True)
-class Nominal:
-    """Thresholds whose distances depend on covariates w: log step_k(w) = log step_k + (w - mean)' gamma_k, k >= 1.
-
-    `patterns` (m, q) are the distinct rows of w - mean, `pattern` (n,) is which of them a row has. `labels` name gamma,
-    q times K - 2, covariate by covariate. `facts` hold the mean of each covariate, and two of its values to compare.
-    """
-
-    patterns: np.ndarray
-    pattern: np.ndarray
-    parameter: Parameter
-    labels: tuple[str, ...]
-    facts: Mapping[str, Mapping[str, float]]
-
-
-def nominal(found: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nominal:
-    """Check and prepare what `nominal=` named."""
-    W = found.population
-    absent = [label for label in W.labels if label not in main.population.labels]
-    if found.effects or found.smooths or found.offset is not None or not W.labels:
-        raise InputError(
-            "nominal names columns of the formula, '~ x + z', without group terms, s() and offset(): "
-            f"{found.formula.text!r} {'has some' if W.labels else 'names no column'}"
-        )
-    if absent:
-        raise InputError(
-            f"nominal: {listing(map(repr, absent))} must be in the formula too, whose coefficient moves the first "
-            f"threshold; add {listing(dict.fromkeys(found.formula.predictor_columns))} to the formula"
-        )
-    if len(levels) < 3:
-        raise InputError(
-            f"nominal lets the distances between cutpoints differ and needs at least 3 levels; the response has {len(levels)}"
-        )
-    uppers = [f"{a}|{b}" for a, b in pairwise(levels)][1:]
-    labels = tuple(f"{label}: {upper}" for label in W.labels for upper in uppers)
-    # Half a unit of log distance for a covariate's spread: a step 1.65 times as long or short. Arbitrary.
-    defaults = [Prior("Normal", {"mu": 0.0, "sigma": float(f"{0.5 / d:.4g}")}) for d in W.spreads for _ in uppers]
-    patterns, pattern = np.unique(W.values, axis=0, return_inverse=True)
-    facts = {
-        label: {"mean": float(m), "low": low, "high": high}
-        for label, m, (low, high) in zip(W.labels, W.means, map(_two, W.values.T), strict=True)
-    }
-    return Nominal(patterns - W.means, pattern.ravel(), coefficients("nominal_beta", labels, defaults), labels, facts)
-
-
-def _two(x: np.ndarray) -> tuple[float, float]:
-    """The values of a column that has two, else its mean less and plus half its standard deviation."""
-    if len(np.unique(x)) == 2:
-        return float(x.min()), float(x.max())
-    return float(x.mean() - 0.5 * x.std()), float(x.mean() + 0.5 * x.std())
-
-
-def steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
+def threshold_steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
     """Thresholds (m, K - 1) as steps: one pattern, or those of W (m, q) with gamma (q (K - 2),)."""
-    pt = tensor()
+    pt = import_pytensor()
     first, distances = cutpoints[None, :1], (cutpoints[1:] - cutpoints[:-1])[None, :]
     if W is None:
         return pt.concatenate([first, distances], axis=1)
@@ -216,19 +161,12 @@ def steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
     return pt.concatenate([pt.repeat(first, W.shape[0], axis=0), distances * factor], axis=1)
 
 
-def nominal_steps(cutpoints: Tensor, nominal: Nominal, gamma: Tensor) -> Tensor:
-    """The steps of every pattern of a model's nominal covariates."""
-    import pymc as pm
-
-    return steps(cutpoints, pm.Data("_nominal_X", nominal.patterns), gamma)
-
-
 def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:
     """A vector whose elements each have the prior's density and are in order, as brms has it: drawn by sorting."""
     import pymc as pm
     from pymc.distributions import transforms
 
-    pt, distribution = tensor(), getattr(pm, prior.distribution)
+    pt, distribution = import_pytensor(), getattr(pm, prior.distribution)
     low, high = (bound if np.isfinite(bound) else None for bound in prior.interval)
     inside = [] if low is None and high is None else [transforms.Interval(low, high)]
     if low is not None:
@@ -249,7 +187,7 @@ def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:
     )
 
 
-def start(outcome: Outcome) -> np.ndarray:
+def initial_cutpoints(outcome: Outcome) -> np.ndarray:
     """Logits of the shares at or below each level but the highest (K - 1,): where sampling of cutpoints starts."""
     below = np.cumsum(np.bincount(outcome.values.astype(int)))[:-1] / len(outcome.values)
     return np.log(below / (1 - below))
@@ -259,7 +197,7 @@ def start(outcome: Outcome) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Family:
+class ThresholdFamily:
     """`log_f(link, y, eta, steps, pattern, top)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for all k < top.
 
     top = K - 1 is the highest category. `cumulative` says that thresholds are in order and cut one latent variable.
@@ -267,18 +205,20 @@ class Family:
 
     name: str
     cumulative: bool
-    log_f: Callable[[Link, Tensor, Tensor, Tensor, Tensor, int], Tensor]
-    above: Callable[[Link, Tensor], Tensor]
+    log_f: Callable[[ProbabilityLink, Tensor, Tensor, Tensor, Tensor, int], Tensor]
+    above: Callable[[ProbabilityLink, Tensor], Tensor]
 
 
 def _x(eta: Tensor, steps: Tensor, pattern: Tensor) -> Tensor:
     """c_k - eta (n, top)."""
-    return tensor().cumsum(steps, axis=1)[pattern] - eta[..., None]
+    return import_pytensor().cumsum(steps, axis=1)[pattern] - eta[..., None]
 
 
-def _cumulative_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+def _cumulative_log_f(
+    link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int
+) -> Tensor:
     """log P(y) = log(F(b) - F(a)), a = c_{y-1} - eta and b = c_y - eta; no n x K matrix is made."""
-    pt = tensor()
+    pt = import_pytensor()
     k = pt.cast(y, "int64")
     below, above = pattern * top + pt.maximum(k - 1, 0), pattern * top + pt.minimum(k, top - 1)
     thresholds = pt.cumsum(steps, axis=1).ravel()
@@ -288,65 +228,59 @@ def _cumulative_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern
     return pt.switch(inside, link.log_between(a, b, gap), pt.switch(k > 0, link.log_q(a), link.log_p(b)))
 
 
-def _cumulative_above(link: Link, x: Tensor) -> Tensor:
-    return tensor().exp(link.log_q(x))
+def _cumulative_above(link: ProbabilityLink, x: Tensor) -> Tensor:
+    return import_pytensor().exp(link.log_q(x))
 
 
-def _sratio_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+def _sratio_log_f(link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
     """log P(y) = log F(x_y) + sum_{k < y} log(1 - F(x_k)), the first term only for y < top"""
-    pt = tensor()
+    pt = import_pytensor()
     x, k, y = _x(eta, steps, pattern), np.arange(top), y[..., None]
     return pt.sum(pt.switch(k < y, link.log_q(x), pt.switch(pt.eq(k, y), link.log_p(x), 0.0)), axis=-1)
 
 
-def _sratio_above(link: Link, x: Tensor) -> Tensor:
-    pt = tensor()
+def _sratio_above(link: ProbabilityLink, x: Tensor) -> Tensor:
+    pt = import_pytensor()
     return pt.exp(pt.cumsum(link.log_q(x), axis=-1))
 
 
-def _acat_log_f(link: Link, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+def _acat_log_f(link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
     """log P(y) = s_y - log sum_k e^{s_k}, s_k = -(x_0 + ... + x_{k-1})"""
-    pt = tensor()
+    pt = import_pytensor()
     scores = _acat_scores(_x(eta, steps, pattern))
     chosen = pt.sum(pt.switch(pt.eq(np.arange(top + 1), y[..., None]), scores, 0.0), axis=-1)
     return chosen - pt.logsumexp(scores, axis=-1)
 
 
 def _acat_scores(x: Tensor) -> Tensor:
-    pt = tensor()
+    pt = import_pytensor()
     return pt.concatenate([pt.zeros_like(x[..., :1]), -pt.cumsum(x, axis=-1)], axis=-1)
 
 
-def _acat_above(link: Link, x: Tensor) -> Tensor:
-    pt = tensor()
+def _acat_above(link: ProbabilityLink, x: Tensor) -> Tensor:
+    pt = import_pytensor()
     return 1.0 - pt.cumsum(pt.special.softmax(_acat_scores(x), axis=-1), axis=-1)[..., :-1]
 
 
-FAMILIES: Mapping[str, Family] = {
-    "cumulative": Family("Cumulative", True, _cumulative_log_f, _cumulative_above),
-    "sratio": Family("StoppingRatio", False, _sratio_log_f, _sratio_above),
-    "acat": Family("AdjacentCategory", False, _acat_log_f, _acat_above),
-}
+CUMULATIVE = ThresholdFamily("Cumulative", True, _cumulative_log_f, _cumulative_above)
+STOPPING_RATIO = ThresholdFamily("StoppingRatio", False, _sratio_log_f, _sratio_above)
+ADJACENT_CATEGORY = ThresholdFamily("AdjacentCategory", False, _acat_log_f, _acat_above)
 
 
-def family(name: str, link: str) -> Family:
-    if name not in FAMILIES:
-        raise InputError(f"unknown family {name!r}; known: {listing(FAMILIES)}")
-    if name == "acat" and link != "logit":
-        raise InputError(
-            f"family 'acat' has the logit link, not {link!r}; for other links use 'cumulative' or 'sratio'"
-        )
-    return FAMILIES[name]
-
-
-def observe(
-    name: str, family: Family, outcome: Outcome, link: Link, eta: Tensor, steps: Tensor, pattern: np.ndarray
+def observe_ordered(
+    name: str,
+    family: ThresholdFamily,
+    outcome: Outcome,
+    link: ProbabilityLink,
+    eta: Tensor,
+    steps: Tensor,
+    pattern: np.ndarray,
 ) -> None:
     """y_i falls in category k with the family's probability given eta_i and the thresholds of its pattern."""
     import pymc as pm
     from pymc.distributions.shape_utils import rv_size_is_none
 
-    pt, top = tensor(), len(outcome.levels) - 1
+    pt, top = import_pytensor(), len(outcome.levels) - 1
 
     def draw(eta: Tensor, steps: Tensor, pattern: Tensor, size: Any) -> Tensor:
         u = pm.Uniform.dist(0.0, 1.0, size=eta.shape if rv_size_is_none(size) else size)

@@ -16,7 +16,7 @@ from glmm_zoo.graph.variables import variable
 from glmm_zoo.plans.intake import named
 
 
-def cutpoints(
+def add_cutpoints(
     model: Model, predictor: Predictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
 ) -> Tensor:
     """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with c_k - eta.

@@ -19,7 +19,7 @@ from glmm_zoo.graph.transforms.autoregressive import Autoregressive, along_serie
 from glmm_zoo.graph.transforms.transport import Transport
 from glmm_zoo.graph.triangular import log_determinant, lower_positions, solve_levels, unpacked, with_root
 from glmm_zoo.graph.variables import standard_deviation
-from glmm_zoo.plans.intake import Group
+from glmm_zoo.plans.groups import Group
 
 
 def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:

@@ -14,7 +14,9 @@ from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.graph.transforms.bent_log import BentLog
 from glmm_zoo.graph.transforms.smooth_weights import Smoothed
 from glmm_zoo.graph.transforms.transport import Transport
-from glmm_zoo.plans.intake import Plan, groups_of, named, safe, smooth_name
+from glmm_zoo.plans.groups import groups_of, smooth_name
+from glmm_zoo.plans.intake import named, safe
+from glmm_zoo.plans.plan import Plan
 from glmm_zoo.priors import Prior
 
 

@@ -22,7 +22,8 @@ from glmm_zoo.graph.model import Linear, Model
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, variable
-from glmm_zoo.plans.intake import Group, groups_of, named, smooth_name
+from glmm_zoo.plans.groups import Group, groups_of, smooth_name
+from glmm_zoo.plans.intake import named
 from glmm_zoo.priors import Prior
 
 

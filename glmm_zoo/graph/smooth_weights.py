@@ -13,7 +13,7 @@ from glmm_zoo.formulas.smooths import Smooth
 from glmm_zoo.graph.model import Curves, Model
 from glmm_zoo.graph.transforms.smooth_weights import Smoothed
 from glmm_zoo.graph.variables import data_name, standard_deviation
-from glmm_zoo.plans.intake import smooth_name
+from glmm_zoo.plans.groups import smooth_name
 
 
 def add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:

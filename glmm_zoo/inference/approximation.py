@@ -27,7 +27,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from glmm_zoo.errors import FitError
-from glmm_zoo.plans.intake import Group, groups_of, named
+from glmm_zoo.plans.groups import Group, groups_of
+from glmm_zoo.plans.intake import named
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,8 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.inference import approximation, sampling
 from glmm_zoo.inference.moments import STATISTICS
-from glmm_zoo.plans.intake import groups_of, safe
+from glmm_zoo.plans.groups import groups_of
+from glmm_zoo.plans.intake import safe
 from glmm_zoo.results import convergence, report, storage
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from glmm_zoo.formulas.design import code, spread
 from glmm_zoo.formulas.grammar import parse, quoted
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Array, Course, subject_effects
-from glmm_zoo.plans.outcomes import Joint, Part
+from glmm_zoo.plans.joint_outcomes import JointOutcomes
+from glmm_zoo.plans.plan import PlannedOutcome
 
 WHATS = ("value", "slope", "area", "shared_effects")
 SCALES = ("linear_predictor", "mean")
@@ -81,7 +82,7 @@ def covariates_of(association: Any) -> list[str]:
 
 
 def association_terms(
-    association: Any, scale: str, joint: Joint, events: Events, course: Sequence[Course], *, id: str
+    association: Any, scale: str, joint: JointOutcomes, events: Events, course: Sequence[Course], *, id: str
 ) -> list[Term]:
     """The terms of the hazard, in the order of the outcomes.
 
@@ -109,7 +110,7 @@ def association_terms(
     return found
 
 
-def _term(text: str, m: int, part: Part, scale: str, events: Events, course: Course, id: str) -> list[Term]:
+def _term(text: str, m: int, part: PlannedOutcome, scale: str, events: Events, course: Course, id: str) -> list[Term]:
     match = _ASSOCIATION.fullmatch(text)
     if match is None or match["what"] not in WHATS:
         word = match["what"] if match else text
@@ -132,9 +133,9 @@ def _term(text: str, m: int, part: Part, scale: str, events: Events, course: Cou
         raise InputError(
             f"association: {text!r}: the mean is there for links {listing((*INVERSE, 'identity'))}, not {part.link!r}"
         )
-    if mean and (part.main.cutpoints or part.family.parts.get("zi")):
+    if mean and (part.main.cutpoints or "zi" in part.family.options):
         raise InputError(
-            f"association: {text!r}: family {part.family_name!r} has no one mean that follows its predictor; use the linear predictor"
+            f"association: {text!r}: family {part.family.name!r} has no one mean that follows its predictor; use the linear predictor"
         )
     if mean and part.link == "identity":
         mean = False
@@ -176,7 +177,7 @@ def _by(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
     return list(zip(columns.labels, columns.values.T, strict=True))
 
 
-def _shared(m: int, part: Part, id: str) -> list[Term]:
+def _shared(m: int, part: PlannedOutcome, id: str) -> list[Term]:
     effects = subject_effects(part, id)
     several = len(effects.labels) > 1
     return [
@@ -189,7 +190,7 @@ def _shared(m: int, part: Part, id: str) -> list[Term]:
 
 
 def _size_and_level(
-    what: str, window: float | None, mean: bool, part: Part, course: Course, events: Events
+    what: str, window: float | None, mean: bool, part: PlannedOutcome, course: Course, events: Events
 ) -> tuple[float, float]:
     """The unit of a term and a constant near its mean, by the scale and location of the outcome."""
     unit, level = part.outcome.scale, part.outcome.location
@@ -205,7 +206,7 @@ def _size_and_level(
     return unit * length, level * length
 
 
-def _check_slope(part: Part, course: Course, id: str) -> None:
+def _check_slope(part: PlannedOutcome, course: Course, id: str) -> None:
     some = np.arange(len(course.first))
     design = course.slope(some, np.full(len(some), course.visit.max() / 2))
     if not any(z.any() for z in design.z.values()):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
-from glmm_zoo.families.families import level_text
+from glmm_zoo.families.outcome import level_text
 from glmm_zoo.formulas.design import Columns, aliased, check_columns, code, evaluate
 from glmm_zoo.formulas.grammar import EventFormula, Operand, StatusTest
 from glmm_zoo.tables.data import Missing, Table, suspicious_text, take, with_gaps

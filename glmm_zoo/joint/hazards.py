@@ -21,7 +21,7 @@ from glmm_zoo.joint.association import DERIVATIVE, INVERSE, Term
 from glmm_zoo.joint.baselines import Baseline, of_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Array, Course, Design, Get, Level, copies, since, subject_effects, times
-from glmm_zoo.plans.intake import Group
+from glmm_zoo.plans.groups import Group
 
 # Kronrod's rule with 15 points on [-1, 1] (Piessens et al. 1983), the points from the middle outwards.
 _POINTS = (

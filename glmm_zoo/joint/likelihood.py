@@ -25,13 +25,14 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
-from glmm_zoo.families.families import Tensor
+from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.graph.variables import variable
 from glmm_zoo.joint.hazards import GAUSS, Hazard, summed
 from glmm_zoo.joint.trajectories import Array, Get, subject_effects
-from glmm_zoo.plans.intake import Group, named, safe
+from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.intake import named, safe
 
 NAME = "event"
 _NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects

@@ -35,7 +35,7 @@ import xarray as xr
 from scipy import special, stats
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
-from glmm_zoo.families.families import Outcome
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.formulas.grammar import Operand
 from glmm_zoo.joint import landmarks
@@ -46,9 +46,10 @@ from glmm_zoo.joint.events import read as read_events
 from glmm_zoo.joint.hazards import Hazard, Integral
 from glmm_zoo.joint.reading import read as read_joint
 from glmm_zoo.joint.trajectories import Course, Design, Get, Level, courses, subject_effects
-from glmm_zoo.plans import outcomes
-from glmm_zoo.plans.intake import Group, named
-from glmm_zoo.plans.outcomes import Joint, Part
+from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.intake import named
+from glmm_zoo.plans.joint_outcomes import JointOutcomes, plan_joint_outcomes
+from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.curves import INVERSE
 from glmm_zoo.results.storage import about, table_of
 from glmm_zoo.tables.data import Column, Table, names_of, stacked, take, with_gaps
@@ -72,7 +73,7 @@ class Fitted:
 
     tree: xr.DataTree
     options: Mapping[str, Any]
-    joint: Joint
+    joint: JointOutcomes
     hazard: Hazard
 
     @property
@@ -88,11 +89,11 @@ class Fitted:
         """The outcomes as their formulas name them."""
         return [self.joint.texts[part.prefix].split("~")[0].strip() for part in self.joint.parts]
 
-    def choice(self, part: Part) -> Any:
+    def choice(self, part: PlannedOutcome) -> Any:
         """What was said of an outcome's response beside its formula."""
         names = (part.name, self.names[[p.name for p in self.joint.parts].index(part.name)])
-        said = [self.options[option] or {} for option in part.family.choices]
-        return next((choice[name] for choice in said for name in names if name in choice), None)
+        choices = self.options[part.family.choice] or {} if part.family.choice else {}
+        return next((choices[name] for name in names if name in choices), None)
 
     @cached_property
     def own(self) -> tuple[Group, ...]:
@@ -140,7 +141,7 @@ def read_again(tree: xr.DataTree) -> Fitted:
     return Fitted(tree, options, joint, hazard)
 
 
-def _check_coding(tree: xr.DataTree, joint: Joint, hazard: Hazard) -> None:
+def _check_coding(tree: xr.DataTree, joint: JointOutcomes, hazard: Hazard) -> None:
     """What the columns are multiplied with has their labels."""
     found: dict[str, Sequence[str]] = {named(p.prefix, "coef"): p.population.labels for p in joint.predictors}
     found |= {g.effect_dim: g.labels for g in hazard.groups} | {g.dim: g.factor.levels for g in hazard.groups}
@@ -165,7 +166,7 @@ class History:
     `part` has their values; `designs` are those of its predictors, by prefix, and `offsets` (R,) what else they have.
     """
 
-    part: Part
+    part: PlannedOutcome
     predictors: Sequence[Predictor]
     subject: np.ndarray
     designs: Sequence[Design]
@@ -344,7 +345,7 @@ def _known_at(fit: Fitted, visits: Table, place: Mapping[str, int], t: np.ndarra
     return replace(known, row_numbers=np.arange(known.rows))
 
 
-def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> Joint:
+def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> JointOutcomes:
     """The joint model of other rows: all that have a level of each factor, which is a subject or a level of the fit."""
     own, problems = {g.factor.name for g in fit.own}, list[str]()
 
@@ -395,7 +396,7 @@ def _terms(fit: Fitted, table: Table) -> list[Term]:
     return [t if t.by is None else replace(t, by=t.by[events.table.rows :]) for t in terms]
 
 
-def _history(fit: Fitted, joint: Joint, course: Course, place: Mapping[str, int], t: np.ndarray) -> History:
+def _history(fit: Fitted, joint: JointOutcomes, course: Course, place: Mapping[str, int], t: np.ndarray) -> History:
     """What was measured of the outcome of a course by the landmarks."""
     visits, part = joint.table, course.part
     fitted = next(p for p in fit.joint.parts if p.prefix == part.prefix)
@@ -452,7 +453,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
 
-    from glmm_zoo.graph.model import Model
+    from glmm_zoo.graph.likelihood import build_model
     from glmm_zoo.inference.kernel.density import Unconstrained
 
     def bare(p: Predictor, outcome: Outcome) -> Predictor:
@@ -472,8 +473,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
         for h in histories
     )
     joint = replace(fit.joint, parts=parts, predictors=tuple(predictors))
-    with Model(outcomes.plan("joint_survival", joint, {}, None)) as model:
-        outcomes.observe(model, joint)
+    model = build_model(plan_joint_outcomes("joint_survival", joint, {}, None))
     etas = [model.linear[p.prefix].eta for p in predictors]
     inputs = [eta.type() for eta in etas]
     log_f = [pm.logp(rv, model.rvs_to_values[rv]) for rv in model.observed_RVs]
@@ -571,7 +571,7 @@ class Likelihood:
     fit: Fitted
     subjects: Subjects
     rows: Rows
-    parts: Sequence[tuple[Predictor, Part, Design, np.ndarray]]  # of each predictor, with its offset
+    parts: Sequence[tuple[Predictor, PlannedOutcome, Design, np.ndarray]]  # of each predictor, with its offset
     Z: Sequence[np.ndarray]
     subject: Sequence[np.ndarray]
     places: Sequence[slice]  # of a predictor's rows among all

@@ -17,9 +17,10 @@ from glmm_zoo.joint.events import check_together
 from glmm_zoo.joint.events import read as read_events
 from glmm_zoo.joint.hazards import Hazard
 from glmm_zoo.joint.trajectories import courses, subject_effects
-from glmm_zoo.plans import outcomes
-from glmm_zoo.plans.intake import groups_of, warn
-from glmm_zoo.plans.outcomes import Joint, Part
+from glmm_zoo.plans.groups import groups_of
+from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
+from glmm_zoo.plans.plan import PlannedOutcome
+from glmm_zoo.plans.reading import warn
 from glmm_zoo.priors import Parameter, Prior, beta_defaults
 from glmm_zoo.tables.data import Missing, Table, take
 
@@ -45,7 +46,7 @@ def read(
     choices: Mapping[str, Any],
     missing: Missing,
     clusters: str,
-) -> tuple[Joint, Hazard]:
+) -> tuple[JointOutcomes, Hazard]:
     """Read and check both parts of a joint model before any graph is built.
 
     Raises
@@ -57,7 +58,7 @@ def read(
     families = ["gaussian"] * many if families is None and not isinstance(formulas, Mapping) else families
     problems: list[str] = []
     parsed = attempt(lambda: parse_event(event), problems)
-    pairs = attempt(lambda: outcomes.in_pairs(formulas, families), problems)
+    pairs = attempt(lambda: formula_family_pairs(formulas, families), problems)
     for text, _ in pairs or ():
         formula = attempt(lambda text=text: parse(text), problems)
         if formula and formula.smooths:
@@ -68,7 +69,7 @@ def read(
     assert parsed is not None and pairs is not None
     columns = attempt(lambda: covariates_of(association), []) or []
     joint = attempt(
-        lambda: outcomes.read(
+        lambda: read_joint_outcomes(
             longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
         ),
         problems,
@@ -105,12 +106,12 @@ def read(
     return tied, Hazard(events, made, terms, found, groups_of(tied.predictors), id)
 
 
-def _rows_of(joint: Joint, part: Part) -> Table:
+def _rows_of(joint: JointOutcomes, part: PlannedOutcome) -> Table:
     """The joint table's rows with a value of one outcome."""
     return joint.table.take(np.searchsorted(joint.table.row_numbers, part.rows))
 
 
-def _tied(joint: Joint, id: str) -> Joint:
+def _tied(joint: JointOutcomes, id: str) -> JointOutcomes:
     """Effects of the subjects are correlated between outcomes, as if their terms had one label, where they have none."""
     for part in joint.parts:
         subject_effects(part, id)

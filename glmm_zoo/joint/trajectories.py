@@ -15,8 +15,10 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.design import Again
 from glmm_zoo.joint.events import subject_of
-from glmm_zoo.plans.intake import Group, named
-from glmm_zoo.plans.outcomes import Joint, Part
+from glmm_zoo.plans.groups import Group
+from glmm_zoo.plans.intake import named
+from glmm_zoo.plans.joint_outcomes import JointOutcomes
+from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.data import Column, Table
 
 Array = Any  # a NumPy array or a PyTensor variable
@@ -38,7 +40,7 @@ class Design:
     level: Mapping[str, np.ndarray]
     z: Mapping[str, np.ndarray]
 
-    def of(self, prefix: str, part: Part, groups: Sequence[Group], get: Get) -> Array:
+    def of(self, prefix: str, part: PlannedOutcome, groups: Sequence[Group], get: Get) -> Array:
         """eta (N,) of the outcome with this prefix."""
         eta: Array = 0.0
         if part.main.population.intercept:
@@ -83,7 +85,7 @@ class Course:
     time are those of the last visit before.
     """
 
-    part: Part
+    part: PlannedOutcome
     rows: Table
     time: str
     subject: np.ndarray
@@ -166,7 +168,7 @@ def _combined(parts: Sequence[Design], weights: np.ndarray) -> Design:
 
 
 def courses(
-    joint: Joint, ids: Sequence[str], *, id: str, time: str, carried: bool, horizon: float, problems: list[str]
+    joint: JointOutcomes, ids: Sequence[str], *, id: str, time: str, carried: bool, horizon: float, problems: list[str]
 ) -> list[Course]:
     """The course of every outcome; covariates that change between visits are told unless they are `carried` forward."""
     place = {level: i for i, level in enumerate(ids)}
@@ -204,7 +206,7 @@ def courses(
     return found
 
 
-def _only_groups(part: Part, column: str) -> bool:
+def _only_groups(part: PlannedOutcome, column: str) -> bool:
     """Whether a column only says which group a row belongs to."""
     f = part.main.formula
     pieces = [*f.population, *(p for g in f.groups for p in g.effects), *f.offsets]
@@ -225,7 +227,7 @@ def _filled(column: Column, subject: np.ndarray, first: np.ndarray) -> Column:
 
 
 def _levels(
-    joint: Joint, whole: Table, place: Mapping[str, int], id: str, problems: list[str]
+    joint: JointOutcomes, whole: Table, place: Mapping[str, int], id: str, problems: list[str]
 ) -> dict[str, np.ndarray]:
     """The level of every subject (n,) by factor, which does not change within a subject."""
     found: dict[str, np.ndarray] = {}
@@ -244,7 +246,7 @@ def _levels(
     return found
 
 
-def subject_effects(part: Part, id: str) -> Any:
+def subject_effects(part: PlannedOutcome, id: str) -> Any:
     """The effects of the subjects among those of an outcome: of the factor `id`, or the innermost that ends with it."""
     names = {g.name: g.factor for g in part.main.formula.groups}
     own = [e for e in part.main.effects if names[e.factor.name][-1] == id]

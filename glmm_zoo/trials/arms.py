@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
-from glmm_zoo.families import families
+from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
-from glmm_zoo.families.families import Outcome
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas import design
 from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
-from glmm_zoo.plans.intake import Single, log_exposure, safe
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.reading import SingleOutcome, log_exposure
 from glmm_zoo.priors import Prior
 from glmm_zoo.tables.data import Column, Missing, Table, names_of, take
 
@@ -288,7 +290,7 @@ def _with_ending(response: Response, exposure: str | None, end: str) -> tuple[Re
 def _counts(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Events, and trials or person-time, of each row (n,)."""
     if exposure is None:
-        return families.successes(table, response)[:2]
+        return successes(table, response)[:2]
     problems: list[str] = []
     y = attempt(lambda: counted(table, response.value.columns[0]), problems)
     attempt(lambda: log_exposure(table, exposure), problems)
@@ -395,10 +397,12 @@ def predictor(arms: Arms, baseline: str) -> design.Predictor:
     return design.Predictor("", arms.formula, nothing, offset, effects)
 
 
-def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> Single:
-    """What `intake.plan` starts from."""
+def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> SingleOutcome:
+    """The outcome of all arms with its linear predictor, which the plan starts from."""
     notes = [*arms.table.notes, *arms.notes()]
     if heterogeneity is not None:
         m, s = HETEROGENEITY[heterogeneity]
         notes.append(f"prior of tau: tau^2 ~ LogNormal({m}, {s}), {heterogeneity} (Turner et al. 2012)")
-    return Single({"": text}, arms.table, arms.outcome, (predictor(arms, baseline),), tuple(notes))
+    family = FAMILIES["binomial" if arms.exposure is None else "poisson"]
+    family = replace(family, latent=False)  # an ICC between studies is of no use
+    return SingleOutcome(family, {"": text}, arms.table, arms.outcome, (predictor(arms, baseline),), tuple(notes))

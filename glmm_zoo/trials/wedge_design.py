@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
-from glmm_zoo.families.families import Outcome
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.design import FEW_LEVELS, Columns, Effects, aliased, factor
 from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse, quoted
-from glmm_zoo.plans.intake import Single, safe
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.tables.data import Column, Missing, Table, suspicious_text, take
 
 if TYPE_CHECKING:
@@ -435,7 +436,9 @@ def model_formula(text: str, roles: Roles, design: Design, correlation: str, per
     return f"{left} ~ {' + '.join([time, *([] if right == '1' else [right]), *groups])}"
 
 
-def with_treatment(part: Single, design: Design, roles: Roles, *, exposure_time: str, random: bool) -> Single:
+def with_treatment(
+    part: SingleOutcome, design: Design, roles: Roles, *, exposure_time: str, random: bool
+) -> SingleOutcome:
     """The checked part with treatment in it: told apart from the other columns, and varying over clusters if `random`."""
     population = part.main.population
     if not population.intercept:

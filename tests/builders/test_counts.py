@@ -20,7 +20,7 @@ from scipy import stats
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.families import counts
-from glmm_zoo.families.families import Outcome
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.inference.sampling import compile_model
 from glmm_zoo.results import report, storage
 from glmm_zoo.results.findings import dispersion, rates, zeros

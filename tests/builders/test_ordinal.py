@@ -22,7 +22,8 @@ from scipy import special, stats
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
-from glmm_zoo.families.families import LINKS, Outcome
+from glmm_zoo.families.links import PROBABILITY_LINKS
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse
 from glmm_zoo.results import report, storage, summary
 from glmm_zoo.results.findings import findings
@@ -201,7 +202,7 @@ def test_the_mass_between_two_points_is_that_of_quadrature(link, mode):
     if link == "probit":
         a = a / 150
     x, g = (pt.tensor(name, shape=a.shape, dtype="float64") for name in ("x", "g"))
-    run = compiled([x, g], LINKS[link].log_between(x, x + g, g), [x, g], mode)
+    run = compiled([x, g], PROBABILITY_LINKS[link].log_between(x, x + g, g), [x, g], mode)
     value, da, dgap = (np.asarray(v) for v in run(a, gap))
     np.testing.assert_allclose(value, log_mass(link, a, gap), rtol=1e-10, atol=1e-10)
     h = 1e-5 * np.maximum(1.0, abs(a))
@@ -214,7 +215,7 @@ def test_the_mass_between_two_points_is_that_of_quadrature(link, mode):
 def test_density_and_gradient_are_finite_at_extreme_predictors(family, link, mode):
     top, of = 4, ordinal.FAMILIES[family]
     y, eta, c = (pt.tensor(name, shape=(size,), dtype="float64") for name, size in (("y", 25), ("eta", 25), ("c", 4)))
-    value = of.log_f(LINKS[link], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), top)
+    value = of.log_f(PROBABILITY_LINKS[link], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), top)
     run = compiled([y, eta, c], value, [eta, c], mode)
     levels, at = (v.ravel() for v in np.meshgrid(np.arange(5.0), [-500.0, -40.0, 0.0, 40.0, 500.0]))
     for cutpoints in (np.array([-2.0, -1.0, 0.5, 2.0]), np.array([-1e-6, 0.0, 1e-9, 1.0])):
@@ -252,7 +253,9 @@ def test_probabilities_under_nominal_effects_are_positive_and_sum_to_one(link):
 
 def _log_probabilities(family, link, eta, steps, pattern, top) -> np.ndarray:
     y = pt.dvector("y")
-    value = ordinal.FAMILIES[family].log_f(LINKS[link], y, pt.as_tensor(eta), steps, pt.as_tensor(pattern), top)
+    value = ordinal.FAMILIES[family].log_f(
+        PROBABILITY_LINKS[link], y, pt.as_tensor(eta), steps, pt.as_tensor(pattern), top
+    )
     run = pytensor.function([y], value)
     return np.stack([run(np.full(len(eta), float(k))) for k in range(top + 1)])
 
@@ -260,7 +263,7 @@ def _log_probabilities(family, link, eta, steps, pattern, top) -> np.ndarray:
 def test_no_matrix_of_rows_by_categories_is_made():
     y, eta, c = pt.dvector("y"), pt.dvector("eta"), pt.dvector("c")
     value = ordinal.FAMILIES["cumulative"].log_f(
-        LINKS["logit"], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), 6
+        PROBABILITY_LINKS["logit"], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), 6
     )
     matrices = [v for v in ancestors([value]) if getattr(v.type, "ndim", 0) > 1]
     assert matrices and not any({y, eta} & set(ancestors([v])) for v in matrices)

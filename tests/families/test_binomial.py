@@ -13,7 +13,10 @@ from scipy import stats
 from scipy.special import binom, expit, log_expit, log_ndtr, ndtr
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families.families import LINKS, Outcome, binomial_outcome, gaussian_outcome, link, separated
+from glmm_zoo.families.binomial import read_binomial, separated
+from glmm_zoo.families.gaussian import read_gaussian
+from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse
 from glmm_zoo.tables.data import take
 
@@ -35,13 +38,13 @@ def etas(name: str) -> np.ndarray:
 
 def compiled(name: str, mode: str | None = None):
     x = pt.dvector("x")
-    of = LINKS[name]
+    of = PROBABILITY_LINKS[name]
     values = [of.p(x), of.log_p(x), of.log_q(x)]
     return pytensor.function([x], [*values, *(pt.grad(v.sum(), x) for v in values[1:])], mode=mode)
 
 
 def test_every_link_is_compared():
-    assert set(SCIPY) == set(LINKS)
+    assert set(SCIPY) == set(PROBABILITY_LINKS)
 
 
 @pytest.mark.parametrize("mode", [None, "JAX"])
@@ -76,7 +79,7 @@ def test_jaxs_own_gradient_of_the_density_is_finite(name):
 
     jax.config.update("jax_enable_x64", True)
     x, y = pt.dvector("x"), pt.dvector("y")
-    of = LINKS[name]
+    of = PROBABILITY_LINKS[name]
     graphs = [pt.switch(y > 0.5, of.log_p(x), of.log_q(x)).sum(), (y * of.log_p(x) + (3 - y) * of.log_q(x)).sum()]
     fgraph = FunctionGraph([x, y], graphs, clone=True)
     get_mode("JAX").optimizer.rewrite(fgraph)
@@ -89,12 +92,12 @@ def test_jaxs_own_gradient_of_the_density_is_finite(name):
 
 @pytest.mark.parametrize("name", SCIPY)
 def test_latent_variance_is_that_of_the_error_cut_at_zero(name):
-    np.testing.assert_allclose(link(name).latent_variance, LATENT[name])
+    np.testing.assert_allclose(probability_link(name).latent_variance, LATENT[name])
 
 
 def test_an_unknown_link_names_the_known_ones():
     with pytest.raises(InputError, match=r"'cauchit'.*logit, probit, cloglog"):
-        link("cauchit")
+        probability_link("cauchit")
 
 
 # ---------------------------------------------------------------------------------------------------- codings of responses
@@ -104,7 +107,7 @@ def outcome(column, success=None, trials=None) -> Outcome:
     frame = pd.DataFrame({"r": column} | ({} if trials is None else {"n": trials}))
     formula = parse("r ~ 1" if trials is None else "r | trials(n) ~ 1")
     assert formula.response is not None
-    return binomial_outcome(take(frame, formula.columns), formula.response, success)
+    return read_binomial(take(frame, formula.columns), formula.response, success)
 
 
 CODINGS = {
@@ -169,7 +172,7 @@ def test_a_binomial_response_is_a_column(text):
     formula = parse(text)
     assert formula.response is not None
     with pytest.raises(InputError, match="is a column"):
-        binomial_outcome(take(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
+        read_binomial(take(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
 
 
 GAUSSIAN_WRONG = {
@@ -185,7 +188,7 @@ def test_wrong_gaussian_responses_are_told(text, columns, message):
     formula = parse(text)
     assert formula.response is not None
     with pytest.raises(InputError, match=message):
-        gaussian_outcome(take(pd.DataFrame(columns), formula.columns), formula.response)
+        read_gaussian(take(pd.DataFrame(columns), formula.columns), formula.response)
 
 
 # ---------------------------------------------------------------------------------------------------------------- separation

@@ -13,7 +13,9 @@ from glmm_zoo.formulas.design import predictor
 from glmm_zoo.formulas.grammar import parse
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
-from glmm_zoo.plans.intake import Plan, groups_of, parameters
+from glmm_zoo.plans.groups import groups_of
+from glmm_zoo.plans.parameters import parameters
+from glmm_zoo.plans.plan import Plan
 from glmm_zoo.tables.data import take
 
 

@@ -18,7 +18,7 @@ import glmm_zoo as zoo
 from glmm_zoo.graph.transforms.bent_log import BentLog
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
-from glmm_zoo.plans.intake import groups_of
+from glmm_zoo.plans.groups import groups_of
 
 BY_NAME = {row.name: row for row in ROWS}
 

@@ -25,7 +25,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.graph.model import Model
 from glmm_zoo.inference import approximation, fitting, sampling
-from glmm_zoo.plans.intake import Plan
+from glmm_zoo.plans.plan import Plan
 from glmm_zoo.results import diagnostics, storage, summary
 from glmm_zoo.tables import data as columns
 

@@ -1,5 +1,4 @@
-"""Several outcomes of one model, each with a family, a formula and rows of its own. Imports the rooms to its left;
-PyTensor and PyMC when a graph is built.
+"""The plan of several outcomes of one model, each with a family, a formula and rows of its own.
 
 Outcome m has y_mi ~ F_m(eta_mi), i over the rows that have a value of it, and
 
@@ -13,216 +12,44 @@ Gaussian ones with correlated residuals. Every variable of outcome m is prefixed
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
-from glmm_zoo.families import counts, families, ordinal
-from glmm_zoo.families.families import Outcome, Tensor
-from glmm_zoo.formulas.design import Columns, Effects, Predictor, factor
-from glmm_zoo.formulas.design import predictor as code_predictor
-from glmm_zoo.formulas.grammar import Formula, Response, parse
-from glmm_zoo.plans import intake
-from glmm_zoo.plans.intake import Plan, Single, named, safe
-from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter, sd_default
+from glmm_zoo.families.registry import Family, family_and_link
+from glmm_zoo.formulas.design import Effects, Predictor, factor
+from glmm_zoo.formulas.grammar import Formula, parse
+from glmm_zoo.plans.intake import named, safe
+from glmm_zoo.plans.parameters import parameters
+from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.data import Missing, Table, joined
 
-if TYPE_CHECKING:
-    from glmm_zoo.graph.model import Model
-
 RESIDUAL = "residual"  # what corr_residual is named after
-
-
-# ------------------------------------------------------------------------------------------------------------ families
-
-
-@dataclass(frozen=True)
-class Family:
-    """One family of the zoo as an outcome of several.
-
-    `read(table, response, choice)` checks the response, `choice` what the user said of it beside the formula; `own` are
-    the family's parameters; `parts` the predictors it may have beside the main one, with their links; `observe(model,
-    part, etas, center)` adds the likelihood; `doubts` are sentences to know before trusting the fit. `choices` names the
-    options that concern it.
-    """
-
-    link: str
-    read: Callable[[Table, Response, Any], Outcome]
-    observe: Callable[[Model, Part, Mapping[str, Tensor], bool], None]
-    own: Callable[[Outcome], Sequence[Parameter]] = lambda _: ()
-    parts: Mapping[str, str] = field(default_factory=dict)
-    choices: tuple[str, ...] = ()
-    code: Callable[..., Predictor] = code_predictor
-    one_per_row: Callable[[Outcome], bool] = lambda _: False
-    doubts: Callable[[Outcome, Columns], Sequence[str]] = lambda _, __: ()
-    latent: bool = False  # whether a latent variable is cut, whose variance is the link's
-
-
-@dataclass(frozen=True)
-class Part:
-    """One outcome, checked: its name, the prefix of its variables, and its main predictor.
-
-    The prefix is its name, or "" for an only outcome whose variables have none. `rows` (n,) are the numbers of its rows in
-    the data, from 0.
-    """
-
-    name: str
-    prefix: str
-    family: Family
-    family_name: str
-    link: str
-    outcome: Outcome
-    main: Predictor
-    rows: np.ndarray
-
-
-def _observe_gaussian(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-    from glmm_zoo.graph.variables import variable
-
-    sigma = variable(model, named(part.prefix, "sigma"))
-    families.gaussian(part.name, etas[part.prefix], sigma, part.outcome)
-
-
-def _observe_binomial(_: Model, part: Part, etas: Mapping[str, Tensor], __: bool) -> None:
-    families.binomial(part.name, etas[part.prefix], part.outcome, families.link(part.link))
-
-
-def _read_bernoulli(table: Table, response: Response, success: Any) -> Outcome:
-    if response.trials is not None:
-        raise InputError("family 'bernoulli' has one trial in each row; with trials(n) it is 'binomial'")
-    return families.binomial_outcome(table, response, success)
-
-
-def _many_trials(outcome: Outcome) -> bool:
-    return outcome.trials is not None and bool((outcome.trials > 1).any())
-
-
-def _read_count(table: Table, response: Response, _: Any) -> Outcome:
-    return counts.count_outcome(table, response)
-
-
-def _counts(count: counts.Count, observe: Callable[..., None] = counts.observe) -> Family:
-    sized = count is counts.NEGATIVE_BINOMIAL
-    zeros = observe is not counts.observe
-
-    def add(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-        from glmm_zoo.graph.variables import log_positive, logit_share
-
-        share = [logit_share(model, named(part.prefix, "zi"), etas)] if zeros else []
-        size = [log_positive(model, named(part.prefix, "alpha"), etas)] if sized else []
-        observe(part.name, count, part.outcome, *share, etas[part.prefix], *size)
-
-    own = [*([counts.probability("zi")] if zeros else []), *([counts.ALPHA] if sized else [])]
-    return Family(
-        "log",
-        _read_count,
-        add,
-        own=lambda _: own,
-        parts={**({"zi": "logit"} if zeros else {}), **({"alpha": "log"} if sized else {})},
-        one_per_row=lambda _: True,
-        doubts=lambda outcome, _: counts.without_zeros(outcome) if zeros else (),
-    )
-
-
-def _ordered(name: str) -> Family:
-    def read(table: Table, response: Response, levels: Any) -> Outcome:
-        return ordinal.ordered_outcome(table, response, ordinal.level_names(levels))
-
-    def add(model: Model, part: Part, etas: Mapping[str, Tensor], center: bool) -> None:
-        kind, outcome = ordinal.family(name, part.link), part.outcome
-        start = ordinal.start(outcome) if kind.cumulative else None
-        labels = [f"{a}|{b}" for a, b in pairwise(outcome.levels)]
-        from glmm_zoo.graph.cutpoints import cutpoints as thresholds
-
-        cutpoints = thresholds(model, part.main, labels, start, center=center)
-        pattern = np.zeros(len(outcome.values), int)
-        ordinal.observe(
-            part.name, kind, outcome, families.link(part.link), etas[part.prefix], ordinal.steps(cutpoints), pattern
-        )
-
-    return Family(
-        "logit", read, add, own=lambda _: [ordinal.CUTPOINTS], choices=("levels",), code=ordinal.predictor,
-        latent=ordinal.FAMILIES[name].cumulative,
-    )  # fmt: skip
-
-
-def _binary(read: Callable[[Table, Response, Any], Outcome]) -> Family:
-    return Family(
-        "logit", read, _observe_binomial, choices=("success",), one_per_row=_many_trials, latent=True,
-        doubts=lambda outcome, columns: families.separated(outcome, columns.values, columns.labels),
-    )  # fmt: skip
-
-
-FAMILIES: Mapping[str, Family] = {
-    "gaussian": Family(
-        "identity",
-        lambda table, response, _: families.gaussian_outcome(table, response),
-        _observe_gaussian,
-        own=lambda outcome: [parameter("sigma", "positive", sd_default(1.0, outcome.scale))],
-    ),
-    "bernoulli": _binary(_read_bernoulli),
-    "binomial": _binary(families.binomial_outcome),
-    "poisson": _counts(counts.POISSON),
-    "negative_binomial": _counts(counts.NEGATIVE_BINOMIAL),
-    "zero_inflated_poisson": _counts(counts.POISSON, counts.observe_zero_inflated),
-    "zero_inflated_negative_binomial": _counts(counts.NEGATIVE_BINOMIAL, counts.observe_zero_inflated),
-    "hurdle_poisson": _counts(counts.POISSON, counts.observe_hurdle),
-    "hurdle_negative_binomial": _counts(counts.NEGATIVE_BINOMIAL, counts.observe_hurdle),
-    "ordinal": _ordered("cumulative"),
-    "sratio": _ordered("sratio"),
-    "acat": _ordered("acat"),
-}
-SHORT = {
-    "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
-    "cumulative": "ordinal",
-}  # fmt: skip
-OPTIONS = {"zi": "zi", "dispersion": "alpha"}  # whose values are right sides, and the predictors they write
-
-
-def family(text: str) -> tuple[str, Family, str]:
-    """Name, family and link of text such as "poisson" or "bernoulli(probit)".
-
-    Raises
-    ------
-    InputError
-        Unknown families and links.
-    """
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(?:link\s*=\s*)?['\"]?(\w+)['\"]?\s*\))?\s*", str(text))
-    name = SHORT.get(match[1], match[1]) if match else str(text)
-    if match is None or name not in FAMILIES:
-        raise InputError(f"unknown family {text!r}{did_you_mean(name, FAMILIES) or ';'} known: {listing(FAMILIES, 99)}")
-    found, link = FAMILIES[name], match[2] or FAMILIES[name].link
-    if link != found.link and found.link != "logit":
-        raise InputError(f"family {name!r} has the {found.link} link, not {link!r}")
-    if found.link == "logit":
-        families.link(link)
-        if name == "acat":
-            ordinal.family(name, link)
-    return name, found, link
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
-class Joint:
-    """The outcomes of a model, checked, with all their predictors.
+class JointOutcomes:
+    """The outcomes of a model, read and checked, with all their linear predictors.
 
     `texts` holds the formula of every predictor by its prefix, `links` the links of those beside the main ones. `loaded`
     has the term of each outcome that has the effects of the outcome `anchor` times a loading in its place.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[PlannedOutcome, ...]
     predictors: tuple[Predictor, ...]
     texts: Mapping[str, str]
     links: Mapping[str, str]
     table: Table
     notes: tuple[str, ...]
-    residual: tuple[Part, ...] = ()
+    residual: tuple[PlannedOutcome, ...] = ()
     loaded: Mapping[str, Effects] = field(default_factory=dict)
     anchor: str = ""
 
@@ -232,7 +59,7 @@ class Joint:
         return next((named(self.anchor, f"u_{safe(e.factor.name)}") for e in self.loaded.values()), "")
 
 
-def in_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
+def formula_family_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
     """(formula, family) of every outcome, from `{formula: family}`, pairs, or formulas and families in step."""
     if isinstance(formulas, Mapping):
         formulas, given = list(formulas), list(formulas.values())
@@ -259,7 +86,7 @@ def in_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
     return list(zip(formulas, given, strict=True))
 
 
-def read(
+def read_joint_outcomes(
     data: Any,
     pairs: Sequence[tuple[str, str]],
     *,
@@ -270,7 +97,7 @@ def read(
     clusters: str = "random",
     columns: Sequence[str] = (),
     bare: bool = False,
-) -> Joint:
+) -> JointOutcomes:
     """Read and check all outcomes before any graph is built.
 
     Parameters
@@ -284,7 +111,7 @@ def read(
     shared
         "correlation": effects with one label correlate; "loading": they are one effect times a loading.
     missing, clusters, columns
-        As in `intake.single`; a missing response is no fault, it leaves the row out for that outcome.
+        As in `reading.read_outcome`; a missing response is no fault, it leaves the row out for that outcome.
     bare
         Whether the variables of an only outcome go without its name.
 
@@ -297,7 +124,7 @@ def read(
         raise InputError(f"shared must be 'correlation' or 'loading', not {shared!r}")
     asked = _asked(pairs, choices or {})
     problems: list[str] = []
-    attempts = [attempt(lambda one=one: _single(data, one, missing, clusters, columns), problems) for one in asked]
+    attempts = [attempt(lambda one=one: _read_one(data, one, missing, clusters, columns), problems) for one in asked]
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
@@ -307,13 +134,13 @@ def read(
         own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
         formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
-        links |= {named(prefix, p): link for p, link in one.kind.parts.items() if p in single.texts}
+        links |= {named(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
-        parts.append(Part(one.name, prefix, one.kind, one.family, one.link, outcome, own[0], rows))
+        parts.append(PlannedOutcome(one.name, prefix, one.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
-    joint = Joint(
+    joint = JointOutcomes(
         tuple(parts), _with_all_levels(predictors), formulas, links, joined([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
@@ -327,8 +154,7 @@ class _Asked:
     name: str
     text: str
     formula: Formula
-    family: str
-    kind: Family
+    family: Family
     link: str
     chosen: dict[str, Any] = field(default_factory=dict)
 
@@ -336,7 +162,7 @@ class _Asked:
 def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]) -> list[_Asked]:
     """Formulas and families taken apart, with everything that is wrong between them."""
     problems: list[str] = []
-    attempts = [attempt(lambda t=text, f=of: (parse(t), *family(f)), problems) for text, of in pairs]
+    attempts = [attempt(lambda t=text, f=of: (parse(t), *family_and_link(f)), problems) for text, of in pairs]
     raise_all(problems)
     asked: dict[str, _Asked] = {}
     names: dict[str, str] = {}
@@ -369,8 +195,8 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
             if one is None:
                 near = did_you_mean(str(response), names) or ";"
                 problems.append(f"{option}: no response {response!r}{near} responses: {listing(names)}")
-            elif OPTIONS.get(option) not in one.kind.parts and option not in one.kind.choices:
-                problems.append(f"{option}: family {one.family!r} of {one.name!r} has none")
+            elif option not in one.family.options and option != one.family.choice:
+                problems.append(f"{option}: family {one.family.name!r} of {one.name!r} has none")
             else:
                 one.chosen[option] = value
     raise_all(problems)
@@ -381,22 +207,20 @@ def _prefix(outcome: str, part: str) -> str:
     return named(outcome, part) if part else outcome
 
 
-def _single(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> Single:
-    kind, chosen = asked.kind, asked.chosen
-    choice = next((chosen[c] for c in kind.choices if c in chosen), None)
-    one = intake.single(
+def _read_one(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> SingleOutcome:
+    family, chosen = asked.family, asked.chosen
+    single = read_outcome(
         data,
         asked.text,
-        lambda table, response: kind.read(table, response, choice),
-        one_per_row=kind.one_per_row,
-        code=kind.code,
-        also={OPTIONS[option]: text for option, text in chosen.items() if option in OPTIONS},
+        family,
+        choice=chosen.get(family.choice or ""),
+        also={family.options[option]: text for option, text in chosen.items() if option in family.options},
         columns=columns,
         missing=missing,
         clusters=clusters,
         gaps=True,
     )
-    return intake.remark(one, kind.doubts(one.outcome, one.main.population))
+    return remark(single, family.doubts(single.outcome, single.main.population))
 
 
 def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str], residual: bool) -> None:
@@ -426,8 +250,8 @@ def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Pre
     return tuple(found)
 
 
-def _gaussian_pair(parts: Sequence[Part]) -> tuple[Part, ...]:
-    pair = tuple(p for p in parts if p.family_name == "gaussian")
+def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...]:
+    pair = tuple(p for p in parts if p.family.name == "gaussian")
     if len(pair) != 2:
         raise InputError(
             f"residual_correlation ties two Gaussian outcomes; there {'is' if len(pair) == 1 else 'are'} {len(pair)}"
@@ -439,7 +263,7 @@ def _gaussian_pair(parts: Sequence[Part]) -> tuple[Part, ...]:
     return pair
 
 
-def _loading(joint: Joint) -> Joint:
+def _loading(joint: JointOutcomes) -> JointOutcomes:
     """The effects of one label as one effect, the first outcome's, which the others have times a loading."""
     names = {part.name for part in joint.parts}
     labelled = {p.prefix: e for p in joint.predictors for e in p.effects if any(e.shared)}
@@ -465,13 +289,13 @@ def _loading(joint: Joint) -> Joint:
 # ------------------------------------------------------------------------------------------------- plan and likelihood
 
 
-def plan(
+def plan_joint_outcomes(
     builder: str,
-    joint: Joint,
+    joint: JointOutcomes,
     options: Mapping[str, Any],
     given: Mapping[str, str] | None,
     *,
-    aspects: Sequence[str] = (),
+    findings: Sequence[str] = (),
     extra: Sequence[Parameter] = (),
     more: Mapping[str, Any] | None = None,
 ) -> Plan:
@@ -480,12 +304,10 @@ def plan(
     `extra` are parameters of other parts of the model, `more` what the spec says of them. A key without an outcome's name, `beta` or `alpha`, holds for all outcomes that are given no narrower one.
     """
     parts = joint.parts
-    units = {
-        p.prefix: (p.outcome.location - intake.offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts
-    }
-    needed = intake.parameters(joint.predictors, 0.0, 1.0, units)
+    units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
+    needed = parameters(joint.predictors, 0.0, 1.0, units)
     for part in parts:
-        own = [_renamed(p, part.prefix) for p in part.family.own(part.outcome)]
+        own = [_renamed(p.default(part.outcome), part.prefix) for p in part.family.own]
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
@@ -499,7 +321,7 @@ def plan(
         "options": dict(options),
         "outcomes": {p.prefix: _described(p) for p in parts},
         "links": dict(joint.links),
-        "aspects": list(aspects),
+        "aspects": list(findings),
         "facts": {
             "means": _means(joint.predictors),
             "rows": _rows(joint),
@@ -508,20 +330,22 @@ def plan(
         "notes": list(joint.notes),
     } | dict(more or {})
     needed = [*(_for_all(p, names) for p in needed), *extra]
-    spec, chosen = intake.specify(builder, described, joint.table, joint.predictors, needed, given)
+    spec, chosen = specify(builder, described, joint.table, joint.predictors, needed, given)
     return Plan(
-        spec, joint.table, joint.predictors, chosen, sum(len(p.rows) for p in parts),
+        spec, joint.table, joint.predictors, chosen, sum(len(p.rows) for p in parts), parts,
+        center=options.get("center", True),
         labels={p.outcome.dim: p.rows for p in parts}, scales={p.prefix: p.outcome.scale for p in parts},
+        loadings=joint.loaded, loaded_effect=joint.effect, residual_pair=joint.residual,
     )  # fmt: skip
 
 
-def _described(part: Part) -> dict[str, Any]:
+def _described(part: PlannedOutcome) -> dict[str, Any]:
     """What the report needs to know of an outcome."""
     return {
-        "family": part.family_name,
+        "family": part.family.name,
         "link": part.link,
         "response": part.outcome.description,
-        "latent_variance": families.link(part.link).latent_variance if part.family.latent else None,
+        "latent_variance": part.family.latent_variance(part.link),
     }
 
 
@@ -530,7 +354,7 @@ def _means(predictors: Sequence[Predictor]) -> dict[str, dict[str, list[float]]]
     return {p.prefix: {safe(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 
 
-def _rows(joint: Joint) -> dict[str, dict[str, list[int]]]:
+def _rows(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
     """How many rows of an outcome the levels of each factor have."""
     found: dict[str, dict[str, list[int]]] = {}
     for p in joint.predictors:
@@ -553,52 +377,3 @@ def _for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
     if lead is None:
         return parameter
     return replace(parameter, keys=tuple((*keys, *(k.removeprefix(lead) for k in keys)) for keys in parameter.keys))
-
-
-def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Tensor]:
-    """Add predictors and likelihood of all outcomes to a model; eta (n,) of every predictor, by prefix."""
-    import pymc as pm
-
-    from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.variables import variable
-
-    etas = linear_predictors(model, center=center)
-    for name, effects in joint.loaded.items():
-        level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
-        etas[name] = etas[name] + variable(model, named(name, "loading")) * model[joint.effect][level, 0]
-        model.linear[name].eta = etas[name]
-    for part in joint.parts:
-        if joint.residual and part is joint.residual[1]:
-            _observe_second(model, joint.residual[0], part, etas)
-        else:
-            part.family.observe(model, part, etas, center)
-    return etas
-
-
-def _observe_second(model: Model, first: Part, second: Part, etas: Mapping[str, Tensor]) -> None:
-    """y_2 given y_1, whose residuals have correlation rho in the rows that have both, w = rho there and 0 elsewhere:
-
-    y_2 ~ Normal(eta_2 + sigma_2 w (y_1 - eta_1) / sigma_1, sigma_2 sqrt(1 - w^2))
-    """
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    from glmm_zoo.graph.correlation import correlation_factor
-    from glmm_zoo.graph.variables import variable
-
-    names = [first.name, second.name]
-    model.add_coord(RESIDUAL, names)
-    model.add_coord(f"{RESIDUAL}_bis", names)
-    model.auxiliary.add(f"pcorr_{RESIDUAL}")
-    eta = model.chosen[f"corr_{RESIDUAL}"][0].arguments["eta"]
-    _, (rho, _) = correlation_factor(model, f"pcorr_{RESIDUAL}", names, eta)
-    one = pt.constant(1.0)
-    matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
-    pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
-    y_1, sigma_1 = model[first.name], model[named(first.name, "sigma")]
-    sigma_2 = variable(model, named(second.name, "sigma"))
-    both = np.isin(second.rows, first.rows)
-    at = np.where(both, np.searchsorted(first.rows, second.rows), 0)
-    w: Any = rho * both.astype(float)
-    mean = etas[second.name] + sigma_2 * w * ((y_1 - etas[first.name]) / sigma_1)[at]
-    families.gaussian(second.name, mean, sigma_2 * pt.sqrt(1.0 - w * w), second.outcome)

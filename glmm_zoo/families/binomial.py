@@ -1,0 +1,199 @@
+"""Bernoulli and binomial responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing, plural, raise_all
+from glmm_zoo.families.links import ProbabilityLink
+from glmm_zoo.families.outcome import Outcome, level_text
+from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.formulas.design import evaluate
+from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.tables.data import Column, Table
+
+
+def read_binomial(table: Table, response: Response, success: Any = None) -> Outcome:
+    """`successes | trials(n)`, or a column of 0 and 1, of logicals, or of two labels.
+
+    Parameters
+    ----------
+    success
+        The value that counts as success; by default 1, True, or the second label in order.
+    """
+    if response.value.kind != "column":
+        raise InputError(
+            f"the response of a binomial model is a column, not {response.value.text!r}; make the column first"
+        )
+    column = table[response.value.columns[0]]
+    if response.trials is not None:
+        if success is not None:
+            raise InputError(
+                "success= names a level of a single-trial response; with trials(n) the response counts successes"
+            )
+        return _read_counts_of_successes(table, response)
+    return _read_single_trials(table, column, success)
+
+
+def read_bernoulli(table: Table, response: Response, success: Any = None) -> Outcome:
+    """As `read_binomial`, with one trial in each row."""
+    if response.trials is not None:
+        raise InputError("family 'bernoulli' has one trial in each row; with trials(n) it is 'binomial'")
+    return read_binomial(table, response, success)
+
+
+def has_many_trials(outcome: Outcome) -> bool:
+    """Whether any row has more than one trial."""
+    return outcome.trials is not None and bool((outcome.trials > 1).any())
+
+
+def _read_counts_of_successes(table: Table, response: Response) -> Outcome:
+    name = response.value.columns[0]
+    y, n, size = successes(table, response)
+    if np.all(y == 0) or np.all(y == n):
+        raise InputError(
+            f"response {name!r} has a single value: {'no' if np.all(y == 0) else 'nothing but'} successes in every row"
+        )
+    return Outcome(name, y, n, description=f"{name} of {size}: binomial counts of successes")
+
+
+def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray, str]:
+    """Counts of successes and trials (n,), whole numbers with 0 <= y <= n and n >= 1, and the trials in words."""
+    assert response.trials is not None
+    name, trials = response.value.columns[0], response.trials
+    y = table[name].numbers("a count of successes")
+    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate(trials, table)
+    size = str(trials) if isinstance(trials, int) else trials.text
+    problems = []
+    for label, values in ((name, y), (size, n)):
+        bad = values != np.round(values)
+        if bad.any():
+            problems.append(
+                f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})"
+            )
+        bad = values < 0
+        if bad.any():
+            problems.append(
+                f"column {label!r} must be >= 0; {plural(int(bad.sum()), 'value')} negative ({table.at(bad)})"
+            )
+    bad = n == 0
+    if bad.any():
+        problems.append(f"trials({size}) must be >= 1; 0 in {table.at(bad)}; drop these rows")
+    bad = y > n
+    if bad.any():
+        problems.append(
+            f"{plural(int(bad.sum()), 'row')} with more successes than trials ({name} > {size}: {table.at(bad)})"
+        )
+    raise_all(problems)
+    return y, n, size
+
+
+def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
+    name = column.name
+    if column.kind == "date":
+        column.numbers("a response")
+    codes, levels = column.factor()
+    if column.kind == "number" and success is None:
+        y = column.values.astype(np.float64)
+        fractions = y != np.round(y)
+        if fractions.any():
+            raise InputError(
+                f"response {name!r} needs 0/1; {plural(int(fractions.sum()), 'value')} "
+                f"{'is' if fractions.sum() == 1 else 'are'} not whole ({table.at(fractions)}); "
+                f"for proportions give counts: successes | trials(n)"
+            )
+        if not set(levels) <= {"0", "1"}:
+            if len(levels) == 2:
+                raise InputError(
+                    f"response {name!r} needs 0/1; found {{{listing(levels)}}}. Use --option success={levels[1]} (success={levels[1]!r} in Python)"
+                )
+            raise InputError(
+                f"response {name!r} needs 0/1; found {len(levels)} values ({listing(levels, 5)}); if it counts successes, "
+                f"give trials: {name} | trials(n)"
+            )
+    if len(levels) == 1:
+        raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
+    if len(levels) != 2:
+        raise InputError(
+            f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
+        )
+    wanted = levels[1] if success is None else level_text(success)
+    if wanted not in levels:
+        raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
+    y = (codes == levels.index(wanted)).astype(np.float64)
+    other = levels[1 - levels.index(wanted)]
+    return Outcome(name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}")
+
+
+def observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: ProbabilityLink) -> None:
+    """y_i ~ Binomial(n_i, p_i), p_i = link^-1(eta_i); Bernoulli where there are no trials.
+
+    log f(y | eta) = log C(n, y) + y log p + (n - y) log(1 - p)
+    """
+    import pymc as pm
+
+    pt = import_pytensor()
+    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
+    if outcome.trials is None:
+        pm.CustomDist(
+            name,
+            eta,
+            logp=lambda y, eta: pt.switch(y > 0.5, link.log_p(eta), link.log_q(eta)),
+            dist=lambda eta, size: pt.cast(pm.Bernoulli.dist(p=link.p(eta), size=size), "float64"),
+            observed=y,
+            dims=outcome.dim,
+            class_name="Bernoulli",
+        )
+        return
+    n = pm.Data(f"_{name}_trials", outcome.trials, dims=outcome.dim)
+    pm.CustomDist(
+        name,
+        n,
+        eta,
+        logp=lambda y, n, eta: log_binomial(y, n, eta, link),
+        dist=lambda n, eta, size: pt.cast(draw_binomial(n, eta, link, size), "float64"),
+        observed=y,
+        dims=outcome.dim,
+        class_name="Binomial",
+    )
+
+
+def log_binomial(y: Tensor, n: Tensor, eta: Tensor, link: ProbabilityLink) -> Tensor:
+    """log C(n, y) + y log p + (n - y) log(1 - p)"""
+    pt = import_pytensor()
+    log_choose = pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
+    return log_choose + y * link.log_p(eta) + (n - y) * link.log_q(eta)
+
+
+def draw_binomial(n: Tensor, eta: Tensor, link: ProbabilityLink, shape: Any = None) -> Tensor:
+    import pymc as pm
+
+    return pm.Binomial.dist(n=import_pytensor().cast(n, "int64"), p=link.p(eta), size=shape)
+
+
+def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) -> list[str]:
+    """Sentences for columns (n, p) each of which alone separates failures from successes, completely or at its edge."""
+    failures = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
+    failures = failures - outcome.values
+    success, failure = outcome.values > 0, failures > 0
+    found = []
+    for k, label in enumerate(labels):
+        x = columns[:, k]
+        values = np.unique(x)
+        if len(values) == 2:
+            for value in values:
+                here = x == value
+                if not (success & here).any() or not (failure & here).any():
+                    what = "failures" if not (success & here).any() else "successes"
+                    found.append(
+                        f"column {label!r} separates the outcome: nothing but {what} in {plural(int(here.sum()), 'row')} "
+                        f"where it is {value:g}; its coefficient rests on its prior"
+                    )
+                    break
+        elif len(values) > 2 and (x[success].min() >= x[failure].max() or x[success].max() <= x[failure].min()):
+            found.append(
+                f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior"
+            )
+    return found

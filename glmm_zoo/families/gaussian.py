@@ -1,0 +1,33 @@
+"""Gaussian responses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmm_zoo.errors import InputError
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.design import evaluate
+from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.tables.data import Table
+
+
+def read_gaussian(table: Table, response: Response) -> Outcome:
+    """Any real response with more than one value."""
+    if response.trials is not None:
+        raise InputError("trials() belongs to a binomial response; a Gaussian one is y ~ ...")
+    name = response.value.text
+    if response.value.kind == "factor":
+        raise InputError(f"the response is numeric here; write {name} ~ ... without C()")
+    y = evaluate(response.value, table)
+    if len(y) > 1 and np.all(y == y[0]):
+        raise InputError(f"response {name!r} has a single value ({y[0]:g}) in every row; there is nothing to model")
+    return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")
+
+
+def observe_gaussian(name: str, outcome: Outcome, eta: Tensor, sigma: Tensor) -> None:
+    """y_i ~ Normal(eta_i, sigma)."""
+    import pymc as pm
+
+    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
+    pm.Normal(name, mu=eta, sigma=sigma, observed=y, dims=outcome.dim)

@@ -1,0 +1,74 @@
+"""Thresholds between ordered categories whose distances depend on covariates: partial proportional odds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.ordinal import threshold_steps
+from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.design import Predictor
+from glmm_zoo.priors import Parameter, Prior, coefficients
+
+
+@dataclass(frozen=True)
+class Nominal:
+    """Thresholds whose distances depend on covariates w: log step_k(w) = log step_k + (w - mean)' gamma_k, k >= 1.
+
+    `patterns` (m, q) are the distinct rows of w - mean, `pattern` (n,) is which of them a row has. `labels` name gamma,
+    q times K - 2, covariate by covariate. `facts` hold the mean of each covariate, and two of its values to compare.
+    """
+
+    patterns: np.ndarray
+    pattern: np.ndarray
+    parameter: Parameter
+    labels: tuple[str, ...]
+    facts: Mapping[str, Mapping[str, float]]
+
+
+def read_nominal(asked: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nominal:
+    """Check and prepare what `nominal=` named."""
+    W = asked.population
+    absent = [label for label in W.labels if label not in main.population.labels]
+    if asked.effects or asked.smooths or asked.offset is not None or not W.labels:
+        raise InputError(
+            "nominal names columns of the formula, '~ x + z', without group terms, s() and offset(): "
+            f"{asked.formula.text!r} {'has some' if W.labels else 'names no column'}"
+        )
+    if absent:
+        raise InputError(
+            f"nominal: {listing(map(repr, absent))} must be in the formula too, whose coefficient moves the first "
+            f"threshold; add {listing(dict.fromkeys(asked.formula.predictor_columns))} to the formula"
+        )
+    if len(levels) < 3:
+        raise InputError(
+            f"nominal lets the distances between cutpoints differ and needs at least 3 levels; the response has {len(levels)}"
+        )
+    uppers = [f"{a}|{b}" for a, b in pairwise(levels)][1:]
+    labels = tuple(f"{label}: {upper}" for label in W.labels for upper in uppers)
+    # Half a unit of log distance for a covariate's spread: a step 1.65 times as long or short. Arbitrary.
+    defaults = [Prior("Normal", {"mu": 0.0, "sigma": float(f"{0.5 / d:.4g}")}) for d in W.spreads for _ in uppers]
+    patterns, pattern = np.unique(W.values, axis=0, return_inverse=True)
+    facts = {
+        label: {"mean": float(m), "low": low, "high": high}
+        for label, m, (low, high) in zip(W.labels, W.means, map(_two_values, W.values.T), strict=True)
+    }
+    return Nominal(patterns - W.means, pattern.ravel(), coefficients("nominal_beta", labels, defaults), labels, facts)
+
+
+def _two_values(x: np.ndarray) -> tuple[float, float]:
+    """The values of a column that has two, else its mean less and plus half its standard deviation."""
+    if len(np.unique(x)) == 2:
+        return float(x.min()), float(x.max())
+    return float(x.mean() - 0.5 * x.std()), float(x.mean() + 0.5 * x.std())
+
+
+def nominal_steps(cutpoints: Tensor, nominal: Nominal, gamma: Tensor) -> Tensor:
+    """The steps of every pattern of a model's nominal covariates."""
+    import pymc as pm
+
+    return threshold_steps(cutpoints, pm.Data("_nominal_X", nominal.patterns), gamma)

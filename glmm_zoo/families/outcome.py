@@ -1,0 +1,32 @@
+"""A response that was read from a table and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A checked response of n rows.
+
+    `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
+    the default priors; `description` for the report; `levels` of ordered categories, from the lowest: `values` are
+    their positions. `dim` names what the n rows are, where there are several outcomes with rows of their own.
+    """
+
+    name: str
+    values: np.ndarray
+    trials: np.ndarray | None = None
+    location: float = 0.0
+    scale: float = 1.0
+    description: str = ""
+    levels: tuple[str, ...] = ()
+    dim: str = "row"
+
+
+def level_text(value: Any) -> str:
+    """A value of a column as its levels are written."""
+    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)

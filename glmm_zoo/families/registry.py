@@ -1,0 +1,296 @@
+"""The families: one record for each distribution of a response, which every builder uses.
+
+A record says how a response is read, which links and parameters the family has and their default priors, how its density
+and its simulation enter a graph, and what a report looks into. A new family is a new record here, its density in a file
+beside this one, and a builder of its own if it is to be fitted alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.families import binomial, counts, gaussian, ordinal
+from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
+from glmm_zoo.families.nominal import Nominal, nominal_steps
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.design import Columns, Predictor, predictor
+from glmm_zoo.formulas.grammar import Formula, Response
+from glmm_zoo.priors import Parameter, parameter, sd_default
+from glmm_zoo.tables.data import Table
+
+
+@dataclass(frozen=True)
+class OwnParameter:
+    """A parameter of a family beside its linear predictor.
+
+    `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
+    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
+    `option` is the keyword by which builders give it a linear predictor, None where it has none. A vector has `labels`
+    along the dimension `dim`.
+    """
+
+    name: str
+    scale: str
+    default: Callable[[Outcome], Parameter]
+    option: str | None = None
+    dim: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """A distribution of a response given its linear predictor eta.
+
+    Attributes
+    ----------
+    name
+        The word for it in `family=` and in fit files.
+    links
+        The links it may have; the first is the default.
+    read
+        `read(table, response, choice)` checks the response of a formula. `choice` is what the user gave by the keyword that
+        the attribute `choice` names, None if nothing.
+    observe
+        `observe(name, outcome, eta, link, own)` adds the observed variable `name`, with its density and its simulation, to the
+        model of the context; `own` holds the family's own parameters, each (n,) or a scalar, on their scales.
+    own
+        The family's own parameters, in the order in which they enter the graph.
+    choice
+        The keyword that `read` listens to: "success" or "levels".
+    code
+        How the right side of the formula is coded, where the intercept is another than usual.
+    one_per_row
+        Whether a group effect for every row can be told from the family's own variation, given the outcome.
+    doubts
+        Sentences that a user should know before trusting the fit, given the outcome and its population columns.
+    latent
+        Whether the response is a latent variable that is cut, whose error has the link's `latent_variance`.
+    findings
+        What the report of a single outcome looks into: names of files of `results/findings`.
+    counted
+        What a rate of this family counts; None where there are no rates.
+    """
+
+    name: str
+    links: tuple[str, ...]
+    read: Callable[[Table, Response, Any], Outcome]
+    observe: Callable[[str, Outcome, Tensor, str, Mapping[str, Tensor]], None]
+    own: tuple[OwnParameter, ...] = ()
+    choice: str | None = None
+    code: Callable[[Formula, Table, str], Predictor] = predictor
+    one_per_row: Callable[[Outcome], bool] = lambda _: False
+    doubts: Callable[[Outcome, Columns], Sequence[str]] = lambda _, __: ()
+    latent: bool = False
+    findings: tuple[str, ...] = ()
+    counted: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The keywords that give the family's own parameters linear predictors, and the parameters' names."""
+        return {own.option: own.name for own in self.own if own.option}
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """The links of those linear predictors, by the parameters' names."""
+        return {own.name: own.scale for own in self.own if own.option}
+
+    def latent_variance(self, link: str) -> float | None:
+        """The variance of the latent variable's error, None where there is none."""
+        return probability_link(link).latent_variance if self.latent else None
+
+
+# ----------------------------------------------------------------------------------------------------------- Gaussian
+
+
+def _read_gaussian(table: Table, response: Response, _: Any) -> Outcome:
+    return gaussian.read_gaussian(table, response)
+
+
+def _observe_gaussian(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:
+    gaussian.observe_gaussian(name, outcome, eta, own["sigma"])
+
+
+def _sigma(outcome: Outcome) -> Parameter:
+    return parameter("sigma", "positive", sd_default(1.0, outcome.scale))
+
+
+# ------------------------------------------------------------------------------------------------ Bernoulli, binomial
+
+
+def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -> Family:
+    return Family(
+        name,
+        tuple(PROBABILITY_LINKS),
+        read,
+        _observe_binomial,
+        choice="success",
+        one_per_row=binomial.has_many_trials,
+        doubts=lambda outcome, columns: binomial.separated(outcome, columns.values, columns.labels),
+        latent=True,
+    )
+
+
+def _observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: str, _: Mapping[str, Tensor]) -> None:
+    binomial.observe_binomial(name, outcome, eta, probability_link(link))
+
+
+# ------------------------------------------------------------------------------------------------------------- counts
+
+
+def _read_count(table: Table, response: Response, _: Any) -> Outcome:
+    return counts.read_count(table, response)
+
+
+def _count_family(
+    name: str, count: counts.Count, observe: Callable[..., None] = counts.observe_count, of: str = ""
+) -> Family:
+    """A family of counts. `observe` adds its likelihood, with a share of zeros if it is not that of plain counts; `of`
+    completes "expected count", which is what its rates count."""
+    zeros = observe is not counts.observe_count
+
+    def add(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:
+        share = [own["zi"]] if zeros else []
+        size = [own["alpha"]] if count.sized else []
+        observe(name, count, outcome, *share, eta, *size)
+
+    zi = OwnParameter("zi", "logit", lambda _: counts.uniform_share("zi"), option="zi")
+    alpha = OwnParameter("alpha", "log", lambda _: counts.ALPHA, option="dispersion")
+    return Family(
+        name,
+        ("log",),
+        _read_count,
+        add,
+        own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
+        one_per_row=lambda _: True,
+        doubts=lambda outcome, _: counts.without_zeros(outcome) if zeros else (),
+        findings=("rates", "dispersion", "zeros"),
+        counted=f"expected count{of}",
+    )
+
+
+_BUT_ZEROS, _BEFORE_ZEROS = " but for structural zeros", " before zeros are cut off"
+
+
+def negative_binomial(name: str, parameterization: str) -> Family:
+    """The negative binomial family of that name, with variance quadratic ("nb2") or linear ("nb1") in the mean.
+
+    Raises
+    ------
+    InputError
+        Another parameterization.
+    """
+    if parameterization not in counts.NEGATIVE_BINOMIALS:
+        raise InputError(f"unknown parameterization {parameterization!r}; known: {listing(counts.NEGATIVE_BINOMIALS)}")
+    count = counts.NEGATIVE_BINOMIALS[parameterization]
+    if name.startswith("zero_inflated"):
+        return _count_family(name, count, counts.observe_zero_inflated, _BUT_ZEROS)
+    if name.startswith("hurdle"):
+        return _count_family(name, count, counts.observe_hurdle, _BEFORE_ZEROS)
+    return _count_family(name, count)
+
+
+# -------------------------------------------------------------------------------------------------- ordered categories
+
+
+def _ordered_family(name: str, kind: ordinal.ThresholdFamily, links: Sequence[str]) -> Family:
+    def read(table: Table, response: Response, levels: Any) -> Outcome:
+        return ordinal.read_ordered(table, response, ordinal.level_names(levels))
+
+    def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
+        steps, pattern = ordinal.threshold_steps(own["cutpoints"]), np.zeros(len(outcome.values), int)
+        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern)
+
+    return Family(
+        name,
+        tuple(links),
+        read,
+        add,
+        own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
+        choice="levels",
+        code=ordinal.ordered_predictor,
+        latent=kind.cumulative,
+    )
+
+
+def with_nominal(family: Family, nominal: Nominal) -> Family:
+    """The cumulative family with thresholds whose distances depend on covariates."""
+
+    def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
+        steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
+        ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
+
+    gamma = OwnParameter(
+        "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels
+    )
+    return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
+
+
+# ----------------------------------------------------------------------------------------------------------- registry
+
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "gaussian",
+            ("identity",),
+            _read_gaussian,
+            _observe_gaussian,
+            own=(OwnParameter("sigma", "identity", _sigma),),
+        ),
+        _binary_family("bernoulli", binomial.read_bernoulli),
+        _binary_family("binomial", binomial.read_binomial),
+        _count_family("poisson", counts.POISSON),
+        negative_binomial("negative_binomial", "nb2"),
+        _count_family("zero_inflated_poisson", counts.POISSON, counts.observe_zero_inflated, _BUT_ZEROS),
+        negative_binomial("zero_inflated_negative_binomial", "nb2"),
+        _count_family("hurdle_poisson", counts.POISSON, counts.observe_hurdle, _BEFORE_ZEROS),
+        negative_binomial("hurdle_negative_binomial", "nb2"),
+        _ordered_family("ordinal", ordinal.CUMULATIVE, tuple(PROBABILITY_LINKS)),
+        _ordered_family("sratio", ordinal.STOPPING_RATIO, tuple(PROBABILITY_LINKS)),
+        _ordered_family("acat", ordinal.ADJACENT_CATEGORY, ("logit",)),
+    )
+}
+ALIASES = {
+    "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
+    "cumulative": "ordinal",
+}  # fmt: skip
+
+
+def family_and_link(text: str) -> tuple[Family, str]:
+    """Family and link of text such as "poisson" or "bernoulli(probit)".
+
+    Raises
+    ------
+    InputError
+        Unknown families, and links that the family does not have.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(?:link\s*=\s*)?['\"]?(\w+)['\"]?\s*\))?\s*", str(text))
+    name = ALIASES.get(match[1], match[1]) if match else str(text)
+    if match is None or name not in FAMILIES:
+        raise InputError(f"unknown family {text!r}{did_you_mean(name, FAMILIES) or ';'} known: {listing(FAMILIES, 99)}")
+    family: Family = FAMILIES[name]
+    return family, checked_link(family, match[2] or family.links[0])
+
+
+def checked_link(family: Family, link: str) -> str:
+    """The link, if the family has it.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    if link in family.links:
+        return link
+    default, *others = family.links
+    if others:
+        probability_link(link)
+    instead = "; for other links use 'cumulative' or 'sratio'" if family.name == "acat" else ""
+    raise InputError(f"family {family.name!r} has the {default} link, not {link!r}{instead}")

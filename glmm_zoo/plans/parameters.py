@@ -1,0 +1,71 @@
+"""Which parameters the linear predictors of a model have, each with its default prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from glmm_zoo import priors
+from glmm_zoo.formulas.design import Predictor, spread
+from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.plans.groups import groups_of, smooth_name
+from glmm_zoo.plans.intake import named
+from glmm_zoo.priors import Parameter
+
+
+def parameters(
+    predictors: Sequence[Predictor],
+    location: float,
+    scale: float,
+    others: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Parameter]:
+    """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link.
+
+    `location` and `scale` are those of the outcome on the link scale of the main predictor, `others` those of further
+    outcomes by prefix; the remaining predictors are logits and logarithms, with location 0 and scale 1.
+    """
+    given = {"": (location, scale), **(others or {})}
+    units = {p.prefix: given.get(p.prefix, (0.0, 1.0)) for p in predictors}
+    found = []
+    for p in predictors:
+        if p.population.intercept:
+            default = priors.intercept_default(*units[p.prefix])
+            found.append(priors.parameter(named(p.prefix, "Intercept"), "real", default))
+        if p.population.labels:
+            defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
+            found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
+        found += [parameter for s in p.smooths for parameter in _of_smooth(p, s, units[p.prefix][1])]
+    for g in groups_of(predictors):
+        sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
+        keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
+        defaults = tuple(
+            priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
+        )
+        found.append(Parameter(g.name("sd"), "positive", keys, defaults))
+        if g.correlated:
+            found.append(
+                Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
+            )
+    return found
+
+
+def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Parameter]:
+    """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
+
+    def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
+        name, general = smooth_name(predictor, smooth, what), (named(predictor.prefix, f"s_{what}"), *more)
+        return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
+
+    sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
+    found = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.sds), sds)]
+    if smooth.linear.shape[1]:
+        spreads = [float(np.std(column[column != 0])) or spread(column) for column in smooth.linear.T]
+        found.append(
+            Parameter(
+                smooth_name(predictor, smooth, "linear"), "real",
+                keys("linear", smooth.linear_labels, named(predictor.prefix, "beta")),
+                tuple(priors.beta_defaults(spreads, scale)),
+            )
+        )  # fmt: skip
+    return found

@@ -1,0 +1,171 @@
+"""All that a model's graph is built from, and the spec that is stored with a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo import priors
+from glmm_zoo.errors import InputError
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.registry import Family
+from glmm_zoo.formulas.design import Effects, Factor, Predictor
+from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.plans.groups import groups_of, smooth_name
+from glmm_zoo.plans.intake import named
+from glmm_zoo.priors import Parameter, Prior
+from glmm_zoo.tables.data import Table
+
+
+@dataclass(frozen=True)
+class PlannedOutcome:
+    """One outcome of a model: its checked response, its family and link, and its main linear predictor.
+
+    `name` is that of the observed variable. `prefix` stands before the names of the outcome's parameters: it is the name,
+    or "" for an only outcome. `rows` (n,) are the numbers of the outcome's rows in the data, from 0.
+    """
+
+    name: str
+    prefix: str
+    family: Family
+    link: str
+    outcome: Outcome
+    main: Predictor
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a model's graph is built from: every check of the input has been passed.
+
+    Attributes
+    ----------
+    spec
+        What is stored of the model with a fit, JSON-able.
+    table
+        The columns that the model uses; `also` has further tables by the dimension of their rows.
+    predictors
+        All linear predictors.
+    chosen
+        The prior of every element of every parameter, by the parameter's name.
+    rows
+        Number of rows of the likelihood.
+    outcomes
+        The outcomes, in the order in which they enter the graph.
+    center
+        Whether the priors of intercepts and cutpoints hold at the covariates' means.
+    unit
+        The factor of the subjects where the likelihood has one term for each of them and not for each row.
+    labels
+        Numbers of the rows by dimension, where outcomes have rows of their own.
+    scales
+        Units of the link by prefix, where they are not 1.
+    loadings
+        Where outcomes share one effect of a subject: the term of each outcome, by its name, that has the effects
+        `loaded_effect` times a loading in its place.
+    residual_pair
+        The two Gaussian outcomes whose residuals are correlated.
+    """
+
+    spec: Mapping[str, Any]
+    table: Table
+    predictors: tuple[Predictor, ...]
+    chosen: Mapping[str, tuple[Prior, ...]]
+    rows: int
+    outcomes: tuple[PlannedOutcome, ...] = ()
+    center: bool = True
+    unit: Factor | None = None
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    also: Mapping[str, Table] = field(default_factory=dict)
+    loadings: Mapping[str, Effects] = field(default_factory=dict)
+    loaded_effect: str = ""
+    residual_pair: tuple[PlannedOutcome, ...] = ()
+
+
+def specify(
+    builder: str,
+    described: Mapping[str, Any],
+    table: Table,
+    predictors: tuple[Predictor, ...],
+    needed: Sequence[Parameter],
+    given: Mapping[str, str] | None,
+) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
+    """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`."""
+    _refuse_one_name_for_two(predictors)
+    chosen = priors.choose(needed, given)
+    spec = {
+        "builder": builder,
+        **described,
+        "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "groups": {
+            named(g.prefix, g.dim): {
+                "levels": len(g.factor.levels),
+                "effects": list(g.labels),
+                "sd": g.name("sd"),
+                "u": g.name("u"),
+                "effect_dim": g.effect_dim,
+                "predictors": list(dict.fromkeys(g.owners)),
+            }
+            for g in groups_of(predictors)
+        },
+        "smooths": [_described_smooth(p, s) for p in predictors for s in p.smooths],
+        "aspects": [*described["aspects"], *(["smooths"] if any(p.smooths for p in predictors) else [])],
+        "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in predictors},
+        "data": {
+            "source": table.source,
+            "rows": table.rows,
+            "dropped": table.dropped,
+            "columns": list(table.columns),
+            "sha256": table.sha256(),
+        },
+    }
+    return spec, chosen
+
+
+def _described_smooth(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
+    """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
+    return {
+        "label": f"{predictor.prefix} {smooth.label}".strip(),
+        "prefix": predictor.prefix,
+        "variables": list(smooth.variables),
+        "curves": list(smooth.curves),
+        "sds": list(smooth.sds),
+        "sd_of": smooth.sd_of.tolist(),
+        **{what: smooth_name(predictor, smooth, what) for what in ("sd", "linear", "weights")},
+        "basis": smooth.basis.to_json(),
+    }
+
+
+def offset_level(offset: np.ndarray | None, link: str) -> float:
+    """How much of the outcome's location is due to the offset, so that its unit does not enter the intercept's prior."""
+    if offset is None or link not in ("log", "identity"):
+        return 0.0
+    return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
+
+
+def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
+    names: dict[str, str] = {}
+    for p in predictors:
+        for s in p.smooths:
+            other = names.setdefault(smooth_name(p, s, "sd"), s.label)
+            if other != s.label:
+                raise InputError(
+                    f"smooths {other} and {s.label} would share the name {smooth_name(p, s, 'sd')!r}; leave one out"
+                )
+    for group in groups_of(predictors):
+        for name in (group.name("u"), group.effect_dim):
+            other = names.setdefault(name, group.factor.name)
+            if other != group.factor.name:
+                raise InputError(
+                    f"grouping factors {other!r} and {group.factor.name!r} would share the name {name!r}; rename one"
+                )
+
+
+def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:
+    if len(parameter.keys) == 1 or len({str(p) for p in chosen}) == 1:
+        return str(chosen[0])
+    return {keys[0]: str(prior) for keys, prior in zip(parameter.keys, chosen, strict=True)}

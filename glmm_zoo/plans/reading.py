@@ -1,0 +1,218 @@
+"""One outcome and its linear predictors, read from a table and checked."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.registry import Family
+from glmm_zoo.formulas.design import FEW_LEVELS, Predictor, check_columns, check_groups, few_levels, fixed_formula
+from glmm_zoo.formulas.grammar import Formula, Response, parse
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.tables.data import Missing, Table, take
+
+
+@dataclass(frozen=True)
+class SingleOutcome:
+    """One outcome, read and checked, with its linear predictors.
+
+    `texts` holds the formula of every predictor by its prefix, "" for the main one, which stands first in `predictors`.
+    """
+
+    family: Family
+    texts: Mapping[str, str]
+    table: Table
+    outcome: Outcome
+    predictors: tuple[Predictor, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def main(self) -> Predictor:
+        return self.predictors[0]
+
+
+def read_outcome(
+    data: Any,
+    formula: str,
+    family: Family,
+    *,
+    choice: Any = None,
+    also: Mapping[str, str | None] | None = None,
+    units: Mapping[str, str] | None = None,
+    exposure: str | None = None,
+    columns: Sequence[str] = (),
+    missing: Missing = "error",
+    clusters: str = "random",
+    gaps: bool = False,
+) -> SingleOutcome:
+    """Read and check one outcome with all its linear predictors, before any graph is built.
+
+    Parameters
+    ----------
+    family
+        Says how the response is read and how right sides are coded.
+    choice
+        What the user said of the response beside the formula: `success` or `levels`.
+    also
+        Further predictors by the prefix of their names, as right sides: `{"zi": "~ x + (1 | g)"}`; None for those that
+        are not wanted.
+    units
+        Predictors about subjects, the levels of a column, and not about rows: `{"never": "id"}`. They are coded on one
+        row for each subject, in the order of the levels.
+    exposure
+        A column > 0 whose logarithm is the offset of the main predictor.
+    columns
+        Columns that the builder reads itself.
+    clusters
+        "random" keeps group terms as written, with a warning for factors of fewer than 6 levels; "fixed" writes those
+        factors as population terms.
+    gaps
+        Rows without a response are left out instead of refused.
+
+    Raises
+    ------
+    InputError
+        All problems of formula, data and response together.
+    """
+    if clusters not in ("random", "fixed"):
+        raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
+    units = units or {}
+    texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
+    formulas, response = _parse_all(texts, exposure)
+    used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
+    problems: list[str] = []
+    table = take(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
+    outcome = attempt(lambda: family.read(table, response, choice), problems)
+    offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
+    tables = dict.fromkeys(formulas, table)
+    for prefix, parsed in formulas.items():
+        check_columns(parsed, table, problems)
+        if prefix in units:
+            one_row_each = attempt(lambda p=prefix, f=parsed: _one_row_each(table, units[p], f, p), problems)
+            tables[prefix] = one_row_each or table
+    raise_all(problems)
+    assert outcome is not None
+    predictors = {
+        p: replace(family.code(f, tables[p], p), dim=safe(units[p]) if p in units else "row")
+        for p, f in formulas.items()
+    }
+    if offset is not None:
+        predictors[""] = replace(predictors[""], offset=offset)
+    notes = [*table.notes, *(note for p in predictors.values() for note in p.notes)]
+    for p in predictors.values():
+        notes += check_groups([p], p.rows, family.one_per_row(outcome) and p.prefix == "")
+    single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))
+    return _without_small_factors(single, tables, clusters)
+
+
+def _parse_all(texts: Mapping[str, str], exposure: str | None) -> tuple[dict[str, Formula], Response]:
+    """The formulas of all predictors by prefix, and the response of the main one."""
+    problems: list[str] = []
+    attempted = {p: attempt(lambda p=p, t=t: _parse(p, t), problems) for p, t in texts.items()}
+    raise_all(problems)
+    formulas = {p: f for p, f in attempted.items() if f is not None}
+    response = formulas[""].response
+    assert response is not None
+    for prefix, parsed in formulas.items():
+        again = [c for c in response.value.columns if prefix and c in parsed.predictor_columns]
+        problems += [f"{prefix}: the response {c!r} is also used as a predictor" for c in again]
+    if exposure is not None and not isinstance(exposure, str):
+        problems.append(f"exposure is the name of a column, such as 'days', not {type(exposure).__name__}")
+    raise_all(problems)
+    if exposure is not None and formulas[""].offsets:
+        raise InputError(
+            f"exposure={exposure!r} and offset({formulas[''].offsets[0].source}) in the formula say the same thing twice; "
+            "keep one: the offset is the logarithm of the exposure"
+        )
+    return formulas, response
+
+
+def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], clusters: str) -> SingleOutcome:
+    """The same with grouping factors of few levels written as population terms (`clusters` "fixed"), or noted."""
+    texts, predictors, notes = dict(single.texts), [], list(single.notes)
+    for predictor in single.predictors:
+        prefix, few = predictor.prefix, few_levels([predictor])
+        if few:
+            as_population = fixed_formula(texts[prefix], predictor.formula, [f.name for f in few]).strip()
+            levels = " and ".join(f"{f.name!r} has {len(f.levels)} levels" for f in few)
+            if clusters == "fixed":
+                notes.append(f"grouping factor {levels}: written as population terms, {as_population}")
+                texts[prefix] = as_population
+                again = single.family.code(_parse(prefix, as_population), tables[prefix], prefix)
+                predictor = replace(again, offset=predictor.offset, dim=predictor.dim)
+            else:
+                sentence = (
+                    f"grouping factor {levels}; from fewer than {FEW_LEVELS} the variance between them is poorly known and its "
+                    f"posterior rests on the prior of sd. Without partial pooling the formula is {as_population!r}; "
+                    "clusters='fixed' (--option clusters=fixed) builds that"
+                )
+                notes.append(sentence)
+                warn(sentence)
+        predictors.append(predictor)
+    return replace(single, texts=texts, predictors=tuple(predictors), notes=tuple(notes))
+
+
+def _parse(prefix: str, text: str) -> Formula:
+    try:
+        return parse(text, response=prefix == "")
+    except InputError as err:
+        if prefix == "":
+            raise
+        raise InputError(*(f"{prefix}: {p}" for p in err.problems)) from None
+
+
+def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
+    """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
+    codes, levels = table[name].factor()
+    _, first = np.unique(codes, return_index=True)
+    problems = [
+        f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "
+        f"{group.label!r} with terms about rows; write ({group.effects_text} | {group.name})"
+        for group in formula.groups
+        if group.label
+    ]
+    for column in formula.predictor_columns:
+        values, known = table[column].factor()
+        varies = np.flatnonzero(values != values[first][codes])
+        if len(varies):
+            pair = np.array([first[codes[varies[0]]], varies[0]])
+            problems.append(
+                f"column {column!r} varies within subject {levels[codes[varies[0]]]!r} "
+                f"({', '.join(known[v] for v in values[pair])}; {at_rows(table.row_numbers[pair])}); "
+                f"{prefix}= takes covariates that are constant within a subject"
+            )
+    raise_all(problems)
+    columns = {c: table[c].take(first) for c in formula.predictor_columns}
+    return replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
+
+
+def log_exposure(table: Table, name: str) -> np.ndarray:
+    """log of a column that must be > 0 (n,)."""
+    days = table[name].numbers("exposure")
+    bad = np.flatnonzero(~(days > 0))
+    if len(bad):
+        row = at_rows(table.row_numbers[bad])
+        raise InputError(
+            f"column {name!r} must be > 0 (exposure); {row} has {days[bad[0]]:g}"
+            if len(bad) == 1
+            else f"column {name!r} must be > 0 (exposure); {plural(len(bad), 'value')} not ({row}: {days[bad[0]]:g}, ...)",
+        )
+    return np.log(days)
+
+
+def remark(single: SingleOutcome, sentences: Sequence[str]) -> SingleOutcome:
+    """The same with more notes, each of which the user is warned of."""
+    for sentence in sentences:
+        warn(sentence)
+    return replace(single, notes=(*single.notes, *sentences))
+
+
+def warn(sentence: str) -> None:
+    """Tell the user of a builder something to know before trusting the fit."""
+    warnings.warn(sentence, ZooWarning, stacklevel=4)

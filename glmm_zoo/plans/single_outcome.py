@@ -1,0 +1,138 @@
+"""The plan of a model of one outcome."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError
+from glmm_zoo.families.registry import Family, checked_link
+from glmm_zoo.formulas.design import Factor
+from glmm_zoo.formulas.grammar import Operand
+from glmm_zoo.plans.intake import safe
+from glmm_zoo.plans.parameters import parameters
+from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.priors import Parameter
+
+
+def read_single_outcome(data: Any, formula: str, family: Family, options: Mapping[str, Any]) -> SingleOutcome:
+    """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
+
+    `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
+    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`).
+
+    Raises
+    ------
+    InputError
+        All problems of formula, data and response together.
+    """
+    checked_link(family, options.get("link", family.links[0]))
+    single = read_outcome(
+        data,
+        formula,
+        family,
+        choice=options.get(family.choice or ""),
+        also={parameter: options[option] for option, parameter in family.options.items() if option in options},
+        exposure=options.get("exposure"),
+        missing=options["missing"],
+        clusters=options["clusters"],
+    )
+    return remark(single, family.doubts(single.outcome, single.main.population))
+
+
+def plan_single_outcome(
+    builder: str,
+    single: SingleOutcome,
+    options: Mapping[str, Any],
+    given: Mapping[str, str] | None,
+    *,
+    extra: Sequence[Parameter] = (),
+    links: Mapping[str, str] | None = None,
+    findings: Sequence[str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    unit: Factor | None = None,
+) -> Plan:
+    """Choose the prior of every parameter and write down what the model is.
+
+    Parameters
+    ----------
+    options
+        What the user chose, by the builder's keywords; they are stored with the fit.
+    given
+        The user's priors as text.
+    extra
+        Parameters of the builder's own beside those of linear predictors and family.
+    links
+        Links of linear predictors of the builder's own, by prefix.
+    findings
+        What the report looks into beside the estimates, files of `results/findings`; by default the family's.
+    facts
+        What those files need to know of the model, JSON-able; by default what rates are for, where the family has rates.
+    unit
+        The subjects, where the rows of one are independent of each other's only given something that is summed out.
+    """
+    family, outcome = single.family, single.outcome
+    link = checked_link(family, options.get("link", family.links[0]))
+    own = [p for p in (own.default(outcome) for own in family.own) if p.name not in single.texts]
+    if facts is None and family.counted is not None:
+        facts = rates(options["exposure"], options["per"], single.main.formula.offsets, family.counted)
+    described = {
+        "formula": single.texts[""],
+        "formulas": {p: text for p, text in single.texts.items() if p},
+        "options": dict(options),
+        "outcome": safe(outcome.name),
+        "response": outcome.description,
+        "link": link,
+        "links": {p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},
+        "latent_variance": family.latent_variance(link),
+        "aspects": list(family.findings if findings is None else findings),
+        "facts": dict(facts or {}),
+        "notes": list(single.notes),
+    }
+    location = outcome.location - offset_level(single.main.offset, link)
+    needed = [*parameters(single.predictors, location, outcome.scale), *extra, *own]
+    spec, chosen = specify(builder, described, single.table, single.predictors, needed, given)
+    planned = PlannedOutcome(safe(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values)))
+    return Plan(
+        spec,
+        single.table,
+        single.predictors,
+        chosen,
+        len(outcome.values),
+        (planned,),
+        center=options.get("center", True),
+        unit=unit,
+        scales={"": outcome.scale},
+    )
+
+
+def plan_of_family(
+    builder: str,
+    family: Family,
+    data: Any,
+    formula: str,
+    options: Mapping[str, Any],
+    given: Mapping[str, str] | None,
+) -> Plan:
+    """The plan of a model that has nothing beside its family and its linear predictors."""
+    return plan_single_outcome(builder, read_single_outcome(data, formula, family, options), options, given)
+
+
+def rates(
+    exposure: str | None, per: float, offsets: Sequence[Operand] = (), of: str = "expected count"
+) -> dict[str, Any]:
+    """What the report needs to know to give rates for `per` units of exposure; `of` says what is counted.
+
+    The exposure of offset(log(days)) is days.
+    """
+    if isinstance(per, bool) or not isinstance(per, Real) or not 0 < per < np.inf:
+        raise InputError(f"per must be a number > 0, the units of exposure that rates are for, not {per!r}")
+    if exposure is None and offsets:
+        log = " + ".join(o.source for o in offsets)
+        exposure = log[4:-1].strip("`") if re.fullmatch(r"log\([^()]*\)", log) else f"exp({log})"
+    return {"exposure": exposure, "per": float(per), "of": of}
