@@ -15,6 +15,7 @@ import pytest
 
 import glmm_zoo as zoo
 from glmm_zoo import cli, registry
+from glmm_zoo.cli.target import locked
 
 
 @pytest.fixture(autouse=True)
@@ -124,10 +125,10 @@ def test_a_bad_formula_is_told(capsys: pytest.CaptureFixture[str], formula: str)
 ARGUMENTS = {
     "unknown model": (["zoo"], "unknown model 'zoo'"),
     "near model": (["multicentre"], "did you mean 'multicenter'?"),
-    "draws": (["--draws", "50"], "--draws must be >= 100"),
-    "seed": (["--seed", "-1"], "--seed must be >= 0"),
-    "target": (["--target-accept", "1.2"], "must be in (0, 1)"),
-    "chains": (["--chains", "0"], "--chains must be >= 1"),
+    "draws": (["--draws", "50"], "--draws must be a whole number of at least 100, not 50"),
+    "seed": (["--seed", "-1"], "--seed must be a whole number of at least 0, not -1"),
+    "target": (["--target-accept", "1.2"], "--target-accept must be between 0 and 1, not 1.2"),
+    "chains": (["--chains", "0"], "--chains must be a whole number of at least 1, not 0"),
     "not a number": (["--draws", "many"], "many"),
     "unknown flag": (["--drawz", "200"], "drawz"),
     "folder": (["--out", "none/f.nc"], "folder 'none' does not exist"),
@@ -226,7 +227,7 @@ def test_out_that_exists_or_is_the_data(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_second_fit_on_the_same_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with cli._locked(Path("f.nc")):
+    with locked(Path("f.nc")):
         assert cli.run(["fit", "logistic", "good.csv", "--formula", "y ~ x", "--out", "f.nc"]) == 2
     assert f"another fit (pid {os.getpid()}) is writing f.nc" in capsys.readouterr().err
     assert sorted(p.name for p in Path().iterdir()) == ["good.csv"]
