@@ -40,11 +40,12 @@ class Builder:
     required: tuple[str, ...]
 
     def table_problems(self, survival: object | None) -> list[str]:
-        """A sentence for each table that is given, as anything but None, and that the builder does not take."""
+        """A sentence if a survival table is given (not None) and the builder does not take one."""
+        if survival is None or "survival" in self.tables:
+            return []
         return [
-            f"{self.name} takes no {name} table, and {str(table)!r} is given as one; leave out --{name} (in a card: {name})"
-            for name, table in {"survival": survival}.items()
-            if table is not None and name not in self.tables
+            f"{self.name} takes no survival table, and {str(survival)!r} is given as one; "
+            "leave out --survival (in a card: survival)"
         ]
 
     def table_arguments[T](self, data: T, survival: T | None) -> list[T | None]:
@@ -56,8 +57,8 @@ class Builder:
             A table that the builder does not take.
         """
         raise_all(self.table_problems(survival))
-        beside_the_data = {"survival": survival}
-        return [data, *(beside_the_data[name] for name in self.tables[1:])]
+        further = {"survival": survival}
+        return [data, *(further[name] for name in self.tables[1:])]
 
     def function(self) -> Callable[..., Any]:
         """The builder function itself; imports its file."""

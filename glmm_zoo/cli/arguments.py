@@ -57,8 +57,8 @@ class Reading:
         return [None if file is None else read_table(file, options) for file in files]
 
 
-def _usual(value: object) -> Parameter:
-    """Shows in the help what holds where an option is not given; its own default, None, says that it is not."""
+def _shown_default(value: object) -> Parameter:
+    """Makes the help show a value as an option's default, while the default is None and tells that the option is not given."""
     return Parameter(show_default=lambda _: str(value))
 
 
@@ -91,13 +91,13 @@ class SamplerArguments:
 
     draws: int | None = None
     tune: int | None = None
-    chains: Annotated[int | None, _usual(Settings.chains)] = None
+    chains: Annotated[int | None, _shown_default(Settings.chains)] = None
     cores: int | None = None
     seed: int | None = None
     thin: int | None = None
     target_accept: float | None = None
-    parameterization: Annotated[Parameterization | None, _usual(Settings.parameterization)] = None
-    keep_group_effects: Annotated[KeptEffects | None, _usual(Settings.keep_group_effects)] = None
+    parameterization: Annotated[Parameterization | None, _shown_default(Settings.parameterization)] = None
+    keep_group_effects: Annotated[KeptEffects | None, _shown_default(Settings.keep_group_effects)] = None
 
     def settings(self, usual: Settings) -> Settings:
         """The usual settings, changed where an option is given."""
