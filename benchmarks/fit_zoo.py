@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference_posteriors import PRIORS, REFERENCES, SHARED
 
 import glmm_zoo as zoo
-from glmm_zoo.cli import alone
+from glmm_zoo.cli import with_rare_garbage_collection
 from glmm_zoo.results.storage import about
 from glmm_zoo.tables.data import read_table
 
@@ -44,4 +44,4 @@ def main(name: str, out: str, draws: str, seed: str) -> None:
 
 
 if __name__ == "__main__":
-    alone(lambda: main(*sys.argv[1:]))
+    with_rare_garbage_collection(lambda: main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`python -m glmm_zoo` is the command line."""
+"""`python -m glmm_zoo` is the command line, as the console script `glmm-zoo` is."""
 
 from glmm_zoo.cli import main
 

@@ -1,4 +1,4 @@
-"""What the zoo says when something is wrong. Imports nothing of the zoo."""
+"""The exceptions and the warning of the zoo, and helpers that word their messages. Imports nothing of the zoo."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """The input is wrong; every problem found is told at once, one sentence each.
+    """The input is wrong; all problems with it are told at once.
 
     Parameters
     ----------
     *problems
-        Sentences that say what we got, what we expected and what to do.
+        One sentence for each problem: what we got, what we expected and what to do. One given twice is told once.
     """
 
     def __init__(self, *problems: str):
@@ -21,7 +21,7 @@ class InputError(ValueError):
         if len(self.problems) == 1:
             super().__init__(self.problems[0])
         else:
-            lines = "".join(f"\n  - {p}" for p in self.problems)
+            lines = "".join(f"\n  - {problem}" for problem in self.problems)
             super().__init__(f"{len(self.problems)} problems:{lines}")
 
 
@@ -30,17 +30,20 @@ class FitError(RuntimeError):
 
 
 class ZooWarning(UserWarning):
-    """The model is built, but its user should know something before trusting it."""
+    """The model or the result is made, but its user should know something before trusting it."""
 
 
 def raise_all(problems: Collection[str]) -> None:
-    """Raise one `InputError` with all `problems`; return when there are none."""
+    """Raise an `InputError` that tells all problems; do nothing if there are none."""
     if problems:
         raise InputError(*problems)
 
 
 def attempt[T](make: Callable[[], T], problems: list[str]) -> T | None:
-    """What `make` returns, or None with its problems added to the list."""
+    """Return what `make` returns; if it raises an `InputError`, add its problems to the list and return None.
+
+    So several steps are tried before `raise_all` tells what is wrong with any of them.
+    """
     try:
         return make()
     except InputError as err:
@@ -49,26 +52,28 @@ def attempt[T](make: Callable[[], T], problems: list[str]) -> T | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'age'?"` for the nearest of the known names, `""` when none is near."""
-    known = list(known)
-    folded = {k.strip().casefold(): k for k in reversed(known)}
-    near = difflib.get_close_matches(word.strip().casefold(), folded, n=1, cutoff=0.55)
-    return f"; did you mean {folded[near[0]]!r}?" if near else ""
+    """`"; did you mean 'age'?"` with the known name nearest to the word, `""` if none is near.
+
+    Case and surrounding spaces do not count. Of known names that are then the same, the first is meant.
+    """
+    name_of_folded = {name.strip().casefold(): name for name in reversed(list(known))}
+    nearest = difflib.get_close_matches(word.strip().casefold(), name_of_folded, n=1, cutoff=0.55)
+    return f"; did you mean {name_of_folded[nearest[0]]!r}?" if nearest else ""
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:
-    """Names, comma separated, cut after `most`."""
-    names = [str(n) for n in names]
+    """`"a, b, c"`; of more than `most` names the first and their number: `"a, b, ... (30 in all)"`."""
+    names = [str(name) for name in names]
     shown = ", ".join(names[:most])
     return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
 def at_rows(rows: Sequence[int] | Any, most: int = 3) -> str:
-    """`"row 4"` or `"rows 4, 9, 20, ..."`; rows, a sequence or an array from 0, are told from 1."""
-    shown = ", ".join(str(int(r) + 1) for r in rows[:most])
+    """`"row 4"` or `"rows 4, 9, 20, ..."`: the first `most` of the rows, which count from 0 in `rows` and from 1 in the text."""
+    shown = ", ".join(str(int(row) + 1) for row in rows[:most])
     return f"row{'s' if len(rows) > 1 else ''} {shown}{', ...' if len(rows) > most else ''}"
 
 
 def plural(count: int, noun: str) -> str:
-    """`"1 row"`, `"3 rows"`."""
+    """`"1 row"`, `"3 rows"`: the noun in the singular or plural, after its count."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,6 +1,7 @@
-"""What is in the zoo: builders, found as files and never listed, and the model cards. Imports the rooms to its left.
+"""What the zoo holds: its builders, which are the files of `glmm_zoo/builders`, and its model cards, the folders of `models`.
 
-Builders are read as syntax trees, so that listing them imports nothing.
+Neither is listed anywhere. A builder's file is parsed, not imported, so that listing the builders loads no PyMC. Imports
+the layers before it.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ import ast
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.data import RawTable, read_table
 
-_HERE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A builder as its file tells: name, aliases, one-line title, docstring, and the arguments of its function.
+    """What a builder's file says of it.
 
-    `tables` stand before the formula, `options` are its keywords, of which those in `required` have no default.
+    `title` is the first line of the file's docstring, `doc` the docstring of the builder function. `tables` are the names of
+    the function's arguments before the formula, `options` those of its keywords; keywords in `required` have no default.
     """
 
     name: str
@@ -36,7 +39,16 @@ class Builder:
     options: tuple[str, ...]
     required: tuple[str, ...]
 
-    def in_order[T](self, data: T, survival: T | None) -> list[T | None]:
+    def table_problems(self, survival: object | None) -> list[str]:
+        """A sentence if a survival table is given (not None) and the builder does not take one."""
+        if survival is None or "survival" in self.tables:
+            return []
+        return [
+            f"{self.name} takes no survival table, and {str(survival)!r} is given as one; "
+            "leave out --survival (in a card: survival)"
+        ]
+
+    def table_arguments[T](self, data: T, survival: T | None) -> list[T | None]:
         """The tables in the order of the function's arguments; None for one that is not given.
 
         Raises
@@ -44,15 +56,9 @@ class Builder:
         InputError
             A table that the builder does not take.
         """
-        beside = {"survival": survival}
-        raise_all(
-            [
-                f"{self.name} takes no {name} table, and {str(table)!r} is given as one; leave out --{name} (in a card: {name})"
-                for name, table in beside.items()
-                if table is not None and name not in self.tables
-            ]
-        )
-        return [data, *(beside[name] for name in self.tables[1:])]
+        raise_all(self.table_problems(survival))
+        further = {"survival": survival}
+        return [data, *(further[name] for name in self.tables[1:])]
 
     def function(self) -> Callable[..., Any]:
         """The builder function itself; imports its file."""
@@ -62,41 +68,40 @@ class Builder:
 @functools.cache
 def builders() -> Mapping[str, Builder]:
     """Every builder by name."""
-    return {path.stem: _read_builder(path) for path in sorted((_HERE / "builders").glob("[a-z]*.py"))}
+    return {path.stem: read_builder(path) for path in sorted((_PACKAGE / "builders").glob("[a-z]*.py"))}
 
 
-def _read_builder(path: Path) -> Builder:
+def read_builder(path: Path) -> Builder:
+    """Read a builder's file: its docstring, its `ALIASES`, and its function, which has the name of the file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == path.stem)
-    assigned = {
-        n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
+    constants = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    title = (ast.get_docstring(tree) or "").splitlines()[0]
+    keywords = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     return Builder(
-        path.stem,
-        ast.literal_eval(assigned["ALIASES"]),
-        title.rstrip("."),
-        ast.get_docstring(function) or "",
-        tuple(a.arg for a in function.args.args[:-1]),
-        tuple(a.arg for a in function.args.kwonlyargs),
-        tuple(
-            a.arg
-            for a, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-            if default is None
-        ),
+        name=path.stem,
+        aliases=ast.literal_eval(constants["ALIASES"]),
+        title=(ast.get_docstring(tree) or "").splitlines()[0].rstrip("."),
+        doc=ast.get_docstring(function) or "",
+        tables=tuple(argument.arg for argument in function.args.args[:-1]),  # the last one is the formula
+        options=tuple(argument.arg for argument in function.args.kwonlyargs),
+        required=tuple(argument.arg for argument, default in keywords if default is None),
     )
 
 
-def find_builder(word: str) -> Builder | None:
-    """The builder of that name or alias."""
-    return next((b for b in builders().values() if word == b.name or word in b.aliases), None)
+def find_builder(name: str) -> Builder | None:
+    """The builder that has this name or alias; None where there is none."""
+    return next((b for b in builders().values() if name == b.name or name in b.aliases), None)
 
 
 # --------------------------------------------------------------------------------------------------------------- cards
 
 
 class CardText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a reader needs to know: plain text, a few lines each."""
+    """The table [card] of a card file: what a reader needs to know, in plain text of a few lines each."""
 
     question: str
     model: str
@@ -106,7 +111,7 @@ class CardText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the data come from and what may be done with them."""
+    """The table [source] of a card file: where the data come from and what may be done with them."""
 
     citation: str
     licence: str
@@ -115,16 +120,19 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What `fit` is told for this card where its defaults would leave too few effective draws."""
+    """The table [sampling] of a card file: settings of `fit` for a card that gets too few effective draws from the usual ones.
 
-    draws: int = 1000
-    tune: int = 500
+    None leaves a setting as it usually is.
+    """
+
+    draws: int | None = None
+    tune: int | None = None
     thin: int | None = None
     target_accept: float | None = None
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """card.toml, schema 1; `data` and `survival` are files beside it."""
+    """A card file, card.toml, in version 1 of its schema; `data` and `survival` are files in the same folder."""
 
     schema: int
     name: str
@@ -143,7 +151,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def formulas(self) -> str:
-        """The formula as text, or those of several outcomes."""
+        """The formula, or those of several outcomes, as one line of text."""
         return self.formula if isinstance(self.formula, str) else "; ".join(self.formula)
 
 
@@ -171,9 +179,15 @@ class Card:
     def data_path(self) -> Path:
         return self.folder / self.file.data
 
+    @property
+    def settings(self) -> Settings:
+        """The sampler settings for this card: the usual ones, changed where its table [sampling] says so."""
+        changed = {k: v for k, v in msgspec.structs.asdict(self.file.sampling).items() if v is not None}
+        return replace(Settings(), **changed)
+
     def tables(self) -> list[RawTable | None]:
-        """The card's data, as its builder takes them: a table for each of the arguments before the formula."""
-        names = self.builder.in_order(self.file.data, self.file.survival)
+        """The card's data: a table for each of the builder's table arguments, None for one that it has not."""
+        names = self.builder.table_arguments(self.file.data, self.file.survival)
         return [None if name is None else read_table(self.folder / name) for name in names]
 
     def model(self) -> Any:
@@ -183,9 +197,9 @@ class Card:
 
 
 def cards_folder() -> Path:
-    """Inside the installed package, or beside it in a checkout."""
-    inside = _HERE / "models"
-    return inside if inside.is_dir() else _HERE.parent / "models"
+    """The folder of the model cards: inside the installed package, or beside the package in a checkout."""
+    installed = _PACKAGE / "models"
+    return installed if installed.is_dir() else _PACKAGE.parent / "models"
 
 
 @functools.cache
@@ -223,42 +237,42 @@ def read_card(path: Path) -> Card:
         message = str(err)
         if "unknown field `" in message:
             key = message.split("unknown field `")[1].split("`")[0]
-            known = [f for s in (CardFile, CardText, Source, Sampling) for f in s.__struct_fields__]
+            known = [key for table in (CardFile, CardText, Source, Sampling) for key in table.__struct_fields__]
             raise InputError(
                 f"{path}: unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
             ) from None
         raise InputError(f"{path}: {message}") from None
 
 
-def resolve(word: str) -> Card | Builder:
+def find_card_or_builder(model: str) -> Card | Builder:
     """What MODEL means on the command line: a card, a builder or its alias, or a path to a card file.
 
     Raises
     ------
     InputError
-        With the nearest of all names that are known.
+        A name of none of them, with the nearest name that is known; a card file that cannot be read.
     """
-    if word in cards():
-        return cards()[word]
-    builder = find_builder(word)
+    if model in cards():
+        return cards()[model]
+    builder = find_builder(model)
     if builder is not None:
         return builder
-    if word.endswith(".toml") or "/" in word:
-        path = Path(word)
+    if model.endswith(".toml") or "/" in model:
+        path = Path(model)
         return read_card(path / "card.toml" if path.is_dir() else path)
-    known = [*cards(), *builders(), *(a for b in builders().values() for a in b.aliases)]
-    raise InputError(f"unknown model {word!r}{did_you_mean(word, known) or ';'} known: {listing(known, 99)}")
+    known = [*cards(), *builders(), *(alias for b in builders().values() for alias in b.aliases)]
+    raise InputError(f"unknown model {model!r}{did_you_mean(model, known) or ';'} known: {listing(known, 99)}")
 
 
-def example_of(builder: Builder) -> Card:
-    """The card that a builder fits when no data are given: the one marked as example, else the first.
+def example_card(builder: Builder) -> Card:
+    """The card that is fitted when a builder is named without data: the one marked `example`, else the first by name.
 
     Raises
     ------
     InputError
         When no card uses this builder.
     """
-    fitting = [c for c in cards().values() if c.file.builder in (builder.name, *builder.aliases)]
-    if not fitting:
+    of_builder = [c for c in cards().values() if c.file.builder in (builder.name, *builder.aliases)]
+    if not of_builder:
         raise InputError(f"{builder.name} has no card; give a data file and --formula")
-    return next((c for c in fitting if c.file.example), fitting[0])
+    return next((c for c in of_builder if c.file.example), of_builder[0])

@@ -38,7 +38,7 @@ def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.Builder:
     """A further builder in the zoo, of two tables."""
     path = tmp_path / "paired.py"
     path.write_text(PAIRED)
-    builder = registry._read_builder(path)
+    builder = registry.read_builder(path)
     known = {**registry.builders(), builder.name: builder}
     monkeypatch.setattr(registry, "builders", lambda: known)
     module = types.ModuleType(builder.name)

@@ -122,5 +122,5 @@ def test_builder_has_its_docstring_and_function(name: str) -> None:
     builder = registry.builders()[name]
     assert builder.title and "Parameters" in builder.doc and "Raises" in builder.doc
     assert builder.function().__name__ == name
-    assert len(builder.in_order("data.csv", None)) == len(builder.tables)
-    assert registry.example_of(builder).builder.name == name
+    assert len(builder.table_arguments("data.csv", None)) == len(builder.tables)
+    assert registry.example_card(builder).builder.name == name

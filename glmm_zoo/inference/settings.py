@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from numbers import Integral
+from typing import Literal, get_args
 
 from glmm_zoo.errors import listing
 
-PARAMETERIZATIONS = ("auto", "noncentered", "centered")
-KEPT_EFFECTS = ("auto", "draws", "moments")
+Parameterization = Literal["auto", "noncentered", "centered"]
+KeptEffects = Literal["auto", "draws", "moments"]
+PARAMETERIZATIONS: tuple[str, ...] = get_args(Parameterization)
+KEPT_EFFECTS: tuple[str, ...] = get_args(KeptEffects)
 
 
 @dataclass(frozen=True)
@@ -50,4 +52,5 @@ class Settings:
 
 
 def _is_whole_number(value: object, least: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least
+    """NumPy's integers are `Integral` too; NumPy is not imported for this, so that the command line starts at once."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

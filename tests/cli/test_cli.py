@@ -15,10 +15,13 @@ import pytest
 
 import glmm_zoo as zoo
 from glmm_zoo import cli, registry
+from glmm_zoo.cli.arguments import SamplerArguments
+from glmm_zoo.cli.target import locked
+from glmm_zoo.inference.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every command runs in an empty folder with one good file."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
@@ -39,13 +42,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
     """The message of a command that must end with exit code 2 and leave nothing behind."""
-    before = sorted(p.name for p in Path().rglob("*"))
+    before = {path.name for path in Path().rglob("*")}
     code = cli.run(list(tokens))
     out, err = capsys.readouterr()
     assert code == 2, (code, out, err)
     assert "Traceback" not in err and out == "" and err.startswith("error: ")
-    left = sorted(p.name for p in Path().rglob("*"))
-    assert [p for p in left if p not in before] in ([], ["fits"]), left
+    made = {path.name for path in Path().rglob("*")} - before
+    assert made <= {"fits"}, made
     return err
 
 
@@ -124,10 +127,10 @@ def test_a_bad_formula_is_told(capsys: pytest.CaptureFixture[str], formula: str)
 ARGUMENTS = {
     "unknown model": (["zoo"], "unknown model 'zoo'"),
     "near model": (["multicentre"], "did you mean 'multicenter'?"),
-    "draws": (["--draws", "50"], "--draws must be >= 100"),
-    "seed": (["--seed", "-1"], "--seed must be >= 0"),
-    "target": (["--target-accept", "1.2"], "must be in (0, 1)"),
-    "chains": (["--chains", "0"], "--chains must be >= 1"),
+    "draws": (["--draws", "50"], "--draws must be a whole number of at least 100, not 50"),
+    "seed": (["--seed", "-1"], "--seed must be a whole number of at least 0, not -1"),
+    "target": (["--target-accept", "1.2"], "--target-accept must be between 0 and 1, not 1.2"),
+    "chains": (["--chains", "0"], "--chains must be a whole number of at least 1, not 0"),
     "not a number": (["--draws", "many"], "many"),
     "unknown flag": (["--drawz", "200"], "drawz"),
     "folder": (["--out", "none/f.nc"], "folder 'none' does not exist"),
@@ -151,8 +154,16 @@ def test_bad_arguments_are_told(capsys: pytest.CaptureFixture[str], case: str) -
     assert message in fails(capsys, "fit", *tokens)
 
 
+def test_a_setting_is_that_given_else_the_cards_else_the_usual_one() -> None:
+    card = registry.card("wedge_trial")
+    assert card.settings == Settings(draws=2000) and registry.card("multicenter").settings == Settings()
+    assert SamplerArguments().settings(card.settings) == card.settings
+    given = SamplerArguments(draws=300, chains=2, parameterization="centered").settings(card.settings)
+    assert given == Settings(draws=300, chains=2, parameterization="centered")
+
+
 @pytest.fixture
-def two(paired: registry.Builder) -> tuple[str, ...]:
+def two_tables(paired: registry.Builder) -> tuple[str, ...]:
     """The start of a command that fits two files with a builder of two tables."""
     Path("visits.csv").write_text("id;y\n1;0,5\n1;.\n")
     Path("events.csv").write_text("id;years\n1;2,5\n")
@@ -164,13 +175,13 @@ EVENT = "Surv(day/365.25, status == 2) ~ drug"
 
 
 def test_a_second_table_and_the_event_reach_the_builder(
-    capsys: pytest.CaptureFixture[str], two: tuple[str, ...]
+    capsys: pytest.CaptureFixture[str], two_tables: tuple[str, ...]
 ) -> None:
-    said = fails(capsys, *two, "--survival", "events.csv", "--event", EVENT, "--missing", "drop")
-    assert said == f"error: given {[VISITS, EVENTS]}, ['y ~ 1'], {EVENT!r}, 'time', None, 'drop', {{}}\n"
-    said = fails(
+    message = fails(capsys, *two_tables, "--survival", "events.csv", "--event", EVENT, "--missing", "drop")
+    assert message == f"error: given {[VISITS, EVENTS]}, ['y ~ 1'], {EVENT!r}, 'time', None, 'drop', {{}}\n"
+    message = fails(
         capsys,
-        *two,
+        *two_tables,
         "--option",
         f"event = {EVENT}",
         "--formula",
@@ -180,7 +191,7 @@ def test_a_second_table_and_the_event_reach_the_builder(
         "--option",
         "family=b",
     )
-    assert said == f"error: given {[VISITS, None]}, ['y ~ 1', 'z ~ 1'], {EVENT!r}, 'time', 'a,b', 'error', {{}}\n"
+    assert message == f"error: given {[VISITS, None]}, ['y ~ 1', 'z ~ 1'], {EVENT!r}, 'time', 'a,b', 'error', {{}}\n"
 
 
 TABLES = {
@@ -202,16 +213,16 @@ TABLES = {
 }
 
 
-@pytest.mark.usefixtures("two")
+@pytest.mark.usefixtures("two_tables")
 @pytest.mark.parametrize("case", TABLES)
 def test_tables_and_events_that_do_not_belong_are_told(capsys: pytest.CaptureFixture[str], case: str) -> None:
     tokens, message = TABLES[case]
     assert message in fails(capsys, "fit", *tokens)
 
 
-def test_out_is_not_the_second_table_either(capsys: pytest.CaptureFixture[str], two: tuple[str, ...]) -> None:
+def test_out_is_not_the_second_table_either(capsys: pytest.CaptureFixture[str], two_tables: tuple[str, ...]) -> None:
     Path("events.nc").write_bytes(Path("events.csv").read_bytes())
-    tokens = (*two, "--event", "a", "--survival", "events.nc", "--out", "events.nc", "--overwrite")
+    tokens = (*two_tables, "--event", "a", "--survival", "events.nc", "--out", "events.nc", "--overwrite")
     assert "is the data file" in fails(capsys, *tokens)
 
 
@@ -226,7 +237,7 @@ def test_out_that_exists_or_is_the_data(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_second_fit_on_the_same_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with cli._locked(Path("f.nc")):
+    with locked(Path("f.nc")):
         assert cli.run(["fit", "logistic", "good.csv", "--formula", "y ~ x", "--out", "f.nc"]) == 2
     assert f"another fit (pid {os.getpid()}) is writing f.nc" in capsys.readouterr().err
     assert sorted(p.name for p in Path().iterdir()) == ["good.csv"]
@@ -274,6 +285,13 @@ def test_looking_imports_no_pymc(tokens: list[str]) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0 and run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_no_numpy(option: str) -> None:
+    code = f"import sys; from glmm_zoo import cli; cli.run([{option!r}]); assert 'numpy' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_wrong_input_imports_no_pymc() -> None:

@@ -1,0 +1,15 @@
+"""The exit codes of `glmm-zoo`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command tells the program that started it."""
+
+    DONE = 0  # of `fit` and `check`: the diagnostics passed too
+    FAILED = 1
+    WRONG_INPUT = 2
+    UNSOUND = 3  # `fit` saved the fit, or `check` read it, but its diagnostics failed
+    INTERRUPTED = 130  # as shells report Ctrl-C: 128 and the number of the signal

@@ -1,0 +1,278 @@
+"""`glmm-zoo fit`: the arguments become a checked request, the request a fit in a file."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclopts import Parameter
+
+from glmm_zoo.cli.arguments import (
+    Flag,
+    Reading,
+    Repeated,
+    SamplerArguments,
+    name_value_pairs,
+    option_name,
+    option_value,
+    probability_problems,
+)
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.target import check_fit_file, locked
+from glmm_zoo.cli.terminal import print_rich, say, verdict_text
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.inference.settings import Settings
+
+if TYPE_CHECKING:
+    from glmm_zoo.registry import Builder, Card
+    from glmm_zoo.tables.data import RawTable
+
+MIN_DRAWS = 100  # of each chain, kept and warm-up draws alike; arbitrary, against fits that nothing could be said of
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ModelArguments:
+    """What the model is, beside MODEL and DATA.
+
+    Parameters
+    ----------
+    survival
+        A second file, for a joint model of visits and survival: one row for each subject, its follow-up and event.
+        It is read as the data are.
+    formula
+        lme4's notation: "y ~ x + (1 + x | g)"; repeated for a model of several outcomes, in step with
+        --option families=bernoulli,poisson.
+    event
+        For a joint model of survival: "Surv(years, death) ~ drug".
+    prior
+        NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
+    option
+        NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
+    """
+
+    survival: str | None = None
+    formula: Repeated = None
+    event: str | None = None
+    prior: Repeated = None
+    option: Repeated = None
+
+
+def fit(
+    model: str,
+    data: str | None = None,
+    /,
+    *,
+    specification: ModelArguments | None = None,
+    sampler: SamplerArguments | None = None,
+    out: str | None = None,
+    overwrite: Flag = False,
+    missing: Literal["error", "drop"] | None = None,
+    prob: float = 0.95,
+    reading: Reading | None = None,
+) -> int:
+    """Fit a model, check it, save it and print the summary.
+
+    Parameters
+    ----------
+    model
+        A card, a builder or its alias, or a path to a card file.
+    data
+        CSV, TSV or Parquet, also gzipped. Without it the card's own data are fitted.
+    specification
+        What the model is.
+    sampler
+        The options of the sampler.
+    out
+        The NetCDF file to write; by default fits/MODEL.nc.
+    overwrite
+        Replace an existing file.
+    missing
+        What to do with rows that have missing values.
+    prob
+        Probability inside the printed intervals.
+    reading
+        How the files are read.
+    """
+    request = _read_request(
+        model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
+    )
+    if request.settings.chains == 1:
+        say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
+    target = check_fit_file(out, request.name, request.files, overwrite)
+    tables = request.tables(reading or Reading())
+    with locked(target):
+        return _fit_and_save(request, tables, target, overwrite, prob)
+
+
+# ------------------------------------------------------------------------------------------------------ what is asked
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a `fit` command asks for, checked as far as that is possible without reading the data.
+
+    `card` is the one named, or the builder's example where no data are given; `files` are in the order of the builder's
+    table arguments, None for one that is not given.
+    """
+
+    name: str
+    builder: Builder
+    card: Card | None
+    files: Sequence[str | None]
+    formula: str | list[str]
+    priors: Mapping[str, str]
+    options: Mapping[str, Any]
+    settings: Settings
+
+    def tables(self, reading: Reading) -> list[RawTable | None]:
+        """The files as tables, or the card's own data where no file is given."""
+        if self.card is not None and self.files[0] is None:
+            return self.card.tables()
+        return reading.tables(self.files)
+
+
+def _read_request(
+    model: str, data: str | None, arguments: ModelArguments, sampler: SamplerArguments, missing: str | None, prob: float
+) -> Request:
+    """The request that the arguments make; those not given are the card's, or else the usual ones.
+
+    Raises
+    ------
+    InputError
+        With every problem that shows without reading the data.
+    """
+    name, builder, card = _find_model(model, data)
+    settings = sampler.settings(Settings() if card is None else card.settings)
+    problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
+    priors = name_value_pairs(arguments.prior or [], "prior", "beta=Normal(0, 2.5)", problems)
+    options = _options(builder, arguments, missing, problems)
+    if card is not None:
+        priors = {**card.file.priors, **priors}
+        options = {**card.file.options, **options}
+    problems += _option_problems(builder, options)
+    if data is None and arguments.survival is not None:
+        problems.append(
+            f"--survival {arguments.survival!r} goes with a data file; give both, or neither for the card's own data"
+        )
+    problems += builder.table_problems(arguments.survival)
+    if arguments.formula is None and card is None:
+        problems.append(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    raise_all(problems)
+    return Request(
+        name=name,
+        builder=builder,
+        card=card,
+        files=builder.table_arguments(data, arguments.survival),
+        formula=_formula(builder, arguments.formula, [] if card is None else card.file.formula),
+        priors=priors,
+        options=options,
+        settings=settings,
+    )
+
+
+def _find_model(model: str, data: str | None) -> tuple[str, Builder, Card | None]:
+    """The name of the card or builder, the builder, and the card: the one named, or without data the builder's example."""
+    from glmm_zoo import registry
+
+    card_or_builder = registry.find_card_or_builder(model)
+    if isinstance(card_or_builder, registry.Card):
+        return card_or_builder.name, card_or_builder.builder, card_or_builder
+    builder = card_or_builder
+    return builder.name, builder, registry.example_card(builder) if data is None else None
+
+
+def _options(builder: Builder, arguments: ModelArguments, missing: str | None, problems: list[str]) -> dict[str, Any]:
+    """The builder's keywords from --option, --event and --missing; sentences on wrong ones are added to `problems`."""
+    entries = _families_as_one_option(arguments.option or [], builder)
+    texts = name_value_pairs(entries, "option", "center=false", problems)
+    options = {name: option_value(text) for name, text in texts.items()}
+    for name, value in (("event", arguments.event), ("missing", missing)):
+        if value is not None:
+            if name in options:
+                problems.append(f"--{name} and --option {name}= say the same thing twice; keep one")
+            options[name] = value
+    return options
+
+
+def _families_as_one_option(entries: list[str], builder: Builder) -> list[str]:
+    """For a model of several outcomes: --option family=F, given once for each --formula, as one entry families=F,F,..."""
+    if "families" not in builder.options:
+        return entries
+    families = [entry.partition("=")[2] for entry in entries if _option_of(entry) == "family"]
+    others = [entry for entry in entries if _option_of(entry) != "family"]
+    return [*others, f"families={','.join(families)}"] if families else others
+
+
+def _option_of(entry: str) -> str:
+    """NAME of NAME=VALUE."""
+    return entry.partition("=")[0].strip()
+
+
+def _option_problems(builder: Builder, options: Mapping[str, Any]) -> list[str]:
+    """A sentence for each option that the builder does not have, and each that it needs and that is not given."""
+    problems = [
+        f"{builder.name} has no option {name!r}{did_you_mean(name, builder.options) or ';'} options: {listing(builder.options)}"
+        for name in options
+        if name not in builder.options or name == "priors"  # priors have an argument of their own, --prior
+    ]
+    problems += [
+        f"{builder.name} needs {name}: --option {name}=VALUE; glmm-zoo show {builder.name} tells what it is"
+        for name in builder.required
+        if name not in options
+    ]
+    return problems
+
+
+def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) -> str | list[str]:
+    """The formula for the builder: the usual one if none is given; a list only where it takes several outcomes.
+
+    Raises
+    ------
+    InputError
+        Several formulas for a builder of one outcome.
+    """
+    if given is None:
+        return usual
+    if "families" in builder.options:
+        return given
+    if len(given) > 1:
+        raise InputError(
+            f"{builder.name} takes one --formula, not {len(given)}; for several outcomes see joint_outcomes"
+        )
+    return given[0]
+
+
+# ------------------------------------------------------------------------------------------------------------- fitting
+
+
+def _fit_and_save(
+    request: Request, tables: Sequence[RawTable | None], target: Path, overwrite: bool, prob: float
+) -> int:
+    """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
+
+    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target.
+    """
+    model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
+    from glmm_zoo.inference import fitting
+    from glmm_zoo.results import diagnostics, report, storage
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        tree = fitting.fit(model, **asdict(request.settings))
+    except fitting.Interrupted as stop:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
+        partial = target.with_suffix(".partial.nc")
+        storage.save(stop.tree, partial, overwrite=True)
+        draws_by_chain = storage.about(stop.tree)["sampling"]["finished"]
+        say(
+            f"interrupted; draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
+        )
+        return ExitCode.INTERRUPTED
+    storage.save(tree, target, overwrite=overwrite)
+    verdict = diagnostics.judge(tree, report.diagnosed(tree))
+    print_rich(*report.text(tree, prob=prob), verdict_text(verdict), f"saved {target}")
+    return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND

@@ -1,0 +1,32 @@
+"""`glmm-zoo report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glmm_zoo.cli.arguments import Flag
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.terminal import print_rich
+
+
+def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrite: Flag = False) -> int:
+    """Write the report of a fit as one HTML file.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    out
+        The HTML file to write; by default beside the fit.
+    prob
+        Probability inside the intervals.
+    overwrite
+        Replace an existing file.
+    """
+    from glmm_zoo.results import storage
+    from glmm_zoo.results.report import write_report
+
+    tree = storage.load(file)
+    written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
+    print_rich(f"saved {written}")
+    return ExitCode.DONE

@@ -1,0 +1,40 @@
+"""What a command writes: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glmm_zoo.results.diagnostics import Verdict
+
+
+def say(message: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{message}\n")
+
+
+def print_rich(*things: Any) -> None:
+    """Print texts and tables to standard output: as wide as the terminal, or 160 columns into a file or pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    for thing in things:
+        console.print(thing)
+
+
+def verdict_text(verdict: Verdict) -> Any:
+    """The verdict of the diagnostics, green where the fit is sound and red where it is not."""
+    from rich.text import Text
+
+    return Text(str(verdict), style="green" if verdict.sound else "red")
+
+
+def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:
+    """Print a table in full precision; with `labels` its index is the first column (csv) or the keys (json)."""
+    if format == "csv":
+        sys.stdout.write(table.to_csv(index=labels))
+    else:
+        sys.stdout.write(table.to_json(orient="index" if labels else "records", double_precision=15) + "\n")
