@@ -53,11 +53,11 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(READY) ## Write the zoo table of the README anew
+readme: $(READY) ## Write the tables of README, models/README.md and docs/decisions/README.md anew
 	UPDATE_README=1 $(BIN)/python -m pytest tests/test_readme.py
 
 constraints: ## Resolve and pin every dependency anew
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --group dev --group tools pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --all-extras --group dev --group tools pyproject.toml --output-file constraints.txt
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .venv-bambi .pytest_cache .ruff_cache dist build
