@@ -64,7 +64,9 @@ def table_of_speed(old: str) -> str:
         results = {(row["posterior"], row["tool"]): row for row in csv.DictReader(file)}
     rows = []
     for posterior in dict.fromkeys(name for name, _ in results):
-        per_second = {t: float(r["ess_per_s"]) for (name, t), r in results.items() if name == posterior and r["ess_per_s"]}
+        per_second = {
+            t: float(r["ess_per_s"]) for (name, t), r in results.items() if name == posterior and r["ess_per_s"]
+        }
         zoo = per_second["zoo"]
         best = max(per_second[tool] for tool in PYMC_ROUTES if tool in per_second)
         described = cells_by_key(old).get(posterior, ["", ""])[1]
@@ -80,7 +82,10 @@ def short(number: float) -> str:
 
 
 def table_of_cards(_: str) -> str:
-    rows = [[f"`{c.name}`", f"`{c.file.builder}`", f"`{c.file.formulas}`", c.file.summary] for c in registry.cards().values()]
+    rows = [
+        [f"`{c.name}`", f"`{c.file.builder}`", f"`{c.file.formulas}`", c.file.summary]
+        for c in registry.cards().values()
+    ]
     return markdown_table(["card", "builder", "formula", "question"], rows)
 
 
