@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -q glmm_zoo # bytecode now, since PYTHONDONTWRITEBYTECODE would have every start compile anew
 	@touch $@
 
-fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well
+fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well; ARGS=--overwrite replaces a fit
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
 	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(FORMULA),--formula "$$FORMULA") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
 
