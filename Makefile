@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -q glmm_zoo # bytecode now, since PYTHONDONTWRITEBYTECODE would have every start compile anew
 	@touch $@
 
-fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well
+fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well; ARGS=--overwrite replaces a fit
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
 	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(FORMULA),--formula "$$FORMULA") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
 
@@ -53,11 +53,11 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(READY) ## Write the zoo table of the README anew
+readme: $(READY) ## Write the tables of README, models/README.md and docs/decisions/README.md anew
 	UPDATE_README=1 $(BIN)/python -m pytest tests/test_readme.py
 
 constraints: ## Resolve and pin every dependency anew
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --group dev --group tools pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.12 --upgrade --all-extras --group dev --group tools pyproject.toml --output-file constraints.txt
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .venv-bambi .pytest_cache .ruff_cache dist build
