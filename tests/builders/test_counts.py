@@ -31,14 +31,14 @@ P, NB = counts.POISSON, counts.NEGATIVE_BINOMIAL
 FAMILIES = {
     f"{count.name} {observe.__name__}": (observe, count)
     for count in (P, NB)
-    for observe in (counts.observe, counts.observe_zero_inflated, counts.observe_hurdle)
+    for observe in (counts.observe_count, counts.observe_zero_inflated, counts.observe_hurdle)
 }
 every_family = pytest.mark.parametrize(("observe", "count"), FAMILIES.values(), ids=FAMILIES)
 
 
 def likelihood(observe: Callable, count: counts.Count, y, **parameters) -> pm.Model:
     """A model with a flat vector for each of logit_zi, eta and log_a that the family has."""
-    names = [*(["logit_zi"] if observe is not counts.observe else []), "eta", *(["log_a"] if count is NB else [])]
+    names = [*(["logit_zi"] if observe is not counts.observe_count else []), "eta", *(["log_a"] if count is NB else [])]
     with pm.Model(coords={"row": range(len(y))}) as model:
         vectors = [pm.Flat(name, dims="row", initval=np.broadcast_to(parameters[name], len(y))) for name in names]
         observe("y", count, Outcome("y", np.asarray(y, float)), *vectors)
@@ -65,7 +65,7 @@ SIZES = [1e-12, 1e-3, 0.7, 30.0, 999.0, 1001.0, 1e4, 1e5, 1e6, 1e8, 1e10, 1e12, 
 @pytest.mark.parametrize("a", SIZES)
 def test_negative_binomial_keeps_its_digits(a):
     y, mu = map(np.ravel, np.meshgrid([0, 1, 2, 7, 60, 900], [1e-6, 0.4, 3.0, 80.0, 2000.0]))
-    found = log_density(counts.observe, NB, y, eta=np.log(mu), log_a=np.log(a))
+    found = log_density(counts.observe_count, NB, y, eta=np.log(mu), log_a=np.log(a))
     exact = [exact_negative_binomial(int(k), m, a) for k, m in zip(y, mu, strict=True)]
     np.testing.assert_allclose(found, exact, rtol=3e-12, atol=3e-12)
 
@@ -73,7 +73,7 @@ def test_negative_binomial_keeps_its_digits(a):
 @pytest.mark.parametrize("a", [1e4, 1e6, 1e8, 1e12])
 def test_negative_binomial_of_large_alpha_is_poisson(a):
     y, mu = map(np.ravel, np.meshgrid([0, 1, 5, 30], [0.01, 1.0, 20.0]))
-    found = log_density(counts.observe, NB, y, eta=np.log(mu), log_a=np.log(a))
+    found = log_density(counts.observe_count, NB, y, eta=np.log(mu), log_a=np.log(a))
     first_order = ((y - mu) ** 2 - y) / (2 * a)
     np.testing.assert_allclose(found, stats.poisson.logpmf(y, mu) + first_order, atol=30**3 / a**2 + 1e-12)
 
@@ -82,10 +82,10 @@ def test_negative_binomial_of_large_alpha_is_poisson(a):
 def test_without_excess_zeros_it_is_the_count_itself(count):
     y, eta = map(np.ravel, np.meshgrid([0, 1, 2, 12], [-6.0, 0.3, 3.0]))
     size = {"log_a": -0.4} if count is NB else {}
-    plain = log_density(counts.observe, count, y, eta=eta, **size)
+    plain = log_density(counts.observe_count, count, y, eta=eta, **size)
     inflated = log_density(counts.observe_zero_inflated, count, y, eta=eta, logit_zi=-600.0, **size)
     np.testing.assert_allclose(inflated, plain, rtol=1e-13)
-    f0 = np.exp(log_density(counts.observe, count, np.zeros(len(y)), eta=eta, **size))
+    f0 = np.exp(log_density(counts.observe_count, count, np.zeros(len(y)), eta=eta, **size))
     hurdle = log_density(counts.observe_hurdle, count, y, eta=eta, logit_zi=np.log(f0 / (1 - f0)), **size)
     np.testing.assert_allclose(hurdle, plain, rtol=1e-9)
 
@@ -120,7 +120,7 @@ Y = [0.0, 1.0, 2.0, 1e3, 1e6, 1e12]
 @every_family
 def test_density_and_gradient_are_finite_in_the_tails(observe, count):
     log_a = [-20.0, -1.0, 0.0, 5.0, 12.0] if count is NB else [0.0]
-    logit_zi = [-700.0, -30.0, 0.0, 30.0, 700.0] if observe is not counts.observe else [0.0]
+    logit_zi = [-700.0, -30.0, 0.0, 30.0, 700.0] if observe is not counts.observe_count else [0.0]
     y, eta, log_a, logit_zi = map(np.ravel, np.meshgrid(Y, ETA, log_a, logit_zi))
     eta = eta + 1e-3  # off the seams of the pieces, where JAX takes half of each side's slope
     model = likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi)

@@ -37,12 +37,18 @@ every_link = pytest.mark.parametrize("link", LAWS)
 
 # ------------------------------------------------------------------------------------------------------------ responses
 
+THRESHOLD_FAMILIES = {
+    "cumulative": ordinal.CUMULATIVE,
+    "sratio": ordinal.STOPPING_RATIO,
+    "acat": ordinal.ADJACENT_CATEGORY,
+}
+
 
 def outcome(column, levels=None, formula: str = "r ~ 1") -> Outcome:
     frame = column if isinstance(column, RawTable) else pd.DataFrame({"r": column, "n": 3})
     parsed = parse(formula)
     assert parsed.response is not None
-    return ordinal.ordered_outcome(take(frame, ["r"]), parsed.response, ordinal.level_names(levels))
+    return ordinal.read_ordered(take(frame, ["r"]), parsed.response, ordinal.level_names(levels))
 
 
 SCALE = ["mild", "none", "severe", "mild"]
@@ -69,7 +75,7 @@ DECLARED = {
 def test_a_declared_order_survives(frame):
     column = take(frame, ["r"])["r"]
     assert column.ordered and column.levels == tuple(IN_ORDER)
-    found = ordinal.ordered_outcome(take(frame, ["r"]), parse("r ~ 1").response)  # type: ignore[arg-type]
+    found = ordinal.read_ordered(take(frame, ["r"]), parse("r ~ 1").response)  # type: ignore[arg-type]
     assert found.levels == tuple(IN_ORDER)
     assert found.values.tolist() == CODES
     assert "none < mild < severe" in found.description
@@ -213,9 +219,9 @@ def test_the_mass_between_two_points_is_that_of_quadrature(link, mode):
 
 @pytest.mark.parametrize(("family", "link", "mode"), [*((*k, None) for k in KINDS), *((*k, "JAX") for k in KINDS[:3])])
 def test_density_and_gradient_are_finite_at_extreme_predictors(family, link, mode):
-    top, of = 4, ordinal.FAMILIES[family]
+    top, of = 4, THRESHOLD_FAMILIES[family]
     y, eta, c = (pt.tensor(name, shape=(size,), dtype="float64") for name, size in (("y", 25), ("eta", 25), ("c", 4)))
-    value = of.log_f(PROBABILITY_LINKS[link], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), top)
+    value = of.log_f(PROBABILITY_LINKS[link], y, eta, ordinal.threshold_steps(c), pt.zeros_like(y, dtype="int64"), top)
     run = compiled([y, eta, c], value, [eta, c], mode)
     levels, at = (v.ravel() for v in np.meshgrid(np.arange(5.0), [-500.0, -40.0, 0.0, 40.0, 500.0]))
     for cutpoints in (np.array([-2.0, -1.0, 0.5, 2.0]), np.array([-1e-6, 0.0, 1e-9, 1.0])):
@@ -229,7 +235,9 @@ def test_probabilities_are_positive_and_sum_to_one(family, link):
     wide = 3.0 if link == "cloglog" else 30.0  # e^e^x leaves the floating-point numbers soon
     cutpoints = np.sort(rng.normal(0, wide, top)) if family == "cumulative" else rng.normal(0, wide, top)
     eta = rng.normal(0, wide, n)
-    log_p = _log_probabilities(family, link, eta, ordinal.steps(pt.as_tensor(cutpoints)), np.zeros(n, int), top)
+    log_p = _log_probabilities(
+        family, link, eta, ordinal.threshold_steps(pt.as_tensor(cutpoints)), np.zeros(n, int), top
+    )
     assert np.isfinite(log_p).all()
     np.testing.assert_allclose(np.exp(log_p).sum(axis=0), 1.0, rtol=1e-10)
 
@@ -242,7 +250,7 @@ def test_probabilities_under_nominal_effects_are_positive_and_sum_to_one(link):
         rng = np.random.default_rng(seed)
         cutpoints = np.sort(rng.normal(0, 1.0, top))
         gamma = rng.normal(0, 1.5 if link == "cloglog" else 6.0, 8)  # steps e^-30 to e^30 times as long
-        steps = ordinal.steps(pt.as_tensor(cutpoints), pt.as_tensor(patterns), pt.as_tensor(gamma))
+        steps = ordinal.threshold_steps(pt.as_tensor(cutpoints), pt.as_tensor(patterns), pt.as_tensor(gamma))
         assert (steps[:, 1:].eval() > 0).all()
         log_p = _log_probabilities("cumulative", link, np.clip(rng.normal(0, 2, n), -4, 4), steps, pattern, top)
         if link == "cloglog":  # beyond: P(Y > k) = exp(-e^710)
@@ -253,7 +261,7 @@ def test_probabilities_under_nominal_effects_are_positive_and_sum_to_one(link):
 
 def _log_probabilities(family, link, eta, steps, pattern, top) -> np.ndarray:
     y = pt.dvector("y")
-    value = ordinal.FAMILIES[family].log_f(
+    value = THRESHOLD_FAMILIES[family].log_f(
         PROBABILITY_LINKS[link], y, pt.as_tensor(eta), steps, pt.as_tensor(pattern), top
     )
     run = pytensor.function([y], value)
@@ -262,8 +270,8 @@ def _log_probabilities(family, link, eta, steps, pattern, top) -> np.ndarray:
 
 def test_no_matrix_of_rows_by_categories_is_made():
     y, eta, c = pt.dvector("y"), pt.dvector("eta"), pt.dvector("c")
-    value = ordinal.FAMILIES["cumulative"].log_f(
-        PROBABILITY_LINKS["logit"], y, eta, ordinal.steps(c), pt.zeros_like(y, dtype="int64"), 6
+    value = THRESHOLD_FAMILIES["cumulative"].log_f(
+        PROBABILITY_LINKS["logit"], y, eta, ordinal.threshold_steps(c), pt.zeros_like(y, dtype="int64"), 6
     )
     matrices = [v for v in ancestors([value]) if getattr(v.type, "ndim", 0) > 1]
     assert matrices and not any({y, eta} & set(ancestors([v])) for v in matrices)
