@@ -346,7 +346,8 @@ def _fit(
 ) -> int:
     model = builder.function()(*tables, formula, priors=priors, **options)
     from glmm_zoo.inference import fitting
-    from glmm_zoo.results import diagnostics, report, storage
+    from glmm_zoo.results import diagnostics, storage
+    from glmm_zoo.results.report import figures as report
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -509,7 +510,8 @@ def summary(
     format
         table for people; csv or json, in full precision, for programs.
     """
-    from glmm_zoo.results import report, storage, summary
+    from glmm_zoo.results import storage, summary
+    from glmm_zoo.results.report import figures as report
 
     tree = storage.load(file)
     found = summary.summary(tree, prob=prob, group_effects=group_effects)
@@ -632,7 +634,7 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
         Replace an existing file.
     """
     from glmm_zoo.results import storage
-    from glmm_zoo.results.report import write_report
+    from glmm_zoo.results.report.figures import write_report
 
     tree = storage.load(file)
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)

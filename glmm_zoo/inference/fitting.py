@@ -21,7 +21,8 @@ from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.inference import approximation, sampling
 from glmm_zoo.inference.moments import STATISTICS
 from glmm_zoo.plans.intake import groups_of, safe
-from glmm_zoo.results import convergence, report, storage
+from glmm_zoo.results import convergence, storage
+from glmm_zoo.results.report import figures as report
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

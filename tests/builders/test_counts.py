@@ -22,7 +22,8 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.families import counts
 from glmm_zoo.families.families import Outcome
 from glmm_zoo.inference.sampling import compile_model
-from glmm_zoo.results import report, storage
+from glmm_zoo.results import storage
+from glmm_zoo.results.report import figures as report
 from glmm_zoo.results.findings import dispersion, rates, zeros
 
 # ------------------------------------------------------------------------------------------------------------ densities

@@ -16,7 +16,8 @@ from scipy.special import expit, log_expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.results import report, storage
+from glmm_zoo.results import storage
+from glmm_zoo.results.report import figures as report
 from glmm_zoo.results.diagnostics import STATISTICS, statistics
 from glmm_zoo.results.findings import pooled
 from glmm_zoo.trials.arms import HETEROGENEITY, read_arms

@@ -24,7 +24,8 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.families import LINKS, Outcome
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.results import report, storage, summary
+from glmm_zoo.results import storage, summary
+from glmm_zoo.results.report import figures as report
 from glmm_zoo.results.findings import findings
 from glmm_zoo.tables.data import RawTable, take
 

@@ -1,0 +1,1 @@
+"""The report of a fit: in its file, in a terminal, as a web page."""
