@@ -347,7 +347,7 @@ def _fit(
     model = builder.function()(*tables, formula, priors=priors, **options)
     from glmm_zoo.inference import fitting
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import figures as report
+    from glmm_zoo.results.report import stored, terminal
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -356,12 +356,12 @@ def _fit(
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
         partial = target.with_suffix(".partial.nc")
         storage.save(stop.tree, partial, overwrite=True)
-        made = storage.about(stop.tree)["sampling"]["finished"]
+        made = storage.metadata(stop.tree)["sampling"]["finished"]
         _say(f"interrupted; draws made so far ({listing(made)} by chain) are in {partial}, marked as interrupted")
         return 130
     storage.save(tree, target, overwrite=overwrite)
-    verdict = diagnostics.judge(tree, report.diagnosed(tree))
-    _print(*report.text(tree, prob=prob), _verdict_text(verdict), f"saved {target}")
+    verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
+    _print(*terminal.full_report(tree, prob=prob), _verdict_text(verdict), f"saved {target}")
     return 0 if verdict.sound else 3
 
 
@@ -511,12 +511,12 @@ def summary(
         table for people; csv or json, in full precision, for programs.
     """
     from glmm_zoo.results import storage, summary
-    from glmm_zoo.results.report import figures as report
+    from glmm_zoo.results.report import terminal
 
     tree = storage.load(file)
     found = summary.summary(tree, prob=prob, group_effects=group_effects)
     if format == "table":
-        _print(*report.tables(tree, found, prob))
+        _print(*terminal.summary_tables(tree, found, prob))
     else:
         sys.stdout.write(
             found.to_csv() if format == "csv" else found.to_json(orient="index", double_precision=15) + "\n"
@@ -634,7 +634,7 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
         Replace an existing file.
     """
     from glmm_zoo.results import storage
-    from glmm_zoo.results.report.figures import write_report
+    from glmm_zoo.results.report.html import write_report
 
     tree = storage.load(file)
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)

@@ -22,8 +22,7 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.families import counts
 from glmm_zoo.families.families import Outcome
 from glmm_zoo.inference.sampling import compile_model
-from glmm_zoo.results import storage
-from glmm_zoo.results.report import figures as report
+from glmm_zoo.results import report, storage
 from glmm_zoo.results.findings import dispersion, rates, zeros
 
 # ------------------------------------------------------------------------------------------------------------ densities
@@ -384,7 +383,7 @@ def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, log_p: np.ndarray | 
         "data": {"rows": len(y)},
     }
     tree = xr.DataTree.from_dict(groups)
-    storage.label(tree, {"spec": {**known, **spec}})
+    storage.write_metadata(tree, {"spec": {**known, **spec}})
     return tree
 
 

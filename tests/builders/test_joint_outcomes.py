@@ -257,9 +257,9 @@ def test_response_scale_equals_simulation():
 
 
 def zoo_spec(tree):
-    from glmm_zoo.results.storage import about
+    from glmm_zoo.results.storage import metadata
 
-    return about(tree)["spec"]
+    return metadata(tree)["spec"]
 
 
 @pytest.mark.parametrize(

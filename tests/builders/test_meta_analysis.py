@@ -16,8 +16,7 @@ from scipy.special import expit, log_expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.results import storage
-from glmm_zoo.results.report import figures as report
+from glmm_zoo.results import report, storage
 from glmm_zoo.results.diagnostics import STATISTICS, statistics
 from glmm_zoo.results.findings import pooled
 from glmm_zoo.trials.arms import HETEROGENEITY, read_arms
@@ -305,7 +304,7 @@ def tree_of(effect, tau, model) -> xr.DataTree:
     each = np.repeat(effect[..., None], len(levels), axis=-1)
     data = {"effect": (dims, effect), "tau": (dims, tau), "study_effect": ((*dims, "trial"), each)}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(data, {"trial": levels})})
-    storage.label(tree, {"spec": model.spec, "sampling": {"seed": 5}})
+    storage.write_metadata(tree, {"spec": model.spec, "sampling": {"seed": 5}})
     return tree
 
 

@@ -21,7 +21,7 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.inference.sampling import compile_model
 from glmm_zoo.results.findings import findings, susceptibility
-from glmm_zoo.results.storage import ATTRIBUTE, about
+from glmm_zoo.results.storage import ATTRIBUTE, metadata
 
 logging.getLogger("pymc").setLevel(logging.ERROR)
 never_at_risk = evaluation.builder("never_at_risk")
@@ -307,7 +307,7 @@ def test_low_rates_are_not_taken_for_a_trait(file, formula, options, subjects, z
         pytest.skip("../shared is not there: the references may not be copied into the project")
     model = never_at_risk(pd.read_csv(SHARED / "data" / file), formula, **options)
     tree = zoo.fit(model, draws=2000, seed=3, progress=False)
-    facts, said = about(tree)["spec"]["facts"], " ".join(findings(tree)["susceptibility"].sentences)
+    facts, said = metadata(tree)["spec"]["facts"], " ".join(findings(tree)["susceptibility"].sentences)
     assert (len(facts["all_zero"]["rows"]), facts["others"]["subjects"]) == (zeros, subjects - zeros)
     assert "do not show a group that is never at risk and cannot tell one from low rates" in said
     assert f"{zeros} have" in said and "is the same model without this part" in said

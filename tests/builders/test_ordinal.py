@@ -24,8 +24,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.families import LINKS, Outcome
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.results import storage, summary
-from glmm_zoo.results.report import figures as report
+from glmm_zoo.results import report, storage, summary
 from glmm_zoo.results.findings import findings
 from glmm_zoo.tables.data import RawTable, take
 
@@ -438,7 +437,7 @@ def tree_of(gamma: np.ndarray, link: str = "logit", **spec) -> xr.DataTree:
     tree = xr.DataTree.from_dict({"posterior": posterior})
     facts = {"nominal": {"x": {"mean": 0.25, "low": 0.0, "high": 1.0}}}
     usual = {"link": link, "links": {}, "groups": {}, "latent_variance": None, "aspects": ["proportional_odds"]}
-    storage.label(tree, {"spec": {**usual, "facts": facts, **spec}})
+    storage.write_metadata(tree, {"spec": {**usual, "facts": facts, **spec}})
     return tree
 
 
@@ -474,7 +473,7 @@ def test_the_verdict_looks_at_all_steps_together(mean, correlation, against):
 
 def test_ratios_have_the_right_direction():
     gamma = np.zeros((50, 2)) + np.random.default_rng(1).normal(0, 0.1, (50, 2))
-    draws = {link: summary.natural(tree_of(gamma, link, aspects=[])) for link in LAWS}
+    draws = {link: summary.derived_quantities(tree_of(gamma, link, aspects=[])) for link in LAWS}
     beta = tree_of(gamma)["posterior"]["beta"].values[..., 0]
     np.testing.assert_allclose(draws["logit"]["odds_ratio[x]"], np.exp(beta))
     np.testing.assert_allclose(draws["cloglog"]["hazard_ratio[x]"], np.exp(-beta))  # P(Y <= k) = 1 - exp(-e^(c - eta))

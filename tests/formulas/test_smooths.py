@@ -25,7 +25,7 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.formulas.smooths import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.storage import metadata
 
 MCYCLE = pd.read_csv(Path(__file__).parent / "mcycle.csv")
 TIMES = MCYCLE["times"].to_numpy()
@@ -284,8 +284,8 @@ def test_curves_of_a_fit_and_of_its_file(fitted):
     assert (one["lower_simultaneous"] < one["lower"]).all() and (one["upper_simultaneous"] > one["upper"]).all()
     assert np.mean((one["lower_simultaneous"] < one["mean"]) & (one["mean"] < one["upper_simultaneous"])) == 1
     posterior = tree["posterior"].dataset
-    level = posterior["Intercept"] + posterior["beta"].sel(coef="w") * about(tree)["spec"]["learnt"][""]["means"][0]
-    B = Basis.from_json(about(tree)["spec"]["smooths"][0]["basis"])
+    level = posterior["Intercept"] + posterior["beta"].sel(coef="w") * metadata(tree)["spec"]["learnt"][""]["means"][0]
+    B = Basis.from_json(metadata(tree)["spec"]["smooths"][0]["basis"])
     Xf, Zs = B.columns(x)
     f = Xf[0, 0] * posterior["s_x_linear"] + (posterior["s_x_weights"] * Zs[0]).sum("s_x_weight")
     np.testing.assert_allclose(one["response_mean"][0], np.exp(level + f).mean(), rtol=1e-9)

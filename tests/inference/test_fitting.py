@@ -84,7 +84,7 @@ def test_pointwise_log_likelihood_is_that_of_the_stored_draws(tree: xr.DataTree,
 def test_same_seed_same_draws_whatever_the_cores(model) -> None:
     settings = {"draws": 50, "tune": 60, "chains": 2, "seed": 9, "progress": False}
     one, two = (zoo.fit(model, cores=c, **settings) for c in (1, 2))
-    assert storage.about(one)["sampling"]["thin"] > 1  # chains went on from draws
+    assert storage.metadata(one)["sampling"]["thin"] > 1  # chains went on from draws
     np.testing.assert_array_equal(one["posterior"]["u_site"].values, two["posterior"]["u_site"].values)
     other = zoo.fit(model, **{**settings, "seed": 10})
     assert not np.array_equal(one["posterior"]["beta"].values, other["posterior"]["beta"].values)
@@ -120,18 +120,18 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
     with Model(Plan({}, main, (), {}, 3, also={"event_row": further})) as model:
         pm.Normal("y", 0, 1, observed=pm.Data("_y", visits["y"]), dims="row")
     tree = xr.DataTree.from_dict(fitting._data_groups(model))
-    storage.label(tree, {"spec": {}})
+    storage.write_metadata(tree, {"spec": {}})
     loaded = zoo.load(zoo.save(tree, tmp_path / "fit.nc"))
     for one in (tree, loaded):
         assert "event_row:years" in one["constant_data"] and one["constant_data"]["n_m"].attrs["column"] == "n/m"
-        back = storage.table_of(one)
+        back = storage.stored_table(one)
         pd.testing.assert_frame_equal(back, visits, check_names=False)
         assert columns.take(back, list(visits)).sha256() == main.sha256()
         expected = events.assign(n=[1.0, 2.0, np.nan], when=["2020-01-31", None, "1999-12-01"])
-        found = storage.table_of(one, "event_row")
+        found = storage.stored_table(one, "event_row")
         pd.testing.assert_frame_equal(found, expected.set_index(pd.Index([4, 7, 8], name="event_row")))
     with pytest.raises(zoo.InputError, match=r"no table of 'events'; it has those of row, event_row"):
-        storage.table_of(loaded, "events")
+        storage.stored_table(loaded, "events")
 
 
 def test_an_existing_file_is_kept(tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fitting, "MAX_PREDICTIVE", 120 * 2 * 10)
     small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
-    assert sum("to keep the file small" in n for n in storage.about(small)["spec"]["notes"]) == 2
+    assert sum("to keep the file small" in n for n in storage.metadata(small)["spec"]["notes"]) == 2
 
 
 def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
     np.testing.assert_allclose(moments.sel(statistic="r_hat"), r_hat, rtol=1e-9)
     found = zoo.summary(kept, group_effects=True)
     assert found.loc["u_site[s3, x]", "sd"] == moments.sel(site="s3", site_effect="x", statistic="sd")
-    assert any("group_effects" in note for note in storage.about(kept)["spec"]["notes"])
+    assert any("group_effects" in note for note in storage.metadata(kept)["spec"]["notes"])
 
 
 def test_draws_made_longer_and_thinned() -> None:
@@ -310,7 +310,7 @@ def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.Mo
     with pytest.raises(zoo.Interrupted) as stop:
         zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     tree = stop.value.tree
-    assert len(runs) == 2 and storage.about(tree)["sampling"]["finished"] == [100, 65]
+    assert len(runs) == 2 and storage.metadata(tree)["sampling"]["finished"] == [100, 65]
     beta = tree["posterior"]["beta"].values
     assert np.isfinite(beta[0]).all() and np.isfinite(beta[1, :65]).all() and np.isnan(beta[1, 65:]).all()
     assert "chain 1 has 65" in str(zoo.check(tree))
@@ -359,7 +359,7 @@ def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path:
     partial = tmp_path / "f.partial.nc"
     assert not (tmp_path / "f.nc").exists() and "marked as interrupted" in err and "Traceback" not in err
     loaded = zoo.load(partial)
-    assert storage.about(loaded)["sampling"]["interrupted"]
+    assert storage.metadata(loaded)["sampling"]["interrupted"]
     verdict = diagnostics.check(loaded)
     assert not verdict.sound and verdict.problems[0].check == "complete"
     with pytest.raises(zoo.InputError, match="interrupted"):
