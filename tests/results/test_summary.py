@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import glmm_zoo as zoo
-from glmm_zoo.results import summary
+from glmm_zoo.results import storage, summary
 
 
 def test_summary_numbers(tree: xr.DataTree) -> None:
@@ -22,3 +22,13 @@ def test_summary_numbers(tree: xr.DataTree) -> None:
     assert "corr_site[Intercept, x]" in found.index and "corr_site[Intercept, Intercept]" not in found.index
     assert not any(name.startswith("u_") for name in found.index)
     assert "u_site[s3, x]" in zoo.summary(tree, group_effects=True).index
+
+
+def test_a_correlation_is_listed_once_where_nothing_is_derived(tree: xr.DataTree) -> None:
+    content = storage.metadata(tree)
+    spec = {**content["spec"], "link": "probit", "latent_variance": None}  # no ratio, no ICC
+    plain = tree.copy()
+    storage.write_metadata(plain, {**content, "spec": spec})
+    assert not summary.derived_quantities(plain)
+    found = zoo.summary(plain)
+    assert [name for name in found.index if name.startswith("corr_")] == ["corr_site[Intercept, x]"]
