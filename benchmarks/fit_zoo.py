@@ -13,7 +13,7 @@ from reference_posteriors import PRIORS, REFERENCES, SHARED
 
 import glmm_zoo as zoo
 from glmm_zoo.cli import with_rare_garbage_collection
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.storage import metadata
 from glmm_zoo.tables.data import read_table
 
 
@@ -32,7 +32,7 @@ def build(name: str) -> Any:
 def main(name: str, out: str, draws: str, seed: str) -> None:
     tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), progress=False)
     zoo.save(tree, out, overwrite=True)
-    told = about(tree)
+    told = metadata(tree)
     facts = {
         "compile_s": told["seconds"]["compile"],
         "sample_s": told["seconds"]["sample"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.findings import findings
-    from glmm_zoo.results.report import write_report
+    from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
     from glmm_zoo.trials.wedge_design import simulate_design
@@ -47,7 +47,7 @@ _HOME = {
     "save": "results.storage",
     "simulate_design": "trials.wedge_design",
     "summary": "results.summary",
-    "write_report": "results.report",
+    "write_report": "results.report.html",
 }
 
 __all__ = [

@@ -258,7 +258,8 @@ def _fit_and_save(
     """
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
     from glmm_zoo.inference import fitting
-    from glmm_zoo.results import diagnostics, report, storage
+    from glmm_zoo.results import diagnostics, storage
+    from glmm_zoo.results.report import stored, terminal
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -267,12 +268,12 @@ def _fit_and_save(
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
         partial = target.with_suffix(".partial.nc")
         storage.save(stop.tree, partial, overwrite=True)
-        draws_by_chain = storage.about(stop.tree)["sampling"]["finished"]
+        draws_by_chain = storage.metadata(stop.tree)["sampling"]["finished"]
         say(
             f"interrupted; draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
         )
         return ExitCode.INTERRUPTED
     storage.save(tree, target, overwrite=overwrite)
-    verdict = diagnostics.judge(tree, report.diagnosed(tree))
-    print_rich(*report.text(tree, prob=prob), verdict_text(verdict), f"saved {target}")
+    verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
+    print_rich(*terminal.full_report(tree, prob=prob), verdict_text(verdict), f"saved {target}")
     return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND

@@ -24,7 +24,7 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
         Replace an existing file.
     """
     from glmm_zoo.results import storage
-    from glmm_zoo.results.report import write_report
+    from glmm_zoo.results.report.html import write_report
 
     tree = storage.load(file)
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)

@@ -28,13 +28,14 @@ def summary(
     format
         table for people; csv or json, in full precision, for programs.
     """
-    from glmm_zoo.results import report, storage
+    from glmm_zoo.results import storage
     from glmm_zoo.results import summary as estimates
+    from glmm_zoo.results.report.terminal import summary_tables
 
     tree = storage.load(file)
     table = estimates.summary(tree, prob=prob, group_effects=group_effects)
     if format == "table":
-        print_rich(*report.tables(tree, table, prob))
+        print_rich(*summary_tables(tree, table, prob))
     else:
         print_for_programs(table, format, labels=True)
     return ExitCode.DONE

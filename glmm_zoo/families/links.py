@@ -22,14 +22,14 @@ Array = Any  # a NumPy array or a PyTensor variable
 class Link:
     """A link function, for NumPy arrays and for graphs.
 
-    `inverse(eta, xp)` is the mean, `derivative(eta, xp)` d mean / d eta, or None where no model asks for it; xp is `numpy` or
-    `pytensor.tensor`. `ratio` is what exp(coefficient) is called, `median_ratio` what
+    `inverse(eta, xp)` is the mean, `derivative(eta, xp)` d mean / d eta, or None where no model asks for it; xp is `numpy`, the
+    default, or `pytensor.tensor`. `ratio` is what exp(coefficient) is called, `median_ratio` what
     exp(sqrt(2) sd Phi^-1(3/4)) of a varying intercept's sd is called; None where they have no name.
     """
 
     name: str
-    inverse: Callable[[Array, Any], Array]
-    derivative: Callable[[Array, Any], Array] | None = None
+    inverse: Callable[..., Array]
+    derivative: Callable[..., Array] | None = None
     ratio: str | None = None
     median_ratio: str | None = None
 
@@ -55,34 +55,34 @@ class ProbabilityLink(Link):
 # ------------------------------------------------------------------------------------------------ inverses, derivatives
 
 
-def _identity(eta: Array, xp: Any) -> Array:
+def _identity(eta: Array, xp: Any = np) -> Array:
     return eta
 
 
-def _one(eta: Array, xp: Any) -> Array:
+def _one(eta: Array, xp: Any = np) -> Array:
     return xp.ones_like(eta)
 
 
-def _exp(eta: Array, xp: Any) -> Array:
+def _exp(eta: Array, xp: Any = np) -> Array:
     return xp.exp(eta)
 
 
-def _inverse_logit(eta: Array, xp: Any) -> Array:
+def _inverse_logit(eta: Array, xp: Any = np) -> Array:
     """1 / (1 + e^-eta)"""
     return _special().expit(eta) if xp is np else xp.sigmoid(eta)
 
 
-def _derivative_of_inverse_logit(eta: Array, xp: Any) -> Array:
+def _derivative_of_inverse_logit(eta: Array, xp: Any = np) -> Array:
     """p (1 - p)"""
     return 1.0 / (2.0 + xp.exp(eta) + xp.exp(-eta))
 
 
-def _inverse_probit(eta: Array, xp: Any) -> Array:
+def _inverse_probit(eta: Array, xp: Any = np) -> Array:
     """Phi(eta), the distribution function of the standard normal distribution."""
     return _special().ndtr(eta) if xp is np else 0.5 * xp.erfc(-eta / np.sqrt(2.0))
 
 
-def _inverse_cloglog(eta: Array, xp: Any) -> Array:
+def _inverse_cloglog(eta: Array, xp: Any = np) -> Array:
     """1 - exp(-e^eta)"""
     return -xp.expm1(-xp.exp(eta))
 

@@ -22,7 +22,8 @@ from glmm_zoo.inference import approximation, sampling
 from glmm_zoo.inference.moments import STATISTICS
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.intake import safe
-from glmm_zoo.results import convergence, report, storage
+from glmm_zoo.results import convergence, storage
+from glmm_zoo.results.report.stored import with_report
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -154,7 +155,7 @@ def fit(
             lambda y: y.astype(predictive[str(y.name)].dtype), keep_attrs=True
         )
     tree = xr.DataTree.from_dict(groups)
-    storage.label(
+    storage.write_metadata(
         tree,
         {
             "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
@@ -183,7 +184,7 @@ def fit(
     )
     if drawn.interrupted:
         raise Interrupted(tree)
-    return report.attach(tree)
+    return with_report(tree)
 
 
 def _check_arguments(
@@ -242,7 +243,7 @@ def _longer(
     able = compiled.program is not None and len(own) > 0 and drawn.x.shape[1] >= 4
     while able and len(parts) < most and not (parts[-1].interrupted or parts[-1].stats["diverging"].any()):
         x, made = parts[-1].x, len(parts)
-        bulk, tail = bulk + convergence.bulk(x[:, :, own]), tail + convergence.tail(x[:, :, own])
+        bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
         effective = max(1.0, min(bulk.min(), tail.min()))
         share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
         rho = (1 - share) / (1 + share)
@@ -475,7 +476,7 @@ def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     }
     tables = {"row": model.frame, **model.also}
     columns = {
-        (safe(name) if dim == "row" else f"{dim}:{safe(name)}"): storage.stored(column, dim)
+        (safe(name) if dim == "row" else f"{dim}:{safe(name)}"): storage.column_variable(column, dim)
         for dim, table in tables.items()
         for name, column in table.columns.items()
     }

@@ -35,6 +35,7 @@ import xarray as xr
 from scipy import special, stats
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
+from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.formulas.grammar import Operand
@@ -50,8 +51,7 @@ from glmm_zoo.plans.groups import Group
 from glmm_zoo.plans.intake import named
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, plan_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.results.curves import INVERSE
-from glmm_zoo.results.storage import about, table_of
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.data import Column, Table, names_of, stacked, take, with_gaps
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
@@ -121,7 +121,7 @@ def read_again(tree: xr.DataTree) -> Fitted:
     InputError
         A fit of another builder; data that are not coded as they were.
     """
-    spec = about(tree)["spec"]
+    spec = metadata(tree)["spec"]
     if spec["builder"] != "joint_survival":
         raise InputError(f"dynamic prediction is of a fit of joint_survival, and this is one of {spec['builder']}")
     options, texts = spec["options"], spec["formula"].split("; ")
@@ -133,7 +133,7 @@ def read_again(tree: xr.DataTree) -> Fitted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # told when it was fitted
         joint, hazard = read_joint(
-            table_of(tree), table_of(tree, EVENT_TABLE), pairs, families=None,
+            stored_table(tree), stored_table(tree, EVENT_TABLE), pairs, families=None,
             choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
             **{name: options[name] for name in names},
         )  # fmt: skip
@@ -193,8 +193,8 @@ def _read_subjects(
 ) -> Subjects:
     """The subjects asked for, of the fit or of other tables, with what was known of them at their landmarks."""
     own = longitudinal is None and survival is None
-    longitudinal = table_of(fit.tree) if longitudinal is None else longitudinal
-    survival = table_of(fit.tree, EVENT_TABLE) if own else survival
+    longitudinal = stored_table(fit.tree) if longitudinal is None else longitudinal
+    survival = stored_table(fit.tree, EVENT_TABLE) if own else survival
     visits, people = _visits(fit, longitudinal), _people(fit, longitudinal, survival)
     asked, t = _asked(fit, people[fit.id].factor()[1], landmark, ids, own)
     place = {label: i for i, label in enumerate(asked)}
@@ -781,7 +781,7 @@ def _functions(
     found["marker"] = np.stack(etas, axis=2)
     found["response"] = np.stack(
         [
-            np.full(eta.shape, np.nan) if part.main.cutpoints else INVERSE[part.link](eta)
+            np.full(eta.shape, np.nan) if part.main.cutpoints else LINKS[part.link].inverse(eta)
             for eta, part in zip(etas, fit.joint.parts, strict=True)
         ],
         axis=2,

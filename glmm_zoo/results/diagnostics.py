@@ -1,4 +1,4 @@
-"""Can these draws be trusted? Imports `errors`, `storage`, `convergence`; sees a DataTree, never a builder.
+"""Whether the draws of a fit can be trusted: its diagnostics by parameter, and the checks that make a verdict of them.
 
 Thresholds: R-hat < 1.01 and at least 100 effective draws per chain in bulk and tails (Vehtari et al. 2021), no
 divergence, E-BFMI > 0.3 (Betancourt 2016), no trajectory cut at the largest tree depth.
@@ -6,6 +6,7 @@ divergence, E-BFMI > 0.3 (Betancourt 2016), no trajectory cut at the largest tre
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results import convergence
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.storage import metadata
 
 RHAT = 1.01
 ESS_PER_CHAIN = 100
@@ -57,8 +58,11 @@ class Verdict:
         return "\n".join(lines + [f"  - {p}" for p in self.problems])
 
 
-def labels_of(array: xr.DataArray) -> list[str]:
-    """ArviZ's names for the elements: "beta[age]", "corr_id[Intercept, age]"."""
+# ---------------------------------------------------------------------------------------------------------- statistics
+
+
+def element_labels(array: xr.DataArray) -> list[str]:
+    """The names of a variable's elements, as ArviZ writes them: "beta[age]", "corr_id[Intercept, age]"."""
     dims = [d for d in array.dims if d not in ("chain", "draw")]
     if not dims:
         return [str(array.name)]
@@ -66,49 +70,56 @@ def labels_of(array: xr.DataArray) -> list[str]:
     return [f"{array.name}[{', '.join(entry)}]" for entry in index]
 
 
-def flat(array: xr.DataArray) -> np.ndarray:
-    """(chain, draw, elements)."""
+def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
+    """The numbers of `STATISTICS` (quantities, statistics) for draws (chain, draw, quantities).
+
+    Diagnostics of a quantity that is constant, or has fewer than 4 draws in a chain, are NaN, and so is R-hat of a single
+    chain.
+    """
+    parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
+        rows = list(pool.map(lambda part: _statistics(part, prob), parts))
+    return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
+
+
+def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
+    rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
+    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
+    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    rows[:, :5] = np.column_stack([mean, median, sd, lower, upper])
+    varies = np.ptp(values, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(mean))
+    rows[~varies, 5:7] = 0.0
+    values = values[:, :, varies]
+    if not varies.any() or values.shape[1] < 4:
+        return rows
+    errors = convergence.mcse_mean(values), convergence.mcse_sd(values)
+    ess_bulk, r_hat = convergence.ess_bulk_and_rhat(values)
+    rows[varies, 5:9] = np.column_stack([*errors, ess_bulk, convergence.ess_tail(values)])
+    if values.shape[0] > 1:
+        rows[varies, 9] = r_hat
+    return rows
+
+
+def statistics_table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
+    """`statistics` of every element of every variable, one row each."""
+    arrays = list(posterior.data_vars.values())
+    rows = np.concatenate([statistics(_elements(array), prob) for array in arrays])
+    names = [label for array in arrays for label in element_labels(array)]
+    return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
+
+
+def _elements(array: xr.DataArray) -> np.ndarray:
+    """Draws of a variable with its elements in one axis: (chain, draw, elements)."""
     values = array.transpose("chain", "draw", ...).values
     return values.reshape(*values.shape[:2], -1)
 
 
-def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
-    """The numbers of `STATISTICS` for quantities (chain, draw, quantities), a row for each; NaN diagnostics for a constant."""
-    parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
-    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
-        found = list(pool.map(lambda part: _statistics(part, prob), parts))
-    return np.concatenate([np.empty((0, len(STATISTICS))), *found])
-
-
-def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
-    found = np.full((values.shape[2], len(STATISTICS)), np.nan)
-    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
-    centre, spread = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
-    found[:, :5] = np.column_stack([centre, median, spread, lower, upper])
-    varies = np.ptp(values, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(centre))
-    found[~varies, 5:7] = 0.0
-    values = values[:, :, varies]
-    if not varies.any() or values.shape[1] < 4:
-        return found
-    errors = convergence.error_of_mean(values), convergence.error_of_sd(values)
-    bulk, r_hat = convergence.bulk_and_rhat(values)
-    found[varies, 5:9] = np.column_stack([*errors, bulk, convergence.tail(values)])
-    if values.shape[0] > 1:
-        found[varies, 9] = r_hat
-    return found
-
-
-def table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
-    """`statistics` of every element of every variable."""
-    arrays = list(posterior.data_vars.values())
-    rows = np.concatenate([statistics(flat(array), prob) for array in arrays])
-    names = [label for array in arrays for label in labels_of(array)]
-    return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
+# ------------------------------------------------------------------------------------------------------------- verdict
 
 
 def incomplete(tree: xr.DataTree) -> str | None:
-    """A sentence when chains or draws are missing; run before any diagnosis, since that ignores missing draws."""
-    settings = about(tree)["sampling"]
+    """A sentence when chains or draws are missing; asked before any diagnosis, since that ignores missing draws."""
+    settings = metadata(tree)["sampling"]
     finished = settings["finished"]
     wanted = settings["draws"]
     short = [f"chain {i} has {n}" for i, n in enumerate(finished) if n < wanted]
@@ -136,89 +147,103 @@ def check(tree: xr.DataTree) -> Verdict:
             "Fit again; the seed gives the same draws.",
         )
         return Verdict(False, (problem,), pd.DataFrame(columns=pd.Index(STATISTICS), dtype=float))
-    posterior, carriers = tree["posterior"].dataset, about(tree)["spec"]["auxiliary"]
-    return judge(tree, table(posterior[[n for n in posterior.data_vars if n not in carriers]]))
+    posterior, auxiliary = tree["posterior"].dataset, metadata(tree)["spec"]["auxiliary"]
+    return judge(tree, statistics_table(posterior[[n for n in posterior.data_vars if n not in auxiliary]]))
 
 
-def judge(tree: xr.DataTree, diagnosed: pd.DataFrame) -> Verdict:
-    """The verdict, given the table of diagnostics."""
-    spec, settings = about(tree)["spec"], about(tree)["sampling"]
-    sds = [f"{group['sd']} (prior {_sd_priors(spec, group['sd'])})" for group in spec["groups"].values()]
+def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
+    """The verdict on a complete fit, given the table of its diagnostics (`statistics_table`)."""
+    content = metadata(tree)
+    spec, settings = content["spec"], content["sampling"]
     stats = tree["sample_stats"].dataset
-    chains = settings["chains"]
-    needed = ESS_PER_CHAIN * chains
-    problems = []
+    sds = [f"{group['sd']} (prior {_sd_priors(spec, group['sd'])})" for group in spec["groups"].values()]
+    problems = (
+        *_divergences(stats, settings, sds),
+        *_disagreement(diagnostics, spec, settings),
+        *_few_effective_draws(diagnostics, spec, settings),
+        *_poor_energy(stats, sds),
+        *_cut_trajectories(stats),
+    )
+    return Verdict(not problems, problems, diagnostics)
 
+
+def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
     divergent = int(stats["diverging"].values.sum())
     if divergent:
         tighter = f", or a tighter prior on {listing(sds, 3)}" if sds else ""
-        problems.append(
-            Problem(
-                "divergences",
-                f"{plural(divergent, 'divergent transition')} among {settings['draws'] * chains} draws",
-                "The sampler could not follow part of the posterior, so it may be missing from the draws.",
-                f"Try target_accept={min(0.99, (settings['target_accept'] + 1) / 2):.2g} first{tighter}.",
-            )
+        yield Problem(
+            "divergences",
+            f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains']} draws",
+            "The sampler could not follow part of the posterior, so it may be missing from the draws.",
+            f"Try target_accept={min(0.99, (settings['target_accept'] + 1) / 2):.2g} first{tighter}.",
         )
-    high = diagnosed["r_hat"][diagnosed["r_hat"] >= RHAT].sort_values(ascending=False)
+
+
+def _disagreement(diagnostics: pd.DataFrame, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Chains that do not agree, or a single one, of which that cannot be known."""
+    high = diagnostics["r_hat"][diagnostics["r_hat"] >= RHAT].sort_values(ascending=False)
     if len(high):
-        problems.append(
-            Problem(
-                "rhat",
-                f"R-hat is {high.iloc[0]:.3f} for {high.index[0]} ({plural(len(high), 'parameter')} at {RHAT} or more)",
-                "The chains do not agree yet on where this posterior lies.",
-                f"Try more draws and warm-up (draws={2 * settings['draws']}, tune={2 * settings['tune']}); if it stays, {_simpler(spec)}.",
-            )
+        yield Problem(
+            "rhat",
+            f"R-hat is {high.iloc[0]:.3f} for {high.index[0]} ({plural(len(high), 'parameter')} at {RHAT} or more)",
+            "The chains do not agree yet on where this posterior lies.",
+            f"Try more draws and warm-up (draws={2 * settings['draws']}, tune={2 * settings['tune']}); if it stays, {_simpler(spec)}.",
         )
-    if chains == 1:
-        problems.append(
-            Problem("chains", "Only one chain", "R-hat compares chains, so agreement was not checked.", "Use chains=4.")
+    if settings["chains"] == 1:
+        yield Problem(
+            "chains", "Only one chain", "R-hat compares chains, so agreement was not checked.", "Use chains=4."
         )
+
+
+def _few_effective_draws(
+    diagnostics: pd.DataFrame, spec: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Iterator[Problem]:
+    needed = ESS_PER_CHAIN * settings["chains"]
     for kind, words in (("ess_bulk", "its mean is"), ("ess_tail", "its interval is")):
-        low = diagnosed[kind][diagnosed[kind] < needed].sort_values()
+        low = diagnostics[kind][diagnostics[kind] < needed].sort_values()
         if len(low):
             factor = int(np.ceil(1.2 * needed / max(low.iloc[0], 1)))
-            problems.append(
-                Problem(
-                    kind,
-                    f"{low.iloc[0]:.0f} effective draws ({kind.removeprefix('ess_')}) for {low.index[0]}, "
-                    f"{needed} needed ({plural(len(low), 'parameter')} below)",
-                    f"The draws are strongly correlated, so {words} still noisy.",
-                    f"Try draws={settings['draws'] * min(factor, 10)}"
-                    + (f"; or {_simpler(spec)}." if factor > 4 else "."),
-                )
+            yield Problem(
+                kind,
+                f"{low.iloc[0]:.0f} effective draws ({kind.removeprefix('ess_')}) for {low.index[0]}, "
+                f"{needed} needed ({plural(len(low), 'parameter')} below)",
+                f"The draws are strongly correlated, so {words} still noisy.",
+                f"Try draws={settings['draws'] * min(factor, 10)}" + (f"; or {_simpler(spec)}." if factor > 4 else "."),
             )
-    energy = stats["energy"].values
+
+
+def _poor_energy(stats: xr.Dataset, sds: Sequence[str]) -> Iterator[Problem]:
+    energy = stats["energy"].values  # (chain, draw)
     bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
     if (bfmi <= BFMI).any():
-        problems.append(
-            Problem(
-                "bfmi",
-                f"E-BFMI is {bfmi.min():.2f} in chain {int(bfmi.argmin())}, more than {BFMI} needed",
-                "The tails of the posterior are heavier than the sampler can explore in steps of its energy.",
-                f"Try a tighter prior on {listing(sds, 3)}." if sds else "Try tighter priors.",
-            )
+        yield Problem(
+            "bfmi",
+            f"E-BFMI is {bfmi.min():.2f} in chain {int(bfmi.argmin())}, more than {BFMI} needed",
+            "The tails of the posterior are heavier than the sampler can explore in steps of its energy.",
+            f"Try a tighter prior on {listing(sds, 3)}." if sds else "Try tighter priors.",
         )
+
+
+def _cut_trajectories(stats: xr.Dataset) -> Iterator[Problem]:
     deep = int(stats["reached_max_treedepth"].values.sum())
     if deep:
-        problems.append(
-            Problem(
-                "tree_depth",
-                f"{plural(deep, 'trajectory').replace('ys', 'ies')} cut at the largest tree depth",
-                "The posterior is much longer in some direction than in others; draws are valid but costly.",
-                "Try center=True and covariates of similar scale, scale(x), first.",
-            )
+        yield Problem(
+            "tree_depth",
+            f"{plural(deep, 'trajectory').replace('ys', 'ies')} cut at the largest tree depth",
+            "The posterior is much longer in some direction than in others; draws are valid but costly.",
+            "Try center=True and covariates of similar scale, scale(x), first.",
         )
-    return Verdict(not problems, tuple(problems), diagnosed)
 
 
-def _sd_priors(spec: dict[str, Any], name: str) -> str:
+def _sd_priors(spec: Mapping[str, Any], name: str) -> str:
+    """The prior of a group's sds, or their different priors."""
     prior = spec["priors"].get(name, "")
     return prior if isinstance(prior, str) else listing(dict.fromkeys(prior.values()))
 
 
-def _simpler(spec: dict[str, Any]) -> str:
-    many = [g for g, group in spec["groups"].items() if len(group["effects"]) > 1]
+def _simpler(spec: Mapping[str, Any]) -> str:
+    """A simpler model to try."""
+    many = [factor for factor, group in spec["groups"].items() if len(group["effects"]) > 1]
     if many:
         return f"fewer effects in the group term of {many[0]!r}"
     return "fewer group terms" if len(spec["groups"]) > 1 else "tighter priors"

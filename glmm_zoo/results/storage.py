@@ -1,8 +1,9 @@
-"""One NetCDF file per fit, written whole or not at all. Imports only `errors`.
+"""One NetCDF file for each fit: what it says of itself, the tables it used, and how it is written and read.
 
-A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
+A DataTree is serialised to memory, written to a hidden file beside the target, synced, measured, and only then
 renamed: a crash or a full disk leaves the old file or the new one, never half of either. Checksums are on, so a
-damaged file is found out when it is read.
+damaged file is found out when it is read. The keys of the metadata and the names of groups, variables and attributes are
+the file format: a file that was written before must be read, so they stay as they are.
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ _CHECKED = {"fletcher32": True}
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, **_CHECKED}
 
 
-def about(tree: xr.DataTree) -> dict[str, Any]:
-    """What the tree says of itself: schema version, spec, priors, seeds, versions, times.
+# ------------------------------------------------------------------------------------------------------------ metadata
+
+
+def metadata(tree: xr.DataTree) -> dict[str, Any]:
+    """What a fit says of itself, by the keys of the file format: "schema", "spec" (model, data, priors), "sampling",
+    "seconds", "created", "versions", "machine".
 
     Raises
     ------
@@ -46,38 +51,44 @@ def about(tree: xr.DataTree) -> dict[str, Any]:
     return json.loads(text)
 
 
-def outcomes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a spec says of each outcome, by the prefix of its variables: "" where there is one."""
-    return spec.get("outcomes", {"": spec})
-
-
-def effects(spec: Mapping[str, Any]) -> set[str]:
-    """The variables that are many numbers of one kind: group effects and weights of curves."""
-    weights = [*(s["weights"] for s in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
-    return {*(group["u"] for group in spec["groups"].values()), *weights}
-
-
-def label(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
-    """Write what the tree says of itself."""
+def write_metadata(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
+    """Make `content` the metadata of a tree, with the version of the file format beside it."""
     tree.attrs[ATTRIBUTE] = json.dumps({"schema": SCHEMA, **content}, ensure_ascii=False)
 
 
-def stored(column: Column, dim: str) -> xr.Variable:
-    """A column as `constant_data` keeps it along `dim`: with its name, its kind, what stands for a missing text, and the levels
-    of text as JSON where their order is declared."""
+def outcome_specs(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a spec that describes each outcome, by the prefix of its variables; one outcome has the prefix ""."""
+    return spec.get("outcomes", {"": spec})
+
+
+def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
+    """The variables of random effects: of group effects, and of weights of smooths and of the baseline hazard."""
+    weights = [*(smooth["weights"] for smooth in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
+    return {*(group["u"] for group in spec["groups"].values()), *weights}
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def column_variable(column: Column, dim: str) -> xr.Variable:
+    """A column as group `constant_data` keeps it along `dim`.
+
+    Its attributes are the column's name and kind; of text also what stands for a missing value, and as JSON the levels where
+    their order was declared or is not the alphabetical one.
+    """
     import xarray as xr
 
-    known = {"column": column.name, "kind": column.kind}
+    attributes = {"column": column.name, "kind": column.kind}
     if column.kind in ("text", "date"):
         absent = next("?" * n for n in itertools.count() if "?" * n not in column.levels)  # "" where that is no value
         if column.ordered or list(column.levels) != sorted(column.levels):
-            known["ordered" if column.ordered else "levels"] = json.dumps(column.levels)
-        return xr.Variable(dim, np.where(column.missing, absent, column.text), {**known, "missing": absent})
+            attributes["ordered" if column.ordered else "levels"] = json.dumps(column.levels)
+        return xr.Variable(dim, np.where(column.missing, absent, column.text), {**attributes, "missing": absent})
     values = np.where(column.missing, np.nan, column.values) if column.missing.any() else column.values
-    return xr.Variable(dim, values, known)
+    return xr.Variable(dim, values, attributes)
 
 
-def table_of(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
+def stored_table(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     """The columns of a table that a fit used, as they were read; its index is their rows in the source, from 0.
 
     Text is str, or categorical where the order of its levels was declared, and dates are written as the labels of their levels
@@ -95,15 +106,16 @@ def table_of(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     """
     import pandas as pd
 
-    kept = tree["constant_data"].dataset
-    columns = {v.attrs["column"]: _as_read(v) for v in kept.data_vars.values() if v.dims == (dim,)}
+    stored = tree["constant_data"].dataset
+    columns = {v.attrs["column"]: _as_read(v) for v in stored.data_vars.values() if v.dims == (dim,)}
     if not columns:
-        tables = dict.fromkeys(str(d) for v in kept.data_vars.values() for d in v.dims)
+        tables = dict.fromkeys(str(d) for v in stored.data_vars.values() for d in v.dims)
         raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
-    return pd.DataFrame(columns).set_index(pd.Index(kept[dim].values, name=dim))
+    return pd.DataFrame(columns).set_index(pd.Index(stored[dim].values, name=dim))
 
 
 def _as_read(variable: xr.DataArray) -> pd.Series:
+    """The inverse of `column_variable`."""
     import pandas as pd
 
     if variable.attrs["kind"] in ("text", "date"):
@@ -117,8 +129,11 @@ def _as_read(variable: xr.DataArray) -> pd.Series:
     return values.astype("boolean") if variable.attrs["kind"] == "logical" and values.dtype != bool else values
 
 
+# --------------------------------------------------------------------------------------------------------------- files
+
+
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """The path, when a file can be written there; told before hours of sampling rather than after.
+    """The path, when a file can be written there; asked before hours of sampling rather than after.
 
     Raises
     ------
@@ -152,7 +167,7 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         A full disk; an older file of that name is then as it was.
     """
     path = check_target(path, overwrite=overwrite)
-    about(tree)
+    metadata(tree)  # an error where the tree is not a fit
     encoding = {
         node.path: {
             str(name): _CHECKED if v.dtype.kind == "f" else _COMPRESSED  # draws of numbers take time and gain a tenth
@@ -162,6 +177,12 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         for node in tree.subtree
     }
     content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
+    _replace_file(path, content)
+    return path
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    """Write `content` to a hidden file in the same folder, sync it, and give it the name `path`; on any error nothing changes."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -182,7 +203,6 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         os.fsync(folder)
     finally:
         os.close(folder)
-    return path
 
 
 def _umask() -> int:
@@ -214,7 +234,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
             f"{path} is damaged or not a NetCDF file: {str(err).splitlines()[0][:100]}; fit again"
         ) from None
     try:
-        content = about(tree)
+        content = metadata(tree)
     except (InputError, json.JSONDecodeError):
         raise InputError(f"{path} is not a fit of glmm_zoo; fit a model with zoo.fit or glmm-zoo fit") from None
     if content["schema"] > SCHEMA:

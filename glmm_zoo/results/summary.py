@@ -1,5 +1,4 @@
-"""Estimates a reader wants: on the link scale, and on the natural one. Imports `errors`, `storage`, `diagnostics`,
-`aspects`.
+"""The posterior summary: a row for each parameter, and one for each quantity derived from them.
 
     odds ratio           exp(beta)                                             logit link; rate ratio: log link
     ICC of factor g      sd_g^2 / (sum over factors sd^2 + v)                  v: sigma^2, or the latent variance
@@ -20,13 +19,11 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.results import storage
-from glmm_zoo.results.diagnostics import STATISTICS, incomplete, labels_of, statistics, table
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.results.diagnostics import STATISTICS, element_labels, incomplete, statistics, statistics_table
 from glmm_zoo.results.findings import findings
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.storage import metadata, outcome_specs, random_effect_variables
 
-RATIOS = {"logit": "odds_ratio", "cloglog": "hazard_ratio", "log": "rate_ratio"}
-MEDIAN_RATIOS = {"logit": "median_odds_ratio", "log": "median_rate_ratio"}
 MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
@@ -68,62 +65,79 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     if gap is not None:
         raise InputError(f"no summary: {gap}; fit again")
     posterior = tree["posterior"].dataset
-    spec = about(tree)["spec"]
-    names = [str(n) for n in posterior.data_vars if n not in spec["auxiliary"]]
-    effects = storage.effects(spec)
-    shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
-    parameters = table(posterior[shown], prob)
-    parameters = parameters[parameters["ess_bulk"].notna()]  # the ones of a correlation matrix
-    repeated = _repeated(posterior)
-    derived = natural(tree)
-    extra = pd.DataFrame(columns=pd.Index(STATISTICS))
-    if derived:
-        rows = statistics(np.stack(list(derived.values()), axis=2), prob)
-        extra = pd.DataFrame(rows, index=pd.Index(list(derived)), columns=pd.Index(STATISTICS))
-    both = pd.concat([parameters.drop(index=repeated, errors="ignore"), extra]) if len(extra) else parameters
+    parameters = _of_parameters(posterior, metadata(tree)["spec"], prob, group_effects)
+    others = [_of_derived(tree, prob)]
     if group_effects and "group_effects" in tree:
-        both = pd.concat([both, *(_of_moments(v) for v in tree["group_effects"].data_vars.values())])
-    return both.rename_axis("parameter")
+        others += [_of_moments(moments) for moments in tree["group_effects"].data_vars.values()]
+    return pd.concat([parameters, *(rows for rows in others if len(rows))]).rename_axis("parameter")
 
 
-def _of_moments(effects: xr.DataArray) -> pd.DataFrame:
-    values = effects.transpose("statistic", ...).values
-    known = dict(zip(effects["statistic"].values, values.reshape(len(values), -1), strict=True))
-    labels = labels_of(effects.isel(statistic=0, drop=True))
-    return pd.DataFrame(known, index=pd.Index(labels)).reindex(columns=pd.Index(STATISTICS))
+def _of_parameters(posterior: xr.Dataset, spec: Mapping[str, Any], prob: float, group_effects: bool) -> pd.DataFrame:
+    """The model's parameters in the order of the posterior, random effects last if they are wanted."""
+    names = [str(name) for name in posterior.data_vars if name not in spec["auxiliary"]]
+    effects = random_effect_variables(spec)
+    shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
+    parameters = statistics_table(posterior[shown], prob)
+    parameters = parameters[parameters["ess_bulk"].notna()]  # without the ones of a correlation matrix
+    return parameters.drop(index=_upper_triangles(posterior), errors="ignore")
 
 
-def _repeated(posterior: xr.Dataset) -> list[str]:
-    """The upper halves of correlation matrices."""
-    found = []
+def _upper_triangles(posterior: xr.Dataset) -> list[str]:
+    """The names of the elements of correlation matrices that repeat one below the diagonal."""
+    repeated = []
     for name, array in posterior.data_vars.items():
         if str(name).startswith("corr_") or "_corr_" in str(name):
             effects = [str(v) for v in array[array.dims[-1]].values]
-            found += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[:i]]
-    return found
+            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[:i]]
+    return repeated
 
 
-def natural(tree: xr.DataTree) -> dict[str, np.ndarray]:
-    """Draws (chain, draw) of the derived quantities, by name."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
-    outcomes = storage.outcomes(spec)
-    found: dict[str, np.ndarray] = {}
-    for prefix, link in {**{p: of["link"] for p, of in outcomes.items()}, **spec["links"]}.items():
-        lead = f"{prefix}_" if prefix else ""
-        ratio = (
-            "ratio" if prefix not in outcomes and link == "log" else RATIOS.get(link)
-        )  # a positive parameter is no rate
-        if ratio and f"{lead}beta" in posterior:
-            for coef in posterior[f"{lead}coef"].values:
-                draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
-                if link == "cloglog" and f"{lead}cutpoints" in posterior:  # P(Y <= k) falls with eta, and so its hazard
-                    draws = -draws
-                found[f"{lead}{ratio}[{coef}]"] = np.exp(draws)
-    for prefix, of in outcomes.items():
-        found.update(_between_levels(posterior, spec, prefix, of))
+def _of_derived(tree: xr.DataTree, prob: float) -> pd.DataFrame:
+    draws = derived_quantities(tree)
+    if not draws:
+        return pd.DataFrame(columns=pd.Index(STATISTICS))
+    rows = statistics(np.stack(list(draws.values()), axis=2), prob)
+    return pd.DataFrame(rows, index=pd.Index(list(draws)), columns=pd.Index(STATISTICS))
+
+
+def _of_moments(moments: xr.DataArray) -> pd.DataFrame:
+    """Group effects of which the fit kept moments (statistic, ...) and no draws."""
+    values = moments.transpose("statistic", ...).values
+    columns = dict(zip(moments["statistic"].values, values.reshape(len(values), -1), strict=True))
+    labels = element_labels(moments.isel(statistic=0, drop=True))
+    return pd.DataFrame(columns, index=pd.Index(labels)).reindex(columns=pd.Index(STATISTICS))
+
+
+def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
+    """Draws (chain, draw) of the quantities derived from the parameters, by name."""
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    outcomes = outcome_specs(spec)
+    quantities: dict[str, np.ndarray] = {}
+    links = {**{prefix: outcome["link"] for prefix, outcome in outcomes.items()}, **spec["links"]}
+    for prefix, link in links.items():
+        # exp(coefficient) of a positive parameter, such as alpha, is a ratio but not one of rates
+        ratio = "ratio" if prefix not in outcomes and link == "log" else LINKS[link].ratio
+        if ratio:
+            quantities.update(_ratios(posterior, prefix, link, ratio))
+    for prefix, outcome in outcomes.items():
+        quantities.update(_between_levels(posterior, spec, prefix, outcome))
     for finding in findings(tree).values():
-        found.update(finding.quantities)
-    return found
+        quantities.update(finding.quantities)
+    return quantities
+
+
+def _ratios(posterior: xr.Dataset, prefix: str, link: str, ratio: str) -> dict[str, np.ndarray]:
+    """exp of every coefficient of one linear predictor."""
+    lead = f"{prefix}_" if prefix else ""
+    if f"{lead}beta" not in posterior:
+        return {}
+    # of a cumulative model P(Y <= k) falls with eta, and with it the hazard of stopping at k
+    falls = link == "cloglog" and f"{lead}cutpoints" in posterior
+    quantities = {}
+    for coef in posterior[f"{lead}coef"].values:
+        draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
+        quantities[f"{lead}{ratio}[{coef}]"] = np.exp(-draws if falls else draws)
+    return quantities
 
 
 def _between_levels(
@@ -137,12 +151,13 @@ def _between_levels(
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[group["sd"]].sel({group["effect_dim"]: label}).values
-    found: dict[str, np.ndarray] = {}
+    quantities: dict[str, np.ndarray] = {}
     residual = posterior[f"{lead}sigma"].values ** 2 if f"{lead}sigma" in posterior else outcome["latent_variance"]
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
-        found.update({f"{lead}icc[{g}]": sd**2 / total for g, sd in sds.items()})
-    if outcome["link"] in MEDIAN_RATIOS:
-        name = MEDIAN_RATIOS[outcome["link"]]
-        found.update({f"{lead}{name}[{g}]": np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE) for g, sd in sds.items()})
-    return found
+        quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
+    name = LINKS[outcome["link"]].median_ratio
+    if name is not None:
+        for factor, sd in sds.items():
+            quantities[f"{lead}{name}[{factor}]"] = np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE)
+    return quantities

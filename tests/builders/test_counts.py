@@ -1,19 +1,15 @@
-"""Families of counts in their limits and tails, their simulation, exposures, wrong input, and what a report says of them."""
+"""Families of counts in their limits and tails, their simulation, exposures and wrong input."""
 
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import evaluation
 import numpy as np
-import pandas as pd
 import pymc as pm
 import pytest
-import xarray as xr
 from rows import visits
 from scipy import stats
 
@@ -22,8 +18,6 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.families import counts
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.inference.sampling import compile_model
-from glmm_zoo.results import report, storage
-from glmm_zoo.results.findings import dispersion, rates, zeros
 
 # ------------------------------------------------------------------------------------------------------------ densities
 
@@ -238,6 +232,15 @@ def test_an_offset_of_the_zero_part_stays_there():
     np.testing.assert_allclose(logit_zi - plain_logit_zi, frame.v)
 
 
+def test_exposure_of_an_offset():
+    frame = visits()
+    for offset, exposure in (("log(days)", "days"), ("w", "exp(w)"), ("log(days*n)", "days*n")):
+        model = zoo.poisson(frame, f"k ~ x + offset({offset})", per=np.int64(10))
+        assert model.spec["facts"]["exposure"] == exposure and model.spec["facts"]["per"] == 10
+    two = zoo.poisson(frame, "k ~ x + offset(log(days)) + offset(log(n))")
+    assert two.spec["facts"]["exposure"] == "exp(log(days) + log(n))"
+
+
 # ----------------------------------------------------------------------------------------------------- several predictors
 
 ZIP = "zero_inflated_poisson"
@@ -356,203 +359,3 @@ def test_nothing_but_zeros_is_refused_and_no_zeros_are_warned_of():
             model = getattr(zoo, builder)(positive, "c ~ x")
         assert any("has no zeros" in note for note in model.spec["notes"])
     zoo.poisson(positive, "c ~ x")
-
-
-# -------------------------------------------------------------------------------------------- what a report says of counts
-
-
-def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, log_p: np.ndarray | None = None, **spec) -> xr.DataTree:
-    """As little of a fit as an aspect looks at: y (n,), drawn and log_p (draws, n)."""
-    posterior = xr.Dataset(
-        {"Intercept": (("chain", "draw"), [[0.0, 1.0, 2.0]]), "beta": (("chain", "draw", "coef"), [[[1.0, 2.0]] * 3])},
-        {"chain": [0], "draw": [0, 1, 2], "coef": ["x", "w"]},
-    )
-    groups = {
-        "posterior": posterior,
-        "posterior_predictive": xr.Dataset({"y": (("chain", "draw", "row"), drawn[None])}),
-        "log_likelihood": xr.Dataset(
-            {"y": (("chain", "draw", "row"), (drawn * 0.0 if log_p is None else log_p)[None])}
-        ),
-        "observed_data": xr.Dataset({"y": ("row", y)}),
-    }
-    known = {
-        "builder": builder,
-        "outcome": "y",
-        "aspects": ["dispersion", "zeros"],
-        "groups": {},
-        "data": {"rows": len(y)},
-    }
-    tree = xr.DataTree.from_dict(groups)
-    storage.label(tree, {"spec": {**known, **spec}})
-    return tree
-
-
-def simulated(kind: str) -> np.ndarray:
-    """Counts of mean 3, as the observed or as what a model predicts (draws, n)."""
-    rng, shape = np.random.default_rng(8), (400, 150)
-    return {
-        "poisson": lambda: rng.poisson(3.0, shape),
-        "negative binomial": lambda: rng.negative_binomial(1.0, 0.25, shape),
-        "inflated": lambda: rng.poisson(5.0, shape) * (rng.random(shape) < 0.6),
-        "constant": lambda: 3 + (np.arange(60_000).reshape(shape) % 2),
-        "positive": lambda: 1 + rng.poisson(2.0, shape),
-    }[kind]()
-
-
-SAID = {  # data, model, builder: words on dispersion, words on zeros
-    "poisson": ("poisson", "poisson", "poisson", None, None),
-    "negative binomial, by poisson": (
-        "negative binomial", "poisson", "poisson", "vary more than the model allows.*Try negative_binomial, or an effect for every row",
-        "more zeros than.*try negative_binomial before zero_inflated_poisson or hurdle_poisson",
-    ),
-    "negative binomial": ("negative binomial", "negative binomial", "negative_binomial", None, None),
-    "inflated, by zip": ("inflated", "inflated", "zero_inflated_poisson", None, None),
-    "negative binomial, by zip": (
-        "negative binomial", "poisson", "zero_inflated_poisson", "Try zero_inflated_negative_binomial, or",
-        "Let their share depend on covariates or groups: zi=",
-    ),
-    "inflated, by nb": (
-        "inflated", "poisson", "negative_binomial", "dispersion='~ x'",
-        "Try zero_inflated_negative_binomial or hurdle_negative_binomial",
-    ),
-    "constant, by poisson": ("constant", "poisson", "poisson", "less than the model says", "fewer zeros.*Try hurdle_poisson"),
-    "positive, by zip": ("positive", "poisson", "zero_inflated_poisson", "less than", "fewer zeros.*Try hurdle_poisson"),
-    "positive, by hurdle": ("positive", "poisson", "hurdle_poisson", "less than", "fewer zeros.*Let their share depend"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("data", "predicted", "builder", "spread", "none"), SAID.values(), ids=SAID)
-def test_dispersion_and_zeros_are_judged_against_the_predicted(data, predicted, builder, spread, none):
-    tree = tree_of(simulated(data)[7], simulated(predicted), builder)
-    found = zoo.findings(tree)
-    for name, words in (("dispersion", spread), ("zeros", none)):
-        first, *advice = found[name].sentences
-        assert first.endswith(".") and "(95 %)" in first
-        if words is None:
-            assert advice == [], advice
-        else:
-            assert pd.Series(advice).str.contains(words).tolist() == [True], advice
-
-
-def test_numbers_of_the_checks():
-    y, drawn = simulated("negative binomial")[7], simulated("poisson")
-    tree = tree_of(y, drawn, "poisson")
-    row = dispersion.find(tree, 0.9).tables["check"].loc["Pearson dispersion"]
-    assert row["observed"] == pytest.approx(np.mean((y - drawn.mean(0)) ** 2 / drawn.var(0)))
-    assert row["lower"] < 1 < row["upper"] and row["p"] == 0
-    row = zeros.find(tree, 0.9).tables["check"].loc["zeros"]
-    assert row["observed"] == (y == 0).sum() and row["p"] == 0
-    assert row["expected"] == pytest.approx(150 * np.exp(-3), abs=1)
-    np.testing.assert_allclose(row[["lower", "upper"]], np.quantile((drawn == 0).sum(axis=1), [0.05, 0.95]))
-
-
-def test_a_count_that_was_never_predicted_is_seen():
-    y, drawn = np.zeros(50), np.zeros((200, 50))
-    drawn[::2, 0] = 1
-    y[7] = 3
-    (_, advice) = dispersion.find(tree_of(y, drawn, "poisson"), 0.95).sentences
-    assert "vary more" in advice
-
-
-def test_dispersion_is_judged_by_what_the_other_rows_predict():
-    """Every row with a rate of its own under Gamma(20, 5): without row i nothing is known of its rate but the prior."""
-    rng, n = np.random.default_rng(3), 150
-    y = rng.negative_binomial(20, 5 / 6, n)
-    rate = rng.gamma(20 + y, 1 / 6, (4000, n))
-    tree = tree_of(y, rng.poisson(rate), "poisson", stats.poisson.logpmf(y, rate))
-    exact = np.mean((y - 4.0) ** 2 / (4.0 * 6 / 5))
-    row = dispersion.find(tree, 0.95).tables["check"].loc["Pearson dispersion"]
-    assert row["observed"] == pytest.approx(exact, rel=0.03)
-    unweighted = tree_of(y, tree["posterior_predictive"].dataset["y"].values[0], "poisson")
-    assert dispersion.find(unweighted, 0.95).tables["check"]["observed"].item() < 0.8 * exact
-
-
-def test_an_effect_for_every_row_is_not_judged():
-    y = simulated("constant")[7]
-    tree = tree_of(y, simulated("poisson"), "poisson", groups={"obs": {"levels": 150}})
-    (_, words) = dispersion.find(tree, 0.95).sentences
-    assert "this check cannot judge it" in words
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "alarms"), [(None, 0), (4.0, 1)], ids=["poisson", "overdispersed"])
-def test_group_effects_of_few_rows_do_not_hide_overdispersion(size, alarms):
-    """60 groups of 5 rows; without weights the dispersion of both data sets is well below 1."""
-    rng, n = np.random.default_rng(0), 300
-    x, g = rng.normal(size=n), np.arange(n) % 60
-    mu = np.exp(0.8 + 0.3 * x + rng.normal(0, 0.6, 60)[g])
-    y = rng.poisson(mu if size is None else mu * rng.gamma(size, 1 / size, n))
-    tree = zoo.fit(zoo.poisson(pd.DataFrame({"y": y, "x": x, "g": g}), "y ~ x + (1 | g)"), seed=1, progress=False)
-    sentences = zoo.findings(tree)["dispersion"].sentences
-    assert len(sentences) == 1 + alarms, sentences
-
-
-UNITS = {
-    "row": ({"exposure": None, "per": 1.0}, "per row,"),
-    "rows": ({"exposure": None, "per": 100.0}, "per 100 rows,"),
-    "unit of exposure": ({"exposure": "days", "per": 1.0}, "per unit of days,"),
-    "units of exposure": ({"exposure": "days", "per": 1000.0}, "per 1000 units of days,"),
-}
-
-
-@pytest.mark.parametrize(("facts", "words"), UNITS.values(), ids=UNITS)
-def test_rates_at_zero_and_at_the_means(facts, words):
-    spec = {"facts": {**facts, "of": "expected count"}, "learnt": {"": {"means": [0.5, -1.0]}}}
-    found = rates.find(tree_of(np.ones(2), np.ones((3, 2)), "poisson", **spec), 0.95)
-    per = facts["per"]
-    np.testing.assert_allclose(found.quantities["rate[covariates at zero]"], per * np.exp([[0.0, 1.0, 2.0]]))
-    np.testing.assert_allclose(found.quantities["rate[covariates at means]"], per * np.exp([[-1.5, -0.5, 0.5]]))
-    assert words in found.meanings["rate"]
-
-
-def test_exposure_of_an_offset():
-    frame = visits()
-    for offset, exposure in (("log(days)", "days"), ("w", "exp(w)"), ("log(days*n)", "days*n")):
-        model = zoo.poisson(frame, f"k ~ x + offset({offset})", per=np.int64(10))
-        assert model.spec["facts"]["exposure"] == exposure and model.spec["facts"]["per"] == 10
-    two = zoo.poisson(frame, "k ~ x + offset(log(days)) + offset(log(n))")
-    assert two.spec["facts"]["exposure"] == "exp(log(days) + log(n))"
-
-
-@pytest.fixture(scope="module")
-def fitted() -> xr.DataTree:
-    """Overdispersed counts of 0.02 a day, fitted by Poisson."""
-    rng, n = np.random.default_rng(5), 200
-    days = rng.uniform(50, 400, n)
-    x = rng.normal(size=n)
-    mu = 0.02 * days * np.exp(0.4 * x)
-    frame = pd.DataFrame(
-        {"falls": rng.negative_binomial(1.0, 1 / (1 + mu)), "x": x, "days": days, "ward": np.arange(n) % 8}
-    )
-    model = zoo.poisson(frame, "falls ~ x + (1 | ward)", exposure="days", per=365.25)
-    return zoo.fit(model, draws=250, tune=300, chains=2, seed=2, progress=False)
-
-
-def test_summary_has_ratios_and_rates(fitted):
-    found, p = zoo.summary(fitted), fitted["posterior"].dataset
-    beta = p["beta"].sel(coef="x").values
-    assert found.loc["rate_ratio[x]", "mean"] == pytest.approx(np.exp(beta).mean())
-    yearly = 365.25 * np.exp(p["Intercept"].values)
-    assert found.loc["rate[covariates at zero]", "median"] == pytest.approx(np.median(yearly))
-    assert 3 < yearly.mean() < 13
-    at_means = 365.25 * np.exp(p["Intercept_at_means"].values)
-    assert found.loc["rate[covariates at means]", "mean"] == pytest.approx(at_means.mean(), rel=1e-9)
-    assert "median_rate_ratio[ward]" in found.index
-
-
-def test_overdispersion_reaches_file_and_reports(fitted, tmp_path: Path):
-    loaded = zoo.load(zoo.save(fitted, tmp_path / "fit.nc"))
-    pd.testing.assert_frame_equal(zoo.summary(loaded), zoo.summary(fitted))
-    here, there = zoo.findings(fitted), zoo.findings(loaded)
-    assert {n: f.sentences for n, f in here.items()} == {n: f.sentences for n, f in there.items()}
-    advice = here["dispersion"].sentences[1]
-    assert "vary more than the model allows" in advice and "negative_binomial" in advice
-    assert json.loads(loaded["report/dispersion"].attrs["sentences"]) == list(here["dispersion"].sentences)
-    stored = loaded["report/zeros/check"].dataset
-    assert stored["observed"].item() == (fitted["observed_data"]["falls"].values == 0).sum()
-    lines = "\n".join(str(line) for line in report.text(loaded))
-    html = zoo.write_report(loaded, tmp_path / "fit.html").read_text()
-    for name in ("dispersion", "zeros"):
-        assert here[name].sentences[0] in lines
-        assert here[name].sentences[0] in html
-    assert advice in lines and "rate[covariates at zero]" in html and "per 365.25 units of days" in html

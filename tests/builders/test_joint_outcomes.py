@@ -17,6 +17,8 @@ from glmm_zoo import cli
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference import approximation, sampling
 from glmm_zoo.results.findings import propensities
+from glmm_zoo.results.response_moments import response_of
+from glmm_zoo.results.storage import metadata
 
 BY_NAME = {row.name: row for row in ROWS}
 SEED = {"infected ~ time + (1 |p| id)": "bernoulli", "severity ~ time + treatment + (1 |p| id)": "negative_binomial"}
@@ -237,48 +239,24 @@ def test_response_scale_equals_simulation():
     """P(both high), corr of responses and conditional means at one point against plain sampling."""
     rng, n, r, sd = np.random.default_rng(3), 400_000, 0.6, np.array([1.2, 0.8])
     tree = zoo.fit(zoo.joint_outcomes(infections(30), SEED), draws=100, tune=100, chains=1, seed=1, progress=False)
-    one, two = (propensities._Response(tree["posterior"].dataset, zoo_spec(tree), m) for m in ("infected", "severity"))
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    one, two = (response_of(posterior, spec, name) for name in ("infected", "severity"))
     kept = slice(None), slice(0, 1)
     shape = (1, 100)
     v = rng.multivariate_normal([0, 0], np.outer(sd, sd) * [[1, r], [r, 1]], n)
-    p, mu = expit(one.mean[0, 0] + v[:, 0]), np.exp(two.mean[0, 0] + v[:, 1])
-    a = two.own["alpha"][0, 0]
+    p, mu = expit(one.level[0, 0] + v[:, 0]), np.exp(two.level[0, 0] + v[:, 1])
+    a = two.parameters["alpha"][0, 0]
     y = rng.binomial(1, p), rng.negative_binomial(a, a / (a + mu))
-    both = [np.full(shape, s) for s in sd]
-    corr = propensities._of_responses(one, two, kept, np.stack(both), np.full(shape, r), np.zeros(shape))
+    pair = propensities.Pair("id", "infected", "severity", *(np.full(shape, value) for value in (*sd, r)))
+    corr = propensities.response_correlation(pair, one, two, kept, np.zeros(shape))
     np.testing.assert_allclose(corr, np.corrcoef(*y)[0, 1], atol=0.01)
     z = v / sd
     high = (z > stats.norm.ppf(0.75)).all(axis=1).mean()
-    np.testing.assert_allclose(propensities._both_high(np.full(shape, r))[0, 0], high, atol=0.005)
-    np.testing.assert_allclose(propensities._both_high(np.zeros(1)), 1 / 16, rtol=1e-4)
+    np.testing.assert_allclose(propensities.both_high(np.full(shape, r))[0, 0], high, atol=0.005)
+    np.testing.assert_allclose(propensities.both_high(np.zeros(1)), 1 / 16, rtol=1e-4)
     near = np.abs(z[:, 0] - 1.0) < 0.02
     shift = np.full(shape, r * sd[1]), np.full(shape, sd[1] * np.sqrt(1 - r**2))
     np.testing.assert_allclose(two.expected(kept, *shift)[0, 0], mu[near].mean(), rtol=0.03)
-
-
-def zoo_spec(tree):
-    from glmm_zoo.results.storage import about
-
-    return about(tree)["spec"]
-
-
-@pytest.mark.parametrize(
-    ("family", "own"),
-    [
-        ("poisson", {}), ("negative_binomial", {"alpha": 1.7}), ("zero_inflated_poisson", {"zi": 0.3}),
-        ("zero_inflated_negative_binomial", {"zi": 0.3, "alpha": 1.7}), ("hurdle_poisson", {"zi": 0.3}),
-        ("hurdle_negative_binomial", {"zi": 0.3, "alpha": 1.7}),
-    ],
-)  # fmt: skip
-def test_moments_of_counts(family, own):
-    k, mu = np.arange(400), 2.5
-    f = stats.nbinom(1.7, 1.7 / (1.7 + mu)).pmf(k) if "alpha" in own else stats.poisson(mu).pmf(k)
-    if family.startswith("zero"):
-        f = 0.7 * f + 0.3 * (k == 0)
-    if family.startswith("hurdle"):
-        f = np.where(k == 0, 0.3, 0.7 * f / (1 - f[0]))
-    mean, variance = propensities._count_moments(family, np.array(mu), {n: np.array(v) for n, v in own.items()})
-    np.testing.assert_allclose([mean, variance], [f @ k, f @ k**2 - (f @ k) ** 2], rtol=1e-9)
 
 
 def test_correlated_residuals_are_drawn_together():

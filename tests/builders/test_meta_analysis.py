@@ -1,4 +1,4 @@
-"""Meta-analysis: tables of arms, its limits, what wrong input is told, what its report says, and published fits."""
+"""Meta-analysis: tables of arms, its limits, what wrong input is told, and published fits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import pytest
 import xarray as xr
 from rows import arms
 from scipy import integrate, stats
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.results import report, storage
 from glmm_zoo.results.diagnostics import STATISTICS, statistics
-from glmm_zoo.results.findings import pooled
 from glmm_zoo.trials.arms import HETEROGENEITY, read_arms
 
 TRIAL = {"study": "trial", "treatment": "drug"}
@@ -293,132 +291,16 @@ def test_all_problems_are_told_together():
     assert len(caught.value.problems) == 2
 
 
-# ----------------------------------------------------------------------------------------------------------- the report
+# ------------------------------------------------------------------------------------------ published fits, with a sampler
 
-
-def tree_of(effect, tau, model) -> xr.DataTree:
-    """A fit of these draws (chain, draw), in which every study has the pooled effect."""
-    effect, tau = np.atleast_2d(effect), np.atleast_2d(tau)
-    dims = ("chain", "draw")
-    levels = list(model.coords["trial"])
-    each = np.repeat(effect[..., None], len(levels), axis=-1)
-    data = {"effect": (dims, effect), "tau": (dims, tau), "study_effect": ((*dims, "trial"), each)}
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(data, {"trial": levels})})
-    storage.label(tree, {"spec": model.spec, "sampling": {"seed": 5}})
-    return tree
+SHARED = Path(__file__).parents[3] / "shared"
+VAGUE = {"effect": "Normal(0, 100)", "study_Intercept": "Normal(0, 100)", "tau": "Uniform(0, 5)"}
+BCG = "events | trials(n) ~ treat"
 
 
 @pytest.fixture(scope="module")
 def bcg() -> pd.DataFrame:
     return pd.read_csv(Path(__file__).parents[2] / "models" / "bcg" / "data.csv")
-
-
-BCG = "events | trials(n) ~ treat"
-
-
-def test_studies_own_odds_ratios_are_those_of_two_by_two_tables(bcg):
-    model = zoo.meta_analysis(bcg, BCG, study="trial")
-    table = pooled.find(tree_of(np.zeros((1, 9)), np.ones((1, 9)), model), 0.95).tables["studies"]
-    assert list(table.index) == [str(k) for k in range(1, 14)]
-    first = table.loc["1"]
-    log_or, error = np.log(4 * 128 / (119 * 11)), 1.959964 * np.sqrt(1 / 4 + 1 / 119 + 1 / 11 + 1 / 128)
-    assert (first["treated"], first["control"]) == ("4/123", "11/139")
-    np.testing.assert_allclose(
-        np.log(first[["own", "own lower", "own upper"]].astype(float)), log_or + np.array([0, -error, error]), rtol=1e-6
-    )
-
-
-def test_studies_with_an_empty_or_full_arm_have_no_ratio_of_their_own():
-    frame = arms().assign(ev=lambda d: np.where(d.index == 1, d["size"], d.ev))  # the treated arm of T1 is full
-    draws = np.random.default_rng(1).normal(size=(2, 50))
-    risks = pooled.find(tree_of(draws, np.ones((2, 50)), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)
-    rates = pooled.find(
-        tree_of(draws, np.ones((2, 50)), zoo.meta_analysis(frame, "ev ~ drug", exposure="years", **TRIAL)), 0.95
-    )
-    for finding, blank in ((risks, ["T1", "T3"]), (rates, ["T3"])):
-        table = finding.tables["studies"]
-        assert list(table.index[table["own"].isna()]) == blank
-        np.testing.assert_allclose(table["median"].astype(float), np.exp(np.median(draws)), rtol=0.05)
-    own = rates.tables["studies"].loc["T1"]
-    one, two = frame.iloc[0], frame.iloc[1]
-    assert own["own"] == pytest.approx((two.ev / two.years) / (one.ev / one.years))
-    error = 1.959964 * np.sqrt(1 / two.ev + 1 / one.ev)
-    assert own["own upper"] / own["own"] == pytest.approx(np.exp(error), rel=1e-6)
-    assert {"rate_ratio", "rate_ratio_new", "rate_difference"} == set(rates.quantities)
-
-
-def test_prediction_interval_is_that_of_the_normal_and_follows_the_seed():
-    model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
-    tree = tree_of(np.full((4, 20_000), -0.5), np.full((4, 20_000), 0.3), model)
-    one, again = (pooled.find(tree, 0.9) for _ in range(2))
-    new = np.log(one.quantities["odds_ratio_new"])
-    assert np.array_equal(new, np.log(again.quantities["odds_ratio_new"]))
-    assert stats.kstest(new.ravel(), stats.norm(-0.5, 0.3).cdf).pvalue > 0.001
-    low, high = one.tables["pooled"].loc["odds ratio in a new trial", ["lower", "upper"]]
-    np.testing.assert_allclose(np.log([low, high]), stats.norm(-0.5, 0.3).interval(0.9), atol=0.01)
-    share = stats.norm(-0.5, 0.3).cdf(0)
-    told = float(one.sentences[0].split("below 1 with probability ")[1].split(",")[0])
-    assert told == pytest.approx(share, abs=0.004) and "fewer events with '1' than with '0'" in one.sentences[0]
-
-
-def test_absolute_effect_at_a_stated_and_at_the_crude_risk():
-    frame = arms()
-    crude = frame[frame.drug == 0].ev.sum() / frame[frame.drug == 0]["size"].sum()
-    for risk, words in ((0.2, "as given"), (None, "the crude one of all control arms")):
-        model = zoo.meta_analysis(frame, COUNTS, baseline_risk=risk, **TRIAL)
-        finding = pooled.find(tree_of(np.linspace(-1.2, -0.8, 101), np.ones(101), model), 0.95)
-        p0 = risk or crude
-        p1 = expit(np.log(p0 / (1 - p0)) + np.linspace(-1.2, -0.8, 101))
-        np.testing.assert_allclose(finding.quantities["risk_difference"][0], p1 - p0, rtol=1e-12)
-        np.testing.assert_allclose(finding.quantities["nnt"][0], 1 / (p0 - p1), rtol=1e-12)
-        assert words in finding.sentences[1] and "One event fewer for every" in finding.sentences[2]
-        nnt = finding.tables["absolute"].loc["number needed to treat"]
-        assert nnt["median"] == pytest.approx(1 / (p0 - np.median(p1))) and nnt["lower"] < nnt["median"] < nnt["upper"]
-
-
-def test_nnt_of_an_interval_around_zero_runs_through_infinity():
-    model = zoo.meta_analysis(arms(), COUNTS, baseline_risk=0.2, **TRIAL)
-    effect = np.linspace(-0.5, 0.1, 1001)
-    finding = pooled.find(tree_of(effect, np.ones(1001), model), 0.95)
-    assert "nnt" not in finding.quantities and "number needed to treat" not in finding.tables["absolute"].index
-    low, high = np.quantile(expit(np.log(0.25) + effect) - 0.2, [0.025, 0.975])
-    assert f"{np.ceil(-1 / low):.0f} or more for one to have no event (NNTB)" in finding.sentences[2]
-    assert f"to {np.ceil(1 / high):.0f} or more for one to have one (NNTH)" in finding.sentences[2]
-
-
-def test_without_events_under_control_there_is_no_crude_risk():
-    frame = arms().assign(ev=lambda d: d.ev * d.drug)
-    finding = pooled.find(tree_of(np.zeros(9), np.ones(9), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)
-    assert "risk_difference" not in finding.quantities and "baseline_risk= gives" in finding.sentences[-1]
-
-
-@pytest.fixture(scope="module")
-def fitted(bcg) -> xr.DataTree:
-    model = zoo.meta_analysis(bcg, f"{BCG} + ablat", study="trial")
-    return zoo.fit(model, draws=300, tune=400, chains=2, seed=2, progress=False)
-
-
-def test_a_fit_reaches_summary_file_and_reports(fitted, tmp_path):
-    loaded = zoo.load(zoo.save(fitted, tmp_path / "fit.nc"))
-    found, p = zoo.summary(loaded), fitted["posterior"].dataset
-    pd.testing.assert_frame_equal(found, zoo.summary(fitted))
-    assert found.loc["odds_ratio", "mean"] == pytest.approx(np.exp(p["effect"].values).mean())
-    assert {"odds_ratio[ablat]", "odds_ratio_new", "risk_difference", "study_effect[8]"} <= set(found.index)
-    assert found.loc["effect", "mean"] == pytest.approx(-0.76, abs=0.1)  # Dias et al., TSD 3: -0.763
-    assert found.loc["beta[ablat]", "mean"] == pytest.approx(-0.032, abs=0.006)
-    here = zoo.findings(fitted)["pooled"]
-    assert here.sentences == zoo.findings(loaded)["pooled"].sentences
-    assert json.loads(loaded["report/pooled"].attrs["sentences"]) == list(here.sentences)
-    assert loaded["report/pooled/studies"].dataset.sizes["study"] == 13
-    lines = "\n".join(str(line) for line in report.text(loaded))
-    html = zoo.write_report(loaded, tmp_path / "fit.html").read_text()
-    assert here.sentences[0] in lines and "odds ratio in a new trial" in html and "4/123" in html
-
-
-# ------------------------------------------------------------------------------------------ published fits, with a sampler
-
-SHARED = Path(__file__).parents[3] / "shared"
-VAGUE = {"effect": "Normal(0, 100)", "study_Intercept": "Normal(0, 100)", "tau": "Uniform(0, 5)"}
 
 
 def fit(model, **settings) -> xr.Dataset:

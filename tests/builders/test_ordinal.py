@@ -14,7 +14,6 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-import xarray as xr
 from pytensor.graph.traversal import ancestors
 from rows import ratings
 from scipy import special, stats
@@ -25,8 +24,6 @@ from glmm_zoo.families import ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.results import report, storage, summary
-from glmm_zoo.results.findings import findings
 from glmm_zoo.tables.data import RawTable, take
 
 LAWS = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}
@@ -428,85 +425,3 @@ def test_centring_moves_only_the_prior_of_the_cutpoints(family):
     )
     free, reported, b = values(point)
     np.testing.assert_allclose(reported, free + means @ b, rtol=1e-12)
-
-
-# ------------------------------------------------------------------------------------------------ what is said of a fit
-
-
-def tree_of(gamma: np.ndarray, link: str = "logit", **spec) -> xr.DataTree:
-    """A fit whose draws of gamma (draws, 2) are given; x is 0 or 1, of mean 0.25, and 4 categories."""
-    rng, n = np.random.default_rng(1), len(gamma)
-    cutpoints = np.cumsum(np.exp(rng.normal(0, 0.1, (n, 3))), axis=1) - 2
-    posterior = xr.Dataset(
-        {
-            "beta": (("chain", "draw", "coef"), rng.normal(1.0, 0.1, (1, n, 1))),
-            "cutpoints": (("chain", "draw", "cutpoint"), cutpoints[None]),
-            "nominal_beta": (("chain", "draw", "nominal_coef"), gamma[None]),
-        },
-        {"coef": ["x"], "cutpoint": ["1|2", "2|3", "3|4"], "nominal_coef": ["x: 2|3", "x: 3|4"]},
-    )
-    tree = xr.DataTree.from_dict({"posterior": posterior})
-    facts = {"nominal": {"x": {"mean": 0.25, "low": 0.0, "high": 1.0}}}
-    usual = {"link": link, "links": {}, "groups": {}, "latent_variance": None, "aspects": ["proportional_odds"]}
-    storage.label(tree, {"spec": {**usual, "facts": facts, **spec}})
-    return tree
-
-
-def test_effects_at_thresholds_are_differences_of_log_odds():
-    gamma = np.random.default_rng(2).normal(0.4, 0.2, (500, 2))
-    tree = tree_of(gamma)
-    p = tree["posterior"].dataset.isel(chain=0)
-    odds = []
-    for x in (0.0, 1.0):
-        factor = np.exp((x - 0.25) * gamma)
-        c = np.cumsum(np.column_stack([p.cutpoints[:, 0], np.diff(p.cutpoints) * factor]), axis=1)
-        above = special.expit(p.beta.values * x - c)
-        odds.append(np.log(above / (1 - above)))
-    table = findings(tree, 0.9)["proportional_odds"].tables["effects"]
-    assert list(table.index) == ["x at 1|2", "x at 2|3", "x at 3|4"]
-    expected = np.quantile(odds[1] - odds[0], [0.5, 0.05, 0.95], axis=0).T
-    np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-10)
-
-
-@pytest.mark.parametrize(
-    ("mean", "correlation", "against"),
-    [((0.0, 0.0), 0.0, False), ((0.3, -0.2), 0.0, False), ((0.0, 0.9), 0.0, True), ((0.45, 0.45), 0.0, True),
-     ((0.25, -0.25), 0.9, True), ((0.25, 0.25), 0.9, False)],
-)  # fmt: skip
-def test_the_verdict_looks_at_all_steps_together(mean, correlation, against):
-    """sd 0.2 each: (0.45, 0.45) lies at 10.1 > 5.99, the 95 % point of chi-squared, although each is 2.25 sd away."""
-    covariance = 0.04 * np.array([[1.0, correlation], [correlation, 1.0]])
-    gamma = np.random.default_rng(3).multivariate_normal(mean, covariance, 4000)
-    (sentence,) = findings(tree_of(gamma))["proportional_odds"].sentences
-    assert ("The data speak against equal effects" in sentence) == against
-    assert ("do not speak against" in sentence) != against
-
-
-def test_ratios_have_the_right_direction():
-    gamma = np.zeros((50, 2)) + np.random.default_rng(1).normal(0, 0.1, (50, 2))
-    draws = {link: summary.natural(tree_of(gamma, link, aspects=[])) for link in LAWS}
-    beta = tree_of(gamma)["posterior"]["beta"].values[..., 0]
-    np.testing.assert_allclose(draws["logit"]["odds_ratio[x]"], np.exp(beta))
-    np.testing.assert_allclose(draws["cloglog"]["hazard_ratio[x]"], np.exp(-beta))  # P(Y <= k) = 1 - exp(-e^(c - eta))
-    assert draws["probit"] == {}
-
-
-def violation(n: int, strength: float) -> pd.DataFrame:
-    """Four categories; x moves the first threshold by 1, the others by 1 + strength and 1 + 2 strength."""
-    rng = np.random.default_rng(5)
-    x, g = rng.integers(0, 2, n), rng.integers(0, 20, n)
-    z = rng.logistic(size=n) + rng.normal(0, 0.5, 20)[g]
-    c = np.array([-1.0, 0.2, 1.4]) - x[:, None] * (1 + strength * np.arange(3))
-    return pd.DataFrame({"y": (z[:, None] > c).sum(axis=1) + 1, "x": x, "g": g})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strength", [0.0, 0.4])
-def test_unequal_effects_are_found_and_equal_ones_are_not(strength):
-    model = zoo.ordinal(violation(1500, strength), "y ~ x + (1 | g)", nominal="~ x")
-    tree = zoo.fit(model, draws=500, seed=3, progress=False)
-    finding = findings(tree)["proportional_odds"]
-    assert ("The data speak against" in finding.sentences[0]) == (strength > 0)
-    truth = 1 + strength * np.arange(3)
-    assert ((finding.tables["effects"]["lower"] < truth) & (truth < finding.tables["effects"]["upper"])).all()
-    assert any("proportional odds" in str(line) for line in report.text(tree))

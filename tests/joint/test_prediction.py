@@ -68,7 +68,7 @@ def tree_at(model, values: dict, also: dict | None = None) -> xr.DataTree:
     }
     groups = {"posterior": xr.Dataset(posterior, coords), **fitting._data_groups(model)}
     tree = xr.DataTree.from_dict(groups)
-    storage.label(tree, {"spec": model.spec})
+    storage.write_metadata(tree, {"spec": model.spec})
     return tree
 
 

@@ -10,12 +10,15 @@ from glmm_zoo.results import convergence
 
 AXES = {"chain_axis": 0, "draw_axis": 1}
 PEERS = {
-    "bulk": (convergence.bulk, lambda x: array_stats.ess(x, method="bulk", **AXES)),
-    "bulk with rhat": (lambda x: convergence.bulk_and_rhat(x)[0], lambda x: array_stats.ess(x, method="bulk", **AXES)),
-    "tail": (convergence.tail, lambda x: array_stats.ess(x, method="tail", prob=(0.05, 0.95), **AXES)),
-    "rhat": (lambda x: convergence.bulk_and_rhat(x)[1], lambda x: array_stats.rhat(x, method="rank", **AXES)),
-    "error of mean": (convergence.error_of_mean, lambda x: array_stats.mcse(x, method="mean", **AXES)),
-    "error of sd": (convergence.error_of_sd, lambda x: array_stats.mcse(x, method="sd", **AXES)),
+    "bulk": (convergence.ess_bulk, lambda x: array_stats.ess(x, method="bulk", **AXES)),
+    "bulk with rhat": (
+        lambda x: convergence.ess_bulk_and_rhat(x)[0],
+        lambda x: array_stats.ess(x, method="bulk", **AXES),
+    ),
+    "tail": (convergence.ess_tail, lambda x: array_stats.ess(x, method="tail", prob=(0.05, 0.95), **AXES)),
+    "rhat": (lambda x: convergence.ess_bulk_and_rhat(x)[1], lambda x: array_stats.rhat(x, method="rank", **AXES)),
+    "error of mean": (convergence.mcse_mean, lambda x: array_stats.mcse(x, method="mean", **AXES)),
+    "error of sd": (convergence.mcse_sd, lambda x: array_stats.mcse(x, method="sd", **AXES)),
 }
 
 

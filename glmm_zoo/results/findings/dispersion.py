@@ -16,22 +16,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
-    """X2 as observed and as predicted, and a sentence when they do not agree."""
-    spec = about(tree)["spec"]
+    """Pearson's statistic as observed and as predicted, and a sentence when they do not agree."""
+    spec = metadata(tree)["spec"]
     y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)
     drawn, weights = _predicted_by_others(tree, spec["outcome"])
     observed = float(np.mean((y - (weights * drawn).sum(axis=0)) ** 2 / _variance(drawn, weights)))
     equal = np.full_like(weights, 1 / len(weights))
     expected = np.mean((drawn - drawn.mean(axis=0)) ** 2 / _variance(drawn, equal), axis=1)
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
-    low, high = intervals({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
+    low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
         f"Pearson dispersion is {observed:.2f}, each count against what the others predict of it; in data from the model "
         f"it is {low:.2f} to {high:.2f} ({percent(prob)}), and as large as this in {100 * more:.1f} %."
@@ -44,11 +44,14 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
 
 
 def _predicted_by_others(tree: xr.DataTree, outcome: str) -> tuple[np.ndarray, np.ndarray]:
-    """Predictive draws and their weights, both (draws, n), of the draws for which the file has both."""
-    kept = (tree[group].dataset[outcome] for group in ("posterior_predictive", "log_likelihood"))
+    """Predictive draws and their weights, both (draws, n), of the draws for which the file has prediction and density.
+
+    With these weights the draws of a row are as the other rows predict it.
+    """
+    predicted, pointwise = (tree[group].dataset[outcome] for group in ("posterior_predictive", "log_likelihood"))
     drawn, log_p = (
-        a.stack(sample=("chain", "draw")).transpose("sample", "row").values.astype(float)
-        for a in xr.align(*kept, join="inner")
+        array.stack(sample=("chain", "draw")).transpose("sample", "row").values.astype(float)
+        for array in xr.align(predicted, pointwise, join="inner")
     )
     weights = np.exp(log_p.min(axis=0) - log_p)
     weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0))
@@ -56,12 +59,13 @@ def _predicted_by_others(tree: xr.DataTree, outcome: str) -> tuple[np.ndarray, n
 
 
 def _variance(drawn: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of every row (n,); less than 1 / draws cannot be seen in so many draws."""
+    """The weighted variance (n,) of the draws (draws, n) of each row; less than 1 / draws cannot be seen in so many draws."""
     spread = (weights * (drawn - (weights * drawn).sum(axis=0)) ** 2).sum(axis=0)
     return np.maximum(spread, 1 / len(drawn))
 
 
 def _advice(spec: Mapping[str, Any], more: float, less: float) -> tuple[str, ...]:
+    """What to try when few predicted data sets vary as much as observed, or more (`more`), or as little (`less`)."""
     builder = spec["builder"]
     if any(2 * group["levels"] > spec["data"]["rows"] for group in spec["groups"].values()):
         return (

@@ -14,9 +14,9 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
-from glmm_zoo.results.diagnostics import labels_of
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.diagnostics import element_labels
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 MEANINGS = {
     "surv_hazard_ratio": "hazard ratio of the event for one unit more, for the same subject and marker",
@@ -28,7 +28,7 @@ TIMES = 8  # rows of the table of hazards
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """Hazard ratios, and the hazard at the means of covariates and marker."""
-    posterior, event = tree["posterior"].dataset, about(tree)["spec"]["event"]
+    posterior, event = tree["posterior"].dataset, metadata(tree)["spec"]["event"]
     quantities: dict[str, np.ndarray] = {}
     if "surv_beta" in posterior:
         quantities |= _ratios("surv_hazard_ratio", posterior["surv_beta"])
@@ -44,34 +44,34 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
 
 
 def _ratios(name: str, coefficients: xr.DataArray) -> dict[str, np.ndarray]:
-    """exp of every element (chain, draw), by `name[label]`."""
+    """exp of every element (chain, draw) of the coefficients, by `name[label]`."""
     ordered = coefficients.transpose("chain", "draw", ...).rename(name)
     values = np.exp(ordered.values).reshape(*ordered.shape[:2], -1)
-    return {label: values[..., i] for i, label in enumerate(labels_of(ordered))}
+    return {label: values[..., i] for i, label in enumerate(element_labels(ordered))}
 
 
 def _sentences(
     posterior: xr.Dataset, event: Mapping[str, Any], quantities: Mapping[str, np.ndarray], prob: float
 ) -> Iterator[str]:
+    """How many events there were, what each association means for the hazard, and who entered late."""
     counts = listing(
         f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
         for cause, n in zip(event["causes"], event["events"], strict=True)
     )
     yield f"{event['subjects']} subjects, {counts} in {event['person_time']:.6g} units of person-time."
     tail = (1 - prob) / 2
-    spread = dict(
-        zip(posterior["association"].values.tolist(), np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True)
-    )
+    terms = posterior["association"].values.tolist()
+    sd_of_term = dict(zip(terms, np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True))
     for name, draws in quantities.items():
         kind, label = name[:-1].split("[", 1)
         if kind != "assoc_hazard_ratio":
             continue
-        of_sd = quantities[f"assoc_hazard_ratio_per_sd[{label}]"]
-        term = next(a for a in spread if label == a or label.startswith(f"{a}, "))
+        per_sd = quantities[f"assoc_hazard_ratio_per_sd[{label}]"]
+        term = next(a for a in terms if label == a or label.startswith(f"{a}, "))  # "term, cause" with several causes
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
         yield (
             f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {percent(prob)}) at the same "
-            f"time for the same subject; one standard deviation more, {spread[term]:.3g}, with {np.median(of_sd):.3g} times."
+            f"time for the same subject; one standard deviation more, {sd_of_term[term]:.3g}, with {np.median(per_sd):.3g} times."
         )
     if event["entered_late"]:
         yield (
@@ -83,11 +83,11 @@ def _hazards(posterior: xr.Dataset, event: Mapping[str, Any], prob: float) -> pd
     """The hazard per unit of time of an average subject whose marker stays at its mean, over the follow-up."""
     curve = posterior["surv_log_hazard"]
     times = curve["surv_time"].values.astype(float)
-    at = np.unique(np.linspace(0, len(times) - 1, TIMES).round().astype(int))
+    shown = np.unique(np.linspace(0, len(times) - 1, TIMES).round().astype(int))
     rows = {}
     for cause in event["causes"]:
-        of = curve.sel(cause=cause) if "cause" in curve.dims else curve
-        for i in at:
+        of_cause = curve.sel(cause=cause) if "cause" in curve.dims else curve
+        for i in shown:
             label = f"{times[i]:.4g}" + (f", {cause}" if "cause" in curve.dims else "")
-            rows[label] = np.exp(of.isel(surv_time=i).transpose("chain", "draw").values)
-    return intervals(rows, prob, "hazard at time")
+            rows[label] = np.exp(of_cause.isel(surv_time=i).transpose("chain", "draw").values)
+    return interval_table(rows, prob, "hazard at time")

@@ -11,7 +11,8 @@ few draws on the other side of 0 are near it, and 1 / |p_1 - p_0| puts them beyo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -19,47 +20,77 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.errors import InputError
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 NNT = "number needed to treat"
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """What effects are called: risks and odds ratios with a logit link, rates and rate ratios with a log link."""
+
+    ratio: str  # "odds_ratio" or "rate_ratio"
+    ratio_words: str
+    amount: str  # "risk" or "rate"
+    of_risks: bool
+
+
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """Pooled and new-trial ratios, risk (or rate) difference, and a table of the studies for a forest plot."""
-    posterior, content = tree["posterior"].dataset, about(tree)
-    spec = content["spec"]
-    facts, risks = spec["facts"], spec["link"] == "logit"
+    posterior, content = tree["posterior"].dataset, metadata(tree)
+    spec, facts = content["spec"], content["spec"]["facts"]
+    measure = _measure(spec["link"])
     effect, tau = draws_of(posterior, "effect"), draws_of(posterior, "tau")
     z = np.random.default_rng([content["sampling"]["seed"], 1]).standard_normal(effect.shape)
-    ratio = "odds_ratio" if risks else "rate_ratio"
-    words, name = ratio.replace("_", " "), "risk" if risks else "rate"
-    found = {ratio: np.exp(effect), f"{ratio}_new": np.exp(effect + tau * z)}
-    pooled = intervals(found, prob, "quantity").set_axis([f"pooled {words}", f"{words} in a new trial"])
+    new_effect = effect + tau * z
+    quantities = {measure.ratio: np.exp(effect), f"{measure.ratio}_new": np.exp(new_effect)}
+    words = measure.ratio_words
+    pooled = interval_table(quantities, prob, "quantity").set_axis([f"pooled {words}", f"{words} in a new trial"])
+    tables = {
+        "pooled": pooled.rename_axis("quantity"),
+        "studies": _studies(posterior, facts, measure.of_risks, prob),
+    }
     sentences = [
-        f"A new trial's {words} is below 1 with probability {np.mean(effect + tau * z < 0):.3f}, the pooled one with "
+        f"A new trial's {words} is below 1 with probability {np.mean(new_effect < 0):.3f}, the pooled one with "
         f"probability {np.mean(effect < 0):.3f}: fewer events with {facts['labels'][1]!r} than with {facts['labels'][0]!r}."
     ]
-    tables = {"pooled": pooled.rename_axis("quantity"), "studies": _studies(posterior, facts, risks, prob)}
     p0, source = _baseline(facts)
-    if 0 < p0 < (1 if risks else np.inf):
-        difference = _difference(p0, effect, risks)
-        found[f"{name}_difference"] = difference
-        told, tables["absolute"] = _absolute(p0, source, difference, facts, name, prob)
-        sentences += told
+    if 0 < p0 < (1 if measure.of_risks else np.inf):
+        difference = _difference(p0, effect, measure.of_risks)
+        quantities[f"{measure.amount}_difference"] = difference
+        tables["absolute"] = _absolute(p0, difference, measure, prob)
+        sentences += _absolute_sentences(p0, source, tables["absolute"], difference, facts, measure, prob)
         if NNT in tables["absolute"].index:
-            found["nnt"] = 1 / np.abs(difference)
+            quantities["nnt"] = 1 / np.abs(difference)
     else:
-        sentences.append(f"No control arm has events to take a {name} from: baseline_risk= gives the absolute effects.")
+        sentences.append(
+            f"No control arm has events to take a {measure.amount} from: baseline_risk= gives the absolute effects."
+        )
+    return Finding("pooled effect", tuple(sentences), tables, quantities, _meanings(measure, facts, p0, source))
+
+
+def _measure(link: str) -> _Measure:
+    ratio = LINKS[link].ratio
+    if ratio is None:
+        raise InputError(f"a meta-analysis has a logit or log link, not {link!r}")
+    of_risks = link == "logit"
+    return _Measure(ratio, ratio.replace("_", " "), "risk" if of_risks else "rate", of_risks)
+
+
+def _meanings(measure: _Measure, facts: Mapping[str, Any], p0: float, source: str) -> dict[str, str]:
+    """What the quantities are, for the glossary of the report."""
+    ratio, words, amount = measure.ratio, measure.ratio_words, measure.amount
     average = " of a study with average covariates" if facts["covariates"]["means"] else ""
-    meanings = {
+    return {
         ratio: f"pooled {words}{average}; with a covariate in brackets, the ratio of {words}s for one unit more of it",
         f"{ratio}_new": f"{words} in a new trial: its interval is the prediction interval",
-        f"{name}_difference": f"{name} with treatment less {name} without, at a {name} of {p0:.4g} without ({source})",
+        f"{amount}_difference": f"{amount} with treatment less {amount} without, at a {amount} of {p0:.4g} without ({source})",
         "nnt": "number needed to treat for one event fewer or more, at the same risk without treatment; left out where the "
         "risk difference may be 0. Read its median: draws near 0 make its mean large",
     }
-    return Finding("pooled effect", tuple(sentences), tables, found, meanings)
 
 
 def _baseline(facts: Mapping[str, Any]) -> tuple[float, str]:
@@ -70,39 +101,53 @@ def _baseline(facts: Mapping[str, Any]) -> tuple[float, str]:
     return sum(totals["control_events"]) / sum(totals["control_size"]), "the crude one of all control arms"
 
 
-def _difference(p0: float, effect: np.ndarray, risks: bool) -> np.ndarray:
-    """p_1 - p_0."""
-    if not risks:
+def _difference(p0: float, effect: np.ndarray, of_risks: bool) -> np.ndarray:
+    """Draws (chain, draw) of p_1 - p_0."""
+    if not of_risks:
         return p0 * np.expm1(effect)
+    # SciPy's inverse logit rounds the last digit otherwise; reports are to stay the same to the last bit
     return 1 / (1 + np.exp(-(np.log(p0) - np.log1p(-p0) + effect))) - p0
 
 
-def _absolute(
-    p0: float, source: str, difference: np.ndarray, facts: Mapping[str, Any], name: str, prob: float
-) -> tuple[list[str], pd.DataFrame]:
-    table = intervals({f"{name} with treatment": p0 + difference, f"{name} difference": difference}, prob, "quantity")
-    _, low, high = table.loc[f"{name} difference"]
-    unit = f" per unit of {facts['exposure']}" if name == "rate" else ""
-    said = [
-        f"At a {name} of {p0:.4g}{unit} without treatment ({source}) the {name} difference is "
-        f"{float(np.median(difference)):.4g}, {low:.4g} to {high:.4g} ({percent(prob)})."
-    ]
-    if name == "rate":
-        return said, table
-    if low < 0 < high:
-        said.append(
+def _absolute(p0: float, difference: np.ndarray, measure: _Measure, prob: float) -> pd.DataFrame:
+    """Risk with treatment, risk difference and, where its interval is without 0, the number needed to treat."""
+    amount = measure.amount
+    table = interval_table(
+        {f"{amount} with treatment": p0 + difference, f"{amount} difference": difference}, prob, "quantity"
+    )
+    _, low, high = table.loc[f"{amount} difference"]
+    if measure.of_risks and not low < 0 < high:
+        table.loc[NNT] = [1 / abs(float(np.median(difference))), *sorted((1 / abs(low), 1 / abs(high)))]
+    return table
+
+
+def _absolute_sentences(
+    p0: float,
+    source: str,
+    table: pd.DataFrame,
+    difference: np.ndarray,
+    facts: Mapping[str, Any],
+    measure: _Measure,
+    prob: float,
+) -> Iterator[str]:
+    amount, median = measure.amount, float(np.median(difference))
+    _, low, high = table.loc[f"{amount} difference"]
+    unit = "" if measure.of_risks else f" per unit of {facts['exposure']}"
+    yield (
+        f"At a {amount} of {p0:.4g}{unit} without treatment ({source}) the {amount} difference is "
+        f"{median:.4g}, {low:.4g} to {high:.4g} ({percent(prob)})."
+    )
+    if NNT in table.index:
+        fewest, most = sorted((1 / abs(low), 1 / abs(high)))
+        yield (
+            f"One event {'fewer' if median < 0 else 'more'} for every {_number(median)} treated "
+            f"({_number(1 / fewest)} to {_number(1 / most)})."
+        )
+    elif measure.of_risks:
+        yield (
             f"That includes 0: the number needed to treat is {_number(-low)} or more for one to have no event (NNTB), "
             f"through infinity, to {_number(high)} or more for one to have one (NNTH)."
         )
-        return said, table
-    median = float(np.median(difference))
-    fewer = "fewer" if median < 0 else "more"
-    nnt = sorted((1 / abs(low), 1 / abs(high)))
-    said.append(
-        f"One event {fewer} for every {_number(median)} treated ({_number(1 / nnt[0])} to {_number(1 / nnt[1])})."
-    )
-    table.loc[NNT] = [1 / abs(median), *nnt]
-    return said, table
 
 
 def _number(difference: float) -> str:
@@ -110,29 +155,40 @@ def _number(difference: float) -> str:
     return f"{np.ceil(1 / abs(difference) - 1e-9):.0f}"
 
 
-def _studies(posterior: xr.Dataset, facts: Mapping[str, Any], risks: bool, prob: float) -> pd.DataFrame:
+def _studies(posterior: xr.Dataset, facts: Mapping[str, Any], of_risks: bool, prob: float) -> pd.DataFrame:
     """Each study: its arms, its own ratio with a Wald interval where no arm is empty or full, and the model's."""
-    t = {name: np.array(sums) for name, sums in facts["totals"].items()}
-    cells = [t["treated_events"], t["control_events"]]
-    if risks:
-        cells += [t["treated_size"] - t["treated_events"], t["control_size"] - t["control_events"]]
-    known = np.all([c > 0 for c in cells], axis=0)
-    cells = [np.where(known, c, np.nan) for c in cells]
-    a, c = cells[:2]
-    b, d = cells[2:] if risks else (t["treated_size"], t["control_size"])
-    own = np.log(a / b) - np.log(c / d)
-    error = NormalDist().inv_cdf((1 + prob) / 2) * np.sqrt(np.sum([1 / cell for cell in cells], axis=0))
-    effects = np.exp(draws_of(posterior, "study_effect"))
+    totals = {name: np.array(sums) for name, sums in facts["totals"].items()}  # (studies,) each
+    log_ratio, half_width = _own_ratios(totals, of_risks, prob)
+    effects = np.exp(draws_of(posterior, "study_effect"))  # (chain, draw, studies)
     levels = [str(level) for level in posterior[facts["study"]].values]
-    shrunken = intervals({str(k): effects[..., k] for k in range(len(levels))}, prob, "study")
+    shrunken = interval_table({level: effects[..., k] for k, level in enumerate(levels)}, prob, "study")
     table = pd.DataFrame(
         {
-            "treated": [f"{y:g}/{n:g}" for y, n in zip(t["treated_events"], t["treated_size"], strict=True)],
-            "control": [f"{y:g}/{n:g}" for y, n in zip(t["control_events"], t["control_size"], strict=True)],
-            "own": np.exp(own),
-            "own lower": np.exp(own - error),
-            "own upper": np.exp(own + error),
+            **{
+                arm: [f"{y:g}/{n:g}" for y, n in zip(totals[f"{arm}_events"], totals[f"{arm}_size"], strict=True)]
+                for arm in ("treated", "control")
+            },
+            "own": np.exp(log_ratio),
+            "own lower": np.exp(log_ratio - half_width),
+            "own upper": np.exp(log_ratio + half_width),
         },
         pd.Index(levels, name="study"),
     )
     return table.assign(**{str(name): values.to_numpy() for name, values in shrunken.items()})
+
+
+def _own_ratios(totals: Mapping[str, np.ndarray], of_risks: bool, prob: float) -> tuple[np.ndarray, np.ndarray]:
+    """The log ratio of each study (studies,) from its own table, and the half width of its Wald interval.
+
+    With a, c the events of treated and control: log (a / b) - log (c / d), b and d being those without event, or for rates the
+    person-times, and the squared standard error the sum of 1 / count. Both are NaN where one of the counts is 0.
+    """
+    counts = [totals["treated_events"], totals["control_events"]]
+    if of_risks:
+        counts += [totals[f"{arm}_size"] - totals[f"{arm}_events"] for arm in ("treated", "control")]
+    positive = np.all([count > 0 for count in counts], axis=0)
+    counts = [np.where(positive, count, np.nan) for count in counts]
+    a, c = counts[:2]
+    b, d = counts[2:] if of_risks else (totals["treated_size"], totals["control_size"])
+    error = np.sqrt(np.sum([1 / count for count in counts], axis=0))
+    return np.log(a / b) - np.log(c / d), NormalDist().inv_cdf((1 + prob) / 2) * error

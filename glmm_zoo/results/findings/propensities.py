@@ -8,13 +8,13 @@ u ~ Normal(0, S); other group effects, and parts such as zi, are at their means.
     P(both high) = P(Z_a > q, Z_b > q), q the upper quartile          1/16 where r = 0
     E(y_b | eta_a) = E mu_b(eta),  eta ~ Normal(mean_b + r s_b z_a, s_b^2 (1 - r^2)),  z_a = (eta_a - mean_a) / s_a
 
-by Gauss-Hermite quadrature for every draw; cov_ab is that of residuals of one row, if they are correlated. Predictions of a subject in the data rest on its history in all outcomes: where
-it has no rows of an outcome, on the others alone.
+by Gauss-Hermite quadrature for every draw; cov_ab is that of residuals of one row, if they are correlated. Predictions of a
+subject in the data rest on its history in all outcomes: where it has no rows of an outcome, on the others alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -22,18 +22,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.response_moments import Response, Thinning, normal_nodes, response_of
+from glmm_zoo.results.storage import metadata
 
 DRAWS = 400  # of the posterior, for what takes a quadrature at each
-NODES = 15
 HIGH = ndtri(0.75)
 GIVEN = {"low (10 %)": ndtri(0.1), "median": 0.0, "high (90 %)": ndtri(0.9)}
-INVERSE: Mapping[str, Callable[[Any], Any]] = {
-    "logit": expit, "probit": ndtr, "cloglog": lambda x: -np.expm1(-np.exp(x))
-}  # fmt: skip
 MEANINGS = {
     "propensity_correlation": "correlation over subjects of the predictors of two outcomes, at the covariates' means",
     "response_correlation": "correlation of one response of each outcome over subjects, at the covariates' means",
@@ -41,195 +38,183 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Tied:
-    """Outcomes with effects of one factor in common: `C` (chain, draw, M, M) is the covariance of their propensities,
-    `v` (chain, draw, M, levels) are the propensities of the levels, less their means, where the fit kept draws of the effects.
-    `one` says that they are one effect with loadings, so that every correlation is 1 or -1."""
+class Propensities:
+    """The propensities of M outcomes that have effects of one factor in common.
+
+    Attributes
+    ----------
+    factor, levels, outcomes
+        Names; levels only where `deviations` are there.
+    covariance
+        Draws (chain, draw, M, M) of W S W'.
+    deviations
+        Draws (chain, draw, M, levels) of W u, the propensities of the factor's levels less their means; None where the fit
+        kept no draws of the effects.
+    one_effect
+        Whether the outcomes share one effect with loadings, so that every correlation is 1 or -1.
+    """
 
     factor: str
     levels: list[str]
     outcomes: list[str]
-    C: np.ndarray
-    v: np.ndarray | None
-    one: bool
+    covariance: np.ndarray
+    deviations: np.ndarray | None
+    one_effect: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two outcomes of `Propensities`: their names, and draws (chain, draw) of the propensities' sds and correlation."""
+
+    factor: str
+    one: str
+    two: str
+    sd_one: np.ndarray
+    sd_two: np.ndarray
+    r: np.ndarray
+
+    @property
+    def label(self) -> str:
+        return f"{self.factor}: {self.one}, {self.two}"
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """Correlations with their probability of being positive, and predictions of one outcome from another."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
-    quantities: dict[str, np.ndarray] = {}
-    joint: dict[str, np.ndarray] = {}
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    correlations: dict[str, np.ndarray] = {}
+    new_subject: dict[str, np.ndarray] = {}
     given: dict[str, np.ndarray] = {}
-    words: list[str] = []
-    tables: dict[str, pd.DataFrame] = {}
-    for tied in _ties(posterior, spec):
-        kept = _every(tied.C)
-        response = {m: _Response(posterior, spec, m) for m in tied.outcomes}
-        for a, b in permutations(range(len(tied.outcomes)), 2):
-            one, two = tied.outcomes[a], tied.outcomes[b]
-            sd = np.sqrt(np.stack([tied.C[..., a, a], tied.C[..., b, b]]))
-            r = tied.C[..., a, b] / (sd[0] * sd[1])
-            for level, z in GIVEN.items():
-                given[f"{two} given {one} {level}"] = response[two].expected(
-                    kept, r * sd[1] * z, sd[1] * np.sqrt(np.maximum(1 - r * r, 0))
-                )
+    sentences: list[str] = []
+    subjects: dict[str, pd.DataFrame] = {}
+    for propensities in _shared_effects(posterior, spec):
+        kept = _thinning(propensities.covariance)
+        responses = {name: response_of(posterior, spec, name) for name in propensities.outcomes}
+        for a, b in permutations(range(len(propensities.outcomes)), 2):
+            pair = _pair(propensities, a, b)
+            given.update(_expected_given(pair, responses[pair.two], kept))
             if a < b:
-                name = f"{tied.factor}: {one}, {two}"
-                if not tied.one:
-                    quantities[f"propensity_correlation[{name}]"] = r
-                joint[f"P(both high)[{name}]"] = _both_high(r[kept])
-                residual = _residual_covariance(posterior, one, two)
-                joint[f"response_correlation[{name}]"] = _of_responses(
-                    response[one], response[two], kept, sd, r, residual
-                )
-                words.append(_said(name, r, tied.one, prob))
-        if tied.v is not None:
-            tables[f"subjects_{tied.factor}"] = _subjects(spec, tied, tied.v, response, kept, prob)
-    if not joint:
+                if not propensities.one_effect:
+                    correlations[f"propensity_correlation[{pair.label}]"] = pair.r
+                new_subject.update(_of_new_subject(posterior, pair, responses, kept))
+                sentences.append(_sentence(pair, propensities.one_effect, prob))
+        if propensities.deviations is not None:
+            subjects[f"subjects_{propensities.factor}"] = _subjects(
+                spec, propensities, propensities.deviations, responses, kept, prob
+            )
+    if not new_subject:
         return Finding("propensities")
-    correlations = {}
-    if quantities:
-        correlations["correlation"] = intervals(quantities, prob, "correlation")
-        correlations["correlation"]["P(> 0)"] = [float((r > 0).mean()) for r in quantities.values()]
     tables = {
-        **correlations,
-        "new_subject": intervals(joint, prob, "new subject"),
-        "given": intervals(given, prob, "expected response"),
-        **tables,
+        **_correlation_table(correlations, prob),
+        "new_subject": interval_table(new_subject, prob, "new subject"),
+        "given": interval_table(given, prob, "expected response"),
+        **subjects,
     }
-    return Finding("propensities", tuple(words), tables, quantities, MEANINGS)
+    return Finding("propensities", tuple(sentences), tables, correlations, MEANINGS)
 
 
-def _said(name: str, r: np.ndarray, one: bool, prob: float) -> str:
-    positive = f"{(r > 0).mean():.3g}"
-    if one:
-        return f"{name}: one effect of a subject stands for both; they rise together with probability {positive}."
-    median, low, high = intervals({"r": r}, prob, "").loc["r"]
-    return (
-        f"{name}: correlation of the propensities {median:.2f} ({percent(prob)} {low:.2f} to {high:.2f}); it is positive "
-        f"with probability {positive}."
-    )
+# ----------------------------------------------------------------------------------------------------- propensities
 
 
-def _every(draws: np.ndarray) -> tuple[slice, slice]:
-    """Chains and draws that a quadrature is done for: at most `DRAWS`."""
+def _shared_effects(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[Propensities]:
+    """Factors whose effects two outcomes or more have in common."""
+    means, loaded = spec["facts"]["means"], spec["facts"]["loaded"]
+    for factor, group in spec["groups"].items():
+        outcomes = [name for name in spec["outcomes"] if name in group["predictors"]]
+        sd = draws_of(posterior, group["sd"])  # (chain, draw, effects)
+        one_effect = group["u"] == loaded["effect"]
+        if one_effect:  # u stands as it is in the first outcome, times a loading in the others
+            loadings = [draws_of(posterior, f"{name}_loading")[..., None] for name in loaded["outcomes"]]
+            W = np.stack([np.ones_like(sd), *loadings], axis=-2)
+            factor = factor.removeprefix(f"{outcomes[0]}_")
+            outcomes = [*outcomes, *loaded["outcomes"]]
+        else:
+            W = np.zeros((len(outcomes), sd.shape[-1]))
+            for i, name in enumerate(outcomes if len(outcomes) > 1 else ()):
+                W[i, [label.startswith(f"{name}:") for label in group["effects"]]] = means[name][factor]
+        if len(outcomes) < 2:
+            continue
+        corr = group["sd"].replace("sd_", "corr_", 1)
+        R = draws_of(posterior, corr) if corr in posterior else np.eye(sd.shape[-1])
+        S = sd[..., :, None] * R * sd[..., None, :]
+        levels, deviations = [], None
+        if group["u"] in posterior:
+            levels = [str(level) for level in posterior[posterior[group["u"]].dims[-2]].values]
+            deviations = W @ np.swapaxes(draws_of(posterior, group["u"]), -1, -2)
+        yield Propensities(factor, levels, outcomes, W @ S @ np.swapaxes(W, -1, -2), deviations, one_effect)
+
+
+def _pair(propensities: Propensities, a: int, b: int) -> Pair:
+    C, outcomes = propensities.covariance, propensities.outcomes
+    sd_one, sd_two = np.sqrt(C[..., a, a]), np.sqrt(C[..., b, b])
+    return Pair(propensities.factor, outcomes[a], outcomes[b], sd_one, sd_two, C[..., a, b] / (sd_one * sd_two))
+
+
+def _thinning(draws: np.ndarray) -> Thinning:
+    """All chains and equally spaced draws: at most `DRAWS` together."""
     chains, each = draws.shape[:2]
     return slice(None), slice(None, None, max(1, -(-chains * each // DRAWS)))
 
 
-def _ties(posterior: xr.Dataset, spec: Mapping[str, Any]) -> Iterator[Tied]:
-    """Factors whose effects two outcomes or more have in common."""
-    means, loaded = spec["facts"]["means"], spec["facts"]["loaded"]
-    for factor, group in spec["groups"].items():
-        found = [m for m in spec["outcomes"] if m in group["predictors"]]
-        sd = draws_of(posterior, group["sd"])
-        one = group["u"] == loaded["effect"]
-        if one:  # u in the first outcome
-            loadings = [draws_of(posterior, f"{m}_loading")[..., None] for m in loaded["outcomes"]]
-            W = np.stack([np.ones_like(sd), *loadings], axis=-2)
-            found, factor = [*found, *loaded["outcomes"]], factor.removeprefix(f"{found[0]}_")
-        else:
-            W = np.zeros((len(found), sd.shape[-1]))
-            for i, m in enumerate(found if len(found) > 1 else ()):
-                W[i, [label.startswith(f"{m}:") for label in group["effects"]]] = means[m][factor]
-        corr = group["sd"].replace("sd_", "corr_", 1)
-        R = draws_of(posterior, corr) if corr in posterior else np.eye(sd.shape[-1])
-        S = sd[..., :, None] * R * sd[..., None, :]
-        if len(found) > 1:
-            levels, v = [], None
-            if group["u"] in posterior:
-                levels = [str(level) for level in posterior[posterior[group["u"]].dims[-2]].values]
-                v = W @ np.swapaxes(draws_of(posterior, group["u"]), -1, -2)
-            yield Tied(factor, levels, found, W @ S @ np.swapaxes(W, -1, -2), v, one)
+# ------------------------------------------------------------------------------------------------------ what they mean
 
 
-class _Response:
-    """Mean and variance of an outcome's response given its predictor, for every draw."""
-
-    def __init__(self, posterior: xr.Dataset, spec: Mapping[str, Any], name: str):
-        self.name, self.of = name, spec["outcomes"][name]
-        self.mean = _at_means(posterior, spec, name)
-        own = [
-            str(v)
-            for v in posterior.data_vars
-            if str(v).removeprefix(f"{name}_") in ("sigma", "alpha", "zi", "cutpoints")
-        ]
-        self.own = {v.removeprefix(f"{name}_"): draws_of(posterior, v) for v in own}
-        for part, inverse in (("zi", expit), ("alpha", np.exp)):
-            if f"{name}_{part}" in spec["formulas"]:
-                self.own[part] = inverse(_at_means(posterior, spec, f"{name}_{part}"))
-
-    def moments(self, kept: Any, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """E(y) and var(y) at predictors (..., chain, draw) that differ by v from the mean one."""
-        family, eta = self.of["family"], self.mean[kept] + v
-        own = {name: draws[kept] for name, draws in self.own.items()}
-        if family == "gaussian":
-            return eta, np.broadcast_to(own["sigma"] ** 2, eta.shape)
-        if family in ("bernoulli", "binomial"):
-            p = INVERSE[self.of["link"]](eta)
-            return p, p * (1 - p)
-        if "cutpoints" in own:
-            P = _categories(family, own["cutpoints"] - eta[..., None], INVERSE[self.of["link"]])
-            k = np.arange(1, P.shape[-1] + 1)
-            return P @ k, P @ k**2 - (P @ k) ** 2
-        return _count_moments(family, np.exp(eta), own)
-
-    def expected(self, kept: Any, shift: np.ndarray, sd: np.ndarray) -> np.ndarray:
-        """E mu(eta), eta ~ Normal(mean + shift, sd^2), (chain, draw)."""
-        x, w = _normal_nodes()
-        return np.tensordot(w, self.moments(kept, shift[kept] + x[:, None, None] * sd[kept])[0], 1)
+def _correlation_table(correlations: Mapping[str, np.ndarray], prob: float) -> dict[str, pd.DataFrame]:
+    if not correlations:
+        return {}
+    table = interval_table(correlations, prob, "correlation")
+    table["P(> 0)"] = [float((r > 0).mean()) for r in correlations.values()]
+    return {"correlation": table}
 
 
-def _at_means(posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str) -> np.ndarray:
-    """A predictor at the means of its covariates (chain, draw), without offset."""
-    intercept = draws_of(posterior, f"{prefix}_Intercept") if f"{prefix}_Intercept" in posterior else 0.0
-    if f"{prefix}_beta" not in posterior:
-        return intercept + np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
-    return intercept + draws_of(posterior, f"{prefix}_beta") @ np.array(spec["learnt"][prefix]["means"])
+def _sentence(pair: Pair, one_effect: bool, prob: float) -> str:
+    positive = f"{(pair.r > 0).mean():.3g}"
+    if one_effect:
+        return f"{pair.label}: one effect of a subject stands for both; they rise together with probability {positive}."
+    median, low, high = interval_table({"r": pair.r}, prob, "").loc["r"]
+    return (
+        f"{pair.label}: correlation of the propensities {median:.2f} ({percent(prob)} {low:.2f} to {high:.2f}); it is positive "
+        f"with probability {positive}."
+    )
 
 
-def _categories(family: str, x: np.ndarray, F: Callable[[Any], Any]) -> np.ndarray:
-    """Probabilities (..., K) of ordered categories, x = cutpoint - eta (..., K - 1)."""
-    edge = np.ones((*x.shape[:-1], 1))
-    if family == "acat":
-        weight = np.exp(np.cumsum(np.concatenate([0 * edge, -x], axis=-1), axis=-1))
-        return weight / weight.sum(axis=-1, keepdims=True)
-    if family == "sratio":
-        past = np.cumprod(np.concatenate([edge, 1 - F(x)], axis=-1), axis=-1)
-        return past * np.concatenate([F(x), edge], axis=-1)
-    return np.diff(np.concatenate([0 * edge, F(x), edge], axis=-1), axis=-1)
+def _expected_given(pair: Pair, response: Response, kept: Thinning) -> dict[str, np.ndarray]:
+    """Draws (chain, draw) of the second response's mean at a low, middle and high propensity of the first."""
+    residual_sd = pair.sd_two * np.sqrt(np.maximum(1 - pair.r * pair.r, 0))
+    return {
+        f"{pair.two} given {pair.one} {level}": response.expected(kept, pair.r * pair.sd_two * z, residual_sd)
+        for level, z in GIVEN.items()
+    }
 
 
-def _count_moments(family: str, mu: np.ndarray, own: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a count of mean mu, with more or fewer zeros: f0 = P(0) before them."""
-    alpha = own.get("alpha")
-    square = mu + mu**2 if alpha is None else mu + mu**2 * (1 + 1 / alpha)
-    zi = own.get("zi", np.zeros(()))
-    f0 = np.exp(-mu if alpha is None else -alpha * np.log1p(mu / alpha))
-    share = (1 - zi) / (1 - f0) if family.startswith("hurdle") else 1 - zi
-    return share * mu, share * square - (share * mu) ** 2
+def _of_new_subject(
+    posterior: xr.Dataset, pair: Pair, responses: Mapping[str, Response], kept: Thinning
+) -> dict[str, np.ndarray]:
+    """Draws (chain, draw) of the probability that both propensities are high, and of the responses' correlation."""
+    residual = _residual_covariance(posterior, pair.one, pair.two)
+    return {
+        f"P(both high)[{pair.label}]": both_high(pair.r[kept]),
+        f"response_correlation[{pair.label}]": response_correlation(
+            pair, responses[pair.one], responses[pair.two], kept, residual
+        ),
+    }
 
 
-def _normal_nodes() -> tuple[np.ndarray, np.ndarray]:
-    x, w = np.polynomial.hermite_e.hermegauss(NODES)
-    return x, w / w.sum()
+def both_high(r: np.ndarray) -> np.ndarray:
+    """P(Z_a > q, Z_b > q) = int_q^inf phi(z) Phi((r z - q) / sqrt(1 - r^2)) dz, of the shape of r."""
+    x, w = np.polynomial.legendre.leggauss(60)
+    z, w = HIGH + 4 * (x + 1), 4 * w
+    density = w * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    return ndtr((r[..., None] * z - HIGH) / np.sqrt(np.maximum(1 - r[..., None] ** 2, 1e-12))) @ density
 
 
-def _residual_covariance(posterior: xr.Dataset, one: str, two: str) -> np.ndarray:
-    """Of two Gaussian outcomes in one row (chain, draw), 0 where residuals are independent."""
-    if "corr_residual" not in posterior or not {one, two} <= set(posterior["residual"].values.tolist()):
-        return np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
-    rho = draws_of(posterior, "corr_residual", residual=one, residual_bis=two)
-    return rho * draws_of(posterior, f"{one}_sigma") * draws_of(posterior, f"{two}_sigma")
-
-
-def _of_responses(
-    one: _Response, two: _Response, kept: Any, sd: np.ndarray, r: np.ndarray, residual: np.ndarray
-) -> np.ndarray:
-    """corr(y_a, y_b) (chain, draw)."""
-    x, w = _normal_nodes()
-    s, t, r = sd[0][kept], sd[1][kept], r[kept]
-    a, b = x[:, None, None, None], x[None, :, None, None]
+def response_correlation(pair: Pair, one: Response, two: Response, kept: Thinning, residual: np.ndarray) -> np.ndarray:
+    """Draws (chain, draw) of corr(y_a, y_b); `residual` (chain, draw) is the covariance of their residuals in one row."""
+    x, w = normal_nodes()
+    s, t, r = pair.sd_one[kept], pair.sd_two[kept], pair.r[kept]
+    a, b = (
+        x[:, None, None, None],
+        x[None, :, None, None],
+    )  # nodes of the first propensity and of the second given the first
     mu_a, var_a = one.moments(kept, a * s)
     mu_b, var_b = two.moments(kept, (r * a + np.sqrt(np.maximum(1 - r * r, 0)) * b) * t)
     weight = (w[:, None] * w[None, :])[..., None, None]
@@ -243,23 +228,29 @@ def _of_responses(
     return (mean((mu_a - m_a) * (mu_b - m_b)) + residual[kept]) / np.sqrt(V_a * V_b)
 
 
-def _both_high(r: np.ndarray) -> np.ndarray:
-    """P(Z_a > q, Z_b > q) = int_q^inf phi(z) Phi((r z - q) / sqrt(1 - r^2)) dz."""
-    x, w = np.polynomial.legendre.leggauss(60)
-    z, w = HIGH + 4 * (x + 1), 4 * w
-    density = w * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    return ndtr((r[..., None] * z - HIGH) / np.sqrt(np.maximum(1 - r[..., None] ** 2, 1e-12))) @ density
+def _residual_covariance(posterior: xr.Dataset, one: str, two: str) -> np.ndarray:
+    """Of two Gaussian outcomes in one row (chain, draw), 0 where residuals are independent."""
+    if "corr_residual" not in posterior or not {one, two} <= set(posterior["residual"].values.tolist()):
+        return np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
+    rho = draws_of(posterior, "corr_residual", residual=one, residual_bis=two)
+    return rho * draws_of(posterior, f"{one}_sigma") * draws_of(posterior, f"{two}_sigma")
 
 
 def _subjects(
-    spec: Mapping[str, Any], tied: Tied, v: np.ndarray, response: Mapping[str, _Response], kept: Any, prob: float
+    spec: Mapping[str, Any],
+    propensities: Propensities,
+    deviations: np.ndarray,
+    responses: Mapping[str, Response],
+    kept: Thinning,
+    prob: float,
 ) -> pd.DataFrame:
     """Expected responses of every subject at the covariates' means, and how many rows of each outcome it has."""
-    table = pd.DataFrame(index=pd.Index(tied.levels, name=tied.factor))
+    table = pd.DataFrame(index=pd.Index(propensities.levels, name=propensities.factor))
     tail = (1 - prob) / 2
-    for i, m in enumerate(tied.outcomes):
-        mu = response[m].moments(kept, np.moveaxis(v[..., i, :][kept], -1, 0))[0].reshape(len(tied.levels), -1)
-        table[f"{m} rows"] = spec["facts"]["rows"][m][tied.factor]
-        table[m] = np.median(mu, axis=1)
-        table[f"{m} lower"], table[f"{m} upper"] = np.quantile(mu, [tail, 1 - tail], axis=1)
+    for i, name in enumerate(propensities.outcomes):
+        by_level = np.moveaxis(deviations[..., i, :][kept], -1, 0)  # (levels, chain, draw)
+        mu = responses[name].moments(kept, by_level)[0].reshape(len(propensities.levels), -1)
+        table[f"{name} rows"] = spec["facts"]["rows"][name][propensities.factor]
+        table[name] = np.median(mu, axis=1)
+        table[f"{name} lower"], table[f"{name} upper"] = np.quantile(mu, [tail, 1 - tail], axis=1)
     return table

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 _MEANING = (
     "odds ratio of a higher category for one unit more, at equal group effects; for a nominal covariate at the first "
@@ -26,28 +26,34 @@ _MEANING = (
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """The effect of every nominal covariate at every threshold, and whether the data speak against their being equal."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
-    names = [str(v) for v in posterior["cutpoint"].values]
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    names = [str(v) for v in posterior["cutpoint"].values]  # of the thresholds
     effects: dict[str, np.ndarray] = {}
     words = []
     for label, values in spec["facts"]["nominal"].items():
         gamma = draws_of(posterior, "nominal_beta", nominal_coef=[f"{label}: {name}" for name in names[1:]])
         beta = draws_of(posterior, "beta", coef=label)
-        at = _effects(beta, gamma, np.diff(draws_of(posterior, "cutpoints")), values)
-        effects.update({f"{label} at {name}": at[..., k] for k, name in enumerate(names)})
-        change = intervals({"change": at[..., -1] - at[..., 0]}, prob, "effect").loc["change"]
+        each = _effects(beta, gamma, np.diff(draws_of(posterior, "cutpoints")), values)
+        effects.update({f"{label} at {name}": each[..., k] for k, name in enumerate(names)})
+        change = interval_table({"change": each[..., -1] - each[..., 0]}, prob, "effect").loc["change"]
         words.append(
-            f"{label}: the effect goes from {np.median(at[..., 0]):.2f} at {names[0]} to {np.median(at[..., -1]):.2f} at "
+            f"{label}: the effect goes from {np.median(each[..., 0]):.2f} at {names[0]} to {np.median(each[..., -1]):.2f} at "
             f"{names[-1]}, a change of {change['median']:.2f} ({change['lower']:.2f} to {change['upper']:.2f}, "
             f"{percent(prob)}). {_verdict(gamma, prob)}"
         )
     scale = "log-odds" if spec["link"] == "logit" else f"{spec['link']} scale"
     title = f"proportional odds: effects toward higher categories at each threshold, {scale}"
-    return Finding(title, tuple(words), {"effects": intervals(effects, prob, "effect")}, {}, {"odds_ratio": _MEANING})
+    return Finding(
+        title, tuple(words), {"effects": interval_table(effects, prob, "effect")}, {}, {"odds_ratio": _MEANING}
+    )
 
 
 def _effects(beta: np.ndarray, gamma: np.ndarray, distances: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
-    """Draws (chain, draw, thresholds) from beta (chain, draw), gamma and the cutpoints' distances (chain, draw, K - 2)."""
+    """Draws (chain, draw, K - 1) of the effect at each threshold.
+
+    `beta` is (chain, draw); `gamma` and the `distances` between neighbouring cutpoints are (chain, draw, K - 2); `values` are
+    the covariate's "low", "high" and "mean".
+    """
     low, high = (
         np.cumsum(distances * np.exp((values[end] - values["mean"]) * gamma), axis=-1) for end in ("low", "high")
     )
@@ -56,6 +62,7 @@ def _effects(beta: np.ndarray, gamma: np.ndarray, distances: np.ndarray, values:
 
 
 def _verdict(gamma: np.ndarray, prob: float) -> str:
+    """Whether gamma = 0 lies in the ellipsoid around the mean of gamma (chain, draw, K - 2) that holds `prob` of its draws."""
     draws = gamma.reshape(-1, gamma.shape[-1])
     center = draws.mean(axis=0)
     inverse = np.linalg.inv(np.atleast_2d(np.cov(draws.T)))

@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, draws_of
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, draws_of
+from glmm_zoo.results.storage import metadata
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """`rate[...]` for `per` units of exposure, at group effects of zero: the median group."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     if "Intercept" not in posterior:
         return Finding("rates")
     per = spec["facts"]["per"]
     log_rate = draws_of(posterior, "Intercept")
-    found = {"rate[covariates at zero]": per * np.exp(log_rate)}
+    quantities = {"rate[covariates at zero]": per * np.exp(log_rate)}
     if "beta" in posterior:
         beta, means = draws_of(posterior, "beta"), np.array(spec["learnt"][""]["means"])
-        found["rate[covariates at means]"] = per * np.exp(log_rate + beta @ means)
+        quantities["rate[covariates at means]"] = per * np.exp(log_rate + beta @ means)
     words = f"{spec['facts']['of']} per {_unit(spec['facts']['exposure'], per)}, at group effects of zero"
-    return Finding("rates", (), {}, found, {"rate": words})
+    return Finding("rates", (), {}, quantities, {"rate": words})
 
 
 def _unit(exposure: str | None, per: float) -> str:

@@ -6,22 +6,22 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.formulas.smooths import BASES, Tensor
-from glmm_zoo.results.curves import of_fit
-from glmm_zoo.results.findings import Finding
+from glmm_zoo.results.findings.finding import Finding
+from glmm_zoo.results.smooth_curves import smooth_curves
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """A table of edf by curve, and what it means; the sds are in the summary."""
-    found = list(of_fit(tree))
+    curves = list(smooth_curves(tree))
     table = pd.DataFrame(
         {
-            "edf": [curve.edf() for curve in found],
-            "at most": [curve.linear.shape[1] + curve.weights.shape[1] for curve in found],
+            "edf": [curve.edf() for curve in curves],
+            "at most": [curve.linear.shape[1] + curve.weights.shape[1] for curve in curves],
             "basis": [
-                "tensor product" if isinstance(curve.basis, Tensor) else BASES[curve.basis.bs] for curve in found
+                "tensor product" if isinstance(curve.basis, Tensor) else BASES[curve.basis.bs] for curve in curves
             ],
         },
-        pd.Index([curve.label for curve in found], name="curve"),
+        pd.Index([curve.label for curve in curves], name="curve"),
     )
     words = (
         "Each curve is a random effect: f(x) = Xf(x) linear + Zs(x) weights with weights ~ Normal(0, sd^2), which is the spline "

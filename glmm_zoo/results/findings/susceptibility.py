@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 # All arbitrary.
 FEW = (0.02, 0.05)  # a share so small that it is as good as none: the prior's 1 % quantile, but within these
@@ -26,9 +26,9 @@ LITTLE_KNOWN = 0.5  # sd of the posterior over that of the prior from which on t
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """The share of subjects who are never at risk before and after the data, and every all-zero subject's probability."""
-    posterior, facts = tree["posterior"].dataset, about(tree)["spec"]["facts"]
+    posterior, facts = tree["posterior"].dataset, metadata(tree)["spec"]["facts"]
     share, prior = draws_of(posterior, "never_share"), np.array(facts["never_prior"])
-    shares = intervals({"prior": prior, "posterior": share}, prob, "share never at risk")
+    shares = interval_table({"prior": prior, "posterior": share}, prob, "share never at risk")
     shares.insert(0, "mean", [prior.mean(), share.mean()])
     tables = {"share": shares, "followed": _followed(facts)}
     if "never_probability" in posterior:
@@ -41,11 +41,11 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
 def _followed(facts: dict[str, Any]) -> pd.DataFrame:
     """How many subjects have zeros only, and for how long both kinds were followed on average."""
     zeros, others = facts["all_zero"], facts["others"]
-    numbers = {"zeros only": len(zeros["rows"]), "others": others["subjects"]}
-    table = pd.DataFrame({"number": numbers}).rename_axis("subjects")
+    subjects = {"zeros only": len(zeros["rows"]), "others": others["subjects"]}
+    table = pd.DataFrame({"number": subjects}).rename_axis("subjects")
     for name, each in zeros.items():
         totals = {"zeros only": sum(each), "others": others[name]}
-        table[f"{name} per subject"] = [totals[k] / n if n else np.nan for k, n in numbers.items()]
+        table[f"{name} per subject"] = [totals[kind] / n if n else np.nan for kind, n in subjects.items()]
     return table
 
 
@@ -58,19 +58,19 @@ def _subjects(posterior: xr.Dataset, facts: dict[str, Any]) -> pd.DataFrame:
 
 
 def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: float) -> Iterator[str]:
-    """What the data can tell, and why."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    """Whether the data show a group that is never at risk, how many zeros the model explains without one, what follows."""
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     zeros = len(spec["facts"]["all_zero"]["rows"])
     subjects = zeros + spec["facts"]["others"]["subjects"]
-    found = intervals({"share": share, "zeros": draws_of(posterior, "never_all_zero")}, prob, "")
-    _, low, high = found.loc["share"]
-    middle, fewest, most = found.loc["zeros"]
+    intervals = interval_table({"share": share, "zeros": draws_of(posterior, "never_all_zero")}, prob, "")
+    _, low, high = intervals.loc["share"]
+    expected, fewest, most = intervals.loc["zeros"]
     limit = float(np.clip(np.quantile(prior, 0.01), *FEW))
     few, before = float((share < limit).mean()), float((prior < limit).mean())
     narrowed = share.std() / prior.std()
     span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({percent(prob)})"
-    told = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
-    if told:
+    shown = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
+    if shown:
         yield f"The data show a group that is never at risk: {span}."
     elif narrowed > LITTLE_KNOWN:
         yield (
@@ -83,11 +83,11 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
             f"and with probability {few:.2g} it is below {100 * limit:.2g} % ({before:.2g} before the data)."
         )
     yield (
-        f"Were all {subjects} subjects at risk, {_number(middle)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "
+        f"Were all {subjects} subjects at risk, {_number(expected)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "
         f"only; {zeros} {'has' if zeros == 1 else 'have'}."
     )
-    yield from _spread(tree)
-    if told:
+    yield from _low_rates(tree)
+    if shown:
         sure = float(posterior["never_probability"].mean(("chain", "draw")).sum())
         yield f"Of the {zeros} with zeros only, {sure:.0f} are expected to be never at risk."
     else:
@@ -102,9 +102,9 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _spread(tree: xr.DataTree) -> Iterator[str]:
+def _low_rates(tree: xr.DataTree) -> Iterator[str]:
     """How low the rates of subjects at risk go, where they have effects of their own."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"].get(spec["facts"]["subject"])
     if group and "Intercept" in group["effects"]:
         sd = float(np.median(draws_of(posterior, group["sd"], **{group["effect_dim"]: "Intercept"})))

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, draws_of, intervals, percent
-from glmm_zoo.results.storage import about
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
-RATIOS = {"logit": "odds_ratio", "log": "rate_ratio"}
 MEANINGS = {
     "time_averaged_effect": "mean of the effects over the exposure times that occur",
     "long_term_effect": "effect at the longest exposure time that occurs",
@@ -36,21 +36,21 @@ MEANINGS = {
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """The effect on the scale of the link and its ratio, ICC and autocorrelations, effects by exposure, design map."""
-    posterior, spec = tree["posterior"].dataset, about(tree)["spec"]
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     effects = _effects(posterior)
-    link = spec["link"]
-    ratios = {f"{RATIOS[link]}[{name}]": np.exp(d) for name, d in effects.items()} if link in RATIOS else {}
-    alike = _correlations(posterior, spec)
-    tables = {"effects": intervals({**effects, **ratios}, prob, "effect")}
-    shown = {**alike, **({"rho": draws_of(posterior, "rho")} if "rho" in posterior else {})}
-    if shown:
-        tables["correlation"] = intervals(shown, prob, "correlation")
-    given = {name: d for name, d in effects.items() if name in MEANINGS and name not in posterior}
+    ratio = LINKS[spec["link"]].ratio
+    ratios = {f"{ratio}[{name}]": np.exp(draws) for name, draws in effects.items()} if ratio else {}
+    correlations = _correlations(posterior, spec)
+    tables = {"effects": interval_table({**effects, **ratios}, prob, "effect")}
+    with_rho = {**correlations, **({"rho": draws_of(posterior, "rho")} if "rho" in posterior else {})}
+    if with_rho:
+        tables["correlation"] = interval_table(with_rho, prob, "correlation")
+    averages = {name: draws for name, draws in effects.items() if name in MEANINGS and name not in posterior}
     return Finding(
         "stepped wedge",
         _sentences(spec, tables["effects"], prob),
         {**tables, **_maps(spec["facts"]["map"])},
-        {**given, **ratios, **alike},
+        {**averages, **ratios, **correlations},
         MEANINGS,
     )
 
@@ -78,31 +78,33 @@ def _correlations(posterior: xr.Dataset, spec: dict[str, Any]) -> dict[str, np.n
         group = groups[factor]
         return draws_of(posterior, group["sd"], **{group["effect_dim"]: "Intercept"}) ** 2
 
+    # variances (chain, draw) of clusters, cluster-periods and subjects; 0.0 where the model has no such effect
     C, B, S = (variance(facts[which]) for which in ("cluster", "cell", "subject"))
     residual = draws_of(posterior, "sigma") ** 2 if "sigma" in posterior else spec["latent_variance"]
-    found = {}
+    correlations = {}
     if residual is not None and np.ndim(C + B):
         total = C + B + S + residual
-        found["icc_within_period"] = (C + B) / total
+        correlations["icc_within_period"] = (C + B) / total
         if facts["correlation"] == "nested_exchangeable":
-            found["icc_between_period"] = C / total
+            correlations["icc_between_period"] = C / total
     if np.ndim(C) and np.ndim(B):
-        found["cac"] = C / (C + B)
+        correlations["cac"] = C / (C + B)
     if residual is not None and np.ndim(S):
-        found["iac"] = S / (S + residual)
-    return found
+        correlations["iac"] = S / (S + residual)
+    return correlations
 
 
 def _sentences(spec: dict[str, Any], effects: pd.DataFrame, prob: float) -> tuple[str, ...]:
     facts, link = spec["facts"], spec["link"]
     main = "effect" if facts["exposure_time"] == "constant" else "time_averaged_effect"
-    said = f"{main.replace('_', '-').replace('-effect', ' effect')} {_told(effects.loc[main])}"
-    if link in RATIOS:
-        ratio = RATIOS[link]
-        said += f" on the {link} scale, {ratio.replace('_', ' ')} {_told(effects.loc[f'{ratio}[{main}]'])}"
+    estimate = f"{main.replace('_', '-').replace('-effect', ' effect')} {_median_and_interval(effects.loc[main])}"
+    ratio = LINKS[link].ratio
+    if ratio:
+        of_ratio = _median_and_interval(effects.loc[f"{ratio}[{main}]"])
+        estimate += f" on the {link} scale, {ratio.replace('_', ' ')} {of_ratio}"
     words = [
         f"Predictor: {facts['predictor']}, plus the effect of treatment.",
-        f"{said[0].upper()}{said[1:]} (median, {percent(prob)} interval), at equal effects of clusters.",
+        f"{estimate[0].upper()}{estimate[1:]} (median, {percent(prob)} interval), at equal effects of clusters.",
     ]
     longest = facts["longest_exposure"]
     if facts["exposure_time"] == "constant" and longest > 1:
@@ -115,12 +117,12 @@ def _sentences(spec: dict[str, Any], effects: pd.DataFrame, prob: float) -> tupl
     return tuple(words)
 
 
-def _told(row: pd.Series) -> str:
+def _median_and_interval(row: pd.Series) -> str:
     return f"{row['median']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
 
 
 def _maps(design: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Clusters by periods: "1" treated, "0" control, "" not seen; and how many rows there are."""
+    """Two tables of clusters by periods: "1" treated, "0" control, "" not seen; and how many rows there are."""
     clusters = pd.Index(design["clusters"], name="cluster")
     return {
         name: pd.DataFrame(design[part], clusters, pd.Index(design["periods"]))

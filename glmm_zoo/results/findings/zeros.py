@@ -8,30 +8,34 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings import Finding, intervals, percent, predicted
-from glmm_zoo.results.storage import about
+from glmm_zoo.results.findings.finding import Finding, interval_table, percent
+from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """How many zeros there are, how many the model predicts, and a sentence when they do not agree."""
-    y, drawn = predicted(tree)
+    spec = metadata(tree)["spec"]
+    y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)  # (n,)
+    predicted = tree["posterior_predictive"].dataset[spec["outcome"]].stack(sample=("chain", "draw"))
+    drawn = predicted.transpose("sample", "row").values.astype(float)  # (draws, n)
     observed, expected = int((y == 0).sum()), (drawn == 0).sum(axis=1)
-    median, low, high = intervals({"zeros": expected}, prob, "count").loc["zeros"]
+    median, low, high = interval_table({"zeros": expected}, prob, "count").loc["zeros"]
     more, fewer = float((expected >= observed).mean()), float((expected <= observed).mean())
     words = f"{observed} of {len(y)} counts are zero; data predicted by the model have {low:.0f} to {high:.0f} zeros ({percent(prob)}), median {median:.0f}."
     table = pd.DataFrame(
         {"observed": [observed], "expected": [median], "lower": [low], "upper": [high], "p": [more]},
         pd.Index(["zeros"], name="count"),
     )
-    return Finding("zeros", (words, *_advice(about(tree)["spec"]["builder"], more, fewer)), {"check": table})
+    return Finding("zeros", (words, *_advice(spec["builder"], more, fewer)), {"check": table})
 
 
 def _advice(builder: str, more: float, fewer: float) -> tuple[str, ...]:
+    """What to try when few predicted data sets have as many zeros as observed, or more (`more`), or as few (`fewer`)."""
     if min(more, fewer) >= ALARM:
         return ()
-    found = f"There are {'more' if more < ALARM else 'fewer'} zeros than the model predicts."
+    disagreement = f"There are {'more' if more < ALARM else 'fewer'} zeros than the model predicts."
     count = builder.removeprefix("zero_inflated_").removeprefix("hurdle_")
     if builder.startswith("hurdle") or (builder.startswith("zero_inflated") and more < ALARM):
         instead = "Let their share depend on covariates or groups: zi='~ x + (1 | g)'."
@@ -41,4 +45,4 @@ def _advice(builder: str, more: float, fewer: float) -> tuple[str, ...]:
         instead = "Overdispersion alone makes many zeros: try negative_binomial before zero_inflated_poisson or hurdle_poisson."
     else:
         instead = f"Try zero_inflated_{count} or hurdle_{count}."
-    return (f"{found} {instead}",)
+    return (f"{disagreement} {instead}",)

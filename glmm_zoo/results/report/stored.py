@@ -1,0 +1,52 @@
+"""The report that every fit file carries: group `report` with the summary, the diagnostics and the findings as datasets."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.results import diagnostics
+from glmm_zoo.results.findings import findings
+from glmm_zoo.results.summary import summary
+
+
+def with_report(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with its group `report`: summary, diagnostics and findings as datasets, the verdict as attributes.
+
+    The names of groups and attributes are part of the file format.
+    """
+    verdict = diagnostics.check(tree)
+    verdict_attributes = {
+        "sound": int(verdict.sound),
+        "verdict": str(verdict),
+        "problems": json.dumps([problem.check for problem in verdict.problems]),
+    }
+    datasets = {
+        "/": xr.Dataset(attrs=verdict_attributes),
+        "summary": _dataset(summary(tree)),
+        "diagnostics": _dataset(verdict.table).assign_attrs(verdict_attributes),
+    }
+    for name, finding in findings(tree).items():
+        datasets[name] = xr.Dataset(attrs={"title": finding.title, "sentences": json.dumps(finding.sentences)})
+        datasets.update({f"{name}/{part}": _dataset(table) for part, table in finding.tables.items()})
+    return tree.assign(report=xr.DataTree.from_dict(datasets))
+
+
+def stored_diagnostics(tree: xr.DataTree) -> pd.DataFrame:
+    """The table of diagnostics that `with_report` stored, one row for each parameter."""
+    return tree["report/diagnostics"].dataset.to_dataframe()
+
+
+def _dataset(table: pd.DataFrame) -> xr.Dataset:
+    """A table with its index as a coordinate, named as the index is; text stays text, all else becomes a float."""
+    dim = str(table.index.name or "row")
+    return xr.Dataset(
+        {
+            str(name): (dim, column.to_numpy(float if column.dtype.kind in "fiub" else str))
+            for name, column in table.items()
+        },
+        {dim: np.asarray(table.index, dtype=str)},
+    )
