@@ -575,7 +575,7 @@ def predict(
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     tree = storage.load(file)
     tables = (reading or Reading()).tables([data, survival])
-    from glmm_zoo.joint import prediction
+    from glmm_zoo.joint.prediction import histories as prediction
 
     found = prediction.dynamic_prediction(
         tree, *tables, landmark=landmark, times=at, ids=id, prob=prob, draws=draws, seed=seed

@@ -16,7 +16,7 @@ from scipy.special import expit, log_expit, logsumexp
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.trials import wedge_design
+from glmm_zoo.trials import stepped_wedge as wedge_design
 
 FORMULA = "k | trials(n) ~ 1"
 
