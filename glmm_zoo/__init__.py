@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.report import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
-    from glmm_zoo.trials.stepped_wedge import simulate_design
+    from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
     "Interrupted": "inference.fitting",
@@ -45,7 +45,7 @@ _HOME = {
     "load": "results.storage",
     "quick": "inference.approximation",
     "save": "results.storage",
-    "simulate_design": "trials.stepped_wedge",
+    "simulate_design": "trials.simulation",
     "summary": "results.summary",
     "write_report": "results.report",
 }

@@ -14,7 +14,9 @@ from glmm_zoo.formulas.grammar import Response
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
 from glmm_zoo.tables.data import Missing, Table
-from glmm_zoo.trials import stepped_wedge as wedge_design
+from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices, read_stepped_wedge
+from glmm_zoo.trials.wedge_columns import TrialColumns
+from glmm_zoo.trials.wedge_predictor import exposure_notes, few_clusters_note, wedge_formula, with_treatment
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -121,7 +123,7 @@ def stepped_wedge(
         "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    wedge_design.check_choices(
+    check_wedge_choices(
         family=family, correlation=correlation, exposure_time=exposure_time, period_effects=period_effects,
         treatment_effect=treatment_effect,
     )  # fmt: skip
@@ -129,7 +131,7 @@ def stepped_wedge(
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
     if exposure is not None and family not in _COUNTS:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
-    roles = wedge_design.Roles(
+    roles = TrialColumns(
         cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
     )
 
@@ -145,26 +147,24 @@ def stepped_wedge(
         return families.binomial_outcome(table, response, success)
 
     extra = [] if exposure is None else [exposure]
-    design = wedge_design.read(data, formula, roles, read_outcome, columns=extra, missing=missing)
+    design = read_stepped_wedge(data, formula, roles, read_outcome, columns=extra, missing=missing)
     part = intake.single(
         data,
-        wedge_design.model_formula(formula, roles, design, correlation, period_effects),
+        wedge_formula(formula, roles, design, correlation, period_effects),
         read_outcome,
         one_per_row=lambda outcome: (
             family in _COUNTS or (outcome.trials is not None and bool((outcome.trials > 1).any()))
         ),
         exposure=exposure,
-        columns=roles.columns,
+        columns=roles.given,
         missing=missing,
         clusters=clusters,
     )
     whole = part.texts[""]
-    part = wedge_design.with_treatment(
-        part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random"
-    )
-    notes = design.notes + (() if exposure_time == "constant" else wedge_design.exposure_notes(design))
+    part = with_treatment(part, design, roles, exposure_time=exposure_time, random=treatment_effect == "random")
+    notes = design.notes + (() if exposure_time == "constant" else exposure_notes(design))
     part = replace(part, texts={"": formula}, notes=(*part.notes, *notes))
-    part = intake.remark(part, wedge_design.few_clusters(design) if correlation == "decay" else ())
+    part = intake.remark(part, few_clusters_note(design) if correlation == "decay" else ())
     link = _LINKS.get(family, "logit")
     plan = intake.plan(
         "stepped_wedge",
@@ -183,7 +183,7 @@ def stepped_wedge(
             "cell": intake.safe(roles.cell),
             "subject": None if subject is None else intake.safe(subject),
             "longest_exposure": int(design.exposure.max()),
-            "map": design.map,
+            "map": design.design_map,
         },
     )
     from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
@@ -208,7 +208,7 @@ def stepped_wedge(
 
 
 def _parameters(
-    family: str, correlation: str, exposure_time: str, design: wedge_design.Design, scale: float
+    family: str, correlation: str, exposure_time: str, design: WedgeDesign, scale: float
 ) -> list[Parameter]:
     (default,) = beta_defaults([1.0], scale)
     times = design.exposures
@@ -226,7 +226,7 @@ def _parameters(
     return found + ([counts.ALPHA] if family == "negative_binomial" else [])
 
 
-def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> dict[str, np.ndarray]:
+def _effect(model: Model, design: WedgeDesign, exposure_time: str) -> dict[str, np.ndarray]:
     """The columns (n, m) that `effect` is the coefficient of: treatment, or treatment by exposure time."""
     from glmm_zoo.graph import terms
 
@@ -241,7 +241,7 @@ def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> di
     return {"effect": (design.exposure[:, None] == np.array([int(e) for e in times])).astype(float)}
 
 
-def _monotone(model: Model, design: wedge_design.Design) -> Any:
+def _monotone(model: Model, design: WedgeDesign) -> Any:
     """effect_e (n,) at every row's exposure time, 0 under control."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -260,7 +260,7 @@ def _monotone(model: Model, design: wedge_design.Design) -> Any:
     return of_level[pm.Data("_exposure_level", level, dims="row")]
 
 
-def _decaying(model: Model, group: intake.Group, design: wedge_design.Design) -> Any:
+def _decaying(model: Model, group: intake.Group, design: WedgeDesign) -> Any:
     from glmm_zoo.graph import terms
 
     _, first = np.unique(group.factor.codes, return_index=True)  # a row of each cluster-period

@@ -19,7 +19,8 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.results import report, storage
 from glmm_zoo.results.diagnostics import STATISTICS, statistics
 from glmm_zoo.results.findings import pooled
-from glmm_zoo.trials.arms import HETEROGENEITY, read_arms
+from glmm_zoo.trials.arms import read_arms
+from glmm_zoo.trials.heterogeneity import HETEROGENEITY
 
 TRIAL = {"study": "trial", "treatment": "drug"}
 COUNTS = "ev | trials(size) ~ drug"
