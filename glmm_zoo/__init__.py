@@ -20,7 +20,8 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning
 if TYPE_CHECKING:
     from glmm_zoo.inference.approximation import quick
     from glmm_zoo.inference.fitting import Interrupted, fit
-    from glmm_zoo.joint.prediction.histories import dynamic_prediction, landmark_accuracy
+    from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
+    from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -38,10 +39,10 @@ _HOME = {
     "cards": "registry",
     "check": "results.diagnostics",
     "curves": "results.curves",
-    "dynamic_prediction": "joint.prediction.histories",
+    "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fitting",
-    "landmark_accuracy": "joint.prediction.histories",
+    "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "quick": "inference.approximation",
     "save": "results.storage",

@@ -575,12 +575,10 @@ def predict(
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     tree = storage.load(file)
     tables = (reading or Reading()).tables([data, survival])
-    from glmm_zoo.joint.prediction import histories as prediction
+    from glmm_zoo.joint.prediction.dynamic import dynamic_prediction, prediction_table
 
-    found = prediction.dynamic_prediction(
-        tree, *tables, landmark=landmark, times=at, ids=id, prob=prob, draws=draws, seed=seed
-    )
-    table = prediction.table(found)
+    found = dynamic_prediction(tree, *tables, landmark=landmark, times=at, ids=id, prob=prob, draws=draws, seed=seed)
+    table = prediction_table(found)
     if format == "table":
         _print(*_prediction_text(found, table))
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.joint import reading
+from glmm_zoo.joint.reading import describe_hazard, hazard_parameters, read_joint_model
 from glmm_zoo.plans import outcomes
 from glmm_zoo.tables.data import Missing
 
@@ -135,7 +135,7 @@ def joint_survival(
     ----------
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
     """
-    parts, hazard = reading.read(
+    parts, hazard = read_joint_model(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
@@ -154,14 +154,14 @@ def joint_survival(
         options,
         priors,
         aspects=("event",),
-        extra=reading.parameters(hazard, priors),
-        more=reading.told(hazard),
+        extra=hazard_parameters(hazard, priors),
+        more=describe_hazard(hazard),
     )
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     from glmm_zoo.graph import terms
-    from glmm_zoo.joint import likelihood as graph  # PyMC is imported once the input has proved sound
+    from glmm_zoo.joint.likelihood import observe_event  # PyMC is imported once the input has proved sound
 
     with terms.Model(plan) as model:
         outcomes.observe(model, parts, center=center)
-        graph.observe(model, hazard, center=center)
+        observe_event(model, hazard, center=center)
     return model
