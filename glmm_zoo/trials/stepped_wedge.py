@@ -119,7 +119,7 @@ def read_stepped_wedge(
 
 
 def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
-    """Sentences about columns with two names in the trial, and about terms that the options already bring into the model."""
+    """Sentences about columns that are given for two things, and about terms that the options already bring into the model."""
     problems = [
         f"column {name!r} is given for two of cluster, period, treatment, crossover and subject; give one for each"
         for name in dict.fromkeys(names.given)

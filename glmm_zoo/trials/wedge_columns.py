@@ -91,7 +91,10 @@ def number_or_none(text: str) -> float | None:
 def read_treatment(
     table: Table, names: TrialColumns, clusters: tuple[np.ndarray, tuple[str, ...]], periods: Periods
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """Treatment as 0/1 (n,), the index of the period in which each cluster crosses over (C,), if the data say it, and notes."""
+    """Treatment as 0/1 (n,), the index of the period in which each cluster crosses over (C,), if the data say it, and notes.
+
+    `clusters` are the cluster of each row (n,) and the labels of all.
+    """
     if names.crossover is not None:
         start = _read_crossover(table, names.crossover, clusters, periods.labels)
         return (periods.of_row >= start[clusters[0]]).astype(float), start, []

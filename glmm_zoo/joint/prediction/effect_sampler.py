@@ -11,8 +11,8 @@ theta from the posterior and b, the subject's own effects, from
 (Rizopoulos 2011, Biometrics 67). theta does not learn from the history anew. For every draw of theta, M points b_m about the
 mode of p, t-distributed with its curvature, have weights w_m ∝ p(b_m) / t(b_m), sum_m w_m = 1: sum_m w_m g(b_m) is the
 mean of g, and one b_m picked with these weights is a draw of b. This serves all families: f comes from the graph that is
-fitted, its derivatives are numerical, and a poor t costs precision, told by `ess`, but leaves nothing wrong as M grows. The
-points are quasi-random and the same for all subjects: what is said of one does not depend on who else is asked for.
+fitted, its derivatives are numerical, and a poor t costs precision, as `ess` shows, but no error remains as M grows. The
+points are quasi-random and the same for all subjects, so that predictions for one do not depend on who else is asked for.
 
 Cumulative incidence int_t^u h_k S / S(t) ds is summed over fractions (a, a + d] of the intervals between times, the ratio of the
 causes' hazards constant on each:

@@ -88,7 +88,7 @@ def read_fitted_model(tree: xr.DataTree) -> FittedJointModel:
         "missing", "clusters",
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZooWarning)  # told when it was fitted
+        warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         joint, hazard = read_joint_model(
             table_of(tree), table_of(tree, EVENT_TABLE), pairs, families=None,
             choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
