@@ -20,7 +20,8 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning
 if TYPE_CHECKING:
     from glmm_zoo.inference.approximation import quick
     from glmm_zoo.inference.fitting import Interrupted, fit
-    from glmm_zoo.joint.prediction import dynamic_prediction, landmark_accuracy
+    from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
+    from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
-    from glmm_zoo.trials.wedge_design import simulate_design
+    from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
     "Interrupted": "inference.fitting",
@@ -38,14 +39,14 @@ _HOME = {
     "cards": "registry",
     "check": "results.diagnostics",
     "curves": "results.curves",
-    "dynamic_prediction": "joint.prediction",
+    "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fitting",
-    "landmark_accuracy": "joint.prediction",
+    "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "quick": "inference.approximation",
     "save": "results.storage",
-    "simulate_design": "trials.wedge_design",
+    "simulate_design": "trials.simulation",
     "summary": "results.summary",
     "write_report": "results.report.html",
 }

@@ -50,6 +50,6 @@ def marginal(model: Any, id: str, y: str, named: Mapping[str, Any], S: np.ndarra
     total = np.full(n, -np.inf)
     for m in product(range(nodes), repeat=k):
         z = x[list(m)]
-        here = joint(at + L @ z) + 0.5 * z @ z + np.log(w[list(m)]).sum()
-        total = np.logaddexp(total, here)
+        log_term = joint(at + L @ z) + 0.5 * z @ z + np.log(w[list(m)]).sum()
+        total = np.logaddexp(total, log_term)
     return float(np.sum(total + np.linalg.slogdet(L)[1]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.joint import reading
+from glmm_zoo.joint.reading import describe_hazard, hazard_parameters, read_joint_model
 from glmm_zoo.plans.joint_outcomes import plan_joint_outcomes
 from glmm_zoo.tables.data import Missing
 
@@ -135,7 +135,7 @@ def joint_survival(
     ----------
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
     """
-    parts, hazard = reading.read(
+    joint, hazard = read_joint_model(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
@@ -149,16 +149,16 @@ def joint_survival(
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = plan_joint_outcomes(
-        "joint_survival", parts, options, priors, findings=("event",), extra=reading.parameters(hazard, priors),
-        more=reading.told(hazard),
+        "joint_survival", joint, options, priors, findings=("event",), extra=hazard_parameters(hazard, priors),
+        more=describe_hazard(hazard),
     )  # fmt: skip
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     # PyMC is imported once the input has proved sound
     from glmm_zoo.graph.likelihood import observe_outcomes
     from glmm_zoo.graph.model import Model
-    from glmm_zoo.joint import likelihood
+    from glmm_zoo.joint.likelihood import observe_event
 
     with Model(plan) as model:
         observe_outcomes(model, plan)
-        likelihood.observe(model, hazard, center=center)
+        observe_event(model, hazard, center=center)
     return model

@@ -13,7 +13,8 @@ from glmm_zoo.plans.intake import safe
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.data import Missing
-from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
+from glmm_zoo.trials.arms import Arms, read_arms, single_of_arms
+from glmm_zoo.trials.heterogeneity import heterogeneity_prior
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

@@ -17,7 +17,9 @@ from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.data import Missing
-from glmm_zoo.trials import wedge_design
+from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices, read_stepped_wedge
+from glmm_zoo.trials.wedge_columns import TrialColumns
+from glmm_zoo.trials.wedge_predictor import exposure_notes, few_clusters_note, wedge_formula, with_treatment
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -122,7 +124,7 @@ def stepped_wedge(
         "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    wedge_design.check_choices(
+    check_wedge_choices(
         family=family, correlation=correlation, exposure_time=exposure_time, period_effects=period_effects,
         treatment_effect=treatment_effect,
     )  # fmt: skip
@@ -130,32 +132,30 @@ def stepped_wedge(
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
     if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
-    roles = wedge_design.Roles(
+    names = TrialColumns(
         cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
     )
 
     of_family = FAMILIES[family]
-    design = wedge_design.read(
-        data, formula, roles, lambda table, response: of_family.read(table, response, success),
+    design = read_stepped_wedge(
+        data, formula, names, lambda table, response: of_family.read(table, response, success),
         columns=[] if exposure is None else [exposure], missing=missing,
     )  # fmt: skip
     single = read_outcome(
         data,
-        wedge_design.model_formula(formula, roles, design, correlation, period_effects),
+        wedge_formula(formula, names, design, correlation, period_effects),
         of_family,
         choice=success,
         exposure=exposure,
-        columns=roles.columns,
+        columns=names.given,
         missing=missing,
         clusters=clusters,
     )
     whole = single.texts[""]
-    single = wedge_design.with_treatment(
-        single, design, roles, exposure_time=exposure_time, random=treatment_effect == "random"
-    )
-    notes = design.notes + (() if exposure_time == "constant" else wedge_design.exposure_notes(design))
+    single = with_treatment(single, design, names, exposure_time=exposure_time, random=treatment_effect == "random")
+    notes = design.notes + (() if exposure_time == "constant" else exposure_notes(design))
     single = replace(single, texts={"": formula}, notes=(*single.notes, *notes))
-    single = remark(single, wedge_design.few_clusters(design) if correlation == "decay" else ())
+    single = remark(single, few_clusters_note(design) if correlation == "decay" else ())
     plan = plan_single_outcome(
         "stepped_wedge",
         single,
@@ -167,11 +167,11 @@ def stepped_wedge(
             "predictor": whole,
             "correlation": correlation,
             "exposure_time": exposure_time,
-            "cluster": safe(roles.cluster),
-            "cell": safe(roles.cell),
+            "cluster": safe(names.cluster),
+            "cell": safe(names.cell),
             "subject": None if subject is None else safe(subject),
             "longest_exposure": int(design.exposure.max()),
-            "map": design.map,
+            "map": design.design_map,
         },
     )
     # PyMC is imported once the input has proved sound
@@ -180,7 +180,7 @@ def stepped_wedge(
     from glmm_zoo.graph.predictors import linear_predictors
 
     with Model(plan) as model:
-        decay = {roles.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
+        decay = {names.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
         also = _effect(model, design, exposure_time)
         eta = linear_predictors(model, center=center, drawn=decay, also=also)[""]
         if exposure_time == "monotone":
@@ -189,7 +189,7 @@ def stepped_wedge(
     return model
 
 
-def _parameters(correlation: str, exposure_time: str, design: wedge_design.Design, scale: float) -> list[Parameter]:
+def _parameters(correlation: str, exposure_time: str, design: WedgeDesign, scale: float) -> list[Parameter]:
     """What needs a prior beside the linear predictor and the family."""
     (default,) = beta_defaults([1.0], scale)
     times = design.exposures
@@ -203,7 +203,7 @@ def _parameters(correlation: str, exposure_time: str, design: wedge_design.Desig
     return [*needed, *([uniform_share("rho")] if correlation == "decay" else [])]
 
 
-def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> dict[str, np.ndarray]:
+def _effect(model: Model, design: WedgeDesign, exposure_time: str) -> dict[str, np.ndarray]:
     """The columns (n, m) that `effect` is the coefficient of: treatment, or treatment by exposure time."""
     from glmm_zoo.graph.variables import variable
 
@@ -218,7 +218,7 @@ def _effect(model: Model, design: wedge_design.Design, exposure_time: str) -> di
     return {"effect": (design.exposure[:, None] == np.array([int(e) for e in times])).astype(float)}
 
 
-def _monotone(model: Model, design: wedge_design.Design) -> Any:
+def _monotone(model: Model, design: WedgeDesign) -> Any:
     """effect_e (n,) at every row's exposure time, 0 under control."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -237,7 +237,7 @@ def _monotone(model: Model, design: wedge_design.Design) -> Any:
     return of_level[pm.Data("_exposure_level", level, dims="row")]
 
 
-def _decaying(model: Model, group: Group, design: wedge_design.Design) -> Any:
+def _decaying(model: Model, group: Group, design: WedgeDesign) -> Any:
     from glmm_zoo.graph.group_effects import autoregressive
     from glmm_zoo.graph.variables import variable
 

@@ -66,12 +66,12 @@ def predict(
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     tree = storage.load(file)
     tables = (reading or Reading()).tables([data, survival])
-    from glmm_zoo.joint import prediction
+    from glmm_zoo.joint.prediction.dynamic import dynamic_prediction, prediction_table
 
-    predicted = prediction.dynamic_prediction(
+    predicted = dynamic_prediction(
         tree, *tables, landmark=landmark, times=prediction_times, ids=id, prob=prob, draws=draws, seed=seed
     )
-    table = prediction.table(predicted)
+    table = prediction_table(predicted)
     if format == "table":
         print_rich(*_for_people(predicted, table))
     else:

@@ -22,14 +22,14 @@ Array = Any  # a NumPy array or a PyTensor variable
 class Link:
     """A link function, for NumPy arrays and for graphs.
 
-    `inverse(eta, xp)` is the mean, `derivative(eta, xp)` d mean / d eta, or None where no model asks for it; xp is `numpy`, the
+    `inverse(eta, xp)` is the mean, `derivative(eta, xp)` d mean / d eta; xp is `numpy`, the
     default, or `pytensor.tensor`. `ratio` is what exp(coefficient) is called, `median_ratio` what
     exp(sqrt(2) sd Phi^-1(3/4)) of a varying intercept's sd is called; None where they have no name.
     """
 
     name: str
     inverse: Callable[..., Array]
-    derivative: Callable[..., Array] | None = None
+    derivative: Callable[..., Array]
     ratio: str | None = None
     median_ratio: str | None = None
 
@@ -82,9 +82,19 @@ def _inverse_probit(eta: Array, xp: Any = np) -> Array:
     return _special().ndtr(eta) if xp is np else 0.5 * xp.erfc(-eta / np.sqrt(2.0))
 
 
+def _derivative_of_inverse_probit(eta: Array, xp: Any = np) -> Array:
+    """phi(eta), the density of the standard normal distribution."""
+    return xp.exp(-0.5 * eta * eta) / np.sqrt(2.0 * np.pi)
+
+
 def _inverse_cloglog(eta: Array, xp: Any = np) -> Array:
     """1 - exp(-e^eta)"""
     return -xp.expm1(-xp.exp(eta))
+
+
+def _derivative_of_inverse_cloglog(eta: Array, xp: Any = np) -> Array:
+    """e^(eta - e^eta)"""
+    return xp.exp(eta - xp.exp(eta))
 
 
 def _special() -> Any:
@@ -173,6 +183,7 @@ PROBABILITY_LINKS: Mapping[str, ProbabilityLink] = {
         ProbabilityLink(
             "probit",
             _inverse_probit,
+            _derivative_of_inverse_probit,
             log_p=_log_normal_cdf,
             log_q=lambda eta: _log_normal_cdf(-eta),
             log_between=_probit_between,
@@ -181,6 +192,7 @@ PROBABILITY_LINKS: Mapping[str, ProbabilityLink] = {
         ProbabilityLink(
             "cloglog",
             _inverse_cloglog,
+            _derivative_of_inverse_cloglog,
             ratio="hazard_ratio",
             log_p=_log_one_minus_exp_minus_exp,
             log_q=_minus_exp,

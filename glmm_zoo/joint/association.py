@@ -1,9 +1,9 @@
-"""What of a marker a hazard follows: the terms of an association, read and checked. Imports the rooms to its left."""
+"""Association terms: the functions of a marker's trajectory that the hazard of the event depends on, read and checked."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,49 +13,45 @@ from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_al
 from glmm_zoo.formulas.design import code, spread
 from glmm_zoo.formulas.grammar import parse, quoted
 from glmm_zoo.joint.events import Events
-from glmm_zoo.joint.trajectories import Array, Course, subject_effects
+from glmm_zoo.joint.trajectories import Trajectory, subject_effects
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 
-WHATS = ("value", "slope", "area", "shared_effects")
-SCALES = ("linear_predictor", "mean")
-INVERSE: Mapping[str, Callable[[Array, Any], Array]] = {
-    "log": lambda eta, xp: xp.exp(eta),
-    "logit": lambda eta, xp: 1.0 / (1.0 + xp.exp(-eta)),
-}
-DERIVATIVE: Mapping[str, Callable[[Array, Any], Array]] = {
-    "log": lambda eta, xp: xp.exp(eta),
-    "logit": lambda eta, xp: 1.0 / (2.0 + xp.exp(eta) + xp.exp(-eta)),
-}
+ASSOCIATION_FORMS = ("value", "slope", "area", "shared_effects")
+ASSOCIATION_SCALES = ("linear_predictor", "mean")
+MEAN_LINKS = ("log", "logit", "identity")  # of outcomes whose mean a hazard may depend on
+
+# g^-1(eta) and its derivative, by link; xp is NumPy or `pytensor.tensor`. The identity needs neither.
 
 
 @dataclass(frozen=True)
-class Term:
-    """One f of the hazard.
+class AssociationTerm:
+    """One function f(t) of a marker's trajectory that has a coefficient in the log hazard.
 
-    `what` is one of `WHATS`, of the outcome with this position; `mean` says that it is that of the expected marker and not of
-    its predictor; `effect` is the position of a shared effect among those of the outcome; `by` (R,) multiplies it, by row of the
-    event. `scale` is its unit for the default prior, `centre` a constant near its mean.
+    `form` is one of `ASSOCIATION_FORMS`, of the outcome at position `outcome`, over the last `window` units of time for an
+    area. `mean_scale` says that it is that of the expected marker and not of its linear predictor; `effect` is the position of
+    a shared effect among the subject effects of the outcome. f is multiplied by the covariate `by` (R,), by row of the event.
+    `scale` is the unit of f for the default prior, `centre` a constant near its mean.
     """
 
     label: str
     outcome: int
-    what: str
+    form: str
     window: float | None = None
-    mean: bool = False
+    mean_scale: bool = False
     effect: int = 0
     by: np.ndarray | None = None
     scale: float = 1.0
     centre: float = 0.0
 
 
-_ASSOCIATION = re.compile(
-    r"\s*(?P<what>\w+)\s*(?:\(\s*(?P<inside>[^()]*?)\s*\))?\s*(?:(?P<op>[*:])\s*(?P<by>`[^`]+`|[\w.]+))?\s*"
+_TERM_SYNTAX = re.compile(
+    r"\s*(?P<form>\w+)\s*(?:\(\s*(?P<inside>[^()]*?)\s*\))?\s*(?:(?P<op>[*:])\s*(?P<by>`[^`]+`|[\w.]+))?\s*"
 )
 
 
 def association_texts(association: Any, names: Sequence[str]) -> dict[str, list[str]]:
-    """The terms asked for of every outcome, as text; one text is for all of them."""
+    """The text of each term, by outcome; text without the name of an outcome is for all of them."""
     if isinstance(association, Mapping):
         problems = [
             f"association: no outcome {o!r}{did_you_mean(str(o), names) or ';'} outcomes: {listing(names)}"
@@ -63,102 +59,89 @@ def association_texts(association: Any, names: Sequence[str]) -> dict[str, list[
             if str(o) not in names
         ]
         raise_all(problems)
-        return {n: _summands(association[n]) if n in association else [] for n in names}
-    return {n: _summands(association) for n in names}
+        return {n: _split_terms(association[n]) if n in association else [] for n in names}
+    return {n: _split_terms(association) for n in names}
 
 
-def _summands(text: Any) -> list[str]:
-    parts = [text] if isinstance(text, str) else list(text) if isinstance(text, Sequence) else None
-    if parts is None or not all(isinstance(p, str) for p in parts):
+def _split_terms(text: Any) -> list[str]:
+    """The terms between the plus signs of one text, or of several; a plus inside parentheses does not count."""
+    texts = [text] if isinstance(text, str) else list(text) if isinstance(text, Sequence) else None
+    if texts is None or not all(isinstance(t, str) for t in texts):
         raise InputError(f"association is text such as 'value + slope', or one for each outcome by name, not {text!r}")
-    return [p.strip() for part in parts for p in re.split(r"\+(?![^(]*\))", part) if p.strip()]
+    return [term.strip() for t in texts for term in re.split(r"\+(?![^(]*\))", t) if term.strip()]
 
 
-def covariates_of(association: Any) -> list[str]:
+def association_covariates(association: Any) -> list[str]:
     """The columns that association terms interact with."""
     texts = association.values() if isinstance(association, Mapping) else [association]
-    matches = (_ASSOCIATION.fullmatch(text) for each in texts for text in _summands(each))
+    matches = (_TERM_SYNTAX.fullmatch(term) for text in texts for term in _split_terms(text))
     return list(dict.fromkeys(match["by"].strip("`") for match in matches if match and match["by"]))
 
 
-def association_terms(
-    association: Any, scale: str, joint: JointOutcomes, events: Events, course: Sequence[Course], *, id: str
-) -> list[Term]:
-    """The terms of the hazard, in the order of the outcomes.
+def read_association(
+    association: Any, scale: str, joint: JointOutcomes, events: Events, trajectories: Sequence[Trajectory], *, id: str
+) -> list[AssociationTerm]:
+    """The association terms of the hazard, in the order of the outcomes.
 
     Raises
     ------
     InputError
         Unknown terms, a slope that no subject has of its own, the mean scale where there is no one mean.
     """
-    if scale not in SCALES:
-        raise InputError(f"association_scale is one of {listing(SCALES)}, not {scale!r}")
+    if scale not in ASSOCIATION_SCALES:
+        raise InputError(f"association_scale is one of {listing(ASSOCIATION_SCALES)}, not {scale!r}")
     names = [part.name for part in joint.parts]
-    asked = association_texts(association, names)
-    if not any(asked.values()):
-        raise InputError(f"association has no term; terms: {listing(WHATS)}, added with '+'")
-    found: list[Term] = []
+    texts = association_texts(association, names)
+    if not any(texts.values()):
+        raise InputError(f"association has no term; terms: {listing(ASSOCIATION_FORMS)}, added with '+'")
+    terms: list[AssociationTerm] = []
     problems: list[str] = []
     for m, part in enumerate(joint.parts):
-        for text in asked[part.name]:
-            made = attempt(lambda t=text, m=m, p=part: _term(t, m, p, scale, events, course[m], id), problems)
+        for text in texts[part.name]:
+            of_text = attempt(
+                lambda t=text, m=m, p=part: _terms_of_text(t, m, p, scale, events, trajectories[m], id), problems
+            )
             lead = f"{part.name}:" if len(names) > 1 else ""
-            found += [replace(t, label=f"{lead}{t.label}") for t in made or ()]
-    labels = [t.label for t in found]
+            terms += [replace(t, label=f"{lead}{t.label}") for t in of_text or ()]
+    labels = [t.label for t in terms]
     problems += [f"association: {x!r} stands twice" for x in dict.fromkeys(labels) if labels.count(x) > 1]
     raise_all(problems)
-    return found
+    return terms
 
 
-def _term(text: str, m: int, part: PlannedOutcome, scale: str, events: Events, course: Course, id: str) -> list[Term]:
-    match = _ASSOCIATION.fullmatch(text)
-    if match is None or match["what"] not in WHATS:
-        word = match["what"] if match else text
+def _terms_of_text(
+    text: str, m: int, part: PlannedOutcome, scale: str, events: Events, trajectory: Trajectory, id: str
+) -> list[AssociationTerm]:
+    """The terms that one text stands for: "value*drug" is value and value:drug, "shared_effects" one term for each effect."""
+    match = _TERM_SYNTAX.fullmatch(text)
+    if match is None or match["form"] not in ASSOCIATION_FORMS:
+        word = match["form"] if match else text
         raise InputError(
-            f"association: unknown term {text!r}{did_you_mean(word, WHATS) or ';'} terms: {listing(WHATS)}, area(2) for the last 2 "
+            f"association: unknown term {text!r}{did_you_mean(word, ASSOCIATION_FORMS) or ';'} terms: {listing(ASSOCIATION_FORMS)}, area(2) for the last 2 "
             "units of time, value(mean) on the scale of the mean, value:drug or value*drug with a covariate of the event"
         )
-    what, inside = match["what"], (match["inside"] or "").replace("window", "").strip(" =")
-    mean, window = scale == "mean" and what != "shared_effects", None
-    for word in filter(None, (w.strip() for w in inside.split(","))):
-        if word in ("mean", "linear_predictor") and what != "shared_effects":
-            mean = word == "mean"
-        elif what == "area" and re.fullmatch(r"\d+\.?\d*|\.\d+", word) and float(word) > 0:
-            window = float(word)
-        else:
-            raise InputError(
-                f"association: {text!r}: {what}() takes {'a window > 0, ' if what == 'area' else ''}mean or nothing"
-            )
-    if mean and part.link not in (*INVERSE, "identity"):
-        raise InputError(
-            f"association: {text!r}: the mean is there for links {listing((*INVERSE, 'identity'))}, not {part.link!r}"
-        )
-    if mean and (part.main.cutpoints or "zi" in part.family.options):
-        raise InputError(
-            f"association: {text!r}: family {part.family.name!r} has no one mean that follows its predictor; use the linear predictor"
-        )
-    if mean and part.link == "identity":
-        mean = False
-    if what == "area" and course.carried:
+    form = match["form"]
+    mean_scale, window = _arguments(text, form, match["inside"], scale == "mean")
+    if mean_scale:
+        _check_mean(text, part)
+        mean_scale = part.link != "identity"
+    if form == "area" and trajectory.carry_forward:
         raise InputError(
             f"association: {text!r}: the area under a marker is not available with carry_forward=True, where its covariates jump"
         )
-    base = (
-        f"{what}({', '.join([*(['mean'] if mean else []), *([f'{window:g}'] if window else [])])})"
-        if mean or window
-        else what
-    )
-    if what == "shared_effects":
-        terms = _shared(m, part, id)
+    if form == "shared_effects":
+        terms = _shared_effects(m, part, id)
     else:
-        size, level = _size_and_level(what, window, mean, part, course, events)
-        terms = [Term(base, m, what, window, mean, scale=size, centre=level)]
-        if what == "slope":
-            _check_slope(part, course, id)
+        arguments = ", ".join([*(["mean"] if mean_scale else []), *([f"{window:g}"] if window else [])])
+        label = f"{form}({arguments})" if arguments else form
+        unit, level = _scale_and_centre(form, window, mean_scale, part, trajectory, events)
+        terms = [AssociationTerm(label, m, form, window, mean_scale, scale=unit, centre=level)]
+        if form == "slope":
+            _check_slope(part, trajectory, id)
     if not match["by"]:
         return terms
-    coded = _by(match["by"].strip("`"), events)
-    with_covariate = [
+    covariates = _covariate_columns(match["by"].strip("`"), events)
+    interactions = [
         replace(
             t,
             label=f"{t.label}:{label}",
@@ -167,21 +150,49 @@ def _term(text: str, m: int, part: PlannedOutcome, scale: str, events: Events, c
             centre=t.centre * float(values.mean()),
         )
         for t in terms
-        for label, values in coded
+        for label, values in covariates
     ]
-    return [*terms, *with_covariate] if match["op"] == "*" else with_covariate
+    return [*terms, *interactions] if match["op"] == "*" else interactions
 
 
-def _by(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
+def _arguments(text: str, form: str, inside: str | None, mean_by_default: bool) -> tuple[bool, float | None]:
+    """What stands in the parentheses of a term: whether it is on the scale of the mean, and the window of an area."""
+    mean_scale, window = mean_by_default and form != "shared_effects", None
+    words = (inside or "").replace("window", "").strip(" =").split(",")
+    for word in filter(None, (w.strip() for w in words)):
+        if word in ("mean", "linear_predictor") and form != "shared_effects":
+            mean_scale = word == "mean"
+        elif form == "area" and re.fullmatch(r"\d+\.?\d*|\.\d+", word) and float(word) > 0:
+            window = float(word)
+        else:
+            raise InputError(
+                f"association: {text!r}: {form}() takes {'a window > 0, ' if form == 'area' else ''}mean or nothing"
+            )
+    return mean_scale, window
+
+
+def _check_mean(text: str, part: PlannedOutcome) -> None:
+    """The scale of the mean needs a link that we can invert, and a family with one mean."""
+    if part.link not in MEAN_LINKS:
+        raise InputError(f"association: {text!r}: the mean is there for links {listing(MEAN_LINKS)}, not {part.link!r}")
+    if part.main.cutpoints or "zi" in part.family.options:
+        raise InputError(
+            f"association: {text!r}: family {part.family.name!r} has no one mean that follows its predictor; use the linear predictor"
+        )
+
+
+def _covariate_columns(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
+    """Label and values (R,) of each column that a covariate of the event is coded as."""
     columns = code(parse(f"~ {quoted(name)}", response=False).population, events.table)
     return list(zip(columns.labels, columns.values.T, strict=True))
 
 
-def _shared(m: int, part: PlannedOutcome, id: str) -> list[Term]:
+def _shared_effects(m: int, part: PlannedOutcome, id: str) -> list[AssociationTerm]:
+    """A term for each subject effect of the outcome at position m."""
     effects = subject_effects(part, id)
     several = len(effects.labels) > 1
     return [
-        Term(
+        AssociationTerm(
             f"shared_effects[{label}]" if several else "shared_effects", m, "shared_effects", effect=k,
             scale=part.outcome.scale / effects.spreads[k],
         )
@@ -189,28 +200,30 @@ def _shared(m: int, part: PlannedOutcome, id: str) -> list[Term]:
     ]  # fmt: skip
 
 
-def _size_and_level(
-    what: str, window: float | None, mean: bool, part: PlannedOutcome, course: Course, events: Events
+def _scale_and_centre(
+    form: str, window: float | None, mean_scale: bool, part: PlannedOutcome, trajectory: Trajectory, events: Events
 ) -> tuple[float, float]:
-    """The unit of a term and a constant near its mean, by the scale and location of the outcome."""
+    """The unit of a term and a constant near its mean, from the scale and location of the outcome."""
     unit, level = part.outcome.scale, part.outcome.location
-    if mean:
+    if mean_scale:
         values = part.outcome.values if part.outcome.trials is None else part.outcome.values / part.outcome.trials
         unit, level = float(np.std(values)), float(np.mean(values))
-    if what == "value":
+    if form == "value":
         return unit, level
-    if what == "slope":
-        return unit / (spread(course.visit) if np.ptp(course.visit) > 0 else events.horizon), 0.0
+    if form == "slope":
+        t = trajectory.visit_time
+        return unit / (spread(t) if np.ptp(t) > 0 else events.horizon), 0.0
     length = float(np.mean(events.time)) / 2
     length = length if window is None else min(length, window)
     return unit * length, level * length
 
 
-def _check_slope(part: PlannedOutcome, course: Course, id: str) -> None:
-    some = np.arange(len(course.first))
-    design = course.slope(some, np.full(len(some), course.visit.max() / 2))
+def _check_slope(part: PlannedOutcome, trajectory: Trajectory, id: str) -> None:
+    """The slope must differ between subjects, or it is a part of the baseline hazard."""
+    subjects = np.arange(len(trajectory.first_visit))
+    design = trajectory.slope_design(subjects, np.full(len(subjects), trajectory.visit_time.max() / 2))
     if not any(z.any() for z in design.z.values()):
         raise InputError(
             f"association: the slope of {part.name!r} is the same for all subjects, so it cannot be told from the baseline hazard; "
-            f"give them slopes of their own: (1 + {course.time} | {id})"
+            f"give them slopes of their own: (1 + {trajectory.time} | {id})"
         )

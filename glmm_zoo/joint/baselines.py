@@ -1,4 +1,4 @@
-"""The hazard at zero of covariates and marker as a function of time. Imports the rooms to its left."""
+"""The baseline hazard: the hazard at zero of covariates and marker, as a function of time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.joint.events import Events
-from glmm_zoo.joint.trajectories import Array, Get, times
+from glmm_zoo.joint.trajectories import Array, VariableLookup, matrix_product
 
-BASELINES = ("bspline", "piecewise", "weibull", "exponential")
+BASELINE_HAZARDS = ("bspline", "piecewise", "weibull", "exponential")
 PIECES = 7
 SEGMENTS, DEGREE = 9, 2  # of the spline, as in JMbayes2
 EVENTS_PER_PIECE = 5
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """log h0(t) on (0, horizon]. `cuts` are the inner cut points of `piecewise`, left-open as in JM.
+class BaselineHazard:
+    """log h0(t) on (0, horizon], of one of the kinds `BASELINE_HAZARDS`.
+
+    `cuts` are the inner cut points of "piecewise"; the pieces are open on the left, as in JM.
 
         exponential   log lambda
         weibull       log lambda + log k + (k - 1) log t                    h0 = lambda k t^(k - 1)
@@ -44,34 +46,35 @@ class Baseline:
 
     @property
     def size(self) -> int:
-        """How many coefficients log h0 has."""
+        """The number of coefficients of log h0, but for the shape of "weibull"."""
         return {"piecewise": len(self.cuts) + 1, "bspline": SEGMENTS + DEGREE}.get(self.kind, 1)
 
     @property
-    def name(self) -> str:
-        """The variable of the coefficients, as reported."""
+    def variable(self) -> str:
+        """The name of the coefficients' variable, as reported."""
         return {"piecewise": "log_h0", "bspline": "h0_weights"}.get(self.kind, "surv_Intercept")
 
     @property
     def dim(self) -> str | None:
-        """Their dimension; None for a single one."""
+        """The dimension of the coefficients; None for a single one."""
         return {"piecewise": "piece", "bspline": "h0_basis"}.get(self.kind)
 
     @property
     def labels(self) -> list[str]:
+        """A label of every coefficient: its piece, or its number."""
         if self.kind == "piecewise":
             ends = [0.0, *self.cuts, self.horizon]
             return [f"{a:g}-{b:g}" for a, b in pairwise(ends)]
         return [str(i + 1) for i in range(self.size)]
 
     @cached_property
-    def walk(self) -> tuple[np.ndarray, np.ndarray]:
-        """v (size,) and A (size, size - 2)."""
+    def random_walk(self) -> tuple[np.ndarray, np.ndarray]:
+        """v (size,) and A (size, size - 2) of the random walk of "bspline"."""
         D2 = np.diff(np.eye(self.size), 2, axis=0)
         return np.linspace(-1.0, 1.0, self.size), D2.T @ np.linalg.inv(D2 @ D2.T)
 
     def basis(self, t: np.ndarray) -> np.ndarray:
-        """Columns (N, size) of log h0(t), but for the shape of `weibull`."""
+        """Columns (N, size) that the coefficients of log h0(t) are multiplied with, but for the shape of "weibull"."""
         if self.kind == "piecewise":
             return np.eye(self.size)[self.piece(t)]
         if self.kind == "bspline":
@@ -82,43 +85,61 @@ class Baseline:
         return np.ones((len(t), 1))
 
     def piece(self, t: np.ndarray) -> np.ndarray:
+        """The number (N,) of the piece that each time is in."""
         return np.searchsorted(self.cuts, t, side="left")
 
-    def at(self, t: np.ndarray, k: int | None, get: Get, xp: Any) -> Array:
-        """log h0_k(t) (N,), or a scalar."""
-        coefficients = of_cause(get(self.name), k)
+    def log_hazard(self, t: np.ndarray, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """log h0(t) (N,) of a cause, or a scalar where it does not change; `xp` is NumPy or `pytensor.tensor`."""
+        coefficients = for_cause(value_of(self.variable), cause)
         if self.kind == "piecewise":
             return coefficients[self.piece(t)]
         if self.kind == "bspline":
-            return times(self.basis(t), coefficients)
+            return matrix_product(self.basis(t), coefficients)
         if self.kind == "exponential":
             return coefficients
-        shape = of_cause(get("weibull_shape"), k)
+        shape = for_cause(value_of("weibull_shape"), cause)
         return coefficients + xp.log(shape) + (shape - 1.0) * np.log(t)
 
 
-def of_cause(values: Array, k: int | None) -> Array:
-    """The part of a variable that is about cause k, its last axis; None where there is one cause."""
-    return values if k is None else values[..., k]
+class CachedBaselineHazard(BaselineHazard):
+    """A baseline hazard that keeps the columns of each array of times it is given: in prediction the same points in time come again
+    with every draw."""
+
+    @cached_property
+    def _columns(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    def basis(self, t: np.ndarray) -> np.ndarray:
+        if id(t) not in self._columns:
+            self._columns[id(t)] = t, super().basis(t)  # with t, so that no other array has its id
+        return self._columns[id(t)][1]
 
 
-def read_baseline(kind: str, cuts: Any, events: Events) -> Baseline:
-    """The baseline hazard asked for.
+def for_cause(values: Array, cause: int | None) -> Array:
+    """The elements of a variable for one cause, its last axis; the whole variable where there is one cause, None."""
+    return values if cause is None else values[..., cause]
+
+
+def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard:
+    """The baseline hazard that the user asked for.
+
+    `cuts` is a number of cut points, at quantiles of the times of events, or their times, or None for a number that leaves
+    `EVENTS_PER_PIECE` events or more in each piece.
 
     Raises
     ------
     InputError
         Unknown kinds; cut points that are not increasing inside the follow-up, or belong to another kind.
     """
-    if kind not in BASELINES:
+    if kind not in BASELINE_HAZARDS:
         raise InputError(
-            f"unknown baseline {kind!r}{did_you_mean(str(kind), BASELINES) or ';'} known: {listing(BASELINES)}"
+            f"unknown baseline {kind!r}{did_you_mean(str(kind), BASELINE_HAZARDS) or ';'} known: {listing(BASELINE_HAZARDS)}"
         )
     if cuts is not None and kind != "piecewise":
         raise InputError(f"cuts belong to baseline='piecewise', not to {kind!r}")
-    times = np.sort(events.time[events.status > 0])
     if kind != "piecewise":
-        return Baseline(kind, events.horizon)
+        return BaselineHazard(kind, events.horizon)
+    event_times = np.sort(events.time[events.status > 0])
     if isinstance(cuts, Sequence | np.ndarray) and not isinstance(cuts, str):
         points = np.asarray(cuts, float)
         if len(points) and not (np.all(np.diff(points) > 0) and points[0] > 0 and points[-1] < events.horizon):
@@ -126,8 +147,8 @@ def read_baseline(kind: str, cuts: Any, events: Events) -> Baseline:
                 f"cuts are increasing times inside the follow-up, between 0 and {events.horizon:g}, not {listing(points.tolist())}"
             )
     elif cuts is None or (isinstance(cuts, int) and not isinstance(cuts, bool) and cuts >= 0):
-        pieces = cuts + 1 if cuts is not None else max(1, min(PIECES, len(times) // EVENTS_PER_PIECE))
-        points = np.unique(np.quantile(times, np.linspace(0, 1, pieces + 1)[1:-1]))
+        pieces = cuts + 1 if cuts is not None else max(1, min(PIECES, len(event_times) // EVENTS_PER_PIECE))
+        points = np.unique(np.quantile(event_times, np.linspace(0, 1, pieces + 1)[1:-1]))
     else:
         raise InputError(f"cuts is a number of cut points or a list of times, not {cuts!r}")
-    return Baseline(kind, events.horizon, points[points < events.horizon])
+    return BaselineHazard(kind, events.horizon, points[points < events.horizon])

@@ -1,12 +1,11 @@
-"""The hazard of an event that follows how markers go: association terms, baseline hazards, integrals over time. Imports the rooms
-to its left; PyTensor when a graph is built.
+"""The hazard of an event given the trajectories of markers: baseline hazard, covariates, association terms, integrals over time.
 
     log h_ik(t) = log h0_k(t) + w_i(t)' gamma_k + sum_j alpha_jk f_ij(t),   cause k, subject i
 
 f_ij(t) is a functional of a marker's linear predictor eta_i(t): its value, its slope, its integral from 0 to t; or a subject's
 effect u_i. All of these are linear in coefficients and effects, so each is the marker's own design at other columns: values,
 differences or integrals of the columns of X and Z. Arrays of points in time are made once; the sums over them are written once
-and take NumPy arrays and PyTensor variables alike.
+and take NumPy arrays and PyTensor variables alike. PyTensor is imported when a graph is built.
 """
 
 from __future__ import annotations
@@ -17,10 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.joint.association import DERIVATIVE, INVERSE, Term
-from glmm_zoo.joint.baselines import Baseline, of_cause
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.joint.association import AssociationTerm
+from glmm_zoo.joint.baselines import BaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
-from glmm_zoo.joint.trajectories import Array, Course, Design, Get, Level, copies, since, subject_effects, times
+from glmm_zoo.joint.trajectories import (
+    Array,
+    LevelOfCopy,
+    MarkerDesign,
+    Trajectory,
+    VariableLookup,
+    copy_indices,
+    matrix_product,
+    subject_effects,
+    window_start,
+)
 from glmm_zoo.plans.groups import Group
 
 # Kronrod's rule with 15 points on [-1, 1] (Piessens et al. 1983), the points from the middle outwards.
@@ -42,30 +52,37 @@ GAUSS = np.polynomial.legendre.leggauss(7)
 
 
 @dataclass(frozen=True)
-class Points:
-    """N points in time of subjects, with all that their hazards need: `subject`, `row` (of the event), `t` (N,), and the
-    designs of each term's marker: one, two for the slope of a mean, many for the area under one."""
+class HazardPoints:
+    """N points in time of subjects, with all that their hazards need.
+
+    `subject`, `row` (of the event) and `t` are (N,). `designs` holds, by association term, those of the term's marker: one, two
+    for the slope of a mean, one for each quadrature point of the area under a mean.
+    """
 
     subject: np.ndarray
     row: np.ndarray
     t: np.ndarray
-    designs: Sequence[Sequence[Design]]
+    designs: Sequence[Sequence[MarkerDesign]]
 
-    def repeated(self, many: int, own: Collection[str], level: Level) -> Points:
-        """Copies of every point; see `Design.repeated`."""
-        again, _ = copies(len(self.t), many)
-        designs = [[d.repeated(many, own, level) for d in each] for each in self.designs]
-        return Points(self.subject[again], self.row[again], self.t[again], designs)
+    def repeated(self, copies: int, factors: Collection[str], level_of_copy: LevelOfCopy) -> HazardPoints:
+        """Copies of every point; see `MarkerDesign.repeated`."""
+        point, _ = copy_indices(len(self.t), copies)
+        designs = [[d.repeated(copies, factors, level_of_copy) for d in of_term] for of_term in self.designs]
+        return HazardPoints(self.subject[point], self.row[point], self.t[point], designs)
 
 
 @dataclass(frozen=True)
-class Hazard:
-    """The hazard of every cause as a function of time: events, courses of the markers, association terms and baseline."""
+class HazardModel:
+    """The hazard of every cause as a function of time.
+
+    `events` has the follow-up and the covariates of n subjects, `trajectories` their markers, one for each outcome; `terms` are
+    the association terms, `groups` the group effects of all outcomes, and `id` names the column of subjects.
+    """
 
     events: Events
-    courses: Sequence[Course]
-    terms: Sequence[Term]
-    baseline: Baseline
+    trajectories: Sequence[Trajectory]
+    terms: Sequence[AssociationTerm]
+    baseline: BaselineHazard
     groups: Sequence[Group]
     id: str
 
@@ -74,105 +91,129 @@ class Hazard:
         """Positions of the causes in variables, None where there is one."""
         return list(range(len(self.events.causes))) if self.events.competing else [None]
 
-    def points(self, subject: np.ndarray, row: np.ndarray, t: np.ndarray) -> Points:
-        return Points(subject, row, t, [self._designs(term, subject, t) for term in self.terms])
+    def points(self, subject: np.ndarray, row: np.ndarray, t: np.ndarray) -> HazardPoints:
+        """The points at times t (N,) of subjects (N,) in rows of the event (N,)."""
+        return HazardPoints(subject, row, t, [self._term_designs(term, subject, t) for term in self.terms])
 
-    def _designs(self, term: Term, subject: np.ndarray, t: np.ndarray) -> list[Design]:
-        course = self.courses[term.outcome]
-        if term.what == "shared_effects":
-            effects = subject_effects(course.part, self.id)
-            name = effects.factor.name
-            z = np.zeros((len(t), len(effects.labels)))
-            z[:, term.effect] = 1.0
-            zeros = {e.factor.name: np.zeros((len(t), len(e.labels))) for e in course.part.main.effects}
-            levels = {e.factor.name: course.levels[e.factor.name][subject] for e in course.part.main.effects}
-            p = len(course.part.main.population.labels)
-            return [Design(np.zeros(len(t)), np.zeros((len(t), p)), levels, {**zeros, name: z})]
-        if term.what == "value":
-            return [course.columns(subject, t)]
-        if term.what == "slope":
-            slope = course.slope(subject, t)
-            return [slope, course.columns(subject, t)] if term.mean else [slope]
-        if not term.mean:
-            return [course.area(subject, t, term.window)]
-        low = since(t, term.window)
-        return [course.columns(subject, low + (t - low) * (1 + x) / 2) for x in GAUSS[0]]
+    def _term_designs(self, term: AssociationTerm, subject: np.ndarray, t: np.ndarray) -> list[MarkerDesign]:
+        trajectory = self.trajectories[term.outcome]
+        if term.form == "shared_effects":
+            return [self._shared_effect_design(term, subject)]
+        if term.form == "value":
+            return [trajectory.value_design(subject, t)]
+        if term.form == "slope":
+            slope = trajectory.slope_design(subject, t)
+            return [slope, trajectory.value_design(subject, t)] if term.mean_scale else [slope]
+        if not term.mean_scale:
+            return [trajectory.area_design(subject, t, term.window)]
+        low = window_start(t, term.window)
+        return [trajectory.value_design(subject, low + (t - low) * (1 + x) / 2) for x in GAUSS[0]]
 
-    def feature(self, points: Points, j: int, get: Get, xp: Any) -> Array:
-        """f_j (N,)."""
+    def _shared_effect_design(self, term: AssociationTerm, subject: np.ndarray) -> MarkerDesign:
+        """The design whose linear predictor is the shared effect itself: 1 for it, 0 for everything else."""
+        trajectory = self.trajectories[term.outcome]
+        effects, main, N = subject_effects(trajectory.part, self.id), trajectory.part.main, len(subject)
+        z = np.zeros((N, len(effects.labels)))
+        z[:, term.effect] = 1.0
+        zeros = {e.factor.name: np.zeros((N, len(e.labels))) for e in main.effects}
+        levels = {e.factor.name: trajectory.levels[e.factor.name][subject] for e in main.effects}
+        X = np.zeros((N, len(main.population.labels)))
+        return MarkerDesign(np.zeros(N), X, levels, {**zeros, effects.factor.name: z})
+
+    def term_value(self, points: HazardPoints, j: int, value_of: VariableLookup, xp: Any) -> Array:
+        """f_j (N,) at the points; `xp` is NumPy or `pytensor.tensor`."""
         term = self.terms[j]
-        part = self.courses[term.outcome].part
-        etas = [d.of(part.prefix, part, self.groups, get) for d in points.designs[j]]
-        found = etas[0]
-        if term.mean and term.what == "value":
-            found = INVERSE[part.link](etas[0], xp)
-        elif term.mean and term.what == "slope":
-            found = etas[0] * DERIVATIVE[part.link](etas[1], xp)
-        elif term.mean:
-            w = GAUSS[1][:, None] * (points.t - since(points.t, term.window)) / 2
-            found = sum(wi * INVERSE[part.link](eta, xp) for wi, eta in zip(w, etas, strict=True))
-        return found if term.by is None else found * term.by[points.row]
+        part = self.trajectories[term.outcome].part
+        link = LINKS[part.link]
+        etas = [d.linear_predictor(part.prefix, part, self.groups, value_of) for d in points.designs[j]]
+        f = etas[0]
+        if term.mean_scale and term.form == "value":
+            f = link.inverse(etas[0], xp)
+        elif term.mean_scale and term.form == "slope":
+            f = etas[0] * link.derivative(etas[1], xp)
+        elif term.mean_scale:
+            w = GAUSS[1][:, None] * (points.t - window_start(points.t, term.window)) / 2
+            f = sum(wi * link.inverse(eta, xp) for wi, eta in zip(w, etas, strict=True))
+        return f if term.by is None else f * term.by[points.row]
 
-    def log_rate(self, points: Points, k: int | None, get: Get, xp: Any) -> Array:
-        """log h_k (N,) at the points."""
-        return self.baseline.at(points.t, k, get, xp) + self.log_ratio(points, k, get, xp)
+    def log_hazard(self, points: HazardPoints, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """log h (N,) of a cause at the points."""
+        return self.baseline.log_hazard(points.t, cause, value_of, xp) + self.log_hazard_ratio(
+            points, cause, value_of, xp
+        )
 
-    def log_ratio(self, points: Points, k: int | None, get: Get, xp: Any) -> Array:
-        """log(h_k / h0_k) (N,) at the points."""
-        found: Array = np.zeros(len(points.t))
+    def log_hazard_ratio(self, points: HazardPoints, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """log(h / h0) (N,) of a cause at the points."""
+        log_ratio: Array = np.zeros(len(points.t))
         if self.events.covariates.labels:
             W = self.events.covariates.values[points.row]
-            found = found + times(np.ascontiguousarray(W), of_cause(get("surv_beta"), k))
+            log_ratio = log_ratio + matrix_product(np.ascontiguousarray(W), for_cause(value_of("surv_beta"), cause))
         if self.events.offset is not None:
-            found = found + self.events.offset[points.row]
-        alpha = of_cause(get("assoc"), k)
+            log_ratio = log_ratio + self.events.offset[points.row]
+        alpha = for_cause(value_of("assoc"), cause)
         for j in range(len(self.terms)):
-            found = found + alpha[j] * self.feature(points, j, get, xp)
-        return found
+            log_ratio = log_ratio + alpha[j] * self.term_value(points, j, value_of, xp)
+        return log_ratio
 
-    def integral(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> Integral:
-        """What gives the integrals of the hazard over intervals (a, b] (S,) of subjects, in these rows of the event."""
-        edges = self._edges(subject)
-        low, high = np.maximum(a[:, None], edges[:, :-1]), np.minimum(b[:, None], edges[:, 1:])
-        owner, piece = np.nonzero(high > low)
-        subject, row, a, b = subject[owner], row[owner], low[owner, piece], high[owner, piece]
-        kind = self._exact(subject, row, a, b)
+    # ------------------------------------------------------------------------------------------------- integrals
+
+    def integral(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> HazardIntegral:
+        """The integrals of the hazard over intervals (a, b] (S,) of subjects, in these rows of the event.
+
+        Intervals are cut where the hazard is not smooth; the pieces then have a closed form together, or a quadrature rule.
+        """
+        breaks = self._breakpoints(subject)
+        low, high = np.maximum(a[:, None], breaks[:, :-1]), np.minimum(b[:, None], breaks[:, 1:])
+        interval, piece = np.nonzero(high > low)
+        subject, row, a, b = subject[interval], row[interval], low[interval, piece], high[interval, piece]
+        kind = self._closed_form(subject, row, a, b)
         if kind == "linear":
             ends = self.points(subject, row, a), self.points(subject, row, b)
-            return Integral(self, kind, ends, owner, np.log(b - a), a, b)
+            return HazardIntegral(self, kind, ends, interval, np.log(b - a), a, b)
         if kind == "constant":
-            return Integral(self, kind, (self.points(subject, row, b),), owner, np.zeros(len(a)), a, b)
+            return HazardIntegral(self, kind, (self.points(subject, row, b),), interval, np.zeros(len(a)), a, b)
+        piece, t, log_weight = self._quadrature_nodes(a, b)
+        nodes = self.points(subject[piece], row[piece], t)
+        return HazardIntegral(self, "quadrature", (nodes,), interval[piece], log_weight, t, t)
+
+    def _quadrature_nodes(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Interval, time and log weight of each node of a rule over intervals (a, b] (S,), sorted by interval.
+
+        Kronrod's 15 points for intervals that are long or begin at 0, Gauss-Legendre's 7 for others. A Weibull hazard may be
+        infinite at 0; there the integral is taken in s with t = b s^3.
+        """
         long = (a == 0.0) | (b - a > self.baseline.horizon / 4)
-        made = []
-        for (x, w), those in ((KRONROD, np.flatnonzero(long)), (GAUSS, np.flatnonzero(~long))):
-            if not len(those):
+        by_rule = []
+        for (x, w), intervals in ((KRONROD, np.flatnonzero(long)), (GAUSS, np.flatnonzero(~long))):
+            if not len(intervals):
                 continue
-            s, weight = np.broadcast_to((1 + x) / 2, (len(those), len(x))), np.broadcast_to(w / 2, (len(those), len(x)))
-            singular = (self.baseline.kind == "weibull") & (a[those] == 0.0)[:, None]  # t = b s^3, for shapes below 1
+            shape = len(intervals), len(x)
+            s, weight = np.broadcast_to((1 + x) / 2, shape), np.broadcast_to(w / 2, shape)
+            singular = (self.baseline.kind == "weibull") & (a[intervals] == 0.0)[:, None]
             weight = np.where(singular, 3 * s**2 * weight, weight)
             s = np.where(singular, s**3, s)
-            length = (b - a)[those, None]
-            made.append(
-                (np.repeat(those, len(x)), (a[those, None] + length * s).ravel(), np.log(weight * length).ravel())
-            )
-        which, t, log_weight = (np.concatenate(parts) for parts in zip(*made, strict=True)) if made else (
-            np.empty(0, int), np.empty(0), np.empty(0)
-        )  # fmt: skip
-        order = np.argsort(which, kind="stable")
-        which, t, log_weight = which[order], t[order], log_weight[order]
-        nodes = self.points(subject[which], row[which], t)
-        return Integral(self, "quadrature", (nodes,), owner[which], log_weight, t, t)
+            length = (b - a)[intervals, None]
+            t = (a[intervals, None] + length * s).ravel()
+            by_rule.append((np.repeat(intervals, len(x)), t, np.log(weight * length).ravel()))
+        if not by_rule:
+            return np.empty(0, int), np.empty(0), np.empty(0)
+        interval, t, log_weight = (np.concatenate(arrays) for arrays in zip(*by_rule, strict=True))
+        order = np.argsort(interval, kind="stable")
+        return interval[order], t[order], log_weight[order]
 
-    def _edges(self, subject: np.ndarray) -> np.ndarray:
+    def _breakpoints(self, subject: np.ndarray) -> np.ndarray:
         """Times (S, m), increasing, between which the hazard is smooth: cut points, windows of areas, and visits at which
         covariates change that are carried forward."""
         fixed = np.array([0.0, *self.baseline.cuts, *(t.window for t in self.terms if t.window), np.inf])
-        changes = [c.visits[subject] for c in self.courses if c.carried]
+        changes = [c.visit_times_by_subject[subject] for c in self.trajectories if c.carry_forward]
         return np.sort(np.hstack([np.tile(fixed, (len(subject), 1)), *changes]), axis=1)
 
-    def _exact(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
-        """How the integral has a closed form: "linear" in time within intervals, "constant", or ""."""
-        rough = any(t.mean for t in self.terms) or any(c.carried for c in self.courses)
+    def _closed_form(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
+        """How log(h / h0) changes within all intervals, where that gives a closed form: "linear", "constant", or "" for none.
+
+        The columns of the designs are compared at both ends and at two points inside.
+        """
+        rough = any(t.mean_scale for t in self.terms) or any(c.carry_forward for c in self.trajectories)
         if rough or self.baseline.kind == "bspline" or not len(a):
             return ""
         places = np.array([0.0, 1.0, 0.5, 0.3])
@@ -182,73 +223,81 @@ class Hazard:
         ]
         constant = linear = True
         for low, high, *inside in zip(*columns, strict=True):
-            size = 1e-9 * (1 + max(np.abs(low).max(), np.abs(high).max()))
-            constant &= all(np.abs(x - low).max() < size for x in (high, *inside))
+            tolerance = 1e-9 * (1 + max(np.abs(low).max(), np.abs(high).max()))
+            constant &= all(np.abs(x - low).max() < tolerance for x in (high, *inside))
             line = (low + place * (high - low) for place in places[2:])
-            linear &= all(np.abs(x - y).max() < size for x, y in zip(inside, line, strict=True))
+            linear &= all(np.abs(x - y).max() < tolerance for x, y in zip(inside, line, strict=True))
         if self.baseline.kind == "weibull":
             return "constant" if constant else ""
         return "linear" if linear else ""
 
 
 @dataclass(frozen=True)
-class Integral:
-    """Integrals of the hazard over intervals of time.
+class HazardIntegral:
+    """Integrals of the hazard over intervals of time, each the sum of contributions of N points or pieces.
 
-    Quadrature: sum of exp(log weight + log h) over points. Linear in t on (a, b], baseline constant there, with m and d the mean
-    and half the difference of log h at a and b: (b - a) exp(m) sinh(d) / d. Constant but for a Weibull baseline:
-    exp(log lambda + rest) (b^k - a^k).
+    "quadrature": exp(log weight + log h) at each point. "linear" in t on (a, b], baseline constant there, with m and d the mean
+    and half the difference of log h at a and b: (b - a) exp(m) sinh(d) / d. "constant" but for a Weibull baseline:
+    exp(log lambda + rest) (b^k - a^k). `interval` (N,) is the interval that each contributes to; `log_weight`, `a`, `b` (N,).
     """
 
-    hazard: Hazard
+    hazard: HazardModel
     kind: str
-    points: Sequence[Points]
-    owner: np.ndarray  # of the intervals asked for, by point
+    points: Sequence[HazardPoints]
+    interval: np.ndarray
     log_weight: np.ndarray
     a: np.ndarray
     b: np.ndarray
 
-    def parts(self, k: int | None, get: Get, xp: Any) -> Array:
-        """What each point gives (N,)."""
+    def contributions(self, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """What each point or piece adds to its integral (N,)."""
         h = self.hazard
         if self.kind == "quadrature":
-            return xp.exp(self.log_weight + h.log_rate(self.points[0], k, get, xp))
+            return xp.exp(self.log_weight + h.log_hazard(self.points[0], cause, value_of, xp))
         if self.kind == "linear":
-            low, high = (h.log_ratio(p, k, get, xp) for p in self.points)
-            middle = h.baseline.at(self.b, k, get, xp) + 0.5 * (low + high) + self.log_weight
+            low, high = (h.log_hazard_ratio(p, cause, value_of, xp) for p in self.points)
+            middle = h.baseline.log_hazard(self.b, cause, value_of, xp) + 0.5 * (low + high) + self.log_weight
             return xp.exp(middle) * _sinhc(0.5 * (high - low), xp)
-        shape = of_cause(get("weibull_shape"), k)
-        first = np.where(self.a > 0, self.a, 1.0)
-        power = xp.exp(shape * np.log(self.b)) - np.where(self.a > 0, 1.0, 0.0) * xp.exp(shape * np.log(first))
-        return xp.exp(of_cause(get("surv_Intercept"), k) + h.log_ratio(self.points[0], k, get, xp)) * power
+        shape = for_cause(value_of("weibull_shape"), cause)
+        positive = np.where(self.a > 0, self.a, 1.0)
+        power = xp.exp(shape * np.log(self.b)) - np.where(self.a > 0, 1.0, 0.0) * xp.exp(shape * np.log(positive))
+        log_scale = for_cause(value_of("surv_Intercept"), cause)
+        return xp.exp(log_scale + h.log_hazard_ratio(self.points[0], cause, value_of, xp)) * power
 
-    def repeated(self, many: int, own: Collection[str], level: Level) -> Integral:
-        """Copies of every interval, one after the other; see `Design.repeated`."""
-        again, copy = copies(len(self.owner), many)
-        points = [p.repeated(many, own, level) for p in self.points]
+    def repeated(self, copies: int, factors: Collection[str], level_of_copy: LevelOfCopy) -> HazardIntegral:
+        """Copies of every interval, one after the other; see `MarkerDesign.repeated`."""
+        point, copy = copy_indices(len(self.interval), copies)
         return replace(
             self,
-            points=points,
-            owner=many * self.owner[again] + copy,
-            log_weight=self.log_weight[again],
-            a=self.a[again],
-            b=self.b[again],
+            points=[p.repeated(copies, factors, level_of_copy) for p in self.points],
+            interval=copies * self.interval[point] + copy,
+            log_weight=self.log_weight[point],
+            a=self.a[point],
+            b=self.b[point],
         )
 
-    def sums(self, of: np.ndarray, size: int, k: int | None, get: Get, xp: Any) -> Array:
-        """Integrals added up (size,); `of` says which sum an interval belongs to."""
-        if not len(self.owner):
+    def sums(self, group: np.ndarray, size: int, cause: int | None, value_of: VariableLookup, xp: Any) -> Array:
+        """Integrals added up (size,); `group` is the sum that each interval belongs to."""
+        if not len(self.interval):
             return np.zeros(size)
-        return summed(self.parts(k, get, xp), of[self.owner], size, xp)
+        return sums_by_group(self.contributions(cause, value_of, xp), group[self.interval], size, xp)
 
 
 def _sinhc(d: Array, xp: Any) -> Array:
-    """sinh(d) / d."""
+    """sinh(d) / d, by its series near 0."""
     small = abs(d) < 1e-2
     safe = xp.where(small, 1.0, d)
     return xp.where(small, 1.0 + d * d / 6.0 + d * d * d * d / 120.0, (xp.exp(safe) - xp.exp(-safe)) / (2.0 * safe))
 
 
-def summed(values: Array, of: np.ndarray, size: int, xp: Any) -> Array:
-    """Sums (size,) of values (N,) by what each belongs to."""
-    return np.bincount(of, values, size) if xp is np else xp.zeros(size)[of].inc(values)
+def sums_by_group(values: Array, group: np.ndarray, size: int, xp: Any) -> Array:
+    """Sums (size,) of values (N,) over the groups that they belong to (N,)."""
+    return np.bincount(group, values, size) if xp is np else xp.zeros(size)[group].inc(values)
+
+
+def person_time_nodes(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gauss-Legendre's points in the interval of every row (R,): the row of each, its time, and how much time it stands for."""
+    x, w = GAUSS
+    length = (stop - start)[:, None]
+    t = start[:, None] + length * (1 + x) / 2
+    return np.repeat(np.arange(len(start)), len(x)), t.ravel(), (length * w / 2).ravel()

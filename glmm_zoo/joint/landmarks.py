@@ -1,4 +1,4 @@
-"""How good were predictions of an event in a window (t, h], made at a landmark t? Imports `errors` only.
+"""The accuracy of predictions, made at a landmark t, of an event in the window (t, h]: AUC, Brier score and calibration.
 
 Subject i of the n still at risk at the landmark is followed to T_i; its predicted risk is pi_i, and y_i = 1 when it has
 the event of interest by the horizon h. Whether those censored in the window have it is not known. The others stand for
@@ -29,17 +29,15 @@ Schumacher (1999), Statistics in Medicine 18; Gerds & Schumacher (2006), Biometr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from glmm_zoo.errors import InputError, at_rows, plural, raise_all
+from glmm_zoo.errors import InputError, plural, raise_all
+from glmm_zoo.joint.risk_curves import Z_QUANTILE, aalen_johansen, checked_vectors, ratio_or_zero, wrong_values
 
-PROB = 0.95  # inside every interval of this room
 PER_GROUP = 20  # subjects for each group of the calibration table, arbitrary
-_Z = NormalDist().inv_cdf(0.5 + PROB / 2)
 
 
 @dataclass(frozen=True)
@@ -50,31 +48,6 @@ class Estimate:
     se: float
     lower: float
     upper: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A step function of time with a row for 0 and for each time at which somebody has the event or is censored.
-
-    All arrays are (k,). `value` holds from `time` to just before the next one; `lower` and `upper` are its 95 % limits,
-    normal for log(-log(survival)) and NaN where the value is 0 or 1; `at_risk` is the number just before `time`,
-    `events` (of all causes) and `censored` the numbers at it.
-    """
-
-    time: np.ndarray
-    value: np.ndarray
-    se: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    at_risk: np.ndarray
-    events: np.ndarray
-    censored: np.ndarray
-
-    def at(self, times: ArrayLike) -> np.ndarray:
-        """Value, lower and upper (3, *shape of times); NaN after the last time if somebody is censored there."""
-        times = np.asarray(times, float)
-        found = np.stack([self.value, self.lower, self.upper])[:, np.searchsorted(self.time[1:], times, "right")]
-        return np.where((times > self.time[-1]) & (self.censored[-1] > 0), np.nan, found)
 
 
 @dataclass(frozen=True)
@@ -162,10 +135,10 @@ def accuracy(
         Shapes differ; times are negative or not finite; events are not whole numbers >= 0; horizon <= landmark; nobody
         is at risk or followed to the horizon; no events of the cause or no controls; risks outside [0, 1].
 
-    Source: this room's docstring; scaled Brier score: Kattan & Gerds (2018), Diagnostic and Prognostic Research 2.
+    Source: the docstring of this file; scaled Brier score: Kattan & Gerds (2018), Diagnostic and Prognostic Research 2.
     """
     later = np.zeros(np.shape(time)) if completed is None else completed
-    risk, time, event, later = _vectors(risk=risk, time=time, event=event, completed=later)
+    risk, time, event, later = checked_vectors(risk=risk, time=time, event=event, completed=later)
     at_risk = time > landmark
     case = at_risk & (event == cause) & (time <= horizon)
     competing = at_risk & (event != cause) & (event > 0) & (time <= horizon)
@@ -175,19 +148,19 @@ def accuracy(
     probability = "a probability in [0, 1]; predict one for everybody"
     raise_all(
         [
-            *_wrong("risk", risk, at_risk & no_risk, f"{probability} at risk"),
-            *_wrong("completed", later, lost & no_later, f"{probability} censored in the window"),
+            *wrong_values("risk", risk, at_risk & no_risk, f"{probability} at risk"),
+            *wrong_values("completed", later, lost & no_later, f"{probability} censored in the window"),
         ]
     )
 
     pi, T, d, case, competing, lost, later = (x[at_risk] for x in (risk, time, event, case, competing, lost, later))
     y = np.where(lost, later, case)
-    weights = _Weights.of(np.minimum(T, horizon), lost & (completed is None))
+    weights = _CensoringWeights.of(np.minimum(T, horizon), lost & (completed is None))
     omega, F, E = weights.omega, weights.omega @ y, pi.mean()
     square = y * (1 - pi) ** 2 + (1 - y) * pi**2
     brier, null = omega @ square, F * (1 - F)
-    below = _below(pi, omega * (1 - y)) / (1 - F)  # sum_j omega_j (1 - y_j) k_ij / (1 - F)
-    above = _below(-pi, omega * y) / F
+    below = _weight_below(pi, omega * (1 - y)) / (1 - F)  # sum_j omega_j (1 - y_j) k_ij / (1 - F)
+    above = _weight_below(-pi, omega * y) / F
     auc = omega @ (y * below) / F
     # U of each: derivatives by omega_i of what stays the same when all omega are multiplied by one number
     U_F, U_E = weights.influence(y - F), (pi - E) / len(pi)
@@ -202,102 +175,25 @@ def accuracy(
         events=int(case.sum()),
         competing=int(competing.sum()),
         censored=int(lost.sum()),
-        auc=_estimate(auc, U_auc),
-        brier=_estimate(brier, U_brier),
-        scaled=_estimate(1 - brier / null, U_scaled),
-        observed=_estimate(F, U_F),
+        auc=_wald_estimate(auc, U_auc),
+        brier=_wald_estimate(brier, U_brier),
+        scaled=_wald_estimate(1 - brier / null, U_scaled),
+        observed=_wald_estimate(F, U_F),
         expected=float(E),
-        ratio=_estimate(F / E, (U_F - F / E * U_E) / E),
-        in_the_large=_estimate(F - E, U_F - U_E),
+        ratio=_wald_estimate(F / E, (U_F - F / E * U_E) / E),
+        in_the_large=_wald_estimate(F - E, U_F - U_E),
         calibration=_calibration(pi, T, d, case, lost, horizon, cause, groups),
     )
 
 
-def kaplan_meier(time: ArrayLike, event: ArrayLike) -> Curve:
-    """Survival S(t) = prod_{u <= t} (1 - d_u / n_u), of d_u events among n_u at risk, with Greenwood's errors,
-
-        se^2 = S(t)^2 sum_{u <= t} d_u / (n_u (n_u - d_u)).
-
-    Parameters
-    ----------
-    time
-        End of follow-up (n,), >= 0, in any unit.
-    event
-        0 censored, anything else an event (n,).
-
-    Raises
-    ------
-    InputError
-        Shapes differ; times are negative or not finite; events are not whole numbers >= 0.
-
-    Source: Kaplan & Meier (1958), Journal of the American Statistical Association 53.
-    """
-    time, event = _vectors(time=time, event=event)
-    u, n, d, c = _counts(time, event > 0, event == 0)
-    S = np.cumprod(1 - d / n)
-    se = S * np.sqrt(np.cumsum(_over(d, n * (n - d))))
-    return Curve(u, S, se, *_limits(1 - S, S, se), n, d, c)
-
-
-def aalen_johansen(time: ArrayLike, event: ArrayLike, cause: int = 1) -> Curve:
-    """Risk F(t) = sum_{u <= t} S(u-) d1_u / n_u of one cause among several, of d1_u of the d_u events among n_u at risk,
-
-        se^2 = sum_{u <= t} (F(t) - F(u))^2 d_u / (n_u (n_u - d_u)) + S(u-)^2 d1_u (n_u - d1_u) / n_u^3
-                            - 2 (F(t) - F(u)) S(u-) d1_u / n_u^2,
-
-    with S the Kaplan-Meier estimate for all causes. With one cause it is 1 - S, errors and limits included.
-
-    Parameters
-    ----------
-    time
-        End of follow-up (n,), >= 0, in any unit.
-    event
-        0 censored, k = cause k (n,).
-
-    Raises
-    ------
-    InputError
-        Shapes differ; times are negative or not finite; events are not whole numbers >= 0.
-
-    Source: Marubini & Valsecchi (1995), Analysing Survival Data from Clinical Trials and Observational Studies, 10.3.
-    """
-    time, event = _vectors(time=time, event=event)
-    u, n, d, c = _counts(time, event > 0, event == 0)
-    d1 = _counts(time, event == cause, event == 0)[2]
-    S = np.cumprod(1 - d / n)
-    before = np.concatenate([[1.0], S[:-1]])  # S(u-)
-    F, others = np.cumsum(before * d1 / n), np.cumsum(before * (d - d1) / n)
-    a, b = _over(d, n * (n - d)), before * d1 / n**2
-    square = F**2 * np.cumsum(a) - 2 * F * np.cumsum(a * F + b)
-    square += np.cumsum(a * F**2 + before**2 * d1 * (n - d1) / n**3 + 2 * F * b)
-    se = np.sqrt(np.maximum(square, 0.0))
-    lower, upper = _limits(F, S + others, se)
-    return Curve(u, F, se, 1 - upper, 1 - lower, n, d, c)
-
-
-def _counts(time: np.ndarray, *kinds: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Times (k,), 0 first, numbers at risk just before each, and for each kind (n,) how many at it."""
-    u, place = np.unique(np.concatenate([[0.0], time]), return_inverse=True)
-    at = [np.bincount(place[1:], kind, len(u)).astype(int) for kind in (np.ones(len(time)), *kinds)]
-    return u, at[0][::-1].cumsum()[::-1], *at[1:]
-
-
-def _over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b (k,), 0 where b is: nobody is left, for whom it would matter."""
-    return np.divide(a, b, out=np.zeros(len(b)), where=b > 0)
-
-
-def _limits(F: np.ndarray, S: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """S^exp(+-z se / (S log S)) for S = 1 - F, both given because rounding would make a tiny one of 0."""
-    S = np.where((F > 0) & (S > 0), S, np.nan)
-    half = _Z * se / np.abs(S * np.log(S))
-    return S ** np.exp(half), S ** np.exp(-half)
-
-
 @dataclass(frozen=True)
-class _Weights:
-    """omega (n,), and how it came about: the place (n,) of each end of follow-up among the k different ones, who is lost
-    to it then (n,), the share c_u / (n_u - d_u) of those still followed who are, and the number l_u left after (k,)."""
+class _CensoringWeights:
+    """The weights `omega` (n,), and how they came about.
+
+    `place` (n,) is the position of each end of follow-up among the k different ones, `lost` (n,) says who is censored then;
+    `share` (k,) is c_u / (n_u - d_u), the part of those still followed who are censored at u, `left` (k,) the number l_u left
+    after u.
+    """
 
     omega: np.ndarray
     place: np.ndarray
@@ -306,12 +202,12 @@ class _Weights:
     left: np.ndarray
 
     @classmethod
-    def of(cls, end: np.ndarray, lost: np.ndarray) -> _Weights:
-        """From ends of follow-up min(T_i, h) (n,) and who is lost to it then (n,)."""
+    def of(cls, end: np.ndarray, lost: np.ndarray) -> _CensoringWeights:
+        """From ends of follow-up min(T_i, h) (n,), and who is censored then (n,)."""
         place = np.unique(end, return_inverse=True)[1]
         gone, known = np.bincount(place, lost), np.bincount(place, ~lost)
         left = len(end) - np.cumsum(gone + known)
-        share = _over(gone, gone + left)
+        share = ratio_or_zero(gone, gone + left)
         before = np.concatenate([[1.0], np.cumprod(1 - share)])  # G(u-)
         return cls(np.divide(~lost, len(end) * before[place]), place, lost, share, left)
 
@@ -324,21 +220,22 @@ class _Weights:
         """
         own = gradient * self.omega
         A = own.sum() - np.cumsum(np.bincount(self.place, own))
-        change = _over(A, self.left)
+        change = ratio_or_zero(A, self.left)
         total = np.concatenate([[0.0], np.cumsum(change * self.share)])
         return own - total[self.place + self.lost] + self.lost * change[self.place]
 
 
-def _below(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """For each x_i (n,) the sum of weights of the x_j below it, and half of those that tie."""
+def _weight_below(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """For each x_i (n,), the sum of the weights of all x_j below it and half of those that tie with it."""
     place = np.unique(x, return_inverse=True)[1]
     total = np.bincount(place, weight)
     return (np.cumsum(total) - total / 2)[place]
 
 
-def _estimate(value: Any, influence: np.ndarray) -> Estimate:
+def _wald_estimate(value: Any, influence: np.ndarray) -> Estimate:
+    """An estimate with its standard error from the influence U (n,) of each subject."""
     se = float(np.sqrt(influence @ influence))
-    return Estimate(float(value), se, float(value - _Z * se), float(value + _Z * se))
+    return Estimate(float(value), se, float(value - Z_QUANTILE * se), float(value + Z_QUANTILE * se))
 
 
 def _calibration(
@@ -351,6 +248,7 @@ def _calibration(
     cause: int,
     groups: int,
 ) -> Calibration:
+    """The calibration table in groups of equal size by predicted risk."""
     groups = max(1, min(groups, len(risk) // PER_GROUP))
     edges = np.quantile(risk, np.arange(1, groups) / groups)
     group, size = np.unique(np.searchsorted(edges, risk), return_inverse=True, return_counts=True)[1:]
@@ -358,26 +256,6 @@ def _calibration(
     observed, lower, upper = np.transpose([aalen_johansen(time[m], event[m], cause).at(horizon) for m in members])
     events, censored = (np.bincount(group, who).astype(int) for who in (case, lost))
     return Calibration(np.bincount(group, risk) / size, observed, lower, upper, size, events, censored)
-
-
-def _vectors(**named: ArrayLike) -> list[np.ndarray]:
-    """Arrays (n,), when their shapes, the times and the events are what they should be."""
-    arrays = {name: np.asarray(value, float) for name, value in named.items()}
-    time, event = arrays["time"], arrays["event"]
-    if time.ndim != 1 or not time.size or any(a.shape != time.shape for a in arrays.values()):
-        got = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
-        raise InputError(
-            f"got shapes {got}; expected (n,) for each, one value for each subject; pass them in one order"
-        )
-    no_time, no_code = (~(np.isfinite(x) & (x >= 0)) for x in (time, event))
-    no_code |= event != np.floor(event)
-    raise_all(
-        [
-            *_wrong("time", time, no_time, "a number >= 0; correct it or drop the subject"),
-            *_wrong("event", event, no_code, "0 (censored) or the number of a cause; recode it"),
-        ]
-    )
-    return list(arrays.values())
 
 
 def _require_window(
@@ -409,9 +287,3 @@ def _require_window(
             f"all at risk have an event of cause {cause} or are censored {window}, so there are no controls; "
             "choose an earlier horizon"
         )
-
-
-def _wrong(name: str, values: np.ndarray, where: np.ndarray, expected: str) -> list[str]:
-    """A sentence when some of the values (n,) are wrong (n,)."""
-    rows = np.flatnonzero(where)
-    return [f"{name}: got {values[rows[0]]:g} in {at_rows(rows)}; expected {expected}"] if rows.size else []

@@ -1,4 +1,4 @@
-"""Both parts of a joint model of markers and an event, read and checked together. Imports the rooms to its left; no PyMC."""
+"""Read and check both tables of a joint model, of the markers and of the event, together. Imports no PyMC."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
 from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.grammar import parse, parse_event
-from glmm_zoo.joint.association import association_terms, covariates_of
-from glmm_zoo.joint.baselines import read_baseline
-from glmm_zoo.joint.events import check_together
-from glmm_zoo.joint.events import read as read_events
-from glmm_zoo.joint.hazards import Hazard
-from glmm_zoo.joint.trajectories import courses, subject_effects
+from glmm_zoo.formulas.grammar import EventFormula, parse, parse_event
+from glmm_zoo.joint.association import association_covariates, read_association
+from glmm_zoo.joint.baselines import read_baseline_hazard
+from glmm_zoo.joint.event_checks import check_events_and_visits
+from glmm_zoo.joint.events import Events, read_events
+from glmm_zoo.joint.hazards import HazardModel
+from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
@@ -27,7 +27,7 @@ from glmm_zoo.tables.data import Missing, Table, take
 OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
 
 
-def read(
+def read_joint_model(
     longitudinal: Any,
     survival: Any,
     formulas: Any,
@@ -46,7 +46,7 @@ def read(
     choices: Mapping[str, Any],
     missing: Missing,
     clusters: str,
-) -> tuple[JointOutcomes, Hazard]:
+) -> tuple[JointOutcomes, HazardModel]:
     """Read and check both parts of a joint model before any graph is built.
 
     Raises
@@ -54,10 +54,44 @@ def read(
     InputError
         Everything that is wrong with the formulas; or with both tables; or with association and baseline.
     """
-    many = 1 if isinstance(formulas, str) else len(formulas)
-    families = ["gaussian"] * many if families is None and not isinstance(formulas, Mapping) else families
+    event_formula, pairs = _read_formulas(formulas, families, event, time)
     problems: list[str] = []
-    parsed = attempt(lambda: parse_event(event), problems)
+    columns = attempt(lambda: association_covariates(association), []) or []
+    joint = attempt(
+        lambda: read_joint_outcomes(
+            longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
+        ),
+        problems,
+    )
+    visits = attempt(lambda: take(longitudinal, [id, time], missing), problems)
+    event_problems: list[str] = []
+    events = attempt(
+        lambda: read_events(
+            longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
+            columns=columns, censored=censored, causes=causes, order=visits[id].factor()[1] if visits else (),
+            missing=missing, problems=event_problems,
+        ),
+        event_problems,
+    )  # fmt: skip
+    problems += [p if p.startswith("event:") else f"event: {p}" for p in event_problems]
+    notes = _check_together(joint, events, visits, id, time, problems)
+    raise_all(problems)
+    assert joint is not None and events is not None
+    _refuse_own_names(joint)
+    joint = _with_correlated_subject_effects(joint, id)
+    hazard = _read_hazard(joint, events, association, association_scale, baseline, cuts, carry_forward, time, id)
+    notes = [*events.notes, *notes]
+    for note in notes:
+        warn(note)
+    return replace(joint, notes=(*joint.notes, *(n for n in notes if n not in joint.notes))), hazard
+
+
+def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple[EventFormula, list[tuple[str, str]]]:
+    """The parsed formula of the event, and (formula, family) of every outcome."""
+    count = 1 if isinstance(formulas, str) else len(formulas)
+    families = ["gaussian"] * count if families is None and not isinstance(formulas, Mapping) else families
+    problems: list[str] = []
+    event_formula = attempt(lambda: parse_event(event), problems)
     pairs = attempt(lambda: formula_family_pairs(formulas, families), problems)
     for text, _ in pairs or ():
         formula = attempt(lambda text=text: parse(text), problems)
@@ -66,44 +100,18 @@ def read(
                 f"s() is not available in a joint model of survival: {text!r}; write cr({time}, df=4) or poly({time}, 2)"
             )
     raise_all(problems)
-    assert parsed is not None and pairs is not None
-    columns = attempt(lambda: covariates_of(association), []) or []
-    joint = attempt(
-        lambda: read_joint_outcomes(
-            longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
-        ),
-        problems,
-    )
-    whole = attempt(lambda: take(longitudinal, [id, time], missing), problems)
-    order = whole[id].factor()[1] if whole else ()
-    of_event: list[str] = []
-    events = attempt(
-        lambda: read_events(
-            longitudinal if survival is None else survival, parsed, id=id, repeated=survival is None, columns=columns,
-            censored=censored, causes=causes, order=order, missing=missing, problems=of_event,
-        ),
-        of_event,
-    )  # fmt: skip
-    problems += [p if p.startswith("event:") else f"event: {p}" for p in of_event]
-    notes: list[str] = []
-    if events and whole:
-        visits = {part.name: _rows_of(joint, part) for part in joint.parts} if joint else {"the marker": whole}
-        notes = check_together(events, visits, whole, id=id, time=time, problems=problems)
-    raise_all(problems)
-    assert joint is not None and events is not None
-    taken = {*(e.factor.name for p in joint.predictors for e in p.effects), *(p.name for p in joint.parts)} & OWN_NAMES
-    raise_all([f"{name!r} is a name of the model's own; rename the column" for name in sorted(taken)])
-    tied = _tied(joint, id)
-    made = courses(tied, events.ids, id=id, time=time, carried=carry_forward, horizon=events.horizon, problems=problems)
-    raise_all(problems)
-    terms = attempt(lambda: association_terms(association, association_scale, tied, events, made, id=id), problems)
-    found = attempt(lambda: read_baseline(baseline, cuts, events), problems)
-    raise_all(problems)
-    assert terms is not None and found is not None
-    for note in (notes := [*events.notes, *notes]):
-        warn(note)
-    tied = replace(tied, notes=(*tied.notes, *(n for n in notes if n not in tied.notes)))
-    return tied, Hazard(events, made, terms, found, groups_of(tied.predictors), id)
+    assert event_formula is not None and pairs is not None
+    return event_formula, pairs
+
+
+def _check_together(
+    joint: JointOutcomes | None, events: Events | None, visits: Table | None, id: str, time: str, problems: list[str]
+) -> list[str]:
+    """Check as much of both tables against each other as could be read; the notes of `check_events_and_visits`."""
+    if events is None or visits is None:
+        return []
+    by_outcome = {part.name: _rows_of(joint, part) for part in joint.parts} if joint else {"the marker": visits}
+    return check_events_and_visits(events, by_outcome, visits, id=id, time=time, problems=problems)
 
 
 def _rows_of(joint: JointOutcomes, part: PlannedOutcome) -> Table:
@@ -111,25 +119,58 @@ def _rows_of(joint: JointOutcomes, part: PlannedOutcome) -> Table:
     return joint.table.take(np.searchsorted(joint.table.row_numbers, part.rows))
 
 
-def _tied(joint: JointOutcomes, id: str) -> JointOutcomes:
-    """Effects of the subjects are correlated between outcomes, as if their terms had one label, where they have none."""
+def _refuse_own_names(joint: JointOutcomes) -> None:
+    """Outcomes and grouping factors must not have the name of a variable or dimension of the event."""
+    names = {*(e.factor.name for p in joint.predictors for e in p.effects), *(p.name for p in joint.parts)}
+    raise_all([f"{name!r} is a name of the model's own; rename the column" for name in sorted(names & OWN_NAMES)])
+
+
+def _read_hazard(
+    joint: JointOutcomes,
+    events: Events,
+    association: Any,
+    association_scale: str,
+    baseline: str,
+    cuts: Any,
+    carry_forward: bool,
+    time: str,
+    id: str,
+) -> HazardModel:
+    """Trajectories, association terms and baseline hazard; all that is wrong with the latter two is told together."""
+    problems: list[str] = []
+    trajectories = read_trajectories(
+        joint, events.ids, id=id, time=time, carry_forward=carry_forward, horizon=events.horizon, problems=problems
+    )
+    raise_all(problems)
+    terms = attempt(
+        lambda: read_association(association, association_scale, joint, events, trajectories, id=id), problems
+    )
+    baseline_hazard = attempt(lambda: read_baseline_hazard(baseline, cuts, events), problems)
+    raise_all(problems)
+    assert terms is not None and baseline_hazard is not None
+    return HazardModel(events, trajectories, terms, baseline_hazard, groups_of(joint.predictors), id)
+
+
+def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutcomes:
+    """Subject effects that have no label of their own, as in (1 |p| id), get the label `id`, so that they are correlated between
+    the outcomes."""
     for part in joint.parts:
         subject_effects(part, id)
     if len(joint.parts) == 1:
         return joint
     names = {subject_effects(part, id).factor.name for part in joint.parts}
-    mains = {part.prefix for part in joint.parts}
+    main_prefixes = {part.prefix for part in joint.parts}
 
-    def tied(p: Predictor) -> Predictor:
+    def labelled(p: Predictor) -> Predictor:
         effects = tuple(
             replace(e, shared=tuple(s or id for s in e.shared))
-            if p.prefix in mains and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)
+            if p.prefix in main_prefixes and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)
             else e
             for e in p.effects
         )
         return replace(p, effects=effects)
 
-    by_prefix = {p.prefix: tied(p) for p in joint.predictors}
+    by_prefix = {p.prefix: labelled(p) for p in joint.predictors}
     parts = tuple(replace(part, main=by_prefix[part.prefix]) for part in joint.parts)
     return replace(joint, parts=parts, predictors=tuple(by_prefix[p.prefix] for p in joint.predictors))
 
@@ -142,51 +183,56 @@ PRECISION = Prior("Gamma", {"alpha": 5.0, "beta": 0.5})  # JMbayes2's
 SHAPE = Prior("LogNormal", {"mu": 0.0, "sigma": 0.5})
 
 
-def parameters(hazard: Hazard, given: Mapping[str, str] | None) -> list[Parameter]:
-    """What needs a prior beside the longitudinal part, in the order of the formulas.
+def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> list[Parameter]:
+    """The parameters that need a prior beside those of the longitudinal part, in the order of the formulas.
 
-    A prior on `h0_weights` stands in place of the random walk: each is then independent, at the means of covariates and marker.
+    `given` are the user's priors as text. One on `h0_weights` stands in place of the random walk: each weight is then
+    independent, at the means of covariates and marker.
     """
     events, baseline, causes = hazard.events, hazard.baseline, hazard.events.causes
 
-    def over(name: str, labels: Sequence[str], defaults: Sequence[Sequence[Prior]], support: Any = "real") -> Parameter:
-        """Over labels and, where there are several, causes; defaults by label and cause. No labels: a scalar."""
+    def by_cause(
+        name: str, labels: Sequence[str], defaults: Sequence[Sequence[Prior]], support: Any = "real"
+    ) -> Parameter:
+        """A parameter over labels and, where there are several, causes; defaults by label and cause. No labels: a scalar."""
         keys, flat = [], []
-        for label, of_label in zip(labels or [""], defaults, strict=True):
+        for label, by_label in zip(labels or [""], defaults, strict=True):
             inside = [label] if label else []
-            for cause, default in zip(causes, of_label, strict=True):
-                narrow = [*inside, *([cause] if events.competing else [])]
-                found = [f"{name}[{', '.join(narrow)}]"] if narrow else []
-                found += [f"{name}[{label}]"] if label and events.competing else []
-                keys.append((*found, name))
+            for cause, default in zip(causes, by_label, strict=True):
+                narrowest = [*inside, *([cause] if events.competing else [])]
+                names = [f"{name}[{', '.join(narrowest)}]"] if narrowest else []
+                names += [f"{name}[{label}]"] if label and events.competing else []
+                keys.append((*names, name))
                 flat.append(default)
         return Parameter(name, support, tuple(keys), tuple(flat))
 
     rates = [np.log(max((events.status == k).sum(), 0.5) / events.time.sum()) for k in range(1, len(causes) + 1)]
     crude = [Prior("Normal", {"mu": float(f"{r:.4g}"), "sigma": LEVEL_SD}) for r in rates]
-    many = len(causes)
-    found: list[Parameter] = []
+    count = len(causes)
+    parameters: list[Parameter] = []
     if events.covariates.labels:
         defaults = beta_defaults(events.covariates.spreads.tolist(), 1.0)
-        found.append(over("surv_beta", events.covariates.labels, [[d] * many for d in defaults]))
+        parameters.append(by_cause("surv_beta", events.covariates.labels, [[d] * count for d in defaults]))
     defaults = beta_defaults([t.scale for t in hazard.terms], 1.0)
-    found.append(over("assoc", [t.label for t in hazard.terms], [[d] * many for d in defaults]))
+    parameters.append(by_cause("assoc", [t.label for t in hazard.terms], [[d] * count for d in defaults]))
     if baseline.kind == "bspline" and not _independent_weights(given):
-        found += [over("h0_level", (), [crude]), over("h0_trend", (), [[TREND] * many])]
-        found.append(over("h0_precision", (), [[PRECISION] * many], "positive"))
+        parameters += [by_cause("h0_level", (), [crude]), by_cause("h0_trend", (), [[TREND] * count])]
+        parameters.append(by_cause("h0_precision", (), [[PRECISION] * count], "positive"))
     else:
-        found.append(over(baseline.name, baseline.labels if baseline.dim else (), [crude] * baseline.size))
+        labels = baseline.labels if baseline.dim else ()
+        parameters.append(by_cause(baseline.variable, labels, [crude] * baseline.size))
     if baseline.kind == "weibull":
-        found.append(over("weibull_shape", (), [[SHAPE] * many], "positive"))
-    return found
+        parameters.append(by_cause("weibull_shape", (), [[SHAPE] * count], "positive"))
+    return parameters
 
 
 def _independent_weights(given: Mapping[str, str] | None) -> bool:
+    """Whether the user gave a prior for the weights of the spline themselves."""
     return any(str(key).strip().startswith("h0_weights") for key in (given or {}))
 
 
-def told(hazard: Hazard) -> dict[str, Any]:
-    """What a spec says of the event, JSON-able."""
+def describe_hazard(hazard: HazardModel) -> dict[str, Any]:
+    """What the spec of a fit says of the event, JSON-able."""
     events = hazard.events
     return {
         "formulas": {"event": events.formula.text},
@@ -195,7 +241,7 @@ def told(hazard: Hazard) -> dict[str, Any]:
             "baseline": hazard.baseline.kind,
             "cuts": hazard.baseline.cuts.tolist(),
             "horizon": events.horizon,
-            "weights": [hazard.baseline.name] if hazard.baseline.kind == "bspline" else [],
+            "weights": [hazard.baseline.variable] if hazard.baseline.kind == "bspline" else [],
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
             "subjects": len(events.ids),

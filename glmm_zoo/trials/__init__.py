@@ -1,1 +1,1 @@
-"""Trials: arms of studies, stepped wedges, simulation of designs."""
+"""Designs of trials: arms of a meta-analysis, and stepped wedges, which can be simulated too."""

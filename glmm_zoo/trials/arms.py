@@ -1,6 +1,4 @@
-"""Arm-level tables of trials, long or wide, and what is known of how much effects differ between trials.
-
-Imports the rooms to its left; no PyMC.
+"""Read and check the arms of trials for a meta-analysis, from a long or a wide table. Imports no PyMC.
 
 A long table has one row for each arm. A wide one has one row for each study and the columns of the response twice,
 `events1, n1, events2, n2` or `events_1, n_1, events_2, n_2`: arm 1 is the control, arm 2 the treated one.
@@ -8,13 +6,13 @@ A long table has one row for each arm. A wide one has one row for each study and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.outcome import Outcome
@@ -23,32 +21,10 @@ from glmm_zoo.formulas import design
 from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
 from glmm_zoo.plans.intake import safe
 from glmm_zoo.plans.reading import SingleOutcome, log_exposure
-from glmm_zoo.priors import Prior
 from glmm_zoo.tables.data import Column, Missing, Table, names_of, take
+from glmm_zoo.trials.heterogeneity import heterogeneity_note
 
-# Log-normal predictive distributions of tau^2, the variance of log odds ratios over the trials of a future
-# meta-analysis: mean and standard deviation of log tau^2. Turner, Davey, Clarke, Thompson & Higgins (2012), Int J
-# Epidemiol 41:818-827, from 14,886 meta-analyses of the Cochrane Database.
-_OUTCOMES = ("all-cause mortality", "semi-objective", "subjective")
-_TURNER = {
-    "pharmacological vs placebo": ((-4.06, 1.45), (-3.02, 1.85), (-2.13, 1.58)),
-    "pharmacological vs pharmacological": ((-4.27, 1.48), (-3.23, 1.88), (-2.34, 1.62)),
-    "non-pharmacological": ((-3.93, 1.51), (-2.89, 1.91), (-2.01, 1.64)),
-}
-HETEROGENEITY: Mapping[str, tuple[float, float]] = {
-    **{f"{o}, {c}": pair for c, pairs in _TURNER.items() for o, pair in zip(_OUTCOMES, pairs, strict=True)},
-    "general": (-2.56, 1.74),
-}
 FEW_STUDIES = 6
-
-
-def heterogeneity_prior(name: str) -> Prior:
-    """The prior of tau: log tau is Normal(m / 2, s / 2) where log tau^2 is Normal(m, s)."""
-    if name not in HETEROGENEITY:
-        near = did_you_mean(name, HETEROGENEITY) or ";"
-        raise InputError(f"unknown heterogeneity {name!r}{near} known: {'; '.join(HETEROGENEITY)}")
-    m, s = HETEROGENEITY[name]
-    return Prior("LogNormal", {"mu": round(m / 2, 4), "sigma": round(s / 2, 4)})
 
 
 @dataclass(frozen=True)
@@ -73,7 +49,7 @@ class Arms:
     def sizes(self) -> np.ndarray:
         """Persons or person-time of each arm (n,)."""
         sizes = self.outcome.trials if self.exposure is None else self.exposure
-        assert sizes is not None
+        assert sizes is not None  # risks have trials
         return sizes
 
     @property
@@ -109,35 +85,35 @@ class Arms:
         w = 1 / variance
         X = np.column_stack([np.ones(len(y)), *([self.covariates.values] if self.covariates else [])])
         gain = np.linalg.pinv(X.T * w @ X)
-        left = y - X @ (gain @ (X.T @ (w * y)))
-        found = (w @ left**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
-        return float(np.sqrt(max(found, np.sqrt(2 / np.sum(w**2)))))
+        residual = y - X @ (gain @ (X.T @ (w * y)))
+        tau2 = (w @ residual**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
+        return float(np.sqrt(max(tau2, np.sqrt(2 / np.sum(w**2)))))
 
     def facts(self) -> dict[str, Any]:
-        """What the report needs to know of the studies, JSON-able."""
+        """What the report says of the studies, JSON-able: names, counts of both arms, how covariates are coded."""
         X = self.covariates
         coded = {"means": dict(zip(X.labels, X.means.tolist(), strict=True)), **X.learnt} if X else {"means": {}}
         totals = {name: sums.tolist() for name, sums in self.totals().items()}
         return {"study": safe(self.study.name), "labels": list(self.labels), "totals": totals, "covariates": coded}
 
     def notes(self) -> list[str]:
-        """What a reader should know of these studies."""
+        """Sentences that the user should know: which arm is the control, studies without events, few studies."""
         t, studies = self.totals(), len(self.study.levels)
         events, sizes = t["control_events"] + t["treated_events"], t["control_size"] + t["treated_size"]
-        found = [f"treated is {self.labels[1]!r}, control {self.labels[0]!r}"]
-        same = (events == 0) | (events == sizes) if self.exposure is None else events == 0
-        if same.any():
-            found.append(
-                f"{same.sum()} of {studies} studies have no events, or nothing but events, in both arms "
-                f"({listing(np.array(self.study.levels)[same], 6)}); they are kept as they are, without a correction, and say "
+        notes = [f"treated is {self.labels[1]!r}, control {self.labels[0]!r}"]
+        uninformative = (events == 0) | (events == sizes) if self.exposure is None else events == 0
+        if uninformative.any():
+            notes.append(
+                f"{uninformative.sum()} of {studies} studies have no events, or nothing but events, in both arms "
+                f"({listing(np.array(self.study.levels)[uninformative], 6)}); they are kept as they are, without a correction, and say "
                 "next to nothing of the effect"
             )
         if studies < FEW_STUDIES:
-            found.append(
+            notes.append(
                 f"{studies} studies: from fewer than {FEW_STUDIES} tau is poorly known and its posterior rests on its "
                 "prior; heterogeneity= names empirical priors for log odds ratios"
             )
-        return found
+        return notes
 
 
 def read_arms(
@@ -160,134 +136,138 @@ def read_arms(
     formula = parse(text)
     response = formula.response
     assert response is not None
-    problems = _refused(formula, response, study, exposure)
+    problems = _unavailable_terms(formula, response, study, exposure)
     formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
     raise_all(problems)
-    ends = _ends(response, names_of(data))
-    if ends and control is not None:
+    endings = _column_endings(response, names_of(data))
+    if endings and control is not None:
         raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
-    sides = [_with_ending(response, exposure, end) for end in ends or ("",)]
-    columns = [study, *([] if ends else [treatment]), *formula.predictor_columns]
-    columns += [c for side, time in sides for c in (*_columns(side), *([time] if time else []))]
+    by_arm = [_with_ending(response, exposure, ending) for ending in endings or ("",)]  # of a long table, once
+    columns = [study, *([] if endings else [treatment]), *formula.predictor_columns]
+    columns += [c for r, time in by_arm for c in (*_response_columns(r), *([time] if time else []))]
     table = take(data, list(dict.fromkeys(columns)), missing, problems)
-    counts = [attempt(lambda s=s, t=t: _counts(table, s, t), problems) for s, t in sides]
-    treated = None if ends else attempt(lambda: _treated(table[treatment], control), problems)
+    counts = [attempt(lambda r=r, t=t: _events_and_sizes(table, r, t), problems) for r, t in by_arm]
+    treated_and_labels = None if endings else attempt(lambda: _treated_rows(table[treatment], control), problems)
     design.check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
     y, sizes = (np.column_stack([c[k] for c in counts if c is not None]).ravel() for k in (0, 1))
-    rows = design.factor([study], table)
-    if treated is None:
-        labels, in_arm_2 = ("arm 1", "arm 2"), np.tile([False, True], table.rows)
-        by_arm = replace(rows, codes=np.repeat(rows.codes, 2))
-        problems += _repeated(rows, table)
+    study_of_row = design.factor([study], table)
+    if treated_and_labels is None:
+        labels, treated = ("arm 1", "arm 2"), np.tile([False, True], table.rows)
+        study_of_arm = replace(study_of_row, codes=np.repeat(study_of_row.codes, 2))
+        problems += _studies_in_several_rows(study_of_row, table)
     else:
-        (in_arm_2, labels), by_arm = treated, rows
-        problems += _one_armed(rows, in_arm_2, labels, table)
-    if len(rows.levels) < 2:
+        (treated, labels), study_of_arm = treated_and_labels, study_of_row
+        problems += _studies_with_one_arm(study_of_row, treated, labels, table)
+    if len(study_of_row.levels) < 2:
         problems.append(
-            f"{study!r} has one study ({listing(map(repr, rows.levels))}); a meta-analysis needs at least two"
+            f"{study!r} has one study ({listing(map(repr, study_of_row.levels))}); a meta-analysis needs at least two"
         )
-    first = np.unique(rows.codes, return_index=True)[1]  # of each study, in the order of the levels
-    problems += _varying(rows, first, table, formula.predictor_columns)
+    first = np.unique(study_of_row.codes, return_index=True)[1]  # of each study, in the order of the levels
+    problems += _covariates_that_vary(study_of_row, first, table, formula.predictor_columns)
     raise_all(problems)
     return Arms(
-        formula, table, _outcome(response, y, sizes, exposure, len(first)), sizes if exposure else None,
-        by_arm, in_arm_2, labels, _covariates(formula, table, first) if formula.population else None,
+        formula, table, _outcome_of_arms(response, y, sizes, exposure, len(first)), sizes if exposure else None,
+        study_of_arm, treated, labels, _study_covariates(formula, table, first) if formula.population else None,
     )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------------------- the formula
 
 
-def _refused(formula: Formula, response: Response, study: str, exposure: str | None) -> list[str]:
-    """What a formula may have elsewhere and not here."""
-    found = []
+def _unavailable_terms(formula: Formula, response: Response, study: str, exposure: str | None) -> list[str]:
+    """Sentences about what a formula may have in other models and not in a meta-analysis."""
+    problems = []
     if formula.groups:
-        found.append(
+        problems.append(
             f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
             f"{formula.groups[0].name}) out and choose baseline='fixed', 'random' or 'bivariate'"
         )
     if formula.smooths:
-        found.append(
+        problems.append(
             f"formula: {formula.smooths[0].source} is not available for covariates of studies; use bs(x, df=5)"
         )
     if formula.offsets:
-        found.append("formula: give the person-time as exposure='column' instead of offset()")
+        problems.append("formula: give the person-time as exposure='column' instead of offset()")
     if response.value.kind != "column":
-        found.append(f"the response is a column of counts, not {response.value.text!r}; make the column first")
+        problems.append(f"the response is a column of counts, not {response.value.text!r}; make the column first")
     if response.trials is not None and exposure is not None:
-        found.append("trials() gives risks and exposure= gives rates; keep one of them")
+        problems.append("trials() gives risks and exposure= gives rates; keep one of them")
     if response.trials is None and exposure is None:
-        found.append(
+        problems.append(
             f"the response is counts of events: {response.value.text} | trials(n) for risks, with n the size of the arm, "
             f"or {response.value.text} with exposure='column' of person-time for rates"
         )
     if any(isinstance(piece, Operand) and study in piece.columns for piece in formula.population):
-        found.append(f"formula: {study!r} names the studies, which have effects of their own; leave it out")
-    return found
+        problems.append(f"formula: {study!r} names the studies, which have effects of their own; leave it out")
+    return problems
 
 
 def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Piece]:
-    """The study covariates: what is left of the right side without the treatment and the 1 for the intercept."""
+    """The right side without the treatment and without the 1 of the intercept: the study covariates."""
     kept: list[Piece] = []
-    for sign, part in _summands(formula.population):
-        columns = {c for p in part if isinstance(p, Operand) for c in p.columns}
-        first = part[0]
+    for sign, summand in _signed_summands(formula.population):
+        columns = {c for p in summand if isinstance(p, Operand) for c in p.columns}
+        first = summand[0]
         if treatment in columns:
-            plain = len(part) == 1 and isinstance(first, Operand) and first.kind != "call" and first.reference is None
+            plain = (
+                len(summand) == 1 and isinstance(first, Operand) and first.kind != "call" and first.reference is None
+            )
             if sign == "-" or not plain:
                 problems.append(
                     f"formula: {treatment!r} is the treatment and stands for itself, '~ {treatment} + x': each further "
                     "term is a study covariate that modifies its effect; control= names the control"
                 )
         elif not columns:
-            if (sign, *part) != ("+", "1"):
+            if (sign, *summand) != ("+", "1"):
                 problems.append("formula: the studies' baselines are the intercepts and cannot be left out; drop the 0")
         else:
-            kept += [sign, *part] if kept or sign == "-" else part
+            kept += [sign, *summand] if kept or sign == "-" else summand
     return kept
 
 
-def _summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
-    depth, sign, part = 0, "+", list[Piece]()
+def _signed_summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+    """The sign and the pieces of every summand of a right side; signs inside parentheses do not separate summands."""
+    depth, sign, summand = 0, "+", list[Piece]()
     for piece in pieces:
         depth += (piece == "(") - (piece == ")")
         if depth == 0 and piece in ("+", "-"):
-            if part:
-                yield sign, part
-            sign, part = str(piece), []
+            if summand:
+                yield sign, summand
+            sign, summand = str(piece), []
         else:
-            part.append(piece)
-    yield sign, part
+            summand.append(piece)
+    yield sign, summand
 
 
-def _columns(response: Response) -> tuple[str, ...]:
+def _response_columns(response: Response) -> tuple[str, ...]:
+    """The columns of the events and of the trials."""
     trials = response.trials.columns if isinstance(response.trials, Operand) else ()
     return (*response.value.columns, *trials)
 
 
-def _ends(response: Response, names: Sequence[str]) -> tuple[str, str] | None:
-    """What the response's columns end in in a wide table; None for a long one."""
+def _column_endings(response: Response, names: Sequence[str]) -> tuple[str, str] | None:
+    """What the columns of arm 1 and of arm 2 end in in a wide table; None for a long one."""
     (events,) = response.value.columns
-    pairs = [pair for pair in (("1", "2"), ("_1", "_2")) if any(f"{events}{end}" in names for end in pair)]
+    pairs = [pair for pair in (("1", "2"), ("_1", "_2")) if any(f"{events}{ending}" in names for ending in pair)]
     return None if events in names or not pairs else pairs[0]
 
 
-def _with_ending(response: Response, exposure: str | None, end: str) -> tuple[Response, str | None]:
-    """Response and exposure of one arm of a wide table."""
+def _with_ending(response: Response, exposure: str | None, ending: str) -> tuple[Response, str | None]:
+    """Response and exposure of one arm of a wide table, whose columns end in `ending`."""
 
     def of_arm(operand: Operand) -> Operand:
-        named = replace(operand, columns=tuple(f"{c}{end}" for c in operand.columns))
-        return replace(named, text=named.source) if end else operand
+        renamed = replace(operand, columns=tuple(f"{c}{ending}" for c in operand.columns))
+        return replace(renamed, text=renamed.source) if ending else operand
 
     trials = of_arm(response.trials) if isinstance(response.trials, Operand) else response.trials
-    return Response(of_arm(response.value), trials), f"{exposure}{end}" if exposure else None
+    return Response(of_arm(response.value), trials), f"{exposure}{ending}" if exposure else None
 
 
 # ------------------------------------------------------------------------------------------------------------- the data
 
 
-def _counts(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _events_and_sizes(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Events, and trials or person-time, of each row (n,)."""
     if exposure is None:
         return successes(table, response)[:2]
@@ -295,11 +275,11 @@ def _counts(table: Table, response: Response, exposure: str | None) -> tuple[np.
     y = attempt(lambda: counted(table, response.value.columns[0]), problems)
     attempt(lambda: log_exposure(table, exposure), problems)
     raise_all(problems)
-    assert y is not None
+    assert y is not None  # else there were problems
     return y, table[exposure].numbers("exposure")
 
 
-def _treated(column: Column, control: str | float | bool | None) -> tuple[np.ndarray, tuple[str, str]]:
+def _treated_rows(column: Column, control: str | float | bool | None) -> tuple[np.ndarray, tuple[str, str]]:
     """Which rows are treated (n,), and the labels of control and treated."""
     if column.kind == "date":
         column.numbers("a treatment")
@@ -313,47 +293,51 @@ def _treated(column: Column, control: str | float | bool | None) -> tuple[np.nda
     name = levels[0] if wanted is None else str(wanted)
     if name not in levels:
         raise InputError(f"treatment {column.name!r} has no value {name!r} to be the control; it has {listing(levels)}")
-    at = levels.index(name)
-    return codes != at, (levels[at], levels[1 - at])
+    control_code = levels.index(name)
+    return codes != control_code, (name, levels[1 - control_code])
 
 
-def _one_armed(rows: design.Factor, treated: np.ndarray, labels: tuple[str, str], table: Table) -> list[str]:
-    """Studies of a long table without a control or without a treated arm."""
-    n = len(rows.levels)
+def _studies_with_one_arm(
+    study: design.Factor, treated: np.ndarray, labels: tuple[str, str], table: Table
+) -> list[str]:
+    """Sentences about studies of a long table without a control or without a treated arm."""
+    n = len(study.levels)
     return [
-        f"study {rows.levels[k]!r} has one arm only, none with {absent!r} ({table.at(rows.codes == k)}); a meta-analysis "
+        f"study {study.levels[k]!r} has one arm only, none with {absent!r} ({table.at(study.codes == k)}); a meta-analysis "
         "compares the arms of a study: add the other arm or drop the study"
         for absent, present in ((labels[0], ~treated), (labels[1], treated))
-        for k in np.flatnonzero(np.bincount(rows.codes, present, n) == 0)
+        for k in np.flatnonzero(np.bincount(study.codes, present, n) == 0)
     ]
 
 
-def _repeated(rows: design.Factor, table: Table) -> list[str]:
-    """Studies with several rows of a wide table."""
+def _studies_in_several_rows(study: design.Factor, table: Table) -> list[str]:
+    """Sentences about studies with several rows of a wide table."""
     return [
-        f"study {rows.levels[k]!r} has {n} rows ({table.at(rows.codes == k)}); a wide table has one row for each study"
-        for k, n in enumerate(np.bincount(rows.codes))
+        f"study {study.levels[k]!r} has {n} rows ({table.at(study.codes == k)}); a wide table has one row for each study"
+        for k, n in enumerate(np.bincount(study.codes))
         if n > 1
     ]
 
 
-def _varying(rows: design.Factor, first: np.ndarray, table: Table, covariates: Sequence[str]) -> list[str]:
-    """Study covariates that are not the same in all rows of a study."""
-    found = []
+def _covariates_that_vary(
+    study: design.Factor, first: np.ndarray, table: Table, covariates: Sequence[str]
+) -> list[str]:
+    """Sentences about covariates that are not the same in all rows of a study; `first` (S,) is a row of each study."""
+    problems = []
     for name in covariates:
         values = table[name].values
-        odd = np.unique(rows.codes[values != values[first][rows.codes]])
+        odd = np.unique(study.codes[values != values[first][study.codes]])
         if len(odd):
-            where = [f"{rows.levels[k]!r} ({at_rows(table.row_numbers[rows.codes == k])})" for k in odd]
-            found.append(
+            where = [f"{study.levels[k]!r} ({at_rows(table.row_numbers[study.codes == k])})" for k in odd]
+            problems.append(
                 f"column {name!r} varies within {'study' if len(odd) == 1 else 'studies'} {listing(where, 3)}; a study "
                 "covariate has one value for all arms of a study"
             )
-    return found
+    return problems
 
 
-def _covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Columns:
-    """Study covariates coded over the studies (S, p)."""
+def _study_covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Columns:
+    """The study covariates, coded over the studies (S, p); `first` (S,) is a row of each study."""
     columns = {name: table[name].take(first) for name in formula.predictor_columns}
     one_row_each = replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
     coded = design.code(formula.population, one_row_each)
@@ -368,7 +352,10 @@ def _covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Col
     return coded
 
 
-def _outcome(response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str | None, studies: int) -> Outcome:
+def _outcome_of_arms(
+    response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str | None, studies: int
+) -> Outcome:
+    """The counts y of n arms and their sizes (n,) as a binomial outcome, or with `exposure` as a Poisson one."""
     name = response.value.columns[0]
     everyone = exposure is None and np.all(y == sizes)
     if np.all(y == 0) or everyone:
@@ -380,11 +367,12 @@ def _outcome(response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str
     return Outcome(name, y, sizes, description=f"{name} of {trials}: binomial counts of events, {studies} studies")
 
 
-# ------------------------------------------------------------------------------------------- the baselines of the model
+# ------------------------------------------------------------------------------------------------ the linear predictor
 
 
-def predictor(arms: Arms, baseline: str) -> design.Predictor:
-    """All of eta but the treatment's effect: nothing (fixed), Intercept + u_i (random), or one u_i for each arm."""
+def baseline_predictor(arms: Arms, baseline: str) -> design.Predictor:
+    """The linear predictor without the treatment's effect: nothing ("fixed"), Intercept + u_i ("random"), or Intercept and one u_i
+    for each arm ("bivariate")."""
     ones = np.ones(len(arms.treated))
     effects: tuple[design.Effects, ...] = ()
     if baseline == "random":
@@ -398,11 +386,12 @@ def predictor(arms: Arms, baseline: str) -> design.Predictor:
 
 
 def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> SingleOutcome:
-    """The outcome of all arms with its linear predictor, which the plan starts from."""
+    """The arms as the checked input that `intake.plan` starts from."""
     notes = [*arms.table.notes, *arms.notes()]
     if heterogeneity is not None:
-        m, s = HETEROGENEITY[heterogeneity]
-        notes.append(f"prior of tau: tau^2 ~ LogNormal({m}, {s}), {heterogeneity} (Turner et al. 2012)")
+        notes.append(heterogeneity_note(heterogeneity))
     family = FAMILIES["binomial" if arms.exposure is None else "poisson"]
     family = replace(family, latent=False)  # an ICC between studies is of no use
-    return SingleOutcome(family, {"": text}, arms.table, arms.outcome, (predictor(arms, baseline),), tuple(notes))
+    return SingleOutcome(
+        family, {"": text}, arms.table, arms.outcome, (baseline_predictor(arms, baseline),), tuple(notes)
+    )

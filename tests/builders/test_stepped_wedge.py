@@ -16,7 +16,8 @@ from scipy.special import expit, log_expit, logsumexp
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.trials import wedge_design
+from glmm_zoo.trials.stepped_wedge import WedgeDesign, read_stepped_wedge
+from glmm_zoo.trials.wedge_columns import TrialColumns
 
 FORMULA = "k | trials(n) ~ 1"
 
@@ -25,7 +26,7 @@ def build(frame: pd.DataFrame, formula: str = FORMULA, **options: Any) -> Any:
     return evaluation.builder("stepped_wedge")(frame, formula, **options)
 
 
-def design(frame: pd.DataFrame, **roles: str | None) -> wedge_design.Design:
+def design(frame: pd.DataFrame, **roles: str | None) -> WedgeDesign:
     found = {
         "cluster": "cluster",
         "period": "period",
@@ -34,7 +35,7 @@ def design(frame: pd.DataFrame, **roles: str | None) -> wedge_design.Design:
         "subject": None,
         **roles,
     }
-    return wedge_design.read(frame, "x ~ 1", wedge_design.Roles(**found), lambda table, response: None)  # type: ignore[arg-type, return-value]
+    return read_stepped_wedge(frame, "x ~ 1", TrialColumns(**found), lambda table, response: None)  # type: ignore[arg-type, return-value]
 
 
 # ----------------------------------------------------------------------------------------------------- effects that decay
@@ -193,7 +194,7 @@ def test_treatment_may_be_logical_or_labels(treat):
     frame = trial()
     found = design(frame.assign(treat=treat(frame.treat)))
     np.testing.assert_array_equal(found.treat, frame.treat)
-    assert found.map == design(frame).map
+    assert found.design_map == design(frame).design_map
 
 
 def test_crossover_is_the_same_as_treatment():
@@ -207,7 +208,7 @@ def test_crossover_is_the_same_as_treatment():
 
 
 def test_design_map_has_every_cluster_and_period():
-    found = design(trial()).map
+    found = design(trial()).design_map
     table = pd.DataFrame(found["treated"], found["clusters"], found["periods"])
     assert list(table.loc["c3"]) == ["0", "", "1", "1"] and list(table.loc["c8"]) == ["0"] * 4
     assert found["rows"][2] == [3, 0, 3, 3]

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.joint.landmarks import Accuracy, Curve, aalen_johansen, accuracy, kaplan_meier
+from glmm_zoo.joint.landmarks import Accuracy, accuracy
+from glmm_zoo.joint.risk_curves import StepCurve, aalen_johansen, kaplan_meier
 
 I = np.arange(1, 61)  # noqa: E741
 TIME, EVENT, RISK = 37 * I % 61 / 5, I % 3, 23 * I % 59 / 60
@@ -55,7 +56,7 @@ SURVFIT = {
 }
 
 
-def rows_at(curve: Curve, times: list[float]) -> np.ndarray:
+def rows_at(curve: StepCurve, times: list[float]) -> np.ndarray:
     return np.searchsorted(curve.time, times, "right") - 1
 
 

@@ -1,0 +1,180 @@
+"""A normal approximation of the posterior of the event's parameters, given estimates of the longitudinal part.
+
+It is found by a Poisson regression on points of the follow-up, and tells the sampler where to start and how parameters are scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from glmm_zoo.graph.model import Model
+from glmm_zoo.joint.hazards import HazardModel, HazardPoints, person_time_nodes
+from glmm_zoo.joint.trajectories import Array, VariableLookup
+from glmm_zoo.plans.intake import named
+
+EVENT = "event"  # the observed variable
+_STEPS = 50  # of Newton's method, at most
+
+
+class EventApproximation:
+    """The approximation for one model: `hazard` is its event, `center` as it was built with.
+
+    `name` is the observed variable that it stands for.
+    """
+
+    name = EVENT
+
+    def __init__(self, model: Model, hazard: HazardModel, center: bool):
+        self.model, self.hazard, self.center = model, hazard, center
+
+    def approximate(
+        self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]
+    ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+        """Elements (variable, index) of the event's parameters, unconstrained, with their mean (m,) and covariance (m, m).
+
+        `coefficients` has, by prefix, those of each linear predictor, its intercept first; `effects` the group effects. Causes
+        are independent of each other.
+        """
+        hazard, events = self.hazard, self.hazard.events
+        value_of = self._lookup(coefficients, effects)
+        start = np.maximum(events.start, events.entry[events.subject])
+        event_time = (events.left + events.time) / 2  # the middle of an interval
+        stop = events.stop.copy()
+        stop[events.last] = event_time
+        rows, t, weight = person_time_nodes(start, stop)
+        log_time = np.log(np.maximum(weight, 1e-300))
+        subjects = np.arange(len(events.ids))
+        D = self._design(hazard.points(events.subject[rows], rows, t), value_of)
+        at_event = self._design(hazard.points(subjects, events.last, event_time), value_of)
+        offset = np.zeros(len(t)) if events.offset is None else events.offset[rows]
+        by_cause: list[tuple[list[tuple[str, int]], np.ndarray, np.ndarray]] = []
+        for k, cause in enumerate(hazard.causes):
+            elements, mean, precision = self._prior(cause)
+            sum_at_events = at_event[events.status == k + 1].sum(axis=0)
+            theta, information = _poisson_mode(D, sum_at_events, log_time, offset, mean, precision)
+            by_cause.append(_with_log_shape(elements, theta, np.linalg.inv(information)))
+        return self._free_elements(by_cause)
+
+    def _free_elements(
+        self, by_cause: Sequence[tuple[list[tuple[str, int]], np.ndarray, np.ndarray]]
+    ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+        """All causes together, without the variables that the model holds fixed."""
+        free = {rv.name for rv in self.model.free_RVs}
+        kept_by_cause = [[i for i, (rv, _) in enumerate(elements) if rv in free] for elements, _, _ in by_cause]
+        size = sum(len(kept) for kept in kept_by_cause)
+        covariance, at = np.zeros((size, size)), 0
+        for kept, (_, _, C) in zip(kept_by_cause, by_cause, strict=True):
+            covariance[at : at + len(kept), at : at + len(kept)] = C[np.ix_(kept, kept)]
+            at += len(kept)
+        return (
+            [elements[i] for kept, (elements, _, _) in zip(kept_by_cause, by_cause, strict=True) for i in kept],
+            np.concatenate([mean[kept] for kept, (_, mean, _) in zip(kept_by_cause, by_cause, strict=True)]),
+            covariance,
+        )
+
+    def _lookup(self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]) -> VariableLookup:
+        """The estimates of the longitudinal part under the names of the model's variables."""
+        values: dict[str, Array] = {}
+        for p in self.model.predictors:
+            X, of_predictor = p.population, coefficients[p.prefix]
+            lead = int(X.intercept)
+            beta = of_predictor[lead : lead + len(X.labels)]
+            values[named(p.prefix, "beta")] = beta
+            if lead:
+                centred = f"{named(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
+                values[named(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
+        for group in self.hazard.groups:
+            u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
+            for prefix in dict.fromkeys(group.owners):
+                if f"{prefix} {group.factor.name}" in effects:
+                    own = [k for k, owner in enumerate(group.owners) if owner == prefix]
+                    u[:, own] = effects[f"{prefix} {group.factor.name}"]
+        return values.__getitem__
+
+    def _design(self, points: HazardPoints, value_of: VariableLookup) -> np.ndarray:
+        """Columns (N, m) of log h: those of the baseline, the covariates and the association terms, centred as in the model."""
+        hazard, events, baseline = self.hazard, self.hazard.events, self.hazard.baseline
+        B = baseline.basis(points.t)
+        if "h0_precision" in self.model.chosen:
+            v, A = baseline.random_walk
+            B = np.column_stack([np.ones(len(B)), B @ v, B @ A / np.sqrt(_prior_precision(self.model))])
+        if baseline.kind == "weibull":
+            B = np.column_stack([B, np.log(np.maximum(points.t, 1e-300))])
+        W = events.covariates.values[points.row] - (events.covariates.means if self.center else 0.0)
+        f = [
+            hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
+            for j, t in enumerate(hazard.terms)
+        ]
+        return np.column_stack([B, W, *f])
+
+    def _prior(self, cause: int | None) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+        """Elements in the order of `_design`, with the means and precisions (m,) of their priors, as if all were normal."""
+        baseline, model = self.hazard.baseline, self.model
+        causes, k = len(self.hazard.events.causes), cause or 0
+        variables: list[tuple[str, str, int]] = []  # name, key of the prior, size
+        if "h0_precision" in model.chosen:
+            variables += [("h0_level", "h0_level", 1), ("h0_trend", "h0_trend", 1), ("h0_steps", "", baseline.size - 2)]
+        else:
+            name = f"{baseline.variable}_at_means" if self.center else baseline.variable
+            variables.append((name, baseline.variable, baseline.size))
+        if baseline.kind == "weibull":
+            variables.append(("weibull_shape", "", 1))
+        variables += [("surv_beta", "surv_beta", len(self.hazard.events.covariates.labels))]
+        variables += [("assoc", "assoc", len(self.hazard.terms))]
+        elements, mean, precision = [], [], []
+        for name, key, size in variables:
+            for i in range(size):
+                elements.append((name, i * causes + k))
+                prior = model.chosen[key][i * causes + k].arguments if key else {"mu": 0.0, "sigma": 1.0}
+                mean.append(prior.get("mu", 0.0))
+                precision.append(prior.get("sigma", 100.0) ** -2.0)
+        return elements, np.array(mean), np.array(precision)
+
+
+def _poisson_mode(
+    D: np.ndarray,
+    sum_at_events: np.ndarray,
+    log_time: np.ndarray,
+    offset: np.ndarray,
+    mean: np.ndarray,
+    precision: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mode theta (m,) and information (m, m) of a Poisson regression with independent normal priors, by Newton's method.
+
+    D (N, m) are columns at points of the follow-up, which stand for exp(log_time) (N,); `sum_at_events` (m,) is the sum of the
+    columns at the events.
+    """
+    theta, information = mean.copy(), np.diag(precision)
+    for _ in range(_STEPS):
+        mu = np.exp(np.clip(D @ theta + log_time + offset, -700.0, 50.0))
+        score = sum_at_events - D.T @ mu - precision * (theta - mean)
+        information = (D * mu[:, None]).T @ D + np.diag(precision)
+        step = np.linalg.solve(information, score)
+        step *= min(1.0, 2.0 / max(1e-12, float(np.max(np.abs(D @ step)))))
+        theta = theta + step
+        if np.max(np.abs(D @ step)) < 1e-6:
+            break
+    return theta, information
+
+
+def _with_log_shape(
+    elements: Sequence[tuple[str, int]], theta: np.ndarray, covariance: np.ndarray
+) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+    """With the logarithm of a Weibull shape, s + 1, in place of s: log h = a + s log t, a = log lambda + log k."""
+    theta = theta.copy()
+    shape = next((i for i, (rv, _) in enumerate(elements) if rv == "weibull_shape"), None)
+    if shape is not None:
+        k = max(1.0 + theta[shape], 0.2)
+        J = np.eye(len(theta))
+        J[0, shape], J[shape, shape] = -1.0 / k, 1.0 / k
+        theta[0], theta[shape] = theta[0] - np.log(k), np.log(k)
+        covariance = J @ covariance @ J.T
+    return list(elements), theta, covariance
+
+
+def _prior_precision(model: Model) -> float:
+    """The prior mean of the precision of a spline's second differences, 10 where the prior is no gamma."""
+    arguments = model.chosen["h0_precision"][0].arguments
+    return arguments["alpha"] / arguments["beta"] if {"alpha", "beta"} <= set(arguments) else 10.0

@@ -1,0 +1,137 @@
+"""Check the event against the longitudinal measurements: what can be wrong, or worth knowing, only of both tables together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from glmm_zoo.errors import plural
+from glmm_zoo.joint.events import Events, ids_in_words, subject_positions
+from glmm_zoo.tables.data import Table
+
+OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
+DOUBTFUL_UNIT = 10.0
+EVENTS_PER_PARAMETER = 10
+
+
+def check_events_and_visits(
+    events: Events,
+    visits: Mapping[str, Table],
+    all_visits: Table,
+    *,
+    id: str,
+    time: str,
+    problems: list[str],
+) -> list[str]:
+    """Add to `problems` what is wrong between the event and the visits; return sentences that the user should know.
+
+    `visits` has, by outcome, the columns of subject and time of the rows with a value of it, `all_visits` those of all rows.
+    """
+    measured: set[str] = set()
+    last_visits: list[float] = []
+    late_in_all = _late_visits(events, all_visits, id, time)[0]
+    for outcome, table in visits.items():
+        measured |= set(table[id].factor()[1])
+        late, subject, t = _late_visits(events, table, id, time)
+        negative = t < 0
+        if negative.any():
+            problems.append(
+                f"column {time!r} must be >= 0, the time since the origin of the event's time; {table.at(negative)} has {t[negative][0]:g}"
+            )
+        last_visits.append(float(t[subject >= 0].max()) if (subject >= 0).any() else 0.0)
+        if late.any():
+            problems.append(_late_problem(events, outcome, late, subject, t, late_in_all, id, time))
+    problems += _in_one_table_only(events, measured, id)
+    several_times = any(len(np.unique(table[time].values)) > 1 for table in visits.values())
+    notes = _check_units(events, max(last_visits, default=0.0), several_times, time, problems)
+    return notes + _check_event_counts(events, problems)
+
+
+def _check_units(events: Events, last_visit: float, several_times: bool, time: str, problems: list[str]) -> list[str]:
+    """Visits that end long before the follow-up are in another unit of time, or at least worth a note."""
+    if not several_times or not last_visit > 0:
+        return []
+    if last_visit < float(np.median(events.time)) / OTHER_UNIT:
+        problems.append(
+            f"visits ({time!r}) end at {last_visit:g} while subjects are followed for {np.median(events.time):g} (median of the event's "
+            "time): the two are on different scales; give both in one unit, for example days / 365.25"
+        )
+    elif last_visit < float(np.median(events.time)) / DOUBTFUL_UNIT:
+        return [
+            f"visits ({time!r}) end at {last_visit:g}, long before the follow-up (median {np.median(events.time):g}): the marker is "
+            "extrapolated for most of it; if the two are in different units, give both in one"
+        ]
+    return []
+
+
+def _check_event_counts(events: Events, problems: list[str]) -> list[str]:
+    """Causes that never occur are a problem; few events for each parameter are worth a note."""
+    notes = []
+    parameters = len(events.covariates.labels) + 1
+    for k, cause in enumerate(events.causes, 1):
+        count = int((events.status == k).sum())
+        if count == 0 and events.competing:
+            problems.append(f"event: cause {cause!r} never occurs; leave it out of the causes, or correct its name")
+        if 0 < count < EVENTS_PER_PARAMETER * parameters:
+            by_cause = f" of cause {cause!r}" if events.competing else ""
+            notes.append(
+                f"{plural(count, 'event')}{by_cause} for {parameters} association and covariate parameters: fewer than "
+                f"{EVENTS_PER_PARAMETER} for each, so their priors matter"
+            )
+    return notes
+
+
+def _late_visits(events: Events, table: Table, id: str, time: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every row (N,): whether its visit is after the end of follow-up, its subject (-1: not in the event data), its time."""
+    subject = subject_positions(table, id, {label: i for i, label in enumerate(events.ids)})
+    t = table[time].numbers("the time of a visit")
+    return (subject >= 0) & (t > np.where(subject >= 0, events.time[subject], np.inf) * (1 + 1e-9)), subject, t
+
+
+def _late_problem(
+    events: Events,
+    outcome: str,
+    late: np.ndarray,
+    subject: np.ndarray,
+    t: np.ndarray,
+    late_in_all: np.ndarray,
+    id: str,
+    time: str,
+) -> str:
+    """The sentence about measurements of an outcome after the end of their subject's follow-up."""
+    name = events.formula.times[-1].text
+    ids = ids_in_words(id, [events.ids[i] for i in np.unique(subject[late])])
+    unit = (
+        f"; most visits are: {time!r} and {name!r} seem to be in different units, give both in one"
+        if late.mean() > 0.5
+        else "; correct the times, or drop these rows: the marker is modelled while a subject is followed"
+    )
+    first = int(np.flatnonzero(late)[0])
+    more = (
+        f"; {int(late_in_all.sum())} of {plural(len(late_in_all), 'row')}, those without a value included"
+        if len(late_in_all) > len(late)
+        else ""
+    )
+    return (
+        f"{int(late.sum())} of {plural(len(late), 'measurement')} of {outcome!r} come after their subject's event or censoring "
+        f"({time!r} > {name!r}; {id} {events.ids[subject[first]]!r}: {t[first]:g} > {events.time[subject[first]]:g}; {ids}{more}){unit}"
+    )
+
+
+def _in_one_table_only(events: Events, measured: Collection[str], id: str) -> list[str]:
+    """Sentences about subjects without a measurement, and about subjects with measurements and no follow-up."""
+    problems = []
+    unmeasured: Sequence[str] = [x for x in events.ids if x not in measured]
+    if unmeasured:
+        problems.append(
+            f"{plural(len(unmeasured), 'subject')} of the event data {'has' if len(unmeasured) == 1 else 'have'} no measurement "
+            f"({ids_in_words(id, unmeasured)}); drop them, or correct the ids"
+        )
+    unknown = sorted(set(measured) - set(events.ids))
+    if unknown:
+        problems.append(
+            f"{plural(len(unknown), 'subject')} with measurements {'is' if len(unknown) == 1 else 'are'} not in the event data "
+            f"({ids_in_words(id, unknown)}); add their follow-up, or drop them"
+        )
+    return problems

@@ -1,0 +1,96 @@
+"""The linear predictor of a stepped-wedge trial: periods, covariates and group effects as a formula, and the treatment's columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.formulas.design import FEW_LEVELS, Columns, Effects, aliased, factor
+from glmm_zoo.formulas.grammar import quoted
+from glmm_zoo.plans.reading import SingleOutcome
+from glmm_zoo.trials.stepped_wedge import WedgeDesign
+from glmm_zoo.trials.wedge_columns import TrialColumns, number_or_none
+
+
+def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlation: str, period_effects: str) -> str:
+    """The formula of the linear predictor without treatment: periods, covariates as the user wrote them, group effects."""
+    left, right = (side.strip() for side in text.split("~", 1))
+    period = quoted(names.period)
+    if period_effects == "smooth":
+        if not design.numeric or len(design.periods) < 5:
+            raise InputError(
+                f"period_effects='smooth' needs a numeric column of 5 periods or more; {names.period!r} has "
+                f"{plural(len(design.periods), 'period')} ({listing(design.periods, 5)}); use period_effects='categorical'"
+            )
+        time = f"cr({period}, df={min(4, len(design.periods) - 2)})"
+    else:
+        # text sorts 10 before 2, so that the first in time is named
+        is_numeric_text = not design.numeric and number_or_none(design.periods[0]) is not None
+        time = f"C({period}, ref={design.periods[0]!r})" if is_numeric_text else f"C({period})"
+    cell = f"(1 | {quoted(names.cluster)}:{period})"
+    groups = {
+        "exchangeable": [f"(1 | {quoted(names.cluster)})"],
+        "nested_exchangeable": [f"(1 | {quoted(names.cluster)})", cell],
+        "decay": [cell],
+    }[correlation]
+    groups += [f"(1 | {quoted(names.subject)})"] if names.subject is not None else []
+    return f"{left} ~ {' + '.join([time, *([] if right == '1' else [right]), *groups])}"
+
+
+def with_treatment(
+    part: SingleOutcome, design: WedgeDesign, names: TrialColumns, *, exposure_time: str, random: bool
+) -> SingleOutcome:
+    """The checked input with treatment: its columns must not be a combination of the others, and if `random` its effect varies over
+    clusters, beside their intercept."""
+    population = part.main.population
+    if not population.intercept:
+        raise InputError(
+            "the first period is the reference of the others, so the model needs its intercept; write 1, not 0"
+        )
+    labels, columns = ("effect",), design.treat[:, None]
+    if exposure_time == "categorical":
+        labels = tuple(f"effect[{e}]" for e in design.exposures)
+        columns = (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
+    both = Columns(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
+    problem = aliased(both)
+    if problem:
+        raise InputError(problem)
+    effects = _with_random_treatment(part, design, names) if random else part.main.effects
+    return replace(part, predictors=(replace(part.main, effects=effects), *part.predictors[1:]))
+
+
+def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: TrialColumns) -> tuple[Effects, ...]:
+    """The group effects with a `treatment` of each cluster, correlated with its intercept if there is one."""
+    own = next((e for e in part.main.effects if e.factor.name == names.cluster), None)
+    z = design.treat[:, None] if own is None else np.column_stack([own.z, design.treat])
+    labels = ("treatment",) if own is None else (*own.labels, "treatment")
+    block = tuple(range(len(labels)))
+    varying = Effects(factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,))
+    return (varying, *(e for e in part.main.effects if e is not own))
+
+
+def few_clusters_note(design: WedgeDesign) -> tuple[str, ...]:
+    """A sentence about few clusters, for models without an effect of the cluster itself, for which `intake` would say it."""
+    if len(design.clusters) >= FEW_LEVELS:
+        return ()
+    return (
+        f"{plural(len(design.clusters), 'cluster')}; from fewer than {FEW_LEVELS} the variance between clusters is poorly known "
+        "and its posterior rests on the priors of sd and rho",
+    )
+
+
+def exposure_notes(design: WedgeDesign) -> tuple[str, ...]:
+    """A sentence about clusters whose exposure time is known only from the first period in which they were seen treated."""
+    late = [
+        name
+        for name, row in zip(design.clusters, design.treated, strict=True)
+        if (row == 1).any() and (np.argmax(row == 1) == 0 or row[np.argmax(row == 1) - 1] == -1)
+    ]
+    if not late:
+        return ()
+    return (
+        f"{plural(len(late), 'cluster')} not seen under control in the period before the first treated one ({listing(late, 4)}): "
+        "exposure time counts from the first period seen treated, unless crossover= says when it began",
+    )
