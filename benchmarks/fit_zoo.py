@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from reference_posteriors import PRIORS, REFERENCES, SHARED
+from data_sets import data_path
+from reference_posteriors import PRIORS, REFERENCES
 
 import glmm_zoo as zoo
 from glmm_zoo.cli import alone
@@ -21,7 +22,7 @@ def build(name: str) -> Any:
     """Our model of a posterior of `tests/reference_posteriors.py`, from the raw data."""
     (reference,) = (r for r in REFERENCES if r.file == name)
     return getattr(zoo, reference.builder)(
-        read_table(SHARED / "data" / reference.data),
+        read_table(data_path(reference.data)),
         reference.formula,
         center=False,
         priors={key: prior for key, prior in {**PRIORS, **reference.priors}.items() if prior},

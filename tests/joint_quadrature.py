@@ -13,7 +13,9 @@ import pytensor.tensor as pt
 from pytensor.graph.replace import clone_replace
 
 
-def marginal(model: Any, id: str, y: str, named: Mapping[str, Any], S: np.ndarray, nodes: int = 9) -> float:
+def marginal_log_likelihood(
+    model: Any, id: str, y: str, named: Mapping[str, Any], S: np.ndarray, nodes: int = 9
+) -> float:
     """sum_i log int p(y_i | u) p(T_i, d_i | u) Normal(u; 0, S) du, with values of the variables as they are reported."""
     fixed = {model[name]: pt.constant(np.asarray(x, float)) for name, x in named.items()}
     u = pt.matrix("u")
