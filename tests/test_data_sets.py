@@ -34,9 +34,8 @@ def outside(text: str, depth: int) -> Iterator[str]:
         elif isinstance(node, ast.Subscript | ast.Attribute):
             source = ast.unparse(node)
             ups = re.fullmatch(r"Path\(__file__\)(?:\.resolve\(\))?(?:\.parents\[(\d+)\]|((?:\.parent)+))", source)
-            if ups and (int(ups[1]) if ups[1] else ups[2].count(".") - 1) > depth:
-                yield source
-            elif re.fullmatch(r"ROOT\.parents?|pytest\.(mark\.)?(skip|skipif|importorskip|xfail)", source):
+            above = ups and (int(ups[1]) if ups[1] else ups[2].count(".") - 1) > depth
+            if above or re.fullmatch(r"ROOT\.parents?|pytest\.(mark\.)?(skip|skipif|importorskip|xfail)", source):
                 yield source
 
 
