@@ -64,11 +64,11 @@ def data_path(name: str) -> Path:
 def data_set(name: str) -> pd.DataFrame:
     """The table of a data set. Where a restricted one is missing the test fails, or is skipped if that is allowed."""
     try:
-        path = data_path(name)
-    except MissingDataError as missing:
-        import pytest  # here, since the benchmarks time what they import
+        return pd.read_csv(data_path(name))
+    except MissingDataError as error:
+        missing = str(error)
+    import pytest  # here, since the benchmarks time what they import
 
-        if os.environ.get(ALLOW) == "1":
-            pytest.skip(str(missing))
-        pytest.fail(f"{missing}, or set {ALLOW}=1 to skip the test", pytrace=False)
-    return pd.read_csv(path)
+    if os.environ.get(ALLOW) == "1":
+        pytest.skip(missing)
+    pytest.fail(f"{missing}, or set {ALLOW}=1 to skip the test", pytrace=False)
