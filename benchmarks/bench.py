@@ -149,7 +149,7 @@ class Results:
 
     def medians(self) -> list[Row]:
         """One row for each posterior and tool; of a tool's fits, those that came to an end."""
-        found = []
+        medians = []
         for posterior, tool in dict.fromkeys(key[:2] for key in self.rows):
             rows = [r for key, r in self.rows.items() if key[:2] == (posterior, tool)]
             done = [r for r in rows if "reason" not in r]
@@ -160,8 +160,8 @@ class Results:
             if len(done) < len(rows):
                 reason = next(r["reason"] for r in rows if "reason" in r)
                 row["reason"] = f"{len(rows) - len(done)} of {len(rows)} fits: {reason}" if done else reason
-            found.append(row)
-        return found
+            medians.append(row)
+        return medians
 
 
 def _number(text: str) -> Any:
@@ -197,8 +197,8 @@ def table(medians: Sequence[Row]) -> str:
         cells = [f"{ours['wall_s']:.1f}", _per_second(ours)] if ours.get("ess_per_s") else ["", ""]
         for tool in peers:
             theirs = by.get((posterior, tool), {})
-            both = ours.get("ess_per_s") and theirs.get("ess_per_s")
-            ratio = f"{ours['ess_per_s'] / theirs['ess_per_s']:.3g}" if both else ""
+            comparable = ours.get("ess_per_s") and theirs.get("ess_per_s")
+            ratio = f"{ours['ess_per_s'] / theirs['ess_per_s']:.3g}" if comparable else ""
             cells.append(ratio + (" (wrong)" if theirs.get("z_max", 0) >= WRONG else ""))
         lines.append(f"| {posterior} | " + " | ".join(cells) + " |")
     reasons = [f"{r['posterior']}, {TITLES[r['tool']]}: {r['reason']}" for r in medians if r.get("reason")]

@@ -33,11 +33,11 @@ def build(name: str) -> Any:
 def main(name: str, out: str, draws: str, seed: str) -> None:
     tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), progress=False)
     zoo.save(tree, out, overwrite=True)
-    told = about(tree)
+    run = about(tree)
     facts = {
-        "compile_s": told["seconds"]["compile"],
-        "sample_s": told["seconds"]["sample"],
-        "gradients": told["sampling"]["gradients"],
+        "compile_s": run["seconds"]["compile"],
+        "sample_s": run["seconds"]["sample"],
+        "gradients": run["sampling"]["gradients"],
         "divergences": int(tree["sample_stats"]["diverging"].sum()),
         "version": f"glmm-zoo {version('glmm-zoo')}",
     }

@@ -21,10 +21,10 @@ def marginal_log_likelihood(
     u = pt.matrix("u")
     fixed[model[f"u_{id}"]] = u
     terms = [pm.logp(model[name], model.rvs_to_values[model[name]]) for name in (y, "event")]
-    of_marker, of_event = clone_replace(terms, fixed)
+    marker_terms, event_terms = clone_replace(terms, fixed)
     effects = next(g for g in model.predictors[0].effects if g.factor.name == id)
     n, k = len(model.coords[id]), len(S)
-    summed = pt.zeros(n)[effects.factor.codes].inc(of_marker) + of_event
+    summed = pt.zeros(n)[effects.factor.codes].inc(marker_terms) + event_terms
     run = pytensor.function([u], summed, mode="FAST_COMPILE")
     P, constant = np.linalg.inv(S), -0.5 * (k * np.log(2 * np.pi) + np.linalg.slogdet(S)[1])
 
@@ -52,6 +52,6 @@ def marginal_log_likelihood(
     total = np.full(n, -np.inf)
     for m in product(range(nodes), repeat=k):
         z = x[list(m)]
-        here = joint(at + L @ z) + 0.5 * z @ z + np.log(w[list(m)]).sum()
-        total = np.logaddexp(total, here)
+        node = joint(at + L @ z) + 0.5 * z @ z + np.log(w[list(m)]).sum()
+        total = np.logaddexp(total, node)
     return float(np.sum(total + np.linalg.slogdet(L)[1]))

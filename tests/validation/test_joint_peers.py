@@ -179,10 +179,10 @@ def coverage(
     for seed in range(replicates):
         model = zoo.joint_survival(*simulate(300, seed, **truth), "y ~ time + time:drug + (1 + time | id)", **options)
         tree = zoo.fit(model, seed=seed, progress=False)
-        found = zoo.summary(tree)
+        summary = zoo.summary(tree)
         rows += [
-            (name, found.loc[name, "lower"] < value < found.loc[name, "upper"], (found.loc[name, "mean"] - value) / found.loc[name, "sd"],
-             int(tree["sample_stats"].dataset["diverging"].values.sum()))
+            (name, summary.loc[name, "lower"] < value < summary.loc[name, "upper"],
+             (summary.loc[name, "mean"] - value) / summary.loc[name, "sd"], int(tree["sample_stats"].dataset["diverging"].values.sum()))
             for name, value in known.items()
         ]  # fmt: skip
     table = pd.DataFrame(rows, columns=pd.Index(["parameter", "covered", "z", "diverging"]))
