@@ -30,7 +30,7 @@ fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or t
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes)
+validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(READY) $(BAMBI) ## Compare with PyMC, nutpie, bambi and brms (hours; ARGS="--runs 1 --only cbpp_binomial --tools zoo,pymc")

@@ -20,9 +20,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import evaluate
-from fit_zoo import SHARED
+from data_sets import MissingDataError, data_path
 from prepare import POSTERIORS, prepare
+from reference_posteriors import reference
 
 HERE = Path(__file__).parent
 CORES = str(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
@@ -35,7 +37,7 @@ TOOLS: Mapping[str, Callable[[str, Path, Path], list[str]]] = {  # name, spec, o
     "brms": lambda name, spec, out: ["Rscript", f"{HERE}/fit_brms.R", f"{spec}", f"{out}.rds"],
 }
 TITLES = {"zoo": "glmm_zoo", "pymc": "PyMC", "nutpie": "nutpie", "bambi": "bambi", "brms": "brms"}
-WRONG = 4.0  # |z| from which a fit does not count, as in tests/test_references.py
+WRONG = 4.0  # |z| from which a fit does not count, as in tests/validation/test_peers.py
 KEY = ("posterior", "tool", "run")
 ESS = ("ess_bulk", "ess_tail", "ess_bulk_groups", "ess_tail_groups")
 NUMBERS = (
@@ -91,10 +93,8 @@ def fit(tool: str, name: str, run: int, draws: int, timeout: float, folder: Path
     row |= {"wall_s": wall, **json.loads(out.with_suffix(".json").read_text())}
     if tool == "brms":
         subprocess.run(["Rscript", f"{HERE}/draws_brms.R", f"{out}.rds"], check=True, capture_output=True)
-    reference = json.loads((SHARED / "references" / f"{name}.json").read_text())
-    peer = reference.get("brms", reference.get("stan"))["parameters"]
     saved = evaluate.read(tool, out.with_suffix(".rds" if tool == "brms" else ".nc"), spec)
-    row |= evaluate.worth(saved, POSTERIORS[name].names, peer)
+    row |= evaluate.worth(saved, POSTERIORS[name].names, reference(name)["parameters"])
     row["ess"] = min(row[k] for k in ESS if k in row)
     row["ess_per_s"] = row["ess"] / wall
     row["ess_per_1000_gradients"] = 1000 * row["ess"] / row["gradients"]
@@ -149,7 +149,7 @@ class Results:
 
     def medians(self) -> list[Row]:
         """One row for each posterior and tool; of a tool's fits, those that came to an end."""
-        found = []
+        medians = []
         for posterior, tool in dict.fromkeys(key[:2] for key in self.rows):
             rows = [r for key, r in self.rows.items() if key[:2] == (posterior, tool)]
             done = [r for r in rows if "reason" not in r]
@@ -160,8 +160,8 @@ class Results:
             if len(done) < len(rows):
                 reason = next(r["reason"] for r in rows if "reason" in r)
                 row["reason"] = f"{len(rows) - len(done)} of {len(rows)} fits: {reason}" if done else reason
-            found.append(row)
-        return found
+            medians.append(row)
+        return medians
 
 
 def _number(text: str) -> Any:
@@ -197,8 +197,8 @@ def table(medians: Sequence[Row]) -> str:
         cells = [f"{ours['wall_s']:.1f}", _per_second(ours)] if ours.get("ess_per_s") else ["", ""]
         for tool in peers:
             theirs = by.get((posterior, tool), {})
-            both = ours.get("ess_per_s") and theirs.get("ess_per_s")
-            ratio = f"{ours['ess_per_s'] / theirs['ess_per_s']:.3g}" if both else ""
+            comparable = ours.get("ess_per_s") and theirs.get("ess_per_s")
+            ratio = f"{ours['ess_per_s'] / theirs['ess_per_s']:.3g}" if comparable else ""
             cells.append(ratio + (" (wrong)" if theirs.get("z_max", 0) >= WRONG else ""))
         lines.append(f"| {posterior} | " + " | ".join(cells) + " |")
     reasons = [f"{r['posterior']}, {TITLES[r['tool']]}: {r['reason']}" for r in medians if r.get("reason")]
@@ -280,12 +280,16 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=3600, help="seconds after which a fit is given up")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
     arguments = parser.parse_args()
-    if not SHARED.is_dir():
-        sys.exit(f"{SHARED} is not there: data and references are read from it")
+    tools = _chosen(arguments.tools, list(TOOLS), "tool")
+    posteriors = _chosen(arguments.only, list(POSTERIORS), "posterior")
+    try:
+        for name in posteriors:
+            data_path(POSTERIORS[name].data)
+    except MissingDataError as missing:
+        sys.exit(f"{missing}, or leave {name} out with --only")
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = Results(arguments.out)
-    tools = _chosen(arguments.tools, list(TOOLS), "tool")
-    for row in _fits(tools, _chosen(arguments.only, list(POSTERIORS), "posterior"), arguments):
+    for row in _fits(tools, posteriors, arguments):
         results.add(row)
         print(_progress(row), flush=True)
     medians = results.medians()

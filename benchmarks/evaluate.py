@@ -33,23 +33,23 @@ def read(tool: str, path: Path, spec: Mapping[str, Any]) -> Draws:
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         flat = _flat(tree["posterior"].dataset.load())
     if tool == "bambi":
-        found = _renamed(flat, _bambi_names(spec), r"1\|g\d+\[.*")
+        draws = _renamed(flat, _bambi_names(spec), r"1\|g\d+\[.*")
         if "psi" in flat:  # PyMC's share of rows that are no structural zeros
-            found = Draws({**found.population, "zi": 1 - flat["psi"]}, found.groups)
-        return found
+            draws = Draws({**draws.population, "zi": 1 - flat["psi"]}, draws.groups)
+        return draws
     return _renamed(flat, {} if tool == "zoo" else _pymc_names(spec), r"u_.*")
 
 
 def _flat(posterior: xr.Dataset) -> dict[str, np.ndarray]:
     """(chain, draw) of every element, named `variable[label, label]`."""
-    found = {}
+    elements = {}
     for name, v in posterior.data_vars.items():
         dims = v.dims[2:]
         labels = [[str(x) for x in v.coords[d].values] if d in v.coords else range(v.sizes[d]) for d in dims]
         for at in itertools.product(*(range(v.sizes[d]) for d in dims)):
             where = ", ".join(str(labels[k][i]) for k, i in enumerate(at))
-            found[f"{name}[{where}]" if dims else str(name)] = v.values[(..., *at)]
-    return found
+            elements[f"{name}[{where}]" if dims else str(name)] = v.values[(..., *at)]
+    return elements
 
 
 def _brms(path: Path) -> dict[str, np.ndarray]:
@@ -112,12 +112,12 @@ def worth(draws: Draws, names: Mapping[str, str], reference: Mapping[str, Mappin
     mcse = array_stats.mcse(x, chain_axis=0, draw_axis=1, method="mean")
     z = (x.mean(axis=(0, 1)) - means) / np.hypot(mcse, errors)
     worst = int(np.argmax(np.where(np.isnan(z), np.inf, np.abs(z))))
-    found = {"z_max": abs(float(z[worst])), "z_at": names[theirs[worst]]}
+    judged = {"z_max": abs(float(z[worst])), "z_at": names[theirs[worst]]}
     for method in ("bulk", "tail"):
-        found[f"ess_{method}"] = _least(x, method)
+        judged[f"ess_{method}"] = _least(x, method)
         if draws.groups.shape[-1]:
-            found[f"ess_{method}_groups"] = _least(draws.groups, method)
-    return found
+            judged[f"ess_{method}_groups"] = _least(draws.groups, method)
+    return judged
 
 
 def _least(x: np.ndarray, method: str) -> float:

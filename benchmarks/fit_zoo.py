@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from reference_posteriors import PRIORS, REFERENCES, SHARED
+from data_sets import data_path
+from reference_posteriors import PRIORS, REFERENCES
 
 import glmm_zoo as zoo
 from glmm_zoo.cli import with_rare_garbage_collection
@@ -21,7 +22,7 @@ def build(name: str) -> Any:
     """Our model of a posterior of `tests/reference_posteriors.py`, from the raw data."""
     (reference,) = (r for r in REFERENCES if r.file == name)
     return getattr(zoo, reference.builder)(
-        read_table(SHARED / "data" / reference.data),
+        read_table(data_path(reference.data)),
         reference.formula,
         center=False,
         priors={key: prior for key, prior in {**PRIORS, **reference.priors}.items() if prior},
@@ -32,11 +33,11 @@ def build(name: str) -> Any:
 def main(name: str, out: str, draws: str, seed: str) -> None:
     tree = zoo.fit(build(name), draws=int(draws), seed=int(seed), progress=False)
     zoo.save(tree, out, overwrite=True)
-    told = metadata(tree)
+    run = metadata(tree)
     facts = {
-        "compile_s": told["seconds"]["compile"],
-        "sample_s": told["seconds"]["sample"],
-        "gradients": told["sampling"]["gradients"],
+        "compile_s": run["seconds"]["compile"],
+        "sample_s": run["seconds"]["sample"],
+        "gradients": run["sampling"]["gradients"],
         "divergences": int(tree["sample_stats"]["diverging"].sum()),
         "version": f"glmm-zoo {version('glmm-zoo')}",
     }

@@ -49,10 +49,10 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
 
     zoo.hierarchical_logistic(simulated(100, 5), FORMULA)  # imports what building needs
     data = simulated(rows, groups)
-    found: dict[str, float] = {"rows": rows, "groups": groups}
+    measured: dict[str, float] = {"rows": rows, "groups": groups}
 
     def timed(name: str, began: float) -> None:
-        found[name] = round(time.perf_counter() - began, 3)
+        measured[name] = round(time.perf_counter() - began, 3)
 
     began = time.perf_counter()
     model = zoo.hierarchical_logistic(data, FORMULA)
@@ -62,7 +62,7 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
         tree = zoo.fit(model, seed=1, progress=False, **sample)
         timed("fit_s", began)
         table, about = zoo.summary(tree), json.loads(tree.attrs["glmm_zoo"])
-        found |= {
+        measured |= {
             "r_hat": round(table["r_hat"].max(), 4),
             "ess": round(table[["ess_bulk", "ess_tail"]].min().min()),
             "gradients": about["sampling"]["gradients"],
@@ -70,7 +70,7 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
             "memory_gb": gigabytes(),
         }
         print(table.to_string(), zoo.check(tree), *about["spec"]["notes"], sep="\n", file=sys.stderr)
-        return found
+        return measured
     began = time.perf_counter()
     start = approximation.refer(model)
     timed("pass_s", began)
@@ -84,7 +84,7 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
         for _ in range(many):
             compiled.value_and_grad(x)
         times.append((time.perf_counter() - began) / many)
-    return {**found, "thousand_gradients_s": round(1000 * min(times), 4), "memory_gb": gigabytes()}
+    return {**measured, "thousand_gradients_s": round(1000 * min(times), 4), "memory_gb": gigabytes()}
 
 
 def main() -> None:

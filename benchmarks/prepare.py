@@ -88,26 +88,26 @@ def prepare(name: str, folder: Path) -> dict[str, Any]:
 def _smooths(model: Any, columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Smooths of one variable with one sd; their columns are added."""
     (predictor, *_) = model.predictors
-    found = []
+    smooths = []
     parts = zip(predictor.smooths, predictor.formula.smooths, model.linear[""].curves, strict=True)
     for s, (smooth, term, curves) in enumerate(parts, 1):
         (variable,) = smooth.variables
         penalised = {f"s{s}z{k}": z for k, z in enumerate(smooth.penalised.T, 1)}
         columns |= {variable: model.frame.columns[variable].values, **penalised}
         linear = f"{curves.sd.removesuffix('_sd')}_linear"
-        found.append(
+        smooths.append(
             {"variable": variable, "term": term.source, "linear": linear, "sd": curves.sd, "columns": list(penalised)}
         )
-    return found
+    return smooths
 
 
 def _priors(model: Any) -> dict[str, dict[str, Any]]:
     """Distribution and arguments by block: Intercept, beta, sd, corr, alpha, zi, cutpoints, never_Intercept, never_beta."""
-    found: dict[str, dict[str, Any]] = {}
+    blocks: dict[str, dict[str, Any]] = {}
     for key, priors in model.chosen.items():
         block = key.split("_")[0] if key.startswith(("sd_", "corr_")) else key.replace("effect", "beta")
         for prior in priors:
             content = {"distribution": prior.distribution, "arguments": dict(prior.arguments)}
-            if found.setdefault(block, content) != content:
-                raise ValueError(f"priors of {block} differ: {found[block]}, {content}; the peers' scripts take one")
-    return found
+            if blocks.setdefault(block, content) != content:
+                raise ValueError(f"priors of {block} differ: {blocks[block]}, {content}; the peers' scripts take one")
+    return blocks

@@ -66,9 +66,9 @@ def evaluator(name: str) -> Callable[[int], tuple[dict[str, np.ndarray], Values,
     return at
 
 
-def together(model: Any, found: xr.Dataset) -> np.ndarray:
+def together(model: Any, responses: xr.Dataset) -> np.ndarray:
     """The rows of all responses of a model (..., n), one response after the other."""
-    return np.concatenate([found[rv.name].values for rv in model.observed_RVs], axis=-1)
+    return np.concatenate([responses[rv.name].values for rv in model.observed_RVs], axis=-1)
 
 
 @functools.cache

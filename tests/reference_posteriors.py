@@ -1,26 +1,31 @@
-"""Peers' fits of real data: what was fitted, and our call that should give the same posterior.
+"""Peers' fits of real and simulated data, each with the call of ours that should give the same posterior.
 
-`REFERENCES` are Bayesian fits, `MAXIMA` those by maximum likelihood.
-
-Each row names a file of `../shared/references`, our builder and formula, and the translation of the peer's parameter
-names. Priors are the peer's, on the raw design: center=False.
+`REFERENCES` are Bayesian fits of one outcome, `JOINT` of several, `MAXIMA` fits by maximum likelihood. Each row names a file of
+`tests/references/`, our builder and formula, and translates the peer's parameter names. Priors are the peer's, on the
+raw design: center=False.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from data_sets import data_set
 
-SHARED = Path(__file__).parents[2] / "shared"
 PRIORS = {
     "Intercept": "StudentT(3, 0, 2.5)",
     "beta": "Normal(0, 2.5)",
     "sd": "Exponential(1)",
 }
+
+
+def reference(name: str) -> dict[str, Any]:
+    """A peer's fit as recorded in `tests/references/`: where it comes from, and `parameters` by the peer's names."""
+    return json.loads((Path(__file__).parent / "references" / f"{name}.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ REFERENCES = (
     ),
     Reference(
         "seeds_binomial_olre",
-        "tests-only/bugs_seeds.csv",
+        "bugs_seeds.csv",
         "hierarchical_logistic",
         "r | trials(n) ~ seed_type * extract + (1 | plate)",
         {
@@ -229,24 +234,21 @@ REFERENCES = (
 
 @dataclass(frozen=True)
 class Joint:
-    """A fit of several outcomes; `peer` has the mean, its Monte Carlo error, sd and its error by our name."""
+    """A fit of several outcomes: `formulas` with their families; `names` as in `Reference`."""
 
-    name: str
+    file: str
     data: Callable[[], pd.DataFrame]
     formulas: Mapping[str, str]
     priors: Mapping[str, str]
-    peer: Mapping[str, tuple[float, float, float, float]]
+    names: Mapping[str, str]
 
 
 def _stacked() -> pd.DataFrame:
     """A binary outcome y1 and a count y2 of the same subjects, each in rows of its own."""
     files = {"y1": "sim_mv_bern.csv", "y2": "sim_mv_pois.csv"}
-    parts = [pd.read_csv(SHARED / "data" / file).rename(columns={"y": y}) for y, file in files.items()]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([data_set(file).rename(columns={"y": y}) for y, file in files.items()], ignore_index=True)
 
 
-# By brms 2.18.0 with rstan 2.21.7, 4 chains x (1000 + 1500), `bf(y1 | subset(s1) ~ 0 + Intercept + x + (1 |p| id), bernoulli())
-# + bf(y2 | subset(s2) ~ ..., poisson())` on the stacked table, priors as here.
 JOINT = (
     Joint(
         "sim_mv",
@@ -254,13 +256,13 @@ JOINT = (
         {"y1 ~ x + (1 |p| id)": "bernoulli", "y2 ~ x + (1 |p| id)": "poisson"},
         {**PRIORS, "corr": "LKJ(2)"},
         {
-            "y1_Intercept": (-0.38448, 0.00125, 0.09516, 0.00109),
-            "y1_beta[x]": (0.64603, 0.00072, 0.07376, 0.00098),
-            "y2_Intercept": (0.74089, 0.00070, 0.04982, 0.00059),
-            "y2_beta[x]": (-0.32005, 0.00017, 0.01934, 0.00028),
-            "sd_id[y1:Intercept]": (0.92509, 0.00224, 0.11565, 0.00133),
-            "sd_id[y2:Intercept]": (0.62475, 0.00073, 0.03941, 0.00046),
-            "corr_id[y1:Intercept, y2:Intercept]": (0.57103, 0.00272, 0.09044, 0.00159),
+            "b_y1_Intercept": "y1_Intercept",
+            "b_y1_x": "y1_beta[x]",
+            "b_y2_Intercept": "y2_Intercept",
+            "b_y2_x": "y2_beta[x]",
+            "sd_id__y1_Intercept": "sd_id[y1:Intercept]",
+            "sd_id__y2_Intercept": "sd_id[y2:Intercept]",
+            "cor_id__y1_Intercept__y2_Intercept": "corr_id[y1:Intercept, y2:Intercept]",
         },
     ),
 )
@@ -268,45 +270,47 @@ JOINT = (
 
 @dataclass(frozen=True)
 class Maximum:
-    """A fit by maximum likelihood: estimate and standard error of coefficients, and sds of group effects."""
+    """A fit by maximum likelihood: `names` of coefficients, which have standard errors, and of sds of group effects."""
 
+    file: str
     data: str
     builder: str
     formula: str
-    coefficients: Mapping[str, tuple[float, float]]
-    sds: Mapping[str, float]
+    names: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 MAXIMA = (
     Maximum(
+        "epil_poisson_maximum",
         "MASS_epil.csv",
         "poisson",
         "y ~ lbase * trt + lage + V4 + (1 | subject)",
         {
-            "Intercept": (1.8329, 0.1051),
-            "beta[lbase]": (0.8834, 0.1307),
-            "beta[trt[progabide]]": (-0.3341, 0.1473),
-            "beta[lage]": (0.4808, 0.3456),
-            "beta[V4]": (-0.1598, 0.0543),
-            "beta[lbase:trt[progabide]]": (0.3388, 0.2023),
+            "(Intercept)": "Intercept",
+            "lbase": "beta[lbase]",
+            "trtprogabide": "beta[trt[progabide]]",
+            "lage": "beta[lage]",
+            "V4": "beta[V4]",
+            "lbase:trtprogabide": "beta[lbase:trt[progabide]]",
+            "sd_subject": "sd_subject[Intercept]",
         },
-        {"sd_subject[Intercept]": 0.5011},
     ),
     Maximum(
+        "owls_zip_maximum",
         "glmmTMB_Owls.csv",
         "zero_inflated_poisson",
         "SiblingNegotiation ~ (FoodTreatment + ArrivalTime) * SexParent + (1 | Nest)",
         {
-            "Intercept": (2.5399, 0.3566),
-            "beta[FoodTreatment[Satiated]]": (-0.2911, 0.0596),
-            "beta[ArrivalTime]": (-0.0681, 0.0143),
-            "beta[SexParent[Male]]": (0.4488, 0.4500),
-            "beta[FoodTreatment[Satiated]:SexParent[Male]]": (0.1047, 0.0729),
-            "beta[ArrivalTime:SexParent[Male]]": (-0.0214, 0.0183),
-            "zi_Intercept": (-1.0575, 0.0941),
+            "(Intercept)": "Intercept",
+            "FoodTreatmentSatiated": "beta[FoodTreatment[Satiated]]",
+            "ArrivalTime": "beta[ArrivalTime]",
+            "SexParentMale": "beta[SexParent[Male]]",
+            "FoodTreatmentSatiated:SexParentMale": "beta[FoodTreatment[Satiated]:SexParent[Male]]",
+            "ArrivalTime:SexParentMale": "beta[ArrivalTime:SexParent[Male]]",
+            "zi (Intercept)": "zi_Intercept",
+            "sd_Nest": "sd_Nest[Intercept]",
         },
-        {"sd_Nest[Intercept]": 0.3597},
         {"exposure": "BroodSize", "zi": "~ 1"},
     ),
 )

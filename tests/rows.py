@@ -1,7 +1,7 @@
 """The one table that feeds the contract tests: what each builder variant must build, and its likelihood in SciPy.
 
 A row says everything by hand: the columns of the design, the group effects, the density. Nothing here imports glmm_zoo.
-To add a model, add at least one row; `test_every_builder_has_a_row` fails until then.
+To add a model, add at least one row; `test_every_builder_has_a_row` fails until then. The file is long because the table is one.
 """
 
 from __future__ import annotations
@@ -407,10 +407,12 @@ def _joint(**families: dict) -> dict:
 
     def each(d, p, etas, what):
         for name, family in families.items():
-            here = d[name].notna()
+            observed = d[name].notna()
             own = {key.removeprefix(f"{name}_"): value for key, value in p.items() if key.startswith(f"{name}_")}
-            parts = {key.removeprefix(f"{name}_"): eta[here] for key, eta in etas.items() if key.startswith(f"{name}_")}
-            yield family[what](d[here], own, etas[name][here], **parts)
+            parts = {
+                key.removeprefix(f"{name}_"): eta[observed] for key, eta in etas.items() if key.startswith(f"{name}_")
+            }
+            yield family[what](d[observed], own, etas[name][observed], **parts)
 
     def support(d, y):
         ends = np.cumsum([d[name].notna().sum() for name in families])[:-1]
@@ -436,9 +438,11 @@ def _correlated(first: str, second: str) -> dict:
         s = np.array([p[f"{name}_sigma"].item() for name in (first, second)])
         joint = stats.multivariate_normal(cov=np.outer(s, s) * [[1, rho], [rho, 1]])
         r = np.column_stack([d[first] - etas[first], d[second] - etas[second]])
-        one, two = (stats.norm.logpdf(r[:, k], 0, s[k]) for k in (0, 1))
-        both = np.where(np.isfinite(r).all(axis=1), joint.logpdf(np.nan_to_num(r)) - one, two)
-        return np.concatenate([one[d[first].notna()], both[d[second].notna()]])
+        first_alone, second_alone = (stats.norm.logpdf(r[:, k], 0, s[k]) for k in (0, 1))
+        second_given_first = np.where(
+            np.isfinite(r).all(axis=1), joint.logpdf(np.nan_to_num(r)) - first_alone, second_alone
+        )
+        return np.concatenate([first_alone[d[first].notna()], second_given_first[d[second].notna()]])
 
     return alone | {"density": density}
 
@@ -624,14 +628,14 @@ def _surv_times() -> dict:
     return {"surv_time": tuple(patients().years.max() * np.arange(1, 41) / 40)}
 
 
-def _curve(of: Mapping[str, str]):
-    """The curve s(x, bs="cr", k=6) of the predictors that `of` names, by the column's name."""
+def _curve(variables: Mapping[str, str]):
+    """The curve s(x, bs="cr", k=6) by predictor; `variables` names the column x of each predictor that has a curve."""
 
     def curve(d, p, lead):
-        if lead not in of:
+        if lead not in variables:
             return 0.0
-        Xf, Zs = _cubic(d[of[lead]].to_numpy(), 6)
-        name = f"{lead}s_{of[lead]}"
+        Xf, Zs = _cubic(d[variables[lead]].to_numpy(), 6)
+        name = f"{lead}s_{variables[lead]}"
         return Xf * p[f"{name}_linear"].item() + Zs @ p[f"{name}_weights"].values
 
     return {"curve": curve}

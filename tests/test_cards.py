@@ -40,13 +40,13 @@ def fingerprint(model: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(cards()))
 def test_density_is_the_stored_one(name: str) -> None:
     path = cards()[name].folder / "reference.json"
-    found = fingerprint(cards()[name].model())
+    log_density = fingerprint(cards()[name].model())
     if os.environ.get("UPDATE_REFERENCE"):
-        path.write_text(json.dumps({"log_density": found}, indent=1) + "\n")
+        path.write_text(json.dumps({"log_density": log_density}, indent=1) + "\n")
     stored = json.loads(path.read_text())["log_density"]
-    assert found.keys() == stored.keys()
+    assert log_density.keys() == stored.keys()
     for variable, value in stored.items():
-        assert found[variable] == pytest.approx(value, rel=1e-10), variable
+        assert log_density[variable] == pytest.approx(value, rel=1e-10), variable
 
 
 @pytest.mark.parametrize("name", sorted(cards()))
@@ -75,12 +75,12 @@ def test_a_card_has_a_second_table(tmp_path: Path, paired: Builder) -> None:
     path = tmp_path / "card.toml"
     (tmp_path / "data.csv").write_text("id,y\n1,2\n")
     (tmp_path / "events.csv").write_text("id,years\n1,3\n")
-    of_two = text.replace('builder = "hierarchical_logistic"', f'builder = "{paired.name}"')
+    two_tables = text.replace('builder = "hierarchical_logistic"', f'builder = "{paired.name}"')
     for further, second in (("", None), ('survival = "events.csv"\n', {"id": [1], "years": [3]})):
-        path.write_text(further + of_two.replace("[options]", '[options]\nevent = "Surv(years, 1) ~ 1"'))
-        with pytest.raises(InputError) as said:
+        path.write_text(further + two_tables.replace("[options]", '[options]\nevent = "Surv(years, 1) ~ 1"'))
+        with pytest.raises(InputError) as refused:
             read_card(path).model()
-        assert str(said.value).startswith(f"given {[{'id': [1], 'y': [2]}, second]}, ")
+        assert str(refused.value).startswith(f"given {[{'id': [1], 'y': [2]}, second]}, ")
     path.write_text(further + text)
     with pytest.raises(
         InputError, match=r"takes no survival table, and 'events.csv' is given .* \(in a card: survival\)"

@@ -24,8 +24,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 def test_wheel_fits_a_card_from_outside(tmp_path: Path) -> None:
     uv = Path(sys.executable).parent / "uv"
-    if not uv.exists():
-        pytest.skip("uv is not in this environment: run make setup")
+    assert uv.exists(), "uv is not in this environment: run make setup"
     run(uv, "build", "--wheel", "--python", sys.executable, "--out-dir", tmp_path, ROOT, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -38,13 +38,13 @@ GROUPS = (
 
 def digest(dataset: xr.Dataset) -> str:
     """SHA-256 of names, dims and values of all variables and coordinates, whatever the order in which they are stored."""
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
         values = dataset[name].values
         text = values.dtype.kind in "OSU"
         content = "\0".join(map(str, values.ravel())).encode() if text else np.ascontiguousarray(values).tobytes()
-        found.update(f"{name}|{dataset[name].dims}|{values.shape}|{values.dtype.kind}|".encode() + content)
-    return found.hexdigest()
+        total.update(f"{name}|{dataset[name].dims}|{values.shape}|{values.dtype.kind}|".encode() + content)
+    return total.hexdigest()
 
 
 def fit(card: str, code: Path, folder: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import evaluation
@@ -10,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from data_sets import data_set
+from reference_posteriors import reference
 from rows import arms
 from scipy import integrate, stats
 from scipy.special import log_expit
@@ -294,7 +295,6 @@ def test_all_problems_are_told_together():
 
 # ------------------------------------------------------------------------------------------ published fits, with a sampler
 
-SHARED = Path(__file__).parents[3] / "shared"
 VAGUE = {"effect": "Normal(0, 100)", "study_Intercept": "Normal(0, 100)", "tau": "Uniform(0, 5)"}
 BCG = "events | trials(n) ~ treat"
 
@@ -319,15 +319,9 @@ def agree(name: str, ours: xr.DataArray, peer: dict[str, float]) -> None:
     assert abs(s["sd"] - peer["sd"]) < allowed, f"{name}: sd {s['sd']:.4f}, peer {peer['sd']:.4f}"
 
 
-def peer_of(file: str) -> dict:
-    if not SHARED.is_dir():
-        pytest.skip("../shared is not there: the references may not be copied into the project")
-    return json.loads((SHARED / "references" / f"{file}.json").read_text())["brms"]["parameters"]
-
-
 @pytest.mark.slow
 def test_fixed_baselines_agree_with_brms(bcg):
-    peer = peer_of("bcg_meta_fixed_study")
+    peer = reference("bcg_meta_fixed_study")["parameters"]
     priors = {"study_Intercept": "Normal(0, 5)", "effect": "Normal(0, 2.5)", "tau": "Exponential(1)"}
     p = fit(zoo.meta_analysis(bcg, BCG, study="trial", coding="half", priors=priors))
     agree("effect", p["effect"], peer["b_treat"])
@@ -339,7 +333,7 @@ def test_fixed_baselines_agree_with_brms(bcg):
 @pytest.mark.slow
 def test_bivariate_agrees_with_brms(bcg):
     """brms has Normal(0, 5) on the mean of each arm: given that of controls near -4.08, Normal(4.08, 5) on the effect."""
-    peer = peer_of("bcg_meta_bivariate")
+    peer = reference("bcg_meta_bivariate")["parameters"]
     priors = {"Intercept": "Normal(0, 5)", "effect": "Normal(4.08, 5)", "sd": "Exponential(1)", "corr": "LKJ(2)"}
     p = fit(zoo.meta_analysis(bcg, BCG, study="trial", baseline="bivariate", priors=priors), target_accept=0.95)
     agree("control", p["Intercept"], peer["b_ctrl"])
@@ -359,28 +353,30 @@ def near(ours: xr.DataArray, mean: float, sd: float, digits: int) -> None:
 @pytest.mark.slow
 def test_bcg_agrees_with_the_technical_support_document(bcg):
     """Dias et al., NICE DSU Technical Support Document 3: fixed baselines, Normal(0, 100) and Uniform(0, 5)."""
+    published = reference("bcg_tsd3")["parameters"]
     plain = fit(zoo.meta_analysis(bcg, BCG, study="trial", priors=VAGUE))
-    near(plain["effect"], -0.762, 0.22, 3)
-    assert plain["tau"].median() == pytest.approx(0.649, abs=0.015)
-    np.testing.assert_allclose(plain["tau"].quantile([0.025, 0.975]), [0.39, 1.17], rtol=0.05)
+    near(plain["effect"], **published["effect"], digits=3)
+    tau = published["tau"]
+    assert plain["tau"].median() == pytest.approx(tau["median"], abs=0.015)
+    np.testing.assert_allclose(plain["tau"].quantile([0.025, 0.975]), [tau["q2.5"], tau["q97.5"]], rtol=0.05)
     latitude = zoo.meta_analysis(bcg, f"{BCG} + ablat", study="trial", priors={**VAGUE, "beta": "Normal(0, 100)"})
     p = fit(latitude)
-    near(p["effect"], -0.763, 0.126, 3)
-    assert p["beta"].mean() == pytest.approx(-0.032, abs=0.001) and p["beta"].std() == pytest.approx(0.009, abs=0.001)
-    assert p["tau"].median() == pytest.approx(0.272, abs=0.02)
+    near(p["effect"], **published["effect at mean latitude"], digits=3)
+    slope = published["slope of latitude"]
+    assert p["beta"].mean() == pytest.approx(slope["mean"], abs=0.001)
+    assert p["beta"].std() == pytest.approx(slope["sd"], abs=0.001)
+    assert p["tau"].median() == pytest.approx(published["tau given latitude"]["median"], abs=0.02)
 
 
 @pytest.mark.slow
 def test_beta_blockers_agree_with_the_technical_support_document():
     """Dias et al., NICE DSU Technical Support Document 2: 22 trials after a heart attack."""
-    path = SHARED / "data" / "tests-only" / "bugs_blocker.csv"
-    if not path.exists():
-        pytest.skip("../shared is not there: these data may not be copied into the project")
-    d = pd.read_csv(path)
+    published = reference("blocker_tsd2")["parameters"]
+    d = data_set("bugs_blocker.csv")
     table = pd.DataFrame({"study": d.study, "r_1": d.rc, "n_1": d.nc, "r_2": d.rt, "n_2": d.nt})
     p = fit(zoo.meta_analysis(table, "r | trials(n) ~ 1", priors=VAGUE))
-    near(p["effect"], -0.25, 0.066, 2)
-    near(p["tau"], 0.14, 0.082, 2)
+    for name in ("effect", "tau"):
+        near(p[name], **published[name], digits=2)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from reference_posteriors import SHARED
+from data_sets import data_set
 from rows import ALL_ZERO, followed
 from scipy import stats
 from scipy.special import expit, log_expit
@@ -232,9 +232,7 @@ def test_a_fit_has_a_term_for_each_subject_and_its_report_survives_the_file(tmp_
 )
 def test_low_rates_are_not_taken_for_a_trait(file, formula, options, subjects, zeros):
     """Maximum likelihood puts the share at 0 in both."""
-    if not SHARED.is_dir():
-        pytest.skip("../shared is not there: the references may not be copied into the project")
-    model = never_at_risk(pd.read_csv(SHARED / "data" / file), formula, **options)
+    model = never_at_risk(data_set(file), formula, **options)
     tree = zoo.fit(model, draws=2000, seed=3, progress=False)
     facts, said = metadata(tree)["spec"]["facts"], " ".join(findings(tree)["susceptibility"].sentences)
     assert (len(facts["all_zero"]["rows"]), facts["others"]["subjects"]) == (zeros, subjects - zeros)

@@ -1,6 +1,6 @@
 """Smooths: bases against mgcv's, the split into polynomial and random part, and curves of a fit.
 
-mcycle.csv is MASS::mcycle (GPL-2 or 3; Silverman 1985). Values of mgcv 1.8-41 were made by, for each basis `bs` and x <- MASS::mcycle$times:
+Values of mgcv 1.8-41 were made by, for each basis `bs` and x <- MASS::mcycle$times:
 
     sm <- smoothCon(s(x, bs = bs, k = 10), data = data.frame(x), absorb.cons = TRUE, diagonal.penalty = TRUE)[[1]]
     r <- smooth2random(sm, "x", type = 2); Z <- r$rand[[1]]
@@ -12,12 +12,11 @@ mcycle.csv is MASS::mcycle (GPL-2 or 3; Silverman 1985). Values of mgcv 1.8-41 w
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import evaluation
 import numpy as np
-import pandas as pd
 import pytest
+from data_sets import data_set
 from rows import visits
 
 import glmm_zoo as zoo
@@ -26,7 +25,7 @@ from glmm_zoo.formulas.smooths import Basis, basis, by_factor, by_numbers, from_
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
 
-MCYCLE = pd.read_csv(Path(__file__).parent / "mcycle.csv")
+MCYCLE = data_set("MASS_mcycle.csv")
 TIMES = MCYCLE["times"].to_numpy()
 SPLIT = {
     "tp": [0.3559938105, 0.06097197183, 0.1128795752, 0.6397489751, 19.22944, 14.736889],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Any
 
 import evaluation
@@ -15,14 +14,15 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
-from joint_oracle import marginal
+from data_sets import data_set
+from joint_quadrature import marginal_log_likelihood
 from pytensor.graph.replace import clone_replace
+from reference_posteriors import reference
 from scipy import integrate, interpolate
 from scipy.special import expit
 
 import glmm_zoo as zoo
 
-SHARED = Path(__file__).parents[3] / "shared"
 FORMULA = "y ~ time + (1 + time | id)"
 EVENT = "Surv(years, death) ~ drug"
 FEW = pytest.mark.filterwarnings("ignore:.* events? (for|of cause):glmm_zoo.errors.ZooWarning")
@@ -795,47 +795,38 @@ def test_an_offset_is_part_of_the_hazard():
 
 # --------------------------------------------------------------------------------- the oracle: marginal log-likelihoods
 
-JM_CUTS = [6.227144, 11.07857, 12.53, 13.93, 15.97, 17.8]
 
-
-@pytest.mark.parametrize(("fit", "size"), [("aids_sqrt_pw_aGH", 2e-3), ("aids_sqrt_weib_aGH", 1e-2)])
-def test_marginal_likelihood_at_the_maximum_is_jms(fit, size):
+@pytest.mark.slow
+@pytest.mark.parametrize(("fit", "size"), [("aids_jm_piecewise", 2e-3), ("aids_jm_weibull", 1e-2)])
+def test_marginal_likelihood_at_the_maximum_is_the_peers(fit, size):
     """-2101.983 and -2100.828; for Weibull ours is .008 higher, maybe by JM's 15 points in t, not in t^(1/3)."""
-    if not SHARED.is_dir():
-        pytest.skip("../shared is not there: the data may not be copied into the project")
-    found = pd.read_csv(SHARED / "references" / "joint" / "ref_JM_ml.csv").query("model == @fit")
-    ml = found.set_index("par").est
-    visits, subjects = (pd.read_csv(SHARED / "data" / "tests-only" / f"JM_aids{end}.csv") for end in ("", ".id"))
-    weibull = "weib" in fit
-    baseline = {"baseline": "weibull"} if weibull else {"baseline": "piecewise", "cuts": JM_CUTS}
+    jm = {name: recorded["estimate"] for name, recorded in reference(fit)["parameters"].items()}
+    cuts = reference("aids_jm_piecewise")["cuts"]
+    visits, subjects = data_set("JM_aids.csv"), data_set("JM_aids.id.csv")
+    weibull = fit == "aids_jm_weibull"
+    baseline = {"baseline": "weibull"} if weibull else {"baseline": "piecewise", "cuts": cuts}
     model = zoo.joint_survival(
         visits.assign(y=np.sqrt(visits.CD4)), subjects, "y ~ obstime + obstime:drug + (1 + obstime | patient)",
         event="Surv(Time, death) ~ drug", time="obstime", id="patient", center=False, **baseline,
     )  # fmt: skip
-    level = found.query("part == 'Event' and par == '(Intercept)'").est
-    of_baseline = (
-        {"surv_Intercept": level.item(), "weibull_shape": np.exp(ml["log(shape)"])}
+    baseline_values = (
+        {"surv_Intercept": jm["Event|(Intercept)"], "weibull_shape": np.exp(jm["Event|log(shape)"])}
         if weibull
-        else {"log_h0": [ml[f"log(xi.{k})"] for k in range(1, 8)]}
+        else {"log_h0": [jm[f"Event|log(xi.{k})"] for k in range(1, 8)]}
     )
-    sd = ml[["sd_(Intercept)", "sd_obstime"]].to_numpy()
-    named = {
-        "Intercept": found.query("part == 'Long' and par == '(Intercept)'").est.item(),
-        "beta": ml[["obstime", "obstime:drugddI"]], "sigma": ml["sigma"], "surv_beta": ml[["drugddI"]], "assoc": ml[["Assoct"]],
+    sd, corr = np.array([jm["Extra|sd_(Intercept)"], jm["Extra|sd_obstime"]]), jm["Extra|cor_12"]
+    values = {
+        "Intercept": jm["Long|(Intercept)"], "beta": [jm["Long|obstime"], jm["Long|obstime:drugddI"]],
+        "sigma": jm["Extra|sigma"], "surv_beta": [jm["Event|drugddI"]], "assoc": [jm["Event|Assoct"]], **baseline_values,
     }  # fmt: skip
-    ours = marginal(
-        model, "patient", "y", named | of_baseline, np.outer(sd, sd) * [[1, ml["cor_12"]], [ml["cor_12"], 1]]
-    )
-    assert abs(ours - ml["logLik"]) < size
+    ours = marginal_log_likelihood(model, "patient", "y", values, np.outer(sd, sd) * [[1, corr], [corr, 1]])
+    assert abs(ours - jm["Extra|logLik"]) < size
 
 
 def test_marginal_likelihood_of_pbc2_is_jms():
     """-1916.363 with cut points at quantiles of all times; ours is .07 higher, maybe by JM's pseudo-adaptive rule, whose modes leave out the event."""
-    if not SHARED.is_dir():
-        pytest.skip("../shared is not there: the data may not be copied into the project")
-    found = pd.read_csv(SHARED / "references" / "joint" / "ref_JM_ml.csv").query("model == 'pbc2_pw_aGH'")
-    ml = found.set_index(["part", "par"]).est
-    d = pd.read_csv(SHARED / "data" / "survival_pbcseq.csv")
+    jm = {name: recorded["estimate"] for name, recorded in reference("pbc2_jm_piecewise")["parameters"].items()}
+    d = data_set("survival_pbcseq.csv")
     d = d.assign(
         year=d.day / 365.25, years=d.futime / 365.25, death=(d.status == 2).astype(int), drug=(d.trt == 1).astype(int),
         y=np.log(d.bili),
@@ -845,14 +836,14 @@ def test_marginal_likelihood_of_pbc2_is_jms():
         d, subjects, "y ~ year + year:drug + (1 + year | id)", event="Surv(years, death) ~ drug", time="year", center=False,
         baseline="piecewise", cuts=np.quantile(subjects.years, np.arange(1, 7) / 7).tolist(),
     )  # fmt: skip
-    sd, corr = ml["Extra"][["sd_(Intercept)", "sd_year"]].to_numpy(), ml["Extra", "cor_12"]
-    named = {
-        "Intercept": ml["Long", "(Intercept)"], "beta": ml["Long"][["year", "year:drugD-penicil"]], "sigma": ml["Extra", "sigma"],
-        "surv_beta": [ml["Event", "drugD-penicil"]], "assoc": [ml["Event", "Assoct"]],
-        "log_h0": [ml["Event", f"log(xi.{k})"] for k in range(1, 8)],
+    sd, corr = np.array([jm["Extra|sd_(Intercept)"], jm["Extra|sd_year"]]), jm["Extra|cor_12"]
+    values = {
+        "Intercept": jm["Long|(Intercept)"], "beta": [jm["Long|year"], jm["Long|year:drugD-penicil"]],
+        "sigma": jm["Extra|sigma"], "surv_beta": [jm["Event|drugD-penicil"]], "assoc": [jm["Event|Assoct"]],
+        "log_h0": [jm[f"Event|log(xi.{k})"] for k in range(1, 8)],
     }  # fmt: skip
-    ours = marginal(model, "id", "y", named, np.outer(sd, sd) * [[1, corr], [corr, 1]])
-    assert abs(ours - ml["Extra", "logLik"]) < 0.1
+    ours = marginal_log_likelihood(model, "id", "y", values, np.outer(sd, sd) * [[1, corr], [corr, 1]])
+    assert abs(ours - jm["Extra|logLik"]) < 0.1
 
 
 # ------------------------------------------------------------------------------------------------------------- wrong inputs
@@ -913,10 +904,19 @@ def test_wrong_inputs_are_told(fault):
         joint(tables=tables, **options)
 
 
+def test_all_faults_of_the_two_tables_are_told_at_once():
+    visits, subjects = people()
+    late = visits.assign(time=visits.time + 9 * (visits.id == "p03"))
+    zero = subjects.assign(years=subjects.years * ~subjects.id.isin(["p05", "p07"]))
+    with pytest.raises(zoo.InputError) as caught:
+        joint(tables=(late, zero))
+    for words in ("'years' is 0 for id 'p05', 'p07' (rows 6, 8)", "measurements of 'y' come after"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.slow
 def test_epileptic_is_refused_with_all_its_faults():
-    if not SHARED.is_dir():
-        pytest.skip("../shared is not there: the data may not be copied into the project")
-    data = pd.read_csv(SHARED / "data" / "tests-only" / "joineRML_epileptic.qol.csv")
+    data = data_set("joineRML_epileptic.qol.csv")
     with pytest.raises(zoo.InputError) as caught:
         zoo.joint_survival(data, None, "anxiety ~ time + (1 + time | id)", event="Surv(with.time, with.status) ~ trt")
     message = str(caught.value)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from data_sets import data_set
+from reference_posteriors import reference
 from scipy import stats
 from scipy.interpolate import BSpline
 from scipy.special import expit
@@ -21,7 +22,6 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.inference import fitting
 from glmm_zoo.results import storage
 
-AIDS = Path("/work/shared/data/tests-only")
 S = np.array([[0.64, 0.06], [0.06, 0.0625]])  # covariance of the effects: sds 0.8 and 0.25, correlation 0.3
 TRUTH = {
     "Intercept": 1.0, "beta": [0.3, -0.2], "sigma": 0.4, "sd_id": [0.8, 0.25], "corr_id": [[1, 0.3], [0.3, 1]],
@@ -625,15 +625,18 @@ def test_command_line_says_what_is_wrong(tmp_path, capsys, more, words):
 def test_aids_trial_as_other_packages_have_it():
     """History to 12 months: JM and JMbayes2 have S(20 | 12) .762 and .777, .858 and .863, .763 and .764; accuracy in (12, 16] AUC
     .717 and Brier score .1084 by JMbayes2 with the same kind of weights."""
-    visits, survival = (pd.read_csv(AIDS / name) for name in ("JM_aids.csv", "JM_aids.id.csv"))
+    recorded = reference("aids_prediction")["parameters"]
+    visits, survival = data_set("JM_aids.csv"), data_set("JM_aids.id.csv")
     visits["y"] = np.sqrt(visits.CD4)
     model = zoo.joint_survival(
         visits, survival, "y ~ obstime + obstime:drug + (1 + obstime | patient)", event="Surv(Time, death) ~ drug",
-        time="obstime", id="patient", baseline="piecewise", cuts=[6.227144, 11.07857, 12.53, 13.93, 15.97, 17.8],
+        time="obstime", id="patient", baseline="piecewise", cuts=reference("aids_jm_piecewise")["cuts"],
     )  # fmt: skip
     tree = zoo.fit(model, seed=1)
     found = zoo.dynamic_prediction(tree, landmark=12.0, times=[20.0], ids=[2, 10, 100])
-    np.testing.assert_allclose(found.survival.values[:, 0], [0.773, 0.867, 0.769], atol=0.004)
+    survivals = [recorded[f"survival {patient}"]["mean"] for patient in (2, 10, 100)]
+    np.testing.assert_allclose(found.survival.values[:, 0], survivals, atol=0.004)
     accuracy = zoo.landmark_accuracy(tree, landmark=12.0, horizon=16.0)
-    assert (accuracy.at_risk, accuracy.events) == (318, 31)
-    assert abs(accuracy.auc.value - 0.717) < 0.015 and abs(accuracy.brier.value - 0.1084) < 0.002
+    assert (accuracy.at_risk, accuracy.events) == (recorded["at_risk"]["count"], recorded["events"]["count"])
+    assert abs(accuracy.auc.value - recorded["auc"]["estimate"]) < 0.015
+    assert abs(accuracy.brier.value - recorded["brier"]["estimate"]) < 0.002

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from joint_data import cumulative, simulate, until
+from joint_simulation import cumulative, simulate, until
 from numpy.typing import ArrayLike
 from scipy.integrate import quad
 from scipy.special import expit

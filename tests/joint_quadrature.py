@@ -13,16 +13,18 @@ import pytensor.tensor as pt
 from pytensor.graph.replace import clone_replace
 
 
-def marginal(model: Any, id: str, y: str, named: Mapping[str, Any], S: np.ndarray, nodes: int = 9) -> float:
+def marginal_log_likelihood(
+    model: Any, id: str, y: str, named: Mapping[str, Any], S: np.ndarray, nodes: int = 9
+) -> float:
     """sum_i log int p(y_i | u) p(T_i, d_i | u) Normal(u; 0, S) du, with values of the variables as they are reported."""
     fixed = {model[name]: pt.constant(np.asarray(x, float)) for name, x in named.items()}
     u = pt.matrix("u")
     fixed[model[f"u_{id}"]] = u
     terms = [pm.logp(model[name], model.rvs_to_values[model[name]]) for name in (y, "event")]
-    of_marker, of_event = clone_replace(terms, fixed)
+    marker_terms, event_terms = clone_replace(terms, fixed)
     effects = next(g for g in model.predictors[0].effects if g.factor.name == id)
     n, k = len(model.coords[id]), len(S)
-    summed = pt.zeros(n)[effects.factor.codes].inc(of_marker) + of_event
+    summed = pt.zeros(n)[effects.factor.codes].inc(marker_terms) + event_terms
     run = pytensor.function([u], summed, mode="FAST_COMPILE")
     P, constant = np.linalg.inv(S), -0.5 * (k * np.log(2 * np.pi) + np.linalg.slogdet(S)[1])
 
