@@ -12,7 +12,7 @@ import pyarrow as pa
 import pymc as pm
 import pytest
 import xarray as xr
-from glmm_zoo.graph.terms import Model
+from glmm_zoo.graph.model import Model
 
 import glmm_zoo as zoo
 from glmm_zoo.inference import fitting
