@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.families import families
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import parameter, sd_default
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.columns import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

@@ -10,9 +10,9 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import families
-from glmm_zoo.formulas.design import collapse as collapse_rows
+from glmm_zoo.formulas.population import collapse as collapse_rows
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.columns import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

@@ -12,7 +12,7 @@ from glmm_zoo.errors import attempt, listing, raise_all
 from glmm_zoo.families import counts, families
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.columns import Missing
 from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families import counts, families
 from glmm_zoo.families.families import Outcome
 from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe, working
-from glmm_zoo.formulas.design import Factor, factor
+from glmm_zoo.formulas.population import Factor, factor
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.data import Missing, names_of
+from glmm_zoo.tables.columns import Missing, names_of
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

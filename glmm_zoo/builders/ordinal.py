@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import families
 from glmm_zoo.families import ordinal as ordered
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.columns import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

@@ -13,7 +13,7 @@ from glmm_zoo.families import counts, families
 from glmm_zoo.formulas.grammar import Response
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
-from glmm_zoo.tables.data import Missing, Table
+from glmm_zoo.tables.columns import Missing, Table
 from glmm_zoo.trials import wedge_design
 
 if TYPE_CHECKING:

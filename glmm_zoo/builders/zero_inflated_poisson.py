@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import counts
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.columns import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

@@ -16,7 +16,7 @@ from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.families import Outcome, link, tensor
 from glmm_zoo.formulas.grammar import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
-from glmm_zoo.tables.data import Table
+from glmm_zoo.tables.columns import Table
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
-from glmm_zoo.formulas.design import evaluate
 from glmm_zoo.formulas.grammar import Response
-from glmm_zoo.tables.data import Column, Table
+from glmm_zoo.formulas.population import evaluate
+from glmm_zoo.tables.columns import Column, Table
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 

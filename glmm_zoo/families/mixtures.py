@@ -20,7 +20,7 @@ import numpy as np
 
 from glmm_zoo.families import counts, families
 from glmm_zoo.families.families import Link, Outcome, Tensor, tensor
-from glmm_zoo.formulas.design import Factor
+from glmm_zoo.formulas.population import Factor
 
 _PRIOR_DRAWS = 1000
 

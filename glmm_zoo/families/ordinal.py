@@ -23,11 +23,11 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.families import Link, Outcome, tensor
-from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.design import predictor as code_predictor
 from glmm_zoo.formulas.grammar import Formula, Response
+from glmm_zoo.formulas.population import Predictor
+from glmm_zoo.formulas.population import predictor as code_predictor
 from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
-from glmm_zoo.tables.data import Column, Table, suspicious_text
+from glmm_zoo.tables.columns import Column, Table, suspicious_text
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 

@@ -26,8 +26,8 @@ from pymc.distributions.transforms import log
 from pymc.logprob.transforms import LogTransform, Transform
 
 from glmm_zoo.families import ordinal
-from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.formulas.population import Predictor
+from glmm_zoo.formulas.smooths.bases import Smooth
 from glmm_zoo.plans.intake import Group, Plan, groups_of, named, safe, smooth_name
 from glmm_zoo.priors import Prior
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
-from glmm_zoo.formulas.design import code, spread
 from glmm_zoo.formulas.grammar import parse, quoted
+from glmm_zoo.formulas.population import code, spread
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Array, Course, subject_effects
 from glmm_zoo.plans.outcomes import Joint, Part

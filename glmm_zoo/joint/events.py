@@ -15,9 +15,9 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
 from glmm_zoo.families.families import level_text
-from glmm_zoo.formulas.design import Columns, aliased, check_columns, code, evaluate
 from glmm_zoo.formulas.grammar import EventFormula, Operand, StatusTest
-from glmm_zoo.tables.data import Missing, Table, suspicious_text, take, with_gaps
+from glmm_zoo.formulas.population import Columns, aliased, check_columns, code, evaluate
+from glmm_zoo.tables.columns import Missing, Table, suspicious_text, take, with_gaps
 
 CENSORED = frozenset({"0", "censored", "censor", "cens", "alive", "none", "no", "no event", "event-free", "false"})
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit

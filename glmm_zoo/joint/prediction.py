@@ -36,8 +36,8 @@ from scipy import special, stats
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.design import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.formulas.grammar import Operand
+from glmm_zoo.formulas.population import Columns, Factor, Predictor, evaluate, factor
 from glmm_zoo.joint import landmarks
 from glmm_zoo.joint.association import Term, association_terms, covariates_of
 from glmm_zoo.joint.baselines import Baseline
@@ -51,7 +51,7 @@ from glmm_zoo.plans.intake import Group, named
 from glmm_zoo.plans.outcomes import Joint, Part
 from glmm_zoo.results.curves import INVERSE
 from glmm_zoo.results.storage import about, table_of
-from glmm_zoo.tables.data import Column, Table, names_of, stacked, take, with_gaps
+from glmm_zoo.tables.columns import Column, Table, names_of, stacked, take, with_gaps
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
 POINTS = 16  # M, a power of 2

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
-from glmm_zoo.formulas.design import Predictor
 from glmm_zoo.formulas.grammar import parse, parse_event
+from glmm_zoo.formulas.population import Predictor
 from glmm_zoo.joint.association import association_terms, covariates_of
 from glmm_zoo.joint.baselines import read_baseline
 from glmm_zoo.joint.events import check_together
@@ -21,7 +21,7 @@ from glmm_zoo.plans import outcomes
 from glmm_zoo.plans.intake import groups_of, warn
 from glmm_zoo.plans.outcomes import Joint, Part
 from glmm_zoo.priors import Parameter, Prior, beta_defaults
-from glmm_zoo.tables.data import Missing, Table, take
+from glmm_zoo.tables.columns import Missing, Table, take
 
 OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
 

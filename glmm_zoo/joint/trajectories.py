@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import Again
+from glmm_zoo.formulas.population import Again
 from glmm_zoo.joint.events import subject_of
 from glmm_zoo.plans.intake import Group, named
 from glmm_zoo.plans.outcomes import Joint, Part
-from glmm_zoo.tables.data import Column, Table
+from glmm_zoo.tables.columns import Column, Table
 
 Array = Any  # a NumPy array or a PyTensor variable
 Get = Callable[[str], Array]  # a variable of the model by its name

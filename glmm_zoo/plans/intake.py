@@ -17,7 +17,8 @@ import numpy as np
 from glmm_zoo import priors
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.design import (
+from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse
+from glmm_zoo.formulas.population import (
     FEW_LEVELS,
     Effects,
     Factor,
@@ -28,13 +29,12 @@ from glmm_zoo.formulas.design import (
     fixed_formula,
     spread,
 )
-from glmm_zoo.formulas.design import (
+from glmm_zoo.formulas.population import (
     predictor as code_predictor,
 )
-from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse
-from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.formulas.smooths.bases import Smooth
 from glmm_zoo.priors import Parameter, Prior
-from glmm_zoo.tables.data import Missing, Table, take
+from glmm_zoo.tables.columns import Missing, Table, take
 
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(

@@ -23,13 +23,13 @@ import numpy as np
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.families import counts, families, ordinal
 from glmm_zoo.families.families import Outcome, Tensor
-from glmm_zoo.formulas.design import Columns, Effects, Predictor, factor
-from glmm_zoo.formulas.design import predictor as code_predictor
 from glmm_zoo.formulas.grammar import Formula, Response, parse
+from glmm_zoo.formulas.population import Columns, Effects, Predictor, factor
+from glmm_zoo.formulas.population import predictor as code_predictor
 from glmm_zoo.plans import intake
 from glmm_zoo.plans.intake import Plan, Single, named, safe
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter, sd_default
-from glmm_zoo.tables.data import Missing, Table, joined
+from glmm_zoo.tables.columns import Missing, Table, joined
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

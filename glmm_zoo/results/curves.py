@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import special
 
 from glmm_zoo.errors import InputError, ZooWarning, listing
-from glmm_zoo.formulas.smooths import Basis, Tensor, from_json
+from glmm_zoo.formulas.smooths.bases import Basis, Tensor, from_json
 from glmm_zoo.results.storage import about, outcomes
 
 INVERSE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {

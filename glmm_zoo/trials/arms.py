@@ -18,11 +18,11 @@ from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing,
 from glmm_zoo.families import families
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas import design
+from glmm_zoo.formulas import population as design
 from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
 from glmm_zoo.plans.intake import Single, log_exposure, safe
 from glmm_zoo.priors import Prior
-from glmm_zoo.tables.data import Column, Missing, Table, names_of, take
+from glmm_zoo.tables.columns import Column, Missing, Table, names_of, take
 
 # Log-normal predictive distributions of tau^2, the variance of log odds ratios over the trials of a future
 # meta-analysis: mean and standard deviation of log tau^2. Turner, Davey, Clarke, Thompson & Higgins (2012), Int J

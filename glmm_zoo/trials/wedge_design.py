@@ -14,10 +14,10 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.design import FEW_LEVELS, Columns, Effects, aliased, factor
 from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse, quoted
+from glmm_zoo.formulas.population import FEW_LEVELS, Columns, Effects, aliased, factor
 from glmm_zoo.plans.intake import Single, safe
-from glmm_zoo.tables.data import Column, Missing, Table, suspicious_text, take
+from glmm_zoo.tables.columns import Column, Missing, Table, suspicious_text, take
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,7 +26,7 @@ from glmm_zoo.families.families import LINKS, Outcome
 from glmm_zoo.formulas.grammar import parse
 from glmm_zoo.results import report, storage, summary
 from glmm_zoo.results.findings import findings
-from glmm_zoo.tables.data import RawTable, take
+from glmm_zoo.tables.columns import RawTable, take
 
 LAWS = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}
 KINDS = [("cumulative", "logit"), ("cumulative", "probit"), ("cumulative", "cloglog"),

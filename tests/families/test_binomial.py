@@ -15,7 +15,7 @@ from scipy.special import binom, expit, log_expit, log_ndtr, ndtr
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.families import LINKS, Outcome, binomial_outcome, gaussian_outcome, link, separated
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import take
+from glmm_zoo.tables.columns import take
 
 # ------------------------------------------------------------------------------------------------------------------ links
 

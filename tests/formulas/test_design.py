@@ -8,7 +8,8 @@ import pytest
 from scipy.interpolate import BSpline
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import (
+from glmm_zoo.formulas.grammar import parse
+from glmm_zoo.formulas.population import (
     aliased,
     check_columns,
     check_groups,
@@ -18,8 +19,7 @@ from glmm_zoo.formulas.design import (
     fixed_formula,
     predictor,
 )
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import take
+from glmm_zoo.tables.columns import take
 
 N = 60
 RNG = np.random.default_rng(20)

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import evaluate, predictor
 from glmm_zoo.formulas.grammar import MAX_DEPTH, MAX_LENGTH, Operand, as_text, parse
-from glmm_zoo.tables.data import take
+from glmm_zoo.formulas.population import evaluate, predictor
+from glmm_zoo.tables.columns import take
 
 # ------------------------------------------------------------------------------------------------------ notations
 

@@ -22,7 +22,7 @@ from rows import visits
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.formulas.smooths import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
+from glmm_zoo.formulas.smooths.bases import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
 from glmm_zoo.results.storage import about

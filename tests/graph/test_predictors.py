@@ -9,11 +9,11 @@ import xarray as xr
 from rows import visits
 
 from glmm_zoo import priors
-from glmm_zoo.formulas.design import predictor
 from glmm_zoo.formulas.grammar import parse
+from glmm_zoo.formulas.population import predictor
 from glmm_zoo.graph.terms import Model, linear_predictors
 from glmm_zoo.plans.intake import Plan, groups_of, parameters
-from glmm_zoo.tables.data import take
+from glmm_zoo.tables.columns import take
 
 
 def two_predictors(main: str, zi: str):

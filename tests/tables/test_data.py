@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import check_columns
 from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import ReadOptions, read_table, take
+from glmm_zoo.formulas.population import check_columns
+from glmm_zoo.tables.columns import ReadOptions, read_table, take
 
 CSV = "y,x,g,ok\n1.5,1,b,TRUE\n2.5,2,a,FALSE\n3.5,3,b,TRUE\n"
 FRAME = pd.DataFrame({"y": [1.5, 2.5, 3.5], "x": [1, 2, 3], "g": ["b", "a", "b"], "ok": [True, False, True]})
@@ -182,7 +182,7 @@ def test_bad_decimal_mark(write, decimal):
     """In a process of its own, with little memory: replacing the empty text by '.' never ends."""
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30,) * 2)\n"
-        "from glmm_zoo.tables.data import ReadOptions, read_table\nfrom glmm_zoo.errors import InputError\n"
+        "from glmm_zoo.tables.columns import ReadOptions, read_table\nfrom glmm_zoo.errors import InputError\n"
         f"try: read_table({str(write(CSV))!r}, ReadOptions(decimal={decimal!r}))\n"
         "except InputError as err: assert 'decimal' in str(err)\nelse: raise SystemExit('accepted')"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.formulas.smooths import BASES, Tensor
+from glmm_zoo.formulas.smooths.bases import BASES, Tensor
 from glmm_zoo.results.curves import of_fit
 from glmm_zoo.results.findings import Finding
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
-from glmm_zoo.formulas import smooths as build
 from glmm_zoo.formulas.grammar import Formula, GroupTerm, Operand, Piece, SmoothTerm, as_text, quoted
-from glmm_zoo.formulas.smooths import Smooth
-from glmm_zoo.tables.data import Column, Table, suspicious_text
+from glmm_zoo.formulas.smooths import bases as build
+from glmm_zoo.formulas.smooths.bases import Smooth
+from glmm_zoo.tables.columns import Column, Table, suspicious_text
 
 Again = Callable[[Table], np.ndarray]
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}
