@@ -14,7 +14,7 @@ from reference_posteriors import PRIORS, REFERENCES, SHARED
 import glmm_zoo as zoo
 from glmm_zoo.cli import alone
 from glmm_zoo.results.storage import about
-from glmm_zoo.tables.columns import read_table
+from glmm_zoo.tables.files import read_table
 
 
 def build(name: str) -> Any:

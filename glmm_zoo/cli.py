@@ -24,7 +24,7 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning, attempt, did_you_m
 
 if TYPE_CHECKING:
     from glmm_zoo.registry import Builder
-    from glmm_zoo.tables.columns import RawTable
+    from glmm_zoo.tables.files import RawTable
 
 MIN_DRAWS = 100
 Names = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
@@ -61,7 +61,7 @@ class Reading:
 
     def tables(self, files: Sequence[str | None]) -> list[RawTable | None]:
         """The files as tables, None for one that is not given."""
-        from glmm_zoo.tables.columns import ReadOptions, read_table
+        from glmm_zoo.tables.files import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
         options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
-from glmm_zoo.tables.columns import RawTable, read_table
+from glmm_zoo.tables.files import RawTable, read_table
 
 _HERE = Path(__file__).parent
 

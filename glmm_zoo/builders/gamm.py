@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import families
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import parameter, sd_default
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -69,5 +70,5 @@ def hierarchical_linear(
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]
         sigma = terms.variable(model, "sigma")
-        families.gaussian(intake.safe(part.outcome.name), eta, sigma, part.outcome)
+        families.gaussian(variable_name(part.outcome.name), eta, sigma, part.outcome)
     return model

@@ -10,9 +10,10 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import families
-from glmm_zoo.formulas.population import collapse as collapse_rows
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.predictor import collapse_rows
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -88,7 +89,7 @@ def hierarchical_logistic(
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]
-        families.binomial(intake.safe(part.outcome.name), eta, part.outcome, of_link)
+        families.binomial(variable_name(part.outcome.name), eta, part.outcome, of_link)
     return model
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import counts
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -108,6 +109,6 @@ def hurdle_negative_binomial(
         size = counts.log_size(eta[""], log_alpha, parameterization)
         logit_zi = terms.logit_share(model, "zi", eta)
         counts.observe_hurdle(
-            intake.safe(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, logit_zi, eta[""], size
+            variable_name(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, logit_zi, eta[""], size
         )
     return model

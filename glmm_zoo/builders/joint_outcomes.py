@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.plans import outcomes
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model

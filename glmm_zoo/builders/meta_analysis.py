@@ -10,9 +10,10 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
 from glmm_zoo.families import counts, families
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.arms import Arms, heterogeneity_prior, read_arms, single_of_arms
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def meta_analysis(
 
     from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
-    dim, name = intake.safe(arms.study.name), intake.safe(arms.outcome.name)
+    dim, name = variable_name(arms.study.name), variable_name(arms.outcome.name)
     with terms.Model(plan) as model:
         model.add_coord(dim, list(arms.study.levels))
         by_row = {"effect": arms.treated[:, None].astype(float)}  # columns that effect and beta are multiplied with

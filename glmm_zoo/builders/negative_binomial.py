@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import counts
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -99,5 +100,5 @@ def negative_binomial(
         eta = terms.linear_predictors(model, center=center)
         log_alpha = terms.log_positive(model, "alpha", eta)
         size = counts.log_size(eta[""], log_alpha, parameterization)
-        counts.observe(intake.safe(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, eta[""], size)
+        counts.observe(variable_name(part.outcome.name), counts.NEGATIVE_BINOMIAL, part.outcome, eta[""], size)
     return model

@@ -11,9 +11,10 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families import counts, families
 from glmm_zoo.families.families import Outcome
 from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe, working
-from glmm_zoo.formulas.population import Factor, factor
+from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing, names_of
+from glmm_zoo.tables.frames import Missing, column_names
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -110,7 +111,7 @@ def never_at_risk(
         missing=missing,
         clusters=clusters,
     )
-    subjects = factor([subject], part.table)
+    subjects = grouping_factor([subject], part.table)
     all_zero = np.bincount(subjects.codes, part.outcome.values > 0) == 0
     part = intake.remark(part, _doubts(part.outcome, subjects, all_zero, family))
     plan = intake.plan(
@@ -131,7 +132,7 @@ def never_at_risk(
     )
     from glmm_zoo.graph import terms  # PyMC is imported once the input has proved sound
 
-    name = intake.safe(part.outcome.name)
+    name = variable_name(part.outcome.name)
     with terms.Model(plan) as model:
         etas = terms.linear_predictors(model, center=center)
         logit_never = terms.logit_share(model, "never", etas)
@@ -152,7 +153,7 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
         raise InputError(
             f"unknown family {family!r}{did_you_mean(str(family), FAMILIES) or ';'} known: {listing(FAMILIES)}"
         )
-    known = names_of(data)
+    known = column_names(data)
     if subject not in known:
         raise InputError(
             f"subject={subject!r} is no column of the data; say which column holds the subjects with subject= "
@@ -169,7 +170,7 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
         )
 
 
-def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: str) -> list[str]:
+def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> list[str]:
     """What to know before trusting the fit."""
     found = []
     if not all_zero.any():
@@ -189,7 +190,7 @@ def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: st
     return found
 
 
-def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
+def _follow_up(part: intake.Single, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
     """How long the all-zero subjects were followed, each, and the others, together."""
     totals: dict[str, np.ndarray] = {"rows": np.bincount(subjects.codes)}
     if part.outcome.trials is not None:
@@ -197,7 +198,7 @@ def _follow_up(part: intake.Single, subjects: Factor, all_zero: np.ndarray, fami
     elif part.main.offset is not None and family != "bernoulli":
         totals["exposure"] = np.bincount(subjects.codes, np.exp(part.main.offset))
     return {
-        "subject": intake.safe(subjects.name),
+        "subject": variable_name(subjects.name),
         "all_zero": {name: total[all_zero].tolist() for name, total in totals.items()},
         "others": {"subjects": int((~all_zero).sum()), **{n: float(t[~all_zero].sum()) for n, t in totals.items()}},
     }

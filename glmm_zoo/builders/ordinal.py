@@ -12,8 +12,9 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import families
 from glmm_zoo.families import ordinal as ordered
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -134,5 +135,5 @@ def ordinal(
             model.add_coord("nominal_coef", list(varying.labels))
             gamma = terms.variable(model, "nominal_beta", "nominal_coef")
             steps, pattern = ordered.nominal_steps(cutpoints, varying, gamma), varying.pattern
-        ordered.observe(intake.safe(outcome.name), of_family, outcome, of_link, eta, steps, pattern)
+        ordered.observe(variable_name(outcome.name), of_family, outcome, of_link, eta, steps, pattern)
     return model

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import counts
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -79,5 +80,5 @@ def poisson(
 
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)[""]
-        counts.observe(intake.safe(part.outcome.name), counts.POISSON, part.outcome, eta)
+        counts.observe(variable_name(part.outcome.name), counts.POISSON, part.outcome, eta)
     return model

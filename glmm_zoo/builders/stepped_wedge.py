@@ -10,10 +10,12 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import counts, families
-from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.terms import Response
 from glmm_zoo.plans import intake
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter, sd_default
-from glmm_zoo.tables.columns import Missing, Table
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials import wedge_design
 
 if TYPE_CHECKING:
@@ -179,9 +181,9 @@ def stepped_wedge(
             "predictor": whole,
             "correlation": correlation,
             "exposure_time": exposure_time,
-            "cluster": intake.safe(roles.cluster),
-            "cell": intake.safe(roles.cell),
-            "subject": None if subject is None else intake.safe(subject),
+            "cluster": variable_name(roles.cluster),
+            "cell": variable_name(roles.cell),
+            "subject": None if subject is None else variable_name(subject),
             "longest_exposure": int(design.exposure.max()),
             "map": design.map,
         },
@@ -194,7 +196,7 @@ def stepped_wedge(
         eta = terms.linear_predictors(model, center=center, drawn=decay, also=also)[""]
         if exposure_time == "monotone":
             eta = eta + _monotone(model, design)
-        name = intake.safe(part.outcome.name)
+        name = variable_name(part.outcome.name)
         if family == "gaussian":
             families.gaussian(name, eta, terms.variable(model, "sigma"), part.outcome)
         elif family == "poisson":

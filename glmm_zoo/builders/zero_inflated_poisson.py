@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families import counts
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans import intake
-from glmm_zoo.tables.columns import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -87,5 +88,5 @@ def zero_inflated_poisson(
     with terms.Model(plan) as model:
         eta = terms.linear_predictors(model, center=center)
         logit_zi = terms.logit_share(model, "zi", eta)
-        counts.observe_zero_inflated(intake.safe(part.outcome.name), counts.POISSON, part.outcome, logit_zi, eta[""])
+        counts.observe_zero_inflated(variable_name(part.outcome.name), counts.POISSON, part.outcome, logit_zi, eta[""])
     return model

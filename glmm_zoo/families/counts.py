@@ -14,7 +14,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.families import Outcome, link, tensor
-from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
 from glmm_zoo.tables.columns import Table
 

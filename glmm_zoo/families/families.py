@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
-from glmm_zoo.formulas.grammar import Response
-from glmm_zoo.formulas.population import evaluate
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.terms import Response
 from glmm_zoo.tables.columns import Column, Table
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
@@ -157,7 +157,7 @@ def gaussian_outcome(table: Table, response: Response) -> Outcome:
     name = response.value.text
     if response.value.kind == "factor":
         raise InputError(f"the response is numeric here; write {name} ~ ... without C()")
-    y = evaluate(response.value, table)
+    y = evaluate_expression(response.value, table)
     if len(y) > 1 and np.all(y == y[0]):
         raise InputError(f"response {name!r} has a single value ({y[0]:g}) in every row; there is nothing to model")
     return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")
@@ -211,7 +211,7 @@ def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray,
     assert response.trials is not None
     name, trials = response.value.columns[0], response.trials
     y = table[name].numbers("a count of successes")
-    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate(trials, table)
+    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate_expression(trials, table)
     size = str(trials) if isinstance(trials, int) else trials.text
     problems = []
     for label, values in ((name, y), (size, n)):
@@ -241,7 +241,7 @@ def _single_trials(table: Table, column: Column, success: Any) -> Outcome:
     name = column.name
     if column.kind == "date":
         column.numbers("a response")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if column.kind == "number" and success is None:
         y = column.values.astype(np.float64)
         fractions = y != np.round(y)

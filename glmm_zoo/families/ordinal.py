@@ -23,9 +23,8 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.families import Link, Outcome, tensor
-from glmm_zoo.formulas.grammar import Formula, Response
-from glmm_zoo.formulas.population import Predictor
-from glmm_zoo.formulas.population import predictor as code_predictor
+from glmm_zoo.formulas.predictor import LinearPredictor, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 
@@ -82,7 +81,7 @@ def ordered_outcome(table: Table, response: Response, levels: tuple[str, ...] | 
         what = "dates" if column.kind == "date" else "logicals (true and false)"
         instead = "" if column.kind == "date" else "; for two categories without levels use hierarchical_logistic"
         raise InputError(f"response {name!r} holds {what} and an ordinal model needs ordered categories{instead}")
-    codes, found = column.factor()
+    codes, found = column.codes_and_levels()
     if levels is None:
         levels = column.levels if column.ordered else _by_value(table, column, found)
     elif column.kind == "number":
@@ -145,7 +144,7 @@ def _give(levels: Iterable[str]) -> str:
     return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
 
 
-def predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
+def predictor(formula: Formula, table: Table, prefix: str = "") -> LinearPredictor:
     """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
     return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
@@ -169,7 +168,7 @@ class Nominal:
     facts: Mapping[str, Mapping[str, float]]
 
 
-def nominal(found: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nominal:
+def nominal(found: LinearPredictor, main: LinearPredictor, levels: tuple[str, ...]) -> Nominal:
     """Check and prepare what `nominal=` named."""
     W = found.population
     absent = [label for label in W.labels if label not in main.population.labels]

@@ -1,1 +1,1 @@
-"""Formulas: lme4's notation, and what it makes of a table."""
+"""Formulas: lme4's notation is parsed, never evaluated, and coded on a table as design matrices, group effects and smooths. No PyMC."""

@@ -26,9 +26,10 @@ from pymc.distributions.transforms import log
 from pymc.logprob.transforms import LogTransform, Transform
 
 from glmm_zoo.families import ordinal
-from glmm_zoo.formulas.population import Predictor
-from glmm_zoo.formulas.smooths.bases import Smooth
-from glmm_zoo.plans.intake import Group, Plan, groups_of, named, safe, smooth_name
+from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.predictor import LinearPredictor
+from glmm_zoo.formulas.smooths.smooth import Smooth
+from glmm_zoo.plans.intake import Group, Plan, groups_of, smooth_name
 from glmm_zoo.priors import Prior
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
@@ -52,7 +53,7 @@ class Model(pm.Model):
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
-        self.unit = safe(plan.unit.name) if plan.unit else None
+        self.unit = variable_name(plan.unit.name) if plan.unit else None
         self.scales = plan.scales
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
@@ -141,10 +142,10 @@ def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
     found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
-        found[safe(plan.unit.name)] = list(plan.unit.levels)
+        found[variable_name(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
         if p.population.labels:
-            found[named(p.prefix, "coef")] = list(p.population.labels)
+            found[prefixed(p.prefix, "coef")] = list(p.population.labels)
         for s in p.smooths:
             found[smooth_name(p, s, "weight")] = list(s.weight_labels)
             if len(s.sds) > 1:
@@ -208,7 +209,7 @@ def _random(name: str, distribution: str, arguments: Mapping[str, Any], extra: M
 
 
 def _data(name: str) -> str:
-    """Names of data in the graph begin with an underscore, which `safe` keeps from columns."""
+    """Names of data in the graph begin with an underscore, which `variable_name` keeps from columns."""
     return f"_{name}"
 
 
@@ -271,7 +272,7 @@ def log_positive(model: Model, name: str, etas: Mapping[str, Tensor]) -> Tensor:
     return etas[name] if name in etas else pt.log(variable(model, name))
 
 
-def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
+def _population(model: Model, predictor: LinearPredictor, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
     X, prefix = predictor.population, predictor.prefix
     eta: Tensor = _ZERO
     columns: list[np.ndarray] = []
@@ -280,14 +281,14 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
     priors: list[Prior] = []
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
     if X.labels:
-        beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
+        beta = variable(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
         values = np.ascontiguousarray(X.values if means is None else X.values - means)
-        eta = eta + pm.Data(_data(named(prefix, "X")), values, dims=(predictor.dim, named(prefix, "coef"))) @ beta
+        eta = eta + pm.Data(_data(prefixed(prefix, "X")), values, dims=(predictor.dim, prefixed(prefix, "coef"))) @ beta
         columns, parts = [values], [beta]
-        elements = _elements(model, named(prefix, "beta"), named(prefix, "coef"))
-        priors = [*model.chosen[named(prefix, "beta")]]
+        elements = _elements(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
+        priors = [*model.chosen[prefixed(prefix, "beta")]]
     if X.intercept:
-        name = named(prefix, "Intercept")
+        name = prefixed(prefix, "Intercept")
         if means is None:
             intercept = variable(model, name)
         else:
@@ -315,7 +316,7 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
         elements = [*elements, *(_elements(model, name, str(dims[0])) if dims else [(name, 0)])]
         priors = [*priors, *model.chosen[name]]
     if predictor.offset is not None:
-        eta = eta + pm.Data(_data(named(prefix, "offset")), predictor.offset, dims=predictor.dim)
+        eta = eta + pm.Data(_data(prefixed(prefix, "offset")), predictor.offset, dims=predictor.dim)
     if eta.ndim == 0:
         eta = eta + pt.zeros(predictor.rows)
     design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))
@@ -323,7 +324,7 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
     return Linear(design, coefficients, elements, priors, predictor.offset, eta)
 
 
-def _add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
+def _add_weights(model: Model, predictor: LinearPredictor, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
     linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
@@ -371,7 +372,7 @@ def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
 
 
 def cutpoints(
-    model: Model, predictor: Predictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
+    model: Model, predictor: LinearPredictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
 ) -> Tensor:
     """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with c_k - eta.
 
@@ -379,7 +380,7 @@ def cutpoints(
     covariates, are c + m beta. One prior holds for each c. They are drawn in order where `start` (K - 1,) gives increasing
     initial values, else independently of each other.
     """
-    name, dim = named(predictor.prefix, "cutpoints"), named(predictor.prefix, "cutpoint")
+    name, dim = prefixed(predictor.prefix, "cutpoints"), prefixed(predictor.prefix, "cutpoint")
     X = predictor.population
     free = f"{name}_at_means" if center and X.labels else name
     model.add_coord(dim, list(labels))
@@ -390,7 +391,7 @@ def cutpoints(
     if free == name:
         return at_means
     model.auxiliary.add(free)
-    pm.Deterministic(name, at_means + pt.dot(X.means, model[named(predictor.prefix, "beta")]), dims=dim)
+    pm.Deterministic(name, at_means + pt.dot(X.means, model[prefixed(predictor.prefix, "beta")]), dims=dim)
     return at_means
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
-from glmm_zoo.formulas.grammar import parse, quoted
-from glmm_zoo.formulas.population import code, spread
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import code_terms, spread
+from glmm_zoo.formulas.terms import quoted
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Array, Course, subject_effects
 from glmm_zoo.plans.outcomes import Joint, Part
@@ -172,7 +173,7 @@ def _term(text: str, m: int, part: Part, scale: str, events: Events, course: Cou
 
 
 def _by(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
-    columns = code(parse(f"~ {quoted(name)}", response=False).population, events.table)
+    columns = code_terms(parse_formula(f"~ {quoted(name)}", response=False).population, events.table)
     return list(zip(columns.labels, columns.values.T, strict=True))
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural
 from glmm_zoo.families.families import level_text
-from glmm_zoo.formulas.grammar import EventFormula, Operand, StatusTest
-from glmm_zoo.formulas.population import Columns, aliased, check_columns, code, evaluate
-from glmm_zoo.tables.columns import Missing, Table, suspicious_text, take, with_gaps
+from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
+from glmm_zoo.formulas.predictor import check_columns
+from glmm_zoo.formulas.terms import EventFormula, Expression, StatusTest
+from glmm_zoo.tables.columns import Table, suspicious_text
+from glmm_zoo.tables.frames import Missing, take_columns, take_columns_with_gaps
 
 CENSORED = frozenset({"0", "censored", "censor", "cens", "alive", "none", "no", "no event", "event-free", "false"})
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
@@ -47,7 +49,7 @@ class Events:
     time: np.ndarray
     status: np.ndarray
     causes: tuple[str, ...]
-    covariates: Columns
+    covariates: DesignMatrix
     offset: np.ndarray | None
     notes: tuple[str, ...] = ()
 
@@ -96,7 +98,7 @@ def read(
     """
     gaps = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
     needed = [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in gaps]
-    table = take(data, needed, missing, problems)
+    table = take_columns(data, needed, missing, problems)
     known = len(problems)
     check_columns(formula.covariates, table, problems)
     sound = len(problems) == known
@@ -107,7 +109,7 @@ def read(
     if repeated and formula.kind != "counting":
         first = _first_rows(table, id, problems)
         table, found, status = table.take(first), [t[first] for t in found], status[first]
-    codes, found_ids = table[id].factor()
+    codes, found_ids = table[id].codes_and_levels()
     here = set(found_ids)
     ids = tuple(dict.fromkeys([*(x for x in order if x in here), *found_ids]))
     place = {x: i for i, x in enumerate(ids)}
@@ -124,7 +126,9 @@ def read(
     codes, start, left, stop, status = (x[by_time] for x in (codes, start, left, stop, status))
     table = table.take(by_time)
     if gaps:
-        table = replace(table, columns={**table.columns, **with_gaps(data, gaps).take(table.row_numbers).columns})
+        table = replace(
+            table, columns={**table.columns, **take_columns_with_gaps(data, gaps).take(table.row_numbers).columns}
+        )
     _check_times(formula, table, id, ids, codes, start, left, stop, status, problems)
     last = np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)
     if not (status[last] > 0).any():
@@ -139,7 +143,7 @@ def read(
     entry = start[first].copy()
     start = start.copy()
     start[first] = 0.0
-    offsets = [evaluate(o, table) for o in formula.covariates.offsets]
+    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     return Events(
         formula, table, ids, codes, start, stop, entry, left[last], stop[last], status[last], names, coded,
         np.sum(offsets, axis=0) if offsets else None, tuple(table.notes),
@@ -158,11 +162,11 @@ def _subjects(id: str, found: Iterable[str]) -> str:
 
 def subject_of(table: Table, id: str, place: Mapping[str, int]) -> np.ndarray:
     """The place of every row's subject, -1 for others."""
-    codes, labels = table[id].factor()
+    codes, labels = table[id].codes_and_levels()
     return np.array([place.get(label, -1) for label in labels])[codes]
 
 
-def _said(event: Operand | StatusTest) -> str:
+def _said(event: Expression | StatusTest) -> str:
     if isinstance(event, StatusTest):
         return f"{event.column} {'==' if event.equal else '!='} {event.level!r}"
     return event.text
@@ -170,10 +174,10 @@ def _said(event: Operand | StatusTest) -> str:
 
 def _first_rows(table: Table, id: str, problems: list[str]) -> np.ndarray:
     """The first row of every subject of a table that repeats what it says of the subject in every row."""
-    codes, ids = table[id].factor()
+    codes, ids = table[id].codes_and_levels()
     _, first = np.unique(codes, return_index=True)
     for name, column in table.columns.items():
-        values, known = column.factor()
+        values, known = column.codes_and_levels()
         varies = np.flatnonzero(values != values[first][codes])
         if len(varies) and name != id:
             subjects = [ids[i] for i in np.unique(codes[varies])]
@@ -186,13 +190,13 @@ def _first_rows(table: Table, id: str, problems: list[str]) -> np.ndarray:
     return first
 
 
-def _times(data: Any, operand: Operand, table: Table, gaps: bool) -> np.ndarray:
+def _times(data: Any, operand: Expression, table: Table, gaps: bool) -> np.ndarray:
     """Times of the rows of a table; NaN where they may be missing and are."""
     if not gaps:
-        return evaluate(operand, table)
-    whole = take(data, operand.columns, "error", None, operand.columns)
+        return evaluate_expression(operand, table)
+    whole = take_columns(data, operand.columns, "error", None, operand.columns)
     found = np.full(int(max(table.row_numbers.max(), whole.row_numbers.max())) + 1, np.nan)
-    found[whole.row_numbers] = evaluate(operand, whole)
+    found[whole.row_numbers] = evaluate_expression(operand, whole)
     return found[table.row_numbers]
 
 
@@ -204,7 +208,7 @@ def _status(
     if event is None:
         return np.ones(table.rows, int), ("1",)
     if isinstance(event, StatusTest):
-        codes, levels = table[event.column].factor()
+        codes, levels = table[event.column].codes_and_levels()
         if event.level not in levels:
             near = did_you_mean(event.level, levels) or ";"
             problems.append(
@@ -217,9 +221,9 @@ def _status(
         attempt(lambda: column.numbers("the event"), problems)
         return None, ()
     if column is not None and column.kind in ("text", "logical"):
-        codes, levels = column.factor()
+        codes, levels = column.codes_and_levels()
     else:
-        values = evaluate(event, table)
+        values = evaluate_expression(event, table)
         seen, codes = np.unique(values, return_inverse=True)
         levels = tuple(str(int(v)) if v == round(v) else str(v) for v in seen.tolist())
         if formula.kind in ("interval", "left"):
@@ -257,7 +261,7 @@ def _status(
     return place[codes], tuple(wanted) if wanted else ("1",)
 
 
-def _coded(event: Operand, values: np.ndarray, most: int, table: Table, problems: list[str]) -> np.ndarray | None:
+def _coded(event: Expression, values: np.ndarray, most: int, table: Table, problems: list[str]) -> np.ndarray | None:
     """R's codes of censoring as they are: 0 right, 1 event, 2 left, 3 interval."""
     bad = ~np.isin(values, np.arange(most + 1))
     if bad.any():
@@ -271,7 +275,7 @@ def _coded(event: Operand, values: np.ndarray, most: int, table: Table, problems
 
 
 def _no_event(
-    event: Operand, levels: Sequence[str], censored: Any, causes: Sequence[Any] | None, problems: list[str]
+    event: Expression, levels: Sequence[str], censored: Any, causes: Sequence[Any] | None, problems: list[str]
 ) -> str | None:
     """The level that stands for no event."""
     said = _said(event)
@@ -366,9 +370,9 @@ def _check_times(
         problems.append(f"event: {of(bad)} has an event before the last row; an event ends the follow-up")
 
 
-def _covariates(formula: EventFormula, table: Table) -> Columns:
+def _covariates(formula: EventFormula, table: Table) -> DesignMatrix:
     """The covariates' columns; a constant among them is the baseline hazard's."""
-    columns = code(formula.covariates.population, table)
+    columns = code_terms(formula.covariates.population, table)
     if not columns.intercept:
         raise InputError("event: the baseline hazard is the intercept of an event; leave 0 and - 1 out of its formula")
     problem = aliased(columns)
@@ -398,7 +402,7 @@ def check_together(
     spans: list[float] = []
     after = _late(events, whole, id, time)[0]
     for outcome, table in visits.items():
-        seen |= set(table[id].factor()[1])
+        seen |= set(table[id].codes_and_levels()[1])
         late, at, t = _late(events, table, id, time)
         negative = t < 0
         if negative.any():

@@ -26,10 +26,11 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.families import Tensor
+from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.graph.terms import Model, unpacked, variable, with_root
 from glmm_zoo.joint.hazards import GAUSS, Hazard, summed
 from glmm_zoo.joint.trajectories import Array, Get, subject_effects
-from glmm_zoo.plans.intake import Group, named, safe
+from glmm_zoo.plans.intake import Group
 
 NAME = "event"
 _NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects
@@ -56,7 +57,7 @@ def observe(model: Model, hazard: Hazard, *, center: bool = True) -> None:
     H = [before.sums(events.subject, n, k, get, pt) for k in k_all]
     dH = sum((within.sums(subjects[interval], n, k, get, pt) for k in k_all), pt.zeros(n))
     entered = _entered(model, hazard, get)
-    dim = safe(hazard.id)
+    dim = variable_name(hazard.id)
     if dim not in model.coords:
         model.add_coord(dim, list(events.ids))
     many = len(k_all)
@@ -292,10 +293,10 @@ class Follow:
             X, values = p.population, coefficients[p.prefix]
             lead = int(X.intercept)
             beta = values[lead : lead + len(X.labels)]
-            known[named(p.prefix, "beta")] = beta
+            known[prefixed(p.prefix, "beta")] = beta
             if lead:
-                centred = f"{named(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
-                known[named(p.prefix, "Intercept")] = values[0] - (X.means @ beta if centred else 0.0)
+                centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
+                known[prefixed(p.prefix, "Intercept")] = values[0] - (X.means @ beta if centred else 0.0)
         for group in self.hazard.groups:
             u = known[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):

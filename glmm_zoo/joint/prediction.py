@@ -36,8 +36,11 @@ from scipy import special, stats
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.grammar import Operand
-from glmm_zoo.formulas.population import Columns, Factor, Predictor, evaluate, factor
+from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
+from glmm_zoo.formulas.predictor import LinearPredictor
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.joint import landmarks
 from glmm_zoo.joint.association import Term, association_terms, covariates_of
 from glmm_zoo.joint.baselines import Baseline
@@ -47,11 +50,12 @@ from glmm_zoo.joint.hazards import Hazard, Integral
 from glmm_zoo.joint.reading import read as read_joint
 from glmm_zoo.joint.trajectories import Course, Design, Get, Level, courses, subject_effects
 from glmm_zoo.plans import outcomes
-from glmm_zoo.plans.intake import Group, named
+from glmm_zoo.plans.intake import Group
 from glmm_zoo.plans.outcomes import Joint, Part
 from glmm_zoo.results.curves import INVERSE
 from glmm_zoo.results.storage import about, table_of
-from glmm_zoo.tables.columns import Column, Table, names_of, stacked, take, with_gaps
+from glmm_zoo.tables.columns import Column, Table, stack_tables
+from glmm_zoo.tables.frames import column_names, take_columns, take_columns_with_gaps
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
 POINTS = 16  # M, a power of 2
@@ -142,7 +146,7 @@ def read_again(tree: xr.DataTree) -> Fitted:
 
 def _check_coding(tree: xr.DataTree, joint: Joint, hazard: Hazard) -> None:
     """What the columns are multiplied with has their labels."""
-    found: dict[str, Sequence[str]] = {named(p.prefix, "coef"): p.population.labels for p in joint.predictors}
+    found: dict[str, Sequence[str]] = {prefixed(p.prefix, "coef"): p.population.labels for p in joint.predictors}
     found |= {g.effect_dim: g.labels for g in hazard.groups} | {g.dim: g.factor.levels for g in hazard.groups}
     found |= {"surv_coef": hazard.events.covariates.labels, "association": [t.label for t in hazard.terms]}
     found |= {"cause": hazard.events.causes}
@@ -166,7 +170,7 @@ class History:
     """
 
     part: Part
-    predictors: Sequence[Predictor]
+    predictors: Sequence[LinearPredictor]
     subject: np.ndarray
     designs: Sequence[Design]
     offsets: Sequence[np.ndarray]
@@ -195,7 +199,7 @@ def _read_subjects(
     longitudinal = table_of(fit.tree) if longitudinal is None else longitudinal
     survival = table_of(fit.tree, EVENT_TABLE) if own else survival
     visits, people = _visits(fit, longitudinal), _people(fit, longitudinal, survival)
-    asked, t = _asked(fit, people[fit.id].factor()[1], landmark, ids, own)
+    asked, t = _asked(fit, people[fit.id].codes_and_levels()[1], landmark, ids, own)
     place = {label: i for i, label in enumerate(asked)}
     events = _event_rows(fit, people, place, t)
     visits = _known_at(fit, _with_everybody(fit, visits, survival, place), place, t)
@@ -221,13 +225,15 @@ def _read_subjects(
 
 def _visits(fit: Fitted, data: Any) -> Table:
     """All rows of visits, with gaps except in subject and time; subjects are labels."""
-    take(data, [fit.id, fit.time])
-    visits = with_gaps(data, [fit.id, fit.time, *(c for p in fit.joint.predictors for c in p.formula.columns)])
+    take_columns(data, [fit.id, fit.time])
+    visits = take_columns_with_gaps(
+        data, [fit.id, fit.time, *(c for p in fit.joint.predictors for c in p.formula.columns)]
+    )
     t = visits[fit.time].numbers("the time of a visit")
     if (t < 0).any():
         row = at_rows(np.flatnonzero(t < 0)[:1])
         raise InputError(f"column {fit.time!r} must be >= 0; {row} has {t[t < 0][0]:g}; correct the times")
-    codes, labels = visits[fit.id].factor()
+    codes, labels = visits[fit.id].codes_and_levels()
     return replace(visits, columns={**visits.columns, fit.id: Column(fit.id, "text", codes, codes < 0, labels)})
 
 
@@ -237,8 +243,8 @@ def _people(fit: Fitted, longitudinal: Any, survival: Any) -> Table:
     began = formula.times[0].columns if formula.kind == "counting" else ()
     by = covariates_of(fit.options["association"])
     columns = list(dict.fromkeys([*began, *formula.covariates.predictor_columns, *by]))
-    people = take(longitudinal if survival is None else survival, [fit.id, *columns])
-    codes, labels = people[fit.id].factor()
+    people = take_columns(longitudinal if survival is None else survival, [fit.id, *columns])
+    codes, labels = people[fit.id].codes_and_levels()
     if formula.kind == "counting":
         return people
     first = np.unique(codes, return_index=True)[1]
@@ -293,7 +299,7 @@ def _asked(
 def _event_rows(fit: Fitted, people: Table, place: Mapping[str, int], t: np.ndarray) -> Events:
     """Rows of the event that had begun at the landmark; the last one goes on, with its covariates, for ever."""
     formula, subject = fit.hazard.events.formula, subject_of(people, fit.id, place)
-    start = evaluate(formula.times[0], people) if formula.kind == "counting" else np.zeros(people.rows)
+    start = evaluate_expression(formula.times[0], people) if formula.kind == "counting" else np.zeros(people.rows)
     order = np.lexsort((start, subject))
     order = order[subject[order] >= 0]
     subject, start = subject[order], start[order]
@@ -301,11 +307,11 @@ def _event_rows(fit: Fitted, people: Table, place: Mapping[str, int], t: np.ndar
     kept = first | (start <= t[subject])
     subject, start, table = subject[kept], np.where(first, 0.0, start)[kept], people.take(order[kept])
     stop = np.where(np.diff(subject, append=len(place)) > 0, np.inf, np.append(start[1:], np.inf))
-    offsets = [evaluate(o, table) for o in formula.covariates.offsets]
+    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     zero, covariates = np.zeros(len(place)), fit.hazard.events.covariates
     return replace(
         fit.hazard.events, table=table, ids=tuple(place), subject=subject, start=start, stop=stop, entry=zero, left=t, time=t,
-        status=zero.astype(int), covariates=replace(covariates, values=covariates.again(table)),
+        status=zero.astype(int), covariates=replace(covariates, values=covariates.code_new_rows(table)),
         offset=np.sum(offsets, axis=0) if offsets else None,
     )  # fmt: skip
 
@@ -317,13 +323,13 @@ def _with_everybody(fit: Fitted, visits: Table, survival: Any, place: Mapping[st
         return visits
     formulas = [part.main.formula for part in fit.joint.parts]
     columns = list(dict.fromkeys(c for f in formulas for c in f.predictor_columns if c not in (fit.id, fit.time)))
-    lacking = [c for c in columns if c not in names_of(survival)]
+    lacking = [c for c in columns if c not in column_names(survival)]
     if lacking:
         raise InputError(
             f"{fit.id} {few(never)} has no visit, and the marker needs {listing(map(repr, lacking))}; add columns of that name to "
             "survival, or a row of visits without a measurement"
         )
-    rows = with_gaps(survival, [fit.id, *columns])
+    rows = take_columns_with_gaps(survival, [fit.id, *columns])
     subject = subject_of(rows, fit.id, {i: k for k, i in enumerate(never)})
     rows = rows.take(np.array([np.flatnonzero(subject == k)[0] for k in range(len(never))]))
     codes = np.arange(len(never))
@@ -331,7 +337,7 @@ def _with_everybody(fit: Fitted, visits: Table, survival: Any, place: Mapping[st
         fit.id: Column(fit.id, "text", codes, codes < 0, tuple(never)),
         fit.time: Column(fit.time, "number", np.zeros(len(never)), codes < 0),
     }
-    return stacked(visits, replace(rows, columns={**rows.columns, **at_zero}))
+    return stack_tables(visits, replace(rows, columns={**rows.columns, **at_zero}))
 
 
 def _known_at(fit: Fitted, visits: Table, place: Mapping[str, int], t: np.ndarray) -> Table:
@@ -348,25 +354,25 @@ def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> Joint:
     """The joint model of other rows: all that have a level of each factor, which is a subject or a level of the fit."""
     own, problems = {g.factor.name for g in fit.own}, list[str]()
 
-    def moved(p: Predictor) -> Predictor:
+    def moved(p: LinearPredictor) -> LinearPredictor:
         columns = {g.name: g.factor for g in p.formula.groups}
         effects = []
         for e in p.effects:
             if e.factor.name in own:
                 effects.append(
-                    replace(e, factor=Factor(e.factor.name, tuple(place), subject_of(visits, fit.id, place)))
+                    replace(e, factor=GroupingFactor(e.factor.name, tuple(place), subject_of(visits, fit.id, place)))
                 )
                 continue
             known = ~np.logical_or.reduce([visits[c].missing for c in columns[e.factor.name]])
             codes = np.full(visits.rows, -1)
-            there = factor(columns[e.factor.name], visits.take(known))
+            there = grouping_factor(columns[e.factor.name], visits.take(known))
             new = [x for x in there.levels if x not in e.factor.levels]
             if new:
                 levels = listing(e.factor.levels)
                 problems.append(f"{e.factor.name} {few(new)} was not in the data of the fit; levels: {levels}")
             at = {x: i for i, x in enumerate(e.factor.levels)}
             codes[known] = np.array([at.get(x, -1) for x in there.levels])[there.codes]
-            effects.append(replace(e, factor=Factor(e.factor.name, e.factor.levels, codes)))
+            effects.append(replace(e, factor=GroupingFactor(e.factor.name, e.factor.levels, codes)))
         return replace(p, effects=tuple(effects))
 
     found = {p.prefix: moved(p) for p in fit.joint.predictors}
@@ -385,7 +391,7 @@ def _terms(fit: Fitted, table: Table) -> list[Term]:
     if all(term.by is None for term in fit.hazard.terms):
         return list(fit.hazard.terms)
     events = fit.hazard.events
-    both = replace(events, table=stacked(events.table, table))
+    both = replace(events, table=stack_tables(events.table, table))
     terms = association_terms(
         fit.options["association"], fit.options["association_scale"], fit.joint, both, fit.hazard.courses, id=fit.id
     )
@@ -401,7 +407,7 @@ def _history(fit: Fitted, joint: Joint, course: Course, place: Mapping[str, int]
     fitted = next(p for p in fit.joint.parts if p.prefix == part.prefix)
     response = part.main.formula.response
     assert response is not None
-    trials = response.trials.columns if isinstance(response.trials, Operand) else ()
+    trials = response.trials.columns if isinstance(response.trials, Expression) else ()
     values = [visits[c] for c in (*response.value.columns, *trials)]
     subject, visit = subject_of(visits, fit.id, place), visits[fit.time].numbers("the time of a visit")
     rows = np.flatnonzero(~np.logical_or.reduce([v.missing for v in values]) & (visit <= t[subject]))
@@ -421,7 +427,7 @@ def _history(fit: Fitted, joint: Joint, course: Course, place: Mapping[str, int]
     whole = fit.joint.table
     at = np.searchsorted(whole.row_numbers, fitted.rows)
     old = replace(whole.take(at), columns={c: whole[c].take(at) for c in names})
-    both = stacked(old, replace(measured, columns={c: measured[c] for c in names}))
+    both = stack_tables(old, replace(measured, columns={c: measured[c] for c in names}))
     outcome = part.family.read(both, response, fit.choice(part))
     tail = slice(old.rows, None)
     own = replace(
@@ -433,9 +439,11 @@ def _history(fit: Fitted, joint: Joint, course: Course, place: Mapping[str, int]
             designs.append(course.columns(subject[rows], visit[rows]))
         else:
             level = {e.factor.name: e.factor.codes[rows] for e in p.effects}
-            z = {e.factor.name: e.again(measured) for e in p.effects}
-            designs.append(Design(np.ones(len(rows)), p.population.again(measured), level, z))
-        offsets.append(np.sum([np.zeros(len(rows)), *(evaluate(o, measured) for o in p.formula.offsets)], axis=0))
+            z = {e.factor.name: e.code_new_rows(measured) for e in p.effects}
+            designs.append(Design(np.ones(len(rows)), p.population.code_new_rows(measured), level, z))
+        offsets.append(
+            np.sum([np.zeros(len(rows)), *(evaluate_expression(o, measured) for o in p.formula.offsets)], axis=0)
+        )
     return History(replace(part, outcome=own, rows=rows), predictors, subject[rows], designs, offsets)
 
 
@@ -455,8 +463,8 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from glmm_zoo.graph import terms
     from glmm_zoo.inference.kernel.density import Unconstrained
 
-    def bare(p: Predictor, outcome: Outcome) -> Predictor:
-        columns = Columns(np.empty((len(outcome.values), 0)), (), p.population.intercept)
+    def bare(p: LinearPredictor, outcome: Outcome) -> LinearPredictor:
+        columns = DesignMatrix(np.empty((len(outcome.values), 0)), (), p.population.intercept)
         return replace(p, population=columns, offset=None, effects=(), smooths=())
 
     known = {h.part.prefix: _with_all_levels(h.part.outcome) for h in histories}
@@ -571,7 +579,7 @@ class Likelihood:
     fit: Fitted
     subjects: Subjects
     rows: Rows
-    parts: Sequence[tuple[Predictor, Part, Design, np.ndarray]]  # of each predictor, with its offset
+    parts: Sequence[tuple[LinearPredictor, Part, Design, np.ndarray]]  # of each predictor, with its offset
     Z: Sequence[np.ndarray]
     subject: Sequence[np.ndarray]
     places: Sequence[slice]  # of a predictor's rows among all

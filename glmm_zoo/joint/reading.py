@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
-from glmm_zoo.formulas.grammar import parse, parse_event
-from glmm_zoo.formulas.population import Predictor
+from glmm_zoo.formulas.grammar import parse_event_formula, parse_formula
+from glmm_zoo.formulas.predictor import LinearPredictor
 from glmm_zoo.joint.association import association_terms, covariates_of
 from glmm_zoo.joint.baselines import read_baseline
 from glmm_zoo.joint.events import check_together
@@ -21,7 +21,8 @@ from glmm_zoo.plans import outcomes
 from glmm_zoo.plans.intake import groups_of, warn
 from glmm_zoo.plans.outcomes import Joint, Part
 from glmm_zoo.priors import Parameter, Prior, beta_defaults
-from glmm_zoo.tables.columns import Missing, Table, take
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing, take_columns
 
 OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
 
@@ -56,10 +57,10 @@ def read(
     many = 1 if isinstance(formulas, str) else len(formulas)
     families = ["gaussian"] * many if families is None and not isinstance(formulas, Mapping) else families
     problems: list[str] = []
-    parsed = attempt(lambda: parse_event(event), problems)
+    parsed = attempt(lambda: parse_event_formula(event), problems)
     pairs = attempt(lambda: outcomes.in_pairs(formulas, families), problems)
     for text, _ in pairs or ():
-        formula = attempt(lambda text=text: parse(text), problems)
+        formula = attempt(lambda text=text: parse_formula(text), problems)
         if formula and formula.smooths:
             problems.append(
                 f"s() is not available in a joint model of survival: {text!r}; write cr({time}, df=4) or poly({time}, 2)"
@@ -73,8 +74,8 @@ def read(
         ),
         problems,
     )
-    whole = attempt(lambda: take(longitudinal, [id, time], missing), problems)
-    order = whole[id].factor()[1] if whole else ()
+    whole = attempt(lambda: take_columns(longitudinal, [id, time], missing), problems)
+    order = whole[id].codes_and_levels()[1] if whole else ()
     of_event: list[str] = []
     events = attempt(
         lambda: read_events(
@@ -119,7 +120,7 @@ def _tied(joint: Joint, id: str) -> Joint:
     names = {subject_effects(part, id).factor.name for part in joint.parts}
     mains = {part.prefix for part in joint.parts}
 
-    def tied(p: Predictor) -> Predictor:
+    def tied(p: LinearPredictor) -> LinearPredictor:
         effects = tuple(
             replace(e, shared=tuple(s or id for s in e.shared))
             if p.prefix in mains and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)

@@ -1,6 +1,6 @@
 """How markers go on in every subject: the columns of their predictors at any time. Imports the rooms to its left.
 
-A course is evaluated by the formula's own coding (`Columns.again`), so that value, slope and integral over time of a predictor are
+A course is evaluated by the formula's own coding (`DesignMatrix.code_new_rows`), so that value, slope and integral over time of a predictor are
 designs like that of the visits: what they are multiplied with, coefficients and effects, may be NumPy arrays or PyTensor variables.
 """
 
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.population import Again
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.population import CodeNewRows
 from glmm_zoo.joint.events import subject_of
-from glmm_zoo.plans.intake import Group, named
+from glmm_zoo.plans.intake import Group
 from glmm_zoo.plans.outcomes import Joint, Part
 from glmm_zoo.tables.columns import Column, Table
 
@@ -42,9 +43,9 @@ class Design:
         """eta (N,) of the outcome with this prefix."""
         eta: Array = 0.0
         if part.main.population.intercept:
-            eta = get(named(prefix, "Intercept")) * self.one
+            eta = get(prefixed(prefix, "Intercept")) * self.one
         if self.X.shape[1]:
-            eta = eta + times(self.X, get(named(prefix, "beta")))
+            eta = eta + times(self.X, get(prefixed(prefix, "beta")))
         for group in groups:
             own = [k for k, owner in enumerate(group.owners) if owner == prefix]
             for column, k in zip(self.z[group.factor.name].T if own else (), own, strict=True):
@@ -117,8 +118,8 @@ class Course:
         main = self.part.main
         levels = {e.factor.name: self.levels[e.factor.name][subject] for e in main.effects}
         return Design(
-            np.ones(len(t)), _again(main.population.again, table), levels,
-            {e.factor.name: _again(e.again, table) for e in main.effects},
+            np.ones(len(t)), _again(main.population.code_new_rows, table), levels,
+            {e.factor.name: _again(e.code_new_rows, table) for e in main.effects},
         )  # fmt: skip
 
     def slope(self, subject: np.ndarray, t: np.ndarray) -> Design:
@@ -140,7 +141,7 @@ def since(t: np.ndarray, window: float | None) -> np.ndarray:
     return np.zeros(len(t)) if window is None else np.maximum(t - window, 0.0)
 
 
-def _again(again: Again, table: Table) -> np.ndarray:
+def _again(again: CodeNewRows, table: Table) -> np.ndarray:
     try:
         return again(table)
     except InputError as err:

@@ -17,43 +17,23 @@ import numpy as np
 from glmm_zoo import priors
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse
-from glmm_zoo.formulas.population import (
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.population import spread
+from glmm_zoo.formulas.predictor import (
     FEW_LEVELS,
-    Effects,
-    Factor,
-    Predictor,
+    LinearPredictor,
     check_columns,
     check_groups,
+    code_predictor,
     few_levels,
-    fixed_formula,
-    spread,
 )
-from glmm_zoo.formulas.population import (
-    predictor as code_predictor,
-)
-from glmm_zoo.formulas.smooths.bases import Smooth
+from glmm_zoo.formulas.smooths.smooth import Smooth
+from glmm_zoo.formulas.terms import Expression, Formula, Response, fixed_formula
 from glmm_zoo.priors import Parameter, Prior
-from glmm_zoo.tables.columns import Missing, Table, take
-
-# Names that variables and dimensions of the graph have or may have.
-_RESERVED = re.compile(
-    r"chain|draw|row|sample|coef|(.*_)?cutpoints?(_.*)?|sigma|alpha|zi|never(_.*)?|assoc|effect|tau|rho|exposure_time|exposure_shares|_.*"
-    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?s_.*|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
-)
-
-
-def safe(name: str) -> str:
-    """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the name itself."""
-    clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in name).strip() or "_"
-    clean = f"x{clean}" if clean.startswith(".") else clean
-    return f"{clean}_" if _RESERVED.fullmatch(clean) else clean
-
-
-def named(prefix: str, name: str) -> str:
-    """`Intercept`, or `zi_Intercept` for a predictor with the prefix "zi"."""
-    return f"{prefix}_{name}" if prefix else name
-
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing, take_columns
 
 # ---------------------------------------------------------------------------------------------------- group structure
 
@@ -67,7 +47,7 @@ class Group:
     """
 
     prefix: str
-    factor: Factor
+    factor: GroupingFactor
     labels: tuple[str, ...]
     blocks: tuple[tuple[int, ...], ...]
     owners: tuple[str, ...]
@@ -77,40 +57,42 @@ class Group:
 
     @property
     def dim(self) -> str:
-        return safe(self.factor.name)
+        return variable_name(self.factor.name)
 
     def name(self, what: str) -> str:
-        return named(self.prefix, f"{what}_{self.dim}")
+        return prefixed(self.prefix, f"{what}_{self.dim}")
 
     @property
     def effect_dim(self) -> str:
-        return named(self.prefix, f"{self.dim}_effect")
+        return prefixed(self.prefix, f"{self.dim}_effect")
 
     @property
     def correlated(self) -> tuple[tuple[int, ...], ...]:
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
-def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
+def groups_of(predictors: Sequence[LinearPredictor]) -> tuple[Group, ...]:
     """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
-    families: list[list[tuple[Predictor, Effects]]] = []
+    families: list[list[tuple[LinearPredictor, GroupEffects]]] = []
     for predictor in predictors:
         for effects in predictor.effects:
             kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
             families = [family for family in families if family not in kin]
             families.append([member for family in kin for member in family] + [(predictor, effects)])
-    tied: dict[object, list[tuple[Predictor, Effects]]] = {}  # two labels on one factor: two blocks of its effects
+    tied: dict[
+        object, list[tuple[LinearPredictor, GroupEffects]]
+    ] = {}  # two labels on one factor: two blocks of its effects
     for i, family in enumerate(families):
         tied.setdefault(family[0][1].factor.name if len(family) > 1 else i, []).extend(family)
     main = {family[0][1].factor.name for family in families if family[0][0].prefix == ""}
     return tuple(_merge(family, main) for family in tied.values())
 
 
-def _share_a_label(a: Effects, b: Effects) -> bool:
+def _share_a_label(a: GroupEffects, b: GroupEffects) -> bool:
     return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
 
 
-def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) -> Group:
+def _merge(mates: Sequence[tuple[LinearPredictor, GroupEffects]], main: Collection[str]) -> Group:
     """One block; it goes without a prefix unless its factor has another block in the main predictor (`main`)."""
     labels: list[str] = []
     owners: list[str] = []
@@ -133,16 +115,16 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) ->
     return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads), codes)
 
 
-def smooth_name(predictor: Predictor, smooth: Smooth, what: str) -> str:
+def smooth_name(predictor: LinearPredictor, smooth: Smooth, what: str) -> str:
     """`s_x_sd`, or `zi_s_x_sd` for a predictor with the prefix "zi"."""
-    return named(predictor.prefix, f"s_{safe(smooth.name)}_{what}")
+    return prefixed(predictor.prefix, f"s_{variable_name(smooth.name)}_{what}")
 
 
 # ------------------------------------------------------------------------------------------------------------- priors
 
 
 def parameters(
-    predictors: Sequence[Predictor],
+    predictors: Sequence[LinearPredictor],
     location: float,
     scale: float,
     others: Mapping[str, tuple[float, float]] | None = None,
@@ -158,13 +140,13 @@ def parameters(
     for p in predictors:
         if p.population.intercept:
             default = priors.intercept_default(*units[p.prefix])
-            found.append(priors.parameter(named(p.prefix, "Intercept"), "real", default))
+            found.append(priors.parameter(prefixed(p.prefix, "Intercept"), "real", default))
         if p.population.labels:
             defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
-            found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
+            found.append(priors.coefficients(prefixed(p.prefix, "beta"), p.population.labels, defaults))
         found += [parameter for s in p.smooths for parameter in _of_smooth(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
-        sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
+        sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
         keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
         defaults = tuple(
             priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
@@ -177,11 +159,11 @@ def parameters(
     return found
 
 
-def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Parameter]:
+def _of_smooth(predictor: LinearPredictor, smooth: Smooth, scale: float) -> list[Parameter]:
     """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
 
     def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
-        name, general = smooth_name(predictor, smooth, what), (named(predictor.prefix, f"s_{what}"), *more)
+        name, general = smooth_name(predictor, smooth, what), (prefixed(predictor.prefix, f"s_{what}"), *more)
         return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
 
     sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
@@ -191,7 +173,7 @@ def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Param
         found.append(
             Parameter(
                 smooth_name(predictor, smooth, "linear"), "real",
-                keys("linear", smooth.linear_labels, named(predictor.prefix, "beta")),
+                keys("linear", smooth.linear_labels, prefixed(predictor.prefix, "beta")),
                 tuple(priors.beta_defaults(spreads, scale)),
             )
         )  # fmt: skip
@@ -211,11 +193,11 @@ class Single:
     texts: Mapping[str, str]
     table: Table
     outcome: Outcome
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[LinearPredictor, ...]
     notes: tuple[str, ...]
 
     @property
-    def main(self) -> Predictor:
+    def main(self) -> LinearPredictor:
         return self.predictors[0]
 
 
@@ -225,7 +207,7 @@ def single(
     read_outcome: Callable[[Table, Response], Outcome],
     *,
     one_per_row: Callable[[Outcome], bool],
-    code: Callable[[Formula, Table, str], Predictor] = code_predictor,
+    code: Callable[[Formula, Table, str], LinearPredictor] = code_predictor,
     also: Mapping[str, str | None] | None = None,
     units: Mapping[str, str] | None = None,
     exposure: str | None = None,
@@ -287,7 +269,7 @@ def single(
             "keep one: the offset is the logarithm of the exposure"
         )
     used = [*(c for f in parsed.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
-    table = take(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
+    table = take_columns(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
     outcome = attempt(lambda: read_outcome(table, response), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
     tables = dict.fromkeys(parsed, table)
@@ -297,7 +279,7 @@ def single(
             tables[p] = attempt(lambda p=p, f=f: _one_row_each(table, units[p], f, p), problems) or table
     raise_all(problems)
     assert outcome is not None
-    dims = {p: safe(units[p]) if p in units else "row" for p in parsed}
+    dims = {p: variable_name(units[p]) if p in units else "row" for p in parsed}
     coded = {p: replace(code(f, tables[p], p), dim=dims[p]) for p, f in parsed.items()}
     if offset is not None:
         coded[""] = replace(coded[""], offset=offset)
@@ -329,7 +311,7 @@ def single(
 
 def _parse(prefix: str, text: str) -> Formula:
     try:
-        return parse(text, response=prefix == "")
+        return parse_formula(text, response=prefix == "")
     except InputError as err:
         if prefix == "":
             raise
@@ -338,7 +320,7 @@ def _parse(prefix: str, text: str) -> Formula:
 
 def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
     """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
-    codes, levels = table[name].factor()
+    codes, levels = table[name].codes_and_levels()
     _, first = np.unique(codes, return_index=True)
     problems = [
         f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "
@@ -347,7 +329,7 @@ def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Tab
         if group.label
     ]
     for column in formula.predictor_columns:
-        values, known = table[column].factor()
+        values, known = table[column].codes_and_levels()
         varies = np.flatnonzero(values != values[first][codes])
         if len(varies):
             pair = np.array([first[codes[varies[0]]], varies[0]])
@@ -399,10 +381,10 @@ class Plan:
 
     spec: Mapping[str, Any]
     table: Table
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[LinearPredictor, ...]
     chosen: Mapping[str, tuple[Prior, ...]]
     rows: int
-    unit: Factor | None = None
+    unit: GroupingFactor | None = None
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     also: Mapping[str, Table] = field(default_factory=dict)
@@ -420,7 +402,7 @@ def plan(
     extra: Sequence[Parameter] = (),
     aspects: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
-    unit: Factor | None = None,
+    unit: GroupingFactor | None = None,
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is.
 
@@ -445,7 +427,7 @@ def plan(
         "formula": part.texts[""],
         "formulas": {p: text for p, text in part.texts.items() if p},
         "options": dict(options),
-        "outcome": safe(part.outcome.name),
+        "outcome": variable_name(part.outcome.name),
         "response": part.outcome.description,
         "link": link,
         "links": {p: of for p, of in (links or {}).items() if p in part.texts},
@@ -464,7 +446,7 @@ def specify(
     builder: str,
     described: Mapping[str, Any],
     table: Table,
-    predictors: tuple[Predictor, ...],
+    predictors: tuple[LinearPredictor, ...],
     needed: Sequence[Parameter],
     given: Mapping[str, str] | None,
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
@@ -476,7 +458,7 @@ def specify(
         **described,
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
         "groups": {
-            named(g.prefix, g.dim): {
+            prefixed(g.prefix, g.dim): {
                 "levels": len(g.factor.levels),
                 "effects": list(g.labels),
                 "sd": g.name("sd"),
@@ -500,7 +482,7 @@ def specify(
     return spec, chosen
 
 
-def _told(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
+def _told(predictor: LinearPredictor, smooth: Smooth) -> dict[str, Any]:
     """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
     return {
         "label": f"{predictor.prefix} {smooth.label}".strip(),
@@ -515,7 +497,7 @@ def _told(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
 
 
 def rates(
-    exposure: str | None, per: float, offsets: Sequence[Operand] = (), of: str = "expected count"
+    exposure: str | None, per: float, offsets: Sequence[Expression] = (), of: str = "expected count"
 ) -> dict[str, Any]:
     """What the report needs to know to give rates for `per` units of exposure; `of` says what is counted.
 
@@ -536,7 +518,7 @@ def offset_level(offset: np.ndarray | None, link: str) -> float:
     return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[LinearPredictor]) -> None:
     names: dict[str, str] = {}
     for p in predictors:
         for s in p.smooths:

@@ -23,13 +23,17 @@ import numpy as np
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.families import counts, families, ordinal
 from glmm_zoo.families.families import Outcome, Tensor
-from glmm_zoo.formulas.grammar import Formula, Response, parse
-from glmm_zoo.formulas.population import Columns, Effects, Predictor, factor
-from glmm_zoo.formulas.population import predictor as code_predictor
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
+from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.formulas.predictor import LinearPredictor, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.plans import intake
-from glmm_zoo.plans.intake import Plan, Single, named, safe
+from glmm_zoo.plans.intake import Plan, Single
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter, sd_default
-from glmm_zoo.tables.columns import Missing, Table, joined
+from glmm_zoo.tables.columns import Table, merge_tables
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.terms import Model
@@ -56,9 +60,9 @@ class Family:
     own: Callable[[Outcome], Sequence[Parameter]] = lambda _: ()
     parts: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
-    code: Callable[..., Predictor] = code_predictor
+    code: Callable[..., LinearPredictor] = code_predictor
     one_per_row: Callable[[Outcome], bool] = lambda _: False
-    doubts: Callable[[Outcome, Columns], Sequence[str]] = lambda _, __: ()
+    doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
     latent: bool = False  # whether a latent variable is cut, whose variance is the link's
 
 
@@ -76,7 +80,7 @@ class Part:
     family_name: str
     link: str
     outcome: Outcome
-    main: Predictor
+    main: LinearPredictor
     rows: np.ndarray
 
 
@@ -87,7 +91,7 @@ def _of_terms() -> Any:
 
 
 def _observe_gaussian(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
-    sigma = _of_terms().variable(model, named(part.prefix, "sigma"))
+    sigma = _of_terms().variable(model, prefixed(part.prefix, "sigma"))
     families.gaussian(part.name, etas[part.prefix], sigma, part.outcome)
 
 
@@ -115,8 +119,8 @@ def _counts(count: counts.Count, observe: Callable[..., None] = counts.observe) 
 
     def add(model: Model, part: Part, etas: Mapping[str, Tensor], _: bool) -> None:
         terms = _of_terms()
-        share = [terms.logit_share(model, named(part.prefix, "zi"), etas)] if zeros else []
-        size = [terms.log_positive(model, named(part.prefix, "alpha"), etas)] if sized else []
+        share = [terms.logit_share(model, prefixed(part.prefix, "zi"), etas)] if zeros else []
+        size = [terms.log_positive(model, prefixed(part.prefix, "alpha"), etas)] if sized else []
         observe(part.name, count, part.outcome, *share, etas[part.prefix], *size)
 
     own = [*([counts.probability("zi")] if zeros else []), *([counts.ALPHA] if sized else [])]
@@ -218,19 +222,19 @@ class Joint:
     """
 
     parts: tuple[Part, ...]
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[LinearPredictor, ...]
     texts: Mapping[str, str]
     links: Mapping[str, str]
     table: Table
     notes: tuple[str, ...]
     residual: tuple[Part, ...] = ()
-    loaded: Mapping[str, Effects] = field(default_factory=dict)
+    loaded: Mapping[str, GroupEffects] = field(default_factory=dict)
     anchor: str = ""
 
     @property
     def effect(self) -> str:
         """The variable of the effects that are loaded."""
-        return next((named(self.anchor, f"u_{safe(e.factor.name)}") for e in self.loaded.values()), "")
+        return next((prefixed(self.anchor, f"u_{variable_name(e.factor.name)}") for e in self.loaded.values()), "")
 
 
 def in_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
@@ -302,20 +306,20 @@ def read(
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
-    predictors: list[tuple[Predictor, Table]] = []
+    predictors: list[tuple[LinearPredictor, Table]] = []
     for one, single in zip(asked, singles, strict=True):
         prefix, dim = ("", "row") if bare and len(asked) == 1 else (one.name, f"{one.name}_row")
         own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
         formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
-        links |= {named(prefix, p): link for p, link in one.kind.parts.items() if p in single.texts}
+        links |= {prefixed(prefix, p): link for p, link in one.kind.parts.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
         parts.append(Part(one.name, prefix, one.kind, one.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = Joint(
-        tuple(parts), _with_all_levels(predictors), formulas, links, joined([s.table for s in singles]), tuple(notes),
+        tuple(parts), _with_all_levels(predictors), formulas, links, merge_tables([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
     return _loading(joint) if shared == "loading" else joint
@@ -337,7 +341,7 @@ class _Asked:
 def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]) -> list[_Asked]:
     """Formulas and families taken apart, with everything that is wrong between them."""
     problems: list[str] = []
-    attempts = [attempt(lambda t=text, f=of: (parse(t), *family(f)), problems) for text, of in pairs]
+    attempts = [attempt(lambda t=text, f=of: (parse_formula(t), *family(f)), problems) for text, of in pairs]
     raise_all(problems)
     asked: dict[str, _Asked] = {}
     names: dict[str, str] = {}
@@ -345,7 +349,7 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
     for (text, _), found in zip(pairs, attempts, strict=True):
         assert found is not None and found[0].response is not None
         response = found[0].response.value
-        name = safe(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
+        name = variable_name(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
         if name in asked:
             raise InputError(
                 f"response {response.text!r} stands in two formulas; an outcome has one formula, with all its terms"
@@ -379,7 +383,7 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
 
 
 def _prefix(outcome: str, part: str) -> str:
-    return named(outcome, part) if part else outcome
+    return prefixed(outcome, part) if part else outcome
 
 
 def _single(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> Single:
@@ -400,7 +404,7 @@ def _single(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: 
     return intake.remark(one, kind.doubts(one.outcome, one.main.population))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str], residual: bool) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[LinearPredictor], dims: Sequence[str], residual: bool) -> None:
     prefixes = [p.prefix for p in predictors]
     taken = {*dims, *([RESIDUAL] if residual else [])}
     factors = {e.factor.name for p in predictors for e in p.effects}
@@ -408,7 +412,7 @@ def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str
     raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
 
 
-def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Predictor, ...]:
+def _with_all_levels(predictors: Sequence[tuple[LinearPredictor, Table]]) -> tuple[LinearPredictor, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
     found = [p for p, _ in predictors]
     factors = {
@@ -419,7 +423,7 @@ def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Pre
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
         stacked = {c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns}
-        whole = factor(columns, Table(stacked, sum(rows), ""))
+        whole = grouping_factor(columns, Table(stacked, sum(rows), ""))
         for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
             own = replace(whole, codes=codes)
             effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in found[i].effects)
@@ -490,7 +494,7 @@ def plan(
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
-        needed.append(parameter(named(name, "loading"), "real", default))
+        needed.append(parameter(prefixed(name, "loading"), "real", default))
     if joint.residual:
         needed.append(Parameter(f"corr_{RESIDUAL}", "corr", ((f"corr[{RESIDUAL}]", "corr"),), (CORR_DEFAULT,)))
     names = sorted((p.prefix for p in parts), key=len, reverse=True)
@@ -526,9 +530,9 @@ def _described(part: Part) -> dict[str, Any]:
     }
 
 
-def _means(predictors: Sequence[Predictor]) -> dict[str, dict[str, list[float]]]:
+def _means(predictors: Sequence[LinearPredictor]) -> dict[str, dict[str, list[float]]]:
     """Means of the covariates of every predictor's group effects, by factor, in the order of the effects."""
-    return {p.prefix: {safe(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
+    return {p.prefix: {variable_name(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 
 
 def _rows(joint: Joint) -> dict[str, dict[str, list[int]]]:
@@ -537,15 +541,16 @@ def _rows(joint: Joint) -> dict[str, dict[str, list[int]]]:
     for p in joint.predictors:
         effects = [*p.effects, *(e for name, e in joint.loaded.items() if name == p.prefix)]
         found[p.prefix] = {
-            safe(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist() for e in effects
+            variable_name(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist()
+            for e in effects
         }
     return found
 
 
 def _renamed(parameter: Parameter, name: str) -> Parameter:
     """The parameter of one outcome: `severity_alpha`."""
-    keys = tuple(tuple(named(name, key) for key in keys) for keys in parameter.keys)
-    return replace(parameter, name=named(name, parameter.name), keys=keys)
+    keys = tuple(tuple(prefixed(name, key) for key in keys) for keys in parameter.keys)
+    return replace(parameter, name=prefixed(name, parameter.name), keys=keys)
 
 
 def _for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
@@ -564,7 +569,7 @@ def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Ten
     etas = terms.linear_predictors(model, center=center)
     for name, effects in joint.loaded.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
-        etas[name] = etas[name] + terms.variable(model, named(name, "loading")) * model[joint.effect][level, 0]
+        etas[name] = etas[name] + terms.variable(model, prefixed(name, "loading")) * model[joint.effect][level, 0]
         model.linear[name].eta = etas[name]
     for part in joint.parts:
         if joint.residual and part is joint.residual[1]:
@@ -592,8 +597,8 @@ def _observe_second(model: Model, first: Part, second: Part, etas: Mapping[str, 
     one = pt.constant(1.0)
     matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
     pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
-    y_1, sigma_1 = model[first.name], model[named(first.name, "sigma")]
-    sigma_2 = terms.variable(model, named(second.name, "sigma"))
+    y_1, sigma_1 = model[first.name], model[prefixed(first.name, "sigma")]
+    sigma_2 = terms.variable(model, prefixed(second.name, "sigma"))
     both = np.isin(second.rows, first.rows)
     at = np.where(both, np.searchsorted(first.rows, second.rows), 0)
     w: Any = rho * both.astype(float)

@@ -13,7 +13,8 @@ import xarray as xr
 from scipy import special
 
 from glmm_zoo.errors import InputError, ZooWarning, listing
-from glmm_zoo.formulas.smooths.bases import Basis, Tensor, from_json
+from glmm_zoo.formulas.smooths.bases import Basis
+from glmm_zoo.formulas.smooths.tensor_products import TensorProduct, basis_from_json
 from glmm_zoo.results.storage import about, outcomes
 
 INVERSE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -37,7 +38,7 @@ class Curve:
     label: str
     variables: tuple[str, ...]
     prefix: str
-    basis: Basis | Tensor
+    basis: Basis | TensorProduct
     sd: np.ndarray
     sd_of: np.ndarray
     linear: np.ndarray
@@ -50,7 +51,7 @@ class Curve:
 
     def margins(self) -> tuple[Basis, ...]:
         """A basis of each variable, which knows its range."""
-        return self.basis.margins if isinstance(self.basis, Tensor) else (self.basis,)
+        return self.basis.margins if isinstance(self.basis, TensorProduct) else (self.basis,)
 
     def edf(self) -> float:
         """Effective degrees of freedom, in the mean over the posterior: p + sum_j (1 - E[var(w_j | sd) / sd^2]).
@@ -85,7 +86,7 @@ def of_fit(tree: xr.DataTree) -> Iterator[Curve]:
             label = f"{told['label']} [{level}]" if level else told["label"]
             own, line = slice(j * q, j * q + q), slice(j * p, j * p + p)
             yield Curve(
-                label, tuple(told["variables"]), told["prefix"], from_json(told["basis"]), sd, sd_of[own],
+                label, tuple(told["variables"]), told["prefix"], basis_from_json(told["basis"]), sd, sd_of[own],
                 linear[:, line], weights[:, own],
             )  # fmt: skip
 

@@ -18,11 +18,16 @@ from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing,
 from glmm_zoo.families import families
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas import population as design
-from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
-from glmm_zoo.plans.intake import Single, log_exposure, safe
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
+from glmm_zoo.formulas.predictor import LinearPredictor, check_columns
+from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol
+from glmm_zoo.plans.intake import Single, log_exposure
 from glmm_zoo.priors import Prior
-from glmm_zoo.tables.columns import Column, Missing, Table, names_of, take
+from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.frames import Missing, column_names, take_columns
 
 # Log-normal predictive distributions of tau^2, the variance of log odds ratios over the trials of a future
 # meta-analysis: mean and standard deviation of log tau^2. Turner, Davey, Clarke, Thompson & Higgins (2012), Int J
@@ -62,10 +67,10 @@ class Arms:
     table: Table
     outcome: Outcome
     exposure: np.ndarray | None
-    study: design.Factor
+    study: GroupingFactor
     treated: np.ndarray
     labels: tuple[str, str]
-    covariates: design.Columns | None
+    covariates: DesignMatrix | None
 
     @property
     def sizes(self) -> np.ndarray:
@@ -116,7 +121,12 @@ class Arms:
         X = self.covariates
         coded = {"means": dict(zip(X.labels, X.means.tolist(), strict=True)), **X.learnt} if X else {"means": {}}
         totals = {name: sums.tolist() for name, sums in self.totals().items()}
-        return {"study": safe(self.study.name), "labels": list(self.labels), "totals": totals, "covariates": coded}
+        return {
+            "study": variable_name(self.study.name),
+            "labels": list(self.labels),
+            "totals": totals,
+            "covariates": coded,
+        }
 
     def notes(self) -> list[str]:
         """What a reader should know of these studies."""
@@ -155,25 +165,25 @@ def read_arms(
     InputError
         Whatever is wrong with formula or data, with columns and rows as the user's table has them.
     """
-    formula = parse(text)
+    formula = parse_formula(text)
     response = formula.response
     assert response is not None
     problems = _refused(formula, response, study, exposure)
     formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
     raise_all(problems)
-    ends = _ends(response, names_of(data))
+    ends = _ends(response, column_names(data))
     if ends and control is not None:
         raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
     sides = [_with_ending(response, exposure, end) for end in ends or ("",)]
     columns = [study, *([] if ends else [treatment]), *formula.predictor_columns]
     columns += [c for side, time in sides for c in (*_columns(side), *([time] if time else []))]
-    table = take(data, list(dict.fromkeys(columns)), missing, problems)
+    table = take_columns(data, list(dict.fromkeys(columns)), missing, problems)
     counts = [attempt(lambda s=s, t=t: _counts(table, s, t), problems) for s, t in sides]
     treated = None if ends else attempt(lambda: _treated(table[treatment], control), problems)
-    design.check_columns(replace(formula, response=None), table, problems)
+    check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
     y, sizes = (np.column_stack([c[k] for c in counts if c is not None]).ravel() for k in (0, 1))
-    rows = design.factor([study], table)
+    rows = grouping_factor([study], table)
     if treated is None:
         labels, in_arm_2 = ("arm 1", "arm 2"), np.tile([False, True], table.rows)
         by_arm = replace(rows, codes=np.repeat(rows.codes, 2))
@@ -220,19 +230,21 @@ def _refused(formula: Formula, response: Response, study: str, exposure: str | N
             f"the response is counts of events: {response.value.text} | trials(n) for risks, with n the size of the arm, "
             f"or {response.value.text} with exposure='column' of person-time for rates"
         )
-    if any(isinstance(piece, Operand) and study in piece.columns for piece in formula.population):
+    if any(isinstance(piece, Expression) and study in piece.columns for piece in formula.population):
         found.append(f"formula: {study!r} names the studies, which have effects of their own; leave it out")
     return found
 
 
-def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Piece]:
+def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Symbol]:
     """The study covariates: what is left of the right side without the treatment and the 1 for the intercept."""
-    kept: list[Piece] = []
+    kept: list[Symbol] = []
     for sign, part in _summands(formula.population):
-        columns = {c for p in part if isinstance(p, Operand) for c in p.columns}
+        columns = {c for p in part if isinstance(p, Expression) for c in p.columns}
         first = part[0]
         if treatment in columns:
-            plain = len(part) == 1 and isinstance(first, Operand) and first.kind != "call" and first.reference is None
+            plain = (
+                len(part) == 1 and isinstance(first, Expression) and first.kind != "call" and first.reference is None
+            )
             if sign == "-" or not plain:
                 problems.append(
                     f"formula: {treatment!r} is the treatment and stands for itself, '~ {treatment} + x': each further "
@@ -246,8 +258,8 @@ def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[
     return kept
 
 
-def _summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
-    depth, sign, part = 0, "+", list[Piece]()
+def _summands(pieces: Sequence[Symbol]) -> Iterator[tuple[str, list[Symbol]]]:
+    depth, sign, part = 0, "+", list[Symbol]()
     for piece in pieces:
         depth += (piece == "(") - (piece == ")")
         if depth == 0 and piece in ("+", "-"):
@@ -260,7 +272,7 @@ def _summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
 
 
 def _columns(response: Response) -> tuple[str, ...]:
-    trials = response.trials.columns if isinstance(response.trials, Operand) else ()
+    trials = response.trials.columns if isinstance(response.trials, Expression) else ()
     return (*response.value.columns, *trials)
 
 
@@ -274,11 +286,11 @@ def _ends(response: Response, names: Sequence[str]) -> tuple[str, str] | None:
 def _with_ending(response: Response, exposure: str | None, end: str) -> tuple[Response, str | None]:
     """Response and exposure of one arm of a wide table."""
 
-    def of_arm(operand: Operand) -> Operand:
+    def of_arm(operand: Expression) -> Expression:
         named = replace(operand, columns=tuple(f"{c}{end}" for c in operand.columns))
         return replace(named, text=named.source) if end else operand
 
-    trials = of_arm(response.trials) if isinstance(response.trials, Operand) else response.trials
+    trials = of_arm(response.trials) if isinstance(response.trials, Expression) else response.trials
     return Response(of_arm(response.value), trials), f"{exposure}{end}" if exposure else None
 
 
@@ -301,7 +313,7 @@ def _treated(column: Column, control: str | float | bool | None) -> tuple[np.nda
     """Which rows are treated (n,), and the labels of control and treated."""
     if column.kind == "date":
         column.numbers("a treatment")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if len(levels) != 2:
         raise InputError(
             f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
@@ -315,7 +327,7 @@ def _treated(column: Column, control: str | float | bool | None) -> tuple[np.nda
     return codes != at, (levels[at], levels[1 - at])
 
 
-def _one_armed(rows: design.Factor, treated: np.ndarray, labels: tuple[str, str], table: Table) -> list[str]:
+def _one_armed(rows: GroupingFactor, treated: np.ndarray, labels: tuple[str, str], table: Table) -> list[str]:
     """Studies of a long table without a control or without a treated arm."""
     n = len(rows.levels)
     return [
@@ -326,7 +338,7 @@ def _one_armed(rows: design.Factor, treated: np.ndarray, labels: tuple[str, str]
     ]
 
 
-def _repeated(rows: design.Factor, table: Table) -> list[str]:
+def _repeated(rows: GroupingFactor, table: Table) -> list[str]:
     """Studies with several rows of a wide table."""
     return [
         f"study {rows.levels[k]!r} has {n} rows ({table.at(rows.codes == k)}); a wide table has one row for each study"
@@ -335,7 +347,7 @@ def _repeated(rows: design.Factor, table: Table) -> list[str]:
     ]
 
 
-def _varying(rows: design.Factor, first: np.ndarray, table: Table, covariates: Sequence[str]) -> list[str]:
+def _varying(rows: GroupingFactor, first: np.ndarray, table: Table, covariates: Sequence[str]) -> list[str]:
     """Study covariates that are not the same in all rows of a study."""
     found = []
     for name in covariates:
@@ -350,12 +362,12 @@ def _varying(rows: design.Factor, first: np.ndarray, table: Table, covariates: S
     return found
 
 
-def _covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Columns:
+def _covariates(formula: Formula, table: Table, first: np.ndarray) -> DesignMatrix:
     """Study covariates coded over the studies (S, p)."""
     columns = {name: table[name].take(first) for name in formula.predictor_columns}
     one_row_each = replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
-    coded = design.code(formula.population, one_row_each)
-    problem = design.aliased(replace(coded, intercept=True))
+    coded = code_terms(formula.population, one_row_each)
+    problem = aliased(replace(coded, intercept=True))
     if problem:
         raise InputError(problem)
     if len(coded.labels) + 2 > len(first):
@@ -374,25 +386,25 @@ def _outcome(response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str
     if exposure:
         words = f"{name} in {exposure}: Poisson counts of events, {studies} studies"
         return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, words)
-    trials = response.trials.text if isinstance(response.trials, Operand) else str(response.trials)
+    trials = response.trials.text if isinstance(response.trials, Expression) else str(response.trials)
     return Outcome(name, y, sizes, description=f"{name} of {trials}: binomial counts of events, {studies} studies")
 
 
 # ------------------------------------------------------------------------------------------- the baselines of the model
 
 
-def predictor(arms: Arms, baseline: str) -> design.Predictor:
+def predictor(arms: Arms, baseline: str) -> LinearPredictor:
     """All of eta but the treatment's effect: nothing (fixed), Intercept + u_i (random), or one u_i for each arm."""
     ones = np.ones(len(arms.treated))
-    effects: tuple[design.Effects, ...] = ()
+    effects: tuple[GroupEffects, ...] = ()
     if baseline == "random":
-        effects = (design.Effects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
+        effects = (GroupEffects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
     elif baseline == "bivariate":
         z = np.column_stack([~arms.treated, arms.treated]).astype(float)
-        effects = (design.Effects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
-    nothing = design.Columns(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
+        effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
+    nothing = DesignMatrix(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
     offset = None if arms.exposure is None else np.log(arms.exposure)
-    return design.Predictor("", arms.formula, nothing, offset, effects)
+    return LinearPredictor("", arms.formula, nothing, offset, effects)
 
 
 def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> Single:

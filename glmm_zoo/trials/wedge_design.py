@@ -14,10 +14,15 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.families import Outcome
-from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse, quoted
-from glmm_zoo.formulas.population import FEW_LEVELS, Columns, Effects, aliased, factor
-from glmm_zoo.plans.intake import Single, safe
-from glmm_zoo.tables.columns import Column, Missing, Table, suspicious_text, take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix, aliased
+from glmm_zoo.formulas.predictor import FEW_LEVELS
+from glmm_zoo.formulas.terms import Expression, Formula, Response, quoted
+from glmm_zoo.plans.intake import Single
+from glmm_zoo.tables.columns import Column, Table, suspicious_text
+from glmm_zoo.tables.frames import Missing, take_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +105,7 @@ class Design:
         marks = np.array(["", "0", "1"])[self.treated + 1]
         return {
             "clusters": list(self.clusters),
-            "periods": [safe(p) for p in self.periods],
+            "periods": [variable_name(p) for p in self.periods],
             "treated": marks.tolist(),
             "rows": self.rows.tolist(),
         }
@@ -131,9 +136,9 @@ def read(
         period, treatment that varies within a cluster and period, a cluster that goes back to control, a subject in
         two clusters, no period with treated and control clusters.
     """
-    parsed = parse(formula)
+    parsed = parse_formula(formula)
     problems = _roles_and_formula(roles, parsed)
-    table = take(data, list(dict.fromkeys([*parsed.columns, *roles.columns, *columns])), missing, problems)
+    table = take_columns(data, list(dict.fromkeys([*parsed.columns, *roles.columns, *columns])), missing, problems)
     assert parsed.response is not None
     response = parsed.response
     attempt(lambda: read_outcome(table, response), problems)
@@ -155,7 +160,7 @@ def _roles_and_formula(roles: Roles, formula: Formula) -> list[str]:
         roles.cluster: "cluster= and correlation=",
         roles.subject: "subject=",
     }
-    operands = [p for p in formula.population if isinstance(p, Operand)]
+    operands = [p for p in formula.population if isinstance(p, Expression)]
     for name in dict.fromkeys(c for o in (*operands, *formula.smooths) for c in o.columns if c in added):
         problems.append(
             f"formula: {name!r} comes into the model by {added[name]}; the formula has only covariates: leave it out"
@@ -172,7 +177,7 @@ def _roles_and_formula(roles: Roles, formula: Formula) -> list[str]:
 def of_table(table: Table, roles: Roles) -> Design:
     """The design of the rows of a table."""
     problems: list[str] = []
-    clusters = table[roles.cluster].factor()
+    clusters = table[roles.cluster].codes_and_levels()
     periods = attempt(lambda: _periods(table[roles.period]), problems)
     if len(clusters[1]) == 1:
         problems.append(
@@ -225,7 +230,7 @@ def _periods(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarray, l
     """
     if column.kind == "date" or suspicious_text(column):
         column.numbers("a period")
-    codes, labels = column.factor()
+    codes, labels = column.codes_and_levels()
     declared = column.kind == "text" and list(labels) != sorted(labels)
     values = None
     if not declared and all(_number(label) is not None for label in labels):
@@ -263,7 +268,7 @@ def _treatment(table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     column = table[name]
     if column.kind == "date" or suspicious_text(column):
         column.numbers("treatment")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if column.kind == "number":
         bad = (column.values != 0) & (column.values != 1)
         if bad.any():
@@ -289,7 +294,7 @@ def _crossover(
     """Index of the period in which each cluster crosses over (C,), T for clusters that never do."""
     assert roles.crossover is not None
     name = roles.crossover
-    codes, found = table[name].factor()
+    codes, found = table[name].codes_and_levels()
     where = []
     for label in found:
         value, last = _number(label), _number(periods[-1])
@@ -321,8 +326,8 @@ def _crossover(
 
 def _wandering(table: Table, subject: str, cluster: str) -> list[str]:
     """A sentence when subjects are in more than one cluster."""
-    codes, labels = table[cluster].factor()
-    people, names = table[subject].factor()
+    codes, labels = table[cluster].codes_and_levels()
+    people, names = table[subject].codes_and_levels()
     pairs = np.unique(np.column_stack([people, codes]), axis=0)
     many = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
     if not len(many):
@@ -446,7 +451,7 @@ def with_treatment(part: Single, design: Design, roles: Roles, *, exposure_time:
     if exposure_time == "categorical":
         labels = tuple(f"effect[{e}]" for e in design.exposures)
         columns = (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
-    both = Columns(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
+    both = DesignMatrix(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
     problem = aliased(both)
     if problem:
         raise InputError(problem)
@@ -456,7 +461,9 @@ def with_treatment(part: Single, design: Design, roles: Roles, *, exposure_time:
         z = design.treat[:, None] if own is None else np.column_stack([own.z, design.treat])
         names = ("treatment",) if own is None else (*own.labels, "treatment")
         block = tuple(range(len(names)))
-        varying = Effects(factor([roles.cluster], part.table), z, names, (block,), (1.0,) * len(names), (None,))
+        varying = GroupEffects(
+            grouping_factor([roles.cluster], part.table), z, names, (block,), (1.0,) * len(names), (None,)
+        )
         effects = [varying, *(e for e in effects if e is not own)]
     return replace(part, predictors=(replace(part.main, effects=tuple(effects)), *part.predictors[1:]))
 

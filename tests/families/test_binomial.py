@@ -14,8 +14,8 @@ from scipy.special import binom, expit, log_expit, log_ndtr, ndtr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.families import LINKS, Outcome, binomial_outcome, gaussian_outcome, link, separated
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.columns import take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.tables.frames import take_columns
 
 # ------------------------------------------------------------------------------------------------------------------ links
 
@@ -102,9 +102,9 @@ def test_an_unknown_link_names_the_known_ones():
 
 def outcome(column, success=None, trials=None) -> Outcome:
     frame = pd.DataFrame({"r": column} | ({} if trials is None else {"n": trials}))
-    formula = parse("r ~ 1" if trials is None else "r | trials(n) ~ 1")
+    formula = parse_formula("r ~ 1" if trials is None else "r | trials(n) ~ 1")
     assert formula.response is not None
-    return binomial_outcome(take(frame, formula.columns), formula.response, success)
+    return binomial_outcome(take_columns(frame, formula.columns), formula.response, success)
 
 
 CODINGS = {
@@ -166,10 +166,10 @@ def test_wrong_codings_are_told(arguments, message):
 
 @pytest.mark.parametrize("text", ["log(r) ~ 1", "C(r) ~ 1"])
 def test_a_binomial_response_is_a_column(text):
-    formula = parse(text)
+    formula = parse_formula(text)
     assert formula.response is not None
     with pytest.raises(InputError, match="is a column"):
-        binomial_outcome(take(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
+        binomial_outcome(take_columns(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
 
 
 GAUSSIAN_WRONG = {
@@ -182,10 +182,10 @@ GAUSSIAN_WRONG = {
 
 @pytest.mark.parametrize(("text", "columns", "message"), GAUSSIAN_WRONG.values(), ids=GAUSSIAN_WRONG)
 def test_wrong_gaussian_responses_are_told(text, columns, message):
-    formula = parse(text)
+    formula = parse_formula(text)
     assert formula.response is not None
     with pytest.raises(InputError, match=message):
-        gaussian_outcome(take(pd.DataFrame(columns), formula.columns), formula.response)
+        gaussian_outcome(take_columns(pd.DataFrame(columns), formula.columns), formula.response)
 
 
 # ---------------------------------------------------------------------------------------------------------------- separation

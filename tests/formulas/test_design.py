@@ -8,18 +8,11 @@ import pytest
 from scipy.interpolate import BSpline
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.formulas.population import (
-    aliased,
-    check_columns,
-    check_groups,
-    collapse,
-    evaluate,
-    few_levels,
-    fixed_formula,
-    predictor,
-)
-from glmm_zoo.tables.columns import take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import aliased, evaluate_expression
+from glmm_zoo.formulas.predictor import check_columns, check_groups, code_predictor, collapse_rows, few_levels
+from glmm_zoo.formulas.terms import fixed_formula
+from glmm_zoo.tables.frames import take_columns
 
 N = 60
 RNG = np.random.default_rng(20)
@@ -41,8 +34,8 @@ ONE = np.ones(N)
 
 
 def code(formula, data=DATA):
-    parsed = parse(formula)
-    return predictor(parsed, take(data, parsed.columns))
+    parsed = parse_formula(formula)
+    return code_predictor(parsed, take_columns(data, parsed.columns))
 
 
 def is_(column, *levels):
@@ -168,10 +161,12 @@ def test_spreads_are_distances_of_two_values_else_sds():
 def test_arithmetic_of_responses_and_offsets(expression, expected):
     """Left of '~' and inside offset() and trials(), operators are arithmetic, as in R."""
     np.testing.assert_allclose(code(f"y ~ x + offset({expression})").offset, expected, rtol=1e-12)
-    response = parse(f"{expression} ~ a").response
-    np.testing.assert_allclose(evaluate(response.value, take(DATA, response.value.columns)), expected, rtol=1e-12)
-    trials = parse(f"y | trials({expression}) ~ a").response.trials
-    np.testing.assert_allclose(evaluate(trials, take(DATA, trials.columns)), expected, rtol=1e-12)
+    response = parse_formula(f"{expression} ~ a").response
+    np.testing.assert_allclose(
+        evaluate_expression(response.value, take_columns(DATA, response.value.columns)), expected, rtol=1e-12
+    )
+    trials = parse_formula(f"y | trials({expression}) ~ a").response.trials
+    np.testing.assert_allclose(evaluate_expression(trials, take_columns(DATA, trials.columns)), expected, rtol=1e-12)
 
 
 def test_offsets_add_up():
@@ -327,9 +322,9 @@ def test_no_escape_codes_in_a_message():
 
 def test_rows_in_messages_are_rows_of_the_source():
     data = DATA.assign(x=[None, None, *X[2:]], z=[*Z[:4], -1.0, *Z[5:]])
-    parsed = parse("y ~ log(z) + x")
+    parsed = parse_formula("y ~ log(z) + x")
     with pytest.raises(InputError, match="row 5;"):
-        predictor(parsed, take(data, parsed.columns, "drop"))
+        code_predictor(parsed, take_columns(data, parsed.columns, "drop"))
 
 
 def test_more_columns_than_rows():
@@ -361,8 +356,8 @@ def test_all_problems_are_told_at_once():
 )
 def test_columns_are_checked_before_coding(right, words):
     data = DATA.assign(one="u", yes=True, day=pd.Timestamp(2020, 1, 1), dots=[*map(str, range(N - 1)), "."])
-    parsed, problems = parse(f"y ~ {right}"), []
-    check_columns(parsed, take(data, parsed.columns), problems)
+    parsed, problems = parse_formula(f"y ~ {right}"), []
+    check_columns(parsed, take_columns(data, parsed.columns), problems)
     with pytest.raises(InputError, match=words):
         raise InputError(*problems)
 
@@ -372,9 +367,9 @@ def test_columns_are_checked_before_coding(right, words):
 )
 def test_sound_columns_pass(right):
     """As a grouping factor, or with C() written, text of numbers is meant as labels."""
-    parsed, problems = parse(f"y ~ {right}"), []
+    parsed, problems = parse_formula(f"y ~ {right}"), []
     data = DATA.assign(const=3, dots=[*map(str, range(N - 1)), "."])
-    check_columns(parsed, take(data, parsed.columns), problems)
+    check_columns(parsed, take_columns(data, parsed.columns), problems)
     assert not problems
 
 
@@ -427,10 +422,10 @@ def test_few_levels():
 )
 def test_few_level_factors_written_as_population_terms(formula, same_as):
     data = DATA.assign(**{"my x": X + Z, "my b": RNG.choice(["s", "t"], N), "my g": G})
-    parsed = parse(formula)
+    parsed = parse_formula(formula)
     names = {g.name for g in parsed.groups} & {"b", "b:flag", "my b"}
     text = fixed_formula(formula, parsed, names)
-    assert parse(text).response == parsed.response
+    assert parse_formula(text).response == parsed.response
     found, expected = code(text, data), code(f"y ~ {same_as}", data)
     assert found.population.intercept == expected.population.intercept
     rank = np.linalg.matrix_rank(np.column_stack([found.population.values, expected.population.values, ONE]))
@@ -444,7 +439,7 @@ def test_few_level_factors_written_as_population_terms(formula, same_as):
 @pytest.mark.parametrize("right", ["1", "b", "a*b + (1 | g)", "b + k + offset(k) + (k | h) + (1 | h:b)", "0 + x"])
 def test_collapsing_keeps_every_row_and_its_predictor(right):
     whole = code(f"y ~ {right}")
-    cells, cell, counts = collapse(whole)
+    cells, cell, counts = collapse_rows(whole)
     assert counts.sum() == N
     np.testing.assert_array_equal(np.bincount(cell), counts)
     np.testing.assert_array_equal(cells.population.values[cell], whole.population.values)

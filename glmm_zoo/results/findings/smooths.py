@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.formulas.smooths.bases import BASES, Tensor
+from glmm_zoo.formulas.smooths.splines import BASES
+from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.results.curves import of_fit
 from glmm_zoo.results.findings import Finding
 
@@ -18,7 +19,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
             "edf": [curve.edf() for curve in found],
             "at most": [curve.linear.shape[1] + curve.weights.shape[1] for curve in found],
             "basis": [
-                "tensor product" if isinstance(curve.basis, Tensor) else BASES[curve.basis.bs] for curve in found
+                "tensor product" if isinstance(curve.basis, TensorProduct) else BASES[curve.basis.bs] for curve in found
             ],
         },
         pd.Index([curve.label for curve in found], name="curve"),
