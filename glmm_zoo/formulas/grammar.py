@@ -383,7 +383,7 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
     """The operand that begins at token i, a bracket, 0, 1 or an expression, and the token that follows it."""
     token = tokens[i]
     if token.text == "(":
-        end = closing_bracket(tokens, i)
+        end = _closing(formula, tokens, i)
         inner = tokens[i + 1 : end]
         if not inner:
             raise formula.error("empty brackets", token.at)
@@ -396,11 +396,18 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
         return [token.text], i + 1
     if token.kind in ("name", "quoted"):
         is_call = token.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "("
-        end = closing_bracket(tokens, i + 1) if is_call else i
+        end = _closing(formula, tokens, i + 1) if is_call else i
         if is_call and token.text in SMOOTHS | {"offset"}:
             raise formula.error(f"{token.text}() stands alone, added with '+'", token.at)
         return [parse_expression(formula, tokens[i : end + 1])], end + 1
     raise formula.error(f"{token.text!r} is not expected", token.at)
+
+
+def _closing(formula: FormulaText, tokens: Sequence[Token], opening: int) -> int:
+    closing = closing_bracket(tokens, opening)
+    if closing is None:
+        raise formula.error("unmatched '('", tokens[opening].at)
+    return closing
 
 
 def _parse_power(formula: FormulaText, tokens: Sequence[Token], i: int, symbols: Sequence[Symbol]) -> list[Symbol]:

@@ -119,14 +119,14 @@ def text_of(tokens: Sequence[Token]) -> str:
     return "".join(t.text for t in tokens)
 
 
-def closing_bracket(tokens: Sequence[Token], opening: int) -> int:
-    """The place of the bracket that closes the one at `opening`."""
+def closing_bracket(tokens: Sequence[Token], opening: int) -> int | None:
+    """The place of the bracket that closes the one at `opening`; None where a formula was cut inside of brackets."""
     depth = 0
     for i in range(opening, len(tokens)):
         depth += (tokens[i].text == "(") - (tokens[i].text == ")")
         if depth == 0:
             return i
-    raise AssertionError("brackets were checked before")
+    return None
 
 
 def is_bracketed(tokens: Sequence[Token]) -> bool:
