@@ -27,7 +27,7 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})  # calls that are terms of their own
-MAX_NODES = 300
+MAX_NODES = 300  # of the syntax tree of an expression
 MAX_EXPONENT = 10
 
 _ARITHMETIC = (

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from glmm_zoo.errors import InputError
 
-MAX_LENGTH = 2000
-MAX_DEPTH = 20
+MAX_LENGTH = 2000  # characters
+MAX_DEPTH = 20  # nested brackets
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

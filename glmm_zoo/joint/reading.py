@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
-from glmm_zoo.formulas.grammar import parse_event_formula, parse_formula
+from glmm_zoo.formulas.event_formula import parse_event_formula
+from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import LinearPredictor
 from glmm_zoo.joint.association import association_terms, covariates_of
 from glmm_zoo.joint.baselines import read_baseline
