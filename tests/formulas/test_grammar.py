@@ -101,8 +101,8 @@ def test_reference_levels(ref, level):
     ],
 )
 def test_group_terms(term, groups):
-    found = parse_formula(f"y ~ x + {term}").groups
-    assert [(g.effects_text, g.factor, g.correlated, g.label) for g in found] == groups
+    parsed = parse_formula(f"y ~ x + {term}").groups
+    assert [(g.effects_text, g.factor, g.correlated, g.label) for g in parsed] == groups
 
 
 @pytest.mark.parametrize(
@@ -349,13 +349,13 @@ def places(attack):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: ascii(a[:40]))
-def test_attacks(attack, here):
+def test_attacks(attack, empty_folder):
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(
         {"y": rng.normal(size=40), "x": rng.normal(size=40), "z": rng.uniform(1, 2, 40), "g": ["a", "b"] * 20}
@@ -367,21 +367,21 @@ def test_attacks(attack, here):
             assert attack not in PARSE_ONLY, "must be refused before anything is computed"
             table = take_columns(frame, formula.columns)
             code_predictor(formula, table)
-            for operand in (formula.response.value, formula.response.trials):
-                if operand is not None:
-                    evaluate_expression(operand, table)
+            for expression in (formula.response.value, formula.response.trials):
+                if expression is not None:
+                    evaluate_expression(expression, table)
     pd.testing.assert_frame_equal(frame, kept)
-    assert os.listdir(here) == []
+    assert os.listdir(empty_folder) == []
 
 
 @pytest.mark.parametrize(
     "name", ["x.__class__", "{0}", "{0.__class__}", "__import__('os')", "I(x)", "a; b", "x # y", "v0"]
 )
-def test_such_names_are_only_names(name, here):
+def test_such_names_are_only_names(name, empty_folder):
     """A column may have any name; in backticks it is a column and nothing else."""
     x = np.arange(20.0) ** 2
     frame = pd.DataFrame({"y": x, name: x + 1, "x": np.arange(20.0)})
     formula = parse_formula(f"y ~ I(`{name}` * 2) + x")
-    found = code_predictor(formula, take_columns(frame, formula.columns)).population
-    np.testing.assert_allclose(found.values, np.column_stack([2 * (x + 1), np.arange(20.0)]))
-    assert os.listdir(here) == []
+    population = code_predictor(formula, take_columns(frame, formula.columns)).population
+    np.testing.assert_allclose(population.values, np.column_stack([2 * (x + 1), np.arange(20.0)]))
+    assert os.listdir(empty_folder) == []

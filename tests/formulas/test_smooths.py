@@ -48,8 +48,8 @@ FITS = {
 @pytest.mark.parametrize("bs", SPLIT)
 def test_the_split_is_mgcvs_up_to_rotation(bs):
     Xf, Zs = spline_basis("times", TIMES, bs, 10).columns(TIMES)
-    found = [*(Zs**2).sum(axis=1)[[0, 49, 99, 132]], (Zs**2).sum(), np.abs(Xf).sum()]
-    np.testing.assert_allclose(found, SPLIT[bs], rtol=1e-6)
+    summary = [*(Zs**2).sum(axis=1)[[0, 49, 99, 132]], (Zs**2).sum(), np.abs(Xf).sum()]
+    np.testing.assert_allclose(summary, SPLIT[bs], rtol=1e-6)
     np.testing.assert_allclose([Xf.sum(), *Zs.sum(axis=0)] if Xf.size else Zs.sum(axis=0), 0, atol=1e-7)
 
 

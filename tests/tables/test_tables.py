@@ -1,4 +1,7 @@
-"""Files and frames in, checked columns out: what is read, and what is said about what cannot be."""
+"""Files and frames in, checked columns out: what is read, and what is said about what cannot be.
+
+One file, because what is read from files is compared with what is taken from frames of the same values.
+"""
 
 import datetime
 import gzip
@@ -15,6 +18,7 @@ import pytest
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import check_columns
+from glmm_zoo.tables.columns import merge_tables, stack_tables
 from glmm_zoo.tables.files import ReadOptions, read_table
 from glmm_zoo.tables.frames import take_columns
 
@@ -389,9 +393,9 @@ def test_sha256_sees_every_change():
     ],
 )  # fmt: skip
 def test_levels_and_codes(column, levels, codes):
-    found, names = take_columns(pd.DataFrame({"g": column}), ["g"])["g"].codes_and_levels()
-    assert names == levels
-    assert found.tolist() == codes
+    column_codes, column_levels = take_columns(pd.DataFrame({"g": column}), ["g"])["g"].codes_and_levels()
+    assert column_levels == levels
+    assert column_codes.tolist() == codes
 
 
 @pytest.mark.parametrize("cell", [datetime.date(2020, 1, 1), datetime.timedelta(1), pd.Timestamp(2020, 1, 1)])
@@ -423,3 +427,31 @@ def test_reading_and_checking_import_little(modules, unwanted):
 def test_interval_categories_are_levels():
     column = take_columns(pd.DataFrame({"x": pd.cut([1.0, 2.0, 3.0], 3)}), ["x"])["x"]
     assert column.codes_and_levels()[1] == ("(0.998, 1.667]", "(1.667, 2.333]", "(2.333, 3.0]")
+
+
+# ------------------------------------------------------------------------------------------------ tables put together
+
+
+def test_stacked_rows_keep_the_levels_of_the_first_table():
+    first = take_columns(pd.DataFrame({"x": [1, 2], "g": ["b", "a"], "w": [0.5, 1.5]}), ["x", "g", "w"])
+    second = take_columns(pd.DataFrame({"x": [3], "g": ["A"], "other": [1]}), ["x", "g", "other"])
+    both = stack_tables(first, second)
+    assert (both.rows, list(both.columns), both.row_numbers.tolist()) == (3, ["x", "g", "w"], [0, 1, 2])
+    assert both["x"].values.tolist() == [1, 2, 3]
+    assert (both["g"].levels, both["g"].text.tolist()) == (("a", "b", "A"), ["b", "a", "A"])
+    assert both["w"].missing.tolist() == [False, False, True] and np.isnan(both["w"].values[2])
+    with pytest.raises(InputError, match="column 'g' is number in the data frame and text in the data frame"):
+        stack_tables(first, take_columns(pd.DataFrame({"g": [1]}), ["g"]))
+
+
+def test_merged_tables_have_every_row_and_column():
+    frame = pd.DataFrame({"x": [1, None, 3, 4], "g": ["b", "a", None, "b"], "ok": [True, False, True, None]})
+    tables = [take_columns(frame, [name], "drop") for name in frame]
+    whole = merge_tables(tables)
+    assert whole.row_numbers.tolist() == [0, 1, 2, 3] and whole.dropped == 1
+    assert {name: column.missing.tolist() for name, column in whole.columns.items()} == {
+        name: frame[name].isna().tolist() for name in frame
+    }
+    assert whole["g"].text.tolist() == ["b", "a", "", "b"]
+    assert whole["ok"].kind == "number"  # a logical has no missing value
+    assert merge_tables(tables[:1])["x"].values.tolist() == [1, 3, 4]
