@@ -23,7 +23,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.families import Link, Outcome, tensor
-from glmm_zoo.formulas.predictor import LinearPredictor, code_predictor
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
 from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
@@ -144,7 +144,7 @@ def _give(levels: Iterable[str]) -> str:
     return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
 
 
-def predictor(formula: Formula, table: Table, prefix: str = "") -> LinearPredictor:
+def predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
     """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
     return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
@@ -168,7 +168,7 @@ class Nominal:
     facts: Mapping[str, Mapping[str, float]]
 
 
-def nominal(found: LinearPredictor, main: LinearPredictor, levels: tuple[str, ...]) -> Nominal:
+def nominal(found: PredictorDesign, main: PredictorDesign, levels: tuple[str, ...]) -> Nominal:
     """Check and prepare what `nominal=` named."""
     W = found.population
     absent = [label for label in W.labels if label not in main.population.labels]

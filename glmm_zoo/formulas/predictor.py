@@ -25,7 +25,7 @@ FEW_LEVELS = 6  # from fewer, the variance of group effects is poorly known
 
 
 @dataclass(frozen=True)
-class LinearPredictor:
+class PredictorDesign:
     """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + smooths + offset, all of n rows.
 
     `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `population` is X, `offset`
@@ -48,7 +48,7 @@ class LinearPredictor:
         return len(self.population.values)
 
 
-def code_predictor(formula: Formula, table: Table, prefix: str = "") -> LinearPredictor:
+def code_predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
     """Code a formula's right side on a table.
 
     Raises
@@ -70,7 +70,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> LinearPr
         raise InputError(problem)
     offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
     notes = tuple(_unused_levels(formula, table))
-    return LinearPredictor(prefix, formula, population, offset, effects, notes, smooths=smooths)
+    return PredictorDesign(prefix, formula, population, offset, effects, notes, smooths=smooths)
 
 
 def _code_smooth(term: SmoothTerm, table: Table) -> Smooth:
@@ -140,7 +140,7 @@ def _expressions(formula: Formula) -> Iterator[Expression]:
         yield from (symbol for symbol in symbols if isinstance(symbol, Expression))
 
 
-def check_groups(predictors: Sequence[LinearPredictor], rows: int, one_per_row: bool) -> list[str]:
+def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: bool) -> list[str]:
     """Notes on group terms the data can hardly support; `one_per_row` says whether an effect per row is estimable.
 
     Raises
@@ -164,7 +164,7 @@ def check_groups(predictors: Sequence[LinearPredictor], rows: int, one_per_row: 
     return notes
 
 
-def few_levels(predictors: Sequence[LinearPredictor]) -> list[GroupingFactor]:
+def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
     """Grouping factors with so few levels that their variance is poorly known."""
     return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
 
@@ -172,7 +172,7 @@ def few_levels(predictors: Sequence[LinearPredictor]) -> list[GroupingFactor]:
 # ------------------------------------------------------------------------------------------------------- equal rows
 
 
-def collapse_rows(predictor: LinearPredictor) -> tuple[LinearPredictor, np.ndarray, np.ndarray]:
+def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarray, np.ndarray]:
     """Rows with the same linear predictor become one cell; the means and spreads of columns stay those of all rows.
 
     Returns

@@ -27,7 +27,7 @@ from pymc.logprob.transforms import LogTransform, Transform
 
 from glmm_zoo.families import ordinal
 from glmm_zoo.formulas.names import prefixed, variable_name
-from glmm_zoo.formulas.predictor import LinearPredictor
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.intake import Group, Plan, groups_of, smooth_name
 from glmm_zoo.priors import Prior
@@ -272,7 +272,7 @@ def log_positive(model: Model, name: str, etas: Mapping[str, Tensor]) -> Tensor:
     return etas[name] if name in etas else pt.log(variable(model, name))
 
 
-def _population(model: Model, predictor: LinearPredictor, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
+def _population(model: Model, predictor: PredictorDesign, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
     X, prefix = predictor.population, predictor.prefix
     eta: Tensor = _ZERO
     columns: list[np.ndarray] = []
@@ -324,7 +324,7 @@ def _population(model: Model, predictor: LinearPredictor, center: bool, also: Ma
     return Linear(design, coefficients, elements, priors, predictor.offset, eta)
 
 
-def _add_weights(model: Model, predictor: LinearPredictor, smooth: Smooth) -> None:
+def _add_weights(model: Model, predictor: PredictorDesign, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
     linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))
@@ -372,7 +372,7 @@ def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
 
 
 def cutpoints(
-    model: Model, predictor: LinearPredictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
+    model: Model, predictor: PredictorDesign, labels: Sequence[str], start: np.ndarray | None, *, center: bool
 ) -> Tensor:
     """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with c_k - eta.
 

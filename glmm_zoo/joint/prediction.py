@@ -39,7 +39,7 @@ from glmm_zoo.families.families import Outcome
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
-from glmm_zoo.formulas.predictor import LinearPredictor
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.joint import landmarks
 from glmm_zoo.joint.association import Term, association_terms, covariates_of
@@ -170,7 +170,7 @@ class History:
     """
 
     part: Part
-    predictors: Sequence[LinearPredictor]
+    predictors: Sequence[PredictorDesign]
     subject: np.ndarray
     designs: Sequence[Design]
     offsets: Sequence[np.ndarray]
@@ -354,7 +354,7 @@ def _of_rows(fit: Fitted, visits: Table, place: Mapping[str, int]) -> Joint:
     """The joint model of other rows: all that have a level of each factor, which is a subject or a level of the fit."""
     own, problems = {g.factor.name for g in fit.own}, list[str]()
 
-    def moved(p: LinearPredictor) -> LinearPredictor:
+    def moved(p: PredictorDesign) -> PredictorDesign:
         columns = {g.name: g.factor for g in p.formula.groups}
         effects = []
         for e in p.effects:
@@ -463,7 +463,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from glmm_zoo.graph import terms
     from glmm_zoo.inference.kernel.density import Unconstrained
 
-    def bare(p: LinearPredictor, outcome: Outcome) -> LinearPredictor:
+    def bare(p: PredictorDesign, outcome: Outcome) -> PredictorDesign:
         columns = DesignMatrix(np.empty((len(outcome.values), 0)), (), p.population.intercept)
         return replace(p, population=columns, offset=None, effects=(), smooths=())
 
@@ -579,7 +579,7 @@ class Likelihood:
     fit: Fitted
     subjects: Subjects
     rows: Rows
-    parts: Sequence[tuple[LinearPredictor, Part, Design, np.ndarray]]  # of each predictor, with its offset
+    parts: Sequence[tuple[PredictorDesign, Part, Design, np.ndarray]]  # of each predictor, with its offset
     Z: Sequence[np.ndarray]
     subject: Sequence[np.ndarray]
     places: Sequence[slice]  # of a predictor's rows among all

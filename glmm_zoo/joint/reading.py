@@ -11,7 +11,7 @@ import numpy as np
 from glmm_zoo.errors import attempt, raise_all
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.predictor import LinearPredictor
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.association import association_terms, covariates_of
 from glmm_zoo.joint.baselines import read_baseline
 from glmm_zoo.joint.events import check_together
@@ -121,7 +121,7 @@ def _tied(joint: Joint, id: str) -> Joint:
     names = {subject_effects(part, id).factor.name for part in joint.parts}
     mains = {part.prefix for part in joint.parts}
 
-    def tied(p: LinearPredictor) -> LinearPredictor:
+    def tied(p: PredictorDesign) -> PredictorDesign:
         effects = tuple(
             replace(e, shared=tuple(s or id for s in e.shared))
             if p.prefix in mains and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)

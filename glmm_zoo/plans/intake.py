@@ -23,7 +23,7 @@ from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.population import spread
 from glmm_zoo.formulas.predictor import (
     FEW_LEVELS,
-    LinearPredictor,
+    PredictorDesign,
     check_columns,
     check_groups,
     code_predictor,
@@ -71,16 +71,16 @@ class Group:
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
-def groups_of(predictors: Sequence[LinearPredictor]) -> tuple[Group, ...]:
+def groups_of(predictors: Sequence[PredictorDesign]) -> tuple[Group, ...]:
     """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
-    families: list[list[tuple[LinearPredictor, GroupEffects]]] = []
+    families: list[list[tuple[PredictorDesign, GroupEffects]]] = []
     for predictor in predictors:
         for effects in predictor.effects:
             kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
             families = [family for family in families if family not in kin]
             families.append([member for family in kin for member in family] + [(predictor, effects)])
     tied: dict[
-        object, list[tuple[LinearPredictor, GroupEffects]]
+        object, list[tuple[PredictorDesign, GroupEffects]]
     ] = {}  # two labels on one factor: two blocks of its effects
     for i, family in enumerate(families):
         tied.setdefault(family[0][1].factor.name if len(family) > 1 else i, []).extend(family)
@@ -92,7 +92,7 @@ def _share_a_label(a: GroupEffects, b: GroupEffects) -> bool:
     return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
 
 
-def _merge(mates: Sequence[tuple[LinearPredictor, GroupEffects]], main: Collection[str]) -> Group:
+def _merge(mates: Sequence[tuple[PredictorDesign, GroupEffects]], main: Collection[str]) -> Group:
     """One block; it goes without a prefix unless its factor has another block in the main predictor (`main`)."""
     labels: list[str] = []
     owners: list[str] = []
@@ -115,7 +115,7 @@ def _merge(mates: Sequence[tuple[LinearPredictor, GroupEffects]], main: Collecti
     return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads), codes)
 
 
-def smooth_name(predictor: LinearPredictor, smooth: Smooth, what: str) -> str:
+def smooth_name(predictor: PredictorDesign, smooth: Smooth, what: str) -> str:
     """`s_x_sd`, or `zi_s_x_sd` for a predictor with the prefix "zi"."""
     return prefixed(predictor.prefix, f"s_{variable_name(smooth.name)}_{what}")
 
@@ -124,7 +124,7 @@ def smooth_name(predictor: LinearPredictor, smooth: Smooth, what: str) -> str:
 
 
 def parameters(
-    predictors: Sequence[LinearPredictor],
+    predictors: Sequence[PredictorDesign],
     location: float,
     scale: float,
     others: Mapping[str, tuple[float, float]] | None = None,
@@ -159,7 +159,7 @@ def parameters(
     return found
 
 
-def _of_smooth(predictor: LinearPredictor, smooth: Smooth, scale: float) -> list[Parameter]:
+def _of_smooth(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list[Parameter]:
     """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
 
     def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
@@ -193,11 +193,11 @@ class Single:
     texts: Mapping[str, str]
     table: Table
     outcome: Outcome
-    predictors: tuple[LinearPredictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     notes: tuple[str, ...]
 
     @property
-    def main(self) -> LinearPredictor:
+    def main(self) -> PredictorDesign:
         return self.predictors[0]
 
 
@@ -207,7 +207,7 @@ def single(
     read_outcome: Callable[[Table, Response], Outcome],
     *,
     one_per_row: Callable[[Outcome], bool],
-    code: Callable[[Formula, Table, str], LinearPredictor] = code_predictor,
+    code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor,
     also: Mapping[str, str | None] | None = None,
     units: Mapping[str, str] | None = None,
     exposure: str | None = None,
@@ -381,7 +381,7 @@ class Plan:
 
     spec: Mapping[str, Any]
     table: Table
-    predictors: tuple[LinearPredictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     chosen: Mapping[str, tuple[Prior, ...]]
     rows: int
     unit: GroupingFactor | None = None
@@ -446,7 +446,7 @@ def specify(
     builder: str,
     described: Mapping[str, Any],
     table: Table,
-    predictors: tuple[LinearPredictor, ...],
+    predictors: tuple[PredictorDesign, ...],
     needed: Sequence[Parameter],
     given: Mapping[str, str] | None,
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
@@ -482,7 +482,7 @@ def specify(
     return spec, chosen
 
 
-def _told(predictor: LinearPredictor, smooth: Smooth) -> dict[str, Any]:
+def _told(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
     """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
     return {
         "label": f"{predictor.prefix} {smooth.label}".strip(),
@@ -518,7 +518,7 @@ def offset_level(offset: np.ndarray | None, link: str) -> float:
     return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[LinearPredictor]) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign]) -> None:
     names: dict[str, str] = {}
     for p in predictors:
         for s in p.smooths:

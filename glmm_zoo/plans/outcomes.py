@@ -27,7 +27,7 @@ from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.population import DesignMatrix
-from glmm_zoo.formulas.predictor import LinearPredictor, code_predictor
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
 from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.plans import intake
 from glmm_zoo.plans.intake import Plan, Single
@@ -60,7 +60,7 @@ class Family:
     own: Callable[[Outcome], Sequence[Parameter]] = lambda _: ()
     parts: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
-    code: Callable[..., LinearPredictor] = code_predictor
+    code: Callable[..., PredictorDesign] = code_predictor
     one_per_row: Callable[[Outcome], bool] = lambda _: False
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
     latent: bool = False  # whether a latent variable is cut, whose variance is the link's
@@ -80,7 +80,7 @@ class Part:
     family_name: str
     link: str
     outcome: Outcome
-    main: LinearPredictor
+    main: PredictorDesign
     rows: np.ndarray
 
 
@@ -222,7 +222,7 @@ class Joint:
     """
 
     parts: tuple[Part, ...]
-    predictors: tuple[LinearPredictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     texts: Mapping[str, str]
     links: Mapping[str, str]
     table: Table
@@ -306,7 +306,7 @@ def read(
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
-    predictors: list[tuple[LinearPredictor, Table]] = []
+    predictors: list[tuple[PredictorDesign, Table]] = []
     for one, single in zip(asked, singles, strict=True):
         prefix, dim = ("", "row") if bare and len(asked) == 1 else (one.name, f"{one.name}_row")
         own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
@@ -404,7 +404,7 @@ def _single(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: 
     return intake.remark(one, kind.doubts(one.outcome, one.main.population))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[LinearPredictor], dims: Sequence[str], residual: bool) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:
     prefixes = [p.prefix for p in predictors]
     taken = {*dims, *([RESIDUAL] if residual else [])}
     factors = {e.factor.name for p in predictors for e in p.effects}
@@ -412,7 +412,7 @@ def _refuse_one_name_for_two(predictors: Sequence[LinearPredictor], dims: Sequen
     raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
 
 
-def _with_all_levels(predictors: Sequence[tuple[LinearPredictor, Table]]) -> tuple[LinearPredictor, ...]:
+def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tuple[PredictorDesign, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
     found = [p for p, _ in predictors]
     factors = {
@@ -530,7 +530,7 @@ def _described(part: Part) -> dict[str, Any]:
     }
 
 
-def _means(predictors: Sequence[LinearPredictor]) -> dict[str, dict[str, list[float]]]:
+def _means(predictors: Sequence[PredictorDesign]) -> dict[str, dict[str, list[float]]]:
     """Means of the covariates of every predictor's group effects, by factor, in the order of the effects."""
     return {p.prefix: {variable_name(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 

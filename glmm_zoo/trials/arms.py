@@ -22,7 +22,7 @@ from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
-from glmm_zoo.formulas.predictor import LinearPredictor, check_columns
+from glmm_zoo.formulas.predictor import PredictorDesign, check_columns
 from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol
 from glmm_zoo.plans.intake import Single, log_exposure
 from glmm_zoo.priors import Prior
@@ -393,7 +393,7 @@ def _outcome(response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str
 # ------------------------------------------------------------------------------------------- the baselines of the model
 
 
-def predictor(arms: Arms, baseline: str) -> LinearPredictor:
+def predictor(arms: Arms, baseline: str) -> PredictorDesign:
     """All of eta but the treatment's effect: nothing (fixed), Intercept + u_i (random), or one u_i for each arm."""
     ones = np.ones(len(arms.treated))
     effects: tuple[GroupEffects, ...] = ()
@@ -404,7 +404,7 @@ def predictor(arms: Arms, baseline: str) -> LinearPredictor:
         effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
     nothing = DesignMatrix(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
     offset = None if arms.exposure is None else np.log(arms.exposure)
-    return LinearPredictor("", arms.formula, nothing, offset, effects)
+    return PredictorDesign("", arms.formula, nothing, offset, effects)
 
 
 def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> Single:
