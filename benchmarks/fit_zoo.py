@@ -15,7 +15,7 @@ from reference_posteriors import PRIORS, REFERENCES
 import glmm_zoo as zoo
 from glmm_zoo.cli import with_rare_garbage_collection
 from glmm_zoo.results.storage import metadata
-from glmm_zoo.tables.data import read_table
+from glmm_zoo.tables.files import read_table
 
 
 def build(name: str) -> Any:

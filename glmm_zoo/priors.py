@@ -1,4 +1,4 @@
-"""Priors as text, parsed and never evaluated, and the defaults. Imports `errors`; no PyMC.
+"""Priors: read from text, which is parsed and never evaluated; chosen for each parameter; and their defaults.
 
 `Normal(0, 2.5)`, `StudentT(nu=3, mu=0, sigma=2.5)`, `LKJ(2)`: PyMC's names and argument order.
 
@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 
 Support = Literal["real", "positive", "unit", "corr", "simplex"]
 _INFINITY = math.inf
@@ -35,13 +35,17 @@ _INFINITY = math.inf
 
 @dataclass(frozen=True)
 class _Distribution:
-    """Arguments in PyMC's order with their domain ("real", "positive"), and the interval of support."""
+    """What is known of a distribution.
+
+    `arguments` in PyMC's order, each with its domain, "real" or "positive"; `lower` and `upper`, the ends of its support;
+    `defaults` of arguments that may be left out; `alternatives`, sets of arguments of which one is to be given in full.
+    """
 
     arguments: Mapping[str, str]
     lower: float = -_INFINITY
     upper: float = _INFINITY
     defaults: Mapping[str, float] = field(default_factory=dict)
-    alternatives: tuple[tuple[str, ...], ...] = ()  # sets of arguments of which one is to be given in full
+    alternatives: tuple[tuple[str, ...], ...] = ()
 
 
 _LOCATION = {"mu": "real", "sigma": "positive"}
@@ -85,8 +89,9 @@ DISTRIBUTIONS: Mapping[str, _Distribution] = {
     "LKJ": _Distribution({"eta": "positive"}),
     "Dirichlet": _Distribution({"a": "positive"}, 0, 1),  # the same a for every share
 }
-_ONLY: Mapping[Support, str] = {"corr": "LKJ", "simplex": "Dirichlet"}  # what is not one number has its own
-_SUPPORTS: Mapping[Support, tuple[float, float, str]] = {
+# A correlation matrix and shares that sum to one take one distribution each, which nothing else takes.
+_ONLY: Mapping[Support, str] = {"corr": "LKJ", "simplex": "Dirichlet"}
+_SUPPORTS: Mapping[Support, tuple[float, float, str]] = {  # lower and upper end, and in words
     "real": (-_INFINITY, _INFINITY, "any real number"),
     "positive": (0, _INFINITY, "a positive number"),
     "unit": (0, 1, "a number between 0 and 1"),
@@ -101,9 +106,9 @@ class Prior:
     arguments: Mapping[str, float]
 
     def __str__(self) -> str:
-        known = list(DISTRIBUTIONS[self.distribution].arguments)[: len(self.arguments)]
-        in_order = known == list(self.arguments)
-        shown = [_number(v) if in_order else f"{k}={_number(v)}" for k, v in self.arguments.items()]
+        first_arguments = list(DISTRIBUTIONS[self.distribution].arguments)[: len(self.arguments)]
+        by_position = first_arguments == list(self.arguments)
+        shown = [_number(v) if by_position else f"{k}={_number(v)}" for k, v in self.arguments.items()]
         return f"{self.distribution}({', '.join(shown)})"
 
     @property
@@ -111,11 +116,11 @@ class Prior:
         """Where the density is positive."""
         if self.distribution == "Uniform":
             return self.arguments["lower"], self.arguments["upper"]
-        known = DISTRIBUTIONS[self.distribution]
-        return known.lower, known.upper
+        distribution = DISTRIBUTIONS[self.distribution]
+        return distribution.lower, distribution.upper
 
     def suits(self, support: Support) -> bool:
-        """Whether every value it can take is one that a parameter of this support can have."""
+        """Whether a parameter of this support can have every value that the distribution can take."""
         if support in _ONLY or self.distribution in _ONLY.values():
             return _ONLY.get(support) == self.distribution
         low, high, _ = _SUPPORTS[support]
@@ -131,8 +136,8 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def parse(text: str) -> Prior:
-    """Read one prior.
+def parse(text: str | Prior) -> Prior:
+    """Read one prior; one that was read before comes back as it is.
 
     Raises
     ------
@@ -154,8 +159,7 @@ def parse(text: str) -> Prior:
         raise InputError(
             f"prior {text!r}: unknown distribution {name!r}{did_you_mean(name.replace('_', ''), DISTRIBUTIONS) or ';'} known: {listing(DISTRIBUTIONS, 99)}"
         )
-    known = DISTRIBUTIONS[name]
-    order = list(known.arguments)
+    order = list(DISTRIBUTIONS[name].arguments)
     if len(call.args) > len(order):
         raise InputError(f"prior {text!r}: {name} takes {listing(order)}")
     given = dict(zip(order, (_constant(a, text) for a in call.args), strict=False))
@@ -165,28 +169,30 @@ def parse(text: str) -> Prior:
         if keyword.arg in given:
             raise InputError(f"prior {text!r}: {keyword.arg} is given twice")
         given[keyword.arg] = _constant(keyword.value, text)
-    return _complete(name, given, known, text)
+    return _complete(name, given, text)
 
 
-def _complete(name: str, given: dict[str, float], known: _Distribution, text: str) -> Prior:
-    allowed = known.alternatives or (tuple(known.arguments),)
-    full = {
-        **{k: v for k, v in known.defaults.items() if any(k in a and set(given) <= set(a) for a in allowed)},
-        **given,
-    }
-    if not any(set(a) == set(full) for a in allowed):
+def _complete(name: str, given: dict[str, float], text: str) -> Prior:
+    """The prior with the defaults of arguments that were left out; all are checked."""
+    distribution = DISTRIBUTIONS[name]
+    allowed = distribution.alternatives or (tuple(distribution.arguments),)
+    possible = [arguments for arguments in allowed if set(given) <= set(arguments)]
+    defaults = {k: v for k, v in distribution.defaults.items() if any(k in arguments for arguments in possible)}
+    full = {**defaults, **given}
+    if not any(set(arguments) == set(full) for arguments in allowed):
         raise InputError(f"prior {text!r}: {name} takes {' or '.join(listing(a) for a in allowed)}")
     for argument, value in full.items():
-        if known.arguments[argument] == "positive" and not value > 0:
+        if distribution.arguments[argument] == "positive" and not value > 0:
             raise InputError(f"prior {text!r}: {argument} must be > 0, not {_number(value)}")
     if name == "Beta" and "mu" in full and not (full["mu"] < 1 and full["sigma"] ** 2 < full["mu"] * (1 - full["mu"])):
         raise InputError(f"prior {text!r}: mu must be below 1 and sigma must be below sqrt(mu (1 - mu))")
     if name == "Uniform" and full["lower"] >= full["upper"]:
         raise InputError(f"prior {text!r}: lower must be below upper")
-    return Prior(name, {a: full[a] for a in known.arguments if a in full})
+    return Prior(name, {a: full[a] for a in distribution.arguments if a in full})
 
 
 def _constant(node: ast.expr, text: str) -> float:
+    """The value of a number, with its sign."""
     sign = 1.0
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         sign, node = (-1.0 if isinstance(node.op, ast.USub) else 1.0), node.operand
@@ -196,14 +202,15 @@ def _constant(node: ast.expr, text: str) -> float:
     return sign * float(value)
 
 
-# --------------------------------------------------------------------------------------------------- which one holds
+# --------------------------------------------------------------------------------------- the prior of each parameter
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter, or a vector of them, that needs a prior.
+    """A parameter, or a vector of parameters, that needs a prior; `defaults[i]` is that of element i.
 
-    `keys[i]` are the words a user may say for element i, narrowest first ("sd[site, x]", "sd[site]", "sd").
+    `keys[i]` are the names by which a user may give a prior for element i, narrowest first: "sd[site, x]", "sd[site]",
+    "sd".
     """
 
     name: str
@@ -218,7 +225,7 @@ def parameter(name: str, support: Support, default: Prior) -> Parameter:
 
 
 def coefficients(name: str, labels: Sequence[str], defaults: Sequence[Prior]) -> Parameter:
-    """A vector with keys `name[label]` and `name`."""
+    """A vector of coefficients, one for each label, whose keys are `name[label]` and `name`."""
     return Parameter(name, "real", tuple((f"{name}[{label}]", name) for label in labels), tuple(defaults))
 
 
@@ -232,34 +239,33 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
     """
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"priors is a dict such as {{'beta': 'Normal(0, 1)'}}, not {type(given).__name__}")
-    exact = dict.fromkeys(k for p in parameters for keys in p.keys for k in keys)
-    known = {**{_squeeze(k): k for k in exact}, **{k: k for k in exact}}
+    all_keys = dict.fromkeys(k for p in parameters for keys in p.keys for k in keys)
+    written = {**{_squeeze(k): k for k in all_keys}, **{k: k for k in all_keys}}  # also without spaces
     problems: list[str] = []
-    stated: dict[str, Prior] = {}
-    for key, text in (given or {}).items():
-        meant = known.get(str(key)) or known.get(_squeeze(str(key)))
-        if meant is None:
-            near = did_you_mean(str(key), exact) or ";"
-            problems.append(f"prior for unknown parameter {key!r}{near} this model has: {listing(exact, 40)}")
+    chosen: dict[str, Prior] = {}
+    for user_key, text in (given or {}).items():
+        key = written.get(str(user_key)) or written.get(_squeeze(str(user_key)))
+        if key is None:
+            near = did_you_mean(str(user_key), all_keys) or ";"
+            problems.append(f"prior for unknown parameter {user_key!r}{near} this model has: {listing(all_keys, 40)}")
             continue
-        if meant in stated:
-            problems.append(f"prior for {meant} is given twice")
+        if key in chosen:
+            problems.append(f"prior for {key} is given twice")
             continue
         try:
             prior = parse(text)
         except InputError as err:
             problems += err.problems
             continue
-        supports: set[Support] = {p.support for p in parameters for keys in p.keys if meant in keys}
+        supports: set[Support] = {p.support for p in parameters for keys in p.keys if key in keys}
         for support in sorted(supports):
             if not prior.suits(support):
-                problems.append(_unsuited(str(key), prior, support))
-        stated[meant] = prior
-    if problems:
-        raise InputError(*problems)
+                problems.append(_unsuited(str(user_key), prior, support))
+        chosen[key] = prior
+    raise_all(problems)
     return {
         p.name: tuple(
-            next((stated[key] for key in keys if key in stated), default)
+            next((chosen[key] for key in keys if key in chosen), default)
             for keys, default in zip(p.keys, p.defaults, strict=True)
         )
         for p in parameters
@@ -267,16 +273,17 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
 
 
 def _unsuited(key: str, prior: Prior, support: Support) -> str:
+    """A sentence on a prior that does not suit the support of the parameter `key`."""
     if support == "corr":
         return f"prior {key} = {prior}: a correlation matrix takes LKJ(eta), for example LKJ(2)"
     if support == "simplex":
         return f"prior {key} = {prior}: shares that sum to one take Dirichlet(a), for example Dirichlet(1)"
     low, high, words = _SUPPORTS[support]
-    fit = [
+    suitable = [
         n for n, d in DISTRIBUTIONS.items()
         if n not in _ONLY.values() and ((low <= d.lower and d.upper <= high) or n == "Uniform")
     ]  # fmt: skip
-    return f"prior {key} = {prior}: {key} is {words} and this prior is not; known for it: {listing(fit, 99)}"
+    return f"prior {key} = {prior}: {key} is {words} and this prior is not; known for it: {listing(suitable, 99)}"
 
 
 def _squeeze(key: str) -> str:
@@ -287,15 +294,17 @@ def _squeeze(key: str) -> str:
 
 
 def intercept_default(location: float, scale: float) -> Prior:
+    """`location` is m, `scale` is s, the unit of the link scale."""
     return Prior("StudentT", {"nu": 3.0, "mu": _rounded(location), "sigma": _rounded(2.5 * scale)})
 
 
 def beta_defaults(spreads: Sequence[float], scale: float) -> list[Prior]:
-    """One for each column, by the spread of the column."""
+    """One for each column, by d, the spread of the column, and s, the unit of the link scale."""
     return [Prior("Normal", {"mu": 0.0, "sigma": _rounded(2.5 * scale / d)}) for d in spreads]
 
 
 def sd_default(spread: float, scale: float) -> Prior:
+    """By d (r for a smooth) and s: the standard deviation of effects whose column has this spread."""
     return Prior("Exponential", {"lam": _rounded(spread / scale)})
 
 

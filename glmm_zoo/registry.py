@@ -18,7 +18,7 @@ import msgspec
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 from glmm_zoo.inference.settings import Settings
-from glmm_zoo.tables.data import RawTable, read_table
+from glmm_zoo.tables.files import RawTable, read_table
 
 _PACKAGE = Path(__file__).parent
 

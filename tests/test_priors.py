@@ -114,7 +114,7 @@ MODEL = [
 
 
 def chosen(given):
-    return {name: [str(p) for p in found] for name, found in choose(MODEL, given).items()}
+    return {name: [str(p) for p in elements] for name, elements in choose(MODEL, given).items()}
 
 
 @pytest.mark.parametrize("given", [None, {}])
@@ -157,10 +157,10 @@ def test_defaults_follow_the_units():
 )  # fmt: skip
 def test_the_narrowest_key_holds(given, name, expected):
     for order in (given, dict(reversed(given.items()))):
-        found = chosen(order)
-        assert found.pop(name) == expected
-        untouched = {k: v for k, v in chosen(None).items() if k in found and not k.startswith("sd")}
-        assert untouched.items() <= found.items()
+        after = chosen(order)
+        assert after.pop(name) == expected
+        untouched = {k: v for k, v in chosen(None).items() if k in after and not k.startswith("sd")}
+        assert untouched.items() <= after.items()
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_every_folder_and_file_is_a_layer() -> None:
 
 def test_an_import_of_a_later_layer_is_caught(tmp_path: Path) -> None:
     planted = tmp_path / "data.py"
-    planted.write_text("def f():\n    from glmm_zoo.formulas import design\n")
+    planted.write_text("def f():\n    from glmm_zoo.formulas import grammar\n")
     assert upwards(planted, "tables") and not upwards(planted, "families")
 
 

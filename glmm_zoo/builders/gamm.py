@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

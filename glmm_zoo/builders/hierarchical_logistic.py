@@ -10,10 +10,10 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.formulas.design import collapse as collapse_rows
+from glmm_zoo.formulas.predictor import collapse_rows
 from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.plans.single_outcome import plan_single_outcome, read_single_outcome
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.plans.joint_outcomes import formula_family_pairs, plan_joint_outcomes, read_joint_outcomes
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

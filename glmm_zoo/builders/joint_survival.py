@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.joint.reading import describe_hazard, hazard_parameters, read_joint_model
 from glmm_zoo.plans.joint_outcomes import plan_joint_outcomes
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

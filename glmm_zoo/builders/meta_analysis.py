@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
-from glmm_zoo.plans.intake import safe
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.arms import Arms, read_arms, single_of_arms
 from glmm_zoo.trials.heterogeneity import heterogeneity_prior
 
@@ -128,7 +128,7 @@ def meta_analysis(
     from glmm_zoo.graph.transforms.informed import Informed
     from glmm_zoo.graph.variables import standard_deviation, variable
 
-    study = safe(arms.study.name)
+    study = variable_name(arms.study.name)
     with Model(plan) as model:
         model.add_coord(study, list(arms.study.levels))
         by_row = {"effect": arms.treated[:, None].astype(float)}  # columns that effect and beta are multiplied with

@@ -13,11 +13,11 @@ from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe_subjects, working
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.formulas.design import Factor, factor
-from glmm_zoo.plans.intake import safe
+from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome, rates
-from glmm_zoo.tables.data import Missing, names_of
+from glmm_zoo.tables.frames import Missing, column_names
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -112,7 +112,7 @@ def never_at_risk(
         missing=missing,
         clusters=clusters,
     )
-    subjects = factor([subject], single.table)
+    subjects = grouping_factor([subject], single.table)
     all_zero = np.bincount(subjects.codes, single.outcome.values > 0) == 0
     single = remark(single, _doubts(single.outcome, subjects, all_zero, family))
     plan = plan_single_outcome(
@@ -134,7 +134,7 @@ def never_at_risk(
     from glmm_zoo.graph.predictors import linear_predictors
     from glmm_zoo.graph.variables import log_positive, logit_share
 
-    name = safe(single.outcome.name)
+    name = variable_name(single.outcome.name)
     with Model(plan) as model:
         etas = linear_predictors(model, center=center)
         logit_never = logit_share(model, "never", etas)
@@ -155,7 +155,7 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
         raise InputError(
             f"unknown family {family!r}{did_you_mean(str(family), KNOWN_FAMILIES) or ';'} known: {listing(KNOWN_FAMILIES)}"
         )
-    known = names_of(data)
+    known = column_names(data)
     if subject not in known:
         raise InputError(
             f"subject={subject!r} is no column of the data; say which column holds the subjects with subject= "
@@ -172,7 +172,7 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
         )
 
 
-def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: str) -> list[str]:
+def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> list[str]:
     """What to know before trusting the fit."""
     found = []
     if not all_zero.any():
@@ -192,7 +192,7 @@ def _doubts(outcome: Outcome, subjects: Factor, all_zero: np.ndarray, family: st
     return found
 
 
-def _follow_up(single: SingleOutcome, subjects: Factor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
+def _follow_up(single: SingleOutcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
     """How long the all-zero subjects were followed, each, and the others, together."""
     totals: dict[str, np.ndarray] = {"rows": np.bincount(subjects.codes)}
     if single.outcome.trials is not None:
@@ -200,7 +200,7 @@ def _follow_up(single: SingleOutcome, subjects: Factor, all_zero: np.ndarray, fa
     elif single.main.offset is not None and family != "bernoulli":
         totals["exposure"] = np.bincount(subjects.codes, np.exp(single.main.offset))
     return {
-        "subject": safe(subjects.name),
+        "subject": variable_name(subjects.name),
         "all_zero": {name: total[all_zero].tolist() for name, total in totals.items()},
         "others": {"subjects": int((~all_zero).sum()), **{n: float(t[~all_zero].sum()) for n, t in totals.items()}},
     }

@@ -12,7 +12,7 @@ from glmm_zoo.families.ordinal import level_names
 from glmm_zoo.families.registry import FAMILIES, Family, checked_link, with_nominal
 from glmm_zoo.plans.reading import read_outcome
 from glmm_zoo.plans.single_outcome import plan_single_outcome
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

@@ -11,12 +11,12 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.counts import uniform_share
 from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.intake import safe
 from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices, read_stepped_wedge
 from glmm_zoo.trials.wedge_columns import TrialColumns
 from glmm_zoo.trials.wedge_predictor import exposure_notes, few_clusters_note, wedge_formula, with_treatment
@@ -167,9 +167,9 @@ def stepped_wedge(
             "predictor": whole,
             "correlation": correlation,
             "exposure_time": exposure_time,
-            "cluster": safe(names.cluster),
-            "cell": safe(names.cell),
-            "subject": None if subject is None else safe(subject),
+            "cluster": variable_name(names.cluster),
+            "cell": variable_name(names.cell),
+            "subject": None if subject is None else variable_name(subject),
             "longest_exposure": int(design.exposure.max()),
             "map": design.design_map,
         },

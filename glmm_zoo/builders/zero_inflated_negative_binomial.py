@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.families.registry import negative_binomial as negative_binomial_family
 from glmm_zoo.plans.single_outcome import plan_of_family
-from glmm_zoo.tables.data import Missing
+from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model

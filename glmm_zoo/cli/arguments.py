@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from glmm_zoo.inference.settings import KeptEffects, Parameterization, Settings
 
 if TYPE_CHECKING:
-    from glmm_zoo.tables.data import RawTable
+    from glmm_zoo.tables.files import RawTable
 
 Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]  # --id a --id b
 Flag = Annotated[bool, Parameter(negative="")]  # --strip, without --no-strip
@@ -50,7 +50,7 @@ class Reading:
 
     def tables(self, files: Sequence[str | None]) -> list[RawTable | None]:
         """The files as tables, None for one that is not given."""
-        from glmm_zoo.tables.data import ReadOptions, read_table
+        from glmm_zoo.tables.files import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
         options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)

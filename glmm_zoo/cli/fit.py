@@ -28,7 +28,7 @@ from glmm_zoo.inference.settings import Settings
 
 if TYPE_CHECKING:
     from glmm_zoo.registry import Builder, Card
-    from glmm_zoo.tables.data import RawTable
+    from glmm_zoo.tables.files import RawTable
 
 MIN_DRAWS = 100  # of each chain, kept and warm-up draws alike; arbitrary, against fits that nothing could be said of
 

@@ -10,9 +10,9 @@ from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome, level_text
 from glmm_zoo.families.tensors import Tensor, import_pytensor
-from glmm_zoo.formulas.design import evaluate
-from glmm_zoo.formulas.grammar import Response
-from glmm_zoo.tables.data import Column, Table
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.tables.columns import Column, Table
 
 
 def read_binomial(table: Table, response: Response, success: Any = None) -> Outcome:
@@ -64,7 +64,7 @@ def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray,
     assert response.trials is not None
     name, trials = response.value.columns[0], response.trials
     y = table[name].numbers("a count of successes")
-    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate(trials, table)
+    n = np.full(len(y), float(trials)) if isinstance(trials, int) else evaluate_expression(trials, table)
     size = str(trials) if isinstance(trials, int) else trials.text
     problems = []
     for label, values in ((name, y), (size, n)):
@@ -94,7 +94,7 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
     name = column.name
     if column.kind == "date":
         column.numbers("a response")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if column.kind == "number" and success is None:
         y = column.values.astype(np.float64)
         fractions = y != np.round(y)

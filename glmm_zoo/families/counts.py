@@ -16,9 +16,9 @@ from glmm_zoo.errors import InputError, plural, raise_all
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor, import_pytensor
-from glmm_zoo.formulas.grammar import Response
+from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
-from glmm_zoo.tables.data import Table
+from glmm_zoo.tables.columns import Table
 
 # brms's default since 2.19, from the Stan group's advice on priors: near the complexity prior that has the Poisson as
 # its simplest case.

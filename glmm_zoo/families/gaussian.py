@@ -7,9 +7,9 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import evaluate
-from glmm_zoo.formulas.grammar import Response
-from glmm_zoo.tables.data import Table
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.tables.columns import Table
 
 
 def read_gaussian(table: Table, response: Response) -> Outcome:
@@ -19,7 +19,7 @@ def read_gaussian(table: Table, response: Response) -> Outcome:
     name = response.value.text
     if response.value.kind == "factor":
         raise InputError(f"the response is numeric here; write {name} ~ ... without C()")
-    y = evaluate(response.value, table)
+    y = evaluate_expression(response.value, table)
     if len(y) > 1 and np.all(y == y[0]):
         raise InputError(f"response {name!r} has a single value ({y[0]:g}) in every row; there is nothing to model")
     return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")

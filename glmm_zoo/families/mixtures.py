@@ -22,7 +22,7 @@ from glmm_zoo.families.counts import Count
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor, import_pytensor
-from glmm_zoo.formulas.design import Factor
+from glmm_zoo.formulas.group_effects import GroupingFactor
 
 _PRIOR_DRAWS = 1000
 
@@ -65,7 +65,9 @@ def _sums(rows: Tensor, codes: Tensor, subjects: int) -> Tensor:
     return import_pytensor().zeros(subjects)[codes].inc(rows)
 
 
-def observe_subjects(name: str, density: Density, outcome: Outcome, subjects: Factor, logit_never: Tensor) -> None:
+def observe_subjects(
+    name: str, density: Density, outcome: Outcome, subjects: GroupingFactor, logit_never: Tensor
+) -> None:
     """y (n,) over all rows; its log density is a vector over subjects."""
     import pymc as pm
     from pymc.distributions.shape_utils import rv_size_is_none
@@ -103,7 +105,9 @@ def working(density: Density, outcome: Outcome, *, at_risk: np.ndarray) -> Tenso
     return density.log_f(import_pytensor().constant(outcome.values), *density.parameters) * at_risk.astype(float)
 
 
-def carry(model: Any, density: Density, subjects: Factor, all_zero: np.ndarray, logit_never: Tensor) -> list[float]:
+def carry(
+    model: Any, density: Density, subjects: GroupingFactor, all_zero: np.ndarray, logit_never: Tensor
+) -> list[float]:
     """What the report is made of, while the design is at hand; `all_zero` (subjects,) says who has zeros only.
 
         never_share          average of pi_i over the subjects

@@ -11,7 +11,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.ordinal import threshold_steps
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import Predictor
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.priors import Parameter, Prior, coefficients
 
 
@@ -30,7 +30,7 @@ class Nominal:
     facts: Mapping[str, Mapping[str, float]]
 
 
-def read_nominal(asked: Predictor, main: Predictor, levels: tuple[str, ...]) -> Nominal:
+def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[str, ...]) -> Nominal:
     """Check and prepare what `nominal=` named."""
     W = asked.population
     absent = [label for label in W.labels if label not in main.population.labels]

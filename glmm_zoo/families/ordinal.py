@@ -25,11 +25,10 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor, import_pytensor
-from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.design import predictor as code_predictor
-from glmm_zoo.formulas.grammar import Formula, Response
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Prior, parameter
-from glmm_zoo.tables.data import Column, Table, suspicious_text
+from glmm_zoo.tables.columns import Column, Table, suspicious_text
 
 MOST_LEVELS = 20  # of a response of whole numbers; arbitrary
 CUTPOINTS = parameter("cutpoints", "real", Prior("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5}))  # brms's
@@ -82,7 +81,7 @@ def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | Non
         what = "dates" if column.kind == "date" else "logicals (true and false)"
         instead = "" if column.kind == "date" else "; for two categories without levels use hierarchical_logistic"
         raise InputError(f"response {name!r} holds {what} and an ordinal model needs ordered categories{instead}")
-    codes, found = column.factor()
+    codes, found = column.codes_and_levels()
     if levels is None:
         levels = column.levels if column.ordered else _by_value(table, column, found)
     elif column.kind == "number":
@@ -145,7 +144,7 @@ def _give(levels: Iterable[str]) -> str:
     return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
 
 
-def ordered_predictor(formula: Formula, table: Table, prefix: str = "") -> Predictor:
+def ordered_predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
     """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
     coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
     return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)

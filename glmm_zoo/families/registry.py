@@ -20,10 +20,11 @@ from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import Columns, Predictor, predictor
-from glmm_zoo.formulas.grammar import Formula, Response
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter, parameter, sd_default
-from glmm_zoo.tables.data import Table
+from glmm_zoo.tables.columns import Table
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class Family:
     observe: Callable[[str, Outcome, Tensor, str, Mapping[str, Tensor]], None]
     own: tuple[OwnParameter, ...] = ()
     choice: str | None = None
-    code: Callable[[Formula, Table, str], Predictor] = predictor
+    code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor
     one_per_row: Callable[[Outcome], bool] = lambda _: False
-    doubts: Callable[[Outcome, Columns], Sequence[str]] = lambda _, __: ()
+    doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None

@@ -10,14 +10,14 @@ import pytensor.tensor as pt
 
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import Predictor
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.variables import variable
-from glmm_zoo.plans.intake import named
 
 
 def add_cutpoints(
-    model: Model, predictor: Predictor, labels: Sequence[str], start: np.ndarray | None, *, center: bool
+    model: Model, predictor: PredictorDesign, labels: Sequence[str], start: np.ndarray | None, *, center: bool
 ) -> Tensor:
     """Thresholds between ordered categories, in place of the intercept: P(Y <= k) rises with c_k - eta.
 
@@ -25,7 +25,7 @@ def add_cutpoints(
     covariates, are c + m beta. One prior holds for each c. They are drawn in order where `start` (K - 1,) gives increasing
     initial values, else independently of each other.
     """
-    name, dim = named(predictor.prefix, "cutpoints"), named(predictor.prefix, "cutpoint")
+    name, dim = prefixed(predictor.prefix, "cutpoints"), prefixed(predictor.prefix, "cutpoint")
     X = predictor.population
     free = f"{name}_at_means" if center and X.labels else name
     model.add_coord(dim, list(labels))
@@ -36,5 +36,5 @@ def add_cutpoints(
     if free == name:
         return at_means
     model.auxiliary.add(free)
-    pm.Deterministic(name, at_means + pt.dot(X.means, model[named(predictor.prefix, "beta")]), dims=dim)
+    pm.Deterministic(name, at_means + pt.dot(X.means, model[prefixed(predictor.prefix, "beta")]), dims=dim)
     return at_means

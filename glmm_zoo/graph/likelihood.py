@@ -14,12 +14,12 @@ from glmm_zoo.families.gaussian import observe_gaussian
 from glmm_zoo.families.ordinal import initial_cutpoints
 from glmm_zoo.families.registry import OwnParameter
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.cutpoints import add_cutpoints
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
 from glmm_zoo.graph.variables import log_positive, logit_share, variable
-from glmm_zoo.plans.intake import named
 from glmm_zoo.plans.joint_outcomes import RESIDUAL
 from glmm_zoo.plans.plan import Plan, PlannedOutcome
 
@@ -36,7 +36,7 @@ def observe_outcomes(model: Model, plan: Plan) -> dict[str, Tensor]:
     etas = linear_predictors(model, center=plan.center)
     for name, effects in plan.loadings.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
-        etas[name] = etas[name] + variable(model, named(name, "loading")) * model[plan.loaded_effect][level, 0]
+        etas[name] = etas[name] + variable(model, prefixed(name, "loading")) * model[plan.loaded_effect][level, 0]
         model.linear[name].eta = etas[name]
     for planned in plan.outcomes:
         if plan.residual_pair and planned is plan.residual_pair[1]:
@@ -56,7 +56,7 @@ def _own_parameter(
     model: Model, planned: PlannedOutcome, parameter: OwnParameter, etas: Mapping[str, Tensor], center: bool
 ) -> Tensor:
     """A parameter of the family on the scale on which its density takes it."""
-    name = named(planned.prefix, parameter.name)
+    name = prefixed(planned.prefix, parameter.name)
     if parameter.scale == "logit":
         return logit_share(model, name, etas)
     if parameter.scale == "log":
@@ -66,7 +66,7 @@ def _own_parameter(
         start = initial_cutpoints(planned.outcome) if planned.family.latent else None
         return add_cutpoints(model, planned.main, [f"{a}|{b}" for a, b in pairwise(levels)], start, center=center)
     if parameter.labels:
-        dim = named(planned.prefix, parameter.dim)
+        dim = prefixed(planned.prefix, parameter.dim)
         model.add_coord(dim, list(parameter.labels))
         return variable(model, name, dim)
     return variable(model, name)
@@ -88,8 +88,8 @@ def _observe_given_first(
     one = pt.constant(1.0)
     matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
     pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
-    y_1, sigma_1 = model[first.name], model[named(first.name, "sigma")]
-    sigma_2 = variable(model, named(second.name, "sigma"))
+    y_1, sigma_1 = model[first.name], model[prefixed(first.name, "sigma")]
+    sigma_2 = variable(model, prefixed(second.name, "sigma"))
     both = np.isin(second.rows, first.rows)
     row_of_first = np.where(both, np.searchsorted(first.rows, second.rows), 0)
     w: Any = rho * both.astype(float)

@@ -11,11 +11,11 @@ import pymc as pm
 from pymc.distributions.transforms import log
 
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.graph.transforms.bent_log import BentLog
 from glmm_zoo.graph.transforms.smooth_weights import Smoothed
 from glmm_zoo.graph.transforms.transport import Transport
 from glmm_zoo.plans.groups import groups_of, smooth_name
-from glmm_zoo.plans.intake import named, safe
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.priors import Prior
 
@@ -36,7 +36,7 @@ class Model(pm.Model):
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
-        self.unit = safe(plan.unit.name) if plan.unit else None
+        self.unit = variable_name(plan.unit.name) if plan.unit else None
         self.scales = plan.scales
         self.auxiliary: set[str] = set()
         self.linear: dict[str, Linear] = {}
@@ -125,10 +125,10 @@ def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
     found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
-        found[safe(plan.unit.name)] = list(plan.unit.levels)
+        found[variable_name(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
         if p.population.labels:
-            found[named(p.prefix, "coef")] = list(p.population.labels)
+            found[prefixed(p.prefix, "coef")] = list(p.population.labels)
         for s in p.smooths:
             found[smooth_name(p, s, "weight")] = list(s.weight_labels)
             if len(s.sds) > 1:

@@ -16,14 +16,14 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import Predictor
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import Linear, Model
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, variable
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
-from glmm_zoo.plans.intake import named
 from glmm_zoo.priors import Prior
 
 
@@ -72,7 +72,7 @@ def linear_predictors(
     return {prefix: linear.eta for prefix, linear in model.linear.items()}
 
 
-def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
+def _population(model: Model, predictor: PredictorDesign, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
     X, prefix = predictor.population, predictor.prefix
     eta: Tensor = ZERO
     columns: list[np.ndarray] = []
@@ -81,14 +81,17 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
     priors: list[Prior] = []
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
     if X.labels:
-        beta = variable(model, named(prefix, "beta"), named(prefix, "coef"))
+        beta = variable(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
         values = np.ascontiguousarray(X.values if means is None else X.values - means)
-        eta = eta + pm.Data(data_name(named(prefix, "X")), values, dims=(predictor.dim, named(prefix, "coef"))) @ beta
+        eta = (
+            eta
+            + pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, prefixed(prefix, "coef"))) @ beta
+        )
         columns, parts = [values], [beta]
-        elements = _elements(model, named(prefix, "beta"), named(prefix, "coef"))
-        priors = [*model.chosen[named(prefix, "beta")]]
+        elements = _elements(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
+        priors = [*model.chosen[prefixed(prefix, "beta")]]
     if X.intercept:
-        name = named(prefix, "Intercept")
+        name = prefixed(prefix, "Intercept")
         if means is None:
             intercept = variable(model, name)
         else:
@@ -116,7 +119,7 @@ def _population(model: Model, predictor: Predictor, center: bool, also: Mapping[
         elements = [*elements, *(_elements(model, name, str(dims[0])) if dims else [(name, 0)])]
         priors = [*priors, *model.chosen[name]]
     if predictor.offset is not None:
-        eta = eta + pm.Data(data_name(named(prefix, "offset")), predictor.offset, dims=predictor.dim)
+        eta = eta + pm.Data(data_name(prefixed(prefix, "offset")), predictor.offset, dims=predictor.dim)
     if eta.ndim == 0:
         eta = eta + pt.zeros(predictor.rows)
     design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))

@@ -8,15 +8,15 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.model import Curves, Model
 from glmm_zoo.graph.transforms.smooth_weights import Smoothed
 from glmm_zoo.graph.variables import data_name, standard_deviation
 from glmm_zoo.plans.groups import smooth_name
 
 
-def add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
+def add_weights(model: Model, predictor: PredictorDesign, smooth: Smooth) -> None:
     """Zs w to the predictor, w (q,) given the coefficients and the weights before it."""
     linear, several = model.linear[predictor.prefix], len(smooth.sds) > 1
     sd_name, name = (smooth_name(predictor, smooth, what) for what in ("sd", "weights"))

@@ -27,8 +27,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from glmm_zoo.errors import FitError
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.plans.groups import Group, groups_of
-from glmm_zoo.plans.intake import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,14 +112,14 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     rows: dict[str, tuple[float, float]] = {}
     for p, part in parts.items():
         coded = next(x for x in model.predictors if x.prefix == p).population
-        labels = [f"{named(p, 'beta')}[{label}]" for label in coded.labels]
-        names = [*([named(p, "Intercept")] if coded.intercept else []), *labels]
+        labels = [f"{prefixed(p, 'beta')}[{label}]" for label in coded.labels]
+        names = [*([prefixed(p, "Intercept")] if coded.intercept else []), *labels]
         for rv, i in model.linear[p].elements[len(names) :]:  # coefficients that are variables of their own
             dims = model.named_vars_to_dims.get(rv)
             names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
         known = len(names)
         to_zero = np.eye(known)
-        if coded.intercept and f"{named(p, 'Intercept')}_at_means" in model.auxiliary:
+        if coded.intercept and f"{prefixed(p, 'Intercept')}_at_means" in model.auxiliary:
             to_zero[0, 1 : 1 + len(labels)] = -coded.means
         sd = np.sqrt(np.diag(to_zero @ part.covariance[:known, :known] @ to_zero.T))
         rows.update(zip(names, zip((to_zero @ part.b[:known]).tolist(), sd.tolist(), strict=True), strict=True))

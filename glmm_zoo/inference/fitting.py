@@ -18,10 +18,10 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.inference import approximation, sampling
 from glmm_zoo.inference.moments import STATISTICS
 from glmm_zoo.plans.groups import groups_of
-from glmm_zoo.plans.intake import safe
 from glmm_zoo.results import convergence, storage
 from glmm_zoo.results.report.stored import with_report
 
@@ -476,7 +476,7 @@ def _data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     }
     tables = {"row": model.frame, **model.also}
     columns = {
-        (safe(name) if dim == "row" else f"{dim}:{safe(name)}"): storage.column_variable(column, dim)
+        (variable_name(name) if dim == "row" else f"{dim}:{variable_name(name)}"): storage.column_variable(column, dim)
         for dim, table in tables.items()
         for name, column in table.columns.items()
     }

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
-from glmm_zoo.formulas.design import code, spread
-from glmm_zoo.formulas.grammar import parse, quoted
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import code_terms, spread
+from glmm_zoo.formulas.terms import quoted
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Trajectory, subject_effects
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
@@ -183,7 +184,7 @@ def _check_mean(text: str, part: PlannedOutcome) -> None:
 
 def _covariate_columns(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
     """Label and values (R,) of each column that a covariate of the event is coded as."""
-    columns = code(parse(f"~ {quoted(name)}", response=False).population, events.table)
+    columns = code_terms(parse_formula(f"~ {quoted(name)}", response=False).population, events.table)
     return list(zip(columns.labels, columns.values.T, strict=True))
 
 

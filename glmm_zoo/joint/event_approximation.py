@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.model import Model
 from glmm_zoo.joint.hazards import HazardModel, HazardPoints, person_time_nodes
 from glmm_zoo.joint.trajectories import Array, VariableLookup
-from glmm_zoo.plans.intake import named
 
 EVENT = "event"  # the observed variable
 _STEPS = 50  # of Newton's method, at most
@@ -81,10 +81,10 @@ class EventApproximation:
             X, of_predictor = p.population, coefficients[p.prefix]
             lead = int(X.intercept)
             beta = of_predictor[lead : lead + len(X.labels)]
-            values[named(p.prefix, "beta")] = beta
+            values[prefixed(p.prefix, "beta")] = beta
             if lead:
-                centred = f"{named(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
-                values[named(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
+                centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
+                values[prefixed(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
         for group in self.hazard.groups:
             u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):

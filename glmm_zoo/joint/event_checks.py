@@ -8,7 +8,7 @@ import numpy as np
 
 from glmm_zoo.errors import plural
 from glmm_zoo.joint.events import Events, ids_in_words, subject_positions
-from glmm_zoo.tables.data import Table
+from glmm_zoo.tables.columns import Table
 
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
 DOUBTFUL_UNIT = 10.0
@@ -32,7 +32,7 @@ def check_events_and_visits(
     last_visits: list[float] = []
     late_in_all = _late_visits(events, all_visits, id, time)[0]
     for outcome, table in visits.items():
-        measured |= set(table[id].factor()[1])
+        measured |= set(table[id].codes_and_levels()[1])
         late, subject, t = _late_visits(events, table, id, time)
         negative = t < 0
         if negative.any():

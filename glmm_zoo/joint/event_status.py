@@ -9,14 +9,14 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, did_you_mean, listing
 from glmm_zoo.families.outcome import level_text
-from glmm_zoo.formulas.design import evaluate
-from glmm_zoo.formulas.grammar import EventFormula, Operand, StatusTest
-from glmm_zoo.tables.data import Table, suspicious_text
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.terms import EventFormula, Expression, StatusTest
+from glmm_zoo.tables.columns import Table, suspicious_text
 
 CENSORED = frozenset({"0", "censored", "censor", "cens", "alive", "none", "no", "no event", "event-free", "false"})
 
 
-def event_text(event: Operand | StatusTest) -> str:
+def event_text(event: Expression | StatusTest) -> str:
     """The third argument of Surv(), as the user wrote it."""
     if isinstance(event, StatusTest):
         return f"{event.column} {'==' if event.equal else '!='} {event.level!r}"
@@ -41,9 +41,9 @@ def read_status(
         attempt(lambda: column.numbers("the event"), problems)
         return None, ()
     if column is not None and column.kind in ("text", "logical"):
-        codes, levels = column.factor()
+        codes, levels = column.codes_and_levels()
     else:
-        values = evaluate(event, table)
+        values = evaluate_expression(event, table)
         distinct, codes = np.unique(values, return_inverse=True)
         levels = tuple(str(int(v)) if v == round(v) else str(v) for v in distinct.tolist())
         if formula.kind in ("interval", "left"):
@@ -60,7 +60,7 @@ def read_status(
 
 def _tested_status(event: StatusTest, table: Table, problems: list[str]) -> np.ndarray | None:
     """1 (R,) where a test such as `status == "dead"` is true, else 0."""
-    codes, levels = table[event.column].factor()
+    codes, levels = table[event.column].codes_and_levels()
     if event.level not in levels:
         near = did_you_mean(event.level, levels) or ";"
         problems.append(f"event: column {event.column!r} has no level {event.level!r}{near} levels: {listing(levels)}")
@@ -69,7 +69,7 @@ def _tested_status(event: StatusTest, table: Table, problems: list[str]) -> np.n
 
 
 def _status_of_levels(
-    event: Operand,
+    event: Expression,
     codes: np.ndarray,
     levels: Sequence[str],
     table: Table,
@@ -105,7 +105,7 @@ def _status_of_levels(
 
 
 def _censoring_codes(
-    event: Operand, values: np.ndarray, largest: int, table: Table, problems: list[str]
+    event: Expression, values: np.ndarray, largest: int, table: Table, problems: list[str]
 ) -> np.ndarray | None:
     """R's codes of censoring (R,) as they are: 0 right, 1 event, 2 left, 3 interval."""
     unknown = ~np.isin(values, np.arange(largest + 1))
@@ -120,7 +120,7 @@ def _censoring_codes(
 
 
 def _level_of_no_event(
-    event: Operand, levels: Sequence[str], censored: Any, causes: Sequence[Any] | None, problems: list[str]
+    event: Expression, levels: Sequence[str], censored: Any, causes: Sequence[Any] | None, problems: list[str]
 ) -> str | None:
     """The level that stands for no event: the one given as `censored`, else a word of `CENSORED`, else the only one that is no
     declared cause."""

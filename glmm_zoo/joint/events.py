@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural
-from glmm_zoo.formulas.design import Columns, aliased, check_columns, code, evaluate
-from glmm_zoo.formulas.grammar import EventFormula, Operand
+from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
+from glmm_zoo.formulas.predictor import check_columns
+from glmm_zoo.formulas.terms import EventFormula, Expression
 from glmm_zoo.joint.event_status import event_text, read_status
-from glmm_zoo.tables.data import Column, Missing, Table, take, with_gaps
+from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.frames import Missing, take_columns, take_columns_with_gaps
 
 _SHOWN_IDS = 5  # ids in a message
 
@@ -42,7 +44,7 @@ class Events:
     time: np.ndarray
     status: np.ndarray
     causes: tuple[str, ...]
-    covariates: Columns
+    covariates: DesignMatrix
     offset: np.ndarray | None
     notes: tuple[str, ...] = ()
 
@@ -107,7 +109,7 @@ def read_events(
     """
     may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
     needed = [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss]
-    table = take(data, needed, missing, problems)
+    table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
     check_columns(formula.covariates, table, problems)
     covariates_sound = len(problems) == problems_before
@@ -130,7 +132,7 @@ def read_events(
     by_time = np.lexsort((rows.stop, rows.subject))
     rows, table = rows.take(by_time), table.take(by_time)
     if may_miss:
-        with_missing = with_gaps(data, may_miss).take(table.row_numbers)
+        with_missing = take_columns_with_gaps(data, may_miss).take(table.row_numbers)
         table = replace(table, columns={**table.columns, **with_missing.columns})
     _check_times(formula, table, id, ids, rows, problems)
     _check_some_event(formula, rows, ids, problems)
@@ -144,7 +146,7 @@ def _assemble(
     ids: tuple[str, ...],
     rows: _FollowUpRows,
     causes: tuple[str, ...],
-    covariates: Columns,
+    covariates: DesignMatrix,
 ) -> Events:
     """The checked rows as `Events`, with the first row of every subject starting at 0."""
     last = _last_rows(rows.subject)
@@ -152,7 +154,7 @@ def _assemble(
     entry = rows.start[first].copy()
     start = rows.start.copy()
     start[first] = 0.0
-    offsets = [evaluate(o, table) for o in formula.covariates.offsets]
+    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     return Events(
         formula, table, ids, rows.subject, start, rows.stop, entry, rows.left[last], rows.stop[last], rows.status[last],
         causes, covariates, np.sum(offsets, axis=0) if offsets else None, tuple(table.notes),
@@ -179,13 +181,13 @@ def ids_in_words(id: str, ids: Iterable[str]) -> str:
 
 def subject_positions(table: Table, id: str, position: Mapping[str, int]) -> np.ndarray:
     """The position (R,) of every row's subject, -1 for subjects without one."""
-    codes, labels = table[id].factor()
+    codes, labels = table[id].codes_and_levels()
     return np.array([position.get(label, -1) for label in labels])[codes]
 
 
 def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The position (R,) of every row's subject, and the ids: first those of `order`, then the others."""
-    codes, labels = column.factor()
+    codes, labels = column.codes_and_levels()
     present = set(labels)
     ids = tuple(dict.fromkeys([*(x for x in order if x in present), *labels]))
     position = {x: i for i, x in enumerate(ids)}
@@ -194,10 +196,10 @@ def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray,
 
 def _first_row_of_each_subject(table: Table, id: str, problems: list[str]) -> np.ndarray:
     """The first row (n,) of every subject, of a table that must say the same of the event in all rows of a subject."""
-    codes, ids = table[id].factor()
+    codes, ids = table[id].codes_and_levels()
     _, first = np.unique(codes, return_index=True)
     for name, column in table.columns.items():
-        value_codes, labels = column.factor()
+        value_codes, labels = column.codes_and_levels()
         differing = np.flatnonzero(value_codes != value_codes[first][codes])
         if len(differing) and name != id:
             subjects = [ids[i] for i in np.unique(codes[differing])]
@@ -213,13 +215,13 @@ def _first_row_of_each_subject(table: Table, id: str, problems: list[str]) -> np
 # ------------------------------------------------------------------------------------------------- times and covariates
 
 
-def _read_times(data: Any, operand: Operand, table: Table, may_miss: bool) -> np.ndarray:
+def _read_times(data: Any, operand: Expression, table: Table, may_miss: bool) -> np.ndarray:
     """One of the times of Surv() in the rows of `table` (R,); NaN where it is missing and may be."""
     if not may_miss:
-        return evaluate(operand, table)
-    complete = take(data, operand.columns, "error", None, operand.columns)
+        return evaluate_expression(operand, table)
+    complete = take_columns(data, operand.columns, "error", None, operand.columns)
     times = np.full(int(max(table.row_numbers.max(), complete.row_numbers.max())) + 1, np.nan)
-    times[complete.row_numbers] = evaluate(operand, complete)
+    times[complete.row_numbers] = evaluate_expression(operand, complete)
     return times[table.row_numbers]
 
 
@@ -296,9 +298,9 @@ def _check_some_event(formula: EventFormula, rows: _FollowUpRows, ids: Sequence[
     )
 
 
-def _read_covariates(formula: EventFormula, table: Table) -> Columns:
+def _read_covariates(formula: EventFormula, table: Table) -> DesignMatrix:
     """The covariates' columns (R, p), without a constant, which would repeat the baseline hazard."""
-    columns = code(formula.covariates.population, table)
+    columns = code_terms(formula.covariates.population, table)
     if not columns.intercept:
         raise InputError("event: the baseline hazard is the intercept of an event; leave 0 and - 1 out of its formula")
     problem = aliased(columns)

@@ -25,6 +25,7 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.graph.variables import variable
@@ -32,7 +33,6 @@ from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
 from glmm_zoo.joint.trajectories import VariableLookup, subject_effects
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.intake import safe
 
 _NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects
 _SOBOL_NODES = 256  # in four dimensions and more
@@ -58,7 +58,7 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
     H = [before.sums(events.subject, n, k, value_of, pt) for k in causes]
     dH = sum((within.sums(subjects[interval], n, k, value_of, pt) for k in causes), pt.zeros(n))
     correction = _late_entry_correction(model, hazard, value_of)
-    dim = safe(hazard.id)
+    dim = variable_name(hazard.id)
     if dim not in model.coords:
         model.add_coord(dim, list(events.ids))
     pm.CustomDist(

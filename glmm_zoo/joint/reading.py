@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
-from glmm_zoo.formulas.design import Predictor
-from glmm_zoo.formulas.grammar import EventFormula, parse, parse_event
+from glmm_zoo.formulas.event_formula import parse_event_formula
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.terms import EventFormula
 from glmm_zoo.joint.association import association_covariates, read_association
 from glmm_zoo.joint.baselines import read_baseline_hazard
 from glmm_zoo.joint.event_checks import check_events_and_visits
@@ -22,7 +24,8 @@ from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, r
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import warn
 from glmm_zoo.priors import Parameter, Prior, beta_defaults
-from glmm_zoo.tables.data import Missing, Table, take
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing, take_columns
 
 OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
 
@@ -63,12 +66,12 @@ def read_joint_model(
         ),
         problems,
     )
-    visits = attempt(lambda: take(longitudinal, [id, time], missing), problems)
+    visits = attempt(lambda: take_columns(longitudinal, [id, time], missing), problems)
     event_problems: list[str] = []
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
-            columns=columns, censored=censored, causes=causes, order=visits[id].factor()[1] if visits else (),
+            columns=columns, censored=censored, causes=causes, order=visits[id].codes_and_levels()[1] if visits else (),
             missing=missing, problems=event_problems,
         ),
         event_problems,
@@ -91,10 +94,10 @@ def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple
     count = 1 if isinstance(formulas, str) else len(formulas)
     families = ["gaussian"] * count if families is None and not isinstance(formulas, Mapping) else families
     problems: list[str] = []
-    event_formula = attempt(lambda: parse_event(event), problems)
+    event_formula = attempt(lambda: parse_event_formula(event), problems)
     pairs = attempt(lambda: formula_family_pairs(formulas, families), problems)
     for text, _ in pairs or ():
-        formula = attempt(lambda text=text: parse(text), problems)
+        formula = attempt(lambda text=text: parse_formula(text), problems)
         if formula and formula.smooths:
             problems.append(
                 f"s() is not available in a joint model of survival: {text!r}; write cr({time}, df=4) or poly({time}, 2)"
@@ -161,7 +164,7 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
     names = {subject_effects(part, id).factor.name for part in joint.parts}
     main_prefixes = {part.prefix for part in joint.parts}
 
-    def labelled(p: Predictor) -> Predictor:
+    def labelled(p: PredictorDesign) -> PredictorDesign:
         effects = tuple(
             replace(e, shared=tuple(s or id for s in e.shared))
             if p.prefix in main_prefixes and e.factor.name in names and (len(e.labels) == 1 or len(e.blocks) == 1)

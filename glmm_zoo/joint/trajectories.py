@@ -1,6 +1,6 @@
 """The trajectory of a marker in every subject: the columns of its linear predictor at any time.
 
-A trajectory is evaluated by the formula's own coding (`Columns.again`), so that value, slope and integral over time of a linear
+A trajectory is evaluated by the formula's own coding (`DesignMatrix.code_new_rows`), so that value, slope and integral over time of a linear
 predictor are designs like that of the visits. The coefficients and effects that a design is multiplied with may be NumPy arrays or
 PyTensor variables.
 """
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import Effects
+from glmm_zoo.formulas.group_effects import GroupEffects
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.joint.events import subject_positions
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.intake import named
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.tables.data import Column, Table
+from glmm_zoo.tables.columns import Column, Table
 
 Array = Any  # a NumPy array or a PyTensor variable
 VariableLookup = Callable[[str], Array]  # from the name of a variable of the model to its value
@@ -47,9 +47,9 @@ class MarkerDesign:
         """eta (N,) of the outcome with this prefix."""
         eta: Array = 0.0
         if part.main.population.intercept:
-            eta = value_of(named(prefix, "Intercept")) * self.one
+            eta = value_of(prefixed(prefix, "Intercept")) * self.one
         if self.X.shape[1]:
-            eta = eta + matrix_product(self.X, value_of(named(prefix, "beta")))
+            eta = eta + matrix_product(self.X, value_of(prefixed(prefix, "beta")))
         for group in groups:
             own = [k for k, owner in enumerate(group.owners) if owner == prefix]
             for column, k in zip(self.z[group.factor.name].T if own else (), own, strict=True):
@@ -119,8 +119,8 @@ class Trajectory:
         main = self.part.main
         levels = {e.factor.name: self.levels[e.factor.name][subject] for e in main.effects}
         return MarkerDesign(
-            np.ones(len(t)), _code_at_times(main.population.again, table), levels,
-            {e.factor.name: _code_at_times(e.again, table) for e in main.effects},
+            np.ones(len(t)), _code_at_times(main.population.code_new_rows, table), levels,
+            {e.factor.name: _code_at_times(e.code_new_rows, table) for e in main.effects},
         )  # fmt: skip
 
     def _last_visit_before(self, subject: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -275,7 +275,7 @@ def _levels_of_subjects(
     return levels
 
 
-def subject_effects(part: PlannedOutcome, id: str) -> Effects:
+def subject_effects(part: PlannedOutcome, id: str) -> GroupEffects:
     """The subject effects among the group effects of an outcome: those of the factor `id`, or of the innermost that ends with it."""
     names = {g.name: g.factor for g in part.main.formula.groups}
     own = [e for e in part.main.effects if names[e.factor.name][-1] == id]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmm_zoo.formulas.design import Effects, Factor, Predictor
-from glmm_zoo.formulas.smooths import Smooth
-from glmm_zoo.plans.intake import named, safe
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.smooth import Smooth
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Group:
     """
 
     prefix: str
-    factor: Factor
+    factor: GroupingFactor
     labels: tuple[str, ...]
     blocks: tuple[tuple[int, ...], ...]
     owners: tuple[str, ...]
@@ -31,40 +32,42 @@ class Group:
 
     @property
     def dim(self) -> str:
-        return safe(self.factor.name)
+        return variable_name(self.factor.name)
 
     def name(self, what: str) -> str:
-        return named(self.prefix, f"{what}_{self.dim}")
+        return prefixed(self.prefix, f"{what}_{self.dim}")
 
     @property
     def effect_dim(self) -> str:
-        return named(self.prefix, f"{self.dim}_effect")
+        return prefixed(self.prefix, f"{self.dim}_effect")
 
     @property
     def correlated(self) -> tuple[tuple[int, ...], ...]:
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
-def groups_of(predictors: Sequence[Predictor]) -> tuple[Group, ...]:
+def groups_of(predictors: Sequence[PredictorDesign]) -> tuple[Group, ...]:
     """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
-    families: list[list[tuple[Predictor, Effects]]] = []
+    families: list[list[tuple[PredictorDesign, GroupEffects]]] = []
     for predictor in predictors:
         for effects in predictor.effects:
             kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
             families = [family for family in families if family not in kin]
             families.append([member for family in kin for member in family] + [(predictor, effects)])
-    tied: dict[object, list[tuple[Predictor, Effects]]] = {}  # two labels on one factor: two blocks of its effects
+    tied: dict[
+        object, list[tuple[PredictorDesign, GroupEffects]]
+    ] = {}  # two labels on one factor: two blocks of its effects
     for i, family in enumerate(families):
         tied.setdefault(family[0][1].factor.name if len(family) > 1 else i, []).extend(family)
     main = {family[0][1].factor.name for family in families if family[0][0].prefix == ""}
     return tuple(_merge(family, main) for family in tied.values())
 
 
-def _share_a_label(a: Effects, b: Effects) -> bool:
+def _share_a_label(a: GroupEffects, b: GroupEffects) -> bool:
     return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
 
 
-def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) -> Group:
+def _merge(mates: Sequence[tuple[PredictorDesign, GroupEffects]], main: Collection[str]) -> Group:
     """One block; it goes without a prefix unless its factor has another block in the main predictor (`main`)."""
     labels: list[str] = []
     owners: list[str] = []
@@ -87,6 +90,6 @@ def _merge(mates: Sequence[tuple[Predictor, Effects]], main: Collection[str]) ->
     return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads), codes)
 
 
-def smooth_name(predictor: Predictor, smooth: Smooth, what: str) -> str:
+def smooth_name(predictor: PredictorDesign, smooth: Smooth, what: str) -> str:
     """`s_x_sd`, or `zi_s_x_sd` for a predictor with the prefix "zi"."""
-    return named(predictor.prefix, f"s_{safe(smooth.name)}_{what}")
+    return prefixed(predictor.prefix, f"s_{variable_name(smooth.name)}_{what}")

@@ -20,14 +20,17 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.families.registry import Family, family_and_link
-from glmm_zoo.formulas.design import Effects, Predictor, factor
-from glmm_zoo.formulas.grammar import Formula, parse
-from glmm_zoo.plans.intake import named, safe
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
+from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.plans.parameters import parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
-from glmm_zoo.tables.data import Missing, Table, joined
+from glmm_zoo.tables.columns import Table, merge_tables
+from glmm_zoo.tables.frames import Missing
 
 RESIDUAL = "residual"  # what corr_residual is named after
 
@@ -44,19 +47,19 @@ class JointOutcomes:
     """
 
     parts: tuple[PlannedOutcome, ...]
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     texts: Mapping[str, str]
     links: Mapping[str, str]
     table: Table
     notes: tuple[str, ...]
     residual: tuple[PlannedOutcome, ...] = ()
-    loaded: Mapping[str, Effects] = field(default_factory=dict)
+    loaded: Mapping[str, GroupEffects] = field(default_factory=dict)
     anchor: str = ""
 
     @property
     def effect(self) -> str:
         """The variable of the effects that are loaded."""
-        return next((named(self.anchor, f"u_{safe(e.factor.name)}") for e in self.loaded.values()), "")
+        return next((prefixed(self.anchor, f"u_{variable_name(e.factor.name)}") for e in self.loaded.values()), "")
 
 
 def formula_family_pairs(formulas: Any, families: Any = None) -> list[tuple[str, str]]:
@@ -128,20 +131,20 @@ def read_joint_outcomes(
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
-    predictors: list[tuple[Predictor, Table]] = []
+    predictors: list[tuple[PredictorDesign, Table]] = []
     for one, single in zip(asked, singles, strict=True):
         prefix, dim = ("", "row") if bare and len(asked) == 1 else (one.name, f"{one.name}_row")
         own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
         formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
-        links |= {named(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
+        links |= {prefixed(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
         parts.append(PlannedOutcome(one.name, prefix, one.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = JointOutcomes(
-        tuple(parts), _with_all_levels(predictors), formulas, links, joined([s.table for s in singles]), tuple(notes),
+        tuple(parts), _with_all_levels(predictors), formulas, links, merge_tables([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
     return _loading(joint) if shared == "loading" else joint
@@ -162,7 +165,7 @@ class _Asked:
 def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]) -> list[_Asked]:
     """Formulas and families taken apart, with everything that is wrong between them."""
     problems: list[str] = []
-    attempts = [attempt(lambda t=text, f=of: (parse(t), *family_and_link(f)), problems) for text, of in pairs]
+    attempts = [attempt(lambda t=text, f=of: (parse_formula(t), *family_and_link(f)), problems) for text, of in pairs]
     raise_all(problems)
     asked: dict[str, _Asked] = {}
     names: dict[str, str] = {}
@@ -170,7 +173,7 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
     for (text, _), found in zip(pairs, attempts, strict=True):
         assert found is not None and found[0].response is not None
         response = found[0].response.value
-        name = safe(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
+        name = variable_name(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
         if name in asked:
             raise InputError(
                 f"response {response.text!r} stands in two formulas; an outcome has one formula, with all its terms"
@@ -204,7 +207,7 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
 
 
 def _prefix(outcome: str, part: str) -> str:
-    return named(outcome, part) if part else outcome
+    return prefixed(outcome, part) if part else outcome
 
 
 def _read_one(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> SingleOutcome:
@@ -223,7 +226,7 @@ def _read_one(data: Any, asked: _Asked, missing: Missing, clusters: str, columns
     return remark(single, family.doubts(single.outcome, single.main.population))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str], residual: bool) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:
     prefixes = [p.prefix for p in predictors]
     taken = {*dims, *([RESIDUAL] if residual else [])}
     factors = {e.factor.name for p in predictors for e in p.effects}
@@ -231,7 +234,7 @@ def _refuse_one_name_for_two(predictors: Sequence[Predictor], dims: Sequence[str
     raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
 
 
-def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Predictor, ...]:
+def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tuple[PredictorDesign, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
     found = [p for p, _ in predictors]
     factors = {
@@ -242,7 +245,7 @@ def _with_all_levels(predictors: Sequence[tuple[Predictor, Table]]) -> tuple[Pre
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
         stacked = {c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns}
-        whole = factor(columns, Table(stacked, sum(rows), ""))
+        whole = grouping_factor(columns, Table(stacked, sum(rows), ""))
         for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
             own = replace(whole, codes=codes)
             effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in found[i].effects)
@@ -311,7 +314,7 @@ def plan_joint_outcomes(
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
-        needed.append(parameter(named(name, "loading"), "real", default))
+        needed.append(parameter(prefixed(name, "loading"), "real", default))
     if joint.residual:
         needed.append(Parameter(f"corr_{RESIDUAL}", "corr", ((f"corr[{RESIDUAL}]", "corr"),), (CORR_DEFAULT,)))
     names = sorted((p.prefix for p in parts), key=len, reverse=True)
@@ -349,9 +352,9 @@ def _described(part: PlannedOutcome) -> dict[str, Any]:
     }
 
 
-def _means(predictors: Sequence[Predictor]) -> dict[str, dict[str, list[float]]]:
+def _means(predictors: Sequence[PredictorDesign]) -> dict[str, dict[str, list[float]]]:
     """Means of the covariates of every predictor's group effects, by factor, in the order of the effects."""
-    return {p.prefix: {safe(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
+    return {p.prefix: {variable_name(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 
 
 def _rows(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
@@ -360,15 +363,16 @@ def _rows(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
     for p in joint.predictors:
         effects = [*p.effects, *(e for name, e in joint.loaded.items() if name == p.prefix)]
         found[p.prefix] = {
-            safe(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist() for e in effects
+            variable_name(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist()
+            for e in effects
         }
     return found
 
 
 def _renamed(parameter: Parameter, name: str) -> Parameter:
     """The parameter of one outcome: `severity_alpha`."""
-    keys = tuple(tuple(named(name, key) for key in keys) for keys in parameter.keys)
-    return replace(parameter, name=named(name, parameter.name), keys=keys)
+    keys = tuple(tuple(prefixed(name, key) for key in keys) for keys in parameter.keys)
+    return replace(parameter, name=prefixed(name, parameter.name), keys=keys)
 
 
 def _for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:

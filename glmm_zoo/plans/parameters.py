@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from glmm_zoo import priors
-from glmm_zoo.formulas.design import Predictor, spread
-from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.population import spread
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import groups_of, smooth_name
-from glmm_zoo.plans.intake import named
 from glmm_zoo.priors import Parameter
 
 
 def parameters(
-    predictors: Sequence[Predictor],
+    predictors: Sequence[PredictorDesign],
     location: float,
     scale: float,
     others: Mapping[str, tuple[float, float]] | None = None,
@@ -31,13 +32,13 @@ def parameters(
     for p in predictors:
         if p.population.intercept:
             default = priors.intercept_default(*units[p.prefix])
-            found.append(priors.parameter(named(p.prefix, "Intercept"), "real", default))
+            found.append(priors.parameter(prefixed(p.prefix, "Intercept"), "real", default))
         if p.population.labels:
             defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
-            found.append(priors.coefficients(named(p.prefix, "beta"), p.population.labels, defaults))
+            found.append(priors.coefficients(prefixed(p.prefix, "beta"), p.population.labels, defaults))
         found += [parameter for s in p.smooths for parameter in _of_smooth(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
-        sd, corr = named(g.prefix, "sd"), named(g.prefix, "corr")
+        sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
         keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
         defaults = tuple(
             priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
@@ -50,11 +51,11 @@ def parameters(
     return found
 
 
-def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Parameter]:
+def _of_smooth(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list[Parameter]:
     """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
 
     def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
-        name, general = smooth_name(predictor, smooth, what), (named(predictor.prefix, f"s_{what}"), *more)
+        name, general = smooth_name(predictor, smooth, what), (prefixed(predictor.prefix, f"s_{what}"), *more)
         return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
 
     sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
@@ -64,7 +65,7 @@ def _of_smooth(predictor: Predictor, smooth: Smooth, scale: float) -> list[Param
         found.append(
             Parameter(
                 smooth_name(predictor, smooth, "linear"), "real",
-                keys("linear", smooth.linear_labels, named(predictor.prefix, "beta")),
+                keys("linear", smooth.linear_labels, prefixed(predictor.prefix, "beta")),
                 tuple(priors.beta_defaults(spreads, scale)),
             )
         )  # fmt: skip

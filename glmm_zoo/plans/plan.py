@@ -12,12 +12,13 @@ from glmm_zoo import priors
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import Family
-from glmm_zoo.formulas.design import Effects, Factor, Predictor
-from glmm_zoo.formulas.smooths import Smooth
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import groups_of, smooth_name
-from glmm_zoo.plans.intake import named
 from glmm_zoo.priors import Parameter, Prior
-from glmm_zoo.tables.data import Table
+from glmm_zoo.tables.columns import Table
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PlannedOutcome:
     family: Family
     link: str
     outcome: Outcome
-    main: Predictor
+    main: PredictorDesign
     rows: np.ndarray
 
 
@@ -72,16 +73,16 @@ class Plan:
 
     spec: Mapping[str, Any]
     table: Table
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     chosen: Mapping[str, tuple[Prior, ...]]
     rows: int
     outcomes: tuple[PlannedOutcome, ...] = ()
     center: bool = True
-    unit: Factor | None = None
+    unit: GroupingFactor | None = None
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     also: Mapping[str, Table] = field(default_factory=dict)
-    loadings: Mapping[str, Effects] = field(default_factory=dict)
+    loadings: Mapping[str, GroupEffects] = field(default_factory=dict)
     loaded_effect: str = ""
     residual_pair: tuple[PlannedOutcome, ...] = ()
 
@@ -90,7 +91,7 @@ def specify(
     builder: str,
     described: Mapping[str, Any],
     table: Table,
-    predictors: tuple[Predictor, ...],
+    predictors: tuple[PredictorDesign, ...],
     needed: Sequence[Parameter],
     given: Mapping[str, str] | None,
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
@@ -102,7 +103,7 @@ def specify(
         **described,
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
         "groups": {
-            named(g.prefix, g.dim): {
+            prefixed(g.prefix, g.dim): {
                 "levels": len(g.factor.levels),
                 "effects": list(g.labels),
                 "sd": g.name("sd"),
@@ -126,7 +127,7 @@ def specify(
     return spec, chosen
 
 
-def _described_smooth(predictor: Predictor, smooth: Smooth) -> dict[str, Any]:
+def _described_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
     """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
     return {
         "label": f"{predictor.prefix} {smooth.label}".strip(),
@@ -147,7 +148,7 @@ def offset_level(offset: np.ndarray | None, link: str) -> float:
     return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[Predictor]) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign]) -> None:
     names: dict[str, str] = {}
     for p in predictors:
         for s in p.smooths:

@@ -12,10 +12,12 @@ import numpy as np
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import Family
-from glmm_zoo.formulas.design import FEW_LEVELS, Predictor, check_columns, check_groups, few_levels, fixed_formula
-from glmm_zoo.formulas.grammar import Formula, Response, parse
-from glmm_zoo.plans.intake import safe
-from glmm_zoo.tables.data import Missing, Table, take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.predictor import FEW_LEVELS, PredictorDesign, check_columns, check_groups, few_levels
+from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing, take_columns
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class SingleOutcome:
     texts: Mapping[str, str]
     table: Table
     outcome: Outcome
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[PredictorDesign, ...]
     notes: tuple[str, ...]
 
     @property
-    def main(self) -> Predictor:
+    def main(self) -> PredictorDesign:
         return self.predictors[0]
 
 
@@ -87,7 +89,7 @@ def read_outcome(
     formulas, response = _parse_all(texts, exposure)
     used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
     problems: list[str] = []
-    table = take(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
+    table = take_columns(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
     tables = dict.fromkeys(formulas, table)
@@ -99,7 +101,7 @@ def read_outcome(
     raise_all(problems)
     assert outcome is not None
     predictors = {
-        p: replace(family.code(f, tables[p], p), dim=safe(units[p]) if p in units else "row")
+        p: replace(family.code(f, tables[p], p), dim=variable_name(units[p]) if p in units else "row")
         for p, f in formulas.items()
     }
     if offset is not None:
@@ -160,7 +162,7 @@ def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], c
 
 def _parse(prefix: str, text: str) -> Formula:
     try:
-        return parse(text, response=prefix == "")
+        return parse_formula(text, response=prefix == "")
     except InputError as err:
         if prefix == "":
             raise
@@ -169,7 +171,7 @@ def _parse(prefix: str, text: str) -> Formula:
 
 def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
     """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
-    codes, levels = table[name].factor()
+    codes, levels = table[name].codes_and_levels()
     _, first = np.unique(codes, return_index=True)
     problems = [
         f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "
@@ -178,7 +180,7 @@ def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Tab
         if group.label
     ]
     for column in formula.predictor_columns:
-        values, known = table[column].factor()
+        values, known = table[column].codes_and_levels()
         varies = np.flatnonzero(values != values[first][codes])
         if len(varies):
             pair = np.array([first[codes[varies[0]]], varies[0]])

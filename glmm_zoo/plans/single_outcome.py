@@ -11,9 +11,9 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.registry import Family, checked_link
-from glmm_zoo.formulas.design import Factor
-from glmm_zoo.formulas.grammar import Operand
-from glmm_zoo.plans.intake import safe
+from glmm_zoo.formulas.group_effects import GroupingFactor
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.plans.parameters import parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
@@ -55,7 +55,7 @@ def plan_single_outcome(
     links: Mapping[str, str] | None = None,
     findings: Sequence[str] | None = None,
     facts: Mapping[str, Any] | None = None,
-    unit: Factor | None = None,
+    unit: GroupingFactor | None = None,
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is.
 
@@ -85,7 +85,7 @@ def plan_single_outcome(
         "formula": single.texts[""],
         "formulas": {p: text for p, text in single.texts.items() if p},
         "options": dict(options),
-        "outcome": safe(outcome.name),
+        "outcome": variable_name(outcome.name),
         "response": outcome.description,
         "link": link,
         "links": {p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},
@@ -97,7 +97,9 @@ def plan_single_outcome(
     location = outcome.location - offset_level(single.main.offset, link)
     needed = [*parameters(single.predictors, location, outcome.scale), *extra, *own]
     spec, chosen = specify(builder, described, single.table, single.predictors, needed, given)
-    planned = PlannedOutcome(safe(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values)))
+    planned = PlannedOutcome(
+        variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))
+    )
     return Plan(
         spec,
         single.table,
@@ -124,7 +126,7 @@ def plan_of_family(
 
 
 def rates(
-    exposure: str | None, per: float, offsets: Sequence[Operand] = (), of: str = "expected count"
+    exposure: str | None, per: float, offsets: Sequence[Expression] = (), of: str = "expected count"
 ) -> dict[str, Any]:
     """What the report needs to know to give rates for `per` units of exposure; `of` says what is counted.
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, listing
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.formulas.smooths import Basis
+from glmm_zoo.formulas.smooths.bases import Basis
 from glmm_zoo.results.smooth_curves import SmoothCurve, smooth_curves
 from glmm_zoo.results.storage import metadata, outcome_specs
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.formulas.smooths import Basis, Tensor, from_json
+from glmm_zoo.formulas.smooths.bases import Basis
+from glmm_zoo.formulas.smooths.tensor_products import TensorProduct, basis_from_json
 from glmm_zoo.results.storage import metadata
 
 _DEGREE = 5  # of the polynomial that the mean of the weights is in sd
@@ -39,7 +40,7 @@ class SmoothCurve:
     label: str
     variables: tuple[str, ...]
     prefix: str
-    basis: Basis | Tensor
+    basis: Basis | TensorProduct
     sd: np.ndarray
     sd_of: np.ndarray
     linear: np.ndarray
@@ -52,7 +53,7 @@ class SmoothCurve:
 
     def margins(self) -> tuple[Basis, ...]:
         """A basis of each variable, which knows its range."""
-        return self.basis.margins if isinstance(self.basis, Tensor) else (self.basis,)
+        return self.basis.margins if isinstance(self.basis, TensorProduct) else (self.basis,)
 
     def edf(self) -> float:
         """Effective degrees of freedom, in the mean over the posterior: p + sum_j (1 - E[var(w_j | sd) / sd^2]).
@@ -90,7 +91,7 @@ def smooth_curves(tree: xr.DataTree) -> Iterator[SmoothCurve]:
                 label=f"{smooth['label']} [{level}]" if level else smooth["label"],
                 variables=tuple(smooth["variables"]),
                 prefix=smooth["prefix"],
-                basis=from_json(smooth["basis"]),
+                basis=basis_from_json(smooth["basis"]),
                 sd=sd,
                 sd_of=sd_of[q_columns],
                 linear=linear[:, p_columns],

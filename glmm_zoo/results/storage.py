@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from glmm_zoo.tables.data import Column
+    from glmm_zoo.tables.columns import Column
 
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"

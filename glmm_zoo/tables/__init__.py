@@ -1,1 +1,1 @@
-"""Tables: files and data frames in, checked columns out."""
+"""Tables: files and data frames are read and checked, and become columns of NumPy arrays. No PyMC."""

@@ -17,11 +17,15 @@ from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.formulas import design
-from glmm_zoo.formulas.grammar import Formula, Operand, Piece, Response, parse
-from glmm_zoo.plans.intake import safe
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
+from glmm_zoo.formulas.predictor import PredictorDesign, check_columns
+from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol
 from glmm_zoo.plans.reading import SingleOutcome, log_exposure
-from glmm_zoo.tables.data import Column, Missing, Table, names_of, take
+from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.heterogeneity import heterogeneity_note
 
 FEW_STUDIES = 6
@@ -40,10 +44,10 @@ class Arms:
     table: Table
     outcome: Outcome
     exposure: np.ndarray | None
-    study: design.Factor
+    study: GroupingFactor
     treated: np.ndarray
     labels: tuple[str, str]
-    covariates: design.Columns | None
+    covariates: DesignMatrix | None
 
     @property
     def sizes(self) -> np.ndarray:
@@ -94,7 +98,12 @@ class Arms:
         X = self.covariates
         coded = {"means": dict(zip(X.labels, X.means.tolist(), strict=True)), **X.learnt} if X else {"means": {}}
         totals = {name: sums.tolist() for name, sums in self.totals().items()}
-        return {"study": safe(self.study.name), "labels": list(self.labels), "totals": totals, "covariates": coded}
+        return {
+            "study": variable_name(self.study.name),
+            "labels": list(self.labels),
+            "totals": totals,
+            "covariates": coded,
+        }
 
     def notes(self) -> list[str]:
         """Sentences that the user should know: which arm is the control, studies without events, few studies."""
@@ -133,25 +142,25 @@ def read_arms(
     InputError
         Whatever is wrong with formula or data, with columns and rows as the user's table has them.
     """
-    formula = parse(text)
+    formula = parse_formula(text)
     response = formula.response
     assert response is not None
     problems = _unavailable_terms(formula, response, study, exposure)
     formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
     raise_all(problems)
-    endings = _column_endings(response, names_of(data))
+    endings = _column_endings(response, column_names(data))
     if endings and control is not None:
         raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
     by_arm = [_with_ending(response, exposure, ending) for ending in endings or ("",)]  # of a long table, once
     columns = [study, *([] if endings else [treatment]), *formula.predictor_columns]
     columns += [c for r, time in by_arm for c in (*_response_columns(r), *([time] if time else []))]
-    table = take(data, list(dict.fromkeys(columns)), missing, problems)
+    table = take_columns(data, list(dict.fromkeys(columns)), missing, problems)
     counts = [attempt(lambda r=r, t=t: _events_and_sizes(table, r, t), problems) for r, t in by_arm]
     treated_and_labels = None if endings else attempt(lambda: _treated_rows(table[treatment], control), problems)
-    design.check_columns(replace(formula, response=None), table, problems)
+    check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
     y, sizes = (np.column_stack([c[k] for c in counts if c is not None]).ravel() for k in (0, 1))
-    study_of_row = design.factor([study], table)
+    study_of_row = grouping_factor([study], table)
     if treated_and_labels is None:
         labels, treated = ("arm 1", "arm 2"), np.tile([False, True], table.rows)
         study_of_arm = replace(study_of_row, codes=np.repeat(study_of_row.codes, 2))
@@ -198,20 +207,20 @@ def _unavailable_terms(formula: Formula, response: Response, study: str, exposur
             f"the response is counts of events: {response.value.text} | trials(n) for risks, with n the size of the arm, "
             f"or {response.value.text} with exposure='column' of person-time for rates"
         )
-    if any(isinstance(piece, Operand) and study in piece.columns for piece in formula.population):
+    if any(isinstance(piece, Expression) and study in piece.columns for piece in formula.population):
         problems.append(f"formula: {study!r} names the studies, which have effects of their own; leave it out")
     return problems
 
 
-def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Piece]:
+def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Symbol]:
     """The right side without the treatment and without the 1 of the intercept: the study covariates."""
-    kept: list[Piece] = []
+    kept: list[Symbol] = []
     for sign, summand in _signed_summands(formula.population):
-        columns = {c for p in summand if isinstance(p, Operand) for c in p.columns}
+        columns = {c for p in summand if isinstance(p, Expression) for c in p.columns}
         first = summand[0]
         if treatment in columns:
             plain = (
-                len(summand) == 1 and isinstance(first, Operand) and first.kind != "call" and first.reference is None
+                len(summand) == 1 and isinstance(first, Expression) and first.kind != "call" and first.reference is None
             )
             if sign == "-" or not plain:
                 problems.append(
@@ -226,9 +235,9 @@ def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[
     return kept
 
 
-def _signed_summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]]]:
+def _signed_summands(pieces: Sequence[Symbol]) -> Iterator[tuple[str, list[Symbol]]]:
     """The sign and the pieces of every summand of a right side; signs inside parentheses do not separate summands."""
-    depth, sign, summand = 0, "+", list[Piece]()
+    depth, sign, summand = 0, "+", list[Symbol]()
     for piece in pieces:
         depth += (piece == "(") - (piece == ")")
         if depth == 0 and piece in ("+", "-"):
@@ -242,7 +251,7 @@ def _signed_summands(pieces: Sequence[Piece]) -> Iterator[tuple[str, list[Piece]
 
 def _response_columns(response: Response) -> tuple[str, ...]:
     """The columns of the events and of the trials."""
-    trials = response.trials.columns if isinstance(response.trials, Operand) else ()
+    trials = response.trials.columns if isinstance(response.trials, Expression) else ()
     return (*response.value.columns, *trials)
 
 
@@ -256,11 +265,11 @@ def _column_endings(response: Response, names: Sequence[str]) -> tuple[str, str]
 def _with_ending(response: Response, exposure: str | None, ending: str) -> tuple[Response, str | None]:
     """Response and exposure of one arm of a wide table, whose columns end in `ending`."""
 
-    def of_arm(operand: Operand) -> Operand:
+    def of_arm(operand: Expression) -> Expression:
         renamed = replace(operand, columns=tuple(f"{c}{ending}" for c in operand.columns))
         return replace(renamed, text=renamed.source) if ending else operand
 
-    trials = of_arm(response.trials) if isinstance(response.trials, Operand) else response.trials
+    trials = of_arm(response.trials) if isinstance(response.trials, Expression) else response.trials
     return Response(of_arm(response.value), trials), f"{exposure}{ending}" if exposure else None
 
 
@@ -283,7 +292,7 @@ def _treated_rows(column: Column, control: str | float | bool | None) -> tuple[n
     """Which rows are treated (n,), and the labels of control and treated."""
     if column.kind == "date":
         column.numbers("a treatment")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if len(levels) != 2:
         raise InputError(
             f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
@@ -298,7 +307,7 @@ def _treated_rows(column: Column, control: str | float | bool | None) -> tuple[n
 
 
 def _studies_with_one_arm(
-    study: design.Factor, treated: np.ndarray, labels: tuple[str, str], table: Table
+    study: GroupingFactor, treated: np.ndarray, labels: tuple[str, str], table: Table
 ) -> list[str]:
     """Sentences about studies of a long table without a control or without a treated arm."""
     n = len(study.levels)
@@ -310,7 +319,7 @@ def _studies_with_one_arm(
     ]
 
 
-def _studies_in_several_rows(study: design.Factor, table: Table) -> list[str]:
+def _studies_in_several_rows(study: GroupingFactor, table: Table) -> list[str]:
     """Sentences about studies with several rows of a wide table."""
     return [
         f"study {study.levels[k]!r} has {n} rows ({table.at(study.codes == k)}); a wide table has one row for each study"
@@ -320,7 +329,7 @@ def _studies_in_several_rows(study: design.Factor, table: Table) -> list[str]:
 
 
 def _covariates_that_vary(
-    study: design.Factor, first: np.ndarray, table: Table, covariates: Sequence[str]
+    study: GroupingFactor, first: np.ndarray, table: Table, covariates: Sequence[str]
 ) -> list[str]:
     """Sentences about covariates that are not the same in all rows of a study; `first` (S,) is a row of each study."""
     problems = []
@@ -336,12 +345,12 @@ def _covariates_that_vary(
     return problems
 
 
-def _study_covariates(formula: Formula, table: Table, first: np.ndarray) -> design.Columns:
+def _study_covariates(formula: Formula, table: Table, first: np.ndarray) -> DesignMatrix:
     """The study covariates, coded over the studies (S, p); `first` (S,) is a row of each study."""
     columns = {name: table[name].take(first) for name in formula.predictor_columns}
     one_row_each = replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
-    coded = design.code(formula.population, one_row_each)
-    problem = design.aliased(replace(coded, intercept=True))
+    coded = code_terms(formula.population, one_row_each)
+    problem = aliased(replace(coded, intercept=True))
     if problem:
         raise InputError(problem)
     if len(coded.labels) + 2 > len(first):
@@ -363,26 +372,26 @@ def _outcome_of_arms(
     if exposure:
         words = f"{name} in {exposure}: Poisson counts of events, {studies} studies"
         return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, words)
-    trials = response.trials.text if isinstance(response.trials, Operand) else str(response.trials)
+    trials = response.trials.text if isinstance(response.trials, Expression) else str(response.trials)
     return Outcome(name, y, sizes, description=f"{name} of {trials}: binomial counts of events, {studies} studies")
 
 
 # ------------------------------------------------------------------------------------------------ the linear predictor
 
 
-def baseline_predictor(arms: Arms, baseline: str) -> design.Predictor:
+def baseline_predictor(arms: Arms, baseline: str) -> PredictorDesign:
     """The linear predictor without the treatment's effect: nothing ("fixed"), Intercept + u_i ("random"), or Intercept and one u_i
     for each arm ("bivariate")."""
     ones = np.ones(len(arms.treated))
-    effects: tuple[design.Effects, ...] = ()
+    effects: tuple[GroupEffects, ...] = ()
     if baseline == "random":
-        effects = (design.Effects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
+        effects = (GroupEffects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
     elif baseline == "bivariate":
         z = np.column_stack([~arms.treated, arms.treated]).astype(float)
-        effects = (design.Effects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
-    nothing = design.Columns(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
+        effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
+    nothing = DesignMatrix(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
     offset = None if arms.exposure is None else np.log(arms.exposure)
-    return design.Predictor("", arms.formula, nothing, offset, effects)
+    return PredictorDesign("", arms.formula, nothing, offset, effects)
 
 
 def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> SingleOutcome:

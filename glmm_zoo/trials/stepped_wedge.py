@@ -14,9 +14,11 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, listing, plural, raise_all
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.grammar import Formula, Operand, Response, parse
-from glmm_zoo.plans.intake import safe
-from glmm_zoo.tables.data import Missing, Table, take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.terms import Expression, Formula, Response
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import Missing, take_columns
 from glmm_zoo.trials.wedge_columns import TrialColumns, read_periods, read_treatment
 
 WEDGE_CHOICES = {
@@ -75,7 +77,7 @@ class WedgeDesign:
         marks = np.array(["", "0", "1"])[self.treated + 1]
         return {
             "clusters": list(self.clusters),
-            "periods": [safe(p) for p in self.periods],
+            "periods": [variable_name(p) for p in self.periods],
             "treated": marks.tolist(),
             "rows": self.rows.tolist(),
         }
@@ -106,9 +108,9 @@ def read_stepped_wedge(
         period, treatment that varies within a cluster and period, a cluster that goes back to control, a subject in
         two clusters, no period with treated and control clusters.
     """
-    parsed = parse(formula)
+    parsed = parse_formula(formula)
     problems = _check_names(names, parsed)
-    table = take(data, list(dict.fromkeys([*parsed.columns, *names.given, *columns])), missing, problems)
+    table = take_columns(data, list(dict.fromkeys([*parsed.columns, *names.given, *columns])), missing, problems)
     assert parsed.response is not None
     response = parsed.response
     attempt(lambda: read_outcome(table, response), problems)
@@ -131,7 +133,7 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
         names.cluster: "cluster= and correlation=",
         names.subject: "subject=",
     }
-    operands = [p for p in formula.population if isinstance(p, Operand)]
+    operands = [p for p in formula.population if isinstance(p, Expression)]
     for name in dict.fromkeys(c for o in (*operands, *formula.smooths) for c in o.columns if c in added):
         problems.append(
             f"formula: {name!r} comes into the model by {added[name]}; the formula has only covariates: leave it out"
@@ -148,7 +150,7 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
 def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
     """The design of the rows of a table."""
     problems: list[str] = []
-    clusters = table[names.cluster].factor()
+    clusters = table[names.cluster].codes_and_levels()
     periods = attempt(lambda: read_periods(table[names.period]), problems)
     if len(clusters[1]) == 1:
         problems.append(
@@ -188,8 +190,8 @@ def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
 
 def _subjects_in_several_clusters(table: Table, subject: str, cluster: str) -> list[str]:
     """A sentence when subjects are in more than one cluster."""
-    codes, labels = table[cluster].factor()
-    subject_codes, subjects = table[subject].factor()
+    codes, labels = table[cluster].codes_and_levels()
+    subject_codes, subjects = table[subject].codes_and_levels()
     pairs = np.unique(np.column_stack([subject_codes, codes]), axis=0)
     several = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
     if not len(several):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
-from glmm_zoo.tables.data import Column, Table, suspicious_text
+from glmm_zoo.tables.columns import Column, Table, suspicious_text
 
 NEVER = "never"
 
@@ -52,7 +52,7 @@ def read_periods(column: Column) -> Periods:
     """
     if column.kind == "date" or suspicious_text(column):
         column.numbers("a period")
-    codes, labels = column.factor()
+    codes, labels = column.codes_and_levels()
     declared = column.kind == "text" and list(labels) != sorted(labels)
     values = None
     if not declared and all(number_or_none(label) is not None for label in labels):
@@ -110,7 +110,7 @@ def _read_treatment_column(table: Table, name: str) -> tuple[np.ndarray, tuple[s
     column = table[name]
     if column.kind == "date" or suspicious_text(column):
         column.numbers("treatment")
-    codes, levels = column.factor()
+    codes, levels = column.codes_and_levels()
     if column.kind == "number":
         bad = (column.values != 0) & (column.values != 1)
         if bad.any():
@@ -137,7 +137,7 @@ def _read_crossover(
 
     `clusters` are the cluster of each row (n,) and the labels of all.
     """
-    codes, labels = table[name].factor()
+    codes, labels = table[name].codes_and_levels()
     start_of_label = []
     for label in labels:
         value, last = number_or_none(label), number_or_none(periods[-1])

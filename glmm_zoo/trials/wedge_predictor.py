@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
-from glmm_zoo.formulas.design import FEW_LEVELS, Columns, Effects, aliased, factor
-from glmm_zoo.formulas.grammar import quoted
+from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
+from glmm_zoo.formulas.population import DesignMatrix, aliased
+from glmm_zoo.formulas.predictor import FEW_LEVELS
+from glmm_zoo.formulas.terms import quoted
 from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.trials.stepped_wedge import WedgeDesign
 from glmm_zoo.trials.wedge_columns import TrialColumns, number_or_none
@@ -53,7 +55,7 @@ def with_treatment(
     if exposure_time == "categorical":
         labels = tuple(f"effect[{e}]" for e in design.exposures)
         columns = (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
-    both = Columns(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
+    both = DesignMatrix(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
     problem = aliased(both)
     if problem:
         raise InputError(problem)
@@ -61,13 +63,15 @@ def with_treatment(
     return replace(part, predictors=(replace(part.main, effects=effects), *part.predictors[1:]))
 
 
-def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: TrialColumns) -> tuple[Effects, ...]:
+def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: TrialColumns) -> tuple[GroupEffects, ...]:
     """The group effects with a `treatment` of each cluster, correlated with its intercept if there is one."""
     own = next((e for e in part.main.effects if e.factor.name == names.cluster), None)
     z = design.treat[:, None] if own is None else np.column_stack([own.z, design.treat])
     labels = ("treatment",) if own is None else (*own.labels, "treatment")
     block = tuple(range(len(labels)))
-    varying = Effects(factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,))
+    varying = GroupEffects(
+        grouping_factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,)
+    )
     return (varying, *(e for e in part.main.effects if e is not own))
 
 

@@ -23,8 +23,9 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import RawTable, take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.tables.files import RawTable
+from glmm_zoo.tables.frames import take_columns
 
 LAWS = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}
 KINDS = [("cumulative", "logit"), ("cumulative", "probit"), ("cumulative", "cloglog"),
@@ -43,9 +44,9 @@ THRESHOLD_FAMILIES = {
 
 def outcome(column, levels=None, formula: str = "r ~ 1") -> Outcome:
     frame = column if isinstance(column, RawTable) else pd.DataFrame({"r": column, "n": 3})
-    parsed = parse(formula)
+    parsed = parse_formula(formula)
     assert parsed.response is not None
-    return ordinal.read_ordered(take(frame, ["r"]), parsed.response, ordinal.level_names(levels))
+    return ordinal.read_ordered(take_columns(frame, ["r"]), parsed.response, ordinal.level_names(levels))
 
 
 SCALE = ["mild", "none", "severe", "mild"]
@@ -70,9 +71,9 @@ DECLARED = {
 
 @pytest.mark.parametrize("frame", DECLARED.values(), ids=list(DECLARED))
 def test_a_declared_order_survives(frame):
-    column = take(frame, ["r"])["r"]
+    column = take_columns(frame, ["r"])["r"]
     assert column.ordered and column.levels == tuple(IN_ORDER)
-    found = ordinal.read_ordered(take(frame, ["r"]), parse("r ~ 1").response)  # type: ignore[arg-type]
+    found = ordinal.read_ordered(take_columns(frame, ["r"]), parse_formula("r ~ 1").response)  # type: ignore[arg-type]
     assert found.levels == tuple(IN_ORDER)
     assert found.values.tolist() == CODES
     assert "none < mild < severe" in found.description
@@ -80,7 +81,7 @@ def test_a_declared_order_survives(frame):
 
 def test_order_is_kept_when_rows_are_dropped():
     frame = pd.DataFrame({"r": pd.Categorical([*SCALE, None], categories=IN_ORDER, ordered=True)})
-    assert take(frame, ["r"], "drop")["r"].ordered
+    assert take_columns(frame, ["r"], "drop")["r"].ordered
 
 
 CODINGS = {

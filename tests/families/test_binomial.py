@@ -17,8 +17,8 @@ from glmm_zoo.families.binomial import read_binomial, separated
 from glmm_zoo.families.gaussian import read_gaussian
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.tables.frames import take_columns
 
 # ------------------------------------------------------------------------------------------------------------------ links
 
@@ -105,9 +105,9 @@ def test_an_unknown_link_names_the_known_ones():
 
 def outcome(column, success=None, trials=None) -> Outcome:
     frame = pd.DataFrame({"r": column} | ({} if trials is None else {"n": trials}))
-    formula = parse("r ~ 1" if trials is None else "r | trials(n) ~ 1")
+    formula = parse_formula("r ~ 1" if trials is None else "r | trials(n) ~ 1")
     assert formula.response is not None
-    return read_binomial(take(frame, formula.columns), formula.response, success)
+    return read_binomial(take_columns(frame, formula.columns), formula.response, success)
 
 
 CODINGS = {
@@ -169,10 +169,10 @@ def test_wrong_codings_are_told(arguments, message):
 
 @pytest.mark.parametrize("text", ["log(r) ~ 1", "C(r) ~ 1"])
 def test_a_binomial_response_is_a_column(text):
-    formula = parse(text)
+    formula = parse_formula(text)
     assert formula.response is not None
     with pytest.raises(InputError, match="is a column"):
-        read_binomial(take(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
+        read_binomial(take_columns(pd.DataFrame({"r": [1, 2]}), formula.columns), formula.response)
 
 
 GAUSSIAN_WRONG = {
@@ -185,10 +185,10 @@ GAUSSIAN_WRONG = {
 
 @pytest.mark.parametrize(("text", "columns", "message"), GAUSSIAN_WRONG.values(), ids=GAUSSIAN_WRONG)
 def test_wrong_gaussian_responses_are_told(text, columns, message):
-    formula = parse(text)
+    formula = parse_formula(text)
     assert formula.response is not None
     with pytest.raises(InputError, match=message):
-        read_gaussian(take(pd.DataFrame(columns), formula.columns), formula.response)
+        read_gaussian(take_columns(pd.DataFrame(columns), formula.columns), formula.response)
 
 
 # ---------------------------------------------------------------------------------------------------------------- separation

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import evaluate, predictor
-from glmm_zoo.formulas.grammar import MAX_DEPTH, MAX_LENGTH, Operand, as_text, parse
-from glmm_zoo.tables.data import take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.predictor import code_predictor
+from glmm_zoo.formulas.terms import Expression, as_text
+from glmm_zoo.formulas.tokens import MAX_DEPTH, MAX_LENGTH
+from glmm_zoo.tables.frames import take_columns
 
 # ------------------------------------------------------------------------------------------------------ notations
 
@@ -34,23 +37,23 @@ from glmm_zoo.tables.data import take
     ],
 )
 def test_population_terms(right, text):
-    assert as_text(parse(f"y ~ {right}").population) == text
+    assert as_text(parse_formula(f"y ~ {right}").population) == text
 
 
 @pytest.mark.parametrize(
     ("right", "operand"),
     [
-        ("x", Operand("column", "x", ("x",), "{0}")),
-        ("sepal.length", Operand("column", "sepal.length", ("sepal.length",), "{0}")),
-        ("größe", Operand("column", "größe", ("größe",), "{0}")),
-        ("`my x`", Operand("column", "my x", ("my x",), "{0}")),
-        ("`a + {0}`", Operand("column", "a + {0}", ("a + {0}",), "{0}")),
-        ("log", Operand("column", "log", ("log",), "{0}")),
-        ("if", Operand("column", "if", ("if",), "{0}")),
+        ("x", Expression("column", "x", ("x",), "{0}")),
+        ("sepal.length", Expression("column", "sepal.length", ("sepal.length",), "{0}")),
+        ("größe", Expression("column", "größe", ("größe",), "{0}")),
+        ("`my x`", Expression("column", "my x", ("my x",), "{0}")),
+        ("`a + {0}`", Expression("column", "a + {0}", ("a + {0}",), "{0}")),
+        ("log", Expression("column", "log", ("log",), "{0}")),
+        ("if", Expression("column", "if", ("if",), "{0}")),
     ],
 )
 def test_operands(right, operand):
-    assert parse(f"y ~ {right}").population == (operand,)
+    assert parse_formula(f"y ~ {right}").population == (operand,)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +69,15 @@ def test_operands(right, operand):
     ],
 )
 def test_columns_of_calls(right, columns):
-    assert parse(f"y ~ {right}").predictor_columns == columns
+    assert parse_formula(f"y ~ {right}").predictor_columns == columns
 
 
 @pytest.mark.parametrize(
     ("ref", "level"), [("", None), (', ref="b"', "b"), (", ref='b c'", "b c"), (", ref=2", "2"), (", ref=-2", "-2")]
 )
 def test_reference_levels(ref, level):
-    (operand,) = parse(f"y ~ C(x{ref})").population
-    assert isinstance(operand, Operand)
+    (operand,) = parse_formula(f"y ~ C(x{ref})").population
+    assert isinstance(operand, Expression)
     assert (operand.kind, operand.reference) == ("factor", level)
 
 
@@ -98,8 +101,8 @@ def test_reference_levels(ref, level):
     ],
 )
 def test_group_terms(term, groups):
-    found = parse(f"y ~ x + {term}").groups
-    assert [(g.effects_text, g.factor, g.correlated, g.label) for g in found] == groups
+    parsed = parse_formula(f"y ~ x + {term}").groups
+    assert [(g.effects_text, g.factor, g.correlated, g.label) for g in parsed] == groups
 
 
 @pytest.mark.parametrize(
@@ -114,14 +117,14 @@ def test_group_terms(term, groups):
     ],
 )
 def test_responses(left, value, trials):
-    response = parse(f"{left} ~ x").response
+    response = parse_formula(f"{left} ~ x").response
     assert response is not None
     assert response.value.text == value
     assert (response.trials.text if response.trials else None) == trials
 
 
 def test_offsets_and_columns():
-    formula = parse("s | trials(n) ~ x + offset(log(t)) + offset(`my o`) + (z | a/b)")
+    formula = parse_formula("s | trials(n) ~ x + offset(log(t)) + offset(`my o`) + (z | a/b)")
     assert [o.text for o in formula.offsets] == ["log(t)", "my o"]
     assert formula.columns == ("s", "n", "x", "t", "my o", "z", "a", "b")
     assert formula.predictor_columns == formula.columns[2:]
@@ -129,7 +132,7 @@ def test_offsets_and_columns():
 
 def test_a_right_side_alone():
     for text in ("~ x + (1 | g)", "x + (1 | g)"):
-        formula = parse(text, response=False)
+        formula = parse_formula(text, response=False)
         assert formula.response is None
         assert formula.columns == ("x", "g")
 
@@ -150,6 +153,11 @@ def test_a_right_side_alone():
         ("y ~ x:", "the formula ends after ':'"),
         ("y ~ x + + z", "two operators in a row before '\\+' at position 9"),
         ("y ~ *x", "'\\*' is not expected at position 5"),
+        ("y ~ x + (+ | g)", "a term is missing at position 10"),
+        ("y ~ (+) + x", "a term is missing"),
+        ("cbind(y | x) ~ z", "after '|' only trials"),
+        ("I(y ~ x) + z", "an operator is missing before"),
+        ("y ~ (f( | ) | g)", "unmatched '\\('"),
         ("y ~ x z", "an operator is missing before 'z'"),
         ("y ~ x, z", "an operator is missing before ','"),
         ("y ~ 2x", "only 0 or 1 .* may stand alone; for arithmetic write I"),
@@ -216,18 +224,18 @@ def test_a_right_side_alone():
 )  # fmt: skip
 def test_what_is_said(text, words):
     with pytest.raises(InputError, match=words):
-        parse(text)
+        parse_formula(text)
 
 
 def test_a_right_side_must_stand_alone():
     for text, words in (("y ~ x", "only a right side"), ("", "empty"), ("~", "nothing follows")):
         with pytest.raises(InputError, match=words):
-            parse(text, response=False)
+            parse_formula(text, response=False)
 
 
 def test_the_place_is_marked():
     with pytest.raises(InputError) as err:
-        parse("y ~ x + foo(z)")
+        parse_formula("y ~ x + foo(z)")
     _, line, pointer = str(err.value).split("\n")
     assert line[pointer.index("^")] == "f"
 
@@ -341,13 +349,13 @@ def places(attack):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: ascii(a[:40]))
-def test_attacks(attack, here):
+def test_attacks(attack, empty_folder):
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(
         {"y": rng.normal(size=40), "x": rng.normal(size=40), "z": rng.uniform(1, 2, 40), "g": ["a", "b"] * 20}
@@ -355,25 +363,25 @@ def test_attacks(attack, here):
     kept = frame.copy()
     for text in places(attack):
         with pytest.raises(InputError):
-            formula = parse(text)
+            formula = parse_formula(text)
             assert attack not in PARSE_ONLY, "must be refused before anything is computed"
-            table = take(frame, formula.columns)
-            predictor(formula, table)
-            for operand in (formula.response.value, formula.response.trials):
-                if operand is not None:
-                    evaluate(operand, table)
+            table = take_columns(frame, formula.columns)
+            code_predictor(formula, table)
+            for expression in (formula.response.value, formula.response.trials):
+                if expression is not None:
+                    evaluate_expression(expression, table)
     pd.testing.assert_frame_equal(frame, kept)
-    assert os.listdir(here) == []
+    assert os.listdir(empty_folder) == []
 
 
 @pytest.mark.parametrize(
     "name", ["x.__class__", "{0}", "{0.__class__}", "__import__('os')", "I(x)", "a; b", "x # y", "v0"]
 )
-def test_such_names_are_only_names(name, here):
+def test_such_names_are_only_names(name, empty_folder):
     """A column may have any name; in backticks it is a column and nothing else."""
     x = np.arange(20.0) ** 2
     frame = pd.DataFrame({"y": x, name: x + 1, "x": np.arange(20.0)})
-    formula = parse(f"y ~ I(`{name}` * 2) + x")
-    found = predictor(formula, take(frame, formula.columns)).population
-    np.testing.assert_allclose(found.values, np.column_stack([2 * (x + 1), np.arange(20.0)]))
-    assert os.listdir(here) == []
+    formula = parse_formula(f"y ~ I(`{name}` * 2) + x")
+    population = code_predictor(formula, take_columns(frame, formula.columns)).population
+    np.testing.assert_allclose(population.values, np.column_stack([2 * (x + 1), np.arange(20.0)]))
+    assert os.listdir(empty_folder) == []

@@ -21,7 +21,9 @@ from rows import visits
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.smooths import Basis, basis, by_factor, by_numbers, from_json, smooth, tensor, varying
+from glmm_zoo.formulas.smooths.bases import Basis, group_curve_basis, spline_basis
+from glmm_zoo.formulas.smooths.smooth import plain_smooth, smooth_by_factor, smooth_by_numbers
+from glmm_zoo.formulas.smooths.tensor_products import basis_from_json, tensor_product
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.sampling import compile_model
 
@@ -43,7 +45,7 @@ FITS = {
 
 @pytest.mark.parametrize("bs", SPLIT)
 def test_the_split_is_mgcvs_up_to_rotation(bs):
-    Xf, Zs = basis("times", TIMES, bs, 10).columns(TIMES)
+    Xf, Zs = spline_basis("times", TIMES, bs, 10).columns(TIMES)
     found = [*(Zs**2).sum(axis=1)[[0, 49, 99, 132]], (Zs**2).sum(), np.abs(Xf).sum()]
     np.testing.assert_allclose(found, SPLIT[bs], rtol=1e-6)
     np.testing.assert_allclose([Xf.sum(), *Zs.sum(axis=0)] if Xf.size else Zs.sum(axis=0), 0, atol=1e-7)
@@ -52,7 +54,7 @@ def test_the_split_is_mgcvs_up_to_rotation(bs):
 @pytest.mark.parametrize("bs", FITS)
 def test_fit_and_edf_under_the_same_sd_are_mgcvs(bs):
     sd, sigma, edf, fit = FITS[bs]
-    B = basis("times", TIMES, bs, 20)
+    B = spline_basis("times", TIMES, bs, 20)
     Xf, Zs = B.columns(TIMES)
     X = np.hstack([np.ones((len(TIMES), 1)), Xf, Zs])
     penalty = np.diag([0.0] * (1 + Xf.shape[1]) + [(sigma / sd) ** 2] * Zs.shape[1])
@@ -65,7 +67,7 @@ def test_fit_and_edf_under_the_same_sd_are_mgcvs(bs):
 
 @pytest.mark.parametrize("bs", SPLIT)
 def test_derivative_straight_ends_and_json(bs):
-    B = basis("times", TIMES, bs, 8)
+    B = spline_basis("times", TIMES, bs, 8)
     x = np.linspace(-20, 80, 41) + 0.123
     for part, slope in zip(B.columns(x), B.columns(x, 1), strict=True):
         low, high = (Basis.from_json(json.loads(json.dumps(B.to_json()))).columns(x + h) for h in (-1e-4, 1e-4))
@@ -80,7 +82,7 @@ def test_derivative_straight_ends_and_json(bs):
 
 @pytest.mark.parametrize("bs", SPLIT)
 def test_sd_zero_leaves_the_polynomial_and_many_functions_change_little(bs):
-    B = basis("times", TIMES, bs, 10)
+    B = spline_basis("times", TIMES, bs, 10)
     assert B.linear.shape[1] == (bs != "cc")
     if bs != "cc":
         line = B.columns(np.linspace(0, 60, 9))[0][:, 0]
@@ -89,7 +91,7 @@ def test_sd_zero_leaves_the_polynomial_and_many_functions_change_little(bs):
     y = MCYCLE["accel"].to_numpy()
 
     def fitted(k: int) -> np.ndarray:
-        Xf, Zs = basis("times", TIMES, bs, k).columns(TIMES)
+        Xf, Zs = spline_basis("times", TIMES, bs, k).columns(TIMES)
         X = np.hstack([np.ones((len(y), 1)), Xf, Zs])
         size = np.mean(Zs**2) * Zs.shape[1]
         penalty = np.diag([1e-9] * (1 + Xf.shape[1]) + [0.02 * size] * Zs.shape[1])
@@ -102,15 +104,15 @@ def test_a_factor_has_a_curve_for_each_level_and_numbers_have_their_constant():
     """With sim_gamm_poisson's x and trt the sums of squares are mgcv's: 31.528542 and 31.242277; here the laws."""
     rng = np.random.default_rng(1)
     x, codes, w = rng.uniform(size=200), rng.integers(0, 3, 200), rng.uniform(0, 2, 200)
-    s = by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
+    s = smooth_by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
     assert s.name == "x:f" and s.linear.shape == (200, 3) and s.penalised.shape == (200, 12)
     for j in range(3):
         assert np.all(s.penalised[codes != j][:, s.sd_of == j] == 0)
-    _, alone = smooth("s(x)", "x", x, "tp", 6).basis.columns(x)
+    _, alone = plain_smooth("s(x)", "x", x, "tp", 6).basis.columns(x)
     np.testing.assert_allclose(s.penalised[codes == 1][:, s.sd_of == 1], alone[codes == 1], atol=1e-12)
     first = np.sum(s.penalised[:, s.sd_of == 0] ** 2) / 4
     np.testing.assert_allclose(np.sum(s.linear[:, 0] ** 2), first, rtol=1e-9)
-    s = by_numbers("s(x, by=w)", "x", x, "cr", 6, "w", w)
+    s = smooth_by_numbers("s(x, by=w)", "x", x, "cr", 6, "w", w)
     assert s.linear.shape == (200, 2) and s.penalised.shape == (200, 4)
     assert s.linear_labels == ("constant", "line")
     np.testing.assert_allclose(s.linear[:, 0] / w, np.full(200, s.linear[0, 0] / w[0]), rtol=1e-9)
@@ -118,7 +120,7 @@ def test_a_factor_has_a_curve_for_each_level_and_numbers_have_their_constant():
 
 def test_curves_of_groups_have_parts_of_mean_square_one():
     x = np.random.default_rng(2).uniform(3, 9, 150)
-    B = varying("x", x, 6)
+    B = group_curve_basis("x", x, 6)
     Xf, Zs = B.columns(x)
     assert Xf.shape == (150, 0) and Zs.shape == (150, 6)
     np.testing.assert_allclose(Zs[:, 0], 1)
@@ -132,8 +134,8 @@ def test_curves_of_groups_have_parts_of_mean_square_one():
 def test_a_surface_holds_its_polynomial_and_its_margins(bs):
     rng = np.random.default_rng(3)
     x = rng.uniform([0, 5], [1, 9], (250, 2))
-    B = tensor(("x", "z"), x, bs, 5)
-    assert from_json(json.loads(json.dumps(B.to_json()))).columns(x)[1].shape == (250, 21)
+    B = tensor_product(("x", "z"), x, bs, 5)
+    assert basis_from_json(json.loads(json.dumps(B.to_json()))).columns(x)[1].shape == (250, 21)
     Xf, Zs = B.columns(x)
     assert Xf.shape == (250, 3) and sum(B.parts) == 21  # as t2(x, z) of mgcv: 25 - 4, in parts of 6, 6 and 9
     np.testing.assert_allclose([*Xf.sum(axis=0), *Zs.sum(axis=0)], 0, atol=1e-8)

@@ -9,20 +9,22 @@ import xarray as xr
 from rows import visits
 
 from glmm_zoo import priors
-from glmm_zoo.formulas.design import predictor
-from glmm_zoo.formulas.grammar import parse
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.predictor import code_predictor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.parameters import parameters
 from glmm_zoo.plans.plan import Plan
-from glmm_zoo.tables.data import take
+from glmm_zoo.tables.frames import take_columns
 
 
 def two_predictors(main: str, zi: str):
     """A model of two predictors with the prefixes "" and "zi", without a likelihood, and its etas."""
-    table = take(visits(), ["x", "w", "days", "g", "h"])
-    parts = tuple(predictor(parse(text, response=False), table, prefix) for text, prefix in ((main, ""), (zi, "zi")))
+    table = take_columns(visits(), ["x", "w", "days", "g", "h"])
+    parts = tuple(
+        code_predictor(parse_formula(text, response=False), table, prefix) for text, prefix in ((main, ""), (zi, "zi"))
+    )
     chosen = priors.choose(parameters(parts, 0.0, 1.0), None)
     with Model(Plan({}, table, parts, chosen, table.rows)) as model:
         etas = linear_predictors(model)
@@ -102,9 +104,11 @@ def test_a_shared_label_correlates_and_a_partly_shared_one_only_its_own():
 
 
 def three(*texts: str):
-    table = take(visits(), ["x", "g"])
+    table = take_columns(visits(), ["x", "g"])
     prefixes = ("", "zi", "never")
-    return groups_of([predictor(parse(t, response=False), table, p) for t, p in zip(texts, prefixes, strict=True)])
+    return groups_of(
+        [code_predictor(parse_formula(t, response=False), table, p) for t, p in zip(texts, prefixes, strict=True)]
+    )
 
 
 def test_groups_of_three_predictors_have_different_names_and_no_effect_twice():

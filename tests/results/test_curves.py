@@ -9,7 +9,7 @@ from rows import visits
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.formulas.smooths import Basis
+from glmm_zoo.formulas.smooths.bases import Basis
 from glmm_zoo.results.storage import metadata
 
 

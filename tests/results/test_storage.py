@@ -12,13 +12,14 @@ import pyarrow as pa
 import pymc as pm
 import pytest
 import xarray as xr
-from glmm_zoo.graph.model import Model
 
 import glmm_zoo as zoo
+from glmm_zoo.graph.model import Model
 from glmm_zoo.inference import fitting
-from glmm_zoo.plans.intake import Plan
+from glmm_zoo.plans.plan import Plan
 from glmm_zoo.results import storage
-from glmm_zoo.tables import data as columns
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import take_columns, take_columns_with_gaps
 
 
 def test_file_round_trip(tree: xr.DataTree, tmp_path: Path) -> None:
@@ -45,9 +46,9 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
             "when": dates,
         }
     )
-    main = columns.take(visits, list(visits))
-    beside = {name: columns._column(name, c) for name, c in zip(events, pa.table(events).columns, strict=True)}
-    further = columns.Table(beside, 3, "events", row_numbers=np.array([4, 7, 8]))
+    main = take_columns(visits, list(visits))
+    beside = take_columns_with_gaps(pa.table(events), list(events))
+    further = Table(beside.columns, 3, "events", row_numbers=np.array([4, 7, 8]))
     with Model(Plan({}, main, (), {}, 3, also={"event_row": further})) as model:
         pm.Normal("y", 0, 1, observed=pm.Data("_y", visits["y"]), dims="row")
     tree = xr.DataTree.from_dict(fitting._data_groups(model))
@@ -57,7 +58,7 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
         assert "event_row:years" in one["constant_data"] and one["constant_data"]["n_m"].attrs["column"] == "n/m"
         back = storage.stored_table(one)
         pd.testing.assert_frame_equal(back, visits, check_names=False)
-        assert columns.take(back, list(visits)).sha256() == main.sha256()
+        assert take_columns(back, list(visits)).sha256() == main.sha256()
         expected = events.assign(n=[1.0, 2.0, np.nan], when=["2020-01-31", None, "1999-12-01"])
         found = storage.stored_table(one, "event_row")
         pd.testing.assert_frame_equal(found, expected.set_index(pd.Index([4, 7, 8], name="event_row")))

@@ -12,7 +12,7 @@ from reference_posteriors import JOINT, MAXIMA, PRIORS, REFERENCES, Joint, Maxim
 from scipy import stats
 
 import glmm_zoo as zoo
-from glmm_zoo.tables.data import read_table
+from glmm_zoo.tables.files import read_table
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, listing
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.reading import read_joint_model
 from glmm_zoo.joint.trajectories import subject_effects
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.intake import named
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.storage import metadata, stored_table
@@ -102,7 +102,9 @@ def read_fitted_model(tree: xr.DataTree) -> FittedJointModel:
 
 def _check_coding(tree: xr.DataTree, joint: JointOutcomes, hazard: HazardModel) -> None:
     """The labels of coefficients and levels must be those of the posterior."""
-    labels_by_dim: dict[str, Sequence[str]] = {named(p.prefix, "coef"): p.population.labels for p in joint.predictors}
+    labels_by_dim: dict[str, Sequence[str]] = {
+        prefixed(p.prefix, "coef"): p.population.labels for p in joint.predictors
+    }
     labels_by_dim |= {g.effect_dim: g.labels for g in hazard.groups} | {g.dim: g.factor.levels for g in hazard.groups}
     labels_by_dim |= {"surv_coef": hazard.events.covariates.labels, "association": [t.label for t in hazard.terms]}
     labels_by_dim |= {"cause": hazard.events.causes}

@@ -15,8 +15,10 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.design import Effects, Factor, Predictor, evaluate, factor
-from glmm_zoo.formulas.grammar import Operand
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.joint.association import AssociationTerm, association_covariates, read_association
 from glmm_zoo.joint.baselines import CachedBaselineHazard
 from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
@@ -26,7 +28,8 @@ from glmm_zoo.joint.trajectories import MarkerDesign, Trajectory, read_trajector
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.storage import stored_table
-from glmm_zoo.tables.data import Column, Table, names_of, stacked, take, with_gaps
+from glmm_zoo.tables.columns import Column, Table, stack_tables
+from glmm_zoo.tables.frames import column_names, take_columns, take_columns_with_gaps
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class MeasurementHistory:
     """
 
     part: PlannedOutcome
-    predictors: Sequence[Predictor]
+    predictors: Sequence[PredictorDesign]
     subject: np.ndarray
     designs: Sequence[MarkerDesign]
     offsets: Sequence[np.ndarray]
@@ -72,7 +75,7 @@ def read_histories(
     longitudinal = stored_table(fit.tree) if longitudinal is None else longitudinal
     survival = stored_table(fit.tree, EVENT_TABLE) if of_the_fit else survival
     visits, event_rows = _read_visits(fit, longitudinal), _read_event_rows(fit, longitudinal, survival)
-    asked, t = _asked_subjects(fit, event_rows[fit.id].factor()[1], landmark, ids, of_the_fit)
+    asked, t = _asked_subjects(fit, event_rows[fit.id].codes_and_levels()[1], landmark, ids, of_the_fit)
     position = {label: i for i, label in enumerate(asked)}
     events = _events_at_landmark(fit, event_rows, position, t)
     visits = _visits_by_landmark(fit, _with_row_for_everybody(fit, visits, survival, position), position, t)
@@ -163,8 +166,8 @@ def _read_event_rows(fit: FittedJointModel, longitudinal: Any, survival: Any) ->
     start_columns = formula.times[0].columns if formula.kind == "counting" else ()
     interactions = association_covariates(fit.options["association"])
     columns = list(dict.fromkeys([*start_columns, *formula.covariates.predictor_columns, *interactions]))
-    rows = take(longitudinal if survival is None else survival, [fit.id, *columns])
-    codes, labels = rows[fit.id].factor()
+    rows = take_columns(longitudinal if survival is None else survival, [fit.id, *columns])
+    codes, labels = rows[fit.id].codes_and_levels()
     if formula.kind == "counting":
         return rows
     first = np.unique(codes, return_index=True)[1]
@@ -183,7 +186,7 @@ def _read_event_rows(fit: FittedJointModel, longitudinal: Any, survival: Any) ->
 def _events_at_landmark(fit: FittedJointModel, rows: Table, position: Mapping[str, int], t: np.ndarray) -> Events:
     """Rows of the event that had begun at the landmarks t (n,); the last one goes on, with its covariates, for ever."""
     formula, subject = fit.hazard.events.formula, subject_positions(rows, fit.id, position)
-    start = evaluate(formula.times[0], rows) if formula.kind == "counting" else np.zeros(rows.rows)
+    start = evaluate_expression(formula.times[0], rows) if formula.kind == "counting" else np.zeros(rows.rows)
     order = np.lexsort((start, subject))
     order = order[subject[order] >= 0]
     subject, start = subject[order], start[order]
@@ -191,11 +194,11 @@ def _events_at_landmark(fit: FittedJointModel, rows: Table, position: Mapping[st
     begun = first | (start <= t[subject])
     subject, start, table = subject[begun], np.where(first, 0.0, start)[begun], rows.take(order[begun])
     stop = np.where(np.diff(subject, append=len(position)) > 0, np.inf, np.append(start[1:], np.inf))
-    offsets = [evaluate(o, table) for o in formula.covariates.offsets]
+    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     zero, covariates = np.zeros(len(position)), fit.hazard.events.covariates
     return replace(
         fit.hazard.events, table=table, ids=tuple(position), subject=subject, start=start, stop=stop, entry=zero, left=t, time=t,
-        status=zero.astype(int), covariates=replace(covariates, values=covariates.again(table)),
+        status=zero.astype(int), covariates=replace(covariates, values=covariates.code_new_rows(table)),
         offset=np.sum(offsets, axis=0) if offsets else None,
     )  # fmt: skip
 
@@ -205,7 +208,7 @@ def _terms_in_rows(fit: FittedJointModel, table: Table) -> list[AssociationTerm]
     if all(term.by is None for term in fit.hazard.terms):
         return list(fit.hazard.terms)
     events = fit.hazard.events
-    both = replace(events, table=stacked(events.table, table))
+    both = replace(events, table=stack_tables(events.table, table))
     terms = read_association(
         fit.options["association"],
         fit.options["association_scale"],
@@ -225,13 +228,15 @@ def _terms_in_rows(fit: FittedJointModel, table: Table) -> list[AssociationTerm]
 
 def _read_visits(fit: FittedJointModel, data: Any) -> Table:
     """All rows of visits, which may have gaps except in subject and time; subjects are labels."""
-    take(data, [fit.id, fit.time])
-    visits = with_gaps(data, [fit.id, fit.time, *(c for p in fit.joint.predictors for c in p.formula.columns)])
+    take_columns(data, [fit.id, fit.time])
+    visits = take_columns_with_gaps(
+        data, [fit.id, fit.time, *(c for p in fit.joint.predictors for c in p.formula.columns)]
+    )
     t = visits[fit.time].numbers("the time of a visit")
     if (t < 0).any():
         row = at_rows(np.flatnonzero(t < 0)[:1])
         raise InputError(f"column {fit.time!r} must be >= 0; {row} has {t[t < 0][0]:g}; correct the times")
-    codes, labels = visits[fit.id].factor()
+    codes, labels = visits[fit.id].codes_and_levels()
     return replace(visits, columns={**visits.columns, fit.id: Column(fit.id, "text", codes, codes < 0, labels)})
 
 
@@ -242,13 +247,13 @@ def _with_row_for_everybody(fit: FittedJointModel, visits: Table, survival: Any,
         return visits
     formulas = [part.main.formula for part in fit.joint.parts]
     columns = list(dict.fromkeys(c for f in formulas for c in f.predictor_columns if c not in (fit.id, fit.time)))
-    lacking = [c for c in columns if c not in names_of(survival)]
+    lacking = [c for c in columns if c not in column_names(survival)]
     if lacking:
         raise InputError(
             f"{fit.id} {quoted_ids(unvisited)} has no visit, and the marker needs {listing(map(repr, lacking))}; add columns of that name to "
             "survival, or a row of visits without a measurement"
         )
-    rows = with_gaps(survival, [fit.id, *columns])
+    rows = take_columns_with_gaps(survival, [fit.id, *columns])
     subject = subject_positions(rows, fit.id, {i: k for k, i in enumerate(unvisited)})
     rows = rows.take(np.array([np.flatnonzero(subject == k)[0] for k in range(len(unvisited))]))
     codes = np.arange(len(unvisited))
@@ -256,7 +261,7 @@ def _with_row_for_everybody(fit: FittedJointModel, visits: Table, survival: Any,
         fit.id: Column(fit.id, "text", codes, codes < 0, tuple(unvisited)),
         fit.time: Column(fit.time, "number", np.zeros(len(unvisited)), codes < 0),
     }
-    return stacked(visits, replace(rows, columns={**rows.columns, **at_zero}))
+    return stack_tables(visits, replace(rows, columns={**rows.columns, **at_zero}))
 
 
 def _visits_by_landmark(fit: FittedJointModel, visits: Table, position: Mapping[str, int], t: np.ndarray) -> Table:
@@ -289,8 +294,8 @@ def _joint_of_rows(fit: FittedJointModel, visits: Table, position: Mapping[str, 
 
 
 def _effects_in_rows(
-    fit: FittedJointModel, p: Predictor, visits: Table, position: Mapping[str, int], problems: list[str]
-) -> list[Effects]:
+    fit: FittedJointModel, p: PredictorDesign, visits: Table, position: Mapping[str, int], problems: list[str]
+) -> list[GroupEffects]:
     """The group effects of a linear predictor with the levels at other visits, -1 where a level is missing.
 
     Levels of the subjects' own factors are the subjects; those of others must be levels of the fit.
@@ -300,11 +305,11 @@ def _effects_in_rows(
     effects = []
     for e in p.effects:
         if e.factor.name in subject_factors:
-            subjects = Factor(e.factor.name, tuple(position), subject_positions(visits, fit.id, position))
+            subjects = GroupingFactor(e.factor.name, tuple(position), subject_positions(visits, fit.id, position))
             effects.append(replace(e, factor=subjects))
             continue
         known = ~np.logical_or.reduce([visits[c].missing for c in columns[e.factor.name]])
-        in_visits = factor(columns[e.factor.name], visits.take(known))
+        in_visits = grouping_factor(columns[e.factor.name], visits.take(known))
         new = [x for x in in_visits.levels if x not in e.factor.levels]
         if new:
             levels = listing(e.factor.levels)
@@ -312,7 +317,7 @@ def _effects_in_rows(
         code_of_level = {x: i for i, x in enumerate(e.factor.levels)}
         codes = np.full(visits.rows, -1)
         codes[known] = np.array([code_of_level.get(x, -1) for x in in_visits.levels])[in_visits.codes]
-        effects.append(replace(e, factor=Factor(e.factor.name, e.factor.levels, codes)))
+        effects.append(replace(e, factor=GroupingFactor(e.factor.name, e.factor.levels, codes)))
     return effects
 
 
@@ -345,9 +350,11 @@ def _read_history(
             designs.append(trajectory.value_design(subject[rows], visit_time[rows]))
         else:
             level = {e.factor.name: e.factor.codes[rows] for e in p.effects}
-            z = {e.factor.name: e.again(measured) for e in p.effects}
-            designs.append(MarkerDesign(np.ones(len(rows)), p.population.again(measured), level, z))
-        offsets.append(np.sum([np.zeros(len(rows)), *(evaluate(o, measured) for o in p.formula.offsets)], axis=0))
+            z = {e.factor.name: e.code_new_rows(measured) for e in p.effects}
+            designs.append(MarkerDesign(np.ones(len(rows)), p.population.code_new_rows(measured), level, z))
+        offsets.append(
+            np.sum([np.zeros(len(rows)), *(evaluate_expression(o, measured) for o in p.formula.offsets)], axis=0)
+        )
     return MeasurementHistory(replace(part, outcome=outcome, rows=rows), predictors, subject[rows], designs, offsets)
 
 
@@ -355,7 +362,7 @@ def _outcome_columns(part: PlannedOutcome) -> tuple[str, ...]:
     """The columns of an outcome's response, with that of its trials."""
     response = part.main.formula.response
     assert response is not None
-    return (*response.value.columns, *(response.trials.columns if isinstance(response.trials, Operand) else ()))
+    return (*response.value.columns, *(response.trials.columns if isinstance(response.trials, Expression) else ()))
 
 
 def _read_outcome(fit: FittedJointModel, part: PlannedOutcome, measured: Table, columns: Sequence[str]) -> Outcome:
@@ -366,7 +373,7 @@ def _read_outcome(fit: FittedJointModel, part: PlannedOutcome, measured: Table, 
     table = fit.joint.table
     fitted_rows = np.searchsorted(table.row_numbers, fitted.rows)
     old = replace(table.take(fitted_rows), columns={c: table[c].take(fitted_rows) for c in columns})
-    both = stacked(old, replace(measured, columns={c: measured[c] for c in columns}))
+    both = stack_tables(old, replace(measured, columns={c: measured[c] for c in columns}))
     outcome = part.family.read(both, response, fit.choice(part))
     new = slice(old.rows, None)
     return replace(

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.design import Columns, Predictor
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import MeasurementHistory, SubjectHistories
@@ -94,9 +95,9 @@ def _with_row_for_each_level(outcome: Outcome) -> Outcome:
     return replace(outcome, values=np.append(outcome.values, np.arange(len(outcome.levels))))
 
 
-def _without_terms(p: Predictor, outcome: Outcome) -> Predictor:
+def _without_terms(p: PredictorDesign, outcome: Outcome) -> PredictorDesign:
     """A linear predictor of an outcome's rows with nothing in it but the intercept."""
-    columns = Columns(np.empty((len(outcome.values), 0)), (), p.population.intercept)
+    columns = DesignMatrix(np.empty((len(outcome.values), 0)), (), p.population.intercept)
     return replace(p, population=columns, offset=None, effects=(), smooths=())
 
 
@@ -156,7 +157,7 @@ class _PredictorRows:
     derivatives.
     """
 
-    predictor: Predictor
+    predictor: PredictorDesign
     part: PlannedOutcome
     design: MarkerDesign
     offset: np.ndarray
@@ -271,7 +272,7 @@ class HistoryLikelihood:
         return H, np.stack(slopes, axis=-1)
 
 
-def _subject_columns(fit: FittedJointModel, p: Predictor, design: MarkerDesign, rows: int) -> np.ndarray:
+def _subject_columns(fit: FittedJointModel, p: PredictorDesign, design: MarkerDesign, rows: int) -> np.ndarray:
     """The columns Z (rows, q) of a linear predictor that the effects of a subject are multiplied with."""
     Z = np.zeros((rows, fit.effect_count))
     for g in fit.subject_groups:

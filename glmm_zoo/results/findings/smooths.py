@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.formulas.smooths import BASES, Tensor
+from glmm_zoo.formulas.smooths.splines import BASES
+from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.smooth_curves import smooth_curves
 
@@ -18,7 +19,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
             "edf": [curve.edf() for curve in curves],
             "at most": [curve.linear.shape[1] + curve.weights.shape[1] for curve in curves],
             "basis": [
-                "tensor product" if isinstance(curve.basis, Tensor) else BASES[curve.basis.bs] for curve in curves
+                "tensor product" if isinstance(curve.basis, TensorProduct) else BASES[curve.basis.bs]
+                for curve in curves
             ],
         },
         pd.Index([curve.label for curve in curves], name="curve"),

@@ -1,9 +1,13 @@
-"""Files and frames in, checked columns out: what is read, and what is said about what cannot be."""
+"""Files and frames in, checked columns out: what is read, and what is said about what cannot be.
+
+One file, because what is read from files is compared with what is taken from frames of the same values.
+"""
 
 import datetime
 import gzip
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import glmm_zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import check_columns
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import ReadOptions, read_table, take
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.predictor import check_columns
+from glmm_zoo.tables.columns import merge_tables, stack_tables
+from glmm_zoo.tables.files import ReadOptions, read_table
+from glmm_zoo.tables.frames import take_columns
 
 CSV = "y,x,g,ok\n1.5,1,b,TRUE\n2.5,2,a,FALSE\n3.5,3,b,TRUE\n"
 FRAME = pd.DataFrame({"y": [1.5, 2.5, 3.5], "x": [1, 2, 3], "g": ["b", "a", "b"], "ok": [True, False, True]})
@@ -64,9 +71,9 @@ WHOLE = {
 )
 def test_every_format_gives_the_same_table(write, name, content, zipped):
     path = write(gzip.compress(content, mtime=0), name + ".gz") if zipped else write(content, name)
-    table = take(read_table(path), list(WHOLE))
+    table = take_columns(read_table(path), list(WHOLE))
     assert values(table) == WHOLE
-    assert table.sha256() == take(FRAME, list(WHOLE)).sha256()
+    assert table.sha256() == take_columns(FRAME, list(WHOLE)).sha256()
 
 
 @pytest.mark.parametrize(
@@ -87,17 +94,17 @@ def test_every_format_gives_the_same_table(write, name, content, zipped):
     ],
 )
 def test_dialects(write, content, options):
-    assert values(take(read_table(write(content), ReadOptions(**options)), list(WHOLE))) == WHOLE
+    assert values(take_columns(read_table(write(content), ReadOptions(**options)), list(WHOLE))) == WHOLE
 
 
 def test_latin_1_with_the_encoding_named(write):
-    table = take(read_table(write("g\nfür\nà\n".encode("latin-1")), ReadOptions(encoding="latin-1")), ["g"])
+    table = take_columns(read_table(write("g\nfür\nà\n".encode("latin-1")), ReadOptions(encoding="latin-1")), ["g"])
     assert table["g"].levels == ("für", "à")
 
 
 @pytest.mark.parametrize("first", ["", '""', "Unnamed: 0"])
 def test_row_names_are_ignored_and_that_is_said(write, first):
-    table = take(read_table(write(f"{first},y\n1,10\n2,20\n")), ["y"])
+    table = take_columns(read_table(write(f"{first},y\n1,10\n2,20\n")), ["y"])
     assert table["y"].values.tolist() == [10, 20]
     assert "row names" in table.notes[0]
 
@@ -116,19 +123,19 @@ def test_row_names_are_ignored_and_that_is_said(write, first):
     ],
 )
 def test_kinds_of_cells(write, cells, kind, levels):
-    column = take(read_table(write("y,v\n" + "".join(f"1,{c}\n" for c in cells))), ["v"])["v"]
+    column = take_columns(read_table(write("y,v\n" + "".join(f"1,{c}\n" for c in cells))), ["v"])["v"]
     assert (column.kind, column.levels) == (kind, levels)
 
 
 def test_leading_zeros_are_noted_only_where_the_column_is_used(write):
     raw = read_table(write("y,id\n1,007\n2,008\n"))
-    assert "leading zeros" in take(raw, ["id"]).notes[0]
-    assert take(raw, ["y"]).notes == ()
+    assert "leading zeros" in take_columns(raw, ["id"]).notes[0]
+    assert take_columns(raw, ["y"]).notes == ()
 
 
 def test_further_missing_codes(write):
     raw = read_table(write("x\n1\n.\n-99\n"), ReadOptions(na=(".", "-99")))
-    assert take(raw, ["x"], "drop")["x"].values.tolist() == [1]
+    assert take_columns(raw, ["x"], "drop")["x"].values.tolist() == [1]
 
 
 # -------------------------------------------------------------------------------------------------- it is not read
@@ -182,7 +189,7 @@ def test_bad_decimal_mark(write, decimal):
     """In a process of its own, with little memory: replacing the empty text by '.' never ends."""
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30,) * 2)\n"
-        "from glmm_zoo.tables.data import ReadOptions, read_table\nfrom glmm_zoo.errors import InputError\n"
+        "from glmm_zoo.tables.files import ReadOptions, read_table\nfrom glmm_zoo.errors import InputError\n"
         f"try: read_table({str(write(CSV))!r}, ReadOptions(decimal={decimal!r}))\n"
         "except InputError as err: assert 'decimal' in str(err)\nelse: raise SystemExit('accepted')"
     )
@@ -217,10 +224,10 @@ def test_paths(tmp_path, write):
 )
 def test_text_that_was_meant_as_numbers(write, cells, words):
     """D5 16, 17, 19: never taken for a factor."""
-    formula = parse("y ~ x")
+    formula = parse_formula("y ~ x")
     raw = read_table(write("y,x\n" + "".join(f"{i},{c}\n" for i, c in enumerate(cells))))
     problems: list[str] = []
-    check_columns(formula, take(raw, formula.columns), problems)
+    check_columns(formula, take_columns(raw, formula.columns), problems)
     with pytest.raises(InputError, match=words):
         raise InputError(*problems)
 
@@ -229,20 +236,20 @@ def test_text_that_was_meant_as_numbers(write, cells, words):
     "levels", [["0-9", "10-19", "20+"], ["5mg", "10mg"], ["a1", "a2", "a3"], ["01", "02"], ["I", "II"]]
 )
 def test_factors_with_digits_stay_factors(levels):
-    formula = parse("y ~ x")
+    formula = parse_formula("y ~ x")
     problems: list[str] = []
-    check_columns(formula, take(pd.DataFrame({"y": range(len(levels)), "x": levels}), ["y", "x"]), problems)
+    check_columns(formula, take_columns(pd.DataFrame({"y": range(len(levels)), "x": levels}), ["y", "x"]), problems)
     assert not problems
 
 
 @pytest.mark.parametrize("text", ["1", "007", "99999999999999999999"])
 def test_text_of_digits_is_no_number(text):
     with pytest.raises(InputError, match="column 'x'"):
-        take(pd.DataFrame({"x": [text, "2"]}), ["x"])["x"].numbers("the formula")
+        take_columns(pd.DataFrame({"x": [text, "2"]}), ["x"])["x"].numbers("the formula")
 
 
 def test_numbers_of_other_kinds():
-    table = take(
+    table = take_columns(
         pd.DataFrame({"ok": [True, False], "g": ["a", "b"], "d": pd.to_datetime(["2020-01-01"] * 2)}), ["ok", "g", "d"]
     )
     assert table["ok"].numbers("x").tolist() == [1.0, 0.0]
@@ -276,13 +283,13 @@ def test_numbers_of_other_kinds():
 )
 def test_bad_columns(frame, needed, words):
     with pytest.raises(InputError, match=words):
-        take(pd.DataFrame(frame), needed)
+        take_columns(pd.DataFrame(frame), needed)
 
 
 @pytest.mark.parametrize("data", [{"x": [1]}, np.ones(3), None, "t.csv", pd.Series([1], name="x")])
 def test_no_frame(data):
     with pytest.raises(InputError, match="data must be a data frame"):
-        take(data, ["x"])
+        take_columns(data, ["x"])
 
 
 def test_all_problems_are_told_at_once(write):
@@ -290,7 +297,7 @@ def test_all_problems_are_told_at_once(write):
         read_table(write("y,,x,x\n1,2,3,4\n"))
     assert len(err.value.problems) == 2
     with pytest.raises(InputError) as err:
-        take(pd.DataFrame({"a": [1, None], "b": [np.inf, 1], "g": ["\x01", "b"]}), ["a", "b", "g"])
+        take_columns(pd.DataFrame({"a": [1, None], "b": [np.inf, 1], "g": ["\x01", "b"]}), ["a", "b", "g"])
     assert len(err.value.problems) == 3
 
 
@@ -298,26 +305,26 @@ def test_all_problems_are_told_at_once(write):
 def test_nan_is_missing_in_every_frame(frame):
     data = frame({"x": [1.0, float("nan"), 3.0]})
     with pytest.raises(InputError, match=r"column 'x' has 1 missing value \(row 2\)"):
-        take(data, ["x"])
-    assert take(data, ["x"], "drop")["x"].values.tolist() == [1, 3]
+        take_columns(data, ["x"])
+    assert take_columns(data, ["x"], "drop")["x"].values.tolist() == [1, 3]
 
 
 def test_only_the_columns_needed_are_looked_at():
     frame = pd.DataFrame({"x": [1], "bad": [np.inf], 3: [1], "lists": [[1]]})
-    assert list(take(frame, ["x", "x"]).columns) == ["x"]
+    assert list(take_columns(frame, ["x", "x"]).columns) == ["x"]
 
 
 def test_dropping_rows():
     frame = pd.DataFrame({"x": [1, 2, None, 4], "g": ["a", None, None, "b"]}, index=[9, 9, 9, 9])
-    table = take(frame, ["x", "g"], "drop")
+    table = take_columns(frame, ["x", "g"], "drop")
     assert (table.rows, table.dropped, table.row_numbers.tolist()) == (2, 2, [0, 3])
     assert table.notes == ("dropped 2 of 4 rows with a missing value (x 1, g 2)",)
     assert table["x"].values.tolist() == [1, 4]
     assert table.at(np.array([False, True])) == "row 4"  # of the source
     with pytest.raises(InputError, match="every row"):
-        take(frame.iloc[1:3], ["x", "g"], "drop")
+        take_columns(frame.iloc[1:3], ["x", "g"], "drop")
     with pytest.raises(InputError, match="'error' or 'drop'"):
-        take(frame, ["x"], "impute")
+        take_columns(frame, ["x"], "impute")
 
 
 # ---------------------------------------------------------------------------------------------------- any data frame
@@ -347,12 +354,14 @@ CATEGORY = pd.Categorical(FRAME.g, ["b", "a", "never"])
 )  # fmt: skip
 def test_every_frame_equals_the_file(write, frame):
     kept = frame.copy() if isinstance(frame, pd.DataFrame) else frame
-    table, file = take(frame, list(WHOLE)), take(read_table(write(CSV)), list(WHOLE))
+    table, file = take_columns(frame, list(WHOLE)), take_columns(read_table(write(CSV)), list(WHOLE))
     assert table.sha256() == file.sha256()
     for name, column in table.columns.items():
         assert column.kind == file[name].kind
-        codes, levels = column.factor()
-        assert [levels[i] for i in codes] == [file[name].factor()[1][i] for i in file[name].factor()[0]]
+        codes, levels = column.codes_and_levels()
+        assert [levels[i] for i in codes] == [
+            file[name].codes_and_levels()[1][i] for i in file[name].codes_and_levels()[0]
+        ]
     if isinstance(frame, pd.DataFrame):
         pd.testing.assert_frame_equal(frame, kept)
 
@@ -367,8 +376,8 @@ def test_sha256_sees_every_change():
         FRAME.iloc[::-1],
         FRAME.iloc[:2],
     ]
-    assert len({take(f, list(f.columns)).sha256() for f in changed}) == len(changed)
-    assert take(FRAME, ["x", "y"]).sha256() == take(FRAME, ["y", "x"]).sha256()
+    assert len({take_columns(f, list(f.columns)).sha256() for f in changed}) == len(changed)
+    assert take_columns(FRAME, ["x", "y"]).sha256() == take_columns(FRAME, ["y", "x"]).sha256()
 
 
 @pytest.mark.parametrize(
@@ -386,34 +395,65 @@ def test_sha256_sees_every_change():
     ],
 )  # fmt: skip
 def test_levels_and_codes(column, levels, codes):
-    found, names = take(pd.DataFrame({"g": column}), ["g"])["g"].factor()
-    assert names == levels
-    assert found.tolist() == codes
+    column_codes, column_levels = take_columns(pd.DataFrame({"g": column}), ["g"])["g"].codes_and_levels()
+    assert column_levels == levels
+    assert column_codes.tolist() == codes
 
 
 @pytest.mark.parametrize("cell", [datetime.date(2020, 1, 1), datetime.timedelta(1), pd.Timestamp(2020, 1, 1)])
 def test_dates(cell):
-    assert take(pd.DataFrame({"d": [cell]}), ["d"])["d"].kind == "date"
+    assert take_columns(pd.DataFrame({"d": [cell]}), ["d"])["d"].kind == "date"
 
 
 def test_a_lazy_frame_works_or_is_refused_in_words():
     with pytest.raises(InputError, match=r"collect\(\)|data must be a data frame"):
-        take(pl.LazyFrame({"x": [1]}), ["x"])
+        take_columns(pl.LazyFrame({"x": [1]}), ["x"])
 
 
 @pytest.mark.parametrize(
-    ("rooms", "unwanted"),
+    ("layers", "unwanted"),
     [
-        ("data formula design priors families intake", ["pymc", "pytensor", "jax", "arviz", "formulaic"]),
-        ("data formula", ["pandas", "polars"]),
+        ("tables formulas priors families plans", ["pymc", "pytensor", "jax", "arviz", "formulaic"]),
+        ("tables formulas", ["pandas", "polars"]),
     ],
 )
-def test_rooms_stay_light(rooms, unwanted):
-    code = f"import sys; import {', '.join('glmm_zoo.' + r for r in rooms.split())}; print(*sys.modules)"
+def test_reading_and_checking_import_little(layers, unwanted):
+    package = Path(glmm_zoo.__file__).parent
+    files = [p for layer in layers.split() for p in (*package.glob(f"{layer}.py"), *package.glob(f"{layer}/**/*.py"))]
+    modules = [".".join(p.relative_to(package.parent).with_suffix("").parts) for p in files if p.stem != "__init__"]
+    code = f"import sys; import {', '.join(modules)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not set(unwanted) & set(loaded)
+    assert "glmm_zoo.tables.frames" in loaded and not set(unwanted) & set(loaded)
 
 
 def test_interval_categories_are_levels():
-    column = take(pd.DataFrame({"x": pd.cut([1.0, 2.0, 3.0], 3)}), ["x"])["x"]
-    assert column.factor()[1] == ("(0.998, 1.667]", "(1.667, 2.333]", "(2.333, 3.0]")
+    column = take_columns(pd.DataFrame({"x": pd.cut([1.0, 2.0, 3.0], 3)}), ["x"])["x"]
+    assert column.codes_and_levels()[1] == ("(0.998, 1.667]", "(1.667, 2.333]", "(2.333, 3.0]")
+
+
+# ------------------------------------------------------------------------------------------------ tables put together
+
+
+def test_stacked_rows_keep_the_levels_of_the_first_table():
+    first = take_columns(pd.DataFrame({"x": [1, 2], "g": ["b", "a"], "w": [0.5, 1.5]}), ["x", "g", "w"])
+    second = take_columns(pd.DataFrame({"x": [3], "g": ["A"], "other": [1]}), ["x", "g", "other"])
+    both = stack_tables(first, second)
+    assert (both.rows, list(both.columns), both.row_numbers.tolist()) == (3, ["x", "g", "w"], [0, 1, 2])
+    assert both["x"].values.tolist() == [1, 2, 3]
+    assert (both["g"].levels, both["g"].text.tolist()) == (("a", "b", "A"), ["b", "a", "A"])
+    assert both["w"].missing.tolist() == [False, False, True] and np.isnan(both["w"].values[2])
+    with pytest.raises(InputError, match="column 'g' is number in the data frame and text in the data frame"):
+        stack_tables(first, take_columns(pd.DataFrame({"g": [1]}), ["g"]))
+
+
+def test_merged_tables_have_every_row_and_column():
+    frame = pd.DataFrame({"x": [1, None, 3, 4], "g": ["b", "a", None, "b"], "ok": [True, False, True, None]})
+    tables = [take_columns(frame, [name], "drop") for name in frame]
+    whole = merge_tables(tables)
+    assert whole.row_numbers.tolist() == [0, 1, 2, 3] and whole.dropped == 1
+    assert {name: column.missing.tolist() for name, column in whole.columns.items()} == {
+        name: frame[name].isna().tolist() for name in frame
+    }
+    assert whole["g"].text.tolist() == ["b", "a", "", "b"]
+    assert whole["ok"].kind == "number"  # a logical has no missing value
+    assert merge_tables(tables[:1])["x"].values.tolist() == [1, 3, 4]

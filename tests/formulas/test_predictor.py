@@ -1,228 +1,18 @@
-"""Coding of formulas on tables, compared with the same columns computed by hand, NumPy, pandas and SciPy."""
+"""Linear predictors: group effects compared with columns computed by hand, what is refused, factors as fixed, cells of equal rows."""
 
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.interpolate import BSpline
+from coding import DATA, ONE, RNG, A, B, G, H, K, N, X, Z, code
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.design import (
-    aliased,
-    check_columns,
-    check_groups,
-    collapse,
-    evaluate,
-    few_levels,
-    fixed_formula,
-    predictor,
-)
-from glmm_zoo.formulas.grammar import parse
-from glmm_zoo.tables.data import take
-
-N = 60
-RNG = np.random.default_rng(20)
-DATA = pd.DataFrame(
-    {
-        "y": RNG.normal(size=N),
-        "x": RNG.normal(size=N),
-        "z": RNG.uniform(1, 2, N),
-        "k": RNG.integers(0, 4, N),
-        "a": RNG.choice(list("pqr"), N),
-        "b": RNG.choice(["no", "yes"], N),
-        "flag": RNG.random(N) > 0.5,
-        "g": RNG.choice([f"g{i}" for i in range(8)], N),
-        "h": RNG.integers(1, 7, N),
-    }
-).assign(cat=lambda d: pd.Categorical(d.a, ["r", "unused", "q", "p"]))
-Y, X, Z, K, A, B, FLAG, G, H = (DATA[c].to_numpy() for c in ["y", "x", "z", "k", "a", "b", "flag", "g", "h"])
-ONE = np.ones(N)
-
-
-def code(formula, data=DATA):
-    parsed = parse(formula)
-    return predictor(parsed, take(data, parsed.columns))
-
-
-def is_(column, *levels):
-    """Indicators of levels, named and coded by hand."""
-    return [(column == level) * 1.0 for level in levels]
-
-
-def full(values):
-    """A column for each level."""
-    return is_(values, *np.unique(values))
-
-
-# ------------------------------------------------------------------------------------------------ population columns
-
-
-@pytest.mark.parametrize(
-    ("right", "labels", "columns", "intercept"),
-    [
-        ("1", [], [], True),
-        ("0", [], [], False),
-        ("1 + 0", [], [], False),
-        ("1 - 1", [], [], False),
-        ("x", ["x"], [X], True),
-        ("x + x", ["x"], [X], True),
-        ("k", ["k"], [K], True),
-        ("a", ["a[q]", "a[r]"], is_(A, "q", "r"), True),
-        ("flag", ["flag[True]"], [FLAG], True),
-        ("cat", ["cat[q]", "cat[p]"], is_(A, "q", "p"), True),
-        ("C(k)", ["k[1]", "k[2]", "k[3]"], is_(K, 1, 2, 3), True),
-        ("C(k, ref=2)", ["k[0]", "k[1]", "k[3]"], is_(K, 0, 1, 3), True),
-        ("C(a, ref='q')", ["a[p]", "a[r]"], is_(A, "p", "r"), True),
-        ("C(cat, ref='q')", ["cat[r]", "cat[p]"], is_(A, "r", "p"), True),
-        ("0 + a", ["a[p]", "a[q]", "a[r]"], full(A), False),
-        ("a - 1", ["a[p]", "a[q]", "a[r]"], full(A), False),
-        ("-1 + a", ["a[p]", "a[q]", "a[r]"], full(A), False),
-        ("a + 0", ["a[p]", "a[q]", "a[r]"], full(A), False),
-        ("0 + a + b", ["a[p]", "a[q]", "a[r]", "b[yes]"], [*full(A), B == "yes"], False),
-        ("x*z", ["x", "z", "x:z"], [X, Z, X * Z], True),
-        ("a*x", ["a[q]", "a[r]", "x", "a[q]:x", "a[r]:x"], [*is_(A, "q", "r"), X, *(X * c for c in is_(A, "q", "r"))], True),
-        ("a:x", ["a[p]:x", "a[q]:x", "a[r]:x"], [X * c for c in full(A)], True),
-        ("a*b", ["a[q]", "a[r]", "b[yes]", "a[q]:b[yes]", "a[r]:b[yes]"],
-         [*is_(A, "q", "r"), B == "yes", *(c * (B == "yes") for c in is_(A, "q", "r"))], True),
-        ("b/x", ["b[yes]", "b[no]:x", "b[yes]:x"], [B == "yes", X * (B == "no"), X * (B == "yes")], True),
-        ("(x + z + k)^2 - x:z", ["x", "z", "k", "x:k", "z:k"], [X, Z, K, X * K, Z * K], True),
-        ("I(x**2)", ["I(x**2)"], [X**2], True),
-        ("I((x + z) / 2 - 1)", None, [(X + Z) / 2 - 1], True),
-        ("I(x > 0)", ["I(x>0)"], [X > 0], True),
-        ("I(k == 2):x", ["I(k==2):x"], [(K == 2) * X], True),
-        ("I(flag * 2)", ["I(flag*2)"], [FLAG * 2], True),
-        ("log(z) + exp(x) + sqrt(z) + abs(x)", ["log(z)", "exp(x)", "sqrt(z)", "abs(x)"], [np.log(Z), np.exp(X), np.sqrt(Z), abs(X)], True),
-        ("log1p(z)", ["log1p(z)"], [np.log1p(Z)], True),
-        ("log2(z) + expm1(x)", ["log2(z)", "expm1(x)"], [np.log2(Z), np.expm1(X)], True),
-        ("log10(I(z * 3))", ["log10(I(z*3))"], [np.log10(3 * Z)], True),
-        ("scale(x)", ["scale(x)"], [(X - X.mean()) / X.std(ddof=1)], True),
-        ("standardize(x)", ["standardize(x)"], [(X - X.mean()) / X.std()], True),
-        ("center(log(z))", ["center(log(z))"], [np.log(Z) - np.log(Z).mean()], True),
-    ],
-)  # fmt: skip
-def test_coding_by_hand(right, labels, columns, intercept):
-    found = code(f"y ~ {right}").population
-    assert found.intercept is intercept
-    assert labels is None or list(found.labels) == labels
-    expected = np.column_stack([*columns, np.empty((N, 0))]).astype(float)
-    np.testing.assert_allclose(found.values, expected, rtol=1e-12, atol=1e-12)
-    assert found.values.flags.f_contiguous
-    np.testing.assert_allclose(found.means, expected.mean(axis=0), atol=1e-12)
-
-
-def test_orthogonal_polynomials():
-    """R's poly(): orthonormal, orthogonal to 1, of rising degree, each with a positive leading coefficient."""
-    found = code("y ~ poly(x, 3)").population
-    assert found.labels == ("poly(x, 3)[1]", "poly(x, 3)[2]", "poly(x, 3)[3]")
-    q, r = np.linalg.qr(np.vander(X, 4, increasing=True))
-    np.testing.assert_allclose(found.values, (q * np.sign(np.diag(r)))[:, 1:], atol=1e-10)
-
-
-def test_b_splines():
-    """R's bs(x, df=5): cubic, knots at quantiles, the first function left out."""
-    found = code("y ~ bs(x, df=5)").population
-    knots = np.r_[[X.min()] * 4, np.quantile(X, [1 / 3, 2 / 3]), [X.max()] * 4]
-    np.testing.assert_allclose(found.values, BSpline.design_matrix(X, knots, 3).toarray()[:, 1:], atol=1e-10)
-    assert len(found.labels) == 5
-
-
-@pytest.mark.parametrize("spline", ["cr", "cs", "cc"])
-@pytest.mark.parametrize("inside", ["x", "log(z)", "I(x * 2)"])
-def test_cubic_splines(spline, inside):
-    """df columns that do not repeat the intercept; natural ones hold straight lines, cyclic ones meet at the ends."""
-    found = code(f"y ~ {spline}({inside}, df=5)").population
-    assert found.values.shape == (N, 5)
-    assert found.labels[0] == f"{spline}({inside.replace(' ', '')}, df=5)[1]"
-    v = {"x": X, "log(z)": np.log(Z), "I(x * 2)": 2 * X}[inside]
-    if spline == "cc":
-        np.testing.assert_allclose(found.values[v.argmin()], found.values[v.argmax()], atol=1e-10)
-    else:
-        basis = np.column_stack([ONE, found.values])
-        np.testing.assert_allclose(basis @ np.linalg.lstsq(basis, v)[0], v, atol=1e-8)
-
-
-def test_what_the_transforms_learnt_is_plain_data():
-    import json
-
-    learnt = code("y ~ scale(x) + bs(z, df=4) + a + C(k, ref=2)").population.learnt
-    assert json.loads(json.dumps(learnt)) == learnt
-    assert learnt["transforms"]["scale(x)"]["center"] == pytest.approx(X.mean())
-    assert learnt["levels"] == {"a": ["p", "q", "r"], "k": ["2", "0", "1", "3"]}
-
-
-def test_spreads_are_distances_of_two_values_else_sds():
-    found = code("y ~ x + b + I(flag * 5)").population
-    np.testing.assert_allclose(found.spreads, [X.std(), 1, 5])
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("z", Z), ("log(z)", np.log(Z)), ("-z", -Z), ("z + 1", Z + 1), ("1 + z", 1 + Z), ("z - x", Z - X), ("2*z", 2 * Z),
-        ("z*2", 2 * Z), ("z*x", Z * X), ("z/x", Z / X), ("z/100", Z / 100), ("z**2", Z**2), ("(z + x)/2", (Z + X) / 2),
-        ("log(z) + 1", np.log(Z) + 1), ("log(z) - log(100*z)", np.log(Z) - np.log(100 * Z)), ("I(z/2)", Z / 2), ("z > 1.5", Z > 1.5),
-        ("scale(z)", (Z - Z.mean()) / Z.std(ddof=1)), ("flag", FLAG), ("k", K),
-    ],
-)  # fmt: skip
-def test_arithmetic_of_responses_and_offsets(expression, expected):
-    """Left of '~' and inside offset() and trials(), operators are arithmetic, as in R."""
-    np.testing.assert_allclose(code(f"y ~ x + offset({expression})").offset, expected, rtol=1e-12)
-    response = parse(f"{expression} ~ a").response
-    np.testing.assert_allclose(evaluate(response.value, take(DATA, response.value.columns)), expected, rtol=1e-12)
-    trials = parse(f"y | trials({expression}) ~ a").response.trials
-    np.testing.assert_allclose(evaluate(trials, take(DATA, trials.columns)), expected, rtol=1e-12)
-
-
-def test_offsets_add_up():
-    assert code("y ~ x").offset is None
-    np.testing.assert_allclose(code("y ~ x + offset(z) + offset(log(z))").offset, Z + np.log(Z))
-
-
-# ------------------------------------------------------------------------------------------------------------ names
-
-ODD_NAMES = [
-    "my x", "a/b", "a:b", "q[1]", "é", "w{0}", "x.y", "log", "C", "v0", "v1", "T", "chain", "draw", "Intercept", "if", "None", "1st",
-    "a\nb", ".x", "x ", "100%", "f(a)", "poly(x, 2)", "a - b", "a**b", "'", '"', "\\", "#", "T.a", "constraints='center'",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
-def test_odd_names(name):
-    levels = np.array(["v0", "T.v1", "a:b", "c]", "d - e", "é [1]"])
-    data = pd.DataFrame({"y": Y, "x": X, name: Z, f"{name}!": levels[RNG.integers(0, 6, N)], "v2": A})
-    number, factor = f"`{name}`", f"`{name}!`"
-    found = code(
-        f"y ~ {number} + {factor} + v2 + x:{number} + {factor}:x + I({number}**2) + ({number} | {factor})", data
-    )
-    order = np.unique(levels)
-    labels = [name, *(f"{name}![{v}]" for v in order[1:]), "v2[q]", "v2[r]", f"x:{name}"]
-    labels += [f"{name}![{v}]:x" for v in order]
-    assert set(found.population.labels) == {*labels, f"I({name}**2)"}
-    by_name = dict(zip(found.population.labels, found.population.values.T, strict=True))
-    np.testing.assert_allclose(by_name[name], Z)
-    np.testing.assert_allclose(by_name[f"x:{name}"], X * Z)
-    np.testing.assert_allclose(by_name[f"I({name}**2)"], Z**2)
-    for v in order[1:]:
-        np.testing.assert_array_equal(by_name[f"{name}![{v}]"], data[f"{name}!"] == v)
-    assert found.population.intercept
-    assert found.effects[0].labels == ("Intercept", name)
-    assert found.effects[0].factor.levels == tuple(order)
-
-
-def test_a_column_called_intercept_is_not_the_intercept():
-    found = code("y ~ 0 + Intercept", DATA.assign(Intercept=X)).population
-    assert (found.labels, found.intercept) == (("Intercept",), False)
-
-
-def test_labels_are_unique():
-    """Two codings of one factor, nested levels that run together: nothing may share a name in the posterior."""
-    labels = code("y ~ a + C(a, ref='q'):x").population.labels
-    assert len(set(labels)) == len(labels)
-    data = pd.DataFrame({"y": range(4), "a": ["1", "1:2"] * 2, "b": ["2:3", "3"] * 2})
-    factor = code("y ~ (1 | a:b)", data).effects[0].factor
-    assert len(set(factor.levels)) == len(factor.levels) == 2
-
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import aliased
+from glmm_zoo.formulas.predictor import check_columns, check_groups, code_predictor, collapse_rows, few_levels
+from glmm_zoo.formulas.terms import fixed_formula
+from glmm_zoo.tables.frames import take_columns
 
 # ----------------------------------------------------------------------------------------------------- group effects
 
@@ -248,10 +38,10 @@ def test_labels_are_unique():
     ],
 )  # fmt: skip
 def test_group_structure(terms, expected):
-    found = code(f"y ~ z + {terms}").effects
-    assert [(e.factor.name, list(e.labels), [list(b) for b in e.blocks]) for e in found] == expected
+    coded = code(f"y ~ z + {terms}").effects
+    assert [(e.factor.name, list(e.labels), [list(b) for b in e.blocks]) for e in coded] == expected
     by_hand = {"Intercept": ONE, "x": X, "z": Z, "I(x**2)": X**2, **{f"a[{v}]": v == A for v in "pqr"}}
-    for effects in found:
+    for effects in coded:
         np.testing.assert_allclose(effects.z, np.column_stack([by_hand[label] for label in effects.labels]))
         np.testing.assert_allclose(effects.spreads, [X.std() if s == "x" else (X**2).std() if "**" in s else Z.std() if s == "z" else 1 for s in effects.labels])  # fmt: skip
 
@@ -266,9 +56,9 @@ def test_group_codes_and_levels():
 
 
 def test_levels_of_a_group_keep_their_order_and_drop_what_never_occurs():
-    found = code("y ~ (1 | cat)")
-    assert found.effects[0].factor.levels == ("r", "q", "p")
-    assert found.notes == ("1 level of 'cat' never occurs and is dropped: unused",)
+    coded = code("y ~ (1 | cat)")
+    assert coded.effects[0].factor.levels == ("r", "q", "p")
+    assert coded.notes == ("1 level of 'cat' never occurs and is dropped: unused",)
     assert code("y ~ (1 | h)").effects[0].factor.levels == ("1", "2", "3", "4", "5", "6")
 
 
@@ -327,9 +117,9 @@ def test_no_escape_codes_in_a_message():
 
 def test_rows_in_messages_are_rows_of_the_source():
     data = DATA.assign(x=[None, None, *X[2:]], z=[*Z[:4], -1.0, *Z[5:]])
-    parsed = parse("y ~ log(z) + x")
+    parsed = parse_formula("y ~ log(z) + x")
     with pytest.raises(InputError, match="row 5;"):
-        predictor(parsed, take(data, parsed.columns, "drop"))
+        code_predictor(parsed, take_columns(data, parsed.columns, "drop"))
 
 
 def test_more_columns_than_rows():
@@ -361,8 +151,8 @@ def test_all_problems_are_told_at_once():
 )
 def test_columns_are_checked_before_coding(right, words):
     data = DATA.assign(one="u", yes=True, day=pd.Timestamp(2020, 1, 1), dots=[*map(str, range(N - 1)), "."])
-    parsed, problems = parse(f"y ~ {right}"), []
-    check_columns(parsed, take(data, parsed.columns), problems)
+    parsed, problems = parse_formula(f"y ~ {right}"), []
+    check_columns(parsed, take_columns(data, parsed.columns), problems)
     with pytest.raises(InputError, match=words):
         raise InputError(*problems)
 
@@ -372,9 +162,9 @@ def test_columns_are_checked_before_coding(right, words):
 )
 def test_sound_columns_pass(right):
     """As a grouping factor, or with C() written, text of numbers is meant as labels."""
-    parsed, problems = parse(f"y ~ {right}"), []
+    parsed, problems = parse_formula(f"y ~ {right}"), []
     data = DATA.assign(const=3, dots=[*map(str, range(N - 1)), "."])
-    check_columns(parsed, take(data, parsed.columns), problems)
+    check_columns(parsed, take_columns(data, parsed.columns), problems)
     assert not problems
 
 
@@ -427,24 +217,24 @@ def test_few_levels():
 )
 def test_few_level_factors_written_as_population_terms(formula, same_as):
     data = DATA.assign(**{"my x": X + Z, "my b": RNG.choice(["s", "t"], N), "my g": G})
-    parsed = parse(formula)
+    parsed = parse_formula(formula)
     names = {g.name for g in parsed.groups} & {"b", "b:flag", "my b"}
     text = fixed_formula(formula, parsed, names)
-    assert parse(text).response == parsed.response
-    found, expected = code(text, data), code(f"y ~ {same_as}", data)
-    assert found.population.intercept == expected.population.intercept
-    rank = np.linalg.matrix_rank(np.column_stack([found.population.values, expected.population.values, ONE]))
+    assert parse_formula(text).response == parsed.response
+    coded, expected = code(text, data), code(f"y ~ {same_as}", data)
+    assert coded.population.intercept == expected.population.intercept
+    rank = np.linalg.matrix_rank(np.column_stack([coded.population.values, expected.population.values, ONE]))
     assert rank == np.linalg.matrix_rank(np.column_stack([expected.population.values, ONE]))
-    assert found.population.values.shape == expected.population.values.shape
-    np.testing.assert_equal(found.offset, expected.offset)
+    assert coded.population.values.shape == expected.population.values.shape
+    np.testing.assert_equal(coded.offset, expected.offset)
     describe = [(e.factor.name, e.labels, e.blocks, e.shared) for e in expected.effects]
-    assert [(e.factor.name, e.labels, e.blocks, e.shared) for e in found.effects] == describe
+    assert [(e.factor.name, e.labels, e.blocks, e.shared) for e in coded.effects] == describe
 
 
 @pytest.mark.parametrize("right", ["1", "b", "a*b + (1 | g)", "b + k + offset(k) + (k | h) + (1 | h:b)", "0 + x"])
 def test_collapsing_keeps_every_row_and_its_predictor(right):
     whole = code(f"y ~ {right}")
-    cells, cell, counts = collapse(whole)
+    cells, cell, counts = collapse_rows(whole)
     assert counts.sum() == N
     np.testing.assert_array_equal(np.bincount(cell), counts)
     np.testing.assert_array_equal(cells.population.values[cell], whole.population.values)
@@ -495,8 +285,8 @@ def test_a_million_rows_and_a_hundred_thousand_groups():
         }
     )
     start = time.perf_counter()
-    found = code("y ~ x + a + (1 + x | g/a)", data)
+    coded = code("y ~ x + a + (1 + x | g/a)", data)
     assert time.perf_counter() - start < 20
-    assert len(found.effects[0].factor.levels) == 100_000
-    held = found.population.values.nbytes + sum(e.z.nbytes + e.factor.codes.nbytes for e in found.effects)
+    assert len(coded.effects[0].factor.levels) == 100_000
+    held = coded.population.values.nbytes + sum(e.z.nbytes + e.factor.codes.nbytes for e in coded.effects)
     assert held <= 10 * 8 * n  # 3 population columns, 2 x (2 effects + codes): nothing of rows by groups

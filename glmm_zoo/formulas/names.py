@@ -1,4 +1,4 @@
-"""Names of variables and dimensions."""
+"""Names of variables and dimensions of a model, made from names of columns and of linear predictors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ _RESERVED = re.compile(
 )
 
 
-def safe(name: str) -> str:
-    """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the name itself."""
-    clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in name).strip() or "_"
+def variable_name(column: str) -> str:
+    """A name that PyMC, xarray and NetCDF all take for a variable or dimension; mostly the column's name itself.
+
+    Slashes and control characters become underscores; one is added to names that the graph has for itself.
+    """
+    clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in column).strip() or "_"
     clean = f"x{clean}" if clean.startswith(".") else clean
     return f"{clean}_" if _RESERVED.fullmatch(clean) else clean
 
 
-def named(prefix: str, name: str) -> str:
+def prefixed(prefix: str, name: str) -> str:
     """`Intercept`, or `zi_Intercept` for a predictor with the prefix "zi"."""
     return f"{prefix}_{name}" if prefix else name

@@ -1,0 +1,139 @@
+"""Group effects: the grouping factor of every group term as codes of rows, and its effects as narrow columns z.
+
+Never a dense matrix of rows by levels. One function makes the codes of every factor and checks them, because the
+compiled samplers do not: a wrong index would sample silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glmm_zoo.errors import attempt
+from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms, spread
+from glmm_zoo.formulas.terms import GroupTerm
+from glmm_zoo.tables.columns import Table
+
+
+@dataclass(frozen=True)
+class GroupingFactor:
+    """Levels of a grouping factor and the level of every row: `codes` (n,) in 0..len(levels)-1."""
+
+    name: str
+    levels: tuple[str, ...]
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class GroupEffects:
+    """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
+
+    `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
+    other rows.
+    """
+
+    factor: GroupingFactor
+    z: np.ndarray
+    labels: tuple[str, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
+    shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
+    code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
+
+
+def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
+    """The levels that occur of a factor, or of an interaction ("site:ward", levels "a:1"), and each row's code."""
+    codes, levels = table[columns[0]].codes_and_levels()
+    for column in columns[1:]:
+        inner_codes, inner_levels = table[column].codes_and_levels()
+        m = len(inner_levels)
+        pairs, codes = np.unique(codes.astype(np.int64) * m + inner_codes, return_inverse=True)
+        levels = _distinct([f"{levels[pair // m]}:{inner_levels[pair % m]}" for pair in pairs.tolist()])
+    codes = codes.astype(np.int64)
+    if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
+        raise AssertionError(f"group index of {':'.join(columns)!r} is outside its {len(levels)} levels")
+    return GroupingFactor(":".join(columns), levels, codes)
+
+
+def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, with "#2", "#3" on those that stood before: levels "1" of "1:2" and "1:1" of "2" would share a name."""
+    counts: dict[str, int] = {}
+    distinct = []
+    for label in labels:
+        counts[label] = counts.get(label, 0) + 1
+        distinct.append(label if counts[label] == 1 else f"{label}#{counts[label]}")
+    return tuple(distinct)
+
+
+# ---------------------------------------------------------------------------------------------------- of one predictor
+
+
+@dataclass(frozen=True)
+class _CodedTerm:
+    """A group term with its factor and with its effects as columns."""
+
+    term: GroupTerm
+    factor: GroupingFactor
+    matrix: DesignMatrix
+
+    @property
+    def labels(self) -> list[str]:
+        return [*(["Intercept"] if self.matrix.intercept else []), *self.matrix.labels]
+
+
+def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[str]) -> tuple[GroupEffects, ...]:
+    """The effects of every factor, in which all terms on one factor are joined; what is wrong is added to `problems`."""
+    by_factor: dict[str, list[_CodedTerm]] = {}
+    for term in terms:
+        matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
+        if matrix is None:
+            continue
+        coded = _CodedTerm(term, grouping_factor(term.factor, table), matrix)
+        earlier = by_factor.setdefault(term.name, [])
+        problem = _problem_of(coded, earlier)
+        if problem:
+            problems.append(problem)
+        else:
+            earlier.append(coded)
+    return tuple(_join(coded) for coded in by_factor.values() if coded)
+
+
+def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
+    """Why the term cannot stand beside the earlier ones of its factor, or None."""
+    term, levels = coded.term, coded.factor.levels
+    if len(levels) == 1:
+        return f"grouping factor {term.name!r} has one level ({levels[0]!r}); leave ({term.effects_text} | {term.name}) out"
+    known = [label for other in earlier for label in other.labels]
+    repeated = [label for label in coded.labels if label in known]
+    if repeated:
+        return f"group {term.name!r} has the effect {repeated[0]!r} twice; keep one of the terms"
+    if not coded.labels:
+        return f"the group term ({term.effects_text} | {term.name}) has no effects"
+    return None
+
+
+def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
+    """The effects of all terms of one factor; a term that is not correlated has a block for each effect."""
+    labels: list[str] = []
+    blocks: list[tuple[int, ...]] = []
+    shared: list[str | None] = []
+    for coded in terms:
+        places = range(len(labels), len(labels) + len(coded.labels))
+        new_blocks = [tuple(places)] if coded.term.correlated else [(place,) for place in places]
+        labels += coded.labels
+        blocks += new_blocks
+        shared += [coded.term.label] * len(new_blocks)
+
+    def code_new_rows(other: Table) -> np.ndarray:
+        return np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.code_new_rows(other))])
+
+    z = np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.values)])
+    spreads = tuple(spread(column) for column in z.T)
+    return GroupEffects(terms[0].factor, z, tuple(labels), tuple(blocks), spreads, tuple(shared), code_new_rows)
+
+
+def _with_ones(matrix: DesignMatrix, values: np.ndarray) -> list[np.ndarray]:
+    """The columns of a term, after a column of ones where it has an intercept."""
+    return [np.ones((len(values), 1)), values] if matrix.intercept else [values]

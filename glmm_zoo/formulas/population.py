@@ -1,0 +1,302 @@
+"""Design matrices: terms of a formula, coded on a table as columns of numbers.
+
+formulaic codes the terms and remembers what its transforms learnt (means, knots), so that other rows can be coded alike.
+It evaluates Python; therefore it sees only expressions that the grammar has checked, with columns renamed to v0, v1, ...
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
+from glmm_zoo.tables.columns import Column, Table
+
+CodeNewRows = Callable[[Table], np.ndarray]
+_CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}  # what formulaic does not know
+
+
+@dataclass(frozen=True)
+class DesignMatrix:
+    """Coded columns of one right side: `values` (n, p) float64 in Fortran order, without the intercept.
+
+    `intercept` says whether the right side has one. `code_new_rows(table)` (m, p) codes other rows by what was learnt
+    from these: levels, means, knots.
+    """
+
+    values: np.ndarray
+    labels: tuple[str, ...]
+    intercept: bool
+    learnt: Mapping[str, Any] = field(default_factory=dict)  # what the transforms learnt, JSON-able
+    means: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) over the rows of the data
+    spreads: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) see `spread`
+    code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
+
+
+def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
+    """The columns of a sum of terms, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]").
+
+    Raises
+    ------
+    InputError
+        Text where numbers are needed, factors with one level, unknown reference levels; terms that cannot be computed or
+        are not finite.
+    """
+    frame: _Values = {}
+    names = _SafeNames()
+    problems: list[str] = []
+    words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
+    raise_all(problems)
+    if not frame:
+        intercept = not {"0", "-1"} & set(summands(symbols))
+        return DesignMatrix(np.empty((table.rows, 0), order="F"), (), intercept)
+    matrix = _formulaic_matrix(" ".join(words), symbols, frame, names)
+    spec = matrix.model_spec
+    coded = list(spec.column_names)
+    keep = [i for i, name in enumerate(coded) if name != "Intercept"]
+    values = np.asfortranarray(np.asarray(matrix, dtype=np.float64)[:, keep])
+    labels = tuple(_label(coded[i], names) for i in keep)
+    infinite = ~np.isfinite(values)
+    if infinite.any():
+        first = int(np.flatnonzero(infinite.any(axis=0))[0])
+        rows = table.row_numbers[np.flatnonzero(infinite[:, first])]
+        raise InputError(
+            f"formula: {labels[first]!r} is not finite in {at_rows(rows)}; log() and sqrt() need numbers in their range"
+        )
+    learnt = {
+        "transforms": {_readable(k, names): _jsonable(state) for k, state in spec.transform_state.items() if state},
+        "levels": {names.columns[name]: list(levels) for name, levels in names.levels.items()},
+    }
+
+    def code_new_rows(other: Table) -> np.ndarray:
+        return _code_new_rows(other, spec, symbols, names, keep, labels)
+
+    spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
+    return DesignMatrix(values, labels, "Intercept" in coded, learnt, values.mean(axis=0), spreads, code_new_rows)
+
+
+def evaluate_expression(expression: Expression, table: Table) -> np.ndarray:
+    """An expression of columns as numbers (n,), for offsets and transformed responses."""
+    if expression.kind == "column":
+        return table[expression.columns[0]].numbers("the formula")
+    matrix = code_terms(("0", "+", replace(expression, code=f"I({expression.code})")), table)
+    if matrix.values.shape[1] != 1:
+        raise InputError(f"formula: {expression.text!r} gives {matrix.values.shape[1]} columns where one is expected")
+    return np.ascontiguousarray(matrix.values[:, 0])
+
+
+def spread(column: np.ndarray) -> float:
+    """The distance of a column's two values where it has two, else its standard deviation; 1 for a constant column."""
+    low, high = float(column.min()), float(column.max())
+    if low == high:
+        return 1.0
+    return high - low if np.all((column == low) | (column == high)) else float(np.std(column))
+
+
+def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
+    """A sentence that names the columns that are linear combinations of the ones before them, or None.
+
+    Each column, scaled to length one, is regressed on the ones kept before it; where the residual is shorter than
+    `tolerance`, the column is aliased.
+    """
+    values = matrix.values
+    labels = list(matrix.labels)
+    if matrix.intercept:
+        values = np.column_stack([np.ones(len(values)), values])
+        labels = ["Intercept", *labels]
+    if not labels:
+        return None
+    length = np.linalg.norm(values, axis=0)
+    zero = [labels[i] for i in np.flatnonzero(length == 0)]
+    if zero:
+        return f"formula: {listing(map(repr, zero))} is zero in every row (levels that never occur together); join levels, or make a column of the combinations that occur"
+    scaled = values / length
+    kept: list[int] = []
+    combinations: list[str] = []
+    for i in range(scaled.shape[1]):
+        if kept:
+            basis = scaled[:, kept]
+            weights = np.linalg.lstsq(basis, scaled[:, i], rcond=None)[0]
+            if np.linalg.norm(scaled[:, i] - basis @ weights) < tolerance:
+                others = [labels[k] for k, w in zip(kept, weights, strict=True) if abs(w) > 1e-6]
+                combinations.append(f"{labels[i]!r} is a linear combination of {listing(map(repr, others), 6)}")
+                continue
+        kept.append(i)
+    if len(kept) > len(values):
+        return f"formula: {len(labels)} population columns for {plural(len(values), 'row')}; use fewer terms"
+    if not combinations:
+        return None
+    return f"formula: the design is rank deficient: {'; '.join(combinations)}; leave the repeated columns out"
+
+
+# ------------------------------------------------------------------------------------------- what formulaic is given
+
+
+_Values = dict[str, Any]  # by safe name: numbers (n,), or a pandas Categorical of codes "0", "1", ...
+
+
+@dataclass(frozen=True)
+class _SafeNames:
+    """What the names v0, v1, ... that formulaic sees stand for; filled while the terms are read."""
+
+    columns: dict[str, str] = field(default_factory=dict)  # the column's own name
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of factors, in the order of their codes
+
+    def of_numbers(self, column: str) -> str:
+        """The name of a column of numbers, a new one for a new column."""
+        known = (name for name, of_table in self.columns.items() if of_table == column and name not in self.levels)
+        return next(known, f"v{len(self.columns)}")
+
+
+def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+    """The expression as formulaic reads it; its columns go into `frame` and `names`, what is wrong with them into `problems`."""
+    if expression.kind == "call":
+        return _add_call(expression, table, frame, names, problems)
+    column = table[expression.columns[0]]
+    if expression.kind == "column" and column.kind == "number":
+        name = names.of_numbers(column.name)
+        frame[name], names.columns[name] = column.values.astype(np.float64), column.name
+        return name
+    if column.kind == "date":
+        attempt(lambda: column.numbers("a predictor"), problems)
+        return "0"
+    return _add_factor(expression, column, frame, names, problems)
+
+
+def _add_call(expression: Expression, table: Table, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+    safe_names = []
+    for column in (table[c] for c in expression.columns):
+        name = names.of_numbers(column.name)
+        values = attempt(lambda column=column: column.numbers(f"{expression.text!r}"), problems)
+        if values is not None and name not in frame:
+            frame[name], names.columns[name] = values, column.name
+        safe_names.append(name)
+    return _with_centred_splines(expression.code.format(*safe_names))
+
+
+def _add_factor(expression: Expression, column: Column, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+    import pandas as pd
+
+    codes, levels = column.codes_and_levels()
+    if expression.reference is not None:
+        if expression.reference not in levels:
+            near = did_you_mean(expression.reference, levels) or ";"
+            problems.append(f"C({column.name}): no level {expression.reference!r}{near} levels: {listing(levels)}")
+            return "0"
+        reference = levels.index(expression.reference)
+        order = [reference, *(i for i in range(len(levels)) if i != reference)]
+        codes, levels = np.argsort(order)[codes], tuple(levels[i] for i in order)
+    if len(levels) == 1:
+        problems.append(f"factor {column.name!r} has one level ({levels[0]!r}); leave it out of the formula")
+        return "0"
+    # one column may be a factor with several reference levels
+    known = (v for v, of_v in names.levels.items() if names.columns[v] == column.name and of_v[0] == levels[0])
+    name = next(known, f"v{len(names.columns)}")
+    frame[name] = pd.Categorical.from_codes(codes, categories=[str(i) for i in range(len(levels))])
+    names.columns[name], names.levels[name] = column.name, levels
+    return name
+
+
+def _with_centred_splines(code: str) -> str:
+    """The code with its cubic splines centred: their basis sums to one and would repeat the intercept."""
+    tree = ast.parse(code, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("cr", "cs", "cc"):
+            node.keywords.append(ast.keyword("constraints", ast.Constant("center")))
+    return ast.unparse(tree)
+
+
+# ---------------------------------------------------------------------------------------------------- what it gives back
+
+
+def _formulaic_matrix(code: str, symbols: Sequence[Symbol], frame: _Values, names: _SafeNames) -> Any:
+    """formulaic's matrix of the columns in `frame`, with its model_spec."""
+    import pandas as pd
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return Formula(code).get_model_matrix(
+                pd.DataFrame(frame), context=_CONTEXT, output="numpy", na_action="ignore"
+            )
+    except (FormulaicError, ValueError, TypeError, ZeroDivisionError, OverflowError, np.linalg.LinAlgError) as err:
+        detail = _readable(str(err.__cause__ or err), names).splitlines()[-1:]
+        raise InputError(f"formula: {as_text(symbols)!r} cannot be computed: {' '.join(detail)}") from None
+
+
+def _code_new_rows(
+    table: Table, spec: Any, symbols: Sequence[Symbol], names: _SafeNames, keep: Sequence[int], labels: Sequence[str]
+) -> np.ndarray:
+    """The columns `keep` of formulaic's model_spec `spec` for the rows of another table (m, p)."""
+    import pandas as pd
+    from formulaic.errors import FormulaicError
+
+    columns = {name: _recoded(table[column], names.levels.get(name)) for name, column in names.columns.items()}
+    new_frame = pd.DataFrame(columns)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            matrix = spec.get_model_matrix(new_frame, context=_CONTEXT, na_action="ignore")
+            values = np.asarray(matrix, float)[:, keep]
+    except (FormulaicError, ValueError) as err:
+        detail = _readable(str(err.__cause__ or err), names).splitlines()[-1:]
+        raise InputError(f"formula: {as_text(symbols)!r} cannot be computed there: {' '.join(detail)}") from None
+    infinite = ~np.isfinite(values).all(axis=0)
+    if infinite.any():
+        raise InputError(f"formula: {labels[int(np.argmax(infinite))]!r} is not finite there")
+    return values
+
+
+def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
+    """A column of other rows as numbers, or as codes of the levels that were learnt."""
+    import pandas as pd
+
+    if levels is None:
+        return column.numbers("the formula")
+    codes, new_levels = column.codes_and_levels()
+    unknown = [level for level in new_levels if level not in levels]
+    if unknown:
+        raise InputError(
+            f"level {unknown[0]!r} of {column.name!r} was not in the data of the fit; levels: {listing(levels)}"
+        )
+    learnt_codes = np.array([levels.index(level) for level in new_levels])
+    return pd.Categorical.from_codes(learnt_codes[codes], categories=[str(i) for i in range(len(levels))])
+
+
+def _label(name: str, names: _SafeNames) -> str:
+    """A column of formulaic's, "v0:v1[T.2]", with the user's names and levels: "age:trt[drug]"."""
+
+    def part(text: str) -> str:
+        level = re.fullmatch(r"(v\d+)\[(?:T\.)?(\d+)\]", text)
+        if level and level[1] in names.levels:
+            return f"{names.columns[level[1]]}[{names.levels[level[1]][int(level[2])]}]"
+        return names.columns.get(text) or _readable(text, names)
+
+    return ":".join(part(text) for text in name.split(":"))
+
+
+def _readable(text: str, names: _SafeNames) -> str:
+    """Text of formulaic's with the user's names, spelt as users spell it."""
+    text = re.sub(r" ?(\*\*|[-+*/<>=!]+) ?", r"\1", text.replace(", constraints='center'", ""))
+    return re.sub(r"\bv\d+\b", lambda m: names.columns.get(m.group(), m.group()), text)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple | set):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

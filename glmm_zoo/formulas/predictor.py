@@ -1,0 +1,200 @@
+"""A linear predictor as arrays: a formula's right side, coded on a table and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, attempt, listing, plural, raise_all
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, code_group_terms
+from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
+from glmm_zoo.formulas.smooths.smooth import (
+    Smooth,
+    factor_smooth,
+    plain_smooth,
+    smooth_by_factor,
+    smooth_by_numbers,
+    surface_smooth,
+)
+from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
+from glmm_zoo.tables.columns import Table, suspicious_text
+
+FEW_LEVELS = 6  # from fewer, the variance of group effects is poorly known
+
+
+@dataclass(frozen=True)
+class PredictorDesign:
+    """One linear predictor as arrays: eta = Intercept + X beta + sum of group effects + smooths + offset, all of n rows.
+
+    `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `population` is X, `offset`
+    (n,). `dim` names what its n rows are, where they are not the rows of the likelihood. `cutpoints` says that thresholds
+    stand for the intercept.
+    """
+
+    prefix: str
+    formula: Formula
+    population: DesignMatrix
+    offset: np.ndarray | None
+    effects: tuple[GroupEffects, ...]
+    notes: tuple[str, ...] = ()
+    dim: str = "row"
+    cutpoints: bool = False
+    smooths: tuple[Smooth, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.population.values)
+
+
+def code_predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
+    """Code a formula's right side on a table.
+
+    Raises
+    ------
+    InputError
+        All problems at once: text where numbers are needed, factors with one level, values that are not finite,
+        columns that are combinations of others, grouping factors that cannot be estimated.
+    """
+    problems: list[str] = []
+    population = attempt(lambda: code_terms(formula.population, table), problems)
+    offsets = [attempt(lambda o=o: evaluate_expression(o, table), problems) for o in formula.offsets]
+    effects = code_group_terms(formula.groups, table, problems)
+    curves = [attempt(lambda s=s: _code_smooth(s, table), problems) for s in formula.smooths]
+    if problems or population is None:
+        raise InputError(*problems)
+    smooths = tuple(s for s in curves if s is not None)
+    problem = aliased(_with_linear_parts(population, smooths))
+    if problem:
+        raise InputError(problem)
+    offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
+    notes = tuple(_unused_levels(formula, table))
+    return PredictorDesign(prefix, formula, population, offset, effects, notes, smooths=smooths)
+
+
+def _code_smooth(term: SmoothTerm, table: Table) -> Smooth:
+    x = np.column_stack([table[name].numbers("s()") for name in term.variables])
+    if len(term.variables) == 2:
+        first, second = term.variables
+        return surface_smooth(term.source, (first, second), x, term.bs, term.k)
+    name, values = term.variables[0], x[:, 0]
+    if term.by is None:
+        return plain_smooth(term.source, name, values, term.bs, term.k)
+    by = table[term.by]
+    if by.kind == "number" and term.bs != "fs":
+        numbers = by.values.astype(np.float64)
+        return smooth_by_numbers(term.source, name, values, term.bs, term.k, term.by, numbers)
+    codes, levels = by.codes_and_levels()
+    if len(levels) == 1:
+        raise InputError(f"{term.source}: factor {by.name!r} has one level ({levels[0]!r}); leave it out")
+    if term.bs == "fs":
+        return factor_smooth(term.source, name, values, term.k, term.by, (levels, codes))
+    return smooth_by_factor(term.source, name, values, term.bs, term.k, term.by, (levels, codes))
+
+
+def _with_linear_parts(population: DesignMatrix, smooths: Sequence[Smooth]) -> DesignMatrix:
+    """The population columns and the unpenalised ones of the smooths, which must not repeat each other."""
+    values = np.hstack([population.values, *(s.linear for s in smooths)])
+    labels = [f"{s.label} ({part})" for s in smooths for part in s.linear_labels]
+    return replace(population, values=values, labels=(*population.labels, *labels))
+
+
+def _unused_levels(formula: Formula, table: Table) -> list[str]:
+    """A note on every text column of the right side that declares levels which do not occur."""
+    notes = []
+    for name in formula.predictor_columns:
+        column = table[name]
+        if column.kind == "text":
+            occurring = set(np.unique(column.values).tolist())
+            unused = [level for i, level in enumerate(column.levels) if i not in occurring]
+            if unused:
+                notes.append(
+                    f"{plural(len(unused), 'level')} of {name!r} never occur{'s' * (len(unused) == 1)} and {'is' if len(unused) == 1 else 'are'} dropped: {listing(unused)}"
+                )
+    return notes
+
+
+# -------------------------------------------------------------------------------------------------------------- checks
+
+
+def check_columns(formula: Formula, table: Table, problems: list[str]) -> None:
+    """Tell what is wrong with predictors before they are coded: text meant as numbers, dates, factors with one level."""
+    grouping = {name for group in formula.groups for name in group.factor}
+    in_calls = {c for e in _expressions(formula) if e.kind == "call" for c in e.columns}
+    in_calls |= {name for smooth in formula.smooths for name in smooth.variables}
+    alone = {c for e in _expressions(formula) if e.kind == "column" for c in e.columns}
+    for name in formula.predictor_columns:
+        column = table[name]
+        doubtful = name in alone and (suspicious_text(column) or column.kind == "date")
+        if name in in_calls or doubtful:
+            attempt(lambda column=column: column.numbers("the formula"), problems)
+        elif column.kind in ("text", "logical") and np.all(column.values == column.values[0]):
+            level = column.codes_and_levels()[1][0]
+            role = "grouping factor" if name in grouping else "factor"
+            problems.append(f"{role} {name!r} has one level ({level!r}); leave it out of the formula")
+
+
+def _expressions(formula: Formula) -> Iterator[Expression]:
+    for symbols in (formula.population, *(g.effects for g in formula.groups), formula.offsets):
+        yield from (symbol for symbol in symbols if isinstance(symbol, Expression))
+
+
+def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: bool) -> list[str]:
+    """Notes on group terms the data can hardly support; `one_per_row` says whether an effect per row is estimable.
+
+    Raises
+    ------
+    InputError
+        An intercept for each row in a family whose own variation it would repeat (Gaussian, Bernoulli).
+    """
+    notes, problems = [], []
+    for effects in (e for p in predictors for e in p.effects):
+        name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
+        if levels == rows and not one_per_row:
+            problems.append(
+                f"grouping factor {name!r} has {levels} levels for {rows} rows, one row each: its variance cannot be told "
+                "from the variation of single rows in this family; use a factor with repeated rows"
+            )
+        elif k > 1 and levels * k >= rows:
+            notes.append(
+                f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior"
+            )
+    raise_all(problems)
+    return notes
+
+
+def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
+    """Grouping factors with so few levels that their variance is poorly known."""
+    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
+
+
+# ------------------------------------------------------------------------------------------------------- equal rows
+
+
+def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarray, np.ndarray]:
+    """Rows with the same linear predictor become one cell; the means and spreads of columns stay those of all rows.
+
+    Returns
+    -------
+    The predictor over the cells, the cell of every row (n,), and how many rows each cell has (cells,).
+    """
+    population, offset = predictor.population, predictor.offset
+    parts = [population.values]
+    if offset is not None:
+        parts.append(offset[:, None])
+    parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
+    parts += [np.hstack([s.linear, s.penalised]) for s in predictor.smooths]
+    _, first, cell, counts = np.unique(
+        np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    collapsed = replace(
+        predictor,
+        population=replace(population, values=np.asfortranarray(population.values[first])),
+        offset=None if offset is None else offset[first],
+        effects=tuple(
+            replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first])) for e in predictor.effects
+        ),
+        smooths=tuple(replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths),
+    )
+    return collapsed, cell.ravel(), counts

@@ -1,0 +1,210 @@
+"""A parsed formula: its terms as records, and how they are written as text again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A column, a factor `C(x, ref="b")`, or arithmetic and calls on columns such as `log(x / 10)`.
+
+    `code` is Python with each column written `{i}`, its index in `columns`; `text` is what a user reads.
+    """
+
+    kind: str  # "column", "factor" or "call"
+    text: str
+    columns: tuple[str, ...]
+    code: str
+    reference: str | None = None  # the first level of a factor, where the user names it
+
+    @property
+    def source(self) -> str:
+        """The expression as it may be written in a formula."""
+        text = self.code.format(*map(quoted, self.columns))
+        if self.kind != "factor":
+            return text
+        return f"C({text})" if self.reference is None else f"C({text}, ref={self.reference!r})"
+
+
+# A symbol of the algebra of terms, (a + b):c, of Wilkinson & Rogers (1973): an operator, a bracket, 0 or 1, or an
+# expression.
+Symbol = str | Expression
+
+
+@dataclass(frozen=True)
+class GroupTerm:
+    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors."""
+
+    effects: tuple[Symbol, ...]
+    factor: tuple[str, ...]
+    correlated: bool = True
+    label: str | None = None  # brms's (1 |p| g): correlated with terms of the same label in other predictors
+
+    @property
+    def name(self) -> str:
+        return ":".join(self.factor)
+
+    @property
+    def effects_text(self) -> str:
+        return as_text(self.effects)
+
+
+@dataclass(frozen=True)
+class SmoothTerm:
+    """`s(x, bs="tp", k=10, by=f)`, a smooth curve of a column; `by` is a factor or a number, the factor g of bs="fs".
+
+    Two variables are a surface, `t2(x, z, bs="cr", k=5)`.
+    """
+
+    variables: tuple[str, ...]
+    bs: str
+    k: int
+    by: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        function = "t2" if len(self.variables) == 2 else "s"
+        usual_bs, usual_k = USUAL_SMOOTH[function]
+        arguments = [*map(quoted, self.variables)]
+        arguments += [quoted(self.by) if self.bs == "fs" else f"by={quoted(self.by)}"] if self.by else []
+        arguments += [f'bs="{self.bs}"'] if self.bs != usual_bs else []
+        arguments += [f"k={self.k}"] if self.k != usual_k else []
+        return f"{function}({', '.join(arguments)})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.variables, self.by) if self.by else self.variables
+
+
+@dataclass(frozen=True)
+class Response:
+    """Left side: an expression of columns, and `trials(...)` for binomial counts."""
+
+    value: Expression
+    trials: Expression | int | None = None  # a column or an expression, or one number for all rows
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A parsed formula; `population` are the population effects, as symbols of the algebra of terms."""
+
+    text: str
+    response: Response | None
+    population: tuple[Symbol, ...]
+    offsets: tuple[Expression, ...] = ()
+    groups: tuple[GroupTerm, ...] = ()
+    smooths: tuple[SmoothTerm, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the formula names, once, in order."""
+        names: list[str] = []
+        if self.response:
+            names += self.response.value.columns
+            names += self.response.trials.columns if isinstance(self.response.trials, Expression) else ()
+        names += self.predictor_columns
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def predictor_columns(self) -> tuple[str, ...]:
+        """The columns of the right side."""
+        names = [c for symbol in self.population if isinstance(symbol, Expression) for c in symbol.columns]
+        names += [c for offset in self.offsets for c in offset.columns]
+        names += [c for smooth in self.smooths for c in smooth.columns]
+        for group in self.groups:
+            names += [c for symbol in group.effects if isinstance(symbol, Expression) for c in symbol.columns]
+            names += group.factor
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class StatusTest:
+    """`status == "dead"`, or `!=`: a column of labels as 0 and 1."""
+
+    column: str
+    level: str
+    equal: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True)
+class EventFormula:
+    """A parsed event formula: the kind of censoring, its times, whether the event came, and the covariates."""
+
+    text: str
+    kind: str  # as R's Surv() calls it: "right", "counting", "interval", "interval2" or "left"
+    times: tuple[Expression, ...]
+    event: Expression | StatusTest | None
+    covariates: Formula
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the formula names, once, in order."""
+        names = [c for part in (*self.times, *([self.event] if self.event else [])) for c in part.columns]
+        return tuple(dict.fromkeys([*names, *self.covariates.predictor_columns]))
+
+
+# -------------------------------------------------------------------------------------------------------------- as text
+
+
+def quoted(name: str) -> str:
+    """A column's name, in backticks where it is not a plain name."""
+    return name if re.fullmatch(r"[^\W\d][\w.]*", name) else f"`{name}`"
+
+
+def as_text(symbols: Sequence[Symbol]) -> str:
+    """Symbols of the algebra of terms as a person would write them."""
+    out = ""
+    for symbol in symbols:
+        text = symbol if isinstance(symbol, str) else symbol.source
+        out += f" {text} " if text in ("+", "-", "*") else text
+    return re.sub(r"\s+", " ", out).strip()
+
+
+def summands(symbols: Sequence[Symbol]) -> list[str]:
+    """What is added up in symbols of the algebra of terms, each as text: "-1" for an intercept taken out."""
+    parts: list[list[Symbol]] = [[]]
+    depth = 0
+    for symbol in symbols:
+        depth += (symbol == "(") - (symbol == ")")
+        if symbol in ("+", "-") and depth == 0:
+            parts.append(["-"] if symbol == "-" else [])
+        else:
+            parts[-1].append(symbol)
+    return [as_text(part).replace("- ", "-") for part in parts if part]
+
+
+def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
+    """The formula without partial pooling over `factors`: their group terms written as population terms.
+
+    `(1 + x | g)` becomes `C(g) + C(g):x`.
+    """
+    fixed = set(factors)
+    response = text.split("~", 1)[0].strip()
+    parts = [as_text(formula.population)]
+    kept = []
+    for group in formula.groups:
+        if group.name not in fixed:
+            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
+            kept.append(f"({group.effects_text} {bar} {':'.join(map(quoted, group.factor))})")
+            continue
+        cells = ":".join(f"C({quoted(f)})" for f in group.factor)
+        effects = summands(group.effects)
+        if not {"0", "-1"} & set(effects):
+            parts.append(cells)
+        slopes = [effect for effect in effects if effect not in ("0", "1", "-1")]
+        parts += [
+            f"{cells}:{slope}" if re.fullmatch(r"[^*/]*|\w+\(.*\)", slope) else f"{cells}:({slope})" for slope in slopes
+        ]
+    parts += [s.source for s in formula.smooths]
+    parts += [f"offset({o.source})" for o in formula.offsets]
+    return f"{response} ~ {' + '.join(parts + kept)}"

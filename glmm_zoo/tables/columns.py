@@ -1,0 +1,212 @@
+"""Columns and tables: NumPy arrays of the values that a model uses, with their levels and their places in the source.
+
+Every source ends here, so that a file, a pandas, a polars and an arrow table with the same values give the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, at_rows, listing, plural
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of n rows.
+
+    `kind` says what `values` (n,) are. "number": float64 or int64. "logical": bool. "text": int codes into `levels`,
+    which are sorted or in declared order; -1 where missing. "date": coded as text is, and only good for grouping.
+    `ordered` says that the source declares the order of the levels to mean something: an ordered Categorical, an Enum.
+    """
+
+    name: str
+    kind: Literal["number", "logical", "text", "date"]
+    values: np.ndarray
+    missing: np.ndarray  # (n,) bool
+    levels: tuple[str, ...] = ()
+    ordered: bool = False
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether `values` are codes into `levels`."""
+        return self.kind in ("text", "date")
+
+    def numbers(self, use: str) -> np.ndarray:
+        """The values as float64 (n,); `use` says in the error what they are for.
+
+        Raises
+        ------
+        InputError
+            The column is text or dates.
+        """
+        if self.kind in ("number", "logical"):
+            return self.values.astype(np.float64)
+        if self.kind == "date":
+            raise InputError(
+                f"column {self.name!r} holds dates and {use} needs numbers; make a number of it, e.g. days since entry"
+            )
+        not_numbers = np.flatnonzero([_as_number(level) is None for level in self.levels])
+        if len(not_numbers) == 0:
+            raise InputError(
+                f"column {self.name!r} has values too large for a 64-bit number or ids with leading zeros; "
+                "it can be a factor, C(), or a grouping factor"
+            )
+        rows = np.flatnonzero(np.isin(self.values, not_numbers))
+        if suspicious_text(self):
+            example = self.levels[self.values[rows[0]]]
+            raise InputError(
+                f"column {self.name!r} should be numeric; {plural(len(rows), 'value')} "
+                f"{'is' if len(rows) == 1 else 'are'} not ({example!r}, {at_rows(rows)}); "
+                f"correct the file, name what stands for a missing value with --na {example!r}, or write C({self.name}) for a factor"
+            )
+        raise InputError(f"column {self.name!r} is text ({listing(self.levels, 3)}) and {use} needs numbers")
+
+    def codes_and_levels(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The column as a factor: codes (n,) into the levels that occur.
+
+        Levels stand in declared order for a categorical, else sorted; those of numbers are sorted by value.
+        """
+        occurring, codes = np.unique(self.values, return_inverse=True)
+        if self.is_coded:
+            return codes, tuple(self.levels[i] for i in occurring)
+        if occurring.dtype.kind == "f" and np.all(occurring == np.round(occurring)):
+            occurring = occurring.astype(np.int64)
+        return codes, tuple(str(value) for value in occurring.tolist())
+
+    @property
+    def text(self) -> np.ndarray:
+        """The level of every row (n,) of a text column, "" where it is missing."""
+        return np.asarray((*self.levels, ""))[self.values]
+
+    def take(self, rows: np.ndarray) -> Column:
+        """The column with only the given rows: a mask (n,) of bool or their numbers."""
+        return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels, self.ordered)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of `rows` rows each, and what was done to get them: remarks, and how many rows were dropped."""
+
+    columns: Mapping[str, Column]
+    rows: int
+    source: str
+    notes: tuple[str, ...] = ()
+    dropped: int = 0
+    row_numbers: np.ndarray = field(default_factory=lambda: np.empty(0, int))  # (n,) row of the source, from 0
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def sha256(self) -> str:
+        """Digest of the values, columns by name; the same for a file and for a frame of its values."""
+        digest = hashlib.sha256()
+        for name in sorted(self.columns):
+            column = self.columns[name]
+            digest.update(f"{name}\0{column.kind}\0".encode())
+            if column.is_coded:
+                digest.update("\0".join(column.text).encode())
+            else:
+                digest.update(np.ascontiguousarray(column.values, dtype=np.float64).tobytes())
+        return digest.hexdigest()
+
+    def take(self, rows: np.ndarray) -> Table:
+        """The table with only the given rows: a mask (n,) of bool or their places in the table."""
+        numbers = self.row_numbers[rows]
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return replace(self, columns=columns, rows=len(numbers), row_numbers=numbers)
+
+    def at(self, mask: np.ndarray) -> str:
+        """Rows of the source where `mask` (n,) holds, in words."""
+        return at_rows(self.row_numbers[np.flatnonzero(mask)])
+
+
+# ------------------------------------------------------------------------------------------------ tables put together
+
+
+def stack_tables(first: Table, second: Table) -> Table:
+    """The rows of `first`, then those of `second`, in the columns of `first`.
+
+    A column that `second` lacks is missing in its rows. Levels of text are those of `first`, followed by what else occurs
+    in `second`.
+
+    Raises
+    ------
+    InputError
+        A column that is text in one and not in the other.
+    """
+    rows = first.rows + second.rows
+    columns: dict[str, Column] = {}
+    for name, column in first.columns.items():
+        empty = np.full(second.rows, -1 if column.is_coded else np.nan)
+        added = second.columns.get(name, Column(name, column.kind, empty, np.ones(second.rows, bool)))
+        if column.is_coded != added.is_coded and not added.missing.all():
+            raise InputError(
+                f"column {name!r} is {added.kind} in {second.source} and {column.kind} in {first.source}; give it as it was there"
+            )
+        levels = tuple(dict.fromkeys([*column.levels, *added.levels]))
+        if added.levels:  # codes into the levels of both; the last entry is what the code -1 finds
+            added_values = np.array([*(levels.index(level) for level in added.levels), -1])[added.values]
+        else:
+            added_values = empty if column.is_coded else added.values
+        values = np.concatenate([column.values, added_values])
+        columns[name] = replace(
+            column,
+            values=values.astype(int) if column.is_coded else values,
+            missing=np.concatenate([column.missing, added.missing]),
+            levels=levels,
+        )
+    return replace(first, columns=columns, rows=rows, row_numbers=np.arange(rows))
+
+
+def merge_tables(tables: Sequence[Table]) -> Table:
+    """One table of all rows and all columns that any of `tables` has, which are of one source.
+
+    Rows are matched by their numbers in the source. A column is missing in the rows of tables that lack it.
+    """
+    row_numbers = np.unique(np.concatenate([t.row_numbers for t in tables]))
+    columns: dict[str, Column] = {}
+    for name in dict.fromkeys(name for t in tables for name in t.columns):
+        owners = [t for t in tables if name in t.columns]
+        column = owners[0][name]
+        covered = np.isin(row_numbers, np.concatenate([t.row_numbers for t in owners]))
+        values = np.full(len(row_numbers), -1 if column.is_coded else np.nan)
+        for t in owners:
+            values[np.searchsorted(row_numbers, t.row_numbers)] = t[name].values
+        kind = "number" if column.kind == "logical" and not covered.all() else column.kind
+        has_no_nan = column.is_coded or covered.all()
+        columns[name] = replace(
+            column, kind=kind, values=values.astype(column.values.dtype) if has_no_nan else values, missing=~covered
+        )
+    notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
+    return Table(columns, len(row_numbers), tables[0].source, notes, max(t.dropped for t in tables), row_numbers)
+
+
+# ----------------------------------------------------------------------------------------------- text that is not text
+
+
+_DECORATION = str.maketrans("", "", ",%$€ ")  # what people put around numbers: "1,234", "5%", "$ 3"
+
+
+def suspicious_text(column: Column) -> bool:
+    """Whether a text column was probably meant as numbers.
+
+    Its levels are numbers with a few others among them ('.', '1,234', '5%'), or numbers too large for 64 bits.
+    """
+    if column.kind != "text" or not column.levels:
+        return False
+    if all(_as_number(level) is not None for level in column.levels):
+        return any(len(level.strip("+- ")) >= 19 for level in column.levels)
+    like_numbers = sum(_as_number(level.translate(_DECORATION)) is not None for level in column.levels)
+    return like_numbers >= 2 and 2 * like_numbers >= len(column.levels)
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
