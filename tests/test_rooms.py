@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from graphlib import CycleError, TopologicalSorter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,35 @@ def test_builder_has_its_docstring_and_function(name: str) -> None:
     assert builder.function().__name__ == name
     assert len(builder.table_arguments("data.csv", None)) == len(builder.tables)
     assert registry.example_card(builder).builder.name == name
+
+
+RUN = 6  # lines; below it two builders are alike, from it on they say the same thing twice
+
+
+def own_lines(path: Path) -> list[str]:
+    """Lines of a builder's file without imports, blank lines and the signature of its function."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == path.stem)
+    outside = set(range(function.lineno, function.body[0].lineno))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            outside |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = [line.strip() for i, line in enumerate(text.splitlines(), 1) if i not in outside]
+    return [line for line in lines if line]
+
+
+def runs(lines: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(lines[i : i + RUN]) for i in range(len(lines) - RUN + 1)}
+
+
+def test_no_two_builders_say_the_same_thing() -> None:
+    own = {p.stem: runs(own_lines(p)) for p in sorted((PACKAGE / "builders").glob("[a-z]*.py"))}
+    shared = {(a, b): own[a] & own[b] for a, b in combinations(own, 2) if own[a] & own[b]}
+    assert not shared, shared
+
+
+def test_a_run_of_six_lines_is_caught_and_five_are_not() -> None:
+    lines = [f"line {i}" for i in range(9)]
+    assert runs(["a", *lines[:6], "b"]) & runs(["c", *lines[:6]])
+    assert not runs(["a", *lines[:5], "b"]) & runs(["c", *lines[:5], "d"])

@@ -55,7 +55,7 @@ def hierarchical_logistic(
     center, clusters, missing
         As in `hierarchical_linear`.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`.
+        Text by parameter, with the names of `hierarchical_linear`; there is no `sigma`.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def hierarchical_logistic(
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        Everything that is wrong with formula, data or priors; `collapse` with trials(n).
     """
     options = {
         "link": link, "success": success, "collapse": collapse, "center": center, "clusters": clusters, "missing": missing

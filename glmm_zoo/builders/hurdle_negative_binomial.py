@@ -40,32 +40,23 @@ def hurdle_negative_binomial(
 
     Parameters
     ----------
-    data, formula, exposure, per
-        As in `poisson`.
+    data, formula, dispersion, parameterization, exposure, per, center, clusters, missing
+        As in `negative_binomial`.
     zi
-        `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own;
-        without it zi is one probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both
-        formulas.
-    dispersion
-        `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
-    parameterization
-        "nb2" or "nb1": variance quadratic or linear in the mean.
-    center, clusters, missing
-        As in `hierarchical_linear`.
+        `"~ x + (1 | g)"` models the logit of the probability of a zero, as in `hurdle_poisson`; without it zi is one
+        probability.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
-        `zi` or `zi_Intercept`, `zi_beta`, `zi_sd`, `zi_corr`, `alpha` or `alpha_Intercept`, `alpha_beta`.
+        Text by parameter, with the names of `zero_inflated_negative_binomial`.
 
     Returns
     -------
-    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, logarithms of rates;
-    `zi` or `zi_Intercept`, `zi_beta` (zi_coef), `zi_sd_<g>`, `zi_u_<g>`, on the logit scale;
-    `alpha`, or `alpha_Intercept` and `alpha_beta` (alpha_coef) on its log scale.
+    A PyMC model with the variables of `zero_inflated_negative_binomial`; `beta` are logarithms of ratios of mu, the mean
+    before zeros are cut off.
 
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        Everything that is wrong with formula, data or priors, told together.
     """
     options = {
         "zi": zi, "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,

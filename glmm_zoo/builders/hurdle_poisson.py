@@ -38,27 +38,23 @@ def hurdle_poisson(
 
     Parameters
     ----------
-    data, formula, exposure, per
+    data, formula, exposure, per, center, clusters, missing
         As in `poisson`.
     zi
         `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own;
         without it zi is one probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both
         formulas.
-    center, clusters, missing
-        As in `hierarchical_linear`.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
-        `zi` or `zi_Intercept`, `zi_beta`, `zi_sd`, `zi_corr`.
+        Text by parameter, with the names of `zero_inflated_poisson`.
 
     Returns
     -------
-    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, logarithms of rates;
-    `zi` or `zi_Intercept`, `zi_beta` (zi_coef), `zi_sd_<g>`, `zi_u_<g>`, on the logit scale.
+    A PyMC model with the variables of `zero_inflated_poisson`; `beta` are logarithms of ratios of mu.
 
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        As in `poisson`.
     """
     options = {"zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)

@@ -40,27 +40,24 @@ def negative_binomial(
 
     Parameters
     ----------
-    data, formula, exposure, per
+    data, formula, exposure, per, center, clusters, missing
         As in `poisson`.
     dispersion
         `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
     parameterization
         "nb2" or "nb1": variance quadratic or linear in the mean.
-    center, clusters, missing
-        As in `hierarchical_linear`.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
-        `alpha` or `alpha_Intercept`, `alpha_beta`.
+        Text by parameter: those of `poisson`, and `alpha` or `alpha_Intercept`, `alpha_beta`.
 
     Returns
     -------
-    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, logarithms of rates;
-    `alpha`, or `alpha_Intercept` and `alpha_beta` (alpha_coef) on its log scale.
+    A PyMC model with the variables of `poisson`, and `alpha`, or `alpha_Intercept` and `alpha_beta` (alpha_coef) on its
+    log scale.
 
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        Everything that is wrong with formula, data or priors; an unknown parameterization.
     """
     options = {
         "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,

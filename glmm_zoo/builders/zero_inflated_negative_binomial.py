@@ -40,31 +40,22 @@ def zero_inflated_negative_binomial(
 
     Parameters
     ----------
-    data, formula, exposure, per
-        As in `poisson`.
+    data, formula, dispersion, parameterization, exposure, per, center, clusters, missing
+        As in `negative_binomial`.
     zi
-        `"~ x + (1 | g)"` models logit zi, with covariates and group effects of its own; without it zi is one
-        probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both formulas.
-    dispersion
-        `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
-    parameterization
-        "nb2" or "nb1": variance quadratic or linear in the mean.
-    center, clusters, missing
-        As in `hierarchical_linear`.
+        `"~ x + (1 | g)"` models logit zi, as in `zero_inflated_poisson`; without it zi is one probability.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
-        `zi` or `zi_Intercept`, `zi_beta`, `zi_sd`, `zi_corr`, `alpha` or `alpha_Intercept`, `alpha_beta`.
+        Text by parameter: those of `negative_binomial`, and of zi those of `zero_inflated_poisson`.
 
     Returns
     -------
-    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>` and `u_<g>`, logarithms of rates;
-    `zi` or `zi_Intercept`, `zi_beta` (zi_coef), `zi_sd_<g>`, `zi_u_<g>`, on the logit scale;
-    `alpha`, or `alpha_Intercept` and `alpha_beta` (alpha_coef) on its log scale.
+    A PyMC model with the variables of `negative_binomial`, and `zi`, or `zi_Intercept` and `zi_beta` (zi_coef) on the
+    logit scale with `zi_sd_<g>` and `zi_u_<g>`.
 
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        As in `negative_binomial`.
     """
     options = {
         "zi": zi, "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
