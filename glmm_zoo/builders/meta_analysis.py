@@ -186,15 +186,15 @@ def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
 
 def _parameters(arms: Arms, baseline: str, heterogeneity: str | None) -> list[Parameter]:
     """What needs a prior beside the group effects."""
-    found = [parameter("effect", "real", EFFECT)]
+    needed = [parameter("effect", "real", EFFECT)]
     if baseline != "bivariate":
         default = TAU if heterogeneity is None else heterogeneity_prior(heterogeneity)
-        found.append(parameter("tau", "positive", default))
+        needed.append(parameter("tau", "positive", default))
     if arms.covariates is not None:
         defaults = beta_defaults(arms.covariates.spreads.tolist(), 1.0)
-        found.append(coefficients("beta", arms.covariates.labels, defaults))
+        needed.append(coefficients("beta", arms.covariates.labels, defaults))
     if baseline == "fixed":
         levels = arms.study.levels
         default = Prior("Normal", {"mu": float(f"{arms.log_rate:.4g}"), "sigma": 5.0})
-        found.append(coefficients("study_Intercept", levels, [default] * len(levels)))
-    return found
+        needed.append(coefficients("study_Intercept", levels, [default] * len(levels)))
+    return needed

@@ -174,22 +174,22 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
 
 def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> list[str]:
     """What to know before trusting the fit."""
-    found = []
+    sentences = []
     if not all_zero.any():
-        found.append(
+        sentences.append(
             f"every subject of {subjects.name!r} has a non-zero {outcome.name!r}, so all were at risk: the data only bound "
             "the probability of never being at risk from above; a model without it says as much of the rates"
         )
     if len(subjects.levels) == len(outcome.values):
         alone = family == "bernoulli" and (outcome.trials is None or bool((outcome.trials == 1).all()))
-        found.append(
+        sentences.append(
             f"every subject of {subjects.name!r} has one row: this is the zero-inflated model, and only the shape of "
             "the distribution of single responses tells never at risk from a low rate"
             if not alone
             else f"every subject of {subjects.name!r} has one row of one trial: never at risk and a low probability are the "
             "same in these data, and what is told apart rests on the priors"
         )
-    return found
+    return sentences
 
 
 def _follow_up(single: SingleOutcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> dict[str, Any]:

@@ -178,22 +178,22 @@ def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) ->
     failures = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
     failures = failures - outcome.values
     success, failure = outcome.values > 0, failures > 0
-    found = []
+    sentences = []
     for k, label in enumerate(labels):
         x = columns[:, k]
         values = np.unique(x)
         if len(values) == 2:
             for value in values:
-                here = x == value
-                if not (success & here).any() or not (failure & here).any():
-                    what = "failures" if not (success & here).any() else "successes"
-                    found.append(
-                        f"column {label!r} separates the outcome: nothing but {what} in {plural(int(here.sum()), 'row')} "
+                rows = x == value
+                if not (success & rows).any() or not (failure & rows).any():
+                    what = "failures" if not (success & rows).any() else "successes"
+                    sentences.append(
+                        f"column {label!r} separates the outcome: nothing but {what} in {plural(int(rows.sum()), 'row')} "
                         f"where it is {value:g}; its coefficient rests on its prior"
                     )
                     break
         elif len(values) > 2 and (x[success].min() >= x[failure].max() or x[success].max() <= x[failure].min()):
-            found.append(
+            sentences.append(
                 f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior"
             )
-    return found
+    return sentences

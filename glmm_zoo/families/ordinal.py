@@ -44,7 +44,7 @@ def level_names(levels: Any) -> tuple[str, ...] | None:
     given = levels.split(",") if isinstance(levels, str) else levels
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise InputError(f"levels is a list of categories from lowest to highest, or text 'a,b,c', not {levels!r}")
-    names = tuple(_name(level) for level in given)
+    names = tuple(_level_name(level) for level in given)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice or not names or "" in names:
         what = f"{listing(map(repr, twice))} twice" if twice else "an empty name"
@@ -52,15 +52,15 @@ def level_names(levels: Any) -> tuple[str, ...] | None:
     return names
 
 
-def _name(level: Any) -> str:
+def _level_name(level: Any) -> str:
     number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
     return f"{level:.15g}" if number else str(level).strip()
 
 
-def _plain(number: str) -> str:
+def _without_decimals(number: str) -> str:
     """`"1"` for "1.0"."""
     with contextlib.suppress(ValueError):
-        return _name(float(number))
+        return _level_name(float(number))
     return number
 
 
@@ -81,41 +81,41 @@ def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | Non
         what = "dates" if column.kind == "date" else "logicals (true and false)"
         instead = "" if column.kind == "date" else "; for two categories without levels use hierarchical_logistic"
         raise InputError(f"response {name!r} holds {what} and an ordinal model needs ordered categories{instead}")
-    codes, found = column.codes_and_levels()
+    codes, seen = column.codes_and_levels()
     if levels is None:
-        levels = column.levels if column.ordered else _by_value(table, column, found)
+        levels = column.levels if column.ordered else _levels_by_value(table, column, seen)
     elif column.kind == "number":
-        found, levels = tuple(map(_plain, found)), tuple(map(_plain, levels))
-    strange = [value for value in found if value not in levels]
+        seen, levels = tuple(map(_without_decimals, seen)), tuple(map(_without_decimals, levels))
+    strange = [value for value in seen if value not in levels]
     if strange:
-        rows = np.isin(codes, [found.index(value) for value in strange])
+        rows = np.isin(codes, [seen.index(value) for value in strange])
         raise InputError(
             f"response {name!r} has {listing(map(repr, strange), 5)} ({table.at(rows)}), not one of "
             f"levels={listing(levels)}; add to the levels or correct the data"
         )
-    unseen = [level for level in levels if level not in found]
+    unseen = [level for level in levels if level not in seen]
     if unseen:
         raise InputError(
             f"response {name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}, so the data say "
             f"nothing of {'its probability' if len(unseen) == 1 else 'their probabilities'}; leave "
-            f"{'it' if len(unseen) == 1 else 'them'} out: {_give([v for v in levels if v in found])}"
+            f"{'it' if len(unseen) == 1 else 'them'} out: {_levels_option([v for v in levels if v in seen])}"
         )
     if len(levels) == 1:
         raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
-    values = np.array([levels.index(value) for value in found], float)[codes]
+    values = np.array([levels.index(value) for value in seen], float)[codes]
     words = f"{name}: {len(levels)} ordered categories, {' < '.join(levels)}"
     return Outcome(name, values, description=words, levels=levels)
 
 
-def _by_value(table: Table, column: Column, found: tuple[str, ...]) -> tuple[str, ...]:
+def _levels_by_value(table: Table, column: Column, seen: tuple[str, ...]) -> tuple[str, ...]:
     """Whole numbers without a gap, in their order."""
     name = column.name
-    if column.kind == "text" and not all(re.fullmatch(r"[+-]?\d{1,15}", value) for value in found):
+    if column.kind == "text" and not all(re.fullmatch(r"[+-]?\d{1,15}", value) for value in seen):
         if suspicious_text(column):
             column.numbers("an ordinal response")
         raise InputError(
-            f"response {name!r} has text levels without an order ({listing(found, 5)}); give them from lowest to "
-            f"highest: {_give(found)}"
+            f"response {name!r} has text levels without an order ({listing(seen, 5)}); give them from lowest to "
+            f"highest: {_levels_option(seen)}"
         )
     if column.kind == "number":
         bad = column.values != np.round(column.values)
@@ -124,22 +124,22 @@ def _by_value(table: Table, column: Column, found: tuple[str, ...]) -> tuple[str
                 f"response {name!r} needs whole numbers or named levels; {plural(int(bad.sum()), 'value')} not whole "
                 f"({column.values[bad][0]:g}, {table.at(bad)}); for measurements use hierarchical_linear"
             )
-    found = tuple(sorted(found, key=int))
-    if len(found) > MOST_LEVELS:
+    seen = tuple(sorted(seen, key=int))
+    if len(seen) > MOST_LEVELS:
         raise InputError(
-            f"response {name!r} has {len(found)} values ({found[0]} to {found[-1]}), each of which would need a cutpoint; for "
+            f"response {name!r} has {len(seen)} values ({seen[0]} to {seen[-1]}), each of which would need a cutpoint; for "
             "counts use poisson or negative_binomial, for measurements hierarchical_linear, or join levels"
         )
-    gaps = [v for a, b in pairwise(map(int, found)) for v in range(a + 1, min(b, a + MOST_LEVELS))]
+    gaps = [v for a, b in pairwise(map(int, seen)) for v in range(a + 1, min(b, a + MOST_LEVELS))]
     if gaps:
         raise InputError(
-            f"response {name!r} has {listing(found)} but level {listing(gaps, 5)} never occurs; if it is no category of "
-            f"the scale, say so: {_give(found)}"
+            f"response {name!r} has {listing(seen)} but level {listing(gaps, 5)} never occurs; if it is no category of "
+            f"the scale, say so: {_levels_option(seen)}"
         )
-    return found
+    return seen
 
 
-def _give(levels: Iterable[str]) -> str:
+def _levels_option(levels: Iterable[str]) -> str:
     levels = list(levels)
     return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
 

@@ -12,13 +12,31 @@ from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 
+type _Term = tuple[PredictorDesign, GroupEffects]
+
 
 @dataclass(frozen=True)
 class Group:
-    """The effects of one factor, over one or more predictors: what `sd_<g>`, `corr_<g>` and `u_<g>` describe.
+    """The effects of one grouping factor in one or more linear predictors: what `sd_<g>`, `corr_<g>` and `u_<g>` describe.
 
-    Column k of the effects enters predictor `owners[k]` with covariate `z[k]` (n,); `codes` (n,) has the level of each
-    of a predictor's rows, by its prefix.
+    Attributes
+    ----------
+    prefix
+        What stands before the names of the variables: a predictor's, or "".
+    factor
+        The grouping factor with its levels.
+    labels
+        Names of the k effects of a level: "Intercept", "time", "zi:Intercept".
+    blocks
+        Which effects are correlated with each other, as positions.
+    owners
+        The prefix of the predictor that each effect enters.
+    z
+        The covariate (n,) with which each effect enters it.
+    spreads
+        The spread of each covariate, for the default prior of the effect's sd.
+    codes
+        The level of every row (n,), by the predictor's prefix.
     """
 
     prefix: str
@@ -32,62 +50,75 @@ class Group:
 
     @property
     def dim(self) -> str:
+        """The dimension of the levels."""
         return variable_name(self.factor.name)
 
     def name(self, what: str) -> str:
+        """The name of a variable of these effects: `name("sd")` is "sd_site"."""
         return prefixed(self.prefix, f"{what}_{self.dim}")
 
     @property
     def effect_dim(self) -> str:
+        """The dimension of the effects of a level."""
         return prefixed(self.prefix, f"{self.dim}_effect")
 
     @property
     def correlated(self) -> tuple[tuple[int, ...], ...]:
+        """The blocks of more than one effect."""
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
 def groups_of(predictors: Sequence[PredictorDesign]) -> tuple[Group, ...]:
     """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
-    families: list[list[tuple[PredictorDesign, GroupEffects]]] = []
+    labelled: list[list[_Term]] = []  # terms that share a label, directly or by another term
     for predictor in predictors:
         for effects in predictor.effects:
-            kin = [family for family in families if any(_share_a_label(effects, other) for _, other in family)]
-            families = [family for family in families if family not in kin]
-            families.append([member for family in kin for member in family] + [(predictor, effects)])
-    tied: dict[
-        object, list[tuple[PredictorDesign, GroupEffects]]
-    ] = {}  # two labels on one factor: two blocks of its effects
-    for i, family in enumerate(families):
-        tied.setdefault(family[0][1].factor.name if len(family) > 1 else i, []).extend(family)
-    main = {family[0][1].factor.name for family in families if family[0][0].prefix == ""}
-    return tuple(_merge(family, main) for family in tied.values())
+            sharing = [terms for terms in labelled if any(_share_a_label(effects, other) for _, other in terms)]
+            labelled = [terms for terms in labelled if terms not in sharing]
+            labelled.append([term for terms in sharing for term in terms] + [(predictor, effects)])
+    by_factor: dict[object, list[_Term]] = {}  # two labels on one factor are two blocks of its effects
+    for i, terms in enumerate(labelled):
+        by_factor.setdefault(terms[0][1].factor.name if len(terms) > 1 else i, []).extend(terms)
+    factors_of_main = {terms[0][1].factor.name for terms in labelled if terms[0][0].prefix == ""}
+    return tuple(_merge(terms, factors_of_main) for terms in by_factor.values())
 
 
 def _share_a_label(a: GroupEffects, b: GroupEffects) -> bool:
     return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
 
 
-def _merge(mates: Sequence[tuple[PredictorDesign, GroupEffects]], main: Collection[str]) -> Group:
-    """One block; it goes without a prefix unless its factor has another block in the main predictor (`main`)."""
+def _merge(terms: Sequence[_Term], factors_of_main: Collection[str]) -> Group:
+    """The effects of these terms, which have one factor.
+
+    They go without a prefix where several predictors have them, unless the factor has other effects in the main predictor.
+    """
     labels: list[str] = []
     owners: list[str] = []
     z: list[np.ndarray] = []
     spreads: list[float] = []
     blocks: dict[object, list[int]] = {}
-    for predictor, effects in mates:
+    for predictor, effects in terms:
         start = len(labels)
-        foreign = len(mates) > 1 and predictor.prefix
-        labels += [f"{predictor.prefix}:{label}" if foreign else label for label in effects.labels]
+        with_prefix = len(terms) > 1 and predictor.prefix
+        labels += [f"{predictor.prefix}:{label}" if with_prefix else label for label in effects.labels]
         owners += [predictor.prefix] * len(effects.labels)
         z += [effects.z[:, k] for k in range(effects.z.shape[1])]
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
-    first = mates[0][0].prefix
-    prefix = first if len(mates) == 1 or mates[0][1].factor.name in main else ""
-    joined = tuple(tuple(b) for b in blocks.values())
-    codes = {predictor.prefix: effects.factor.codes for predictor, effects in mates}
-    return Group(prefix, mates[0][1].factor, tuple(labels), joined, tuple(owners), tuple(z), tuple(spreads), codes)
+    first = terms[0][0].prefix
+    prefix = first if len(terms) == 1 or terms[0][1].factor.name in factors_of_main else ""
+    codes = {predictor.prefix: effects.factor.codes for predictor, effects in terms}
+    return Group(
+        prefix,
+        terms[0][1].factor,
+        tuple(labels),
+        tuple(map(tuple, blocks.values())),
+        tuple(owners),
+        tuple(z),
+        tuple(spreads),
+        codes,
+    )
 
 
 def smooth_name(predictor: PredictorDesign, smooth: Smooth, what: str) -> str:

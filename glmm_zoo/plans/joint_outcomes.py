@@ -25,8 +25,8 @@ from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import Formula
-from glmm_zoo.plans.parameters import parameters
-from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
+from glmm_zoo.plans.parameters import predictor_parameters
+from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.columns import Table, merge_tables
@@ -125,15 +125,17 @@ def read_joint_outcomes(
     """
     if shared not in ("correlation", "loading"):
         raise InputError(f"shared must be 'correlation' or 'loading', not {shared!r}")
-    asked = _asked(pairs, choices or {})
+    requested = _request(pairs, choices or {})
     problems: list[str] = []
-    attempts = [attempt(lambda one=one: _read_one(data, one, missing, clusters, columns), problems) for one in asked]
+    attempts = [
+        attempt(lambda one=one: _read_one(data, one, missing, clusters, columns), problems) for one in requested
+    ]
     raise_all(problems)
     singles = [single for single in attempts if single]
     parts, formulas, links = [], {}, {}
     predictors: list[tuple[PredictorDesign, Table]] = []
-    for one, single in zip(asked, singles, strict=True):
-        prefix, dim = ("", "row") if bare and len(asked) == 1 else (one.name, f"{one.name}_row")
+    for one, single in zip(requested, singles, strict=True):
+        prefix, dim = ("", "row") if bare and len(requested) == 1 else (one.name, f"{one.name}_row")
         own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
         formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
@@ -147,12 +149,12 @@ def read_joint_outcomes(
         tuple(parts), _with_all_levels(predictors), formulas, links, merge_tables([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
-    return _loading(joint) if shared == "loading" else joint
+    return _with_loadings(joint) if shared == "loading" else joint
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a user asked of one outcome; `chosen` by option."""
+class _RequestedOutcome:
+    """What a user asked for one outcome: `text` is its formula, `chosen` what options say of it, by option."""
 
     name: str
     text: str
@@ -162,39 +164,41 @@ class _Asked:
     chosen: dict[str, Any] = field(default_factory=dict)
 
 
-def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]) -> list[_Asked]:
-    """Formulas and families taken apart, with everything that is wrong between them."""
+def _request(
+    pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, Any] | None]
+) -> list[_RequestedOutcome]:
+    """Parse formulas and families, and give every outcome the options that name it."""
     problems: list[str] = []
     attempts = [attempt(lambda t=text, f=of: (parse_formula(t), *family_and_link(f)), problems) for text, of in pairs]
     raise_all(problems)
-    asked: dict[str, _Asked] = {}
+    requested: dict[str, _RequestedOutcome] = {}
     names: dict[str, str] = {}
     responses: dict[str, str] = {}
-    for (text, _), found in zip(pairs, attempts, strict=True):
-        assert found is not None and found[0].response is not None
-        response = found[0].response.value
+    for (text, _), parsed in zip(pairs, attempts, strict=True):
+        assert parsed is not None and parsed[0].response is not None
+        response = parsed[0].response.value
         name = variable_name(response.text if response.kind == "column" else re.sub(r"\W", "", response.text))
-        if name in asked:
+        if name in requested:
             raise InputError(
                 f"response {response.text!r} stands in two formulas; an outcome has one formula, with all its terms"
             )
-        asked[name], names[response.text] = _Asked(name, text, *found), name
+        requested[name], names[response.text] = _RequestedOutcome(name, text, *parsed), name
         responses |= dict.fromkeys(response.columns, name)
-    for one in asked.values():
+    for one in requested.values():
         problems += [
             f"the response {c!r} is a predictor of {one.name!r}: outcomes are tied by their group effects; for the effect of "
             "an earlier value make a column of its own"
             for c in one.formula.predictor_columns
             if c in responses
         ]
-    for option, said in choices.items():
-        if said is not None and not isinstance(said, Mapping):
+    for option, by_response in choices.items():
+        if by_response is not None and not isinstance(by_response, Mapping):
             problems.append(
-                f"{option} says it by response, such as {option}={{{next(iter(names))!r}: ...}}, not {said!r}"
+                f"{option} says it by response, such as {option}={{{next(iter(names))!r}: ...}}, not {by_response!r}"
             )
             continue
-        for response, value in (said or {}).items():
-            one = asked.get(names.get(str(response), str(response)))
+        for response, value in (by_response or {}).items():
+            one = requested.get(names.get(str(response), str(response)))
             if one is None:
                 near = did_you_mean(str(response), names) or ";"
                 problems.append(f"{option}: no response {response!r}{near} responses: {listing(names)}")
@@ -203,18 +207,20 @@ def _asked(pairs: Sequence[tuple[str, str]], choices: Mapping[str, Mapping[str, 
             else:
                 one.chosen[option] = value
     raise_all(problems)
-    return list(asked.values())
+    return list(requested.values())
 
 
 def _prefix(outcome: str, part: str) -> str:
     return prefixed(outcome, part) if part else outcome
 
 
-def _read_one(data: Any, asked: _Asked, missing: Missing, clusters: str, columns: Sequence[str]) -> SingleOutcome:
-    family, chosen = asked.family, asked.chosen
+def _read_one(
+    data: Any, requested: _RequestedOutcome, missing: Missing, clusters: str, columns: Sequence[str]
+) -> SingleOutcome:
+    family, chosen = requested.family, requested.chosen
     single = read_outcome(
         data,
-        asked.text,
+        requested.text,
         family,
         choice=chosen.get(family.choice or ""),
         also={family.options[option]: text for option, text in chosen.items() if option in family.options},
@@ -236,21 +242,21 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequen
 
 def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tuple[PredictorDesign, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
-    found = [p for p, _ in predictors]
+    designs = [p for p, _ in predictors]
     factors = {
-        e.factor.name: g.factor for p in found for e in p.effects for g in p.formula.groups if g.name == e.factor.name
+        e.factor.name: g.factor for p in designs for e in p.effects for g in p.formula.groups if g.name == e.factor.name
     }
     for name, columns in factors.items():
-        users = [i for i, p in enumerate(found) if name in [e.factor.name for e in p.effects]]
+        users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects]]
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
         stacked = {c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns}
         whole = grouping_factor(columns, Table(stacked, sum(rows), ""))
         for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
             own = replace(whole, codes=codes)
-            effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in found[i].effects)
-            found[i] = replace(found[i], effects=effects)
-    return tuple(found)
+            effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in designs[i].effects)
+            designs[i] = replace(designs[i], effects=effects)
+    return tuple(designs)
 
 
 def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...]:
@@ -266,7 +272,7 @@ def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...
     return pair
 
 
-def _loading(joint: JointOutcomes) -> JointOutcomes:
+def _with_loadings(joint: JointOutcomes) -> JointOutcomes:
     """The effects of one label as one effect, the first outcome's, which the others have times a loading."""
     names = {part.name for part in joint.parts}
     labelled = {p.prefix: e for p in joint.predictors for e in p.effects if any(e.shared)}
@@ -289,7 +295,7 @@ def _loading(joint: JointOutcomes) -> JointOutcomes:
     return replace(joint, predictors=tuple(kept), loaded={p: labelled[p] for p in others}, anchor=first)
 
 
-# ------------------------------------------------------------------------------------------------- plan and likelihood
+# --------------------------------------------------------------------------------------------------------------- plan
 
 
 def plan_joint_outcomes(
@@ -304,13 +310,15 @@ def plan_joint_outcomes(
 ) -> Plan:
     """Choose the prior of every parameter and write down what the model is.
 
-    `extra` are parameters of other parts of the model, `more` what the spec says of them. A key without an outcome's name, `beta` or `alpha`, holds for all outcomes that are given no narrower one.
+    `findings` are what the report looks into beside the estimates, `extra` parameters of other parts of the model, `more` what
+    the spec says of those. A key without an outcome's name, `beta` or `alpha`, holds for all outcomes that are given no
+    narrower one.
     """
     parts = joint.parts
     units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
-    needed = parameters(joint.predictors, 0.0, 1.0, units)
+    needed = predictor_parameters(joint.predictors, 0.0, 1.0, units)
     for part in parts:
-        own = [_renamed(p.default(part.outcome), part.prefix) for p in part.family.own]
+        own = [_with_prefix(p.default(part.outcome), part.prefix) for p in part.family.own]
         needed += [p for p in own if p.name not in joint.texts]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
@@ -322,18 +330,18 @@ def plan_joint_outcomes(
         "formula": "; ".join(joint.texts[p.prefix] for p in parts),
         "formulas": {p: text for p, text in joint.texts.items() if p not in names},
         "options": dict(options),
-        "outcomes": {p.prefix: _described(p) for p in parts},
+        "outcomes": {p.prefix: _describe_outcome(p) for p in parts},
         "links": dict(joint.links),
         "aspects": list(findings),
         "facts": {
-            "means": _means(joint.predictors),
-            "rows": _rows(joint),
+            "means": _covariate_means(joint.predictors),
+            "rows": _rows_by_level(joint),
             "loaded": {"effect": joint.effect, "outcomes": list(joint.loaded)},
         },
         "notes": list(joint.notes),
     } | dict(more or {})
-    needed = [*(_for_all(p, names) for p in needed), *extra]
-    spec, chosen = specify(builder, described, joint.table, joint.predictors, needed, given)
+    needed = [*(_with_keys_for_all(p, names) for p in needed), *extra]
+    spec, chosen = write_spec(builder, described, joint.table, joint.predictors, needed, given)
     return Plan(
         spec, joint.table, joint.predictors, chosen, sum(len(p.rows) for p in parts), parts,
         center=options.get("center", True),
@@ -342,7 +350,7 @@ def plan_joint_outcomes(
     )  # fmt: skip
 
 
-def _described(part: PlannedOutcome) -> dict[str, Any]:
+def _describe_outcome(part: PlannedOutcome) -> dict[str, Any]:
     """What the report needs to know of an outcome."""
     return {
         "family": part.family.name,
@@ -352,30 +360,30 @@ def _described(part: PlannedOutcome) -> dict[str, Any]:
     }
 
 
-def _means(predictors: Sequence[PredictorDesign]) -> dict[str, dict[str, list[float]]]:
+def _covariate_means(predictors: Sequence[PredictorDesign]) -> dict[str, dict[str, list[float]]]:
     """Means of the covariates of every predictor's group effects, by factor, in the order of the effects."""
     return {p.prefix: {variable_name(e.factor.name): e.z.mean(axis=0).tolist() for e in p.effects} for p in predictors}
 
 
-def _rows(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
+def _rows_by_level(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
     """How many rows of an outcome the levels of each factor have."""
-    found: dict[str, dict[str, list[int]]] = {}
+    by_predictor: dict[str, dict[str, list[int]]] = {}
     for p in joint.predictors:
         effects = [*p.effects, *(e for name, e in joint.loaded.items() if name == p.prefix)]
-        found[p.prefix] = {
+        by_predictor[p.prefix] = {
             variable_name(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist()
             for e in effects
         }
-    return found
+    return by_predictor
 
 
-def _renamed(parameter: Parameter, name: str) -> Parameter:
+def _with_prefix(parameter: Parameter, name: str) -> Parameter:
     """The parameter of one outcome: `severity_alpha`."""
     keys = tuple(tuple(prefixed(name, key) for key in keys) for keys in parameter.keys)
     return replace(parameter, name=prefixed(name, parameter.name), keys=keys)
 
 
-def _for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
+def _with_keys_for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
     """The parameter with keys for all outcomes added to its own: `alpha` after `severity_alpha`."""
     lead = next((f"{name}_" for name in names if name and parameter.name.startswith(f"{name}_")), None)
     if lead is None:

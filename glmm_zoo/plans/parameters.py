@@ -15,7 +15,7 @@ from glmm_zoo.plans.groups import groups_of, smooth_name
 from glmm_zoo.priors import Parameter
 
 
-def parameters(
+def predictor_parameters(
     predictors: Sequence[PredictorDesign],
     location: float,
     scale: float,
@@ -28,30 +28,30 @@ def parameters(
     """
     given = {"": (location, scale), **(others or {})}
     units = {p.prefix: given.get(p.prefix, (0.0, 1.0)) for p in predictors}
-    found = []
+    needed = []
     for p in predictors:
         if p.population.intercept:
             default = priors.intercept_default(*units[p.prefix])
-            found.append(priors.parameter(prefixed(p.prefix, "Intercept"), "real", default))
+            needed.append(priors.parameter(prefixed(p.prefix, "Intercept"), "real", default))
         if p.population.labels:
             defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
-            found.append(priors.coefficients(prefixed(p.prefix, "beta"), p.population.labels, defaults))
-        found += [parameter for s in p.smooths for parameter in _of_smooth(p, s, units[p.prefix][1])]
+            needed.append(priors.coefficients(prefixed(p.prefix, "beta"), p.population.labels, defaults))
+        needed += [parameter for s in p.smooths for parameter in _smooth_parameters(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
         sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
         keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
         defaults = tuple(
             priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
         )
-        found.append(Parameter(g.name("sd"), "positive", keys, defaults))
+        needed.append(Parameter(g.name("sd"), "positive", keys, defaults))
         if g.correlated:
-            found.append(
+            needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
-    return found
+    return needed
 
 
-def _of_smooth(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list[Parameter]:
+def _smooth_parameters(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list[Parameter]:
     """The sd of each curve and the unpenalised coefficients; a prior on `beta` holds for the latter too, as in brms."""
 
     def keys(what: str, labels: Sequence[str], *more: str) -> tuple[tuple[str, ...], ...]:
@@ -59,14 +59,14 @@ def _of_smooth(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list
         return tuple((*([f"{name}[{label}]"] if len(labels) > 1 else []), name, *general) for label in labels)
 
     sds = tuple(priors.sd_default(smooth.spread(c), scale) for c in range(len(smooth.sds)))
-    found = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.sds), sds)]
+    needed = [Parameter(smooth_name(predictor, smooth, "sd"), "positive", keys("sd", smooth.sds), sds)]
     if smooth.linear.shape[1]:
         spreads = [float(np.std(column[column != 0])) or spread(column) for column in smooth.linear.T]
-        found.append(
+        needed.append(
             Parameter(
                 smooth_name(predictor, smooth, "linear"), "real",
                 keys("linear", smooth.linear_labels, prefixed(predictor.prefix, "beta")),
                 tuple(priors.beta_defaults(spreads, scale)),
             )
         )  # fmt: skip
-    return found
+    return needed

@@ -87,7 +87,7 @@ class Plan:
     residual_pair: tuple[PlannedOutcome, ...] = ()
 
 
-def specify(
+def write_spec(
     builder: str,
     described: Mapping[str, Any],
     table: Table,
@@ -113,7 +113,7 @@ def specify(
             }
             for g in groups_of(predictors)
         },
-        "smooths": [_described_smooth(p, s) for p in predictors for s in p.smooths],
+        "smooths": [_describe_smooth(p, s) for p in predictors for s in p.smooths],
         "aspects": [*described["aspects"], *(["smooths"] if any(p.smooths for p in predictors) else [])],
         "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in predictors},
         "data": {
@@ -127,7 +127,7 @@ def specify(
     return spec, chosen
 
 
-def _described_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
+def _describe_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
     """What a reader of the fit needs to draw the curves of a smooth, JSON-able."""
     return {
         "label": f"{predictor.prefix} {smooth.label}".strip(),

@@ -14,8 +14,8 @@ from glmm_zoo.families.registry import Family, checked_link
 from glmm_zoo.formulas.group_effects import GroupingFactor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.plans.parameters import parameters
-from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, specify
+from glmm_zoo.plans.parameters import predictor_parameters
+from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.priors import Parameter
 
@@ -95,8 +95,8 @@ def plan_single_outcome(
         "notes": list(single.notes),
     }
     location = outcome.location - offset_level(single.main.offset, link)
-    needed = [*parameters(single.predictors, location, outcome.scale), *extra, *own]
-    spec, chosen = specify(builder, described, single.table, single.predictors, needed, given)
+    needed = [*predictor_parameters(single.predictors, location, outcome.scale), *extra, *own]
+    spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(
         variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))
     )

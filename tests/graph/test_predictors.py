@@ -14,7 +14,7 @@ from glmm_zoo.formulas.predictor import code_predictor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
 from glmm_zoo.plans.groups import groups_of
-from glmm_zoo.plans.parameters import parameters
+from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.tables.frames import take_columns
 
@@ -25,7 +25,7 @@ def two_predictors(main: str, zi: str):
     parts = tuple(
         code_predictor(parse_formula(text, response=False), table, prefix) for text, prefix in ((main, ""), (zi, "zi"))
     )
-    chosen = priors.choose(parameters(parts, 0.0, 1.0), None)
+    chosen = priors.choose(predictor_parameters(parts, 0.0, 1.0), None)
     with Model(Plan({}, table, parts, chosen, table.rows)) as model:
         etas = linear_predictors(model)
     return model, etas, parts
