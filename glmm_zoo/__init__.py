@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
-    from glmm_zoo.inference.approximation import quick
-    from glmm_zoo.inference.fitting import Interrupted, fit
+    from glmm_zoo.inference.fit import Interrupted, fit
+    from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction import dynamic_prediction, landmark_accuracy
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from glmm_zoo.trials.wedge_design import simulate_design
 
 _HOME = {
-    "Interrupted": "inference.fitting",
+    "Interrupted": "inference.fit",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
@@ -40,10 +40,10 @@ _HOME = {
     "curves": "results.curves",
     "dynamic_prediction": "joint.prediction",
     "findings": "results.findings",
-    "fit": "inference.fitting",
+    "fit": "inference.fit",
     "landmark_accuracy": "joint.prediction",
     "load": "results.storage",
-    "quick": "inference.approximation",
+    "quick": "inference.quick",
     "save": "results.storage",
     "simulate_design": "trials.wedge_design",
     "summary": "results.summary",

@@ -345,13 +345,13 @@ def _fit(
     **settings: Any,
 ) -> int:
     model = builder.function()(*tables, formula, priors=priors, **options)
-    from glmm_zoo.inference import fitting
+    from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.results import diagnostics, report, storage
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        tree = fitting.fit(model, **settings)
-    except fitting.Interrupted as stop:
+        tree = fit(model, **settings)
+    except Interrupted as stop:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
         partial = target.with_suffix(".partial.nc")
         storage.save(stop.tree, partial, overwrite=True)

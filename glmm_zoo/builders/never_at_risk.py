@@ -145,7 +145,7 @@ def never_at_risk(
         else:
             density = binomial_density(name, part.outcome, etas[""], _LOGIT)
         observe(name, density, part.outcome, subjects, logit_never)
-        model.working = working(density, part.outcome, at_risk=~all_zero[subjects.codes])
+        model.working_log_likelihood = working(density, part.outcome, at_risk=~all_zero[subjects.codes])
         model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
     return model
 

@@ -167,7 +167,7 @@ def _entered(model: Model, hazard: Hazard, get: Get) -> Tensor:
     group = _subject_group(hazard)
     x, weight = normal_nodes(len(group.labels))
     many = len(weight)
-    effects = with_root(unpacked(model.roots[group.name("u")]), x)
+    effects = with_root(unpacked(model.covariance_roots[group.name("u")]), x)
 
     def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]

@@ -453,7 +453,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
     from pytensor.graph.traversal import graph_inputs
 
     from glmm_zoo.graph.model import Model
-    from glmm_zoo.inference.kernel.density import Unconstrained
+    from glmm_zoo.inference.kernel.density import GraphCompiler
 
     def bare(p: Predictor, outcome: Outcome) -> Predictor:
         columns = Columns(np.empty((len(outcome.values), 0)), (), p.population.intercept)
@@ -487,7 +487,7 @@ def _density(fit: Fitted, histories: Sequence[History], theta: Mapping[str, np.n
         [np.arange(len(part.rows)) < len(h.subject) for part, h in zip(parts, histories, strict=True)]
     )
     shapes = [*((p.rows,) for p in predictors), *(theta[name].shape[1:] for name in names)]
-    run, _ = Unconstrained([*inputs, *used], shapes).outputs(graph)
+    run, _ = GraphCompiler([*inputs, *used], shapes).outputs(graph)
 
     def rows(etas: Sequence[np.ndarray], draw: Mapping[str, np.ndarray]) -> np.ndarray:
         out = np.zeros(size)

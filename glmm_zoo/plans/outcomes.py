@@ -566,7 +566,7 @@ def observe(model: Model, joint: Joint, *, center: bool = True) -> dict[str, Ten
     for name, effects in joint.loaded.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
         etas[name] = etas[name] + variable(model, named(name, "loading")) * model[joint.effect][level, 0]
-        model.linear[name].eta = etas[name]
+        model.linear[name] = replace(model.linear[name], eta=etas[name])
     for part in joint.parts:
         if joint.residual and part is joint.residual[1]:
             _observe_second(model, joint.residual[0], part, etas)

@@ -18,7 +18,7 @@ from scipy.special import expit
 import glmm_zoo as zoo
 from glmm_zoo import cli
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.inference import fitting
+from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.results import storage
 
 AIDS = Path("/work/shared/data/tests-only")
@@ -66,7 +66,7 @@ def tree_at(model, values: dict, also: dict | None = None) -> xr.DataTree:
     posterior = {
         k: (("chain", "draw", *dims[k]), np.broadcast_to(v, (many, *v.shape[1:]))[None]) for k, v in points.items()
     }
-    groups = {"posterior": xr.Dataset(posterior, coords), **fitting._data_groups(model)}
+    groups = {"posterior": xr.Dataset(posterior, coords), **data_groups(model)}
     tree = xr.DataTree.from_dict(groups)
     storage.label(tree, {"spec": model.spec})
     return tree

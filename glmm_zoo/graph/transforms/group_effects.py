@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytensor.tensor as pt
@@ -20,56 +21,61 @@ from glmm_zoo.graph.triangular import (
 )
 
 
-class Transport(Transform):
+@dataclass(frozen=True, eq=False)
+class SharedInformation:
+    """What the likelihood says of the effects of one factor and of an earlier one together, for the levels that share rows.
+
+    `own` and `other` (pairs,) are the levels of the two factors, `weights` (k, k', pairs) the information that the k
+    effects of the one share with the k' effects of the other.
+    """
+
+    own: np.ndarray
+    other: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEffectsInformation:
+    """What a Gaussian approximation of the likelihood says of the effects u (k,) of each level of a factor:
+
+        u'r - u'A u / 2,  r = c - B coefficients - (weights) (effects of the earlier factors)
+
+    A (levels, k, k), c (levels, k), B (levels, k, p), and `shared` for each earlier factor.
+    """
+
+    A: np.ndarray
+    c: np.ndarray
+    B: np.ndarray
+    shared: Sequence[SharedInformation] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEffectsTransform(Transform):
     """u = L v, v = R'^-1 (z + R^-1 L' r) for each level, L L' the covariance of the effects, R R' = I + L' A L.
 
-    A (k, k) and r = c - B coefficients - (effects of earlier factors) are what a Gaussian approximation of the
-    likelihood, fixed before sampling, says of a level: then u | everything else ~ Normal(P^-1 r, P^-1),
-    P = (L L')^-1 + A, and the sampler moves z, whose distribution is close to Normal(0, 1) where the level has much data
-    and where it has none. With A = 0 and r = 0 it is the non-centred form. The change of variables is exact whatever A
-    and r are. log|du/dz| = sum log diag L - sum log diag R. (DESIGN.md of the project's outset; Osmundsen, Kleppe &
-    Liesenfeld 2021.)
+    A and r come from a Gaussian approximation of the likelihood that is fixed before sampling, see
+    `GroupEffectsInformation`. Under it u | everything else ~ Normal(P^-1 r, P^-1), P = (L L')^-1 + A, so that z, which the
+    sampler moves, is close to Normal(0, 1) for a level with much data and for one with none. Without information A = 0 and
+    r = 0: the non-centred form. The change of variables is exact whatever A and r are.
+    log|du/dz| = sum log diag L - sum log diag R. (Osmundsen, Kleppe & Liesenfeld 2021.)
 
-    Symbols: A (levels, k, k), c (levels, k), B (levels, k, p); for each earlier factor of k' effects the pairs of levels
-    that share rows, `own` and `other` (pairs,), with weights (k, k', pairs). The inputs are L, packed, the coefficients
-    and the effects of earlier factors.
+    `effects` is k. The inputs of the methods are L, packed, the coefficients and the effects of the earlier factors.
     """
+
+    effects: int
+    information: GroupEffectsInformation | None = None
 
     name = "z"
     ndim_supp = 1
 
-    def __init__(self, effects: int):
-        self.size = effects
-        self.known: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self.pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = ()
-
-    def set(
-        self,
-        A: np.ndarray,
-        c: np.ndarray,
-        B: np.ndarray,
-        pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]] = (),
-    ) -> None:
-        """Take an approximation; graphs made from now on use it."""
-        self.known, self.pairs = (A, c, B), pairs
-
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
         """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
         packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
-        L, k = unpacked(packed), self.size
-        if self.known is None:
+        L, k = unpacked(packed), self.effects
+        if self.information is None:
             return L, [[ONE if i == j else ZERO for j in range(i + 1)] for i in range(k)], [ZERO] * k
-        A_, c, B = self.known
-        A = {(i, j): pt.constant(np.ascontiguousarray(A_[:, i, j])) for i, j in lower_positions(k)}
-        r: list[Tensor] = [
-            pt.constant(np.ascontiguousarray(c[:, i])) - coefficients @ pt.constant(np.ascontiguousarray(B[:, i].T))
-            for i in range(k)
-        ]
-        for (own, other, weights), u in zip(self.pairs, earlier, strict=True):
-            there = u[other]
-            for i in range(k):
-                shared = (pt.constant(np.ascontiguousarray(weights[i].T)) * there).sum(axis=1)
-                r[i] = pt.inc_subtensor(r[i][own], -shared)
+        r = self._right_hand_side(self.information, coefficients, earlier)
+        A = {(i, j): pt.constant(np.ascontiguousarray(self.information.A[:, i, j])) for i, j in lower_positions(k)}
         AL = [
             [sum((A[max(a, b), min(a, b)] * L[b][j] for b in range(j, k)), start=ZERO) for j in range(k)]
             for a in range(k)
@@ -85,19 +91,35 @@ class Transport(Transform):
         q = [sum((L[a][i] * r[a] for a in range(i, k)), start=ZERO) for i in range(k)]
         return L, R, forward_substituted(R, q)
 
+    def _right_hand_side(
+        self, information: GroupEffectsInformation, coefficients: Tensor, earlier: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """r, one element (levels,) for each effect."""
+        c, B = information.c, information.B
+        r: list[Tensor] = [
+            pt.constant(np.ascontiguousarray(c[:, i])) - coefficients @ pt.constant(np.ascontiguousarray(B[:, i].T))
+            for i in range(self.effects)
+        ]
+        for shared, u in zip(information.shared, earlier, strict=True):
+            u_of_pairs = u[shared.other]
+            for i in range(self.effects):
+                weights = pt.constant(np.ascontiguousarray(shared.weights[i].T))
+                r[i] = pt.inc_subtensor(r[i][shared.own], -(weights * u_of_pairs).sum(axis=1))
+        return r
+
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, y = self._solved(inputs)
-        t = [value[:, i] + y[i] for i in range(self.size)]
-        v: list[Tensor] = [ZERO] * self.size
-        for i in reversed(range(self.size)):
-            known = sum((R[m][i] * v[m] for m in range(i + 1, self.size)), start=ZERO)
+        t = [value[:, i] + y[i] for i in range(self.effects)]
+        v: list[Tensor] = [ZERO] * self.effects
+        for i in reversed(range(self.effects)):
+            known = sum((R[m][i] * v[m] for m in range(i + 1, self.effects)), start=ZERO)
             v[i] = (t[i] - known) / R[i][i]
         return pt.stack([sum((Lim * v[m] for m, Lim in enumerate(row)), start=ZERO) for row in L], axis=1)
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, y = self._solved(inputs)
         v = solve_levels(L, value)
-        t = [sum((R[m][i] * v[m] for m in range(i, self.size)), start=ZERO) for i in range(self.size)]
+        t = [sum((R[m][i] * v[m] for m in range(i, self.effects)), start=ZERO) for i in range(self.effects)]
         return pt.stack([ti - yi for ti, yi in zip(t, y, strict=True)], axis=1)
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Functions of a PyMC model's unconstrained vector as machine code."""
+"""Functions of a PyMC model's unconstrained vector x as machine code, from the graphs of its variables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from glmm_zoo.inference.kernel.emit import Store
 from glmm_zoo.inference.kernel.expression import Expressions, gradient, rows_in_order
 from glmm_zoo.inference.kernel.machine import Program
-from glmm_zoo.inference.kernel.translate import NARROW, Tensor, Translation
+from glmm_zoo.inference.kernel.translate import NARROW, ExpressionArray, Translation
 
 
-class Unconstrained:
-    """The vector x as expressions: parts in order, one for each value variable, of given shapes."""
+class GraphCompiler:
+    """Compiles graphs of value variables as functions of x, which holds these one after another, in these shapes."""
 
     def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]):
         self.E = Expressions()
@@ -23,12 +23,12 @@ class Unconstrained:
         self.inputs = {v: self._part(j, s) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
         self.translate = Translation(self.E, self.inputs)
 
-    def _part(self, j: int, shape: tuple[int, ...]) -> Tensor:
+    def _part(self, j: int, shape: tuple[int, ...]) -> ExpressionArray:
         E, size = self.E, int(np.prod(shape))
         if not shape or max(shape) <= NARROW or len(shape) > 2:
             items: Any = np.empty(shape, dtype=object)
             items.reshape(-1)[:] = [E.input(j, i) for i in range(size)]
-            return Tensor(items)
+            return ExpressionArray(items)
         long = int(np.argmax(shape))
         length, others = shape[long], size // shape[long]
         columns = [
@@ -36,7 +36,7 @@ class Unconstrained:
         ]
         items = np.empty([1 if i == long else n for i, n in enumerate(shape)], dtype=object)
         items.reshape(-1)[:] = columns
-        return Tensor(items, long, length)
+        return ExpressionArray(items, long, length)
 
     def with_gradient(self, density: Any) -> Program:
         """x -> the density, a number, and its gradient (n,) in `out`."""

@@ -19,7 +19,7 @@ WIDEST = 200  # no axis beyond this is
 
 
 @dataclass(frozen=True)
-class Tensor:
+class ExpressionArray:
     """A tensor as expressions: `items` has its axes, but length 1 along the `long` one, whose length is `size`."""
 
     items: Any
@@ -44,11 +44,11 @@ def _items(values: Any, shape: tuple[int, ...]) -> Any:
 class Translation:
     """Translates variables of a graph whose free inputs have known values in `inputs`."""
 
-    def __init__(self, E: Expressions, inputs: Mapping[Any, Tensor]):
+    def __init__(self, E: Expressions, inputs: Mapping[Any, ExpressionArray]):
         self.E = E
         self._known: dict[Any, Any] = dict(inputs)
 
-    def __call__(self, variable: Any) -> Tensor:
+    def __call__(self, variable: Any) -> ExpressionArray:
         """The expressions of a variable.
 
         Raises
@@ -57,7 +57,7 @@ class Translation:
             An operation that is not known here.
         """
         found = self._value(variable)
-        return found if isinstance(found, Tensor) else self.lifted(found)
+        return found if isinstance(found, ExpressionArray) else self.lifted(found)
 
     def _value(self, variable: Any) -> Any:
         from pytensor.compile.sharedvalue import SharedVariable
@@ -90,12 +90,12 @@ class Translation:
             self._known[node.outputs[0]] = inputs[0]
         elif name == "Shape":
             self._known[node.outputs[0]] = np.array(
-                np.shape(inputs[0]) if not isinstance(inputs[0], Tensor) else inputs[0].shape
+                np.shape(inputs[0]) if not isinstance(inputs[0], ExpressionArray) else inputs[0].shape
             )
         elif name == "Shape_i":
-            shape = inputs[0].shape if isinstance(inputs[0], Tensor) else np.shape(inputs[0])
+            shape = inputs[0].shape if isinstance(inputs[0], ExpressionArray) else np.shape(inputs[0])
             self._known[node.outputs[0]] = np.array(shape[node.op.i])
-        elif not any(isinstance(x, Tensor) for x in inputs):
+        elif not any(isinstance(x, ExpressionArray) for x in inputs):
             self._known.update(zip(node.outputs, _performed(node, inputs), strict=True))
         else:
             handler = _HANDLERS.get(name)
@@ -105,7 +105,7 @@ class Translation:
 
     # ------------------------------------------------------------------------------------------------- shapes and axes
 
-    def lifted(self, value: Any, long: int | None = None) -> Tensor:
+    def lifted(self, value: Any, long: int | None = None) -> ExpressionArray:
         """Data as expressions; without a `long` axis given, the axis that is not narrow is long."""
         array = np.asarray(value)
         if long is None:
@@ -114,20 +114,20 @@ class Translation:
                 raise UnsupportedError(f"data of shape {array.shape} beside unknowns")
             long = wide[0] if wide else None
         if long is None or array.shape[long] == 1:
-            return Tensor(_items((self.E.number(float(x)) for x in array.ravel()), array.shape))
+            return ExpressionArray(_items((self.E.number(float(x)) for x in array.ravel()), array.shape))
         first = np.moveaxis(array, long, 0)
         columns = first.reshape(first.shape[0], -1)
         shape = tuple(1 if i == long else n for i, n in enumerate(array.shape))
         items = _items((self.E.constant(c) for c in columns.T), first.shape[1:])
-        return Tensor(items.reshape(shape), long, array.shape[long])
+        return ExpressionArray(items.reshape(shape), long, array.shape[long])
 
-    def written_out(self, t: Any) -> Tensor:
+    def written_out(self, t: Any) -> ExpressionArray:
         """Without a long axis."""
-        if not isinstance(t, Tensor):
+        if not isinstance(t, ExpressionArray):
             array = np.asarray(t)
             if array.size > WIDEST**2:
                 raise UnsupportedError(f"an array of shape {array.shape} written out")
-            return Tensor(_items((self.E.number(float(x)) for x in array.ravel()), array.shape))
+            return ExpressionArray(_items((self.E.number(float(x)) for x in array.ravel()), array.shape))
         if t.long is None:
             return t
         if t.size > WIDEST:
@@ -137,11 +137,11 @@ class Translation:
         for at in np.ndindex(*shape):
             place = tuple(0 if i == t.long else k for i, k in enumerate(at))
             items[at] = E.element(t.items[place], at[t.long])
-        return Tensor(items)
+        return ExpressionArray(items)
 
-    def vectors(self, t: Any, axis: int = 0) -> Tensor:
+    def vectors(self, t: Any, axis: int = 0) -> ExpressionArray:
         """With `axis` as the long one, whatever its length."""
-        if not isinstance(t, Tensor):
+        if not isinstance(t, ExpressionArray):
             return self.lifted(t, axis)
         if t.long == axis:
             return t
@@ -149,16 +149,16 @@ class Translation:
         first = np.moveaxis(t.items, axis, 0)
         packed = [E.pack(list(column)) for column in first.reshape(first.shape[0], -1).T]
         shape = tuple(1 if i == axis else n for i, n in enumerate(t.items.shape))
-        return Tensor(_items(packed, first.shape[1:]).reshape(shape), axis, first.shape[0])
+        return ExpressionArray(_items(packed, first.shape[1:]).reshape(shape), axis, first.shape[0])
 
     def together(self, values: Sequence[Any]) -> tuple[list[np.ndarray], int | None, int]:
         """Items of broadcast operands with one long axis among them, and the axis counted from the right."""
-        shapes = [v.shape if isinstance(v, Tensor) else np.shape(v) for v in values]
+        shapes = [v.shape if isinstance(v, ExpressionArray) else np.shape(v) for v in values]
         whole = np.broadcast_shapes(*shapes)
-        back = {v.long - v.ndim for v in values if isinstance(v, Tensor) and v.long is not None}
+        back = {v.long - v.ndim for v in values if isinstance(v, ExpressionArray) and v.long is not None}
         spread = set()  # axes along which some operand is written out
         for v in values:
-            if isinstance(v, Tensor):
+            if isinstance(v, ExpressionArray):
                 spread |= {i - v.ndim for i, n in enumerate(v.shape) if n > 1 and i != v.long}
         keep = back - spread
         if len(keep) > 1:
@@ -171,8 +171,8 @@ class Translation:
         axis = keep.pop() if keep else None
         operands = []
         for v in values:
-            ndim = v.ndim if isinstance(v, Tensor) else np.ndim(v)
-            if isinstance(v, Tensor):
+            ndim = v.ndim if isinstance(v, ExpressionArray) else np.ndim(v)
+            if isinstance(v, ExpressionArray):
                 same = v.long is None or v.long - v.ndim == axis
                 operands.append(v.items if same else self.written_out(v).items)
             elif axis is not None and ndim >= -axis and np.shape(v)[axis] > 1:
@@ -181,11 +181,11 @@ class Translation:
                 operands.append(self.written_out(v).items)
         return operands, axis, whole[axis] if axis is not None else 1
 
-    def elementwise(self, operation: Callable[..., Node], values: Sequence[Any]) -> Tensor:
+    def elementwise(self, operation: Callable[..., Node], values: Sequence[Any]) -> ExpressionArray:
         operands, axis, size = self.together(values)
         joined = np.broadcast(*operands)
         out = _items((operation(*args) for args in joined), joined.shape)
-        return Tensor(out, None if axis is None else out.ndim + axis, size)
+        return ExpressionArray(out, None if axis is None else out.ndim + axis, size)
 
 
 def _performed(node: Any, inputs: Sequence[Any]) -> list[Any]:
@@ -276,7 +276,7 @@ _SCALAR: dict[str, Callable[..., Node]] = {
 }  # fmt: skip
 
 
-def _scalar(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _scalar(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     name = type(op).__name__
     if name == "Cast":
         if op.o_type.dtype not in ("float64", "bool"):
@@ -290,11 +290,11 @@ def _scalar(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
 # --------------------------------------------------------------------------------------------------- array operations
 
 
-def _elementwise(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _elementwise(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     return _scalar(t, op.scalar_op, inputs)
 
 
-def _dimshuffle(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _dimshuffle(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     (x,) = inputs
     items = x.items.transpose(
         [i for i in op.new_order if i != "x"] + [i for i in range(x.ndim) if i not in op.new_order]
@@ -303,29 +303,31 @@ def _dimshuffle(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
     for axis, i in enumerate(op.new_order):
         if i == "x":
             items = np.expand_dims(items, axis)
-    return Tensor(items, None if x.long is None else op.new_order.index(x.long), x.size)
+    return ExpressionArray(items, None if x.long is None else op.new_order.index(x.long), x.size)
 
 
-def _axes(op: Any, x: Tensor) -> list[int]:
+def _axes(op: Any, x: ExpressionArray) -> list[int]:
     axes = range(x.ndim) if op.axis is None else op.axis
     return [a % x.ndim for a in (axes if np.iterable(axes) else [axes])]
 
 
-def _reduce(combine: Callable[[Translation, Tensor, Node], Node] | None, op_name: str) -> Callable[..., Tensor]:
-    def run(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _reduce(
+    combine: Callable[[Translation, ExpressionArray, Node], Node] | None, op_name: str
+) -> Callable[..., ExpressionArray]:
+    def run(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
         (x,) = inputs
         axes = _axes(op, x)
         if x.long in axes:
             if combine is None:
                 x = t.written_out(x)
             else:
-                x = Tensor(_items((combine(t, x, v) for v in x.items.ravel()), x.items.shape))
+                x = ExpressionArray(_items((combine(t, x, v) for v in x.items.ravel()), x.items.shape))
         rest = [i for i in range(x.ndim) if i not in axes]
         moved = x.items.transpose([*rest, *axes]).reshape([x.items.shape[i] for i in rest] + [-1])
         step = _chain(op_name)
         items = _items((step(t.E, *row) for row in moved.reshape(-1, moved.shape[-1])), tuple(moved.shape[:-1]))
         long = rest.index(x.long) if x.long in rest else None
-        return Tensor(items, long, x.size if long is not None else 1)
+        return ExpressionArray(items, long, x.size if long is not None else 1)
 
     return run
 
@@ -335,35 +337,37 @@ _maximum = _reduce(None, "max")
 _any, _all = _reduce(None, "or"), _reduce(None, "and")
 
 
-def _log_sum_exp(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _log_sum_exp(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     (x,) = inputs
     axes = _axes(op, x)
     if x.long in axes:
         x = t.written_out(x)
     high = _maximum(t, op, [x])
-    spread = Tensor(np.expand_dims(high.items, tuple(axes)), x.long, x.size)
+    spread = ExpressionArray(np.expand_dims(high.items, tuple(axes)), x.long, x.size)
     shifted = t.elementwise(lambda a, b: t.E("exp", t.E("sub", a, b)), [x, spread])
     return t.elementwise(lambda s, m: t.E("add", t.E("log", s), m), [_sum(t, op, [shifted]), high])
 
 
-def _factor(t: Translation, x: Any, axis: int) -> Tensor:
+def _factor(t: Translation, x: Any, axis: int) -> ExpressionArray:
     """A factor with the axis that is summed written out; the other is a domain where it is not narrow."""
-    if isinstance(x, Tensor):
+    if isinstance(x, ExpressionArray):
         return t.written_out(x) if x.long == axis else x
     array = np.asarray(x)
     return t.lifted(array, 1 - axis) if array.ndim == 2 and array.shape[1 - axis] > NARROW else t.written_out(array)
 
 
-def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     """Inner products of vectors and matrices, written out along the axis that is summed unless it is a domain."""
     if type(op).__name__ == "Blockwise" and type(op.core_op).__name__ not in ("Dot",):
         raise UnsupportedError(str(op))
     a, b = inputs
-    shape_a, shape_b = (list(x.shape if isinstance(x, Tensor) else np.shape(x)) for x in (a, b))
+    shape_a, shape_b = (list(x.shape if isinstance(x, ExpressionArray) else np.shape(x)) for x in (a, b))
     if len(shape_a) > 2 or len(shape_b) > 2:
         raise UnsupportedError(f"a product of shapes {shape_a} and {shape_b}")
     p, inner = shape_b[0], (len(shape_a) - 1, 0)
-    over_domain = p > WIDEST and any(isinstance(x, Tensor) and x.long == i for x, i in zip((a, b), inner, strict=True))
+    over_domain = p > WIDEST and any(
+        isinstance(x, ExpressionArray) and x.long == i for x, i in zip((a, b), inner, strict=True)
+    )
     if over_domain:
         a, b = t.vectors(a, inner[0]), t.vectors(b, 0)
     elif p > WIDEST:
@@ -387,18 +391,20 @@ def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
         [n for n, x in zip(found.shape, (a, b), strict=True) if x.ndim == 2]
     )
     long = 0 if outer_a else items.ndim - 1 if outer_b else None
-    return Tensor(items, long, size if long is not None else 1)
+    return ExpressionArray(items, long, size if long is not None else 1)
 
 
-def _join(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _join(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     if op is not None and hasattr(op, "axis"):
         axis, parts = op.axis, inputs
     else:
         axis, parts = int(inputs[0]), inputs[1:]
-    ndim = max(x.ndim if isinstance(x, Tensor) else np.ndim(x) for x in parts)
+    ndim = max(x.ndim if isinstance(x, ExpressionArray) else np.ndim(x) for x in parts)
     axis %= ndim
-    along = [x.shape[axis] if isinstance(x, Tensor) else np.shape(x)[axis] for x in parts]
-    lengthy = any(isinstance(x, Tensor) and x.long == axis and x.size > NARROW for x in parts) or sum(along) > WIDEST
+    along = [x.shape[axis] if isinstance(x, ExpressionArray) else np.shape(x)[axis] for x in parts]
+    lengthy = (
+        any(isinstance(x, ExpressionArray) and x.long == axis and x.size > NARROW for x in parts) or sum(along) > WIDEST
+    )
     if lengthy:
         if ndim > 1:
             raise UnsupportedError("matrices joined along their long axis")
@@ -412,36 +418,38 @@ def _join(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
             else:
                 piece = t.E.scatter(v, np.arange(start, start + n), total)
             found = piece if found is None else t.E("add", found, piece)
-        return Tensor(_items([found], (1,)), 0, total)
-    domains = [(x.long, x.size) for x in parts if isinstance(x, Tensor) and x.long is not None and x.long != axis]
+        return ExpressionArray(_items([found], (1,)), 0, total)
+    domains = [
+        (x.long, x.size) for x in parts if isinstance(x, ExpressionArray) and x.long is not None and x.long != axis
+    ]
     if domains:
         long, size = domains[0]
         ready = [t.vectors(x, long) for x in parts]
-        return Tensor(np.concatenate([x.items for x in ready], axis=axis), long, size)
-    return Tensor(np.concatenate([t.written_out(x).items for x in parts], axis=axis))
+        return ExpressionArray(np.concatenate([x.items for x in ready], axis=axis), long, size)
+    return ExpressionArray(np.concatenate([t.written_out(x).items for x in parts], axis=axis))
 
 
-def _make_vector(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
-    return Tensor(_items((t.written_out(x).items.item() for x in inputs), (len(inputs),)))
+def _make_vector(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return ExpressionArray(_items((t.written_out(x).items.item() for x in inputs), (len(inputs),)))
 
 
-def _alloc(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _alloc(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     value, *lengths = inputs
     like = np.broadcast_to(np.zeros(()), [int(n) for n in lengths])
     return t.elementwise(lambda x, _: x, [value, like])
 
 
-def _reshape(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _reshape(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     x, shape = inputs
     shape = [int(n) for n in np.atleast_1d(shape)]
     total = int(np.prod(x.shape))
     shape = [n if n >= 0 else total // max(1, -int(np.prod(shape))) for n in shape]
     if x.long is None:
-        return Tensor(x.items.reshape(shape))
+        return ExpressionArray(x.items.reshape(shape))
     if x.items.size == 1 and x.size in shape:
         long = shape.index(x.size)
-        return Tensor(x.items.reshape([1] * len(shape)), long, x.size)
-    return Tensor(t.written_out(x).items.reshape(shape))
+        return ExpressionArray(x.items.reshape([1] * len(shape)), long, x.size)
+    return ExpressionArray(t.written_out(x).items.reshape(shape))
 
 
 def _index(entry: Any, inputs: list[Any]) -> Any:
@@ -451,7 +459,7 @@ def _index(entry: Any, inputs: list[Any]) -> Any:
         if isinstance(e, bool) or not isinstance(e, int | np.integer):
             return e
         value = inputs[e]
-        if isinstance(value, Tensor):
+        if isinstance(value, ExpressionArray):
             raise UnsupportedError("an index that is unknown")
         return np.asarray(value)
 
@@ -460,7 +468,7 @@ def _index(entry: Any, inputs: list[Any]) -> Any:
     return fill(entry)
 
 
-def _subtensor(t: Translation, op: Any, inputs: list[Any]) -> Tensor:
+def _subtensor(t: Translation, op: Any, inputs: list[Any]) -> ExpressionArray:
     x, rest = inputs[0], inputs[1:]
     index = [_index(e, rest) for e in op.idx_list]
     index += [slice(None)] * (x.ndim - len(index))
@@ -474,9 +482,9 @@ def _subtensor(t: Translation, op: Any, inputs: list[Any]) -> Tensor:
     plain = [int(e) if isinstance(e, np.ndarray) and e.ndim == 0 else e for e in index]
     if x.long is None:
         return (
-            Tensor(x.items[tuple(plain)] if x.ndim else x.items)
+            ExpressionArray(x.items[tuple(plain)] if x.ndim else x.items)
             if not _is_node(x.items[tuple(plain)])
-            else Tensor(_items([x.items[tuple(plain)]], ()))
+            else ExpressionArray(_items([x.items[tuple(plain)]], ()))
         )
     along = plain[x.long]
     others = tuple(slice(None) if i == x.long else e for i, e in enumerate(plain))
@@ -484,27 +492,27 @@ def _subtensor(t: Translation, op: Any, inputs: list[Any]) -> Tensor:
     before = sum(not isinstance(e, int) for e in plain[: x.long])
     if isinstance(along, int):
         found = _items((t.E.element(v, along % x.size) for v in items.ravel()), items.shape)
-        return Tensor(found.reshape([n for i, n in enumerate(items.shape) if i != before]))
+        return ExpressionArray(found.reshape([n for i, n in enumerate(items.shape) if i != before]))
     if isinstance(along, slice) and along == slice(None):
-        return Tensor(items, before, x.size)
+        return ExpressionArray(items, before, x.size)
     at = np.arange(x.size)[along]
-    return Tensor(_items((t.E.gather(v, at) for v in items.ravel()), items.shape), before, len(at))
+    return ExpressionArray(_items((t.E.gather(v, at) for v in items.ravel()), items.shape), before, len(at))
 
 
 def _is_node(x: Any) -> bool:
     return isinstance(x, Node)
 
 
-def _inc_subtensor(t: Translation, op: Any, inputs: list[Any]) -> Tensor:
+def _inc_subtensor(t: Translation, op: Any, inputs: list[Any]) -> ExpressionArray:
     x, y, rest = inputs[0], inputs[1], inputs[2:]
-    x_shape = x.shape if isinstance(x, Tensor) else np.shape(x)
+    x_shape = x.shape if isinstance(x, ExpressionArray) else np.shape(x)
     index = [_index(e, rest) for e in op.idx_list]
     index += [slice(None)] * (len(x_shape) - len(index))
     if len(x_shape) == 1 and isinstance(index[0], np.ndarray) and index[0].ndim == 1 and not op.set_instead_of_inc:
-        (v,) = t.vectors(y).items if not isinstance(y, Tensor) or y.ndim else y.items.reshape(1)
+        (v,) = t.vectors(y).items if not isinstance(y, ExpressionArray) or y.ndim else y.items.reshape(1)
         base = t.vectors(x).items[0]
         moved = t.E.scatter(v, index[0] % x_shape[0], x_shape[0])
-        return Tensor(_items([t.E("add", base, moved)], (1,)), 0, x_shape[0])
+        return ExpressionArray(_items([t.E("add", base, moved)], (1,)), 0, x_shape[0])
     items = t.written_out(x).items.copy()
     at = tuple(int(e) if isinstance(e, np.ndarray) and e.ndim == 0 else e for e in index)
     new = t.written_out(y).items
@@ -514,10 +522,10 @@ def _inc_subtensor(t: Translation, op: Any, inputs: list[Any]) -> Tensor:
         places = np.arange(items.size).reshape(items.shape)[at]
         for place, value in zip(np.ravel(places), np.broadcast_to(new, np.shape(places)).ravel(), strict=True):
             items.flat[place] = t.E("add", items.flat[place], value)
-    return Tensor(items)
+    return ExpressionArray(items)
 
 
-def _cumulative(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _cumulative(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     (x,) = inputs
     axis = 0 if op.axis is None else op.axis % x.ndim
     if op.mode != "add" or (op.axis is None and x.ndim > 1):
@@ -529,18 +537,18 @@ def _cumulative(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
     for i in range(1, rows.shape[0]):
         for at in np.ndindex(*rows.shape[1:]):
             rows[(i, *at)] = t.E("add", rows[(i - 1, *at)], rows[(i, *at)])
-    return Tensor(items, x.long, x.size)
+    return ExpressionArray(items, x.long, x.size)
 
 
-def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> Tensor:
+def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     (x,) = inputs
     axes = _axes(op, x)
     whole = _log_sum_exp(t, op, inputs)
-    spread = Tensor(np.expand_dims(whole.items, tuple(axes)), x.long if x.long not in axes else None, x.size)
+    spread = ExpressionArray(np.expand_dims(whole.items, tuple(axes)), x.long if x.long not in axes else None, x.size)
     return t.elementwise(lambda a, b: t.E("exp", t.E("sub", a, b)), [x, spread])
 
 
-_HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], Tensor]] = {
+_HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = {
     "Elemwise": _elementwise, "DimShuffle": _dimshuffle, "Sum": _sum, "Max": _maximum, "Any": _any, "All": _all, "LogSumExp": _log_sum_exp,
     "Dot": _dot, "Blockwise": _dot, "Join": _join, "MakeVector": _make_vector, "Alloc": _alloc, "Reshape": _reshape,
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
