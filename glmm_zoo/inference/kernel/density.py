@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.inference.kernel.arrays import NARROW, ExpressionArray
 from glmm_zoo.inference.kernel.emit import Store
 from glmm_zoo.inference.kernel.expression import Expressions, gradient, rows_in_order
 from glmm_zoo.inference.kernel.machine import Program
-from glmm_zoo.inference.kernel.translate import NARROW, ExpressionArray, Translation
+from glmm_zoo.inference.kernel.translate import Translation
 
 
 class GraphCompiler:
@@ -54,11 +55,11 @@ class GraphCompiler:
 
     def outputs(self, variables: Sequence[Any]) -> tuple[Program, list[tuple[int, ...]]]:
         """x -> variables one after another in `out`, and their shapes."""
-        found = [self.translate(v) for v in variables]
-        shapes = [t.shape for t in found]
+        arrays = [self.translate(v) for v in variables]
+        shapes = [t.shape for t in arrays]
         starts = [0, *np.cumsum([int(np.prod(s)) for s in shapes]).tolist()]
         stores = []
-        for j, t in enumerate(found):
+        for j, t in enumerate(arrays):
             inner = int(np.prod(t.shape[t.long + 1 :])) if t.long is not None else 1
             for at in np.ndindex(*t.items.shape):
                 offset = int(np.ravel_multi_index(at, t.shape)) if at else 0
