@@ -156,21 +156,21 @@ class SmoothWeights:
 
 def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
-    found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
+    labels: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
-        found[safe(plan.unit.name)] = list(plan.unit.levels)
+        labels[safe(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
         if p.population.labels:
-            found[named(p.prefix, "coef")] = list(p.population.labels)
+            labels[named(p.prefix, "coef")] = list(p.population.labels)
         for s in p.smooths:
-            found[smooth_name(p, s, "weight")] = list(s.weight_labels)
+            labels[smooth_name(p, s, "weight")] = list(s.weight_labels)
             if len(s.sds) > 1:
-                found[smooth_name(p, s, "part")] = list(s.sds)
+                labels[smooth_name(p, s, "part")] = list(s.sds)
             if s.linear.shape[1] > 1:
-                found[smooth_name(p, s, "coef")] = list(s.linear_labels)
+                labels[smooth_name(p, s, "coef")] = list(s.linear_labels)
     for g in groups_of(plan.predictors):
-        found[g.dim] = list(g.factor.levels)
-        found[g.effect_dim] = list(g.labels)
+        labels[g.dim] = list(g.factor.levels)
+        labels[g.effect_dim] = list(g.labels)
         if g.correlated:
-            found[f"{g.effect_dim}_bis"] = list(g.labels)
-    return found
+            labels[f"{g.effect_dim}_bis"] = list(g.labels)
+    return labels

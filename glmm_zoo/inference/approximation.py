@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from glmm_zoo.inference.predictor_approximation import PredictorApproximation
+from glmm_zoo.inference.predictor_approximation import PredictorApproximation, before_the_first_round
+from glmm_zoo.inference.predictor_data import predictor_data
 from glmm_zoo.inference.row_likelihood import RowLikelihood, row_likelihood
 from glmm_zoo.plans.intake import groups_of
 
@@ -57,7 +58,7 @@ class GaussianApproximation:
         effects = {
             f"{prefix} {group.factor.name}": u
             for prefix, predictor in self.predictors.items()
-            for group, u in zip(predictor.groups, predictor.u, strict=True)
+            for group, u in zip(predictor.data.groups, predictor.u, strict=True)
         }
         return {prefix: predictor.b for prefix, predictor in self.predictors.items()}, effects
 
@@ -87,23 +88,20 @@ def _iterate(model: Model, likelihood: RowLikelihood) -> tuple[GaussianApproxima
     """The approximation, and how many rounds it took. Each round solves for one predictor after the other, then takes a
     Newton step on phi."""
     groups = groups_of(model.predictors)
-    predictors = {
-        p: PredictorApproximation(
-            p, model.linear[p], [g for g in groups if p in g.owners], model.scales.get(p, 1.0)
-        )
-        for p in likelihood.rows_of
-    }  # fmt: skip
+    predictors = {}
+    for p in likelihood.rows_of:
+        data = predictor_data(p, model.linear[p], [g for g in groups if p in g.owners], model.scales.get(p, 1.0))
+        predictors[p] = before_the_first_round(data)
     etas = {p: predictor.mean for p, predictor in predictors.items()}
     phi = likelihood.start.copy()
     change, step_of_phi = np.inf, np.inf if len(phi) else 0.0
     for turn in range(ROUNDS):
         change = 0.0
-        for p, predictor in predictors.items():
-            weights, response = _working_response(likelihood, predictor, p, etas, phi)
-            predictor.update(weights, response)
+        for p in predictors:
+            predictor = predictors[p].updated(*_working_response(likelihood, predictors[p], p, etas, phi))
             moved = np.abs(predictor.mean - etas[p]) / np.sqrt(predictor.variance + 1e-6)
             change = max(change, float(np.max(moved)))
-            etas[p] = predictor.mean
+            predictors[p], etas[p] = predictor, predictor.mean
         if step_of_phi > PHI_TOLERANCE:
             phi, step_of_phi = _newton(likelihood, etas, predictors, phi)
             change = max(change, step_of_phi)
@@ -134,7 +132,7 @@ def _working_response(
     score = np.tensordot(weights * nodes, log_f, 1) / sd
     curvature = -np.tensordot(weights * (nodes**2 - 1), log_f, 1) / sd**2
     w = np.clip(curvature, 1e-6, 1e12)
-    longest = _LONGEST_STEP * predictor.unit
+    longest = _LONGEST_STEP * predictor.data.unit
     return w, eta + np.clip(score / w, -longest, longest)
 
 

@@ -70,11 +70,8 @@ def start_of(model: Model, approximation: GaussianApproximation) -> Start:
     for p, predictor in approximation.predictors.items():
         elements = model.linear[p].elements
         if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
-            mean, covariance = (
-                predictor.b[: predictor.fixed],
-                predictor.covariance[: predictor.fixed, : predictor.fixed],
-            )
-            blocks.append(Block(elements, mean, np.linalg.cholesky(covariance)))
+            m = len(elements)
+            blocks.append(Block(elements, predictor.b[:m], np.linalg.cholesky(predictor.covariance[:m, :m])))
     for block in blocks:
         for (rv, position), value in zip(block.elements, block.mean, strict=True):
             put(rv, position, value)
@@ -87,10 +84,10 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
     shapes = {name: np.shape(initial[model.rvs_to_values[model[name]].name]) for name in model.expected_sds}
     estimates = {name: np.full(shapes[name], expected) for name, expected in model.expected_sds.items()}
     for predictor in approximation.predictors.values():
-        for (smooth, _), sds in zip(predictor.smooths, predictor.sds, strict=True):
+        for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
             if smooth.sd in estimates:
                 estimates[smooth.sd].flat = sds
-        for group, columns, S in zip(predictor.groups, predictor.columns, predictor.S, strict=True):
+        for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
             if group.name("sd") in estimates:
                 estimates[group.name("sd")][columns] = np.sqrt(np.diag(S))
     return estimates
@@ -98,9 +95,9 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
 
 def _weights_transforms(approximation: GaussianApproximation) -> dict[str, SmoothWeightsTransform]:
     return {
-        smooth.name: SmoothWeightsTransform(predictor.information_about_weights(smooth.sd_of, at))
+        smooth.weights: SmoothWeightsTransform(predictor.information_about_weights(smooth))
         for predictor in approximation.predictors.values()
-        for smooth, at in predictor.smooths
+        for smooth in predictor.data.smooths
     }
 
 
@@ -129,18 +126,18 @@ def _group_information(
     start = 0
     for p, size in zip(owners, sizes, strict=True):
         predictor = approximation.predictors[p]
-        f = predictor.names.index(group.name("u"))
-        columns = np.array(predictor.columns[f])
+        f = predictor.data.names.index(group.name("u"))
+        columns = np.array(predictor.data.columns[f])
         own, before = predictor.information_about(f)
         A[:, columns[:, None], columns] = own.A
         c[:, columns] = own.c
         B[:, columns, start : start + size] = own.B
         start += size
         for e, pairs in zip(before, own.shared, strict=True):
-            u = predictor.names[e]
+            u = predictor.data.names[e]
             if u in model.group_effects:
                 weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
-                weights[columns[:, None], np.array(predictor.columns[e])] = pairs.weights
+                weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
                 shared[u].append(SharedInformation(pairs.own, pairs.other, weights))
     return GroupEffectsInformation(A, c, B, [_joined(parts) for parts in shared.values()])
 

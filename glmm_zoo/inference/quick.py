@@ -83,11 +83,11 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
 def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Estimates:
     """Those of smooths' weights and of group effects."""
     estimates: Estimates = {}
-    for (smooth, _), sds in zip(predictor.smooths, predictor.sds, strict=True):
+    for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
         parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
         names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
         estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
-    for group, columns, S in zip(predictor.groups, predictor.columns, predictor.S, strict=True):
+    for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
         names = [f"{group.name('sd')}[{group.labels[k]}]" for k in columns]
         sds = np.sqrt(np.diag(S))
         estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}

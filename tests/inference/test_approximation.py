@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import evaluation
 import numpy as np
@@ -24,7 +25,8 @@ from glmm_zoo.graph.transforms.group_effects import (
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.parameterization import parameterize
-from glmm_zoo.inference.predictor_approximation import PredictorApproximation
+from glmm_zoo.inference.predictor_approximation import before_the_first_round
+from glmm_zoo.inference.predictor_data import predictor_data
 from glmm_zoo.inference.row_likelihood import row_likelihood
 from glmm_zoo.plans.intake import groups_of
 
@@ -175,15 +177,15 @@ def test_a_round_solves_the_whole_system(formula):
     """Against the system of all unknowns written out: means, covariances, and what is left when factors are averaged over."""
     model = zoo.logistic(visits(), formula)
     rng = np.random.default_rng(5)
-    part = PredictorApproximation("", model.linear[""], groups_of(model.predictors), 1.0)
-    assert part.exact
-    n, p = part.D.shape
-    part.S = [np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in part.S]
+    data = predictor_data("", model.linear[""], groups_of(model.predictors), 1.0)
+    assert data.exact
+    n, p = data.D.shape
+    first = before_the_first_round(data)
+    first = replace(first, S=[np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in first.S])
     w, y = rng.uniform(0.5, 2, n), rng.normal(size=n)
-    covariances = [S.copy() for S in part.S]
-    part.update(w, y)
-    columns, at, start = [part.D], [], p
-    for z, codes, levels in zip(part.z, part.codes, part.levels, strict=True):
+    part = first.updated(w, y)
+    columns, at, start = [data.D], [], p
+    for z, codes, levels in zip(data.z, data.codes, data.levels, strict=True):
         of_level = np.eye(levels)[codes]
         columns.append((of_level[:, :, None] * z[:, None, :]).reshape(n, -1))
         at.append(start + np.arange(levels * z.shape[1]))
@@ -198,20 +200,20 @@ def test_a_round_solves_the_whole_system(formula):
         return whole
 
     ridge = np.zeros((start, start))
-    ridge[:p, :p] = np.diag(part.prior_precision)
-    C = np.linalg.inv(likelihood + prior(covariances) + ridge)
-    mean = C @ (response + np.append(part.prior_score, np.zeros(start - p)))
+    ridge[:p, :p] = np.diag(data.precision)
+    C = np.linalg.inv(likelihood + prior(first.S) + ridge)
+    mean = C @ (response + np.append(data.score, np.zeros(start - p)))
     np.testing.assert_allclose(part.b, mean[:p], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(part.covariance, C[:p, :p], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(part.variance, np.einsum("np,pq,nq->n", X, C, X), rtol=1e-8)
     np.testing.assert_allclose(part.mean, X @ mean, rtol=1e-8, atol=1e-10)
-    for index, u, S, levels in zip(at, part.u, part.S, part.levels, strict=True):
+    for index, u, S, levels in zip(at, part.u, part.S, data.levels, strict=True):
         np.testing.assert_allclose(u.ravel(), mean[index], rtol=1e-8, atol=1e-10)
         second = C[np.ix_(index, index)].reshape(levels, len(S), levels, len(S))
         found = u.T @ u + np.einsum("gkgl->kl", second)
         np.testing.assert_allclose(S, found / levels, rtol=1e-8)
     for f, index in enumerate(at):
-        after = part.order[part.order.index(f) + 1 :]
+        after = data.order[data.order.index(f) + 1 :]
         gone = np.concatenate([np.zeros(0, int), *(at[e] for e in after)])
         P = likelihood + prior(part.S)
         G = np.linalg.solve(P[np.ix_(gone, gone)], P[gone]).T
@@ -223,9 +225,9 @@ def test_a_round_solves_the_whole_system(formula):
         np.testing.assert_allclose(A, np.einsum("gkgl->gkl", own), rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(c_f.ravel(), c[index], rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(B.reshape(len(index), p), left[index, :p], rtol=1e-8, atol=1e-10)
-        assert list(before) == part.order[: part.order.index(f)]
+        assert list(before) == data.order[: data.order.index(f)]
         for e, pairs in zip(before, information.shared, strict=True):
-            whole = np.zeros((len(A), k, part.levels[e], pairs.weights.shape[1]))
+            whole = np.zeros((len(A), k, data.levels[e], pairs.weights.shape[1]))
             whole[pairs.own, :, pairs.other] = pairs.weights.transpose(2, 0, 1)
             expected = left[np.ix_(index, at[e])].reshape(whole.shape)
             np.testing.assert_allclose(whole, expected, rtol=1e-8, atol=2e-6 * np.abs(expected).max())
