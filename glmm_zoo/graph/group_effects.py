@@ -41,7 +41,7 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
-    model.group_effects.append(group.name("u"))
+    model.group_effect_names.append(group.name("u"))
     root = model.covariance_roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
     return pm.CustomDist(
         group.name("u"),

@@ -45,10 +45,10 @@ class Model(pm.Model):
         The linear predictors, by prefix.
     auxiliary
         Names of variables that only carry others and are not reported.
-    group_effects
+    group_effect_names
         Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
         Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
-    smooth_weights
+    smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots
         Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name.
@@ -73,8 +73,8 @@ class Model(pm.Model):
         self.scales = plan.scales
         self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
-        self.group_effects: list[str] = []
-        self.smooth_weights: list[str] = []
+        self.group_effect_names: list[str] = []
+        self.smooth_weight_names: list[str] = []
         self.covariance_roots: dict[str, Tensor] = {}
         self.expected_sds: dict[str, float] = {}
         self.event: Event | None = None

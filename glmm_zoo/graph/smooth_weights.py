@@ -25,7 +25,7 @@ def add_weights(model: Model, predictor: Predictor, smooth: Smooth) -> None:
     sd = standard_deviation(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
     scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
-    model.smooth_weights.append(name)
+    model.smooth_weight_names.append(name)
     weights = pm.CustomDist(
         name,
         scale,

@@ -1,4 +1,4 @@
-"""A quick Gaussian approximation of a model before sampling, from which the sampler gets its geometry.
+"""A quick Gaussian approximation of a model before sampling: where the sampler starts, and in what units it moves.
 
 For each linear predictor eta = D b + offset + sum over factors Z_f u_f it looks for
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import FitError
-from glmm_zoo.inference.compile_jax import Functions, Vectorized, by_jax
-from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, Start
+from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
+from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Compiled:
         return InCoordinates(self.program, at.index, at.mean, at.root)
 
 
-def compile_model(model: pm.Model, start: Start | None = None) -> Compiled:
+def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compiled:
     """Compile the log density with its gradient.
 
     With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I.
@@ -99,7 +99,7 @@ def compile_model(model: pm.Model, start: Start | None = None) -> Compiled:
 
 
 def _start_and_coordinates(
-    model: pm.Model, start: Start | None
+    model: pm.Model, start: SamplerStart | None
 ) -> tuple[list[tuple[int, ...]], np.ndarray, Coordinates]:
     """The shapes of the value variables, the point x (n,) to start from, and the coordinates."""
     initial = model.initial_point()
@@ -116,7 +116,7 @@ def _start_and_coordinates(
     return shapes, x, coordinates
 
 
-def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[Functions, Function]:
+def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[CompiledFunctions, Function]:
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
     compiler = GraphCompiler(model.value_vars, shapes)
@@ -135,7 +135,7 @@ def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[Func
 
         return by_draw
 
-    return Functions(_called_from_python(program), variables), program
+    return CompiledFunctions(_called_from_python(program), variables), program
 
 
 def _called_from_python(program: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:

@@ -28,14 +28,14 @@ Vectorized = Callable[[np.ndarray], list[np.ndarray]]  # x (draws, n) -> one arr
 
 
 @dataclass(frozen=True)
-class Functions:
+class CompiledFunctions:
     """Of the unconstrained vector x (n,): the log density with its gradient, and any variables of the graph."""
 
     value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
     variables: Callable[[Sequence[Any]], Vectorized]  # compiled when asked for
 
 
-def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray) -> Functions:
+def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray) -> CompiledFunctions:
     """The model's functions of x (n,), whose parts are its value variables in these shapes; compiled here and now."""
     jax = _jax()
     import jax.numpy as jnp
@@ -69,7 +69,7 @@ def by_jax(model: pm.Model, shapes: Sequence[tuple[int, ...]], start: np.ndarray
         mapped = jax.jit(jax.vmap(evaluate, in_axes=(0, *[None] * len(arrays))))
         return lambda x: _in_chunks(mapped, x, arrays)
 
-    return Functions(value_and_gradient, variables)
+    return CompiledFunctions(value_and_gradient, variables)
 
 
 def _jax() -> Any:

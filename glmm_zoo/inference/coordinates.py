@@ -11,7 +11,7 @@ MOST_CORRELATED = 100  # elements whose correlations are estimated from draws
 
 
 @dataclass(frozen=True)
-class Block:
+class GaussianBlock:
     """Elements (variable, position) of the unconstrained vector that are about Normal(mean, root root').
 
     `mean` (m,), `root` (m, m) lower triangular.
@@ -23,7 +23,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Start:
+class SamplerStart:
     """What is known of the posterior before sampling.
 
     `point` holds unconstrained values by value variable, where they differ from the model's own initial point; each of
@@ -31,7 +31,7 @@ class Start:
     """
 
     point: Mapping[str, np.ndarray]
-    blocks: Sequence[Block]
+    blocks: Sequence[GaussianBlock]
 
 
 @dataclass(frozen=True)

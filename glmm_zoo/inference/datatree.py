@@ -25,22 +25,22 @@ MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptVariables:
     """The variables of which each draw is kept, and those of which only mean, sd and R-hat are."""
 
     draws: Sequence[Any]
     moments: Sequence[Any]
 
 
-def kept_variables(model: Model, settings: Settings) -> Kept:
+def kept_variables(model: Model, settings: Settings) -> KeptVariables:
     """All variables, or all but the group effects."""
     groups = groups_of(model.predictors)
     numbers = settings.draws * settings.chains * sum(len(g.factor.levels) * len(g.labels) for g in groups)
     keep = settings.keep_group_effects
     if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
-        return Kept(model.unobserved_RVs, [])
+        return KeptVariables(model.unobserved_RVs, [])
     effects = [model[g.name("u")] for g in groups]
-    return Kept([v for v in model.unobserved_RVs if v not in effects], effects)
+    return KeptVariables([v for v in model.unobserved_RVs if v not in effects], effects)
 
 
 def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[Any]) -> xr.Dataset:
@@ -56,7 +56,7 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[An
         dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
         variables[name] = (("chain", "draw", *dims), v)
-    coords = {"chain": np.arange(chains), "draw": np.arange(draws), **coordinates(model, list(used))}
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
     return xr.Dataset(variables, coords)[_in_reading_order(model, list(variables))]
 
 
@@ -98,7 +98,7 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
         f"of {listing(list(variables))} the mean, sd and R-hat (at most {np.max(values[2]):.3f}) of each are kept in the group "
         "'group_effects', not the draws, to stay within memory"
     )
-    return xr.Dataset(variables, {"statistic": list(STATISTICS), **coordinates(model, list(used))}), note
+    return xr.Dataset(variables, {"statistic": list(STATISTICS), **labels_of_dims(model, list(used))}), note
 
 
 def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.Dataset, list[str]]:
@@ -114,7 +114,7 @@ def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.D
     notes = [
         f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
     ]
-    coords = {"chain": np.arange(chains), "draw": kept, **coordinates(model, list(dims.values()))}
+    coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
     return xr.Dataset(variables, coords), notes if len(kept) < draws else []
 
 
@@ -134,12 +134,12 @@ def data_groups(model: Model) -> Mapping[str, xr.Dataset]:
         for name, column in table.columns.items()
     }
     return {
-        "observed_data": xr.Dataset(observed, coordinates(model, list(dims.values()))),
+        "observed_data": xr.Dataset(observed, labels_of_dims(model, list(dims.values()))),
         "constant_data": xr.Dataset(columns, {dim: table.row_numbers for dim, table in tables.items()}),
     }
 
 
-def coordinates(model: Model, dims: Sequence[str]) -> dict[str, Any]:
+def labels_of_dims(model: Model, dims: Sequence[str]) -> dict[str, Any]:
     """Labels of dimensions: text, but numbers for rows."""
     rows = dims_of_outcomes(model).values()
     return {d: np.asarray(model.coords[d] if d in rows else [str(v) for v in model.coords[d]]) for d in dims}

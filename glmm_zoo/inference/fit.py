@@ -20,7 +20,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError, raise_all
 from glmm_zoo.inference import datatree, predictive, schedule
 from glmm_zoo.inference.compile import Compiled, compile_model
-from glmm_zoo.inference.datatree import Kept
+from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.nuts import Recording
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.inference.schedule import Sampled
@@ -100,26 +100,34 @@ def fit(
         Ctrl-C, with the draws made so far.
     """
     settings = Settings(
-        draws, tune, chains, cores, seed, thin, target_accept, parameterization, keep_group_effects
-    )  # fmt: skip
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=seed,
+        thin=thin,
+        target_accept=target_accept,
+        parameterization=parameterization,
+        keep_group_effects=keep_group_effects,
+    )
     _check(model, settings)
     if seed is None:
         settings = replace(settings, seed=secrets.randbits(32))
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
     began = time.perf_counter()
-    model, start = parameterize(model, settings.parameterization)
-    compiled = compile_model(model, start)
-    kept = datatree.kept_variables(model, settings)
-    sampled = schedule.sample(
-        model,
+    parameterized, start = parameterize(model, settings.parameterization)
+    compiled = compile_model(parameterized, start)
+    kept = datatree.kept_variables(parameterized, settings)
+    sampled = schedule.sample_with_retries(
+        parameterized,
         compiled,
         settings,
         progress=visible if progress is None else progress,
-        recording=_recording(model, compiled, kept, settings),
+        recording=_recording(parameterized, compiled, kept, settings),
     )
-    groups, notes = _groups(model, compiled, sampled, kept)
+    groups, notes = _groups(parameterized, compiled, sampled, kept)
     tree = xr.DataTree.from_dict(groups)
-    storage.label(tree, _about(model, compiled, sampled, notes, time.perf_counter() - began))
+    storage.label(tree, _about(parameterized, compiled, sampled, notes, time.perf_counter() - began))
     if sampled.draws.interrupted:
         raise Interrupted(tree)
     return report.attach(tree)
@@ -133,7 +141,7 @@ def _check(model: Any, settings: Settings) -> None:
     raise_all(settings.problems())
 
 
-def _recording(model: Model, compiled: Compiled, kept: Kept, settings: Settings) -> Recording | None:
+def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: Settings) -> Recording | None:
     """What is recorded of each draw as it is made, where not all draws are kept; else None."""
     if not kept.moments:
         return None
@@ -145,7 +153,9 @@ def _recording(model: Model, compiled: Compiled, kept: Kept, settings: Settings)
     return Recording(every, moments, np.union1d(*x_draws))
 
 
-def _groups(model: Model, compiled: Compiled, sampled: Sampled, kept: Kept) -> tuple[dict[str, xr.Dataset], list[str]]:
+def _groups(
+    model: Model, compiled: Compiled, sampled: Sampled, kept: KeptVariables
+) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
     drawn, notes = sampled.draws, list(model.spec["notes"])
     groups = {

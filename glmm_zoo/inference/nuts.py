@@ -215,7 +215,7 @@ def _flat(variables: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _recorded(made: Draws, recorders: Sequence[_Recorder]) -> Draws:
-    """The draws, of which x is what recorders handed on, sorted out."""
+    """The draws with x and moments from the recorder of each chain, and what `made` has in place of x as variables."""
     number = np.array([chain[0, 0] if done else 0 for chain, done in zip(made.x, made.finished, strict=True)], int)
     of_chain = [recorders[k] for k in number]
     ends = 1 + np.cumsum([int(np.prod(shape)) for shape in of_chain[0].shapes])
@@ -235,6 +235,8 @@ def _python_runner(
     size: int,
     begin: Callable[[int], np.ndarray],
 ) -> Any:
+    """What nutpie calls a compiled model, for a density and recorders in Python; `size` is the length of what a recorder
+    returns."""
     from nutpie.compiled_pyfunc import from_pyfunc
 
     def expand(*_: int) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -253,6 +255,7 @@ def _python_runner(
 
 
 def _cores(compiled: Compiled, cores: int | None, chains: int) -> int:
+    """How many chains run at a time: as many as there are processors, or one where threads would wait for each other."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores is not None:
         return max(1, min(cores, chains))
@@ -270,6 +273,7 @@ def _column(batch: Any, name: str) -> np.ndarray:
 
 
 def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
+    """What nutpie returned, without the warm-up; `size` is the length of what it has for x."""
     batches, statistics = raw.get_arrow_trace()
     x = np.full((chains, draws, size), np.nan)
     stats = {
@@ -284,8 +288,8 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
         made = finished[chain] = len(flat)
         x[chain, :made] = flat
         gradients += int(_column(stat, "n_steps").sum())
-        for theirs, (ours, _) in _STATS.items():
-            stats[ours][chain, :made] = _column(stat, theirs)[sampling]
+        for nutpies, (ours, _) in _STATS.items():
+            stats[ours][chain, :made] = _column(stat, nutpies)[sampling]
     return Draws(x, np.arange(draws), stats, finished, gradients, bool((finished < draws).any()), seconds)
 
 

@@ -20,21 +20,21 @@ from glmm_zoo.graph.transforms.group_effects import (
 )
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
-from glmm_zoo.inference.coordinates import Block, Start
+from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
 from glmm_zoo.plans.intake import Group, groups_of
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 
-def parameterize(model: Model, parameterization: str) -> tuple[Model, Start | None]:
+def parameterize(model: Model, parameterization: str) -> tuple[Model, SamplerStart | None]:
     """The model as the sampler moves it, and what the approximation says of where to start, if there is one.
 
     The model that is given stays as it is. "auto" is "noncentered" where the approximation does not converge, which it
     says in the log.
     """
     if parameterization == "centered":
-        return model.with_transforms(dict.fromkeys((*model.group_effects, *model.smooth_weights))), None
+        return model.with_transforms(dict.fromkeys((*model.group_effect_names, *model.smooth_weight_names))), None
     approximation = approximate(model) if parameterization == "auto" else None
     if approximation is None:
         return model, None
@@ -45,10 +45,10 @@ def parameterize(model: Model, parameterization: str) -> tuple[Model, Start | No
             **_effects_transforms(model, approximation),
         }
     )
-    return adapted, start_of(adapted, approximation)
+    return adapted, sampler_start(adapted, approximation)
 
 
-def start_of(model: Model, approximation: GaussianApproximation) -> Start:
+def sampler_start(model: Model, approximation: GaussianApproximation) -> SamplerStart:
     """Means of the approximation as the point to start from, and the covariances of the coefficients as blocks."""
     point: dict[str, np.ndarray] = {}
     initial = model.initial_point()
@@ -66,16 +66,16 @@ def start_of(model: Model, approximation: GaussianApproximation) -> Start:
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*approximation.estimates())
-        blocks.append(Block(elements, mean, np.linalg.cholesky(covariance)))
+        blocks.append(GaussianBlock(elements, mean, np.linalg.cholesky(covariance)))
     for p, predictor in approximation.predictors.items():
         elements = model.linear[p].elements
         if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
             m = len(elements)
-            blocks.append(Block(elements, predictor.b[:m], np.linalg.cholesky(predictor.covariance[:m, :m])))
+            blocks.append(GaussianBlock(elements, predictor.b[:m], np.linalg.cholesky(predictor.covariance[:m, :m])))
     for block in blocks:
         for (rv, position), value in zip(block.elements, block.mean, strict=True):
             put(rv, position, value)
-    return Start(point, blocks)
+    return SamplerStart(point, blocks)
 
 
 def _standard_deviations(model: Model, approximation: GaussianApproximation) -> dict[str, np.ndarray]:
@@ -102,7 +102,7 @@ def _weights_transforms(approximation: GaussianApproximation) -> dict[str, Smoot
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
-    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.group_effects]
+    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.group_effect_names]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     return {
         group.name("u"): GroupEffectsTransform(
@@ -135,7 +135,7 @@ def _group_information(
         start += size
         for e, pairs in zip(before, own.shared, strict=True):
             u = predictor.data.names[e]
-            if u in model.group_effects:
+            if u in model.group_effect_names:
                 weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
                 weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
                 shared[u].append(SharedInformation(pairs.own, pairs.other, weights))

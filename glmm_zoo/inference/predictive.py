@@ -10,7 +10,7 @@ import xarray as xr
 
 from glmm_zoo.errors import plural
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.datatree import coordinates, dims_of_outcomes, thinned
+from glmm_zoo.inference.datatree import dims_of_outcomes, labels_of_dims, thinned
 from glmm_zoo.inference.draws import Draws
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def posterior_predictive(
         for (name, dim), y in zip(dims.items(), draw(*values), strict=True)
     }
     notes = [f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"]
-    coords = {"chain": np.arange(chains), "draw": kept, **coordinates(model, list(dims.values()))}
+    coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
     return xr.Dataset(variables, coords), notes if len(kept) < draws else []
 
 

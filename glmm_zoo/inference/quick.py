@@ -9,7 +9,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
-from glmm_zoo.inference.parameterization import start_of
+from glmm_zoo.inference.parameterization import sampler_start
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 from glmm_zoo.plans.intake import named
 
@@ -108,7 +108,7 @@ def _event_coefficients(model: Model, approximation: GaussianApproximation) -> E
 
 def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estimates:
     """The family's own parameters; at zero covariates where the model has them at the covariates' means."""
-    point = {**model.initial_point(), **start_of(model, approximation).point}
+    point = {**model.initial_point(), **sampler_start(model, approximation).point}
     at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in approximation.likelihood.elements)
     names = list(dict.fromkeys(zero if zero in model.named_vars else rv for rv, zero in at_zero))
     if not names:

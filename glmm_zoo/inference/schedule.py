@@ -35,7 +35,7 @@ class Sampled:
     thin: int
 
 
-def sample(
+def sample_with_retries(
     model: Model, compiled: Compiled, settings: Settings, *, progress: bool, recording: Recording | None = None
 ) -> Sampled:
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
@@ -95,7 +95,7 @@ def _continued(model: Model, compiled: Compiled, first: Draws, settings: Setting
 
 def _without_group_effects(model: Model) -> np.ndarray:
     """Positions in the unconstrained vector of all but group effects and smooths' weights."""
-    effects = {model.rvs_to_values[model[u]] for u in (*model.group_effects, *model.smooth_weights)}
+    effects = {model.rvs_to_values[model[u]] for u in (*model.group_effect_names, *model.smooth_weight_names)}
     initial = model.initial_point()
     return np.flatnonzero(
         np.concatenate([np.full(np.size(initial[v.name]), v not in effects) for v in model.value_vars])

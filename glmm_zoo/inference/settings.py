@@ -15,7 +15,7 @@ KEPT_EFFECTS = ("auto", "draws", "moments")
 
 @dataclass(frozen=True)
 class Settings:
-    """What `fit` is told; its docstring says what each means. None leaves the choice to `fit`."""
+    """The arguments of `fit` beside the model, whose docstring says what each means. None leaves the choice to `fit`."""
 
     draws: int = 1000
     tune: int = 500

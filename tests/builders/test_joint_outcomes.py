@@ -179,7 +179,7 @@ def test_an_expression_names_its_outcome_without_its_marks():
 def test_the_approximation_serves_all_outcomes_and_the_kernel_knows_the_graph(name):
     model = evaluation.build(BY_NAME[name])
     model, start = parameterize(model, "auto")
-    transforms = [model.rvs_to_transforms[model[u]] for u in model.group_effects]
+    transforms = [model.rvs_to_transforms[model[u]] for u in model.group_effect_names]
     assert start is not None and all(t.information is not None for t in transforms)
     assert compile_model(model, start).program is not None
 

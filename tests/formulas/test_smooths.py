@@ -211,7 +211,7 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
     """log p(x, weights) = plain density + log|d weights / d z|, whatever the approximation says; and it compiles."""
     model, _ = parameterize(BUILDERS[name](visits()), "auto")
     assert compile_model(model).program is not None
-    names = model.smooth_weights
+    names = model.smooth_weight_names
     assert names
     for weights in names:
         rv = model[weights]

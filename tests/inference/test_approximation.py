@@ -37,7 +37,7 @@ def scrambled(model, seed: int = 3):
     """The model with arbitrary information in every transform: any must give an exact change of variables."""
     rng = np.random.default_rng(seed)
     shapes, transforms = model.eval_rv_shapes(), {}
-    for u in model.group_effects:
+    for u in model.group_effect_names:
         levels, k = shapes[u]
         _, coefficients, *earlier = (x for x in model[u].owner.inputs if getattr(x.type, "dtype", "") == "float64")
         p = coefficients.eval().shape[0]
@@ -58,7 +58,7 @@ def scrambled(model, seed: int = 3):
 )
 def test_density_is_the_plain_one_plus_the_jacobian(name):
     model = scrambled(evaluation.build(BY_NAME[name]))
-    for u in model.group_effects:
+    for u in model.group_effect_names:
         z = model.rvs_to_values[model[u]].name
         sd = model[u.replace("u_", "sd_", 1)]
         corr = u.replace("u_", "corr_", 1)
@@ -82,7 +82,7 @@ def test_density_is_the_plain_one_plus_the_jacobian(name):
 def test_forward_inverts_backward(name):
     model = scrambled(evaluation.build(BY_NAME[name]))
     point = evaluation.random_point(model, 4)
-    for u in model.group_effects:
+    for u in model.group_effect_names:
         rv, value = model[u], model.rvs_to_values[model[u]]
         transform = model.rvs_to_transforms[rv]
         inputs = model.replace_rvs_by_values(rv.owner.inputs)
@@ -133,11 +133,11 @@ def test_a_gaussian_model_is_standard_normal_in_z_at_the_reference(formula):
         point[name] = rng.normal(size=np.shape(point[name]))
     for name in [n for n in point if n.startswith("pcorr")]:
         point[name] = point[name] + 0.3  # the reference need not be met by the covariance of the effects
-    innermost = model.group_effects[-1]
+    innermost = model.group_effect_names[-1]
     information = model.rvs_to_transforms[model[innermost]].information
     rows = np.bincount(model["_level_of_" + innermost[2:]].get_value())
     point["sigma_log__"] = 0.5 * np.log(rows / information.A[:, 0, 0])[0]  # as in the weights
-    effects = [model.rvs_to_values[model[u]].name for u in model.group_effects]
+    effects = [model.rvs_to_values[model[u]].name for u in model.group_effect_names]
     density = evaluation.function(model, [model.logp()])
     found = []
     for _ in range(4):
@@ -290,7 +290,7 @@ def test_every_family_has_an_approximation(make):
     frame = visits().assign(count=lambda d: rng.poisson(np.exp(0.4 * d.x)) * rng.integers(0, 2, len(d)))
     model, start = parameterize(make(pd.DataFrame(frame)), "auto")
     assert start is not None
-    for u in model.group_effects:
+    for u in model.group_effect_names:
         A = model.rvs_to_transforms[model[u]].information.A
         assert np.isfinite(A).all() and A[:, 0, 0].max() > 0
 
@@ -310,9 +310,9 @@ def test_the_classical_forms_have_the_same_posterior_density(how):
     row = BY_NAME["binomial crossed"]
     (one, _), (other, _) = (parameterize(evaluation.build(row), form) for form in ("auto", how))
     point = evaluation.random_point(one, 3)
-    effects = evaluation.function(one, one.replace_rvs_by_values([one[u] for u in one.group_effects]))(point)
+    effects = evaluation.function(one, one.replace_rvs_by_values([one[u] for u in one.group_effect_names]))(point)
     there = dict(point)
-    for u, value in zip(one.group_effects, effects, strict=True):
+    for u, value in zip(one.group_effect_names, effects, strict=True):
         rv = other[u]
         transform = other.rvs_to_transforms[rv]
         target = other.rvs_to_values[rv].name
