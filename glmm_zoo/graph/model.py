@@ -79,8 +79,8 @@ class Model(pm.Model):
         self.expected_sds: dict[str, float] = {}
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
-        # the initial point, and the identities of the value variables that it was computed for: computing it takes as long
-        # as a small fit, and it is asked for many times
+        # The initial point with the identities of the value variables that it was computed for: it is asked for several
+        # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
 
     def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
