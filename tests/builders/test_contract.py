@@ -19,7 +19,7 @@ from scipy.special import betaln
 
 import glmm_zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.graph.transforms.autoregressive import Autoregressive
+from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform
 from glmm_zoo.inference import compile
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.draws import Draws
@@ -287,7 +287,7 @@ def _factors(model) -> list[str]:
     """All but those correlated between levels, which test_stepped_wedge.py tests."""
     return [
         rv.name for rv in model.free_RVs
-        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], Autoregressive)
+        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform)
     ]  # fmt: skip
 
 
