@@ -45,7 +45,8 @@ def gigabytes() -> float:
 
 def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, float]:
     import glmm_zoo as zoo
-    from glmm_zoo.inference import approximation, sampling
+    from glmm_zoo.inference.compile import compile_model
+    from glmm_zoo.inference.parameterization import parameterize
 
     zoo.hierarchical_logistic(simulated(100, 5), FORMULA)  # imports what building needs
     data = simulated(rows, groups)
@@ -72,17 +73,17 @@ def measure(rows: int, groups: int, sample: dict[str, int] | None) -> dict[str, 
         print(table.to_string(), zoo.check(tree), *about["spec"]["notes"], sep="\n", file=sys.stderr)
         return measured
     began = time.perf_counter()
-    start = approximation.refer(model)
+    parameterized, start = parameterize(model, "auto")
     timed("pass_s", began)
     began = time.perf_counter()
-    compiled = sampling.compile_model(model, start)
+    compiled = compile_model(parameterized, start)
     timed("compile_s", began)
     x, many = compiled.start, max(5, 10**7 // rows)
     times = []
     for _ in range(5):
         began = time.perf_counter()
         for _ in range(many):
-            compiled.value_and_grad(x)
+            compiled.value_and_gradient(x)
         times.append((time.perf_counter() - began) / many)
     return {**measured, "thousand_gradients_s": round(1000 * min(times), 4), "memory_gb": gigabytes()}
 

@@ -89,7 +89,7 @@ def _smooths(model: Any, columns: dict[str, np.ndarray]) -> list[dict[str, Any]]
     """Smooths of one variable with one sd; their columns are added."""
     (predictor, *_) = model.predictors
     smooths = []
-    parts = zip(predictor.smooths, predictor.formula.smooths, model.linear[""].curves, strict=True)
+    parts = zip(predictor.smooths, predictor.formula.smooths, model.linear[""].smooth_weights, strict=True)
     for s, (smooth, term, curves) in enumerate(parts, 1):
         (variable,) = smooth.variables
         penalised = {f"s{s}z{k}": z for k, z in enumerate(smooth.penalised.T, 1)}

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
-    from glmm_zoo.inference.approximation import quick
-    from glmm_zoo.inference.fitting import Interrupted, fit
+    from glmm_zoo.inference.fit import Interrupted, fit
+    from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
     from glmm_zoo.registry import builders, card, cards
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
-    "Interrupted": "inference.fitting",
+    "Interrupted": "inference.fit",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
@@ -41,10 +41,10 @@ _HOME = {
     "curves": "results.curves",
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
-    "fit": "inference.fitting",
+    "fit": "inference.fit",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
-    "quick": "inference.approximation",
+    "quick": "inference.quick",
     "save": "results.storage",
     "simulate_design": "trials.simulation",
     "summary": "results.summary",

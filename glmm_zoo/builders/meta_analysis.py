@@ -125,7 +125,7 @@ def meta_analysis(
     from glmm_zoo.graph.likelihood import observe_outcome
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.transforms.informed import Informed
+    from glmm_zoo.graph.transforms.study_effects import StudyEffectsTransform
     from glmm_zoo.graph.variables import standard_deviation, variable
 
     study = variable_name(arms.study.name)
@@ -146,7 +146,7 @@ def meta_analysis(
         else:
             eta = linear_predictors(model)[""]
             tau = standard_deviation(model, "tau", near=arms.rough_heterogeneity())
-            transform = Informed(*arms.rough_effects())
+            transform = StudyEffectsTransform(*arms.rough_effects())
             d = pm.Normal("study_effect", mean, tau, dims=study, default_transform=None, transform=transform)
             i = pm.Data("_study_of", arms.study.codes, dims="row")
             t, s = arms.treated.astype(float), arms.treated + CODINGS[coding]

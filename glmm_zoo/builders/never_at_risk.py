@@ -145,7 +145,7 @@ def never_at_risk(
         else:
             density = count_density(NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
         observe_subjects(name, density, single.outcome, subjects, logit_never)
-        model.working = working(density, single.outcome, at_risk=~all_zero[subjects.codes])
+        model.working_log_likelihood = working(density, single.outcome, at_risk=~all_zero[subjects.codes])
         model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
     return model
 

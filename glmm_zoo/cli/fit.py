@@ -257,14 +257,15 @@ def _fit_and_save(
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target.
     """
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
-    from glmm_zoo.inference import fitting
+    from glmm_zoo.inference.fit import Interrupted
+    from glmm_zoo.inference.fit import fit as fit_model
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        tree = fitting.fit(model, **asdict(request.settings))
-    except fitting.Interrupted as stop:
+        tree = fit_model(model, **asdict(request.settings))
+    except Interrupted as stop:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
         partial = target.with_suffix(".partial.nc")
         storage.save(stop.tree, partial, overwrite=True)

@@ -15,8 +15,8 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.transforms.autoregressive import Autoregressive, along_series
-from glmm_zoo.graph.transforms.transport import Transport
+from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
+from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import log_determinant, lower_positions, solve_levels, unpacked, with_root
 from glmm_zoo.graph.variables import standard_deviation
 from glmm_zoo.plans.groups import Group
@@ -41,8 +41,8 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
-    transport = model.transports[group.name("u")] = Transport(k)
-    root = model.roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
+    model.group_effect_names.append(group.name("u"))
+    root = model.covariance_roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
     return pm.CustomDist(
         group.name("u"),
         root,
@@ -52,7 +52,7 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
         dist=_correlated_draw,
         signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
         dims=(group.dim, group.effect_dim),
-        transform=transport,
+        transform=GroupEffectsTransform(k),
         class_name="MvNormal" if group.correlated else "Normal",
     )
 
@@ -92,7 +92,7 @@ def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, 
         dist=dist,
         signature="(n),(n)->(n,k)",
         dims=(group.dim, group.effect_dim),
-        transform=Autoregressive(before, blocks),
+        transform=AutoregressiveTransform(before, blocks),
         class_name="AutoregressiveNormal",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -37,7 +38,7 @@ def observe_outcomes(model: Model, plan: Plan) -> dict[str, Tensor]:
     for name, effects in plan.loadings.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
         etas[name] = etas[name] + variable(model, prefixed(name, "loading")) * model[plan.loaded_effect][level, 0]
-        model.linear[name].eta = etas[name]
+        model.linear[name] = replace(model.linear[name], eta=etas[name])
     for planned in plan.outcomes:
         if plan.residual_pair and planned is plan.residual_pair[1]:
             _observe_given_first(model, plan.residual_pair[0], planned, etas)

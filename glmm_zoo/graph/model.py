@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pymc as pm
-from pymc.distributions.transforms import log
+from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed, variable_name
-from glmm_zoo.graph.transforms.bent_log import BentLog
-from glmm_zoo.graph.transforms.smooth_weights import Smoothed
-from glmm_zoo.graph.transforms.transport import Transport
 from glmm_zoo.plans.groups import groups_of, smooth_name
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.priors import Prior
@@ -23,9 +20,47 @@ from glmm_zoo.priors import Prior
 class Model(pm.Model):
     """A PyMC model that remembers what it was built from.
 
-    `spec` is JSON-able: builder, arguments, priors in force, notes. `frame` holds the columns used, `also` those
-    of further tables by the dimension of their rows, `predictors` the design, `chosen` the priors, `auxiliary` the names of
-    variables that only carry others and are not reported. `unit` is the dimension of the pointwise log-likelihood where it has one term for each subject and not for each row.
+    A builder fills it. After that nothing changes it: `with_transforms` returns another model of the same graph.
+
+    From the plan
+    -------------
+    spec
+        What a fit file says of the model, JSON-able: builder, arguments, priors in force, notes, facts.
+    frame
+        The columns used, of the main table.
+    also
+        Those of further tables, by the dimension of their rows.
+    predictors
+        Formulas and design matrices of the linear predictors.
+    chosen
+        The priors, by the name of the parameter: one for each element, or one for all.
+    rows
+        How many rows the likelihood has.
+    unit
+        The dimension of the pointwise log-likelihood where it has a term for each subject and not for each row; else None.
+    scales
+        The unit in which a linear predictor is of size one, by its prefix; 1 where there is none.
+
+    From the graph, as its parts are added
+    --------------------------------------
+    linear
+        The linear predictors, by prefix.
+    auxiliary
+        Names of variables that only carry others and are not reported.
+    group_effect_names
+        Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
+        Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
+    smooth_weight_names
+        Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
+    covariance_roots
+        Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name.
+    expected_sds
+        Standard deviations on a log scale that may be bent below their estimate, with what is expected of each where the
+        Gaussian approximation has no estimate.
+    event
+        The submodel of the time to an event, as the Gaussian approximation sees it; None without one.
+    working_log_likelihood
+        A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
     """
 
     def __init__(self, plan: Plan):
@@ -38,69 +73,68 @@ class Model(pm.Model):
         self.rows = plan.rows
         self.unit = variable_name(plan.unit.name) if plan.unit else None
         self.scales = plan.scales
+        self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
-        self.linear: dict[str, Linear] = {}
-        self.transports: dict[str, Transport] = {}  # by name of the group effects
-        self.smoothed: dict[str, Smoothed] = {}  # by name of a smooth's weights
-        self.near: dict[str, float] = {}  # a value by name of the standard deviations whose log scale may be bent
-        self.roots: dict[str, Tensor] = {}  # packed Cholesky factors of the group effects' covariances, by their name
-        self.event: Event | None = None  # the time to an event, given the predictors
-        self.working: Tensor | None = None  # a log-likelihood by row for `geometry`, where the model's own is not one
-        self._beginning: tuple[list[int], dict[str, np.ndarray]] | None = None
+        self.group_effect_names: list[str] = []
+        self.smooth_weight_names: list[str] = []
+        self.covariance_roots: dict[str, Tensor] = {}
+        self.expected_sds: dict[str, float] = {}
+        self.event: Event | None = None
+        self.working_log_likelihood: Tensor | None = None
+        # The initial point with the identities of the value variables that it was computed for: it is asked for several
+        # times in a fit, and each time PyMC would compile a graph.
+        self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
 
     def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
         """As PyMC's, computed once for the variables that the sampler moves."""
-        moved = [id(v) for v in self.value_vars]
-        if self._beginning is None or self._beginning[0] != moved:
-            self._beginning = moved, super().initial_point(random_seed)
-        return {name: value.copy() for name, value in self._beginning[1].items()}
+        values = [id(v) for v in self.value_vars]
+        if self._initial is None or self._initial[0] != values:
+            self._initial = values, super().initial_point(random_seed)
+        return {name: value.copy() for name, value in self._initial[1].items()}
 
-    def uncentre(self) -> None:
-        """Let the sampler move standard normal variables, whatever an approximation said: the non-centred form."""
-        for transform in (*self.transports.values(), *self.smoothed.values()):
-            transform.known = None
-        self.rvs_to_transforms.update({self[name]: log for name in self.near})
-        self._beginning = None
+    def with_transforms(self, transforms: Mapping[str, Transform | None]) -> Model:
+        """A model of the same graph in which the sampler moves these random variables through other transforms.
 
-    @property
-    def bent(self) -> bool:
-        """Whether the log scales are bent."""
-        return any(isinstance(self.rvs_to_transforms[self[name]], BentLog) for name in self.near)
-
-    def bend(self, modes: Mapping[str, np.ndarray]) -> None:
-        """Let the sampler move standard deviations on a log scale that is bent below these values."""
-        self.rvs_to_transforms.update({self[name]: BentLog(mode) for name, mode in modes.items()})
-        self._beginning = None
-
-    def centre(self) -> None:
-        """Let the sampler move group effects and smooths' weights themselves: the centred form."""
-        for name in (*self.transports, *self.smoothed):
+        A variable with None is moved itself. A transform takes the place of one that names its value variable alike.
+        """
+        changed = object.__new__(type(self))  # not a copy by PyMC, which would clone the graph
+        changed.__dict__.update(self.__dict__)
+        changed.rvs_to_transforms = self.rvs_to_transforms.copy()
+        changed.rvs_to_values = self.rvs_to_values.copy()
+        changed.values_to_rvs = self.values_to_rvs.copy()
+        changed._initial = None
+        for name, transform in transforms.items():
             rv = self[name]
-            value = rv.clone(name=name)
-            del self.values_to_rvs[self.rvs_to_values[rv]]
-            self.rvs_to_values[rv], self.values_to_rvs[value] = value, rv
-            self.rvs_to_transforms[rv] = None
+            changed.rvs_to_transforms[rv] = transform
+            if transform is None:
+                value = rv.clone(name=name)
+                del changed.values_to_rvs[changed.rvs_to_values[rv]]
+                changed.rvs_to_values[rv], changed.values_to_rvs[value] = value, rv
+        return changed
 
 
 class Event(Protocol):
-    """What `geometry` needs to know of an outcome that is not a family's: the observed variable's name, and, given
-    estimates of coefficients and group effects, elements (variable, position) of its parameters, unconstrained, with
-    their mean (m,) and covariance (m, m)."""
+    """The time to an event, as the Gaussian approximation sees it. `name` is that of the observed variable."""
 
     name: str
 
     def approximate(
         self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]
-    ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]: ...
+    ) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+        """Elements (variable, position) of its parameters, unconstrained, with their mean (m,) and covariance (m, m).
+
+        They are given estimates of the coefficients, by prefix, and of the group effects (levels, k), by "prefix factor".
+        """
+        ...
 
 
-@dataclass
-class Linear:
+@dataclass(frozen=True)
+class LinearPredictor:
     """One linear predictor in the graph, with what it is made of: eta = design @ coefficients + offset + Z u.
 
     `design` (n, p) holds a column of ones for the intercept, then the columns as they are multiplied; `elements` names
     the random variable and the position in it of every coefficient, `priors` their priors. The last columns are those of
-    the smooths' weights, which are not among the elements: `curves` has their names and sizes.
+    the smooths' weights, which are not among the elements: `smooth_weights` has their names and sizes.
     """
 
     design: np.ndarray
@@ -109,35 +143,36 @@ class Linear:
     priors: list[Prior]
     offset: np.ndarray | None
     eta: Tensor
-    curves: list[Curves] = field(default_factory=list)
+    smooth_weights: tuple[SmoothWeights, ...] = ()
 
 
 @dataclass(frozen=True)
-class Curves:
-    """The weights of a smooth in the graph: their name, that of their sd, and which sd each has (q,)."""
+class SmoothWeights:
+    """The penalised weights (q,) of a smooth in the graph: the name of the variable, that of its standard deviations, and
+    which of these each weight has, `sd_of` (q,)."""
 
-    weights: str
+    name: str
     sd: str
     sd_of: np.ndarray
 
 
 def _coords(plan: Plan) -> dict[str, Any]:
     """Labels of every dimension."""
-    found: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
+    labels: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
     if plan.unit:
-        found[variable_name(plan.unit.name)] = list(plan.unit.levels)
+        labels[variable_name(plan.unit.name)] = list(plan.unit.levels)
     for p in plan.predictors:
         if p.population.labels:
-            found[prefixed(p.prefix, "coef")] = list(p.population.labels)
+            labels[prefixed(p.prefix, "coef")] = list(p.population.labels)
         for s in p.smooths:
-            found[smooth_name(p, s, "weight")] = list(s.weight_labels)
+            labels[smooth_name(p, s, "weight")] = list(s.weight_labels)
             if len(s.sds) > 1:
-                found[smooth_name(p, s, "part")] = list(s.sds)
+                labels[smooth_name(p, s, "part")] = list(s.sds)
             if s.linear.shape[1] > 1:
-                found[smooth_name(p, s, "coef")] = list(s.linear_labels)
+                labels[smooth_name(p, s, "coef")] = list(s.linear_labels)
     for g in groups_of(plan.predictors):
-        found[g.dim] = list(g.factor.levels)
-        found[g.effect_dim] = list(g.labels)
+        labels[g.dim] = list(g.factor.levels)
+        labels[g.effect_dim] = list(g.labels)
         if g.correlated:
-            found[f"{g.effect_dim}_bis"] = list(g.labels)
-    return found
+            labels[f"{g.effect_dim}_bis"] = list(g.labels)
+    return labels

@@ -9,6 +9,7 @@ eta = Intercept + X beta + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + su
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.graph.group_effects import group_effects
-from glmm_zoo.graph.model import Linear, Model
+from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, variable
@@ -68,11 +69,14 @@ def linear_predictors(
             effect = u[level_of[dim], k]
             if not np.all(z == 1):
                 effect = pm.Data(data_name(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
-            model.linear[owner].eta = model.linear[owner].eta + effect
+            linear = model.linear[owner]
+            model.linear[owner] = replace(linear, eta=linear.eta + effect)
     return {prefix: linear.eta for prefix, linear in model.linear.items()}
 
 
-def _population(model: Model, predictor: PredictorDesign, center: bool, also: Mapping[str, np.ndarray]) -> Linear:
+def _population(
+    model: Model, predictor: PredictorDesign, center: bool, also: Mapping[str, np.ndarray]
+) -> LinearPredictor:
     X, prefix = predictor.population, predictor.prefix
     eta: Tensor = ZERO
     columns: list[np.ndarray] = []
@@ -124,7 +128,7 @@ def _population(model: Model, predictor: PredictorDesign, center: bool, also: Ma
         eta = eta + pt.zeros(predictor.rows)
     design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))
     coefficients = pt.concatenate(parts) if parts else pt.zeros(0)
-    return Linear(design, coefficients, elements, priors, predictor.offset, eta)
+    return LinearPredictor(design, coefficients, elements, priors, predictor.offset, eta)
 
 
 def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:

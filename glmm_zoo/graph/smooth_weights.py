@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -10,8 +12,8 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
-from glmm_zoo.graph.model import Curves, Model
-from glmm_zoo.graph.transforms.smooth_weights import Smoothed
+from glmm_zoo.graph.model import Model, SmoothWeights
+from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.graph.variables import data_name, standard_deviation
 from glmm_zoo.plans.groups import smooth_name
 
@@ -23,7 +25,7 @@ def add_weights(model: Model, predictor: PredictorDesign, smooth: Smooth) -> Non
     sd = standard_deviation(model, sd_name, smooth_name(predictor, smooth, "part") if several else None)
     scale: Tensor = sd[smooth.sd_of] if several else sd * pt.ones(len(smooth.sd_of))
     dim = smooth_name(predictor, smooth, "weight")
-    model.smoothed[name] = transform = Smoothed()
+    model.smooth_weight_names.append(name)
     weights = pm.CustomDist(
         name,
         scale,
@@ -32,14 +34,17 @@ def add_weights(model: Model, predictor: PredictorDesign, smooth: Smooth) -> Non
         dist=_independent_draw,
         signature="(q),(p)->(q)",
         dims=dim,
-        transform=transform,
+        transform=SmoothWeightsTransform(),
         class_name="Normal",
     )
     Zs = pm.Data(data_name(f"{name}_columns"), smooth.penalised, dims=(predictor.dim, dim))
-    linear.eta = linear.eta + Zs @ weights
-    linear.design = np.hstack([linear.design, smooth.penalised])
-    linear.coefficients = pt.concatenate([linear.coefficients, weights])
-    linear.curves.append(Curves(name, sd_name, smooth.sd_of))
+    model.linear[predictor.prefix] = replace(
+        linear,
+        eta=linear.eta + Zs @ weights,
+        design=np.hstack([linear.design, smooth.penalised]),
+        coefficients=pt.concatenate([linear.coefficients, weights]),
+        smooth_weights=(*linear.smooth_weights, SmoothWeights(name, sd_name, smooth.sd_of)),
+    )
 
 
 def _independent_logp(w: Tensor, scale: Tensor, _: Tensor) -> Tensor:

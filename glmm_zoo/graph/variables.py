@@ -51,10 +51,10 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
 
 
 def standard_deviation(model: Model, name: str, dim: str | None = None, *, near: float = 1.0) -> Tensor:
-    """A `variable` whose log scale may be bent, near this value if `geometry` finds no other."""
+    """A `variable` whose log scale may be bent below its estimate, or below `near` where the approximation has none."""
     sd = variable(model, name, dim)
     if isinstance(model.rvs_to_transforms.get(sd), LogTransform):
-        model.near[name] = near
+        model.expected_sds[name] = near
     return sd
 
 

@@ -186,7 +186,7 @@ def _late_entry_correction(model: Model, hazard: HazardModel, value_of: Variable
     group = _subject_group(hazard)
     x, weight = normal_nodes(len(group.labels))
     nodes = len(weight)
-    effects = with_root(unpacked(model.roots[group.name("u")]), x)
+    effects = with_root(unpacked(model.covariance_roots[group.name("u")]), x)
 
     def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]

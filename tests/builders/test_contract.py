@@ -19,9 +19,12 @@ from scipy.special import betaln
 
 import glmm_zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.graph.transforms.autoregressive import Autoregressive
-from glmm_zoo.inference import fitting, sampling
+from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform
+from glmm_zoo.inference import compile
+from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.kernel.expression import UnsupportedError
+from glmm_zoo.inference.predictive import posterior_predictive
 
 logging.getLogger("pymc").setLevel(logging.ERROR)
 
@@ -189,8 +192,8 @@ def test_fit_predicts_with_the_moments_of_the_density(row: Row):
     points = [evaluation.evaluator(row.name)(seed)[:2] for seed in (11, 12)]
     x = np.stack([np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]) for point, _ in points])
     stats = {"diverging": np.zeros((1, 2 * draws), bool)}
-    drawn = sampling.Draws(np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0)
-    found = fitting._predictive(model, sampling.compile_model(model), drawn, 4, [])
+    drawn = Draws(np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0)
+    found, _ = posterior_predictive(model, compile_model(model), drawn, 4)
     y = evaluation.together(model, found)[0]
     assert row.support(frame, y).all()
     for turn, (_, values) in enumerate(points):
@@ -284,7 +287,7 @@ def _factors(model) -> list[str]:
     """All but those correlated between levels, which test_stepped_wedge.py tests."""
     return [
         rv.name for rv in model.free_RVs
-        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], Autoregressive)
+        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform)
     ]  # fmt: skip
 
 
@@ -430,22 +433,22 @@ def test_jax_computes_what_pytensor_computes(name, monkeypatch):
     def unknown(*_):
         raise UnsupportedError("this graph")
 
-    monkeypatch.setattr(sampling, "_machine_code", unknown)
+    monkeypatch.setattr(compile, "_by_kernel", unknown)
     row = next(r for r in ROWS if r.name == name)
     model, frame = evaluation.model_of(name), row.data()
     keep = [v.name for v in model.unobserved_RVs]
-    compiled = sampling.compile_model(model)
+    compiled = compile_model(model)
     slow = evaluation.function(model, [model.logp(), model.dlogp()])
     points = [evaluation.evaluator(name)(seed) for seed in range(3)]
     x = np.stack([np.concatenate([np.ravel(p[v.name]) for v in model.value_vars]) for p, _, _ in points])
     assert compiled.size == x.shape[1]
     for xi, (point, _, _) in zip(x, points, strict=True):
-        value, gradient = compiled.value_and_grad(xi)
+        value, gradient = compiled.value_and_gradient(xi)
         expected, expected_gradient = slow(point)
         np.testing.assert_allclose(value, expected, rtol=1e-10)
         np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-7, atol=1e-8)
-    expanded = dict(zip(keep, compiled.function(model.replace_rvs_by_values(model.unobserved_RVs))(x), strict=True))
-    terms = np.concatenate(compiled.function(model.logp(vars=model.observed_RVs, sum=False))(x), axis=1)
+    expanded = dict(zip(keep, compiled.variables(model.replace_rvs_by_values(model.unobserved_RVs))(x), strict=True))
+    terms = np.concatenate(compiled.variables(model.logp(vars=model.observed_RVs, sum=False))(x), axis=1)
     for i, (_, values, _) in enumerate(points):
         for v in keep:
             np.testing.assert_allclose(expanded[v][i], values[v].values, rtol=1e-10, atol=1e-12)

@@ -17,7 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.families import counts
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.inference.sampling import compile_model
+from glmm_zoo.inference.compile import compile_model
 
 # ------------------------------------------------------------------------------------------------------------ densities
 
@@ -120,7 +120,7 @@ def test_density_and_gradient_are_finite_in_the_tails(observe, count):
     model = likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi)
     point = model.initial_point()
     compiled = compile_model(model)
-    value, gradient = compiled.value_and_grad(compiled.start)
+    value, gradient = compiled.value_and_gradient(compiled.start)
     expected, slope = evaluation.function(model, [model.logp(), model.dlogp()])(point)
     assert np.isfinite(value) and np.isfinite(gradient).all()
     np.testing.assert_allclose(value, expected, rtol=1e-12)
@@ -134,8 +134,8 @@ def test_gradient_is_that_of_the_density(observe, count):
     y = rng.negative_binomial(1, 0.2, n) * 1.0
     eta, log_a, logit_zi = rng.normal(1, 2, n), rng.normal(0, 3, n), rng.normal(0, 2, n)
     compiled = compile_model(likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi))
-    numerical = evaluation.jacobian(lambda x: np.array([compiled.value_and_grad(x)[0]]), compiled.start)[0]
-    np.testing.assert_allclose(compiled.value_and_grad(compiled.start)[1], numerical, rtol=1e-5, atol=1e-5)
+    numerical = evaluation.jacobian(lambda x: np.array([compiled.value_and_gradient(x)[0]]), compiled.start)[0]
+    np.testing.assert_allclose(compiled.value_and_gradient(compiled.start)[1], numerical, rtol=1e-5, atol=1e-5)
 
 
 # ----------------------------------------------------------------------------------------------------------- simulation

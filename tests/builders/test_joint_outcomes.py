@@ -15,7 +15,8 @@ from scipy.special import expit
 import glmm_zoo as zoo
 from glmm_zoo import cli
 from glmm_zoo.errors import InputError
-from glmm_zoo.inference import approximation, sampling
+from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.results.findings import propensities
 from glmm_zoo.results.response_moments import response_of
 from glmm_zoo.results.storage import metadata
@@ -179,9 +180,10 @@ def test_an_expression_names_its_outcome_without_its_marks():
 @pytest.mark.parametrize("name", [row.name for row in ROWS if row.builder == "joint_outcomes"])
 def test_the_approximation_serves_all_outcomes_and_the_kernel_knows_the_graph(name):
     model = evaluation.build(BY_NAME[name])
-    start = approximation.refer(model)
-    assert start is not None and all(t.known is not None for t in model.transports.values())
-    assert sampling.compile_model(model, start).program is not None
+    model, start = parameterize(model, "auto")
+    transforms = [model.rvs_to_transforms[model[u]] for u in model.group_effect_names]
+    assert start is not None and all(t.information is not None for t in transforms)
+    assert compile_model(model, start).program is not None
 
 
 @pytest.fixture(scope="module")

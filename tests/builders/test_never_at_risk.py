@@ -17,7 +17,7 @@ from scipy.special import expit, log_expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.inference.sampling import compile_model
+from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.storage import metadata
 
@@ -106,7 +106,7 @@ def test_long_follow_up_and_extreme_shares_lose_nothing(logit):
     np.testing.assert_allclose(log_likelihood(model, point), expected, rtol=1e-12, atol=1e-12)
     (gradient,) = evaluation.function(model, [model.dlogp()])(point)
     assert np.isfinite(gradient).all()
-    _, sampled = compile_model(model).value_and_grad(np.array([0.0, logit]))
+    _, sampled = compile_model(model).value_and_gradient(np.array([0.0, logit]))
     np.testing.assert_allclose(sampled, gradient, rtol=1e-9)
 
 

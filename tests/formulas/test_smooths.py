@@ -24,8 +24,8 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.smooths.bases import Basis, group_curve_basis, spline_basis
 from glmm_zoo.formulas.smooths.smooth import plain_smooth, smooth_by_factor, smooth_by_numbers
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json, tensor_product
-from glmm_zoo.inference import approximation
-from glmm_zoo.inference.sampling import compile_model
+from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.parameterization import parameterize
 
 MCYCLE = data_set("MASS_mcycle.csv")
 TIMES = MCYCLE["times"].to_numpy()
@@ -209,10 +209,9 @@ BUILDERS = {
 @pytest.mark.parametrize("name", BUILDERS)
 def test_weights_are_normal_and_every_transform_is_exact(name):
     """log p(x, weights) = plain density + log|d weights / d z|, whatever the approximation says; and it compiles."""
-    model = BUILDERS[name](visits())
-    approximation.refer(model)
+    model, _ = parameterize(BUILDERS[name](visits()), "auto")
     assert compile_model(model).program is not None
-    names = list(model.smoothed)
+    names = model.smooth_weight_names
     assert names
     for weights in names:
         rv = model[weights]
@@ -227,7 +226,9 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
         ])  # fmt: skip
         point = evaluation.random_point(model, 2)
         w, scale, plain, whole, back = run(point)
-        scale = np.ravel(scale)[next(c.sd_of for p in model.linear.values() for c in p.curves if c.weights == weights)]
+        scale = np.ravel(scale)[
+            next(s.sd_of for p in model.linear.values() for s in p.smooth_weights if s.name == weights)
+        ]
         np.testing.assert_allclose(
             plain, np.sum(-0.5 * (w / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))), rtol=1e-9
         )
@@ -237,12 +238,11 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
 
 
 def test_a_gaussian_model_is_standard_normal_in_z_for_every_sd():
-    """As in test_geometry: for one smooth and a Gaussian outcome the approximation is exact."""
-    model = zoo.lmm(visits(), "y ~ s(x, k=8)")
-    start = approximation.refer(model)
+    """As for group effects: for one smooth and a Gaussian outcome the approximation is exact."""
+    model, start = parameterize(zoo.lmm(visits(), "y ~ s(x, k=8)"), "auto")
     assert start is not None
     point = {**{k: np.array(v, float) for k, v in model.initial_point().items()}, **start.point}
-    _, a, _, _ = model.smoothed["s_x_weights"].known
+    a = model.rvs_to_transforms[model["s_x_weights"]].information.a
     Zs = np.asarray(model["_s_x_weights_columns"].get_value())
     point["sigma_log__"] = np.array(0.5 * np.log(np.trace(Zs.T @ Zs) / a.sum()))  # as in the weights
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import evaluation
 import numpy as np
@@ -15,40 +16,49 @@ from scipy import stats
 from scipy.integrate import quad
 
 import glmm_zoo as zoo
-from glmm_zoo.graph.transforms.bent_log import BentLog
+from glmm_zoo.graph.transforms.bent_log import BentLogTransform
+from glmm_zoo.graph.transforms.group_effects import (
+    GroupEffectsInformation,
+    GroupEffectsTransform,
+    SharedInformation,
+)
 from glmm_zoo.inference import approximation
-from glmm_zoo.inference.sampling import compile_model
+from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.inference.predictor_approximation import before_the_first_round
+from glmm_zoo.inference.predictor_data import predictor_data
+from glmm_zoo.inference.row_likelihood import row_likelihood
 from glmm_zoo.plans.groups import groups_of
 
 BY_NAME = {row.name: row for row in ROWS}
 
 
-def scrambled(model, seed: int = 3) -> None:
-    """Arbitrary transports in every transform: any of them must give an exact change of variables."""
+def scrambled(model, seed: int = 3):
+    """The model with arbitrary information in every transform: any must give an exact change of variables."""
     rng = np.random.default_rng(seed)
-    shapes = model.eval_rv_shapes()
-    for u, transport in model.transports.items():
+    shapes, transforms = model.eval_rv_shapes(), {}
+    for u in model.group_effect_names:
         levels, k = shapes[u]
         _, coefficients, *earlier = (x for x in model[u].owner.inputs if getattr(x.type, "dtype", "") == "float64")
         p = coefficients.eval().shape[0]
         root = rng.normal(size=(levels, k, k))
-        pairs = [
-            (rng.permutation(levels)[:5], rng.integers(0, 6, 5), rng.normal(size=(k, v.eval().shape[1], 5)))
+        shared = [
+            SharedInformation(
+                rng.permutation(levels)[:5], rng.integers(0, 6, 5), rng.normal(size=(k, v.eval().shape[1], 5))
+            )
             for v in earlier
         ]
-        transport.set(
-            root @ root.transpose(0, 2, 1), rng.normal(size=(levels, k)), rng.normal(size=(levels, k, p)), pairs
-        )
+        A, c, B = root @ root.transpose(0, 2, 1), rng.normal(size=(levels, k)), rng.normal(size=(levels, k, p))
+        transforms[u] = GroupEffectsTransform(k, GroupEffectsInformation(A, c, B, shared))
+    return model.with_transforms(transforms)
 
 
 @pytest.mark.parametrize(
     "name", ["binomial crossed", "linear, three effects", "linear, two blocks", "linear uncorrelated, offsets"]
 )
 def test_density_is_the_plain_one_plus_the_jacobian(name):
-    model = evaluation.build(BY_NAME[name])
-    scrambled(model)
-    effects = list(model.transports)
-    for u in effects:
+    model = scrambled(evaluation.build(BY_NAME[name]))
+    for u in model.group_effect_names:
         z = model.rvs_to_values[model[u]].name
         sd = model[u.replace("u_", "sd_", 1)]
         corr = u.replace("u_", "corr_", 1)
@@ -70,10 +80,9 @@ def test_density_is_the_plain_one_plus_the_jacobian(name):
 
 @pytest.mark.parametrize("name", ["binomial crossed", "linear, three effects"])
 def test_forward_inverts_backward(name):
-    model = evaluation.build(BY_NAME[name])
-    scrambled(model)
+    model = scrambled(evaluation.build(BY_NAME[name]))
     point = evaluation.random_point(model, 4)
-    for u in model.transports:
+    for u in model.group_effect_names:
         rv, value = model[u], model.rvs_to_values[model[u]]
         transform = model.rvs_to_transforms[rv]
         inputs = model.replace_rvs_by_values(rv.owner.inputs)
@@ -84,7 +93,7 @@ def test_forward_inverts_backward(name):
 
 def test_the_scale_of_sds_is_exact():
     """Its mass is one, the derivative is that of the map, and it is the log scale above the mode."""
-    bent, x = BentLog(np.array(0.3)), pt.scalar("x")
+    bent, x = BentLogTransform(np.array(0.3)), pt.scalar("x")
     at = np.linspace(-12, 30, 43)
     sd, jacobian, back = bent.backward(x), bent.log_jac_det(x), bent.forward(bent.backward(x))
     run = pytensor.function([x], [sd, jacobian, back], mode="FAST_COMPILE")
@@ -116,8 +125,7 @@ GAUSSIAN = {
 def test_a_gaussian_model_is_standard_normal_in_z_at_the_reference(formula):
     """For a Gaussian outcome the approximation is exact, so given the other parameters log p(z) = -z'z / 2 + constant:
     whatever is wrong in A, B, c, an offset or a pair of levels shows."""
-    model = zoo.lmm(visits(), formula)
-    start = approximation.refer(model)
+    model, start = parameterize(zoo.lmm(visits(), formula), "auto")
     assert start is not None
     point = {**{k: np.array(v, float) for k, v in model.initial_point().items()}, **start.point}
     rng = np.random.default_rng(0)
@@ -125,10 +133,11 @@ def test_a_gaussian_model_is_standard_normal_in_z_at_the_reference(formula):
         point[name] = rng.normal(size=np.shape(point[name]))
     for name in [n for n in point if n.startswith("pcorr")]:
         point[name] = point[name] + 0.3  # the reference need not be met by the covariance of the effects
-    innermost = list(model.transports)[-1]
+    innermost = model.group_effect_names[-1]
+    information = model.rvs_to_transforms[model[innermost]].information
     rows = np.bincount(model["_level_of_" + innermost[2:]].get_value())
-    point["sigma_log__"] = 0.5 * np.log(rows / model.transports[innermost].known[0][:, 0, 0])[0]  # as in the weights
-    effects = [model.rvs_to_values[model[u]].name for u in model.transports]
+    point["sigma_log__"] = 0.5 * np.log(rows / information.A[:, 0, 0])[0]  # as in the weights
+    effects = [model.rvs_to_values[model[u]].name for u in model.group_effect_names]
     density = evaluation.function(model, [model.logp()])
     found = []
     for _ in range(4):
@@ -142,17 +151,17 @@ def test_the_pass_is_the_mixed_model_equations_for_a_gaussian_outcome():
     model = zoo.lmm(
         frame, "y ~ x + (1 | g)", center=False, priors={"Intercept": "Normal(0, 100)", "beta": "Normal(0, 100)"}
     )
-    start = approximation.refer(model)
+    model, start = parameterize(model, "auto")
     assert start is not None
-    ((elements, mean, root),) = start.blocks
-    assert [rv for rv, _ in elements] == ["Intercept", "beta"]
+    (block,) = start.blocks
+    assert [rv for rv, _ in block.elements] == ["Intercept", "beta"]
     sd, sigma = model.rvs_to_transforms[model["sd_g"]].mode[0], np.exp(float(start.point["sigma_log__"]))
     assert start.point["sd_g_log__"] == 0  # where sd is the mode
     X = np.column_stack([np.ones(72), frame.x])
     V = sd**2 * (np.equal.outer(*[np.asarray(frame.g.astype("category").cat.codes)] * 2)) + sigma**2 * np.eye(72)
     precision = X.T @ np.linalg.solve(V, X)
-    np.testing.assert_allclose(mean, np.linalg.solve(precision, X.T @ np.linalg.solve(V, frame.y)), rtol=0.02)
-    np.testing.assert_allclose(root @ root.T, np.linalg.inv(precision), rtol=0.05)
+    np.testing.assert_allclose(block.mean, np.linalg.solve(precision, X.T @ np.linalg.solve(V, frame.y)), rtol=0.02)
+    np.testing.assert_allclose(block.root @ block.root.T, np.linalg.inv(precision), rtol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +177,15 @@ def test_a_round_solves_the_whole_system(formula):
     """Against the system of all unknowns written out: means, covariances, and what is left when factors are averaged over."""
     model = zoo.logistic(visits(), formula)
     rng = np.random.default_rng(5)
-    part = approximation.Part("", model, groups_of(model.predictors), 1.0)
-    assert part.exact
-    n, p = part.D.shape
-    part.S = [np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in part.S]
+    data = predictor_data("", model.linear[""], groups_of(model.predictors), 1.0)
+    assert data.exact
+    n, p = data.D.shape
+    first = before_the_first_round(data)
+    first = replace(first, S=[np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in first.S])
     w, y = rng.uniform(0.5, 2, n), rng.normal(size=n)
-    before = [S.copy() for S in part.S]
-    part.update(w, y)
-    columns, at, start = [part.D], [], p
-    for z, codes, levels in zip(part.z, part.codes, part.levels, strict=True):
+    part = first.updated(w, y)
+    columns, at, start = [data.D], [], p
+    for z, codes, levels in zip(data.z, data.codes, data.levels, strict=True):
         of_level = np.eye(levels)[codes]
         columns.append((of_level[:, :, None] * z[:, None, :]).reshape(n, -1))
         at.append(start + np.arange(levels * z.shape[1]))
@@ -191,67 +200,66 @@ def test_a_round_solves_the_whole_system(formula):
         return whole
 
     ridge = np.zeros((start, start))
-    ridge[:p, :p] = np.diag(part.ridge)
-    C = np.linalg.inv(likelihood + prior(before) + ridge)
-    mean = C @ (response + np.append(part.pull, np.zeros(start - p)))
+    ridge[:p, :p] = np.diag(data.precision)
+    C = np.linalg.inv(likelihood + prior(first.S) + ridge)
+    mean = C @ (response + np.append(data.score, np.zeros(start - p)))
     np.testing.assert_allclose(part.b, mean[:p], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(part.covariance, C[:p, :p], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(part.variance, np.einsum("np,pq,nq->n", X, C, X), rtol=1e-8)
     np.testing.assert_allclose(part.mean, X @ mean, rtol=1e-8, atol=1e-10)
-    for index, u, S, levels in zip(at, part.u, part.S, part.levels, strict=True):
+    for index, u, S, levels in zip(at, part.u, part.S, data.levels, strict=True):
         np.testing.assert_allclose(u.ravel(), mean[index], rtol=1e-8, atol=1e-10)
         second = C[np.ix_(index, index)].reshape(levels, len(S), levels, len(S))
         found = u.T @ u + np.einsum("gkgl->kl", second)
         np.testing.assert_allclose(S, found / levels, rtol=1e-8)
     for f, index in enumerate(at):
-        after = part.order[part.order.index(f) + 1 :]
+        after = data.order[data.order.index(f) + 1 :]
         gone = np.concatenate([np.zeros(0, int), *(at[e] for e in after)])
         P = likelihood + prior(part.S)
         G = np.linalg.solve(P[np.ix_(gone, gone)], P[gone]).T
         left, c = likelihood - G @ P[gone], response - G @ response[gone]
-        A, c_f, B, pairs = part.marginal(f)
+        information, before = part.information_about(f)
+        A, c_f, B = information.A, information.c, information.B
         k = A.shape[1]
         own = left[np.ix_(index, index)].reshape(len(A), k, len(A), k)
         np.testing.assert_allclose(A, np.einsum("gkgl->gkl", own), rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(c_f.ravel(), c[index], rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(B.reshape(len(index), p), left[index, :p], rtol=1e-8, atol=1e-10)
-        assert sorted(pairs) == sorted(part.order[: part.order.index(f)])
-        for e, (mine, other, weights) in pairs.items():
-            whole = np.zeros((len(A), k, part.levels[e], weights.shape[1]))
-            whole[mine, :, other] = weights.transpose(2, 0, 1)
+        assert list(before) == data.order[: data.order.index(f)]
+        for e, pairs in zip(before, information.shared, strict=True):
+            whole = np.zeros((len(A), k, data.levels[e], pairs.weights.shape[1]))
+            whole[pairs.own, :, pairs.other] = pairs.weights.transpose(2, 0, 1)
             expected = left[np.ix_(index, at[e])].reshape(whole.shape)
             np.testing.assert_allclose(whole, expected, rtol=1e-8, atol=2e-6 * np.abs(expected).max())
 
 
 def test_blocks_whiten_the_population_effects():
-    model = zoo.logistic(visits(), "ill ~ x + w + (1 | g)")
-    start = approximation.refer(model)
+    model, start = parameterize(zoo.logistic(visits(), "ill ~ x + w + (1 | g)"), "auto")
     assert start is not None
     keep = ["Intercept_at_means", "beta"]
     plain, white = compile_model(model), compile_model(model, start)
-    ((elements, mean, root),) = start.blocks
-    at_zero = white.axes.x(np.zeros((1, white.size)))
-    found = white.function(model.replace_rvs_by_values([model[k] for k in keep]))(at_zero)
-    np.testing.assert_allclose(np.concatenate([np.ravel(v) for v in found]), mean, rtol=1e-12)
+    (block,) = start.blocks
+    at_zero = white.coordinates.x_of(np.zeros((1, white.size)))
+    found = white.variables(model.replace_rvs_by_values([model[k] for k in keep]))(at_zero)
+    np.testing.assert_allclose(np.concatenate([np.ravel(v) for v in found]), block.mean, rtol=1e-12)
     z = np.random.default_rng(1).normal(size=white.size)
     sizes = {model.values_to_rvs[v].name: np.size(model.initial_point()[v.name]) for v in model.value_vars}
     first = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
-    index = [first[rv] + i for rv, i in elements]
+    index = [first[rv] + i for rv, i in block.elements]
     moved = z.copy()
-    moved[index] = mean + root @ z[index]
-    np.testing.assert_allclose(white.of_z()(z)[0], plain.value_and_grad(moved)[0], rtol=1e-12)
-    np.testing.assert_allclose(white.axes.x(z), moved, rtol=1e-13)
-    np.testing.assert_allclose(white.axes.z(moved), z, rtol=1e-10)
+    moved[index] = block.mean + block.root @ z[index]
+    np.testing.assert_allclose(white.value_and_gradient_of_z()(z)[0], plain.value_and_gradient(moved)[0], rtol=1e-12)
+    np.testing.assert_allclose(white.coordinates.x_of(z), moved, rtol=1e-13)
+    np.testing.assert_allclose(white.coordinates.z_of(moved), z, rtol=1e-10)
 
 
 def test_the_pass_is_near_the_maximum_likelihood_of_cbpp():
-    model = zoo.card("multicenter").model()
-    start = approximation.refer(model)
+    model, start = parameterize(zoo.card("multicenter").model(), "auto")
     assert start is not None
     assert 0.55 < model.rvs_to_transforms[model["sd_herd"]].mode[0] < 0.8  # lme4, AGQ: 0.648
-    ((_, mean, root),) = start.blocks
-    np.testing.assert_allclose(mean[1:], [-0.991, -1.128, -1.580], atol=0.08)
-    np.testing.assert_allclose(np.sqrt(np.diag(root @ root.T))[1:], [0.307, 0.327, 0.428], rtol=0.15)
+    (block,) = start.blocks
+    np.testing.assert_allclose(block.mean[1:], [-0.991, -1.128, -1.580], atol=0.08)
+    np.testing.assert_allclose(np.sqrt(np.diag(block.root @ block.root.T))[1:], [0.307, 0.327, 0.428], rtol=0.15)
 
 
 def test_a_pass_that_fails_is_logged_and_leaves_the_non_centred_form(monkeypatch, caplog):
@@ -261,9 +269,10 @@ def test_a_pass_that_fails_is_logged_and_leaves_the_non_centred_form(monkeypatch
     monkeypatch.setattr(approximation, "_iterate", failing)
     model = zoo.logistic(visits(), "ill ~ x + (1 | g)")
     with caplog.at_level(logging.INFO, "glmm_zoo"):
-        assert approximation.refer(model) is None
+        parameterized, start = parameterize(model, "auto")
     assert "non-centred" in caplog.text
-    assert model.transports["u_g"].known is None
+    assert parameterized is model and start is None
+    assert model.rvs_to_transforms[model["u_g"]].information is None
 
 
 @pytest.mark.parametrize(
@@ -279,17 +288,16 @@ def test_a_pass_that_fails_is_logged_and_leaves_the_non_centred_form(monkeypatch
 def test_every_family_has_an_approximation(make):
     rng = np.random.default_rng(5)
     frame = visits().assign(count=lambda d: rng.poisson(np.exp(0.4 * d.x)) * rng.integers(0, 2, len(d)))
-    model = make(pd.DataFrame(frame))
-    assert approximation.refer(model) is not None
-    for transport in model.transports.values():
-        A = transport.known[0]
+    model, start = parameterize(make(pd.DataFrame(frame)), "auto")
+    assert start is not None
+    for u in model.group_effect_names:
+        A = model.rvs_to_transforms[model[u]].information.A
         assert np.isfinite(A).all() and A[:, 0, 0].max() > 0
 
 
-def test_a_model_can_be_made_non_centred_again():
+def test_a_model_stays_non_centred():
     model = evaluation.build(BY_NAME["binomial crossed"])
-    approximation.refer(model)
-    model.uncentre()
+    parameterize(model, "auto")
     point = evaluation.random_point(model, 1)
     sd, z, u = point["sd_g_log__"], point["u_g_z__"], model["u_g"]
     found = evaluation.function(model, model.replace_rvs_by_values([u]))(point)[0]
@@ -300,14 +308,11 @@ def test_a_model_can_be_made_non_centred_again():
 def test_the_classical_forms_have_the_same_posterior_density(how):
     """log p at the same group effects, without the Jacobian of the form."""
     row = BY_NAME["binomial crossed"]
-    one, other = evaluation.build(row), evaluation.build(row)
-    approximation.refer(one)
-    if how == "centered":
-        other.centre()
+    (one, _), (other, _) = (parameterize(evaluation.build(row), form) for form in ("auto", how))
     point = evaluation.random_point(one, 3)
-    effects = evaluation.function(one, one.replace_rvs_by_values([one[u] for u in one.transports]))(point)
+    effects = evaluation.function(one, one.replace_rvs_by_values([one[u] for u in one.group_effect_names]))(point)
     there = dict(point)
-    for u, value in zip(one.transports, effects, strict=True):
+    for u, value in zip(one.group_effect_names, effects, strict=True):
         rv = other[u]
         transform = other.rvs_to_transforms[rv]
         target = other.rvs_to_values[rv].name
@@ -318,7 +323,7 @@ def test_the_classical_forms_have_the_same_posterior_density(how):
             there[target] = (
                 value / evaluation.function(one, one.replace_rvs_by_values([one[u.replace("u_", "sd_", 1)]]))(point)[0]
             )
-    for s in one.near:
+    for s in one.expected_sds:
         there[f"{s}_log__"] = np.log(evaluation.function(one, one.replace_rvs_by_values([one[s]]))(point)[0])
     here, same = (evaluation.function(m, [m.logp(jacobian=False)])(p)[0] for m, p in ((one, point), (other, there)))
     np.testing.assert_allclose(here, same, rtol=1e-10)
@@ -355,7 +360,7 @@ def test_every_builder_has_a_preview_by_the_names_of_its_posterior(name):
 @pytest.mark.parametrize("name", ["ordinal", "wedge", "meta, fixed", "zip, zi"])
 def test_no_parameter_is_both_a_coefficient_and_the_familys_own(name):
     model = evaluation.build(BY_NAME[name])
-    density = approximation._density(model)
+    density = row_likelihood(model)
     assert density is not None
     coefficients = {rv for linear in model.linear.values() for rv, _ in linear.elements}
     assert not coefficients & {rv for rv, _ in density.elements}

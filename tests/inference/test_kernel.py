@@ -15,12 +15,13 @@ from rows import ROWS, visits
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.inference import approximation, sampling
+from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.kernel import expression, machine
-from glmm_zoo.inference.kernel.density import Unconstrained
+from glmm_zoo.inference.kernel.density import GraphCompiler
 from glmm_zoo.inference.kernel.emit import Store, emit
 from glmm_zoo.inference.kernel.expression import Expressions, UnsupportedError
-from glmm_zoo.inference.kernel.machine import Moved, Program
+from glmm_zoo.inference.kernel.machine import InCoordinates, Program
+from glmm_zoo.inference.parameterization import parameterize
 
 FUNCTIONS = {
     "exp": (np.exp, [(-708, 709), (-1, 1), (-1e-3, 1e-3)]),
@@ -77,11 +78,10 @@ def test_functions_at_their_ends(name, x, value):
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
 def test_density_gradient_and_variables_equal_pytensors(name):
-    model = evaluation.build(next(row for row in ROWS if row.name == name))
-    approximation.refer(model)
+    model, _ = parameterize(evaluation.build(next(row for row in ROWS if row.name == name)), "auto")
     density = model.logp()
     outputs = [*model.replace_rvs_by_values(model.unobserved_RVs), *model.logp(vars=model.observed_RVs, sum=False)]
-    compiled = Unconstrained(model.value_vars, shapes_of(model))
+    compiled = GraphCompiler(model.value_vars, shapes_of(model))
     whole, (variables, shapes) = compiled.with_gradient(density), compiled.outputs(outputs)
     options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
     peer = function(model.value_vars, [density, *grad(density, model.value_vars), *outputs], **options)
@@ -103,7 +103,7 @@ def test_the_slope_of_softplus_keeps_its_digits_and_is_right_at_zero():
     at = np.repeat([-700.0, -27.0, 0.0, 0.0, 27.0, 700.0], 4)
     for density, slope in ((pt.softplus(x), special.expit(at)), (pt.softplus(-x), -special.expit(-at))):
         gradient = np.zeros(24)
-        Unconstrained([x], [(24,)]).with_gradient(pt.sum(density))(at, gradient)
+        GraphCompiler([x], [(24,)]).with_gradient(pt.sum(density))(at, gradient)
         np.testing.assert_allclose(gradient, slope, rtol=1e-14)
 
 
@@ -127,7 +127,7 @@ GRAPHS = {
 def test_gradients_of_graphs_equal_pytensors(name):
     x, y = pt.vector("x", shape=(23,)), pt.vector("y", shape=(5,))
     density = GRAPHS[name](x, y)
-    compiled = Unconstrained([x, y], [(23,), (5,)]).with_gradient(density)
+    compiled = GraphCompiler([x, y], [(23,), (5,)]).with_gradient(density)
     value = np.random.default_rng(2).normal(size=28)
     gradient = np.zeros(28)
     peer = function(
@@ -148,8 +148,8 @@ def test_other_rows_of_the_same_model_share_the_code():
         model = zoo.poisson(
             frame.assign(n=1 + frame.index % 4).iloc[:rows], "n ~ x + (1 | g)", priors={"beta": "Normal(0, 1)"}
         )
-        approximation.refer(model)
-        made = Unconstrained(model.value_vars, shapes_of(model))
+        model, _ = parameterize(model, "auto")
+        made = GraphCompiler(model.value_vars, shapes_of(model))
         value = made.translate(model.logp()).items.item()
         return emit(made.E, [Store(value, 0, 0, 1, None)], None, 4).text
 
@@ -163,11 +163,11 @@ def test_compiled_code_is_kept_for_the_next_process(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_machine_code", lambda *args: asked.append(1) or compile_code(*args))
     x = pt.vector("x", shape=(30,))
     for _ in range(2):
-        made = Unconstrained([x], [(30,)]).with_gradient(pt.sum(pt.exp(x)))
+        made = GraphCompiler([x], [(30,)]).with_gradient(pt.sum(pt.exp(x)))
         np.testing.assert_allclose(made(np.zeros(30), np.zeros(30)), 30.0)
     assert len(asked) == 1
     (tmp_path / "glmm_zoo" / "native").chmod(0o500)
-    Unconstrained([x], [(30,)]).with_gradient(pt.sum(pt.log1p(x)))  # a folder that cannot be written is no obstacle
+    GraphCompiler([x], [(30,)]).with_gradient(pt.sum(pt.log1p(x)))  # a folder that cannot be written is no obstacle
 
 
 def test_many_rows_are_read_in_order_of_their_levels(monkeypatch):
@@ -179,7 +179,7 @@ def test_many_rows_are_read_in_order_of_their_levels(monkeypatch):
     value, both = rng.normal(size=30), []
     for large in (10**9, 100):
         monkeypatch.setattr(expression, "LARGE", large)
-        made = Unconstrained([x], [(30,)])
+        made = GraphCompiler([x], [(30,)])
         gradient = np.zeros(30)
         both.append((made.with_gradient(density)(value, gradient), gradient))
     order = expression.rows_in_order(made.E, [made.translate(density).items.item()])
@@ -189,12 +189,12 @@ def test_many_rows_are_read_in_order_of_their_levels(monkeypatch):
 
 
 @pytest.mark.parametrize("m", [1, 4, 9])
-def test_moved_is_a_change_of_coordinates(m):
+def test_a_density_in_coordinates(m):
     rng = np.random.default_rng(m)
     v = pt.vector("v", shape=(9,))
-    density = Unconstrained([v], [(9,)]).with_gradient(pt.sum(pt.exp(v) * np.arange(9.0)) + pt.exp(pt.sum(v[2:5])))
+    density = GraphCompiler([v], [(9,)]).with_gradient(pt.sum(pt.exp(v) * np.arange(9.0)) + pt.exp(pt.sum(v[2:5])))
     index, mean, root = rng.permutation(9)[:m], rng.normal(size=m), np.tril(rng.normal(size=(m, m)))
-    moved = Moved(density, index, mean, root)
+    moved = InCoordinates(density, index, mean, root)
     z, by_x, by_z = rng.normal(size=9), np.zeros(9), np.zeros(9)
     x = z.copy()
     x[index] = mean + root @ z[index]
@@ -206,7 +206,7 @@ def test_moved_is_a_change_of_coordinates(m):
 def test_threads_do_not_meet():
     """Scratch memory is one for each call that runs."""
     model = evaluation.build(next(row for row in ROWS if row.name == "binomial crossed"))
-    program = Unconstrained(model.value_vars, shapes_of(model)).with_gradient(model.logp())
+    program = GraphCompiler(model.value_vars, shapes_of(model)).with_gradient(model.logp())
     points = [flat(model, evaluation.random_point(model, seed)) for seed in range(8)]
     alone = [program(x, np.zeros(len(x))) for x in points]
     wrong = []
@@ -228,10 +228,10 @@ def test_a_graph_that_is_not_known_goes_to_jax(caplog):
         x = pm.Normal("x", shape=30)
         pm.Normal("y", mu=pt.sin(x), observed=np.zeros(30))
     with pytest.raises(UnsupportedError, match="sin"):
-        Unconstrained(model.value_vars, [(30,)]).with_gradient(model.logp())
+        GraphCompiler(model.value_vars, [(30,)]).with_gradient(model.logp())
     with caplog.at_level("INFO", "glmm_zoo"):
-        compiled = sampling.compile_model(model)
+        compiled = compile_model(model)
     assert compiled.program is None and "JAX" in caplog.text
-    value, gradient = compiled.value_and_grad(np.full(30, 0.5))
+    value, gradient = compiled.value_and_gradient(np.full(30, 0.5))
     np.testing.assert_allclose(value, model.compile_logp()({"x": np.full(30, 0.5)}), rtol=1e-10)
     np.testing.assert_allclose(gradient, model.compile_dlogp()({"x": np.full(30, 0.5)}), rtol=1e-8)

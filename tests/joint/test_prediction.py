@@ -19,7 +19,7 @@ from scipy.special import expit
 import glmm_zoo as zoo
 from glmm_zoo import cli
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.inference import fitting
+from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.results import storage
 
 S = np.array([[0.64, 0.06], [0.06, 0.0625]])  # covariance of the effects: sds 0.8 and 0.25, correlation 0.3
@@ -66,7 +66,7 @@ def tree_at(model, values: dict, also: dict | None = None) -> xr.DataTree:
     posterior = {
         k: (("chain", "draw", *dims[k]), np.broadcast_to(v, (many, *v.shape[1:]))[None]) for k, v in points.items()
     }
-    groups = {"posterior": xr.Dataset(posterior, coords), **fitting._data_groups(model)}
+    groups = {"posterior": xr.Dataset(posterior, coords), **data_groups(model)}
     tree = xr.DataTree.from_dict(groups)
     storage.write_metadata(tree, {"spec": model.spec})
     return tree

@@ -15,7 +15,7 @@ import xarray as xr
 
 import glmm_zoo as zoo
 from glmm_zoo.graph.model import Model
-from glmm_zoo.inference import fitting
+from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.results import storage
 from glmm_zoo.tables.columns import Table
@@ -51,7 +51,7 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
     further = Table(beside.columns, 3, "events", row_numbers=np.array([4, 7, 8]))
     with Model(Plan({}, main, (), {}, 3, also={"event_row": further})) as model:
         pm.Normal("y", 0, 1, observed=pm.Data("_y", visits["y"]), dims="row")
-    tree = xr.DataTree.from_dict(fitting._data_groups(model))
+    tree = xr.DataTree.from_dict(data_groups(model))
     storage.write_metadata(tree, {"spec": {}})
     loaded = zoo.load(zoo.save(tree, tmp_path / "fit.nc"))
     for one in (tree, loaded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytensor.tensor as pt
@@ -11,14 +12,18 @@ from pymc.logprob.transforms import Transform
 from glmm_zoo.families.tensors import Tensor
 
 
-class Autoregressive(Transform):
-    """u_t = weight_t u_s + scale_t z_t along each series, s the level before t; log|du/dz| = sum log scale."""
+@dataclass(frozen=True, eq=False)
+class AutoregressiveTransform(Transform):
+    """u_t = weight_t u_s + scale_t z_t along each series, s the level before t; log|du/dz| = sum log scale.
+
+    `before` (levels,) has the level before each one, the first of a series itself; `blocks` are those of `along_series`.
+    """
+
+    before: np.ndarray
+    blocks: Sequence[np.ndarray]
 
     name = "z"
     ndim_supp = 2
-
-    def __init__(self, before: np.ndarray, blocks: Sequence[np.ndarray]):
-        self.before, self.blocks = before, blocks
 
     @staticmethod
     def _parameters(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

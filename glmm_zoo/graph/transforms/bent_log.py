@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
@@ -9,18 +11,20 @@ from pymc.logprob.transforms import Transform
 from glmm_zoo.families.tensors import Tensor
 
 
-class BentLog(Transform):
+@dataclass(frozen=True, eq=False)
+class BentLogTransform(Transform):
     """sd = mode e^b(x), b(x) = x + log(2)^2 - softplus(-x)^2: a log scale that is bent below the mode.
 
     Where the data cannot tell an sd from 0, its posterior density does not vanish towards 0. That is an exponential tail on
     the log scale, which NUTS explores slowly; here it falls like a normal density. Above the mode this is the log scale. The
-    change of variables is exact whatever the mode is, a scalar or one for each sd. log|dsd/dx| = log sd + log b'(x).
+    change of variables is exact whatever the mode is. log|dsd/dx| = log sd + log b'(x).
+
+    `mode` is a number or one for each sd, in the shape of the variable.
     """
 
-    name = "log"
+    mode: np.ndarray
 
-    def __init__(self, mode: np.ndarray):
-        self.mode = mode
+    name = "log"
 
     def backward(self, value: Tensor, *_: Tensor) -> Tensor:
         return self.mode * pt.exp(_bend(value))

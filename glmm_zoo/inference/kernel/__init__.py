@@ -1,5 +1,7 @@
 """A small compiler: from a PyTensor graph to machine code of a function of the unconstrained vector.
 
-`expression` holds the arithmetic and its derivatives, `translate` reads a PyTensor graph into it, `emit` writes the loops,
-`machine` compiles, keeps and calls them. Nothing here knows of models.
+`expression` holds the arithmetic and its derivatives. `translate` reads a PyTensor graph into it, with `arrays` of
+expressions, `operations` on them and `scalars`. `emit` writes the loops, `loop_body` what is in them, `functions` the
+elementary functions. `machine` compiles, keeps and calls the code; `density` is what the other packages use. Nothing here
+knows of models.
 """

@@ -1,4 +1,4 @@
-"""Functions of a PyMC model's unconstrained vector as machine code."""
+"""Functions of a PyMC model's unconstrained vector x as machine code, from the graphs of its variables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.inference.kernel.arrays import NARROW, ExpressionArray
 from glmm_zoo.inference.kernel.emit import Store
 from glmm_zoo.inference.kernel.expression import Expressions, gradient, rows_in_order
 from glmm_zoo.inference.kernel.machine import Program
-from glmm_zoo.inference.kernel.translate import NARROW, Tensor, Translation
+from glmm_zoo.inference.kernel.translate import Translation
 
 
-class Unconstrained:
-    """The vector x as expressions: parts in order, one for each value variable, of given shapes."""
+class GraphCompiler:
+    """Compiles graphs of value variables as functions of x, which holds these one after another, in these shapes."""
 
     def __init__(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]):
         self.E = Expressions()
@@ -23,12 +24,12 @@ class Unconstrained:
         self.inputs = {v: self._part(j, s) for j, (v, s) in enumerate(zip(values, shapes, strict=True))}
         self.translate = Translation(self.E, self.inputs)
 
-    def _part(self, j: int, shape: tuple[int, ...]) -> Tensor:
+    def _part(self, j: int, shape: tuple[int, ...]) -> ExpressionArray:
         E, size = self.E, int(np.prod(shape))
         if not shape or max(shape) <= NARROW or len(shape) > 2:
             items: Any = np.empty(shape, dtype=object)
             items.reshape(-1)[:] = [E.input(j, i) for i in range(size)]
-            return Tensor(items)
+            return ExpressionArray(items)
         long = int(np.argmax(shape))
         length, others = shape[long], size // shape[long]
         columns = [
@@ -36,7 +37,7 @@ class Unconstrained:
         ]
         items = np.empty([1 if i == long else n for i, n in enumerate(shape)], dtype=object)
         items.reshape(-1)[:] = columns
-        return Tensor(items, long, length)
+        return ExpressionArray(items, long, length)
 
     def with_gradient(self, density: Any) -> Program:
         """x -> the density, a number, and its gradient (n,) in `out`."""
@@ -54,11 +55,11 @@ class Unconstrained:
 
     def outputs(self, variables: Sequence[Any]) -> tuple[Program, list[tuple[int, ...]]]:
         """x -> variables one after another in `out`, and their shapes."""
-        found = [self.translate(v) for v in variables]
-        shapes = [t.shape for t in found]
+        arrays = [self.translate(v) for v in variables]
+        shapes = [t.shape for t in arrays]
         starts = [0, *np.cumsum([int(np.prod(s)) for s in shapes]).tolist()]
         stores = []
-        for j, t in enumerate(found):
+        for j, t in enumerate(arrays):
             inner = int(np.prod(t.shape[t.long + 1 :])) if t.long is not None else 1
             for at in np.ndindex(*t.items.shape):
                 offset = int(np.ravel_multi_index(at, t.shape)) if at else 0

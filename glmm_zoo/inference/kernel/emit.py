@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from glmm_zoo.inference.kernel.expression import PREDICATES, Expressions, Node, reachable
-from glmm_zoo.inference.kernel.functions import FUNCTIONS, Lines, definitions, hexadecimal
+from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
+from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
 
-_MEMORY = {"load", "data", "scatter", "pack"}  # vectors that are in memory by themselves
 _CHEAP = {"add", "sub", "mul", "neg", "select", "abs", "max", "min", "gather", *PREDICATES}
-_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq"}
 _PLAIN = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, math.inf, -math.inf}  # written into the code
 FIRST_SLOT = 5  # of the table: before it numbers, scratch memory, its stride, how many, and their locks
 
@@ -43,7 +42,9 @@ class Code:
     scratch: list[int] = field(default_factory=list)  # lengths of the vectors in scratch memory
 
 
-class _Emitter:
+class Emitter:
+    """Writes the code of one function: `stores` of expressions into `out`, and a `value`, in loops of `lanes` doubles."""
+
     def __init__(self, E: Expressions, roots: Sequence[Node], stores: Sequence[Store], value: Node | None, lanes: int):
         self.E, self.stores, self.value, self.lanes = E, stores, value, lanes
         self.order = reachable(roots)
@@ -63,11 +64,11 @@ class _Emitter:
     def _plan(self) -> None:
         stage: dict[Node, int] = {}
         for node in self.order:
-            found = max((stage[a] for a in node.args), default=0)
-            moved = node.op in ("sum", "element", "scatter") or (node.op == "gather" and node.args[0].op not in _MEMORY)
-            if node.op == "element" and node.args[0].op in _MEMORY:
+            arguments = max((stage[a] for a in node.args), default=0)
+            moved = node.op in ("sum", "element", "scatter") or (node.op == "gather" and node.args[0].op not in MEMORY)
+            if node.op == "element" and node.args[0].op in MEMORY:
                 moved = False
-            stage[node] = found + 1 if moved else found
+            stage[node] = arguments + 1 if moved else arguments
         uses: dict[Node, list[Node]] = {n: [] for n in self.order}
         for node in self.order:
             for a in node.args:
@@ -76,7 +77,7 @@ class _Emitter:
 
         def loop_of(user: Node, a: Node) -> int:
             """The stage of the loop in which `user` needs its argument."""
-            across = user.op in ("sum", "scatter") or (user.op in ("element", "gather") and a.op not in _MEMORY)
+            across = user.op in ("sum", "scatter") or (user.op in ("element", "gather") and a.op not in MEMORY)
             return stage[user] - 1 if across else stage[user]
 
         for node in reversed(self.order):  # as late as its uses allow
@@ -114,10 +115,10 @@ class _Emitter:
                 self.loops.setdefault((at, s.size), [])
 
     def _computed(self, node: Node) -> bool:
-        return node.domain is not None and node.op not in _MEMORY
+        return node.domain is not None and node.op not in MEMORY
 
     def _cheap(self, node: Node) -> bool:
-        return node.op in _CHEAP and all(a.domain is None or a.op in _MEMORY for a in node.args)
+        return node.op in _CHEAP and all(a.domain is None or a.op in MEMORY for a in node.args)
 
     def _size(self, node: Node) -> int:
         assert node.domain is not None
@@ -225,7 +226,7 @@ class _Emitter:
                     base = self.scratch(node)
                     for i, a in enumerate(node.args):
                         address = b(f"getelementptr double, ptr {base}, i64 {i}")
-                        value = self._as_float(b, self.number(a), a)
+                        value = self.as_float(b, self.number(a), a)
                         b.do(f"store double {value}, ptr {address}, align 8")
             for stage, size in [key for key in self.loops if key[0] == at]:
                 self._loop(stage, size)
@@ -234,7 +235,7 @@ class _Emitter:
                 value = self.number(s.node)
                 address = b(f"getelementptr double, ptr {self.part('%out', 'out', s.part)}, i64 {s.offset}")
                 old = b(f"load double, ptr {address}, align 8")
-                b.do(f"store double {b.add(old, self._as_float(b, value, s.node))}, ptr {address}, align 8")
+                b.do(f"store double {b.add(old, self.as_float(b, value, s.node))}, ptr {address}, align 8")
         if self.value is not None:
             value = self.number(self.value)
             b.do(f"store double {value}, ptr %value, align 8")
@@ -245,7 +246,7 @@ class _Emitter:
         self.code.text = self._assembled()
         return self.code
 
-    def _as_float(self, b: Lines, name: str, node: Node) -> str:
+    def as_float(self, b: Lines, name: str, node: Node) -> str:
         if node.op in PREDICATES:
             return b.select(name, b.number(1.0), b.number(0.0))
         return name
@@ -264,7 +265,7 @@ class _Emitter:
             b.do(f"call void @llvm.memset.p0.i64(ptr {self.scratch(node)}, i8 0, i64 {length}, i1 false)")
         bodies = {}
         for lanes in (self.lanes, 1):
-            body = _Body(self, lanes, stage, f"l{k}w{lanes}_", size)
+            body = LoopBody(self, lanes, stage, f"l{k}w{lanes}_", size)
             results = [body.floats(s.args[0]) for s in sums]
             for node in kept:
                 body.store(self.scratch(node), 1, body.floats(node))
@@ -278,47 +279,60 @@ class _Emitter:
             self.used |= body.b.used
         self._write_loop(k, n, sums, bodies)
 
-    def _write_loop(self, k: int, n: str, sums: Sequence[Node], bodies: dict[int, tuple[_Body, list[str]]]) -> None:
+    def _write_loop(self, k: int, n: str, sums: Sequence[Node], bodies: dict[int, tuple[LoopBody, list[str]]]) -> None:
+        """Loop k over n elements: as many at a time as there are lanes, then the rest one by one."""
         b, W = self.main, self.lanes
-        wide, narrow = bodies[W], bodies[1]
-        T = wide[0].b.type
+        T = bodies[W][0].b.type
         enough = b(f"icmp sge i64 {n}, {W}")
         whole = b(f"and i64 {n}, {-W}")
         b.do(f"br label %before{k}")
         b.lines.append(f"before{k}:")
         b.do(f"br i1 {enough}, label %wide{k}, label %between{k}")
-        b.lines.append(f"wide{k}:")
-        b.do(f"{wide[0].i} = phi i64 [ 0, %before{k} ], [ %wi{k}, %wide{k} ]")
+        zeros = ["zeroinitializer"] * len(sums)
+        wide = self._write_iterations("wide", k, *bodies[W], ("before", "0", zeros), ("between", whole))
         for j in range(len(sums)):
-            b.do(f"%wa{k}_{j} = phi {T} [ zeroinitializer, %before{k} ], [ %wn{k}_{j}, %wide{k} ]")
-        b.lines += wide[0].b.lines
-        for j, r in enumerate(wide[1]):
-            b.do(f"%wn{k}_{j} = fadd {T} %wa{k}_{j}, {r}")
-        b.do(f"%wi{k} = add i64 {wide[0].i}, {W}")
-        b.do(f"%wc{k} = icmp slt i64 %wi{k}, {whole}")
-        b.do(f"br i1 %wc{k}, label %wide{k}, label %between{k}")
-        b.lines.append(f"between{k}:")
-        for j in range(len(sums)):
-            b.do(f"%ba{k}_{j} = phi {T} [ zeroinitializer, %before{k} ], [ %wn{k}_{j}, %wide{k} ]")
+            b.do(f"%ba{k}_{j} = phi {T} [ zeroinitializer, %before{k} ], [ {wide[j]}, %wide{k} ]")
         for j in range(len(sums)):
             zero = hexadecimal(-0.0)
             b.do(f"%bs{k}_{j} = call reassoc double @llvm.vector.reduce.fadd.v{W}f64(double {zero}, {T} %ba{k}_{j})")
         b.do(f"%bc{k} = icmp slt i64 {whole}, {n}")
         b.do(f"br i1 %bc{k}, label %narrow{k}, label %after{k}")
-        b.lines.append(f"narrow{k}:")
-        b.do(f"{narrow[0].i} = phi i64 [ {whole}, %between{k} ], [ %ni{k}, %narrow{k} ]")
-        for j in range(len(sums)):
-            b.do(f"%na{k}_{j} = phi double [ %bs{k}_{j}, %between{k} ], [ %nn{k}_{j}, %narrow{k} ]")
-        b.lines += narrow[0].b.lines
-        for j, r in enumerate(narrow[1]):
-            b.do(f"%nn{k}_{j} = fadd double %na{k}_{j}, {r}")
-        b.do(f"%ni{k} = add i64 {narrow[0].i}, 1")
-        b.do(f"%nc{k} = icmp slt i64 %ni{k}, {n}")
-        b.do(f"br i1 %nc{k}, label %narrow{k}, label %after{k}")
-        b.lines.append(f"after{k}:")
+        so_far = [f"%bs{k}_{j}" for j in range(len(sums))]
+        narrow = self._write_iterations("narrow", k, *bodies[1], ("between", whole, so_far), ("after", n))
         for j, node in enumerate(sums):
-            b.do(f"%total{k}_{j} = phi double [ %bs{k}_{j}, %between{k} ], [ %nn{k}_{j}, %narrow{k} ]")
+            b.do(f"%total{k}_{j} = phi double [ {so_far[j]}, %between{k} ], [ {narrow[j]}, %narrow{k} ]")
             self.numbers_of[node] = f"%total{k}_{j}"
+
+    def _write_iterations(
+        self,
+        name: str,
+        k: int,
+        body: LoopBody,
+        terms: Sequence[str],
+        begin: tuple[str, str, Sequence[str]],
+        end: tuple[str, str],
+    ) -> list[str]:
+        """The block `name` of loop k, in which the body is repeated and each of the `terms` is added to a total; and the
+        beginning of the block after it.
+
+        It begins after the block, at the index and with the totals that `begin` says, and ends before the block and the
+        index that `end` says. Returns the names of the totals.
+        """
+        b, short = self.main, name[0]
+        (before, first, so_far), (after, last) = begin, end
+        totals = [f"%{short}n{k}_{j}" for j in range(len(terms))]
+        b.lines.append(f"{name}{k}:")
+        b.do(f"{body.i} = phi i64 [ {first}, %{before}{k} ], [ %{short}i{k}, %{name}{k} ]")
+        for j, total in enumerate(totals):
+            b.do(f"%{short}a{k}_{j} = phi {body.b.type} [ {so_far[j]}, %{before}{k} ], [ {total}, %{name}{k} ]")
+        b.lines += body.b.lines
+        for j, (total, term) in enumerate(zip(totals, terms, strict=True)):
+            b.do(f"{total} = fadd {body.b.type} %{short}a{k}_{j}, {term}")
+        b.do(f"%{short}i{k} = add i64 {body.i}, {body.b.lanes}")
+        b.do(f"%{short}c{k} = icmp slt i64 %{short}i{k}, {last}")
+        b.do(f"br i1 %{short}c{k}, label %{name}{k}, label %{after}{k}")
+        b.lines.append(f"{after}{k}:")
+        return totals
 
     # -------------------------------------------------------------------------------------------------------- assembly
 
@@ -361,164 +375,10 @@ class _Emitter:
         return "\n".join([*declare, *functions, *head, *self.entry.lines, *self.main.lines, *tail, *end])
 
 
-class _Body:
-    """The inside of a loop over one domain, for several lanes at once or one."""
-
-    def __init__(self, emitter: _Emitter, lanes: int, stage: int, names: str, size: int):
-        self.of, self.b, self.stage, self.size = emitter, Lines(lanes, names), stage, size
-        self.i = f"%{names}i"
-        self._known: dict[Node, str] = {}
-        self._lanes: dict[int, list[str]] = {}
-
-    def floats(self, node: Node) -> str:
-        name = self.value(node)
-        return self.of._as_float(self.b, name, node) if node.domain is not None else name
-
-    def value(self, node: Node) -> str:
-        stack = [node]
-        while stack:
-            n = stack[-1]
-            if n in self._known:
-                stack.pop()
-                continue
-            inside = self._inside(n)
-            missing = [a for a in n.args if a not in self._known] if inside else []
-            if missing:
-                stack.extend(missing)
-                continue
-            self._known[n] = self._made(n, inside)
-            stack.pop()
-        return self._known[node]
-
-    def _inside(self, n: Node) -> bool:
-        """Whether it is computed here from its arguments."""
-        if n.domain is None or n.op in _MEMORY or n.op == "gather":
-            return False
-        return not (n in self.of.kept and self.of.stage[n] < self.stage)
-
-    def _made(self, n: Node, inside: bool) -> str:
-        of, b = self.of, self.b
-        if n.domain is None:
-            scalar = of._as_float(of.main, of.number(n), n)
-            if b.lanes == 1:
-                return scalar
-            one = b(f"insertelement {b.type} undef, double {scalar}, i32 0")
-            return b(f"shufflevector {b.type} {one}, {b.type} undef, <{b.lanes} x i32> zeroinitializer")
-        if n.op in _MEMORY:
-            return self.load(*of.memory(n))
-        if n in of.kept and of.stage[n] < self.stage:
-            stored = self.load(of.scratch(n), 1)
-            return b.compare("one", stored, b.number(0.0)) if n.op in PREDICATES else stored
-        if n.op == "gather":
-            base, stride = of.memory(n.args[0])
-            return self.gather(base, stride, n.static)
-        assert inside
-        kinds = [a.op in PREDICATES and a.domain is not None for a in n.args]
-        return operation(b, n.op, [self._known[a] for a in n.args], kinds)
-
-    def _addresses(self, base: str, stride: int, index: Sequence[str]) -> list[str]:
-        found = []
-        for at in index:
-            place = at if stride == 1 else self.b(f"mul i64 {at}, {stride}")
-            found.append(self.b(f"getelementptr double, ptr {base}, i64 {place}"))
-        return found
-
-    def _own(self) -> list[str]:
-        """This iteration's indices, lane by lane."""
-        if -1 not in self._lanes:
-            more = [self.b(f"add i64 {self.i}, {lane}") for lane in range(1, self.b.lanes)]
-            self._lanes[-1] = [self.i, *more]
-        return self._lanes[-1]
-
-    def _index(self, which: int) -> list[str]:
-        """Elements of an index vector, lane by lane."""
-        if which not in self._lanes:
-            b, base = self.b, self.of.array("index", which)
-            found = []
-            for at in self._own():
-                address = b(f"getelementptr i32, ptr {base}, i64 {at}")
-                found.append(b(f"sext i32 {b(f'load i32, ptr {address}, align 4')} to i64"))
-            self._lanes[which] = found
-        return self._lanes[which]
-
-    def load(self, base: str, stride: int) -> str:
-        b = self.b
-        if stride == 1 or b.lanes == 1:
-            (address,) = self._addresses(base, stride, [self.i])
-            return b(f"load {b.type}, ptr {address}, align 8")
-        return self._collected(self._addresses(base, stride, self._own()))
-
-    def gather(self, base: str, stride: int, which: int) -> str:
-        return self._collected(self._addresses(base, stride, self._index(which)))
-
-    def _collected(self, addresses: Sequence[str]) -> str:
-        b = self.b
-        values = [b(f"load double, ptr {a}, align 8") for a in addresses]
-        if b.lanes == 1:
-            return values[0]
-        found = "undef"
-        for lane, value in enumerate(values):
-            found = b(f"insertelement {b.type} {found}, double {value}, i32 {lane}")
-        return found
-
-    def _separate(self, value: str) -> list[str]:
-        b = self.b
-        if b.lanes == 1:
-            return [value]
-        return [b(f"extractelement {b.type} {value}, i32 {lane}") for lane in range(b.lanes)]
-
-    def store(self, base: str, stride: int, value: str) -> None:
-        b = self.b
-        if stride == 1 or b.lanes == 1:
-            (address,) = self._addresses(base, stride, [self.i])
-            b.do(f"store {b.type} {value}, ptr {address}, align 8")
-            return
-        for address, one in zip(self._addresses(base, stride, self._own()), self._separate(value), strict=True):
-            b.do(f"store double {one}, ptr {address}, align 8")
-
-    def scatter(self, base: str, node: Node) -> None:
-        b = self.b
-        values = self._separate(self.floats(node.args[0]))
-        for address, value in zip(self._addresses(base, 1, self._index(node.static)), values, strict=True):
-            old = b(f"load double, ptr {address}, align 8")
-            b.do(f"store double {b(f'fadd double {old}, {value}')}, ptr {address}, align 8")
-
-
-def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str:
-    """One elementwise operation; `predicates` says which arguments are true or false rather than numbers."""
-    logical = op in ("and", "or", "not")
-    for i, predicate in enumerate(predicates):
-        wanted = logical or (op == "select" and i == 0)
-        if predicate and not wanted:
-            args[i] = b.select(args[i], b.number(1.0), b.number(0.0))
-        elif wanted and not predicate:
-            args[i] = b.compare("one", args[i], b.number(0.0))
-    boolean = "i1" if b.lanes == 1 else f"<{b.lanes} x i1>"
-    match op:
-        case "add" | "sub" | "mul" | "div" | "neg":
-            return getattr(b, op)(*args)
-        case "sqrt":
-            return b.intrinsic("sqrt", args[0])
-        case "abs":
-            return b.intrinsic("fabs", args[0])
-        case "max" | "min":
-            return b.select(b.compare("uge" if op == "max" else "ule", *args), *args)
-        case "select":
-            return b.select(*args)
-        case "and" | "or":
-            return b(f"{op} {boolean} {args[0]}, {args[1]}")
-        case "not":
-            return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
-        case _ if op in _COMPARE:
-            return b.compare(_COMPARE[op], *args)
-    assert op in FUNCTIONS, op
-    return b.function(op, args[0])
-
-
 def emit(E: Expressions, stores: Sequence[Store], value: Node | None, lanes: int) -> Code:
     """Code of `run(n, x, out, value, table)`: what `stores` say goes to out, `value` to value.
 
     It returns 0, or 4 where the value is not finite. With a value, out is set to zero first; else it is taken to be.
     """
     roots = [s.node for s in stores] + ([value] if value is not None else [])
-    return _Emitter(E, roots, stores, value, lanes).run()
+    return Emitter(E, roots, stores, value, lanes).run()

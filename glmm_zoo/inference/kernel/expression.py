@@ -271,16 +271,16 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
 
 def reachable(roots: Iterable[Node]) -> list[Node]:
     """All expressions that the roots are made of, arguments first."""
-    found: dict[Node, None] = {}
+    ordered: dict[Node, None] = {}
     stack = [(r, False) for r in roots]
     while stack:
         node, ready = stack.pop()
         if ready:
-            found[node] = None
-        elif node not in found:
+            ordered[node] = None
+        elif node not in ordered:
             stack.append((node, True))
-            stack.extend((a, False) for a in node.args if a not in found)
-    return list(found)
+            stack.extend((a, False) for a in node.args if a not in ordered)
+    return list(ordered)
 
 
 def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:

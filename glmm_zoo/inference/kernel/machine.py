@@ -85,7 +85,7 @@ class Program(Function):
         super().__init__(code.text, table, (scratch, numbers, locks, data, indices))
 
 
-class Moved(Function):
+class InCoordinates(Function):
     """A density with its gradient as a function of z, where x = z but for x[index] = mean + root z[index].
 
     `index` (m,) without repetition, m > 0; `root` (m, m) lower triangular.
@@ -94,10 +94,10 @@ class Moved(Function):
     def __init__(self, density: Function, index: np.ndarray, mean: np.ndarray, root: np.ndarray):
         arrays = [np.ascontiguousarray(a, t) for a, t in ((index, np.int64), (mean, float), (root, float))]
         table = [density.address, density.table.ctypes.data, len(index), *(a.ctypes.data for a in arrays)]
-        super().__init__(_MOVE, table, (density, arrays))
+        super().__init__(_IN_COORDINATES, table, (density, arrays))
 
 
-_MOVE = """
+_IN_COORDINATES = """
 define i64 @run(i64 %n, ptr noalias %z, ptr noalias %out, ptr noalias %value, ptr %table) nounwind {
 entry:
   %density_at = getelementptr ptr, ptr %table, i64 0

@@ -45,7 +45,7 @@ def measurement_log_density(
     from pytensor.graph.traversal import graph_inputs
 
     from glmm_zoo.graph.likelihood import build_model
-    from glmm_zoo.inference.kernel.density import Unconstrained
+    from glmm_zoo.inference.kernel.density import GraphCompiler
 
     observed = {h.part.prefix: _with_row_for_each_level(h.part.outcome) for h in histories}
     predictors = [_without_terms(p, observed[h.part.prefix]) for h in histories for p in h.predictors]
@@ -77,7 +77,7 @@ def measurement_log_density(
         [np.arange(len(part.rows)) < len(h.subject) for part, h in zip(parts, histories, strict=True)]
     )
     shapes = [*((p.rows,) for p in predictors), *(theta[name].shape[1:] for name in names)]
-    run, _ = Unconstrained([*eta_inputs, *used], shapes).outputs(graph)
+    run, _ = GraphCompiler([*eta_inputs, *used], shapes).outputs(graph)
 
     def log_density(etas: Sequence[np.ndarray], draw: Mapping[str, np.ndarray]) -> np.ndarray:
         out = np.zeros(size)

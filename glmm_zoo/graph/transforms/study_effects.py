@@ -1,8 +1,9 @@
-"""Effects of studies, moved in units of what the data of each study say of it."""
+"""Effects of the studies of a meta-analysis, moved in units of their distribution given the data of each study."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytensor.tensor as pt
@@ -11,18 +12,22 @@ from pymc.logprob.transforms import Transform
 from glmm_zoo.families.tensors import Tensor
 
 
-class Informed(Transform):
-    """u = mean + r (m - mean) + z sd sqrt(1 - r), r = sd^2 / (sd^2 + v): what the data say of u, an estimate m with
-    variance v, taken into account, so that z is near Normal(0, 1) under the posterior.
+@dataclass(frozen=True, eq=False)
+class StudyEffectsTransform(Transform):
+    """u = mean + r (m - mean) + z sd sqrt(1 - r), r = sd^2 / (sd^2 + v).
 
-    The posterior is the same whatever m and v are; poor ones cost speed. v = infinity is the non-centred form.
+    Study by study, `estimate` m (S,) is a rough estimate of the effect from the study's own data and `variance` v (S,) that
+    of its error. With them z, which the sampler moves, is near Normal(0, 1) under the posterior. The posterior is the same
+    whatever m and v are; poor ones cost speed. v = infinity is the non-centred form.
+
+    The last two inputs of the methods are mean and sd of the study effects.
     """
+
+    estimate: np.ndarray
+    variance: np.ndarray
 
     name = "z"
     ndim_supp = 0
-
-    def __init__(self, estimate: np.ndarray, variance: np.ndarray):
-        self.estimate, self.variance = estimate, variance
 
     def _location_scale(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         mean, sd = inputs[-2:]

@@ -19,7 +19,8 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.inference import approximation, fitting, sampling
+from glmm_zoo.inference import datatree, nuts, predictive
+from glmm_zoo.inference.draws import Draws
 from glmm_zoo.results import diagnostics, storage
 
 GROUPS = (
@@ -84,8 +85,8 @@ def test_same_seed_same_draws_whatever_the_cores(model) -> None:
 
 
 def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "MAX_POINTWISE", 120 * 2 * 25)
-    monkeypatch.setattr(fitting, "MAX_PREDICTIVE", 120 * 2 * 10)
+    monkeypatch.setattr(datatree, "MAX_POINTWISE", 120 * 2 * 25)
+    monkeypatch.setattr(predictive, "MAX_PREDICTIVE", 120 * 2 * 10)
     small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
     assert sum("to keep the file small" in n for n in storage.metadata(small)["spec"]["notes"]) == 2
@@ -113,51 +114,10 @@ def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
     assert any("group_effects" in note for note in storage.metadata(kept)["spec"]["notes"])
 
 
-def test_draws_made_longer_and_thinned() -> None:
-    """Chains of 6 and 6 draws, every third kept; the second of them stopped after 5."""
-    x = np.arange(2.0 * 12 * 3).reshape(2, 12, 3)
-    step, bad = np.arange(24.0).reshape(2, 12), np.zeros((2, 12), bool)
-    bad[0, 4] = bad[1, 11] = True
-
-    def part(draws: slice, finished: list[int], stopped: bool) -> sampling.Draws:
-        stats = {"step_size": step[:, draws], "diverging": bad[:, draws], "energy": step[:, draws] % 6 + draws.start}
-        return sampling.Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
-
-    parts = [part(slice(0, 6), [6, 6], False), part(slice(6, 12), [6, 5], True)]
-    np.testing.assert_array_equal(sampling.joined(parts, 1).x, x)
-    found = sampling.joined(parts, 3)
-    np.testing.assert_array_equal(found.x, x[:, 2::3])
-    np.testing.assert_array_equal(found.stats["step_size"], step[:, 2::3])
-    np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
-    np.testing.assert_array_equal(found.stats["energy"], (step % 6)[:, 2::3])  # no matter what constant a part has
-    assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
-    np.testing.assert_array_equal(found.held(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))
-
-
-def test_learnt_coordinates_are_of_unit_size_and_uncorrelated(model) -> None:
-    compiled = sampling.compile_model(model, approximation.refer(model))
-    rng, elements = np.random.default_rng(2), np.array([0, 1, 3])
-    root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
-    x = rng.normal(size=(50_000, compiled.size))
-    x[:, elements] = 3.0 + x[:, elements] @ root.T
-    halves = [x[None, :20_000], x[None, 20_000:]]
-    learnt = compiled.learnt(halves, elements, 50_000)
-    z = learnt.axes.z(x)
-    np.testing.assert_allclose(np.cov(z[:, elements].T), np.eye(3), atol=1e-3)
-    np.testing.assert_allclose(z[:, elements].mean(axis=0), 0, atol=1e-10)
-    np.testing.assert_allclose(learnt.axes.x(z), x, rtol=1e-9)
-    np.testing.assert_array_equal(z[:, 4:], x[:, 4:])
-    few = compiled.learnt(halves, elements, 1e-9).axes.z(x)[:, elements]  # nothing is made of correlations
-    np.testing.assert_allclose(few.std(axis=0), 1, rtol=0.01)
-    np.testing.assert_allclose(np.corrcoef(few.T), np.corrcoef(compiled.axes.z(x)[:, elements].T), atol=1e-6)
-    at = compiled.start + 0.1
-    np.testing.assert_allclose(learnt.of_z()(learnt.axes.z(at))[0], compiled.value_and_grad(at)[0], rtol=1e-9)
-
-
 def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample, runs = sampling.sample, []
+    sample, runs = nuts.sample, []
 
-    def stopped(*args: Any, **options: Any) -> sampling.Draws:
+    def stopped(*args: Any, **options: Any) -> Draws:
         drawn = sample(*args, **options)
         runs.append(drawn)
         if len(runs) == 1:
@@ -165,7 +125,7 @@ def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.Mo
         drawn.x[1, 31:] = np.nan
         return dataclasses.replace(drawn, finished=np.array([100, 31]), interrupted=True)
 
-    monkeypatch.setattr(sampling, "sample", stopped)
+    monkeypatch.setattr(nuts, "sample", stopped)
     with pytest.raises(zoo.Interrupted) as stop:
         zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     tree = stop.value.tree
@@ -177,25 +137,12 @@ def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.Mo
 
 def test_draws_of_too_many_group_effects_are_not_kept(model, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"draws": 20, "tune": 20, "chains": 2, "seed": 2, "thin": 1, "progress": False, "target_accept": 0.8}
-    monkeypatch.setattr(fitting, "MOST_EFFECTS", 20 * 2 * 20 - 1)
+    monkeypatch.setattr(datatree, "MOST_EFFECTS", 20 * 2 * 20 - 1)
     assert "group_effects" in zoo.fit(model, **settings)
-    monkeypatch.setattr(fitting, "MOST_EFFECTS", 20 * 2 * 20)
+    monkeypatch.setattr(datatree, "MOST_EFFECTS", 20 * 2 * 20)
     assert "group_effects" not in zoo.fit(model, **settings)
     with pytest.raises(zoo.InputError, match="keep_group_effects must be one of auto, draws, moments"):
         zoo.fit(model, keep_group_effects="mean")
-
-
-def test_bad_index_and_bad_density_are_told_before_sampling(model) -> None:
-    with model:
-        codes = model["_level_of_site"].get_value()
-        model.set_data("_level_of_site", np.full_like(codes, 10))
-        try:
-            for check in (sampling.check_density, sampling.compile_model):
-                with pytest.raises(zoo.FitError, match="past the levels"):
-                    check(model)
-        finally:
-            model.set_data("_level_of_site", codes)
-    sampling.check_density(model)
 
 
 def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""From a PyMC model to functions in machine code, made by `kernel`, or by JAX where a graph holds what it does not know."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.errors import FitError
+from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
+from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
+from glmm_zoo.inference.kernel.expression import UnsupportedError
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+    from glmm_zoo.inference.kernel.machine import Function
+
+_log = logging.getLogger("glmm_zoo")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model's functions of the unconstrained vector x (n,), where to start, and the coordinates in which to sample it.
+
+    `variables` compiles any variables of the graph as functions of many x at once. `program` is the log density with its
+    gradient in machine code, to be called without Python; None from JAX. `seconds` is how long compiling took.
+    """
+
+    start: np.ndarray
+    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    variables: Callable[[Sequence[Any]], Vectorized]
+    coordinates: Coordinates
+    program: Function | None
+    seconds: float
+
+    @property
+    def size(self) -> int:
+        return len(self.start)
+
+    def in_coordinates_from(self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Compiled:
+        """The same in coordinates estimated from draws, see `Coordinates.estimated_from`."""
+        return replace(self, coordinates=self.coordinates.estimated_from(draws, elements, effective))
+
+    def value_and_gradient_of_z(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """The density and its gradient as functions of z, for callers in Python."""
+        coordinates, program = self.coordinates, self.program_of_z()
+        if program is not None:
+            return _called_from_python(program)
+
+        def value_and_gradient(z: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = self.value_and_gradient(coordinates.x_of(z))
+            gradient = gradient.copy()
+            gradient[coordinates.index] = coordinates.root.T @ gradient[coordinates.index]
+            return value, gradient
+
+        return value_and_gradient
+
+    def program_of_z(self) -> Function | None:
+        """The same in machine code; None from JAX."""
+        from glmm_zoo.inference.kernel.machine import InCoordinates
+
+        at = self.coordinates
+        if self.program is None or not len(at.index):
+            return self.program
+        return InCoordinates(self.program, at.index, at.mean, at.root)
+
+
+def compile_model(model: pm.Model, start: SamplerStart | None = None) -> Compiled:
+    """Compile the log density with its gradient.
+
+    With a start, the sampler's coordinates z are such that z = 0 is the mean of each of its blocks and their covariance I.
+
+    Raises
+    ------
+    FitError
+        When an index of the model is out of range, which would sample silently, or the log density is not finite at
+        the start.
+    """
+    began = time.perf_counter()
+    shapes, x, coordinates = _start_and_coordinates(model, start)
+    program = None
+    try:
+        functions, program = _by_kernel(model, shapes)
+    except UnsupportedError as err:
+        _log.info("compiled by JAX, because the kernel does not know %s", err)
+        check_density(model)
+        functions = by_jax(model, shapes, x)
+    except IndexError as err:
+        raise FitError(f"the model indexes past the levels of a factor: {err}") from err
+    if not np.isfinite(functions.value_and_gradient(x)[0]):
+        check_density(model)
+    seconds = time.perf_counter() - began
+    return Compiled(x, functions.value_and_gradient, functions.variables, coordinates, program, seconds)
+
+
+def _start_and_coordinates(
+    model: pm.Model, start: SamplerStart | None
+) -> tuple[list[tuple[int, ...]], np.ndarray, Coordinates]:
+    """The shapes of the value variables, the point x (n,) to start from, and the coordinates."""
+    initial = model.initial_point()
+    shapes = [np.shape(initial[v.name]) for v in model.value_vars]
+    firsts = [0, *np.cumsum([int(np.prod(s)) for s in shapes])]
+    point = {**initial, **(start.point if start else {})}
+    x = np.concatenate([np.ravel(point[v.name]).astype(float) for v in model.value_vars])
+    first = dict(zip([model.values_to_rvs[v].name for v in model.value_vars], firsts, strict=False))
+    coordinates = UNCHANGED
+    for block in start.blocks if start else ():
+        index = np.array([first[rv] + i for rv, i in block.elements])
+        coordinates = coordinates.with_block(index, block.mean, block.root)
+    x[coordinates.index] = coordinates.mean
+    return shapes, x, coordinates
+
+
+def _by_kernel(model: pm.Model, shapes: Sequence[tuple[int, ...]]) -> tuple[CompiledFunctions, Function]:
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+
+    compiler = GraphCompiler(model.value_vars, shapes)
+    program = compiler.with_gradient(model.logp())
+
+    def variables(wanted: Sequence[Any]) -> Vectorized:
+        run, shapes_of_wanted = compiler.outputs(wanted)
+        ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes_of_wanted)])
+
+        def by_draw(x: np.ndarray) -> list[np.ndarray]:
+            out = np.zeros((len(x), ends[-1]))
+            for draw, result in zip(np.ascontiguousarray(x), out, strict=True):
+                run(draw, result)
+            parts = zip(ends[:-1], ends[1:], shapes_of_wanted, strict=True)
+            return [out[:, a:b].reshape(len(x), *shape) for a, b, shape in parts]
+
+        return by_draw
+
+    return CompiledFunctions(_called_from_python(program), variables), program
+
+
+def _called_from_python(program: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = np.zeros(len(x))
+        return program(np.ascontiguousarray(x), gradient), gradient
+
+    return value_and_gradient
+
+
+def check_density(model: pm.Model) -> None:
+    """Evaluate the log density once in a mode that checks array bounds, which the compiled backends do not.
+
+    Raises
+    ------
+    FitError
+        When a term of it is not finite at the initial point, or an index is out of range.
+    """
+    point = model.initial_point()
+    try:
+        value = model.compile_logp(mode="FAST_COMPILE")(point)
+    except IndexError as err:
+        raise FitError(f"the model indexes past the levels of a factor: {err}") from err
+    if not np.isfinite(value):
+        bad = [name for name, term in model.point_logps(point).items() if not np.isfinite(term)]
+        raise FitError(
+            f"the log density is {value} at the initial point; not finite: {', '.join(bad)}; check priors and data"
+        )

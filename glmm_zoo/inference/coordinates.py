@@ -1,0 +1,93 @@
+"""Where the sampler starts, and the coordinates z that it moves in place of the unconstrained vector x."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_CORRELATED = 100  # elements whose correlations are estimated from draws
+
+
+@dataclass(frozen=True)
+class GaussianBlock:
+    """Elements (variable, position) of the unconstrained vector that are about Normal(mean, root root').
+
+    `mean` (m,), `root` (m, m) lower triangular.
+    """
+
+    elements: Sequence[tuple[str, int]]
+    mean: np.ndarray
+    root: np.ndarray
+
+
+@dataclass(frozen=True)
+class SamplerStart:
+    """What is known of the posterior before sampling.
+
+    `point` holds unconstrained values by value variable, where they differ from the model's own initial point; each of
+    the `blocks` is given a scale in which it is about standard normal.
+    """
+
+    point: Mapping[str, np.ndarray]
+    blocks: Sequence[GaussianBlock]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The coordinates z that the sampler moves: x[index] = mean + root z[index], and x = z for all other elements.
+
+    `index` (m,), `mean` (m,), `root` (m, m) lower triangular.
+    """
+
+    index: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+
+    def x_of(self, z: np.ndarray) -> np.ndarray:
+        """The unconstrained vectors (..., n)."""
+        x = z.copy()
+        x[..., self.index] = self.part_of_x(z[..., self.index])
+        return x
+
+    def z_of(self, x: np.ndarray) -> np.ndarray:
+        """The inverse of `x_of`."""
+        z = x.copy()
+        z[..., self.index] = self.part_of_z(x[..., self.index])
+        return z
+
+    def part_of_x(self, z: np.ndarray) -> np.ndarray:
+        """x[index] of z[index] (..., m)."""
+        return self.mean + z @ self.root.T
+
+    def part_of_z(self, x: np.ndarray) -> np.ndarray:
+        """z[index] of x[index] (..., m)."""
+        return (x - self.mean) @ np.linalg.inv(self.root).T
+
+    def with_block(self, index: np.ndarray, mean: np.ndarray, root: np.ndarray) -> Coordinates:
+        """The same with a block of elements that were not among its own."""
+        m = len(self.index)
+        whole = np.zeros((m + len(index),) * 2)
+        whole[:m, :m], whole[m:, m:] = self.root, root
+        return Coordinates(np.append(self.index, index), np.append(self.mean, mean), whole)
+
+    def estimated_from(self, draws: Sequence[np.ndarray], elements: np.ndarray, effective: float) -> Coordinates:
+        """Coordinates in which these elements, as they vary between draws, are uncorrelated and of unit size.
+
+        The parts of `draws` x (chains, draws, n) are together worth `effective` independent ones. The fewer they are for
+        an element, the less is made of its correlations; with too many elements the coordinates stay as they are.
+        """
+        if len(elements) > MOST_CORRELATED:
+            return self
+        more = np.setdiff1d(elements, self.index)
+        wider = self.with_block(more, np.zeros(len(more)), np.eye(len(more)))
+        m = len(wider.index)
+        z = np.concatenate([wider.part_of_z(x[:, :, wider.index]).reshape(-1, m) for x in draws])
+        covariance = np.cov(z.T).reshape(m, m)
+        covariance *= np.where(np.eye(m, dtype=bool), 1.0, effective / (effective + m))
+        root = np.linalg.cholesky(covariance + 1e-9 * np.eye(m))
+        return Coordinates(wider.index, wider.mean + wider.root @ z.mean(axis=0), wider.root @ root)
+
+
+UNCHANGED = Coordinates(np.zeros(0, int), np.zeros(0), np.zeros((0, 0)))  # z = x

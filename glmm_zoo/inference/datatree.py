@@ -1,0 +1,156 @@
+"""The groups of the tree that a fit returns, but for predictive draws: posterior, log-likelihood, data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import listing, plural
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.inference.compile import Compiled
+from glmm_zoo.inference.draws import Draws
+from glmm_zoo.inference.moments import STATISTICS
+from glmm_zoo.inference.settings import Settings
+from glmm_zoo.plans.groups import groups_of
+from glmm_zoo.results import storage
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
+MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
+
+
+@dataclass(frozen=True)
+class KeptVariables:
+    """The variables of which each draw is kept, and those of which only mean, sd and R-hat are."""
+
+    draws: Sequence[Any]
+    moments: Sequence[Any]
+
+
+def kept_variables(model: Model, settings: Settings) -> KeptVariables:
+    """All variables, or all but the group effects."""
+    groups = groups_of(model.predictors)
+    numbers = settings.draws * settings.chains * sum(len(g.factor.levels) * len(g.labels) for g in groups)
+    keep = settings.keep_group_effects
+    if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
+        return KeptVariables(model.unobserved_RVs, [])
+    effects = [model[g.name("u")] for g in groups]
+    return KeptVariables([v for v in model.unobserved_RVs if v not in effects], effects)
+
+
+def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[Any]) -> xr.Dataset:
+    """Every variable shown as chain x draw x its named dims, in the order in which they are read."""
+    chains, draws = drawn.stats["diverging"].shape
+    values = drawn.recorded or [
+        v.reshape(chains, draws, *v.shape[1:])
+        for v in compiled.variables(model.replace_rvs_by_values(list(shown)))(drawn.x_of(drawn.x_draws))
+    ]
+    variables = {}
+    used: dict[str, None] = {}
+    for name, v in zip([rv.name for rv in shown], values, strict=True):
+        dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
+        used.update(dict.fromkeys(d for d in dims if d in model.coords))
+        variables[name] = (("chain", "draw", *dims), v)
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
+    return xr.Dataset(variables, coords)[_in_reading_order(model, list(variables))]
+
+
+def _in_reading_order(model: Model, names: Sequence[str]) -> list[str]:
+    """Names of variables: intercepts and coefficients, sds, group effects, and what only carries others.
+
+    The latter stay in the file because PyMC would draw them anew, without a word, in a later prediction.
+    """
+    rank = ("Intercept", "beta", "cutpoints", "sd_", "corr_", "u_")
+    prefixes = [p.prefix for p in model.predictors]
+
+    def position(name: str) -> tuple[int, int]:
+        prefix = max((p for p in prefixes if p and name.startswith(f"{p}_")), key=len, default="")
+        bare = name.removeprefix(f"{prefix}_") if prefix else name
+        part = prefixes.index(prefix) if prefix in prefixes else len(prefixes)  # what outcomes share comes last
+        return part, next((i for i, r in enumerate(rank) if bare.startswith(r)), len(rank) - 2)
+
+    return sorted(names, key=position)
+
+
+def sample_stats(drawn: Draws) -> xr.Dataset:
+    """Statistics of the sampler."""
+    chains, draws = drawn.stats["diverging"].shape
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return xr.Dataset({name: (("chain", "draw"), v) for name, v in drawn.stats.items()}, coords)
+
+
+def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[xr.Dataset, str]:
+    """Mean, sd and R-hat of the group effects: each variable statistic x its named dims; and what to note of them."""
+    variables, used, start = {}, {}, 0
+    for rv in effects:
+        dims = model.named_vars_to_dims[rv.name]
+        shape = [len(model.coords[d]) for d in dims]
+        used.update(dict.fromkeys(dims))
+        part = values[:, start : start + int(np.prod(shape))]
+        variables[rv.name] = (("statistic", *dims), part.reshape(len(part), *shape))
+        start += part.shape[1]
+    note = (
+        f"of {listing(list(variables))} the mean, sd and R-hat (at most {np.max(values[2]):.3f}) of each are kept in the group "
+        "'group_effects', not the draws, to stay within memory"
+    )
+    return xr.Dataset(variables, {"statistic": list(STATISTICS), **labels_of_dims(model, list(used))}), note
+
+
+def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.Dataset, list[str]]:
+    """Log-likelihood by row or by subject, and what to note of it."""
+    chains, draws = drawn.stats["diverging"].shape
+    kept = thinned(draws, chains, model.rows, MAX_POINTWISE)
+    terms = compiled.variables(model.logp(vars=model.observed_RVs, sum=False))(drawn.x_of(kept))
+    dims = {name: model.unit or dim for name, dim in dims_of_outcomes(model).items()}
+    variables = {
+        name: (("chain", "draw", dim), v.reshape(chains, len(kept), -1))
+        for (name, dim), v in zip(dims.items(), terms, strict=True)
+    }
+    notes = [
+        f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
+    ]
+    coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
+    return xr.Dataset(variables, coords), notes if len(kept) < draws else []
+
+
+def data_groups(model: Model) -> Mapping[str, xr.Dataset]:
+    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read.
+
+    Columns of a table beside the main one are named by the dimension of its rows too, "event_row:years".
+    """
+    dims = dims_of_outcomes(model)
+    observed = {
+        name: (dim, np.asarray(model.rvs_to_values[model[name]].get_value(), dtype=float)) for name, dim in dims.items()
+    }
+    tables = {"row": model.frame, **model.also}
+    columns = {
+        (variable_name(name) if dim == "row" else f"{dim}:{variable_name(name)}"): storage.column_variable(column, dim)
+        for dim, table in tables.items()
+        for name, column in table.columns.items()
+    }
+    return {
+        "observed_data": xr.Dataset(observed, labels_of_dims(model, list(dims.values()))),
+        "constant_data": xr.Dataset(columns, {dim: table.row_numbers for dim, table in tables.items()}),
+    }
+
+
+def labels_of_dims(model: Model, dims: Sequence[str]) -> dict[str, Any]:
+    """Labels of dimensions: text, but numbers for rows."""
+    rows = dims_of_outcomes(model).values()
+    return {d: np.asarray(model.coords[d] if d in rows else [str(v) for v in model.coords[d]]) for d in dims}
+
+
+def dims_of_outcomes(model: Model) -> dict[str, str]:
+    """The dimension of every outcome by its name."""
+    return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.observed_RVs}
+
+
+def thinned(draws: int, chains: int, rows: int, most: int) -> np.ndarray:
+    """Which draws of each chain are kept so that draws x chains x rows stays below `most`."""
+    return np.arange(0, draws, max(1, -(-draws * chains * rows // most)))

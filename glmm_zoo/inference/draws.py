@@ -1,0 +1,86 @@
+"""What NUTS returns, and how the draws of chains that went on are put together. Imports nothing of the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Unconstrained draws, NaN from where a chain was stopped, and sampler statistics.
+
+    x
+        (chains, draws, n), or of the draws `x_draws` only.
+    x_draws
+        The numbers of the draws whose x is kept.
+    stats
+        Statistics of the sampler by name, (chains, draws) each.
+    finished
+        Draws made after warm-up by each chain (chains,).
+    gradients
+        Evaluations of the gradient, of warm-up and sampling together.
+    interrupted
+        Whether Ctrl-C ended sampling.
+    seconds
+        How long sampling took.
+    recorded
+        (chains, draws, ...) of each variable recorded while sampling; None where x holds all.
+    moments
+        (statistics, k) of the variables whose draws are not kept; None where there are none.
+    """
+
+    x: np.ndarray
+    x_draws: np.ndarray
+    stats: Mapping[str, np.ndarray]
+    finished: np.ndarray
+    gradients: int
+    interrupted: bool
+    seconds: float
+    recorded: Sequence[np.ndarray] | None = None
+    moments: np.ndarray | None = None
+
+    def x_of(self, draws: np.ndarray) -> np.ndarray:
+        """x of these draws of every chain (chains x draws, n)."""
+        return self.x[:, np.searchsorted(self.x_draws, draws)].reshape(-1, self.x.shape[2])
+
+    def with_cost_of(self, earlier: Draws) -> Draws:
+        """These, with the gradients and seconds of earlier ones added to their own."""
+        return replace(self, gradients=self.gradients + earlier.gradients, seconds=self.seconds + earlier.seconds)
+
+
+def joined_and_thinned(parts: Sequence[Draws], thin: int) -> Draws:
+    """Chains of equally many draws one after another, of which every `thin`-th draw is kept.
+
+    A kept draw diverged, or reached the greatest depth, if one since the kept draw before it did.
+    """
+    if thin == len(parts) == 1:
+        return parts[0]
+    draws = parts[0].x.shape[1]
+    kept = np.arange(thin - 1, draws * len(parts), thin)
+    x = np.concatenate([p.x[:, kept[kept // draws == i] % draws] for i, p in enumerate(parts)], axis=1)
+    stats = {}
+    for name, first in parts[0].stats.items():
+        values = [p.stats[name] for p in parts]
+        if name == "energy":  # which has a constant for each mass matrix
+            values = [e - _mean_of_chains(e) + _mean_of_chains(first) for e in values]
+        by_kept = np.concatenate(values, axis=1)[:, : thin * len(kept)].reshape(len(first), -1, thin)
+        stats[name] = by_kept.any(axis=2) if first.dtype == bool else by_kept[:, :, -1]
+    return replace(
+        parts[-1],
+        x=x,
+        x_draws=np.arange(len(kept)),
+        stats=stats,
+        finished=sum(p.finished for p in parts) // thin,
+        gradients=sum(p.gradients for p in parts),
+        seconds=sum(p.seconds for p in parts),
+    )
+
+
+def _mean_of_chains(values: np.ndarray) -> np.ndarray:
+    """Over the draws of each chain that were made (chains, 1)."""
+    made = np.isfinite(values)
+    total = np.where(made, values, 0.0).sum(axis=1, keepdims=True)
+    return total / np.maximum(made.sum(axis=1, keepdims=True), 1)

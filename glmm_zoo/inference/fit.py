@@ -1,0 +1,207 @@
+"""From a model to a DataTree that holds everything: parameterize, compile, sample, write down, diagnose.
+
+Group indices and the log density are checked before sampling, completeness before any diagnosis.
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import InputError, raise_all
+from glmm_zoo.inference import datatree, predictive, schedule
+from glmm_zoo.inference.compile import Compiled, compile_model
+from glmm_zoo.inference.datatree import KeptVariables
+from glmm_zoo.inference.nuts import Recording
+from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.inference.schedule import Sampled
+from glmm_zoo.inference.settings import Settings
+from glmm_zoo.results import storage
+from glmm_zoo.results.report.stored import with_report
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+_PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
+
+
+class Interrupted(KeyboardInterrupt):  # it is Ctrl-C, with what had been sampled
+    """Sampling was stopped by Ctrl-C; `tree` holds the draws made so far, NaN where there are none."""
+
+    def __init__(self, tree: xr.DataTree):
+        super().__init__("sampling was interrupted")
+        self.tree = tree
+
+
+def fit(
+    model: Model,
+    *,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    seed: int | None = None,
+    thin: int | None = None,
+    target_accept: float | None = None,
+    parameterization: str = "auto",
+    keep_group_effects: str = "auto",
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """Sample a model of the zoo with NUTS and diagnose the result.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    draws, tune
+        Draws kept and warm-up draws, for each chain.
+    chains, cores
+        Chains, and how many run at a time; by default one for small data, where a second would only be in the way.
+    seed
+        The same seed gives the same draws on the same kind of machine, whatever the number of cores. None draws one
+        and records it.
+    thin
+        Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
+        adds more to the effective draws per second than it costs.
+    target_accept
+        Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
+        the start again at 0.95, then 0.99, as long as a transition diverged.
+    parameterization
+        What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
+        "noncentered" and "centered" are the two classical forms. The posterior is the same.
+    keep_group_effects
+        "draws" of the group effects `u_<g>` in the posterior; or, where they would not fit in memory, their "moments": mean, sd
+        and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws up to 10^8
+        numbers.
+    progress
+        Show a progress bar; by default where there is a terminal or a notebook.
+
+    Returns
+    -------
+    DataTree
+        Groups posterior, sample_stats, log_likelihood, posterior_predictive, observed_data, constant_data and report;
+        with moments, `group_effects` too.
+
+    Raises
+    ------
+    InputError
+        Arguments out of range.
+    FitError
+        A log density that is not finite at the start.
+    Interrupted
+        Ctrl-C, with the draws made so far.
+    """
+    settings = Settings(
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        seed=seed,
+        thin=thin,
+        target_accept=target_accept,
+        parameterization=parameterization,
+        keep_group_effects=keep_group_effects,
+    )
+    _check(model, settings)
+    if seed is None:
+        settings = replace(settings, seed=secrets.randbits(32))
+    visible = sys.stderr.isatty() or "ipykernel" in sys.modules
+    began = time.perf_counter()
+    parameterized, start = parameterize(model, settings.parameterization)
+    compiled = compile_model(parameterized, start)
+    kept = datatree.kept_variables(parameterized, settings)
+    sampled = schedule.sample_with_retries(
+        parameterized,
+        compiled,
+        settings,
+        progress=visible if progress is None else progress,
+        recording=_recording(parameterized, compiled, kept, settings),
+    )
+    groups, notes = _groups(parameterized, compiled, sampled, kept)
+    tree = xr.DataTree.from_dict(groups)
+    storage.write_metadata(tree, _metadata(parameterized, compiled, sampled, notes, time.perf_counter() - began))
+    if sampled.draws.interrupted:
+        raise Interrupted(tree)
+    return with_report(tree)
+
+
+def _check(model: Any, settings: Settings) -> None:
+    from glmm_zoo.graph.model import Model
+
+    if not isinstance(model, Model):
+        raise InputError(f"fit takes a model that a builder of the zoo returned, not {type(model).__name__}")
+    raise_all(settings.problems())
+
+
+def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: Settings) -> Recording | None:
+    """What is recorded of each draw as it is made, where not all draws are kept; else None."""
+    if not kept.moments:
+        return None
+    most = (datatree.MAX_POINTWISE, predictive.MAX_PREDICTIVE)
+    x_draws = [datatree.thinned(settings.draws, settings.chains, model.rows, m) for m in most]
+    every, moments = (
+        compiled.variables(model.replace_rvs_by_values(list(v))) for v in (kept.draws, kept.moments)
+    )  # fmt: skip
+    return Recording(every, moments, np.union1d(*x_draws))
+
+
+def _groups(
+    model: Model, compiled: Compiled, sampled: Sampled, kept: KeptVariables
+) -> tuple[dict[str, xr.Dataset], list[str]]:
+    """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
+    drawn, notes = sampled.draws, list(model.spec["notes"])
+    groups = {
+        "posterior": datatree.posterior(model, compiled, drawn, kept.draws),
+        "sample_stats": datatree.sample_stats(drawn),
+        **datatree.data_groups(model),
+    }
+    if drawn.moments is not None:
+        groups["group_effects"], note = datatree.moments(model, kept.moments, drawn.moments)
+        notes.append(note)
+    if not drawn.interrupted:
+        groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
+        replicated, of_replicated = predictive.posterior_predictive(model, compiled, drawn, sampled.settings.seed)
+        groups["posterior_predictive"] = replicated
+        groups["observed_data"] = groups["observed_data"].map(
+            lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
+        )
+        notes += [*of_likelihood, *of_replicated]
+    return groups, notes
+
+
+def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[str], seconds: float) -> dict[str, Any]:
+    """What the file says of the fit."""
+    settings, drawn = sampled.settings, sampled.draws
+    return {
+        "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
+        "sampling": {
+            "sampler": f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
+            "draws": settings.draws,
+            "tune": settings.tune,
+            "chains": settings.chains,
+            "seed": settings.seed,
+            "thin": sampled.thin,
+            "target_accept": settings.target_accept,
+            "parameterization": settings.parameterization,
+            "finished": drawn.finished.tolist(),
+            "interrupted": drawn.interrupted,
+            "gradients": drawn.gradients,
+        },
+        "seconds": {
+            "compile": round(compiled.seconds, 3),
+            "sample": round(drawn.seconds, 3),
+            "all": round(seconds, 3),
+        },
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        "machine": f"{platform.system()} {platform.machine()}",
+    }

@@ -1,0 +1,151 @@
+"""What the sampler moves in place of group effects, smooths' weights and their standard deviations, and where it starts.
+
+Three forms with the same posterior: "noncentered" moves standard normal variables, which is how a model is built;
+"centered" moves effects and weights themselves; "auto" moves them in units of their distribution given everything else,
+as a Gaussian approximation has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glmm_zoo.graph.transforms.bent_log import BentLogTransform
+from glmm_zoo.graph.transforms.group_effects import (
+    GroupEffectsInformation,
+    GroupEffectsTransform,
+    SharedInformation,
+)
+from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
+from glmm_zoo.inference.approximation import GaussianApproximation, approximate
+from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
+from glmm_zoo.plans.groups import Group, groups_of
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+
+def parameterize(model: Model, parameterization: str) -> tuple[Model, SamplerStart | None]:
+    """The model as the sampler moves it, and what the approximation says of where to start, if there is one.
+
+    The model that is given stays as it is. "auto" is "noncentered" where the approximation does not converge, which it
+    says in the log.
+    """
+    if parameterization == "centered":
+        return model.with_transforms(dict.fromkeys((*model.group_effect_names, *model.smooth_weight_names))), None
+    approximation = approximate(model) if parameterization == "auto" else None
+    if approximation is None:
+        return model, None
+    adapted = model.with_transforms(
+        {
+            **{sd: BentLogTransform(mode) for sd, mode in _standard_deviations(model, approximation).items()},
+            **_weights_transforms(approximation),
+            **_effects_transforms(model, approximation),
+        }
+    )
+    return adapted, sampler_start(adapted, approximation)
+
+
+def sampler_start(model: Model, approximation: GaussianApproximation) -> SamplerStart:
+    """Means of the approximation as the point to start from, and the covariances of the coefficients as blocks."""
+    point: dict[str, np.ndarray] = {}
+    initial = model.initial_point()
+
+    def put(rv: str, position: int, value: float) -> None:
+        name = model.rvs_to_values[model[rv]].name
+        point.setdefault(name, np.array(initial[name], dtype=float)).flat[position] = value
+
+    for (rv, position), value in zip(approximation.likelihood.elements, approximation.phi, strict=True):
+        put(rv, position, value)
+    for name, sds in _standard_deviations(model, approximation).items():
+        bent = isinstance(model.rvs_to_transforms[model[name]], BentLogTransform)
+        for k, sd in enumerate(sds.flat):
+            put(name, k, 0.0 if bent else float(np.log(sd)))
+    blocks = []
+    if model.event is not None:
+        elements, mean, covariance = model.event.approximate(*approximation.estimates())
+        blocks.append(GaussianBlock(elements, mean, np.linalg.cholesky(covariance)))
+    for p, predictor in approximation.predictors.items():
+        elements = model.linear[p].elements
+        if elements and all(model.rvs_to_transforms[model[rv]] is None for rv, _ in elements):
+            m = len(elements)
+            blocks.append(GaussianBlock(elements, predictor.b[:m], np.linalg.cholesky(predictor.covariance[:m, :m])))
+    for block in blocks:
+        for (rv, position), value in zip(block.elements, block.mean, strict=True):
+            put(rv, position, value)
+    return SamplerStart(point, blocks)
+
+
+def _standard_deviations(model: Model, approximation: GaussianApproximation) -> dict[str, np.ndarray]:
+    """Estimates of the standard deviations that may be bent, or what the builder expects where there are none, by name."""
+    initial = model.initial_point()
+    shapes = {name: np.shape(initial[model.rvs_to_values[model[name]].name]) for name in model.expected_sds}
+    estimates = {name: np.full(shapes[name], expected) for name, expected in model.expected_sds.items()}
+    for predictor in approximation.predictors.values():
+        for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
+            if smooth.sd in estimates:
+                estimates[smooth.sd].flat = sds
+        for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
+            if group.name("sd") in estimates:
+                estimates[group.name("sd")][columns] = np.sqrt(np.diag(S))
+    return estimates
+
+
+def _weights_transforms(approximation: GaussianApproximation) -> dict[str, SmoothWeightsTransform]:
+    return {
+        smooth.weights: SmoothWeightsTransform(predictor.information_about_weights(smooth))
+        for predictor in approximation.predictors.values()
+        for smooth in predictor.data.smooths
+    }
+
+
+def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
+    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.group_effect_names]
+    groups = sorted(groups, key=lambda g: len(g.factor.levels))
+    return {
+        group.name("u"): GroupEffectsTransform(
+            len(group.labels), _group_information(model, approximation, group, groups[:place])
+        )
+        for place, group in enumerate(groups)
+        if set(group.owners) <= set(approximation.predictors)
+    }
+
+
+def _group_information(
+    model: Model, approximation: GaussianApproximation, group: Group, earlier: Sequence[Group]
+) -> GroupEffectsInformation:
+    """What the likelihood says of the effects of a factor, put together from all predictors that have some of them."""
+    owners = list(dict.fromkeys(group.owners))
+    k, levels = len(group.labels), len(group.factor.levels)
+    sizes = [model.linear[p].design.shape[1] for p in owners]
+    A, c, B = np.zeros((levels, k, k)), np.zeros((levels, k)), np.zeros((levels, k, sum(sizes)))
+    coupled = {g.name("u"): g for g in earlier if set(g.owners) & set(owners)}
+    shared: dict[str, list[SharedInformation]] = {u: [] for u in coupled}
+    start = 0
+    for p, size in zip(owners, sizes, strict=True):
+        predictor = approximation.predictors[p]
+        f = predictor.data.names.index(group.name("u"))
+        columns = np.array(predictor.data.columns[f])
+        own, before = predictor.information_metadata(f)
+        A[:, columns[:, None], columns] = own.A
+        c[:, columns] = own.c
+        B[:, columns, start : start + size] = own.B
+        start += size
+        for e, pairs in zip(before, own.shared, strict=True):
+            u = predictor.data.names[e]
+            if u in model.group_effect_names:
+                weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
+                weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
+                shared[u].append(SharedInformation(pairs.own, pairs.other, weights))
+    return GroupEffectsInformation(A, c, B, [_joined(parts) for parts in shared.values()])
+
+
+def _joined(parts: Sequence[SharedInformation]) -> SharedInformation:
+    """The pairs of levels of all predictors, one after another."""
+    return SharedInformation(
+        np.concatenate([part.own for part in parts]),
+        np.concatenate([part.other for part in parts]),
+        np.concatenate([part.weights for part in parts], axis=2),
+    )

@@ -1,0 +1,299 @@
+"""A Gaussian approximation q(b, u) of the coefficients and group effects of one linear predictor, given weights and working
+responses of its rows: the mixed model equations, with the covariances of the group effects by EM.
+
+Shapes: n rows, p coefficients, levels of a factor with k effects each, R unknowns that are solved for together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, SharedInformation
+from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsInformation
+from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
+
+_LEAST_SD, _MOST_SD = 0.05, 10.0  # of a group effect, in units of the link
+
+
+@dataclass(frozen=True, eq=False)
+class PredictorApproximation:
+    """What is known of one linear predictor after so many rounds.
+
+    b, covariance
+        Mean (p,) and covariance (p, p) of the coefficients.
+    u
+        By factor, the means of the effects (levels, k).
+    S
+        By factor, the covariance of the effects between levels (k, k).
+    sds
+        By smooth, the sds of its weights.
+    mean, variance
+        Of eta (n,).
+    change
+        How much S and sds moved in the last round.
+    w, y, prior_precision
+        What the last round used: weights (n,), working responses without the offset (n,), and the precisions of the
+        coefficients' priors (p,).
+    """
+
+    data: PredictorData
+    b: np.ndarray
+    covariance: np.ndarray
+    u: Sequence[np.ndarray]
+    S: Sequence[np.ndarray]
+    sds: Sequence[np.ndarray]
+    mean: np.ndarray
+    variance: np.ndarray
+    change: float
+    w: np.ndarray
+    y: np.ndarray
+    prior_precision: np.ndarray
+
+    def updated(self, w: np.ndarray, response: np.ndarray) -> PredictorApproximation:
+        """q given weights w (n,) and working responses (n,), then the covariances of the effects by one EM step."""
+        data = self.data
+        given = replace(self, w=w, y=response - data.offset, prior_precision=data.prior_precision(self.sds))
+        if not data.groups:
+            solved, second_moments = given._without_groups(), []
+        else:
+            solved, second_moments = given._together() if data.exact else given._in_turn()
+        mean = data.offset + data.D @ solved.b
+        for f, u in enumerate(solved.u):
+            mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
+        S, changes = [], [0.0]
+        for f, moment in enumerate(second_moments):
+            covariance, sd = self._bounded(moment / data.levels[f])
+            changes.append(float(np.max(np.abs(np.log(sd**2 / np.diag(self.S[f]))))) / 10)
+            S.append(covariance)
+        sds = solved._smooth_sds()
+        changes += [float(np.max(np.abs(np.log(new / old)))) / 5 for new, old in zip(sds, self.sds, strict=True)]
+        return replace(solved, mean=mean, S=S, sds=sds, change=max(changes))
+
+    def _bounded(self, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A covariance of effects (k, k) with its sds between bounds, and these sds (k,)."""
+        sd = np.sqrt(np.diag(S))
+        bounded = np.clip(sd, _LEAST_SD * self.data.unit, _MOST_SD * self.data.unit)
+        return S * np.outer(bounded / sd, bounded / sd), bounded
+
+    def _smooth_sds(self) -> list[np.ndarray]:
+        """The EM step of the sds of smooths' weights."""
+        second_moment = self.b**2 + np.diag(self.covariance)
+        sds = []
+        for smooth in self.data.smooths:
+            sd = np.sqrt(np.bincount(smooth.sd_of, second_moment[smooth.positions]) / np.bincount(smooth.sd_of))
+            sds.append(np.clip(sd, _LEAST_SD * smooth.unit, _MOST_SD * smooth.unit))
+        return sds
+
+    # three ways to solve: each gives q, and E[sum over levels of u u'] (k, k) of each factor
+    def _without_groups(self) -> PredictorApproximation:
+        D = self.data.D
+        H, g = self._system([])
+        covariance = _inverse(H + np.diag(self.prior_precision))
+        b, variance = covariance @ (g + self.data.score), np.sum(D @ covariance * D, axis=1)
+        return replace(self, b=b, covariance=covariance, variance=variance)
+
+    def _together(self) -> tuple[PredictorApproximation, list[np.ndarray]]:
+        """All unknowns at once: those of `_reduced`, then the effects of the largest factor given them."""
+        H, g, V, Vc, VX = self._reduced()
+        *others, f = self.data.order
+        p, places = self.data.D.shape[1], self.data.places(others)
+        H[np.arange(p), np.arange(p)] += self.prior_precision
+        g[:p] += self.data.score
+        for e, at in places.items():
+            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+        C = _inverse(H)
+        solution = C @ g
+        across = (_by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
+        u, covariances = {f: Vc - VX @ solution}, {f: V + across @ VX.transpose(0, 2, 1)}
+        for e, at in places.items():
+            u[e], covariances[e] = solution[at], C[at[:, :, None], at[:, None, :]]
+        variance = self._variance(C, across, covariances[f])
+        factors = range(len(self.u))
+        solved = replace(self, b=solution[:p], covariance=C[:p, :p], u=[u[e] for e in factors], variance=variance)
+        return solved, [np.einsum("gk,gl->kl", u[e], u[e]) + covariances[e].sum(axis=0) for e in factors]
+
+    def _reduced(self) -> tuple[np.ndarray, ...]:
+        """The system of the R coefficients and effects of all factors but the largest, averaged over the effects u of that
+        one, each level of which is coupled with X (k, R). H (R, R) and g (R,), without priors; V (levels, k, k), the
+        covariance of u given the R; V c (levels, k), its mean where they are 0; V X (levels, k, R)."""
+        *others, f = self.data.order
+        H, g = self._system(others)
+        X, c = self._coupling(f, others), self.data.by_level(f, (self.w * self.y)[:, None])
+        V = np.linalg.inv(self.data.information(f, self.w) + np.linalg.inv(self.S[f]))
+        Vc, VX = V @ c, V @ X
+        X = _by_effect(X).T
+        return H - X @ _by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
+
+    def _system(self, factors: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Information of the likelihood about the coefficients and the effects of these factors, and its product with the
+        response."""
+        D, places = self.data.D, self.data.places(factors)
+        p = D.shape[1]
+        size = p + sum(at.size for at in places.values())
+        H, g = np.zeros((size, size)), np.zeros(size)
+        H[:p, :p], g[:p] = (D * self.w[:, None]).T @ D, D.T @ (self.w * self.y)
+        for e, at in places.items():
+            before = [d for d in places if places[d][0, 0] < at[0, 0]]
+            X = self._coupling(e, before)
+            H[at, : X.shape[2]] = X
+            H[: X.shape[2], at] = X.transpose(2, 0, 1)
+            H[at[:, :, None], at[:, None, :]] = self.data.information(e, self.w)
+            g[at] = self.data.by_level(e, (self.w * self.y)[:, None])[:, :, 0]
+        return H, g
+
+    def _coupling(self, f: int, factors: Sequence[int]) -> np.ndarray:
+        """Information that the effects of factor f share with the coefficients and the effects of these (levels, k, R)."""
+        data, k = self.data, self.data.z[f].shape[1]
+        p, places = data.D.shape[1], data.places(factors)
+        X = np.zeros((data.levels[f], k, p + sum(at.size for at in places.values())))
+        X[:, :, :p] = data.by_level(f, data.D * self.w[:, None])
+        for e, at in places.items():
+            pairs = data.shared(f, e, self.w)
+            columns = at[pairs.other][:, None, :]
+            X[pairs.own[:, None, None], np.arange(k)[:, None], columns] = pairs.weights.transpose(2, 0, 1)
+        return X
+
+    def _variance(self, C: np.ndarray, across: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Of eta (n,), from the covariance C (R, R) of the unknowns of `_reduced`, minus that of the largest factor's
+        effects with them (levels, k, R), and that of the effects (levels, k, k)."""
+        *others, f = self.data.order
+        D, z, at = self.data.D, self.data.z[f], self.data.codes[f]
+        variance = np.einsum("nk,nkl,nl->n", z, own[at], z)
+        if not others:
+            return variance + np.sum((D @ C - 2 * np.einsum("nk,nkp->np", z, across[at])) * D, axis=1)
+        x = np.hstack([D, *(self.data.z[e] for e in others)])
+        places = [place[self.data.codes[e]] for e, place in self.data.places(others).items()]
+        columns = np.hstack([np.broadcast_to(np.arange(D.shape[1]), D.shape), *places])
+        for rows in np.array_split(np.arange(len(x)), max(1, x.size * x.shape[1] // 4_000_000)):
+            which, values = columns[rows], x[rows]
+            variance[rows] += np.einsum("np,npq,nq->n", values, C[which[:, :, None], which[:, None, :]], values)
+            shared = across[at[rows][:, None, None], np.arange(z.shape[1])[:, None], which[:, None, :]]
+            variance[rows] -= 2 * np.einsum("nk,nkp,np->n", z[rows], shared, values)
+        return variance
+
+    def _in_turn(self) -> tuple[PredictorApproximation, list[np.ndarray]]:
+        """Many unknowns in several factors: block by block, each factor with the others' uncertainty in its weights."""
+        data, D = self.data, self.data.D
+        b, covariance, u = self.b, self.covariance, list(self.u)
+        fits = [np.einsum("nk,nk->n", z, u_f[codes]) for z, u_f, codes in zip(data.z, u, data.codes, strict=True)]
+        variance, second_moments = np.zeros(len(self.w)), {}
+        for f in data.order:
+            z, codes = data.z[f], data.codes[f]
+            others = sum((x for e, x in enumerate(fits) if e != f), np.zeros(len(self.w)))
+            y = self.y - others
+            w = self._weights(f)
+            A, B = data.information(f, w), data.by_level(f, D * w[:, None])
+            c = data.by_level(f, (w * y)[:, None])[:, :, 0]
+            V = np.linalg.inv(A + np.linalg.inv(self.S[f]))
+            VB = V @ B
+            H = (D * w[:, None]).T @ D + np.diag(self.prior_precision)
+            covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
+            b = covariance @ (D.T @ (w * y) + data.score - np.einsum("gkp,gk->p", VB, c))
+            u[f] = np.einsum("gkl,gl->gk", V, c - B @ b)
+            fits[f] = np.einsum("nk,nk->n", z, u[f][codes])
+            variance += np.einsum("nk,nkl,nl->n", z, V[codes], z)
+            of_effects = V + np.einsum("gkp,pq,glq->gkl", VB, covariance, VB)
+            second_moments[f] = np.einsum("gk,gl->kl", u[f], u[f]) + of_effects.sum(axis=0)
+        variance += np.einsum("np,pq,nq->n", D, covariance, D)
+        solved = replace(self, b=b, covariance=covariance, u=u, variance=variance)
+        return solved, [second_moments[f] for f in range(len(u))]
+
+    def _weights(self, f: int) -> np.ndarray:
+        """The rows' weights for factor f when the factors after it are averaged over: 1 / (1 / w + their variance)."""
+        after = self.data.order[self.data.order.index(f) + 1 :]
+        z = self.data.z
+        spread = sum((np.einsum("nk,kl,nl->n", z[e], self.S[e], z[e]) for e in after), np.zeros(len(self.w)))
+        return 1 / (1 / self.w + spread)
+
+    # what is said of one factor or smooth when those after it are averaged over
+    def information_metadata(self, f: int) -> tuple[GroupEffectsInformation, tuple[int, ...]]:
+        """What the likelihood says of the effects of factor f given this predictor's coefficients and the effects of the
+        factors before it, with those after it averaged over; and which factors these are, in the order of `shared`."""
+        data, place = self.data, self.data.order.index(f)
+        before, after = data.order[:place], data.order[place + 1 :]
+        if after and data.exact:
+            return self._information_averaged(f, before, after), tuple(before)
+        w = self._weights(f)
+        A, B = data.information(f, w), data.by_level(f, data.D * w[:, None])
+        c = data.by_level(f, (w * self.y)[:, None])[:, :, 0]
+        return GroupEffectsInformation(A, c, B, [data.shared(f, e, w) for e in before]), tuple(before)
+
+    def _information_averaged(self, f: int, before: Sequence[int], after: Sequence[int]) -> GroupEffectsInformation:
+        """As `information_about`, from the system of all unknowns with those after f eliminated."""
+        H, g, *_ = self._reduced()
+        p, k, places = self.data.D.shape[1], self.data.z[f].shape[1], self.data.places(self.data.order[:-1])
+        own = places[f].ravel()
+        end = own[-1] + 1  # where the factors after it begin
+        K = H[end:, end:].copy()
+        for e in after[:-1]:
+            at = places[e] - end
+            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+        G = np.linalg.solve(K, H[end:, own]).T  # (own, later)
+        H, c = H[own, :end] - G @ H[end:, :end], (g[own] - G @ g[end:]).reshape(-1, k)
+        at = np.arange(len(own)).reshape(-1, k)
+        A = H[:, own][at[:, :, None], at[:, None, :]]
+        shared = []
+        for e in before:
+            cross = H[:, places[e].ravel()].reshape(-1, k, *places[e].shape)
+            large = np.abs(cross).max(axis=(1, 3)) > 1e-6 * np.abs(cross).max()
+            level, other = np.nonzero(large)
+            weights = np.ascontiguousarray(cross[level, :, other, :].transpose(1, 2, 0))
+            shared.append(SharedInformation(level, other, weights))
+        return GroupEffectsInformation(A, c, H[:, :p].reshape(len(A), k, p), shared)
+
+    def information_about_weights(self, smooth: SmoothPart) -> SmoothWeightsInformation:
+        """What the likelihood says of the weights (q,) of a smooth, given the coefficients before them.
+
+        The weights of each sd are turned by themselves; the others of the smooth, the coefficients after it and the group
+        effects are averaged over.
+        """
+        sd_of, at = smooth.sd_of, smooth.positions
+        precision, before = _inverse(self.covariance), np.arange(at[0])
+        g, q, first = precision @ self.b, len(at), len(before)
+        V, a, c, B = np.zeros((q, q)), np.zeros(q), np.zeros(q), np.zeros((q, first))
+        for j in range(sd_of.max() + 1):
+            these = np.flatnonzero(sd_of == j)
+            own = np.append(before, at[these])
+            rest = np.setdiff1d(np.arange(len(g)), own)
+            G = np.linalg.solve(precision[np.ix_(rest, rest)], precision[np.ix_(rest, own)]).T
+            H, h = precision[np.ix_(own, own)] - G @ precision[np.ix_(rest, own)], g[own] - G @ g[rest]
+            information, turn = np.linalg.eigh(H[first:, first:] - np.diag(self.prior_precision[at[these]]))
+            V[np.ix_(these, these)], a[these] = turn, np.maximum(information, 0.0)
+            c[these], B[these] = turn.T @ h[first:], turn.T @ H[first:, :first]
+        return SmoothWeightsInformation(V, a, c, B)
+
+
+def before_the_first_round(data: PredictorData) -> PredictorApproximation:
+    """Where the approximation begins: eta is the offset, with a standard deviation of half a unit."""
+    n, p = data.D.shape
+    sds = [np.full(smooth.sd_of.max() + 1, smooth.unit) for smooth in data.smooths]
+    return PredictorApproximation(
+        data=data,
+        b=np.zeros(p),
+        covariance=np.zeros((p, p)),
+        u=[np.zeros((levels, z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
+        S=[np.eye(z.shape[1]) * data.unit**2 * 0.25 for z in data.z],
+        sds=sds,
+        mean=data.offset.copy(),
+        variance=np.full(n, 0.25 * data.unit**2),
+        change=np.inf,
+        w=np.zeros(n),
+        y=np.zeros(n),
+        prior_precision=data.prior_precision(sds),
+    )
+
+
+def _by_effect(X: np.ndarray) -> np.ndarray:
+    """(levels, k, R) as (levels x k, R)."""
+    return X.reshape(X.shape[0] * X.shape[1], X.shape[2])
+
+
+def _inverse(H: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric positive definite matrix."""
+    if not len(H):
+        return H
+    inverse = np.linalg.inv(H)
+    return 0.5 * (inverse + inverse.T)

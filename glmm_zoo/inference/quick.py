@@ -1,0 +1,135 @@
+"""A preview of the posterior from the Gaussian approximation alone."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.errors import FitError
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.inference.approximation import GaussianApproximation, approximate
+from glmm_zoo.inference.parameterization import sampler_start
+from glmm_zoo.inference.predictor_approximation import PredictorApproximation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glmm_zoo.graph.model import Model
+
+Estimates = dict[str, tuple[float, float]]  # mean and sd by the name of the quantity, sd NaN for point estimates
+
+
+def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
+    """A preview of the posterior in about a second, from a Gaussian approximation: no sampling, no diagnostics.
+
+    Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
+    the intervals of the rest do not allow for that. Sample with `fit` before using a number.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    prob
+        Probability inside the interval `lower` to `upper`.
+
+    Returns
+    -------
+    DataFrame
+        Index "Intercept", "beta[age]", "sd_site[Intercept]", ... as in `summary`, named "approximate"; columns mean,
+        sd, lower, upper, the last three NaN for point estimates.
+
+    Raises
+    ------
+    FitError
+        When the approximation does not converge.
+    """
+    import pandas as pd
+
+    approximation = approximate(model)
+    if approximation is None:
+        raise FitError("the quick approximation did not converge for this model; sample it with fit")
+    estimates: Estimates = {}
+    for prefix, predictor in approximation.predictors.items():
+        estimates |= _coefficients(model, prefix, predictor)
+        estimates |= _standard_deviations(model, predictor)
+    estimates |= _event_coefficients(model, approximation)
+    estimates |= _own_parameters(model, approximation)
+    z = NormalDist().inv_cdf((1 + prob) / 2)
+    table = [(mean, sd, mean - z * sd, mean + z * sd) for mean, sd in estimates.values()]
+    return pd.DataFrame(
+        table, pd.Index(list(estimates), name="approximate"), pd.Index(["mean", "sd", "lower", "upper"])
+    )
+
+
+def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> Estimates:
+    """Intercept and coefficients of one linear predictor; the intercept at zero covariates, as it is reported."""
+    columns = next(x for x in model.predictors if x.prefix == prefix).population
+    names = [f"{prefixed(prefix, 'beta')}[{label}]" for label in columns.labels]
+    if columns.intercept:
+        names = [prefixed(prefix, "Intercept"), *names]
+    for rv, i in model.linear[prefix].elements[len(names) :]:  # coefficients that are variables of their own
+        dims = model.named_vars_to_dims.get(rv)
+        names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
+    p = len(names)
+    to_zero = np.eye(p)
+    if columns.intercept and f"{prefixed(prefix, 'Intercept')}_at_means" in model.auxiliary:
+        to_zero[0, 1 : 1 + len(columns.labels)] = -columns.means
+    sd = np.sqrt(np.diag(to_zero @ predictor.covariance[:p, :p] @ to_zero.T))
+    return dict(zip(names, zip((to_zero @ predictor.b[:p]).tolist(), sd.tolist(), strict=True), strict=True))
+
+
+def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Estimates:
+    """Those of smooths' weights and of group effects."""
+    estimates: Estimates = {}
+    for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
+        parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
+        names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
+        estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
+    for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
+        names = [f"{group.name('sd')}[{group.labels[k]}]" for k in columns]
+        sds = np.sqrt(np.diag(S))
+        estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
+    return estimates
+
+
+def _event_coefficients(model: Model, approximation: GaussianApproximation) -> Estimates:
+    """Associations and covariates of the event, in a joint model."""
+    if model.event is None:
+        return {}
+    elements, mean, covariance = model.event.approximate(*approximation.estimates())
+    return {
+        _element(model, rv, i): (float(m), float(np.sqrt(v)))
+        for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True)
+        if rv in ("assoc", "surv_beta")
+    }
+
+
+def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estimates:
+    """The family's own parameters; at zero covariates where the model has them at the covariates' means."""
+    point = {**model.initial_point(), **sampler_start(model, approximation).point}
+    at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in approximation.likelihood.elements)
+    names = list(dict.fromkeys(zero if zero in model.named_vars else rv for rv, zero in at_zero))
+    if not names:
+        return {}
+    graph = model.replace_rvs_by_values([model[name] for name in names])
+    run = model.compile_fn(graph, inputs=model.value_vars, on_unused_input="ignore", mode="FAST_COMPILE")
+    estimates: Estimates = {}
+    for name, value in zip(names, run(point), strict=True):
+        dims = model.named_vars_to_dims.get(name, ())
+        elements = [f"{name}[{label}]" for label in _labels(model, dims[0])] if dims else [name]
+        estimates |= {element: (float(v), np.nan) for element, v in zip(elements, np.ravel(value), strict=True)}
+    return estimates
+
+
+def _element(model: Model, rv: str, position: int) -> str:
+    """`"assoc[value, dead]"`: an element of a variable by its flat position."""
+    dims = model.named_vars_to_dims[rv]
+    places = np.unravel_index(position, [len(_labels(model, d)) for d in dims])
+    return f"{rv}[{', '.join(_labels(model, d)[i] for d, i in zip(dims, places, strict=True))}]"
+
+
+def _labels(model: Model, dim: str | None) -> list[str]:
+    labels: Any = model.coords[str(dim)]
+    return [str(label) for label in labels]

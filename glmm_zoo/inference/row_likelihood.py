@@ -1,0 +1,111 @@
+"""The likelihood of a model as a function of its linear predictors, for the Gaussian approximation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+
+@dataclass(frozen=True)
+class RowLikelihood:
+    """The likelihood as a function of the linear predictors and of the family's own parameters phi (m,), unconstrained.
+
+    rows
+        (etas by prefix, phi) -> log f of every row (n,), those of one outcome after those of another; a predictor that is
+        not given is 0.
+    prior
+        phi -> the log of its prior density.
+    start
+        The phi to start from (m,).
+    elements
+        Which (variable, position) each of phi is.
+    rows_of
+        Which rows each predictor is about, by prefix.
+    """
+
+    rows: Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]
+    prior: Callable[[np.ndarray], float]
+    start: np.ndarray
+    elements: Sequence[tuple[str, int]]
+    rows_of: Mapping[str, slice]
+
+
+def row_likelihood(model: Model) -> RowLikelihood | None:
+    """The likelihood of a model; None where it has no terms by row, where parameters of the family have parameters of their
+    own, and where the kernel does not know an operation."""
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+    from glmm_zoo.inference.kernel.expression import UnsupportedError
+
+    rows, dims, etas = _log_likelihood_of_etas(model)
+    values, prior = _own_parameters(model, rows)
+    if prior is None:
+        return None
+    point = model.initial_point()
+    shapes = [np.shape(point[v.name]) for v in values]
+    n = {p: len(linear.design) for p, linear in model.linear.items()}
+    try:
+        compiler = GraphCompiler([*etas.values(), *values], [*((n[p],) for p in etas), *shapes])
+        run_rows, shapes_of_rows = compiler.outputs(rows)
+        run_prior, _ = GraphCompiler(values, shapes).outputs([prior])
+    except UnsupportedError:
+        return None
+    lengths = [len(model.coords[dim] or ()) for dim in dims]
+    if shapes_of_rows != [(length,) for length in lengths]:
+        return None
+    ends = np.cumsum([0, *lengths])
+    rows_of_dim = {dim: slice(int(a), int(b)) for dim, a, b in zip(dims, ends[:-1], ends[1:], strict=True)}
+
+    def evaluate_rows(given: Mapping[str, np.ndarray], phi: np.ndarray) -> np.ndarray:
+        out = np.zeros(ends[-1])
+        run_rows(np.concatenate([*(given.get(p, np.zeros(n[p])) for p in etas), phi]), out)
+        return out
+
+    def evaluate_prior(phi: np.ndarray) -> float:
+        out = np.zeros(1)
+        run_prior(phi, out)
+        return float(out[0])
+
+    return RowLikelihood(
+        evaluate_rows,
+        evaluate_prior,
+        np.concatenate([np.zeros(0), *(np.ravel(point[v.name]).astype(float) for v in values)]),
+        [(model.values_to_rvs[v].name, i) for v, s in zip(values, shapes, strict=True) for i in range(int(np.prod(s)))],
+        {p.prefix: rows_of_dim[p.dim] for p in model.predictors if p.dim in rows_of_dim},
+    )
+
+
+def _log_likelihood_of_etas(model: Model) -> tuple[list[Any], list[str], dict[str, Any]]:
+    """Graphs of log f by row, one for each outcome, as functions of free linear predictors; the dimensions of the rows; and
+    these predictors, by prefix."""
+    import pymc as pm
+    from pytensor.graph.replace import clone_replace
+
+    observed = [rv for rv in model.observed_RVs if model.event is None or rv.name != model.event.name]
+    if model.working_log_likelihood is None:
+        densities = [pm.logp(rv, model.rvs_to_values[rv]) for rv in observed]
+    else:
+        densities = [model.working_log_likelihood]
+    dims = [model.named_vars_to_dims[rv.name][0] for rv in observed]
+    etas = {p: linear.eta.type(f"eta_{p}") for p, linear in model.linear.items()}
+    graph = model.replace_rvs_by_values([*densities, *(linear.eta for linear in model.linear.values())])
+    free = dict(zip(graph[len(densities) :], etas.values(), strict=True))
+    return clone_replace(graph[: len(densities)], free, rebuild_strict=False), dims, etas
+
+
+def _own_parameters(model: Model, rows: Sequence[Any]) -> tuple[list[Any], Any]:
+    """The value variables that the rows depend on beside the predictors, and the log of their prior density; None in its
+    place where it depends on other variables."""
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.tensor import zeros
+
+    values = [v for v in model.value_vars if v in set(graph_inputs(rows))]
+    rvs = [model.values_to_rvs[v] for v in values]
+    prior = sum((term.sum() for term in model.logp(vars=rvs, sum=False)), start=zeros(())) if rvs else zeros(())
+    others = [v for v in model.value_vars if v in set(graph_inputs([prior])) and v not in values]
+    return values, None if others else prior

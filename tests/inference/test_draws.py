@@ -1,0 +1,28 @@
+"""Draws of chains that went on, put together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmm_zoo.inference.draws import Draws, joined_and_thinned
+
+
+def test_draws_made_longer_and_thinned() -> None:
+    """Chains of 6 and 6 draws, every third kept; the second of them stopped after 5."""
+    x = np.arange(2.0 * 12 * 3).reshape(2, 12, 3)
+    step, bad = np.arange(24.0).reshape(2, 12), np.zeros((2, 12), bool)
+    bad[0, 4] = bad[1, 11] = True
+
+    def part(draws: slice, finished: list[int], stopped: bool) -> Draws:
+        stats = {"step_size": step[:, draws], "diverging": bad[:, draws], "energy": step[:, draws] % 6 + draws.start}
+        return Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
+
+    parts = [part(slice(0, 6), [6, 6], False), part(slice(6, 12), [6, 5], True)]
+    np.testing.assert_array_equal(joined_and_thinned(parts, 1).x, x)
+    found = joined_and_thinned(parts, 3)
+    np.testing.assert_array_equal(found.x, x[:, 2::3])
+    np.testing.assert_array_equal(found.stats["step_size"], step[:, 2::3])
+    np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
+    np.testing.assert_array_equal(found.stats["energy"], (step % 6)[:, 2::3])  # no matter what constant a part has
+    assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
+    np.testing.assert_array_equal(found.x_of(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))
