@@ -128,7 +128,7 @@ def _group_information(
         predictor = approximation.predictors[p]
         f = predictor.data.names.index(group.name("u"))
         columns = np.array(predictor.data.columns[f])
-        own, before = predictor.information_metadata(f)
+        own, before = predictor.information_about(f)
         A[:, columns[:, None], columns] = own.A
         c[:, columns] = own.c
         B[:, columns, start : start + size] = own.B

@@ -209,7 +209,7 @@ class PredictorApproximation:
         return 1 / (1 / self.w + spread)
 
     # what is said of one factor or smooth when those after it are averaged over
-    def information_metadata(self, f: int) -> tuple[GroupEffectsInformation, tuple[int, ...]]:
+    def information_about(self, f: int) -> tuple[GroupEffectsInformation, tuple[int, ...]]:
         """What the likelihood says of the effects of factor f given this predictor's coefficients and the effects of the
         factors before it, with those after it averaged over; and which factors these are, in the order of `shared`."""
         data, place = self.data, self.data.order.index(f)
