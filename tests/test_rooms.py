@@ -157,3 +157,61 @@ def test_a_run_of_six_lines_is_caught_and_five_are_not() -> None:
     lines = [f"line {i}" for i in range(9)]
     assert runs(["a", *lines[:6], "b"]) & runs(["c", *lines[:6]])
     assert not runs(["a", *lines[:5], "b"]) & runs(["c", *lines[:5], "d"])
+
+
+# ------------------------------------------------------------------------------------------------------ sizes and names
+
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60  # lines; a function's without its signature and docstring
+OF_EVERY_BUILDER, OF_EVERY_FINDING = {"ALIASES"}, {"find", "ALARM", "MEANINGS"}  # what files of one kind have in common
+
+
+def lengths(path: Path) -> dict[str, int]:
+    """Lines of every function of a file, without its signature and its docstring."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            found[node.name] = (node.end_lineno or 0) - first.lineno + 1
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_and_no_function_is_long(module: str) -> None:
+    path = MODULES[module]
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+    assert not {name: n for name, n in lengths(path).items() if n > LONGEST_FUNCTION}
+
+
+@pytest.mark.parametrize(("lines", "caught"), [(LONGEST_FUNCTION, False), (LONGEST_FUNCTION + 1, True)])
+def test_a_long_function_is_caught(tmp_path: Path, lines: int, caught: bool) -> None:
+    planted = tmp_path / "long.py"
+    planted.write_text('def f():\n    """Says so."""\n' + "    x = 1\n" * lines)
+    assert any(n > LONGEST_FUNCTION for n in lengths(planted).values()) is caught
+
+
+def public_names(path: Path) -> set[str]:
+    """Functions, classes and constants at the top of a file that have no leading underscore."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_no_two_things_have_one_name() -> None:
+    """A command of the command line is called like the function that it calls."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        if layer_of(module) != "cli":
+            for name in public_names(path) - OF_EVERY_BUILDER - OF_EVERY_FINDING:
+                homes.setdefault(name, []).append(module)
+    assert not {name: modules for name, modules in homes.items() if len(modules) > 1}
+
+
+def test_a_name_given_twice_is_seen(tmp_path: Path) -> None:
+    planted = tmp_path / "twice.py"
+    planted.write_text("Tensor = int\n\n\ndef read():\n    pass\n\n\nclass Design:\n    pass\n\n\n_own = 1\n")
+    assert public_names(planted) == {"Tensor", "read", "Design"}

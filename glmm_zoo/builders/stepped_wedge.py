@@ -13,7 +13,7 @@ from glmm_zoo.families.counts import uniform_share
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.reading import read_outcome, remark
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
@@ -135,36 +135,16 @@ def stepped_wedge(
     names = TrialColumns(
         cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
     )
-
-    of_family = FAMILIES[family]
-    design = read_stepped_wedge(
-        data, formula, names, lambda table, response: of_family.read(table, response, success),
-        columns=[] if exposure is None else [exposure], missing=missing,
-    )  # fmt: skip
-    single = read_outcome(
-        data,
-        wedge_formula(formula, names, design, correlation, period_effects),
-        of_family,
-        choice=success,
-        exposure=exposure,
-        columns=names.given,
-        missing=missing,
-        clusters=clusters,
-    )
-    whole = single.texts[""]
-    single = with_treatment(single, design, names, exposure_time=exposure_time, random=treatment_effect == "random")
-    notes = design.notes + (() if exposure_time == "constant" else exposure_notes(design))
-    single = replace(single, texts={"": formula}, notes=(*single.notes, *notes))
-    single = remark(single, few_clusters_note(design) if correlation == "decay" else ())
+    design, single = _read(data, formula, names, options)
     plan = plan_single_outcome(
         "stepped_wedge",
-        single,
+        replace(single, texts={"": formula}),
         options,
         priors,
         extra=_parameters(correlation, exposure_time, design, single.outcome.scale),
         findings=("wedge_effects",),
         facts={
-            "predictor": whole,
+            "predictor": single.texts[""],
             "correlation": correlation,
             "exposure_time": exposure_time,
             "cluster": variable_name(names.cluster),
@@ -187,6 +167,32 @@ def stepped_wedge(
             eta = eta + _monotone(model, design)
         observe_outcome(model, plan.outcomes[0], {"": eta})
     return model
+
+
+def _read(
+    data: Any, formula: str, names: TrialColumns, options: Mapping[str, Any]
+) -> tuple[WedgeDesign, SingleOutcome]:
+    """The design of the trial, and its outcome with the predictor that the design asks for, treatment included."""
+    family, exposure, correlation = FAMILIES[options["family"]], options["exposure"], options["correlation"]
+    design = read_stepped_wedge(
+        data, formula, names, lambda table, response: family.read(table, response, options["success"]),
+        columns=[] if exposure is None else [exposure], missing=options["missing"],
+    )  # fmt: skip
+    single = read_outcome(
+        data,
+        wedge_formula(formula, names, design, correlation, options["period_effects"]),
+        family,
+        choice=options["success"],
+        exposure=exposure,
+        columns=names.given,
+        missing=options["missing"],
+        clusters=options["clusters"],
+    )
+    constant, random = options["exposure_time"] == "constant", options["treatment_effect"] == "random"
+    whole = with_treatment(single, design, names, exposure_time=options["exposure_time"], random=random)
+    notes = design.notes + (() if constant else exposure_notes(design))
+    whole = replace(whole, texts=single.texts, notes=(*whole.notes, *notes))
+    return design, remark(whole, few_clusters_note(design) if correlation == "decay" else ())
 
 
 def _parameters(correlation: str, exposure_time: str, design: WedgeDesign, scale: float) -> list[Parameter]:

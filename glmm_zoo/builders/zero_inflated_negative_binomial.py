@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.families.registry import negative_binomial as negative_binomial_family
+from glmm_zoo.families.registry import negative_binomial_family
 from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.frames import Missing
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.tensors import Tensor, import_pytensor
-
-Array = Any  # a NumPy array or a PyTensor variable
+from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
 
 
 @dataclass(frozen=True)

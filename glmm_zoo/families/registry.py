@@ -179,7 +179,7 @@ def _count_family(
 _BUT_ZEROS, _BEFORE_ZEROS = " but for structural zeros", " before zeros are cut off"
 
 
-def negative_binomial(name: str, parameterization: str) -> Family:
+def negative_binomial_family(name: str, parameterization: str) -> Family:
     """The negative binomial family of that name, with variance quadratic ("nb2") or linear ("nb1") in the mean.
 
     Raises
@@ -248,11 +248,11 @@ FAMILIES: Mapping[str, Family] = {
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
         _count_family("poisson", counts.POISSON),
-        negative_binomial("negative_binomial", "nb2"),
+        negative_binomial_family("negative_binomial", "nb2"),
         _count_family("zero_inflated_poisson", counts.POISSON, counts.observe_zero_inflated, _BUT_ZEROS),
-        negative_binomial("zero_inflated_negative_binomial", "nb2"),
+        negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
         _count_family("hurdle_poisson", counts.POISSON, counts.observe_hurdle, _BEFORE_ZEROS),
-        negative_binomial("hurdle_negative_binomial", "nb2"),
+        negative_binomial_family("hurdle_negative_binomial", "nb2"),
         _ordered_family("ordinal", ordinal.CUMULATIVE, tuple(PROBABILITY_LINKS)),
         _ordered_family("sratio", ordinal.STOPPING_RATIO, tuple(PROBABILITY_LINKS)),
         _ordered_family("acat", ordinal.ADJACENT_CATEGORY, ("logit",)),

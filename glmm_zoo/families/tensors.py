@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
+Array = Any  # a NumPy array or a PyTensor variable
 
 
 def import_pytensor() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
@@ -170,17 +170,24 @@ def as_text(symbols: Sequence[Symbol]) -> str:
     return re.sub(r"\s+", " ", out).strip()
 
 
-def summands(symbols: Sequence[Symbol]) -> list[str]:
-    """What is added up in symbols of the algebra of terms, each as text: "-1" for an intercept taken out."""
-    parts: list[list[Symbol]] = [[]]
-    depth = 0
+def signed_summands(symbols: Sequence[Symbol]) -> Iterator[tuple[str, list[Symbol]]]:
+    """The sign and the symbols of every summand of a right side; signs inside parentheses do not separate summands."""
+    depth, sign, summand = 0, "+", list[Symbol]()
     for symbol in symbols:
         depth += (symbol == "(") - (symbol == ")")
-        if symbol in ("+", "-") and depth == 0:
-            parts.append(["-"] if symbol == "-" else [])
+        if depth == 0 and symbol in ("+", "-"):
+            if summand:
+                yield sign, summand
+            sign, summand = str(symbol), []
         else:
-            parts[-1].append(symbol)
-    return [as_text(part).replace("- ", "-") for part in parts if part]
+            summand.append(symbol)
+    if summand:
+        yield sign, summand
+
+
+def summands(symbols: Sequence[Symbol]) -> list[str]:
+    """What is added up in symbols of the algebra of terms, each as text: "-1" for an intercept taken out."""
+    return [as_text(part) if sign == "+" else f"-{as_text(part)}" for sign, part in signed_summands(symbols)]
 
 
 def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:

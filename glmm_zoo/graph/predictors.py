@@ -137,7 +137,7 @@ def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
     if name in free:
         return [(name, i) for i in range(len(model.coords[dim]))]
     labels: Any = model.coords[dim]
-    found = {}
+    element_of_label = {}
     for part in (n for n in free if n.startswith(f"{name}_") and f"{n}_{dim}" in model.coords):
-        found.update({label: (part, i) for i, label in enumerate(model.coords[f"{part}_{dim}"])})
-    return [found[label] for label in labels]
+        element_of_label.update({label: (part, i) for i, label in enumerate(model.coords[f"{part}_{dim}"])})
+    return [element_of_label[label] for label in labels]

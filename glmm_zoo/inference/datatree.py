@@ -13,7 +13,7 @@ from glmm_zoo.errors import listing, plural
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws
-from glmm_zoo.inference.moments import STATISTICS
+from glmm_zoo.inference.moments import MOMENT_NAMES
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.results import storage
@@ -99,7 +99,7 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
         f"of {listing(list(variables))} the mean, sd and R-hat (at most {np.max(values[2]):.3f}) of each are kept in the group "
         "'group_effects', not the draws, to stay within memory"
     )
-    return xr.Dataset(variables, {"statistic": list(STATISTICS), **labels_of_dims(model, list(used))}), note
+    return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
 
 
 def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.Dataset, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-STATISTICS = ("mean", "sd", "r_hat")
+MOMENT_NAMES = ("mean", "sd", "r_hat")
 
 
 class Moments:
@@ -23,8 +23,8 @@ class Moments:
         self.squares += change * (value - self.mean)
 
 
-def statistics(parts: Sequence[Moments]) -> np.ndarray:
-    """`STATISTICS` of all values together (3, k), from the moments of the halves of every chain.
+def pooled_moments(parts: Sequence[Moments]) -> np.ndarray:
+    """`MOMENT_NAMES` of all values together (3, k), from the moments of the halves of every chain.
 
     r_hat is split R-hat (Gelman et al. 2013, section 11.4), sqrt(((n - 1) W + B) / (n W)) with the mean W of the
     halves' variances and n times the variance of their means B; not of ranks, which need every draw. NaN where a half
@@ -32,7 +32,7 @@ def statistics(parts: Sequence[Moments]) -> np.ndarray:
     """
     made = [p for p in parts if p.count]
     if not made:
-        return np.full((len(STATISTICS), len(parts[0].mean)), np.nan)
+        return np.full((len(MOMENT_NAMES), len(parts[0].mean)), np.nan)
     counts = np.array([p.count for p in made])[:, None]
     means, squares = np.stack([p.mean for p in made]), np.stack([p.squares for p in made])
     total = counts.sum()

@@ -26,7 +26,7 @@ from glmm_zoo.errors import FitError
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.compile_jax import Vectorized
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
-from glmm_zoo.inference.moments import Moments, statistics
+from glmm_zoo.inference.moments import Moments, pooled_moments
 from glmm_zoo.inference.settings import Settings
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _recorded(made: Draws, recorders: Sequence[_Recorder]) -> Draws:
         x=np.stack([r.x for r in of_chain]),
         x_draws=recorders[0].recording.x_draws,
         recorded=[p.reshape(*p.shape[:2], *s) for p, s in zip(parts, of_chain[0].shapes, strict=True)],
-        moments=statistics([half for r in of_chain for half in r.halves]),
+        moments=pooled_moments([half for r in of_chain for half in r.halves]),
     )
 
 

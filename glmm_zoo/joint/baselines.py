@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.families.tensors import Array
 from glmm_zoo.joint.events import Events
-from glmm_zoo.joint.trajectories import Array, VariableLookup, matrix_product
+from glmm_zoo.joint.trajectories import VariableLookup, matrix_product
 
 BASELINE_HAZARDS = ("bspline", "piecewise", "weibull", "exponential")
 PIECES = 7

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.tensors import Array
 from glmm_zoo.joint.association import AssociationTerm
 from glmm_zoo.joint.baselines import BaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import (
-    Array,
     LevelOfCopy,
     MarkerDesign,
     Trajectory,

@@ -184,7 +184,7 @@ def _late_entry_correction(model: Model, hazard: HazardModel, value_of: Variable
     if not len(late):
         return pt.zeros(n)
     group = _subject_group(hazard)
-    x, weight = normal_nodes(len(group.labels))
+    x, weight = multivariate_normal_nodes(len(group.labels))
     nodes = len(weight)
     effects = with_root(unpacked(model.covariance_roots[group.name("u")]), x)
 
@@ -209,7 +209,7 @@ def _subject_group(hazard: HazardModel) -> Group:
     return next(g for g in hazard.groups if g.factor.name in names)
 
 
-def normal_nodes(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+def multivariate_normal_nodes(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Points x (M, dimensions) and weights (M,) of an expectation over a standard normal vector: products of Gauss-Hermite rules,
     from four dimensions on a Sobol sequence."""
     if dimensions in _NODES:

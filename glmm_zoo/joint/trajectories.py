@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.tensors import Array
 from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.joint.events import subject_positions
@@ -22,7 +22,6 @@ from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.columns import Column, Table
 
-Array = Any  # a NumPy array or a PyTensor variable
 VariableLookup = Callable[[str], Array]  # from the name of a variable of the model to its value
 LevelOfCopy = Callable[[np.ndarray, np.ndarray], np.ndarray]  # from a point's level and the number of its copy
 

@@ -13,11 +13,11 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.findings.finding import draws_of
 
 Thinning = tuple[slice, slice]  # chains and draws that a quadrature is done for
-NODES = 15
+NORMAL_NODES = 15
 
 
 @dataclass(frozen=True)
-class Response:
+class ResponseMoments:
     """One outcome of a fit.
 
     Attributes
@@ -58,7 +58,7 @@ class Response:
         return np.tensordot(w, self.moments(kept, shift[kept] + x[:, None, None] * sd[kept])[0], 1)
 
 
-def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> Response:
+def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> ResponseMoments:
     """The outcome called `name`."""
     outcome = spec["outcomes"][name]
     parameters = {
@@ -69,7 +69,7 @@ def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> Re
     for part, link in (("zi", "logit"), ("alpha", "log")):
         if f"{name}_{part}" in spec["formulas"]:
             parameters[part] = LINKS[link].inverse(_predictor_at_means(posterior, spec, f"{name}_{part}"))
-    return Response(outcome["family"], outcome["link"], _predictor_at_means(posterior, spec, name), parameters)
+    return ResponseMoments(outcome["family"], outcome["link"], _predictor_at_means(posterior, spec, name), parameters)
 
 
 def _predictor_at_means(posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str) -> np.ndarray:
@@ -107,6 +107,6 @@ def count_moments(family: str, mu: np.ndarray, parameters: Mapping[str, np.ndarr
 
 
 def normal_nodes() -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Hermite nodes and weights, both (NODES,), for means over a standard normal."""
-    x, w = np.polynomial.hermite_e.hermegauss(NODES)
+    """Gauss-Hermite nodes and weights, both (NORMAL_NODES,), for means over a standard normal."""
+    x, w = np.polynomial.hermite_e.hermegauss(NORMAL_NODES)
     return x, w / w.sum()

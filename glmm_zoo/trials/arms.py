@@ -6,7 +6,7 @@ A long table has one row for each arm. A wide one has one row for each study and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, groupi
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
 from glmm_zoo.formulas.predictor import PredictorDesign, check_columns
-from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol
+from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol, signed_summands
 from glmm_zoo.plans.reading import SingleOutcome, log_exposure
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.frames import Missing, column_names, take_columns
@@ -215,7 +215,7 @@ def _unavailable_terms(formula: Formula, response: Response, study: str, exposur
 def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[Symbol]:
     """The right side without the treatment and without the 1 of the intercept: the study covariates."""
     kept: list[Symbol] = []
-    for sign, summand in _signed_summands(formula.population):
+    for sign, summand in signed_summands(formula.population):
         columns = {c for p in summand if isinstance(p, Expression) for c in p.columns}
         first = summand[0]
         if treatment in columns:
@@ -233,20 +233,6 @@ def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[
         else:
             kept += [sign, *summand] if kept or sign == "-" else summand
     return kept
-
-
-def _signed_summands(pieces: Sequence[Symbol]) -> Iterator[tuple[str, list[Symbol]]]:
-    """The sign and the pieces of every summand of a right side; signs inside parentheses do not separate summands."""
-    depth, sign, summand = 0, "+", list[Symbol]()
-    for piece in pieces:
-        depth += (piece == "(") - (piece == ")")
-        if depth == 0 and piece in ("+", "-"):
-            if summand:
-                yield sign, summand
-            sign, summand = str(piece), []
-        else:
-            summand.append(piece)
-    yield sign, summand
 
 
 def _response_columns(response: Response) -> tuple[str, ...]:

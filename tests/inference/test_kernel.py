@@ -23,7 +23,7 @@ from glmm_zoo.inference.kernel.expression import Expressions, UnsupportedError
 from glmm_zoo.inference.kernel.machine import InCoordinates, Program
 from glmm_zoo.inference.parameterization import parameterize
 
-FUNCTIONS = {
+MACHINE_FUNCTIONS = {
     "exp": (np.exp, [(-708, 709), (-1, 1), (-1e-3, 1e-3)]),
     "expm1": (np.expm1, [(-40, 300), (-1, 1), (-1e-3, 1e-3)]),
     "log": (np.log, [(0, 2), (0, 1e300), (0, 1e-300)]),
@@ -44,9 +44,9 @@ def flat(model, point) -> np.ndarray:
     return np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]).astype(float)
 
 
-@pytest.mark.parametrize("name", list(FUNCTIONS))
+@pytest.mark.parametrize("name", list(MACHINE_FUNCTIONS))
 def test_functions_equal_scipy(name):
-    peer, ranges = FUNCTIONS[name]
+    peer, ranges = MACHINE_FUNCTIONS[name]
     n = 1003  # a length that leaves a remainder
     E = Expressions()
     program = Program(E, [Store(E(name, E.load(0, 1, 0, n)), 0, 0, 1, n)], None, [0], [0])

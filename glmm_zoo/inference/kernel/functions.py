@@ -199,7 +199,7 @@ def _erfc(b: Lines, x: str) -> str:
     return found
 
 
-FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
+MACHINE_FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
     "exp": _exp, "expm1": _expm1, "log": _log, "log1p": _log1p, "lgamma": _lgamma, "digamma": _digamma, "erfc": _erfc,
 }  # fmt: skip
 
@@ -213,7 +213,7 @@ def definitions(used: set[tuple[str, int]]) -> list[str]:
         if (name, lanes) in found:
             continue
         b = Lines(lanes)
-        result = FUNCTIONS[name](b, "%x")
+        result = MACHINE_FUNCTIONS[name](b, "%x")
         how = "alwaysinline" if lanes > 1 and name != "erfc" else "noinline"
         found[name, lanes] = [
             f"define internal {b.type} @{name}_{lanes}({b.type} %x) {how} nounwind {{", *b.lines, f"  ret {b.type} {result}", "}"

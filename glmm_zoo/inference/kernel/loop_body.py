@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glmm_zoo.inference.kernel.expression import PREDICATES, Node
-from glmm_zoo.inference.kernel.functions import FUNCTIONS, Lines
+from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
@@ -165,5 +165,5 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
-    assert op in FUNCTIONS, op
+    assert op in MACHINE_FUNCTIONS, op
     return b.function(op, args[0])

@@ -25,7 +25,7 @@ import xarray as xr
 from scipy.special import ndtr, ndtri
 
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
-from glmm_zoo.results.response_moments import Response, Thinning, normal_nodes, response_of
+from glmm_zoo.results.response_moments import ResponseMoments, Thinning, normal_nodes, response_of
 from glmm_zoo.results.storage import metadata
 
 DRAWS = 400  # of the posterior, for what takes a quadrature at each
@@ -177,7 +177,7 @@ def _sentence(pair: Pair, one_effect: bool, prob: float) -> str:
     )
 
 
-def _expected_given(pair: Pair, response: Response, kept: Thinning) -> dict[str, np.ndarray]:
+def _expected_given(pair: Pair, response: ResponseMoments, kept: Thinning) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the second response's mean at a low, middle and high propensity of the first."""
     residual_sd = pair.sd_two * np.sqrt(np.maximum(1 - pair.r * pair.r, 0))
     return {
@@ -187,7 +187,7 @@ def _expected_given(pair: Pair, response: Response, kept: Thinning) -> dict[str,
 
 
 def _of_new_subject(
-    posterior: xr.Dataset, pair: Pair, responses: Mapping[str, Response], kept: Thinning
+    posterior: xr.Dataset, pair: Pair, responses: Mapping[str, ResponseMoments], kept: Thinning
 ) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the probability that both propensities are high, and of the responses' correlation."""
     residual = _residual_covariance(posterior, pair.one, pair.two)
@@ -207,7 +207,9 @@ def both_high(r: np.ndarray) -> np.ndarray:
     return ndtr((r[..., None] * z - HIGH) / np.sqrt(np.maximum(1 - r[..., None] ** 2, 1e-12))) @ density
 
 
-def response_correlation(pair: Pair, one: Response, two: Response, kept: Thinning, residual: np.ndarray) -> np.ndarray:
+def response_correlation(
+    pair: Pair, one: ResponseMoments, two: ResponseMoments, kept: Thinning, residual: np.ndarray
+) -> np.ndarray:
     """Draws (chain, draw) of corr(y_a, y_b); `residual` (chain, draw) is the covariance of their residuals in one row."""
     x, w = normal_nodes()
     s, t, r = pair.sd_one[kept], pair.sd_two[kept], pair.r[kept]
@@ -240,7 +242,7 @@ def _subjects(
     spec: Mapping[str, Any],
     propensities: Propensities,
     deviations: np.ndarray,
-    responses: Mapping[str, Response],
+    responses: Mapping[str, ResponseMoments],
     kept: Thinning,
     prob: float,
 ) -> pd.DataFrame:
