@@ -8,8 +8,8 @@ eta = Intercept + X beta + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import pytensor.tensor as pt
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.smooth_weights import add_weights
@@ -46,89 +47,121 @@ def linear_predictors(
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
     """
     for p in model.predictors:
-        model.linear[p.prefix] = _population(model, p, center, also or {} if p.prefix == "" else {})
+        model.linear[p.prefix] = _population_part(model, p, center, also or {} if p.prefix == "" else {})
         for s in p.smooths:
             add_weights(model, p, s)
-    dims = {p.prefix: p.dim for p in model.predictors}
-    earlier: list[tuple[Group, Tensor]] = []
-    effects: dict[str, Tensor] = {}
-    for group in sorted(groups_of(model.predictors), key=lambda g: len(g.factor.levels)):
-        if group.factor.name in (drawn or {}):
-            effects[group.name("u")] = (drawn or {})[group.factor.name](model, group)
-        else:
-            effects[group.name("u")] = group_effects(model, group, earlier)
-            earlier.append((group, effects[group.name("u")]))
+    effects = _effects_of_all_groups(model, drawn or {})
     for group in groups_of(model.predictors):
-        u = effects[group.name("u")]
-        level_of: dict[str, Tensor] = {}  # by what the rows are: predictors of one outcome share theirs
-        for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
-            dim = dims[owner]
-            if dim not in level_of:
-                name = group.name("level_of") + (f"_{dim}" if level_of else "")
-                level_of[dim] = pm.Data(data_name(name), group.codes[owner], dims=dim)
-            effect = u[level_of[dim], k]
-            if not np.all(z == 1):
-                effect = pm.Data(data_name(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
-            linear = model.linear[owner]
-            model.linear[owner] = replace(linear, eta=linear.eta + effect)
+        _add_group_effects(model, group, effects[group.name("u")])
     return {prefix: linear.eta for prefix, linear in model.linear.items()}
 
 
-def _population(
+def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Group], Tensor]]) -> dict[str, Tensor]:
+    """Effects (levels, k) by the name of the variable. A factor with more levels may depend on those with fewer."""
+    earlier: list[tuple[Group, Tensor]] = []
+    effects: dict[str, Tensor] = {}
+    for group in sorted(groups_of(model.predictors), key=lambda g: len(g.factor.levels)):
+        if group.factor.name in drawn:
+            effects[group.name("u")] = drawn[group.factor.name](model, group)
+        else:
+            effects[group.name("u")] = group_effects(model, group, earlier)
+            earlier.append((group, effects[group.name("u")]))
+    return effects
+
+
+def _add_group_effects(model: Model, group: Group, u: Tensor) -> None:
+    """z_k u[level of row, k] (n,) to the predictor that owns effect k, for every effect of the group."""
+    dims = {p.prefix: p.dim for p in model.predictors}
+    level_of: dict[str, Tensor] = {}  # by what the rows are: predictors of one outcome share theirs
+    for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
+        dim = dims[owner]
+        if dim not in level_of:
+            name = group.name("level_of") + (f"_{dim}" if level_of else "")
+            level_of[dim] = pm.Data(data_name(name), group.codes[owner], dims=dim)
+        effect = u[level_of[dim], k]
+        if not np.all(z == 1):
+            effect = pm.Data(data_name(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
+        linear = model.linear[owner]
+        model.linear[owner] = replace(linear, eta=linear.eta + effect)
+
+
+@dataclass
+class _Terms:
+    """Terms of one predictor as they are added: eta, and for each coefficient its column, its variable and its prior."""
+
+    eta: Tensor
+    columns: list[np.ndarray] = field(default_factory=list)
+    coefficients: list[Tensor] = field(default_factory=list)
+    elements: list[tuple[str, int]] = field(default_factory=list)
+    priors: list[Prior] = field(default_factory=list)
+
+    def add(
+        self, columns: np.ndarray, coefficients: Tensor, elements: list[tuple[str, int]], priors: Sequence[Prior]
+    ) -> None:
+        """Put a block of columns (n, m) with their coefficients (m,) behind the others."""
+        self.columns.append(columns)
+        self.coefficients.append(coefficients)
+        self.elements += elements
+        self.priors += priors
+
+
+def _population_part(
     model: Model, predictor: PredictorDesign, center: bool, also: Mapping[str, np.ndarray]
 ) -> LinearPredictor:
+    """Intercept, coefficients, unpenalised parts of smooths, the columns `also`, and the offset."""
+    terms = _Terms(ZERO)
+    _add_intercept_and_beta(model, predictor, center, terms)
+    for smooth in predictor.smooths:
+        if smooth.linear.shape[1]:
+            _add_unpenalised_part(model, predictor, smooth, terms)
+    for name, values in also.items():
+        coefficients = model[name] if model[name].ndim else model[name][None]
+        terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), np.ascontiguousarray(values)) @ coefficients
+        dims = model.named_vars_to_dims.get(name)
+        elements = _elements(model, name, str(dims[0])) if dims else [(name, 0)]
+        terms.add(values, coefficients, elements, model.chosen[name])
+    if predictor.offset is not None:
+        offset = data_name(prefixed(predictor.prefix, "offset"))
+        terms.eta = terms.eta + pm.Data(offset, predictor.offset, dims=predictor.dim)
+    if terms.eta.ndim == 0:
+        terms.eta = terms.eta + pt.zeros(predictor.rows)
+    design = np.hstack(terms.columns) if terms.columns else np.empty((predictor.rows, 0))
+    coefficients = pt.concatenate(terms.coefficients) if terms.coefficients else pt.zeros(0)
+    return LinearPredictor(design, coefficients, terms.elements, terms.priors, predictor.offset, terms.eta)
+
+
+def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bool, terms: _Terms) -> None:
+    """The variable of the intercept is made after beta, its column stands before those of beta."""
     X, prefix = predictor.population, predictor.prefix
-    eta: Tensor = ZERO
-    columns: list[np.ndarray] = []
-    parts: list[Tensor] = []
-    elements: list[tuple[str, int]] = []
-    priors: list[Prior] = []
+    beta_name, coef = prefixed(prefix, "beta"), prefixed(prefix, "coef")
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
+    beta: Tensor = None
+    values = X.values if means is None else X.values - means
     if X.labels:
-        beta = variable(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
-        values = np.ascontiguousarray(X.values if means is None else X.values - means)
-        eta = (
-            eta
-            + pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, prefixed(prefix, "coef"))) @ beta
-        )
-        columns, parts = [values], [beta]
-        elements = _elements(model, prefixed(prefix, "beta"), prefixed(prefix, "coef"))
-        priors = [*model.chosen[prefixed(prefix, "beta")]]
+        beta, values = variable(model, beta_name, coef), np.ascontiguousarray(values)
+        terms.eta = terms.eta + pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef)) @ beta
     if X.intercept:
         name = prefixed(prefix, "Intercept")
-        if means is None:
-            intercept = variable(model, name)
-        else:
-            model.auxiliary.add(f"{name}_at_means")
-            intercept = variable(model, f"{name}_at_means", key=name)
+        free = name if means is None else f"{name}_at_means"
+        intercept = variable(model, free, key=name)
+        if means is not None:
+            model.auxiliary.add(free)
             pm.Deterministic(name, intercept - pt.dot(means, beta))
-        eta = eta + intercept
-        columns, parts = [np.ones((predictor.rows, 1)), *columns], [intercept[None], *parts]
-        elements = [(name if means is None else f"{name}_at_means", 0), *elements]
-        priors = [*model.chosen[name], *priors]
-    for s in (s for s in predictor.smooths if s.linear.shape[1]):
-        name, dim = smooth_name(predictor, s, "linear"), smooth_name(predictor, s, "coef")
-        several = s.linear.shape[1] > 1
-        coefficient = variable(model, name, dim) if several else variable(model, name)[None]
-        dims = (predictor.dim, dim) if several else (predictor.dim, None)
-        eta = eta + pm.Data(data_name(f"{name}_columns"), s.linear, dims=dims) @ coefficient
-        columns, parts = [*columns, s.linear], [*parts, coefficient]
-        elements = [*elements, *(_elements(model, name, dim) if several else [(name, 0)])]
-        priors = [*priors, *model.chosen[name]]
-    for name, values in also.items():
-        coefficient = model[name] if model[name].ndim else model[name][None]
-        eta = eta + pm.Data(data_name(f"{name}_columns"), np.ascontiguousarray(values)) @ coefficient
-        columns, parts = [*columns, values], [*parts, coefficient]
-        dims = model.named_vars_to_dims.get(name)
-        elements = [*elements, *(_elements(model, name, str(dims[0])) if dims else [(name, 0)])]
-        priors = [*priors, *model.chosen[name]]
-    if predictor.offset is not None:
-        eta = eta + pm.Data(data_name(prefixed(prefix, "offset")), predictor.offset, dims=predictor.dim)
-    if eta.ndim == 0:
-        eta = eta + pt.zeros(predictor.rows)
-    design = np.hstack(columns) if columns else np.empty((predictor.rows, 0))
-    coefficients = pt.concatenate(parts) if parts else pt.zeros(0)
-    return LinearPredictor(design, coefficients, elements, priors, predictor.offset, eta)
+        terms.eta = terms.eta + intercept
+        terms.add(np.ones((predictor.rows, 1)), intercept[None], [(free, 0)], model.chosen[name])
+    if X.labels:
+        terms.add(values, beta, _elements(model, beta_name, coef), model.chosen[beta_name])
+
+
+def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:
+    """Xf linear to the predictor: one coefficient, or a vector of them."""
+    name, dim = smooth_name(predictor, smooth, "linear"), smooth_name(predictor, smooth, "coef")
+    several = smooth.linear.shape[1] > 1
+    coefficients = variable(model, name, dim) if several else variable(model, name)[None]
+    dims = (predictor.dim, dim if several else None)
+    terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), smooth.linear, dims=dims) @ coefficients
+    elements = _elements(model, name, dim) if several else [(name, 0)]
+    terms.add(smooth.linear, coefficients, elements, model.chosen[name])
 
 
 def _elements(model: Model, name: str, dim: str) -> list[tuple[str, int]]:
