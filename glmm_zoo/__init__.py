@@ -80,7 +80,7 @@ def __getattr__(name: str) -> Any:
         found = getattr(importlib.import_module(f"glmm_zoo.{_HOME[name]}"), name)
         globals()[name] = found
         return found
-    if not name.startswith("_") and importlib.util.find_spec(f"glmm_zoo.{name}") is None:  # not a room
+    if not name.startswith("_") and importlib.util.find_spec(f"glmm_zoo.{name}") is None:  # not a layer
         builder = importlib.import_module("glmm_zoo.registry").find_builder(name)
         if builder is not None:
             return builder.function()

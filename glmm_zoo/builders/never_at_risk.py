@@ -10,7 +10,13 @@ import numpy as np
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, uniform_share
 from glmm_zoo.families.links import probability_link
-from glmm_zoo.families.mixtures import binomial_density, carry, count_density, observe_subjects, working
+from glmm_zoo.families.mixtures import (
+    add_report_variables,
+    binomial_density,
+    count_density,
+    log_f_of_rows_at_risk,
+    observe_subjects,
+)
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
@@ -145,8 +151,8 @@ def never_at_risk(
         else:
             density = count_density(NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
         observe_subjects(name, density, single.outcome, subjects, logit_never)
-        model.working_log_likelihood = working(density, single.outcome, at_risk=~all_zero[subjects.codes])
-        model.spec["facts"]["never_prior"] = carry(model, density, subjects, all_zero, logit_never)
+        model.working_log_likelihood = log_f_of_rows_at_risk(density, single.outcome, at_risk=~all_zero[subjects.codes])
+        model.spec["facts"]["never_prior"] = add_report_variables(model, density, subjects, all_zero, logit_never)
     return model
 
 

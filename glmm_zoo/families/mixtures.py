@@ -28,8 +28,8 @@ _PRIOR_DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class Density:
-    """Density of rows at risk: `log_f(y, *parameters)` (n,), a random variable `draw(*parameters, shape=)`, and the
+class RowDensity:
+    """The density of rows at risk: `log_f(y, *parameters)` (n,), a random variable `draw(*parameters, shape=)`, and the
     parameters, each (n,)."""
 
     log_f: Callable[..., Tensor]
@@ -37,17 +37,17 @@ class Density:
     parameters: tuple[Tensor, ...]
 
 
-def count_density(count: Count, eta: Tensor, *size: Tensor) -> Density:
+def count_density(count: Count, eta: Tensor, *size: Tensor) -> RowDensity:
     """Counts of mean e^eta; `size` is empty or holds log a (see `counts`)."""
-    return Density(count.log_f, count.draw, (eta, *(s + import_pytensor().zeros_like(eta) for s in size)))
+    return RowDensity(count.log_f, count.draw, (eta, *(s + import_pytensor().zeros_like(eta) for s in size)))
 
 
-def binomial_density(name: str, outcome: Outcome, eta: Tensor, link: ProbabilityLink) -> Density:
+def binomial_density(name: str, outcome: Outcome, eta: Tensor, link: ProbabilityLink) -> RowDensity:
     """Successes of the outcome's trials, of one where it has none."""
     import pymc as pm
 
     trials = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
-    return Density(
+    return RowDensity(
         lambda y, n, eta: log_binomial(y, n, eta, link),
         lambda n, eta, shape: draw_binomial(n, eta, link, shape),
         (pm.Data(f"_{name}_trials", trials, dims="row"), eta),
@@ -66,7 +66,7 @@ def _sums(rows: Tensor, codes: Tensor, subjects: int) -> Tensor:
 
 
 def observe_subjects(
-    name: str, density: Density, outcome: Outcome, subjects: GroupingFactor, logit_never: Tensor
+    name: str, density: RowDensity, outcome: Outcome, subjects: GroupingFactor, logit_never: Tensor
 ) -> None:
     """y (n,) over all rows; its log density is a vector over subjects."""
     import pymc as pm
@@ -100,13 +100,13 @@ def observe_subjects(
     )
 
 
-def working(density: Density, outcome: Outcome, *, at_risk: np.ndarray) -> Tensor:
+def log_f_of_rows_at_risk(density: RowDensity, outcome: Outcome, *, at_risk: np.ndarray) -> Tensor:
     """log f of the rows of subjects certainly at risk (n,), 0 for the others: what steers the sampler's geometry."""
     return density.log_f(import_pytensor().constant(outcome.values), *density.parameters) * at_risk.astype(float)
 
 
-def carry(
-    model: Any, density: Density, subjects: GroupingFactor, all_zero: np.ndarray, logit_never: Tensor
+def add_report_variables(
+    model: Any, density: RowDensity, subjects: GroupingFactor, all_zero: np.ndarray, logit_never: Tensor
 ) -> list[float]:
     """What the report is made of, while the design is at hand; `all_zero` (subjects,) says who has zeros only.
 

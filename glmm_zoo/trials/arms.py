@@ -381,7 +381,7 @@ def baseline_predictor(arms: Arms, baseline: str) -> PredictorDesign:
 
 
 def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> SingleOutcome:
-    """The arms as the checked input that `intake.plan` starts from."""
+    """The arms as the checked outcome that the plan starts from."""
     notes = [*arms.table.notes, *arms.notes()]
     if heterogeneity is not None:
         notes.append(heterogeneity_note(heterogeneity))

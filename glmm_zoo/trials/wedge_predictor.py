@@ -76,7 +76,7 @@ def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: Tria
 
 
 def few_clusters_note(design: WedgeDesign) -> tuple[str, ...]:
-    """A sentence about few clusters, for models without an effect of the cluster itself, for which `intake` would say it."""
+    """A sentence about few clusters, for models without an effect of the cluster itself, for which `plans.reading` would say it."""
     if len(design.clusters) >= FEW_LEVELS:
         return ()
     return (

@@ -1,4 +1,4 @@
-"""What every model promises (DESIGN 9), over the rows of `rows.py`: laws of the graph, without sampling a posterior."""
+"""What every model promises, over the rows of `rows.py`: laws of the graph, without sampling a posterior."""
 
 from __future__ import annotations
 
