@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -115,9 +116,7 @@ def test_linear_mixed_model_equals_numerical_integration() -> None:
 @pytest.mark.parametrize("name", sorted(zoo.cards()))
 def test_cards_fit_soundly(name: str) -> None:
     card = zoo.card(name)
-    usual = card.file.sampling
-    settings = {"draws": usual.draws, "tune": usual.tune, "thin": usual.thin, "target_accept": usual.target_accept}
-    tree = zoo.fit(card.model(), seed=1, progress=False, **settings)
+    tree = zoo.fit(card.model(), **asdict(replace(card.settings, seed=1)), progress=False)
     verdict = zoo.check(tree)
     assert verdict.sound, str(verdict)
 
