@@ -1,7 +1,7 @@
 """What the zoo holds: its builders, which are the files of `glmm_zoo/builders`, and its model cards, the folders of `models`.
 
-Neither is listed anywhere. A builder's file is parsed, not imported, so that listing the builders loads no PyMC. Imports
-the layers before it.
+No list of either is written by hand: the files and folders are the list. A builder's file is parsed, not imported, so that
+listing the builders loads no PyMC.
 """
 
 from __future__ import annotations

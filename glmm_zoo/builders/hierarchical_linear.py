@@ -57,6 +57,6 @@ def hierarchical_linear(
     """
     options = {"center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

@@ -73,7 +73,7 @@ def hierarchical_logistic(
     if collapse:
         single = _collapsed(single)
     plan = plan_single_outcome("hierarchical_logistic", single, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)
 

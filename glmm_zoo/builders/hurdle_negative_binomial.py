@@ -64,6 +64,6 @@ def hurdle_negative_binomial(
     }  # fmt: skip
     family = negative_binomial_family("hurdle_negative_binomial", parameterization)
     plan = plan_of_family("hurdle_negative_binomial", family, data, formula, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

@@ -58,6 +58,6 @@ def hurdle_poisson(
     """
     options = {"zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

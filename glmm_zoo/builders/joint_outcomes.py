@@ -107,6 +107,6 @@ def joint_outcomes(
         clusters=clusters,
     )
     plan = plan_joint_outcomes("joint_outcomes", joint, options, priors, findings=("propensities",))
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

@@ -154,7 +154,7 @@ def joint_survival(
     )  # fmt: skip
     plan = replace(plan, rows=plan.rows + len(hazard.events.ids), also={"event_row": hazard.events.table})
     # PyMC is imported once the input has proved sound
-    from glmm_zoo.graph.likelihood import observe_outcomes
+    from glmm_zoo.graph.build import observe_outcomes
     from glmm_zoo.graph.model import Model
     from glmm_zoo.joint.likelihood import observe_event
 

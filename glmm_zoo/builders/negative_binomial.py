@@ -65,6 +65,6 @@ def negative_binomial(
     }  # fmt: skip
     family = negative_binomial_family("negative_binomial", parameterization)
     plan = plan_of_family("negative_binomial", family, data, formula, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

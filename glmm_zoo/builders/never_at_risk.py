@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, uniform_share
 from glmm_zoo.families.links import probability_link
-from glmm_zoo.families.mixtures import (
+from glmm_zoo.families.never_at_risk import (
     add_report_variables,
     binomial_density,
     count_density,

@@ -105,7 +105,7 @@ def ordinal(
         single = replace(single, family=with_nominal(single.family, thresholds), predictors=(single.main,))
         facts["nominal"] = thresholds.facts
     plan = plan_single_outcome("ordinal", single, options, priors, facts=facts)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)
 

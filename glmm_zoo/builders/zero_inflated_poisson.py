@@ -61,6 +61,6 @@ def zero_inflated_poisson(
     """
     options = {"zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("zero_inflated_poisson", FAMILIES["zero_inflated_poisson"], data, formula, options, priors)
-    from glmm_zoo.graph.likelihood import build_model  # PyMC is imported once the input has proved sound
+    from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

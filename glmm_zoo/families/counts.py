@@ -1,7 +1,7 @@
-"""Families of counts: their densities given eta = log of the mean, and the same with more or fewer zeros.
+"""Poisson and negative binomial counts, plain, zero-inflated and hurdle: densities given eta = log of the mean, and draws.
 
-Symbols: mu = e^eta, a the size of a negative
-binomial (var = mu + mu^2 / a), f the density of a count.
+Symbols: mu = e^eta; f the density of a count; a the size of a negative binomial, var = mu + mu^2 / a, which is alpha (nb2)
+or alpha mu (nb1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ordered categories: which responses have them, and their probabilities given eta and the thresholds between them.
 
-Symbols: y in 0, ..., K - 1 the position of a
-category, c_k the threshold above category k, F the inverse of the link, x_k = c_k - eta.
+Symbols: y in 0, ..., K - 1 the position of a category, c_k the threshold above category k, F the inverse of the link,
+x_k = c_k - eta.
 
     cumulative   P(Y <= k) = F(x_k)                       c_0 < ... < c_{K-2} cut one latent variable
     sratio       P(Y = k | Y >= k) = F(x_k)               stopping ratio

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, ordinal
+from glmm_zoo.families import binomial, counts, gaussian, moments, ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
@@ -61,6 +61,8 @@ class Family:
     observe
         `observe(name, outcome, eta, link, own)` adds the observed variable `name`, with its density and its simulation, to the
         model of the context; `own` holds the family's own parameters, each (n,) or a scalar, on their scales.
+    moments
+        `moments(eta, own, link)`: mean and variance of the response in NumPy, for what a report computes.
     own
         The family's own parameters, in the order in which they enter the graph.
     choice
@@ -83,6 +85,7 @@ class Family:
     links: tuple[str, ...]
     read: Callable[[Table, Response, Any], Outcome]
     observe: Callable[[str, Outcome, Tensor, str, Mapping[str, Tensor]], None]
+    moments: Callable[[np.ndarray, Mapping[str, np.ndarray], str], tuple[np.ndarray, np.ndarray]]
     own: tuple[OwnParameter, ...] = ()
     choice: str | None = None
     code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor
@@ -131,6 +134,7 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         tuple(PROBABILITY_LINKS),
         read,
         _observe_binomial,
+        moments.bernoulli_moments,
         choice="success",
         one_per_row=binomial.has_many_trials,
         doubts=lambda outcome, columns: binomial.separated(outcome, columns.values, columns.labels),
@@ -168,6 +172,7 @@ def _count_family(
         ("log",),
         _read_count,
         add,
+        moments.hurdle_moments if observe is counts.observe_hurdle else moments.count_moments,
         own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
         one_per_row=lambda _: True,
         doubts=lambda outcome, _: counts.without_zeros(outcome) if zeros else (),
@@ -191,16 +196,22 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
         raise InputError(f"unknown parameterization {parameterization!r}; known: {listing(counts.NEGATIVE_BINOMIALS)}")
     count = counts.NEGATIVE_BINOMIALS[parameterization]
     if name.startswith("zero_inflated"):
-        return _count_family(name, count, counts.observe_zero_inflated, _BUT_ZEROS)
-    if name.startswith("hurdle"):
-        return _count_family(name, count, counts.observe_hurdle, _BEFORE_ZEROS)
-    return _count_family(name, count)
+        family = _count_family(name, count, counts.observe_zero_inflated, _BUT_ZEROS)
+    elif name.startswith("hurdle"):
+        family = _count_family(name, count, counts.observe_hurdle, _BEFORE_ZEROS)
+    else:
+        family = _count_family(name, count)
+    if parameterization == "nb1":
+        return replace(family, moments=moments.of_linear_variance(family.moments))
+    return family
 
 
 # -------------------------------------------------------------------------------------------------- ordered categories
 
 
-def _ordered_family(name: str, kind: ordinal.ThresholdFamily, links: Sequence[str]) -> Family:
+def _ordered_family(
+    name: str, kind: ordinal.ThresholdFamily, links: Sequence[str], probabilities: moments.Probabilities
+) -> Family:
     def read(table: Table, response: Response, levels: Any) -> Outcome:
         return ordinal.read_ordered(table, response, ordinal.level_names(levels))
 
@@ -213,6 +224,7 @@ def _ordered_family(name: str, kind: ordinal.ThresholdFamily, links: Sequence[st
         tuple(links),
         read,
         add,
+        moments.category_moments(probabilities),
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
         code=ordinal.ordered_predictor,
@@ -243,6 +255,7 @@ FAMILIES: Mapping[str, Family] = {
             ("identity",),
             _read_gaussian,
             _observe_gaussian,
+            moments.gaussian_moments,
             own=(OwnParameter("sigma", "identity", _sigma),),
         ),
         _binary_family("bernoulli", binomial.read_bernoulli),
@@ -253,9 +266,11 @@ FAMILIES: Mapping[str, Family] = {
         negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
         _count_family("hurdle_poisson", counts.POISSON, counts.observe_hurdle, _BEFORE_ZEROS),
         negative_binomial_family("hurdle_negative_binomial", "nb2"),
-        _ordered_family("ordinal", ordinal.CUMULATIVE, tuple(PROBABILITY_LINKS)),
-        _ordered_family("sratio", ordinal.STOPPING_RATIO, tuple(PROBABILITY_LINKS)),
-        _ordered_family("acat", ordinal.ADJACENT_CATEGORY, ("logit",)),
+        _ordered_family("ordinal", ordinal.CUMULATIVE, tuple(PROBABILITY_LINKS), moments.cumulative_probabilities),
+        _ordered_family(
+            "sratio", ordinal.STOPPING_RATIO, tuple(PROBABILITY_LINKS), moments.stopping_ratio_probabilities
+        ),
+        _ordered_family("acat", ordinal.ADJACENT_CATEGORY, ("logit",), moments.adjacent_category_probabilities),
     )
 }
 ALIASES = {

@@ -1,6 +1,6 @@
 """Group effects, u_g[level] ~ Normal(0, S_g) independently for each level, or autoregressive along series of levels.
 
-They keep their own prior in the graph; what the sampler moves is a matter of the transform on them.
+They are random variables with their own prior. The sampler moves them through a change of variables, see `transforms`.
 """
 
 from __future__ import annotations

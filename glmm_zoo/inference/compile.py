@@ -1,4 +1,7 @@
-"""From a PyMC model to functions in machine code, made by `kernel`, or by JAX where a graph holds what it does not know."""
+"""The functions of a model that the sampler calls: log density, gradient, variables, start.
+
+`kernel` makes machine code of them; a graph with an operation that `kernel` does not know is compiled by JAX instead.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The groups of the tree that a fit returns, but for predictive draws: posterior, log-likelihood, data."""
+"""The groups posterior, log_likelihood, observed_data and constant_data of the DataTree that a fit returns."""
 
 from __future__ import annotations
 

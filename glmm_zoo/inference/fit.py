@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, raise_all
-from glmm_zoo.inference import datatree, predictive, schedule
+from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.nuts import Recording
@@ -146,7 +146,7 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
     """What is recorded of each draw as it is made, where not all draws are kept; else None."""
     if not kept.moments:
         return None
-    most = (datatree.MAX_POINTWISE, predictive.MAX_PREDICTIVE)
+    most = (datatree.MAX_POINTWISE, posterior_predictive.MAX_PREDICTIVE)
     x_draws = [datatree.thinned(settings.draws, settings.chains, model.rows, m) for m in most]
     every, moments = (
         compiled.variables(model.replace_rvs_by_values(list(v))) for v in (kept.draws, kept.moments)
@@ -169,7 +169,9 @@ def _groups(
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
-        replicated, of_replicated = predictive.posterior_predictive(model, compiled, drawn, sampled.settings.seed)
+        replicated, of_replicated = posterior_predictive.posterior_predictive(
+            model, compiled, drawn, sampled.settings.seed
+        )
         groups["posterior_predictive"] = replicated
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
@@ -184,6 +186,7 @@ def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[st
     return {
         "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
         "sampling": {
+            # "glmm_zoo.kernel" is the word of the file format for inference/kernel
             "sampler": f"nutpie NUTS, gradients by {'JAX' if compiled.program is None else 'glmm_zoo.kernel'}",
             "draws": settings.draws,
             "tune": settings.tune,

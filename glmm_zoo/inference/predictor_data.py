@@ -1,4 +1,4 @@
-"""One linear predictor as the Gaussian approximation reads it, and sums over its rows."""
+"""The arrays of one linear predictor that the Gaussian approximation computes with, and their sums over rows."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from glmm_zoo.errors import InputError, at_rows, raise_all
 
-PROB = 0.95  # inside every interval here and in `landmarks`
+PROB = 0.95  # inside every interval here and in `accuracy_measures`
 Z_QUANTILE = NormalDist().inv_cdf(0.5 + PROB / 2)
 
 

@@ -7,11 +7,11 @@ import logging
 import re
 from pathlib import Path
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+import row_models
 import xarray as xr
 from rows import ROWS, Row, visits
 from scipy import stats
@@ -24,7 +24,7 @@ from glmm_zoo.inference import compile
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.kernel.expression import UnsupportedError
-from glmm_zoo.inference.predictive import posterior_predictive
+from glmm_zoo.inference.posterior_predictive import posterior_predictive
 
 logging.getLogger("pymc").setLevel(logging.ERROR)
 
@@ -42,10 +42,10 @@ def test_every_builder_has_a_row(name):
 
 @every_row
 def test_density_and_gradient_are_finite_at_the_start(row: Row):
-    model = evaluation.model_of(row.name)
+    model = row_models.model_of(row.name)
     start = model.initial_point()
-    (gradient,) = evaluation.function(model, [model.dlogp()])(start)
-    assert np.isfinite(evaluation.log_density(row.name)(start))
+    (gradient,) = row_models.function(model, [model.dlogp()])(start)
+    assert np.isfinite(row_models.log_density(row.name)(start))
     assert np.isfinite(gradient).all()
     assert gradient.size == sum(np.size(x) for x in start.values())
 
@@ -54,16 +54,16 @@ def test_density_and_gradient_are_finite_at_the_start(row: Row):
 def test_pointwise_log_likelihood_is_scipys(row: Row):
     frame = row.data()
     for seed in range(3):
-        _, values, pointwise = evaluation.evaluator(row.name)(seed)
+        _, values, pointwise = row_models.evaluator(row.name)(seed)
         np.testing.assert_allclose(pointwise, row.log_likelihood(frame, values), rtol=1e-9, atol=1e-14)
 
 
 @every_row
 def test_variables_and_dims_are_those_of_the_row(row: Row):
-    model = evaluation.model_of(row.name)
+    model = row_models.model_of(row.name)
     dims = model.named_vars_to_dims
     assert {v.name: tuple(dims.get(v.name, ())) for v in model.free_RVs} == dict(row.free)
-    assert {name: tuple(dims.get(name, ())) for name in evaluation.reported(model)} == dict(row.posterior)
+    assert {name: tuple(dims.get(name, ())) for name in row_models.reported(model)} == dict(row.posterior)
     frame = row.data()
     expected = {**row.coords, **row.levels(frame), **{dim: tuple(rows) for dim, rows in row.rows(frame).items()}}
     assert {d: tuple(c) for d, c in model.coords.items()} == expected
@@ -72,7 +72,7 @@ def test_variables_and_dims_are_those_of_the_row(row: Row):
 @every_row
 def test_the_callers_frame_is_not_changed(row: Row):
     frame = row.data()
-    evaluation.build(row, frame)
+    row_models.build(row, frame)
     pd.testing.assert_frame_equal(frame, row.data())
 
 
@@ -108,7 +108,7 @@ def reordered(row: Row):
     return row.data(), f"{left}~ {' + '.join(terms[::-1])} + {right}", {}
 
 
-def moved(point: evaluation.Point, old, new, renamed) -> dict[str, np.ndarray]:
+def moved(point: row_models.Point, old, new, renamed) -> dict[str, np.ndarray]:
     """The same values at the same labels in the other model: whatever has the dims of a variable is permuted by them."""
     found = {}
     for rv in old.free_RVs:
@@ -136,11 +136,11 @@ CHANGES = [
 @pytest.mark.parametrize(("row", "change"), CHANGES)
 def test_order_and_labels_do_not_matter(row: Row, change):
     frame, formula, renamed = change(row)
-    old, new = evaluation.model_of(row.name), evaluation.build(row, frame, formula)
-    point = evaluation.random_point(old, 5)
+    old, new = row_models.model_of(row.name), row_models.build(row, frame, formula)
+    point = row_models.random_point(old, 5)
     there = moved(point, old, new, renamed)
-    here = evaluation.log_density(row.name)(point)
-    np.testing.assert_allclose(evaluation.function(new, [new.logp()])(there)[0], here, rtol=1e-11)
+    here = row_models.log_density(row.name)(point)
+    np.testing.assert_allclose(row_models.function(new, [new.logp()])(there)[0], here, rtol=1e-11)
 
 
 # ------------------------------------------------------------------------------------------------------------ simulation
@@ -154,12 +154,12 @@ def _repeated(values: dict, names: list[str], draws: int) -> xr.DataTree:
 
 @every_row
 def test_prior_predictive_is_in_support_and_follows_the_seed(row: Row):
-    model, frame = evaluation.model_of(row.name), row.data()
+    model, frame = row_models.model_of(row.name), row.data()
     first, again, other = (
         pm.sample_prior_predictive(draws=5, model=model, random_seed=seed).prior_predictive.to_dataset()
         for seed in (1, 1, 2)
     )
-    assert row.support(frame, evaluation.together(model, first)).all()
+    assert row.support(frame, row_models.together(model, first)).all()
     assert [first[rv.name].dims for rv in model.observed_RVs] == [("chain", "draw", dim) for dim in row.rows(frame)]
     xr.testing.assert_identical(first.drop_attrs(), again.drop_attrs())
     assert not first.equals(other)
@@ -167,11 +167,11 @@ def test_prior_predictive_is_in_support_and_follows_the_seed(row: Row):
 
 @every_row
 def test_posterior_predictive_has_the_moments_of_the_density(row: Row):
-    model, frame, draws = evaluation.model_of(row.name), row.data(), 300
-    _, values, _ = evaluation.evaluator(row.name)(11)
+    model, frame, draws = row_models.model_of(row.name), row.data(), 300
+    _, values, _ = row_models.evaluator(row.name)(11)
     tree = _repeated(values, [rv.name for rv in model.unobserved_RVs], draws)  # as `fit` keeps them
     y, again = (
-        evaluation.together(
+        row_models.together(
             model,
             pm.sample_posterior_predictive(
                 tree, model=model, random_seed=seed, progressbar=False
@@ -188,13 +188,13 @@ def test_posterior_predictive_has_the_moments_of_the_density(row: Row):
 @every_row
 def test_fit_predicts_with_the_moments_of_the_density(row: Row):
     """Of two points that take turns, so that a draw must be made from its own."""
-    model, frame, draws = evaluation.model_of(row.name), row.data(), 300
-    points = [evaluation.evaluator(row.name)(seed)[:2] for seed in (11, 12)]
+    model, frame, draws = row_models.model_of(row.name), row.data(), 300
+    points = [row_models.evaluator(row.name)(seed)[:2] for seed in (11, 12)]
     x = np.stack([np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]) for point, _ in points])
     stats = {"diverging": np.zeros((1, 2 * draws), bool)}
     drawn = Draws(np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0)
     found, _ = posterior_predictive(model, compile_model(model), drawn, 4)
-    y = evaluation.together(model, found)[0]
+    y = row_models.together(model, found)[0]
     assert row.support(frame, y).all()
     for turn, (_, values) in enumerate(points):
         mean, sd = row.mean_and_sd(frame, values)
@@ -260,7 +260,7 @@ CASES = {
 @pytest.mark.parametrize(("row", "column", "kind", "fault"), CASES.values(), ids=CASES)
 def test_a_wrong_column_is_named(row: Row, column, kind, fault):
     with pytest.raises(InputError) as caught:
-        evaluation.build(row, _wrong(row.data(), column, kind, fault))
+        row_models.build(row, _wrong(row.data(), column, kind, fault))
     message = str(caught.value)
     assert re.search(rf"\b{column}\b", message), message
     if fault in NAMES_THE_ROW and (kind, fault) not in (("binary", "negative"), ("binary", "text")):  # levels are told
@@ -273,10 +273,10 @@ def test_a_wrong_column_is_named(row: Row, column, kind, fault):
 def test_dates_group_rows_as_their_text_does(formula):
     dates = {level: datetime.date(2024, 1, 1 + 3 * i) for i, level in enumerate("ABCDEFGHI")}
     frames = [visits().assign(g=lambda d: d.g.map(dates)), visits().assign(g=lambda d: d.g.map(dates).astype(str))]
-    models = [evaluation.builder("hierarchical_linear")(frame, formula) for frame in frames]
-    point = evaluation.random_point(models[0], 1)
+    models = [row_models.builder("hierarchical_linear")(frame, formula) for frame in frames]
+    point = row_models.random_point(models[0], 1)
     assert models[0].coords == models[1].coords
-    one, other = (evaluation.function(m, [m.logp()])(point)[0] for m in models)
+    one, other = (row_models.function(m, [m.logp()])(point)[0] for m in models)
     assert one == other
 
 
@@ -293,28 +293,28 @@ def _factors(model) -> list[str]:
 
 @every_row
 def test_group_effects_are_normal_with_sd_and_corr_and_the_transform_has_its_jacobian(row: Row):
-    model = evaluation.model_of(row.name)
+    model = row_models.model_of(row.name)
     for name in _factors(model):
         u = model[name]
         z = model.rvs_to_values[u].name
         sd = model[name.replace("u_", "sd_", 1)]
         has_corr = name.replace("u_", "corr_", 1) in model.named_vars
         corr = [model[name.replace("u_", "corr_", 1)]] if has_corr else []
-        run = evaluation.function(
+        run = row_models.function(
             model,
             [*model.replace_rvs_by_values([u, sd, *corr]),
              *(model.logp(vars=[u], jacobian=j) for j in (False, True))],
         )  # fmt: skip
-        point = evaluation.random_point(model, 2)
+        point = row_models.random_point(model, 2)
         effects, scale, *R, plain, with_jacobian = run(point)
         S = np.outer(scale, scale) * (R[0] if R else np.eye(len(scale)))
         np.testing.assert_allclose(plain, stats.multivariate_normal(cov=S).logpdf(effects).sum(), rtol=1e-9)
-        J = evaluation.jacobian(lambda x: run({**point, z: x.reshape(effects.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
+        J = row_models.jacobian(lambda x: run({**point, z: x.reshape(effects.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
         np.testing.assert_allclose(with_jacobian - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
 
 
 def test_effects_of_two_blocks_are_independent_of_each_other():
-    _, values, _ = evaluation.evaluator("linear, two blocks")(0)
+    _, values, _ = row_models.evaluator("linear, two blocks")(0)
     R = values["corr_g"].values
     assert np.all(R[:2, 2:] == 0)
     assert abs(R[0, 1]) > 0.01 and abs(R[2, 3]) > 0.01
@@ -328,7 +328,7 @@ def correlated_model(k: int, eta: float):
     extra = "".join(f" + x{j}" for j in range(1, k))
     rng = np.random.default_rng(1)
     frame = visits().assign(**{f"x{j}": rng.normal(size=72) for j in range(1, k)})
-    linear = evaluation.builder("hierarchical_linear")
+    linear = row_models.builder("hierarchical_linear")
     return linear(frame, f"y ~ 1 + (1{extra} | g)", priors={"corr": f"LKJ({eta})"})
 
 
@@ -345,11 +345,11 @@ def test_correlations_have_the_lkj_density(k, eta):
     p = model["pcorr_g"]
     value = model.rvs_to_values[p].name
     lower = np.tril_indices(k, -1)
-    run = evaluation.function(model, [*model.replace_rvs_by_values([model["corr_g"]]), model.logp(vars=[p])])
+    run = row_models.function(model, [*model.replace_rvs_by_values([model["corr_g"]]), model.logp(vars=[p])])
     for seed in range(3):
-        point = evaluation.random_point(model, seed, scale=1.0)
+        point = row_models.random_point(model, seed, scale=1.0)
         R, density = run(point)
-        J = evaluation.jacobian(lambda v: run({**point, value: v})[0][lower], point[value])  # noqa: B023
+        J = row_models.jacobian(lambda v: run({**point, value: v})[0][lower], point[value])  # noqa: B023
         lkj = (eta - 1) * np.linalg.slogdet(R)[1] - log_lkj_constant(k, eta)
         np.testing.assert_allclose(density, lkj + np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-6)
 
@@ -377,10 +377,10 @@ def test_centring_moves_only_the_prior_of_the_intercept(row: Row):
     frame, text = row.data(), "StudentT(3, 0.4, 1.7)"
     designs = {"": row.X} | {f"{prefix}_": X for prefix, (X, _) in row.also.items()}
     options = {"priors": {**row.options.get("priors", {}), **{f"{lead}Intercept": text for lead in designs}}}
-    yes, no = (evaluation.build(row, frame, center=center, **options) for center in (True, False))
+    yes, no = (row_models.build(row, frame, center=center, **options) for center in (True, False))
     parts = [yes[f"{lead}{name}"] for lead in designs for name in ("beta", "Intercept")]
-    run = evaluation.function(yes, [*yes.replace_rvs_by_values(parts), yes.logp(), yes.observedlogp])
-    point = evaluation.random_point(yes, 9)
+    run = row_models.function(yes, [*yes.replace_rvs_by_values(parts), yes.logp(), yes.observedlogp])
+    point = row_models.random_point(yes, 9)
     *values, with_centre, likelihood = run(point)
     prior, difference = stats.t(3, 0.4, 1.7), 0.0
     for (lead, X), beta, intercept in zip(designs.items(), values[::2], values[1::2], strict=True):
@@ -389,15 +389,15 @@ def test_centring_moves_only_the_prior_of_the_intercept(row: Row):
         np.testing.assert_allclose(intercept, at_means - means @ beta, rtol=1e-12)
         point[f"{lead}Intercept"] = intercept
         difference += prior.logpdf(at_means) - prior.logpdf(intercept)
-    without, same = evaluation.function(no, [no.logp(), no.observedlogp])(point)
+    without, same = row_models.function(no, [no.logp(), no.observedlogp])(point)
     np.testing.assert_allclose(same, likelihood, rtol=1e-10)
     np.testing.assert_allclose(with_centre - without, difference, rtol=1e-8)
 
 
 def test_mixed_priors_have_the_density_of_each():
     row = next(r for r in ROWS if r.name == "linear, mixed priors")
-    model = evaluation.model_of(row.name)
-    point, p, _ = evaluation.evaluator(row.name)(1)
+    model = row_models.model_of(row.name)
+    point, p, _ = row_models.evaluator(row.name)(1)
     rest = [rv for rv in model.free_RVs if rv.name != "u_g"]
     expected = (
         stats.norm(1, 4).logpdf(p["Intercept_at_means"])
@@ -407,7 +407,7 @@ def test_mixed_priors_have_the_density_of_each():
         + stats.expon(scale=1 / 3).logpdf(p["sd_g"].sel(g_effect="x"))
         + stats.gamma(2, scale=1).logpdf(p["sigma"])
     )
-    np.testing.assert_allclose(evaluation.function(model, [model.logp(vars=rest, jacobian=False)])(point)[0], expected)
+    np.testing.assert_allclose(row_models.function(model, [model.logp(vars=rest, jacobian=False)])(point)[0], expected)
 
 
 # --------------------------------------------------------------------------------------------------------- the JAX path
@@ -435,11 +435,11 @@ def test_jax_computes_what_pytensor_computes(name, monkeypatch):
 
     monkeypatch.setattr(compile, "_by_kernel", unknown)
     row = next(r for r in ROWS if r.name == name)
-    model, frame = evaluation.model_of(name), row.data()
+    model, frame = row_models.model_of(name), row.data()
     keep = [v.name for v in model.unobserved_RVs]
     compiled = compile_model(model)
-    slow = evaluation.function(model, [model.logp(), model.dlogp()])
-    points = [evaluation.evaluator(name)(seed) for seed in range(3)]
+    slow = row_models.function(model, [model.logp(), model.dlogp()])
+    points = [row_models.evaluator(name)(seed) for seed in range(3)]
     x = np.stack([np.concatenate([np.ravel(p[v.name]) for v in model.value_vars]) for p, _, _ in points])
     assert compiled.size == x.shape[1]
     for xi, (point, _, _) in zip(x, points, strict=True):

@@ -6,10 +6,10 @@ import functools
 import math
 from collections.abc import Callable
 
-import evaluation
 import numpy as np
 import pymc as pm
 import pytest
+import row_models
 from rows import visits
 from scipy import stats
 
@@ -44,7 +44,7 @@ def log_density(observe: Callable, count: counts.Count, y, **parameters) -> np.n
     y = np.atleast_1d(np.asarray(y, float))
     model = likelihood(observe, count, y, **parameters)
     (pointwise,) = model.logp(vars=model.observed_RVs, sum=False)
-    return evaluation.function(model, [pointwise])(model.initial_point())[0]
+    return row_models.function(model, [pointwise])(model.initial_point())[0]
 
 
 def exact_negative_binomial(y: int, mu: float, a: float) -> float:
@@ -97,11 +97,11 @@ def test_above_zero_a_tiny_mean_gives_ones(count):
 
 
 def test_nb1_is_nb2_of_size_alpha_mu():
-    nb = evaluation.builder("negative_binomial")
+    nb = row_models.builder("negative_binomial")
     linear, quadratic = (nb(visits(), "c ~ 1", parameterization=form) for form in ("nb1", "nb2"))
     for intercept, alpha in ((0.8, 0.3), (-2.0, 5.0)):
         one, other = (
-            evaluation.function(m, [m.observedlogp])({"Intercept": np.array(intercept), "alpha_log__": np.log(a)})[0]
+            row_models.function(m, [m.observedlogp])({"Intercept": np.array(intercept), "alpha_log__": np.log(a)})[0]
             for m, a in ((linear, alpha), (quadratic, alpha * np.exp(intercept)))
         )
         np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -121,7 +121,7 @@ def test_density_and_gradient_are_finite_in_the_tails(observe, count):
     point = model.initial_point()
     compiled = compile_model(model)
     value, gradient = compiled.value_and_gradient(compiled.start)
-    expected, slope = evaluation.function(model, [model.logp(), model.dlogp()])(point)
+    expected, slope = row_models.function(model, [model.logp(), model.dlogp()])(point)
     assert np.isfinite(value) and np.isfinite(gradient).all()
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     scale = np.maximum(1.0, np.tile(np.maximum(y, np.exp(eta)), len(point)))
@@ -134,7 +134,7 @@ def test_gradient_is_that_of_the_density(observe, count):
     y = rng.negative_binomial(1, 0.2, n) * 1.0
     eta, log_a, logit_zi = rng.normal(1, 2, n), rng.normal(0, 3, n), rng.normal(0, 2, n)
     compiled = compile_model(likelihood(observe, count, y, eta=eta, log_a=log_a, logit_zi=logit_zi))
-    numerical = evaluation.jacobian(lambda x: np.array([compiled.value_and_gradient(x)[0]]), compiled.start)[0]
+    numerical = row_models.jacobian(lambda x: np.array([compiled.value_and_gradient(x)[0]]), compiled.start)[0]
     np.testing.assert_allclose(compiled.value_and_gradient(compiled.start)[1], numerical, rtol=1e-5, atol=1e-5)
 
 
@@ -191,12 +191,12 @@ def test_draws_survive_extreme_parameters():
 
 
 def test_exposure_is_the_offset_of_its_logarithm():
-    poisson = evaluation.builder("poisson")
+    poisson = row_models.builder("poisson")
     frame = visits()
     one = poisson(frame, "k ~ x + (1 | g)", exposure="days")
     other = poisson(frame, "k ~ x + offset(log(days)) + (1 | g)")
-    point = evaluation.random_point(one, 1)
-    a, b = (evaluation.function(m, [m.logp()])(point)[0] for m in (one, other))
+    point = row_models.random_point(one, 1)
+    a, b = (row_models.function(m, [m.logp()])(point)[0] for m in (one, other))
     np.testing.assert_allclose(a, b, rtol=1e-14)
     assert one.spec["priors"] == other.spec["priors"]
     assert one.spec["facts"] == other.spec["facts"] == {"exposure": "days", "per": 1.0, "of": "expected count"}
@@ -204,7 +204,7 @@ def test_exposure_is_the_offset_of_its_logarithm():
 
 def test_the_unit_of_exposure_only_shifts_the_intercept():
     frame = visits().assign(years=lambda d: d.days / 365.25)
-    days, years = (evaluation.builder("poisson")(frame, "k ~ x + (1 | g)", exposure=e) for e in ("days", "years"))
+    days, years = (row_models.builder("poisson")(frame, "k ~ x + (1 | g)", exposure=e) for e in ("days", "years"))
     (m, s), (m_years, s_years) = (
         (prior.arguments["mu"], prior.arguments["sigma"])
         for model in (days, years)
@@ -214,19 +214,19 @@ def test_the_unit_of_exposure_only_shifts_the_intercept():
     assert m == pytest.approx(np.log(frame.k.sum() / frame.days.sum()), rel=1e-3)
     assert m_years - m == pytest.approx(np.log(365.25), abs=2e-3)
     assert all(days.spec["priors"][name] == years.spec["priors"][name] for name in ("beta", "sd_g"))
-    point = evaluation.random_point(days, 1)
+    point = row_models.random_point(days, 1)
     moved = {**point, "Intercept_at_means": point["Intercept_at_means"] + m_years - m}
-    a, b = (evaluation.function(model, [model.logp()])(x)[0] for model, x in ((days, point), (years, moved)))
+    a, b = (row_models.function(model, [model.logp()])(x)[0] for model, x in ((days, point), (years, moved)))
     assert a == pytest.approx(b, rel=1e-3)
 
 
 def test_an_offset_of_the_zero_part_stays_there():
     frame = visits()
-    model = evaluation.builder("zero_inflated_poisson")(frame, "c ~ x", zi="~ w + offset(v)", exposure="days")
-    plain = evaluation.builder("zero_inflated_poisson")(frame, "c ~ x", zi="~ w", exposure="days")
-    point = evaluation.random_point(model, 1)
+    model = row_models.builder("zero_inflated_poisson")(frame, "c ~ x", zi="~ w + offset(v)", exposure="days")
+    plain = row_models.builder("zero_inflated_poisson")(frame, "c ~ x", zi="~ w", exposure="days")
+    point = row_models.random_point(model, 1)
     (logit_zi, eta), (plain_logit_zi, plain_eta) = (
-        evaluation.function(m, m.replace_rvs_by_values(m["c"].owner.inputs[1:3]))(point) for m in (model, plain)
+        row_models.function(m, m.replace_rvs_by_values(m["c"].owner.inputs[1:3]))(point) for m in (model, plain)
     )
     np.testing.assert_allclose(eta, plain_eta)
     np.testing.assert_allclose(logit_zi - plain_logit_zi, frame.v)
@@ -250,10 +250,10 @@ ZIP = "zero_inflated_poisson"
 def test_few_levels_are_written_as_population_terms_in_each_predictor():
     frame = visits()
     asked = {"exposure": "days", "zi": "~ w + (1 | arm) + (1 | g)"}
-    found = evaluation.builder(ZIP)(frame, "c ~ x + (1 | arm) + (1 | h)", clusters="fixed", **asked)
-    meant = evaluation.builder(ZIP)(frame, "c ~ x + C(arm) + (1 | h)", **asked | {"zi": "~ w + C(arm) + (1 | g)"})
-    point = evaluation.random_point(found, 1)
-    a, b = (evaluation.function(m, [m.logp()])(point)[0] for m in (found, meant))
+    found = row_models.builder(ZIP)(frame, "c ~ x + (1 | arm) + (1 | h)", clusters="fixed", **asked)
+    meant = row_models.builder(ZIP)(frame, "c ~ x + C(arm) + (1 | h)", **asked | {"zi": "~ w + C(arm) + (1 | g)"})
+    point = row_models.random_point(found, 1)
+    a, b = (row_models.function(m, [m.logp()])(point)[0] for m in (found, meant))
     np.testing.assert_allclose(a, b, rtol=1e-13)
     assert found.spec["formulas"]["zi"].startswith("~ ")
     assert sum("written as population terms" in note for note in found.spec["notes"]) == 2
@@ -264,18 +264,18 @@ def test_rows_are_dropped_for_a_column_of_the_zero_part_alone():
     holes.loc[[3, 17], "w"] = np.nan
     whole = holes.drop(index=[3, 17])
     asked = {"zi": "~ w + (1 | g)", "exposure": "days"}
-    dropped = evaluation.builder(ZIP)(holes, "c ~ x + (1 | h)", missing="drop", **asked)
-    meant = evaluation.builder(ZIP)(whole, "c ~ x + (1 | h)", **asked)
-    point = evaluation.random_point(dropped, 1)
-    a, b = (evaluation.function(m, [m.logp()])(point)[0] for m in (dropped, meant))
+    dropped = row_models.builder(ZIP)(holes, "c ~ x + (1 | h)", missing="drop", **asked)
+    meant = row_models.builder(ZIP)(whole, "c ~ x + (1 | h)", **asked)
+    point = row_models.random_point(dropped, 1)
+    a, b = (row_models.function(m, [m.logp()])(point)[0] for m in (dropped, meant))
     assert a == b and dropped.spec["data"]["dropped"] == 2
     with pytest.raises(InputError, match=r"'w'.*rows 4, 18"):
-        evaluation.builder(ZIP)(holes, "c ~ x + (1 | h)", **asked)
+        row_models.builder(ZIP)(holes, "c ~ x + (1 | h)", **asked)
 
 
 def test_shared_label_correlates_count_and_zero_part_in_the_prior():
     frame = visits()
-    model = evaluation.builder(ZIP)(
+    model = row_models.builder(ZIP)(
         frame,
         "c ~ x + (1 |p| g)",
         zi="~ (1 |p| g)",
@@ -293,17 +293,17 @@ def test_shared_label_correlates_count_and_zero_part_in_the_prior():
 
 def test_an_effect_for_every_row_belongs_to_the_count_part():
     frame = visits().assign(obs=np.arange(72))
-    model = evaluation.builder(ZIP)(frame, "c ~ x + (1 | obs)", zi="~ w")
+    model = row_models.builder(ZIP)(frame, "c ~ x + (1 | obs)", zi="~ w")
     assert len(model.coords["obs"]) == 72
     for builder, option in ((ZIP, "zi"), ("hurdle_poisson", "zi"), ("negative_binomial", "dispersion")):
         with pytest.raises(InputError, match=r"'obs' has 72 levels for 72 rows"):
-            evaluation.builder(builder)(frame, "c ~ x", **{option: "~ (1 | obs)"})
+            row_models.builder(builder)(frame, "c ~ x", **{option: "~ (1 | obs)"})
 
 
 def test_dispersion_takes_group_effects():
-    model = evaluation.builder("negative_binomial")(visits(), "c ~ x + (1 | g)", dispersion="~ w + (1 | g)")
+    model = row_models.builder("negative_binomial")(visits(), "c ~ x + (1 | g)", dispersion="~ w + (1 | g)")
     assert {"sd_g", "u_g", "alpha_sd_g", "alpha_u_g", "alpha_Intercept", "alpha_beta"} <= set(
-        evaluation.reported(model)
+        row_models.reported(model)
     )
     assert "alpha" not in model.named_vars and "alpha" not in model.spec["priors"]
 

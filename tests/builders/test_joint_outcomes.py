@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytest
+import row_models
 from rows import ROWS, gaps
 from scipy import stats
 from scipy.special import expit
@@ -44,7 +44,7 @@ def infections(n: int = 80, rho: float = 0.5, seed: int = 1, visits: int = 5) ->
 
 
 def total(model, point) -> float:
-    return float(evaluation.function(model, [model.logp()])(point)[0])
+    return float(row_models.function(model, [model.logp()])(point)[0])
 
 
 # ------------------------------------------------------------------------------------------------------------------ limits
@@ -65,7 +65,7 @@ def test_outcomes_without_a_common_label_are_the_separate_models(label):
         "infected": zoo.hierarchical_logistic(d.dropna(subset="infected"), "infected ~ time + (1 | id)"),
         "severity": zoo.negative_binomial(d.dropna(subset="severity"), "severity ~ time + (1 + time | id)"),
     }
-    point = evaluation.random_point(both, 1)
+    point = row_models.random_point(both, 1)
     each = {name: {k.removeprefix(f"{name}_"): v for k, v in point.items() if k.startswith(name)} for name in alone}
     assert sum(map(len, each.values())) == len(point)
     np.testing.assert_allclose(total(both, point), sum(total(alone[m], each[m]) for m in alone), rtol=1e-12)
@@ -83,7 +83,7 @@ def test_a_correlation_of_zero_is_independence():
     d, corr = infections(), {"corr": "LKJ(1)"}
     tied = zoo.joint_outcomes(d, SEED, priors=corr)
     free = zoo.joint_outcomes(d, [(f.replace("|p|", "|"), family) for f, family in SEED.items()])
-    point = evaluation.random_point(tied, 2)
+    point = row_models.random_point(tied, 2)
     p = next(name for name in point if name.startswith("pcorr_id"))
     point[p] = np.zeros(1)
     z, sd = (next(name for name in point if name.startswith(lead)) for lead in ("u_id", "sd_id"))
@@ -103,7 +103,7 @@ def test_a_row_counts_for_the_outcomes_that_it_has():
     stacked.loc[stacked.infected.isna() & stacked.severity.isna(), "time"] = np.nan  # nobody looks at these rows
     stacked.loc[stacked.severity.isna(), "treatment"] = np.nan  # nor at a covariate of the other outcome
     other = zoo.joint_outcomes(stacked, SEED)
-    point = evaluation.random_point(wide, 3)
+    point = row_models.random_point(wide, 3)
     np.testing.assert_allclose(total(other, point), total(wide, point), rtol=1e-12)
     assert list(wide.coords["infected_row"]) == np.flatnonzero(d.infected.notna()).tolist()
     assert any("severity has no value in" in note for note in wide.spec["notes"])
@@ -122,13 +122,13 @@ def test_subjects_may_have_one_outcome_only():
 def test_the_order_of_outcomes_does_not_matter():
     d = infections()
     models = [zoo.joint_outcomes(d, pairs) for pairs in (SEED, dict(reversed(SEED.items())))]
-    point = evaluation.random_point(models[0], 4)
+    point = row_models.random_point(models[0], 4)
     turned = {k: v[..., ::-1] if k.startswith(("u_id", "sd_id")) else v for k, v in point.items()}
     u, sd, corr = (
-        evaluation.function(models[0], models[0].replace_rvs_by_values([models[0][n]]))(point)[0]
+        row_models.function(models[0], models[0].replace_rvs_by_values([models[0][n]]))(point)[0]
         for n in ("u_id", "sd_id", "corr_id")
     )
-    there = evaluation.function(
+    there = row_models.function(
         models[1], models[1].replace_rvs_by_values([models[1][n] for n in ("sd_id", "corr_id")])
     )(turned)
     np.testing.assert_allclose(there[0], sd[::-1])
@@ -136,7 +136,7 @@ def test_the_order_of_outcomes_does_not_matter():
     z = next(k for k in point if k.startswith("u_id"))
     L = np.linalg.cholesky(np.outer(sd, sd)[::-1, ::-1] * there[1])
     turned[z] = np.linalg.solve(L, u[:, ::-1].T).T
-    densities = [evaluation.function(m, [m.observedlogp])(p)[0] for m, p in zip(models, (point, turned), strict=True)]
+    densities = [row_models.function(m, [m.observedlogp])(p)[0] for m, p in zip(models, (point, turned), strict=True)]
     np.testing.assert_allclose(*densities, rtol=1e-10)
 
 
@@ -148,7 +148,7 @@ def test_calls_mean_the_same():
         zoo.joint_outcomes(d, formulas, families=families),
         zoo.joint_outcomes(d, formulas, families="bernoulli, nb"),
     ]
-    point = evaluation.random_point(ways[0], 5)
+    point = row_models.random_point(ways[0], 5)
     assert len({total(m, point) for m in ways}) == 1
 
 
@@ -179,7 +179,7 @@ def test_an_expression_names_its_outcome_without_its_marks():
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS if row.builder == "joint_outcomes"])
 def test_the_approximation_serves_all_outcomes_and_the_kernel_knows_the_graph(name):
-    model = evaluation.build(BY_NAME[name])
+    model = row_models.build(BY_NAME[name])
     model, start = parameterize(model, "auto")
     transforms = [model.rvs_to_transforms[model[u]] for u in model.group_effect_names]
     assert start is not None and all(t.information is not None for t in transforms)
@@ -349,8 +349,8 @@ def test_a_label_in_one_outcome_is_fine_and_two_labels_are_two_blocks():
     d = gaps()
     alone = zoo.joint_outcomes(d, [("ill ~ x + (1 |p| g)", "bernoulli"), ("c ~ x", "poisson")])
     assert "ill_u_g" in alone.named_vars
-    both = evaluation.model_of("joint, four families")
-    R = evaluation.function(both, both.replace_rvs_by_values([both["corr_g"]]))(evaluation.random_point(both, 1))[0]
+    both = row_models.model_of("joint, four families")
+    R = row_models.function(both, both.replace_rvs_by_values([both["corr_g"]]))(row_models.random_point(both, 1))[0]
     assert np.all(R[:3, 3:] == 0) and abs(R[0, 1]) > 0.01 and abs(R[3, 4]) > 0.01
 
 

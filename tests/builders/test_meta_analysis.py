@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytest
+import row_models
 import xarray as xr
 from data_sets import data_set
 from reference_posteriors import reference
@@ -41,7 +41,7 @@ def wide(frame: pd.DataFrame, end: str = "") -> pd.DataFrame:
 
 
 def values_at(model, point, *names):
-    return evaluation.function(model, [*model.replace_rvs_by_values([model[n] for n in names]), model.observedlogp])(
+    return row_models.function(model, [*model.replace_rvs_by_values([model[n] for n in names]), model.observedlogp])(
         point
     )
 
@@ -54,8 +54,8 @@ def test_study_effects_are_normal_around_the_regression(baseline):
     frame = arms()
     model = zoo.meta_analysis(frame, f"{COUNTS} + lat", baseline=baseline, **TRIAL)
     d = model["study_effect"]
-    point = evaluation.random_point(model, 3)
-    effect, beta, tau, drawn, plain, full = evaluation.function(
+    point = row_models.random_point(model, 3)
+    effect, beta, tau, drawn, plain, full = row_models.function(
         model,
         [
             *model.replace_rvs_by_values([model["effect"], model["beta"], model["tau"], d]),
@@ -66,8 +66,8 @@ def test_study_effects_are_normal_around_the_regression(baseline):
     mean = effect + beta[0] * (lat - lat.mean()).to_numpy()  # each trial counts once, whatever its number of arms
     np.testing.assert_allclose(plain, stats.norm(mean, tau).logpdf(drawn).sum(), rtol=1e-10)
     z = model.rvs_to_values[d].name
-    run = evaluation.function(model, model.replace_rvs_by_values([d]))
-    J = evaluation.jacobian(lambda x: run({**point, z: x})[0], point[z])
+    run = row_models.function(model, model.replace_rvs_by_values([d]))
+    J = row_models.jacobian(lambda x: run({**point, z: x})[0], point[z])
     np.testing.assert_allclose(full - plain, np.linalg.slogdet(J)[1], rtol=1e-6)
 
 
@@ -76,8 +76,8 @@ def test_wide_equals_long(end, formula):
     frame = two_arms()
     for left, options in (("ev | trials(size)", {}), ("ev", {"exposure": "years"})):
         models = [zoo.meta_analysis(f, f"{left} ~ {formula}", **TRIAL, **options) for f in (frame, wide(frame, end))]
-        point = evaluation.random_point(models[0], 2)
-        one, other = (evaluation.function(m, [m.logp()])(point)[0] for m in models)
+        point = row_models.random_point(models[0], 2)
+        one, other = (row_models.function(m, [m.logp()])(point)[0] for m in models)
         assert one == other and models[0].coords == models[1].coords
         assert models[0].spec["facts"]["totals"] == models[1].spec["facts"]["totals"]
 
@@ -92,8 +92,8 @@ def test_the_treatment_may_be_left_out_and_is_found_as_number_label_or_logical()
         zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm", control="placebo"),
         zoo.meta_analysis(frame.assign(drug=frame.drug.map({0: 1.0, 1: 2.0})), COUNTS, control=1.0, **TRIAL),
     ]
-    point = evaluation.random_point(ways[0], 4)
-    assert len({float(evaluation.function(m, [m.logp()])(point)[0]) for m in ways}) == 1
+    point = row_models.random_point(ways[0], 4)
+    assert len({float(row_models.function(m, [m.logp()])(point)[0]) for m in ways}) == 1
     assert "treated is 'active', control 'placebo'" in ways[4].spec["notes"]
 
 
@@ -124,7 +124,7 @@ def test_without_heterogeneity_it_is_logistic_regression_on_trials_and_treatment
         "study_effect_z__": np.linspace(-1, 1, 8),
         "study_Intercept": baselines,
     }
-    expected = evaluation.function(logistic, [logistic.observedlogp])({"beta": np.array([*baselines, -0.6])})[0]
+    expected = row_models.function(logistic, [logistic.observedlogp])({"beta": np.array([*baselines, -0.6])})[0]
     np.testing.assert_allclose(values_at(meta, point)[-1], expected, rtol=1e-12)
 
 
@@ -132,7 +132,7 @@ def test_bivariate_is_the_logistic_model_with_an_effect_for_each_arm():
     frame = arms().assign(ctrl=lambda d: 1 - d.drug)
     meta = zoo.meta_analysis(frame, COUNTS, baseline="bivariate", **TRIAL)
     logistic = zoo.hierarchical_logistic(frame, "ev | trials(size) ~ 0 + ctrl + drug + (0 + ctrl + drug | trial)")
-    point = evaluation.random_point(meta, 6)
+    point = row_models.random_point(meta, 6)
     same = {k: v for k, v in point.items() if k not in ("Intercept", "effect")}
     same["beta"] = np.array([point["Intercept"], point["Intercept"] + point["effect"]])
     sd, corr, tau, d, u, likelihood = values_at(meta, point, "sd_trial", "corr_trial", "tau", "study_effect", "u_trial")
@@ -145,7 +145,7 @@ def test_bivariate_is_the_logistic_model_with_an_effect_for_each_arm():
 def test_half_coding_splits_the_random_effect_between_the_arms():
     frame = arms()
     plain, half = (zoo.meta_analysis(frame, COUNTS, coding=c, **TRIAL) for c in ("01", "half"))
-    point = evaluation.random_point(plain, 7)
+    point = row_models.random_point(plain, 7)
     d, likelihood = values_at(plain, point, "study_effect")
     there = {**point, "study_Intercept": point["study_Intercept"] + (d - point["effect"]) / 2}
     np.testing.assert_allclose(values_at(half, there)[-1], likelihood, rtol=1e-12)
@@ -173,7 +173,7 @@ def test_a_trial_without_events_says_nothing_of_the_effect_at_its_best_baseline(
     """T3 has no events: whatever its effect, its likelihood rises to 1 as its baseline falls; that of others does not."""
     model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
     assert any("1 of 8 studies have no events" in n and "(T3)" in n for n in model.spec["notes"])
-    pointwise = evaluation.function(model, model.logp(vars=model.observed_RVs, sum=False))
+    pointwise = row_models.function(model, model.logp(vars=model.observed_RVs, sum=False))
     rows = (arms().trial == "T3").to_numpy()
     for effect in (-2.0, 0.0, 3.0):
         point = {
@@ -207,7 +207,7 @@ def test_heterogeneity_priors_are_log_normal_in_the_variance(name):
     m, s = {"general": (-2.56, 1.74)}.get(name, (-4.06, 1.45))
     model = zoo.meta_analysis(arms(), COUNTS, heterogeneity=name, **TRIAL)
     for log_tau in (-3.0, -1.0, 0.5):
-        (density,) = evaluation.function(model, [model.logp(vars=[model["tau"]])])(
+        (density,) = row_models.function(model, [model.logp(vars=[model["tau"]])])(
             {**model.initial_point(), "tau_log__": np.array(log_tau)}
         )
         np.testing.assert_allclose(density, stats.norm(m, s).logpdf(2 * log_tau) + np.log(2), rtol=1e-10)
@@ -225,9 +225,9 @@ def test_the_unit_of_person_time_does_not_matter():
         zoo.meta_analysis(f, "ev ~ drug", exposure="years", **TRIAL)
         for f in (frame, frame.assign(years=frame.years * 365))
     )
-    point = evaluation.random_point(years, 8)
+    point = row_models.random_point(years, 8)
     there = {**point, "study_Intercept": point["study_Intercept"] - np.log(365)}
-    one, other = (evaluation.function(m, [m.logp()])(p)[0] for m, p in ((years, point), (days, there)))
+    one, other = (row_models.function(m, [m.logp()])(p)[0] for m, p in ((years, point), (days, there)))
     np.testing.assert_allclose(one, other, rtol=2e-5)  # priors are written with four digits
 
 

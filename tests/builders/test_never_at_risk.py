@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+import row_models
 from data_sets import data_set
 from rows import ALL_ZERO, followed
 from scipy import stats
@@ -22,14 +22,14 @@ from glmm_zoo.results.findings import findings
 from glmm_zoo.results.storage import metadata
 
 logging.getLogger("pymc").setLevel(logging.ERROR)
-never_at_risk = evaluation.builder("never_at_risk")
+never_at_risk = row_models.builder("never_at_risk")
 POISSON = "c ~ x + (1 | id)"
 
 
 def log_likelihood(model, point) -> np.ndarray:
     """Pointwise, at the values of `point` and 0 for the others."""
     start = {name: np.zeros(np.shape(value)) for name, value in model.initial_point().items()} | point
-    return evaluation.function(model, model.logp(vars=model.observed_RVs, sum=False))(start)[0]
+    return row_models.function(model, model.logp(vars=model.observed_RVs, sum=False))(start)[0]
 
 
 # -------------------------------------------------------------------------------------------------------------- limits
@@ -45,8 +45,8 @@ def log_likelihood(model, point) -> np.ndarray:
 )
 def test_without_anyone_never_at_risk_it_is_the_plain_model(family, plain, formula):
     mixture = never_at_risk(followed(), formula, never="~ 1", family=family)
-    model = evaluation.builder(plain)(followed(), formula)
-    point = evaluation.random_point(model, 4)
+    model = row_models.builder(plain)(followed(), formula)
+    point = row_models.random_point(model, 4)
     with_trait = log_likelihood(mixture, {**point, "never_Intercept": np.array(-2000.0)})
     assert with_trait.shape == (12,)
     np.testing.assert_allclose(with_trait.sum(), log_likelihood(model, point).sum(), rtol=1e-12)
@@ -56,8 +56,8 @@ def test_one_visit_of_each_subject_is_zero_inflated():
     frame = followed().assign(id=lambda d: np.arange(len(d)))
     with pytest.warns(ZooWarning, match="one row: this is the zero-inflated model"):
         mixture = never_at_risk(frame, "c ~ x + (1 | h)", never="~ w", exposure="days")
-    inflated = evaluation.builder("zero_inflated_poisson")(frame, "c ~ x + (1 | h)", zi="~ w", exposure="days")
-    point = evaluation.random_point(inflated, 2)
+    inflated = row_models.builder("zero_inflated_poisson")(frame, "c ~ x + (1 | h)", zi="~ w", exposure="days")
+    point = row_models.random_point(inflated, 2)
     renamed = {name.replace("zi_", "never_"): value for name, value in point.items()}
     np.testing.assert_allclose(log_likelihood(mixture, renamed), log_likelihood(inflated, point), rtol=1e-12)
 
@@ -70,7 +70,7 @@ def test_trials_are_as_many_rows_of_one_trial():
     with pytest.warns(ZooWarning, match="one row"):
         summed = never_at_risk(many, "y | trials(n) ~ 1", **options)
     single = never_at_risk(one, "y ~ 1", **options)
-    point = evaluation.random_point(single, 3)
+    point = row_models.random_point(single, 3)
     difference = log_likelihood(summed, point) - log_likelihood(single, point)
     np.testing.assert_allclose(difference, np.log([1, 1, 1, 6, 6, 6]), atol=1e-12)
 
@@ -104,7 +104,7 @@ def test_long_follow_up_and_extreme_shares_lose_nothing(logit):
     S = np.array([-1e4, stats.poisson.logpmf(20, 20.0) * 500])
     expected = [np.logaddexp(log_expit(logit), log_expit(-logit) + S[0]), log_expit(-logit) + S[1]]
     np.testing.assert_allclose(log_likelihood(model, point), expected, rtol=1e-12, atol=1e-12)
-    (gradient,) = evaluation.function(model, [model.dlogp()])(point)
+    (gradient,) = row_models.function(model, [model.dlogp()])(point)
     assert np.isfinite(gradient).all()
     _, sampled = compile_model(model).value_and_gradient(np.array([0.0, logit]))
     np.testing.assert_allclose(sampled, gradient, rtol=1e-9)
@@ -113,9 +113,9 @@ def test_long_follow_up_and_extreme_shares_lose_nothing(logit):
 def test_probability_of_the_trait_is_bayes_rule():
     frame = followed()
     model = never_at_risk(frame, POISSON, never="~ w", exposure="days", center=False)
-    point = evaluation.random_point(model, 8)
+    point = row_models.random_point(model, 8)
     names = ["never_probability", "never_all_zero", "never_share", "u_id", "sd_id"]
-    q, expected, share, u, _ = evaluation.function(model, model.replace_rvs_by_values([model[n] for n in names]))(point)
+    q, expected, share, u, _ = row_models.function(model, model.replace_rvs_by_values([model[n] for n in names]))(point)
     by_id = dict(zip(sorted(set(frame["id"])), u[:, 0], strict=True))
     mu = frame["days"] * np.exp(point["Intercept"] + point["beta"][0] * frame["x"] + frame["id"].map(by_id))
     none = np.exp(-mu.groupby(frame["id"]).sum())
@@ -138,7 +138,7 @@ def test_the_trait_may_vary_between_groups_of_subjects():
     frame = followed().assign(site=lambda d: d["id"].map({f"s{k:02d}": f"p{k % 6}" for k in range(1, 13)}))
     model = never_at_risk(frame, "c ~ x + (1 | site)", never="~ w + (1 | site)")
     assert {"sd_site", "never_sd_site"} <= {rv.name for rv in model.free_RVs}
-    assert np.isfinite(evaluation.function(model, [model.logp()])(evaluation.random_point(model, 1))[0])
+    assert np.isfinite(row_models.function(model, [model.logp()])(row_models.random_point(model, 1))[0])
 
 
 # ----------------------------------------------------------------------------------------------------------- bad inputs
@@ -182,7 +182,7 @@ def test_data_without_candidates_and_single_trials_are_warned_of():
     with pytest.warns(ZooWarning, match="every subject of 'id' has a non-zero 'c'"):
         model = never_at_risk(seen, "c ~ x")
     assert "never_probability" not in model.named_vars
-    assert np.isfinite(evaluation.function(model, [model.logp()])(model.initial_point())[0])
+    assert np.isfinite(row_models.function(model, [model.logp()])(model.initial_point())[0])
     with pytest.warns(ZooWarning, match="one row of one trial"):
         never_at_risk(followed().assign(id=lambda d: np.arange(len(d))), "ill ~ x", family="bernoulli")
 

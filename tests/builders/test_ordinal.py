@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import evaluation
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -14,6 +13,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import row_models
 from pytensor.graph.traversal import ancestors
 from rows import ratings
 from scipy import special, stats
@@ -292,18 +292,18 @@ def test_two_categories_are_logistic(family, link, center):
     yes = zoo.ordinal(d, formula, family=family, link=link, center=center, priors={"cutpoints": prior})
     no = zoo.logistic(d, formula, link=link, center=center, priors={"Intercept": prior})
     ours, theirs = ("cutpoints_at_means", "Intercept_at_means") if center else ("cutpoints", "Intercept")
-    point = evaluation.random_point(no, 3)
+    point = row_models.random_point(no, 3)
     there = dict(point)
     value = yes.rvs_to_values[yes[ours]].name
     there[value] = np.array([-there.pop(theirs)])
-    reported = evaluation.function(yes, yes.replace_rvs_by_values([yes["cutpoints"]]))(there)[0]
-    intercept = evaluation.function(no, no.replace_rvs_by_values([no["Intercept"]]))(point)[0]
+    reported = row_models.function(yes, yes.replace_rvs_by_values([yes["cutpoints"]]))(there)[0]
+    intercept = row_models.function(no, no.replace_rvs_by_values([no["Intercept"]]))(point)[0]
     np.testing.assert_allclose(reported, [-intercept], rtol=1e-12)
     pointwise = [
-        evaluation.function(m, m.logp(vars=m.observed_RVs, sum=False))(p)[0] for m, p in ((yes, there), (no, point))
+        row_models.function(m, m.logp(vars=m.observed_RVs, sum=False))(p)[0] for m, p in ((yes, there), (no, point))
     ]
     np.testing.assert_allclose(*pointwise, rtol=1e-12)
-    total = [evaluation.function(m, [m.logp()])(p)[0] for m, p in ((yes, there), (no, point))]
+    total = [row_models.function(m, [m.logp()])(p)[0] for m, p in ((yes, there), (no, point))]
     np.testing.assert_allclose(*total, rtol=1e-9)
 
 
@@ -351,8 +351,8 @@ def test_the_intercept_may_be_left_out_in_words(formula):
     plain = zoo.ordinal(ratings(), "rating ~ arm + x + (1 | g)", nominal="~ arm")
     without = zoo.ordinal(ratings(), formula, nominal="~ 0 + arm")
     assert without.coords == plain.coords and "Intercept" not in without.named_vars
-    point = evaluation.random_point(plain, 1)
-    a, b = (evaluation.function(m, [m.logp()])(point)[0] for m in (plain, without))
+    point = row_models.random_point(plain, 1)
+    a, b = (row_models.function(m, [m.logp()])(point)[0] for m in (plain, without))
     assert a == b
 
 
@@ -379,17 +379,17 @@ def test_each_cutpoint_has_the_priors_density_in_order(text):
     model = zoo.ordinal(ratings(), "rating ~ x + (1 | g)", center=False, priors={"cutpoints": text})
     c = model["cutpoints"]
     value = model.rvs_to_values[c].name
-    run = evaluation.function(
+    run = row_models.function(
         model, [*model.replace_rvs_by_values([c]), *(model.logp(vars=[c], jacobian=j) for j in (False, True))]
     )
     for seed in range(3):
-        point = evaluation.random_point(model, seed, scale=1.0)
+        point = row_models.random_point(model, seed, scale=1.0)
         cutpoints, plain, with_jacobian = run(point)
         assert (np.diff(cutpoints) > 0).all()
         np.testing.assert_allclose(plain, PRIOR_CASES[text].logpdf(cutpoints).sum(), rtol=1e-10)
-        J = evaluation.jacobian(lambda x: run({**point, value: x})[0], point[value])  # noqa: B023
+        J = row_models.jacobian(lambda x: run({**point, value: x})[0], point[value])  # noqa: B023
         np.testing.assert_allclose(with_jacobian - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
-    start = evaluation.function(model, [*model.replace_rvs_by_values([c]), model.logp()])(model.initial_point())
+    start = row_models.function(model, [*model.replace_rvs_by_values([c]), model.logp()])(model.initial_point())
     assert (np.diff(start[0]) > 0).all() and np.isfinite(start[1])
 
 
@@ -404,7 +404,7 @@ def test_prior_draws_are_sorted_independent_draws(text):
 
 def test_sampling_starts_at_the_observed_shares():
     model = zoo.ordinal(ratings(), "rating ~ x + (1 | g)")
-    c = evaluation.function(model, model.replace_rvs_by_values([model["cutpoints_at_means"]]))(model.initial_point())[0]
+    c = row_models.function(model, model.replace_rvs_by_values([model["cutpoints_at_means"]]))(model.initial_point())[0]
     np.testing.assert_allclose(
         special.expit(c), ratings().rating.value_counts(normalize=True).sort_index().cumsum()[:-1]
     )
@@ -420,8 +420,8 @@ def test_centring_moves_only_the_prior_of_the_cutpoints(family):
     shifted = at_means + means @ beta
     a = natural(yes, cutpoints_at_means=at_means, beta=beta, u_g=u)
     np.testing.assert_allclose(natural(no, cutpoints=shifted, beta=beta, u_g=u), a, rtol=1e-11)
-    point = evaluation.random_point(yes, 1)
-    values = evaluation.function(
+    point = row_models.random_point(yes, 1)
+    values = row_models.function(
         yes, yes.replace_rvs_by_values([yes[v] for v in ("cutpoints_at_means", "cutpoints", "beta")])
     )
     free, reported, b = values(point)

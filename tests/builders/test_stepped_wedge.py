@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytest
+import row_models
 from data_sets import data_set
 from reference_posteriors import reference
 from rows import trial
@@ -24,7 +24,7 @@ FORMULA = "k | trials(n) ~ 1"
 
 
 def build(frame: pd.DataFrame, formula: str = FORMULA, **options: Any) -> Any:
-    return evaluation.builder("stepped_wedge")(frame, formula, **options)
+    return row_models.builder("stepped_wedge")(frame, formula, **options)
 
 
 def design(frame: pd.DataFrame, **roles: str | None) -> WedgeDesign:
@@ -44,10 +44,10 @@ def design(frame: pd.DataFrame, **roles: str | None) -> WedgeDesign:
 
 def test_decaying_effects_are_normal_with_correlation_rho_to_the_distance():
     """Clusters c3 and c6 were not seen in some periods, so that distances of 2 and 3 follow the first level."""
-    model = evaluation.model_of("wedge, decay")
+    model = row_models.model_of("wedge, decay")
     u, sd, rho = (model[name] for name in ("u_cluster:period", "sd_cluster:period", "rho"))
     z = model.rvs_to_values[u].name
-    run = evaluation.function(
+    run = row_models.function(
         model,
         [*model.replace_rvs_by_values([u, sd, rho]), *(model.logp(vars=[u], jacobian=j) for j in (False, True))],
     )
@@ -55,11 +55,11 @@ def test_decaying_effects_are_normal_with_correlation_rho_to_the_distance():
     apart = np.abs(np.subtract.outer(period.astype(int), period.astype(int)))
     assert {2, 3} <= set(apart[cluster[:, None] == cluster].ravel().tolist())
     for seed in range(3):
-        point = evaluation.random_point(model, seed)
+        point = row_models.random_point(model, seed)
         effects, scale, r, plain, with_jacobian = run(point)
         S = np.where(cluster[:, None] == cluster, scale**2 * r**apart, 0.0)
         np.testing.assert_allclose(plain, stats.multivariate_normal(cov=S).logpdf(effects[:, 0]), rtol=1e-9)
-        J = evaluation.jacobian(lambda x: run({**point, z: x[:, None]})[0].ravel(), point[z].ravel())  # noqa: B023
+        J = row_models.jacobian(lambda x: run({**point, z: x[:, None]})[0].ravel(), point[z].ravel())  # noqa: B023
         np.testing.assert_allclose(with_jacobian - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
         transform = model.rvs_to_transforms[u]
         again = transform.forward(u, *u.owner.inputs)
@@ -78,7 +78,7 @@ def test_prior_draws_of_decaying_effects_have_that_correlation():
 
 
 def likelihood(model: Any, point: dict[str, Any]) -> np.ndarray:
-    return evaluation.function(model, model.logp(vars=model.observed_RVs, sum=False))(point)[0]
+    return row_models.function(model, model.logp(vars=model.observed_RVs, sum=False))(point)[0]
 
 
 def common(model: Any, seed: int = 4) -> dict[str, Any]:
@@ -118,9 +118,9 @@ def test_monotone_with_one_exposure_time_is_constant():
     frame = trial().query("period < 2")
     constant, monotone = (build(frame, exposure_time=e) for e in ("constant", "monotone"))
     assert monotone.coords["exposure_time"] == ("1",) and "exposure_shares" not in monotone.named_vars
-    point = evaluation.random_point(constant, 2)
+    point = row_models.random_point(constant, 2)
     renamed = {"long_term_effect" if name == "effect" else name: value for name, value in point.items()}
-    (here,), (there,) = (evaluation.function(m, [m.logp()])(p) for m, p in ((constant, point), (monotone, renamed)))
+    (here,), (there,) = (row_models.function(m, [m.logp()])(p) for m, p in ((constant, point), (monotone, renamed)))
     assert here == pytest.approx(there, rel=1e-12)
 
 
@@ -132,10 +132,10 @@ def test_monotone_effects_rise_by_their_shares_under_dirichlet():
     )
     names = ["effect", "long_term_effect", "exposure_shares"]
     rest = [model["long_term_effect"], model["exposure_shares"]]
-    run = evaluation.function(
+    run = row_models.function(
         model, [*model.replace_rvs_by_values([model[n] for n in names]), model.logp(vars=rest, jacobian=False)]
     )
-    effect, last, shares, density = run(evaluation.random_point(model, 6))
+    effect, last, shares, density = run(row_models.random_point(model, 6))
     np.testing.assert_allclose(effect, last * np.cumsum(shares))
     expected = stats.norm(1, 2).logpdf(last) + stats.dirichlet(np.full(3, 2.5)).logpdf(shares)
     np.testing.assert_allclose(density, expected)
@@ -204,8 +204,8 @@ def test_crossover_is_the_same_as_treatment():
         build(frame),
         build(frame.assign(first=frame["first"].astype(str).replace("9", "never")), crossover="first"),
     )
-    point = evaluation.random_point(one, 3)
-    assert evaluation.function(one, [one.logp()])(point)[0] == evaluation.function(other, [other.logp()])(point)[0]
+    point = row_models.random_point(one, 3)
+    assert row_models.function(one, [one.logp()])(point)[0] == row_models.function(other, [other.logp()])(point)[0]
 
 
 def test_design_map_has_every_cluster_and_period():
@@ -287,8 +287,8 @@ def test_all_problems_are_told_together():
 def test_rows_that_are_dropped_are_dropped_from_the_design_too():
     frame = trial().assign(x=lambda d: d.x.where(d.index % 7 > 0))
     here, there = build(frame, "k | trials(n) ~ x", missing="drop"), build(frame.dropna(), "k | trials(n) ~ x")
-    point = evaluation.random_point(there, 1)
-    assert evaluation.function(here, [here.logp()])(point)[0] == evaluation.function(there, [there.logp()])(point)[0]
+    point = row_models.random_point(there, 1)
+    assert row_models.function(here, [here.logp()])(point)[0] == row_models.function(there, [there.logp()])(point)[0]
 
 
 def test_few_clusters_are_warned_of():

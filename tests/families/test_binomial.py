@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import row_models
 from rows import visits
 from scipy import stats
 from scipy.special import binom, expit, log_expit, log_ndtr, ndtr
@@ -246,15 +246,15 @@ COLLAPSED = {
 @pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
 @pytest.mark.parametrize(("formula", "options"), COLLAPSED.values(), ids=COLLAPSED)
 def test_collapsed_rows_have_the_same_posterior(formula, options):
-    frame, logistic = repeated(), evaluation.builder("hierarchical_logistic")
+    frame, logistic = repeated(), row_models.builder("hierarchical_logistic")
     rows, cells = (logistic(frame, formula, collapse=c, **options) for c in (False, True))
     columns = [c for c in ("dose", "arm", "g", "h", "v") if c in formula]
     counts = frame.groupby(columns).ill.agg(["sum", "size"])
     assert len(cells.coords["row"]) == len(counts) < len(frame) / 3
     constant = np.log(binom(counts["size"], counts["sum"])).sum()
-    densities = [evaluation.function(m, [m.logp()]) for m in (rows, cells)]
+    densities = [row_models.function(m, [m.logp()]) for m in (rows, cells)]
     for seed in range(3):
-        point = evaluation.random_point(rows, seed)
+        point = row_models.random_point(rows, seed)
         one, other = (f(point)[0] for f in densities)
         np.testing.assert_allclose(other - one, constant, rtol=1e-8)
     assert rows.spec["priors"] == cells.spec["priors"]
@@ -262,4 +262,4 @@ def test_collapsed_rows_have_the_same_posterior(formula, options):
 
 def test_collapse_refuses_counts():
     with pytest.raises(InputError, match=r"already has trials\(n\)"):
-        evaluation.builder("hierarchical_logistic")(visits(), "k | trials(n) ~ x + (1 | g)", collapse=True)
+        row_models.builder("hierarchical_logistic")(visits(), "k | trials(n) ~ x + (1 | g)", collapse=True)

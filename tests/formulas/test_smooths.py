@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import json
 
-import evaluation
 import numpy as np
 import pytest
+import row_models
 from data_sets import data_set
 from rows import visits
 
@@ -190,8 +190,8 @@ def test_gamm_refuses_what_its_family_does_not_have():
 
 def test_re_is_a_group_term():
     a, b = (zoo.lmm(visits(), f"y ~ x + {term}") for term in ('s(g, bs="re")', "(1 | g)"))
-    point = evaluation.random_point(a, 1)
-    assert evaluation.function(a, [a.logp()])(point) == evaluation.function(b, [b.logp()])(point)
+    point = row_models.random_point(a, 1)
+    assert row_models.function(a, [a.logp()])(point) == row_models.function(b, [b.logp()])(point)
 
 
 BUILDERS = {
@@ -220,11 +220,11 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
         transform = model.rvs_to_transforms[rv]
         inputs = model.replace_rvs_by_values(rv.owner.inputs)
         value = transform.backward(model.rvs_to_values[rv], *inputs)
-        run = evaluation.function(model, [
+        run = row_models.function(model, [
             *model.replace_rvs_by_values([rv, sd]), *(model.logp(vars=[rv], jacobian=j) for j in (False, True)),
             transform.forward(value, *inputs),
         ])  # fmt: skip
-        point = evaluation.random_point(model, 2)
+        point = row_models.random_point(model, 2)
         w, scale, plain, whole, back = run(point)
         scale = np.ravel(scale)[
             next(s.sd_of for p in model.linear.values() for s in p.smooth_weights if s.name == weights)
@@ -232,7 +232,7 @@ def test_weights_are_normal_and_every_transform_is_exact(name):
         np.testing.assert_allclose(
             plain, np.sum(-0.5 * (w / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))), rtol=1e-9
         )
-        J = evaluation.jacobian(lambda v: run({**point, z: v})[0], point[z])  # noqa: B023
+        J = row_models.jacobian(lambda v: run({**point, z: v})[0], point[z])  # noqa: B023
         np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(back, point[z], rtol=1e-8, atol=1e-9)
 
@@ -246,7 +246,7 @@ def test_a_gaussian_model_is_standard_normal_in_z_for_every_sd():
     Zs = np.asarray(model["_s_x_weights_columns"].get_value())
     point["sigma_log__"] = np.array(0.5 * np.log(np.trace(Zs.T @ Zs) / a.sum()))  # as in the weights
     rng = np.random.default_rng(0)
-    density, found = evaluation.function(model, [model.logp()]), []
+    density, found = row_models.function(model, [model.logp()]), []
     point["s_x_sd_log__"] = np.array(1.3)
     point["s_x_linear"] = np.array(0.7)
     for _ in range(4):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import evaluation
 import numpy as np
 import pytest
+import row_models
 import xarray as xr
 from rows import visits
 
@@ -62,7 +62,7 @@ NAMES = {
 @pytest.mark.parametrize(("formulas", "reported", "auxiliary", "coords"), NAMES.values(), ids=NAMES)
 def test_names_of_two_predictors(formulas, reported, auxiliary, coords):
     model, _, _ = two_predictors(*formulas)
-    assert set(evaluation.reported(model)) == reported
+    assert set(row_models.reported(model)) == reported
     assert {name for name in model.auxiliary if "at_means" not in name} == auxiliary
     assert {d: tuple(model.coords[d]) for d in coords} == coords
     for name in reported | auxiliary:
@@ -70,10 +70,10 @@ def test_names_of_two_predictors(formulas, reported, auxiliary, coords):
 
 
 def values_of(model, etas, seed=0):
-    names = [*evaluation.reported(model)]
-    run = evaluation.function(model, model.replace_rvs_by_values([*(model[n] for n in names), etas[""], etas["zi"]]))
-    *values, eta, zi = run(evaluation.random_point(model, seed))
-    return {n: evaluation.labelled(model, n, v) for n, v in zip(names, values, strict=True)}, eta, zi
+    names = [*row_models.reported(model)]
+    run = row_models.function(model, model.replace_rvs_by_values([*(model[n] for n in names), etas[""], etas["zi"]]))
+    *values, eta, zi = run(row_models.random_point(model, seed))
+    return {n: row_models.labelled(model, n, v) for n, v in zip(names, values, strict=True)}, eta, zi
 
 
 @pytest.mark.parametrize("formulas", [SHARED, APART], ids=["shared", "apart"])
@@ -131,10 +131,10 @@ def test_any_column_name_may_be_used(name, role):
     old = {"response": "y", "group": "g", "predictor": "x"}[role]
     names = {"y": "y", "g": "g", "x": "x"} | {old: f"`{name}`"}
     frame = visits().rename(columns={old: name})
-    model = evaluation.builder("hierarchical_linear")(
+    model = row_models.builder("hierarchical_linear")(
         frame, f"{names['y']} ~ {names['x']} + offset(w) + (1 + {names['x']} | {names['g']})"
     )
-    arrays = {n: evaluation.labelled(model, n, v.eval() if hasattr(v, "get_value") else np.zeros(v.shape.eval()))
+    arrays = {n: row_models.labelled(model, n, v.eval() if hasattr(v, "get_value") else np.zeros(v.shape.eval()))
               for n, v in model.named_vars.items()}  # fmt: skip
     xr.Dataset(arrays)  # dims and variables of the same name would clash
     assert not any("/" in n for n in model.named_vars)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import row_models
 from rows import ROWS, visits
 from scipy import stats
 from scipy.integrate import quad
@@ -57,37 +57,37 @@ def scrambled(model, seed: int = 3):
     "name", ["binomial crossed", "linear, three effects", "linear, two blocks", "linear uncorrelated, offsets"]
 )
 def test_density_is_the_plain_one_plus_the_jacobian(name):
-    model = scrambled(evaluation.build(BY_NAME[name]))
+    model = scrambled(row_models.build(BY_NAME[name]))
     for u in model.group_effect_names:
         z = model.rvs_to_values[model[u]].name
         sd = model[u.replace("u_", "sd_", 1)]
         corr = u.replace("u_", "corr_", 1)
         others = [model[corr]] if corr in model.named_vars else []
-        run = evaluation.function(
+        run = row_models.function(
             model,
             [
                 *model.replace_rvs_by_values([model[u], sd, *others]),
                 *(model.logp(vars=[model[u]], jacobian=j) for j in (False, True)),
             ],
         )
-        point = evaluation.random_point(model, 2)
+        point = row_models.random_point(model, 2)
         value, scale, *R, plain, whole = run(point)
         S = np.outer(scale, scale) * (R[0] if R else np.eye(len(scale)))
         np.testing.assert_allclose(plain, stats.multivariate_normal(cov=S).logpdf(value).sum(), rtol=1e-9)
-        J = evaluation.jacobian(lambda x: run({**point, z: x.reshape(value.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
+        J = row_models.jacobian(lambda x: run({**point, z: x.reshape(value.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
         np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["binomial crossed", "linear, three effects"])
 def test_forward_inverts_backward(name):
-    model = scrambled(evaluation.build(BY_NAME[name]))
-    point = evaluation.random_point(model, 4)
+    model = scrambled(row_models.build(BY_NAME[name]))
+    point = row_models.random_point(model, 4)
     for u in model.group_effect_names:
         rv, value = model[u], model.rvs_to_values[model[u]]
         transform = model.rvs_to_transforms[rv]
         inputs = model.replace_rvs_by_values(rv.owner.inputs)
         there = transform.backward(value, *inputs)
-        back = evaluation.function(model, [transform.forward(there, *inputs)])(point)[0]
+        back = row_models.function(model, [transform.forward(there, *inputs)])(point)[0]
         np.testing.assert_allclose(back, point[value.name], rtol=1e-9, atol=1e-10)
 
 
@@ -138,7 +138,7 @@ def test_a_gaussian_model_is_standard_normal_in_z_at_the_reference(formula):
     rows = np.bincount(model["_level_of_" + innermost[2:]].get_value())
     point["sigma_log__"] = 0.5 * np.log(rows / information.A[:, 0, 0])[0]  # as in the weights
     effects = [model.rvs_to_values[model[u]].name for u in model.group_effect_names]
-    density = evaluation.function(model, [model.logp()])
+    density = row_models.function(model, [model.logp()])
     found = []
     for _ in range(4):
         z = {name: rng.normal(size=np.shape(point[name])) for name in effects}
@@ -296,11 +296,11 @@ def test_every_family_has_an_approximation(make):
 
 
 def test_a_model_stays_non_centred():
-    model = evaluation.build(BY_NAME["binomial crossed"])
+    model = row_models.build(BY_NAME["binomial crossed"])
     parameterize(model, "auto")
-    point = evaluation.random_point(model, 1)
+    point = row_models.random_point(model, 1)
     sd, z, u = point["sd_g_log__"], point["u_g_z__"], model["u_g"]
-    found = evaluation.function(model, model.replace_rvs_by_values([u]))(point)[0]
+    found = row_models.function(model, model.replace_rvs_by_values([u]))(point)[0]
     np.testing.assert_allclose(found, np.exp(sd) * z, rtol=1e-12)
 
 
@@ -308,9 +308,9 @@ def test_a_model_stays_non_centred():
 def test_the_classical_forms_have_the_same_posterior_density(how):
     """log p at the same group effects, without the Jacobian of the form."""
     row = BY_NAME["binomial crossed"]
-    (one, _), (other, _) = (parameterize(evaluation.build(row), form) for form in ("auto", how))
-    point = evaluation.random_point(one, 3)
-    effects = evaluation.function(one, one.replace_rvs_by_values([one[u] for u in one.group_effect_names]))(point)
+    (one, _), (other, _) = (parameterize(row_models.build(row), form) for form in ("auto", how))
+    point = row_models.random_point(one, 3)
+    effects = row_models.function(one, one.replace_rvs_by_values([one[u] for u in one.group_effect_names]))(point)
     there = dict(point)
     for u, value in zip(one.group_effect_names, effects, strict=True):
         rv = other[u]
@@ -321,11 +321,11 @@ def test_the_classical_forms_have_the_same_posterior_density(how):
             there[target] = value
         else:
             there[target] = (
-                value / evaluation.function(one, one.replace_rvs_by_values([one[u.replace("u_", "sd_", 1)]]))(point)[0]
+                value / row_models.function(one, one.replace_rvs_by_values([one[u.replace("u_", "sd_", 1)]]))(point)[0]
             )
     for s in one.expected_sds:
-        there[f"{s}_log__"] = np.log(evaluation.function(one, one.replace_rvs_by_values([one[s]]))(point)[0])
-    here, same = (evaluation.function(m, [m.logp(jacobian=False)])(p)[0] for m, p in ((one, point), (other, there)))
+        there[f"{s}_log__"] = np.log(row_models.function(one, one.replace_rvs_by_values([one[s]]))(point)[0])
+    here, same = (row_models.function(m, [m.logp(jacobian=False)])(p)[0] for m, p in ((one, point), (other, there)))
     np.testing.assert_allclose(here, same, rtol=1e-10)
 
 
@@ -343,7 +343,7 @@ def test_quick_is_a_labelled_preview():
 
 @pytest.mark.parametrize("name", sorted({row.builder: row.name for row in ROWS}.values()))
 def test_every_builder_has_a_preview_by_the_names_of_its_posterior(name):
-    model = evaluation.build(BY_NAME[name])
+    model = row_models.build(BY_NAME[name])
     try:
         found = zoo.quick(model)
     except zoo.FitError as err:  # random data may be beyond the approximation, which must say so
@@ -352,14 +352,14 @@ def test_every_builder_has_a_preview_by_the_names_of_its_posterior(name):
     for label, row in found.iterrows():
         variable = str(label).split("[")[0]
         assert np.isfinite(row["mean"]), label
-        assert variable in evaluation.reported(model), label
+        assert variable in row_models.reported(model), label
         if variable.endswith("beta"):
             assert row["sd"] > 0, label
 
 
 @pytest.mark.parametrize("name", ["ordinal", "wedge", "meta, fixed", "zip, zi"])
 def test_no_parameter_is_both_a_coefficient_and_the_familys_own(name):
-    model = evaluation.build(BY_NAME[name])
+    model = row_models.build(BY_NAME[name])
     density = row_likelihood(model)
     assert density is not None
     coefficients = {rv for linear in model.linear.values() for rv, _ in linear.elements}

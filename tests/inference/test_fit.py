@@ -19,7 +19,7 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.inference import datatree, nuts, predictive
+from glmm_zoo.inference import datatree, nuts, posterior_predictive
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.results import diagnostics, storage
 
@@ -86,7 +86,7 @@ def test_same_seed_same_draws_whatever_the_cores(model) -> None:
 
 def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datatree, "MAX_POINTWISE", 120 * 2 * 25)
-    monkeypatch.setattr(predictive, "MAX_PREDICTIVE", 120 * 2 * 10)
+    monkeypatch.setattr(posterior_predictive, "MAX_PREDICTIVE", 120 * 2 * 10)
     small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
     assert sum("to keep the file small" in n for n in storage.metadata(small)["spec"]["notes"]) == 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-import evaluation
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+import row_models
 from pytensor import function
 from pytensor.gradient import grad
 from rows import ROWS, visits
@@ -78,7 +78,7 @@ def test_functions_at_their_ends(name, x, value):
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
 def test_density_gradient_and_variables_equal_pytensors(name):
-    model, _ = parameterize(evaluation.build(next(row for row in ROWS if row.name == name)), "auto")
+    model, _ = parameterize(row_models.build(next(row for row in ROWS if row.name == name)), "auto")
     density = model.logp()
     outputs = [*model.replace_rvs_by_values(model.unobserved_RVs), *model.logp(vars=model.observed_RVs, sum=False)]
     compiled = GraphCompiler(model.value_vars, shapes_of(model))
@@ -86,7 +86,7 @@ def test_density_gradient_and_variables_equal_pytensors(name):
     options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
     peer = function(model.value_vars, [density, *grad(density, model.value_vars), *outputs], **options)
     for seed in (1, 2):
-        point = evaluation.random_point(model, seed)
+        point = row_models.random_point(model, seed)
         x = flat(model, point)
         value, *rest = peer(*(point[v.name] for v in model.value_vars))
         gradient, found = np.full(len(x), np.nan), np.zeros(sum(int(np.prod(s)) for s in shapes))
@@ -205,9 +205,9 @@ def test_a_density_in_coordinates(m):
 
 def test_threads_do_not_meet():
     """Scratch memory is one for each call that runs."""
-    model = evaluation.build(next(row for row in ROWS if row.name == "binomial crossed"))
+    model = row_models.build(next(row for row in ROWS if row.name == "binomial crossed"))
     program = GraphCompiler(model.value_vars, shapes_of(model)).with_gradient(model.logp())
-    points = [flat(model, evaluation.random_point(model, seed)) for seed in range(8)]
+    points = [flat(model, row_models.random_point(model, seed)) for seed in range(8)]
     alone = [program(x, np.zeros(len(x))) for x in points]
     wrong = []
 

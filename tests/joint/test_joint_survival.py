@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import row_models
 import xarray as xr
 from data_sets import data_set
 from joint_quadrature import marginal_log_likelihood
@@ -64,18 +64,18 @@ def joint(formula: Any = FORMULA, event: str = EVENT, tables: Any = None, **opti
 def values_of(model: Any, seed: int = 1, scale: float = 0.4, **fixed: Any) -> tuple[dict, dict, dict]:
     """A random point, the variables there by name with their labels, and the pointwise log-likelihood by observed variable."""
     variables = [*model.free_RVs, *model.deterministics]
-    run = evaluation.function(
+    run = row_models.function(
         model, [*model.replace_rvs_by_values(variables), *model.logp(vars=model.observed_RVs, sum=False)]
     )
-    point = evaluation.random_point(model, seed, scale) | {k: np.asarray(v, float) for k, v in fixed.items()}
+    point = row_models.random_point(model, seed, scale) | {k: np.asarray(v, float) for k, v in fixed.items()}
     found = run(point)
-    named = {v.name: evaluation.labelled(model, v.name, x) for v, x in zip(variables, found, strict=False)}
+    named = {v.name: row_models.labelled(model, v.name, x) for v, x in zip(variables, found, strict=False)}
     terms = dict(zip([rv.name for rv in model.observed_RVs], found[len(variables) :], strict=True))
     return point, named, terms
 
 
-def total(model: Any, point: evaluation.Point) -> float:
-    return float(evaluation.function(model, [model.logp()])(point)[0])
+def total(model: Any, point: row_models.Point) -> float:
+    return float(row_models.function(model, [model.logp()])(point)[0])
 
 
 # -------------------------------------------------------------------------------------------------- the hazard, by hand
@@ -372,16 +372,16 @@ def test_without_association_the_model_is_the_sum_of_its_parts(baseline):
         "weibull_shape",
         "log_h0",
     }
-    prior = evaluation.function(model, [model.logp(vars=own)])(point)[0]
+    prior = row_models.function(model, [model.logp(vars=own)])(point)[0]
     assert model.spec["priors"]["beta"] == mixed.spec["priors"]["beta"]
     there = total(mixed, {v.name: point[v.name] for v in mixed.value_vars})
     np.testing.assert_allclose(total(model, point), there + prior + terms["event"].sum(), rtol=1e-12)
     for seed in (3, 4):
         moved = {
-            **evaluation.random_point(model, seed),
+            **row_models.random_point(model, seed),
             **{k: v for k, v in point.items() if not k.startswith(("u_id", "beta"))},
         }
-        again = evaluation.function(model, [model.logp(vars=[model["event"]], sum=False)[0]])(moved)[0]
+        again = row_models.function(model, [model.logp(vars=[model["event"]], sum=False)[0]])(moved)[0]
         np.testing.assert_allclose(again, terms["event"], rtol=1e-12)  # whatever the marker does
 
 

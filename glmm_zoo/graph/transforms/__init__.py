@@ -1,1 +1,1 @@
-"""Changes of variables between what the graph has and what the sampler moves, one to a file. They are frozen."""
+"""Changes of variables: each file has one, from the values that the sampler moves to a variable of the model, with its Jacobian."""

@@ -1,4 +1,4 @@
-"""Effects along series of levels, moved as the independent innovations they are made of."""
+"""The sampler moves the independent innovations from which autoregressive effects along a series of levels are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard deviations on a log scale that is bent below their estimate."""
+"""The sampler moves the logarithm of a standard deviation, bent below the estimate so that its density falls off like a normal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group effects, moved in units of their distribution given everything else."""
+"""The sampler moves group effects standardised by their approximate distribution given everything else."""
 
 from __future__ import annotations
 

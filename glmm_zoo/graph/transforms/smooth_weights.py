@@ -1,4 +1,4 @@
-"""Weights of a smooth, moved in units of their distribution given everything else."""
+"""The sampler moves the weights of a smooth standardised by their approximate distribution given everything else."""
 
 from __future__ import annotations
 

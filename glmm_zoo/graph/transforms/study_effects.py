@@ -1,4 +1,4 @@
-"""Effects of the studies of a meta-analysis, moved in units of their distribution given the data of each study."""
+"""The sampler moves the effects of studies standardised by their approximate distribution given each study's own data."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, listing, raise_all
-from glmm_zoo.joint import landmarks
 from glmm_zoo.joint.events import Events, read_events
+from glmm_zoo.joint.prediction import accuracy_measures
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 
@@ -26,11 +26,11 @@ def landmark_accuracy(
     cause: str | int | None = None,
     draws: int = 200,
     seed: int = 0,
-) -> landmarks.Accuracy:
+) -> accuracy_measures.Accuracy:
     """How good are dynamic predictions of the event in (landmark, horizon], made at the landmark for all at risk then?
 
     Discrimination (time-dependent AUC), Brier score and calibration, with inverse-probability-of-censoring weights: see
-    `landmarks.Accuracy`. For the subjects of the fit itself, whose events the model has learnt from, they are better than for
+    `accuracy_measures.Accuracy`. For the subjects of the fit itself, whose events the model has learnt from, they are better than for
     others, which a warning says; give tables of others for an honest answer.
 
     Parameters
@@ -49,7 +49,7 @@ def landmark_accuracy(
     Raises
     ------
     InputError
-        What `dynamic_prediction` and `landmarks.accuracy` refuse; events known only to lie in an interval; an unknown cause.
+        What `dynamic_prediction` and `accuracy_measures.accuracy` refuse; events known only to lie in an interval; an unknown cause.
     """
     fit = read_fitted_model(tree)
     causes, of_the_fit = list(fit.hazard.events.causes), longitudinal is None and survival is None
@@ -75,7 +75,7 @@ def landmark_accuracy(
     )
     competing = len(causes) > 1
     risk = prediction["cif"].sel(cause=str(cause)) if competing else 1.0 - prediction["survival"]
-    return landmarks.accuracy(
+    return accuracy_measures.accuracy(
         risk.sel(time=horizon).values,
         events.time[at_risk],
         _status_as_in_fit(events, causes)[at_risk],

@@ -44,7 +44,7 @@ def measurement_log_density(
     from pytensor.graph.replace import clone_replace
     from pytensor.graph.traversal import graph_inputs
 
-    from glmm_zoo.graph.likelihood import build_model
+    from glmm_zoo.graph.build import build_model
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
     observed = {h.part.prefix: _with_row_for_each_level(h.part.outcome) for h in histories}

@@ -1,8 +1,8 @@
-"""What a fit says beyond its estimates: one file for each aspect of a model, named as the fit file names the aspect.
+"""What a fit says beyond its estimates, one file for each question.
 
 Each of these files has `find(tree, prob) -> Finding`, which sees a DataTree, fresh or loaded, and never a builder. A model's
-spec lists its aspects under the key "aspects"; that key and the names in it are part of the file format, and so are the
-keys "facts" and "learnt" that the findings read, whatever a file here is called inside.
+spec lists the files that concern it under the key "aspects". That key, the names in it, and the keys "facts" and "learnt"
+are part of the format of fit files, so a file here keeps its name.
 """
 
 from __future__ import annotations

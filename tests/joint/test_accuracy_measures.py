@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.joint.landmarks import Accuracy, accuracy
+from glmm_zoo.joint.prediction.accuracy_measures import Accuracy, accuracy
 from glmm_zoo.joint.risk_curves import StepCurve, aalen_johansen, kaplan_meier
 
 I = np.arange(1, 61)  # noqa: E741

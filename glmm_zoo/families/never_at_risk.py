@@ -1,4 +1,4 @@
-"""Likelihoods with one term for each subject, where a trait of the subject is summed out.
+"""The likelihood of subjects some of whom are never at risk: one term for each subject, summed over whether it is at risk.
 
 Subject i has rows ij with densities f(y_ij). With probability pi_i it is never at risk and y_ij = 0 for all j. With
 S_i = sum_j log f(y_ij) and g_i = logit pi_i, written so that neither small nor large pi nor S lose digits:

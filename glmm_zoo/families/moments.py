@@ -1,0 +1,90 @@
+"""Mean and variance of a response given its linear predictor, in NumPy: what reports of a fit compute with.
+
+Every function takes eta (...), the family's own parameters as they are in the posterior ("sigma", "alpha", "zi",
+"cutpoints"), and the name of the link; it returns E(y) and var(y), both (...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from glmm_zoo.families.links import LINKS
+
+Own = Mapping[str, np.ndarray]
+
+
+def gaussian_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+    """eta and sigma^2"""
+    return eta, np.broadcast_to(own["sigma"] ** 2, eta.shape)
+
+
+def bernoulli_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+    """p and p (1 - p), of one trial"""
+    p = LINKS[link].inverse(eta)
+    return p, p * (1 - p)
+
+
+def count_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of a Poisson or negative binomial (nb2) count, with a share "zi" of further zeros if there is one."""
+    mu, square, _ = _without_extra_zeros(eta, own)
+    share = 1 - own.get("zi", np.zeros(()))
+    return share * mu, share * square - (share * mu) ** 2
+
+
+def hurdle_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of a count whose zeros are all taken away before a share "zi" of zeros is added."""
+    mu, square, f0 = _without_extra_zeros(eta, own)
+    share = (1 - own["zi"]) / (1 - f0)
+    return share * mu, share * square - (share * mu) ** 2
+
+
+def _without_extra_zeros(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E(y), E(y^2) and P(y = 0) of the count alone."""
+    mu, alpha = np.exp(eta), own.get("alpha")
+    if alpha is None:
+        return mu, mu + mu**2, np.exp(-mu)
+    return mu, mu + mu**2 * (1 + 1 / alpha), np.exp(-alpha * np.log1p(mu / alpha))
+
+
+def of_linear_variance(
+    moments: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """The same of a negative binomial with var = mu + mu / alpha (nb1), which has the shape alpha mu."""
+    return lambda eta, own, link: moments(eta, {**own, "alpha": own["alpha"] * np.exp(eta)}, link)
+
+
+Probabilities = Callable[[np.ndarray, Callable[[np.ndarray], np.ndarray]], np.ndarray]
+
+
+def category_moments(probabilities: Probabilities) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Of the number 1, ..., K of an ordered category, whose `probabilities(x, F)` (..., K) depend on x = cutpoints - eta
+    (..., K - 1) and the inverse link F."""
+
+    def moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+        P = probabilities(own["cutpoints"] - eta[..., None], LINKS[link].inverse)
+        k = np.arange(1, P.shape[-1] + 1)
+        return P @ k, P @ k**2 - (P @ k) ** 2
+
+    return moments
+
+
+def cumulative_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """P(Y <= k) = F(x_k)"""
+    edge = np.ones((*x.shape[:-1], 1))
+    return np.diff(np.concatenate([0 * edge, F(x), edge], axis=-1), axis=-1)
+
+
+def stopping_ratio_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """P(Y = k | Y >= k) = F(x_k)"""
+    edge = np.ones((*x.shape[:-1], 1))
+    past = np.cumprod(np.concatenate([edge, 1 - F(x)], axis=-1), axis=-1)
+    return past * np.concatenate([F(x), edge], axis=-1)
+
+
+def adjacent_category_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """P(Y = k | Y in {k, k + 1}) = F(x_k), F the inverse logit"""
+    edge = np.ones((*x.shape[:-1], 1))
+    weight = np.exp(np.cumsum(np.concatenate([0 * edge, -x], axis=-1), axis=-1))
+    return weight / weight.sum(axis=-1, keepdims=True)
