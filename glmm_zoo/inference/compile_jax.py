@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.inference.kernel.code_cache import private_folder
+
 if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.fg import FunctionGraph

@@ -97,7 +97,7 @@ def _read(path: Path, key: bytes) -> bytes | None:
             content = file.read()
         code = content[len(_MAGIC) + 2 * _DIGEST :]
         if content != _as_file(key, code):
-            _log.warning("compiled code in %s is damaged, or that of another source; it is compiled anew", path)
+            _log.info("compiled code in %s is damaged, or that of another source; it is compiled anew", path)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # the oldest go first
