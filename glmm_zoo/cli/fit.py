@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +20,15 @@ from glmm_zoo.cli.arguments import (
     probability_problems,
 )
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.target import check_fit_file, locked
+from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from glmm_zoo.registry import Builder, Card
     from glmm_zoo.tables.files import RawTable
 
@@ -97,6 +99,7 @@ def fit(
     reading
         How the files are read.
     """
+    interrupts.nothing_to_lose("nothing was saved")
     request = _read_request(
         model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
     )
@@ -254,7 +257,8 @@ def _fit_and_save(
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
-    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target.
+    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
+    finished and saved.
     """
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
     from glmm_zoo.inference.fit import Interrupted
@@ -262,19 +266,30 @@ def _fit_and_save(
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tree = fit_model(model, **asdict(request.settings))
     except Interrupted as stop:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
-        partial = target.with_suffix(".partial.nc")
-        storage.save(stop.tree, partial, overwrite=True)
-        draws_by_chain = storage.metadata(stop.tree)["sampling"]["finished"]
-        say(
-            f"interrupted; draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
-        )
-        return ExitCode.INTERRUPTED
+        return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)
+    interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
+    if interrupts.received():
+        say(f"{interrupts.interrupted_by(interrupts.received())}; the fit is complete and saved in {target}")
+        return interrupts.exit_code(interrupts.received())
     verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
     print_rich(*terminal.full_report(tree, prob=prob), verdict_text(verdict), f"saved {target}")
     return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND
+
+
+def _save_interrupted(tree: xr.DataTree, target: Path) -> int:
+    """Save the draws made so far, if there are any, beside the target; return the exit code."""
+    from glmm_zoo.results import storage
+
+    draws_by_chain = storage.metadata(tree)["sampling"]["finished"]
+    if any(draws_by_chain):
+        partial = storage.save(tree, partial_file(target), overwrite=True)
+        saved = f"draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
+    else:
+        saved = "the warm-up was not over, nothing was saved"
+    interrupts.nothing_to_lose(saved)
+    say(f"{interrupts.interrupted_by(interrupts.received())}; {saved}")
+    return interrupts.exit_code(interrupts.received())

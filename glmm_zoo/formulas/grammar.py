@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
@@ -36,7 +37,7 @@ from glmm_zoo.formulas.tokens import (
 )
 
 MAX_K = 100  # functions of a smooth
-MAX_TERMS = 500  # that a power of a sum may stand for
+MAX_TERMS = 500  # that products and powers of sums may stand for
 
 
 def parse_formula(text: str, *, response: bool = True) -> Formula:
@@ -111,6 +112,7 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
             if population or sign == "-":
                 population.append(sign)
             population += _parse_algebra(formula, tokens)
+    _refuse_many_terms(formula, population, right[0])
     return Formula(
         formula.text.strip(), None, tuple(population) or ("1",), tuple(offsets), tuple(groups), tuple(smooths)
     )
@@ -233,6 +235,7 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     if not factor:
         raise formula.error("no grouping factor after '|'", tokens[bars[-1]].at)
     symbols = _parse_sum(formula, effects)
+    _refuse_many_terms(formula, symbols, effects[0])
     correlated = tokens[bars[0]].text == "|"
     return [GroupTerm(symbols, names, correlated, label) for names in _parse_grouping_factors(formula, factor)]
 
@@ -311,6 +314,18 @@ def _parse_algebra(formula: FormulaText, tokens: Sequence[Token]) -> list[Symbol
             f"the formula ends after {last.text!r}" if last else "a term is missing", last.at if last else None
         )
     return symbols
+
+
+def _refuse_many_terms(formula: FormulaText, symbols: Sequence[Symbol], first: Token) -> None:
+    """Refuse what products and powers make of a sum, before formulaic works it out; a sum may be as long as it likes."""
+    most = max(MAX_TERMS, sum(isinstance(symbol, Expression) for symbol in symbols))
+    try:
+        expanded(symbols, most)
+    except TooManyTermsError:
+        raise formula.error(
+            f"the products in it stand for more than {most} terms; write only the interactions that matter, as a:b",
+            first.at,
+        ) from None
 
 
 def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tuple[list[Symbol], int]:

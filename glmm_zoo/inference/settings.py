@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, plural
+from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
 Parameterization = Literal["auto", "noncentered", "centered"]
 KeptEffects = Literal["auto", "draws", "moments"]
 PARAMETERIZATIONS: tuple[str, ...] = get_args(Parameterization)
 KEPT_EFFECTS: tuple[str, ...] = get_args(KeptEffects)
+
+_STATISTICS = 8  # numbers that the sampler tells of each draw
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,26 @@ class Settings:
         ]
         if self.target_accept is not None and not 0 < self.target_accept < 1:
             problems.append(f"{spell('target_accept')} must be between 0 and 1, not {self.target_accept!r}")
-        return problems
+        return problems or self.memory_problems(1, spell=spell)
+
+    def memory_problems(self, unknowns: int, *, spell: Callable[[str], str] = str) -> list[str]:
+        """A sentence if the draws of so many unknowns do not fit in memory."""
+        needed, available = self.memory_needed(unknowns), available_memory()
+        if needed <= available:
+            return []
+        made = [f"{spell('draws')} {self.draws}", f"{spell('tune')} {self.tune}", f"{spell('chains')} {self.chains}"]
+        made += [f"{spell('thin')} {self.thin}"] if self.thin else []
+        return [
+            f"{listing(made)} need {in_gigabytes(needed)} of memory for {plural(unknowns, 'unknown')}, and "
+            f"{in_gigabytes(available)} are free; ask for less of them"
+        ]
+
+    def memory_needed(self, unknowns: int) -> int:
+        """Bytes that sampling takes: the sampler holds all draws that it makes and their statistics, which are then copied
+        before they are thinned; of the warm-up only statistics."""
+        draws, tune, chains, thin = int(self.draws), int(self.tune), int(self.chains), int(self.thin or 1)
+        held = draws * thin * (unknowns + _STATISTICS) + tune * _STATISTICS
+        return 8 * chains * (2 * held + draws * unknowns)
 
 
 def _is_whole_number(value: object, least: int) -> bool:
