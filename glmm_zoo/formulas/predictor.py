@@ -85,7 +85,7 @@ def _code_smooth(term: SmoothTerm, table: Table) -> Smooth:
     if by.kind == "number" and term.bs != "fs":
         numbers = by.values.astype(np.float64)
         return smooth_by_numbers(term.source, name, values, term.bs, term.k, term.by, numbers)
-    codes, levels = by.codes_and_levels()
+    codes, levels = by.group_labels() if term.bs == "fs" else by.codes_and_levels()
     if len(levels) == 1:
         raise InputError(f"{term.source}: factor {by.name!r} has one level ({levels[0]!r}); leave it out")
     if term.bs == "fs":

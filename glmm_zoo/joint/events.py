@@ -181,13 +181,13 @@ def ids_in_words(id: str, ids: Iterable[str]) -> str:
 
 def subject_positions(table: Table, id: str, position: Mapping[str, int]) -> np.ndarray:
     """The position (R,) of every row's subject, -1 for subjects without one."""
-    codes, labels = table[id].codes_and_levels()
+    codes, labels = table[id].group_labels()
     return np.array([position.get(label, -1) for label in labels])[codes]
 
 
 def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The position (R,) of every row's subject, and the ids: first those of `order`, then the others."""
-    codes, labels = column.codes_and_levels()
+    codes, labels = column.group_labels()
     present = set(labels)
     ids = tuple(dict.fromkeys([*(x for x in order if x in present), *labels]))
     position = {x: i for i, x in enumerate(ids)}
@@ -196,7 +196,7 @@ def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray,
 
 def _first_row_of_each_subject(table: Table, id: str, problems: list[str]) -> np.ndarray:
     """The first row (n,) of every subject, of a table that must say the same of the event in all rows of a subject."""
-    codes, ids = table[id].codes_and_levels()
+    codes, ids = table[id].group_labels()
     _, first = np.unique(codes, return_index=True)
     for name, column in table.columns.items():
         value_codes, labels = column.codes_and_levels()

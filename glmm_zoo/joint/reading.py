@@ -71,7 +71,7 @@ def read_joint_model(
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
-            columns=columns, censored=censored, causes=causes, order=visits[id].codes_and_levels()[1] if visits else (),
+            columns=columns, censored=censored, causes=causes, order=visits[id].group_labels()[1] if visits else (),
             missing=missing, problems=event_problems,
         ),
         event_problems,

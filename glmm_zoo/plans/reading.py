@@ -171,7 +171,7 @@ def _parse(prefix: str, text: str) -> Formula:
 
 def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
     """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
-    codes, levels = table[name].codes_and_levels()
+    codes, levels = table[name].group_labels()
     _, first = np.unique(codes, return_index=True)
     problems = [
         f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "

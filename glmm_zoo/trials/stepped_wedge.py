@@ -150,7 +150,7 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
 def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
     """The design of the rows of a table."""
     problems: list[str] = []
-    clusters = table[names.cluster].codes_and_levels()
+    clusters = table[names.cluster].group_labels()
     periods = attempt(lambda: read_periods(table[names.period]), problems)
     if len(clusters[1]) == 1:
         problems.append(
@@ -190,8 +190,8 @@ def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
 
 def _subjects_in_several_clusters(table: Table, subject: str, cluster: str) -> list[str]:
     """A sentence when subjects are in more than one cluster."""
-    codes, labels = table[cluster].codes_and_levels()
-    subject_codes, subjects = table[subject].codes_and_levels()
+    codes, labels = table[cluster].group_labels()
+    subject_codes, subjects = table[subject].group_labels()
     pairs = np.unique(np.column_stack([subject_codes, codes]), axis=0)
     several = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
     if not len(several):
