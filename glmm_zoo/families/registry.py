@@ -133,7 +133,10 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         _observe_binomial,
         choice="success",
         one_per_row=binomial.has_many_trials,
-        doubts=lambda outcome, columns: binomial.separated(outcome, columns.values, columns.labels),
+        doubts=lambda outcome, columns: [
+            *binomial.separated(outcome, columns.values, columns.labels),
+            *binomial.separated_references(outcome, columns),
+        ],
         latent=True,
     )
 
@@ -170,7 +173,10 @@ def _count_family(
         add,
         own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
         one_per_row=lambda _: True,
-        doubts=lambda outcome, _: counts.without_zeros(outcome) if zeros else (),
+        doubts=lambda outcome, columns: [
+            *(counts.without_zeros(outcome) if zeros else ()),
+            *counts.without_positives(outcome, columns),
+        ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
     )
@@ -215,6 +221,7 @@ def _ordered_family(name: str, kind: ordinal.ThresholdFamily, links: Sequence[st
         add,
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
+        doubts=lambda outcome, _: ordinal.unseen_levels(outcome),
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
     )
