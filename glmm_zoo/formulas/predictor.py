@@ -221,7 +221,8 @@ def _labels_begin_anew(predictor: PredictorDesign) -> list[str]:
         if not is_counter or len(parent.codes) != len(child.codes) or f"{parent.name}:{child.name}" in joined:
             continue
         pairs = np.unique(np.column_stack([parent.codes, child.codes]), axis=0)
-        if np.bincount(pairs[:, 1]).min() > 1 and len(parent.codes) >= 2 * len(pairs):
+        in_each = np.bincount(pairs[:, 0])  # parents have 1, 2, ... each, and several rows of each
+        if (pairs[:, 1] == child.levels.index("1")).sum() == len(parent.levels) and in_each.min() > 1 and len(parent.codes) >= 2 * len(pairs):
             doubts.append(
                 f"the labels {child.levels[0]} to {child.levels[-1]} of {child.name!r} occur in several levels of {parent.name!r}; if "
                 f"{child.name} {child.levels[0]} of one {parent.name} is another than that of the next, write (1 | {parent.name}/{child.name}), "
