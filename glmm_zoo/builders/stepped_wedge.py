@@ -138,7 +138,11 @@ def stepped_wedge(
     if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
     names = TrialColumns(
-        cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject,
+        cluster,
+        period,
+        "treat" if crossover is None and treatment is None else treatment,
+        crossover,
+        subject,
         level_names(period_order, "period_order"),
     )
     design, single = _read(data, formula, names, options)

@@ -56,7 +56,15 @@ class Reading:
         from glmm_zoo.tables.files import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
-        options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip, tuple(self.not_na or ()))
+        options = ReadOptions(
+            self.encoding,
+            separator,
+            self.decimal,
+            tuple(self.na or ()),
+            self.comment,
+            self.strip,
+            tuple(self.not_na or ()),
+        )
         return [None if file is None else read_table(file, options) for file in files]
 
 

@@ -78,7 +78,11 @@ def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray,
             of = _proportion_of(values, n) if label == name else None
             problems.append(
                 f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})"
-                + (f"; it looks like {of[0]} of {size}: make a column of successes, round({name}{of[1]} * {size}), and write successes | trials({size})" if of else "")
+                + (
+                    f"; it looks like {of[0]} of {size}: make a column of successes, round({name}{of[1]} * {size}), and write successes | trials({size})"
+                    if of
+                    else ""
+                )
             )
         bad = values < 0
         if bad.any():
@@ -222,7 +226,9 @@ def separated_references(outcome: Outcome, design: DesignMatrix) -> list[str]:
         is_column = any(words == f"{name} is {level!r}" and f"{name}[{level}]" in design.labels for level in levels)
         if len(levels) < 3 or is_column or not rows.any():
             continue
-        only = [w for w, counts in (("failures", outcome.values), ("successes", failures)) if not (counts[rows] > 0).any()]
+        only = [
+            w for w, counts in (("failures", outcome.values), ("successes", failures)) if not (counts[rows] > 0).any()
+        ]
         if only:
             sentences.append(
                 f"factor {name!r} has nothing but {only[0]} in the {plural(int(rows.sum()), 'row')} of its reference level, where "

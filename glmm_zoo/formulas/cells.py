@@ -21,7 +21,9 @@ def rows_of_levels(design: DesignMatrix) -> Iterator[tuple[str, str, np.ndarray]
     """
     seen: set[str] = set()
     for name, levels in design.learnt.get("levels", {}).items():
-        place = {level: design.labels.index(f"{name}[{level}]") for level in levels if f"{name}[{level}]" in design.labels}
+        place = {
+            level: design.labels.index(f"{name}[{level}]") for level in levels if f"{name}[{level}]" in design.labels
+        }
         if not place:
             continue
         seen |= {f"{name}[{level}]" for level in place}

@@ -148,7 +148,9 @@ def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     if bar is not None:
         addition = tokens[bar + 1 :]
         if not is_call_of(addition, {"trials"}):
-            raise formula.error(f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at)
+            raise formula.error(
+                f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at
+            )
         if len(addition) == 3:
             raise formula.error("trials() is empty; write trials(n)", addition[0].at)
         constant = len(addition) == 4 and addition[2].text.isdigit()
@@ -174,9 +176,7 @@ def _instead_of_weights(value: Sequence[Token], addition: Sequence[Token]) -> st
     if not is_call_of(addition, {"weights"}):
         return ""
     n = text_of(addition[2:-1]) or "n"
-    return (
-        f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
-    )
+    return f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths

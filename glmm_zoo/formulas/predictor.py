@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -195,9 +196,10 @@ def _unlogged(offset: Expression, table: Table) -> list[str]:
     whole = bool(np.all(values == np.round(values))) and len(np.unique(values)) > 2
     if values.min() <= 0 or not (span > MOST_LOG_SPAN or whole):
         return []
+    inside = re.sub(r"^I\(([^()]*)\)$", r"\1", offset.source)
     return [
         f"offset({offset.source}) goes from {values.min():g} to {values.max():g} and is added on the log scale, where that is a factor of "
-        f"exp({span:.4g}) between rows; offset(log({offset.source})) is likely meant"
+        f"exp({span:.4g}) between rows; offset(log({inside})) is likely meant"
     ]
 
 
@@ -222,7 +224,11 @@ def _labels_begin_anew(predictor: PredictorDesign) -> list[str]:
             continue
         pairs = np.unique(np.column_stack([parent.codes, child.codes]), axis=0)
         in_each = np.bincount(pairs[:, 0])  # parents have 1, 2, ... each, and several rows of each
-        if (pairs[:, 1] == child.levels.index("1")).sum() == len(parent.levels) and in_each.min() > 1 and len(parent.codes) >= 2 * len(pairs):
+        if (
+            (pairs[:, 1] == child.levels.index("1")).sum() == len(parent.levels)
+            and in_each.min() > 1
+            and len(parent.codes) >= 2 * len(pairs)
+        ):
             doubts.append(
                 f"the labels {child.levels[0]} to {child.levels[-1]} of {child.name!r} occur in several levels of {parent.name!r}; if "
                 f"{child.name} {child.levels[0]} of one {parent.name} is another than that of the next, write (1 | {parent.name}/{child.name}), "

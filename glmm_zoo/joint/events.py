@@ -107,8 +107,7 @@ def read_events(
     order
         Subjects in the order that they are to have.
     """
-    may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
-    needed = [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss]
+    needed, may_miss = _needed_columns(formula, id, columns)
     table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
     check_columns(formula.covariates, table, problems)
@@ -138,6 +137,21 @@ def read_events(
     _check_some_event(formula, rows, ids, problems)
     covariates = attempt(lambda: _read_covariates(formula, table), problems) if covariates_sound else None
     return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates)
+
+
+def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The columns of the event's rows that must have a value, and those that need none: ends of intervals."""
+    may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
+    return [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss], may_miss
+
+
+def subjects_left_out(data: Any, formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The subjects all of whose rows of the event lack a value which the model needs, and the columns that lack one."""
+    table = take_columns_with_gaps(data, _needed_columns(formula, id, columns)[0])
+    lacking = np.logical_or.reduce([c.missing for c in table.columns.values()])
+    whole = set(table[id].take(~lacking).group_labels()[1])
+    named = table[id].take(lacking & ~table[id].missing).group_labels()[1]
+    return [s for s in named if s not in whole], [n for n, c in table.columns.items() if n != id and c.missing.any()]
 
 
 def _assemble(

@@ -14,7 +14,14 @@ from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import Family
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.predictor import FEW_LEVELS, PredictorDesign, check_columns, check_groups, doubtful_terms, few_levels
+from glmm_zoo.formulas.predictor import (
+    FEW_LEVELS,
+    PredictorDesign,
+    check_columns,
+    check_groups,
+    doubtful_terms,
+    few_levels,
+)
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, take_columns

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.text_values import are_dates, differ_in_outer_blanks, near_duplicates
@@ -23,8 +23,18 @@ from glmm_zoo.tables.text_values import are_dates, differ_in_outer_blanks, near_
 Missing = Literal["error", "drop"]
 
 
+@dataclass(frozen=True)
+class SomeRows:
+    """Some rows of a raw table or of any data frame; `kept` (n,) of bool. Messages count the rows of the whole."""
+
+    data: Any
+    kept: np.ndarray
+
+
 def column_names(data: Any) -> list[str]:
     """Column names of a raw table or of any data frame."""
+    if isinstance(data, SomeRows):
+        return column_names(data.data)
     if isinstance(data, RawTable):
         return list(data.arrow.column_names)
     if isinstance(data, pa.Table | pa.RecordBatch):
@@ -99,7 +109,7 @@ def take_columns(
     for sentence in (s for column in columns.values() for s in _labels_spelt_twice(column)):
         warnings.warn(sentence, ZooWarning, stacklevel=3)
         notes = (*notes, sentence)
-    return Table(columns, int((~left_out).sum()), source, notes, dropped, np.flatnonzero(~left_out))
+    return Table(columns, int((~left_out).sum()), source, notes, dropped, _row_numbers(data, len(left_out))[~left_out])
 
 
 def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
@@ -114,11 +124,14 @@ def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
     raise_all([_no_column(name, known) for name in needed if name not in known])
     columns, rows, source, notes = _columns_of(data, needed)
     raise_all([sentence for column in columns.values() for sentence in _faulty_values(column, "drop")[1]])
-    return Table(columns, rows, source, notes, 0, np.arange(rows))
+    return Table(columns, rows, source, notes, 0, _row_numbers(data, rows))
 
 
 def _columns_of(data: Any, needed: Collection[str]) -> tuple[dict[str, Column], int, str, tuple[str, ...]]:
     """The columns of a source that has them all, unchecked; the number of rows, the source in words, remarks."""
+    if isinstance(data, SomeRows):
+        columns, _, source, notes = _columns_of(data.data, needed)
+        return {n: c.take(data.kept) for n, c in columns.items()}, int(data.kept.sum()), source, notes
     source, notes, arrow = _as_arrow(data, list(dict.fromkeys(needed)))
     if arrow.num_rows == 0:
         raise InputError(f"{source} has no rows")
@@ -126,6 +139,11 @@ def _columns_of(data: Any, needed: Collection[str]) -> tuple[dict[str, Column], 
     if isinstance(data, RawTable):
         columns = {name: _with_texts(column, data) for name, column in columns.items()}
     return columns, arrow.num_rows, source, notes
+
+
+def _row_numbers(data: Any, rows: int) -> np.ndarray:
+    """The numbers of the rows in the source, from 0."""
+    return np.flatnonzero(data.kept) if isinstance(data, SomeRows) else np.arange(rows)
 
 
 def _with_texts(column: Column, data: RawTable) -> Column:
@@ -166,7 +184,7 @@ def _faulty_values(column: Column, missing: Missing) -> tuple[np.ndarray, list[s
     if column.missing.any() and missing == "error":
         problems.append(
             f"column {column.name!r} has {plural(int(column.missing.sum()), 'missing value')} "
-            f"({at_rows(np.flatnonzero(column.missing))}{_codes_found(column)}); correct the file or drop these rows with "
+            f"({column.at(column.missing)}{_codes_found(column)}); correct the file or drop these rows with "
             f"missing='drop' (--missing drop){_keep_codes(column)}"
         )
     if column.kind == "number" and column.values.dtype.kind == "f":
@@ -174,12 +192,12 @@ def _faulty_values(column: Column, missing: Missing) -> tuple[np.ndarray, list[s
         if faulty.any():
             problems.append(
                 f"column {column.name!r} has {plural(int(faulty.sum()), 'infinite value')} "
-                f"({at_rows(np.flatnonzero(faulty))}); correct or drop"
+                f"({column.at(faulty)}); correct or drop"
             )
     for code, level in enumerate(column.levels):
         if any(ord(ch) < 32 for ch in level) and (column.values == code).any():
             faulty |= column.values == code
-            where = at_rows(np.flatnonzero(column.values == code))
+            where = column.at(column.values == code)
             problems.append(f"column {column.name!r} {where} has a control character ({level!r}); clean the file")
     return faulty, problems
 

@@ -38,9 +38,7 @@ def number_remedy(column: str, texts: Sequence[str]) -> str:
     if any(like_number(text) for text in texts):
         example = next(text for text in texts if like_number(text))
         return f"they are written in several ways; write all as plain numbers in the file, such as {_plain(example)} for {example!r}"
-    return (
-        f"correct the file, name what stands for a missing value with --na {texts[0]!r}, or write C({column}) for a factor"
-    )
+    return f"correct the file, name what stands for a missing value with --na {texts[0]!r}, or write C({column}) for a factor"
 
 
 def _matches(pattern: str) -> Callable[[str], bool]:

@@ -66,8 +66,8 @@ def read_periods(column: Column, order: tuple[str, ...] | None = None) -> Period
     values = None
     if places is None and all(number_or_none(label) is not None for label in labels):
         values = np.array([float(label) for label in labels])
-        order = np.argsort(values, kind="stable")
-        values, labels, codes = values[order], tuple(labels[i] for i in order), np.argsort(order)[codes]
+        by_value = np.argsort(values, kind="stable")
+        values, labels, codes = values[by_value], tuple(labels[i] for i in by_value), np.argsort(by_value)[codes]
     notes: list[str] = []
     steps = np.arange(len(labels))
     if values is None:

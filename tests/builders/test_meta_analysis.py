@@ -97,7 +97,9 @@ def test_the_treatment_may_be_left_out_and_is_found_as_number_label_or_logical()
     assert "treated is 'active', control 'placebo'" in ways[4].spec["notes"]
 
 
-@pytest.mark.parametrize("control", ["Placebo", "usual_care", "Standard of care", "no drug", "Waiting list", "sham device"])
+@pytest.mark.parametrize(
+    "control", ["Placebo", "usual_care", "Standard of care", "no drug", "Waiting list", "sham device"]
+)
 def test_the_control_is_known_by_its_name(control):
     frame = arms().assign(arm=lambda d: d.drug.map({0: control, 1: "Drug"}))
     model = zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm")

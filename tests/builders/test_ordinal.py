@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import shlex
 
 import evaluation
 import numpy as np
@@ -19,6 +21,7 @@ from rows import ratings
 from scipy import special, stats
 
 import glmm_zoo as zoo
+from glmm_zoo.cli.arguments import option_value
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
@@ -94,6 +97,9 @@ CODINGS = {
     "labels in a list": (SCALE, IN_ORDER, tuple(IN_ORDER)),
     "labels in a text": (SCALE, "none, mild,severe", tuple(IN_ORDER)),
     "levels of a gap": ([2, 1, 4, 2], [1, 2, 4], ("1", "2", "4")),
+    "never seen": ([2, 1, 3, 2], [1, 2, 3, 4], ("1", "2", "3", "4")),
+    "never seen at an end": (SCALE, "none,mild,severe,fatal", (*IN_ORDER, "fatal")),
+    "with a comma": (["b, c", "a", "d", "b, c"], ["a", "b, c", "d"], ("a", "b, c", "d")),
     "levels of a gap in text": ([2, 1, 4, 2], "1,2.0,4", ("1", "2", "4")),
     "halves": ([1.5, 1, 2, 1.5], [1, 1.5, 2], ("1", "1.5", "2")),
     "reversed": ([2, 3, 1, 2], np.array([3, 2, 1]), ("3", "2", "1")),
@@ -425,3 +431,13 @@ def test_centring_moves_only_the_prior_of_the_cutpoints(family):
     )
     free, reported, b = values(point)
     np.testing.assert_allclose(reported, free + means @ b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [("Agree", "Disagree, a bit", 'it\'s "bad"'), ("0", "1", "3"), (" a", "b", "c")])
+def test_orders_in_messages_are_right_when_pasted(labels):
+    text = ordinal.order_option("levels", labels)
+    python, _, command = text.partition(", on the command line --option ")
+    python = python.removeprefix("levels=")
+    assert ordinal.level_names(ast.literal_eval(python)) == labels
+    (pasted,) = shlex.split(command)
+    assert ordinal.level_names(option_value(pasted.removeprefix("levels="))) == labels
