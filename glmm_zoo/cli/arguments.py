@@ -35,6 +35,8 @@ class Reading:
         Decimal mark of a text file.
     na
         A further code for a missing value; may be repeated.
+    not_na
+        A code such as NA that is a value in these files and not a missing one; may be repeated.
     comment
         Lines that start with this are skipped.
     strip
@@ -45,6 +47,7 @@ class Reading:
     sep: str | None = None
     decimal: str = "."
     na: Repeated = None
+    not_na: Repeated = None
     comment: str | None = None
     strip: Flag = False
 
@@ -53,7 +56,15 @@ class Reading:
         from glmm_zoo.tables.files import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
-        options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)
+        options = ReadOptions(
+            self.encoding,
+            separator,
+            self.decimal,
+            tuple(self.na or ()),
+            self.comment,
+            self.strip,
+            tuple(self.not_na or ()),
+        )
         return [None if file is None else read_table(file, options) for file in files]
 
 

@@ -145,12 +145,14 @@ def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     bar = next((i for i, t in enumerate(tokens) if t.text == "|"), None)
     value = tokens if bar is None else tokens[:bar]
     if is_call_of(value, {"cbind"}):
-        raise formula.error("cbind() is not used here; write successes | trials(n) ~ ...", value[0].at)
+        raise formula.error(f"cbind() is not used here; write {_instead_of_cbind(value)} ~ ...", value[0].at)
     trials = None
     if bar is not None:
         addition = tokens[bar + 1 :]
         if not is_call_of(addition, {"trials"}):
-            raise formula.error("after '|' only trials(n) is known", tokens[bar].at)
+            raise formula.error(
+                f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at
+            )
         if len(addition) == 3:
             raise formula.error("trials() is empty; write trials(n)", addition[0].at)
         constant = len(addition) == 4 and addition[2].text.isdigit()
@@ -158,6 +160,25 @@ def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     if not value:
         raise formula.error("the response is missing before '|'")
     return Response(parse_expression(formula, value), trials)
+
+
+def _instead_of_cbind(call: Sequence[Token]) -> str:
+    """Our way to write `cbind(successes, failures)`, where failures may be `n - successes`."""
+    arguments = split_arguments(call[2:-1])
+    if len(arguments) != 2 or not all(arguments) or len(arguments[0]) != 1:
+        return "successes | trials(n)"
+    successes, failures = text_of(arguments[0]), arguments[1]
+    if len(failures) == 3 and failures[1].text == "-" and failures[2].text == successes:
+        return f"{successes} | trials({failures[0].text})"
+    return f"{successes} | trials({successes} + {text_of(failures)})"
+
+
+def _instead_of_weights(value: Sequence[Token], addition: Sequence[Token]) -> str:
+    """Our way to write a proportion with its number of trials as weights, `prop | weights(n)`."""
+    if not is_call_of(addition, {"weights"}):
+        return ""
+    n = text_of(addition[2:-1]) or "n"
+    return f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths

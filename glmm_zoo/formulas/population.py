@@ -190,7 +190,7 @@ def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames
         name = names.of_numbers(column.name)
         frame[name], names.columns[name] = column.values.astype(np.float64), column.name
         return name
-    if column.kind == "date":
+    if column.kind == "date" and expression.kind != "factor":
         attempt(lambda: column.numbers("a predictor"), problems)
         return "0"
     return _add_factor(expression, column, frame, names, problems)
