@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import signal
 import subprocess
@@ -19,7 +18,6 @@ import pytest
 import glmm_zoo as zoo
 from glmm_zoo.results import storage
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 SIGNALS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "interrupted by SIGTERM")}
 FIT = ["fit", "logistic", "d.csv", "--formula", "y ~ x + (1 | g)", "--draws", "200", "--tune", "150"]
 FIT += ["--chains", "2", "--seed", "1"]

@@ -81,7 +81,6 @@ def test_an_object_under_the_name_of_another_is_refused(folder: Path, compiled: 
     assert (value(1), value(2)) == (1, 2) and len(compiled) == 4
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 @pytest.mark.parametrize(("mode", "refused"), [(0o644, False), (0o664, True), (0o646, True)])
 def test_an_object_that_others_may_write_is_refused(
     folder: Path, compiled: list[str], mode: int, refused: bool
@@ -92,7 +91,6 @@ def test_an_object_that_others_may_write_is_refused(
     assert stat.S_IMODE(objects(folder)[0].stat().st_mode) == (0o600 if refused else mode)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_what_is_no_file_is_not_read(folder: Path, tmp_path: Path, compiled: list[str], kind: str) -> None:
     value(4)
@@ -104,7 +102,6 @@ def test_what_is_no_file_is_not_read(folder: Path, tmp_path: Path, compiled: lis
     assert value(4) == 4 and len(compiled) == 2
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 @pytest.mark.parametrize(
     ("mode", "used"), [(0o700, True), (0o755, True), (0o775, False), (0o757, False), (0o777, False)]
 )

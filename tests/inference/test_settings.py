@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 import glmm_zoo as zoo
@@ -57,7 +55,6 @@ def test_the_number_of_unknowns_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         zoo.fit(model, draws=10, tune=10, chains=1)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux tells")
 def test_memory_is_what_the_machine_or_a_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 

@@ -949,5 +949,5 @@ def test_rows_dropped_from_the_event_are_dropped_from_the_visits():
     assert note in model.spec["notes"]
     without = joint(tables=(visits[visits.id != lost], subjects[subjects.id != lost]))
     assert model.coords["id"] == without.coords["id"]
-    point = evaluation.random_point(without, 3)
-    np.testing.assert_array_equal(*(evaluation.function(m, [m.logp()])(point)[0] for m in (model, without)))
+    point = row_models.random_point(without, 3)
+    np.testing.assert_array_equal(*(row_models.function(m, [m.logp()])(point)[0] for m in (model, without)))
