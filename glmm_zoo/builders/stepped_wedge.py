@@ -42,7 +42,7 @@ def stepped_wedge(
     treatment_effect: str = "common",
     subject: str | None = None,
     exposure: str | None = None,
-    success: str | int | bool | None = None,
+    success: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",

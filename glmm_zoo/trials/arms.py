@@ -15,7 +15,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
-from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.outcome import Outcome, level_of, level_text
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
@@ -284,10 +284,11 @@ def _treated_rows(column: Column, control: str | float | bool | None) -> tuple[n
             f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
             "and treated; drop or join arms, or give another treatment= column"
         )
-    wanted = str(int(control)) if isinstance(control, float) and control == int(control) else control
-    name = levels[0] if wanted is None else str(wanted)
-    if name not in levels:
-        raise InputError(f"treatment {column.name!r} has no value {name!r} to be the control; it has {listing(levels)}")
+    name = levels[0] if control is None else level_of(control, levels)
+    if name is None:
+        raise InputError(
+            f"treatment {column.name!r} has no value {level_text(control)!r} to be the control; it has {listing(levels)}"
+        )
     control_code = levels.index(name)
     return codes != control_code, (name, levels[1 - control_code])
 
