@@ -202,7 +202,7 @@ def _constant(node: ast.expr, text: str) -> float:
         raise InputError(f"prior {text!r}: arguments are numbers")
     if value and not SMALLEST_ARGUMENT <= value <= LARGEST_ARGUMENT:
         raise InputError(
-            f"prior {text!r}: arguments are 0 or of a size between {SMALLEST_ARGUMENT:g} and {LARGEST_ARGUMENT:g}, so that "
+            f"prior {text!r}: arguments are numbers, 0 or of a size between {SMALLEST_ARGUMENT:g} and {LARGEST_ARGUMENT:g}, so that "
             "their squares are numbers too"
         )
     return sign * float(value)

@@ -336,7 +336,7 @@ def find_card_or_builder(model: str) -> Card | Builder:
         return builder
     if model.endswith(".toml") or "/" in model:
         path = Path(model)
-        return read_card(path / "card.toml" if path.is_dir() else path)
+        return read_card(path / "card.toml" if os.path.isdir(path) else path)  # False for a path that cannot be
     known = [*cards(), *builders(), *(alias for b in builders().values() for alias in b.aliases)]
     raise InputError(f"unknown model {model!r}{did_you_mean(model, known) or ';'} known: {listing(known, 99)}")
 

@@ -142,7 +142,7 @@ def _read(value: Any, kind: OptionType) -> Any:
     raise _WrongTypeError
 
 
-def _read_number(value: float, kind: OptionType) -> float:
+def _read_number(value: float, kind: OptionType) -> Any:
     if isinstance(value, float):
         whole = math.isfinite(value) and value == int(value) and abs(value) <= LARGEST_WHOLE_NUMBER
         if kind.number and math.isfinite(value):

@@ -7,35 +7,40 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import stat
 import zlib
 from pathlib import Path
 
 from glmm_zoo.errors import InputError, shown
 
-LARGEST_CARD = 2**18  # bytes of a card file, fifty times those of ours
+LARGEST_CARD = 2**16  # bytes of a card file, ten times those of ours
 LARGEST_CARD_DATA = 2**28  # bytes of a card's data file, unpacked
+LONGEST_KEY = 32  # parts of a dotted key a.b.c, of which the parser's memory is quadratic; a card has two
+_KEY_PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KEY_PART}\.[ \t]*){{{LONGEST_KEY}}}{_KEY_PART}".encode())
 
 
 def card_text_file(path: Path) -> bytes:
     """The content of a card file, which is regular and not too large."""
+    shown_path = shown(str(path))
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(
-                f"card file {str(path)!r} is no regular file; give the path of a card.toml or of its folder"
-            )
-        if status.st_size > LARGEST_CARD:
-            raise InputError(
-                f"card file {str(path)!r} has {status.st_size:,} bytes, at most {LARGEST_CARD:,} are read; a card is a page of text"
-            )
-        return path.read_bytes()
+        sound = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_CARD
+        content = path.read_bytes() if sound else b""
     except FileNotFoundError:
-        raise InputError(f"card file {shown(str(path))} does not exist") from None
+        raise InputError(f"card file {shown_path} does not exist") from None
     except (OSError, ValueError) as err:
-        if isinstance(err, InputError):
-            raise
-        raise InputError(f"card file {shown(str(path))} cannot be read: {err}") from None
+        raise InputError(f"card file {shown_path} cannot be read: {getattr(err, 'strerror', err)}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"card file {shown_path} is no regular file; give the path of a card.toml or of its folder")
+    if not sound:
+        raise InputError(
+            f"card file {shown_path} has {status.st_size:,} bytes, at most {LARGEST_CARD:,} are read; a card is a page of text"
+        )
+    if _LONG_KEY.search(content):
+        raise InputError(f"{path}: a key has more than {LONGEST_KEY} parts; a card has tables of plain values")
+    return content
 
 
 def card_data_file(folder: Path, name: str) -> Path:
@@ -49,7 +54,7 @@ def card_data_file(folder: Path, name: str) -> Path:
             f"data: file {shown(str(folder / name))} does not exist; a card's data lie beside its card.toml"
         ) from None
     except (OSError, ValueError) as err:
-        raise InputError(f"data: {shown(name)} of the card cannot be read: {err}") from None
+        raise InputError(f"data: {shown(name)} of the card cannot be read: {getattr(err, 'strerror', err)}") from None
     if status is None or not stat.S_ISREG(status.st_mode):
         raise InputError(
             f"data: {shown(name)} is no regular file in the card's folder {str(folder)!r}; copy the data there, without links"
