@@ -44,7 +44,7 @@ def stepped_wedge(
     subject: str | None = None,
     period_order: Sequence[str] | str | None = None,
     exposure: str | None = None,
-    success: str | int | bool | None = None,
+    success: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",

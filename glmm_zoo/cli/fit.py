@@ -16,13 +16,12 @@ from glmm_zoo.cli.arguments import (
     SamplerArguments,
     name_value_pairs,
     option_name,
-    option_value,
     probability_problems,
 )
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, listing, raise_all
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 
@@ -156,7 +155,7 @@ def _read_request(
     if card is not None:
         priors = {**card.file.priors, **priors}
         options = {**card.file.options, **options}
-    problems += _option_problems(builder, options)
+    options = builder.read_options(options, problems)
     if data is None and arguments.survival is not None:
         problems.append(
             f"--survival {arguments.survival!r} goes with a data file; give both, or neither for the card's own data"
@@ -192,7 +191,7 @@ def _options(builder: Builder, arguments: ModelArguments, missing: str | None, p
     """The builder's keywords from --option, --event and --missing; sentences on wrong ones are added to `problems`."""
     entries = _families_as_one_option(arguments.option or [], builder)
     texts = name_value_pairs(entries, "option", "center=false", problems)
-    options = {name: option_value(text) for name, text in texts.items()}
+    options: dict[str, Any] = dict(texts)
     for name, value in (("event", arguments.event), ("missing", missing)):
         if value is not None:
             if name in options:
@@ -213,21 +212,6 @@ def _families_as_one_option(entries: list[str], builder: Builder) -> list[str]:
 def _option_of(entry: str) -> str:
     """NAME of NAME=VALUE."""
     return entry.partition("=")[0].strip()
-
-
-def _option_problems(builder: Builder, options: Mapping[str, Any]) -> list[str]:
-    """A sentence for each option that the builder does not have, and each that it needs and that is not given."""
-    problems = [
-        f"{builder.name} has no option {name!r}{did_you_mean(name, builder.options) or ';'} options: {listing(builder.options)}"
-        for name in options
-        if name not in builder.options or name == "priors"  # priors have an argument of their own, --prior
-    ]
-    problems += [
-        f"{builder.name} needs {name}: --option {name}=VALUE; glmm-zoo show {builder.name} tells what it is"
-        for name in builder.required
-        if name not in options
-    ]
-    return problems
 
 
 def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) -> str | list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
-from glmm_zoo.families.outcome import Outcome, level_text
+from glmm_zoo.families.outcome import Outcome, level_of, level_text
 from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
@@ -137,7 +137,7 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
         raise InputError(
             f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
         )
-    wanted = levels[1] if success is None else level_text(success)
+    wanted = levels[1] if success is None else level_of(success, levels) or level_text(success)
     if wanted not in levels:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
     y = (codes == levels.index(wanted)).astype(np.float64)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.families.outcome import level_of, level_text
 from glmm_zoo.tables.columns import Column
 
 _CONTROL = re.compile(
@@ -27,8 +28,13 @@ def treated_rows(column: Column, control: str | float | bool | None) -> tuple[np
             f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
             "and treated; drop or join arms, or give another treatment= column"
         )
-    wanted = str(int(control)) if isinstance(control, float) and control == int(control) else control
-    if wanted is None:
+    if control is not None:
+        name = level_of(control, levels)
+        if name is None:
+            raise InputError(
+                f"treatment {column.name!r} has no value {level_text(control)!r} to be the control; it has {listing(levels)}"
+            )
+    else:
         name = levels[0] if _in_known_order(column, levels) else control_by_name(levels)
         if name is None:
             ways = " or ".join(f"--option control={shlex.quote(level)}" for level in levels)
@@ -36,10 +42,6 @@ def treated_rows(column: Column, control: str | float | bool | None) -> tuple[np
                 f"treatment {column.name!r} has the labels {listing(map(repr, levels))}, of which neither is plainly the control; "
                 f"say which: control={levels[0]!r} or control={levels[1]!r}, on the command line {ways}"
             )
-    else:
-        name = str(wanted)
-    if name not in levels:
-        raise InputError(f"treatment {column.name!r} has no value {name!r} to be the control; it has {listing(levels)}")
     control_code = levels.index(name)
     return codes != control_code, (name, levels[1 - control_code])
 
