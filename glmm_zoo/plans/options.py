@@ -113,7 +113,7 @@ def read_option(name: str, value: Any, kind: OptionType) -> Any:
         pass
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise InputError(f"{name} must be text of at most {LONGEST_TEXT:,} characters, not {len(value):,}")
-    scalar = isinstance(value, int | float) and not kind.number and kind.text and len(shown(value)) < 20
+    scalar = isinstance(value, int | float) and kind.text and not (kind.number or kind.items) and len(shown(value)) < 20
     hint = f"; a column of that name is written {str(value)!r}" if scalar else ""
     raise InputError(f"{name} must be {kind}, not {shown(value)}{hint}")
 

@@ -872,7 +872,7 @@ WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to vi
     "slop": (None, {"association": "slop"}, "unknown term 'slop'; did you mean 'slope'"),
     "value twice": (None, {"association": "value + value"}, "'value' stands twice"),
     "by nothing": (None, {"association": "value:dru"}, "event: no column 'dru'; did you mean 'drug'"),
-    "no association": (None, {"association": ""}, "association has no term"),
+    "no association": (None, {"association": " "}, "association has no term"),
     "window of a value": (None, {"association": "value(2)"}, r"value\(\) takes mean or nothing"),
     "scale": (None, {"association_scale": "men"}, "association_scale is one of linear_predictor, mean, not 'men'"),
     "baseline": (None, {"baseline": "weibul"}, "unknown baseline 'weibul'; did you mean 'weibull'"),
