@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -77,3 +78,15 @@ def at_rows(rows: Sequence[int] | Any, most: int = 3) -> str:
 def plural(count: int, noun: str) -> str:
     """`"1 row"`, `"3 rows"`: the noun in the singular or plural, after its count."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shown(value: Any) -> str:
+    """A value for a message: short, whatever it is."""
+    if isinstance(value, str) and len(value) > 60:
+        return f"{value[:40]!r}... ({len(value):,} characters)"
+    if value is None or isinstance(value, str | bool | int | float | list | tuple | dict):
+        try:
+            return reprlib.repr(value)
+        except ValueError:  # a whole number of thousands of digits
+            return "a number of thousands of digits"
+    return f"a {type(value).__name__}"

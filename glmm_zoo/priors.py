@@ -31,6 +31,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 
 Support = Literal["real", "positive", "unit", "corr", "simplex"]
 _INFINITY = math.inf
+SMALLEST_ARGUMENT, LARGEST_ARGUMENT = 1e-150, 1e150
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,13 @@ def _constant(node: ast.expr, text: str) -> float:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         sign, node = (-1.0 if isinstance(node.op, ast.USub) else 1.0), node.operand
     value = node.value if isinstance(node, ast.Constant) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"prior {text!r}: arguments are numbers")
+    if value and not SMALLEST_ARGUMENT <= value <= LARGEST_ARGUMENT:
+        raise InputError(
+            f"prior {text!r}: arguments are numbers, 0 or of a size between {SMALLEST_ARGUMENT:g} and {LARGEST_ARGUMENT:g}, so that "
+            "their squares are numbers too"
+        )
     return sign * float(value)
 
 

@@ -9,15 +9,21 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import os
+import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all, shown
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
+from glmm_zoo.tables.card_files import card_data_file, card_text_file
 from glmm_zoo.tables.files import RawTable, read_table
 
 _PACKAGE = Path(__file__).parent
@@ -28,7 +34,8 @@ class Builder:
     """What a builder's file says of it.
 
     `title` is the first line of the file's docstring, `doc` the docstring of the builder function. `tables` are the names of
-    the function's arguments before the formula, `options` those of its keywords; keywords in `required` have no default.
+    the function's arguments before the formula, `formula` is that of the formula, `options` those of its keywords; keywords
+    in `required` have no default. `types` has the declared type of the formula and of every keyword.
     """
 
     name: str
@@ -38,6 +45,8 @@ class Builder:
     tables: tuple[str, ...]
     options: tuple[str, ...]
     required: tuple[str, ...]
+    formula: str
+    types: Mapping[str, OptionType]
 
     def table_problems(self, survival: object | None) -> list[str]:
         """A sentence if a survival table is given (not None) and the builder does not take one."""
@@ -60,9 +69,55 @@ class Builder:
         further = {"survival": survival}
         return [data, *(further[name] for name in self.tables[1:])]
 
+    def read_options(self, given: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+        """The values of options, priors aside, each as its declared type; text stands for a value of any type.
+
+        A sentence is added to `problems` for each option that the builder does not have, that has a value of another type,
+        or that the builder needs and that is not given.
+        """
+        known = [name for name in self.options if name != "priors"]  # which have an argument of their own, --prior
+        problems += [
+            f"{self.name} has no option {name!r}{did_you_mean(name, known) or ';'} options: {listing(known, 30)}"
+            for name in given
+            if name not in known
+        ]
+        problems += [
+            f"{self.name} needs {name}: --option {name}=VALUE; glmm-zoo show {self.name} tells what it is"
+            for name in self.required
+            if name not in given
+        ]
+        taken = {name: value for name, value in given.items() if name in known}
+        return {name: attempt(partial(read_option, name, v, self.types[name]), problems) for name, v in taken.items()}
+
     def function(self) -> Callable[..., Any]:
-        """The builder function itself; imports its file."""
-        return getattr(importlib.import_module(f"glmm_zoo.builders.{self.name}"), self.name)
+        """The builder function, which takes formula and options of the declared types only; imports its file."""
+        build = getattr(importlib.import_module(f"glmm_zoo.builders.{self.name}"), self.name)
+
+        @functools.wraps(build)
+        def checked(*arguments: Any, **keywords: Any) -> Any:
+            positional = dict(zip((*self.tables, self.formula), arguments, strict=False))
+            own = {k: keywords.pop(k) for k in (*self.tables, self.formula, "priors") if k in keywords}
+            problems: list[str] = []
+            for name in (self.formula, "priors"):
+                for where in (positional, own):
+                    if name in where:
+                        where[name] = attempt(partial(read_option, name, where[name], self.types[name]), problems)
+            options = self.read_options(keywords, problems)
+            raise_all([*problems, *_environment_problems()])
+            return build(*positional.values(), *arguments[len(positional) :], **own, **options)
+
+        return checked
+
+
+def _environment_problems() -> list[str]:
+    """A sentence on a variable of the environment that PyTensor cannot be imported with."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if not threads or threads.strip().lstrip("+-").isdecimal():
+        return []
+    return [
+        f"the environment variable OMP_NUM_THREADS must be a whole number, not {shown(threads)}; set it to the number of "
+        "threads, or unset it"
+    ]
 
 
 @functools.cache
@@ -81,6 +136,7 @@ def read_builder(path: Path) -> Builder:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     keywords = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    formula = function.args.args[-1]
     return Builder(
         name=path.stem,
         aliases=ast.literal_eval(constants["ALIASES"]),
@@ -89,6 +145,8 @@ def read_builder(path: Path) -> Builder:
         tables=tuple(argument.arg for argument in function.args.args[:-1]),  # the last one is the formula
         options=tuple(argument.arg for argument in function.args.kwonlyargs),
         required=tuple(argument.arg for argument, default in keywords if default is None),
+        formula=formula.arg,
+        types={a.arg: type_of_annotation(a.annotation) for a in (formula, *function.args.kwonlyargs)},
     )
 
 
@@ -131,8 +189,12 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     target_accept: float | None = None
 
 
+CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
+_CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A card file, card.toml, in version 1 of its schema; `data` and `survival` are files in the same folder."""
+    """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data` and `survival` are files in its folder."""
 
     schema: int
     name: str
@@ -188,7 +250,7 @@ class Card:
     def tables(self) -> list[RawTable | None]:
         """The card's data: a table for each of the builder's table arguments, None for one that it has not."""
         names = self.builder.table_arguments(self.file.data, self.file.survival)
-        return [None if name is None else read_table(self.folder / name) for name in names]
+        return [None if name is None else read_table(card_data_file(self.folder, name)) for name in names]
 
     def model(self) -> Any:
         """The card's model, ready for `fit`."""
@@ -222,26 +284,41 @@ def card(name: str) -> Card:
 
 
 def read_card(path: Path) -> Card:
-    """Read a card file.
+    """Read a card file, which may be a stranger's: its name must be a plain word, because the fit's file is called by it.
 
     Raises
     ------
     InputError
-        A file that is not TOML, unknown keys (with the nearest one), keys that are missing or of the wrong type.
+        A file that is not TOML, or not a regular file, or too large; another version of the schema; unknown keys (with the
+        nearest one), keys that are missing or of the wrong type; a name that is no plain word.
     """
     try:
-        return Card(msgspec.toml.decode(path.read_bytes(), type=CardFile), path.parent)
-    except FileNotFoundError:
-        raise InputError(f"card file {str(path)!r} does not exist") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        message = str(err)
-        if "unknown field `" in message:
-            key = message.split("unknown field `")[1].split("`")[0]
-            known = [key for table in (CardFile, CardText, Source, Sampling) for key in table.__struct_fields__]
-            raise InputError(
-                f"{path}: unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
-            ) from None
-        raise InputError(f"{path}: {message}") from None
+        raw = tomllib.loads(card_text_file(path).decode())
+        if type(raw.get("schema")) is not int or raw["schema"] != CARD_SCHEMA:
+            given = f"not {shown(raw['schema'])}" if "schema" in raw else "and there is none"
+            raise InputError(f"{path}: schema must be {CARD_SCHEMA}, the version of card files known here, {given}")
+        file = msgspec.convert(raw, CardFile)
+    except RecursionError:
+        raise InputError(f"{path}: tables and lists are nested too deeply; a card has tables of plain values") from None
+    except msgspec.ValidationError as err:
+        raise InputError(f"{path}: {_without_unknown_key(str(err))}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as err:
+        raise err if isinstance(err, InputError) else InputError(f"{path} is not TOML: {err}") from None
+    if not _CARD_NAME.fullmatch(file.name):
+        raise InputError(
+            f"{path}: name must be a plain word of letters, digits, _ and -, at most 64, not {shown(file.name)}; "
+            "the file of the fit is called by it"
+        )
+    return Card(file, path.parent)
+
+
+def _without_unknown_key(message: str) -> str:
+    """What msgspec says of a card file; for an unknown key with the nearest known one."""
+    if "unknown field `" not in message:
+        return message
+    key = message.split("unknown field `")[1].split("`")[0]
+    known = [key for table in (CardFile, CardText, Source, Sampling) for key in table.__struct_fields__]
+    return f"unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
 
 
 def find_card_or_builder(model: str) -> Card | Builder:
@@ -259,7 +336,7 @@ def find_card_or_builder(model: str) -> Card | Builder:
         return builder
     if model.endswith(".toml") or "/" in model:
         path = Path(model)
-        return read_card(path / "card.toml" if path.is_dir() else path)
+        return read_card(path / "card.toml" if os.path.isdir(path) else path)  # False for a path that cannot be
     known = [*cards(), *builders(), *(alias for b in builders().values() for alias in b.aliases)]
     raise InputError(f"unknown model {model!r}{did_you_mean(model, known) or ';'} known: {listing(known, 99)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from pymc.logprob.basic import conditional_logp
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.registry import Builder, builders, cards, read_card
+from glmm_zoo.registry import Builder, builders, cards, find_card_or_builder, read_card
+from glmm_zoo.tables.card_files import LARGEST_CARD, LARGEST_CARD_DATA, LONGEST_KEY, card_data_file
 
 
 def fingerprint(model: Any) -> dict[str, Any]:
@@ -86,3 +88,117 @@ def test_a_card_has_a_second_table(tmp_path: Path, paired: Builder) -> None:
         InputError, match=r"takes no survival table, and 'events.csv' is given .* \(in a card: survival\)"
     ):
         read_card(path).model()
+
+
+# ----------------------------------------------------------------------------------------------------- strangers' cards
+
+
+def stranger(folder: Path, old: str = "", new: str = "") -> Path:
+    """A card of ours in another folder, with a change of its text."""
+    text = (cards()["multicenter"].folder / "card.toml").read_text()
+    (folder / "card.toml").write_text(text.replace(old, new) if old else text)
+    (folder / "data.csv").write_bytes(cards()["multicenter"].data_path.read_bytes())
+    return folder / "card.toml"
+
+
+@pytest.mark.parametrize(
+    "name", ["/tmp/x", "../x", "a/b", "", "a b", "ü", ".x", "x.nc", "-x", "a\\u0000", "x" * 65, "x\\n"]
+)
+def test_a_card_is_called_by_a_plain_word(tmp_path: Path, name: str) -> None:
+    path = stranger(tmp_path, 'name = "multicenter"', f'name = "{name}"')
+    with pytest.raises(InputError, match="name must be a plain word of letters, digits, _ and -, at most 64, not "):
+        read_card(path)
+    for good in ("x" * 64, "my-card_2", "7"):
+        assert read_card(stranger(tmp_path, 'name = "multicenter"', f'name = "{good}"')).name == good
+
+
+@pytest.mark.parametrize("schema", ["2", "0", "-1", "true", "1.0", '"1"', "[1]", None])
+def test_another_schema_is_refused_before_its_keys_are_looked_at(tmp_path: Path, schema: str | None) -> None:
+    path = stranger(tmp_path, "schema = 1", "novel = 1" if schema is None else f"schema = {schema}\nnovel = 1")
+    with pytest.raises(
+        InputError, match=r"schema must be 1, the version of card files known here, (not |and there is none)"
+    ):
+        read_card(path)
+
+
+def linked(folder: Path) -> None:
+    (folder / "outside.csv").symlink_to("/etc/hostname")
+    (folder / "inside.csv").symlink_to("data.csv")
+    (folder / "linked").symlink_to(folder.parent)
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    with open(folder / "large.csv", "wb") as file:
+        file.truncate(LARGEST_CARD_DATA + 1)
+    with gzip.open(folder / "bomb.csv.gz", "wb", compresslevel=1) as file:
+        for _ in range((LARGEST_CARD_DATA >> 20) + 1):
+            file.write(bytes(2**20))
+
+
+NO_DATA = "is no regular file in the card's folder"
+STRANGE_DATA = {
+    "/dev/zero": NO_DATA, "/etc/hostname": NO_DATA, "../card/data.csv": NO_DATA, "folder/../data.csv": NO_DATA, "outside.csv": NO_DATA,
+    "inside.csv": NO_DATA, "linked/x.csv": NO_DATA, "pipe": NO_DATA, "folder": NO_DATA, ".": NO_DATA, "": NO_DATA,
+    "none.csv": "does not exist; a card's data lie beside its card.toml", "x\\u0000": "cannot be read: ", "x" * 5000: "cannot be read: File name",
+    "large.csv": "has more than 256 MB", "bomb.csv.gz": "has more than 256 MB",
+}  # fmt: skip
+
+
+def test_a_cards_data_are_regular_files_of_its_folder_and_not_too_large(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    folder.mkdir()
+    stranger(folder)
+    linked(folder)
+    for name, words in STRANGE_DATA.items():
+        with pytest.raises(InputError) as refused:
+            read_card(stranger(folder, "schema = 1", f'schema = 1\ndata = "{name}"')).tables()
+        assert words in str(refused.value) and len(str(refused.value)) < 400, name
+    with open(folder / "large.csv", "wb") as file:
+        file.truncate(LARGEST_CARD_DATA)
+    assert card_data_file(folder, "large.csv") == folder / "large.csv"
+    (folder / "folder" / "data.csv").write_bytes((folder / "data.csv").read_bytes())
+    assert read_card(stranger(folder, "schema = 1", 'schema = 1\ndata = "folder/data.csv"')).tables()
+
+
+LONG = {
+    "deep list": ("x = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+    "deep table": ("x = " + "{a = " * 5000 + "1" + "}" * 5000, "nested too deeply"),
+    "long key": (".".join(["a"] * (LONGEST_KEY + 2)) + " = 1", "a key has more than 32 parts"),
+    "long header": ("[" + " . ".join(['"a b"'] * 5_000) + "]", "a key has more than 32 parts"),
+    "long number": ("x = " + "9" * 20_000, "is not TOML"),
+    "no TOML": ("= =", "is not TOML"),
+}
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_deep_and_long_cards_are_told_at_once(tmp_path: Path, case: str) -> None:
+    text, words = LONG[case]
+    path = stranger(tmp_path, "[options]", f"[options]\n{text}")
+    with pytest.raises(InputError, match=words):
+        read_card(path)
+
+
+def test_the_largest_card_and_the_longest_key_are_read(tmp_path: Path) -> None:
+    path = stranger(tmp_path, "[options]", f"[options]\n{'.'.join(['a'] * LONGEST_KEY)} = 1")
+    text = path.read_bytes()
+    path.write_bytes(text + b"#" * (LARGEST_CARD - len(text)))
+    assert read_card(path).name == "multicenter"
+    path.write_bytes(text + b"#" * (LARGEST_CARD - len(text) + 1))
+    with pytest.raises(InputError, match="has 65,537 bytes, at most 65,536 are read"):
+        read_card(path)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "pipe/x", "x\0/y", "x" * 5000 + "/x", "x" * 300 + ".toml"])
+def test_a_path_that_is_no_card_is_told(path: str) -> None:
+    with pytest.raises(InputError, match=r"card file .* (is no regular file|does not exist|cannot be read)"):
+        find_card_or_builder(path)
+
+
+def test_a_cards_options_have_the_types_of_the_builder(tmp_path: Path) -> None:
+    for text, words in (
+        ("center = 17", "center must be true, false, yes or no, not 17"),
+        ("center = 2020-01-01", "center must be true, false, yes or no, not a date"),
+        ("link = [1]", r"link must be text, not \[1\]"),
+        ("centre = true", "has no option 'centre'; did you mean 'center'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_card(stranger(tmp_path, "[options]", f"[options]\n{text}")).model()

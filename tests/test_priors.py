@@ -87,6 +87,10 @@ def test_every_distribution_reads_its_own_arguments(name):
         ("Beta(mu=0.5, sigma=0.9)", "sigma must be"),
         ("Normal(0, inf)", "arguments are numbers"),
         ("Normal(0, 1e400)", "arguments are numbers"),
+        ("Normal(0, 1.001e150)", "arguments are numbers, 0 or of a size between 1e-150 and 1e\\+150"),
+        ("Normal(-1.001e150, 1)", "arguments are numbers, 0 or of a size"),
+        ("Normal(0, 0.999e-150)", "arguments are numbers, 0 or of a size"),
+        (f"Normal(0, 1{'0' * 180})", "arguments are numbers, 0 or of a size"),
         ("Normal(0, x)", "arguments are numbers"),
         ("Normal(0, '1')", "arguments are numbers"),
         ("Normal(0, True)", "arguments are numbers"),
@@ -194,3 +198,7 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(InputError) as err:
         choose(MODEL, {"bta": "Normal(0, 1)", "beta": "Foo(1)", "sd": "Normal(0, 1)", "corr": "LKJ(0)"})
     assert len(err.value.problems) == 4
+
+
+def test_the_largest_and_smallest_arguments_are_taken():
+    assert parse("Normal(-1e150, 1e-150)").arguments == {"mu": -1e150, "sigma": 1e-150}

@@ -26,7 +26,7 @@ def hierarchical_logistic(
     formula: str,
     *,
     link: str = "logit",
-    success: str | int | bool | None = None,
+    success: str | float | bool | None = None,
     collapse: bool = False,
     center: bool = True,
     clusters: str = "random",

@@ -74,7 +74,8 @@ def meta_analysis(
     exposure
         A column of person-time > 0, for a response without trials: log rate ratios.
     control
-        The value of the treatment that is the control; by default 0, False or the first label in order.
+        The value of the treatment that is the control; by default 0, False, the first of a declared order, or the
+        label that is called as controls are ("placebo", "usual care").
     baseline_risk
         Risk (or rate) without treatment that the risk difference and the number needed to treat are for; by default
         the crude one of all control arms.

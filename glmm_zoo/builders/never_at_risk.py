@@ -41,7 +41,7 @@ def never_at_risk(
     family: str = "poisson",
     exposure: str | None = None,
     per: float = 1.0,
-    success: str | int | bool | None = None,
+    success: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.counts import uniform_share
+from glmm_zoo.families.ordinal import level_names
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.groups import Group
@@ -41,8 +42,9 @@ def stepped_wedge(
     period_effects: str = "categorical",
     treatment_effect: str = "common",
     subject: str | None = None,
+    period_order: Sequence[str] | str | None = None,
     exposure: str | None = None,
-    success: str | int | bool | None = None,
+    success: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -75,9 +77,10 @@ def stepped_wedge(
         Response and covariates: `"y | trials(n) ~ 1"`, `"y ~ age"`. Periods, treatment and the effects of clusters and
         subjects come from the options; group terms of other columns may stand.
     cluster, period
-        Columns. Periods go by number, text in declared or sorted order; the first is the reference of the others.
+        Columns. Periods go by number, dates by time, text by its declared order or by `period_order`; the first is the
+        reference of the others.
     treatment
-        A column of 0 and 1, logicals or two labels, control first; constant within a cluster and period. "treat" where
+        A column of 0 and 1, logicals or two labels of which one is called as controls are ("control", "usual care"); constant within a cluster and period. "treat" where
         neither this nor `crossover` is given.
     crossover
         Instead of `treatment`, a column with the first treated period of the row's cluster; for never, a number after
@@ -94,6 +97,8 @@ def stepped_wedge(
         Intercept and correlated with it, so that clusters may differ more or less under treatment than under control.
     subject
         Closed cohort: a column that names the individual, who stays in one cluster.
+    period_order
+        Where periods are text: all of them from first to last, as a list or as text "spring,summer".
     exposure
         A column > 0 whose logarithm is the offset of counts.
     success
@@ -122,7 +127,7 @@ def stepped_wedge(
         "cluster": cluster, "period": period, "treatment": treatment, "crossover": crossover, "family": family,
         "correlation": correlation, "exposure_time": exposure_time, "period_effects": period_effects,
         "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
-        "center": center, "clusters": clusters, "missing": missing,
+        "center": center, "clusters": clusters, "missing": missing, "period_order": period_order,
     }  # fmt: skip
     check_wedge_choices(
         family=family, correlation=correlation, exposure_time=exposure_time, period_effects=period_effects,
@@ -133,7 +138,12 @@ def stepped_wedge(
     if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
     names = TrialColumns(
-        cluster, period, "treat" if crossover is None and treatment is None else treatment, crossover, subject
+        cluster,
+        period,
+        "treat" if crossover is None and treatment is None else treatment,
+        crossover,
+        subject,
+        level_names(period_order, "period_order"),
     )
     design, single = _read(data, formula, names, options)
     plan = plan_single_outcome(

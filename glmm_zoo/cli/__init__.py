@@ -1,6 +1,7 @@
 """The command line: `glmm-zoo list | show | fit | check | summary | predict | report`, a file for each command.
 
 A command imports what it needs when it runs, so that help comes at once and wrong input is refused before PyMC is loaded.
+This file imports next to nothing, so that signals are handled from the start.
 """
 
 from __future__ import annotations
@@ -12,37 +13,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from cyclopts import App, CycloptsError
-
-from glmm_zoo.cli import check, fit, list_models, predict, report, show, summary
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import say
 from glmm_zoo.errors import FitError, InputError, ZooWarning
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("glmm-zoo")
-
-
-app = App(
-    name="glmm-zoo",
-    help="A zoo of Bayesian generalized linear mixed models: fit, check, summarise, report.",
-    version=_version,
-    result_action="return_value",
-)
-app.command(list_models.list_models, name="list")
-app.command(show.show)
-app.command(fit.fit)
-app.command(check.check)
-app.command(summary.summary)
-app.command(predict.predict)
-app.command(report.report)
+from glmm_zoo.inference import interrupts
 
 
 def main() -> None:
     """Entry point of the console script."""
+    interrupts.listen()
     sys.exit(with_rare_garbage_collection(lambda: run(sys.argv[1:])))
 
 
@@ -60,6 +39,10 @@ def with_rare_garbage_collection[T](command: Callable[[], T]) -> T:
 
 def run(tokens: list[str]) -> int:
     """Run one command and return its exit code (see `ExitCode`); every message for the user goes to standard error."""
+    from cyclopts import CycloptsError
+
+    from glmm_zoo.cli.commands import app
+
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=ZooWarning)
     try:
@@ -71,8 +54,8 @@ def run(tokens: list[str]) -> int:
         say(f"error: {err}")
         return ExitCode.WRONG_INPUT
     except KeyboardInterrupt:
-        say("interrupted")
-        return ExitCode.INTERRUPTED
+        say(interrupts.interrupted_by(interrupts.received()))
+        return interrupts.exit_code(interrupts.received())
     except BrokenPipeError:  # the reader of our output, such as `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED

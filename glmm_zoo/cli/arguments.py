@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from glmm_zoo.errors import raise_all, shown
 from glmm_zoo.inference.settings import KeptEffects, Parameterization, Settings
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Reading:
         Decimal mark of a text file.
     na
         A further code for a missing value; may be repeated.
+    not_na
+        A code such as NA that is a value in these files and not a missing one; may be repeated.
     comment
         Lines that start with this are skipped.
     strip
@@ -45,6 +47,7 @@ class Reading:
     sep: str | None = None
     decimal: str = "."
     na: Repeated = None
+    not_na: Repeated = None
     comment: str | None = None
     strip: Flag = False
 
@@ -53,13 +56,61 @@ class Reading:
         from glmm_zoo.tables.files import ReadOptions, read_table
 
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
-        options = ReadOptions(self.encoding, separator, self.decimal, tuple(self.na or ()), self.comment, self.strip)
+        raise_all(self._problems(separator))
+        options = ReadOptions(
+            self.encoding,
+            separator,
+            self.decimal,
+            tuple(self.na or ()),
+            self.comment,
+            self.strip,
+            tuple(self.not_na or ()),
+        )
         return [None if file is None else read_table(file, options) for file in files]
+
+    def _problems(self, separator: str | None) -> list[str]:
+        """A sentence for each mark that a text file cannot have."""
+        problems = []
+        if separator is not None and not (separator == "\t" or (_is_mark(separator) and separator not in "\"'.")):
+            problems.append(
+                f"--sep must be one character such as ';' or tab, and no letter, digit, quote, point or end of line, not {shown(self.sep)}"
+            )
+        if not (_is_mark(self.decimal) and self.decimal not in " \"'+-"):
+            problems.append(f"--decimal must be one character such as ',' or '.', not {shown(self.decimal)}")
+        if self.comment is not None and (not self.comment.strip() or set(self.comment) & {"\n", "\r"}):
+            problems.append(f"--comment must be the characters that such lines start with, not {shown(self.comment)}")
+        try:
+            "a".encode(self.encoding)
+        except (LookupError, ValueError):
+            problems.append(f"unknown encoding {shown(self.encoding)}; try utf-8, latin-1 or utf-16")
+        return problems
+
+
+def _is_mark(text: str) -> bool:
+    """Whether it is one printable ASCII character that is neither letter nor digit."""
+    return len(text) == 1 and text.isascii() and text.isprintable() and not text.isalnum()
 
 
 def _shown_default(value: object) -> Parameter:
     """Makes the help show a value as an option's default, while the default is None and tells that the option is not given."""
     return Parameter(show_default=lambda _: str(value))
+
+
+def _whole_number(_: object, tokens: Sequence[Any]) -> int:
+    """A whole number; the library's own conversion would round 1.5 to 2.
+
+    Raises
+    ------
+    ValueError
+        Text that is none, of which the library makes a sentence.
+    """
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
+        raise ValueError(f"a whole number is expected, not {shown(text)}")
+    return int(text)
+
+
+WholeNumber = Annotated[int | None, Parameter(converter=_whole_number)]
 
 
 @Parameter(name="*")
@@ -89,12 +140,12 @@ class SamplerArguments:
         Their draws, or only mean, sd and R-hat of each; by default what fits in memory.
     """
 
-    draws: int | None = None
-    tune: int | None = None
-    chains: Annotated[int | None, _shown_default(Settings.chains)] = None
-    cores: int | None = None
-    seed: int | None = None
-    thin: int | None = None
+    draws: WholeNumber = None
+    tune: WholeNumber = None
+    chains: Annotated[WholeNumber, _shown_default(Settings.chains)] = None
+    cores: WholeNumber = None
+    seed: WholeNumber = None
+    thin: WholeNumber = None
     target_accept: float | None = None
     parameterization: Annotated[Parameterization | None, _shown_default(Settings.parameterization)] = None
     keep_group_effects: Annotated[KeptEffects | None, _shown_default(Settings.keep_group_effects)] = None
@@ -127,13 +178,3 @@ def name_value_pairs(entries: Sequence[str], option: str, example: str, problems
         else:
             values[name] = value
     return values
-
-
-def option_value(text: str) -> Any:
-    """true, false, none and numbers as such; all else as text."""
-    words = {"true": True, "false": False, "none": None, "null": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    with contextlib.suppress(ValueError):
-        return json.loads(text)
-    return text

@@ -13,3 +13,4 @@ class ExitCode(IntEnum):
     WRONG_INPUT = 2
     UNSOUND = 3  # `fit` saved the fit, or `check` read it, but its diagnostics failed
     INTERRUPTED = 130  # as shells report Ctrl-C: 128 and the number of the signal
+    TERMINATED = 143  # likewise, SIGTERM

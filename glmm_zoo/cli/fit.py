@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +16,18 @@ from glmm_zoo.cli.arguments import (
     SamplerArguments,
     name_value_pairs,
     option_name,
-    option_value,
     probability_problems,
 )
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.target import check_fit_file, locked
+from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, listing, raise_all
+from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from glmm_zoo.registry import Builder, Card
     from glmm_zoo.tables.files import RawTable
 
@@ -97,6 +98,7 @@ def fit(
     reading
         How the files are read.
     """
+    interrupts.nothing_to_lose("nothing was saved")
     request = _read_request(
         model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
     )
@@ -153,7 +155,7 @@ def _read_request(
     if card is not None:
         priors = {**card.file.priors, **priors}
         options = {**card.file.options, **options}
-    problems += _option_problems(builder, options)
+    options = builder.read_options(options, problems)
     if data is None and arguments.survival is not None:
         problems.append(
             f"--survival {arguments.survival!r} goes with a data file; give both, or neither for the card's own data"
@@ -189,7 +191,7 @@ def _options(builder: Builder, arguments: ModelArguments, missing: str | None, p
     """The builder's keywords from --option, --event and --missing; sentences on wrong ones are added to `problems`."""
     entries = _families_as_one_option(arguments.option or [], builder)
     texts = name_value_pairs(entries, "option", "center=false", problems)
-    options = {name: option_value(text) for name, text in texts.items()}
+    options: dict[str, Any] = dict(texts)
     for name, value in (("event", arguments.event), ("missing", missing)):
         if value is not None:
             if name in options:
@@ -210,21 +212,6 @@ def _families_as_one_option(entries: list[str], builder: Builder) -> list[str]:
 def _option_of(entry: str) -> str:
     """NAME of NAME=VALUE."""
     return entry.partition("=")[0].strip()
-
-
-def _option_problems(builder: Builder, options: Mapping[str, Any]) -> list[str]:
-    """A sentence for each option that the builder does not have, and each that it needs and that is not given."""
-    problems = [
-        f"{builder.name} has no option {name!r}{did_you_mean(name, builder.options) or ';'} options: {listing(builder.options)}"
-        for name in options
-        if name not in builder.options or name == "priors"  # priors have an argument of their own, --prior
-    ]
-    problems += [
-        f"{builder.name} needs {name}: --option {name}=VALUE; glmm-zoo show {builder.name} tells what it is"
-        for name in builder.required
-        if name not in options
-    ]
-    return problems
 
 
 def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) -> str | list[str]:
@@ -254,7 +241,8 @@ def _fit_and_save(
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
-    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target.
+    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
+    finished and saved.
     """
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
     from glmm_zoo.inference.fit import Interrupted
@@ -262,19 +250,30 @@ def _fit_and_save(
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tree = fit_model(model, **asdict(request.settings))
     except Interrupted as stop:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C leaves at once
-        partial = target.with_suffix(".partial.nc")
-        storage.save(stop.tree, partial, overwrite=True)
-        draws_by_chain = storage.metadata(stop.tree)["sampling"]["finished"]
-        say(
-            f"interrupted; draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
-        )
-        return ExitCode.INTERRUPTED
+        return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)
+    interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
+    if interrupts.received():
+        say(f"{interrupts.interrupted_by(interrupts.received())}; the fit is complete and saved in {target}")
+        return interrupts.exit_code(interrupts.received())
     verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
     print_rich(*terminal.full_report(tree, prob=prob), verdict_text(verdict), f"saved {target}")
     return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND
+
+
+def _save_interrupted(tree: xr.DataTree, target: Path) -> int:
+    """Save the draws made so far, if there are any, beside the target; return the exit code."""
+    from glmm_zoo.results import storage
+
+    draws_by_chain = storage.metadata(tree)["sampling"]["finished"]
+    if any(draws_by_chain):
+        partial = storage.save(tree, partial_file(target), overwrite=True)
+        saved = f"draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
+    else:
+        saved = "the warm-up was not over, nothing was saved"
+    interrupts.nothing_to_lose(saved)
+    say(f"{interrupts.interrupted_by(interrupts.received())}; {saved}")
+    return interrupts.exit_code(interrupts.received())

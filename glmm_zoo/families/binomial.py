@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
-from glmm_zoo.families.outcome import Outcome, level_text
+from glmm_zoo.families.outcome import Outcome, level_of, level_text
 from glmm_zoo.families.tensors import Tensor, import_pytensor
-from glmm_zoo.formulas.population import evaluate_expression
-from glmm_zoo.formulas.terms import Response
+from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
+from glmm_zoo.formulas.terms import Response, quoted
 from glmm_zoo.tables.columns import Column, Table
 
 
@@ -24,8 +26,11 @@ def read_binomial(table: Table, response: Response, success: Any = None) -> Outc
         The value that counts as success; by default 1, True, or the second label in order.
     """
     if response.value.kind != "column":
+        ratio = re.fullmatch(r"\(?\{0\} ?/ ?\{1\}\)?", response.value.code)
+        columns = [quoted(c) for c in response.value.columns]
         raise InputError(
-            f"the response of a binomial model is a column, not {response.value.text!r}; make the column first"
+            f"the response of a binomial model is a column, not {response.value.text!r}; "
+            + (f"write {columns[0]} | trials({columns[1]})" if ratio else "make the column first")
         )
     column = table[response.value.columns[0]]
     if response.trials is not None:
@@ -70,8 +75,14 @@ def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray,
     for label, values in ((name, y), (size, n)):
         bad = values != np.round(values)
         if bad.any():
+            of = _proportion_of(values, n) if label == name else None
             problems.append(
                 f"column {label!r} needs whole numbers; {plural(int(bad.sum()), 'value')} not ({table.at(bad)})"
+                + (
+                    f"; it looks like {of[0]} of {size}: make a column of successes, round({name}{of[1]} * {size}), and write successes | trials({size})"
+                    if of
+                    else ""
+                )
             )
         bad = values < 0
         if bad.any():
@@ -90,6 +101,13 @@ def successes(table: Table, response: Response) -> tuple[np.ndarray, np.ndarray,
     return y, n, size
 
 
+def _proportion_of(values: np.ndarray, n: np.ndarray) -> tuple[str, str] | None:
+    """What values that are no counts are of n, and how they become shares; None if they are neither proportions nor percentages."""
+    if values.min() < 0 or values.max() > 100:
+        return None
+    return ("a proportion", "") if values.max() <= 1 else ("a percentage", " / 100")
+
+
 def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
     name = column.name
     if column.kind == "date":
@@ -102,7 +120,7 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
             raise InputError(
                 f"response {name!r} needs 0/1; {plural(int(fractions.sum()), 'value')} "
                 f"{'is' if fractions.sum() == 1 else 'are'} not whole ({table.at(fractions)}); "
-                f"for proportions give counts: successes | trials(n)"
+                f"for proportions of n make a column of successes, round({name} * n), and write successes | trials(n)"
             )
         if not set(levels) <= {"0", "1"}:
             if len(levels) == 2:
@@ -119,7 +137,7 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
         raise InputError(
             f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
         )
-    wanted = levels[1] if success is None else level_text(success)
+    wanted = levels[1] if success is None else level_of(success, levels) or level_text(success)
     if wanted not in levels:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
     y = (codes == levels.index(wanted)).astype(np.float64)
@@ -195,5 +213,25 @@ def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) ->
         elif len(values) > 2 and (x[success].min() >= x[failure].max() or x[success].max() <= x[failure].min()):
             sentences.append(
                 f"column {label!r} separates the outcome: all successes lie on one side of it; its coefficient rests on its prior"
+            )
+    return sentences
+
+
+def separated_references(outcome: Outcome, design: DesignMatrix) -> list[str]:
+    """Sentences for reference levels of factors of three levels or more in which all rows are failures, or all successes."""
+    failures = (1.0 if outcome.trials is None else outcome.trials) - outcome.values
+    sentences = []
+    for name, words, rows in rows_of_levels(design):
+        levels = design.learnt.get("levels", {}).get(name, ())
+        is_column = any(words == f"{name} is {level!r}" and f"{name}[{level}]" in design.labels for level in levels)
+        if len(levels) < 3 or is_column or not rows.any():
+            continue
+        only = [
+            w for w, counts in (("failures", outcome.values), ("successes", failures)) if not (counts[rows] > 0).any()
+        ]
+        if only:
+            sentences.append(
+                f"factor {name!r} has nothing but {only[0]} in the {plural(int(rows.sum()), 'row')} of its reference level, where "
+                f"{words}; its coefficients rest on their priors"
             )
     return sentences

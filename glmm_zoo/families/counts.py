@@ -16,6 +16,8 @@ from glmm_zoo.errors import InputError, plural, raise_all
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, Prior, parameter
 from glmm_zoo.tables.columns import Table
@@ -71,6 +73,25 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
     if (outcome.values == 0).any():
         return ()
     return (f"response {outcome.name!r} has no zeros: what the model says of their share rests on its prior",)
+
+
+def without_positives(outcome: Outcome, design: DesignMatrix) -> list[str]:
+    """Sentences for levels, and ends of columns, where all counts are 0, so that a log rate ratio has no lower end."""
+    sentences, positive = [], outcome.values > 0
+    for name, words, rows in rows_of_levels(design):
+        if rows.any() and not (positive & rows).any():
+            sentences.append(
+                f"all counts of {outcome.name!r} are 0 in the {plural(int(rows.sum()), 'row')} where {words}; what the model says of "
+                f"{name} there rests on its prior"
+            )
+    for label, x in zip(design.labels, design.values.T, strict=True):
+        at = np.unique(x[positive])
+        if len(at) == 1 and at[0] in (x.min(), x.max()) and len(np.unique(x)) > 2:
+            sentences.append(
+                f"all counts of {outcome.name!r} are 0 but where {label} is {at[0]:g}, its {'lowest' if at[0] == x.min() else 'highest'} value; "
+                "its coefficient rests on its prior"
+            )
+    return sentences
 
 
 # ------------------------------------------------------------------------------------------------------------ densities

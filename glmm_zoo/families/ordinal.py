@@ -13,8 +13,10 @@ Thresholds enter a density as steps, c_0 and then c_k - c_{k-1}, so that a tiny 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -29,6 +31,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
 from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
+from glmm_zoo.tables.text_values import certain_order
 
 MOST_LEVELS = 20  # of a response of whole numbers; arbitrary
 CUTPOINTS = parameter("cutpoints", "real", Prior("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5}))  # brms's
@@ -37,24 +40,44 @@ CUTPOINTS = parameter("cutpoints", "real", Prior("StudentT", {"nu": 3.0, "mu": 0
 # ------------------------------------------------------------------------------------------------------------ responses
 
 
-def level_names(levels: Any) -> tuple[str, ...] | None:
+def level_names(levels: Any, keyword: str = "levels") -> tuple[str, ...] | None:
     """What a user gave as `levels`, a sequence or text "a,b,c", as names from lowest to highest."""
     if levels is None:
         return None
-    given = levels.split(",") if isinstance(levels, str) else levels
+    given = [part.strip() for part in levels.split(",")] if isinstance(levels, str) else levels
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
-        raise InputError(f"levels is a list of categories from lowest to highest, or text 'a,b,c', not {levels!r}")
+        raise InputError(f"{keyword} is a list of categories from lowest to highest, or text 'a,b,c', not {levels!r}")
     names = tuple(_level_name(level) for level in given)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice or not names or "" in names:
         what = f"{listing(map(repr, twice))} twice" if twice else "an empty name"
-        raise InputError(f"levels={listing(names)!r} has {what}; give each category once, from lowest to highest")
+        raise InputError(f"{keyword}={listing(names)!r} has {what}; give each category once, from lowest to highest")
     return names
 
 
 def _level_name(level: Any) -> str:
     number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
-    return f"{level:.15g}" if number else str(level).strip()
+    return f"{level:.15g}" if number else str(level)
+
+
+def order_option(keyword: str, labels: Iterable[str]) -> str:
+    """How an order of labels is given in Python and on the command line, ready to paste."""
+    labels = list(labels)
+    plain = all(re.fullmatch(r"\w[\w .+-]*", label) and label == label.strip() for label in labels)
+    value = f'"{",".join(labels)}"' if plain else shlex.quote(json.dumps(labels, ensure_ascii=False))
+    return f"{keyword}={labels}, on the command line --option {keyword}={value}"
+
+
+def order_is_needed(keyword: str, labels: Sequence[str], first: str, last: str) -> str:
+    """How to give an order to these labels: the order itself if it is certain, else only its form."""
+    certain = certain_order(labels)
+    if certain is not None:
+        return f"if they are in this order, say so: {order_option(keyword, certain)}"
+    form = json.dumps([first, "...", last])
+    return (
+        f"list all of them from {first} to {last}: {keyword}={form} in Python, on the command line --option {keyword}='{form}' or, where no "
+        f'label has a comma, {keyword}="{first},...,{last}"'
+    )
 
 
 def _without_decimals(number: str) -> str:
@@ -67,7 +90,7 @@ def _without_decimals(number: str) -> str:
 def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | None = None) -> Outcome:
     """Positions 0, ..., K - 1 of ordered categories: whole numbers, a declared order, or `levels` from the lowest.
 
-    Every level occurs: the data say nothing of a category that was never seen.
+    A category that was never seen is kept where `levels` names it; what is said of it rests on the cutpoints' prior.
     """
     if response.trials is not None:
         raise InputError("trials() belongs to a binomial response; an ordinal one is y ~ ...")
@@ -83,7 +106,7 @@ def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | Non
         raise InputError(f"response {name!r} holds {what} and an ordinal model needs ordered categories{instead}")
     codes, seen = column.codes_and_levels()
     if levels is None:
-        levels = column.levels if column.ordered else _levels_by_value(table, column, seen)
+        levels = _declared_levels(column, seen) if column.ordered else _levels_by_value(table, column, seen)
     elif column.kind == "number":
         seen, levels = tuple(map(_without_decimals, seen)), tuple(map(_without_decimals, levels))
     strange = [value for value in seen if value not in levels]
@@ -93,18 +116,35 @@ def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | Non
             f"response {name!r} has {listing(map(repr, strange), 5)} ({table.at(rows)}), not one of "
             f"levels={listing(levels)}; add to the levels or correct the data"
         )
-    unseen = [level for level in levels if level not in seen]
-    if unseen:
-        raise InputError(
-            f"response {name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}, so the data say "
-            f"nothing of {'its probability' if len(unseen) == 1 else 'their probabilities'}; leave "
-            f"{'it' if len(unseen) == 1 else 'them'} out: {_levels_option([v for v in levels if v in seen])}"
-        )
-    if len(levels) == 1:
-        raise InputError(f"response {name!r} has a single value ({levels[0]}) in every row; there is nothing to model")
+    if len(seen) == 1:
+        raise InputError(f"response {name!r} has a single value ({seen[0]}) in every row; there is nothing to model")
     values = np.array([levels.index(value) for value in seen], float)[codes]
     words = f"{name}: {len(levels)} ordered categories, {' < '.join(levels)}"
     return Outcome(name, values, description=words, levels=levels)
+
+
+def unseen_levels(outcome: Outcome) -> list[str]:
+    """A sentence on categories of the scale that no row has."""
+    unseen = [level for k, level in enumerate(outcome.levels) if not (outcome.values == k).any()]
+    if not unseen:
+        return []
+    which, of = ("category", "its probability") if len(unseen) == 1 else ("categories", "their probabilities")
+    return [
+        f"response {outcome.name!r}: {which} {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}; what is said of {of} "
+        "rests on the prior of the cutpoints"
+    ]
+
+
+def _declared_levels(column: Column, seen: tuple[str, ...]) -> tuple[str, ...]:
+    """The levels in their declared order, which all occur."""
+    unseen = [level for level in column.levels if level not in seen]
+    if unseen:
+        raise InputError(
+            f"response {column.name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}; to leave "
+            f"{'it' if len(unseen) == 1 else 'them'} out give {order_option('levels', (v for v in column.levels if v in seen))}; to keep "
+            f"{'it' if len(unseen) == 1 else 'them'} as possible give {order_option('levels', column.levels)}"
+        )
+    return column.levels
 
 
 def _levels_by_value(table: Table, column: Column, seen: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,8 +154,8 @@ def _levels_by_value(table: Table, column: Column, seen: tuple[str, ...]) -> tup
         if suspicious_text(column):
             column.numbers("an ordinal response")
         raise InputError(
-            f"response {name!r} has text levels without an order ({listing(seen, 5)}); give them from lowest to "
-            f"highest: {_levels_option(seen)}"
+            f"response {name!r} has text levels without an order ({listing(map(repr, seen), 5)}); "
+            f"{order_is_needed('levels', seen, 'lowest', 'highest')}"
         )
     if column.kind == "number":
         bad = column.values != np.round(column.values)
@@ -134,14 +174,13 @@ def _levels_by_value(table: Table, column: Column, seen: tuple[str, ...]) -> tup
     if gaps:
         raise InputError(
             f"response {name!r} has {listing(seen)} but level {listing(gaps, 5)} never occurs; if it is no category of "
-            f"the scale, say so: {_levels_option(seen)}"
+            f"the scale, say so: {order_option('levels', seen)}; if it is one, {order_option('levels', _whole_range(seen))}"
         )
     return seen
 
 
-def _levels_option(levels: Iterable[str]) -> str:
-    levels = list(levels)
-    return f'levels={levels}, on the command line --option levels="{",".join(levels)}"'
+def _whole_range(seen: Sequence[str]) -> list[str]:
+    return [str(v) for v in range(int(seen[0]), min(int(seen[-1]), int(seen[0]) + MOST_LEVELS) + 1)]
 
 
 def ordered_predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
@@ -188,7 +227,10 @@ def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:
 
 def initial_cutpoints(outcome: Outcome) -> np.ndarray:
     """Logits of the shares at or below each level but the highest (K - 1,): where sampling of cutpoints starts."""
-    below = np.cumsum(np.bincount(outcome.values.astype(int)))[:-1] / len(outcome.values)
+    counts = np.bincount(outcome.values.astype(int), minlength=len(outcome.levels)).astype(float)
+    if (counts == 0).any():  # half a row more in each keeps them in order and finite
+        counts += 0.5
+    below = np.cumsum(counts)[:-1] / counts.sum()
     return np.log(below / (1 - below))
 
 

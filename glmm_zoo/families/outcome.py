@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,4 +31,15 @@ class Outcome:
 
 def level_text(value: Any) -> str:
     """A value of a column as its levels are written."""
-    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def level_of(value: Any, levels: Sequence[str]) -> str | None:
+    """The level that a value stands for: as it is written, else as the number or logical that its text is; None for none."""
+    text = level_text(value)
+    if text in levels:
+        return text
+    with contextlib.suppress(ValueError):
+        text = level_text(float(text))
+    text = text.capitalize() if text.casefold() in ("true", "false") else text
+    return text if text in levels else None

@@ -137,7 +137,10 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         moments.bernoulli_moments,
         choice="success",
         one_per_row=binomial.has_many_trials,
-        doubts=lambda outcome, columns: binomial.separated(outcome, columns.values, columns.labels),
+        doubts=lambda outcome, columns: [
+            *binomial.separated(outcome, columns.values, columns.labels),
+            *binomial.separated_references(outcome, columns),
+        ],
         latent=True,
     )
 
@@ -175,7 +178,10 @@ def _count_family(
         moments.hurdle_moments if observe is counts.observe_hurdle else moments.count_moments,
         own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
         one_per_row=lambda _: True,
-        doubts=lambda outcome, _: counts.without_zeros(outcome) if zeros else (),
+        doubts=lambda outcome, columns: [
+            *(counts.without_zeros(outcome) if zeros else ()),
+            *counts.without_positives(outcome, columns),
+        ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
     )
@@ -227,6 +233,7 @@ def _ordered_family(
         moments.category_moments(probabilities),
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
+        doubts=lambda outcome, _: ordinal.unseen_levels(outcome),
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
     )

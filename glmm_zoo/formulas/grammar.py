@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
@@ -36,7 +37,7 @@ from glmm_zoo.formulas.tokens import (
 )
 
 MAX_K = 100  # functions of a smooth
-MAX_TERMS = 500  # that a power of a sum may stand for
+MAX_TERMS = 500  # that products and powers of sums may stand for
 
 
 def parse_formula(text: str, *, response: bool = True) -> Formula:
@@ -111,6 +112,7 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
             if population or sign == "-":
                 population.append(sign)
             population += _parse_algebra(formula, tokens)
+    _refuse_many_terms(formula, population, right[0])
     return Formula(
         formula.text.strip(), None, tuple(population) or ("1",), tuple(offsets), tuple(groups), tuple(smooths)
     )
@@ -143,12 +145,14 @@ def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     bar = next((i for i, t in enumerate(tokens) if t.text == "|"), None)
     value = tokens if bar is None else tokens[:bar]
     if is_call_of(value, {"cbind"}):
-        raise formula.error("cbind() is not used here; write successes | trials(n) ~ ...", value[0].at)
+        raise formula.error(f"cbind() is not used here; write {_instead_of_cbind(value)} ~ ...", value[0].at)
     trials = None
     if bar is not None:
         addition = tokens[bar + 1 :]
         if not is_call_of(addition, {"trials"}):
-            raise formula.error("after '|' only trials(n) is known", tokens[bar].at)
+            raise formula.error(
+                f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at
+            )
         if len(addition) == 3:
             raise formula.error("trials() is empty; write trials(n)", addition[0].at)
         constant = len(addition) == 4 and addition[2].text.isdigit()
@@ -156,6 +160,25 @@ def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     if not value:
         raise formula.error("the response is missing before '|'")
     return Response(parse_expression(formula, value), trials)
+
+
+def _instead_of_cbind(call: Sequence[Token]) -> str:
+    """Our way to write `cbind(successes, failures)`, where failures may be `n - successes`."""
+    arguments = split_arguments(call[2:-1])
+    if len(arguments) != 2 or not all(arguments) or len(arguments[0]) != 1:
+        return "successes | trials(n)"
+    successes, failures = text_of(arguments[0]), arguments[1]
+    if len(failures) == 3 and failures[1].text == "-" and failures[2].text == successes:
+        return f"{successes} | trials({failures[0].text})"
+    return f"{successes} | trials({successes} + {text_of(failures)})"
+
+
+def _instead_of_weights(value: Sequence[Token], addition: Sequence[Token]) -> str:
+    """Our way to write a proportion with its number of trials as weights, `prop | weights(n)`."""
+    if not is_call_of(addition, {"weights"}):
+        return ""
+    n = text_of(addition[2:-1]) or "n"
+    return f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths
@@ -233,6 +256,7 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     if not factor:
         raise formula.error("no grouping factor after '|'", tokens[bars[-1]].at)
     symbols = _parse_sum(formula, effects)
+    _refuse_many_terms(formula, symbols, effects[0])
     correlated = tokens[bars[0]].text == "|"
     return [GroupTerm(symbols, names, correlated, label) for names in _parse_grouping_factors(formula, factor)]
 
@@ -311,6 +335,18 @@ def _parse_algebra(formula: FormulaText, tokens: Sequence[Token]) -> list[Symbol
             f"the formula ends after {last.text!r}" if last else "a term is missing", last.at if last else None
         )
     return symbols
+
+
+def _refuse_many_terms(formula: FormulaText, symbols: Sequence[Symbol], first: Token) -> None:
+    """Refuse what products and powers make of a sum, before formulaic works it out; a sum may be as long as it likes."""
+    most = max(MAX_TERMS, sum(isinstance(symbol, Expression) for symbol in symbols))
+    try:
+        expanded(symbols, most)
+    except TooManyTermsError:
+        raise formula.error(
+            f"the products in it stand for more than {most} terms; write only the interactions that matter, as a:b",
+            first.at,
+        ) from None
 
 
 def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tuple[list[Symbol], int]:

@@ -45,9 +45,9 @@ class GroupEffects:
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
     """The levels that occur of a factor, or of an interaction ("site:ward", levels "a:1"), and each row's code."""
-    codes, levels = table[columns[0]].codes_and_levels()
+    codes, levels = table[columns[0]].group_labels()
     for column in columns[1:]:
-        inner_codes, inner_levels = table[column].codes_and_levels()
+        inner_codes, inner_levels = table[column].group_labels()
         m = len(inner_levels)
         pairs, codes = np.unique(codes.astype(np.int64) * m + inner_codes, return_inverse=True)
         levels = _distinct([f"{levels[pair // m]}:{inner_levels[pair % m]}" for pair in pairs.tolist()])

@@ -7,6 +7,7 @@ It evaluates Python; therefore it sees only expressions that the grammar has che
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,14 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
 from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.memory import available_memory
 
 CodeNewRows = Callable[[Table], np.ndarray]
+_COPIES = 2  # of a design matrix, for a moment
+_FEW_COLUMNS = 500  # they are worked out however few rows there are
 _CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}  # what formulaic does not know
 
 
@@ -57,6 +62,7 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     if not frame:
         intercept = not {"0", "-1"} & set(summands(symbols))
         return DesignMatrix(np.empty((table.rows, 0), order="F"), (), intercept)
+    _refuse_many_columns(symbols, table, names)
     matrix = _formulaic_matrix(" ".join(words), symbols, frame, names)
     spec = matrix.model_spec
     coded = list(spec.column_names)
@@ -80,6 +86,26 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
 
     spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
     return DesignMatrix(values, labels, "Intercept" in coded, learnt, values.mean(axis=0), spreads, code_new_rows)
+
+
+def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: _SafeNames) -> None:
+    """Refuse factors whose interactions have more columns than there are rows or than fit in memory, before they are coded."""
+    levels = {names.columns[name]: len(of_factor) for name, of_factor in names.levels.items()}
+
+    def least(expression: Expression) -> int:
+        if expression.kind == "call":
+            return 1
+        column = table[expression.columns[0]]
+        return levels.get(column.name, 2) - 1 if expression.kind == "factor" or column.kind != "number" else 1
+
+    terms = expanded(symbols, len(symbols) + _FEW_COLUMNS)
+    columns = sum(math.prod(map(least, term)) for term in terms)
+    needed, most = 8.0 * columns * table.rows * _COPIES, available_memory()
+    if columns > max(table.rows, _FEW_COLUMNS) or needed > most:
+        raise InputError(
+            f"formula: {as_text(symbols)!r} makes at least {columns} columns of {plural(table.rows, 'row')}; "
+            "use fewer interactions of factors, or group terms, (1 | a:b)"
+        )
 
 
 def evaluate_expression(expression: Expression, table: Table) -> np.ndarray:
@@ -164,7 +190,7 @@ def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames
         name = names.of_numbers(column.name)
         frame[name], names.columns[name] = column.values.astype(np.float64), column.name
         return name
-    if column.kind == "date":
+    if column.kind == "date" and expression.kind != "factor":
         attempt(lambda: column.numbers("a predictor"), problems)
         return "0"
     return _add_factor(expression, column, frame, names, problems)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, listing, plural, raise_all
+from glmm_zoo.formulas.cells import empty_cells
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, code_group_terms
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
 from glmm_zoo.formulas.smooths.smooth import (
@@ -21,6 +23,7 @@ from glmm_zoo.formulas.smooths.smooth import (
 from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
 from glmm_zoo.tables.columns import Table, suspicious_text
 
+MOST_LOG_SPAN = 7.0  # of an offset, a rate ratio of 1100; arbitrary
 FEW_LEVELS = 6  # from fewer, the variance of group effects is poorly known
 
 
@@ -67,7 +70,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
     smooths = tuple(s for s in curves if s is not None)
     problem = aliased(_with_linear_parts(population, smooths))
     if problem:
-        raise InputError(problem)
+        raise InputError(empty_cells(formula.population, table) or problem)
     offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
     notes = tuple(_unused_levels(formula, table))
     return PredictorDesign(prefix, formula, population, offset, effects, notes, smooths=smooths)
@@ -85,7 +88,7 @@ def _code_smooth(term: SmoothTerm, table: Table) -> Smooth:
     if by.kind == "number" and term.bs != "fs":
         numbers = by.values.astype(np.float64)
         return smooth_by_numbers(term.source, name, values, term.bs, term.k, term.by, numbers)
-    codes, levels = by.codes_and_levels()
+    codes, levels = by.group_labels() if term.bs == "fs" else by.codes_and_levels()
     if len(levels) == 1:
         raise InputError(f"{term.source}: factor {by.name!r} has one level ({levels[0]!r}); leave it out")
     if term.bs == "fs":
@@ -167,6 +170,71 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
 def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
     """Grouping factors with so few levels that their variance is poorly known."""
     return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
+
+
+def doubtful_terms(predictor: PredictorDesign, table: Table, link: str) -> list[str]:
+    """Sentences on terms that are likely a mistake: offsets without a logarithm, groups that have population effects too,
+    labels that begin anew in every group."""
+    doubts = [s for offset in predictor.formula.offsets if link == "log" for s in _unlogged(offset, table)]
+    X = predictor.population.values
+    X = np.column_stack([np.ones(len(X)), X])
+    for factor in (e.factor for e in predictor.effects if "Intercept" in e.labels):
+        if len(factor.levels) <= X.shape[1] and len(factor.codes) == len(X) and _spans(X, factor):
+            doubts.append(
+                f"every level of {factor.name!r} has an effect of its own among the population terms, so that nothing is left for "
+                f"(1 | {factor.name}) and its sd is its prior; leave one of the two out"
+            )
+    return doubts + _labels_begin_anew(predictor)
+
+
+def _unlogged(offset: Expression, table: Table) -> list[str]:
+    """A sentence on an offset that is no logarithm by its values: > 0 and whole, or of a span that no rate has."""
+    if offset.kind == "call" and "log" in offset.code:
+        return []
+    values = evaluate_expression(offset, table)
+    span = float(np.ptp(values))
+    whole = bool(np.all(values == np.round(values))) and len(np.unique(values)) > 2
+    if values.min() <= 0 or not (span > MOST_LOG_SPAN or whole):
+        return []
+    inside = re.sub(r"^I\(([^()]*)\)$", r"\1", offset.source)
+    return [
+        f"offset({offset.source}) goes from {values.min():g} to {values.max():g} and is added on the log scale, where that is a factor of "
+        f"exp({span:.4g}) between rows; offset(log({inside})) is likely meant"
+    ]
+
+
+def _spans(X: np.ndarray, factor: GroupingFactor) -> bool:
+    """Whether the columns X (n, p) give every level of the factor an effect of its own."""
+    indicators = np.zeros((len(X), len(factor.levels)))
+    indicators[np.arange(len(X)), factor.codes] = 1
+    scaled = X / np.maximum(np.linalg.norm(X, axis=0), 1e-300)
+    weights = np.linalg.lstsq(scaled, indicators, rcond=None)[0]
+    return float(np.abs(scaled @ weights - indicators).max()) < 1e-8
+
+
+def _labels_begin_anew(predictor: PredictorDesign) -> list[str]:
+    """A sentence on each factor whose labels are 1, 2, ..., in every level of another, each combination in several rows."""
+    doubts = []
+    factors = [e.factor for e in predictor.effects if ":" not in e.factor.name and "Intercept" in e.labels]
+    joined = {e.factor.name for e in predictor.effects}
+    for parent, child in ((a, b) for a in factors for b in factors if a is not b):
+        counters = [str(i + 1) for i in range(len(child.levels))]
+        is_counter = sorted(child.levels, key=len) == counters and len(child.levels) < len(parent.levels)
+        if not is_counter or len(parent.codes) != len(child.codes) or f"{parent.name}:{child.name}" in joined:
+            continue
+        pairs = np.unique(np.column_stack([parent.codes, child.codes]), axis=0)
+        in_each = np.bincount(pairs[:, 0])  # parents have 1, 2, ... each, and several rows of each
+        if (
+            (pairs[:, 1] == child.levels.index("1")).sum() == len(parent.levels)
+            and in_each.min() > 1
+            and len(parent.codes) >= 2 * len(pairs)
+        ):
+            doubts.append(
+                f"the labels {child.levels[0]} to {child.levels[-1]} of {child.name!r} occur in several levels of {parent.name!r}; if "
+                f"{child.name} {child.levels[0]} of one {parent.name} is another than that of the next, write (1 | {parent.name}/{child.name}), "
+                f"which has {len(pairs)} groups"
+            )
+    return doubts
 
 
 # ------------------------------------------------------------------------------------------------------- equal rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from glmm_zoo.inference.kernel.code_cache import private_folder
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -80,12 +81,9 @@ def _jax() -> Any:
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = os.path.join(home, "glmm_zoo", "jax")
-    with contextlib.suppress(OSError):  # compiled code of one process serves the next, where it may be kept
-        os.makedirs(folder, exist_ok=True)
-    if os.access(folder, os.W_OK) and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", folder)
+    folder = private_folder("jax")  # compiled code of one process serves the next, where it may be kept
+    if folder is not None and os.access(folder, os.W_OK) and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     _finite_softplus(jax)

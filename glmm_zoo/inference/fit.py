@@ -119,6 +119,7 @@ def fit(
     parameterized, start = parameterize(model, settings.parameterization)
     compiled = compile_model(parameterized, start)
     kept = datatree.kept_variables(parameterized, settings)
+    raise_all(settings.memory_problems(1 if kept.moments else compiled.size))
     sampled = schedule.sample_with_retries(
         parameterized,
         compiled,

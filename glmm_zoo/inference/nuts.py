@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from glmm_zoo.errors import FitError
+from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.compile_jax import Vectorized
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
@@ -89,19 +90,20 @@ def sample(
     draws = settings.draws * thin
     began = time.perf_counter()
     try:
-        raw = nutpie.sample(
-            runner,
-            draws=draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            cores=_cores(compiled, settings.cores, settings.chains),
-            seed=settings.seed,
-            target_accept=settings.target_accept or TARGET_ACCEPT,
-            maxdepth=MAX_TREE_DEPTH,
-            save_warmup=False,
-            progress_bar=progress,
-            return_raw_trace=True,
-        )
+        with interrupts.sampling():
+            raw = nutpie.sample(
+                runner,
+                draws=draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=_cores(compiled, settings.cores, settings.chains),
+                seed=settings.seed,
+                target_accept=settings.target_accept or TARGET_ACCEPT,
+                maxdepth=MAX_TREE_DEPTH,
+                save_warmup=False,
+                progress_bar=progress,
+                return_raw_trace=True,
+            )
     except RuntimeError as err:
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glmm_zoo.inference import nuts
+from glmm_zoo.inference import interrupts, nuts
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.nuts import TARGET_ACCEPT, Recording
@@ -44,7 +44,7 @@ def sample_with_retries(
         return _sample_once(model, compiled, settings, progress, recording)
     sampled = _sample_once(model, compiled, replace(settings, target_accept=TARGETS[0]), progress, recording)
     for target in TARGETS[1:]:
-        if sampled.draws.interrupted or not sampled.draws.stats["diverging"].any():
+        if sampled.draws.interrupted or interrupts.received() or not sampled.draws.stats["diverging"].any():
             break
         again = _sample_once(model, compiled, replace(settings, target_accept=target), progress, recording)
         sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws))
@@ -74,7 +74,11 @@ def _continued(model: Model, compiled: Compiled, first: Draws, settings: Setting
     most = min(MOST_THIN, 1 + int(AFFORDABLE / cost), int(MOST_KEPT / first.x.size))
     parts, bulk, tail = [first], np.zeros(len(own)), np.zeros(len(own))
     able = compiled.program is not None and len(own) > 0 and first.x.shape[1] >= 4
-    while able and len(parts) < most and not (parts[-1].interrupted or parts[-1].stats["diverging"].any()):
+    while (
+        able
+        and len(parts) < most
+        and not (interrupts.received() or parts[-1].interrupted or parts[-1].stats["diverging"].any())
+    ):
         x, made = parts[-1].x, len(parts)
         bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
         effective = max(1.0, min(bulk.min(), tail.min()))

@@ -19,6 +19,7 @@ BASELINE_HAZARDS = ("bspline", "piecewise", "weibull", "exponential")
 PIECES = 7
 SEGMENTS, DEGREE = 9, 2  # of the spline, as in JMbayes2
 EVENTS_PER_PIECE = 5
+MOST_CUTS = 1000  # far above what events can tell; arbitrary
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard
         raise InputError(f"cuts belong to baseline='piecewise', not to {kind!r}")
     if kind != "piecewise":
         return BaselineHazard(kind, events.horizon)
+    if isinstance(cuts, int) and cuts > MOST_CUTS:
+        raise InputError(f"cuts must be at most {MOST_CUTS:,} cut points, not {cuts:,}")
     event_times = np.sort(events.time[events.status > 0])
     if isinstance(cuts, Sequence | np.ndarray) and not isinstance(cuts, str):
         points = np.asarray(cuts, float)

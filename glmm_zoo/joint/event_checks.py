@@ -32,7 +32,7 @@ def check_events_and_visits(
     last_visits: list[float] = []
     late_in_all = _late_visits(events, all_visits, id, time)[0]
     for outcome, table in visits.items():
-        measured |= set(table[id].codes_and_levels()[1])
+        measured |= set(table[id].group_labels()[1])
         late, subject, t = _late_visits(events, table, id, time)
         negative = t < 0
         if negative.any():

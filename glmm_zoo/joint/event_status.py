@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, did_you_mean, listing
-from glmm_zoo.families.outcome import level_text
+from glmm_zoo.families.outcome import level_of, level_text
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import EventFormula, Expression, StatusTest
 from glmm_zoo.tables.columns import Table, suspicious_text
@@ -32,6 +32,12 @@ def read_status(
     Surv() the status is R's code of censoring. `censored` and `causes` are as in `read_events`.
     """
     event = formula.event
+    causes = [causes] if isinstance(causes, str | int) else causes
+    if causes is not None and len(set(map(level_text, causes))) < max(1, len(causes)):
+        problems.append(
+            f"event: causes are different values of the event, one or more, not [{listing(map(repr, causes))}]"
+        )
+        return None, ()
     if event is None:
         return np.ones(table.rows, int), ("1",)
     if isinstance(event, StatusTest):
@@ -81,7 +87,7 @@ def _status_of_levels(
     no_event = _level_of_no_event(event, levels, censored, causes, problems)
     event_levels = [level for level in levels if level != no_event]
     if causes is not None:
-        declared = [level_text(c) for c in ([causes] if isinstance(causes, str | int) else causes)]
+        declared = [level_of(c, levels) or level_text(c) for c in causes]
         other = [level for level in event_levels if level not in declared]
         if other:
             problems.append(
@@ -126,18 +132,19 @@ def _level_of_no_event(
     declared cause."""
     text = event_text(event)
     if censored is not None:
-        if level_text(censored) not in levels:
+        level = level_of(censored, levels)
+        if level is None:
             problems.append(
                 f"event: {text!r} has no value {level_text(censored)!r} for censored; values: {listing(levels)}"
             )
             return None
-        return level_text(censored)
+        return level
     known = [level for level in levels if level.casefold() in CENSORED]
     whole_numbers = all(level.lstrip("-").isdigit() for level in levels)
     if len(known) == 1 and (not whole_numbers or not any(level.startswith("-") for level in levels)):
         return known[0]
     if causes is not None:
-        rest = [level for level in levels if level not in [level_text(c) for c in causes]]
+        rest = [level for level in levels if level not in [level_of(c, levels) for c in causes]]
         if len(rest) == 1:
             return rest[0]
     if set(levels) == {"1"}:

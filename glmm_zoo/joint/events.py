@@ -107,8 +107,7 @@ def read_events(
     order
         Subjects in the order that they are to have.
     """
-    may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
-    needed = [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss]
+    needed, may_miss = _needed_columns(formula, id, columns)
     table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
     check_columns(formula.covariates, table, problems)
@@ -138,6 +137,21 @@ def read_events(
     _check_some_event(formula, rows, ids, problems)
     covariates = attempt(lambda: _read_covariates(formula, table), problems) if covariates_sound else None
     return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates)
+
+
+def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The columns of the event's rows that must have a value, and those that need none: ends of intervals."""
+    may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
+    return [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss], may_miss
+
+
+def subjects_left_out(data: Any, formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The subjects all of whose rows of the event lack a value which the model needs, and the columns that lack one."""
+    table = take_columns_with_gaps(data, _needed_columns(formula, id, columns)[0])
+    lacking = np.logical_or.reduce([c.missing for c in table.columns.values()])
+    whole = set(table[id].take(~lacking).group_labels()[1])
+    named = table[id].take(lacking & ~table[id].missing).group_labels()[1]
+    return [s for s in named if s not in whole], [n for n, c in table.columns.items() if n != id and c.missing.any()]
 
 
 def _assemble(
@@ -181,13 +195,13 @@ def ids_in_words(id: str, ids: Iterable[str]) -> str:
 
 def subject_positions(table: Table, id: str, position: Mapping[str, int]) -> np.ndarray:
     """The position (R,) of every row's subject, -1 for subjects without one."""
-    codes, labels = table[id].codes_and_levels()
+    codes, labels = table[id].group_labels()
     return np.array([position.get(label, -1) for label in labels])[codes]
 
 
 def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """The position (R,) of every row's subject, and the ids: first those of `order`, then the others."""
-    codes, labels = column.codes_and_levels()
+    codes, labels = column.group_labels()
     present = set(labels)
     ids = tuple(dict.fromkeys([*(x for x in order if x in present), *labels]))
     position = {x: i for i, x in enumerate(ids)}
@@ -196,7 +210,7 @@ def _ordered_subjects(column: Column, order: Sequence[str]) -> tuple[np.ndarray,
 
 def _first_row_of_each_subject(table: Table, id: str, problems: list[str]) -> np.ndarray:
     """The first row (n,) of every subject, of a table that must say the same of the event in all rows of a subject."""
-    codes, ids = table[id].codes_and_levels()
+    codes, ids = table[id].group_labels()
     _, first = np.unique(codes, return_index=True)
     for name, column in table.columns.items():
         value_codes, labels = column.codes_and_levels()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import attempt, raise_all
+from glmm_zoo.errors import attempt, plural, raise_all
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import PredictorDesign
@@ -16,7 +16,7 @@ from glmm_zoo.formulas.terms import EventFormula
 from glmm_zoo.joint.association import association_covariates, read_association
 from glmm_zoo.joint.baselines import read_baseline_hazard
 from glmm_zoo.joint.event_checks import check_events_and_visits
-from glmm_zoo.joint.events import Events, read_events
+from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
 from glmm_zoo.plans.groups import groups_of
@@ -25,7 +25,7 @@ from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import warn
 from glmm_zoo.priors import Parameter, Prior, beta_defaults
 from glmm_zoo.tables.columns import Table
-from glmm_zoo.tables.frames import Missing, take_columns
+from glmm_zoo.tables.frames import Missing, SomeRows, take_columns, take_columns_with_gaps
 
 OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
 
@@ -60,6 +60,9 @@ def read_joint_model(
     event_formula, pairs = _read_formulas(formulas, families, event, time)
     problems: list[str] = []
     columns = attempt(lambda: association_covariates(association), []) or []
+    longitudinal, dropped = attempt(lambda: _without_subjects(longitudinal, survival, event_formula, id, columns), []) or (
+        longitudinal, [],
+    )  # fmt: skip
     joint = attempt(
         lambda: read_joint_outcomes(
             longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
@@ -71,7 +74,7 @@ def read_joint_model(
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
-            columns=columns, censored=censored, causes=causes, order=visits[id].codes_and_levels()[1] if visits else (),
+            columns=columns, censored=censored, causes=causes, order=visits[id].group_labels()[1] if visits else (),
             missing=missing, problems=event_problems,
         ),
         event_problems,
@@ -83,10 +86,27 @@ def read_joint_model(
     _refuse_own_names(joint)
     joint = _with_correlated_subject_effects(joint, id)
     hazard = _read_hazard(joint, events, association, association_scale, baseline, cuts, carry_forward, time, id)
-    notes = [*events.notes, *notes]
+    notes = [*events.notes, *dropped, *notes]
     for note in notes:
         warn(note)
     return replace(joint, notes=(*joint.notes, *(n for n in notes if n not in joint.notes))), hazard
+
+
+def _without_subjects(
+    data: Any, survival: Any, formula: EventFormula, id: str, columns: Sequence[str]
+) -> tuple[Any, list[str]]:
+    """The visits without those of subjects who are left out of the event's table for a missing value, and a note of that."""
+    subjects, lacking = ([], []) if survival is None else subjects_left_out(survival, formula, id, columns)
+    if not subjects:
+        return data, []
+    codes, labels = (column := take_columns_with_gaps(data, [id])[id]).group_labels()
+    out = np.array([label in subjects for label in labels])[codes] & ~column.missing
+    if not out.any() or out.all():
+        return data, []
+    return SomeRows(data, ~out), [
+        f"{ids_in_words(id, subjects)} without a value of {', '.join(lacking)} in the event data: dropped from the visits too, "
+        f"{plural(int(out.sum()), 'row')}"
+    ]
 
 
 def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple[EventFormula, list[tuple[str, str]]]:

@@ -27,7 +27,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
-from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.columns import Table, merge_tables
 from glmm_zoo.tables.frames import Missing
@@ -218,7 +218,7 @@ def _read_one(
     data: Any, requested: _RequestedOutcome, missing: Missing, clusters: str, columns: Sequence[str]
 ) -> SingleOutcome:
     family, chosen = requested.family, requested.chosen
-    single = read_outcome(
+    return read_outcome(
         data,
         requested.text,
         family,
@@ -229,7 +229,6 @@ def _read_one(
         clusters=clusters,
         gaps=True,
     )
-    return remark(single, family.doubts(single.outcome, single.main.population))
 
 
 def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:

@@ -14,7 +14,14 @@ from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import Family
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.predictor import FEW_LEVELS, PredictorDesign, check_columns, check_groups, few_levels
+from glmm_zoo.formulas.predictor import (
+    FEW_LEVELS,
+    PredictorDesign,
+    check_columns,
+    check_groups,
+    doubtful_terms,
+    few_levels,
+)
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, take_columns
@@ -110,7 +117,15 @@ def read_outcome(
     for p in predictors.values():
         notes += check_groups([p], p.rows, family.one_per_row(outcome) and p.prefix == "")
     single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))
-    return _without_small_factors(single, tables, clusters)
+    single = _without_small_factors(single, tables, clusters)
+    doubts = [*family.doubts(outcome, single.main.population)]
+    doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
+    return remark(single, doubts)
+
+
+def _log_or_not(family: Family, prefix: str) -> str:
+    """The link of a predictor, as far as offsets need to know it: the main one of counts and sizes have "log"."""
+    return family.scales.get(prefix, "") if prefix else family.links[0]
 
 
 def _parse_all(texts: Mapping[str, str], exposure: str | None) -> tuple[dict[str, Formula], Response]:
@@ -171,7 +186,7 @@ def _parse(prefix: str, text: str) -> Formula:
 
 def _one_row_each(table: Table, name: str, formula: Formula, prefix: str) -> Table:
     """The first row of every level of column `name`, in the order of the levels: a formula's columns by subject."""
-    codes, levels = table[name].codes_and_levels()
+    codes, levels = table[name].group_labels()
     _, first = np.unique(codes, return_index=True)
     problems = [
         f"{prefix}: ({group.effects_text} |{group.label}| {group.name}) is about subjects and cannot share the label "

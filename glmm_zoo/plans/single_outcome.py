@@ -16,7 +16,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
-from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import Parameter
 
 
@@ -32,7 +32,7 @@ def read_single_outcome(data: Any, formula: str, family: Family, options: Mappin
         All problems of formula, data and response together.
     """
     checked_link(family, options.get("link", family.links[0]))
-    single = read_outcome(
+    return read_outcome(
         data,
         formula,
         family,
@@ -42,7 +42,6 @@ def read_single_outcome(data: Any, formula: str, family: Family, options: Mappin
         missing=options["missing"],
         clusters=options["clusters"],
     )
-    return remark(single, family.doubts(single.outcome, single.main.population))
 
 
 def plan_single_outcome(

@@ -1,6 +1,6 @@
 """One NetCDF file for each fit: what it says of itself, the tables it used, and how it is written and read.
 
-A DataTree is serialised to memory, written to a hidden file beside the target, synced, measured, and only then
+A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
 renamed: a crash or a full disk leaves the old file or the new one, never half of either. Checksums are on, so a
 damaged file is found out when it is read. The keys of the metadata and the names of groups, variables and attributes are
 the file format: a file that was written before must be read, so they stay as they are.
@@ -8,7 +8,6 @@ the file format: a file that was written before must be read, so they stay as th
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.replacement import PARTIAL, replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"
+_LONGEST_PATH = 4095  # bytes
 _CHECKED = {"fletcher32": True}
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, **_CHECKED}
 
@@ -132,23 +133,35 @@ def _as_read(variable: xr.DataArray) -> pd.Series:
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False, spare: int = 0) -> Path:
     """The path, when a file can be written there; asked before hours of sampling rather than after.
+
+    `spare` is how many bytes longer than the file's own name a name beside it may become.
 
     Raises
     ------
     InputError
-        A folder that is not there or cannot be written, a path that is a folder, an existing file.
+        A name that is too long, a folder that is not there or cannot be written, a path that is a folder or a device, an
+        existing file.
     """
     path = Path(path)
-    if path.is_dir():
+    _check_length(path, spare)
+    real = Path(os.path.realpath(path))  # where a symbolic link leads
+    if real.is_symlink():
+        raise InputError(
+            f"out: {str(path)!r} is a symbolic link that leads in a circle; remove it, or give another name"
+        )
+    if real.is_dir():
         raise InputError(f"out: {str(path)!r} is a folder; give a file name, for example {str(path / 'fit.nc')!r}")
-    if not path.parent.is_dir():
-        raise InputError(f"out: folder {str(path.parent)!r} does not exist; make it first")
-    if path.exists() and not overwrite:
+    if real.exists() and not real.is_file():
+        raise InputError(f"out: {str(path)!r} is a device or a pipe; give the name of a file")
+    if not real.parent.is_dir():
+        folder = path.parent if real == path.absolute() or not path.is_symlink() else real.parent
+        raise InputError(f"out: folder {str(folder)!r} does not exist; make it first")
+    if real.exists() and not overwrite:
         raise InputError(f"out: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name")
     try:
-        descriptor, probe = tempfile.mkstemp(prefix=".", suffix=".probe", dir=path.parent)
+        descriptor, probe = tempfile.mkstemp(prefix=f".{real.name}.", suffix=PARTIAL, dir=real.parent)
         os.close(descriptor)
         os.unlink(probe)
     except OSError as err:
@@ -156,8 +169,37 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     return path
 
 
+def _check_length(path: Path, spare: int) -> None:
+    """Refuse a name, or a path, beside which the hidden file that is written first would have too long a name."""
+    try:
+        most_of_name = os.pathconf(_first_folder(path), "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        most_of_name = 255
+    spare += len(f"..{8 * 'x'}{PARTIAL}")
+    real = os.path.realpath(path)
+    texts = (
+        ("name", path.name, most_of_name),
+        ("name", os.path.basename(real), most_of_name),
+        ("path", real, _LONGEST_PATH),
+    )
+    for what, text, most in texts:
+        length = len(os.fsencode(text))
+        if length > most - spare:
+            raise InputError(
+                f"out: the {what} {text[:20] + '...'!r} has {length} bytes, and at most {most - spare} can be written here; "
+                "give a shorter one"
+            )
+
+
+def _first_folder(path: Path) -> Path:
+    """The nearest folder above a path that exists."""
+    return next((p for p in path.absolute().parents if os.path.isdir(p)), Path())
+
+
 def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a fit to a NetCDF file and return its path.
+
+    A file that is replaced keeps its mode, and a symbolic link to it stays one.
 
     Raises
     ------
@@ -177,38 +219,8 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         for node in tree.subtree
     }
     content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
-    _replace_file(path, content)
+    replace_file(path, content)
     return path
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write `content` to a hidden file in the same folder, sync it, and give it the name `path`; on any error nothing changes."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        written = Path(temporary).stat().st_size
-        if written != len(content):
-            raise OSError(f"only {written} of {len(content)} bytes of {path} were written; free some space")
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:

@@ -6,13 +6,14 @@ Every source ends here, so that a file, a pandas, a polars and an arrow table wi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
+from glmm_zoo.tables.text_values import as_number, in_time_order, like_number, number_remedy
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Column:
     `kind` says what `values` (n,) are. "number": float64 or int64. "logical": bool. "text": int codes into `levels`,
     which are sorted or in declared order; -1 where missing. "date": coded as text is, and only good for grouping.
     `ordered` says that the source declares the order of the levels to mean something: an ordered Categorical, an Enum.
+    `written()` are the cells of numbers as text, where the text says more than the number: "1E5", "2.50". `missing_codes` are
+    the texts that stood for missing values. `source_rows` (n,) are the rows in the source, from 0; None for all in their order.
     """
 
     name: str
@@ -30,6 +33,14 @@ class Column:
     missing: np.ndarray  # (n,) bool
     levels: tuple[str, ...] = ()
     ordered: bool = False
+    written: Callable[[], Column] | None = field(default=None, compare=False)
+    missing_codes: tuple[str, ...] = ()
+    source_rows: np.ndarray | None = None
+
+    def at(self, rows: np.ndarray) -> str:
+        """Rows of the source, in words, of rows of the column, given as a mask (n,) or by their numbers."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return at_rows(rows if self.source_rows is None else self.source_rows[rows])
 
     @property
     def is_coded(self) -> bool:
@@ -50,7 +61,7 @@ class Column:
             raise InputError(
                 f"column {self.name!r} holds dates and {use} needs numbers; make a number of it, e.g. days since entry"
             )
-        not_numbers = np.flatnonzero([_as_number(level) is None for level in self.levels])
+        not_numbers = np.flatnonzero([as_number(level) is None for level in self.levels])
         if len(not_numbers) == 0:
             raise InputError(
                 f"column {self.name!r} has values too large for a 64-bit number or ids with leading zeros; "
@@ -58,11 +69,10 @@ class Column:
             )
         rows = np.flatnonzero(np.isin(self.values, not_numbers))
         if suspicious_text(self):
-            example = self.levels[self.values[rows[0]]]
+            texts = list(dict.fromkeys(self.levels[code] for code in self.values[rows]))
             raise InputError(
                 f"column {self.name!r} should be numeric; {plural(len(rows), 'value')} "
-                f"{'is' if len(rows) == 1 else 'are'} not ({example!r}, {at_rows(rows)}); "
-                f"correct the file, name what stands for a missing value with --na {example!r}, or write C({self.name}) for a factor"
+                f"{'is' if len(rows) == 1 else 'are'} not ({texts[0]!r}, {self.at(rows)}); {number_remedy(self.name, texts)}"
             )
         raise InputError(f"column {self.name!r} is text ({listing(self.levels, 3)}) and {use} needs numbers")
 
@@ -78,6 +88,18 @@ class Column:
             occurring = occurring.astype(np.int64)
         return codes, tuple(str(value) for value in occurring.tolist())
 
+    def group_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The column as names of groups: codes (n,) into the levels that occur, which are as the source writes them.
+
+        So "1E5" and "100000" are two groups, and 2.50 stays "2.50"; numbers stand in the order of their values, dates in time's.
+        """
+        column = self if self.written is None else self.written()
+        codes, levels = column.codes_and_levels()
+        order = in_time_order(levels) if self.kind == "date" else None
+        if self.written is not None:
+            order = sorted(range(len(levels)), key=lambda i: (as_number(levels[i]) or 0.0, levels[i]))
+        return (codes, levels) if order is None else (np.argsort(order)[codes], tuple(levels[i] for i in order))
+
     @property
     def text(self) -> np.ndarray:
         """The level of every row (n,) of a text column, "" where it is missing."""
@@ -85,7 +107,23 @@ class Column:
 
     def take(self, rows: np.ndarray) -> Column:
         """The column with only the given rows: a mask (n,) of bool or their numbers."""
-        return Column(self.name, self.kind, self.values[rows], self.missing[rows], self.levels, self.ordered)
+        places = np.arange(len(self.values)) if self.source_rows is None else self.source_rows
+        return replace(
+            self,
+            values=self.values[rows],
+            missing=self.missing[rows],
+            written=None if self.written is None else lambda: self.as_written().take(rows),
+            source_rows=places[rows],
+        )
+
+    def as_written(self) -> Column:
+        """The column as text: as the source has it, or numbers as their levels are written."""
+        if self.is_coded:
+            return self
+        if self.written is not None:
+            return self.written()
+        codes, levels = self.codes_and_levels()
+        return Column(self.name, "text", np.where(self.missing, -1, codes), self.missing, levels)
 
 
 @dataclass(frozen=True)
@@ -148,19 +186,27 @@ def stack_tables(first: Table, second: Table) -> Table:
             raise InputError(
                 f"column {name!r} is {added.kind} in {second.source} and {column.kind} in {first.source}; give it as it was there"
             )
-        levels = tuple(dict.fromkeys([*column.levels, *added.levels]))
-        if added.levels:  # codes into the levels of both; the last entry is what the code -1 finds
-            added_values = np.array([*(levels.index(level) for level in added.levels), -1])[added.values]
-        else:
-            added_values = empty if column.is_coded else added.values
-        values = np.concatenate([column.values, added_values])
-        columns[name] = replace(
-            column,
-            values=values.astype(int) if column.is_coded else values,
-            missing=np.concatenate([column.missing, added.missing]),
-            levels=levels,
-        )
+        columns[name] = _stack_columns(column, added)
     return replace(first, columns=columns, rows=rows, row_numbers=np.arange(rows))
+
+
+def _stack_columns(column: Column, added: Column) -> Column:
+    """The rows of `column`, then those of `added`, which is of the same kind or missing."""
+    levels = tuple(dict.fromkeys([*column.levels, *added.levels]))
+    if added.levels:  # codes into the levels of both; the last entry is what the code -1 finds
+        added_values = np.array([*(levels.index(level) for level in added.levels), -1])[added.values]
+    else:
+        added_values = np.full(len(added.values), -1) if column.is_coded else added.values
+    values = np.concatenate([column.values, added_values])
+    as_numbers = column.written is None and added.written is None
+    return replace(
+        column,
+        values=values.astype(int) if column.is_coded else values,
+        missing=np.concatenate([column.missing, added.missing]),
+        levels=levels,
+        written=None if as_numbers else lambda: _stack_columns(column.as_written(), added.as_written()),
+        source_rows=None,
+    )
 
 
 def merge_tables(tables: Sequence[Table]) -> Table:
@@ -172,24 +218,28 @@ def merge_tables(tables: Sequence[Table]) -> Table:
     columns: dict[str, Column] = {}
     for name in dict.fromkeys(name for t in tables for name in t.columns):
         owners = [t for t in tables if name in t.columns]
-        column = owners[0][name]
-        covered = np.isin(row_numbers, np.concatenate([t.row_numbers for t in owners]))
-        values = np.full(len(row_numbers), -1 if column.is_coded else np.nan)
-        for t in owners:
-            values[np.searchsorted(row_numbers, t.row_numbers)] = t[name].values
-        kind = "number" if column.kind == "logical" and not covered.all() else column.kind
-        has_no_nan = column.is_coded or covered.all()
-        columns[name] = replace(
-            column, kind=kind, values=values.astype(column.values.dtype) if has_no_nan else values, missing=~covered
-        )
+        columns[name] = _merge_columns([t[name] for t in owners], [t.row_numbers for t in owners], row_numbers)
     notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
     return Table(columns, len(row_numbers), tables[0].source, notes, max(t.dropped for t in tables), row_numbers)
 
 
-# ----------------------------------------------------------------------------------------------- text that is not text
-
-
-_DECORATION = str.maketrans("", "", ",%$€ ")  # what people put around numbers: "1,234", "5%", "$ 3"
+def _merge_columns(owned: Sequence[Column], rows: Sequence[np.ndarray], row_numbers: np.ndarray) -> Column:
+    """The column at `row_numbers`, put together from columns at `rows`, missing at all other rows."""
+    column = owned[0]
+    covered = np.isin(row_numbers, np.concatenate(rows))
+    values = np.full(len(row_numbers), -1 if column.is_coded else np.nan)
+    for part, numbers in zip(owned, rows, strict=True):
+        values[np.searchsorted(row_numbers, numbers)] = part.values
+    has_no_nan = column.is_coded or covered.all()
+    as_numbers = column.written is None
+    return replace(
+        column,
+        kind="number" if column.kind == "logical" and not covered.all() else column.kind,
+        values=values.astype(column.values.dtype) if has_no_nan else values,
+        missing=~covered,
+        written=None if as_numbers else lambda: _merge_columns([c.as_written() for c in owned], rows, row_numbers),
+        source_rows=row_numbers,
+    )
 
 
 def suspicious_text(column: Column) -> bool:
@@ -199,14 +249,7 @@ def suspicious_text(column: Column) -> bool:
     """
     if column.kind != "text" or not column.levels:
         return False
-    if all(_as_number(level) is not None for level in column.levels):
+    if all(as_number(level) is not None for level in column.levels):
         return any(len(level.strip("+- ")) >= 19 for level in column.levels)
-    like_numbers = sum(_as_number(level.translate(_DECORATION)) is not None for level in column.levels)
+    like_numbers = sum(map(like_number, column.levels))
     return like_numbers >= 2 and 2 * like_numbers >= len(column.levels)
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

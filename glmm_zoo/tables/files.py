@@ -10,7 +10,8 @@ import csv
 import gzip
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,11 +26,17 @@ _OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".sav", ".dta", ".rds", ".rdata", ".s
 
 @dataclass(frozen=True)
 class RawTable:
-    """A file as read: columns of text, numbers or logicals, and remarks on them."""
+    """A file as read: columns of text, numbers or logicals, and remarks on them.
+
+    `written` has the text of columns of numbers where it says more than the numbers; `missing_codes` the texts that stand for
+    missing values in a column of text.
+    """
 
     arrow: pa.Table
     source: str
     notes: tuple[str, ...] = ()
+    written: Mapping[str, pa.Array] = field(default_factory=dict)
+    missing_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class ReadOptions:
     """How to read a text file.
 
     `sep` None means by the file's ending: tab for .tsv and .tab, else comma. `na` are codes for missing values beside
-    `MISSING_CODES`. Lines that begin with `comment` are left out. `strip` takes spaces off names and text.
+    `MISSING_CODES`, `not_na` those of them that are values, as "NA" for Namibia is. Lines that begin with `comment` are left out. `strip` takes spaces off names and text.
     """
 
     encoding: str = "utf-8"
@@ -46,6 +53,7 @@ class ReadOptions:
     na: tuple[str, ...] = ()
     comment: str | None = None
     strip: bool = False
+    not_na: tuple[str, ...] = ()
 
 
 def read_table(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RawTable:
@@ -149,7 +157,7 @@ def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable
     header = _read_header(text, name, sep, options.strip)
     has_row_names = _has_row_names(header)
     names = ["\0row names", *header[1:]] if has_row_names else header  # no column of a file can be called that
-    arrow = _read_cells(text, name, sep, names, options.na)
+    arrow = _read_cells(text, name, sep, names)
     _refuse_open_quote(text, name, sep)
     if arrow.num_rows == 0:
         raise InputError(f"{name} has a header but no rows")
@@ -157,7 +165,9 @@ def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable
     if has_row_names:
         arrow = arrow.drop_columns(names[0])
         notes.append(f"{name}: the first column has no name and was taken for row names; it is ignored")
-    return RawTable(_typed(arrow, options, notes), name, tuple(notes))
+    arrow, codes = _without_missing_codes(arrow, options)
+    typed, written = _typed(arrow, options, notes)
+    return RawTable(typed, name, tuple(notes), written, codes)
 
 
 def _clean_lines(text: str, name: str, comment: str | None) -> str:
@@ -203,8 +213,8 @@ def _has_row_names(header: list[str]) -> bool:
     return len(header) > 1 and header[0].strip() in ("", "Unnamed: 0")
 
 
-def _read_cells(text: str, name: str, sep: str, names: list[str], na: tuple[str, ...]) -> pa.Table:
-    """The rows below the header, every cell as text or null."""
+def _read_cells(text: str, name: str, sep: str, names: list[str]) -> pa.Table:
+    """The rows below the header, every cell as text, null where it is empty."""
     try:
         return pa_csv.read_csv(
             pa.BufferReader(text.encode()),
@@ -214,7 +224,7 @@ def _read_cells(text: str, name: str, sep: str, names: list[str], na: tuple[str,
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
-                null_values=[*MISSING_CODES, *na],
+                null_values=[""],
             ),
         ).slice(1)
     except pa.ArrowInvalid as err:
@@ -254,9 +264,26 @@ def _why_broken(text: str, name: str, sep: str, width: int, arrow_says: str) -> 
 # ------------------------------------------------------------------------------------------------- numbers and logicals
 
 
-def _typed(arrow: pa.Table, options: ReadOptions, notes: list[str]) -> pa.Table:
-    """Text columns become numbers or logicals where every value is one; remarks are added to `notes`."""
-    columns = []
+def _without_missing_codes(arrow: pa.Table, options: ReadOptions) -> tuple[pa.Table, dict[str, tuple[str, ...]]]:
+    """The cells with null for codes of missing values, and the codes found in each column."""
+    codes = pa.array([c for c in (*MISSING_CODES, *options.na) if c and c not in options.not_na], pa.string())
+    columns, found = [], {}
+    for name, column in zip(arrow.column_names, arrow.columns, strict=True):
+        column = column.combine_chunks()
+        is_code = pc.is_in(column, value_set=codes)
+        if pc.any(is_code).as_py():
+            found[name] = tuple(pc.unique(column.filter(is_code)).to_pylist())
+            column = pc.if_else(is_code, pa.scalar(None, pa.string()), column)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, names=arrow.column_names), found
+
+
+def _typed(arrow: pa.Table, options: ReadOptions, notes: list[str]) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """Text columns become numbers or logicals where every value is one; remarks are added to `notes`.
+
+    Second the texts of columns of numbers, where numbers would lose something of them.
+    """
+    columns, written = [], {}
     for name, column in zip(arrow.column_names, arrow.columns, strict=True):
         column = column.combine_chunks()
         trimmed = pc.utf8_trim_whitespace(column)
@@ -267,7 +294,18 @@ def _typed(arrow: pa.Table, options: ReadOptions, notes: list[str]) -> pa.Table:
             notes.append(f"column {name!r} has numbers with leading zeros and is read as text")
             continue
         columns.append(_cast(plain, column))
-    return pa.Table.from_arrays(columns, names=arrow.column_names)  # pa.table would import pandas
+        is_number = pa.types.is_integer(columns[-1].type) or pa.types.is_floating(columns[-1].type)
+        if is_number and pc.all(_says_no_more(trimmed, columns[-1])).as_py() is False:
+            written[name] = trimmed
+    # pa.table would import pandas
+    return pa.Table.from_arrays(columns, names=arrow.column_names), written
+
+
+def _says_no_more(text: pa.Array, numbers: pa.Array) -> pa.Array:
+    """Whether each text is but its number: whole numbers as they are usually written, or all with ".0" as pandas has them."""
+    if pa.types.is_integer(numbers.type):
+        return pc.equal(numbers.cast(pa.string()), text)
+    return pc.match_substring_regex(text, r"^-?\d+\.0$")
 
 
 def _cast(plain: pa.Array, column: pa.Array) -> pa.Array:

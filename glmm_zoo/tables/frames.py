@@ -6,22 +6,35 @@ not name are not looked at.
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.files import RawTable
+from glmm_zoo.tables.text_values import are_dates, differ_in_outer_blanks, near_duplicates
 
 Missing = Literal["error", "drop"]
 
 
+@dataclass(frozen=True)
+class SomeRows:
+    """Some rows of a raw table or of any data frame; `kept` (n,) of bool. Messages count the rows of the whole."""
+
+    data: Any
+    kept: np.ndarray
+
+
 def column_names(data: Any) -> list[str]:
     """Column names of a raw table or of any data frame."""
+    if isinstance(data, SomeRows):
+        return column_names(data.data)
     if isinstance(data, RawTable):
         return list(data.arrow.column_names)
     if isinstance(data, pa.Table | pa.RecordBatch):
@@ -93,7 +106,10 @@ def take_columns(
         notes = (*notes, f"dropped {dropped} of {plural(rows, 'row')} with a missing value ({counts})")
     if left_out.any():
         columns = {name: c.take(~left_out) for name, c in columns.items()}
-    return Table(columns, int((~left_out).sum()), source, notes, dropped, np.flatnonzero(~left_out))
+    for sentence in (s for column in columns.values() for s in _labels_spelt_twice(column)):
+        warnings.warn(sentence, ZooWarning, stacklevel=3)
+        notes = (*notes, sentence)
+    return Table(columns, int((~left_out).sum()), source, notes, dropped, _row_numbers(data, len(left_out))[~left_out])
 
 
 def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
@@ -108,16 +124,50 @@ def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
     raise_all([_no_column(name, known) for name in needed if name not in known])
     columns, rows, source, notes = _columns_of(data, needed)
     raise_all([sentence for column in columns.values() for sentence in _faulty_values(column, "drop")[1]])
-    return Table(columns, rows, source, notes, 0, np.arange(rows))
+    return Table(columns, rows, source, notes, 0, _row_numbers(data, rows))
 
 
 def _columns_of(data: Any, needed: Collection[str]) -> tuple[dict[str, Column], int, str, tuple[str, ...]]:
     """The columns of a source that has them all, unchecked; the number of rows, the source in words, remarks."""
+    if isinstance(data, SomeRows):
+        columns, _, source, notes = _columns_of(data.data, needed)
+        return {n: c.take(data.kept) for n, c in columns.items()}, int(data.kept.sum()), source, notes
     source, notes, arrow = _as_arrow(data, list(dict.fromkeys(needed)))
     if arrow.num_rows == 0:
         raise InputError(f"{source} has no rows")
     columns = {name: _column(name, arrow.column(name)) for name in arrow.column_names}
+    if isinstance(data, RawTable):
+        columns = {name: _with_texts(column, data) for name, column in columns.items()}
     return columns, arrow.num_rows, source, notes
+
+
+def _row_numbers(data: Any, rows: int) -> np.ndarray:
+    """The numbers of the rows in the source, from 0."""
+    return np.flatnonzero(data.kept) if isinstance(data, SomeRows) else np.arange(rows)
+
+
+def _with_texts(column: Column, data: RawTable) -> Column:
+    """The column with what the file has as text: numbers as they are written, and codes of missing values."""
+    text, written = data.written.get(column.name), None
+    if text is not None:
+        written = functools.cache(lambda: _text_column(column.name, text, column.missing))
+    return replace(column, written=written, missing_codes=data.missing_codes.get(column.name, ()))
+
+
+def _labels_spelt_twice(column: Column) -> list[str]:
+    """A sentence on labels of a text column that differ only in blanks or case."""
+    if column.kind != "text":
+        return []
+    pairs = near_duplicates(column.codes_and_levels()[1])
+    if not pairs:
+        return []
+    remedy = "write each in one way in the file"
+    if all(map(differ_in_outer_blanks, pairs)):
+        remedy = "--strip takes blanks off"
+    return [
+        f"column {column.name!r} has labels that differ only in blanks or case and count as different levels "
+        f"({listing((' and '.join(map(repr, pair)) for pair in pairs), 3)}); if they are one, {remedy}"
+    ]
 
 
 def _no_column(name: str, known: Sequence[str]) -> str:
@@ -134,22 +184,35 @@ def _faulty_values(column: Column, missing: Missing) -> tuple[np.ndarray, list[s
     if column.missing.any() and missing == "error":
         problems.append(
             f"column {column.name!r} has {plural(int(column.missing.sum()), 'missing value')} "
-            f"({at_rows(np.flatnonzero(column.missing))}); correct the file or drop these rows with missing='drop' "
-            "(--missing drop)"
+            f"({column.at(column.missing)}{_codes_found(column)}); correct the file or drop these rows with "
+            f"missing='drop' (--missing drop){_keep_codes(column)}"
         )
     if column.kind == "number" and column.values.dtype.kind == "f":
         faulty = np.isinf(column.values)
         if faulty.any():
             problems.append(
                 f"column {column.name!r} has {plural(int(faulty.sum()), 'infinite value')} "
-                f"({at_rows(np.flatnonzero(faulty))}); correct or drop"
+                f"({column.at(faulty)}); correct or drop"
             )
     for code, level in enumerate(column.levels):
         if any(ord(ch) < 32 for ch in level) and (column.values == code).any():
             faulty |= column.values == code
-            where = at_rows(np.flatnonzero(column.values == code))
+            where = column.at(column.values == code)
             problems.append(f"column {column.name!r} {where} has a control character ({level!r}); clean the file")
     return faulty, problems
+
+
+def _codes_found(column: Column) -> str:
+    """The texts that were taken for missing values, in words."""
+    return f": {listing(map(repr, column.missing_codes), 3)}" if column.missing_codes else ""
+
+
+def _keep_codes(column: Column) -> str:
+    """How to keep codes of missing values in a column of text, where one of them may be a value."""
+    if column.kind != "text" or not column.missing_codes:
+        return ""
+    options = " ".join(f"--not-na {code!r}" for code in column.missing_codes)
+    return f"; if {listing(map(repr, column.missing_codes), 3)} is a value and not a missing one, add {options}"
 
 
 # ------------------------------------------------------------------------------------------------------- through arrow
@@ -237,4 +300,5 @@ def _text_column(name: str, array: pa.Array, missing: np.ndarray) -> Column:
     rank[order] = np.arange(len(levels))
     rank[-1] = -1  # what the code -1 of a null finds
     codes = rank[_numpy(encoded.indices, -1)]
-    return Column(name, "text", codes, missing, tuple(levels[i] for i in order))
+    kind = "date" if are_dates(levels) else "text"
+    return Column(name, kind, codes, missing, tuple(levels[i] for i in order))

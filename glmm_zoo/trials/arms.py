@@ -24,8 +24,9 @@ from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
 from glmm_zoo.formulas.predictor import PredictorDesign, check_columns
 from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol, signed_summands
 from glmm_zoo.plans.reading import SingleOutcome, log_exposure
-from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, column_names, take_columns
+from glmm_zoo.trials.control import treated_rows
 from glmm_zoo.trials.heterogeneity import heterogeneity_note
 
 FEW_STUDIES = 6
@@ -149,6 +150,8 @@ def read_arms(
     formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
     raise_all(problems)
     endings = _column_endings(response, column_names(data))
+    if not endings:
+        raise_all(_other_layout(response, exposure, column_names(data)))
     if endings and control is not None:
         raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
     by_arm = [_with_ending(response, exposure, ending) for ending in endings or ("",)]  # of a long table, once
@@ -156,7 +159,7 @@ def read_arms(
     columns += [c for r, time in by_arm for c in (*_response_columns(r), *([time] if time else []))]
     table = take_columns(data, list(dict.fromkeys(columns)), missing, problems)
     counts = [attempt(lambda r=r, t=t: _events_and_sizes(table, r, t), problems) for r, t in by_arm]
-    treated_and_labels = None if endings else attempt(lambda: _treated_rows(table[treatment], control), problems)
+    treated_and_labels = None if endings else attempt(lambda: treated_rows(table[treatment], control), problems)
     check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
     y, sizes = (np.column_stack([c[k] for c in counts if c is not None]).ravel() for k in (0, 1))
@@ -248,6 +251,28 @@ def _column_endings(response: Response, names: Sequence[str]) -> tuple[str, str]
     return None if events in names or not pairs else pairs[0]
 
 
+_LAYOUTS = (  # of other packages: events and size of the treated arm, then of the control
+    ("metafor", ("ai", "n1i", "ci", "n2i")),
+    ("metafor", ("x1i", "t1i", "x2i", "t2i")),
+    ("meta", ("event.e", "n.e", "event.c", "n.c")),
+    ("meta", ("event.e", "time.e", "event.c", "time.c")),
+)
+
+
+def _other_layout(response: Response, exposure: str | None, names: Sequence[str]) -> list[str]:
+    """A sentence about a wide table whose columns are called otherwise."""
+    (events,), size = response.value.columns, exposure or (_response_columns(response)[1:] or ("n",))[0]
+    found = next((layout for layout in _LAYOUTS if set(layout[1]) <= set(names)), None)
+    if events in names or found is None:
+        return []
+    ours = (f"{events}2", f"{size}2", f"{events}1", f"{size}1")
+    renamed = listing((f"{old} to {new}" for old, new in zip(found[1], ours, strict=True)), 4)
+    return [
+        f"the table has {found[0]}'s columns {listing(found[1])}; a wide table is expected to have {events} and {size} of the control with "
+        f"a 1, of the treated arm with a 2: rename {renamed}"
+    ]
+
+
 def _with_ending(response: Response, exposure: str | None, ending: str) -> tuple[Response, str | None]:
     """Response and exposure of one arm of a wide table, whose columns end in `ending`."""
 
@@ -272,24 +297,6 @@ def _events_and_sizes(table: Table, response: Response, exposure: str | None) ->
     raise_all(problems)
     assert y is not None  # else there were problems
     return y, table[exposure].numbers("exposure")
-
-
-def _treated_rows(column: Column, control: str | float | bool | None) -> tuple[np.ndarray, tuple[str, str]]:
-    """Which rows are treated (n,), and the labels of control and treated."""
-    if column.kind == "date":
-        column.numbers("a treatment")
-    codes, levels = column.codes_and_levels()
-    if len(levels) != 2:
-        raise InputError(
-            f"treatment {column.name!r} has {plural(len(levels), 'value')} ({listing(levels, 5)}) where two are expected, control "
-            "and treated; drop or join arms, or give another treatment= column"
-        )
-    wanted = str(int(control)) if isinstance(control, float) and control == int(control) else control
-    name = levels[0] if wanted is None else str(wanted)
-    if name not in levels:
-        raise InputError(f"treatment {column.name!r} has no value {name!r} to be the control; it has {listing(levels)}")
-    control_code = levels.index(name)
-    return codes != control_code, (name, levels[1 - control_code])
 
 
 def _studies_with_one_arm(

@@ -51,7 +51,8 @@ class WedgeDesign:
     `cluster`, `period` (n,) are indices into `clusters` and `periods`, the latter in time order; `steps` (T,) is when
     each period is, in steps from the first. `treat` (n,) is 0 or 1, `exposure` (n,) the number of periods since the
     cluster crossed over, 1 in the first treated period and 0 under control. `treated` (C, T) is 0, 1, or -1 where a
-    cluster was not seen, `rows` (C, T) counts rows.
+    cluster was not seen, `rows` (C, T) counts rows. `numeric` says that periods are numbers, `declared` that they are text whose
+    levels are in time order.
     """
 
     clusters: tuple[str, ...]
@@ -64,6 +65,7 @@ class WedgeDesign:
     treated: np.ndarray
     rows: np.ndarray
     numeric: bool
+    declared: bool
     notes: tuple[str, ...]
 
     @property
@@ -150,8 +152,8 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
 def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
     """The design of the rows of a table."""
     problems: list[str] = []
-    clusters = table[names.cluster].codes_and_levels()
-    periods = attempt(lambda: read_periods(table[names.period]), problems)
+    clusters = table[names.cluster].group_labels()
+    periods = attempt(lambda: read_periods(table[names.period], names.period_order), problems)
     if len(clusters[1]) == 1:
         problems.append(
             f"column {names.cluster!r} has one cluster ({clusters[1][0]!r}); a stepped wedge compares clusters that cross "
@@ -183,15 +185,15 @@ def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:
     exposure = np.where(treat == 1, since, 0).astype(int)
     design = WedgeDesign(
         clusters[1], periods.labels, periods.steps, clusters[0], periods.of_row, treat, exposure, treated, rows,
-        table[names.period].kind == "number", (*periods.notes, *notes),
+        table[names.period].kind == "number", periods.labels == table[names.period].codes_and_levels()[1], (*periods.notes, *notes),
     )  # fmt: skip
     return replace(design, notes=(*design.notes, *_design_notes(design)))
 
 
 def _subjects_in_several_clusters(table: Table, subject: str, cluster: str) -> list[str]:
     """A sentence when subjects are in more than one cluster."""
-    codes, labels = table[cluster].codes_and_levels()
-    subject_codes, subjects = table[subject].codes_and_levels()
+    codes, labels = table[cluster].group_labels()
+    subject_codes, subjects = table[subject].group_labels()
     pairs = np.unique(np.column_stack([subject_codes, codes]), axis=0)
     several = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
     if not len(several):

@@ -7,20 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
+from glmm_zoo.families.ordinal import order_is_needed
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
+from glmm_zoo.tables.text_values import in_time_order
+from glmm_zoo.trials.control import control_by_name, has_declared_order
 
 NEVER = "never"
 
 
 @dataclass(frozen=True)
 class TrialColumns:
-    """The names of a trial's columns; either `treatment` or `crossover` is given."""
+    """The names of a trial's columns; either `treatment` or `crossover` is given.
+
+    `period_order` are the labels of the periods in time order, where the user gives them.
+    """
 
     cluster: str
     period: str
     treatment: str | None
     crossover: str | None
     subject: str | None
+    period_order: tuple[str, ...] | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -44,26 +51,29 @@ class Periods:
     notes: tuple[str, ...]
 
 
-def read_periods(column: Column) -> Periods:
+def read_periods(column: Column, order: tuple[str, ...] | None = None) -> Periods:
     """The periods of a trial in time order.
 
     Numbers, also those in a text column, go by value: with 0, 3, 6 a step is 3, with 1, 2, 4 the last is 3 steps after
-    the first. Other text, and numbers that lie on no grid, go by rank.
+    the first. Dates, numbers that lie on no grid, and text in a declared order or in that of `order`, go by rank.
     """
-    if column.kind == "date" or suspicious_text(column):
+    if suspicious_text(column):
         column.numbers("a period")
     codes, labels = column.codes_and_levels()
-    declared = column.kind == "text" and list(labels) != sorted(labels)
+    places = _places_in_time(column, labels, order)
+    if places is not None:
+        labels, codes = tuple(labels[i] for i in places), np.argsort(places)[codes]
     values = None
-    if not declared and all(number_or_none(label) is not None for label in labels):
+    if places is None and all(number_or_none(label) is not None for label in labels):
         values = np.array([float(label) for label in labels])
-        order = np.argsort(values, kind="stable")
-        values, labels, codes = values[order], tuple(labels[i] for i in order), np.argsort(order)[codes]
+        by_value = np.argsort(values, kind="stable")
+        values, labels, codes = values[by_value], tuple(labels[i] for i in by_value), np.argsort(by_value)[codes]
     notes: list[str] = []
     steps = np.arange(len(labels))
     if values is None:
         notes.append(
-            f"periods in the order {listing(labels)}: column {column.name!r} is text; a step is from one to the next"
+            f"periods in the order {listing(labels)}: column {column.name!r} holds {'dates' if column.kind == 'date' else 'text'}; a step is "
+            "from one to the next"
         )
     elif len(labels) > 1:
         on_grid = (values - values[0]) / np.diff(values).min()
@@ -78,6 +88,35 @@ def read_periods(column: Column) -> Periods:
         else:
             notes.append(f"periods {listing(labels)} are not equally spaced; a step is from one to the next")
     return Periods(codes, labels, steps, tuple(notes))
+
+
+def _places_in_time(column: Column, labels: tuple[str, ...], order: tuple[str, ...] | None) -> list[int] | None:
+    """The places of labels in time order; None where they are all numbers, which go by value.
+
+    Raises
+    ------
+    InputError
+        Text, and dates that do not tell days from months, without an order; an order that does not name all labels.
+    """
+    if order is not None:
+        unknown = [label for label in labels if label not in order]
+        if unknown:
+            raise InputError(
+                f"column {column.name!r} has {listing(map(repr, unknown), 5)}, which period_order does not name ({listing(order)}); "
+                "name all periods from first to last"
+            )
+        return sorted(range(len(labels)), key=lambda i: order.index(labels[i]))
+    if column.kind == "text" and has_declared_order(column):
+        return list(range(len(labels)))
+    if all(number_or_none(label) is not None for label in labels):
+        return None
+    places = in_time_order(labels)
+    if places is None:
+        raise InputError(
+            f"column {column.name!r} holds text ({listing(map(repr, labels), 5)}) and the alphabet is no order of time; "
+            f"{order_is_needed('period_order', labels, 'first', 'last')}; or give a column of numbers as period="
+        )
+    return places
 
 
 def number_or_none(text: str) -> float | None:
@@ -122,6 +161,15 @@ def _read_treatment_column(table: Table, name: str) -> tuple[np.ndarray, tuple[s
         raise InputError(
             f"column {name!r} has {len(levels)} levels ({listing(levels, 5)}); treatment has two, control first"
         )
+    elif len(levels) == 2 and column.kind == "text" and not has_declared_order(column):
+        control = control_by_name(levels)
+        if control is None and levels != ("0", "1"):
+            raise InputError(
+                f"column {name!r} has the labels {listing(map(repr, levels))}, of which neither is plainly the control; make a column of "
+                "0 (control) and 1 (treated)"
+            )
+        if control == levels[1]:
+            codes, levels = 1 - codes, levels[::-1]
     if len(levels) == 1:
         always = column.kind in ("number", "logical") and bool(column.values[0])
         never = column.kind in ("number", "logical") and not always

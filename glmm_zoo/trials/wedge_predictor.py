@@ -13,7 +13,7 @@ from glmm_zoo.formulas.predictor import FEW_LEVELS
 from glmm_zoo.formulas.terms import quoted
 from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.trials.stepped_wedge import WedgeDesign
-from glmm_zoo.trials.wedge_columns import TrialColumns, number_or_none
+from glmm_zoo.trials.wedge_columns import TrialColumns
 
 
 def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlation: str, period_effects: str) -> str:
@@ -29,8 +29,8 @@ def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlati
         time = f"cr({period}, df={min(4, len(design.periods) - 2)})"
     else:
         # text sorts 10 before 2, so that the first in time is named
-        is_numeric_text = not design.numeric and number_or_none(design.periods[0]) is not None
-        time = f"C({period}, ref={design.periods[0]!r})" if is_numeric_text else f"C({period})"
+        is_text = not design.numeric and not design.declared
+        time = f"C({period}, ref={design.periods[0]!r})" if is_text else f"C({period})"
     cell = f"(1 | {quoted(names.cluster)}:{period})"
     groups = {
         "exchangeable": [f"(1 | {quoted(names.cluster)})"],

@@ -97,6 +97,33 @@ def test_the_treatment_may_be_left_out_and_is_found_as_number_label_or_logical()
     assert "treated is 'active', control 'placebo'" in ways[4].spec["notes"]
 
 
+@pytest.mark.parametrize(
+    "control", ["Placebo", "usual_care", "Standard of care", "no drug", "Waiting list", "sham device"]
+)
+def test_the_control_is_known_by_its_name(control):
+    frame = arms().assign(arm=lambda d: d.drug.map({0: control, 1: "Drug"}))
+    model = zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm")
+    assert f"treated is 'Drug', control {control!r}" in model.spec["notes"]
+
+
+@pytest.mark.parametrize("labels", [("Drug A", "Drug B"), ("placebo", "placebo 2")])
+def test_the_control_is_asked_for_where_no_label_says_it(labels):
+    frame = arms().assign(arm=lambda d: d.drug.map(dict(enumerate(labels))))
+    way = f"control={labels[0]!r} or control={labels[1]!r}"
+    with pytest.raises(InputError, match=way):
+        zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm")
+    zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm", control=labels[1])
+
+
+def test_the_layout_of_metafor_is_told_the_way_to_ours():
+    names = {"ev2": "ai", "size2": "n1i", "ev1": "ci", "size1": "n2i"}
+    frame = wide(two_arms())
+    with pytest.raises(InputError, match="rename ai to ev2, n1i to size2, ci to ev1, n2i to size1") as caught:
+        zoo.meta_analysis(frame.rename(columns=names), "ev | trials(size) ~ 1", **TRIAL)
+    pairs = dict(pair.split(" to ") for pair in str(caught.value).partition("rename ")[2].split(", "))
+    zoo.meta_analysis(frame.rename(columns=names).rename(columns=pairs), "ev | trials(size) ~ 1", **TRIAL)
+
+
 def test_the_other_control_turns_the_sign():
     frame = arms()
     models = [zoo.meta_analysis(frame, COUNTS, coding="half", control=c, **TRIAL) for c in (0, 1)]

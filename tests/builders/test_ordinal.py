@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from rows import ratings
 from scipy import special, stats
 
 import glmm_zoo as zoo
+from glmm_zoo.cli.arguments import option_value
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
@@ -94,6 +97,9 @@ CODINGS = {
     "labels in a list": (SCALE, IN_ORDER, tuple(IN_ORDER)),
     "labels in a text": (SCALE, "none, mild,severe", tuple(IN_ORDER)),
     "levels of a gap": ([2, 1, 4, 2], [1, 2, 4], ("1", "2", "4")),
+    "never seen": ([2, 1, 3, 2], [1, 2, 3, 4], ("1", "2", "3", "4")),
+    "never seen at an end": (SCALE, "none,mild,severe,fatal", (*IN_ORDER, "fatal")),
+    "with a comma": (["b, c", "a", "d", "b, c"], ["a", "b, c", "d"], ("a", "b, c", "d")),
     "levels of a gap in text": ([2, 1, 4, 2], "1,2.0,4", ("1", "2", "4")),
     "halves": ([1.5, 1, 2, 1.5], [1, 1.5, 2], ("1", "1.5", "2")),
     "reversed": ([2, 3, 1, 2], np.array([3, 2, 1]), ("3", "2", "1")),
@@ -109,13 +115,12 @@ def test_codings(column, levels, expected):
 
 
 WRONG = {
-    "text": (["b", "a", "c"], None, r"'r' has text levels without an order \(a, b, c\); give them from lowest to highest: levels=\['a', 'b', 'c'\], on the command line --option levels=\"a,b,c\""),
-    "unordered category": (pd.Categorical(SCALE), None, r"text levels without an order \(mild, none, severe\)"),
+    "text": (["b", "a", "c"], None, r"'r' has text levels without an order \('a', 'b', 'c'\); list all of them from lowest to highest(?!.*a,b,c)"),
+    "numbered text": (["Grade 10", "Grade 2", "Grade 1"], None, r'if they are in this order, say so.*--option levels="Grade 1,Grade 2,Grade 10"'),
+    "unordered category": (pd.Categorical(SCALE), None, r"text levels without an order \('mild', 'none', 'severe'\)"),
     "numbers with a slip": (["1", "2", "1,5o"], None, r"'1,5o', row 3"),
-    "gap": ([1, 2, 4, 1], None, r"1, 2, 4 but level 3 never occurs; .*levels=\['1', '2', '4'\]"),
+    "gap": ([1, 2, 4, 1], None, r"1, 2, 4 but level 3 never occurs; .*--option levels=\"1,2,4\"; if it is one, .*levels=\"1,2,3,4\""),
     "never seen": (pd.Categorical(["a", "c"], categories=list("abc"), ordered=True), None, r"'b' never occurs.*levels=\['a', 'c'\]"),
-    "never seen of levels": (SCALE, "none,mild,severe,fatal", r"'fatal' never occurs"),
-    "two never seen": (SCALE, "none,mild,severe,worse,fatal", r"'worse', 'fatal' never occur, .* leave them out"),
     "not in levels": (SCALE, "none,mild", r"'severe' \(row 3\), not one of levels=none, mild"),
     "number not in levels": ([1, 2, 4], [1, 2], r"'4' \(row 3\)"),
     "one value": ([3, 3, 3], None, r"single value \(3\) in every row"),
@@ -426,3 +431,13 @@ def test_centring_moves_only_the_prior_of_the_cutpoints(family):
     )
     free, reported, b = values(point)
     np.testing.assert_allclose(reported, free + means @ b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [("Agree", "Disagree, a bit", 'it\'s "bad"'), ("0", "1", "3"), (" a", "b", "c")])
+def test_orders_in_messages_are_right_when_pasted(labels):
+    text = ordinal.order_option("levels", labels)
+    python, _, command = text.partition(", on the command line --option ")
+    python = python.removeprefix("levels=")
+    assert ordinal.level_names(ast.literal_eval(python)) == labels
+    (pasted,) = shlex.split(command)
+    assert ordinal.level_names(option_value(pasted.removeprefix("levels="))) == labels

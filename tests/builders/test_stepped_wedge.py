@@ -148,11 +148,15 @@ def test_monotone_effects_rise_by_their_shares_under_dirichlet():
     ("labels", "order", "steps"),
     [
         ({0: "10", 1: "2", 2: "3", 3: "11"}, ("2", "3", "10", "11"), (0, 1, 8, 9)),  # by value although text
-        ({0: "a", 1: "b", 2: "c", 3: "d"}, ("a", "b", "c", "d"), (0, 1, 2, 3)),
+        (
+            {0: "2.1.2020", 1: "15.1.2020", 2: "1.2.2020", 3: "1.1.2021"},
+            ("2.1.2020", "15.1.2020", "1.2.2020", "1.1.2021"),
+            (0, 1, 2, 3),
+        ),
         ({0: 0, 1: 3, 2: 6, 3: 12}, ("0", "3", "6", "12"), (0, 1, 2, 4)),
         ({0: 0.0, 1: 1.0, 2: 1.7, 3: 9.0}, ("0.0", "1.0", "1.7", "9.0"), (0, 1, 2, 3)),
     ],
-    ids=["numbers as text", "text", "months", "no grid"],
+    ids=["numbers as text", "dates", "months", "no grid"],
 )
 def test_periods_are_in_time_order_and_count_steps(labels, order, steps):
     frame = trial()
@@ -166,6 +170,33 @@ def test_periods_are_in_time_order_and_count_steps(labels, order, steps):
     model = build(frame)
     assert model.coords["coef"][0].startswith("period[") and f"period[{order[0]}]" not in model.coords["coef"]
     assert set(model.coords["coef"]) == {f"period[{p}]" for p in order[1:]}
+
+
+def test_the_order_of_text_periods_is_asked_for():
+    frame = trial()
+    for names, words in (
+        (["Month 2", "Month 9", "Month 10", "Month 11"], 'period_order="Month 2,Month 9,Month 10,Month 11"'),
+        (["Q3 2020", "Q4 2020", "Q1 2021", "Q2 2021"], 'period_order="Q3 2020,Q4 2020,Q1 2021,Q2 2021"'),
+        (["spring", "summer", "autumn", "winter"], r"list all of them from first to last: .*(?<!autumn,)first,"),
+        (["1/2/2020", "1/3/2020", "1/4/2020", "1/5/2020"], "list all of them"),
+    ):
+        text = frame.assign(period=frame.period.map(dict(enumerate(names))))
+        with pytest.raises(InputError, match=words):
+            design(text)
+        ordered = design(text, period_order=tuple(names))
+        assert ordered.periods == tuple(names)
+        np.testing.assert_array_equal(ordered.exposure, frame.since)
+        assert set(build(text, period_order=names).coords["coef"]) == {f"period[{p}]" for p in names[1:]}
+    with pytest.raises(InputError, match="'1/5/2020', which period_order does not name"):
+        design(text, period_order=tuple(names[:3]))
+
+
+def test_the_control_of_text_labels_is_known_by_name_or_asked_for():
+    frame = trial()
+    text = frame.assign(treat=frame.treat.map({0: "usual care", 1: "education"}))
+    np.testing.assert_array_equal(design(text).treat, frame.treat)
+    with pytest.raises(InputError, match=r"\('A', 'B'\)|'A', 'B', of which neither is plainly the control"):
+        design(frame.assign(treat=frame.treat.map({0: "B", 1: "A"})))
 
 
 def test_declared_order_of_periods_is_kept_and_told():
@@ -247,7 +278,7 @@ BAD_DESIGNS = {
     "same column": (trial(), {"subject": "cluster"}, "column 'cluster' is given for two of"),
     "exposure": (trial(), {"exposure": "days"}, "exposure= is for counts"),
     "unknown": (trial(), {"correlation": "ar1", "family": "beta"}, "(?s)2 problems.*unknown family 'beta'.*unknown correlation 'ar1'"),
-    "smooth of text": (trial().assign(period=lambda d: d.period.map(dict(enumerate("abcd")))), {"period_effects": "smooth"},
+    "smooth of text": (trial().assign(period=lambda d: d.period.map(dict(enumerate("abcd")))), {"period_effects": "smooth", "period_order": "a,b,c,d"},
                        "needs a numeric column of 5 periods or more"),
     "prior": (trial(), {"exposure_time": "monotone", "priors": {"exposure_shares": "Beta(1, 1)"}}, r"take Dirichlet\(a\)"),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from itertools import pairwise, product
 from typing import Any
@@ -22,6 +23,7 @@ from scipy import integrate, interpolate
 from scipy.special import expit
 
 import glmm_zoo as zoo
+from glmm_zoo.errors import InputError
 
 FORMULA = "y ~ time + (1 + time | id)"
 EVENT = "Surv(years, death) ~ drug"
@@ -870,7 +872,7 @@ WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to vi
     "slop": (None, {"association": "slop"}, "unknown term 'slop'; did you mean 'slope'"),
     "value twice": (None, {"association": "value + value"}, "'value' stands twice"),
     "by nothing": (None, {"association": "value:dru"}, "event: no column 'dru'; did you mean 'drug'"),
-    "no association": (None, {"association": ""}, "association has no term"),
+    "no association": (None, {"association": " "}, "association has no term"),
     "window of a value": (None, {"association": "value(2)"}, r"value\(\) takes mean or nothing"),
     "scale": (None, {"association_scale": "men"}, "association_scale is one of linear_predictor, mean, not 'men'"),
     "baseline": (None, {"baseline": "weibul"}, "unknown baseline 'weibul'; did you mean 'weibull'"),
@@ -926,3 +928,26 @@ def test_epileptic_is_refused_with_all_its_faults():
         "445 of 1852 rows",
     ):
         assert words in message
+
+
+def test_rows_dropped_from_the_event_are_dropped_from_the_visits():
+    visits, subjects = people()
+    lacking = subjects.assign(drug=subjects.drug.where(subjects.index != 2).astype(object))
+    lost = subjects.id[2]
+    with pytest.raises(InputError, match="column 'drug' has 1 missing value") as refused:
+        joint(tables=(visits, lacking))
+    assert "not in the event data" not in str(refused.value)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = joint(tables=(visits, lacking), missing="drop")
+        wrong = visits.assign(time=visits.time.where(visits.index < visits.index[-1], -1.0))
+        with pytest.raises(InputError, match=f"row {len(visits)} has -1"):
+            joint(tables=(wrong, lacking), missing="drop")
+    rows = (visits.id == lost).sum()
+    note = f"id '{lost}' without a value of drug in the event data: dropped from the visits too, {rows} rows"
+    assert [str(w.message) for w in caught] == ["dropped 1 of 40 rows with a missing value (drug 1)", note]
+    assert note in model.spec["notes"]
+    without = joint(tables=(visits[visits.id != lost], subjects[subjects.id != lost]))
+    assert model.coords["id"] == without.coords["id"]
+    point = row_models.random_point(without, 3)
+    np.testing.assert_array_equal(*(row_models.function(m, [m.logp()])(point)[0] for m in (model, without)))

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import os
+import signal
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +23,7 @@ import glmm_zoo as zoo
 from glmm_zoo.graph.model import Model
 from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.plans.plan import Plan
-from glmm_zoo.results import storage
+from glmm_zoo.results import replacement, storage
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import take_columns, take_columns_with_gaps
 
@@ -97,3 +103,117 @@ def test_a_damaged_file_is_told(tree: xr.DataTree, tmp_path: Path, damage: str) 
         path.write_bytes(b"" if damage == "empty" else b"hello" * 100)
     with pytest.raises(zoo.InputError, match=r"damaged|not a fit of glmm_zoo"):
         zoo.load(path)
+
+
+def test_a_full_disk_says_how_much_was_needed(
+    tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = zoo.save(tree, tmp_path / "whole.nc").stat().st_size
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full_disk)
+    told = (
+        rf"fit\.nc was not written: No space left on device; it needs {size / 1e6:.1f} MB, and [\d.]+ MB are free there"
+    )
+    with pytest.raises(OSError, match=told) as stop:
+        zoo.save(tree, tmp_path / "fit.nc")
+    assert stop.value.errno == errno.ENOSPC and [p.name for p in tmp_path.iterdir()] == ["whole.nc"]
+
+
+def test_a_file_that_reads_differently_is_not_given_the_name(
+    tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_byte_changed(descriptor: int) -> None:
+        os.pwrite(descriptor, b"\x00", 5000)
+        os.pwrite(descriptor, b"\x01", 5001)
+
+    monkeypatch.setattr(storage.os, "fsync", one_byte_changed)
+    with pytest.raises(OSError, match="what was read back differs from what was written"):
+        zoo.save(tree, tmp_path / "fit.nc")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_replaced_file_keeps_its_mode(tree: xr.DataTree, tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "fit.nc"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    zoo.save(tree, path, overwrite=True)
+    assert stat.S_IMODE(path.stat().st_mode) == mode and zoo.load(path)
+
+
+def test_a_new_file_has_the_usual_mode(tree: xr.DataTree, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    path = zoo.save(tree, tmp_path / "fit.nc")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_symbolic_link_stays_one(tree: xr.DataTree, tmp_path: Path, exists: bool) -> None:
+    (tmp_path / "store").mkdir()
+    real, link = tmp_path / "store" / "real.nc", tmp_path / "fit.nc"
+    if exists:
+        real.write_bytes(b"old")
+        real.chmod(0o640)
+    link.symlink_to(Path("store") / "real.nc")
+    assert zoo.save(tree, link, overwrite=True) == link
+    assert link.is_symlink() and not real.is_symlink() and zoo.load(real) and list(tmp_path.rglob("*.partial")) == []
+    assert not exists or stat.S_IMODE(real.stat().st_mode) == 0o640
+
+
+def test_links_that_lead_nowhere_are_told(tree: xr.DataTree, tmp_path: Path) -> None:
+    circle, nowhere = tmp_path / "a.nc", tmp_path / "b.nc"
+    circle.symlink_to(circle)
+    nowhere.symlink_to(tmp_path / "none" / "b.nc")
+    with pytest.raises(zoo.InputError, match="is a symbolic link that leads in a circle; remove it"):
+        zoo.save(tree, circle, overwrite=True)
+    with pytest.raises(zoo.InputError, match="none' does not exist; make it first"):
+        zoo.save(tree, nowhere, overwrite=True)
+    os.mkfifo(tmp_path / "c.nc")
+    with pytest.raises(zoo.InputError, match="is a device or a pipe; give the name of a file"):
+        zoo.save(tree, tmp_path / "c.nc", overwrite=True)
+
+
+def test_leftovers_of_killed_saves_go(tree: xr.DataTree, tmp_path: Path) -> None:
+    """But not those of a save that still runs, or of another file."""
+    killed, others = tmp_path / ".fit.nc.abcd1234.partial", tmp_path / ".other.nc.abcd1234.partial"
+    running = tmp_path / ".fit.nc.abcd5678.partial"
+    for path in (killed, others, running):
+        path.write_bytes(b"part")
+    with open(running, "rb") as file:
+        assert replacement._in_use(file)
+        zoo.save(tree, tmp_path / "fit.nc")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [running.name, others.name, "fit.nc"]
+    zoo.save(tree, tmp_path / "fit.nc", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [others.name, "fit.nc"]
+
+
+def test_a_save_that_is_killed_leaves_what_the_next_one_sweeps(tree: xr.DataTree, tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from glmm_zoo.results import replacement\n"
+        "replacement.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "replacement.replace_file(Path('fit.nc'), b'new')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path)
+    assert run.returncode == -signal.SIGKILL and len(list(tmp_path.iterdir())) == 1
+    zoo.save(tree, tmp_path / "fit.nc")
+    assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_the_longest_name_can_be_written_and_a_longer_one_is_told(
+    tree: xr.DataTree, tmp_path: Path, letter: str
+) -> None:
+    most = 255 - len("..xxxxxxxx.partial")
+    stem = letter * ((most - 3) // len(letter.encode())) + "b" * ((most - 3) % len(letter.encode()))
+    assert zoo.save(tree, tmp_path / f"{stem}.nc").exists()
+    for name in (f"{stem}b.nc", 400 * letter + ".nc"):
+        told = rf"the name '{letter * 20}\.\.\.' has {len(name.encode())} bytes, and at most {most} can be written here; give"
+        with pytest.raises(zoo.InputError, match=told):
+            storage.check_target(tmp_path / name)
+    with pytest.raises(zoo.InputError, match=f"at most {most - 1} can"):
+        storage.check_target(tmp_path / f"{stem}.nc", overwrite=True, spare=1)
+    with pytest.raises(zoo.InputError, match=r"the path '.*' has .* bytes, and at most 4077 can be written here"):
+        storage.check_target(tmp_path / ("/".join(["d" * 200] * 21) + "/f.nc"))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from glmm_zoo.inference.kernel.code_cache import kept, private_folder
 from glmm_zoo.inference.kernel.emit import FIRST_SLOT, Store, emit
 from glmm_zoo.inference.kernel.expression import Expressions, Node
 
 _CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)
-_KEPT_FILES = 400  # compiled functions of 10 to 100 kB in the cache folder; beyond it the oldest go
 _AT_A_TIME = 16  # threads that can run one function
 
 
@@ -235,13 +231,7 @@ def _compiled(text: str) -> tuple[object, int]:
         llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
     machine = _machine()
     about = (llvm.llvm_version_info, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), text)
-    path = cache_folder() / f"{hashlib.sha256(repr(about).encode()).hexdigest()[:32]}.o"
-    try:
-        code = path.read_bytes()
-        path.touch()
-    except OSError:
-        code = _machine_code(text, machine)
-        _keep(path, code)
+    code = kept(private_folder("native"), repr(about), lambda: _machine_code(text, machine))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -257,21 +247,3 @@ def _machine_code(text: str, machine: object) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)  # type: ignore[attr-defined]
-
-
-def cache_folder() -> Path:
-    """Where compiled functions are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home) / "glmm_zoo" / "native"
-
-
-def _keep(path: Path, code: bytes) -> None:
-    """Whole or not at all; a folder that cannot be written costs the next process a second."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(code)
-        os.replace(file.name, path)
-        files = sorted(path.parent.glob("*.o"), key=lambda p: p.stat().st_mtime)
-        for old in files[:-_KEPT_FILES]:
-            old.unlink()

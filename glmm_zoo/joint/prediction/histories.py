@@ -75,7 +75,7 @@ def read_histories(
     longitudinal = stored_table(fit.tree) if longitudinal is None else longitudinal
     survival = stored_table(fit.tree, EVENT_TABLE) if of_the_fit else survival
     visits, event_rows = _read_visits(fit, longitudinal), _read_event_rows(fit, longitudinal, survival)
-    asked, t = _asked_subjects(fit, event_rows[fit.id].codes_and_levels()[1], landmark, ids, of_the_fit)
+    asked, t = _asked_subjects(fit, event_rows[fit.id].group_labels()[1], landmark, ids, of_the_fit)
     position = {label: i for i, label in enumerate(asked)}
     events = _events_at_landmark(fit, event_rows, position, t)
     visits = _visits_by_landmark(fit, _with_row_for_everybody(fit, visits, survival, position), position, t)
@@ -167,7 +167,7 @@ def _read_event_rows(fit: FittedJointModel, longitudinal: Any, survival: Any) ->
     interactions = association_covariates(fit.options["association"])
     columns = list(dict.fromkeys([*start_columns, *formula.covariates.predictor_columns, *interactions]))
     rows = take_columns(longitudinal if survival is None else survival, [fit.id, *columns])
-    codes, labels = rows[fit.id].codes_and_levels()
+    codes, labels = rows[fit.id].group_labels()
     if formula.kind == "counting":
         return rows
     first = np.unique(codes, return_index=True)[1]
@@ -236,7 +236,7 @@ def _read_visits(fit: FittedJointModel, data: Any) -> Table:
     if (t < 0).any():
         row = at_rows(np.flatnonzero(t < 0)[:1])
         raise InputError(f"column {fit.time!r} must be >= 0; {row} has {t[t < 0][0]:g}; correct the times")
-    codes, labels = visits[fit.id].codes_and_levels()
+    codes, labels = visits[fit.id].group_labels()
     return replace(visits, columns={**visits.columns, fit.id: Column(fit.id, "text", codes, codes < 0, labels)})
 
 

@@ -1,0 +1,34 @@
+"""The commands that the command line has."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from glmm_zoo.cli.check import check
+from glmm_zoo.cli.fit import fit
+from glmm_zoo.cli.list_models import list_models
+from glmm_zoo.cli.predict import predict
+from glmm_zoo.cli.report import report
+from glmm_zoo.cli.show import show
+from glmm_zoo.cli.summary import summary
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("glmm-zoo")
+
+
+app = App(
+    name="glmm-zoo",
+    help="A zoo of Bayesian generalized linear mixed models: fit, check, summarise, report.",
+    version=_version,
+    result_action="return_value",
+)
+app.command(list_models, name="list")
+app.command(show)
+app.command(fit)
+app.command(check)
+app.command(summary)
+app.command(predict)
+app.command(report)

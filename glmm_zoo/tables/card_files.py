@@ -1,0 +1,77 @@
+"""Files of model cards, which may be a stranger's: regular, inside the card's folder, and of a size that can be read.
+
+A device or a pipe would hang or fill the memory, a link would read what the card's author has no business with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import re
+import stat
+import zlib
+from pathlib import Path
+
+from glmm_zoo.errors import InputError, shown
+
+LARGEST_CARD = 2**16  # bytes of a card file, ten times those of ours
+LARGEST_CARD_DATA = 2**28  # bytes of a card's data file, unpacked
+LONGEST_KEY = 32  # parts of a dotted key a.b.c, of which the parser's memory is quadratic; a card has two
+_KEY_PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KEY_PART}\.[ \t]*){{{LONGEST_KEY}}}{_KEY_PART}".encode())
+
+
+def card_text_file(path: Path) -> bytes:
+    """The content of a card file, which is regular and not too large."""
+    shown_path = shown(str(path))
+    try:
+        status = path.stat()
+        sound = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_CARD
+        content = path.read_bytes() if sound else b""
+    except FileNotFoundError:
+        raise InputError(f"card file {shown_path} does not exist") from None
+    except (OSError, ValueError) as err:
+        raise InputError(f"card file {shown_path} cannot be read: {getattr(err, 'strerror', err)}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"card file {shown_path} is no regular file; give the path of a card.toml or of its folder")
+    if not sound:
+        raise InputError(
+            f"card file {shown_path} has {status.st_size:,} bytes, at most {LARGEST_CARD:,} are read; a card is a page of text"
+        )
+    if _LONG_KEY.search(content):
+        raise InputError(f"{path}: a key has more than {LONGEST_KEY} parts; a card has tables of plain values")
+    return content
+
+
+def card_data_file(folder: Path, name: str) -> Path:
+    """The path of a card's data file: regular, in the card's folder, and not too large, also when unpacked."""
+    try:
+        path, plain = folder / name, folder.resolve() / name
+        inside = path.resolve() == plain and plain.is_relative_to(folder.resolve()) and ".." not in Path(name).parts
+        status = path.lstat() if inside else None
+    except FileNotFoundError:
+        raise InputError(
+            f"data: file {shown(str(folder / name))} does not exist; a card's data lie beside its card.toml"
+        ) from None
+    except (OSError, ValueError) as err:
+        raise InputError(f"data: {shown(name)} of the card cannot be read: {getattr(err, 'strerror', err)}") from None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"data: {shown(name)} is no regular file in the card's folder {str(folder)!r}; copy the data there, without links"
+        )
+    size = status.st_size if path.suffix != ".gz" else _unpacked_size(path)
+    if size > LARGEST_CARD_DATA:
+        raise InputError(
+            f"data: {name!r} of the card has more than {LARGEST_CARD_DATA >> 20} MB; to fit large data give them after the "
+            "builder: glmm-zoo fit BUILDER DATA"
+        )
+    return path
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes of a gzipped file when unpacked, counted to just above what a card may have; damage is left to the reader."""
+    size = 0
+    with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
+        while size <= LARGEST_CARD_DATA and (piece := file.read(2**20)):
+            size += len(piece)
+    return size
