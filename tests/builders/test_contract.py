@@ -265,7 +265,7 @@ def test_a_wrong_column_is_named(row: Row, column, kind, fault):
     assert re.search(rf"\b{column}\b", message), message
     if fault in NAMES_THE_ROW and (kind, fault) not in (("binary", "negative"), ("binary", "text")):  # levels are told
         assert f"row {FAULTY + 1}" in message, message
-    if fault == "dates":
+    if fault == "dates" and (row.builder, column) != ("stepped_wedge", "period"):  # periods may be dates
         assert "date" in message, message
 
 

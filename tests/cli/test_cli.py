@@ -77,7 +77,10 @@ FILES = {
     "percent": (HEAD + ROWS + "1,5%,g1\n", "'x' should be numeric"),
     "NUL": (HEAD + ROWS + "1,2,g\x00\n", "NUL character"),
     "control": (HEAD + ROWS + "1,2,g\x01\n", "column 'g' row 41 has a control character"),
-    "missing values": (HEAD + ROWS + "NA,2,g1\n1,,g1\n", r"(?s)'y' has 1 missing value \(row 41\).*'x' has 1 missing"),
+    "missing values": (
+        HEAD + ROWS + "NA,2,g1\n1,,g1\n",
+        r"(?s)'y' has 1 missing value \(row 41: 'NA'\).*'x' has 1 missing",
+    ),
     "missing group": (HEAD + ROWS + "1,2,\n", r"'g' has 1 missing value \(row 41\)"),
     "infinite": (HEAD + ROWS + "1,inf,g1\n", r"'x' has 1 infinite value \(row 41\)"),
     "coded 1/2": (HEAD + ROWS.replace("\n1,", "\n2,").replace("\n0,", "\n1,"), "found"),

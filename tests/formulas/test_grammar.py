@@ -199,7 +199,7 @@ def test_a_right_side_alone():
         ("s | weights(w) ~ x", r"after '\|' only trials\(n\) is known"),
         ("s | trials(n) + x ~ x", r"after '\|' only trials\(n\) is known"),
         (" | trials(n) ~ x", "the response is missing|write the response"),
-        ("cbind(s, f) ~ x", r"write successes \| trials\(n\)"),
+        ("cbind(s, f) ~ x", r"write s \| trials\(s \+ f\) ~"),
         ("y ~ z:t2(x)", r"t2\(\) stands alone"),
         ("y ~ foo(x)", "unknown function 'foo'; allowed: .*log1p"),
         ("y ~ lgo(x)", "unknown function 'lgo'; did you mean 'log'"),
