@@ -92,6 +92,9 @@ def test_a_card_has_a_second_table(tmp_path: Path, paired: Builder) -> None:
 
 # ----------------------------------------------------------------------------------------------------- strangers' cards
 
+ROOT, UP = os.sep, os.pardir + os.sep
+SYSTEM_FILE = f"{ROOT}etc/hostname"
+
 
 def stranger(folder: Path, old: str = "", new: str = "") -> Path:
     """A card of ours in another folder, with a change of its text."""
@@ -102,7 +105,7 @@ def stranger(folder: Path, old: str = "", new: str = "") -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["/tmp/x", "../x", "a/b", "", "a b", "ü", ".x", "x.nc", "-x", "a\\u0000", "x" * 65, "x\\n"]
+    "name", [f"{ROOT}x", f"{UP}x", "a/b", "", "a b", "ü", ".x", "x.nc", "-x", "a\\u0000", "x" * 65, "x\\n"]
 )
 def test_a_card_is_called_by_a_plain_word(tmp_path: Path, name: str) -> None:
     path = stranger(tmp_path, 'name = "multicenter"', f'name = "{name}"')
@@ -122,7 +125,7 @@ def test_another_schema_is_refused_before_its_keys_are_looked_at(tmp_path: Path,
 
 
 def linked(folder: Path) -> None:
-    (folder / "outside.csv").symlink_to("/etc/hostname")
+    (folder / "outside.csv").symlink_to(SYSTEM_FILE)
     (folder / "inside.csv").symlink_to("data.csv")
     (folder / "linked").symlink_to(folder.parent)
     os.mkfifo(folder / "pipe")
@@ -136,7 +139,7 @@ def linked(folder: Path) -> None:
 
 NO_DATA = "is no regular file in the card's folder"
 STRANGE_DATA = {
-    "/dev/zero": NO_DATA, "/etc/hostname": NO_DATA, "../card/data.csv": NO_DATA, "folder/../data.csv": NO_DATA, "outside.csv": NO_DATA,
+    os.devnull: NO_DATA, SYSTEM_FILE: NO_DATA, f"{UP}card/data.csv": NO_DATA, f"folder/{UP}data.csv": NO_DATA, "outside.csv": NO_DATA,
     "inside.csv": NO_DATA, "linked/x.csv": NO_DATA, "pipe": NO_DATA, "folder": NO_DATA, ".": NO_DATA, "": NO_DATA,
     "none.csv": "does not exist; a card's data lie beside its card.toml", "x\\u0000": "cannot be read: ", "x" * 5000: "cannot be read: File name",
     "large.csv": "has more than 256 MB", "bomb.csv.gz": "has more than 256 MB",
@@ -187,7 +190,7 @@ def test_the_largest_card_and_the_longest_key_are_read(tmp_path: Path) -> None:
         read_card(path)
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/", "pipe/x", "x\0/y", "x" * 5000 + "/x", "x" * 300 + ".toml"])
+@pytest.mark.parametrize("path", [os.devnull, ROOT, "pipe/x", "x\0/y", "x" * 5000 + "/x", "x" * 300 + ".toml"])
 def test_a_path_that_is_no_card_is_told(path: str) -> None:
     with pytest.raises(InputError, match=r"card file .* (is no regular file|does not exist|cannot be read)"):
         find_card_or_builder(path)

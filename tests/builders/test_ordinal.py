@@ -21,12 +21,12 @@ from rows import ratings
 from scipy import special, stats
 
 import glmm_zoo as zoo
-from glmm_zoo.cli.arguments import option_value
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.registry import builders
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import take_columns
 
@@ -440,4 +440,5 @@ def test_orders_in_messages_are_right_when_pasted(labels):
     python = python.removeprefix("levels=")
     assert ordinal.level_names(ast.literal_eval(python)) == labels
     (pasted,) = shlex.split(command)
-    assert ordinal.level_names(option_value(pasted.removeprefix("levels="))) == labels
+    name, _, value = pasted.partition("=")
+    assert ordinal.level_names(builders()["ordinal"].read_options({name: value}, [])["levels"]) == labels
