@@ -152,6 +152,8 @@ def test_a_cards_data_are_regular_files_of_its_folder_and_not_too_large(tmp_path
     stranger(folder)
     linked(folder)
     for name, words in STRANGE_DATA.items():
+        with pytest.raises(InputError):
+            card_data_file(folder, name.replace("\\u0000", "\0"))  # a pipe would hang when it is read
         with pytest.raises(InputError) as refused:
             read_card(stranger(folder, "schema = 1", f'schema = 1\ndata = "{name}"')).tables()
         assert words in str(refused.value) and len(str(refused.value)) < 400, name
@@ -194,6 +196,13 @@ def test_the_largest_card_and_the_longest_key_are_read(tmp_path: Path) -> None:
 def test_a_path_that_is_no_card_is_told(path: str) -> None:
     with pytest.raises(InputError, match=r"card file .* (is no regular file|does not exist|cannot be read)"):
         find_card_or_builder(path)
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was opened"))
+    with pytest.raises(InputError, match=r"card file .* is no regular file"):
+        find_card_or_builder(str(tmp_path / "pipe.toml"))
 
 
 def test_a_cards_options_have_the_types_of_the_builder(tmp_path: Path) -> None:

@@ -75,6 +75,26 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
     return (f"response {outcome.name!r} has no zeros: what the model says of their share rests on its prior",)
 
 
+def separated_zeros(outcome: Outcome, design: DesignMatrix) -> list[str]:
+    """Sentences for levels of the covariates of zi, and columns, that alone tell zeros from positive counts."""
+    sentences, zero = [], outcome.values == 0
+    if zero.all() or not zero.any():
+        return []
+    for name, words, rows in rows_of_levels(design):
+        if rows.any() and len(np.unique(zero[rows])) == 1:
+            sentences.append(
+                f"zi: {'nothing but' if zero[rows][0] else 'no'} zeros of {outcome.name!r} in the {plural(int(rows.sum()), 'row')} where "
+                f"{words}; what zi says of {name} there rests on its prior"
+            )
+    for label, x in zip(design.labels, design.values.T, strict=True):
+        apart = x[zero].max() <= x[~zero].min() or x[~zero].max() <= x[zero].min()
+        if apart and len(np.unique(x)) > 2:
+            sentences.append(
+                f"zi: all zeros of {outcome.name!r} lie on one side of {label}; its coefficient rests on its prior"
+            )
+    return sentences
+
+
 def without_positives(outcome: Outcome, design: DesignMatrix) -> list[str]:
     """Sentences for levels, and ends of columns, where all counts are 0, so that a log rate ratio has no lower end."""
     sentences, positive = [], outcome.values > 0

@@ -33,8 +33,8 @@ class OwnParameter:
 
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
     "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
-    `option` is the keyword by which builders give it a linear predictor, None where it has none. A vector has `labels`
-    along the dimension `dim`.
+    `option` is the keyword by which builders give it a linear predictor, None where it has none; `doubts` are those of that
+    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`.
     """
 
     name: str
@@ -43,6 +43,7 @@ class OwnParameter:
     option: str | None = None
     dim: str = ""
     labels: tuple[str, ...] = ()
+    doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _count_family(
         size = [own["alpha"]] if count.sized else []
         observe(name, count, outcome, *share, eta, *size)
 
-    zi = OwnParameter("zi", "logit", lambda _: counts.uniform_share("zi"), option="zi")
+    zi = OwnParameter("zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros)
     alpha = OwnParameter("alpha", "log", lambda _: counts.ALPHA, option="dispersion")
     return Family(
         name,

@@ -119,6 +119,10 @@ def read_outcome(
     single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))
     single = _without_small_factors(single, tables, clusters)
     doubts = [*family.doubts(outcome, single.main.population)]
+    own_doubts = {own.name: own.doubts for own in family.own}
+    doubts += [
+        s for p in single.predictors if p.prefix in own_doubts for s in own_doubts[p.prefix](outcome, p.population)
+    ]
     doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
     return remark(single, doubts)
 

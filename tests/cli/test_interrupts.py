@@ -161,9 +161,9 @@ def test_a_signal_after_saving_says_where_the_fit_is(folder: Path) -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) -> None:
-    tokens = [t if t != "200" else "2000000" for t in FIT]  # as many draws as are not made in time
+    tokens = [t if t != "200" else "200000" for t in FIT]  # as many draws as are not made in time
     tokens += ["--thin", "1", "--out", "f.nc"]
-    code, out, err = signalled_at(folder, "nutpie:sample", number, tokens, delay=1)
+    code, out, err = signalled_at(folder, "nutpie:sample", number, tokens, delay=0.5)
     told = SIGNALS[number]
     assert (code, out) == (told[0], ""), err
     assert re.fullmatch(

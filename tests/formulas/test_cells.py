@@ -60,6 +60,43 @@ def test_positive_counts_at_one_end_of_a_column_are_told():
     assert told(numbers.assign(y=numbers.y * (numbers.x == 2)), "y ~ x") == []
 
 
+ZEROS = [name for name in FAMILIES if name.startswith(("hurdle", "zero_inflated"))]
+
+
+def told_of_zi(y: np.ndarray, zi: str, family: str) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_outcome(FRAME.assign(y=y), "y ~ 1", FAMILIES[family], also={"zi": zi})
+    return [str(w.message) for w in caught if w.category is ZooWarning]
+
+
+@pytest.mark.parametrize("family", ZEROS)
+@pytest.mark.parametrize("level", ["high", "low", "none"])
+def test_levels_that_separate_zeros_from_positive_counts_are_told(family, level):
+    some = FRAME.y.where(np.arange(N) % 4 > 0, 0)  # zeros in every level
+    rows = np.flatnonzero(FRAME.dose == level)
+    for value, what in ((0, "nothing but zeros"), (2, "no zeros")):
+        y = some.to_numpy().copy()
+        y[rows] = value
+        (sentence,) = told_of_zi(y, "~ dose + (1 | site)", family)
+        assert sentence.startswith(
+            f"zi: {what} of 'y' in the 40 rows where dose is {level!r}; what zi says of dose there"
+        )
+        y[rows[0]] = 2 - value
+        assert told_of_zi(y, "~ dose + (1 | site)", family) == []
+
+
+@pytest.mark.parametrize("family", ZEROS)
+def test_a_column_on_one_side_of_which_all_zeros_lie_is_told(family):
+    x = FRAME.x.to_numpy()
+    for sign in (1, -1):
+        (sentence,) = told_of_zi(np.where(sign * x > 0.5, 0, 3), "~ x", family)
+        assert sentence.startswith("zi: all zeros of 'y' lie on one side of x; its coefficient rests on its prior")
+        mixed = np.where(sign * x > 0.5, 0, 3)
+        mixed[np.argmax(sign * x)] = 3
+        assert told_of_zi(mixed, "~ x", family) == []
+
+
 def test_a_reference_level_of_nothing_but_failures_is_told():
     (sentence,) = told(FRAME.assign(k=FRAME.k * (FRAME.dose != "high")), "k ~ dose", "bernoulli")
     assert "nothing but failures in the 40 rows of its reference level, where dose is 'high'" in sentence

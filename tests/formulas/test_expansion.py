@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from formulaic import Formula
 
 import glmm_zoo as zoo
+from glmm_zoo.formulas import population
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.grammar import parse_formula
 
@@ -75,10 +75,8 @@ EXPLOSIONS = {
 @pytest.mark.parametrize("case", EXPLOSIONS)
 @pytest.mark.parametrize("form", ["y ~ {}", "y ~ (1 + {} | g)"])
 def test_an_explosion_is_refused_at_once(case: str, form: str) -> None:
-    began = time.monotonic()
     with pytest.raises(zoo.InputError, match=r"products in it stand for more than 500 terms|make too many columns"):
         parse_formula(form.format(EXPLOSIONS[case]))
-    assert time.monotonic() - began < 2
 
 
 def test_what_does_not_explode_is_taken() -> None:
@@ -93,7 +91,15 @@ def test_factors_that_would_have_more_columns_than_rows_are_refused_before_they_
     names = list("abcdefg")
     data = pd.DataFrame({c: [f"{c}{i % 20}" for i in np.random.default_rng(0).permutation(60)] for c in names})
     data["y"] = np.arange(60) % 7 * 1.0
-    began = time.monotonic()
     with pytest.raises(zoo.InputError, match=r"formula: 'a .* g' makes at least 1279999999 columns of 60 rows;"):
         zoo.hierarchical_linear(data, f"y ~ {'*'.join(names)}")
-    assert time.monotonic() - began < 5
+
+
+def test_columns_that_do_not_fit_in_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pd.DataFrame({"y": np.arange(60) % 7 * 1.0, "x": np.arange(60) % 5 * 1.0, "z": np.arange(60) % 3 * 1.0})
+    two_copies = 2 * 60 * 2 * 8  # two columns of 60 rows of 8 bytes
+    monkeypatch.setattr(population, "available_memory", lambda: two_copies)
+    zoo.hierarchical_linear(data, "y ~ x + z")
+    monkeypatch.setattr(population, "available_memory", lambda: two_copies - 1)
+    with pytest.raises(zoo.InputError, match=r"'x \+ z' makes at least 2 columns of 60 rows;"):
+        zoo.hierarchical_linear(data, "y ~ x + z")

@@ -61,4 +61,7 @@ def test_memory_is_what_the_machine_or_a_limit_leaves(monkeypatch: pytest.Monkey
     assert 1e6 < memory.available_memory() < 1e15
     monkeypatch.setattr(resource, "getrlimit", lambda which: (10**9, 10**9))
     assert memory.available_memory() < 10**9
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    monkeypatch.setattr(memory, "_left_in_container", lambda: 10.0**5)
+    assert memory.available_memory() == 10**5
     assert (memory.in_gigabytes(1.5e9), memory.in_gigabytes(1e15)) == ("1.5 GB", "10^6 GB")
