@@ -111,4 +111,4 @@ def bfmi(energy: np.ndarray) -> np.ndarray:
     if energy.shape[-1] < 2:
         return np.full(energy.shape[:-1], np.nan)
     with np.errstate(invalid="ignore"):  # energies that are all equal
-        return np.square(np.diff(energy)).mean(axis=-1) / energy.var(axis=-1)
+        return np.square(np.diff(energy)).mean(axis=-1) / energy.var(axis=-1, ddof=1)

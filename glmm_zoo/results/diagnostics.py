@@ -173,12 +173,12 @@ def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[s
     if divergent:
         *abandoned, last = settings.get("runs") or [{"divergences": 0}]
         divergent = max(divergent, last["divergences"])  # of draws that are not kept too
-        before = "".join(f", after {run['divergences']} at target_accept={run['target_accept']:g}" for run in abandoned)
+        before = ", ".join(f"{run['divergences']} at {run['target_accept']:g}" for run in abandoned)
         target = settings["target_accept"]
         yield Problem(
             "divergences",
             f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains'] * settings['thin']} "
-            f"at target_accept={target:g}{before}",
+            f"at target_accept={target:g}" + (f", after {before}" if before else ""),
             "The sampler could not follow part of the posterior, so it may be missing from the draws.",
             _after_divergences(target, settings["parameterization"], sds),
         )
