@@ -79,10 +79,11 @@ def _in_reading_order(model: Model, names: Sequence[str]) -> list[str]:
 
 
 def sample_stats(drawn: Draws) -> xr.Dataset:
-    """Statistics of the sampler."""
+    """Statistics of the sampler by draw; by chain E-BFMI, which needs the energies of the draws that are not kept too."""
     chains, draws = drawn.stats["diverging"].shape
     coords = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    return xr.Dataset({name: (("chain", "draw"), v) for name, v in drawn.stats.items()}, coords)
+    by_draw = {name: (("chain", "draw"), v) for name, v in drawn.stats.items()}
+    return xr.Dataset({**by_draw, "bfmi": ("chain", drawn.bfmi)}, coords)
 
 
 def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[xr.Dataset, str]:

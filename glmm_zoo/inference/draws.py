@@ -26,6 +26,10 @@ class Draws:
         Whether Ctrl-C ended sampling.
     seconds
         How long sampling took.
+    divergences
+        How many transitions after warm-up diverged, of draws that are not kept too.
+    bfmi
+        E-BFMI of each chain (chains,) from all transitions, the smallest of its parts.
     recorded
         (chains, draws, ...) of each variable recorded while sampling; None where x holds all.
     moments
@@ -39,6 +43,8 @@ class Draws:
     gradients: int
     interrupted: bool
     seconds: float
+    divergences: int
+    bfmi: np.ndarray
     recorded: Sequence[np.ndarray] | None = None
     moments: np.ndarray | None = None
 
@@ -76,6 +82,8 @@ def joined_and_thinned(parts: Sequence[Draws], thin: int) -> Draws:
         finished=sum(p.finished for p in parts) // thin,
         gradients=sum(p.gradients for p in parts),
         seconds=sum(p.seconds for p in parts),
+        divergences=sum(p.divergences for p in parts),
+        bfmi=np.minimum.reduce([p.bfmi for p in parts]),
     )
 
 

@@ -9,7 +9,7 @@ import platform
 import secrets
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,8 @@ def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[st
             "seed": settings.seed,
             "thin": sampled.thin,
             "target_accept": settings.target_accept,
+            "runs": [asdict(run) for run in sampled.runs],
+            "tune_between": schedule.TUNE_ON if sampled.runs[-1].parts > 1 else None,
             "parameterization": settings.parameterization,
             "finished": drawn.finished.tolist(),
             "interrupted": drawn.interrupted,

@@ -24,11 +24,13 @@ import pyarrow as pa
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.beginnings import by_seed
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.compile_jax import Vectorized
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.moments import Moments, pooled_moments
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.results import convergence
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.machine import Function
@@ -66,15 +68,15 @@ class Recording:
 def sample(
     compiled: Compiled,
     settings: Settings,
+    beginnings: np.ndarray,
     *,
     progress: bool,
     recording: Recording | None = None,
-    beginnings: np.ndarray | None = None,
 ) -> Draws:
     """Run NUTS and keep every `thin`-th of draws x thin draws, or what the recording says of it.
 
-    Chains begin near the model's start, or each at one of `beginnings` (m, n) at random. Chain k has its own stream of
-    random numbers, so the number of cores changes nothing but the time.
+    Chain k begins at x = beginnings[k] (chains, n). It has its own stream of random numbers, so the number of cores changes
+    nothing but the time.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
 
@@ -82,17 +84,19 @@ def sample(
     ------
     FitError
         When the density is not finite where chains begin.
+    KeyboardInterrupt
+        Ctrl-C before the chains begin.
     """
     nutpie = _nutpie()
     recorders: list[_Recorder] = []
-    runner = _runner(compiled, settings, recording, recorders, _beginning(compiled, beginnings))
     thin = settings.thin or 1
     draws = settings.draws * thin
     began = time.perf_counter()
     try:
         with interrupts.sampling():
+            begin = by_seed(nutpie, compiled.coordinates.z_of(beginnings), settings.seed)
             raw = nutpie.sample(
-                runner,
+                _runner(compiled, settings, recording, recorders, begin),
                 draws=draws,
                 tune=settings.tune,
                 chains=settings.chains,
@@ -116,18 +120,6 @@ def sample(
         coordinates = compiled.coordinates
         made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])
     return made
-
-
-def _beginning(compiled: Compiled, beginnings: np.ndarray | None) -> Callable[[int], np.ndarray]:
-    """A function that gives a chain's first z; nutpie calls it with a seed."""
-
-    def begin(seed: int) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        if beginnings is not None:
-            return compiled.coordinates.z_of(beginnings[rng.integers(len(beginnings))])
-        return compiled.coordinates.z_of(compiled.start) + rng.uniform(-1, 1, compiled.size)
-
-    return begin
 
 
 def _runner(
@@ -282,7 +274,7 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
         name: np.full((chains, draws), np.nan) if kind is float else np.zeros((chains, draws), kind)
         for name, kind in _STATS.values()
     }
-    finished = np.zeros(chains, int)
+    finished, bfmi = np.zeros(chains, int), np.full(chains, np.nan)
     gradients = 0
     for chain, (batch, stat) in enumerate(zip(batches, statistics, strict=True)):
         sampling = ~_column(stat, "tuning").astype(bool)
@@ -292,7 +284,18 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
         gradients += int(_column(stat, "n_steps").sum())
         for nutpies, (ours, _) in _STATS.items():
             stats[ours][chain, :made] = _column(stat, nutpies)[sampling]
-    return Draws(x, np.arange(draws), stats, finished, gradients, bool((finished < draws).any()), seconds)
+        bfmi[chain] = convergence.bfmi(stats["energy"][chain, :made])
+    return Draws(
+        x,
+        np.arange(draws),
+        stats,
+        finished,
+        gradients,
+        bool((finished < draws).any()),
+        seconds,
+        divergences=int(stats["diverging"].sum()),
+        bfmi=bfmi,
+    )
 
 
 def _nutpie() -> Any:

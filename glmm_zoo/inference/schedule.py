@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glmm_zoo.inference import interrupts, nuts
+from glmm_zoo.inference.beginnings import first_beginnings
 from glmm_zoo.inference.compile import Compiled
+from glmm_zoo.inference.coordinates import MOST_CORRELATED
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
 from glmm_zoo.inference.nuts import TARGET_ACCEPT, Recording
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
+from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-TARGETS = (TARGET_ACCEPT, 0.95, 0.99)  # of the acceptance probability, the next after a divergence
+TARGETS = (TARGET_ACCEPT, *HIGHER_TARGETS)  # of the acceptance probability, the next after a divergence
 MOST_THIN = 8
 REST = 7e8  # gradients x (rows + unknowns) that take as long as all of a small fit but sampling: some three seconds
 AFFORDABLE = 1.5e9  # of the draws that are made beyond those asked for
@@ -27,12 +30,25 @@ TUNE_ON = 100  # warm-up draws where a chain goes on from draws
 
 
 @dataclass(frozen=True)
+class Run:
+    """Draws made with one target: how many parts each chain has, whether coordinates were estimated from draws between
+    them, and how many transitions after warm-up diverged."""
+
+    target_accept: float
+    parts: int
+    coordinates_from_draws: bool
+    divergences: int
+
+
+@dataclass(frozen=True)
 class Sampled:
-    """The draws that are kept, the settings with which they were made, and how many were made for each of them."""
+    """The draws that are kept, the settings with which they were made, how many were made for each of them, and all runs, of
+    which the last made these."""
 
     draws: Draws
     settings: Settings
     thin: int
+    runs: Sequence[Run]
 
 
 def sample_with_retries(
@@ -40,61 +56,70 @@ def sample_with_retries(
 ) -> Sampled:
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
     next as long as a transition diverged."""
-    if settings.target_accept is not None:
-        return _sample_once(model, compiled, settings, progress, recording)
-    sampled = _sample_once(model, compiled, replace(settings, target_accept=TARGETS[0]), progress, recording)
-    for target in TARGETS[1:]:
-        if sampled.draws.interrupted or interrupts.received() or not sampled.draws.stats["diverging"].any():
+    first, *others = TARGETS if settings.target_accept is None else [settings.target_accept]
+    sampled = _sample_once(model, compiled, settings, first, progress, recording)
+    for target in others:
+        if sampled.draws.interrupted or interrupts.received() or not sampled.draws.divergences:
             break
-        again = _sample_once(model, compiled, replace(settings, target_accept=target), progress, recording)
-        sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws))
+        again = _sample_once(model, compiled, settings, target, progress, recording)
+        sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws), runs=[*sampled.runs, *again.runs])
     return sampled
 
 
 def _sample_once(
-    model: Model, compiled: Compiled, settings: Settings, progress: bool, recording: Recording | None
+    model: Model, compiled: Compiled, settings: Settings, target: float, progress: bool, recording: Recording | None
 ) -> Sampled:
     """Draws thinned as the settings say, or as far as it pays; where they are recorded as they are made, not at all."""
-    draws = nuts.sample(compiled, settings, progress=progress, recording=recording)
-    if settings.thin or recording:
-        return Sampled(draws, settings, settings.thin or 1)
-    parts = _continued(model, compiled, draws, settings, progress)
-    return Sampled(joined_and_thinned(parts, len(parts)), settings, len(parts))
+    settings = replace(settings, target_accept=target)
+    own = _without_group_effects(model)
+    beginnings = first_beginnings(compiled, own, settings.chains, settings.seed)
+    parts = [nuts.sample(compiled, settings, beginnings, progress=progress, recording=recording)]
+    anew = target <= TARGETS[0] and len(own) <= MOST_CORRELATED
+    if not (settings.thin or recording):
+        parts = _continued(compiled, parts[0], settings, own, model.rows, anew=anew, progress=progress)
+    draws = joined_and_thinned(parts, len(parts))
+    run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences)
+    return Sampled(draws, settings, settings.thin or len(parts), [run])
 
 
-def _continued(model: Model, compiled: Compiled, first: Draws, settings: Settings, progress: bool) -> Sequence[Draws]:
+def _continued(
+    compiled: Compiled, first: Draws, settings: Settings, own: np.ndarray, rows: int, *, anew: bool, progress: bool
+) -> list[Draws]:
     """Equally many draws over and over, beginning with the first; they are to be thinned to as many as the first has.
 
-    Chains go on as long as what is kept gains by a larger share than the time grows, at the first of `TARGETS` in coordinates
-    estimated from the draws there are, which are no good where draws diverge. The worst parameter but the group effects
-    counts.
+    Each chain goes on from its own last draw, and only if the chains of the first part agree: R-hat then sees in the parts
+    what it saw in the first.
+
+    Chains go on as long as what is kept gains by a larger share than the time grows; `anew` in coordinates estimated from the
+    draws there are, which are no good where draws diverge. The worst of the elements `own`, all but the group effects, counts.
     """
-    own = _without_group_effects(model)
-    cost = first.gradients * (model.rows + compiled.size)
+    cost = first.gradients * (rows + compiled.size)
     most = min(MOST_THIN, 1 + int(AFFORDABLE / cost), int(MOST_KEPT / first.x.size))
     parts, bulk, tail = [first], np.zeros(len(own)), np.zeros(len(own))
-    able = compiled.program is not None and len(own) > 0 and first.x.shape[1] >= 4
-    while (
-        able
-        and len(parts) < most
-        and not (interrupts.received() or parts[-1].interrupted or parts[-1].stats["diverging"].any())
-    ):
+    able = compiled.program is not None and _agree(first, own)
+    while able and len(parts) < most and not (interrupts.received() or parts[-1].interrupted or parts[-1].divergences):
         x, made = parts[-1].x, len(parts)
         bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
         effective = max(1.0, min(bulk.min(), tail.min()))
         share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
         if _gain(share, made) < (REST + (made + 1) * cost) / (REST + made * cost):
             break
-        usual = (settings.target_accept or TARGETS[0]) <= TARGETS[0]
-        parts.append(
-            nuts.sample(
-                compiled.in_coordinates_from([p.x for p in parts], own, effective) if usual else compiled,
-                replace(settings, tune=TUNE_ON, thin=1, seed=_seed_of_part(settings.seed, made)),
-                beginnings=x.reshape(-1, compiled.size),
-                progress=progress,
-            )
-        )
+        if anew:
+            compiled = compiled.in_coordinates_from([p.x for p in parts], own, effective)
+        on = replace(settings, tune=TUNE_ON, thin=1, seed=_seed_of_part(settings.seed, made))
+        try:
+            parts.append(nuts.sample(compiled, on, x[:, -1], progress=progress))
+        except KeyboardInterrupt:  # before a draw
+            break
     return parts
+
+
+def _agree(draws: Draws, own: np.ndarray) -> bool:
+    """Whether R-hat of these elements is below its limit."""
+    if draws.interrupted or not len(own) or draws.x.shape[1] < 4:
+        return False
+    with np.errstate(all="ignore"):
+        return bool((convergence.ess_bulk_and_rhat(draws.x[:, :, own])[1] < RHAT).all())
 
 
 def _without_group_effects(model: Model) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Effective sample sizes (ESS), R-hat and Monte Carlo standard errors (MCSE) of many quantities at once.
+"""Effective sample sizes (ESS), R-hat and Monte Carlo standard errors (MCSE) of many quantities at once; E-BFMI.
 
 Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), as ArviZ computes them one quantity at a time; tests compare. `x` is
 (chains, draws, quantities) everywhere, and what is returned is (quantities,) unless said otherwise. Imports nothing of the zoo.
@@ -104,3 +104,11 @@ def mcse_sd(x: np.ndarray) -> np.ndarray:
     variance = square.mean(axis=(0, 1))
     error_of_variance = ((square**2).mean(axis=(0, 1)) - variance**2) / ess(split_chains(square))  # squared
     return np.sqrt(error_of_variance / variance / 4)
+
+
+def bfmi(energy: np.ndarray) -> np.ndarray:
+    """E-BFMI of chains (...) from the energies (..., draws) of all their transitions (Betancourt 2016); NaN of fewer than two."""
+    if energy.shape[-1] < 2:
+        return np.full(energy.shape[:-1], np.nan)
+    with np.errstate(invalid="ignore"):  # energies that are all equal
+        return np.square(np.diff(energy)).mean(axis=-1) / energy.var(axis=-1, ddof=1)

@@ -22,6 +22,7 @@ from glmm_zoo.results.storage import metadata
 RHAT = 1.01
 ESS_PER_CHAIN = 100
 BFMI = 0.3
+HIGHER_TARGETS = (0.95, 0.99)  # of the acceptance probability, one after the other where transitions diverge
 _AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
 STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
 
@@ -170,13 +171,28 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
 def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
     divergent = int(stats["diverging"].values.sum())
     if divergent:
-        tighter = f", or a tighter prior on {listing(sds, 3)}" if sds else ""
+        *abandoned, last = settings.get("runs") or [{"divergences": 0}]
+        divergent = max(divergent, last["divergences"])  # of draws that are not kept too
+        before = ", ".join(f"{run['divergences']} at {run['target_accept']:g}" for run in abandoned)
+        target = settings["target_accept"]
         yield Problem(
             "divergences",
-            f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains']} draws",
+            f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains'] * settings['thin']} "
+            f"at target_accept={target:g}" + (f", after {before}" if before else ""),
             "The sampler could not follow part of the posterior, so it may be missing from the draws.",
-            f"Try target_accept={min(0.99, (settings['target_accept'] + 1) / 2):.2g} first{tighter}.",
+            _after_divergences(target, settings["parameterization"], sds),
         )
+
+
+def _after_divergences(target: float, parameterization: str, sds: Sequence[str]) -> str:
+    """What to try: smaller steps as long as they help, then another posterior."""
+    tighter = f"a tighter prior on {listing(sds, 3)}" if sds else "tighter priors"
+    higher = next((t for t in HIGHER_TARGETS if t > target), None)
+    if higher is not None:
+        return f"Try target_accept={higher:g} first, or {tighter}."
+    other = "centered" if parameterization == "noncentered" else "noncentered"
+    reparameterized = f', or parameterization="{other}"' if sds else ""
+    return f"Smaller steps hardly help any more: try {tighter}{reparameterized}."
 
 
 def _disagreement(diagnostics: pd.DataFrame, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
@@ -213,9 +229,9 @@ def _few_effective_draws(
 
 
 def _poor_energy(stats: xr.Dataset, sds: Sequence[str]) -> Iterator[Problem]:
-    energy = stats["energy"].values  # (chain, draw)
-    bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
-    if (bfmi <= BFMI).any():
+    """E-BFMI of all transitions; of the draws kept where the file does not have it."""
+    bfmi = stats["bfmi"].values if "bfmi" in stats else convergence.bfmi(stats["energy"].values)
+    if not (bfmi > BFMI).all():
         yield Problem(
             "bfmi",
             f"E-BFMI is {bfmi.min():.2f} in chain {int(bfmi.argmin())}, more than {BFMI} needed",

@@ -192,7 +192,9 @@ def test_fit_predicts_with_the_moments_of_the_density(row: Row):
     points = [row_models.evaluator(row.name)(seed)[:2] for seed in (11, 12)]
     x = np.stack([np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]) for point, _ in points])
     stats = {"diverging": np.zeros((1, 2 * draws), bool)}
-    drawn = Draws(np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0)
+    drawn = Draws(
+        np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0, 0, np.ones(1)
+    )
     found, _ = posterior_predictive(model, compile_model(model), drawn, 4)
     y = row_models.together(model, found)[0]
     assert row.support(frame, y).all()

@@ -15,7 +15,8 @@ def test_draws_made_longer_and_thinned() -> None:
 
     def part(draws: slice, finished: list[int], stopped: bool) -> Draws:
         stats = {"step_size": step[:, draws], "diverging": bad[:, draws], "energy": step[:, draws] % 6 + draws.start}
-        return Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0)
+        divergences, bfmi = int(bad[:, draws].sum()) + 3, np.array([0.5, 1.0] if stopped else [0.9, 0.2])
+        return Draws(x[:, draws], np.arange(6), stats, np.array(finished), 100, stopped, 1.0, divergences, bfmi)
 
     parts = [part(slice(0, 6), [6, 6], False), part(slice(6, 12), [6, 5], True)]
     np.testing.assert_array_equal(joined_and_thinned(parts, 1).x, x)
@@ -25,4 +26,5 @@ def test_draws_made_longer_and_thinned() -> None:
     np.testing.assert_array_equal(found.stats["diverging"], [[False, True, False, False], [False, False, False, True]])
     np.testing.assert_array_equal(found.stats["energy"], (step % 6)[:, 2::3])  # no matter what constant a part has
     assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
+    assert found.divergences == 2 + 2 * 3 and found.bfmi.tolist() == [0.5, 0.2]  # the smallest of a chain's parts
     np.testing.assert_array_equal(found.x_of(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))

@@ -19,7 +19,7 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.inference import datatree, nuts, posterior_predictive
+from glmm_zoo.inference import datatree, nuts, posterior_predictive, schedule
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.results import diagnostics, storage
 
@@ -75,7 +75,8 @@ def test_pointwise_log_likelihood_is_that_of_the_stored_draws(tree: xr.DataTree,
     np.testing.assert_allclose(tree["log_likelihood"]["y"].values, expected, rtol=1e-9)
 
 
-def test_same_seed_same_draws_whatever_the_cores(model) -> None:
+def test_same_seed_same_draws_whatever_the_cores(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "RHAT", np.inf)
     settings = {"draws": 50, "tune": 60, "chains": 2, "seed": 9, "progress": False}
     one, two = (zoo.fit(model, cores=c, **settings) for c in (1, 2))
     assert storage.metadata(one)["sampling"]["thin"] > 1  # chains went on from draws
@@ -101,8 +102,12 @@ def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
     for group in ("posterior", "log_likelihood", "posterior_predictive"):
         for name, v in kept[group].data_vars.items():
             np.testing.assert_allclose(v, whole[group][name], rtol=1e-12, atol=1e-12)
-    every = zoo.fit(model, **{**settings, "draws": 202, "thin": 1}, keep_group_effects="draws")["posterior"]["u_site"]
+    every = zoo.fit(model, **{**settings, "draws": 202, "thin": 1}, keep_group_effects="draws")
     moments = kept["group_effects"]["u_site"]
+    energy = every["sample_stats"]["energy"].values
+    for thinned in (whole, kept):  # from the energies of all transitions
+        np.testing.assert_allclose(thinned["sample_stats"]["bfmi"], arviz_stats.bfmi(energy), rtol=1e-6)
+    every = every["posterior"]["u_site"]
     assert moments.dims == ("statistic", "site", "site_effect")
     both = every.stack(sample=("chain", "draw"))
     np.testing.assert_allclose(moments.sel(statistic="mean"), both.mean("sample"), rtol=1e-9)
@@ -126,6 +131,7 @@ def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.Mo
         return dataclasses.replace(drawn, finished=np.array([100, 31]), interrupted=True)
 
     monkeypatch.setattr(nuts, "sample", stopped)
+    monkeypatch.setattr(schedule, "RHAT", np.inf)
     with pytest.raises(zoo.Interrupted) as stop:
         zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
     tree = stop.value.tree

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.errors import plural
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 # Options at these values go without saying.
@@ -65,10 +66,23 @@ def _data_and_groups(spec: dict[str, Any]) -> str:
 
 
 def _sampling(settings: dict[str, Any], seconds: float) -> str:
+    """In one line: what was made, what is kept of it, where chains go on, and what became of earlier runs."""
+    *abandoned, last = settings.get("runs") or [{"parts": 1}]
     thinned = f", each the last of {settings['thin']}," if settings["thin"] > 1 else ""
+    joined = ""
+    if last["parts"] > 1:
+        anew = ", in coordinates estimated anew" if last["coordinates_from_draws"] else ""
+        joined = (
+            f" in {last['parts']} parts, where each chain goes on from its own last draw after {settings['tune_between']} more "
+            f"of warm-up{anew}"
+        )
+    diverged = "".join(
+        f", {plural(run['divergences'], 'divergent transition')} before at {run['target_accept']:g}"
+        for run in abandoned
+    )
     return (
-        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}, "
-        f"seed {settings['seed']}, {seconds:.1f} s"
+        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}{joined}, "
+        f"target_accept {settings['target_accept']:g}{diverged}, seed {settings['seed']}, {seconds:.1f} s"
     )
 
 
