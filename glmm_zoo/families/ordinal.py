@@ -220,7 +220,7 @@ def increasing(name: str, prior: Prior, start: np.ndarray, dim: str) -> Tensor:
         dist=lambda *both: pt.sort(independent(both[:-1], both[-1])),
         dims=dim,
         transform=transforms.Chain([*inside, transforms.ordered]) if inside else transforms.ordered,
-        initval=start,
+        support_point=lambda rv, size, *arguments: pt.constant(start),
         class_name=f"Ordered{prior.distribution}",
     )
 

@@ -31,7 +31,7 @@ class GroupEffects:
     """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
 
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
-    other rows.
+    other rows. `taken` are names that variables of the builder's own have, so that the effects' dimension has another.
     """
 
     factor: GroupingFactor
@@ -41,6 +41,7 @@ class GroupEffects:
     spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
     shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
+    taken: tuple[str, ...] = ()
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
@@ -19,6 +20,12 @@ def variable_name(column: str) -> str:
     clean = "".join("_" if ch in "/\\" or ord(ch) < 32 else ch for ch in column).strip() or "_"
     clean = f"x{clean}" if clean.startswith(".") else clean
     return f"{clean}_" if _RESERVED.fullmatch(clean) else clean
+
+
+def renamed(columns: Iterable[str]) -> list[str]:
+    """A sentence on every column that a fit has under another name."""
+    pairs = {column: variable_name(column) for column in columns}
+    return [f"column {c!r} is called {name!r} in names of variables and dimensions" for c, name in pairs.items() if name != c]
 
 
 def prefixed(prefix: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 import pymc as pm
 from pymc.logprob.transforms import Transform
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.plans.groups import groups_of, smooth_name
@@ -64,10 +65,12 @@ class Model(pm.Model):
     """
 
     def __init__(self, plan: Plan):
-        super().__init__(coords=_coords(plan))
-        self.spec = dict(plan.spec)
         self.frame = plan.table
         self.also = plan.also
+        super().__init__()
+        for dim, labels in _labels_of_dims(plan):
+            self.add_coord(dim, labels)
+        self.spec = dict(plan.spec)
         self.predictors = plan.predictors
         self.chosen = plan.chosen
         self.rows = plan.rows
@@ -84,6 +87,26 @@ class Model(pm.Model):
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
+
+    def add_coord(self, name: str, values: Any = None, **options: Any) -> None:
+        """As PyMC's, but a name that is taken is an InputError."""
+        try:
+            super().add_coord(name, values, **options)
+        except ValueError as err:
+            raise self._taken(name) from err
+
+    def add_named_variable(self, var: Any, dims: Any = None) -> None:
+        """As PyMC's, but a name that is taken is an InputError."""
+        if var.name in self.named_vars or var.name in self.coords:
+            raise self._taken(var.name)
+        super().add_named_variable(var, dims)
+
+    def _taken(self, name: str) -> InputError:
+        """Names are made from names of columns, so two things have one only where a column is named as the model's own are."""
+        tables = (self.frame, *self.also.values())
+        found = [c for table in tables for c in table.columns if variable_name(c) in name]
+        whose = f"column {max(found, key=len)!r} is named so that " if found else ""
+        return InputError(f"{whose}two parts of the model would have the name {name!r}; rename the column")
 
     def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
         """As PyMC's, computed once for the variables that the sampler moves."""
@@ -156,23 +179,22 @@ class SmoothWeights:
     sd_of: np.ndarray
 
 
-def _coords(plan: Plan) -> dict[str, Any]:
-    """Labels of every dimension."""
-    labels: dict[str, Any] = dict(plan.labels) or {"row": np.arange(plan.rows)}
+def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:
+    """Every dimension with its labels."""
+    yield from (plan.labels or {"row": np.arange(plan.rows)}).items()
     if plan.unit:
-        labels[variable_name(plan.unit.name)] = list(plan.unit.levels)
+        yield variable_name(plan.unit.name), list(plan.unit.levels)
     for p in plan.predictors:
         if p.population.labels:
-            labels[prefixed(p.prefix, "coef")] = list(p.population.labels)
+            yield prefixed(p.prefix, "coef"), list(p.population.labels)
         for s in p.smooths:
-            labels[smooth_name(p, s, "weight")] = list(s.weight_labels)
+            yield smooth_name(p, s, "weight"), list(s.weight_labels)
             if len(s.sds) > 1:
-                labels[smooth_name(p, s, "part")] = list(s.sds)
+                yield smooth_name(p, s, "part"), list(s.sds)
             if s.linear.shape[1] > 1:
-                labels[smooth_name(p, s, "coef")] = list(s.linear_labels)
+                yield smooth_name(p, s, "coef"), list(s.linear_labels)
     for g in groups_of(plan.predictors):
-        labels[g.dim] = list(g.factor.levels)
-        labels[g.effect_dim] = list(g.labels)
+        yield g.dim, list(g.factor.levels)
+        yield g.effect_dim, list(g.labels)
         if g.correlated:
-            labels[f"{g.effect_dim}_bis"] = list(g.labels)
-    return labels
+            yield f"{g.effect_dim}_bis", list(g.labels)

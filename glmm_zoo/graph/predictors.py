@@ -158,7 +158,7 @@ def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smoo
     name, dim = smooth_name(predictor, smooth, "linear"), smooth_name(predictor, smooth, "coef")
     several = smooth.linear.shape[1] > 1
     coefficients = variable(model, name, dim) if several else variable(model, name)[None]
-    dims = (predictor.dim, dim if several else None)
+    dims = (predictor.dim, dim) if several else None
     terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), smooth.linear, dims=dims) @ coefficients
     elements = _elements(model, name, dim) if several else [(name, 0)]
     terms.add(smooth.linear, coefficients, elements, model.chosen[name])

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from glmm_zoo.inference.beginnings import by_seed
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.compile_jax import Vectorized
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
+from glmm_zoo.inference.kernel.machine import NO_MEMORY, out_of_memory
 from glmm_zoo.inference.moments import Moments, pooled_moments
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("glmm_zoo")
 
+NUTPIE_TRIED = "0.16.11"  # as in pyproject.toml
 TARGET_ACCEPT = 0.8  # where the settings leave it open
 MAX_TREE_DEPTH = 10
 _SLOW_GRADIENT = 150e-6  # seconds; from here on threads of Python gain more than they lose to the interpreter lock
@@ -83,7 +86,7 @@ def sample(
     Raises
     ------
     FitError
-        When the density is not finite where chains begin.
+        When the density is not finite where chains begin, memory is short, or nutpie is not as it was when it was tried.
     KeyboardInterrupt
         Ctrl-C before the chains begin.
     """
@@ -108,7 +111,11 @@ def sample(
                 progress_bar=progress,
                 return_raw_trace=True,
             )
+    except FitError:
+        raise
     except RuntimeError as err:
+        if _short_of_memory(compiled, str(err)):
+            raise FitError(out_of_memory(compiled.size)) from err
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
@@ -120,6 +127,15 @@ def sample(
         coordinates = compiled.coordinates
         made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])
     return made
+
+
+def _short_of_memory(compiled: Compiled, told: str) -> bool:
+    """Whether the density found no memory: nutpie says so of a draw, but not of a beginning."""
+    try:
+        compiled.value_and_gradient_of_z()(compiled.coordinates.z_of(compiled.start))
+    except MemoryError:
+        return True
+    return f"error code: {NO_MEMORY}" in told
 
 
 def _runner(
@@ -150,6 +166,16 @@ class _NativeRunner:
         self.program, self.begin, self.n_dim = program, begin, size
 
     def _make_sampler(self, settings: Any, _: Any, cores: int, *rest: Any) -> Any:
+        """The sampler, made of private classes of nutpie: those of another version may be called or take something else."""
+        try:
+            return self._sampler(settings, cores, rest)
+        except (ImportError, AttributeError, TypeError) as err:
+            raise FitError(
+                f"nutpie {version('nutpie')} has not the inner parts that this program was tried with, those of version "
+                f"{NUTPIE_TRIED} ({err}); install that one: pip install nutpie=={NUTPIE_TRIED}"
+            ) from err
+
+    def _sampler(self, settings: Any, cores: int, rest: Sequence[Any]) -> Any:
         from nutpie import _lib
 
         from glmm_zoo.inference.kernel.machine import copy

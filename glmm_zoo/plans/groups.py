@@ -37,6 +37,8 @@ class Group:
         The spread of each covariate, for the default prior of the effect's sd.
     codes
         The level of every row (n,), by the predictor's prefix.
+    taken
+        Names of variables that the effects' dimension cannot have.
     """
 
     prefix: str
@@ -47,6 +49,7 @@ class Group:
     z: tuple[np.ndarray, ...]
     spreads: tuple[float, ...]
     codes: Mapping[str, np.ndarray]
+    taken: tuple[str, ...] = ()
 
     @property
     def dim(self) -> str:
@@ -59,8 +62,9 @@ class Group:
 
     @property
     def effect_dim(self) -> str:
-        """The dimension of the effects of a level."""
-        return prefixed(self.prefix, f"{self.dim}_effect")
+        """The dimension of the effects of a level; one underscore more where a variable is called so."""
+        name = prefixed(self.prefix, f"{self.dim}_effect")
+        return f"{name}_" if name in self.taken else name
 
     @property
     def correlated(self) -> tuple[tuple[int, ...], ...]:
@@ -118,6 +122,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str]) -> Group:
         tuple(z),
         tuple(spreads),
         codes,
+        tuple(name for _, effects in terms for name in effects.taken),
     )
 
 

@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import Family
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
-from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.names import prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import groups_of, smooth_name
@@ -96,7 +96,7 @@ def write_spec(
     given: Mapping[str, str] | None,
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
     """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`."""
-    _refuse_one_name_for_two(predictors)
+    _refuse_one_name_for_two(predictors, table)
     chosen = priors.choose(needed, given)
     spec = {
         "builder": builder,
@@ -114,6 +114,7 @@ def write_spec(
             for g in groups_of(predictors)
         },
         "smooths": [_describe_smooth(p, s) for p in predictors for s in p.smooths],
+        "notes": [*described["notes"], *renamed(table.columns)],
         "aspects": [*described["aspects"], *(["smooths"] if any(p.smooths for p in predictors) else [])],
         "learnt": {p.prefix: {**p.population.learnt, "means": p.population.means.tolist()} for p in predictors},
         "data": {
@@ -148,7 +149,14 @@ def offset_level(offset: np.ndarray | None, link: str) -> float:
     return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
 
 
-def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign]) -> None:
+def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table) -> None:
+    columns: dict[str, str] = {}
+    for column in table.columns:
+        other = columns.setdefault(variable_name(column), column)
+        if other != column:
+            raise InputError(
+                f"columns {other!r} and {column!r} would share the name {variable_name(column)!r} in the fit; rename one"
+            )
     names: dict[str, str] = {}
     for p in predictors:
         for s in p.smooths:

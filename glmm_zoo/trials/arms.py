@@ -30,6 +30,7 @@ from glmm_zoo.trials.control import treated_rows
 from glmm_zoo.trials.heterogeneity import heterogeneity_note
 
 FEW_STUDIES = 6
+OWN = ("study_effect",)  # variables of the model that end as dimensions of group effects do
 
 
 @dataclass(frozen=True)
@@ -378,10 +379,10 @@ def baseline_predictor(arms: Arms, baseline: str) -> PredictorDesign:
     ones = np.ones(len(arms.treated))
     effects: tuple[GroupEffects, ...] = ()
     if baseline == "random":
-        effects = (GroupEffects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,)),)
+        effects = (GroupEffects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,), taken=OWN),)
     elif baseline == "bivariate":
         z = np.column_stack([~arms.treated, arms.treated]).astype(float)
-        effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,)),)
+        effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,), taken=OWN),)
     nothing = DesignMatrix(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
     offset = None if arms.exposure is None else np.log(arms.exposure)
     return PredictorDesign("", arms.formula, nothing, offset, effects)

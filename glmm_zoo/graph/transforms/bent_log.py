@@ -10,6 +10,8 @@ from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import Tensor
 
+_LOWEST = -345.0
+
 
 @dataclass(frozen=True, eq=False)
 class BentLogTransform(Transform):
@@ -17,7 +19,9 @@ class BentLogTransform(Transform):
 
     Where the data cannot tell an sd from 0, its posterior density does not vanish towards 0. That is an exponential tail on
     the log scale, which NUTS explores slowly; here it falls like a normal density. Above the mode this is the log scale. The
-    change of variables is exact whatever the mode is. log|dsd/dx| = log sd + log b'(x).
+    change of variables is exact whatever the mode is. log|dsd/dx| = log mode + b(x) + log b'(x).
+
+    Below e^-345 modes, where sd^2 would soon be 0 and 1 / sd^2 infinite, the sd stays there: no response can tell it from 0.
 
     `mode` is a number or one for each sd, in the shape of the variable.
     """
@@ -27,7 +31,7 @@ class BentLogTransform(Transform):
     name = "log"
 
     def backward(self, value: Tensor, *_: Tensor) -> Tensor:
-        return self.mode * pt.exp(_bend(value))
+        return self.mode * pt.exp(pt.maximum(_bend(value), _LOWEST))
 
     def forward(self, value: Tensor, *_: Tensor) -> Tensor:
         y: Tensor = pt.log(value / self.mode)

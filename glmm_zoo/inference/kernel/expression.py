@@ -47,6 +47,7 @@ class Expressions:
     """All expressions of one function, with the arrays that they read.
 
     `data` are float64 vectors, `indices` int32 vectors; `parts` give position and size of the parts of the argument x.
+    `sigmoids` has the x of every 1 / (1 + e^-x), whose logarithm and distance from 1 keep their digits only if it is known.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Expressions:
         self._places: dict[Any, int] = {}
         self._sums: dict[int, float] = {}
         self.parts: list[tuple[int, int]] = []
+        self.sigmoids: dict[Node, Node] = {}
 
     # leaves
     def number(self, value: float) -> Node:

@@ -14,6 +14,7 @@ from glmm_zoo.inference.kernel.emit import FIRST_SLOT, Store, emit
 from glmm_zoo.inference.kernel.expression import Expressions, Node
 
 _CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)
+NO_MEMORY = -12  # what a function returns that got no memory; below 0 ends sampling
 _AT_A_TIME = 16  # threads that can run one function
 
 
@@ -32,8 +33,17 @@ class Function:
     def __call__(self, x: np.ndarray, out: np.ndarray) -> float:
         """Fill `out`, zeros at first, and return the value; both are contiguous vectors of doubles."""
         value = ctypes.c_double()
-        self._call(len(x), x.ctypes.data, out.ctypes.data, ctypes.addressof(value), self.table.ctypes.data)
+        status = self._call(len(x), x.ctypes.data, out.ctypes.data, ctypes.addressof(value), self.table.ctypes.data)
+        if status == NO_MEMORY:
+            raise MemoryError(out_of_memory(len(x)))
         return value.value
+
+
+def out_of_memory(unknowns: int) -> str:
+    return (
+        f"no memory for {8 * unknowns} bytes, one copy of the model's {unknowns} unknowns; end other programs or run fewer "
+        "chains at a time (cores=1)"
+    )
 
 
 class Program(Function):
@@ -110,10 +120,15 @@ entry:
   %root = load ptr, ptr %root_at
   %bytes = shl i64 %n, 3
   %x = call ptr @malloc(i64 %bytes)
+  %none = icmp eq ptr %x, null
+  br i1 %none, label %no_memory, label %copy
+no_memory:
+  ret i64 -12
+copy:
   call void @llvm.memcpy.p0.p0.i64(ptr %x, ptr %z, i64 %bytes, i1 false)
   br label %row
 row:
-  %i = phi i64 [ 0, %entry ], [ %i_next, %row_end ]
+  %i = phi i64 [ 0, %copy ], [ %i_next, %row_end ]
   %first = mul i64 %i, %m
   %mean_i_at = getelementptr double, ptr %mean, i64 %i
   %mean_i = load double, ptr %mean_i_at

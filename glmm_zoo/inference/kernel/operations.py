@@ -59,9 +59,9 @@ def _reduce(
             else:
                 x = ExpressionArray(items_of((combine(t, x, v) for v in x.items.ravel()), x.items.shape))
         rest = [i for i in range(x.ndim) if i not in axes]
-        moved = x.items.transpose([*rest, *axes]).reshape([x.items.shape[i] for i in rest] + [-1])
+        moved, kept = x.items.transpose([*rest, *axes]), tuple(x.items.shape[i] for i in rest)
         step = chain(op_name)
-        items = items_of((step(t.E, *row) for row in moved.reshape(-1, moved.shape[-1])), tuple(moved.shape[:-1]))
+        items = items_of((step(t.E, *moved[(*at, ...)].ravel()) for at in np.ndindex(*kept)), kept)
         long = rest.index(x.long) if x.long in rest else None
         return ExpressionArray(items, long, x.size if long is not None else 1)
 

@@ -8,11 +8,16 @@ import numpy as np
 
 from glmm_zoo.inference.kernel.expression import Expressions, Node
 
+_FAR = 18.0  # from here on 1 / (1 + e^-x) has lost half of the digits of its distance from 1
+_OF_NONE = {"add": 0.0, "mul": 1.0, "and": 1.0, "or": 0.0}
+
 
 def chain(op: str) -> Callable[..., Node]:
-    """An operation on two numbers, applied to any number of them from the left."""
+    """An operation on two numbers, applied to any number of them from the left; that of none is its neutral element."""
 
     def run(E: Expressions, *args: Node) -> Node:
+        if not args:
+            return E.number(_OF_NONE[op])
         result = args[0]
         for a in args[1:]:
             result = E(op, result, a)
@@ -26,19 +31,58 @@ def _plain(op: str) -> Callable[..., Node]:
 
 
 def _softplus(E: Expressions, x: Node) -> Node:
-    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).
-
-    The slope of |x| at 0 is taken to be 1, and |-x| is |x|: so there the maximum is x, but 0 for the negative of something.
-    """
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)"""
     zero = E.number(0.0)
-    high = E("select", E("gt" if x.op == "neg" else "ge", x, zero), x, zero)
+    high = E("select", _not_below(E, x, zero, x), x, zero)
     return E("add", high, E("log1p", E("exp", E("neg", E("abs", x)))))
+
+
+def _not_below(E: Expressions, a: Node, b: Node, difference: Node) -> Node:
+    """Whether a >= b, beside |difference| of the two.
+
+    The slope of |x| at 0 is taken to be 1, and |-x| is |x|. So that slopes are right at 0 too, the negative of something is
+    there on the other side.
+    """
+    return E("gt" if difference.op == "neg" else "ge", a, b)
 
 
 def _sigmoid(E: Expressions, x: Node) -> Node:
     """e^min(x, 0) / (1 + e^-|x|)"""
     e = E("exp", E("neg", E("abs", x)))
-    return E("div", E("select", E("ge", x, E.number(0.0)), E.number(1.0), e), E("add", E.number(1.0), e))
+    above = _not_below(E, x, E.number(0.0), x)
+    s = E("div", E("select", above, E.number(1.0), e), E("add", E.number(1.0), e))
+    if s.op != "number":
+        E.sigmoids.setdefault(s, x)
+    return s
+
+
+def _log(E: Expressions, a: Node) -> Node:
+    """log a; far out that of a sigmoid as -log(1 + e^-x)."""
+    if a not in E.sigmoids:
+        return E("log", a)
+    x = E.sigmoids[a]
+    far = E("gt", E("abs", x), E.number(_FAR))
+    near = E("log", E("select", far, E.number(1.0), a))
+    return E("select", far, E("neg", _softplus(E, E("neg", x))), near)
+
+
+def _log1p(E: Expressions, a: Node) -> Node:
+    """log(1 + a); far out that of the negative of a sigmoid as -log(1 + e^x)."""
+    if a.op != "neg" or a.args[0] not in E.sigmoids:
+        return E("log1p", a)
+    x = E.sigmoids[a.args[0]]
+    far = E("gt", x, E.number(_FAR))
+    near = E("log1p", E("select", far, E.number(0.0), a))
+    return E("select", far, E("neg", _softplus(E, x)), near)
+
+
+def _sub(E: Expressions, a: Node, b: Node) -> Node:
+    """a - b; far out 1 less a sigmoid as that of -x."""
+    plain = E("sub", a, b)
+    if b not in E.sigmoids or a.op != "number" or a.static[0] != 1.0:
+        return plain
+    x = E.sigmoids[b]
+    return E("select", E("gt", x, E.number(_FAR)), _sigmoid(E, E("neg", x)), plain)
 
 
 def _power(E: Expressions, a: Node, b: Node) -> Node:
@@ -55,8 +99,9 @@ def _power(E: Expressions, a: Node, b: Node) -> Node:
 
 
 def _log_add_exp(E: Expressions, a: Node, b: Node) -> Node:
-    high = E("select", E("ge", a, b), a, b)
-    return E("add", high, E("log1p", E("exp", E("neg", E("abs", E("sub", a, b))))))
+    difference = E("sub", a, b)
+    high = E("select", _not_below(E, a, b, difference), a, b)
+    return E("add", high, E("log1p", E("exp", E("neg", E("abs", difference)))))
 
 
 def _sign(E: Expressions, x: Node) -> Node:
@@ -69,8 +114,8 @@ def _erf(E: Expressions, x: Node) -> Node:
 
 
 SCALARS: dict[str, Callable[..., Node]] = {
-    "Add": chain("add"), "Mul": chain("mul"), "Sub": _plain("sub"), "TrueDiv": _plain("div"), "Neg": _plain("neg"),
-    "Exp": _plain("exp"), "Log": _plain("log"), "Log1p": _plain("log1p"), "Expm1": _plain("expm1"), "Sqrt": _plain("sqrt"),
+    "Add": chain("add"), "Mul": chain("mul"), "Sub": _sub, "TrueDiv": _plain("div"), "Neg": _plain("neg"),
+    "Exp": _plain("exp"), "Log": _log, "Log1p": _log1p, "Expm1": _plain("expm1"), "Sqrt": _plain("sqrt"),
     "Abs": _plain("abs"), "Maximum": _plain("max"), "Minimum": _plain("min"), "Switch": _plain("select"),
     "LT": _plain("lt"), "LE": _plain("le"), "GT": _plain("gt"), "GE": _plain("ge"), "EQ": _plain("eq"),
     "AND": chain("and"), "OR": chain("or"), "Invert": _plain("not"), "GammaLn": _plain("lgamma"), "Psi": _plain("digamma"),
