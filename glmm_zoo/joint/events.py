@@ -127,7 +127,7 @@ def read_events(
             "expected, or rows Surv(start, stop, event) ~ ... for covariates that change"
         )
         return None
-    rows = _FollowUpRows(subject, *_intervals(formula.kind, times, status))
+    rows = _FollowUpRows(subject, *intervals(formula.kind, times, status))
     by_time = np.lexsort((rows.stop, rows.subject))
     rows, table = rows.take(by_time), table.take(by_time)
     if may_miss:
@@ -239,7 +239,7 @@ def _read_times(data: Any, operand: Expression, table: Table, may_miss: bool) ->
     return times[table.row_numbers]
 
 
-def _intervals(
+def intervals(
     kind: str, times: Sequence[np.ndarray], status: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """start, left, stop and status (0 or a cause) of every row (R,), from the times and status of one kind of Surv()."""
