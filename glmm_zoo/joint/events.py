@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural
+from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import EventFormula, Expression
@@ -107,6 +107,7 @@ def read_events(
     order
         Subjects in the order that they are to have.
     """
+    raise_all(_own_columns_as_covariates(formula, columns))
     needed, may_miss = _needed_columns(formula, id, columns)
     table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
@@ -137,6 +138,16 @@ def read_events(
     _check_some_event(formula, rows, ids, problems)
     covariates = attempt(lambda: _read_covariates(formula, table), problems) if covariates_sound else None
     return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates)
+
+
+def _own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) -> list[str]:
+    """A sentence on columns of Surv() that are covariates of the event, or of its association, too."""
+    own = {c for part in (*formula.times, *([formula.event] if formula.event else [])) for c in part.columns}
+    both = [c for c in dict.fromkeys([*formula.covariates.predictor_columns, *columns]) if c in own]
+    return [
+        f"event: {listing(map(repr, both))} is a part of {formula.text.split('~')[0].strip()} and a covariate too: how and when follow-up "
+        "ended cannot explain itself; leave it out of the covariates"
+    ] if both else []
 
 
 def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:

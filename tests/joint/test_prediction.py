@@ -742,7 +742,8 @@ def test_aids_trial_as_other_packages_have_it():
         time="obstime", id="patient", baseline="piecewise", cuts=reference("aids_jm_piecewise")["cuts"],
     )  # fmt: skip
     tree = zoo.fit(model, seed=1)
-    found = zoo.dynamic_prediction(tree, landmark=12.0, times=[20.0], ids=[2, 10, 100])
+    covariates = survival[["patient", "drug"]]  # patient 100 died before: as if that were not known
+    found = zoo.dynamic_prediction(tree, visits, covariates, landmark=12.0, times=[20.0], ids=[2, 10, 100])
     for peer in ("JM", "JMbayes2"):
         survivals = [recorded[f"survival {patient} {peer}"]["estimate"] for patient in (2, 10, 100)]
         np.testing.assert_allclose(found.survival.values[:, 0], survivals, atol=PEERS_DIFFER)
