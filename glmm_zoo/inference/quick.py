@@ -9,7 +9,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.inference.approximation import GaussianApproximation, approximate
+from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
 from glmm_zoo.inference.parameterization import sampler_start
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 
@@ -48,7 +48,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     import pandas as pd
 
     approximation = approximate(model)
-    if approximation is None:
+    if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
     estimates: Estimates = {}
     for prefix, predictor in approximation.predictors.items():
