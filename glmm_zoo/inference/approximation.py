@@ -20,7 +20,7 @@ import itertools
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,7 @@ SMALL = 1e5  # and so many parameters^2 x rows
 _LONGEST_STEP = 3.0  # of eta in the first rounds, in units of the link
 _SHORT_ROUNDS = 5  # after them the longest step doubles with each round
 _LEAST_VARIANCE = 1e-6  # of eta at the nodes, in squared units of the link: differences of log f lose digits below
+_WIDER = 1.5  # about as far as posteriors of sds of group effects reach
 SETTLED = 0.02  # a change up to which an approximation stands for its limit
 
 
@@ -119,7 +120,31 @@ def _iterate(model: Model, likelihood: RowLikelihood) -> tuple[GaussianApproxima
         fraction = max(0.1, fraction / 2) if change > before and turn > _SHORT_ROUNDS else min(1.0, 1.3 * fraction)
     if change > 1.0:
         raise FloatingPointError(f"it did not settle in {ROUNDS} rounds")
-    return GaussianApproximation(predictors, likelihood, phi, change), turn + 1
+    steered = {p: _with_secant_weights(likelihood, predictors, p, phi) for p in predictors}
+    return GaussianApproximation(steered, likelihood, phi, change), turn + 1
+
+
+def _with_secant_weights(
+    likelihood: RowLikelihood, predictors: Mapping[str, PredictorApproximation], prefix: str, phi: np.ndarray
+) -> PredictorApproximation:
+    """The approximation of one predictor with weights and working responses that hold as the sds of the effects move, too.
+
+    Where a level has only zeros, say, its effect moves out as the sd grows, where its rows say less. The weight of a row is the
+    change of its score for that of eta between the sds and `_WIDER` times these; curvatures hold at the sds alone.
+    """
+    here = predictors[prefix]
+    if not here.S:
+        return here
+    wider = there = replace(here, S=[S * _WIDER**2 for S in here.S])
+    w, score, _ = _sites(likelihood, predictors, prefix, phi, np.inf)
+    for _round in range(6):
+        own, its_score, _ = _sites(likelihood, {**predictors, prefix: there}, prefix, phi, np.inf)
+        there = replace(there.updated(own, there.mean + its_score / own), S=wider.S, sds=here.sds)
+    _, its_score, _ = _sites(likelihood, {**predictors, prefix: there}, prefix, phi, np.inf)
+    moved = there.mean - here.mean
+    far = (np.abs(moved) > 0.1 * np.sqrt(here.variance)) & np.isfinite(moved) & np.isfinite(its_score)
+    secant = np.where(far, np.clip((score - its_score) / np.where(far, moved, 1.0), 0.2 * w, 2.0 * w), w)
+    return replace(here, w=secant, y=here.mean + score / secant - here.data.offset)
 
 
 def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, PredictorData]:

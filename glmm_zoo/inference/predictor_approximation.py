@@ -58,10 +58,8 @@ class PredictorApproximation:
         """q given weights w (n,) and working responses (n,), then one step of the sds of effects and smooths' weights."""
         data = self.data
         given = replace(self, w=w, y=response - data.offset, prior_precision=data.prior_precision(self.sds))
-        if not data.groups:
-            solved = given._without_groups()
-        else:
-            solved = given._together() if data.exact else given._in_turn()
+        solve = given._without_groups if not data.groups else given._together if data.exact else given._in_turn
+        solved = solve()
         mean = data.offset + data.D @ solved.b
         for f, u in enumerate(solved.u):
             mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
@@ -301,9 +299,7 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
     )
 
 
-def _next_sd(
-    sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slope: float, bend: float
-) -> float:
+def _next_sd(sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slope: float, bend: float) -> float:
     """The sd of effects of these means and variances (levels,) after a Newton step of its logarithm.
 
     `slope` and `bend` are the first two derivatives of the log of its prior by log sd. A level tells 1 - variance / sd^2 of what
@@ -312,9 +308,8 @@ def _next_sd(
     known, square = 1.0 - variance / sd**2, mean**2 / sd**2
     gradient = float(np.sum(square - known)) + slope
     observed, expected = 2 * np.sum(known * (1 - known) - square * (1 - 2 * known)), 2 * np.sum(known**2)
-    step = gradient / max(observed - bend, expected - bend, 0.1)
-    longest = _LONGEST_STEP
-    return float(np.clip(sd * np.exp(np.clip(step, -longest, longest)), _LEAST_SD * unit, _MOST_SD * unit))
+    step = np.clip(gradient / max(observed - bend, expected - bend, 0.1), -_LONGEST_STEP, _LONGEST_STEP)
+    return float(np.clip(sd * np.exp(step), _LEAST_SD * unit, _MOST_SD * unit))
 
 
 def _by_effect(X: np.ndarray) -> np.ndarray:
