@@ -53,23 +53,23 @@ def grouped(
     return pd.DataFrame({"g": [f"g{i}" for i in g], "x": x, "treat": treat, "eta": eta})
 
 
-def gaussian(**kinds: float) -> pd.DataFrame:
+def gaussian(**kinds: Any) -> pd.DataFrame:
     rng, d = np.random.default_rng(2), grouped(**kinds)
     return d.assign(y=d.eta + rng.normal(size=len(d)))
 
 
-def binary(**kinds: float) -> pd.DataFrame:
+def binary(**kinds: Any) -> pd.DataFrame:
     rng, d = np.random.default_rng(2), grouped(**kinds)
     return d.assign(y=(rng.random(len(d)) < expit(d.eta)).astype(int))
 
 
-def counts(share_of_zeros: float = 0.0, size: float = np.inf, **kinds: float) -> pd.DataFrame:
+def counts(share_of_zeros: float = 0.0, size: float = np.inf, **kinds: Any) -> pd.DataFrame:
     rng, d = np.random.default_rng(2), grouped(**kinds)
     rate = np.exp(d.eta) * (rng.gamma(size, 1 / size, len(d)) if np.isfinite(size) else 1.0)
     return d.assign(y=rng.poisson(rate) * (rng.random(len(d)) >= share_of_zeros))
 
 
-def ordered(categories: int, **kinds: float) -> pd.DataFrame:
+def ordered(categories: int, **kinds: Any) -> pd.DataFrame:
     rng, d = np.random.default_rng(2), grouped(**kinds)
     cuts = np.linspace(-2, 2, categories - 1) + d.eta.mean()
     return d.assign(y=1 + (d.eta.to_numpy()[:, None] + rng.logistic(size=(len(d), 1)) > cuts).sum(axis=1))
@@ -111,8 +111,13 @@ GRID: dict[str, Callable[[], Any]] = {
     "joint outcomes": lambda: zoo.joint_outcomes(
         binary().assign(c=counts().y), {"y ~ x + (1 |p| g)": "bernoulli", "c ~ x + (1 |p| g)": "poisson"}
     ),
-    "smooth": lambda: zoo.gamm(counts().assign(y=lambda d: d.y), "y ~ s(x, k=8) + treat + (1 | g)", family="poisson"),
+    "smooth": lambda: zoo.gamm(counts(), "y ~ s(x, k=8) + treat + (1 | g)", family="poisson"),
+    "stepped wedge": lambda: zoo.card("wedge_trial").model(),
+    "meta-analysis": lambda: zoo.card("bcg").model(),
+    "never at risk": lambda: zoo.card("absent_or_rare").model(),
+    "joint survival": lambda: zoo.card("pbc").model(),
 }
+FURTHER_OFF = {"never at risk": 2.5, "joint survival": 1.75}  # as the docstring of quick says
 
 
 @pytest.mark.slow
@@ -125,7 +130,7 @@ def test_the_preview_is_near_the_fit(name: str) -> None:
     summary = zoo.summary(zoo.fit(model, draws=500, chains=4, seed=1, progress=False))
     z, of_sds = worst(preview, summary)
     print(f"\n{name:32s} coefficients |z| {z:.2f}, point estimates {of_sds:.2f}")
-    assert z < 1
+    assert z < FURTHER_OFF.get(name, 1.0)
     assert of_sds < MOST_OF_SDS
 
 
