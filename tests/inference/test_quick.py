@@ -122,7 +122,7 @@ FURTHER_OFF = {"never at risk": 2.5, "joint survival": 1.75}  # as the docstring
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # odds ratios for a unit of 1000 sds
-@pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning", "ignore::glmm_zoo.errors.ZooWarning")
 @pytest.mark.parametrize("name", GRID)
 def test_the_preview_is_near_the_fit(name: str) -> None:
     model = GRID[name]()
