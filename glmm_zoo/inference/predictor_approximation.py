@@ -1,5 +1,5 @@
 """A Gaussian approximation q(b, u) of the coefficients and group effects of one linear predictor, given weights and working
-responses of its rows: the mixed model equations, with the covariances of the group effects by EM.
+responses of its rows: the mixed model equations, with the sds of the group effects at the mode of their logarithms.
 
 Shapes: n rows, p coefficients, levels of a factor with k effects each, R unknowns that are solved for together.
 """
@@ -15,7 +15,8 @@ from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, Sha
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsInformation
 from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
 
-_LEAST_SD, _MOST_SD = 0.05, 10.0  # of a group effect, in units of the link
+_LEAST_SD, _MOST_SD = 1e-4, 1e4  # of a group effect, in units of the link
+_LONGEST_STEP = 1.0  # of the log of an sd in a round
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,8 @@ class PredictorApproximation:
 
     b, covariance
         Mean (p,) and covariance (p, p) of the coefficients.
-    u
-        By factor, the means of the effects (levels, k).
+    u, V
+        By factor, the means of the effects (levels, k) and their covariances (levels, k, k).
     S
         By factor, the covariance of the effects between levels (k, k).
     sds
@@ -43,6 +44,7 @@ class PredictorApproximation:
     b: np.ndarray
     covariance: np.ndarray
     u: Sequence[np.ndarray]
+    V: Sequence[np.ndarray]
     S: Sequence[np.ndarray]
     sds: Sequence[np.ndarray]
     mean: np.ndarray
@@ -53,41 +55,50 @@ class PredictorApproximation:
     prior_precision: np.ndarray
 
     def updated(self, w: np.ndarray, response: np.ndarray) -> PredictorApproximation:
-        """q given weights w (n,) and working responses (n,), then the covariances of the effects by one EM step."""
+        """q given weights w (n,) and working responses (n,), then one step of the sds of effects and smooths' weights."""
         data = self.data
         given = replace(self, w=w, y=response - data.offset, prior_precision=data.prior_precision(self.sds))
-        if not data.groups:
-            solved, second_moments = given._without_groups(), []
-        else:
-            solved, second_moments = given._together() if data.exact else given._in_turn()
+        solve = given._without_groups if not data.groups else given._together if data.exact else given._in_turn
+        solved = solve()
         mean = data.offset + data.D @ solved.b
         for f, u in enumerate(solved.u):
             mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
-        S, changes = [], [0.0]
-        for f, moment in enumerate(second_moments):
-            covariance, sd = self._bounded(moment / data.levels[f])
-            changes.append(float(np.max(np.abs(np.log(sd**2 / np.diag(self.S[f]))))) / 10)
-            S.append(covariance)
-        sds = solved._smooth_sds()
-        changes += [float(np.max(np.abs(np.log(new / old)))) / 5 for new, old in zip(sds, self.sds, strict=True)]
-        return replace(solved, mean=mean, S=S, sds=sds, change=max(changes))
+        S = [solved._next_covariance(f) for f in range(len(self.S))]
+        sds = [solved._next_smooth_sds(j) for j in range(len(self.sds))]
+        moved = [np.log(np.diag(new) / np.diag(old)) / 2 for new, old in zip(S, self.S, strict=True)]
+        moved += [np.log(new / old) for new, old in zip(sds, self.sds, strict=True)]
+        change = max([0.0, *(float(np.max(np.abs(step))) for step in moved)]) / 5
+        return replace(solved, mean=mean, S=S, sds=sds, change=change)
 
-    def _bounded(self, S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A covariance of effects (k, k) with its sds between bounds, and these sds (k,)."""
-        sd = np.sqrt(np.diag(S))
-        bounded = np.clip(sd, _LEAST_SD * self.data.unit, _MOST_SD * self.data.unit)
-        return S * np.outer(bounded / sd, bounded / sd), bounded
+    def _next_covariance(self, f: int) -> np.ndarray:
+        """The covariance of the effects of a factor (k, k) after a step: its sds by Newton, its correlations by EM."""
+        u, V, data = self.u[f], self.V[f], self.data
+        group, columns = data.groups[f], data.columns[f]
+        levels, k = u.shape
+        moment = (np.einsum("gk,gl->kl", u, u) + V.sum(axis=0)) / levels
+        root = np.sqrt(np.diag(moment))
+        block_of = {k: i for i, block in enumerate(group.blocks) for k in block}
+        together = np.equal.outer(*[[block_of[column] for column in columns]] * 2)
+        # what LKJ(1) on the scale of the sampler does, nearly: no correlation is exactly 1
+        corr = np.where(together, moment / np.outer(root, root), 0.0) * levels / (levels + 2.0)
+        corr[np.arange(k), np.arange(k)] = 1.0
+        sd, own = np.sqrt(np.diag(self.S[f])), np.diagonal(V, axis1=1, axis2=2)
+        units = data.unit / np.array([group.spreads[column] for column in columns])
+        prior = data.sd_priors.derivatives(group.name("sd"), np.array(columns), np.log(sd))
+        sd = np.array([_next_sd(sd[j], u[:, j], own[:, j], units[j], *(x[j] for x in prior)) for j in range(k)])
+        return corr * np.outer(sd, sd)
 
-    def _smooth_sds(self) -> list[np.ndarray]:
-        """The EM step of the sds of smooths' weights."""
-        second_moment = self.b**2 + np.diag(self.covariance)
-        sds = []
-        for smooth in self.data.smooths:
-            sd = np.sqrt(np.bincount(smooth.sd_of, second_moment[smooth.positions]) / np.bincount(smooth.sd_of))
-            sds.append(np.clip(sd, _LEAST_SD * smooth.unit, _MOST_SD * smooth.unit))
-        return sds
+    def _next_smooth_sds(self, j: int) -> np.ndarray:
+        """The sds of a smooth's weights after a step."""
+        smooth, sds, variance = self.data.smooths[j], self.sds[j], np.diag(self.covariance)
+        prior = self.data.sd_priors.derivatives(smooth.sd, np.arange(len(sds)), np.log(sds))
+        found = []
+        for i, sd in enumerate(sds):
+            own = smooth.positions[smooth.sd_of == i]
+            found.append(_next_sd(sd, self.b[own], variance[own], smooth.unit, *(x[i] for x in prior)))
+        return np.array(found)
 
-    # three ways to solve: each gives q, and E[sum over levels of u u'] (k, k) of each factor
+    # three ways to solve: each gives q
     def _without_groups(self) -> PredictorApproximation:
         D = self.data.D
         H, g = self._system([])
@@ -95,7 +106,7 @@ class PredictorApproximation:
         b, variance = covariance @ (g + self.data.score), np.sum(D @ covariance * D, axis=1)
         return replace(self, b=b, covariance=covariance, variance=variance)
 
-    def _together(self) -> tuple[PredictorApproximation, list[np.ndarray]]:
+    def _together(self) -> PredictorApproximation:
         """All unknowns at once: those of `_reduced`, then the effects of the largest factor given them."""
         H, g, V, Vc, VX = self._reduced()
         *others, f = self.data.order
@@ -112,8 +123,8 @@ class PredictorApproximation:
             u[e], covariances[e] = solution[at], C[at[:, :, None], at[:, None, :]]
         variance = self._variance(C, across, covariances[f])
         factors = range(len(self.u))
-        solved = replace(self, b=solution[:p], covariance=C[:p, :p], u=[u[e] for e in factors], variance=variance)
-        return solved, [np.einsum("gk,gl->kl", u[e], u[e]) + covariances[e].sum(axis=0) for e in factors]
+        u, covariances = [u[e] for e in factors], [covariances[e] for e in factors]
+        return replace(self, b=solution[:p], covariance=C[:p, :p], u=u, V=covariances, variance=variance)
 
     def _reduced(self) -> tuple[np.ndarray, ...]:
         """The system of the R coefficients and effects of all factors but the largest, averaged over the effects u of that
@@ -174,12 +185,12 @@ class PredictorApproximation:
             variance[rows] -= 2 * np.einsum("nk,nkp,np->n", z[rows], shared, values)
         return variance
 
-    def _in_turn(self) -> tuple[PredictorApproximation, list[np.ndarray]]:
+    def _in_turn(self) -> PredictorApproximation:
         """Many unknowns in several factors: block by block, each factor with the others' uncertainty in its weights."""
         data, D = self.data, self.data.D
-        b, covariance, u = self.b, self.covariance, list(self.u)
+        b, covariance, u, covariances = self.b, self.covariance, list(self.u), list(self.V)
         fits = [np.einsum("nk,nk->n", z, u_f[codes]) for z, u_f, codes in zip(data.z, u, data.codes, strict=True)]
-        variance, second_moments = np.zeros(len(self.w)), {}
+        variance = np.zeros(len(self.w))
         for f in data.order:
             z, codes = data.z[f], data.codes[f]
             others = sum((x for e, x in enumerate(fits) if e != f), np.zeros(len(self.w)))
@@ -195,11 +206,9 @@ class PredictorApproximation:
             u[f] = np.einsum("gkl,gl->gk", V, c - B @ b)
             fits[f] = np.einsum("nk,nk->n", z, u[f][codes])
             variance += np.einsum("nk,nkl,nl->n", z, V[codes], z)
-            of_effects = V + np.einsum("gkp,pq,glq->gkl", VB, covariance, VB)
-            second_moments[f] = np.einsum("gk,gl->kl", u[f], u[f]) + of_effects.sum(axis=0)
+            covariances[f] = V + np.einsum("gkp,pq,glq->gkl", VB, covariance, VB)
         variance += np.einsum("np,pq,nq->n", D, covariance, D)
-        solved = replace(self, b=b, covariance=covariance, u=u, variance=variance)
-        return solved, [second_moments[f] for f in range(len(u))]
+        return replace(self, b=b, covariance=covariance, u=u, V=covariances, variance=variance)
 
     def _weights(self, f: int) -> np.ndarray:
         """The rows' weights for factor f when the factors after it are averaged over: 1 / (1 / w + their variance)."""
@@ -275,7 +284,11 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
         b=np.zeros(p),
         covariance=np.zeros((p, p)),
         u=[np.zeros((levels, z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
-        S=[np.eye(z.shape[1]) * data.unit**2 * 0.25 for z in data.z],
+        V=[np.zeros((levels, z.shape[1], z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
+        S=[
+            np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])
+            for group, columns in zip(data.groups, data.columns, strict=True)
+        ],
         sds=sds,
         mean=data.offset.copy(),
         variance=np.full(n, 0.25 * data.unit**2),
@@ -284,6 +297,19 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
         y=np.zeros(n),
         prior_precision=data.prior_precision(sds),
     )
+
+
+def _next_sd(sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slope: float, bend: float) -> float:
+    """The sd of effects of these means and variances (levels,) after a Newton step of its logarithm.
+
+    `slope` and `bend` are the first two derivatives of the log of its prior by log sd. A level tells 1 - variance / sd^2 of what
+    there is to know of its effect.
+    """
+    known, square = 1.0 - variance / sd**2, mean**2 / sd**2
+    gradient = float(np.sum(square - known)) + slope
+    observed, expected = 2 * np.sum(known * (1 - known) - square * (1 - 2 * known)), 2 * np.sum(known**2)
+    step = np.clip(gradient / max(observed - bend, expected - bend, 0.1), -_LONGEST_STEP, _LONGEST_STEP)
+    return float(np.clip(sd * np.exp(step), _LEAST_SD * unit, _MOST_SD * unit))
 
 
 def _by_effect(X: np.ndarray) -> np.ndarray:

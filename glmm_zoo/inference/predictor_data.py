@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glmm_zoo.graph.transforms.group_effects import SharedInformation
+from glmm_zoo.inference.row_likelihood import StandardDeviationPriors
 from glmm_zoo.plans.groups import Group
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class PredictorData:
         The unit in which eta is of size one.
     precision, score
         (p,) each: the precisions of the coefficients' priors, 0 for weights of smooths; and these times their means.
+    sd_priors
+        The priors of the sds of effects and smooths' weights.
     """
 
     groups: Sequence[Group]
@@ -63,6 +66,7 @@ class PredictorData:
     unit: float
     precision: np.ndarray
     score: np.ndarray
+    sd_priors: StandardDeviationPriors
 
     @property
     def names(self) -> list[str]:
@@ -147,7 +151,9 @@ class PredictorData:
         return places
 
 
-def predictor_data(prefix: str, linear: LinearPredictor, groups: Sequence[Group], unit: float) -> PredictorData:
+def predictor_data(
+    prefix: str, linear: LinearPredictor, groups: Sequence[Group], unit: float, sd_priors: StandardDeviationPriors
+) -> PredictorData:
     """The predictor of this prefix, of which `groups` are the factors."""
     D = linear.design
     n, p = D.shape
@@ -158,7 +164,10 @@ def predictor_data(prefix: str, linear: LinearPredictor, groups: Sequence[Group]
         SmoothPart(s.name, s.sd, s.sd_of, at, unit / _size(D[:, at]))
         for s, at in zip(linear.smooth_weights, positions, strict=True)
     ]
-    precision = np.array([prior.arguments.get("sigma", 100.0 * unit) ** -2.0 for prior in linear.priors])
+    flat = [100.0 * unit / (_size(D[:, [i]]) or 1.0) for i in range(fixed)]
+    precision = np.array(
+        [prior.arguments.get("sigma", sd) ** -2.0 for prior, sd in zip(linear.priors, flat, strict=True)]
+    )
     score = np.zeros(p)
     score[:fixed] = precision * [prior.arguments.get("mu", 0.0) for prior in linear.priors]
     columns = [[k for k, owner in enumerate(g.owners) if owner == prefix] for g in groups]
@@ -173,6 +182,7 @@ def predictor_data(prefix: str, linear: LinearPredictor, groups: Sequence[Group]
         unit=unit,
         precision=np.append(precision, np.zeros(p - fixed)),
         score=score,
+        sd_priors=sd_priors,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from glmm_zoo.errors import FitError
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.inference.approximation import GaussianApproximation, approximate
+from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
 from glmm_zoo.inference.parameterization import sampler_start
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 
@@ -25,7 +25,13 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     """A preview of the posterior in about a second, from a Gaussian approximation: no sampling, no diagnostics.
 
     Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
-    the intervals of the rest do not allow for that. Sample with `fit` before using a number.
+    the intervals of the rest do not allow for that: they are up to a quarter too narrow. Sample with `fit` before using a number.
+
+    Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Two models
+    are further off. In `never_at_risk` subjects without an event are left out, and beta may be off by two standard
+    deviations. In `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in the pbc
+    card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
+    group say much of it, in the toenail trial 3.5 for 4.0.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     import pandas as pd
 
     approximation = approximate(model)
-    if approximation is None:
+    if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
     estimates: Estimates = {}
     for prefix, predictor in approximation.predictors.items():

@@ -36,6 +36,55 @@ class RowLikelihood:
     rows_of: Mapping[str, slice]
 
 
+@dataclass(frozen=True)
+class StandardDeviationPriors:
+    """The priors of standard deviations. `log_density` takes the logs of all of them (m,) and gives that of the density of each
+    log (m,); `places` has the positions of those of one name."""
+
+    log_density: Callable[[np.ndarray], np.ndarray]
+    places: Mapping[str, np.ndarray]
+
+    def derivatives(self, name: str, columns: np.ndarray, log_sds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first and second derivatives of the log density (k,) of these columns of a name at `log_sds` (k,)."""
+        at, x, d = self.places[name][columns], np.zeros(sum(map(len, self.places.values()))), 0.01
+        x[at] = log_sds
+        low, middle, high = (self.log_density(x + sign * d)[at] for sign in (-1, 0, 1))
+        slope, bend = (high - low) / (2 * d), (high - 2 * middle + low) / d**2
+        inside = np.isfinite(slope) & np.isfinite(bend)
+        return np.where(inside, slope, 0.0), np.where(inside, bend, 0.0)
+
+
+def standard_deviation_priors(model: Model, sizes: Mapping[str, int]) -> StandardDeviationPriors:
+    """The priors of the standard deviations of these names, each a variable of so many."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+
+    ends = np.cumsum([0, *sizes.values()])
+    places = {name: np.arange(a, b) for name, a, b in zip(sizes, ends[:-1], ends[1:], strict=True)}
+    if not ends[-1]:
+        return StandardDeviationPriors(lambda x: x, places)
+    priors = [
+        prior
+        for name, size in sizes.items()
+        for prior in (model.chosen[name] if len(model.chosen[name]) == size else model.chosen[name] * size)
+    ]
+    x = pt.vector("log_sds")
+    density = [
+        pm.logp(getattr(pm, prior.distribution).dist(**prior.arguments), pt.exp(x[i])) + x[i]
+        for i, prior in enumerate(priors)
+    ]
+    run, _ = GraphCompiler([x], [(len(priors),)]).outputs([pt.stack(density)])
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        out = np.zeros(len(x))
+        run(x, out)
+        return out
+
+    return StandardDeviationPriors(log_density, places)
+
+
 def row_likelihood(model: Model) -> RowLikelihood | None:
     """The likelihood of a model; None where it has no terms by row, where parameters of the family have parameters of their
     own, and where the kernel does not know an operation."""

@@ -27,7 +27,7 @@ from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.inference.predictor_approximation import before_the_first_round
 from glmm_zoo.inference.predictor_data import predictor_data
-from glmm_zoo.inference.row_likelihood import row_likelihood
+from glmm_zoo.inference.row_likelihood import row_likelihood, standard_deviation_priors
 from glmm_zoo.plans.groups import groups_of
 
 BY_NAME = {row.name: row for row in ROWS}
@@ -177,7 +177,9 @@ def test_a_round_solves_the_whole_system(formula):
     """Against the system of all unknowns written out: means, covariances, and what is left when factors are averaged over."""
     model = zoo.logistic(visits(), formula)
     rng = np.random.default_rng(5)
-    data = predictor_data("", model.linear[""], groups_of(model.predictors), 1.0)
+    groups = groups_of(model.predictors)
+    priors = standard_deviation_priors(model, {g.name("sd"): len(g.labels) for g in groups})
+    data = predictor_data("", model.linear[""], groups, 1.0, priors)
     assert data.exact
     n, p = data.D.shape
     first = before_the_first_round(data)
@@ -207,11 +209,10 @@ def test_a_round_solves_the_whole_system(formula):
     np.testing.assert_allclose(part.covariance, C[:p, :p], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(part.variance, np.einsum("np,pq,nq->n", X, C, X), rtol=1e-8)
     np.testing.assert_allclose(part.mean, X @ mean, rtol=1e-8, atol=1e-10)
-    for index, u, S, levels in zip(at, part.u, part.S, data.levels, strict=True):
+    for index, u, V, levels in zip(at, part.u, part.V, data.levels, strict=True):
         np.testing.assert_allclose(u.ravel(), mean[index], rtol=1e-8, atol=1e-10)
-        second = C[np.ix_(index, index)].reshape(levels, len(S), levels, len(S))
-        found = u.T @ u + np.einsum("gkgl->kl", second)
-        np.testing.assert_allclose(S, found / levels, rtol=1e-8)
+        whole = C[np.ix_(index, index)].reshape(levels, u.shape[1], levels, u.shape[1])
+        np.testing.assert_allclose(V, np.einsum("gkgl->gkl", whole), rtol=1e-8, atol=1e-12)
     for f, index in enumerate(at):
         after = data.order[data.order.index(f) + 1 :]
         gone = np.concatenate([np.zeros(0, int), *(at[e] for e in after)])
