@@ -31,7 +31,8 @@ class GroupEffects:
     """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
 
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
-    other rows.
+    other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
+    the columns' means, which belong to the columns z @ to_zero.
     """
 
     factor: GroupingFactor
@@ -41,6 +42,7 @@ class GroupEffects:
     spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
     shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
+    to_zero: np.ndarray | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -131,7 +133,19 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
 
     z = np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.values)])
     spreads = tuple(spread(column) for column in z.T)
-    return GroupEffects(terms[0].factor, z, tuple(labels), tuple(blocks), spreads, tuple(shared), code_new_rows)
+    return GroupEffects(
+        terms[0].factor, z, tuple(labels), tuple(blocks), spreads, tuple(shared), code_new_rows, _to_zero(labels, z)
+    )
+
+
+def _to_zero(labels: Sequence[str], z: np.ndarray) -> np.ndarray | None:
+    """u_Intercept at zero is that at the means less means' u of the slopes."""
+    if "Intercept" not in labels or len(labels) == 1:
+        return None
+    to_zero, intercept = np.eye(len(labels)), labels.index("Intercept")
+    to_zero[intercept] -= z.mean(axis=0)
+    to_zero[intercept, intercept] = 1.0
+    return to_zero
 
 
 def _with_ones(matrix: DesignMatrix, values: np.ndarray) -> list[np.ndarray]:

@@ -32,6 +32,8 @@ class Model(pm.Model):
         Those of further tables, by the dimension of their rows.
     predictors
         Formulas and design matrices of the linear predictors.
+    groups
+        The group effects of all linear predictors.
     chosen
         The priors, by the name of the parameter: one for each element, or one for all.
     rows
@@ -69,6 +71,7 @@ class Model(pm.Model):
         self.frame = plan.table
         self.also = plan.also
         self.predictors = plan.predictors
+        self.groups = groups_of(plan.predictors, plan.center)
         self.chosen = plan.chosen
         self.rows = plan.rows
         self.unit = variable_name(plan.unit.name) if plan.unit else None
@@ -170,9 +173,9 @@ def _coords(plan: Plan) -> dict[str, Any]:
                 labels[smooth_name(p, s, "part")] = list(s.sds)
             if s.linear.shape[1] > 1:
                 labels[smooth_name(p, s, "coef")] = list(s.linear_labels)
-    for g in groups_of(plan.predictors):
+    for g in groups_of(plan.predictors, plan.center):
         labels[g.dim] = list(g.factor.levels)
         labels[g.effect_dim] = list(g.labels)
-        if g.correlated:
+        if g.correlated or g.to_zero is not None:
             labels[f"{g.effect_dim}_bis"] = list(g.labels)
     return labels

@@ -29,7 +29,6 @@ from threadpoolctl import threadpool_limits
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation, before_the_first_round
 from glmm_zoo.inference.predictor_data import predictor_data
 from glmm_zoo.inference.row_likelihood import RowLikelihood, row_likelihood
-from glmm_zoo.plans.groups import groups_of
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -87,7 +86,7 @@ def approximate(model: Model) -> GaussianApproximation | None:
 def _iterate(model: Model, likelihood: RowLikelihood) -> tuple[GaussianApproximation, int]:
     """The approximation, and how many rounds it took. Each round solves for one predictor after the other, then takes a
     Newton step on phi."""
-    groups = groups_of(model.predictors)
+    groups = model.groups
     predictors = {}
     for p in likelihood.rows_of:
         data = predictor_data(p, model.linear[p], [g for g in groups if p in g.owners], model.scales.get(p, 1.0))

@@ -86,12 +86,14 @@ class EventApproximation:
             if lead:
                 centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
                 values[prefixed(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
-        for group in self.hazard.groups:
+        for group in self.model.groups:
             u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):
                 if f"{prefix} {group.factor.name}" in effects:
                     own = [k for k, owner in enumerate(group.owners) if owner == prefix]
                     u[:, own] = effects[f"{prefix} {group.factor.name}"]
+            if group.to_zero is not None:
+                u[:] = u @ group.to_zero.T
         return values.__getitem__
 
     def _design(self, points: HazardPoints, value_of: VariableLookup) -> np.ndarray:

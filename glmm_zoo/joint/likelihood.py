@@ -186,7 +186,10 @@ def _late_entry_correction(model: Model, hazard: HazardModel, value_of: Variable
     group = _subject_group(hazard)
     x, weight = multivariate_normal_nodes(len(group.labels))
     nodes = len(weight)
-    effects = with_root(unpacked(model.covariance_roots[group.name("u")]), x)
+    group = next(g for g in model.groups if g.name("u") == group.name("u"))
+    effects = with_root(unpacked(model.covariance_roots[group.free("u")]), x)
+    if group.to_zero is not None:
+        effects = effects @ pt.constant(group.to_zero.T)
 
     def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]
