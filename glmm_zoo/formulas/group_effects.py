@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glmm_zoo.errors import attempt
-from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms, spread
+from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 
@@ -132,19 +132,25 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
         return np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.code_new_rows(other))])
 
     z = np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.values)])
-    spreads = tuple(spread(column) for column in z.T)
+    spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
-        terms[0].factor, z, tuple(labels), tuple(blocks), spreads, tuple(shared), code_new_rows, _to_zero(labels, z)
-    )
+        terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
+        _to_zero(terms, labels),
+    )  # fmt: skip
 
 
-def _to_zero(labels: Sequence[str], z: np.ndarray) -> np.ndarray | None:
-    """u_Intercept at zero is that at the means less means' u of the slopes."""
+def _to_zero(terms: Sequence[_CodedTerm], labels: Sequence[str]) -> np.ndarray | None:
+    """Slopes at zero as the terms have them; u_Intercept at zero is that at the means less means' u of the slopes."""
     if "Intercept" not in labels or len(labels) == 1:
         return None
-    to_zero, intercept = np.eye(len(labels)), labels.index("Intercept")
-    to_zero[intercept] -= z.mean(axis=0)
-    to_zero[intercept, intercept] = 1.0
+    to_zero, place = np.eye(len(labels)), 0
+    for coded in terms:
+        X, first = coded.matrix, place + int(coded.matrix.intercept)
+        place += len(coded.labels)
+        if X.labels:
+            own = np.eye(len(X.labels)) if X.to_zero is None else X.to_zero
+            to_zero[first:place, first:place] = own
+            to_zero[labels.index("Intercept"), first:place] = -X.means @ own
     return to_zero
 
 

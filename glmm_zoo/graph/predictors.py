@@ -137,11 +137,18 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
     X, prefix = predictor.population, predictor.prefix
     beta_name, coef = prefixed(prefix, "beta"), prefixed(prefix, "coef")
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
-    beta: Tensor = None
     values = X.values if means is None else X.values - means
+    free_beta = beta_name if means is None or X.to_zero is None else f"{beta_name}_at_means"
+    beta: Tensor = None
+    at_means: Tensor = None
     if X.labels:
-        beta, values = variable(model, beta_name, coef), np.ascontiguousarray(values)
-        terms.eta = terms.eta + pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef)) @ beta
+        beta = at_means = variable(model, free_beta, coef, key=beta_name)
+        if free_beta != beta_name:  # products of covariates are taken at the means of these
+            model.auxiliary.add(free_beta)
+            beta, values = pm.Deterministic(beta_name, pt.constant(X.to_zero) @ at_means, dims=coef), values @ X.to_zero
+        values = np.ascontiguousarray(values)
+        X_data = pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef))
+        terms.eta = terms.eta + X_data @ at_means
     if X.intercept:
         name = prefixed(prefix, "Intercept")
         free = name if means is None else f"{name}_at_means"
@@ -152,7 +159,7 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
         terms.eta = terms.eta + intercept
         terms.add(np.ones((predictor.rows, 1)), intercept[None], [(free, 0)], model.chosen[name])
     if X.labels:
-        terms.add(values, beta, _elements(model, beta_name, coef), model.chosen[beta_name])
+        terms.add(values, at_means, _elements(model, free_beta, coef), model.chosen[beta_name])
 
 
 def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:

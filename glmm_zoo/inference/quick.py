@@ -73,9 +73,11 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
         dims = model.named_vars_to_dims.get(rv)
         names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
     p = len(names)
-    to_zero = np.eye(p)
+    to_zero, of_columns = np.eye(p), slice(int(columns.intercept), int(columns.intercept) + len(columns.labels))
+    if f"{prefixed(prefix, 'beta')}_at_means" in model.auxiliary:
+        to_zero[of_columns, of_columns] = columns.to_zero
     if columns.intercept and f"{prefixed(prefix, 'Intercept')}_at_means" in model.auxiliary:
-        to_zero[0, 1 : 1 + len(columns.labels)] = -columns.means
+        to_zero[0, of_columns] = -columns.means @ to_zero[of_columns, of_columns]
     sd = np.sqrt(np.diag(to_zero @ predictor.covariance[:p, :p] @ to_zero.T))
     return dict(zip(names, zip((to_zero @ predictor.b[:p]).tolist(), sd.tolist(), strict=True), strict=True))
 

@@ -82,6 +82,8 @@ class EventApproximation:
             X, of_predictor = p.population, coefficients[p.prefix]
             lead = int(X.intercept)
             beta = of_predictor[lead : lead + len(X.labels)]
+            if f"{prefixed(p.prefix, 'beta')}_at_means" in self.model.auxiliary:
+                beta = X.to_zero @ beta
             values[prefixed(p.prefix, "beta")] = beta
             if lead:
                 centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
