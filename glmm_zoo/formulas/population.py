@@ -139,7 +139,7 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
     Each column, scaled to length one, is regressed on the ones kept before it; where the residual is shorter than
     `tolerance`, the column is aliased.
     """
-    values = matrix.values
+    values = _products_without_lower_terms(matrix)
     labels = list(matrix.labels)
     if matrix.intercept:
         values = np.column_stack([np.ones(len(values)), values])
@@ -167,6 +167,19 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
     if not combinations:
         return None
     return f"formula: the design is rank deficient: {'; '.join(combinations)}; leave the repeated columns out"
+
+
+def _products_without_lower_terms(matrix: DesignMatrix) -> np.ndarray:
+    """The columns (n, p) with products at the means of their covariates, less their own: far from zero x:w is nearly w and x."""
+    values = matrix.values.copy()
+    if matrix.to_zero is not None:
+        p = len(matrix.to_zero)
+        at_means = values[:, :p] @ matrix.to_zero
+        at_means -= at_means.mean(axis=0)
+        remains = np.linalg.norm(at_means, axis=0) > 1e-12 * np.linalg.norm(values[:, :p], axis=0)
+        is_product = remains & (matrix.to_zero != np.eye(p)).any(axis=0)
+        values[:, :p][:, is_product] = at_means[:, is_product]
+    return values
 
 
 # ------------------------------------------------------------------------------------------- what formulaic is given
