@@ -74,7 +74,10 @@ def _add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Ten
     sd: list[Tensor] = [pt.sqrt(sum((x * x for x in row), start=ZERO)) for row in root]
     pm.Deterministic(group.name("sd"), pt.stack(sd), dims=group.effect_dim)
     corr: list[list[Tensor]] = [
-        [ONE if i == j else sum((x * y for x, y in zip(a, b, strict=True)), start=ZERO) / (sd[i] * sd[j]) for j, b in enumerate(root)]
+        [
+            ONE if i == j else sum((x * y for x, y in zip(a, b, strict=True)), start=ZERO) / (sd[i] * sd[j])
+            for j, b in enumerate(root)
+        ]
         for i, a in enumerate(root)
     ]
     pm.Deterministic(group.name("corr"), pt.stack([pt.stack(row) for row in corr]), dims=dims)

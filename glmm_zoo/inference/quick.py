@@ -105,7 +105,7 @@ def _event_coefficients(model: Model, approximation: GaussianApproximation) -> E
     return {
         _element(model, rv, i): (float(m), float(np.sqrt(v)))
         for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True)
-        if rv in ("assoc", "surv_beta")
+        if rv in ("assoc", "surv_beta", "surv_beta_at_means")
     }
 
 
