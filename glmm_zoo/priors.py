@@ -8,7 +8,8 @@ has two, else its standard deviation.
 
 * Intercept ~ StudentT(3, m, 2.5 s), m the response's mean for an identity link, the log of the crude rate for a log link
   (so that the unit of the exposure does not matter), 0 else; the shape is brms's.
-* beta ~ Normal(0, 2.5 s / d): rstanarm's scale; two-valued columns by their distance as Gelman et al. (2008) advise.
+* beta ~ Normal(0, 2.5 s / d): rstanarm's scale; two-valued columns by their distance as Gelman et al. (2008) advise; products
+  of covariates are taken at the means of these.
 * sd ~ Exponential(d / s), d = 1 for an intercept: the penalised-complexity shape of Simpson et al. (2017), its mean of
   one unit as in rstanarm and McElreath's texts.
 * s_<x>_sd ~ Exponential(r / s), r the standard deviation over the rows of a curve whose weights have sd 1: the bend of

@@ -544,11 +544,14 @@ def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:
 SCALAR: tuple[str, ...] = ()
 
 
-def _group(g: str, corr: int = 0, lead: str = "") -> tuple[dict, dict]:
-    """Free and posterior variables of a factor's effects; `corr` counts its correlated blocks, `lead` is "zi_"."""
-    free = {f"{lead}sd_{g}": (f"{lead}{g}_effect",), f"{lead}u_{g}": (g, f"{lead}{g}_effect")}
-    posterior = free | ({f"corr_{g}": (f"{g}_effect", f"{g}_effect_bis")} if corr else {})
-    names = [f"pcorr_{g}"] if corr == 1 else [f"pcorr_{g}_{b}" for b in range(corr)]
+def _group(g: str, corr: int = 0, lead: str = "", slopes: bool = False) -> tuple[dict, dict]:
+    """Free and posterior variables of a factor's effects; `corr` counts its correlated blocks, `lead` is "zi_". With `slopes`
+    beside an intercept the priors hold at the means of their covariates."""
+    posterior = {f"{lead}sd_{g}": (f"{lead}{g}_effect",), f"{lead}u_{g}": (g, f"{lead}{g}_effect")}
+    free = {f"{name}_at_means" if slopes else name: dims for name, dims in posterior.items()}
+    if corr or slopes:
+        posterior[f"{lead}corr_{g}"] = (f"{lead}{g}_effect", f"{lead}{g}_effect_bis")
+    names = [f"{lead}pcorr_{g}"] if corr == 1 else [f"{lead}pcorr_{g}_{b}" for b in range(corr)]
     return free | {name: (f"{name}_pair",) for name in names}, posterior
 
 
@@ -571,6 +574,12 @@ def _variables(*groups: tuple[dict, dict], sigma: bool = False, intercept: str =
     for f, p in groups:
         free, posterior = free | f, posterior | p
     return {"free": free, "posterior": posterior}
+
+
+def _products(*groups: tuple[dict, dict], sigma: bool = False) -> dict:
+    """`_variables` of a model whose beta has its prior at the means of covariates that are multiplied."""
+    found = _variables(*groups, sigma=sigma)
+    return found | {"free": {"beta_at_means" if k == "beta" else k: v for k, v in found["free"].items()}}
 
 
 def _x(d):
@@ -712,7 +721,7 @@ EFFECTS = {"coef": TIMES, "cluster_effect": ONE}
 ROWS = [
     Row(
         "linear", "hierarchical_linear", "y ~ x + (1 + x | g)", {"y": "number", **NUMBER},
-        **_variables(_group("g", corr=1), sigma=True),
+        **_variables(_group("g", corr=1, slopes=True), sigma=True),
         coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **GAUSSIAN,
     ),
     Row(
@@ -722,12 +731,12 @@ ROWS = [
     ),
     Row(
         "linear uncorrelated, offsets", "hierarchical_linear", "y ~ x + offset(log(days)) + offset(w) + (x || g)",
-        {"y": "number", "days": "number", "w": "number", **NUMBER}, **_variables(_group("g"), sigma=True),
-        coords={"coef": ("x",), "g_effect": SLOPE}, X=_x, Z=_g_slope, offset=lambda d: np.log(d.days) + d.w, **GAUSSIAN,
+        {"y": "number", "days": "number", "w": "number", **NUMBER}, **_variables(_group("g", slopes=True), sigma=True),
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE}, X=_x, Z=_g_slope, offset=lambda d: np.log(d.days) + d.w, **GAUSSIAN,
     ),
     Row(
         "linear, three effects", "hierarchical_linear", "y ~ x * sex + (1 + x + w | g)",
-        {"y": "number", "w": "number", "sex": "factor", **NUMBER}, **_variables(_group("g", corr=1), sigma=True),
+        {"y": "number", "w": "number", "sex": "factor", **NUMBER}, **_products(_group("g", corr=1, slopes=True), sigma=True),
         coords={"coef": ("x", "sex[m]", "x:sex[m]"), "g_effect": (*SLOPE, "w"), "g_effect_bis": (*SLOPE, "w"),
                 "pcorr_g_pair": ("x|Intercept", "w|Intercept", "w|x")},
         X=lambda d: {"x": d.x, "sex[m]": d.sex == "m", "x:sex[m]": d.x * (d.sex == "m")},
@@ -735,7 +744,7 @@ ROWS = [
     ),
     Row(
         "linear, two blocks", "hierarchical_linear", "y ~ x + (1 + x | g) + (0 + w + v | g)",
-        {"y": "number", "w": "number", "v": "number", **NUMBER}, **_variables(_group("g", corr=2), sigma=True),
+        {"y": "number", "w": "number", "v": "number", **NUMBER}, **_variables(_group("g", corr=2, slopes=True), sigma=True),
         coords={"coef": ("x",), "g_effect": (*SLOPE, "w", "v"), "g_effect_bis": (*SLOPE, "w", "v"),
                 "pcorr_g_0_pair": ("x|Intercept",), "pcorr_g_1_pair": ("v|w",)},
         X=_x, Z=lambda d: {"g": (d.g, {"Intercept": 1.0, "x": d.x, "w": d.w, "v": d.v})}, **GAUSSIAN,
@@ -758,13 +767,14 @@ ROWS = [
         },
         free={
             "beta_Normal": ("beta_Normal_coef",), "beta_StudentT": ("beta_StudentT_coef",), "Intercept_at_means": SCALAR,
-            "sd_g_HalfNormal": ("sd_g_HalfNormal_g_effect",), "sd_g_Exponential": ("sd_g_Exponential_g_effect",),
-            "u_g": ("g", "g_effect"), "sigma": SCALAR,
+            "sd_g_at_means_HalfNormal": ("sd_g_at_means_HalfNormal_g_effect",),
+            "sd_g_at_means_Exponential": ("sd_g_at_means_Exponential_g_effect",),
+            "u_g_at_means": ("g", "g_effect"), "sigma": SCALAR,
         },
-        posterior=_variables(_group("g"), sigma=True)["posterior"],
+        posterior=_variables(_group("g", slopes=True), sigma=True)["posterior"],
         coords={
-            "coef": ("x", "w", "v"), "g_effect": SLOPE, "beta_Normal_coef": ("x", "v"), "beta_StudentT_coef": ("w",),
-            "sd_g_HalfNormal_g_effect": ONE, "sd_g_Exponential_g_effect": ("x",),
+            "coef": ("x", "w", "v"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "beta_Normal_coef": ("x", "v"), "beta_StudentT_coef": ("w",),
+            "sd_g_at_means_HalfNormal_g_effect": ONE, "sd_g_at_means_Exponential_g_effect": ("x",),
         },
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
     ),
@@ -775,7 +785,7 @@ ROWS = [
     ),
     Row(
         "logistic, two labels", "hierarchical_logistic", "reply ~ x + (1 + x | g)", {"reply": "label", **NUMBER},
-        **_variables(_group("g", corr=1)), coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR},
+        **_variables(_group("g", corr=1, slopes=True)), coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR},
         X=_x, Z=_g_slope, **LABELS,
     ),
     Row(
@@ -813,7 +823,7 @@ ROWS = [
     Row(
         "poisson, offset", "poisson", "k ~ x + arm + offset(log(days)) + (1 + x | g) + (1 | h)",
         {"k": "count", "days": "number", "arm": "factor", "h": "group", **NUMBER},
-        **_variables(_group("g", corr=1), _group("h")), X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},
+        **_variables(_group("g", corr=1, slopes=True), _group("h")), X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},
         Z=lambda d: {**_g_slope(d), "h": (d.h, {"Intercept": 1.0})}, offset=lambda d: np.log(d.days),
         coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "h_effect": ONE, **PAIR},
         **_counts("k"),
@@ -951,7 +961,7 @@ ROWS = [
     ),
     Row(
         "ordinal", "ordinal", "rating ~ x + arm + (1 + x | g)", {"rating": "rank", "arm": "factor", **NUMBER},
-        **_variables(_group("g", corr=1), _cutpoints(), intercept=""), data=ratings,
+        **_variables(_group("g", corr=1, slopes=True), _cutpoints(), intercept=""), data=ratings,
         coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "cutpoint": RATINGS, **PAIR},
         X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"}, Z=_g_slope, **_ordered(_rating),
     ),
@@ -1037,7 +1047,7 @@ ROWS = [
         "joint", "joint_outcomes",
         {"ill ~ x + (1 |p| g)": "bernoulli", "c ~ x + w + (1 + x |p| g) + (1 | h)": "negative_binomial"},
         {"ill": "binary?", "c": "count?", "w": "number", "h": "group", **NUMBER},
-        **_all(_regression("ill"), _regression("c"), _scalar("c_alpha"), _group("g", corr=1), _group("h", lead="c_")),
+        **_all(_regression("ill"), _regression("c"), _scalar("c_alpha"), _group("g", corr=1, slopes=True), _group("h", lead="c_")),
         coords={"ill_coef": ("x",), "c_coef": ("x", "w"), **_shared("g", "ill:Intercept", "c:Intercept", "c:x"), "c_h_effect": ONE},
         also={
             "ill": (_x, _in(g={"ill:Intercept": None})),
@@ -1086,8 +1096,8 @@ ROWS = [
         "joint survival", "joint_survival", "y ~ time + time:drug + (1 + time | id)",
         {"y": "number?", "time": "number", "drug": "factor", "age": "number", "years": "exposure", "death": "binary", "id": "group"},
         options={"event": "Surv(years, death) ~ drug + age", "baseline": "piecewise", "cuts": [1.5, 3.0]},
-        free=_variables(_group("id", corr=1), _surv("log_h0_at_means", "piece"), sigma=True)["free"],
-        posterior=_variables(_group("id", corr=1), _surv("log_h0", "piece"), sigma=True)["posterior"],
+        free=_variables(_group("id", corr=1, slopes=True), _surv("log_h0_at_means", "piece"), sigma=True)["free"],
+        posterior=_variables(_group("id", corr=1, slopes=True), _surv("log_h0", "piece"), sigma=True)["posterior"],
         coords={"coef": ("time", "time:drug[placebo]"), **_shared("id", "Intercept", "time"), "association": ("value",),
                 "surv_coef": ("drug[placebo]", "age"), "piece": ("0-1.5", "1.5-3", "3-5.96925"), **_surv_times()},
         X=lambda d: {"time": d.time, "time:drug[placebo]": d.time * (d.drug == "placebo")},

@@ -37,8 +37,9 @@ def hierarchical_linear(
     formula
         `"y ~ x + (1 + x | g)"`; the response may be an expression, `log(y)`.
     center
-        The intercept's prior holds at the covariates' means (True) or at zero covariates (False); the reported
-        `Intercept` is at zero covariates either way.
+        Priors of the intercept, of intercepts that vary beside slopes, and of main effects of covariates that are
+        multiplied hold at the covariates' means (True) or at zero (False). `Intercept`, `beta`, `sd_<g>`, `corr_<g>` and
+        `u_<g>` are at zero covariates either way, `sd_<g>_at_means` and `corr_<g>_at_means` at the means.
     clusters
         "fixed" writes grouping factors with fewer than 6 levels as population terms.
     missing

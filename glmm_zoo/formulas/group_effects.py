@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glmm_zoo.errors import attempt
-from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms, spread
+from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 
@@ -31,7 +31,9 @@ class GroupEffects:
     """The effects of one predictor that vary over a factor: `z` (n, k), labels, and which are correlated.
 
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
-    other rows. `taken` are names that variables of the builder's own have, so that the effects' dimension has another.
+    other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
+    the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
+    that the effects' dimension has another.
     """
 
     factor: GroupingFactor
@@ -41,6 +43,7 @@ class GroupEffects:
     spreads: tuple[float, ...]  # of the columns of z, 1 for an intercept
     shared: tuple[str | None, ...]  # the label of brms's (1 |p| g) for each block
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
+    to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
 
 
@@ -131,8 +134,26 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
         return np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.code_new_rows(other))])
 
     z = np.hstack([part for c in terms for part in _with_ones(c.matrix, c.matrix.values)])
-    spreads = tuple(spread(column) for column in z.T)
-    return GroupEffects(terms[0].factor, z, tuple(labels), tuple(blocks), spreads, tuple(shared), code_new_rows)
+    spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
+    return GroupEffects(
+        terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
+        _to_zero(terms, labels),
+    )  # fmt: skip
+
+
+def _to_zero(terms: Sequence[_CodedTerm], labels: Sequence[str]) -> np.ndarray | None:
+    """Slopes at zero as the terms have them; u_Intercept at zero is that at the means less means' u of the slopes."""
+    if "Intercept" not in labels or len(labels) == 1:
+        return None
+    to_zero, place = np.eye(len(labels)), 0
+    for coded in terms:
+        X, first = coded.matrix, place + int(coded.matrix.intercept)
+        place += len(coded.labels)
+        if X.labels:
+            own = np.eye(len(X.labels)) if X.to_zero is None else X.to_zero
+            to_zero[first:place, first:place] = own
+            to_zero[labels.index("Intercept"), first:place] = -X.means @ own
+    return to_zero
 
 
 def _with_ones(matrix: DesignMatrix, values: np.ndarray) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.formulas.centring import products_at_means
 from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
 from glmm_zoo.tables.columns import Column, Table
@@ -33,7 +34,8 @@ class DesignMatrix:
     """Coded columns of one right side: `values` (n, p) float64 in Fortran order, without the intercept.
 
     `intercept` says whether the right side has one. `code_new_rows(table)` (m, p) codes other rows by what was learnt
-    from these: levels, means, knots.
+    from these: levels, means, knots. Where there are products of covariates, values @ to_zero are the columns with these at the
+    means of their covariates, and to_zero (p, p) times the coefficients there are those at zero.
     """
 
     values: np.ndarray
@@ -43,6 +45,7 @@ class DesignMatrix:
     means: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) over the rows of the data
     spreads: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) see `spread`
     code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
+    to_zero: np.ndarray | None = None
 
 
 def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
@@ -84,8 +87,12 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     def code_new_rows(other: Table) -> np.ndarray:
         return _code_new_rows(other, spec, symbols, names, keep, labels)
 
-    spreads = np.array([spread(values[:, k]) for k in range(len(labels))])
-    return DesignMatrix(values, labels, "Intercept" in coded, learnt, values.mean(axis=0), spreads, code_new_rows)
+    intercept = "Intercept" in coded
+    numbers = {name: frame[name] for name in names.columns if name not in names.levels}
+    to_zero = products_at_means([coded[i] for i in keep], values, numbers, names.levels) if intercept else None
+    at_means = values if to_zero is None else values @ to_zero
+    spreads = np.array([spread(at_means[:, k]) for k in range(len(labels))])
+    return DesignMatrix(values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero)
 
 
 def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: _SafeNames) -> None:
@@ -132,7 +139,7 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
     Each column, scaled to length one, is regressed on the ones kept before it; where the residual is shorter than
     `tolerance`, the column is aliased.
     """
-    values = matrix.values
+    values = _products_without_lower_terms(matrix)
     labels = list(matrix.labels)
     if matrix.intercept:
         values = np.column_stack([np.ones(len(values)), values])
@@ -160,6 +167,19 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
     if not combinations:
         return None
     return f"formula: the design is rank deficient: {'; '.join(combinations)}; leave the repeated columns out"
+
+
+def _products_without_lower_terms(matrix: DesignMatrix) -> np.ndarray:
+    """The columns (n, p) with products at the means of their covariates, less their own: far from zero x:w is nearly w and x."""
+    values = matrix.values.copy()
+    if matrix.to_zero is not None:
+        p = len(matrix.to_zero)
+        at_means = values[:, :p] @ matrix.to_zero
+        at_means -= at_means.mean(axis=0)
+        remains = np.linalg.norm(at_means, axis=0) > 1e-12 * np.linalg.norm(values[:, :p], axis=0)
+        is_product = remains & (matrix.to_zero != np.eye(p)).any(axis=0)
+        values[:, :p][:, is_product] = at_means[:, is_product]
+    return values
 
 
 # ------------------------------------------------------------------------------------------- what formulaic is given

@@ -17,14 +17,14 @@ from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
-from glmm_zoo.graph.triangular import log_determinant, lower_positions, solve_levels, unpacked, with_root
+from glmm_zoo.graph.triangular import ONE, ZERO, log_determinant, lower_positions, solve_levels, unpacked, with_root
 from glmm_zoo.graph.variables import standard_deviation
 from glmm_zoo.plans.groups import Group
 
 
 def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
-    """u_g (levels, k), given the effects of the factors before it."""
-    sd = standard_deviation(model, group.name("sd"), group.effect_dim)
+    """u_g (levels, k), given the effects of the factors before it; where it has a prior at the means of slopes' columns, there."""
+    sd = standard_deviation(model, group.free("sd"), group.effect_dim, key=group.name("sd"))
     k = len(group.labels)
     C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     eta = model.chosen[group.name("corr")][0].arguments["eta"] if group.correlated else 0.0
@@ -37,14 +37,14 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
                 C[i][j] = entry
     if group.correlated:
         factor: Tensor = pt.stack([pt.stack(row) for row in C])
-        pm.Deterministic(group.name("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
+        pm.Deterministic(group.free("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
-    model.group_effect_names.append(group.name("u"))
-    root = model.covariance_roots[group.name("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
-    return pm.CustomDist(
-        group.name("u"),
+    model.group_effect_names.append(group.free("u"))
+    root = model.covariance_roots[group.free("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
+    u = pm.CustomDist(
+        group.free("u"),
         root,
         coefficients,
         *mates,
@@ -55,6 +55,32 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
         transform=GroupEffectsTransform(k),
         class_name="MvNormal" if group.correlated else "Normal",
     )
+    if group.to_zero is not None:
+        _add_effects_at_zero(model, group, u, unpacked(root))
+    return u
+
+
+def _add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Tensor]]) -> None:
+    """T u, and the sds and correlations of its covariance T L L' T', T what makes effects at zero of those at the means."""
+    model.auxiliary |= {group.free(what) for what in ("u", "sd", "corr")}
+    k, dims = len(group.labels), (group.effect_dim, f"{group.effect_dim}_bis")
+    T = [[(j, float(Tij)) for j, Tij in enumerate(row) if Tij] for row in np.asarray(group.to_zero)]
+    pm.Deterministic(
+        group.name("u"),
+        pt.stack([sum((Tij * u[:, j] for j, Tij in row), start=ZERO) for row in T], axis=1),
+        dims=(group.dim, group.effect_dim),
+    )
+    root = [[sum((Tij * L[j][m] for j, Tij in row if m <= j), start=ZERO) for m in range(k)] for row in T]
+    sd: list[Tensor] = [pt.sqrt(sum((x * x for x in row), start=ZERO)) for row in root]
+    pm.Deterministic(group.name("sd"), pt.stack(sd), dims=group.effect_dim)
+    corr: list[list[Tensor]] = [
+        [
+            ONE if i == j else sum((x * y for x, y in zip(a, b, strict=True)), start=ZERO) / (sd[i] * sd[j])
+            for j, b in enumerate(root)
+        ]
+        for i, a in enumerate(root)
+    ]
+    pm.Deterministic(group.name("corr"), pt.stack([pt.stack(row) for row in corr]), dims=dims)
 
 
 def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, time: np.ndarray) -> Tensor:

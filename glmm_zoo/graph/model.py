@@ -33,6 +33,8 @@ class Model(pm.Model):
         Those of further tables, by the dimension of their rows.
     predictors
         Formulas and design matrices of the linear predictors.
+    groups
+        The group effects of all linear predictors.
     chosen
         The priors, by the name of the parameter: one for each element, or one for all.
     rows
@@ -72,6 +74,7 @@ class Model(pm.Model):
             self.add_coord(dim, labels)
         self.spec = dict(plan.spec)
         self.predictors = plan.predictors
+        self.groups = groups_of(plan.predictors, plan.center)
         self.chosen = plan.chosen
         self.rows = plan.rows
         self.unit = variable_name(plan.unit.name) if plan.unit else None
@@ -193,8 +196,8 @@ def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:
                 yield smooth_name(p, s, "part"), list(s.sds)
             if s.linear.shape[1] > 1:
                 yield smooth_name(p, s, "coef"), list(s.linear_labels)
-    for g in groups_of(plan.predictors):
+    for g in groups_of(plan.predictors, plan.center):
         yield g.dim, list(g.factor.levels)
         yield g.effect_dim, list(g.labels)
-        if g.correlated:
+        if g.correlated or g.to_zero is not None:
             yield f"{g.effect_dim}_bis", list(g.labels)

@@ -4,6 +4,8 @@ eta = Intercept + X beta + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + su
 
     w_s ~ Normal(0, sd_s),
     u_g[level] ~ Normal(0, S_g),   S_g = diag(sd_g) R_g diag(sd_g),   R_g ~ LKJ
+
+The priors of an intercept, and of intercepts that vary over a factor with slopes, hold at the covariates' means.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, variable
-from glmm_zoo.plans.groups import Group, groups_of, smooth_name
+from glmm_zoo.plans.groups import Group, smooth_name
 from glmm_zoo.priors import Prior
 
 
@@ -51,7 +53,7 @@ def linear_predictors(
         for s in p.smooths:
             add_weights(model, p, s)
     effects = _effects_of_all_groups(model, drawn or {})
-    for group in groups_of(model.predictors):
+    for group in model.groups:
         _add_group_effects(model, group, effects[group.name("u")])
     return {prefix: linear.eta for prefix, linear in model.linear.items()}
 
@@ -60,7 +62,7 @@ def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Gr
     """Effects (levels, k) by the name of the variable. A factor with more levels may depend on those with fewer."""
     earlier: list[tuple[Group, Tensor]] = []
     effects: dict[str, Tensor] = {}
-    for group in sorted(groups_of(model.predictors), key=lambda g: len(g.factor.levels)):
+    for group in sorted(model.groups, key=lambda g: len(g.factor.levels)):
         if group.factor.name in drawn:
             effects[group.name("u")] = drawn[group.factor.name](model, group)
         else:
@@ -135,11 +137,18 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
     X, prefix = predictor.population, predictor.prefix
     beta_name, coef = prefixed(prefix, "beta"), prefixed(prefix, "coef")
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
-    beta: Tensor = None
     values = X.values if means is None else X.values - means
+    free_beta = beta_name if means is None or X.to_zero is None else f"{beta_name}_at_means"
+    beta: Tensor = None
+    at_means: Tensor = None
     if X.labels:
-        beta, values = variable(model, beta_name, coef), np.ascontiguousarray(values)
-        terms.eta = terms.eta + pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef)) @ beta
+        beta = at_means = variable(model, free_beta, coef, key=beta_name)
+        if free_beta != beta_name:  # products of covariates are taken at the means of these
+            model.auxiliary.add(free_beta)
+            beta, values = pm.Deterministic(beta_name, pt.constant(X.to_zero) @ at_means, dims=coef), values @ X.to_zero
+        values = np.ascontiguousarray(values)
+        X_data = pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef))
+        terms.eta = terms.eta + X_data @ at_means
     if X.intercept:
         name = prefixed(prefix, "Intercept")
         free = name if means is None else f"{name}_at_means"
@@ -150,7 +159,7 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
         terms.eta = terms.eta + intercept
         terms.add(np.ones((predictor.rows, 1)), intercept[None], [(free, 0)], model.chosen[name])
     if X.labels:
-        terms.add(values, beta, _elements(model, beta_name, coef), model.chosen[beta_name])
+        terms.add(values, at_means, _elements(model, free_beta, coef), model.chosen[beta_name])
 
 
 def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:

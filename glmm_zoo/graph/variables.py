@@ -50,9 +50,11 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
     return pm.Deterministic(name, whole.reshape(shape), dims=dims)
 
 
-def standard_deviation(model: Model, name: str, dim: str | None = None, *, near: float = 1.0) -> Tensor:
+def standard_deviation(
+    model: Model, name: str, dim: str | None = None, *, key: str | None = None, near: float = 1.0
+) -> Tensor:
     """A `variable` whose log scale may be bent below its estimate, or below `near` where the approximation has none."""
-    sd = variable(model, name, dim)
+    sd = variable(model, name, dim, key=key)
     if isinstance(model.rvs_to_transforms.get(sd), LogTransform):
         model.expected_sds[name] = near
     return sd

@@ -29,7 +29,6 @@ from threadpoolctl import threadpool_limits
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation, before_the_first_round
 from glmm_zoo.inference.predictor_data import PredictorData, predictor_data
 from glmm_zoo.inference.row_likelihood import RowLikelihood, row_likelihood, standard_deviation_priors
-from glmm_zoo.plans.groups import groups_of
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -149,12 +148,11 @@ def _with_secant_weights(
 
 def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, PredictorData]:
     """The arrays of every linear predictor that the likelihood has rows of."""
-    groups = groups_of(model.predictors)
     smooths = [smooth for p in likelihood.rows_of for smooth in model.linear[p].smooth_weights]
-    sizes = {g.name("sd"): len(g.labels) for g in groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
+    sizes = {g.free("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
     priors = standard_deviation_priors(model, sizes)
     return {
-        p: predictor_data(p, model.linear[p], [g for g in groups if p in g.owners], model.scales.get(p, 1.0), priors)
+        p: predictor_data(p, model.linear[p], [g for g in model.groups if p in g.owners], model.scales.get(p, 1.0), priors)
         for p in likelihood.rows_of
     }
 

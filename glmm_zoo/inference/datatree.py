@@ -15,7 +15,6 @@ from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.moments import MOMENT_NAMES
 from glmm_zoo.inference.settings import Settings
-from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.results import storage
 
 if TYPE_CHECKING:
@@ -35,12 +34,12 @@ class KeptVariables:
 
 def kept_variables(model: Model, settings: Settings) -> KeptVariables:
     """All variables, or all but the group effects."""
-    groups = groups_of(model.predictors)
-    numbers = settings.draws * settings.chains * sum(len(g.factor.levels) * len(g.labels) for g in groups)
+    sizes = {name: len(g.factor.levels) * len(g.labels) for g in model.groups for name in (g.name("u"), g.free("u"))}
+    numbers = settings.draws * settings.chains * sum(sizes.values())
     keep = settings.keep_group_effects
     if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
         return KeptVariables(model.unobserved_RVs, [])
-    effects = [model[g.name("u")] for g in groups]
+    effects = [model[name] for name in sizes]
     return KeptVariables([v for v in model.unobserved_RVs if v not in effects], effects)
 
 

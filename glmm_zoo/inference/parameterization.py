@@ -21,7 +21,7 @@ from glmm_zoo.graph.transforms.group_effects import (
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
 from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
-from glmm_zoo.plans.groups import Group, groups_of
+from glmm_zoo.plans.groups import Group
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -88,8 +88,8 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
             if smooth.sd in estimates:
                 estimates[smooth.sd].flat = sds
         for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
-            if group.name("sd") in estimates:
-                estimates[group.name("sd")][columns] = np.sqrt(np.diag(S))
+            if group.free("sd") in estimates:
+                estimates[group.free("sd")][columns] = np.sqrt(np.diag(S))
     return estimates
 
 
@@ -102,10 +102,10 @@ def _weights_transforms(approximation: GaussianApproximation) -> dict[str, Smoot
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
-    groups = [g for g in groups_of(model.predictors) if g.name("u") in model.group_effect_names]
+    groups = [g for g in model.groups if g.free("u") in model.group_effect_names]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     return {
-        group.name("u"): GroupEffectsTransform(
+        group.free("u"): GroupEffectsTransform(
             len(group.labels), _group_information(model, approximation, group, groups[:place])
         )
         for place, group in enumerate(groups)
@@ -121,12 +121,12 @@ def _group_information(
     k, levels = len(group.labels), len(group.factor.levels)
     sizes = [model.linear[p].design.shape[1] for p in owners]
     A, c, B = np.zeros((levels, k, k)), np.zeros((levels, k)), np.zeros((levels, k, sum(sizes)))
-    coupled = {g.name("u"): g for g in earlier if set(g.owners) & set(owners)}
+    coupled = {g.free("u"): g for g in earlier if set(g.owners) & set(owners)}
     shared: dict[str, list[SharedInformation]] = {u: [] for u in coupled}
     start = 0
     for p, size in zip(owners, sizes, strict=True):
         predictor = approximation.predictors[p]
-        f = predictor.data.names.index(group.name("u"))
+        f = predictor.data.names.index(group.free("u"))
         columns = np.array(predictor.data.columns[f])
         own, before = predictor.information_about(f)
         A[:, columns[:, None], columns] = own.A

@@ -71,7 +71,7 @@ class PredictorData:
     @property
     def names(self) -> list[str]:
         """The names of the effects, by factor."""
-        return [g.name("u") for g in self.groups]
+        return [g.free("u") for g in self.groups]
 
     @cached_property
     def levels(self) -> list[int]:

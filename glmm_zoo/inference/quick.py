@@ -79,9 +79,11 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
         dims = model.named_vars_to_dims.get(rv)
         names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
     p = len(names)
-    to_zero = np.eye(p)
+    to_zero, of_columns = np.eye(p), slice(int(columns.intercept), int(columns.intercept) + len(columns.labels))
+    if f"{prefixed(prefix, 'beta')}_at_means" in model.auxiliary:
+        to_zero[of_columns, of_columns] = columns.to_zero
     if columns.intercept and f"{prefixed(prefix, 'Intercept')}_at_means" in model.auxiliary:
-        to_zero[0, 1 : 1 + len(columns.labels)] = -columns.means
+        to_zero[0, of_columns] = -columns.means @ to_zero[of_columns, of_columns]
     sd = np.sqrt(np.diag(to_zero @ predictor.covariance[:p, :p] @ to_zero.T))
     return dict(zip(names, zip((to_zero @ predictor.b[:p]).tolist(), sd.tolist(), strict=True), strict=True))
 
@@ -94,9 +96,10 @@ def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Est
         names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
         estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
     for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
-        names = [f"{group.name('sd')}[{group.labels[k]}]" for k in columns]
-        sds = np.sqrt(np.diag(S))
-        estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
+        to_zero = np.eye(len(columns)) if group.to_zero is None else group.to_zero[np.ix_(columns, columns)]
+        for name, covariance in ((group.name("sd"), to_zero @ S @ to_zero.T), (group.free("sd"), S)):
+            sds = np.sqrt(np.diag(covariance))
+            estimates |= {f"{name}[{group.labels[k]}]": (float(sd), np.nan) for k, sd in zip(columns, sds, strict=True)}
     return estimates
 
 
@@ -108,7 +111,7 @@ def _event_coefficients(model: Model, approximation: GaussianApproximation) -> E
     return {
         _element(model, rv, i): (float(m), float(np.sqrt(v)))
         for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True)
-        if rv in ("assoc", "surv_beta")
+        if rv in ("assoc", "surv_beta", "surv_beta_at_means")
     }
 
 

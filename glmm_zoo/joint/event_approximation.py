@@ -82,16 +82,20 @@ class EventApproximation:
             X, of_predictor = p.population, coefficients[p.prefix]
             lead = int(X.intercept)
             beta = of_predictor[lead : lead + len(X.labels)]
+            if f"{prefixed(p.prefix, 'beta')}_at_means" in self.model.auxiliary:
+                beta = X.to_zero @ beta
             values[prefixed(p.prefix, "beta")] = beta
             if lead:
                 centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
                 values[prefixed(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
-        for group in self.hazard.groups:
+        for group in self.model.groups:
             u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):
                 if f"{prefix} {group.factor.name}" in effects:
                     own = [k for k, owner in enumerate(group.owners) if owner == prefix]
                     u[:, own] = effects[f"{prefix} {group.factor.name}"]
+            if group.to_zero is not None:
+                u[:] = u @ group.to_zero.T
         return values.__getitem__
 
     def _design(self, points: HazardPoints, value_of: VariableLookup) -> np.ndarray:
@@ -103,7 +107,9 @@ class EventApproximation:
             B = np.column_stack([np.ones(len(B)), B @ v, B @ A / np.sqrt(_prior_precision(self.model))])
         if baseline.kind == "weibull":
             B = np.column_stack([B, np.log(np.maximum(points.t, 1e-300))])
-        W = events.covariates.values[points.row] - (events.covariates.means if self.center else 0.0)
+        X = events.covariates
+        W = X.values[points.row] - (X.means if self.center else 0.0)
+        W = W @ X.to_zero if "surv_beta_at_means" in self.model.auxiliary else W
         f = [
             hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
             for j, t in enumerate(hazard.terms)
@@ -122,7 +128,8 @@ class EventApproximation:
             variables.append((name, baseline.variable, baseline.size))
         if baseline.kind == "weibull":
             variables.append(("weibull_shape", "", 1))
-        variables += [("surv_beta", "surv_beta", len(self.hazard.events.covariates.labels))]
+        beta = "surv_beta_at_means" if "surv_beta_at_means" in model.auxiliary else "surv_beta"
+        variables += [(beta, "surv_beta", len(self.hazard.events.covariates.labels))]
         variables += [("assoc", "assoc", len(self.hazard.terms))]
         elements, mean, precision = [], [], []
         for name, key, size in variables:

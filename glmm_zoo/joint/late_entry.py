@@ -41,7 +41,7 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
     n = len(events.ids)
     if not len(late):
         return pt.zeros(n)
-    group = _subject_group(hazard)
+    group = _subject_group(model, hazard)
     x, weight = rotatable_normal_nodes(len(group.labels))
     nodes = len(weight)
     first = np.searchsorted(events.subject, late)
@@ -63,10 +63,10 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
     return own_H + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
 
 
-def _subject_group(hazard: HazardModel) -> Group:
+def _subject_group(model: Model, hazard: HazardModel) -> Group:
     """The subject effects of all outcomes together."""
     names = {subject_effects(c.part, hazard.id).factor.name for c in hazard.trajectories}
-    return next(g for g in hazard.groups if g.factor.name in names)
+    return next(g for g in model.groups if g.factor.name in names)
 
 
 def _level(hazard: HazardModel, group: Group) -> np.ndarray:
@@ -93,12 +93,14 @@ def rotatable_normal_nodes(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
 def _effects_at_nodes(
     model: Model, hazard: HazardModel, group: Group, late: np.ndarray, first: np.ndarray, x: np.ndarray
 ) -> Tensor:
-    """u = L Q x (late x nodes, q), Q the reflection of each subject that takes the first axis to the direction L' z in which its
-    log hazard changes, up to a sign."""
-    L, q = unpacked(model.covariance_roots[group.name("u")]), x.shape[1]
+    """u = T L Q x (late x nodes, q), T those at zero of effects at the means, Q the reflection of each subject that takes the first
+    axis to the direction L' T' z in which its log hazard changes, up to a sign."""
+    L, q = unpacked(model.covariance_roots[group.free("u")]), x.shape[1]
+    T = np.eye(q) if group.to_zero is None else group.to_zero
     if q == 1:
         return with_root(L, np.tile(x, (len(late), 1)))
-    z = _gradient_of_log_hazard(model, hazard, group, late, first)
+    at_zero = _gradient_of_log_hazard(model, hazard, group, late, first)
+    z = [sum((T[m, k] * at_zero[m] for m in range(q) if T[m, k]), pt.zeros(len(late))) for k in range(q)]
     d = [sum((L[m][k] * z[m] for m in range(k, q)), pt.zeros(len(late))) for k in range(q)]
     d[0] = d[0] + 1e-6 * L[0][0]  # a direction, whatever the association
     length = pt.sqrt(sum((dk * dk for dk in d), pt.zeros(len(late))))
@@ -108,7 +110,8 @@ def _effects_at_nodes(
     points = list(np.tile(x, (len(late), 1)).T)
     along: Tensor = sum((vk * xk for vk, xk in zip(v, points, strict=True)), pt.zeros(len(points[0])))
     along = 2.0 * along / sum((vk * vk for vk in v), pt.zeros(len(points[0])))
-    return with_root(L, pt.stack([xk - vk * along for vk, xk in zip(v, points, strict=True)], axis=1))
+    at_means = with_root(L, pt.stack([xk - vk * along for vk, xk in zip(v, points, strict=True)], axis=1))
+    return at_means if group.to_zero is None else at_means @ pt.constant(T.T)
 
 
 def _gradient_of_log_hazard(

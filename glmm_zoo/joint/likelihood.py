@@ -161,7 +161,7 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
     shift = shift + np.array([t.centre for t in terms]) @ assoc
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
-        beta = variable(model, "surv_beta", ("surv_coef", *cause))
+        beta = _coefficients_of_covariates(model, events.covariates.to_zero if center else None, ("surv_coef", *cause))
         shift = shift + events.covariates.means @ beta
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
@@ -179,6 +179,15 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
             baseline.variable, variable(model, at_means, dims, key=baseline.variable) - shift, dims=dims or None
         )
     return shift
+
+
+def _coefficients_of_covariates(model: Model, to_zero: np.ndarray | None, dims: tuple[str, ...]) -> Tensor:
+    """`surv_beta`; under priors at the means of covariates that are multiplied, where there is a matrix `to_zero`."""
+    if to_zero is None:
+        return variable(model, "surv_beta", dims)
+    model.auxiliary.add("surv_beta_at_means")
+    at_means = variable(model, "surv_beta_at_means", dims, key="surv_beta")
+    return pm.Deterministic("surv_beta", pt.constant(to_zero) @ at_means, dims=dims)
 
 
 def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, variable_name
@@ -32,11 +33,14 @@ class Group:
     owners
         The prefix of the predictor that each effect enters.
     z
-        The covariate (n,) with which each effect enters it.
+        The column (n,) with which each effect enters it.
     spreads
         The spread of each covariate, for the default prior of the effect's sd.
     codes
         The level of every row (n,), by the predictor's prefix.
+    to_zero
+        Where the priors hold at the means of the slopes' columns, and z is less these: the matrix (k, k) that makes effects at
+        zero of those there. Else None.
     taken
         Names of variables that the effects' dimension cannot have.
     """
@@ -49,6 +53,7 @@ class Group:
     z: tuple[np.ndarray, ...]
     spreads: tuple[float, ...]
     codes: Mapping[str, np.ndarray]
+    to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
 
     @property
@@ -59,6 +64,10 @@ class Group:
     def name(self, what: str) -> str:
         """The name of a variable of these effects: `name("sd")` is "sd_site"."""
         return prefixed(self.prefix, f"{what}_{self.dim}")
+
+    def free(self, what: str) -> str:
+        """The name of what has the prior: `free("sd")` is "sd_site_at_means" where it holds at the means of slopes' columns."""
+        return self.name(what) if self.to_zero is None else f"{self.name(what)}_at_means"
 
     @property
     def effect_dim(self) -> str:
@@ -72,8 +81,11 @@ class Group:
         return tuple(block for block in self.blocks if len(block) > 1)
 
 
-def groups_of(predictors: Sequence[PredictorDesign]) -> tuple[Group, ...]:
-    """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block."""
+def groups_of(predictors: Sequence[PredictorDesign], center: bool = True) -> tuple[Group, ...]:
+    """Group effects of all predictors; terms on one factor that share a label, `(1 |p| g)`, become one block.
+
+    With `center` their priors hold at the means of the slopes' columns, where an intercept varies too; else at zero.
+    """
     labelled: list[list[_Term]] = []  # terms that share a label, directly or by another term
     for predictor in predictors:
         for effects in predictor.effects:
@@ -84,14 +96,14 @@ def groups_of(predictors: Sequence[PredictorDesign]) -> tuple[Group, ...]:
     for i, terms in enumerate(labelled):
         by_factor.setdefault(terms[0][1].factor.name if len(terms) > 1 else i, []).extend(terms)
     factors_of_main = {terms[0][1].factor.name for terms in labelled if terms[0][0].prefix == ""}
-    return tuple(_merge(terms, factors_of_main) for terms in by_factor.values())
+    return tuple(_merge(terms, factors_of_main, center) for terms in by_factor.values())
 
 
 def _share_a_label(a: GroupEffects, b: GroupEffects) -> bool:
     return a.factor.name == b.factor.name and bool(set(a.shared) & set(b.shared) - {None})
 
 
-def _merge(terms: Sequence[_Term], factors_of_main: Collection[str]) -> Group:
+def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: bool) -> Group:
     """The effects of these terms, which have one factor.
 
     They go without a prefix where several predictors have them, unless the factor has other effects in the main predictor.
@@ -100,13 +112,16 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str]) -> Group:
     owners: list[str] = []
     z: list[np.ndarray] = []
     spreads: list[float] = []
+    to_zero: list[np.ndarray] = []
     blocks: dict[object, list[int]] = {}
     for predictor, effects in terms:
         start = len(labels)
         with_prefix = len(terms) > 1 and predictor.prefix
         labels += [f"{predictor.prefix}:{label}" if with_prefix else label for label in effects.labels]
         owners += [predictor.prefix] * len(effects.labels)
-        z += [effects.z[:, k] for k in range(effects.z.shape[1])]
+        centred = center and effects.to_zero is not None
+        to_zero.append(effects.to_zero if centred else np.eye(len(effects.labels)))
+        z += list((effects.z @ to_zero[-1] if centred else effects.z).T)
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
@@ -122,6 +137,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str]) -> Group:
         tuple(z),
         tuple(spreads),
         codes,
+        None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
     )
 

@@ -16,7 +16,7 @@ from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
-from glmm_zoo.plans.groups import groups_of, smooth_name
+from glmm_zoo.plans.groups import Group, groups_of, smooth_name
 from glmm_zoo.priors import Parameter, Prior
 from glmm_zoo.tables.columns import Table
 
@@ -57,7 +57,7 @@ class Plan:
     outcomes
         The outcomes, in the order in which they enter the graph.
     center
-        Whether the priors of intercepts and cutpoints hold at the covariates' means.
+        Whether the priors of intercepts and cutpoints, varying ones too, hold at the covariates' means.
     unit
         The factor of the subjects where the likelihood has one term for each of them and not for each row.
     labels
@@ -108,10 +108,11 @@ def write_spec(
                 "effects": list(g.labels),
                 "sd": g.name("sd"),
                 "u": g.name("u"),
+                "at_means": {what: g.free(what) for what in _at_means(g)},
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
             }
-            for g in groups_of(predictors)
+            for g in groups_of(predictors, described["options"].get("center", True))
         },
         "smooths": [_describe_smooth(p, s) for p in predictors for s in p.smooths],
         "notes": [*described["notes"], *renamed(table.columns)],
@@ -126,6 +127,11 @@ def write_spec(
         },
     }
     return spec, chosen
+
+
+def _at_means(group: Group) -> tuple[str, ...]:
+    """What of the group's variables there is at the means of its slopes' columns too."""
+    return () if group.to_zero is None else ("sd", "u", *(["corr"] if group.correlated else []))
 
 
 def _describe_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
@@ -166,7 +172,7 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table
                     f"smooths {other} and {s.label} would share the name {smooth_name(p, s, 'sd')!r}; leave one out"
                 )
     for group in groups_of(predictors):
-        for name in (group.name("u"), group.effect_dim):
+        for name in dict.fromkeys((group.name("u"), group.free("u"), group.effect_dim)):
             other = names.setdefault(name, group.factor.name)
             if other != group.factor.name:
                 raise InputError(

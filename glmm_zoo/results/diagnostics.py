@@ -17,7 +17,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results import convergence
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, reported_variables
 
 RHAT = 1.01
 ESS_PER_CHAIN = 100
@@ -148,8 +148,8 @@ def check(tree: xr.DataTree) -> Verdict:
             "Fit again; the seed gives the same draws.",
         )
         return Verdict(False, (problem,), pd.DataFrame(columns=pd.Index(STATISTICS), dtype=float))
-    posterior, auxiliary = tree["posterior"].dataset, metadata(tree)["spec"]["auxiliary"]
-    return judge(tree, statistics_table(posterior[[n for n in posterior.data_vars if n not in auxiliary]]))
+    posterior = tree["posterior"].dataset
+    return judge(tree, statistics_table(posterior[reported_variables(posterior, metadata(tree)["spec"])]))
 
 
 def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:

@@ -68,6 +68,17 @@ def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
     return {*(group["u"] for group in spec["groups"].values()), *weights}
 
 
+def sd_at_means(group: Mapping[str, Any]) -> str:
+    """The variable of a group's standard deviations at the means of its slopes' columns; at zero where there is no other."""
+    return group.get("at_means", {}).get("sd", group["sd"])
+
+
+def reported_variables(posterior: xr.Dataset, spec: Mapping[str, Any]) -> list[str]:
+    """The variables of the posterior that are parameters and do not only carry others, in its order."""
+    at_means = [group.get("at_means", {}).get(what) for group in spec["groups"].values() for what in ("sd", "corr")]
+    return [str(n) for n in posterior.data_vars if n in at_means or n not in spec["auxiliary"]]
+
+
 # -------------------------------------------------------------------------------------------------------------- tables
 
 

@@ -5,8 +5,8 @@
     median odds ratio    exp(sqrt(2) sd_g Phi^-1(3/4))                         logit link (Larsen & Merlo 2005)
     median rate ratio    the same                                              log link (Austin et al. 2018)
 
-The latent variance of a binary outcome is pi^2/3 (logit), 1 (probit), pi^2/6 (cloglog). With varying slopes the ICC is
-that of the intercepts: at zero of the slopes' covariates.
+The latent variance of a binary outcome is pi^2/3 (logit), 1 (probit), pi^2/6 (cloglog). With varying slopes sd_g is that of
+the intercepts at the means of the slopes' covariates, `sd_<g>_at_means`; with center=False at zero.
 """
 
 from __future__ import annotations
@@ -22,15 +22,22 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.diagnostics import STATISTICS, element_labels, incomplete, statistics, statistics_table
 from glmm_zoo.results.findings import findings
-from glmm_zoo.results.storage import metadata, outcome_specs, random_effect_variables
+from glmm_zoo.results.storage import (
+    metadata,
+    outcome_specs,
+    random_effect_variables,
+    reported_variables,
+    sd_at_means,
+)
 
+_WHERE = ", where slopes vary too at their covariates' means (with center=False at zero)"
 MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
-    "icc": "share of the latent variance that lies between levels, at zero of any slope",
-    "median_odds_ratio": "median odds ratio between two rows alike but for their level",
-    "median_rate_ratio": "median rate ratio between two rows alike but for their level",
+    "icc": "share of the latent variance that lies between levels" + _WHERE,
+    "median_odds_ratio": "median odds ratio between two rows alike but for their level" + _WHERE,
+    "median_rate_ratio": "median rate ratio between two rows alike but for their level" + _WHERE,
 }
 _NORMAL_UPPER_QUARTILE = 0.6744897501960817
 
@@ -74,7 +81,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
 
 def _of_parameters(posterior: xr.Dataset, spec: Mapping[str, Any], prob: float, group_effects: bool) -> pd.DataFrame:
     """The model's parameters in the order of the posterior, random effects last if they are wanted."""
-    names = [str(name) for name in posterior.data_vars if name not in spec["auxiliary"]]
+    names = reported_variables(posterior, spec)
     effects = random_effect_variables(spec)
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = statistics_table(posterior[shown], prob)
@@ -150,7 +157,7 @@ def _between_levels(
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
-            sds[factor] = posterior[group["sd"]].sel({group["effect_dim"]: label}).values
+            sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
     residual = posterior[f"{lead}sigma"].values ** 2 if f"{lead}sigma" in posterior else outcome["latent_variance"]
     if residual is not None and sds:

@@ -146,7 +146,7 @@ class _EffectSampler:
 def _posterior_draws(fit: FittedJointModel, draws: int) -> dict[str, np.ndarray]:
     """Draws (D, ...) of everything but the subjects' effects, evenly spaced among those of the fit; again from the first where
     it has fewer."""
-    subject_variables = {g.name("u") for g in fit.subject_groups}
+    subject_variables = {name for g in fit.subject_groups for name in (g.name("u"), g.free("u"))}
     kept = fit.tree["posterior"].dataset.drop_vars(subject_variables, errors="ignore").stack(sample=("chain", "draw"))
     without_draws = [g.factor.name for g in fit.hazard.groups if g.name("u") not in {*subject_variables, *kept}]
     if without_draws:
@@ -166,7 +166,7 @@ def _effect_covariance(fit: FittedJointModel, theta: Mapping[str, np.ndarray]) -
     Sigma = np.zeros((len(theta["assoc"]), q, q))
     for g in fit.subject_groups:
         at, sd = fit.effect_slices[g.name("u")], theta[g.name("sd")]
-        corr = theta[g.name("corr")] if g.correlated else np.eye(len(g.labels))
+        corr = theta[g.name("corr")] if g.name("corr") in theta else np.eye(len(g.labels))
         Sigma[:, at, at] = sd[:, :, None] * corr * sd[:, None, :]
     return Sigma
 

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, sd_at_means
 
 # All arbitrary.
 FEW = (0.02, 0.05)  # a share so small that it is as good as none: the prior's 1 % quantile, but within these
@@ -107,9 +107,9 @@ def _low_rates(tree: xr.DataTree) -> Iterator[str]:
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"].get(spec["facts"]["subject"])
     if group and "Intercept" in group["effects"]:
-        sd = float(np.median(draws_of(posterior, group["sd"], **{group["effect_dim"]: "Intercept"})))
+        sd = float(np.median(draws_of(posterior, sd_at_means(group), **{group["effect_dim"]: "Intercept"})))
         what, verb = ("odds", "are") if spec["link"] == "logit" else ("rate", "is")
         yield (
-            f"Subjects at risk differ by a standard deviation of {sd:.2f} ({group['sd']}), taken to be normal: the {what} of "
+            f"Subjects at risk differ by a standard deviation of {sd:.2f} ({sd_at_means(group)}), taken to be normal: the {what} of "
             f"one in 40 {verb} below {np.exp(-1.96 * sd):.2g} times {'those' if verb == 'are' else 'that'} of the median subject."
         )

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glmm_zoo.results.curves import curves
 from glmm_zoo.results.smooth_curves import smooth_curves
-from glmm_zoo.results.storage import metadata, random_effect_variables
+from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 
 MOST_COUNTED = 200  # a rootogram has a bar for every count up to the largest predicted
 MOST_CURVES = 12  # in one picture
@@ -34,8 +34,8 @@ def _posterior(tree: xr.DataTree) -> dict[str, str]:
     import arviz_plots as azp
 
     spec = metadata(tree)["spec"]
-    hidden = random_effect_variables(spec) | set(spec["auxiliary"])
-    names = [str(n) for n in tree["posterior"].data_vars if n not in hidden and "corr_" not in str(n)]
+    hidden, reported = random_effect_variables(spec), reported_variables(tree["posterior"].dataset, spec)
+    names = [name for name in reported if name not in hidden and "corr_" not in name]
     return {
         title: _png(plot(tree, var_names=names, backend="matplotlib").viz["figure"].item())
         for title, plot in (

@@ -1,0 +1,172 @@
+"""Nothing depends on where a covariate's zero lies, nor on its unit, but the unit of its own coefficients.
+
+With x' = a (x + c) the model is the same at coefficients, sds and effects of x divided by a: every prior and the likelihood have
+the density that they had before, up to the Jacobian of the units.
+"""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import row_models
+from rows import ROWS, Row, visits
+
+import glmm_zoo as zoo
+
+SHIFT, SCALE = 2000.0, 0.001
+# responses, times, offsets and exposures are no covariates
+OTHERS = {"y", "t", "days", "time", "start", "stop", "years"}
+
+
+def moved_columns(row: Row) -> list[str]:
+    """The covariates of numbers that the row's model has."""
+    text = f"{row.formula} {row.options}"
+    return [c for c, kind in row.columns.items() if kind == "number" and c not in OTHERS and f"offset({c})" not in text]
+
+
+def keeps_its_meaning(row: Row) -> bool:
+    """Not without centring, nor where numbers are given in units of x, nor with slopes through zero, (0 + x | g)."""
+    return row.options.get("center", True) is True and "priors" not in row.options and "(0 + x" not in str(row.formula)
+
+
+followed = next(row.data for row in ROWS if row.name == "joint survival")
+# builder, formula, options, covariates moved: what the rows have not
+MORE = {
+    "products that vary": ("hierarchical_linear", "y ~ x * w * v + (1 + x * w | g)", {}, ["x", "w", "v"]),
+    "products that vary, apart": ("poisson", "k ~ arm / x + (1 | g) + (0 + w | g) + (sex * v || h)", {}, ["x", "w", "v"]),
+    "a square": ("hierarchical_logistic", "ill ~ x + I(x**2) + w:x + w + (x + I(x**2) | g)", {}, ["x", "w"]),
+    "dispersion": ("negative_binomial", "c ~ x + (x | g)", {"dispersion": "~ w * sex + (w || g)"}, ["x", "w"]),
+    "zi, one block": (
+        "zero_inflated_negative_binomial", "c ~ x + (x |p| g)", {"zi": "~ w + (w |p| g)", "dispersion": "~ v + (v | h)"},
+        ["x", "w", "v"],
+    ),
+    "outcomes": (
+        "joint_outcomes", ["y ~ x * w + (1 + x |p| g)", "k ~ w + (1 + w + v |p| g) + (v | h)"],
+        {"families": "gaussian, poisson"}, ["x", "w", "v"],
+    ),
+}  # fmt: skip
+INVARIANT = {
+    **{row.name: (row.builder, row.formula, row.options, moved_columns(row), row.data, row.tables)
+       for row in ROWS if keeps_its_meaning(row) and moved_columns(row)},
+    **{name: (*case, visits, ()) for name, case in MORE.items()},
+    "event": (
+        "joint_survival", "y ~ time * age + (1 + time + age | id)",
+        {"event": "Surv(years, death) ~ drug * age", "baseline": "piecewise", "cuts": [1.5, 3.0]}, ["age"],
+        followed, (None,),
+    ),
+    "late entry": (
+        "joint_survival", "y ~ time + age + (1 + age | id)",
+        {"event": "Surv(entry, years, death) ~ drug", "baseline": "exponential"}, ["age"],
+        followed, (followed().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
+    ),
+}  # fmt: skip
+
+
+def density(model):
+    """From values of the free variables to the log density of each variable, without Jacobians."""
+    free = model.with_transforms({rv.name: None for rv in model.free_RVs})
+    run = row_models.function(free, free.logp(jacobian=False, sum=False))
+    names = [rv.name for rv in free.basic_RVs]
+    return lambda point: {name: float(np.sum(v)) for name, v in zip(names, run(point), strict=True)}
+
+
+def power_of(label: str, columns: list[str]) -> int:
+    return sum(part in columns for part in re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(":"))
+
+
+def mapped(model, name: str, value: np.ndarray, columns: list[str]) -> tuple[np.ndarray, float]:
+    """The variable after the change of units, and the logarithm of how much smaller its elements became together."""
+    powers = np.zeros(np.shape(value))
+    for axis, dim in enumerate(model.named_vars_to_dims.get(name, ())):
+        if dim.endswith(("coef", "effect")):
+            of_labels = np.array([power_of(label, columns) for label in model.coords[dim]], float)
+            powers = powers + of_labels.reshape([-1 if a == axis else 1 for a in range(np.ndim(value))])
+    return value * SCALE**-powers, float(powers.sum() * np.log(SCALE))
+
+
+@pytest.mark.parametrize(
+    ("builder", "formula", "options", "columns", "data", "tables"), INVARIANT.values(), ids=INVARIANT
+)
+def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
+    builder, formula, options, columns, data, tables
+):
+    def move(table):
+        return table.assign(**{c: (table[c] + SHIFT) * SCALE for c in columns if c in table})
+
+    before = row_models.builder(builder)(data(), *tables, formula, **options)
+    after = row_models.builder(builder)(
+        move(data()), *(t if t is None else move(t) for t in tables), formula, **options
+    )
+    density_before, density_after = density(before), density(after)
+    point = row_models.random_point(before, 5)
+    names = [rv.name for rv in before.free_RVs]
+    values = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))(point)
+    there = {name: mapped(before, name, value, columns) for name, value in zip(names, values, strict=True)}
+    found = density_after({name: value for name, (value, _) in there.items()})
+    for name, expected in density_before(dict(zip(names, values, strict=True))).items():
+        jacobian = there[name][1] if name in there else 0.0
+        assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+# HbA1c (%) of 24 clinics in 8 years, made with a sd of slopes of 0.12 and sigma 0.30; a row for each clinic
+HBA1C = """
+clinic 2012 2013 2014 2015 2016 2017 2018 2019
+K0 7.847 8.281 7.949 7.885 7.853 7.744 7.914 7.237
+K1 7.247 6.983 7.29 7.239 6.877 7.04 6.989 8.039
+K10 6.884 7.409 7.328 7.484 7.486 6.936 7.426 7.576
+K11 8.866 8.572 8.366 8.597 8.905 8.555 7.958 8.594
+K12 8.093 7.926 7.638 7.615 7.474 6.856 7.367 6.88
+K13 7.873 7.822 8.393 8.301 8.463 7.957 7.664 8.016
+K14 6.498 6.593 6.013 6.705 5.951 6.403 6.521 6.989
+K15 7.088 6.943 6.43 6.554 5.98 6.439 5.707 5.584
+K16 8.409 8.005 7.767 8.166 8.266 8.509 8.001 8.374
+K17 7.287 7.202 7.043 7.364 7.28 6.524 6.724 6.849
+K18 8.153 7.845 7.897 7.438 7.2 7.277 7.483 6.743
+K19 8.623 8.287 8.231 8.316 7.785 7.491 7.191 6.706
+K2 9.369 9.766 9.384 9.105 9.125 8.98 8.734 8.538
+K20 6.379 5.516 6.351 6.013 6.253 6.015 5.901 5.575
+K21 7.226 7.155 6.446 6.81 7.176 6.715 6.32 5.983
+K22 8.155 7.249 6.953 7.769 7.533 7.28 7.285 7.045
+K23 7.365 7.044 6.889 6.641 6.604 6.041 6.103 5.334
+K3 6.685 6.6 6.717 6.516 6.758 6.8 6.288 6.132
+K4 8.426 7.963 8.003 7.779 7.89 8.193 8.028 7.387
+K5 6.75 6.993 7.134 7.545 6.805 7.94 7.318 8.084
+K6 6.396 6.852 7.313 7.203 7.683 8.225 7.455 7.458
+K7 8.105 7.907 8.179 7.684 7.271 7.774 8.354 7.853
+K8 6.519 6.492 6.849 6.519 6.184 6.495 6.099 5.743
+K9 6.683 6.834 7.181 6.53 6.87 6.88 6.423 6.879
+"""
+
+
+@pytest.mark.slow
+def test_slopes_over_calendar_years_are_those_of_reml():
+    """REML, by its own marginal likelihood with centred years: sd of slopes 0.101, of levels at the mean year 0.766, sigma 0.284,
+    beta -0.0617 (standard error 0.023). With priors at year 0 the sd of slopes was 0.0003 and sigma 0.376."""
+    wide = pd.read_csv(StringIO(HBA1C), sep=" ").melt("clinic", var_name="year", value_name="hba1c")
+    data = wide.assign(year=wide.year.astype(int))
+    tree = zoo.fit(zoo.lmm(data, "hba1c ~ year + (1 + year | clinic)"), seed=1, progress=False)
+    assert zoo.check(tree).sound
+    found = zoo.summary(tree)
+    for name, reml in {
+        "sd_clinic[year]": 0.101,
+        "sd_clinic_at_means[year]": 0.101,
+        "sd_clinic_at_means[Intercept]": 0.766,
+        "sigma": 0.284,
+    }.items():
+        assert found.loc[name, "lower"] < reml < found.loc[name, "upper"]
+        assert found.loc[name, "median"] == pytest.approx(reml, rel=0.1)
+    assert found.loc["beta[year]", "mean"] == pytest.approx(-0.0617, abs=0.005)
+    assert found.loc["beta[year]", "sd"] == pytest.approx(0.023, rel=0.15)
+    sd, sigma = (tree["posterior"][name].values for name in ("sd_clinic_at_means", "sigma"))
+    share = sd[..., 0] ** 2 / (sd[..., 0] ** 2 + sigma**2)
+    assert found.loc["icc[clinic]", "mean"] == pytest.approx(share.mean())
+    preview = zoo.quick(zoo.lmm(data, "hba1c ~ year + (1 + year | clinic)"))
+    assert preview.loc["sd_clinic[year]", "mean"] == pytest.approx(0.101, rel=0.15)
+    assert preview.loc["sd_clinic_at_means[Intercept]", "mean"] == pytest.approx(0.766, rel=0.15)
+    u, at_means = (tree["posterior"][name].sel(clinic_effect="Intercept") for name in ("u_clinic", "u_clinic_at_means"))
+    slope = tree["posterior"]["u_clinic"].sel(clinic_effect="year")
+    np.testing.assert_allclose(u + slope * data.year.mean(), at_means, atol=1e-8)
