@@ -400,6 +400,15 @@ def test_simulated_deviations_of_the_treatment_belong_to_the_cluster():
     assert np.ptp(y[:, 2] - y[:, 1]) > r  # and not of the period
 
 
+def test_simulated_individuals_of_a_cohort_stay_themselves():
+    frame = zoo.simulate_design(
+        clusters=500, periods=3, size=6, family="gaussian", sd_cluster=0.4, sd_subject=1.2, sigma=0.5, seed=5
+    )
+    y = frame.pivot(index="subject", columns="period", values="y").to_numpy()
+    expected = 0.4**2 + 1.2**2 + 0.5**2 * np.eye(3)
+    np.testing.assert_allclose(np.cov(y.T), expected, atol=0.2)
+
+
 @pytest.mark.parametrize(
     ("family", "mean", "variance"),
     [
