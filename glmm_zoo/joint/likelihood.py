@@ -207,7 +207,7 @@ def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tup
 def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLookup) -> None:
     """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation."""
     events = hazard.events
-    rows, t, weight = person_time_nodes(events.start, events.stop)
+    rows, t, weight = person_time_nodes(np.maximum(events.start, events.entry[events.subject]), events.stop)
     weight = weight / weight.sum()
     points = hazard.points(events.subject[rows], rows, t)
     spreads = []

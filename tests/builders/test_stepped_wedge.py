@@ -384,6 +384,31 @@ def test_simulated_values_have_their_moments():
     np.testing.assert_allclose(cells.cov(), expected, atol=5 * 1.5 * np.sqrt(2 / 3000))
 
 
+def test_simulated_deviations_of_the_treatment_belong_to_the_cluster():
+    """y = u_c + (effect + r_c) treat: of a cluster in all of its treated periods, in none under control, apart from u."""
+    clusters, u, r = 6000, 0.7, 1.3
+    frame = zoo.simulate_design(
+        clusters=clusters, periods=5, size=1, family="gaussian", crossover=[2] * clusters, effect=0.5, sd_cluster=u,
+        sd_treatment=r, sigma=1e-6, seed=5,
+    )  # fmt: skip
+    y = frame.pivot(index="cluster", columns="period", values="y").to_numpy()
+    treated = np.arange(5) >= 2
+    expected = u**2 + r**2 * np.outer(treated, treated)
+    np.testing.assert_allclose(np.cov(y.T), expected, atol=5 * (u**2 + r**2) * np.sqrt(2 / clusters))
+    np.testing.assert_allclose(y.mean(axis=0), 0.5 * treated, atol=5 * np.sqrt((u**2 + r**2) / clusters))
+    np.testing.assert_allclose(np.ptp(y[:, treated], axis=1), 0, atol=1e-4)
+    assert np.ptp(y[:, 2] - y[:, 1]) > r  # and not of the period
+
+
+def test_simulated_individuals_of_a_cohort_stay_themselves():
+    frame = zoo.simulate_design(
+        clusters=500, periods=3, size=6, family="gaussian", sd_cluster=0.4, sd_subject=1.2, sigma=0.5, seed=5
+    )
+    y = frame.pivot(index="subject", columns="period", values="y").to_numpy()
+    expected = 0.4**2 + 1.2**2 + 0.5**2 * np.eye(3)
+    np.testing.assert_allclose(np.cov(y.T), expected, atol=0.2)
+
+
 @pytest.mark.parametrize(
     ("family", "mean", "variance"),
     [

@@ -7,6 +7,7 @@ Values of mgcv 1.8-41 were made by, for each basis `bs` and x <- MASS::mcycle$ti
     c(rowSums(Z^2)[c(1, 50, 100, 133)], sum(Z^2), sum(abs(r$Xf)))                       # SPLIT
     b <- gam(accel ~ s(times, bs = bs, k = 20), data = mcycle, method = "REML")
     sqrt(b$sig2 / b$sp); sqrt(b$sig2); sum(b$edf[-1]); predict(b, data.frame(times = seq(3, 57, length = 10)))    # FITS
+    x <- rep(0:14, times = 1:15) / u, in units u of 1, 3, 7, 10, 11 and 13, bs = "tp": unique values of sum(Z^2)    # WEEKS
 """
 
 from __future__ import annotations
@@ -41,6 +42,22 @@ FITS = {
     "ps": (12.032941, 22.64049, 11.034497, [-1.3891771, -0.8067542, -26.115664, -118.77373, -21.958521, 35.515625, 5.0735647, 0.90280905, -6.1757398, 7.0736203]),
     "cc": (4.8015369, 22.484707, 10.771634, [1.2298271, -1.4534671, -24.485822, -117.49571, -21.596949, 36.198606, 5.612061, 0.041040549, -6.2788352, 1.5499947]),
 }  # fmt: skip
+WEEKS = {
+    5: [6.728508, 5.104678], 8: [24.063857, 18.443735], 9: [19.196452, 20.898599], 10: [32.626029, 24.393689],
+    12: [50.322307, 37.157169], 15: [3.177232],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("k", WEEKS)
+def test_on_equally_spaced_values_the_scale_is_mgcvs_and_does_not_depend_on_the_unit(k):
+    """mgcv's depends on it, by rounding, unless every value has a function."""
+    weeks = np.repeat(np.arange(15.0), np.arange(1, 16))
+    found = [
+        (spline_basis("week", x, "tp", k).columns(x)[1] ** 2).sum()
+        for x in (weeks, weeks + 1, weeks / 3, weeks / 7, 0.1 * weeks, 7 * weeks - 3)
+    ]
+    np.testing.assert_allclose(found, found[0], rtol=1e-7)
+    assert min(abs(found[0] / np.array(WEEKS[k]) - 1)) < 1e-6
 
 
 @pytest.mark.parametrize("bs", SPLIT)

@@ -267,6 +267,28 @@ def test_a_marker_that_bends_and_its_slope():
     close(terms["event"], expected, 1e-4)
 
 
+@pytest.mark.parametrize("entry", [False, True])
+def test_spreads_of_terms_and_the_hazard_at_means_by_hand(entry):
+    """The sd of a term over all the time that subjects were followed; log h at the means of covariates and of the marker."""
+    event = "Surv(entry, years, death) ~ drug" if entry else EVENT
+    visits, s = people()
+    visits = visits[visits.time >= s.set_index("id").entry[visits.id].to_numpy()]
+    s = s[s.id.isin(visits.id)]
+    model = joint(event=event, baseline="weibull", association="value + slope", tables=(visits, s))
+    _, p, _ = values_of(model)
+    start = s.entry if entry else 0.0 * s.entry
+    for j, f in enumerate(features_of(p, "value + slope").values()):
+        moments = [
+            sum(integrate.quad(lambda t, i=i, m=m: f(i, t) ** m, a, b)[0] for i, a, b in zip(s.id, start, s.years, strict=True))
+            for m in (1, 2)
+        ] / (s.years - start).sum()  # fmt: skip
+        np.testing.assert_allclose(p["assoc_sd"].values[j], np.sqrt(moments[1] - moments[0] ** 2), rtol=1e-6)
+    curve, log_h0 = p["surv_log_hazard"], weibull(p, s.years.max())
+    shift = (s.drug == "placebo").mean() * p["surv_beta"].item() + visits.y.mean() * p["assoc"].values[0]
+    assert curve["surv_time"].values[-1] == s.years.max()
+    np.testing.assert_allclose(curve.values, [log_h0(t) + shift for t in curve["surv_time"].values], rtol=1e-9)
+
+
 def test_covariates_carried_forward_change_at_visits():
     """A covariate of the marker that goes on at its last value: the hazard jumps at visits, and H is split there."""
     visits, s = people()

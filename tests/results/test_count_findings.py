@@ -130,6 +130,59 @@ def test_an_effect_for_every_row_is_not_judged():
     assert "this check cannot judge it" in words
 
 
+@pytest.mark.parametrize(("levels", "judged"), [(75, True), (76, False)])
+def test_effects_for_more_than_half_of_the_rows_are_too_many(levels, judged):
+    tree = tree_of(simulated("constant")[7], simulated("poisson"), "poisson", groups={"obs": {"levels": levels}})
+    assert ("cannot judge it" in " ".join(dispersion.find(tree, 0.95).sentences)) != judged
+
+
+@pytest.mark.parametrize(("far", "said"), [(9, True), (10, False), (11, False)])
+@pytest.mark.parametrize(("zeros_there", "word"), [(2, "more"), (18, "fewer")])
+def test_zeros_are_told_from_one_in_a_hundred_data_sets_on(far, said, zeros_there, word):
+    """Of 1000 predicted data sets of 20 rows, `far` have as many zeros as the data, which have ten; the others fewer or more."""
+    number = np.where(np.arange(1000) < far, 10, zeros_there)
+    drawn = (np.arange(20) >= number[:, None]).astype(int)
+    found = zeros.find(tree_of((np.arange(20) >= 10).astype(int), drawn, "poisson"), 0.9)
+    assert (f"There are {word} zeros than the model predicts." in " ".join(found.sentences)) == said
+    assert found.tables["check"].loc["zeros", "p"] == pytest.approx(far / 1000 if word == "more" else 1.0)
+    low = high = zeros_there
+    assert f"10 of 20 counts are zero; data predicted by the model have {low} to {high} zeros (90 %), median {low}." in found.sentences
+
+
+@pytest.mark.parametrize(("share", "word"), [(0.009, "more than"), (0.011, None), (0.989, None), (0.991, "less than")])
+def test_dispersion_is_told_from_one_in_a_hundred_data_sets_on(share, word):
+    """Counts as far from their means, in sds, as that share of predicted data sets is or farther."""
+    drawn = simulated("poisson")[:, :40].astype(float)
+    drawn = np.tile(drawn, (5, 1)) + np.repeat(np.arange(5), 400)[:, None] / 100  # 2000 different ones
+    mean, sd = drawn.mean(axis=0), drawn.std(axis=0)
+    predicted = np.sort(np.mean(((drawn - mean) / sd) ** 2, axis=1))[::-1]
+    k = round(2000 * share)
+    observed = (predicted[k - 1] + predicted[k]) / 2
+    y = mean + np.where(np.arange(40) % 2, 1, -1) * np.sqrt(observed) * sd
+    found = dispersion.find(tree_of(y, drawn, "poisson"), 0.8)
+    row = found.tables["check"].loc["Pearson dispersion"]
+    np.testing.assert_allclose(row.to_numpy(), [observed, *np.quantile(predicted, [0.1, 0.9]), share], rtol=1e-9)
+    assert f"is {observed:.2f}, each" in found.sentences[0] and f"as large as this in {100 * share:.1f} %." in found.sentences[0]
+    assert len(found.sentences) == (1 if word is None else 2)
+    assert word is None or f"The counts vary {word} the model" in found.sentences[1]
+
+
+def test_weights_of_the_other_rows_are_truncated():
+    """1 / p(y_i) of every draw, but at most sqrt(draws) times their mean (Ionides 2008)."""
+    rng = np.random.default_rng(5)
+    y, drawn = rng.poisson(3.0, 30).astype(float), simulated("poisson")[:, :30].astype(float)
+    log_p = -3 * rng.exponential(size=(400, 30)) ** 2
+    mean, variance = [], []
+    for i in range(30):
+        w = np.exp(-log_p[:, i])
+        w = np.minimum(w, 20 * w.mean())
+        w = w / w.sum()
+        mean.append(w @ drawn[:, i])
+        variance.append(max(w @ (drawn[:, i] - mean[-1]) ** 2, 1 / 400))
+    row = dispersion.find(tree_of(y, drawn, "poisson", log_p), 0.9).tables["check"].loc["Pearson dispersion"]
+    assert row["observed"] == pytest.approx(np.mean((y - mean) ** 2 / np.array(variance)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "alarms"), [(None, 0), (4.0, 1)], ids=["poisson", "overdispersed"])
 def test_group_effects_of_few_rows_do_not_hide_overdispersion(size, alarms):

@@ -85,6 +85,75 @@ def test_prediction_interval_is_that_of_the_normal_and_follows_the_seed():
     assert told == pytest.approx(share, abs=0.004) and "fewer events with '1' than with '0'" in one.sentences[0]
 
 
+@pytest.mark.parametrize(("prob", "tail"), [(0.9, 0.05), (0.95, 0.025)])
+@pytest.mark.parametrize("exposure", [None, "years"])
+def test_every_study_has_its_own_draws_and_intervals(prob, tail, exposure):
+    frame, rng = arms(), np.random.default_rng(7)
+    model = zoo.meta_analysis(frame, "ev ~ drug" if exposure else COUNTS, exposure=exposure, **TRIAL)
+    effect = rng.normal(-0.5, 0.4, (2, 60))
+    tree = tree_of(effect, np.full((2, 60), 0.3), model)
+    k = tree["posterior"].sizes["trial"]
+    each = rng.normal(np.linspace(-1, 1, k), 0.3, (2, 60, k))
+    tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().assign(study_effect=(("chain", "draw", "trial"), each)))
+    finding = pooled.find(tree, prob)
+    table = finding.tables["studies"]
+    np.testing.assert_allclose(
+        table[["median", "lower", "upper"]].astype(float), np.quantile(np.exp(each), [0.5, tail, 1 - tail], axis=(0, 1)).T
+    )
+    one, two = frame.iloc[0], frame.iloc[1]
+    assert (one.drug, two.drug) == (0, 1) and table.loc["T1", "treated"].startswith(f"{two.ev:g}/")
+    squares = 1 / one.ev + 1 / two.ev
+    squares += 0 if exposure else 1 / (one["size"] - one.ev) + 1 / (two["size"] - two.ev)
+    width = stats.norm.isf(tail) * np.sqrt(squares)
+    np.testing.assert_allclose(np.log(table.loc["T1", "own upper"] / table.loc["T1", "own"]), width)
+    np.testing.assert_allclose(np.log(table.loc["T1", "own"] / table.loc["T1", "own lower"]), width)
+    words = "rate ratio" if exposure else "odds ratio"
+    expected = np.quantile(np.exp(effect), [0.5, tail, 1 - tail])
+    np.testing.assert_allclose(finding.tables["pooled"].loc[f"pooled {words}"].astype(float), expected)
+    np.testing.assert_allclose(finding.quantities[words.replace(" ", "_")], np.exp(effect))
+    below = f"the pooled one with probability {(effect < 0).mean():.3f}: fewer events with '1' than with '0'."
+    assert finding.sentences[0].endswith(below)
+
+
+@pytest.mark.parametrize(("exposure", "sign"), [(None, -1), (None, 1), ("years", -1)])
+def test_absolute_sentences_say_medians_and_intervals(exposure, sign):
+    """Of risks and of rates, fewer events and more."""
+    model = zoo.meta_analysis(
+        arms(), "ev ~ drug" if exposure else COUNTS, exposure=exposure, baseline_risk=0.2, **TRIAL
+    )
+    effect = sign * np.random.default_rng(3).uniform(0.5, 1.5, (4, 50))
+    finding = pooled.find(tree_of(effect, np.ones((4, 50)), model), 0.8)
+    p1 = 0.2 * np.exp(effect) if exposure else 0.25 * np.exp(effect) / (1 + 0.25 * np.exp(effect))
+    low, middle, high = np.quantile(p1 - 0.2, [0.1, 0.5, 0.9])
+    amount = "rate" if exposure else "risk"
+    unit = " per unit of years" if exposure else ""
+    assert finding.sentences[1] == (
+        f"At a {amount} of 0.2{unit} without treatment (as given) the {amount} difference is "
+        f"{middle:.4g}, {low:.4g} to {high:.4g} (80 %)."
+    )
+    np.testing.assert_allclose(finding.tables["absolute"].loc[f"{amount} with treatment"], np.quantile(p1, [0.5, 0.1, 0.9]))
+    np.testing.assert_allclose(finding.quantities[f"{amount}_difference"], p1 - 0.2)
+    if exposure:
+        assert len(finding.sentences) == 2 and "nnt" not in finding.quantities
+        return
+    fewest, most = sorted(1 / abs(np.array([low, high])))
+    nnt = finding.tables["absolute"].loc["number needed to treat"]
+    np.testing.assert_allclose(nnt.astype(float), [1 / abs(middle), fewest, most])
+    assert finding.sentences[2] == (
+        f"One event {'fewer' if sign < 0 else 'more'} for every {np.ceil(1 / abs(middle)):.0f} treated "
+        f"({np.ceil(fewest):.0f} to {np.ceil(most):.0f})."
+    )
+
+
+def test_a_new_trial_differs_by_the_tau_of_its_own_draw():
+    model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
+    tau = np.tile([0.0, 0.5, 2.0], (2, 6000))
+    new = np.log(pooled.find(tree_of(np.full(tau.shape, -0.5), tau, model), 0.9).quantities["odds_ratio_new"])
+    for s in (0.0, 0.5, 2.0):
+        at = new[tau == s]
+        assert at.mean() == pytest.approx(-0.5, abs=0.05 * s + 1e-12) and at.std() == pytest.approx(s, rel=0.03)
+
+
 def test_absolute_effect_at_a_stated_and_at_the_crude_risk():
     frame = arms()
     crude = frame[frame.drug == 0].ev.sum() / frame[frame.drug == 0]["size"].sum()

@@ -49,6 +49,38 @@ def test_effects_at_thresholds_are_differences_of_log_odds():
     np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize(("prob", "tail"), [(0.8, 0.1), (0.95, 0.025)])
+def test_the_sentence_says_first_and_last_effect_and_their_difference(prob, tail):
+    """x from 1 to 3 around a mean of 1.5: one unit more is half of the way."""
+    gamma = np.random.default_rng(2).normal([0.8, -0.3], 0.2, (500, 2))
+    facts = {"nominal": {"x": {"mean": 1.5, "low": 1.0, "high": 3.0}}}
+    tree = tree_of(gamma, facts=facts)
+    p = tree["posterior"].dataset.isel(chain=0)
+    steps = np.diff(p.cutpoints.values)
+    low, high = (np.sum(steps * np.exp((x - 1.5) * gamma), axis=1) for x in (1.0, 3.0))
+    first, last = p.beta.values[:, 0], p.beta.values[:, 0] - (high - low) / 2
+    low, middle, high = np.quantile(last - first, [tail, 0.5, 1 - tail])
+    found = findings(tree, prob)["proportional_odds"]
+    assert found.sentences[0].startswith(
+        f"x: the effect goes from {np.median(first):.2f} at 1|2 to {np.median(last):.2f} at 3|4, a change of {middle:.2f} "
+        f"({low:.2f} to {high:.2f}, {100 * prob:g} %)."
+    )
+    np.testing.assert_allclose(found.tables["effects"].loc["x at 3|4", "median"], np.median(last))
+
+
+@pytest.mark.parametrize(("prob", "share"), [(0.8, 0.79), (0.8, 0.81), (0.95, 0.945), (0.95, 0.955)])
+def test_equal_effects_are_judged_by_the_share_of_draws_that_are_nearer_to_the_middle(prob, share):
+    """A ring of draws for every radius: those within the radius of 0 are `share` of all."""
+    m = 200
+    radius, angle = np.meshgrid(np.sqrt((np.arange(m) + 0.5) / m), np.linspace(0, 2 * np.pi, m, endpoint=False))
+    ring = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1).reshape(-1, 2)
+    gamma = ring * [0.2, 0.1] + [0.2 * np.sqrt(share), 0.0]
+    (sentence,) = findings(tree_of(gamma), prob)["proportional_odds"].sentences
+    assert ("The data speak against equal effects" in sentence) == (share > prob)
+    told = float(sentence.split("region of the posterior (")[1].split(" %")[0])
+    assert told == pytest.approx(100 * share, abs=0.3) and f"the {100 * prob:g} % region" in sentence
+
+
 @pytest.mark.parametrize(
     ("mean", "correlation", "against"),
     [((0.0, 0.0), 0.0, False), ((0.3, -0.2), 0.0, False), ((0.0, 0.9), 0.0, True), ((0.45, 0.45), 0.0, True),

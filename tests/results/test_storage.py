@@ -105,6 +105,22 @@ def test_a_damaged_file_is_told(tree: xr.DataTree, tmp_path: Path, damage: str) 
         zoo.load(path)
 
 
+@pytest.mark.parametrize(("later", "opens"), [(0, True), (1, False), (7, False)])
+def test_a_file_of_a_later_schema_is_refused_and_our_own_is_not(tmp_path: Path, later: int, opens: bool) -> None:
+    written = xr.DataTree.from_dict({"posterior": xr.Dataset({"a": ("draw", [1.0, 2.0])})})
+    storage.write_metadata(written, {"spec": {}})
+    content = json.loads(written.attrs["glmm_zoo"])
+    assert content.pop("schema") == storage.SCHEMA
+    written.attrs["glmm_zoo"] = json.dumps({**content, "schema": storage.SCHEMA + later})
+    path = zoo.save(written, tmp_path / "fit.nc")
+    if opens:
+        xr.testing.assert_identical(zoo.load(path), written)
+    else:
+        told = rf"newer glmm_zoo \(schema {storage.SCHEMA + later}, this one reads {storage.SCHEMA}\); update"
+        with pytest.raises(zoo.InputError, match=told):
+            zoo.load(path)
+
+
 def test_a_full_disk_says_how_much_was_needed(
     tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

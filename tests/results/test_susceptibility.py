@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 from glmm_zoo.results.findings import susceptibility
 from glmm_zoo.results.storage import ATTRIBUTE
@@ -79,3 +80,59 @@ def test_tables_have_follow_up_and_prior_beside_posterior():
     )
     np.testing.assert_allclose(shares.loc["posterior", "mean"], 9 / 25, atol=0.01)
     assert found.tables["subjects"].loc["p1"].to_list() == [4, 2.5, pytest.approx(0.7)]
+
+
+def _share(low: float, part: float, spread: float = 0.3) -> np.ndarray:
+    """4000 draws around 0.5 with this spread (1: as wide as a uniform prior), a part of them at `low`."""
+    share = 0.5 + spread * (np.tile(UNIFORM, 4) - 0.5)
+    share[np.linspace(0, 3999, round(4000 * part)).astype(int)] = low
+    return share
+
+
+NEAR_ZERO = np.append(np.linspace(0.001, 0.019, 400), np.linspace(0.1, 1.0, 600))  # 40 % below 0.02
+FAR = np.linspace(0.2, 1.0, 1000)
+NARROW = 0.5 * (UNIFORM.std() / np.tile(UNIFORM, 4).std())
+
+
+@pytest.mark.parametrize(
+    ("share", "prior", "shown"),
+    [
+        (_share(0.5, 0, 0.99 * NARROW), UNIFORM, True), (_share(0.5, 0, 1.01 * NARROW), UNIFORM, False),  # half the prior's sd
+        (_share(0.015, 0.0095), NEAR_ZERO, True), (_share(0.015, 0.0105), NEAR_ZERO, False),  # probability 1 %
+        (_share(0.015, 0.0018), UNIFORM, True), (_share(0.015, 0.0023), UNIFORM, False),  # a tenth of the prior's 2 %
+        (_share(0.021, 0.05), UNIFORM, True), (_share(0.019, 0.05), UNIFORM, False),  # at least 2 % is few
+        (_share(0.051, 0.02), FAR, True), (_share(0.049, 0.02), FAR, False),  # at most 5 % is few
+    ],
+)  # fmt: skip
+def test_each_limit_is_where_it_is_said_to_be(share, prior, shown):
+    said = susceptibility.find(_tree(share, 5.0, 95, 155, prior), 0.95).sentences
+    assert said[0].startswith("The data show a group") == shown, said
+    low, high = np.quantile(share, [0.025, 0.975])
+    assert f"{100 * low:.1f} to {100 * high:.1f} % of the subjects (95 %)" in said[0]
+    assert ("is the same model without this part" in said[-1]) != shown
+
+
+@pytest.mark.parametrize(("link", "words"), [("log", "rate of one in 40 is"), ("logit", "odds of one in 40 are")])
+def test_probabilities_and_rates_are_those_of_all_draws(link, words):
+    rng = np.random.default_rng(8)
+    tree = _tree(rng.beta(92, 158, 4000), 5.0, 3, 155)
+    each = rng.beta([2, 8, 5], [8, 1, 3], (2, 2000, 3))
+    sd = rng.lognormal(0, 1, (2, 2000, 1))
+    posterior = tree["posterior"].to_dataset()
+    posterior["never_probability"] = (posterior["never_probability"].dims, each)
+    posterior["sd_id"] = (posterior["sd_id"].dims, sd)
+    posterior["never_all_zero"] = (("chain", "draw"), rng.poisson(9.0, (2, 2000)).astype(float))
+    tree["posterior"] = xr.DataTree(posterior)
+    content = json.loads(tree.attrs[ATTRIBUTE])
+    content["spec"]["link"] = link
+    tree.attrs[ATTRIBUTE] = json.dumps(content)
+    found = susceptibility.find(tree, 0.9)
+    table = found.tables["subjects"]
+    assert table.index.tolist() == ["p1", "p2", "p0"]
+    np.testing.assert_allclose(table["probability"], each.mean((0, 1))[[1, 2, 0]])
+    assert f"Of the 3 with zeros only, {each.mean((0, 1)).sum():.0f} are expected to be never at risk." in found.sentences
+    low, middle, high = np.quantile(posterior["never_all_zero"], [0.05, 0.5, 0.95])
+    assert found.sentences[1].startswith(f"Were all 158 subjects at risk, {middle:.1f} ({low:.1f} to {high:.0f}) would")
+    s = np.median(sd)
+    assert f"standard deviation of {s:.2f} (sd_id)" in found.sentences[2]
+    assert f"the {words} below {np.exp(stats.norm.ppf(0.025) * s):.2g} times" in found.sentences[2]

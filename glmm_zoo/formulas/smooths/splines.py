@@ -95,31 +95,41 @@ def _thin_plate_penalty(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The truncated eigenbasis of Wood (2003): E = U D U', the k eigenvalues largest in magnitude, T' U Z = 0.
 
-    Curves are [E U Z, T], T = [1, x - mean], the penalty Z' D Z; columns have mean square one over the rows.
+    Curves are [E U Z, T], T = [1, x - mean], the penalty Z' D Z; columns have mean square one over the rows. With as many
+    knots as functions nothing is truncated: U = 1, D = E.
     """
     E, T = np.split(evaluate_splines("tp", knots, knots, 0), [len(knots)], axis=1)
-    eigenvalues, eigenvectors = np.linalg.eigh(E)
-    # in mgcv's order, which the scale depends on
-    largest = np.sort(np.argsort(-np.abs(eigenvalues), kind="stable")[:k])[::-1]
-    D, U = eigenvalues[largest], eigenvectors[:, largest]
+    if len(knots) == k:
+        D, U = E, np.eye(k)
+    else:
+        eigenvalues, eigenvectors = np.linalg.eigh(E)
+        # in mgcv's order, which the scale depends on
+        largest = np.sort(np.argsort(-np.abs(eigenvalues), kind="stable")[:k])[::-1]
+        D, U = np.diag(eigenvalues[largest]), eigenvectors[:, largest]
     Z = _null_space(T.T @ U)
     shift = counts @ unique_x / counts.sum() - knots.mean()
     to_basis = np.zeros((len(U) + 2, k))
     to_basis[:-2, :-2], to_basis[-2:, -2:] = U @ Z, [[1.0, -shift], [0.0, 1.0]]
     S = np.zeros((k, k))
-    S[: k - 2, : k - 2] = (Z.T * D) @ Z
+    S[: k - 2, : k - 2] = Z.T @ D @ Z
     X = evaluate_splines("tp", knots, unique_x, 0) @ to_basis
     size = np.sqrt(counts @ X**2 / counts.sum())
     return to_basis / size, S / np.outer(size, size)
 
 
 def _null_space(A: np.ndarray) -> np.ndarray:
-    """Z (k, k - m) with A Z = 0, A (m, k), by mgcv's order of Householder reflections: Z enters the scale of S."""
+    """Z (k, k - m) with A Z = 0, A (m, k), by mgcv's order of Householder reflections: Z enters the scale of S.
+
+    Where the knots are symmetric around their mean, as equally spaced ones are, functions are even or odd, and elements of
+    A that decide on the sign of a reflection are 0. mgcv takes the sign of their rounding error, so that its scale changes
+    with the unit of x; here they count as positive, and the scale is the same for every unit.
+    """
     A, k = A.copy(), A.shape[1]
     Q = np.eye(k)
     for i in range(len(A)):
         v = A[i, : k - i].copy()
-        v[-1] += np.copysign(np.linalg.norm(v), v[-1])
+        size = np.linalg.norm(v)
+        v[-1] += size if v[-1] > -1e-9 * size else -size
         g = 2 / (v @ v)
         A[i + 1 :, : k - i] -= g * np.outer(A[i + 1 :, : k - i] @ v, v)
         Q[:, : k - i] -= g * np.outer(Q[:, : k - i] @ v, v)
