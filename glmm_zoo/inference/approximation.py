@@ -149,7 +149,7 @@ def _with_secant_weights(
 def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, PredictorData]:
     """The arrays of every linear predictor that the likelihood has rows of."""
     smooths = [smooth for p in likelihood.rows_of for smooth in model.linear[p].smooth_weights]
-    sizes = {g.free("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
+    sizes = {g.name("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
     priors = standard_deviation_priors(model, sizes)
     return {
         p: predictor_data(p, model.linear[p], [g for g in model.groups if p in g.owners], model.scales.get(p, 1.0), priors)

@@ -84,7 +84,7 @@ class PredictorApproximation:
         corr[np.arange(k), np.arange(k)] = 1.0
         sd, own = np.sqrt(np.diag(self.S[f])), np.diagonal(V, axis1=1, axis2=2)
         units = data.unit / np.array([group.spreads[column] for column in columns])
-        prior = data.sd_priors.derivatives(group.free("sd"), np.array(columns), np.log(sd))
+        prior = data.sd_priors.derivatives(group.name("sd"), np.array(columns), np.log(sd))
         sd = np.array([_next_sd(sd[j], u[:, j], own[:, j], units[j], *(x[j] for x in prior)) for j in range(k)])
         return corr * np.outer(sd, sd)
 
