@@ -25,7 +25,7 @@ def worst(preview: pd.DataFrame, posterior: pd.DataFrame) -> tuple[float, float]
     shared = preview.index.intersection(posterior.index)
     z = ((preview["mean"] - posterior["mean"]) / posterior["sd"]).loc[shared].abs()
     point = preview.loc[shared, "sd"].isna()
-    return float(z[~point].max()), float(z[point].max()) if point.any() else 0.0
+    return float(z[~point].max()) if not point.all() else 0.0, float(z[point].max()) if point.any() else 0.0
 
 
 @pytest.mark.parametrize("row", [*REFERENCES, *JOINT], ids=lambda row: row.file)
