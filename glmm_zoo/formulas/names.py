@@ -25,7 +25,11 @@ def variable_name(column: str) -> str:
 def renamed(columns: Iterable[str]) -> list[str]:
     """A sentence on every column that a fit has under another name."""
     pairs = {column: variable_name(column) for column in columns}
-    return [f"column {c!r} is called {name!r} in names of variables and dimensions" for c, name in pairs.items() if name != c]
+    return [
+        f"column {c!r} is called {name!r} in names of variables and dimensions"
+        for c, name in pairs.items()
+        if name != c
+    ]
 
 
 def prefixed(prefix: str, name: str) -> str:

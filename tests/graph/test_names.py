@@ -17,10 +17,7 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference.datatree import data_groups
 
-WORDS = (
-    "row chain draw sample obs y study treat beta coef Intercept sd_x u_g cutpoints cutpoint time id sigma alpha zi never tau rho effect "
-    "study_effect corr_g s_x cause association surv_time event g_effect Intercept_at_means observed log_likelihood nominal residual"
-).split()
+WORDS = ["row", "chain", "draw", "sample", "obs", "y", "study", "treat", "beta", "coef", "Intercept", "sd_x", "u_g", "cutpoints", "cutpoint", "time", "id", "sigma", "alpha", "zi", "never", "tau", "rho", "effect", "study_effect", "corr_g", "s_x", "cause", "association", "surv_time", "event", "g_effect", "Intercept_at_means", "observed", "log_likelihood", "nominal", "residual"]
 FIRST_ROWS = {row.builder: row for row in reversed(ROWS)}.values()
 
 
@@ -29,23 +26,37 @@ def renamed(row: Row, old: str, new: str) -> tuple[pd.DataFrame, Any, Any]:
 
     def there(value: Any) -> Any:
         if isinstance(value, str):
-            return new if value == old else re.sub(rf"(?<!\w){re.escape(old)}(?![\w(])", f"`{new}`", value) if "~" in value else value
+            return (
+                new
+                if value == old
+                else re.sub(rf"(?<!\w){re.escape(old)}(?![\w(])", f"`{new}`", value)
+                if "~" in value
+                else value
+            )
         if isinstance(value, dict):
-            return {there(k) if k == old else k: there(x) for k, x in value.items()}
+            return {there(k): there(x) for k, x in value.items()}
         return type(value)(map(there, value)) if isinstance(value, list | tuple) else value
 
     defaults = inspect.signature(row_models.builder(row.builder)).parameters.values()
     options = {p.name: old for p in defaults if p.default == old and isinstance(p.default, str)} | dict(row.options)
-    return row.data().rename(columns={old: new}), there(row.formula), there(options)
+    return (
+        row.data().rename(columns={old: new}),
+        there(row.formula),
+        {key: there(value) for key, value in options.items()},
+    )
 
 
 def check_names(model: Any) -> None:
     """What is reported fits into one Dataset with its labels, and so do the data."""
     reported, dims_of = row_models.reported(model), model.named_vars_to_dims
     labels = {d: [str(v) for v in model.coords[d]] for name in reported for d in dims_of.get(name, ())}
-    zeros = {name: (dims_of.get(name, ()), np.zeros([len(labels[d]) for d in dims_of.get(name, ())])) for name in reported}
+    zeros = {
+        name: (dims_of.get(name, ()), np.zeros([len(labels[d]) for d in dims_of.get(name, ())])) for name in reported
+    }
     assert set(xr.Dataset(zeros, labels)) == set(reported)
-    assert len(data_groups(model)["constant_data"]) == len(model.frame.columns) + sum(len(t.columns) for t in model.also.values())
+    assert len(data_groups(model)["constant_data"]) == len(model.frame.columns) + sum(
+        len(t.columns) for t in model.also.values()
+    )
 
 
 @pytest.mark.parametrize("row", FIRST_ROWS, ids=lambda row: row.builder)
@@ -77,7 +88,9 @@ def test_studies_are_in_a_column_called_study(baseline):
     assert tuple(dims["study_effect"]) == ("study",) and tuple(dims["u_study"]) == ("study", "study_effect_")
     assert tuple(dims["sd_study"]) == ("study_effect_",)
     check_names(model)
-    other = zoo.meta_analysis(trials().rename(columns={"study": "trial"}), "r | trials(n) ~ treat", baseline=baseline, study="trial")
+    other = zoo.meta_analysis(
+        trials().rename(columns={"study": "trial"}), "r | trials(n) ~ treat", baseline=baseline, study="trial"
+    )
     assert tuple(other.named_vars_to_dims["sd_trial"]) == ("trial_effect",)
 
 

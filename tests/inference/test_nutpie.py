@@ -6,8 +6,8 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
-import nutpie
 import numpy as np
+import nutpie
 import pytensor.tensor as pt
 import pytest
 from rows import visits
@@ -69,6 +69,8 @@ def test_memory_that_is_short_while_sampling_is_told(no_memory, monkeypatch):
         return real(self, x, out) if not isinstance(self, InCoordinates) or settled else 0.0
 
     monkeypatch.setattr(machine.Function, "__call__", short_only_later)
-    monkeypatch.setattr(nuts, "_short_of_memory", lambda *args, real=nuts._short_of_memory: settled.append(1) or real(*args))
+    monkeypatch.setattr(
+        nuts, "_short_of_memory", lambda *args, real=nuts._short_of_memory: settled.append(1) or real(*args)
+    )
     with pytest.raises(zoo.FitError, match="no memory for 16 bytes"):
         sample()
