@@ -279,7 +279,7 @@ def test_spreads_of_terms_and_the_hazard_at_means_by_hand(entry):
     start = s.entry if entry else 0.0 * s.entry
     for j, f in enumerate(features_of(p, "value + slope").values()):
         moments = [
-            sum(integrate.quad(lambda t, i=i, m=m: f(i, t) ** m, a, b)[0] for i, a, b in zip(s.id, start, s.years, strict=True))
+            sum(integrate.quad(lambda t, i=i, m=m, f=f: f(i, t) ** m, a, b)[0] for i, a, b in zip(s.id, start, s.years, strict=True))
             for m in (1, 2)
         ] / (s.years - start).sum()  # fmt: skip
         np.testing.assert_allclose(p["assoc_sd"].values[j], np.sqrt(moments[1] - moments[0] ** 2), rtol=1e-6)

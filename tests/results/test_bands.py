@@ -40,7 +40,13 @@ def made_up(link: str, prefix: str = "") -> tuple[xr.DataTree, np.ndarray, np.nd
         "sd_of": [0] * 4 + [1] * 4, "weights": "s_x_weights", "linear": "s_x_linear", "curves": ["low", "high"],
     }  # fmt: skip
     part = {"link": "identity", "links": {prefix: link}} if prefix else {"link": link, "links": {}}
-    spec = {"smooths": [smooth], "learnt": {prefix: {"means": [2.0, -1.0]}}, "aspects": ["smooths"], "groups": {}, **part}
+    spec = {
+        "smooths": [smooth],
+        "learnt": {prefix: {"means": [2.0, -1.0]}},
+        "aspects": ["smooths"],
+        "groups": {},
+        **part,
+    }
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(data, {f"{lead}coef": ["a", "b"]})})
     storage.write_metadata(tree, {"spec": spec})
     Xf, Zs = basis().columns(AT)
@@ -60,7 +66,9 @@ def test_curves_and_responses_are_means_and_quantiles_of_the_draws(prefix, link,
     assert c["curve"].values.tolist() == ["s(x, by=arm) [low]", "s(x, by=arm) [high]"]
     assert c.attrs["prob"] == prob and c["x"].values.tolist() == [AT.tolist()] * 2
     np.testing.assert_allclose(c["mean"], f.mean(0), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose([c["lower"], c["upper"]], np.quantile(f, [tail, 1 - tail], axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        [c["lower"], c["upper"]], np.quantile(f, [tail, 1 - tail], axis=0), rtol=1e-9, atol=1e-12
+    )
     mu = INVERSE[link](level[:, None, None] + f)
     np.testing.assert_allclose(c["response_mean"], mu.mean(0), rtol=1e-9)
     eta = np.quantile(level[:, None, None] + f, [tail, 1 - tail], axis=0)

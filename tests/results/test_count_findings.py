@@ -146,7 +146,10 @@ def test_zeros_are_told_from_one_in_a_hundred_data_sets_on(far, said, zeros_ther
     assert (f"There are {word} zeros than the model predicts." in " ".join(found.sentences)) == said
     assert found.tables["check"].loc["zeros", "p"] == pytest.approx(far / 1000 if word == "more" else 1.0)
     low = high = zeros_there
-    assert f"10 of 20 counts are zero; data predicted by the model have {low} to {high} zeros (90 %), median {low}." in found.sentences
+    assert (
+        f"10 of 20 counts are zero; data predicted by the model have {low} to {high} zeros (90 %), median {low}."
+        in found.sentences
+    )
 
 
 @pytest.mark.parametrize(("share", "word"), [(0.009, "more than"), (0.011, None), (0.989, None), (0.991, "less than")])
@@ -162,7 +165,10 @@ def test_dispersion_is_told_from_one_in_a_hundred_data_sets_on(share, word):
     found = dispersion.find(tree_of(y, drawn, "poisson"), 0.8)
     row = found.tables["check"].loc["Pearson dispersion"]
     np.testing.assert_allclose(row.to_numpy(), [observed, *np.quantile(predicted, [0.1, 0.9]), share], rtol=1e-9)
-    assert f"is {observed:.2f}, each" in found.sentences[0] and f"as large as this in {100 * share:.1f} %." in found.sentences[0]
+    assert (
+        f"is {observed:.2f}, each" in found.sentences[0]
+        and f"as large as this in {100 * share:.1f} %." in found.sentences[0]
+    )
     assert len(found.sentences) == (1 if word is None else 2)
     assert word is None or f"The counts vary {word} the model" in found.sentences[1]
 

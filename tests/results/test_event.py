@@ -18,7 +18,9 @@ TIMES = [0.5, 1.0, 1.5, 2.0]
 LATE = {"subjects": 40, "causes": ["death"], "events": [17], "entered_late": 3, "person_time": 81.25}
 
 
-def tree_of(facts: dict, terms: Sequence[str] = ("value", "slope"), covariates: Sequence[str] = ("age",)) -> xr.DataTree:
+def tree_of(
+    facts: dict, terms: Sequence[str] = ("value", "slope"), covariates: Sequence[str] = ("age",)
+) -> xr.DataTree:
     """Four chains of 30 draws; parameters of several causes differ between them."""
     rng = np.random.default_rng(3)
     causes = facts["causes"] if len(facts["causes"]) > 1 else []
@@ -98,7 +100,9 @@ def test_the_sentences_say_the_medians_and_the_interval(prob: float, tail: float
             f"One unit more of {term} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {words}) at the same time "
             f"for the same subject; one standard deviation more, {np.median(sd):.3g}, with {np.median(np.exp(assoc * sd)):.3g} times."
         )
-    assert sentences[3] == "3 subjects entered after time 0: the likelihood allows for their having survived until then."
+    assert (
+        sentences[3] == "3 subjects entered after time 0: the likelihood allows for their having survived until then."
+    )
 
 
 def test_a_term_that_begins_like_another_has_its_own_standard_deviation() -> None:

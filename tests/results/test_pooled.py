@@ -94,11 +94,14 @@ def test_every_study_has_its_own_draws_and_intervals(prob, tail, exposure):
     tree = tree_of(effect, np.full((2, 60), 0.3), model)
     k = tree["posterior"].sizes["trial"]
     each = rng.normal(np.linspace(-1, 1, k), 0.3, (2, 60, k))
-    tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().assign(study_effect=(("chain", "draw", "trial"), each)))
+    tree["posterior"] = xr.DataTree(
+        tree["posterior"].to_dataset().assign(study_effect=(("chain", "draw", "trial"), each))
+    )
     finding = pooled.find(tree, prob)
     table = finding.tables["studies"]
     np.testing.assert_allclose(
-        table[["median", "lower", "upper"]].astype(float), np.quantile(np.exp(each), [0.5, tail, 1 - tail], axis=(0, 1)).T
+        table[["median", "lower", "upper"]].astype(float),
+        np.quantile(np.exp(each), [0.5, tail, 1 - tail], axis=(0, 1)).T,
     )
     one, two = frame.iloc[0], frame.iloc[1]
     assert (one.drug, two.drug) == (0, 1) and table.loc["T1", "treated"].startswith(f"{two.ev:g}/")
@@ -131,7 +134,9 @@ def test_absolute_sentences_say_medians_and_intervals(exposure, sign):
         f"At a {amount} of 0.2{unit} without treatment (as given) the {amount} difference is "
         f"{middle:.4g}, {low:.4g} to {high:.4g} (80 %)."
     )
-    np.testing.assert_allclose(finding.tables["absolute"].loc[f"{amount} with treatment"], np.quantile(p1, [0.5, 0.1, 0.9]))
+    np.testing.assert_allclose(
+        finding.tables["absolute"].loc[f"{amount} with treatment"], np.quantile(p1, [0.5, 0.1, 0.9])
+    )
     np.testing.assert_allclose(finding.quantities[f"{amount}_difference"], p1 - 0.2)
     if exposure:
         assert len(finding.sentences) == 2 and "nnt" not in finding.quantities

@@ -16,7 +16,9 @@ def test_parts_with_formulas_stand_at_the_means_of_their_covariates() -> None:
     rng, n = np.random.default_rng(1), (2, 15)
     names = ("c_Intercept", "c_zi_Intercept", "c_zi_beta", "c_alpha_Intercept", "c_alpha_beta")
     v = {name: rng.normal(0.2, 0.4, n) for name in names}
-    data = {name: (DRAW, x) if "beta" not in name else ((*DRAW, f"{name[:-4]}coef"), x[..., None]) for name, x in v.items()}
+    data = {
+        name: (DRAW, x) if "beta" not in name else ((*DRAW, f"{name[:-4]}coef"), x[..., None]) for name, x in v.items()
+    }
     spec = {
         "outcomes": {"c": {"family": "zero_inflated_negative_binomial", "link": "log"}},
         "formulas": {"c_zi": "~ x", "c_alpha": "~ w"}, "learnt": {"c_zi": {"means": [2.0]}, "c_alpha": {"means": [-0.5]}},

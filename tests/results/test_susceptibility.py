@@ -116,7 +116,7 @@ def test_each_limit_is_where_it_is_said_to_be(share, prior, shown):
 def test_probabilities_and_rates_are_those_of_all_draws(link, words):
     rng = np.random.default_rng(8)
     tree = _tree(rng.beta(92, 158, 4000), 5.0, 3, 155)
-    each = rng.beta([2, 8, 5], [8, 1, 3], (2, 2000, 3))
+    each = rng.beta([0.15, 0.4, 0.25], [1, 1, 1], (2, 2000, 3))
     sd = rng.lognormal(0, 1, (2, 2000, 1))
     posterior = tree["posterior"].to_dataset()
     posterior["never_probability"] = (posterior["never_probability"].dims, each)
@@ -130,7 +130,9 @@ def test_probabilities_and_rates_are_those_of_all_draws(link, words):
     table = found.tables["subjects"]
     assert table.index.tolist() == ["p1", "p2", "p0"]
     np.testing.assert_allclose(table["probability"], each.mean((0, 1))[[1, 2, 0]])
-    assert f"Of the 3 with zeros only, {each.mean((0, 1)).sum():.0f} are expected to be never at risk." in found.sentences
+    assert (
+        f"Of the 3 with zeros only, {each.mean((0, 1)).sum():.0f} are expected to be never at risk." in found.sentences
+    )
     low, middle, high = np.quantile(posterior["never_all_zero"], [0.05, 0.5, 0.95])
     assert found.sentences[1].startswith(f"Were all 158 subjects at risk, {middle:.1f} ({low:.1f} to {high:.0f}) would")
     s = np.median(sd)

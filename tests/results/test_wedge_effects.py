@@ -16,7 +16,7 @@ DRAW = ("chain", "draw")
 RNG = np.random.default_rng(4)
 SD = {name: RNG.lognormal(-0.5, 0.5, (2, 25)) for name in ("cluster", "cluster:period", "subject")}
 SIGMA = RNG.lognormal(0.0, 0.3, (2, 25))
-EFFECT = RNG.normal(0.5, 0.4, (2, 25, 3)) + [-0.6, 0.0, 0.9]
+EFFECT = RNG.normal(np.array([-0.1, 0.5, 1.4]), 0.4, (2, 25, 3))
 MAP = {"clusters": ["a", "b"], "periods": ["0", "1"], "treated": [["0", "1"], ["0", ""]], "rows": [[4, 5], [6, 0]]}
 
 
@@ -28,7 +28,10 @@ def made_up(link: str, factors: tuple[str, ...], times: bool = False, rho: bool 
         data["sigma"] = (DRAW, SIGMA)
     if rho:
         data["rho"] = (DRAW, 1 / (1 + SIGMA))
-    coords = {**{f"{g}_effect": ["Intercept", "treat"] for g in factors}, **({"exposure_time": [1, 2, 3]} if times else {})}
+    coords = {
+        **{f"{g}_effect": ["Intercept", "treat"] for g in factors},
+        **({"exposure_time": [1, 2, 3]} if times else {}),
+    }
     known = {
         "cluster": "cluster", "cell": "cluster:period", "subject": "subject", "correlation": "exchangeable",
         "predictor": "period", "exposure_time": "categorical" if times else "constant", "longest_exposure": 3, "map": MAP,
