@@ -94,6 +94,22 @@ def without_positives(outcome: Outcome, design: DesignMatrix) -> list[str]:
     return sentences
 
 
+def zeros_separated(outcome: Outcome, design: DesignMatrix, hurdle: bool) -> list[str]:
+    """Sentences for levels of covariates of the zeros in which no count is 0, so that nothing bounds the share of zeros from below.
+
+    Of a hurdle, where all zeros are its own, also for levels with nothing but zeros.
+    """
+    zero, sentences = outcome.values == 0, []
+    for name, words, rows in rows_of_levels(design):
+        none, all_zero = not zero[rows].any(), hurdle and zero[rows].all()
+        if rows.any() and not rows.all() and (none or all_zero):
+            sentences.append(
+                f"{'no count' if none else 'every count'} of {outcome.name!r} is 0 in the {plural(int(rows.sum()), 'row')} where {words}; what "
+                f"the model says of {name} in the share of zeros there rests on its prior"
+            )
+    return sentences
+
+
 # ------------------------------------------------------------------------------------------------------------ densities
 
 

@@ -73,6 +73,8 @@ class Family:
         Whether a group effect for every row can be told from the family's own variation, given the outcome.
     doubts
         Sentences that a user should know before trusting the fit, given the outcome and its population columns.
+    own_doubts
+        The like of a linear predictor of the family's own parameters, given the outcome, the parameter and the columns.
     latent
         Whether the response is a latent variable that is cut, whose error has the link's `latent_variance`.
     findings
@@ -91,6 +93,7 @@ class Family:
     code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor
     one_per_row: Callable[[Outcome], bool] = lambda _: False
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
+    own_doubts: Callable[[Outcome, str, DesignMatrix], Sequence[str]] = lambda _, __, ___: ()
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None
@@ -182,6 +185,9 @@ def _count_family(
             *(counts.without_zeros(outcome) if zeros else ()),
             *counts.without_positives(outcome, columns),
         ],
+        own_doubts=lambda outcome, prefix, columns: (
+            counts.zeros_separated(outcome, columns, observe is counts.observe_hurdle) if prefix == "zi" else ()
+        ),
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
     )
@@ -233,7 +239,7 @@ def _ordered_family(
         moments.category_moments(probabilities),
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
-        doubts=lambda outcome, _: ordinal.unseen_levels(outcome),
+        doubts=lambda outcome, columns: [*ordinal.unseen_levels(outcome), *ordinal.separated_categories(outcome, columns)],
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
     )

@@ -119,6 +119,7 @@ def read_outcome(
     single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))
     single = _without_small_factors(single, tables, clusters)
     doubts = [*family.doubts(outcome, single.main.population)]
+    doubts += [s for p in single.predictors for s in family.own_doubts(outcome, p.prefix, p.population)]
     doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
     return remark(single, doubts)
 
