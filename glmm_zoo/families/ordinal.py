@@ -27,6 +27,8 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
 from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Prior, parameter
@@ -133,6 +135,48 @@ def unseen_levels(outcome: Outcome) -> list[str]:
         f"response {outcome.name!r}: {which} {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}; what is said of {of} "
         "rests on the prior of the cutpoints"
     ]
+
+
+def separated_categories(outcome: Outcome, design: DesignMatrix) -> list[str]:
+    """Sentences for levels and columns that alone separate low from high categories, so that nothing bounds their coefficient."""
+    y, sentences = outcome.values, []
+    for name, words, rows in rows_of_levels(design):
+        if not rows.any() or rows.all():
+            continue
+        (low, high), (low_of_others, high_of_others) = ((x.min(), x.max()) for x in (y[rows], y[~rows]))
+        if (high <= low_of_others or low >= high_of_others) and name not in {n for n, _ in sentences}:
+            what = (
+                f"no category above {_named(outcome, high)}"
+                if high <= low_of_others
+                else f"none below {_named(outcome, low)}"
+            )
+            sentences.append((
+                name,
+                f"{name} separates the categories of {outcome.name!r}: {what} in the {plural(int(rows.sum()), 'row')} where {words}, and "
+                f"none {'below' if high <= low_of_others else 'above'} it in the others; its coefficient rests on its prior",
+            ))  # fmt: skip
+    for label, x in zip(design.labels, design.values.T, strict=True):
+        if len(np.unique(x)) > 2 and (_is_sorted_by(y, x) or _is_sorted_by(-y, x)):
+            sentences.append((
+                label,
+                f"column {label!r} separates the categories of {outcome.name!r}: they lie one after the other along it; its coefficient rests "
+                "on its prior",
+            ))  # fmt: skip
+    return [sentence for _, sentence in sentences]
+
+
+def _named(outcome: Outcome, position: float) -> str:
+    return repr(outcome.levels[int(position)])
+
+
+def _is_sorted_by(y: np.ndarray, x: np.ndarray) -> bool:
+    """Whether no smaller y has a larger x, ties apart."""
+    largest = -np.inf
+    for value in np.unique(y):
+        if x[y == value].min() < largest:
+            return False
+        largest = x[y == value].max()
+    return True
 
 
 def _declared_levels(column: Column, seen: tuple[str, ...]) -> tuple[str, ...]:

@@ -168,7 +168,11 @@ def _late_problem(
 
 def contradictions(events: Events, visits: Table, columns: Sequence[str], id: str) -> list[str]:
     """Sentences on columns of both tables that never change within a subject in either, and are not the same in both."""
-    own = {c for part in (*events.formula.times, *([events.formula.event] if events.formula.event else [])) for c in part.columns}
+    own = {
+        c
+        for part in (*events.formula.times, *([events.formula.event] if events.formula.event else []))
+        for c in part.columns
+    }
     subject = subject_positions(visits, id, {label: i for i, label in enumerate(events.ids)})
     problems = []
     for name in (c for c in columns if c not in own):

@@ -144,10 +144,14 @@ def _own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) ->
     """A sentence on columns of Surv() that are covariates of the event, or of its association, too."""
     own = {c for part in (*formula.times, *([formula.event] if formula.event else [])) for c in part.columns}
     both = [c for c in dict.fromkeys([*formula.covariates.predictor_columns, *columns]) if c in own]
-    return [
-        f"event: {listing(map(repr, both))} is a part of {formula.text.split('~')[0].strip()} and a covariate too: how and when follow-up "
-        "ended cannot explain itself; leave it out of the covariates"
-    ] if both else []
+    return (
+        [
+            f"event: {listing(map(repr, both))} is a part of {formula.text.split('~')[0].strip()} and a covariate too: how and when follow-up "
+            "ended cannot explain itself; leave it out of the covariates"
+        ]
+        if both
+        else []
+    )
 
 
 def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:

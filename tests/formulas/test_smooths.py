@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import row_models
 from data_sets import data_set
@@ -279,3 +280,39 @@ def test_edf_from_draws_is_the_trace():
               "s_times_linear": "Normal(0, 10000)"}  # fmt: skip
     tree = zoo.fit(zoo.gamm(MCYCLE, "accel ~ s(times, k=20)", priors=priors), seed=2, progress=False)
     np.testing.assert_allclose(zoo.curves(tree)["edf"].item(), edf, rtol=0.03)
+
+
+@pytest.mark.parametrize("bs", ["tp", "cr", "ps", "cc"])
+@pytest.mark.parametrize(
+    "change", [lambda x: x * 1e100, lambda x: x * 1e300, lambda x: x * 1e-100, lambda x: np.append(x[1:], 1e6)]
+)
+def test_values_without_a_basis_are_told(bs, change):
+    """A basis of numbers, or one sentence."""
+    x = change(np.linspace(0.0, 1.0, 60))
+    try:
+        basis = spline_basis("dose", x, bs, 10)
+    except InputError as err:
+        assert "s(dose): 'dose' goes from" in str(err) and "no basis can be computed" in str(err)
+    else:
+        line, bends = basis.columns(x)
+        assert np.isfinite(line).all() and np.isfinite(bends).all()
+
+
+def test_an_outlier_of_a_thin_plate_smooth_is_told():
+    x = np.append(np.linspace(0.0, 1.0, 60), 1e6)
+    with pytest.raises(InputError, match=r"'dose' goes from 0 to 1e\+06, half of it from .* correct an outlier"):
+        spline_basis("dose", x, "tp", 10)
+    spline_basis("dose", np.append(x[:-1], 10.0), "tp", 10)
+
+
+def test_a_curve_needs_several_values():
+    d = pd.DataFrame(
+        {"x": np.tile(np.arange(12.0), 5), "g": np.arange(60) // 6, "one": 3.0, "y": np.sin(np.arange(60))}
+    )
+    d["arm"] = np.where(d.index % 12 == 1, "rare", np.where(d.g % 2, "a", "b"))
+    with pytest.raises(
+        InputError, match=r"s\(one\): 'one' has one value \(3\), and a curve needs several; leave it out"
+    ):
+        zoo.gamm(d, "y ~ s(one) + (1 | g)")
+    with pytest.raises(InputError, match=r"arm 'rare' occurs at one value of 'x' only, which makes no curve; join"):
+        zoo.gamm(d, "y ~ arm + s(x, by=arm, k=5) + (1 | g)")

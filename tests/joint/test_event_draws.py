@@ -33,9 +33,7 @@ def competing(event: str, **options):
 def shares_drawn(model, **values) -> np.ndarray:
     """Of the draws of every subject's event (n,), the share with no event, cause 1, cause 2."""
     fixed = {"Intercept": 0.0, "assoc": np.zeros((1, 2)), "u_id": np.zeros((12, 1)), "sd_id": np.ones(1), **values}
-    event = clone_replace(
-        model["event"], {model[name]: pt.constant(np.asarray(x, float)) for name, x in fixed.items()}
-    )
+    event = clone_replace(model["event"], {model[name]: pt.constant(np.asarray(x, float)) for name, x in fixed.items()})
     drawn = pm.draw(event, draws=DRAWS, random_seed=1)
     return np.stack([(drawn == k).mean(axis=0) for k in range(3)], axis=1)
 
@@ -79,7 +77,9 @@ def test_causes_of_piecewise_hazards_after_late_entry():
 def test_the_sampler_s_compiler_knows_the_shares():
     """Fits draw from what the kernel computes: the shares are compiled there, and add up."""
     model = competing("Surv(years, cause) ~ 1", baseline="bspline")
-    shares = [v for v in model["event"].owner.inputs if getattr(v.type, "ndim", 0) == 1 and v.type.dtype == "float64"][-2:]
+    shares = [v for v in model["event"].owner.inputs if getattr(v.type, "ndim", 0) == 1 and v.type.dtype == "float64"][
+        -2:
+    ]
     compiled = compile_model(model)
     assert compiled.program is not None
     one, other = compiled.variables(model.replace_rvs_by_values(shares))(compiled.start[None])

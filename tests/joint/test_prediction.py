@@ -558,7 +558,9 @@ def test_unknown_clinics_are_refused():
     truth = {k: v for k, v in TRUTH.items() if k not in ("sd_id", "corr_id")}
     tree = tree_at(model, truth | {"sd_clinic": [0.7], "u_clinic": np.zeros((8, 1)), "sd_clinic:id": [0.8]})
     assert predict(tree).sizes["id"] > 10
-    refused("clinic 'c9' was not in the data of the fit", visits.assign(clinic="c9"), survival[["id", "drug"]], tree=tree)
+    refused(
+        "clinic 'c9' was not in the data of the fit", visits.assign(clinic="c9"), survival[["id", "drug"]], tree=tree
+    )
     refused("kept moments only", tree=tree_at(model, truth | {"sd_clinic": [0.7], "sd_clinic:id": [0.8]}))
 
 
@@ -574,7 +576,9 @@ def test_nobody_is_lost():
     """Visits without a row of the event: told by name, unless ids ask for others."""
     visits, survival = patients()
     alive = survival[survival.years > 3][["id", "drug"]]
-    with pytest.warns(ZooWarning, match=r"id 'p1', 'p12', .*: visits, but no row in survival, .*; left out; give a row"):
+    with pytest.warns(
+        ZooWarning, match=r"id 'p1', 'p12', .*: visits, but no row in survival, .*; left out; give a row"
+    ):
         found = predict(fitted(), visits, alive)
     assert set(found.id.values) == set(alive.id)
     same(predict(fitted(), visits, alive, ids=["p7"]), found.sel(id=["p7"]))
@@ -605,13 +609,19 @@ def test_who_had_the_event_by_the_landmark_is_not_predicted_alive():
 def test_values_that_are_no_values_are_refused():
     visits, survival = patients()
     survival["age"] = np.linspace(30.0, 70.0, len(survival))
-    tree = tree_at(build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.01]})
+    tree = tree_at(
+        build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.01]}
+    )
     covariates = survival[["id", "drug", "age"]]
     words = r"column 'age' of id 'p7' is 1e\+09, and in the data of the fit from 30 to 70; correct it"
-    refused(words, visits, covariates.assign(age=covariates.age.where(covariates.id != "p7", 1e9)), tree=tree, ids=["p7"])
+    refused(
+        words, visits, covariates.assign(age=covariates.age.where(covariates.id != "p7", 1e9)), tree=tree, ids=["p7"]
+    )
     refused("column 'y' of id 'p7' is 1e", visits.assign(y=1e12), covariates, tree=tree, ids=["p7"])
     far = covariates.assign(age=covariates.age.where(covariates.id != "p7", 7000.0))
-    steep = tree_at(build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.3]})
+    steep = tree_at(
+        build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.3]}
+    )
     refused("id 'p7': the prediction leaves the range of numbers", visits, far, tree=steep, ids=["p7"])
     assert np.isfinite(predict(tree, visits, far, ids=["p0"]).survival).all()
 
@@ -629,7 +639,9 @@ def test_options_have_types():
 
 
 def test_memory_is_estimated_before_work(monkeypatch):
-    refused(r"1000000000 draws of 1 subject at 3 times need \d+\.\d GB of memory, and .* are free", ids=["p7"], draws=10**9)
+    refused(
+        r"1000000000 draws of 1 subject at 3 times need \d+\.\d GB of memory, and .* are free", ids=["p7"], draws=10**9
+    )
     refused("ask for fewer draws or times", draws=20_000, times=np.linspace(4, 7, 200_000))
     needed = []
     monkeypatch.setattr(dynamic, "available_memory", lambda: needed[-1])

@@ -78,11 +78,34 @@ def spline_basis(
     unique_x, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     if k < LEAST_K[bs]:
         raise InputError(f"s({name}): k={k} is too small for bs={bs!r}; k is at least {LEAST_K[bs]}")
+    if len(unique_x) == 1:
+        raise InputError(
+            f"s({name}): {name!r} has one value ({unique_x[0]:g}), and a curve needs several; leave it out"
+        )
     if len(unique_x) < k:
         raise InputError(
             f"s({name}): k={k} is more than the {len(unique_x)} unique values of {name!r}; use k={len(unique_x)} or less"
         )
     weights = np.bincount(place, None if by is None else by**2, len(unique_x))
+    try:
+        with np.errstate(all="ignore"):
+            basis = _basis_of_values(unique_x, counts, weights, bs, k, centred)
+        sound = bool(np.isfinite(basis.linear).all() and np.isfinite(basis.penalised).all())
+    except (np.linalg.LinAlgError, ValueError):  # ValueError: SciPy's, of numbers that are infinite
+        sound = False
+    if not sound:
+        low, q1, q3, high = np.quantile(x, [0.0, 0.25, 0.75, 1.0])
+        raise InputError(
+            f"s({name}): {name!r} goes from {low:g} to {high:g}, half of it from {q1:g} to {q3:g}, and no basis can be computed on that: "
+            "correct an outlier or take the logarithm, and give it in a unit in which values are neither huge nor tiny"
+        )
+    return basis
+
+
+def _basis_of_values(
+    unique_x: np.ndarray, counts: np.ndarray, weights: np.ndarray, bs: str, k: int, centred: bool
+) -> Basis:
+    """The basis for sorted unique values, which occur `counts` times, with `weights` for the scale of the linear part."""
     knots = place_knots(bs, unique_x, k)
     to_basis, S = penalty(bs, knots, k, unique_x, counts)
     X = evaluate_splines(bs, knots, unique_x, 0) @ to_basis

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.smooths.bases import Basis, group_curve_basis, spline_basis
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct, tensor_product
 
@@ -76,6 +77,12 @@ def smooth_by_numbers(
 def smooth_by_factor(label: str, variable: str, x: np.ndarray, bs: str, k: int, by: str, levels: Levels) -> Smooth:
     """s(x, by=f): a curve with an sd of its own for each level."""
     in_level = _indicators(levels)
+    few = [level for level, rows in zip(levels[0], in_level, strict=True) if len(np.unique(x[rows > 0])) == 1]
+    if few:
+        raise InputError(
+            f"{label}: {listing([f'{by} {level!r}' for level in few])} occurs at one value of {variable!r} only, which makes no curve; join "
+            f"levels, leave out these rows, or write s({variable}) without by="
+        )
     basis = spline_basis(variable, x, bs, k, by=in_level[0])
     curves = tuple(levels[0])
     sd_of = np.arange(len(curves))[:, None]

@@ -123,9 +123,13 @@ def dynamic_prediction(
 def _check_memory(fit: FittedJointModel, n: int, times: int, draws: int) -> None:
     """Refuse what would not fit in memory: draws of all that is predicted, and of one draw the hazards and markers at all points."""
     causes, outcomes = len(fit.hazard.causes), len(fit.joint.parts)
-    posterior = sum(v.size // max(1, v.sizes["chain"] * v.sizes["draw"]) for v in fit.tree["posterior"].data_vars.values())
+    posterior = sum(
+        v.size // max(1, v.sizes["chain"] * v.sizes["draw"]) for v in fit.tree["posterior"].data_vars.values()
+    )
     kept = draws * (2 * n * times * (1 + causes + 2 * outcomes) + posterior + EFFECT_POINTS * fit.effect_count)
-    held = n * times * EFFECT_POINTS * (len(KRONROD[0]) * (FRACTIONS if causes > 1 else 1) * (causes + 4) + 8 * outcomes)
+    held = (
+        n * times * EFFECT_POINTS * (len(KRONROD[0]) * (FRACTIONS if causes > 1 else 1) * (causes + 4) + 8 * outcomes)
+    )
     needed, available = 8 * (kept + held), available_memory()
     if needed > available:
         raise InputError(
@@ -143,7 +147,9 @@ def _finite_predictions(
         with np.errstate(all="ignore"):
             predicted = draw_predictions(fit, subjects, times, draws, seed)
     except np.linalg.LinAlgError:
-        raise InputError(f"{fit.id} {quoted_ids(subjects.ids)}: the prediction leaves the range of numbers{what}") from None
+        raise InputError(
+            f"{fit.id} {quoted_ids(subjects.ids)}: the prediction leaves the range of numbers{what}"
+        ) from None
     wrong = np.zeros(len(subjects.ids), bool)
     for name in ("survival", "cif", "marker"):
         if name in predicted.means:

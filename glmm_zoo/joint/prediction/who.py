@@ -119,7 +119,9 @@ def asked_subjects(
             "a prediction is of subjects who are free of it then: choose an earlier landmark, or leave them out"
         )
     if dead and not of_the_fit:
-        _tell(f"{fit.id} {quoted_ids(dead)}: had the event by the landmark {landmark:g}; left out, nothing is left to predict")
+        _tell(
+            f"{fit.id} {quoted_ids(dead)}: had the event by the landmark {landmark:g}; left out, nothing is left to predict"
+        )
     if [i for i in unseen if i not in left_out]:
         _tell(
             f"{fit.id} {quoted_ids(unseen)}: not followed at the landmark; the prediction supposes that they were free of the event then"
