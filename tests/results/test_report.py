@@ -6,11 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2.meta
+import pytest
 import xarray as xr
 
 import glmm_zoo as zoo
-from glmm_zoo.results import summary
-from glmm_zoo.results.report import html
+from glmm_zoo.results import storage, summary
+from glmm_zoo.results.report import html, wording
 
 
 def test_report_is_one_file(tree: xr.DataTree, tmp_path: Path) -> None:
@@ -31,3 +32,38 @@ def test_text_of_users_is_escaped(tree: xr.DataTree) -> None:
     content = html._page_content(tree, 0.95)
     page = html._render({**content, "notes": ["<script>alert(1)</script>"]})
     assert "&lt;script&gt;" in page and "<script>" not in page
+
+
+SAMPLED = [
+    ([(0.95, 0, 1, False)], " after 500, target_accept 0.95,"),
+    (
+        [(0.8, 0, 3, True)],
+        ", each the last of 3, after 500, in 3 parts between which each chain goes on from its own last draw after 100 of warm-up "
+        "in coordinates estimated anew, target_accept 0.8,",
+    ),
+    (
+        [(0.8, 12, 1, False), (0.95, 1, 2, False), (0.99, 0, 2, False)],
+        ", each the last of 2, after 500, in 2 parts between which each chain goes on from its own last draw after 100 of warm-up, "
+        "target_accept 0.99 (0.8 gave 12 divergent transitions, 0.95 gave 1 divergent transition),",
+    ),
+]
+
+
+@pytest.mark.parametrize(("runs", "words"), SAMPLED)
+def test_the_report_says_how_it_was_sampled(
+    tree: xr.DataTree, runs: list[tuple[float, int, int, bool]], words: str
+) -> None:
+    copy = tree.copy(deep=True)
+    content = storage.metadata(copy)
+    (run,) = content["sampling"]["runs"]
+    assert (run["target_accept"], run["parts"], run["divergences"]) == (0.95, content["sampling"]["thin"], 0)
+    names = ("target_accept", "divergences", "parts", "coordinates_from_draws")
+    last = dict(zip(names, runs[-1], strict=True))
+    content["sampling"] |= {"runs": [dict(zip(names, run, strict=True)) for run in runs], "tune_between": 100}
+    content["sampling"] |= {"target_accept": last["target_accept"], "thin": last["parts"]}
+    storage.write_metadata(copy, content)
+    said = wording.overview(copy)["sampled"]
+    assert said.startswith(f"4 chains x 500 draws{words} seed 3, "), said
+    del content["sampling"]["runs"], content["sampling"]["tune_between"]  # a file from before they were kept
+    storage.write_metadata(copy, content)
+    assert "parts" not in wording.overview(copy)["sampled"] and zoo.check(copy) is not None

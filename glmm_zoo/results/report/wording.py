@@ -71,18 +71,18 @@ def _sampling(settings: dict[str, Any], seconds: float) -> str:
     thinned = f", each the last of {settings['thin']}," if settings["thin"] > 1 else ""
     joined = ""
     if last["parts"] > 1:
-        anew = ", in coordinates estimated anew" if last["coordinates_from_draws"] else ""
+        anew = " in coordinates estimated anew" if last["coordinates_from_draws"] else ""
         joined = (
-            f" in {last['parts']} parts, where each chain goes on from its own last draw after {settings['tune_between']} more "
-            f"of warm-up{anew}"
+            f", in {last['parts']} parts between which each chain goes on from its own last draw after "
+            f"{settings['tune_between']} of warm-up{anew}"
         )
-    diverged = "".join(
-        f", {plural(run['divergences'], 'divergent transition')} before at {run['target_accept']:g}"
-        for run in abandoned
+    gave = ", ".join(
+        f"{run['target_accept']:g} gave {plural(run['divergences'], 'divergent transition')}" for run in abandoned
     )
+    target = f"target_accept {settings['target_accept']:g}" + (f" ({gave})" if gave else "")
     return (
-        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}{joined}, "
-        f"target_accept {settings['target_accept']:g}{diverged}, seed {settings['seed']}, {seconds:.1f} s"
+        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}{joined}, {target}, "
+        f"seed {settings['seed']}, {seconds:.1f} s"
     )
 
 
