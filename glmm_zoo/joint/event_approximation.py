@@ -109,7 +109,8 @@ class EventApproximation:
             B = np.column_stack([B, np.log(np.maximum(points.t, 1e-300))])
         X = events.covariates
         W = X.values[points.row] - (X.means if self.center else 0.0)
-        W = W @ X.to_zero if "surv_beta_at_means" in self.model.auxiliary else W
+        if self.center and X.to_zero is not None:
+            W = W @ X.to_zero
         f = [
             hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
             for j, t in enumerate(hazard.terms)

@@ -119,9 +119,9 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         with_prefix = len(terms) > 1 and predictor.prefix
         labels += [f"{predictor.prefix}:{label}" if with_prefix else label for label in effects.labels]
         owners += [predictor.prefix] * len(effects.labels)
-        centred = center and effects.to_zero is not None
-        to_zero.append(effects.to_zero if centred else np.eye(len(effects.labels)))
-        z += list((effects.z @ to_zero[-1] if centred else effects.z).T)
+        own = effects.to_zero if center else None
+        to_zero.append(np.eye(len(effects.labels)) if own is None else own)
+        z += list((effects.z if own is None else effects.z @ own).T)
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)

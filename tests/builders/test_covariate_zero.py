@@ -112,6 +112,27 @@ def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
         assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
 
 
+@pytest.mark.parametrize("name", ["linear, three effects", "linear uncorrelated, offsets", "poisson, offset", "joint"])
+def test_effects_at_zero_are_those_at_the_means_of_the_columns_less_what_the_slopes_make_there(name):
+    """u_Intercept = u_Intercept_at_means - sum of m u_slope, and the covariance of these."""
+    frame = next(row for row in ROWS if row.name == name).data()
+    _, p, _ = row_models.evaluator(name)(3)
+    effects = [str(e) for e in p["u_g"]["g_effect"].values]
+    T = np.eye(len(effects))
+    for i, at_zero in enumerate(effects):
+        own = at_zero.removesuffix("Intercept")
+        for j, slope in enumerate(effects):
+            if at_zero.endswith("Intercept") and slope.startswith(own) and not slope.endswith("Intercept"):
+                column = slope.removeprefix(own)
+                measured = frame[frame.c.notna()] if own == "c:" else frame
+                T[i, j] = -measured[column].mean() if ":" not in column else 0.0
+    np.testing.assert_allclose(p["u_g"].values, p["u_g_at_means"].values @ T.T, rtol=1e-10)
+    sd, R = p["sd_g_at_means"].values, p["corr_g_at_means"].values if "corr_g_at_means" in p else np.eye(len(effects))
+    S = T @ (np.outer(sd, sd) * R) @ T.T
+    np.testing.assert_allclose(p["sd_g"].values, np.sqrt(np.diag(S)), rtol=1e-10)
+    np.testing.assert_allclose(p["corr_g"].values, S / np.outer(p["sd_g"], p["sd_g"]), rtol=1e-9, atol=1e-12)
+
+
 # HbA1c (%) of 24 clinics in 8 years, made with a sd of slopes of 0.12 and sigma 0.30; a row for each clinic
 HBA1C = """
 clinic 2012 2013 2014 2015 2016 2017 2018 2019

@@ -70,7 +70,7 @@ def test_names_of_two_predictors(formulas, reported, auxiliary, coords):
 
 
 def values_of(model, etas, seed=0):
-    names = [*row_models.reported(model)]
+    names = [*row_models.reported(model), *(n for n in model.named_vars if n in ("corr_g_at_means",))]
     run = row_models.function(model, model.replace_rvs_by_values([*(model[n] for n in names), etas[""], etas["zi"]]))
     *values, eta, zi = run(row_models.random_point(model, seed))
     return {n: row_models.labelled(model, n, v) for n, v in zip(names, values, strict=True)}, eta, zi
@@ -96,7 +96,7 @@ def test_a_shared_label_correlates_and_a_partly_shared_one_only_its_own():
     p, *_ = values_of(model, etas)
     assert 0.01 < abs(p["corr_g"].sel(g_effect="Intercept", g_effect_bis="zi:Intercept").item()) < 1
     model, etas, parts = two_predictors(*NAMES["only one of two terms is shared"][0])
-    R = values_of(model, etas)[0]["corr_g"]
+    R = values_of(model, etas)[0]["corr_g_at_means"]
     assert abs(R.sel(g_effect="Intercept", g_effect_bis="zi:Intercept").item()) > 0.01
     assert R.sel(g_effect="x", g_effect_bis=["Intercept", "zi:Intercept"]).values.tolist() == [0.0, 0.0]
     (group,) = groups_of(parts)
