@@ -68,9 +68,9 @@ def main() -> None:
     needed = ESS_PER_CHAIN * CHAINS
     sound: dict[str, tuple[Simulation, int]] = {
         "independent, 100 draws": (lambda rng: autoregressive(rng, 100, needed), 1_000_000),
-        "autoregressive, 250 draws": (lambda rng: autoregressive(rng, 250, needed), 1_000_000),
-        "autoregressive, 1000 draws": (lambda rng: autoregressive(rng, 1000, needed), 200_000),
-        "slow distance, 250 draws": (lambda rng: slow_distance(rng, 250, needed), 400_000),
+        "autoregressive, 250 draws": (lambda rng: autoregressive(rng, 250, needed), 100_000),
+        "autoregressive, 1000 draws": (lambda rng: autoregressive(rng, 1000, needed), 20_000),
+        "slow distance, 250 draws": (lambda rng: slow_distance(rng, 250, needed), 100_000),
     }
     print("share of sound fits with an alarm: strictly, then by the limits of the verdict")
     for name, (simulate, number) in sound.items():

@@ -31,7 +31,7 @@ RHAT = 1.01
 ESS_PER_CHAIN = 100
 BFMI = 0.3
 DIVERGENT = 0.001  # share of the transitions; a tenth of the Monte Carlo error of a 95 % interval's probability
-REMARKED = ("tree_depth",)  # checks that say nothing against the draws
+REMARKED = ("retried", "tree_depth")  # checks that say nothing against the draws
 FALSE_ALARM = 0.01  # probability that the worst random effect of sound chains is beyond its limit
 
 
@@ -122,6 +122,7 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
     kinds = _kinds(moved, spec, settings["chains"])
     found = (
         *_divergences(stats, settings, sds),
+        *_retried(settings),
         *stuck,
         *(problem for kind in kinds for problem in _disagreement(kind, spec, settings)),
         *_single_chain(settings),
@@ -129,10 +130,9 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
         *_poor_energy(stats, sds),
         *_cut_trajectories(stats),
     )
-    divergent, transitions = (
-        int(stats["diverging"].values.sum()),
-        settings["draws"] * settings["chains"] * settings["thin"],
-    )
+    of_last_run = (run["divergences"] for run in settings.get("runs", ())[-1:])  # of draws that are not kept too
+    divergent = max([int(stats["diverging"].values.sum()), *of_last_run])
+    transitions = settings["draws"] * settings["chains"] * settings["thin"]
     problems, remarks = _weighed(found, few_divergences=divergent <= DIVERGENT * transitions)
     return Verdict(not problems, problems, diagnostics, remarks, _in_order(kinds, divergent))
 
@@ -261,6 +261,19 @@ def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[s
             f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains']} draws",
             "The sampler could not follow part of the posterior, so it may be missing from the draws.",
             f"Try target_accept={min(0.99, (settings['target_accept'] + 1) / 2):.2g} first{tighter}.",
+        )
+
+
+def _retried(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Runs that were given up because transitions diverged; files of older versions do not tell."""
+    abandoned = settings.get("runs", ())[:-1]
+    if abandoned:
+        each = listing(f"{run['divergences']} divergent transitions at {run['target_accept']:g}" for run in abandoned)
+        yield Problem(
+            "retried",
+            f"{plural(len(abandoned), 'run')} abandoned, with {each}",
+            "Part of this posterior is hard to follow; only the last run, in smaller steps, counts.",
+            f"Give target_accept={settings['target_accept']:g} at once in the next fit.",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def table_of(quantities: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def numbered(
-    tree: xr.DataTree, numbers: Mapping[str, Mapping[str, float]], effects: int = 20, **settings: int
+    tree: xr.DataTree, numbers: Mapping[str, Mapping[str, float]], effects: int = 20, **settings: Any
 ) -> diagnostics.Verdict:
     """The verdict on a fit with these settings and so many random effects, all flawless but for the numbers."""
     names = ["Intercept", "beta[x]", *(f"u_site[{i}]" for i in range(effects))]
@@ -230,6 +231,14 @@ def test_one_divergence_in_a_thousand_transitions_is_a_remark(ideal: xr.DataTree
     assert not more.sound and checks(more.problems) == ["divergences"] and not more.remarks
     assert checks(with_divergences(1, Intercept={"r_hat": 1.02}).problems) == ["divergences", "rhat"]
     assert not with_divergences(0).remarks
+
+
+def test_runs_that_were_given_up_are_a_remark(ideal: xr.DataTree) -> None:
+    runs = [{"divergences": 12, "target_accept": 0.8}, {"divergences": 0, "target_accept": 0.95}]
+    verdict = numbered(ideal, {}, runs=runs, target_accept=0.95)
+    assert verdict.sound and checks(verdict.remarks) == ["retried"]
+    assert "1 run abandoned, with 12 divergent transitions at 0.8." in str(verdict)
+    assert not numbered(ideal, {}, runs=runs[1:], target_accept=0.95).remarks
 
 
 def test_cut_trajectories_are_a_remark_whatever_else_is_found(ideal: xr.DataTree) -> None:
