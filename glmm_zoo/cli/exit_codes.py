@@ -8,7 +8,7 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """What a command tells the program that started it."""
 
-    DONE = 0  # of `fit` and `check`: the diagnostics passed too
+    DONE = 0  # of `fit` and `check`: the fit is sound too, perhaps with remarks
     FAILED = 1
     WRONG_INPUT = 2
     UNSOUND = 3  # `fit` saved the fit, or `check` read it, but its diagnostics failed

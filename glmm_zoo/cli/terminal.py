@@ -26,10 +26,11 @@ def print_rich(*things: Any) -> None:
 
 
 def verdict_text(verdict: Verdict) -> Any:
-    """The verdict of the diagnostics, green where the fit is sound and red where it is not."""
+    """The verdict of the diagnostics: green where the fit is sound, yellow with remarks, red where it is not sound."""
     from rich.text import Text
 
-    return Text(str(verdict), style="green" if verdict.sound else "red")
+    style = "red" if not verdict.sound else "yellow" if verdict.remarks else "green"
+    return Text(str(verdict), style=style)
 
 
 def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:

@@ -1,4 +1,4 @@
-"""The groups posterior, log_likelihood, observed_data and constant_data of the DataTree that a fit returns."""
+"""The groups posterior, log_likelihood, log_prior, observed_data and constant_data of the DataTree that a fit returns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from glmm_zoo.results import storage
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-MAX_POINTWISE = 8_000_000  # numbers kept of the log-likelihood: 64 MB before compression
+MAX_POINTWISE = 4_000_000  # numbers kept of the log-likelihood, and of predictive draws: 32 MB each before compression
 MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
 
 
@@ -46,7 +46,7 @@ def kept_variables(model: Model, settings: Settings) -> KeptVariables:
 def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[Any]) -> xr.Dataset:
     """Every variable shown as chain x draw x its named dims, in the order in which they are read."""
     chains, draws = drawn.stats["diverging"].shape
-    values = drawn.recorded or [
+    values = (drawn.recorded or [])[: len(shown)] or [
         v.reshape(chains, draws, *v.shape[1:])
         for v in compiled.variables(model.replace_rvs_by_values(list(shown)))(drawn.x_of(drawn.x_draws))
     ]
@@ -102,10 +102,36 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
     return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
 
 
+def log_prior_terms(model: Model) -> dict[str, Any]:
+    """The log prior density of every element of every top-level parameter, which are all but the random effects, by name."""
+    effects = storage.random_effect_variables(model.spec)
+    top = [rv for rv in model.free_RVs if rv.name not in effects]
+    return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
+
+
+def log_prior(model: Model, compiled: Compiled, drawn: Draws, recorded: int) -> xr.Dataset:
+    """The log prior of every draw; where variables were recorded while sampling, it follows the first `recorded` of them."""
+    chains, draws = drawn.stats["diverging"].shape
+    terms = log_prior_terms(model)
+    values = (
+        drawn.recorded[recorded:]
+        if drawn.recorded
+        else compiled.variables(list(terms.values()))(drawn.x_of(drawn.x_draws))
+    )
+    variables = {}
+    for name, v in zip(terms, values, strict=True):
+        value = v.reshape(chains, draws, *v.shape[v.ndim - terms[name].ndim :])
+        variables[name] = (("chain", "draw", *(model.named_vars_to_dims.get(name) or ())[: value.ndim - 2]), value)
+    dims = dict.fromkeys(str(d) for names, _ in variables.values() for d in names[2:])
+    return xr.Dataset(
+        variables, {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(dims))}
+    )
+
+
 def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.Dataset, list[str]]:
     """Log-likelihood by row or by subject, and what to note of it."""
     chains, draws = drawn.stats["diverging"].shape
-    kept = thinned(draws, chains, model.rows, MAX_POINTWISE)
+    kept = pointwise_draws(draws, chains, model.rows)
     terms = compiled.variables(model.logp(vars=model.observed_RVs, sum=False))(drawn.x_of(kept))
     dims = {name: model.unit or dim for name, dim in dims_of_outcomes(model).items()}
     variables = {
@@ -113,7 +139,8 @@ def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.D
         for (name, dim), v in zip(dims.items(), terms, strict=True)
     }
     notes = [
-        f"the pointwise log-likelihood is kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"
+        f"the pointwise log-likelihood and predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the "
+        "file small; tree.sel(draw=tree['log_likelihood'].draw) is the fit of these draws alone"
     ]
     coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
     return xr.Dataset(variables, coords), notes if len(kept) < draws else []
@@ -151,6 +178,6 @@ def dims_of_outcomes(model: Model) -> dict[str, str]:
     return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.observed_RVs}
 
 
-def thinned(draws: int, chains: int, rows: int, most: int) -> np.ndarray:
-    """Which draws of each chain are kept so that draws x chains x rows stays below `most`."""
-    return np.arange(0, draws, max(1, -(-draws * chains * rows // most)))
+def pointwise_draws(draws: int, chains: int, rows: int) -> np.ndarray:
+    """The draws of each chain of which numbers by row are kept, so that they are at most `MAX_POINTWISE`."""
+    return np.arange(0, draws, max(1, -(-draws * chains * rows // MAX_POINTWISE)))

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, raise_all
@@ -88,7 +87,8 @@ def fit(
     Returns
     -------
     DataTree
-        Groups posterior, sample_stats, log_likelihood, posterior_predictive, observed_data, constant_data and report;
+        Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), posterior_predictive,
+        observed_data, constant_data and report;
         with moments, `group_effects` too.
 
     Raises
@@ -147,12 +147,13 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
     """What is recorded of each draw as it is made, where not all draws are kept; else None."""
     if not kept.moments:
         return None
-    most = (datatree.MAX_POINTWISE, posterior_predictive.MAX_PREDICTIVE)
-    x_draws = [datatree.thinned(settings.draws, settings.chains, model.rows, m) for m in most]
-    every, moments = (
-        compiled.variables(model.replace_rvs_by_values(list(v))) for v in (kept.draws, kept.moments)
-    )  # fmt: skip
-    return Recording(every, moments, np.union1d(*x_draws))
+    every, moments = (model.replace_rvs_by_values(list(v)) for v in (kept.draws, kept.moments))
+    prior = datatree.log_prior_terms(model).values()
+    return Recording(
+        compiled.variables([*every, *prior]),
+        compiled.variables(moments),
+        datatree.pointwise_draws(settings.draws, settings.chains, model.rows),
+    )
 
 
 def _groups(
@@ -170,14 +171,13 @@ def _groups(
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
-        replicated, of_replicated = posterior_predictive.posterior_predictive(
-            model, compiled, drawn, sampled.settings.seed
-        )
+        groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
+        replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, sampled.settings.seed)
         groups["posterior_predictive"] = replicated
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )
-        notes += [*of_likelihood, *of_replicated]
+        notes += of_likelihood
     return groups, notes
 
 

@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import plural
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.datatree import dims_of_outcomes, labels_of_dims, thinned
+from glmm_zoo.inference.datatree import dims_of_outcomes, labels_of_dims, pointwise_draws
 from glmm_zoo.inference.draws import Draws
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-MAX_PREDICTIVE = 2_000_000  # numbers kept
 
-
-def posterior_predictive(
-    model: Model, compiled: Compiled, drawn: Draws, seed: int | None
-) -> tuple[xr.Dataset, list[str]]:
-    """The group of the tree, and what to note of it.
+def posterior_predictive(model: Model, compiled: Compiled, drawn: Draws, seed: int | None) -> xr.Dataset:
+    """The group of the tree, of the draws of which the log-likelihood is kept.
 
     What the likelihood takes from the unknowns comes from the sampler's compiled graph.
     """
@@ -32,7 +27,7 @@ def posterior_predictive(
     from pytensor.link.vm import VMLinker
 
     chains, draws = drawn.stats["diverging"].shape
-    kept = thinned(draws, chains, model.rows, MAX_PREDICTIVE)
+    kept = pointwise_draws(draws, chains, model.rows)
     responses, parameters = _written_out(model.observed_RVs, set(model.unobserved_RVs))
     values = compiled.variables(model.replace_rvs_by_values(parameters))(drawn.x_of(kept))
     # rewriting would bring in slower operations
@@ -44,9 +39,8 @@ def posterior_predictive(
         name: (("chain", "draw", dim), _as_counts(y.reshape(chains, len(kept), -1)))
         for (name, dim), y in zip(dims.items(), draw(*values), strict=True)
     }
-    notes = [f"predictive draws are kept for {plural(len(kept), 'draw')} of each chain, to keep the file small"]
     coords = {"chain": np.arange(chains), "draw": kept, **labels_of_dims(model, list(dims.values()))}
-    return xr.Dataset(variables, coords), notes if len(kept) < draws else []
+    return xr.Dataset(variables, coords)
 
 
 def _written_out(responses: Sequence[Any], unknown: set[Any]) -> tuple[list[Any], list[Any]]:

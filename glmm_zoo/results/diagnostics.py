@@ -1,14 +1,14 @@
 """Whether the draws of a fit can be trusted: its diagnostics by parameter, and the checks that make a verdict of them.
 
-Thresholds: R-hat < 1.01 and at least 100 effective draws per chain in bulk and tails (Vehtari et al. 2021), no
-divergence, E-BFMI > 0.3 (Betancourt 2016), no trajectory cut at the largest tree depth.
+Thresholds: R-hat < 1.01 and at least 100 effective draws per chain in bulk and tails (Vehtari et al. 2021), E-BFMI > 0.3
+(Betancourt 2016), no divergence but a few that are remarked. Of random effects, which may be thousands, the worst may be
+as far beyond these limits as chance alone takes it (`noise_of_worst`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,24 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results import convergence
-from glmm_zoo.results.storage import metadata, reported_variables
+from glmm_zoo.results.parameter_statistics import (
+    LEAST_DRAWS,
+    STATISTICS,
+    at_one_value,
+    element_labels,
+    elements,
+    moments_table,
+    statistics_table,
+)
+from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 
 RHAT = 1.01
 ESS_PER_CHAIN = 100
 BFMI = 0.3
 HIGHER_TARGETS = (0.95, 0.99)  # of the acceptance probability, one after the other where transitions diverge
-_AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
-STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
+DIVERGENT = 0.001  # share of the transitions; a tenth of the Monte Carlo error of a 95 % interval's probability
+REMARKED = ("retried", "tree_depth")  # checks that say nothing against the draws
+FALSE_ALARM = 0.01  # probability that the worst random effect of sound chains is beyond its limit
 
 
 @dataclass(frozen=True)
@@ -42,77 +52,27 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the diagnostics say. `table` has one row for each parameter, group effects included."""
+    """What the diagnostics say: sound, sound with remarks, or not sound, with the problems.
+
+    `remarks` are worth knowing and no reason against the draws. `table` has one row for each parameter, group effects
+    included. `found` is what holds of a sound fit, in one line.
+    """
 
     sound: bool
     problems: tuple[Problem, ...]
     table: pd.DataFrame
+    remarks: tuple[Problem, ...] = ()
+    found: str = ""
 
     def __str__(self) -> str:
+        remarked = plural(len(self.remarks), "remark")
         if self.sound:
-            worst = self.table[["ess_bulk", "ess_tail"]].min().min()
-            return (
-                f"Sound: R-hat at most {self.table['r_hat'].max():.3f}, at least {worst:.0f} effective draws, "
-                "no divergences, all chains complete."
-            )
-        lines = [f"Not to be trusted yet: {plural(len(self.problems), 'check')} failed."]
-        return "\n".join(lines + [f"  - {p}" for p in self.problems])
-
-
-# ---------------------------------------------------------------------------------------------------------- statistics
-
-
-def element_labels(array: xr.DataArray) -> list[str]:
-    """The names of a variable's elements, as ArviZ writes them: "beta[age]", "corr_id[Intercept, age]"."""
-    dims = [d for d in array.dims if d not in ("chain", "draw")]
-    if not dims:
-        return [str(array.name)]
-    index = pd.MultiIndex.from_product([[str(v) for v in array[d].values] for d in dims])
-    return [f"{array.name}[{', '.join(entry)}]" for entry in index]
-
-
-def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
-    """The numbers of `STATISTICS` (quantities, statistics) for draws (chain, draw, quantities).
-
-    Diagnostics of a quantity that is constant, or has fewer than 4 draws in a chain, are NaN, and so is R-hat of a single
-    chain.
-    """
-    parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
-    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
-        rows = list(pool.map(lambda part: _statistics(part, prob), parts))
-    return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
-
-
-def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
-    rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
-    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
-    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
-    rows[:, :5] = np.column_stack([mean, median, sd, lower, upper])
-    varies = np.ptp(values, axis=(0, 1)) >= 1e-12 * np.maximum(1.0, np.abs(mean))
-    rows[~varies, 5:7] = 0.0
-    values = values[:, :, varies]
-    if not varies.any() or values.shape[1] < 4:
-        return rows
-    errors = convergence.mcse_mean(values), convergence.mcse_sd(values)
-    ess_bulk, r_hat = convergence.ess_bulk_and_rhat(values)
-    rows[varies, 5:9] = np.column_stack([*errors, ess_bulk, convergence.ess_tail(values)])
-    if values.shape[0] > 1:
-        rows[varies, 9] = r_hat
-    return rows
-
-
-def statistics_table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
-    """`statistics` of every element of every variable, one row each."""
-    arrays = list(posterior.data_vars.values())
-    rows = np.concatenate([statistics(_elements(array), prob) for array in arrays])
-    names = [label for array in arrays for label in element_labels(array)]
-    return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
-
-
-def _elements(array: xr.DataArray) -> np.ndarray:
-    """Draws of a variable with its elements in one axis: (chain, draw, elements)."""
-    values = array.transpose("chain", "draw", ...).values
-    return values.reshape(*values.shape[:2], -1)
+            lines = [f"Sound{f', with {remarked}' if self.remarks else ''}: {self.found}."]
+        else:
+            lines = [f"Not to be trusted yet: {plural(len(self.problems), 'check')} failed."]
+        lines += [f"  - {problem}" for problem in self.problems]
+        lines += [f"And {remarked}:"] if self.remarks and not self.sound else []
+        return "\n".join(lines + [f"  - {remark}" for remark in self.remarks])
 
 
 # ------------------------------------------------------------------------------------------------------------- verdict
@@ -136,8 +96,8 @@ def check(tree: xr.DataTree) -> Verdict:
     Returns
     -------
     Verdict
-        `sound`, the `problems` each with a sentence on what it means here and what to try first, and the `table` of
-        diagnostics by parameter.
+        `sound`, the `problems` and `remarks` each with a sentence on what it means here and what to try first, and the
+        `table` of diagnostics by parameter.
     """
     gap = incomplete(tree)
     if gap is not None:
@@ -156,16 +116,142 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
     """The verdict on a complete fit, given the table of its diagnostics (`statistics_table`)."""
     content = metadata(tree)
     spec, settings = content["spec"], content["sampling"]
+    if settings["draws"] < LEAST_DRAWS:
+        return Verdict(False, (_too_few_draws(settings["draws"]),), diagnostics)
     stats = tree["sample_stats"].dataset
     sds = [f"{group['sd']} (prior {_sd_priors(spec, group['sd'])})" for group in spec["groups"].values()]
-    problems = (
+    moved, stuck = _moved(tree, diagnostics)
+    kinds = _kinds(moved, spec, settings["chains"])
+    found = (
         *_divergences(stats, settings, sds),
-        *_disagreement(diagnostics, spec, settings),
-        *_few_effective_draws(diagnostics, spec, settings),
+        *_retried(settings),
+        *stuck,
+        *(problem for kind in kinds for problem in _disagreement(kind, spec, settings)),
+        *_single_chain(settings),
+        *(problem for kind in kinds for problem in _few_effective_draws(kind, spec, settings)),
         *_poor_energy(stats, sds),
         *_cut_trajectories(stats),
     )
-    return Verdict(not problems, problems, diagnostics)
+    of_last_run = (run["divergences"] for run in settings.get("runs", ())[-1:])  # of draws that are not kept too
+    divergent = max([int(stats["diverging"].values.sum()), *of_last_run])
+    transitions = settings["draws"] * settings["chains"] * settings["thin"]
+    problems, remarks = _weighed(found, few_divergences=divergent <= DIVERGENT * transitions)
+    return Verdict(not problems, problems, diagnostics, remarks, _in_order(kinds, divergent))
+
+
+def _too_few_draws(draws: int) -> Problem:
+    return Problem(
+        "draws",
+        f"Only {plural(draws, 'draw')} in each chain",
+        f"R-hat and effective draws need at least {LEAST_DRAWS}, so nothing was checked.",
+        "Use draws=1000.",
+    )
+
+
+def _weighed(found: Sequence[Problem], *, few_divergences: bool) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """What is against the draws, and what is only to be remarked; a few divergences are that if nothing else is amiss."""
+    mild = {*REMARKED, "divergences"}
+    if not few_divergences or any(p.check not in mild for p in found):
+        mild = set(REMARKED)
+    remarks = (
+        replace(p, meaning="All else is in order, so what these few can have missed is less than Monte Carlo error.")
+        if p.check == "divergences"
+        else p
+        for p in found
+        if p.check in mild
+    )
+    return tuple(p for p in found if p.check not in mild), tuple(remarks)
+
+
+# ----------------------------------------------------------------------------------------------- parameters and effects
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Quantities that are held to the same limits: the statistics of each, what one is called, and the limits.
+
+    Effective draws are NaN where only moments were kept.
+    """
+
+    rows: pd.DataFrame
+    noun: str
+    r_hat: float
+    effective: float
+
+
+def noise_of_worst(quantities: int, chains: int) -> float:
+    """How many times its mean the variance between chains may be by chance, in the worst of so many quantities.
+
+    The variance between the 2C halves of sound chains over that within has an F distribution, with 2C - 1 degrees of freedom
+    and those of the effective draws that are required, 100 C. With them R-hat^2 = 1 + 2C F / 100C = 1 + 0.02 F, which is
+    1.01^2 at the mean of F. The same F is what makes an estimate of effective draws small. The worst of `quantities`, of each
+    of which R-hat and effective draws are taken twice, is beyond this quantile with probability `FALSE_ALARM` at most.
+    """
+    from scipy.special import fdtri
+
+    halves, effective = 2 * chains, ESS_PER_CHAIN * chains
+    return float(fdtri(halves - 1, effective - halves, 1 - FALSE_ALARM / (4 * quantities)))
+
+
+def _kinds(moved: pd.DataFrame, spec: Mapping[str, Any], chains: int) -> tuple[_Kind, ...]:
+    """The parameters of the population, and the random effects."""
+    effects = moved.index.str.split("[").str[0].isin(random_effect_variables(spec))
+    needed = ESS_PER_CHAIN * chains
+    population = _Kind(moved[~effects], "parameter", RHAT, needed)
+    if not effects.any():
+        return (population,)
+    noise = noise_of_worst(int(effects.sum()), chains)
+    return population, _Kind(moved[effects], "random effect", np.sqrt(1 + (RHAT**2 - 1) * noise), needed / noise)
+
+
+def _moved(tree: xr.DataTree, diagnostics: pd.DataFrame) -> tuple[pd.DataFrame, Iterator[Problem]]:
+    """The statistics of what varies in every chain, moments included, and a problem that names what does not.
+
+    Elements of a correlation matrix that are 0, 1 or -1 in all draws are so by definition and are left out.
+    """
+    moments = moments_table(tree)
+    still = dict.fromkeys(moments.index[moments["sd"] == 0], np.ones(tree["posterior"].sizes["chain"], bool))
+    fixed: set[str] = set()
+    for array in tree["posterior"].dataset.data_vars.values():
+        values = elements(array)
+        in_chain = at_one_value(values, 1)  # (chain, elements)
+        labels = element_labels(array) if in_chain.any() else []
+        for i in np.flatnonzero(in_chain.any(axis=0)) if labels else ():
+            if in_chain[:, i].all() and _correlates(array) and np.isclose(values[0, 0, i], (-1, 0, 1), atol=1e-12).any():
+                fixed.add(labels[i])
+            else:
+                still[labels[i]] = in_chain[:, i]
+    rows = pd.concat([t for t in (diagnostics, moments) if len(t)])
+    named = {label: still[label] for label in rows.index if label in still}
+    return rows[~rows.index.isin([*fixed, *named])], _stuck(named)
+
+
+def _correlates(array: xr.DataArray) -> bool:
+    """Whether a variable is a correlation matrix, by the names of its dimensions."""
+    return array.ndim == 4 and array.dims[3] == f"{array.dims[2]}_bis"
+
+
+def _in_order(kinds: Sequence[_Kind], divergent: int) -> str:
+    """What holds of a sound fit; of random effects it is told apart where they are beyond the limits of parameters."""
+    r_hat, effective = _worst(kinds)
+    words = ""
+    if len(kinds) > 1 and (r_hat >= kinds[0].r_hat or effective < kinds[0].effective):
+        of_effects = [
+            f"{x:{form}}" for x, form in zip(_worst(kinds[1:]), (".3f", ".0f"), strict=True) if np.isfinite(x)
+        ]
+        r_hat, effective = _worst(kinds[:1])
+        words = f" ({' and '.join(of_effects)} in the worst of {plural(len(kinds[1].rows), 'random effect')}, within chance)"
+    words = f"R-hat at most {r_hat:.3f}, at least {effective:.0f} effective draws{words}"
+    return f"{words}{'' if divergent else ', no divergences'}, all chains complete"
+
+
+def _worst(kinds: Sequence[_Kind]) -> tuple[float, float]:
+    """The largest R-hat and the fewest effective draws."""
+    rows = pd.concat([kind.rows for kind in kinds])
+    return rows["r_hat"].max(), rows[["ess_bulk", "ess_tail"]].min().min()
+
+
+# --------------------------------------------------------------------------------------------------------------- checks
 
 
 def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
@@ -195,34 +281,65 @@ def _after_divergences(target: float, parameterization: str, sds: Sequence[str])
     return f"Smaller steps hardly help any more: try {tighter}{reparameterized}."
 
 
-def _disagreement(diagnostics: pd.DataFrame, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Chains that do not agree, or a single one, of which that cannot be known."""
-    high = diagnostics["r_hat"][diagnostics["r_hat"] >= RHAT].sort_values(ascending=False)
+def _retried(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Runs that were given up because transitions diverged; files of older versions do not tell."""
+    abandoned = settings.get("runs", ())[:-1]
+    if abandoned:
+        each = listing(f"{run['divergences']} divergent transitions at {run['target_accept']:g}" for run in abandoned)
+        yield Problem(
+            "retried",
+            f"{plural(len(abandoned), 'run')} abandoned, with {each}",
+            "Part of this posterior is hard to follow; only the last run, in smaller steps, counts.",
+            f"Give target_accept={settings['target_accept']:g} at once in the next fit.",
+        )
+
+
+def _stuck(still: Mapping[str, np.ndarray]) -> Iterator[Problem]:
+    """What did not move, by name, with the chains (chains,) in which it did not."""
+    if still:
+        where = np.any(list(still.values()), axis=0)
+        chains = [str(k) for k in np.flatnonzero(where)]
+        yield Problem(
+            "stuck",
+            f"{listing(still, 3)} {'stays' if len(still) == 1 else 'stay'} at one value in "
+            + ("every chain" if where.all() else f"chain{'s' if len(chains) > 1 else ''} {listing(chains)}"),
+            "The sampler did not move there, so these draws say nothing of the posterior.",
+            "Try another seed and more warm-up first; if it stays, priors that keep to the scale of the data.",
+        )
+
+
+def _disagreement(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Chains that do not agree."""
+    r_hat = kind.rows["r_hat"]
+    if settings["chains"] == 1:
+        r_hat = r_hat.dropna()  # but moments have that of the two halves
+    high = r_hat[~(r_hat < kind.r_hat)].sort_values(ascending=False)
     if len(high):
         yield Problem(
             "rhat",
-            f"R-hat is {high.iloc[0]:.3f} for {high.index[0]} ({plural(len(high), 'parameter')} at {RHAT} or more)",
+            f"R-hat is {high.iloc[0]:.3f} for {high.index[0]} ({plural(len(high), kind.noun)} at {kind.r_hat:.4g} or more)",
             "The chains do not agree yet on where this posterior lies.",
             f"Try more draws and warm-up (draws={2 * settings['draws']}, tune={2 * settings['tune']}); if it stays, {_simpler(spec)}.",
         )
+
+
+def _single_chain(settings: Mapping[str, Any]) -> Iterator[Problem]:
     if settings["chains"] == 1:
         yield Problem(
             "chains", "Only one chain", "R-hat compares chains, so agreement was not checked.", "Use chains=4."
         )
 
 
-def _few_effective_draws(
-    diagnostics: pd.DataFrame, spec: Mapping[str, Any], settings: Mapping[str, Any]
-) -> Iterator[Problem]:
-    needed = ESS_PER_CHAIN * settings["chains"]
-    for kind, words in (("ess_bulk", "its mean is"), ("ess_tail", "its interval is")):
-        low = diagnostics[kind][diagnostics[kind] < needed].sort_values()
+def _few_effective_draws(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, words in (("ess_bulk", "its mean is"), ("ess_tail", "its interval is")):
+        drawn = kind.rows[name][kind.rows["median"].notna()]  # of moments there are none
+        low = drawn[~(drawn >= kind.effective)].sort_values()
         if len(low):
-            factor = int(np.ceil(1.2 * needed / max(low.iloc[0], 1)))
+            factor = int(np.ceil(1.2 * kind.effective / np.nanmax([low.iloc[0], 1])))
             yield Problem(
-                kind,
-                f"{low.iloc[0]:.0f} effective draws ({kind.removeprefix('ess_')}) for {low.index[0]}, "
-                f"{needed} needed ({plural(len(low), 'parameter')} below)",
+                name,
+                f"{low.iloc[0]:.0f} effective draws ({name.removeprefix('ess_')}) for {low.index[0]}, "
+                f"{kind.effective:.0f} needed ({plural(len(low), kind.noun)} below)",
                 f"The draws are strongly correlated, so {words} still noisy.",
                 f"Try draws={settings['draws'] * min(factor, 10)}" + (f"; or {_simpler(spec)}." if factor > 4 else "."),
             )

@@ -20,8 +20,9 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.results.diagnostics import STATISTICS, element_labels, incomplete, statistics, statistics_table
+from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
+from glmm_zoo.results.parameter_statistics import STATISTICS, moments_table, statistics, statistics_table
 from glmm_zoo.results.storage import (
     metadata,
     outcome_specs,
@@ -74,8 +75,8 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     posterior = tree["posterior"].dataset
     parameters = _of_parameters(posterior, metadata(tree)["spec"], prob, group_effects)
     others = [_of_derived(tree, prob)]
-    if group_effects and "group_effects" in tree:
-        others += [_of_moments(moments) for moments in tree["group_effects"].data_vars.values()]
+    if group_effects:
+        others.append(moments_table(tree))
     return pd.concat([parameters, *(rows for rows in others if len(rows))]).rename_axis("parameter")
 
 
@@ -105,14 +106,6 @@ def _of_derived(tree: xr.DataTree, prob: float) -> pd.DataFrame:
         return pd.DataFrame(columns=pd.Index(STATISTICS))
     rows = statistics(np.stack(list(draws.values()), axis=2), prob)
     return pd.DataFrame(rows, index=pd.Index(list(draws)), columns=pd.Index(STATISTICS))
-
-
-def _of_moments(moments: xr.DataArray) -> pd.DataFrame:
-    """Group effects of which the fit kept moments (statistic, ...) and no draws."""
-    values = moments.transpose("statistic", ...).values
-    columns = dict(zip(moments["statistic"].values, values.reshape(len(values), -1), strict=True))
-    labels = element_labels(moments.isel(statistic=0, drop=True))
-    return pd.DataFrame(columns, index=pd.Index(labels)).reindex(columns=pd.Index(STATISTICS))
 
 
 def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:

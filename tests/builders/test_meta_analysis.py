@@ -17,7 +17,7 @@ from scipy.special import log_expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.results.diagnostics import STATISTICS, statistics
+from glmm_zoo.results.parameter_statistics import STATISTICS, statistics
 from glmm_zoo.trials.arms import read_arms
 from glmm_zoo.trials.heterogeneity import HETEROGENEITY, heterogeneity_note, heterogeneity_prior
 

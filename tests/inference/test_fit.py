@@ -87,10 +87,14 @@ def test_same_seed_same_draws_whatever_the_cores(model, monkeypatch: pytest.Monk
 
 def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datatree, "MAX_POINTWISE", 120 * 2 * 25)
-    monkeypatch.setattr(posterior_predictive, "MAX_PREDICTIVE", 120 * 2 * 10)
     small = zoo.fit(model, draws=100, tune=100, chains=2, seed=1, progress=False)
-    assert small["log_likelihood"].sizes["draw"] == 25 and small["posterior_predictive"].sizes["draw"] == 10
-    assert sum("to keep the file small" in n for n in storage.metadata(small)["spec"]["notes"]) == 2
+    assert small["log_likelihood"].sizes["draw"] == 25 and small["log_prior"].sizes["draw"] == 100
+    assert small["posterior_predictive"]["draw"].equals(small["log_likelihood"]["draw"])
+    assert sum("to keep the file small" in n for n in storage.metadata(small)["spec"]["notes"]) == 1
+    alone = small.sel(draw=small["log_likelihood"].draw)
+    assert np.isfinite(
+        arviz_stats.psense_summary(alone, var_names=["beta"])[["prior", "likelihood"]].to_numpy(float)
+    ).all()
 
 
 def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_moments_are_those_of_the_draws(model, tmp_path: Path) -> None:
     zoo.save(zoo.fit(model, **settings, keep_group_effects="moments"), tmp_path / "f.nc")
     kept = zoo.load(tmp_path / "f.nc")
     assert "u_site" not in kept["posterior"]
-    for group in ("posterior", "log_likelihood", "posterior_predictive"):
+    for group in ("posterior", "log_likelihood", "log_prior", "posterior_predictive"):
         for name, v in kept[group].data_vars.items():
             np.testing.assert_allclose(v, whole[group][name], rtol=1e-12, atol=1e-12)
     every = zoo.fit(model, **{**settings, "draws": 202, "thin": 1}, keep_group_effects="draws")

@@ -14,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
-from glmm_zoo.results.diagnostics import element_labels
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.parameter_statistics import element_labels
 from glmm_zoo.results.storage import metadata
 
 MEANINGS = {

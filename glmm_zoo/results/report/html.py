@@ -63,7 +63,7 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
     return {
         "overview": overview(tree),
         "verdict": str(verdict),
-        "sound": verdict.sound,
+        "colour": "#c33" if not verdict.sound else "#c90" if verdict.remarks else "#2a7",
         "notes": content["spec"]["notes"],
         "columns": summary_headings(prob),
         "estimates": {

@@ -23,6 +23,7 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
         "sound": int(verdict.sound),
         "verdict": str(verdict),
         "problems": json.dumps([problem.check for problem in verdict.problems]),
+        "remarks": json.dumps([remark.check for remark in verdict.remarks]),
     }
     datasets = {
         "/": xr.Dataset(attrs=verdict_attributes),

@@ -1,0 +1,86 @@
+"""What the draws say of each parameter: mean, interval, Monte Carlo errors, effective draws and R-hat, one row each."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.results import convergence
+
+STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
+LEAST_DRAWS = 4  # in a chain, for any diagnosis
+_AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
+
+
+def element_labels(array: xr.DataArray) -> list[str]:
+    """The names of a variable's elements, as ArviZ writes them: "beta[age]", "corr_id[Intercept, age]"."""
+    dims = [d for d in array.dims if d not in ("chain", "draw")]
+    if not dims:
+        return [str(array.name)]
+    index = pd.MultiIndex.from_product([[str(v) for v in array[d].values] for d in dims])
+    return [f"{array.name}[{', '.join(entry)}]" for entry in index]
+
+
+def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
+    """The numbers of `STATISTICS` (quantities, statistics) for draws (chain, draw, quantities).
+
+    Diagnostics of a quantity that is constant, or has fewer than 4 draws in a chain, are NaN, and so is R-hat of a single
+    chain.
+    """
+    parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
+        rows = list(pool.map(lambda part: _statistics(part, prob), parts))
+    return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
+
+
+def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
+    rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
+    lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
+    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    rows[:, :5] = np.column_stack([mean, median, sd, lower, upper])
+    varies = ~at_one_value(values, (0, 1))
+    rows[~varies, 5:7] = 0.0
+    values = values[:, :, varies]
+    if not varies.any() or values.shape[1] < LEAST_DRAWS:
+        return rows
+    with np.errstate(divide="ignore", invalid="ignore"):  # where each chain has one value
+        errors = convergence.mcse_mean(values), convergence.mcse_sd(values)
+        ess_bulk, r_hat = convergence.ess_bulk_and_rhat(values)
+        rows[varies, 5:9] = np.column_stack([*errors, ess_bulk, convergence.ess_tail(values)])
+    if values.shape[0] > 1:
+        rows[varies, 9] = r_hat
+    return rows
+
+
+def statistics_table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
+    """`statistics` of every element of every variable, one row each."""
+    arrays = list(posterior.data_vars.values())
+    rows = np.concatenate([statistics(elements(array), prob) for array in arrays])
+    names = [label for array in arrays for label in element_labels(array)]
+    return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
+
+
+def at_one_value(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Whether values are all the same along the axis but for rounding."""
+    return np.ptp(values, axis=axis) <= 1e-12 * np.abs(values).max(axis=axis)
+
+
+def elements(array: xr.DataArray) -> np.ndarray:
+    """Draws of a variable with its elements in one axis: (chain, draw, elements)."""
+    values = array.transpose("chain", "draw", ...).values
+    return values.reshape(*values.shape[:2], -1)
+
+
+def moments_table(tree: xr.DataTree) -> pd.DataFrame:
+    """The same columns for group effects of which the fit kept moments and no draws; what these do not have is NaN."""
+    columns = pd.Index(STATISTICS)
+    tables = [pd.DataFrame(columns=columns, dtype=float)]
+    for array in tree["group_effects"].data_vars.values() if "group_effects" in tree else ():
+        values = array.transpose("statistic", ...).values
+        by_statistic = dict(zip(array["statistic"].values, values.reshape(len(values), -1), strict=True))
+        labels = element_labels(array.isel(statistic=0, drop=True))
+        tables.append(pd.DataFrame(by_statistic, pd.Index(labels)).reindex(columns=columns))
+    return pd.concat(tables[1:] or tables)
