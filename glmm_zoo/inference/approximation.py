@@ -152,7 +152,9 @@ def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, Pr
     sizes = {g.name("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
     priors = standard_deviation_priors(model, sizes)
     return {
-        p: predictor_data(p, model.linear[p], [g for g in model.groups if p in g.owners], model.scales.get(p, 1.0), priors)
+        p: predictor_data(
+            p, model.linear[p], [g for g in model.groups if p in g.owners], model.scales.get(p, 1.0), priors
+        )
         for p in likelihood.rows_of
     }
 

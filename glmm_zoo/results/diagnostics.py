@@ -217,7 +217,11 @@ def _moved(tree: xr.DataTree, diagnostics: pd.DataFrame) -> tuple[pd.DataFrame, 
         in_chain = at_one_value(values, 1)  # (chain, elements)
         labels = element_labels(array) if in_chain.any() else []
         for i in np.flatnonzero(in_chain.any(axis=0)) if labels else ():
-            if in_chain[:, i].all() and _correlates(array) and np.isclose(values[0, 0, i], (-1, 0, 1), atol=1e-12).any():
+            if (
+                in_chain[:, i].all()
+                and _correlates(array)
+                and np.isclose(values[0, 0, i], (-1, 0, 1), atol=1e-12).any()
+            ):
                 fixed.add(labels[i])
             else:
                 still[labels[i]] = in_chain[:, i]

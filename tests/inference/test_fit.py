@@ -19,7 +19,7 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
-from glmm_zoo.inference import datatree, nuts, posterior_predictive, schedule
+from glmm_zoo.inference import datatree, nuts, schedule
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.results import diagnostics, storage
 
