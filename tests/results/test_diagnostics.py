@@ -138,7 +138,8 @@ def test_divergences_are_those_of_all_transitions_and_runs(
     kinds = [{"target_accept": t, "divergences": n, "parts": 8, "coordinates_from_draws": False} for t, n in runs]
     content["sampling"] |= {"runs": kinds, "target_accept": runs[-1][0], "thin": 8}
     storage.write_metadata(copy, content)
-    (problem,) = [p for p in zoo.check(copy).problems if p.check == "divergences"]
+    verdict = zoo.check(copy)
+    (problem,) = [p for p in (*verdict.problems, *verdict.remarks) if p.check == "divergences"]
     assert problem.found == found
     advised = re.findall(r"target_accept=([\d.]*\d)", problem.advice)
     assert [float(t) > runs[-1][0] for t in advised] == [True] * (runs[-1][0] < 0.99)
@@ -147,10 +148,10 @@ def test_divergences_are_those_of_all_transitions_and_runs(
 
 def test_independent_draws_are_sound(ideal: xr.DataTree) -> None:
     copy = ideal.copy()
-    copy["posterior"] = copy["posterior"].to_dataset().drop_vars("corr_site")
+    copy["posterior"] = copy["posterior"].to_dataset().drop_vars(["corr_site", "corr_site_at_means"])
     verdict = zoo.check(copy)
     assert verdict.sound and not verdict.remarks, str(verdict)
-    assert len(verdict.table) == 1 + 1 + 2 + 20  # Intercept, beta, sds and group effects; not what only carries others
+    assert len(verdict.table) == 1 + 1 + 2 + 2 + 20  # Intercept, beta, sds at means and zero, group effects; not what carries others
     assert str(verdict).endswith("no divergences, all chains complete.")
 
 
