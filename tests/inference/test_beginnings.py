@@ -11,7 +11,7 @@ import pytest
 
 import glmm_zoo as zoo
 from glmm_zoo.inference import nuts, schedule
-from glmm_zoo.inference.beginnings import HALVINGS, FARTHEST, first_beginnings
+from glmm_zoo.inference.beginnings import FARTHEST, HALVINGS, first_beginnings
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates
 from glmm_zoo.inference.parameterization import parameterize
