@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.errors import FitError
 from glmm_zoo.inference.compile import Compiled
 
-OVERDISPERSION = 2.5  # of the first starts, in coordinates of unit size; of group effects 1
+FARTHEST = 2.5  # of the first starts, in coordinates of unit size; of group effects 1
 HALVINGS = 10  # of the way to a start at which the density is not finite
 
 
@@ -28,7 +28,7 @@ def first_beginnings(compiled: Compiled, own: np.ndarray, chains: int, seed: int
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, 0)))
     away = rng.uniform(-1, 1, (chains, compiled.size))
     strata = rng.permuted(np.tile(np.arange(chains), (len(own), 1)), axis=1).T
-    away[:, own] = OVERDISPERSION * (2 * (strata + rng.uniform(size=strata.shape)) / chains - 1)
+    away[:, own] = FARTHEST * (2 * (strata + rng.uniform(size=strata.shape)) / chains - 1)
     start = compiled.coordinates.z_of(compiled.start)
     return np.stack([_nearest_finite(compiled, start, step) for step in away])
 

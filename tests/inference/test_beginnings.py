@@ -11,7 +11,7 @@ import pytest
 
 import glmm_zoo as zoo
 from glmm_zoo.inference import nuts, schedule
-from glmm_zoo.inference.beginnings import HALVINGS, OVERDISPERSION, first_beginnings
+from glmm_zoo.inference.beginnings import FARTHEST, HALVINGS, first_beginnings
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates
 from glmm_zoo.inference.parameterization import parameterize
@@ -62,8 +62,8 @@ def bowl(size: int, radius: float = np.inf) -> Compiled:
 def test_first_points_are_wide_apart(chains: int) -> None:
     own, n = np.array([0, 2, 3]), 200
     away = np.stack([first_beginnings(bowl(n), own, chains, seed) - 1 for seed in range(200)])
-    assert np.abs(away[:, :, own]).max() <= OVERDISPERSION and (chains == 1 or away[:, :, own].std() > 1.3)
-    strata = np.floor((away[:, :, own] / OVERDISPERSION + 1) / 2 * chains)
+    assert np.abs(away[:, :, own]).max() <= FARTHEST and (chains == 1 or away[:, :, own].std() > 1.3)
+    strata = np.floor((away[:, :, own] / FARTHEST + 1) / 2 * chains)
     np.testing.assert_array_equal(np.sort(strata, axis=1), np.broadcast_to(np.arange(chains)[:, None], strata.shape))
     others = np.delete(away, own, axis=2)
     assert 0.99 < np.abs(others).max() <= 1 and abs(others.std() - 1 / np.sqrt(3)) < 0.01

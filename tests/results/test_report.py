@@ -38,12 +38,12 @@ SAMPLED = [
     ([(0.95, 0, 1, False)], " after 500, target_accept 0.95,"),
     (
         [(0.8, 0, 3, True)],
-        ", each the last of 3, after 500, in 3 parts between which each chain goes on from its own last draw after 100 of warm-up "
-        "in coordinates estimated anew, target_accept 0.8,",
+        ", each the last of 3, after 500, in 3 parts, each chain going on from its own last draw after 100 of warm-up "
+        "in new coordinates, target_accept 0.8,",
     ),
     (
         [(0.8, 12, 1, False), (0.95, 1, 2, False), (0.99, 0, 2, False)],
-        ", each the last of 2, after 500, in 2 parts between which each chain goes on from its own last draw after 100 of warm-up, "
+        ", each the last of 2, after 500, in 2 parts, each chain going on from its own last draw after 100 of warm-up, "
         "target_accept 0.99 (0.8 gave 12 divergent transitions, 0.95 gave 1 divergent transition),",
     ),
 ]

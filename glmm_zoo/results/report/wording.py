@@ -71,9 +71,9 @@ def _sampling(settings: dict[str, Any], seconds: float) -> str:
     thinned = f", each the last of {settings['thin']}," if settings["thin"] > 1 else ""
     joined = ""
     if last["parts"] > 1:
-        anew = " in coordinates estimated anew" if last["coordinates_from_draws"] else ""
+        anew = " in new coordinates" if last["coordinates_from_draws"] else ""
         joined = (
-            f", in {last['parts']} parts between which each chain goes on from its own last draw after "
+            f", in {last['parts']} parts, each chain going on from its own last draw after "
             f"{settings['tune_between']} of warm-up{anew}"
         )
     gave = ", ".join(
