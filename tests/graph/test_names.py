@@ -17,7 +17,45 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference.datatree import data_groups
 
-WORDS = ["row", "chain", "draw", "sample", "obs", "y", "study", "treat", "beta", "coef", "Intercept", "sd_x", "u_g", "cutpoints", "cutpoint", "time", "id", "sigma", "alpha", "zi", "never", "tau", "rho", "effect", "study_effect", "corr_g", "s_x", "cause", "association", "surv_time", "event", "g_effect", "Intercept_at_means", "observed", "log_likelihood", "nominal", "residual"]
+WORDS = [
+    "row",
+    "chain",
+    "draw",
+    "sample",
+    "obs",
+    "y",
+    "study",
+    "treat",
+    "beta",
+    "coef",
+    "Intercept",
+    "sd_x",
+    "u_g",
+    "cutpoints",
+    "cutpoint",
+    "time",
+    "id",
+    "sigma",
+    "alpha",
+    "zi",
+    "never",
+    "tau",
+    "rho",
+    "effect",
+    "study_effect",
+    "corr_g",
+    "s_x",
+    "cause",
+    "association",
+    "surv_time",
+    "event",
+    "g_effect",
+    "Intercept_at_means",
+    "observed",
+    "log_likelihood",
+    "nominal",
+    "residual",
+]
 FIRST_ROWS = {row.builder: row for row in reversed(ROWS)}.values()
 
 
