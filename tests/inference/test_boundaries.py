@@ -14,7 +14,7 @@ import pytest
 import row_models
 from pytensor import function
 from pytensor.gradient import grad
-from rows import ROWS, visits
+from rows import visits
 from scipy import special
 
 import glmm_zoo as zoo
@@ -157,15 +157,6 @@ def test_the_kernel_at_sizes_zero_one_and_two(case, how):
         warnings.simplefilter("ignore")
         model = row_models.builder(name)(frame(n), formula, **options)
         check(parameterize(model, how)[0])
-
-
-@pytest.mark.parametrize("row", [r for i, r in enumerate(ROWS) if i % 7 == 0], ids=lambda row: row.name)
-def test_the_kernel_far_out_and_at_zero(row):
-    """A seventh of the rows, with what the sampler moves."""
-    density = density_of(parameterize(row_models.build(row), "auto")[0])
-    rng = np.random.default_rng(7)
-    compare(density, np.zeros(len(density.start)))
-    check_extremes(density, rng.normal(0, 0.4, len(density.start)))
 
 
 def pieces(rng: np.random.Generator) -> tuple[str, str, dict[str, Any]]:
