@@ -239,7 +239,10 @@ def _ordered_family(
         moments.category_moments(probabilities),
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
-        doubts=lambda outcome, columns: [*ordinal.unseen_levels(outcome), *ordinal.separated_categories(outcome, columns)],
+        doubts=lambda outcome, columns: [
+            *ordinal.unseen_levels(outcome),
+            *ordinal.separated_categories(outcome, columns),
+        ],
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
     )
