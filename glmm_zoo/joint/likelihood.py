@@ -134,7 +134,8 @@ def _shares_of_causes(hazard: HazardModel, begin: np.ndarray, value_of: Variable
     all_causes: Tensor = sum(dH, pt.zeros(size))
     before, after = (n * f[:, None] + np.arange(n) for f in np.triu_indices(_FRACTIONS, 1))
     H = sums_by_group(all_causes[before.ravel()], after.ravel(), size, pt)
-    event: Tensor = pt.exp(-H) * -pt.expm1(-all_causes) / pt.maximum(all_causes, _LEAST)
+    minus_probability: Tensor = pt.expm1(-all_causes)
+    event: Tensor = pt.exp(-H) * (-minus_probability) / pt.maximum(all_causes, _LEAST)
     probabilities = [sums_by_group(event * h, subject, n, pt) for h in dH]
     total: Tensor = pt.maximum(sum(probabilities, pt.zeros(n)), _LEAST)
     return [p / total for p in probabilities]

@@ -90,7 +90,9 @@ def dynamic_prediction(
     landmark = {str(i): t for i, t in landmark.items()} if isinstance(landmark, Mapping) else landmark
     given = {"landmark": landmark, "times": times, "ids": ids, "prob": prob, "draws": draws, "seed": seed}
     problems: list[str] = []
-    read = {n: attempt(lambda n=n, v=v: read_option(n, v, _OPTIONS[n]), problems) for n, v in given.items()}
+    read: dict[str, Any] = {
+        n: attempt(lambda n=n, v=v: read_option(n, v, _OPTIONS[n]), problems) for n, v in given.items()
+    }
     raise_all(problems)
     landmark, ids, prob, draws, seed = (read[name] for name in ("landmark", "ids", "prob", "draws", "seed"))
     u = _checked_times(read["times"])

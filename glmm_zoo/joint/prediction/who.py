@@ -43,7 +43,7 @@ def end_of_follow_up(fit: FittedJointModel, data: Any) -> dict[str, FollowUp]:
     events = fit.hazard.events
     if data is None:
         rows = zip(events.ids, events.entry, events.left, events.time, events.status > 0, strict=True)
-        return {i: FollowUp(*map(float, rest[:3]), bool(rest[3])) for i, *rest in rows}
+        return {i: FollowUp(float(v), float(left), float(end), bool(had)) for i, v, left, end, had in rows}
     formula, columns = events.formula, [fit.id, *events.formula.columns]
     if not set(columns) <= set(column_names(data)):
         return {}
