@@ -6,18 +6,12 @@ Given a subject's effects its event is independent of its measurements, with log
     log(1 - exp(-(H(time) - H(left)))) - H(left)                   an event between two visits
 
 H the cumulative hazard of all causes from 0. Who entered at a time V > 0 is in the data because it survived V, so its likelihood
-is divided by the probability of that, marginal over its effects, whose distribution is that of all at the origin:
-
-    S(V) = E[exp(-H(V | u))],  u ~ Normal(0, L L')
-
-(van den Berg & Drepper 2016; Crowther et al. 2016). To integrate the hazard from V on instead, as JMbayes2 does, would say that
-effects have this distribution among those who were still there at V.
+is divided by the probability of that, see `late_entry`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
 import numpy as np
 import pymc as pm
@@ -27,17 +21,15 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.graph.variables import variable
 from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
-from glmm_zoo.joint.trajectories import VariableLookup, subject_effects
-from glmm_zoo.plans.groups import Group
+from glmm_zoo.joint.late_entry import late_entry_correction
+from glmm_zoo.joint.trajectories import VariableLookup
 
-_NODES = {1: 15, 2: 7, 3: 5}  # in each dimension of the subject's effects
-_SOBOL_NODES = 256  # in four dimensions and more
 CURVE_TIMES = 40  # of the hazard's curve in the report
-_LEAST = 1e-300  # of a probability whose logarithm is taken
+FRACTIONS = 16  # of a follow-up, for the probabilities of its causes
+_LEAST = 1e-300  # of a probability that is divided by
 
 
 def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> None:
@@ -57,7 +49,8 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
     log_h = [hazard.log_hazard(end, k, value_of, pt) for k in causes]
     H = [before.sums(events.subject, n, k, value_of, pt) for k in causes]
     dH = sum((within.sums(subjects[interval], n, k, value_of, pt) for k in causes), pt.zeros(n))
-    correction = _late_entry_correction(model, hazard, value_of)
+    correction = late_entry_correction(model, hazard, value_of)
+    shares = _shares_of_causes(hazard, begin, value_of) if len(causes) > 1 else []
     dim = variable_name(hazard.id)
     if dim not in model.coords:
         model.add_coord(dim, list(events.ids))
@@ -67,9 +60,10 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
         dH,
         *log_h,
         *H,
+        *shares,
         logp=_log_density(interval, len(causes)),
         dist=_event_in_follow_up(n, len(causes)),
-        signature=f"{','.join(['(n)'] * (2 + 2 * len(causes)))}->(n)",
+        signature=f"{','.join(['(n)'] * (2 + 2 * len(causes) + len(shares)))}->(n)",
         observed=pm.Data(f"_{EVENT}_observed", events.status.astype(float), dims=dim),
         dims=dim,
         class_name="Event",
@@ -83,11 +77,11 @@ def _log_density(interval: np.ndarray, causes: int) -> Callable[..., Tensor]:
     """log p of every subject's status (n,); `interval` (n,) says whose event is known only to lie in an interval.
 
     The density is a function of the status, the correction for late entry, the cumulative hazard dH within the interval, and
-    log h at the end and H until then for each cause, all (n,).
+    log h at the end and H until then for each cause, all (n,); the shares of the causes, which follow, do not enter it.
     """
 
     def log_p(status: Tensor, correction: Tensor, dH: Tensor, *hazards: Tensor) -> Tensor:
-        log_h, H = hazards[:causes], hazards[causes:]
+        log_h, H = hazards[:causes], hazards[causes : 2 * causes]
         total: Tensor = -1.0 * correction
         for k in range(causes):
             exact = pt.switch(pt.eq(status, k + 1.0), log_h[k], 0.0)
@@ -107,18 +101,43 @@ def _event_in_follow_up(n: int, causes: int) -> Callable[..., Tensor]:
 
     def draw(_: Tensor, dH: Tensor, *rest: Tensor) -> Tensor:
         *hazards, size = rest
-        H = list(hazards[causes:])
+        H, shares = list(hazards[causes : 2 * causes]), hazards[2 * causes :]
         total: Tensor = sum(H, dH)
         shape = None if rv_size_is_none(size) else (*tuple(size), n)
         minus_probability: Tensor = pt.expm1(-total)
         happens = pm.Bernoulli.dist(p=-minus_probability, size=shape)
         if causes == 1:
             return pt.cast(happens, "float64")
-        shares = pt.stack([h / total for h in H], axis=-1)
-        cause = pm.Categorical.dist(p=shares, size=shape)
+        cause = pm.Categorical.dist(p=pt.stack(shares, axis=-1), size=shape)
         return pt.cast(happens * (cause + 1), "float64")
 
     return draw
+
+
+def _shares_of_causes(hazard: HazardModel, begin: np.ndarray, value_of: VariableLookup) -> list[Tensor]:
+    """The probability (n,) that an event within a subject's follow-up is of each cause: the integral of h_k S, over that of h S.
+
+    It is summed over fractions of the follow-up, the ratio of the causes' hazards constant on each, as `effect_sampler` has it.
+    They are shorter near the beginning, since where hazards are high hardly anybody lives to see the end. `begin` (R,) is when
+    the follow-up of every row begins.
+    """
+    events = hazard.events
+    n, first = len(events.ids), np.append(0, events.last[:-1] + 1)
+    share = np.arange(FRACTIONS + 1) ** 2 / FRACTIONS**2
+    ends = begin[first, None] + (events.time - begin[first])[:, None] * share  # (n, FRACTIONS + 1)
+    low = np.maximum(begin[:, None], ends[events.subject, :-1])
+    high = np.minimum(events.stop[:, None], ends[events.subject, 1:])
+    row, fraction = np.nonzero(high > low)
+    integral = hazard.integral(events.subject[row], row, low[row, fraction], high[row, fraction])
+    subject, size = np.tile(np.arange(n), FRACTIONS), FRACTIONS * n
+    dH = [integral.sums(fraction * n + events.subject[row], size, k, value_of, pt) for k in hazard.causes]
+    all_causes: Tensor = sum(dH, pt.zeros(size))
+    before, after = (n * f[:, None] + np.arange(n) for f in np.triu_indices(FRACTIONS, 1))
+    H = sums_by_group(all_causes[before.ravel()], after.ravel(), size, pt)
+    event: Tensor = pt.exp(-H) * -pt.expm1(-all_causes) / pt.maximum(all_causes, _LEAST)
+    probabilities = [sums_by_group(event * h, subject, n, pt) for h in dH]
+    total: Tensor = pt.maximum(sum(probabilities, pt.zeros(n)), _LEAST)
+    return [p / total for p in probabilities]
 
 
 def _event_free_until(hazard: HazardModel) -> np.ndarray:
@@ -174,53 +193,6 @@ def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tup
     walk: Tensor = pt.constant(A) @ steps / pt.sqrt(precision)
     line: Tensor = v[:, None] * trend if cause else v * trend
     pm.Deterministic(baseline.variable, level - shift + line + walk, dims=dims)
-
-
-def _late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableLookup) -> Tensor:
-    """log S(V) + H(V | u) (n,), 0 for those who are followed from the origin: what to take from the log-likelihood after V."""
-    events = hazard.events
-    late = np.flatnonzero(events.entry > 0)
-    n = len(events.ids)
-    if not len(late):
-        return pt.zeros(n)
-    group = _subject_group(hazard)
-    x, weight = multivariate_normal_nodes(len(group.labels))
-    nodes = len(weight)
-    effects = with_root(unpacked(model.covariance_roots[group.name("u")]), x)
-
-    def at_nodes(name: str) -> Tensor:
-        return effects if name == group.name("u") else model[name]
-
-    first = np.searchsorted(events.subject, late)
-    until_entry = hazard.integral(late, first, np.zeros(len(late)), events.entry[late])
-    by_node = until_entry.repeated(nodes, [group.factor.name], lambda _, node: node)
-    copies = np.arange(nodes * len(late))
-    H = sum((by_node.sums(copies, len(copies), k, at_nodes, pt) for k in hazard.causes), pt.zeros(len(copies)))
-    survived = sums_by_group(
-        np.tile(weight, len(late)) * pt.exp(-H), np.repeat(np.arange(len(late)), nodes), len(late), pt
-    )
-    own_H = sum((until_entry.sums(late, n, k, value_of, pt) for k in hazard.causes), pt.zeros(n))
-    return own_H + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
-
-
-def _subject_group(hazard: HazardModel) -> Group:
-    """The subject effects of all outcomes together."""
-    names = {subject_effects(c.part, hazard.id).factor.name for c in hazard.trajectories}
-    return next(g for g in hazard.groups if g.factor.name in names)
-
-
-def multivariate_normal_nodes(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points x (M, dimensions) and weights (M,) of an expectation over a standard normal vector: products of Gauss-Hermite rules,
-    from four dimensions on a Sobol sequence."""
-    if dimensions in _NODES:
-        x, w = np.polynomial.hermite_e.hermegauss(_NODES[dimensions])
-        w = w / w.sum()
-        return np.array(list(product(x, repeat=dimensions))), np.prod(list(product(w, repeat=dimensions)), axis=1)
-    from scipy.special import ndtri
-    from scipy.stats.qmc import Sobol
-
-    u = Sobol(dimensions, seed=1).random(_SOBOL_NODES)
-    return ndtri(u), np.full(_SOBOL_NODES, 1 / _SOBOL_NODES)
 
 
 def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLookup) -> None:
