@@ -275,11 +275,13 @@ def _column(batch: Any, name: str) -> np.ndarray:
 
 
 def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
-    """What nutpie returned, without the warm-up; `size` is the length of what it has for x."""
+    """What nutpie returned, without the warm-up, up to the last draw of the longest chain; `size` is the length of what it has
+    for x."""
     batches, statistics = raw.get_arrow_trace()
-    x = np.full((chains, draws, size), np.nan)
+    most = max(int((~_column(stat, "tuning").astype(bool)).sum()) for stat in statistics)
+    x = np.full((chains, most, size), np.nan)
     stats = {
-        name: np.full((chains, draws), np.nan) if kind is float else np.zeros((chains, draws), kind)
+        name: np.full((chains, most), np.nan) if kind is float else np.zeros((chains, most), kind)
         for name, kind in _STATS.values()
     }
     finished = np.zeros(chains, int)
@@ -292,7 +294,7 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
         gradients += int(_column(stat, "n_steps").sum())
         for nutpies, (ours, _) in _STATS.items():
             stats[ours][chain, :made] = _column(stat, nutpies)[sampling]
-    return Draws(x, np.arange(draws), stats, finished, gradients, bool((finished < draws).any()), seconds)
+    return Draws(x, np.arange(most), stats, finished, gradients, bool((finished < draws).any()), seconds)
 
 
 def _nutpie() -> Any:

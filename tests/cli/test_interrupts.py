@@ -170,6 +170,16 @@ def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) ->
         rf"{told[1]}; draws made so far \(\d+, \d+ by chain\) are in f\.partial\.nc, marked as interrupted\n", err
     ), err
     assert files(folder) == ["d.csv", "f.partial.nc"]
+    tree = zoo.load(folder / "f.partial.nc")
+    sampling = storage.metadata(tree)["sampling"]
+    assert sampling["interrupted"] and sampling["draws"] == 200_000 > max(sampling["finished"])
+    for group in ("posterior", "sample_stats"):
+        assert tree[group].sizes["draw"] == max(sampling["finished"])  # and none of the draws that were not made
+    verdict = zoo.check(tree)
+    assert not verdict.sound and verdict.problems[0].check == "complete"
+    assert f"of 200000 draws each, chain 0 has {sampling['finished'][0]}" in str(verdict)
+    with pytest.raises(zoo.InputError, match="interrupted"):
+        zoo.summary(tree)
 
 
 def wait_for(run: subprocess.Popen[str], path: Path) -> None:
