@@ -278,7 +278,7 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
     """What nutpie returned, without the warm-up, up to the last draw of the longest chain; `size` is the length of what it has
     for x."""
     batches, statistics = raw.get_arrow_trace()
-    most = max(int((~_column(stat, "tuning").astype(bool)).sum()) for stat in statistics)
+    most = max((int((~_column(stat, "tuning").astype(bool)).sum()) for stat in statistics), default=0)
     x = np.full((chains, most, size), np.nan)
     stats = {
         name: np.full((chains, most), np.nan) if kind is float else np.zeros((chains, most), kind)

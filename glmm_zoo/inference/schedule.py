@@ -56,7 +56,7 @@ def _sample_once(
 ) -> Sampled:
     """Draws thinned as the settings say, or as far as it pays; where they are recorded as they are made, not at all."""
     draws = nuts.sample(compiled, settings, progress=progress, recording=recording)
-    if settings.thin or recording:
+    if settings.thin or recording or draws.interrupted:
         return Sampled(draws, settings, settings.thin or 1)
     parts = _continued(model, compiled, draws, settings, progress)
     return Sampled(joined_and_thinned(parts, len(parts)), settings, len(parts))

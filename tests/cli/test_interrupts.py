@@ -182,6 +182,13 @@ def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) ->
         zoo.summary(tree)
 
 
+def test_while_warming_up_there_is_nothing_to_save(folder: Path) -> None:
+    tokens = [t if t != "150" else "2000000" for t in FIT]  # of warm-up
+    code, out, err = signalled_at(folder, "nutpie:sample", signal.SIGINT, tokens, delay=0.5)
+    assert (code, out, err) == (130, "", "interrupted; the warm-up was not over, nothing was saved\n")
+    assert files(folder) == ["d.csv"]
+
+
 def wait_for(run: subprocess.Popen[str], path: Path) -> None:
     """Until a process has made a file."""
     began = time.monotonic()
