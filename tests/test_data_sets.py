@@ -140,7 +140,7 @@ def test_the_readme_names_every_data_set_and_both_variables() -> None:
 def test_a_reference_says_where_it_comes_from_and_is_used(name: str) -> None:
     record = json.loads((TESTS / "references" / f"{name}.json").read_text())
     assert record["peer"] and record["parameters"] and ("model" in record or "design" in record)
-    bayesian = any("mean" in p for p in record["parameters"].values()) and name != "aids_prediction"
+    bayesian = any("mean" in p for p in record["parameters"].values())
     assert "priors" in record or not bayesian
     files = record["data"] if isinstance(record["data"], list) else [record["data"]]
     assert set(files) <= {*COPIED, *CARDS, *RESTRICTED, "models/bcg/data.csv"}

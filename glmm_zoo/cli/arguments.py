@@ -110,6 +110,7 @@ def _whole_number(_: object, tokens: Sequence[Any]) -> int:
     return int(text)
 
 
+Count = Annotated[int, Parameter(converter=_whole_number)]
 WholeNumber = Annotated[int | None, Parameter(converter=_whole_number)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glmm_zoo.cli.arguments import Reading, Repeated, TableFormat
+from glmm_zoo.cli.arguments import Count, Reading, Repeated, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError
@@ -24,8 +24,8 @@ def predict(
     data: str | None = None,
     survival: str | None = None,
     prob: float = 0.95,
-    draws: int = 400,
-    seed: int = 0,
+    draws: Count = 400,
+    seed: Count = 0,
     format: TableFormat = "table",
     reading: Reading | None = None,
 ) -> int:

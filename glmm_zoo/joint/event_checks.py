@@ -7,12 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from glmm_zoo.errors import plural
+from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.joint.events import Events, ids_in_words, subject_positions
-from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.columns import Column, Table
 
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
 DOUBTFUL_UNIT = 10.0
 EVENTS_PER_PARAMETER = 10
+LONG_FOLLOW_UP = 100.0  # times the median: arbitrary, far beyond what studies have
+LATE_START = 0.5  # of the median follow-up: when nobody was seen before, time does not begin at 0
 
 
 def check_events_and_visits(
@@ -45,7 +48,19 @@ def check_events_and_visits(
     problems += _in_one_table_only(events, measured, id)
     several_times = any(len(np.unique(table[time].values)) > 1 for table in visits.values())
     notes = _check_units(events, max(last_visits, default=0.0), several_times, time, problems)
-    return notes + _check_event_counts(events, problems)
+    return notes + _nobody_seen_early(events, all_visits, time) + _check_event_counts(events, problems)
+
+
+def _nobody_seen_early(events: Events, all_visits: Table, time: str) -> list[str]:
+    """A sentence where time runs from long before anybody was seen, such as age, and no entry is given."""
+    t = all_visits[time].numbers("the time of a visit")
+    if events.formula.kind != "right" or not len(t) or not t.min() > LATE_START * float(np.median(events.time)):
+        return []
+    times = ", ".join([*(x.text for x in events.formula.times), "..."])
+    return [
+        f"nobody is observed before {time!r} {t.min():g}, and the event's time runs from 0: all count as having survived until then; if they "
+        f"are in the data because they did, give the time of entry, Surv(entry, {times}), or measure both times from the entry"
+    ]
 
 
 def _check_units(events: Events, last_visit: float, several_times: bool, time: str, problems: list[str]) -> list[str]:
@@ -79,6 +94,38 @@ def _check_event_counts(events: Events, problems: list[str]) -> list[str]:
                 f"{plural(count, 'event')}{by_cause} for {parameters} association and covariate parameters: fewer than "
                 f"{EVENTS_PER_PARAMETER} for each, so their priors matter"
             )
+        notes += _arms_without_events(events, k)
+    return notes + _odd_times(events)
+
+
+def _arms_without_events(events: Events, cause: int) -> list[str]:
+    """Sentences on levels, and values of columns that have two, in which nobody has an event of the cause."""
+    had = np.zeros(len(events.subject), bool)
+    had[events.last] = events.status == cause
+    by_cause = f" of cause {events.causes[cause - 1]!r}" if events.competing else ""
+    return [
+        f"event: no event{by_cause} among the {plural(len(np.unique(events.subject[rows])), 'subject')} where {words}; what the model says of "
+        f"{name} there rests on its prior"
+        for name, words, rows in rows_of_levels(events.covariates)
+        if had.any() and rows.any() and not (had & rows).any()
+    ]
+
+
+def _odd_times(events: Events) -> list[str]:
+    """Sentences on events that all come at one time, and on a follow-up that is very much longer than the others."""
+    name, died = events.formula.times[-1].text, events.status > 0
+    notes = []
+    if died.sum() > 1 and len(np.unique(events.time[died])) == 1:
+        notes.append(
+            f"event: all {int(died.sum())} events come at one time, {name!r} is {events.time[died][0]:g}: nothing tells when the hazard is high; "
+            "give the time of each event, or, of a status at the end of a study, model the status itself (hierarchical_logistic)"
+        )
+    longest, usual = int(np.argmax(events.time)), float(np.median(events.time))
+    if events.time[longest] > LONG_FOLLOW_UP * usual:
+        notes.append(
+            f"event: the longest follow-up, {name!r} of {events.ids[longest]!r}, is {events.time[longest]:g}, and half of all are below {usual:g}: "
+            "the baseline hazard is spread over the longest; correct the time if it is a slip or in another unit"
+        )
     return notes
 
 
@@ -117,6 +164,40 @@ def _late_problem(
         f"{int(late.sum())} of {plural(len(late), 'measurement')} of {outcome!r} come after their subject's event or censoring "
         f"({time!r} > {name!r}; {id} {events.ids[subject[first]]!r}: {t[first]:g} > {events.time[subject[first]]:g}; {ids}{more}){unit}"
     )
+
+
+def contradictions(events: Events, visits: Table, columns: Sequence[str], id: str) -> list[str]:
+    """Sentences on columns of both tables that never change within a subject in either, and are not the same in both."""
+    own = {c for part in (*events.formula.times, *([events.formula.event] if events.formula.event else [])) for c in part.columns}
+    subject = subject_positions(visits, id, {label: i for i, label in enumerate(events.ids)})
+    problems = []
+    for name in (c for c in columns if c not in own):
+        known = (subject >= 0) & ~visits[name].missing
+        if visits[name].is_coded != events.table[name].is_coded or not known.any():
+            continue
+        label = _labels(visits[name])[known]
+        other = _labels(events.table[name])
+        first, of_event = np.unique(subject[known], return_index=True)[1], other[events.last]
+        of_visit = np.empty(len(events.ids), object)
+        of_visit[subject[known][first]] = label[first]
+        changes = (label != of_visit[subject[known]]).any() or (other != of_event[events.subject]).any()
+        differs = np.flatnonzero([v is not None and v != e for v, e in zip(of_visit, of_event, strict=True)])
+        if len(differs) and not changes:
+            i = int(differs[0])
+            problems.append(
+                f"column {name!r} says {of_visit[i]} of {id} {events.ids[i]!r} in the visits and {of_event[i]} in the event data "
+                f"({ids_in_words(id, [events.ids[k] for k in differs])}); it never changes within a subject: correct one of the tables, or "
+                "give what differs another name"
+            )
+    return problems
+
+
+def _labels(column: Column) -> np.ndarray:
+    """Values (n,) that can be compared between tables: text, numbers in 12 digits."""
+    if column.is_coded:
+        codes, levels = column.codes_and_levels()
+        return np.array(levels, object)[codes]
+    return np.array([f"{x:.12g}" for x in column.values.astype(float)], object)
 
 
 def _in_one_table_only(events: Events, measured: Collection[str], id: str) -> list[str]:

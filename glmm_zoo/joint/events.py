@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural
+from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import EventFormula, Expression
@@ -107,6 +107,7 @@ def read_events(
     order
         Subjects in the order that they are to have.
     """
+    raise_all(_own_columns_as_covariates(formula, columns))
     needed, may_miss = _needed_columns(formula, id, columns)
     table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
@@ -127,7 +128,7 @@ def read_events(
             "expected, or rows Surv(start, stop, event) ~ ... for covariates that change"
         )
         return None
-    rows = _FollowUpRows(subject, *_intervals(formula.kind, times, status))
+    rows = _FollowUpRows(subject, *intervals(formula.kind, times, status))
     by_time = np.lexsort((rows.stop, rows.subject))
     rows, table = rows.take(by_time), table.take(by_time)
     if may_miss:
@@ -137,6 +138,16 @@ def read_events(
     _check_some_event(formula, rows, ids, problems)
     covariates = attempt(lambda: _read_covariates(formula, table), problems) if covariates_sound else None
     return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates)
+
+
+def _own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) -> list[str]:
+    """A sentence on columns of Surv() that are covariates of the event, or of its association, too."""
+    own = {c for part in (*formula.times, *([formula.event] if formula.event else [])) for c in part.columns}
+    both = [c for c in dict.fromkeys([*formula.covariates.predictor_columns, *columns]) if c in own]
+    return [
+        f"event: {listing(map(repr, both))} is a part of {formula.text.split('~')[0].strip()} and a covariate too: how and when follow-up "
+        "ended cannot explain itself; leave it out of the covariates"
+    ] if both else []
 
 
 def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -239,7 +250,7 @@ def _read_times(data: Any, operand: Expression, table: Table, may_miss: bool) ->
     return times[table.row_numbers]
 
 
-def _intervals(
+def intervals(
     kind: str, times: Sequence[np.ndarray], status: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """start, left, stop and status (0 or a cause) of every row (R,), from the times and status of one kind of Surv()."""

@@ -28,7 +28,7 @@ from glmm_zoo.joint.late_entry import late_entry_correction
 from glmm_zoo.joint.trajectories import VariableLookup
 
 CURVE_TIMES = 40  # of the hazard's curve in the report
-FRACTIONS = 16  # of a follow-up, for the probabilities of its causes
+_FRACTIONS = 16  # of a follow-up, for the probabilities of its causes
 _LEAST = 1e-300  # of a probability that is divided by
 
 
@@ -123,16 +123,16 @@ def _shares_of_causes(hazard: HazardModel, begin: np.ndarray, value_of: Variable
     """
     events = hazard.events
     n, first = len(events.ids), np.append(0, events.last[:-1] + 1)
-    share = np.arange(FRACTIONS + 1) ** 2 / FRACTIONS**2
-    ends = begin[first, None] + (events.time - begin[first])[:, None] * share  # (n, FRACTIONS + 1)
+    share = np.arange(_FRACTIONS + 1) ** 2 / _FRACTIONS**2
+    ends = begin[first, None] + (events.time - begin[first])[:, None] * share  # (n, _FRACTIONS + 1)
     low = np.maximum(begin[:, None], ends[events.subject, :-1])
     high = np.minimum(events.stop[:, None], ends[events.subject, 1:])
     row, fraction = np.nonzero(high > low)
     integral = hazard.integral(events.subject[row], row, low[row, fraction], high[row, fraction])
-    subject, size = np.tile(np.arange(n), FRACTIONS), FRACTIONS * n
+    subject, size = np.tile(np.arange(n), _FRACTIONS), _FRACTIONS * n
     dH = [integral.sums(fraction * n + events.subject[row], size, k, value_of, pt) for k in hazard.causes]
     all_causes: Tensor = sum(dH, pt.zeros(size))
-    before, after = (n * f[:, None] + np.arange(n) for f in np.triu_indices(FRACTIONS, 1))
+    before, after = (n * f[:, None] + np.arange(n) for f in np.triu_indices(_FRACTIONS, 1))
     H = sums_by_group(all_causes[before.ravel()], after.ravel(), size, pt)
     event: Tensor = pt.exp(-H) * -pt.expm1(-all_causes) / pt.maximum(all_causes, _LEAST)
     probabilities = [sums_by_group(event * h, subject, n, pt) for h in dH]

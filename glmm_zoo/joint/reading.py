@@ -15,7 +15,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import EventFormula
 from glmm_zoo.joint.association import association_covariates, read_association
 from glmm_zoo.joint.baselines import read_baseline_hazard
-from glmm_zoo.joint.event_checks import check_events_and_visits
+from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
 from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
@@ -81,6 +81,9 @@ def read_joint_model(
     )  # fmt: skip
     problems += [p if p.startswith("event:") else f"event: {p}" for p in event_problems]
     notes = _check_together(joint, events, visits, id, time, problems)
+    if joint is not None and events is not None and survival is not None:
+        shared = [c for c in events.table.columns if c in joint.table.columns and c not in (id, time)]
+        problems += contradictions(events, joint.table, shared, id)
     raise_all(problems)
     assert joint is not None and events is not None
     _refuse_own_names(joint)

@@ -894,6 +894,12 @@ WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to vi
     "interval backwards": (lambda v, s: (v, s.assign(low=s.years + 1)), {"event": 'Surv(low, high, type="interval2") ~ drug'}, r"ends before it begins \(4\.55911 > 3\.55911\)"),
     "repeated and varying": (lambda v, s: (v.merge(s, on="id").assign(age=np.arange(len(v))), None), {"event": "Surv(years, death) ~ age"}, "column 'age' varies within id.*rows 1, 2.*constant within a subject"),
     "no such column": (None, {"event": "Surv(yeers, death) ~ drug"}, "event: no column 'yeers'; did you mean 'years'"),
+    "its own time": (None, {"event": "Surv(years, death) ~ drug + log(years)"}, r"event: 'years' is a part of Surv\(years, death\) and a covariate too"),
+    "its own status": (None, {"event": "Surv(years, death) ~ death"}, r"event: 'death' is a part of"),
+    "its own entry": (lambda v, s: (v[v.time > 1], s), {"event": "Surv(entry, years, death) ~ entry"}, r"event: 'entry' is a part of"),
+    "association with its own time": (None, {"association": "value:years"}, r"event: 'years' is a part of"),
+    "two tables contradict each other": (lambda v, s: (v.merge(s[["id", "drug"]]).assign(drug=lambda d: d.drug.where(d.id != "p03", "activ")), s), {"formula": "y ~ time + drug + (1 | id)"}, r"column 'drug' says activ of id 'p03' in the visits and (active|placebo) in the event data \(id 'p03'\)"),
+    "two tables differ in a number": (lambda v, s: (v.assign(age=s.set_index("id").age[v.id].to_numpy() + (v.id == "p03")), s), {"formula": "y ~ age + (1 | id)", "event": "Surv(years, death) ~ age"}, r"column 'age' says .* of id 'p03' in the visits and"),
     "no baseline": (None, {"event": "Surv(years, death) ~ 0 + drug"}, "the baseline hazard is the intercept of an event"),
 }  # fmt: skip
 
@@ -928,6 +934,43 @@ def test_epileptic_is_refused_with_all_its_faults():
         "445 of 1852 rows",
     ):
         assert words in message
+
+
+def doubts(tables: Any, **options: Any) -> str:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        joint(tables=tables, **options)
+    return "\n".join(str(w.message) for w in caught)
+
+
+def test_what_the_event_cannot_tell_is_named():
+    """Each at its limit: one event less, one time more, a median longer."""
+    visits, s = people()
+    none = s.assign(death=np.where(s.drug == "active", 0, s.death))
+    active = int((s.drug == "active").sum())
+    sentence = f"no event among the {active} subjects where drug is 'active'; what the model says of drug there rests on its prior"
+    assert sentence in doubts((visits, none))
+    first = none.index[none.drug == "active"][0]
+    assert "no event" not in doubts((visits, none.assign(death=none.death.where(none.index != first, 1))))
+    causes = s.assign(cause=np.where((s.drug == "active") & (s.cause == "moved"), "dead", s.cause))
+    assert f"no event of cause 'moved' among the {active} subjects" in doubts(
+        (visits, causes), event="Surv(years, cause) ~ drug"
+    )
+    at_six = s.assign(years=np.where(s.death == 1, 6.0, s.years))
+    assert "all 32 events come at one time, 'years' is 6" in doubts((visits, at_six))
+    assert "at one time" not in doubts((visits, at_six.assign(years=at_six.years.where(at_six.index != 1, 6.1))))
+    half = s.years.where(s.id != "p05", 1000.0).median()
+    for longest, told in ((100.5, True), (99.5, False)):
+        long = s.assign(years=s.years.where(s.id != "p05", longest * half))
+        assert ("the longest follow-up, 'years' of 'p05', is" in doubts((visits, long))) == told
+
+
+def test_time_that_begins_before_anybody_was_seen_is_named():
+    visits, s = people()
+    old = visits.assign(time=visits.time + 50), s.assign(years=s.years + 50, entry=50.0)
+    assert "nobody is observed before 'time' 50, and the event's time runs from 0" in doubts(old)
+    assert "nobody is observed" not in doubts(old, event="Surv(entry, years, death) ~ drug", baseline="exponential")
+    assert "nobody is observed" not in doubts(people())
 
 
 def test_rows_dropped_from_the_event_are_dropped_from_the_visits():

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, plural, raise_all
 from glmm_zoo.joint.events import quoted_ids
-from glmm_zoo.joint.prediction.effect_sampler import PredictionDraws, draw_predictions
+from glmm_zoo.joint.hazards import KRONROD
+from glmm_zoo.joint.prediction.effect_sampler import EFFECT_POINTS, FRACTIONS, PredictionDraws, draw_predictions
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.joint.prediction.histories import SubjectHistories, read_histories
+from glmm_zoo.plans.options import OptionType, read_option
+from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
 _DOUBTFUL_ESS = 0.2  # share of effective points below which there is a warning
+_NUMBER, _WHOLE_NUMBER = OptionType(number=True), OptionType(whole_number=True)
+_OPTIONS = {
+    "landmark": OptionType(number=True, values=_NUMBER), "times": OptionType(items=_NUMBER), "prob": _NUMBER,
+    "ids": OptionType(nothing=True, items=OptionType(text=True, number=True)), "draws": _WHOLE_NUMBER, "seed": _WHOLE_NUMBER,
+}  # fmt: skip
 
 
 def dynamic_prediction(
@@ -40,9 +48,10 @@ def dynamic_prediction(
         Visits of new subjects: a data frame with the columns of the longitudinal formulas, `id` and `time`; a measurement that is
         missing, or later than the landmark, is not used. None: the subjects of the fit.
     survival
-        One row for each subject to predict, or rows (start, stop], with the covariates of the event; what it says of the event
-        itself is not read, and covariates stay as they are at the landmark. Without it covariates are looked for among the
-        visits. A subject without any visit is predicted from its covariates alone.
+        One row for each subject to predict, or rows (start, stop], with the covariates of the event, which stay as they are at the
+        landmark. Without it covariates are looked for among the visits. A subject without any visit is predicted from its
+        covariates alone; one with visits and no row is left out, with a warning. Where the event's own columns are there too,
+        who had it by the landmark is left out, with a warning, or refused where `ids` name it.
     landmark
         A time >= 0, in the unit of the fit, or one for each id.
     times
@@ -73,16 +82,25 @@ def dynamic_prediction(
     Raises
     ------
     InputError
-        A fit of another builder; columns that are not there; ids and levels that are not known; times that do not increase.
+        A fit of another builder; columns that are not there; ids and levels that are not known; times that do not increase; ids
+        that had the event by the landmark; values too far from those of the fit; more draws and times than fit in memory.
 
     Source: Rizopoulos (2011), Biometrics 67:819; cumulative incidence: Andrinopoulou et al. (2017), Statistics in Medicine 36:3203.
     """
-    u = _checked_times(times)
-    problems = [f"prob must be between 0 and 1, not {prob}"] if not 0 < prob < 1 else []
-    problems += [f"draws must be a whole number >= 1, not {draws!r}"] if not isinstance(draws, int) or draws < 1 else []
+    landmark = {str(i): t for i, t in landmark.items()} if isinstance(landmark, Mapping) else landmark
+    given = {"landmark": landmark, "times": times, "ids": ids, "prob": prob, "draws": draws, "seed": seed}
+    problems: list[str] = []
+    read = {n: attempt(lambda n=n, v=v: read_option(n, v, _OPTIONS[n]), problems) for n, v in given.items()}
+    raise_all(problems)
+    landmark, ids, prob, draws, seed = (read[name] for name in ("landmark", "ids", "prob", "draws", "seed"))
+    u = _checked_times(read["times"])
+    problems += [f"prob must be between 0 and 1, not {prob:g}"] if not 0 < prob < 1 else []
+    problems += [f"draws must be a whole number >= 1, not {draws}"] if draws < 1 else []
+    problems += [f"seed must be a whole number >= 0, not {seed}"] if seed < 0 else []
     raise_all(problems)
     fit = read_fitted_model(tree)
     subjects = read_histories(fit, longitudinal, survival, landmark, ids)
+    _check_memory(fit, len(subjects.ids), len(u), draws)
     horizon = fit.hazard.events.horizon
     if u[-1] > horizon:
         warnings.warn(
@@ -91,7 +109,7 @@ def dynamic_prediction(
             ZooWarning,
             stacklevel=2,
         )
-    predicted = draw_predictions(fit, subjects, u, draws, seed)
+    predicted = _finite_predictions(fit, subjects, u, draws, seed)
     doubtful = [i for i, ess in zip(subjects.ids, predicted.ess, strict=True) if ess < _DOUBTFUL_ESS]
     if doubtful:
         warnings.warn(
@@ -100,6 +118,40 @@ def dynamic_prediction(
             stacklevel=2,
         )
     return _prediction_dataset(fit, subjects, u, predicted, prob, draws)
+
+
+def _check_memory(fit: FittedJointModel, n: int, times: int, draws: int) -> None:
+    """Refuse what would not fit in memory: draws of all that is predicted, and of one draw the hazards and markers at all points."""
+    causes, outcomes = len(fit.hazard.causes), len(fit.joint.parts)
+    posterior = sum(v.size // max(1, v.sizes["chain"] * v.sizes["draw"]) for v in fit.tree["posterior"].data_vars.values())
+    kept = draws * (2 * n * times * (1 + causes + 2 * outcomes) + posterior + EFFECT_POINTS * fit.effect_count)
+    held = n * times * EFFECT_POINTS * (len(KRONROD[0]) * (FRACTIONS if causes > 1 else 1) * (causes + 4) + 8 * outcomes)
+    needed, available = 8 * (kept + held), available_memory()
+    if needed > available:
+        raise InputError(
+            f"{plural(draws, 'draw')} of {plural(n, 'subject')} at {plural(times, 'time')} need {in_gigabytes(needed)} of memory, and "
+            f"{in_gigabytes(available)} are free; ask for fewer draws or times, or for some of the subjects"
+        )
+
+
+def _finite_predictions(
+    fit: FittedJointModel, subjects: SubjectHistories, times: np.ndarray, draws: int, seed: int
+) -> PredictionDraws:
+    """What is predicted, all of it numbers: values far from those of the fit may be out of what a computer can hold."""
+    what = "; correct values that lie far from those of the fit, in the covariates or the measurements"
+    try:
+        with np.errstate(all="ignore"):
+            predicted = draw_predictions(fit, subjects, times, draws, seed)
+    except np.linalg.LinAlgError:
+        raise InputError(f"{fit.id} {quoted_ids(subjects.ids)}: the prediction leaves the range of numbers{what}") from None
+    wrong = np.zeros(len(subjects.ids), bool)
+    for name in ("survival", "cif", "marker"):
+        if name in predicted.means:
+            wrong |= ~np.isfinite(predicted.means[name]).all(axis=(0, *range(2, predicted.means[name].ndim)))
+    if wrong.any():
+        ids = quoted_ids(i for i, is_wrong in zip(subjects.ids, wrong, strict=True) if is_wrong)
+        raise InputError(f"{fit.id} {ids}: the prediction leaves the range of numbers{what}")
+    return predicted
 
 
 def _checked_times(times: Sequence[float]) -> np.ndarray:

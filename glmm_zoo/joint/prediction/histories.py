@@ -6,14 +6,13 @@ the covariates that the event has then, and that the event has not happened.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, at_rows, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, at_rows, listing, raise_all
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
 from glmm_zoo.formulas.population import evaluate_expression
@@ -24,6 +23,7 @@ from glmm_zoo.joint.baselines import CachedBaselineHazard
 from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE, FittedJointModel
+from glmm_zoo.joint.prediction.who import asked_subjects, check_values, end_of_follow_up, tell_without_event_row
 from glmm_zoo.joint.trajectories import MarkerDesign, Trajectory, read_trajectories
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
@@ -75,7 +75,12 @@ def read_histories(
     longitudinal = stored_table(fit.tree) if longitudinal is None else longitudinal
     survival = stored_table(fit.tree, EVENT_TABLE) if of_the_fit else survival
     visits, event_rows = _read_visits(fit, longitudinal), _read_event_rows(fit, longitudinal, survival)
-    asked, t = _asked_subjects(fit, event_rows[fit.id].group_labels()[1], landmark, ids, of_the_fit)
+    known = event_rows[fit.id].group_labels()[1]
+    follow_up = end_of_follow_up(fit, None if of_the_fit else longitudinal if survival is None else survival)
+    asked, t = asked_subjects(fit, known, landmark, ids, follow_up, of_the_fit)
+    if ids is None and not isinstance(landmark, Mapping):
+        tell_without_event_row(fit, visits[fit.id].levels, known)
+    check_values(fit, visits, event_rows, asked)
     position = {label: i for i, label in enumerate(asked)}
     events = _events_at_landmark(fit, event_rows, position, t)
     visits = _visits_by_landmark(fit, _with_row_for_everybody(fit, visits, survival, position), position, t)
@@ -99,62 +104,6 @@ def read_histories(
     )
     histories = [_read_history(fit, joint, trajectory, position, t) for trajectory in trajectories]
     return SubjectHistories(asked, t, hazard, [h for h in histories if len(h.subject)])
-
-
-# ------------------------------------------------------------------------------------------- which subjects, and until when
-
-
-def _asked_subjects(
-    fit: FittedJointModel,
-    known: Sequence[str],
-    landmark: float | Mapping[Any, float],
-    ids: Sequence[Any] | None,
-    of_the_fit: bool,
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """The subjects to predict, and the landmark of each (n,).
-
-    Without ids, subjects of the fit are those that were followed at the landmark, and those of other tables are all.
-    """
-    by_subject = isinstance(landmark, Mapping)
-    asked = [str(i) for i in ids] if ids is not None else [str(i) for i in landmark] if by_subject else list(known)
-    landmarks = {str(i): float(t) for i, t in landmark.items()} if by_subject else dict.fromkeys(asked, float(landmark))
-    lacking = [i for i in asked if i not in landmarks]
-    problems = (
-        [f"landmark has no time for {fit.id} {quoted_ids(lacking)}; give one for each of the ids"] if lacking else []
-    )
-    problems += [
-        f"no {fit.id} {i!r}{did_you_mean(i, known) or ';'} known: {listing(known)}"
-        for i in asked
-        if i not in set(known)
-    ]
-    problems += [f"{fit.id} {i!r} is asked for twice" for i in dict.fromkeys(asked) if asked.count(i) > 1]
-    problems += [
-        f"a landmark is a time >= 0, not {t:g}" for t in dict.fromkeys(landmarks.values()) if not 0 <= t < np.inf
-    ]
-    raise_all(problems)
-    not_followed = _not_followed(fit, asked, landmarks) if of_the_fit else []
-    if not_followed and ids is None and not by_subject:
-        asked = [i for i in asked if i not in set(not_followed)]
-        if not asked:
-            raise InputError(f"nobody of the fit was followed at the landmark {landmark:g}; choose an earlier one")
-    elif not_followed:
-        warnings.warn(
-            f"{fit.id} {quoted_ids(not_followed)}: not followed at the landmark; the prediction supposes that they were free of the event then",
-            ZooWarning,
-            stacklevel=4,
-        )
-    return tuple(asked), np.array([landmarks[i] for i in asked])
-
-
-def _not_followed(fit: FittedJointModel, asked: Sequence[str], landmarks: Mapping[str, float]) -> list[str]:
-    """Those of the fit's subjects that had not entered at their landmark, or were no longer known to be free of the event."""
-    events = fit.hazard.events
-    position = {i: k for k, i in enumerate(events.ids)}
-    subject = [position[i] for i in asked]
-    entry, left, end = (x[subject] for x in (events.entry, events.left, events.time))
-    t = np.array([landmarks[i] for i in asked])
-    followed = (entry <= t) & (t <= left) & (t < end)
-    return [i for i, is_followed in zip(asked, followed, strict=True) if not is_followed]
 
 
 # ------------------------------------------------------------------------------------------------------------ the event
