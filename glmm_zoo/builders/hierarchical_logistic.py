@@ -48,7 +48,8 @@ def hierarchical_logistic(
     link
         "logit", "probit" or "cloglog".
     success
-        The label that counts as success; by default 1, True, or the second label in sorted order.
+        The label that counts as success; by default 1, True, the second level in a declared order, or the label that is plainly
+        it: "yes" of yes and no, "dead" of dead and alive, "relapse" of relapse and no relapse. Others are asked for.
     collapse
         Sum Bernoulli rows with the same predictor to binomial counts. The posterior is exactly the same; the pointwise
         log-likelihood is then for the counts, not for the rows.

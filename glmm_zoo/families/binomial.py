@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
-from glmm_zoo.families.outcome import Outcome, level_of, level_text
+from glmm_zoo.families.outcome import Outcome, level_called, level_of, level_text
 from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
 from glmm_zoo.formulas.terms import Response, quoted
 from glmm_zoo.tables.columns import Column, Table
+
+_SUCCESS = re.compile(r"^(1|y|yes|t|true|\+|pos|positive|present|dead|died|deceased|case|event|success)$")
+_FAILURE = re.compile(r"^(0|n|no|f|false|-|neg|negative|absent|alive|control|failure|(no|not|non)[ -].+)$")
 
 
 def read_binomial(table: Table, response: Response, success: Any = None) -> Outcome:
@@ -23,7 +27,8 @@ def read_binomial(table: Table, response: Response, success: Any = None) -> Outc
     Parameters
     ----------
     success
-        The value that counts as success; by default 1, True, or the second label in order.
+        The value that counts as success; by default 1, True, the second level in a declared order, or of two labels the one that
+        is plainly it, such as "yes" beside "no".
     """
     if response.value.kind != "column":
         ratio = re.fullmatch(r"\(?\{0\} ?/ ?\{1\}\)?", response.value.code)
@@ -124,9 +129,7 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
             )
         if not set(levels) <= {"0", "1"}:
             if len(levels) == 2:
-                raise InputError(
-                    f"response {name!r} needs 0/1; found {{{listing(levels)}}}. Use --option success={levels[1]} (success={levels[1]!r} in Python)"
-                )
+                raise InputError(f"response {name!r} needs 0/1; found {{{listing(levels)}}}; {_say_which(name)}")
             raise InputError(
                 f"response {name!r} needs 0/1; found {len(levels)} values ({listing(levels, 5)}); if it counts successes, "
                 f"give trials: {name} | trials(n)"
@@ -137,12 +140,40 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
         raise InputError(
             f"response {name!r} has {len(levels)} levels ({listing(levels, 5)}) where two are expected; for ordered levels use an ordinal model"
         )
-    wanted = levels[1] if success is None else level_of(success, levels) or level_text(success)
+    if success is not None:
+        wanted = level_of(success, levels) or level_text(success)
+    else:
+        wanted = levels[1] if column.has_declared_order else success_by_name(levels)
+    if wanted is None:
+        raise InputError(
+            f"response {name!r} has the labels {listing(map(repr, levels))}, of which neither is plainly the success; {_say_which(name)}"
+        )
     if wanted not in levels:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
     y = (codes == levels.index(wanted)).astype(np.float64)
     other = levels[1 - levels.index(wanted)]
-    return Outcome(name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}")
+    taken = f"response {name!r}: {wanted!r} is taken for the success, {other!r} for the failure; success= says it otherwise"
+    return Outcome(
+        name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}",
+        notes=(taken,) if success is None and column.is_coded else (),
+    )  # fmt: skip
+
+
+def success_by_name(levels: Sequence[str]) -> str | None:
+    """The one of two labels that is plainly the success: "yes" beside "no", "relapse" beside "no relapse"; None if neither is."""
+    failure = level_called(levels, _FAILURE)
+    rest = [level for level in levels if level != failure]
+    if failure is None or len(rest) != 1:
+        return None
+    negated = re.fullmatch(rf"(no|not|non)[ -]{re.escape(rest[0].strip())}", failure.strip().replace("_", " "), re.IGNORECASE)
+    return rest[0] if negated or level_called(rest, _SUCCESS) else None
+
+
+def _say_which(name: str) -> str:
+    return (
+        f"say which is the success: --option success=LABEL, in Python success=LABEL, and of one response among several "
+        f"success={{{name!r}: LABEL}}"
+    )
 
 
 def observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: ProbabilityLink) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ class Outcome:
 
     `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
     the default priors; `description` for the report; `levels` of ordered categories, from the lowest: `values` are
-    their positions. `dim` names what the n rows are, where there are several outcomes with rows of their own.
+    their positions. `dim` names what the n rows are, where there are several outcomes with rows of their own. `notes` say what
+    was taken for what.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Outcome:
     description: str = ""
     levels: tuple[str, ...] = ()
     dim: str = "row"
+    notes: tuple[str, ...] = ()
 
 
 def level_text(value: Any) -> str:
@@ -43,3 +46,9 @@ def level_of(value: Any, levels: Sequence[str]) -> str | None:
         text = level_text(float(text))
     text = text.capitalize() if text.casefold() in ("true", "false") else text
     return text if text in levels else None
+
+
+def level_called(levels: Sequence[str], words: re.Pattern[str]) -> str | None:
+    """The one of several labels in which one of these words, in small letters, is found; None if there are none or several."""
+    known = [level for level in levels if words.search(level.strip().casefold().replace("_", " "))]
+    return known[0] if len(known) == 1 else None

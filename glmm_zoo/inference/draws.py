@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Draws:
-    """Unconstrained draws, NaN from where a chain was stopped, and sampler statistics.
+    """Unconstrained draws, as many as the longest chain has, NaN from where another was stopped; and sampler statistics.
 
     x
         (chains, draws, n), or of the draws `x_draws` only.
@@ -58,21 +58,24 @@ class Draws:
 
 
 def joined_and_thinned(parts: Sequence[Draws], thin: int) -> Draws:
-    """Chains of equally many draws one after another, of which every `thin`-th draw is kept.
+    """Chains of equally many draws one after another, the last parts perhaps shorter, of which every `thin`-th draw is kept.
 
     A kept draw diverged, or reached the greatest depth, if one since the kept draw before it did.
     """
     if thin == len(parts) == 1:
         return parts[0]
-    draws = parts[0].x.shape[1]
-    kept = np.arange(thin - 1, draws * len(parts), thin)
-    x = np.concatenate([p.x[:, kept[kept // draws == i] % draws] for i, p in enumerate(parts)], axis=1)
+    ends = np.cumsum([p.x.shape[1] for p in parts])
+    kept = np.arange(thin - 1, ends[-1], thin)
+    within = np.split(kept, np.searchsorted(kept, ends[:-1]))
+    x = np.concatenate(
+        [p.x[:, own - end + p.x.shape[1]] for p, own, end in zip(parts, within, ends, strict=True)], axis=1
+    )
     stats = {}
     for name, first in parts[0].stats.items():
         values = [p.stats[name] for p in parts]
         if name == "energy":  # which has a constant for each mass matrix
             values = [e - _mean_of_chains(e) + _mean_of_chains(first) for e in values]
-        by_kept = np.concatenate(values, axis=1)[:, : thin * len(kept)].reshape(len(first), -1, thin)
+        by_kept = np.concatenate(values, axis=1)[:, : thin * len(kept)].reshape(len(first), len(kept), thin)
         stats[name] = by_kept.any(axis=2) if first.dtype == bool else by_kept[:, :, -1]
     return replace(
         parts[-1],

@@ -293,11 +293,13 @@ def _column(batch: Any, name: str) -> np.ndarray:
 
 
 def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
-    """What nutpie returned, without the warm-up; `size` is the length of what it has for x."""
+    """What nutpie returned, without the warm-up, up to the last draw of the longest chain; `size` is the length of what it has
+    for x."""
     batches, statistics = raw.get_arrow_trace()
-    x = np.full((chains, draws, size), np.nan)
+    most = max((int((~_column(stat, "tuning").astype(bool)).sum()) for stat in statistics), default=0)
+    x = np.full((chains, most, size), np.nan)
     stats = {
-        name: np.full((chains, draws), np.nan) if kind is float else np.zeros((chains, draws), kind)
+        name: np.full((chains, most), np.nan) if kind is float else np.zeros((chains, most), kind)
         for name, kind in _STATS.values()
     }
     finished, bfmi = np.zeros(chains, int), np.full(chains, np.nan)
@@ -313,7 +315,7 @@ def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Dra
         bfmi[chain] = convergence.bfmi(stats["energy"][chain, :made])
     return Draws(
         x,
-        np.arange(draws),
+        np.arange(most),
         stats,
         finished,
         gradients,

@@ -75,7 +75,7 @@ def _sample_once(
     beginnings = first_beginnings(compiled, own, settings.chains, settings.seed)
     parts = [nuts.sample(compiled, settings, beginnings, progress=progress, recording=recording)]
     anew = target <= TARGETS[0] and len(own) <= MOST_CORRELATED
-    if not (settings.thin or recording):
+    if not (settings.thin or recording or parts[0].interrupted):
         parts = _continued(compiled, parts[0], settings, own, model.rows, anew=anew, progress=progress)
     draws = joined_and_thinned(parts, len(parts))
     run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences)

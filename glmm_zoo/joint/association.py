@@ -100,7 +100,7 @@ def read_association(
     for m, part in enumerate(joint.parts):
         for text in texts[part.name]:
             of_text = attempt(
-                lambda t=text, m=m, p=part: _terms_of_text(t, m, p, scale, events, trajectories[m], id), problems
+                lambda t=text, m=m: _terms_of_text(t, m, joint, scale, events, trajectories[m], id), problems
             )
             lead = f"{part.name}:" if len(names) > 1 else ""
             terms += [replace(t, label=f"{lead}{t.label}") for t in of_text or ()]
@@ -111,9 +111,10 @@ def read_association(
 
 
 def _terms_of_text(
-    text: str, m: int, part: PlannedOutcome, scale: str, events: Events, trajectory: Trajectory, id: str
+    text: str, m: int, joint: JointOutcomes, scale: str, events: Events, trajectory: Trajectory, id: str
 ) -> list[AssociationTerm]:
     """The terms that one text stands for: "value*drug" is value and value:drug, "shared_effects" one term for each effect."""
+    part = joint.parts[m]
     match = _TERM_SYNTAX.fullmatch(text)
     if match is None or match["form"] not in ASSOCIATION_FORMS:
         word = match["form"] if match else text
@@ -135,7 +136,8 @@ def _terms_of_text(
     else:
         arguments = ", ".join([*(["mean"] if mean_scale else []), *([f"{window:g}"] if window else [])])
         label = f"{form}({arguments})" if arguments else form
-        unit, level = _scale_and_centre(form, window, mean_scale, part, trajectory, events)
+        visit_times = joint.table[trajectory.time].numbers("the time of a visit")
+        unit, level = _scale_and_centre(form, window, mean_scale, part, visit_times, events)
         terms = [AssociationTerm(label, m, form, window, mean_scale, scale=unit, centre=level)]
         if form == "slope":
             _check_slope(part, trajectory, id)
@@ -202,9 +204,9 @@ def _shared_effects(m: int, part: PlannedOutcome, id: str) -> list[AssociationTe
 
 
 def _scale_and_centre(
-    form: str, window: float | None, mean_scale: bool, part: PlannedOutcome, trajectory: Trajectory, events: Events
+    form: str, window: float | None, mean_scale: bool, part: PlannedOutcome, t: np.ndarray, events: Events
 ) -> tuple[float, float]:
-    """The unit of a term and a constant near its mean, from the scale and location of the outcome."""
+    """The unit of a term and a constant near its mean, from the scale and location of the outcome and the times of visits."""
     unit, level = part.outcome.scale, part.outcome.location
     if mean_scale:
         values = part.outcome.values if part.outcome.trials is None else part.outcome.values / part.outcome.trials
@@ -212,7 +214,6 @@ def _scale_and_centre(
     if form == "value":
         return unit, level
     if form == "slope":
-        t = trajectory.visit_time
         return unit / (spread(t) if np.ptp(t) > 0 else events.horizon), 0.0
     length = float(np.mean(events.time)) / 2
     length = length if window is None else min(length, window)

@@ -45,7 +45,7 @@ def check_events_and_visits(
         last_visits.append(float(t[subject >= 0].max()) if (subject >= 0).any() else 0.0)
         if late.any():
             problems.append(_late_problem(events, outcome, late, subject, t, late_in_all, id, time))
-    problems += _in_one_table_only(events, measured, id)
+    problems += _without_follow_up(events, measured, id)
     several_times = any(len(np.unique(table[time].values)) > 1 for table in visits.values())
     notes = _check_units(events, max(last_visits, default=0.0), several_times, time, problems)
     return notes + _nobody_seen_early(events, all_visits, time) + _check_event_counts(events, problems)
@@ -204,19 +204,12 @@ def _labels(column: Column) -> np.ndarray:
     return np.array([f"{x:.12g}" for x in column.values.astype(float)], object)
 
 
-def _in_one_table_only(events: Events, measured: Collection[str], id: str) -> list[str]:
-    """Sentences about subjects without a measurement, and about subjects with measurements and no follow-up."""
-    problems = []
-    unmeasured: Sequence[str] = [x for x in events.ids if x not in measured]
-    if unmeasured:
-        problems.append(
-            f"{plural(len(unmeasured), 'subject')} of the event data {'has' if len(unmeasured) == 1 else 'have'} no measurement "
-            f"({ids_in_words(id, unmeasured)}); drop them, or correct the ids"
-        )
+def _without_follow_up(events: Events, measured: Collection[str], id: str) -> list[str]:
+    """A sentence about subjects with measurements and no follow-up."""
     unknown = sorted(set(measured) - set(events.ids))
-    if unknown:
-        problems.append(
-            f"{plural(len(unknown), 'subject')} with measurements {'is' if len(unknown) == 1 else 'are'} not in the event data "
-            f"({ids_in_words(id, unknown)}); add their follow-up, or drop them"
-        )
-    return problems
+    if not unknown:
+        return []
+    return [
+        f"{plural(len(unknown), 'subject')} with measurements {'is' if len(unknown) == 1 else 'are'} not in the event data "
+        f"({ids_in_words(id, unknown)}); add their follow-up, or drop them"
+    ]

@@ -19,6 +19,7 @@ from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
 from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
+from glmm_zoo.joint.unmeasured import AllSubjects, with_unmeasured_subjects
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
@@ -70,11 +71,12 @@ def read_joint_model(
         problems,
     )
     visits = attempt(lambda: take_columns(longitudinal, [id, time], missing), problems)
+    measured = joint.table if joint else visits
     event_problems: list[str] = []
     events = attempt(
         lambda: read_events(
             longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
-            columns=columns, censored=censored, causes=causes, order=visits[id].group_labels()[1] if visits else (),
+            columns=columns, censored=censored, causes=causes, order=measured[id].group_labels()[1] if measured else (),
             missing=missing, problems=event_problems,
         ),
         event_problems,
@@ -88,8 +90,10 @@ def read_joint_model(
     assert joint is not None and events is not None
     _refuse_own_names(joint)
     joint = _with_correlated_subject_effects(joint, id)
-    hazard = _read_hazard(joint, events, association, association_scale, baseline, cuts, carry_forward, time, id)
-    notes = [*events.notes, *dropped, *notes]
+    everybody = with_unmeasured_subjects(joint, events, longitudinal, survival, id=id, time=time)
+    joint = everybody.joint
+    hazard = _read_hazard(everybody, association, association_scale, baseline, cuts, carry_forward, time, id)
+    notes = [*events.notes, *dropped, *everybody.notes, *notes]
     for note in notes:
         warn(note)
     return replace(joint, notes=(*joint.notes, *(n for n in notes if n not in joint.notes))), hazard
@@ -152,8 +156,7 @@ def _refuse_own_names(joint: JointOutcomes) -> None:
 
 
 def _read_hazard(
-    joint: JointOutcomes,
-    events: Events,
+    everybody: AllSubjects,
     association: Any,
     association_scale: str,
     baseline: str,
@@ -164,10 +167,13 @@ def _read_hazard(
 ) -> HazardModel:
     """Trajectories, association terms and baseline hazard; all that is wrong with the latter two is told together."""
     problems: list[str] = []
+    joint, events = everybody.joint, everybody.events
     trajectories = read_trajectories(
-        joint, events.ids, id=id, time=time, carry_forward=carry_forward, horizon=events.horizon, problems=problems
-    )
+        everybody.with_rows, events.ids, id=id, time=time, carry_forward=carry_forward, horizon=events.horizon,
+        problems=problems,
+    )  # fmt: skip
     raise_all(problems)
+    trajectories = [replace(t, part=part) for t, part in zip(trajectories, joint.parts, strict=True)]
     terms = attempt(
         lambda: read_association(association, association_scale, joint, events, trajectories, id=id), problems
     )

@@ -113,7 +113,7 @@ def read_outcome(
     }
     if offset is not None:
         predictors[""] = replace(predictors[""], offset=offset)
-    notes = [*table.notes, *(note for p in predictors.values() for note in p.notes)]
+    notes = [*table.notes, *outcome.notes, *(note for p in predictors.values() for note in p.notes)]
     for p in predictors.values():
         notes += check_groups([p], p.rows, family.one_per_row(outcome) and p.prefix == "")
     single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))

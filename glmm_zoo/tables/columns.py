@@ -101,6 +101,12 @@ class Column:
         return (codes, levels) if order is None else (np.argsort(order)[codes], tuple(levels[i] for i in order))
 
     @property
+    def has_declared_order(self) -> bool:
+        """Whether the order of its levels is that of numbers, of logicals or one that the source declares, not the alphabet's."""
+        levels = list(self.codes_and_levels()[1])
+        return self.kind in ("number", "logical") or self.ordered or levels != sorted(levels)
+
+    @property
     def text(self) -> np.ndarray:
         """The level of every row (n,) of a text column, "" where it is missing."""
         return np.asarray((*self.levels, ""))[self.values]

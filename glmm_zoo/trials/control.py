@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
-from glmm_zoo.families.outcome import level_of, level_text
+from glmm_zoo.families.outcome import level_called, level_of, level_text
 from glmm_zoo.tables.columns import Column
 
 _CONTROL = re.compile(
@@ -48,16 +48,9 @@ def treated_rows(column: Column, control: str | float | bool | None) -> tuple[np
 
 def control_by_name(levels: Sequence[str]) -> str | None:
     """The one of two labels that is called as controls are, such as "placebo" or "usual care"; None if neither or both are."""
-    known = [level for level in levels if _CONTROL.search(level.casefold().replace("_", " "))]
-    return known[0] if len(known) == 1 else None
+    return level_called(levels, _CONTROL)
 
 
 def _in_known_order(column: Column, levels: Sequence[str]) -> bool:
     """Whether the order of the labels says something: numbers, logicals, and what the source declares."""
-    return has_declared_order(column) or all(re.fullmatch(r"[+-]?\d+(\.\d*)?", level) for level in levels)
-
-
-def has_declared_order(column: Column) -> bool:
-    """Whether the order of the levels is that of numbers, of logicals or one that the source declares, and not the alphabet's."""
-    declared = list(column.codes_and_levels()[1])
-    return column.kind in ("number", "logical") or column.ordered or declared != sorted(declared)
+    return column.has_declared_order or all(re.fullmatch(r"[+-]?\d+(\.\d*)?", level) for level in levels)

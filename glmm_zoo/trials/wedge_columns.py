@@ -10,7 +10,7 @@ from glmm_zoo.errors import InputError, at_rows, listing, plural
 from glmm_zoo.families.ordinal import order_is_needed
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 from glmm_zoo.tables.text_values import in_time_order
-from glmm_zoo.trials.control import control_by_name, has_declared_order
+from glmm_zoo.trials.control import control_by_name
 
 NEVER = "never"
 
@@ -161,7 +161,7 @@ def _read_treatment_column(table: Table, name: str) -> tuple[np.ndarray, tuple[s
         raise InputError(
             f"column {name!r} has {len(levels)} levels ({listing(levels, 5)}); treatment has two, control first"
         )
-    elif len(levels) == 2 and column.kind == "text" and not has_declared_order(column):
+    elif len(levels) == 2 and column.kind == "text" and not column.has_declared_order:
         control = control_by_name(levels)
         if control is None and levels != ("0", "1"):
             raise InputError(

@@ -170,6 +170,23 @@ def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) ->
         rf"{told[1]}; draws made so far \(\d+, \d+ by chain\) are in f\.partial\.nc, marked as interrupted\n", err
     ), err
     assert files(folder) == ["d.csv", "f.partial.nc"]
+    tree = zoo.load(folder / "f.partial.nc")
+    sampling = storage.metadata(tree)["sampling"]
+    assert sampling["interrupted"] and sampling["draws"] == 200_000 > max(sampling["finished"])
+    for group in ("posterior", "sample_stats"):
+        assert tree[group].sizes["draw"] == max(sampling["finished"])  # and none of the draws that were not made
+    verdict = zoo.check(tree)
+    assert not verdict.sound and verdict.problems[0].check == "complete"
+    assert f"of 200000 draws each, chain 0 has {sampling['finished'][0]}" in str(verdict)
+    with pytest.raises(zoo.InputError, match="interrupted"):
+        zoo.summary(tree)
+
+
+def test_while_warming_up_there_is_nothing_to_save(folder: Path) -> None:
+    tokens = [t if t != "150" else "2000000" for t in FIT]  # of warm-up
+    code, out, err = signalled_at(folder, "nutpie:sample", signal.SIGINT, tokens, delay=0.5)
+    assert (code, out, err) == (130, "", "interrupted; the warm-up was not over, nothing was saved\n")
+    assert files(folder) == ["d.csv"]
 
 
 def wait_for(run: subprocess.Popen[str], path: Path) -> None:

@@ -114,7 +114,7 @@ CODINGS = {
     "0/1": ([0, 1, 1, 0], None, [0, 1, 1, 0]),
     "0.0/1.0": ([0.0, 1.0, 1.0, 0.0], None, [0, 1, 1, 0]),
     "logical": ([False, True, True, False], None, [0, 1, 1, 0]),
-    "second label in order": (["yes", "no", "no", "yes"], None, [1, 0, 0, 1]),
+    "plainly a success": (["yes", "no", "no", "yes"], None, [1, 0, 0, 1]),
     "declared order": (pd.Categorical(["yes", "no", "no", "yes"], categories=["yes", "no"]), None, [0, 1, 1, 0]),
     "success=label": (["yes", "no", "no", "yes"], "no", [0, 1, 1, 0]),
     "success=1 of 1/2": ([1, 2, 2, 1], 1, [1, 0, 0, 1]),
@@ -123,7 +123,7 @@ CODINGS = {
     "success=0": ([0, 1, 1, 0], 0, [1, 0, 0, 1]),
     "success=False": ([False, True, True, False], False, [1, 0, 0, 1]),
     "success=1.5": ([1.5, 0.5, 0.5, 1.5], 1.5, [1, 0, 0, 1]),
-    "unused level": (pd.Categorical(["a", "b", "b", "a"], categories=["z", "a", "b"]), None, [0, 1, 1, 0]),
+    "unused level": (pd.Categorical(["b", "a", "a", "b"], categories=["z", "b", "a"]), None, [0, 1, 1, 0]),
 }
 
 
@@ -135,6 +135,41 @@ def test_codings_of_a_single_trial(column, success, expected):
     assert found.trials is None
 
 
+SUCCESSES = [  # the success first
+    ("Yes", "No"), ("y", "n"), ("TRUE", "FALSE"), ("positive", "Negative"), ("pos", "neg"), ("Dead", "alive"), ("1", "0"),
+    ("present", "absent"), ("Case", "Control"), ("event", "no event"), ("Relapse", "no_relapse"), ("ill", "not ill"),
+    ("responder", "non-responder"), ("+", "-"), ("success", "failure"), ("Aware", "Not aware"),
+]  # fmt: skip
+DOUBTFUL = [
+    ("female", "male"), ("f", "m"), ("treated", "control"), ("a", "b"), ("low", "high"), ("yes", "maybe"), ("no", "unknown"),
+    ("no pain", "mild"), ("none", "some"), ("no", "never"), ("2", "1"), ("left", "right"), ("better", "worse"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", SUCCESSES)
+def test_a_label_that_is_plainly_the_success_is_taken_and_said(labels: tuple[str, str]) -> None:
+    for column in ([*labels, labels[0]], [labels[1], labels[0], labels[1]]):
+        found = outcome(pd.Series(column, dtype=str))
+        assert found.values.tolist() == [float(c == labels[0]) for c in column]
+        assert found.notes == (
+            f"response 'r': {labels[0]!r} is taken for the success, {labels[1]!r} for the failure; success= says it otherwise",
+        )
+        assert outcome(pd.Series(column, dtype=str), labels[1]).notes == ()
+
+
+@pytest.mark.parametrize("labels", DOUBTFUL)
+def test_a_success_is_asked_for_where_it_is_not_plain(labels: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="neither is plainly the success") as refused:
+        outcome(pd.Series([*labels], dtype=str))
+    assert not any(f"success={label}" in str(refused.value) for label in labels)  # no choice ready to paste
+    assert outcome(pd.Series([*labels], dtype=str), labels[1]).values.tolist() == [0, 1]
+
+
+def test_a_declared_order_and_numbers_need_no_words() -> None:
+    assert outcome(pd.Categorical(["b", "a"], categories=["b", "a"])).notes != ()
+    assert outcome([0, 1]).notes == outcome([False, True]).notes == ()
+
+
 def test_counts_of_successes():
     found = outcome([0, 3, 2], trials=[1, 4, 2])
     assert found.trials is not None
@@ -144,7 +179,9 @@ def test_counts_of_successes():
 WRONG = {
     "one value": (([1, 1, 1],), r"'r' has a single value \(1\)"),
     "one label": ((["a", "a"],), r"'r' has a single value \(a\)"),
-    "1/2": (([1, 2, 2],), r"'r' needs 0/1; found \{1, 2\}.*success=2"),
+    "1/2": (([1, 2, 2],), r"'r' needs 0/1; found \{1, 2\}; say which is the success: --option success=LABEL"),
+    "labels by the alphabet": ((["female", "male"],), r"the labels 'female', 'male', of which neither is plainly the success; say which"),
+    "sorted categories": ((pd.Categorical(["a", "b"]),), "neither is plainly the success"),
     "counts without trials": (([0, 1, 2],), r"3 values \(0, 1, 2\).*trials\(n\)"),
     "proportions": (([0.25, 1.0, 0.5],), r"2 values are not whole \(rows 1, 3\)"),
     "one fraction": (([0, 0.5, 1],), r"1 value is not whole \(row 2\)"),

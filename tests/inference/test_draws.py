@@ -28,3 +28,16 @@ def test_draws_made_longer_and_thinned() -> None:
     assert found.finished.tolist() == [4, 3] and found.interrupted and (found.gradients, found.seconds) == (200, 2.0)
     assert found.divergences == 2 + 2 * 3 and found.bfmi.tolist() == [0.5, 0.2]  # the smallest of a chain's parts
     np.testing.assert_array_equal(found.x_of(np.array([1, 3])), x[:, [5, 11]].reshape(4, 3))
+
+
+def test_a_last_part_that_was_stopped_is_as_long_as_its_longest_chain() -> None:
+    """Chains of 4 draws go on for 3 and 1 of the 4 asked for, every second kept."""
+    x = np.arange(2.0 * 7 * 3).reshape(2, 7, 3)
+    parts = [
+        Draws(x[:, at], np.arange(4), {"diverging": x[:, at, 0] > 1e9}, np.array(made), 1, len(x[0, at]) < 4, 1.0)
+        for at, made in ((slice(0, 4), [4, 4]), (slice(4, 7), [3, 1]))
+    ]
+    found = joined_and_thinned(parts, 2)
+    np.testing.assert_array_equal(found.x, x[:, 1:6:2])
+    assert found.stats["diverging"].shape == (2, 3) and found.finished.tolist() == [3, 2]
+    assert joined_and_thinned(parts[1:], 4).x.shape == (2, 0, 3)

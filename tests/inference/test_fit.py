@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +16,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.inference import datatree, nuts, schedule
 from glmm_zoo.inference.draws import Draws
-from glmm_zoo.results import diagnostics, storage
+from glmm_zoo.results import storage
 
 GROUPS = (
     "posterior", "sample_stats", "log_likelihood", "posterior_predictive", "observed_data", "constant_data", "report"
@@ -153,22 +148,3 @@ def test_draws_of_too_many_group_effects_are_not_kept(model, monkeypatch: pytest
     assert "group_effects" not in zoo.fit(model, **settings)
     with pytest.raises(zoo.InputError, match="keep_group_effects must be one of auto, draws, moments"):
         zoo.fit(model, keep_group_effects="mean")
-
-
-def test_ctrl_c_keeps_the_draws_and_marks_the_file(data: pd.DataFrame, tmp_path: Path) -> None:
-    pd.concat([data] * 200).to_csv(tmp_path / "d.csv", index=False)  # so many rows that it is not done in time
-    command = [sys.executable, "-m", "glmm_zoo", "fit", "logistic", "d.csv", "--formula", "y ~ x + (1 + x | site)"]
-    command += ["--draws", "200000", "--tune", "200", "--chains", "2", "--out", "f.nc"]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    time.sleep(30)
-    run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=120)
-    assert run.returncode == 130, err
-    partial = tmp_path / "f.partial.nc"
-    assert not (tmp_path / "f.nc").exists() and "marked as interrupted" in err and "Traceback" not in err
-    loaded = zoo.load(partial)
-    assert storage.metadata(loaded)["sampling"]["interrupted"]
-    verdict = diagnostics.check(loaded)
-    assert not verdict.sound and verdict.problems[0].check == "complete"
-    with pytest.raises(zoo.InputError, match="interrupted"):
-        zoo.summary(loaded)

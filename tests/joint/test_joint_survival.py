@@ -884,7 +884,7 @@ WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to vi
     "visits in days": (lambda v, s: (v.assign(time=v.time * 365), s), {}, "'time' and 'years' seem to be in different units"),
     "events in days": (lambda v, s: (v, s.assign(years=s.years * 365)), {}, r"on different scales; give both in one unit, for example days / 365\.25"),
     "without an event": (lambda v, s: (v, s[s.id != "p04"]), {}, r"1 subject with measurements is not in the event data \(id 'p04'\)"),
-    "without a visit": (lambda v, s: (v[v.id != "p04"], s), {}, r"1 subject of the event data has no measurement \(id 'p04'\)"),
+    "without a visit": (lambda v, s: (v[v.id != "p04"], s), {"formula": "y ~ time + (1 | id) + (1 | clinic)"}, r"1 subject of the event data has no measurement \(id 'p04'\), and the course of the marker needs a value of 'clinic'"),
     "twice": (lambda v, s: (v, pd.concat([s, s[s.id.isin(["p03", "p07"])]])), {}, "id 'p03', 'p07' have several rows; one row for each subject"),
     "no events": (lambda v, s: (v, s.assign(death=0)), {}, "no events: 'death' is censored for all 40 subjects"),
     "events 1 and 2": (lambda v, s: (v, s.assign(death=s.death + 1)), {}, r"should be 0 \(censored\) and 1 \(event\).*found 1, 2; write Surv\(..., death == 2\)"),
