@@ -151,7 +151,9 @@ def test_independent_draws_are_sound(ideal: xr.DataTree) -> None:
     copy["posterior"] = copy["posterior"].to_dataset().drop_vars(["corr_site", "corr_site_at_means"])
     verdict = zoo.check(copy)
     assert verdict.sound and not verdict.remarks, str(verdict)
-    assert len(verdict.table) == 1 + 1 + 2 + 2 + 20  # Intercept, beta, sds at means and zero, group effects; not what carries others
+    assert (
+        len(verdict.table) == 1 + 1 + 2 + 2 + 20
+    )  # Intercept, beta, sds at means and zero, group effects; not what carries others
     assert str(verdict).endswith("no divergences, all chains complete.")
 
 
