@@ -68,7 +68,10 @@ def agrees(tree: xr.DataTree) -> None:
     assert set(peer["rhat"]["bad_params"]) == high & set(parameters)
     assert not peer["rhat"]["bad_params"] or "rhat" in found
     with az.rc_context({"stats.ci_prob": 0.95}):  # effective draws of tails are of this quantile too
-        theirs = arviz_stats.summary(tree, var_names=reported, ci_prob=0.95, ci_kind="eti", round_to="none")
+        each = [  # of variables together ArviZ 1.3 gives numbers of one order of dimensions the labels of another
+            arviz_stats.summary(tree, var_names=[n], ci_prob=0.95, ci_kind="eti", round_to="none") for n in reported
+        ]
+    theirs = pd.concat([pd.DataFrame(table) for table in each])
     theirs = theirs[theirs["ess_bulk"].notna() & (theirs["sd"] > 1e-9)]
     ours = verdict.table.loc[theirs.index]
     assert len(ours) == (verdict.table["r_hat"].notna()).sum()
