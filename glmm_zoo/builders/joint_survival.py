@@ -100,7 +100,8 @@ def joint_survival(
     zi, dispersion, success, levels
         By response, as in `joint_outcomes`.
     center
-        Priors of the intercept and of log h0 are those at the means of covariates and marker; what is reported is at zero.
+        Priors are those at the means of covariates and marker, as in `hierarchical_linear`, that of log h0 too; what is
+        reported is at zero.
     clusters, missing
         As in `hierarchical_linear`, `missing` for both tables.
     priors

@@ -71,8 +71,8 @@ def ordinal(
         after another; "acat", adjacent categories, P(y = k | y = k or k + 1) = F(cutpoint_k - eta), logit link only.
         The cutpoints of the last two need not be in order.
     center
-        The prior of `cutpoints` holds at the covariates' means; the cutpoints reported are at zero covariates. False:
-        the prior is on the cutpoints as reported.
+        As in `hierarchical_linear`; the prior of `cutpoints` holds at the covariates' means, those reported are at zero.
+        False: the priors are on what is reported.
     clusters, missing
         As in `hierarchical_linear`.
     priors

@@ -31,7 +31,7 @@ from glmm_zoo.results.storage import (
     sd_at_means,
 )
 
-_WHERE = ", where slopes vary too at their covariates' means (with center=False at zero)"
+_WHERE = ", where slopes vary too at the means of their covariates (with center=False at zero)"
 MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
