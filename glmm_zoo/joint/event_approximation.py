@@ -102,7 +102,7 @@ class EventApproximation:
             v, A = baseline.random_walk
             B = np.column_stack([np.ones(len(B)), B @ v, B @ A / np.sqrt(_prior_precision(self.model))])
         if baseline.kind == "weibull":
-            B = np.column_stack([B, np.log(np.maximum(points.t, 1e-300))])
+            B = np.column_stack([B, np.log(np.maximum(points.t - baseline.origin, 1e-300))])
         W = events.covariates.values[points.row] - (events.covariates.means if self.center else 0.0)
         f = [
             hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
