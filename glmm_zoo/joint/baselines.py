@@ -147,7 +147,8 @@ def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard
     event_times = np.sort(events.time[events.status > 0])
     if isinstance(cuts, Sequence | np.ndarray) and not isinstance(cuts, str):
         points = np.asarray(cuts, float)
-        if len(points) and not (np.all(np.diff(points) > 0) and points[0] > events.origin and points[-1] < events.horizon):
+        inside = np.all((points > events.origin) & (points < events.horizon))
+        if not (inside and np.all(np.diff(points) > 0)):
             raise InputError(
                 f"cuts are increasing times inside the follow-up, between {events.origin:g} and {events.horizon:g}, not {listing(points.tolist())}"
             )

@@ -205,7 +205,9 @@ class HazardModel:
     def _breakpoints(self, subject: np.ndarray) -> np.ndarray:
         """Times (S, m), increasing, between which the hazard is smooth: cut points, windows of areas, and visits at which
         covariates change that are carried forward."""
-        fixed = np.array([self.baseline.origin, *self.baseline.cuts, *(self.baseline.origin + t.window for t in self.terms if t.window), np.inf])
+        origin = self.baseline.origin
+        windows = [origin + t.window for t in self.terms if t.window]
+        fixed = np.array([origin, *self.baseline.cuts, *windows, np.inf])
         changes = [c.visit_times_by_subject[subject] for c in self.trajectories if c.carry_forward]
         return np.sort(np.hstack([np.tile(fixed, (len(subject), 1)), *changes]), axis=1)
 

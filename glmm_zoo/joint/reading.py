@@ -238,7 +238,8 @@ def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> l
                 flat.append(default)
         return Parameter(name, support, tuple(keys), tuple(flat))
 
-    rates = [np.log(max((events.status == k).sum(), 0.5) / (events.time - events.origin).sum()) for k in range(1, len(causes) + 1)]
+    followed = (events.time - events.origin).sum()
+    rates = [np.log(max((events.status == k).sum(), 0.5) / followed) for k in range(1, len(causes) + 1)]
     crude = [Prior("Normal", {"mu": float(f"{r:.4g}"), "sigma": LEVEL_SD}) for r in rates]
     count = len(causes)
     parameters: list[Parameter] = []

@@ -106,7 +106,7 @@ def _places_in_time(column: Column, labels: tuple[str, ...], order: tuple[str, .
                 "name all periods from first to last"
             )
         return sorted(range(len(labels)), key=lambda i: order.index(labels[i]))
-    if column.kind == "text" and has_declared_order(column):
+    if column.kind == "text" and column.has_declared_order:
         return list(range(len(labels)))
     if all(number_or_none(label) is not None for label in labels):
         return None

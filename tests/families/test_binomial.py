@@ -152,7 +152,7 @@ def test_a_label_that_is_plainly_the_success_is_taken_and_said(labels: tuple[str
         found = outcome(pd.Series(column, dtype=str))
         assert found.values.tolist() == [float(c == labels[0]) for c in column]
         assert found.notes == (
-            f"response 'r': {labels[0]!r} is taken for the success, {labels[1]!r} for the failure; success= says it otherwise",
+            f"response 'r': {labels[0]!r} is the success and {labels[1]!r} the failure by their names; success= says it otherwise",
         )
         assert outcome(pd.Series(column, dtype=str), labels[1]).notes == ()
 
@@ -180,7 +180,10 @@ WRONG = {
     "one value": (([1, 1, 1],), r"'r' has a single value \(1\)"),
     "one label": ((["a", "a"],), r"'r' has a single value \(a\)"),
     "1/2": (([1, 2, 2],), r"'r' needs 0/1; found \{1, 2\}; say which is the success: --option success=LABEL"),
-    "labels by the alphabet": ((["female", "male"],), r"the labels 'female', 'male', of which neither is plainly the success; say which"),
+    "labels by the alphabet": (
+        (["female", "male"],),
+        r"the labels 'female', 'male', of which neither is plainly the success; say which",
+    ),
     "sorted categories": ((pd.Categorical(["a", "b"]),), "neither is plainly the success"),
     "counts without trials": (([0, 1, 2],), r"3 values \(0, 1, 2\).*trials\(n\)"),
     "proportions": (([0.25, 1.0, 0.5],), r"2 values are not whole \(rows 1, 3\)"),

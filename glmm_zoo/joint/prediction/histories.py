@@ -141,7 +141,8 @@ def _events_at_landmark(fit: FittedJointModel, rows: Table, position: Mapping[st
     subject, start = subject[order], start[order]
     first = np.diff(subject, prepend=-1) > 0
     begun = first | (start <= t[subject])
-    subject, start, table = subject[begun], np.where(first, fit.hazard.baseline.origin, start)[begun], rows.take(order[begun])
+    start = np.where(first, fit.hazard.baseline.origin, start)
+    subject, start, table = subject[begun], start[begun], rows.take(order[begun])
     stop = np.where(np.diff(subject, append=len(position)) > 0, np.inf, np.append(start[1:], np.inf))
     offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     zero, covariates = np.zeros(len(position)), fit.hazard.events.covariates
