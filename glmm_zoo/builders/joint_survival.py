@@ -64,8 +64,9 @@ def joint_survival(
         A data frame with a row for every visit.
     survival
         A data frame with a row for every subject, or rows (start, stop]; None where the longitudinal rows hold the event too,
-        repeated in every row of a subject or as (start, stop] rows. Subjects are matched by the values of `id`. On the command
-        line: `glmm-zoo fit jm visits.csv --survival events.csv`.
+        repeated in every row of a subject or as (start, stop] rows. Subjects are matched by the values of `id`. Who has an event
+        and no measurement informs the hazard; what the longitudinal formula needs of it is a column here. On the command line:
+        `glmm-zoo fit jm visits.csv --survival events.csv`.
     formula
         The longitudinal formula, `"log(bili) ~ year + drug:year + (1 + year | id)"`; several formulas, with `families` in step,
         for several markers, whose effects of a subject are all correlated. `(1 | clinic/id)` and other factors that a subject
@@ -123,8 +124,9 @@ def joint_survival(
     -----
     H by Gauss-Kronrod's 15 points, Gauss-Legendre's 7 in short intervals that do not begin at 0; in t = T s^3 for a Weibull baseline, whose
     hazard may be infinite at 0; in closed form for piecewise and exponential baselines where f is linear in time, and for a
-    Weibull one where f does not change. A subject that entered at V > 0 is in the data because it survived V: its likelihood is
-    divided by the probability of that, marginal over its effects. JMbayes2 integrates the hazard from V on instead, which is right
+    Weibull one where f does not change. The hazard begins when the first subject entered, and the effects are those of
+    who was there then. A subject that entered at V after it is in the data because it survived V: its likelihood is divided by the
+    probability of that, marginal over its effects. JMbayes2 integrates the hazard from V on instead, which is right
     if the effects have their distribution among those who entered.
 
     Raises

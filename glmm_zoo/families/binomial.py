@@ -152,13 +152,13 @@ def _read_single_trials(table: Table, column: Column, success: Any) -> Outcome:
         raise InputError(f"response {name!r} has no level {wanted!r} to be the success; levels: {listing(levels)}")
     y = (codes == levels.index(wanted)).astype(np.float64)
     other = levels[1 - levels.index(wanted)]
+    by_itself = success is None and column.is_coded
+    why = "the order of the levels" if column.has_declared_order else "their names"
     taken = (
-        f"response {name!r}: {wanted!r} is taken for the success, {other!r} for the failure; success= says it otherwise"
+        f"response {name!r}: {wanted!r} is the success and {other!r} the failure by {why}; success= says it otherwise"
     )
-    return Outcome(
-        name, y, None, description=f"{name}: success is {wanted!r}, failure {other!r}",
-        notes=(taken,) if success is None and column.is_coded else (),
-    )  # fmt: skip
+    description = f"{name}: success is {wanted!r}, failure {other!r}"
+    return Outcome(name, y, None, description=description, notes=(taken,) if by_itself else ())
 
 
 def success_by_name(levels: Sequence[str]) -> str | None:
@@ -167,9 +167,7 @@ def success_by_name(levels: Sequence[str]) -> str | None:
     rest = [level for level in levels if level != failure]
     if failure is None or len(rest) != 1:
         return None
-    negated = re.fullmatch(
-        rf"(no|not|non)[ -]{re.escape(rest[0].strip())}", failure.strip().replace("_", " "), re.IGNORECASE
-    )
+    negated = re.fullmatch(rf"(no|not|non)[ _-]{re.escape(rest[0].strip())}", failure.strip(), re.IGNORECASE)
     return rest[0] if negated or level_called(rest, _SUCCESS) else None
 
 

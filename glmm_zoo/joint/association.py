@@ -214,8 +214,8 @@ def _scale_and_centre(
     if form == "value":
         return unit, level
     if form == "slope":
-        return unit / (spread(t) if np.ptp(t) > 0 else events.horizon), 0.0
-    length = float(np.mean(events.time)) / 2
+        return unit / (spread(t) if np.ptp(t) > 0 else events.horizon - events.origin), 0.0
+    length = float(np.mean(events.time - events.origin)) / 2
     length = length if window is None else min(length, window)
     return unit * length, level * length
 

@@ -24,7 +24,7 @@ MOST_CUTS = 1000  # far above what events can tell; arbitrary
 
 @dataclass(frozen=True)
 class BaselineHazard:
-    """log h0(t) on (0, horizon], of one of the kinds `BASELINE_HAZARDS`.
+    """log h0(t) on (origin, horizon], of one of the kinds `BASELINE_HAZARDS`; t counts from the origin.
 
     `cuts` are the inner cut points of "piecewise"; the pieces are open on the left, as in JM.
 
@@ -40,11 +40,12 @@ class BaselineHazard:
     kind: str
     horizon: float
     cuts: np.ndarray = field(default_factory=lambda: np.empty(0))
+    origin: float = 0.0
 
     @cached_property
     def knots(self) -> np.ndarray:
-        width = self.horizon / SEGMENTS
-        return width * np.arange(-DEGREE, SEGMENTS + DEGREE + 1)
+        width = (self.horizon - self.origin) / SEGMENTS
+        return self.origin + width * np.arange(-DEGREE, SEGMENTS + DEGREE + 1)
 
     @property
     def size(self) -> int:
@@ -65,7 +66,7 @@ class BaselineHazard:
     def labels(self) -> list[str]:
         """A label of every coefficient: its piece, or its number."""
         if self.kind == "piecewise":
-            ends = [0.0, *self.cuts, self.horizon]
+            ends = [self.origin, *self.cuts, self.horizon]
             return [f"{a:g}-{b:g}" for a, b in pairwise(ends)]
         return [str(i + 1) for i in range(self.size)]
 
@@ -82,7 +83,7 @@ class BaselineHazard:
         if self.kind == "bspline":
             from scipy.interpolate import BSpline
 
-            inside = np.clip(t, 0.0, self.horizon * (1 - 1e-12))
+            inside = np.clip(t, self.origin, self.horizon * (1 - 1e-12))
             return BSpline.design_matrix(inside, self.knots, DEGREE).toarray()
         return np.ones((len(t), 1))
 
@@ -100,7 +101,7 @@ class BaselineHazard:
         if self.kind == "exponential":
             return coefficients
         shape = for_cause(value_of("weibull_shape"), cause)
-        return coefficients + xp.log(shape) + (shape - 1.0) * np.log(t)
+        return coefficients + xp.log(shape) + (shape - 1.0) * np.log(t - self.origin)
 
 
 class CachedBaselineHazard(BaselineHazard):
@@ -140,19 +141,20 @@ def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard
     if cuts is not None and kind != "piecewise":
         raise InputError(f"cuts belong to baseline='piecewise', not to {kind!r}")
     if kind != "piecewise":
-        return BaselineHazard(kind, events.horizon)
+        return BaselineHazard(kind, events.horizon, origin=events.origin)
     if isinstance(cuts, int) and cuts > MOST_CUTS:
         raise InputError(f"cuts must be at most {MOST_CUTS:,} cut points, not {cuts:,}")
     event_times = np.sort(events.time[events.status > 0])
     if isinstance(cuts, Sequence | np.ndarray) and not isinstance(cuts, str):
         points = np.asarray(cuts, float)
-        if len(points) and not (np.all(np.diff(points) > 0) and points[0] > 0 and points[-1] < events.horizon):
+        inside = np.all((points > events.origin) & (points < events.horizon))
+        if not (inside and np.all(np.diff(points) > 0)):
             raise InputError(
-                f"cuts are increasing times inside the follow-up, between 0 and {events.horizon:g}, not {listing(points.tolist())}"
+                f"cuts are increasing times inside the follow-up, between {events.origin:g} and {events.horizon:g}, not {listing(points.tolist())}"
             )
     elif cuts is None or (isinstance(cuts, int) and not isinstance(cuts, bool) and cuts >= 0):
         pieces = cuts + 1 if cuts is not None else max(1, min(PIECES, len(event_times) // EVENTS_PER_PIECE))
         points = np.unique(np.quantile(event_times, np.linspace(0, 1, pieces + 1)[1:-1]))
     else:
         raise InputError(f"cuts is a number of cut points or a list of times, not {cuts!r}")
-    return BaselineHazard(kind, events.horizon, points[points < events.horizon])
+    return BaselineHazard(kind, events.horizon, points[points < events.horizon], events.origin)

@@ -106,7 +106,7 @@ class EventApproximation:
             v, A = baseline.random_walk
             B = np.column_stack([np.ones(len(B)), B @ v, B @ A / np.sqrt(_prior_precision(self.model))])
         if baseline.kind == "weibull":
-            B = np.column_stack([B, np.log(np.maximum(points.t, 1e-300))])
+            B = np.column_stack([B, np.log(np.maximum(points.t - baseline.origin, 1e-300))])
         X = events.covariates
         W = X.values[points.row] - (X.means if self.center else 0.0)
         if self.center and X.to_zero is not None:

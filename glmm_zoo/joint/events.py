@@ -28,7 +28,7 @@ class Events:
     """The follow-up of n subjects in R rows, sorted by subject and time.
 
     `subject` (R,) is the position of each row's subject among `ids`; `start`, `stop` (R,), the first row of a subject
-    starting at 0: covariates are those of the first row until then. `last` (n,) is the row in which its follow-up ends.
+    starting at the origin: covariates are those of the first row until then. `last` (n,) is the row in which its follow-up ends.
     `entry`, `left`, `time`, `status` (n,); left = time where the time of the event is known. `covariates` (R, p) of the rows,
     `offset` (R,) or None. `table` holds the columns as read, in the order of the rows.
     """
@@ -56,6 +56,12 @@ class Events:
     def competing(self) -> bool:
         """Whether there are several causes."""
         return len(self.causes) > 1
+
+    @property
+    def origin(self) -> float:
+        """When the first subject entered: of what was before there are no data. Hazards begin here, and effects are those of who
+        was there."""
+        return float(self.entry.min())
 
     @property
     def horizon(self) -> float:
@@ -177,12 +183,12 @@ def _assemble(
     causes: tuple[str, ...],
     covariates: DesignMatrix,
 ) -> Events:
-    """The checked rows as `Events`, with the first row of every subject starting at 0."""
+    """The checked rows as `Events`, with the first row of every subject starting at the origin."""
     last = _last_rows(rows.subject)
     first = np.append(0, last[:-1] + 1)
     entry = rows.start[first].copy()
     start = rows.start.copy()
-    start[first] = 0.0
+    start[first] = entry.min()
     offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     return Events(
         formula, table, ids, rows.subject, start, rows.stop, entry, rows.left[last], rows.stop[last], rows.status[last],

@@ -106,7 +106,7 @@ class HazardModel:
             return [slope, trajectory.value_design(subject, t)] if term.mean_scale else [slope]
         if not term.mean_scale:
             return [trajectory.area_design(subject, t, term.window)]
-        low = window_start(t, term.window)
+        low = window_start(t, term.window, trajectory.origin)
         return [trajectory.value_design(subject, low + (t - low) * (1 + x) / 2) for x in GAUSS[0]]
 
     def _shared_effect_design(self, term: AssociationTerm, subject: np.ndarray) -> MarkerDesign:
@@ -132,7 +132,7 @@ class HazardModel:
         elif term.mean_scale and term.form == "slope":
             f = etas[0] * link.derivative(etas[1], xp)
         elif term.mean_scale:
-            w = GAUSS[1][:, None] * (points.t - window_start(points.t, term.window)) / 2
+            w = GAUSS[1][:, None] * (points.t - window_start(points.t, term.window, self.baseline.origin)) / 2
             f = sum(wi * link.inverse(eta, xp) for wi, eta in zip(w, etas, strict=True))
         return f if term.by is None else f * term.by[points.row]
 
@@ -179,17 +179,18 @@ class HazardModel:
     def _quadrature_nodes(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interval, time and log weight of each node of a rule over intervals (a, b] (S,), sorted by interval.
 
-        Kronrod's 15 points for intervals that are long or begin at 0, Gauss-Legendre's 7 for others. A Weibull hazard may be
-        infinite at 0; there the integral is taken in s with t = b s^3.
+        Kronrod's 15 points for intervals that are long or begin at the origin, Gauss-Legendre's 7 for others. A Weibull hazard
+        may be infinite at the origin 0; there the integral is taken in s with t = b s^3.
         """
-        long = (a == 0.0) | (b - a > self.baseline.horizon / 4)
+        origin = self.baseline.origin
+        long = (a == origin) | (b - a > (self.baseline.horizon - origin) / 4)
         by_rule = []
         for (x, w), intervals in ((KRONROD, np.flatnonzero(long)), (GAUSS, np.flatnonzero(~long))):
             if not len(intervals):
                 continue
             shape = len(intervals), len(x)
             s, weight = np.broadcast_to((1 + x) / 2, shape), np.broadcast_to(w / 2, shape)
-            singular = (self.baseline.kind == "weibull") & (a[intervals] == 0.0)[:, None]
+            singular = (self.baseline.kind == "weibull") & (a[intervals] == origin)[:, None]
             weight = np.where(singular, 3 * s**2 * weight, weight)
             s = np.where(singular, s**3, s)
             length = (b - a)[intervals, None]
@@ -204,7 +205,9 @@ class HazardModel:
     def _breakpoints(self, subject: np.ndarray) -> np.ndarray:
         """Times (S, m), increasing, between which the hazard is smooth: cut points, windows of areas, and visits at which
         covariates change that are carried forward."""
-        fixed = np.array([0.0, *self.baseline.cuts, *(t.window for t in self.terms if t.window), np.inf])
+        origin = self.baseline.origin
+        windows = [origin + t.window for t in self.terms if t.window]
+        fixed = np.array([origin, *self.baseline.cuts, *windows, np.inf])
         changes = [c.visit_times_by_subject[subject] for c in self.trajectories if c.carry_forward]
         return np.sort(np.hstack([np.tile(fixed, (len(subject), 1)), *changes]), axis=1)
 
@@ -259,8 +262,9 @@ class HazardIntegral:
             middle = h.baseline.log_hazard(self.b, cause, value_of, xp) + 0.5 * (low + high) + self.log_weight
             return xp.exp(middle) * _sinhc(0.5 * (high - low), xp)
         shape = for_cause(value_of("weibull_shape"), cause)
-        positive = np.where(self.a > 0, self.a, 1.0)
-        power = xp.exp(shape * np.log(self.b)) - np.where(self.a > 0, 1.0, 0.0) * xp.exp(shape * np.log(positive))
+        a, b = self.a - h.baseline.origin, self.b - h.baseline.origin
+        positive = np.where(a > 0, a, 1.0)
+        power = xp.exp(shape * np.log(b)) - np.where(a > 0, 1.0, 0.0) * xp.exp(shape * np.log(positive))
         log_scale = for_cause(value_of("surv_Intercept"), cause)
         return xp.exp(log_scale + h.log_hazard_ratio(self.points[0], cause, value_of, xp)) * power
 

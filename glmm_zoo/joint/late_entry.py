@@ -2,7 +2,7 @@
 
     S(V) = E[exp(-H(V | u))],  u ~ Normal(0, L L')
 
-marginal over its effects, whose distribution is that of all at the origin (van den Berg & Drepper 2016; Crowther et al. 2016).
+marginal over its effects, whose distribution is that of all at the origin, the first entry (van den Berg & Drepper 2016; Crowther et al. 2016).
 To integrate the hazard from V on instead, as JMbayes2 does, would say that effects have this distribution among those who were
 still there at V.
 
@@ -37,7 +37,7 @@ _PLACE = 0.7  # of the point whose design gives the direction, as a share of the
 def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableLookup) -> Tensor:
     """log S(V) + H(V | u) (n,), 0 for those who are followed from the origin: what to take from the log-likelihood after V."""
     events = hazard.events
-    late = np.flatnonzero(events.entry > 0)
+    late = np.flatnonzero(events.entry > events.origin)
     n = len(events.ids)
     if not len(late):
         return pt.zeros(n)
@@ -50,7 +50,7 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
     def at_nodes(name: str) -> Tensor:
         return effects if name == group.name("u") else model[name]
 
-    until_entry = hazard.integral(late, first, np.zeros(len(late)), events.entry[late])
+    until_entry = hazard.integral(late, first, np.full(len(late), events.origin), events.entry[late])
     place = np.zeros(len(group.factor.levels), int)
     place[_level(hazard, group)[late]] = np.arange(len(late))
     by_node = until_entry.repeated(nodes, [group.factor.name], lambda level, node: nodes * place[level] + node)
@@ -119,7 +119,8 @@ def _gradient_of_log_hazard(
 ) -> Sequence[Tensor]:
     """How much the log hazard, summed over causes, changes with each of the q subject effects (late,): its differences from that
     at zero of all coefficients and effects."""
-    points = hazard.points(late, first, _PLACE * hazard.events.entry[late])
+    origin = hazard.events.origin
+    points = hazard.points(late, first, origin + _PLACE * (hazard.events.entry[late] - origin))
     zeros: dict[str, Array] = {g.name("u"): np.zeros((len(g.factor.levels), len(g.labels))) for g in hazard.groups}
     for c in hazard.trajectories:
         zeros[prefixed(c.part.prefix, "Intercept")] = 0.0

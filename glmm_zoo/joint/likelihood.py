@@ -5,8 +5,8 @@ Given a subject's effects its event is independent of its measurements, with log
     sum_k [status = k] log h_k(time) - H(time)                     followed to its event, or censored
     log(1 - exp(-(H(time) - H(left)))) - H(left)                   an event between two visits
 
-H the cumulative hazard of all causes from 0. Who entered at a time V > 0 is in the data because it survived V, so its likelihood
-is divided by the probability of that, see `late_entry`.
+H the cumulative hazard of all causes from the origin, when the first subject entered. Who entered at a time V after it is in the
+data because it survived V, so its likelihood is divided by the probability of that, see `late_entry`.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLooku
 
 def _add_hazard_curve(model: Model, hazard: HazardModel, level_at_means: Tensor, value_of: VariableLookup) -> None:
     """log h at the means of covariates and of the marker on a grid of times, for the report."""
-    t = hazard.events.horizon * np.arange(1, CURVE_TIMES + 1) / CURVE_TIMES
+    origin, horizon = hazard.events.origin, hazard.events.horizon
+    t = origin + (horizon - origin) * np.arange(1, CURVE_TIMES + 1) / CURVE_TIMES
     cause = ("cause",) if hazard.events.competing else ()
     log_h0 = [hazard.baseline.log_hazard(t, k, value_of, pt) + np.zeros(CURVE_TIMES) for k in hazard.causes]
     model.add_coord("surv_time", t.tolist())

@@ -169,8 +169,8 @@ def _read_hazard(
     problems: list[str] = []
     joint, events = everybody.joint, everybody.events
     trajectories = read_trajectories(
-        everybody.with_rows, events.ids, id=id, time=time, carry_forward=carry_forward, horizon=events.horizon,
-        problems=problems,
+        everybody.with_rows, events.ids, id=id, time=time, carry_forward=carry_forward, origin=events.origin,
+        horizon=events.horizon, problems=problems,
     )  # fmt: skip
     raise_all(problems)
     trajectories = [replace(t, part=part) for t, part in zip(trajectories, joint.parts, strict=True)]
@@ -238,7 +238,8 @@ def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> l
                 flat.append(default)
         return Parameter(name, support, tuple(keys), tuple(flat))
 
-    rates = [np.log(max((events.status == k).sum(), 0.5) / events.time.sum()) for k in range(1, len(causes) + 1)]
+    followed = (events.time - events.origin).sum()
+    rates = [np.log(max((events.status == k).sum(), 0.5) / followed) for k in range(1, len(causes) + 1)]
     crude = [Prior("Normal", {"mu": float(f"{r:.4g}"), "sigma": LEVEL_SD}) for r in rates]
     count = len(causes)
     parameters: list[Parameter] = []
@@ -272,13 +273,14 @@ def describe_hazard(hazard: HazardModel) -> dict[str, Any]:
             "id": hazard.id,
             "baseline": hazard.baseline.kind,
             "cuts": hazard.baseline.cuts.tolist(),
+            "origin": events.origin,
             "horizon": events.horizon,
             "weights": [hazard.baseline.variable] if hazard.baseline.kind == "bspline" else [],
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
             "subjects": len(events.ids),
             "events": [int((events.status == k).sum()) for k in range(1, len(events.causes) + 1)],
-            "entered_late": int((events.entry > 0).sum()),
+            "entered_late": int((events.entry > events.origin).sum()),
             "person_time": float((events.time - events.entry).sum()),
             "data": {"rows": events.table.rows, "source": events.table.source, "sha256": events.table.sha256()},
         },

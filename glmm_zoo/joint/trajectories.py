@@ -88,7 +88,8 @@ class Trajectory:
     `covariates` holds a row for every visit, sorted by subject and time, `subject` and `visit_time` (visits,) say whose and
     when it was, and `first_visit` (n,) is a subject's first row. `levels` (n,) are a subject's levels by factor. Where
     `carry_forward` is true some covariates change, and at any time have their values of the last visit before.
-    `slope_step` is half the width of the difference quotient of a slope. `time` names the column of time.
+    `slope_step` is half the width of the difference quotient of a slope. `time` names the column of time, `origin` is where areas
+    begin.
     """
 
     part: PlannedOutcome
@@ -100,6 +101,7 @@ class Trajectory:
     levels: Mapping[str, np.ndarray]
     carry_forward: bool
     slope_step: float
+    origin: float = 0.0
 
     @property
     def visit_times_by_subject(self) -> np.ndarray:
@@ -136,23 +138,23 @@ class Trajectory:
         return np.maximum(row[visits:], self.first_visit[subject])
 
     def slope_design(self, subject: np.ndarray, t: np.ndarray) -> MarkerDesign:
-        """The design of d eta / dt by central differences; within a step of 0, that of the slope at the step."""
-        middle = np.maximum(t, self.slope_step)
+        """The design of d eta / dt by central differences; within a step of the origin, that of the slope at the step."""
+        middle = np.maximum(t, self.origin + self.slope_step)
         low = self.value_design(subject, middle - self.slope_step)
         high = self.value_design(subject, middle + self.slope_step)
         return _weighted_sum([low, high], np.array([-1.0, 1.0]) / (2 * self.slope_step))
 
     def area_design(self, subject: np.ndarray, t: np.ndarray, window: float | None) -> MarkerDesign:
-        """The design of the integral of eta from 0, or from t - window, to t, by Gauss-Legendre's 15 points."""
-        low = window_start(t, window)
+        """The design of the integral of eta from the origin, or from t - window, to t, by Gauss-Legendre's 15 points."""
+        low = window_start(t, window, self.origin)
         x, w = np.polynomial.legendre.leggauss(15)
         designs = [self.value_design(subject, low + (t - low) * (1 + p) / 2) for p in x]
         return _weighted_sum(designs, w[:, None] * (t - low) / 2)
 
 
-def window_start(t: np.ndarray, window: float | None) -> np.ndarray:
-    """Where a window that ends at t begins (N,): at 0 where there is none."""
-    return np.zeros(len(t)) if window is None else np.maximum(t - window, 0.0)
+def window_start(t: np.ndarray, window: float | None, origin: float) -> np.ndarray:
+    """Where a window that ends at t begins (N,): at the origin where there is none."""
+    return np.full(len(t), origin) if window is None else np.maximum(t - window, origin)
 
 
 def _code_at_times(code_again: Callable[[Table], np.ndarray], table: Table) -> np.ndarray:
@@ -191,6 +193,7 @@ def read_trajectories(
     id: str,
     time: str,
     carry_forward: bool,
+    origin: float,
     horizon: float,
     problems: list[str],
 ) -> list[Trajectory]:
@@ -228,7 +231,7 @@ def read_trajectories(
         trajectories.append(
             Trajectory(
                 part, covariates, time, subject, visit_time, first_visit, levels, carry_forward and changes,
-                _SLOPE_STEP * horizon,
+                _SLOPE_STEP * (horizon - origin), origin,
             )
         )  # fmt: skip
     return trajectories

@@ -152,7 +152,7 @@ def test_a_label_that_is_plainly_the_success_is_taken_and_said(labels: tuple[str
         found = outcome(pd.Series(column, dtype=str))
         assert found.values.tolist() == [float(c == labels[0]) for c in column]
         assert found.notes == (
-            f"response 'r': {labels[0]!r} is taken for the success, {labels[1]!r} for the failure; success= says it otherwise",
+            f"response 'r': {labels[0]!r} is the success and {labels[1]!r} the failure by their names; success= says it otherwise",
         )
         assert outcome(pd.Series(column, dtype=str), labels[1]).notes == ()
 

@@ -87,7 +87,7 @@ def read_histories(
     joint, problems = _joint_of_rows(fit, visits, position), list[str]()
     trajectories = read_trajectories(
         joint, asked, id=fit.id, time=fit.time, carry_forward=fit.options["carry_forward"],
-        horizon=fit.hazard.events.horizon, problems=problems,
+        origin=fit.hazard.baseline.origin, horizon=fit.hazard.events.horizon, problems=problems,
     )  # fmt: skip
     for name, level in trajectories[0].levels.items():
         without = [asked[i] for i in np.flatnonzero(level < 0)]
@@ -100,7 +100,7 @@ def read_histories(
         events=events,
         trajectories=trajectories,
         terms=_terms_in_rows(fit, events.table),
-        baseline=CachedBaselineHazard(baseline.kind, baseline.horizon, baseline.cuts),
+        baseline=CachedBaselineHazard(baseline.kind, baseline.horizon, baseline.cuts, baseline.origin),
     )
     histories = [_read_history(fit, joint, trajectory, position, t) for trajectory in trajectories]
     return SubjectHistories(asked, t, hazard, [h for h in histories if len(h.subject)])
@@ -141,7 +141,8 @@ def _events_at_landmark(fit: FittedJointModel, rows: Table, position: Mapping[st
     subject, start = subject[order], start[order]
     first = np.diff(subject, prepend=-1) > 0
     begun = first | (start <= t[subject])
-    subject, start, table = subject[begun], np.where(first, 0.0, start)[begun], rows.take(order[begun])
+    start = np.where(first, fit.hazard.baseline.origin, start)
+    subject, start, table = subject[begun], start[begun], rows.take(order[begun])
     stop = np.where(np.diff(subject, append=len(position)) > 0, np.inf, np.append(start[1:], np.inf))
     offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
     zero, covariates = np.zeros(len(position)), fit.hazard.events.covariates

@@ -75,7 +75,7 @@ def _sentences(
         )
     if event["entered_late"]:
         yield (
-            f"{plural(event['entered_late'], 'subject')} entered after time 0: the likelihood allows for their having survived until then."
+            f"{plural(event['entered_late'], 'subject')} entered after time {event.get('origin', 0.0):g}: the likelihood allows for their having survived until then."
         )
 
 
