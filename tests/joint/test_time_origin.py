@@ -48,6 +48,8 @@ def test_entry_of_all_at_one_age_is_the_usual_model_of_time_since_entry(baseline
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-7, atol=1e-7)
     assert found[0] == pytest.approx(expected[0], rel=1e-7)
     assert late.spec["event"]["entered_late"] == 0
+    spreads = [row_models.function(m, m.replace_rvs_by_values([m["assoc_sd"]]))(point)[0] for m in (usual, late)]
+    np.testing.assert_allclose(*spreads, rtol=1e-5)
     np.testing.assert_allclose(late.coords["surv_time"], entry + np.array(usual.coords["surv_time"]), rtol=1e-12)
 
 
