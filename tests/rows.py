@@ -517,8 +517,8 @@ def _two_causes(d, s, p):
     """Constant hazards of two causes by the subject's effect and w of (start, stop]; who entered late survived until then."""
     d = d.sort_values(["id", "time"])
     first = d.groupby("id").head(1).set_index("id")
-    u, x = p["u_id"].to_pandas()["Intercept"], np.polynomial.hermite_e.hermegauss(15)
-    log_p, followed, before = 0.0, [], 0.0
+    u, x = p["u_id"].to_pandas()["Intercept"], np.polynomial.hermite_e.hermegauss(60)
+    log_p, hazards, before = 0.0, [], 0.0
     for k in ("dead", "moved"):
         gamma = p["surv_beta"].sel(surv_coef="w", cause=k).item()
         alpha = p["assoc"].sel(association="shared_effects", cause=k).item()
@@ -528,10 +528,13 @@ def _two_causes(d, s, p):
         H_0 = first.start * np.exp(level + gamma * first.w)
         log_p += (s.cause == k) * (level + gamma * s.w + alpha * u) - H - H_0 * np.exp(alpha * u)
         before += np.outer(H_0, np.exp(alpha * p["sd_id"].item() * x[0]))
-        followed.append(H)
+        hazards.append(rate * np.exp(alpha * d.id.map(u)))
     log_p = log_p - np.log(np.exp(-before) @ x[1] / x[1].sum())
-    total = sum(followed)
-    return log_p.to_numpy(), np.array([-np.expm1(-total) * H / total for H in followed])
+    total = sum(hazards)
+    in_row = total * (d.stop - d.start)
+    alive = np.exp(in_row - in_row.groupby(d.id).cumsum())
+    event = alive * -np.expm1(-in_row)
+    return log_p.to_numpy(), np.array([(event * h / total).groupby(d.id).sum() for h in hazards])
 
 
 def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:

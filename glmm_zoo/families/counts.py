@@ -28,6 +28,7 @@ ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
 _LARGE = np.log(1000)
+_LARGEST_LOG = 700.0  # beyond it a mean is infinite, and slopes of what a switch leaves out are 0 times infinity
 _ANY = probability_link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
 
@@ -271,6 +272,7 @@ def observe_zero_inflated(
 
     def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
         log_zi, log_rest = -pt.softplus(-logit_zi), -pt.softplus(logit_zi)
+        eta = pt.minimum(eta, _LARGEST_LOG)
         zero = pt.logaddexp(log_zi, log_rest + count.log_f0(eta, *size))
         return pt.switch(y > 0, log_rest + count.log_f(y, eta, *size), zero)
 
@@ -285,6 +287,7 @@ def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, 
     pt = import_pytensor()
 
     def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
+        eta = pt.minimum(eta, _LARGEST_LOG)
         above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
         return pt.switch(y > 0, -pt.softplus(logit_zi) + above, -pt.softplus(-logit_zi))
 

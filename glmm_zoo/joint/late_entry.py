@@ -27,7 +27,7 @@ from glmm_zoo.joint.hazards import HazardModel, sums_by_group
 from glmm_zoo.joint.trajectories import VariableLookup, subject_effects
 from glmm_zoo.plans.groups import Group
 
-_LONG_AXIS = np.linspace(-5.5, 5.5, 31)
+_LONG_AXIS = np.linspace(-6.5, 6.5, 37)
 _ACROSS = {1: 1, 2: 5, 3: 3}  # nodes in each other dimension, by the number of effects
 _SOBOL_NODES = 256  # in four dimensions and more
 _LEAST = 1e-300  # of a probability whose logarithm is taken

@@ -63,9 +63,10 @@ def outcome_specs(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
-    """The variables of random effects: of group effects, and of weights of smooths and of the baseline hazard."""
+    """The variables of random effects: group effects, also those at means, and weights of smooths and of the baseline hazard."""
     weights = [*(smooth["weights"] for smooth in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
-    return {*(group["u"] for group in spec["groups"].values()), *weights}
+    effects = (name for group in spec["groups"].values() for name in (group["u"], group.get("at_means", {}).get("u")))
+    return {*filter(None, effects), *weights}
 
 
 def sd_at_means(group: Mapping[str, Any]) -> str:

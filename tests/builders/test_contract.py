@@ -195,7 +195,7 @@ def test_fit_predicts_with_the_moments_of_the_density(row: Row):
     drawn = Draws(
         np.tile(x, (1, draws, 1)), np.arange(2 * draws), stats, np.array([2 * draws]), 0, False, 0.0, 0, np.ones(1)
     )
-    found, _ = posterior_predictive(model, compile_model(model), drawn, 4)
+    found = posterior_predictive(model, compile_model(model), drawn, 4)
     y = row_models.together(model, found)[0]
     assert row.support(frame, y).all()
     for turn, (_, values) in enumerate(points):

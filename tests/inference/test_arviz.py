@@ -57,7 +57,7 @@ def fits(data: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def agrees(tree: xr.DataTree) -> None:
     """Verdict and numbers as ArviZ has them, but for the limits of random effects, which ours widen with their number."""
     spec = storage.metadata(tree)["spec"]
-    reported = [str(n) for n in tree["posterior"].data_vars if n not in spec["auxiliary"]]
+    reported = storage.reported_variables(tree["posterior"].dataset, spec)
     parameters = [n for n in reported if n not in storage.random_effect_variables(spec)]
     verdict = zoo.check(tree)
     found = {p.check for p in (*verdict.problems, *verdict.remarks)}
@@ -104,7 +104,7 @@ def test_log_prior_is_that_of_the_priors_and_of_no_group_effect(fits: dict[str, 
     expected = {
         "Intercept_at_means": stats.norm(0, 2).logpdf(p["Intercept_at_means"]),
         "beta": stats.norm(0, 1).logpdf(p["beta"]),
-        "sd_site": stats.expon(scale=0.5).logpdf(p["sd_site"]),
+        "sd_site_at_means": stats.expon(scale=0.5).logpdf(p["sd_site_at_means"]),
         "pcorr_site": stats.beta(2, 2).logpdf(p["pcorr_site"]),
     }
     assert set(log_prior.data_vars) == set(expected)

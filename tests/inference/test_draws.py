@@ -34,7 +34,17 @@ def test_a_last_part_that_was_stopped_is_as_long_as_its_longest_chain() -> None:
     """Chains of 4 draws go on for 3 and 1 of the 4 asked for, every second kept."""
     x = np.arange(2.0 * 7 * 3).reshape(2, 7, 3)
     parts = [
-        Draws(x[:, at], np.arange(4), {"diverging": x[:, at, 0] > 1e9}, np.array(made), 1, len(x[0, at]) < 4, 1.0)
+        Draws(
+            x[:, at],
+            np.arange(4),
+            {"diverging": x[:, at, 0] > 1e9},
+            np.array(made),
+            1,
+            len(x[0, at]) < 4,
+            1.0,
+            0,
+            np.ones(len(x)),
+        )
         for at, made in ((slice(0, 4), [4, 4]), (slice(4, 7), [3, 1]))
     ]
     found = joined_and_thinned(parts, 2)

@@ -145,9 +145,9 @@ def test_ctrl_c_while_chains_go_on_keeps_the_draws(model, monkeypatch: pytest.Mo
 
 def test_draws_of_too_many_group_effects_are_not_kept(model, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"draws": 20, "tune": 20, "chains": 2, "seed": 2, "thin": 1, "progress": False, "target_accept": 0.8}
-    monkeypatch.setattr(datatree, "MOST_EFFECTS", 20 * 2 * 20 - 1)
+    monkeypatch.setattr(datatree, "MOST_EFFECTS", 2 * 20 * 2 * 20 - 1)
     assert "group_effects" in zoo.fit(model, **settings)
-    monkeypatch.setattr(datatree, "MOST_EFFECTS", 20 * 2 * 20)
+    monkeypatch.setattr(datatree, "MOST_EFFECTS", 2 * 20 * 2 * 20)
     assert "group_effects" not in zoo.fit(model, **settings)
     with pytest.raises(zoo.InputError, match="keep_group_effects must be one of auto, draws, moments"):
         zoo.fit(model, keep_group_effects="mean")

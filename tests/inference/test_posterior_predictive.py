@@ -17,10 +17,12 @@ def test_draws_of_one_posterior_differ_between_seeds_and_not_within_one() -> Non
     model = zoo.lmm(visits(), "y ~ x")
     point = row_models.random_point(model, 1)
     x = np.tile(np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]), (2, 30, 1))
-    drawn = Draws(x, np.arange(30), {"diverging": np.zeros((2, 30), bool)}, np.array([30, 30]), 0, False, 0.0)
+    drawn = Draws(
+        x, np.arange(30), {"diverging": np.zeros((2, 30), bool)}, np.array([30, 30]), 0, False, 0.0, 0, np.ones(2)
+    )
     compiled = compile_model(model)
     one, again, other = (
-        posterior_predictive.posterior_predictive(model, compiled, drawn, seed)[0]["y"].values for seed in (4, 4, 5)
+        posterior_predictive.posterior_predictive(model, compiled, drawn, seed)["y"].values for seed in (4, 4, 5)
     )
     np.testing.assert_array_equal(one, again)
     assert not np.isin(other, one).any()

@@ -34,9 +34,11 @@ def event_terms(m, **values) -> np.ndarray:
     """The event's log-likelihood (n,) at effects of zero."""
     q = len(values["sd_id"])
     fixed = {m[k]: pt.constant(np.asarray(x, float)) for k, x in {**values, "u_id": np.zeros((12, q))}.items()}
-    for root in m.covariance_roots.values():
+    for root, group in zip(m.covariance_roots.values(), m.groups, strict=True):
         corr = np.asarray(values.get("corr_id", np.eye(q)))
-        L = np.linalg.cholesky(np.outer(values["sd_id"], values["sd_id"]) * corr)
+        S = np.outer(values["sd_id"], values["sd_id"]) * corr
+        to_means = np.eye(q) if group.to_zero is None else np.linalg.inv(group.to_zero)
+        L = np.linalg.cholesky(to_means @ S @ to_means.T)
         fixed[root] = pt.constant(np.array([L[i, j] for i in range(q) for j in range(i + 1)]))
     term = clone_replace(pm.logp(m["event"], m.rvs_to_values[m["event"]]), fixed)
     return pytensor.function([], term, mode="FAST_COMPILE")()
