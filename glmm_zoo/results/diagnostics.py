@@ -289,7 +289,9 @@ def _retried(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """Runs that were given up because transitions diverged; files of older versions do not tell."""
     abandoned = settings.get("runs", ())[:-1]
     if abandoned:
-        each = listing(f"{run['divergences']} divergent transitions at {run['target_accept']:g}" for run in abandoned)
+        each = listing(
+            f"{plural(run['divergences'], 'divergent transition')} at {run['target_accept']:g}" for run in abandoned
+        )
         yield Problem(
             "retried",
             f"{plural(len(abandoned), 'run')} abandoned, with {each}",
