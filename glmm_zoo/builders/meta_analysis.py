@@ -58,7 +58,8 @@ def meta_analysis(
     "fixed" lets nothing but the arms of one study tell its effect. With coding "01" all of the spread of effects is in
     the treated arms, whose log odds then vary more than those of controls; with "half" it is in both alike. The coding is
     that of the random effect only, as in metafor's rma.glmm; a bivariate model has none. Covariates modify the effect
-    and are centred at their mean over the studies, so that `effect` is that of the average study.
+    and are centred at their mean over the studies, so that `effect` is that of the average study; with
+    a product x:w the coefficients of x and w, and their priors, are slopes where the other is zero.
 
     Parameters
     ----------

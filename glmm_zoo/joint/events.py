@@ -138,7 +138,7 @@ def read_events(
     by_time = np.lexsort((rows.stop, rows.subject))
     rows, table = rows.take(by_time), table.take(by_time)
     if may_miss:
-        with_missing = take_columns_with_gaps(data, may_miss).take(table.row_numbers)
+        with_missing = rows_of(table, take_columns_with_gaps(data, may_miss))
         table = replace(table, columns={**table.columns, **with_missing.columns})
     _check_times(formula, table, id, ids, rows, problems)
     _check_some_event(formula, rows, ids, problems)
@@ -164,6 +164,11 @@ def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> t
     """The columns of the event's rows that must have a value, and those that need none: ends of intervals."""
     may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
     return [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss], may_miss
+
+
+def rows_of(table: Table, whole: Table) -> Table:
+    """The rows of `whole`, the same source without any left out, in which `table` was read."""
+    return whole.take(np.searchsorted(whole.row_numbers, table.row_numbers))
 
 
 def subjects_left_out(data: Any, formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], list[str]]:

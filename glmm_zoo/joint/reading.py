@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
 from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
-from glmm_zoo.joint.unmeasured import AllSubjects, with_unmeasured_subjects
+from glmm_zoo.joint.unmeasured import AllSubjects, subjects_without_a_course, with_unmeasured_subjects
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
@@ -61,9 +61,10 @@ def read_joint_model(
     event_formula, pairs = _read_formulas(formulas, families, event, time)
     problems: list[str] = []
     columns = attempt(lambda: association_covariates(association), []) or []
-    longitudinal, dropped = attempt(lambda: _without_subjects(longitudinal, survival, event_formula, id, columns), []) or (
-        longitudinal, [],
-    )  # fmt: skip
+    dropped: list[str] = []
+    if survival is not None or missing == "drop":
+        read = attempt(lambda: _without_subjects(longitudinal, survival, event_formula, id, columns), [])
+        longitudinal, dropped = read or (longitudinal, dropped)
     joint = attempt(
         lambda: read_joint_outcomes(
             longitudinal, pairs, choices=choices, missing=missing, clusters=clusters, columns=(id, time), bare=True
@@ -73,14 +74,25 @@ def read_joint_model(
     visits = attempt(lambda: take_columns(longitudinal, [id, time], missing), problems)
     measured = joint.table if joint else visits
     event_problems: list[str] = []
-    events = attempt(
-        lambda: read_events(
-            longitudinal if survival is None else survival, event_formula, id=id, repeated=survival is None,
-            columns=columns, censored=censored, causes=causes, order=measured[id].group_labels()[1] if measured else (),
-            missing=missing, problems=event_problems,
-        ),
-        event_problems,
-    )  # fmt: skip
+
+    def read_event(data: Any) -> Events | None:
+        return read_events(
+            data, event_formula, id=id, repeated=survival is None, columns=columns, censored=censored, causes=causes,
+            order=measured[id].group_labels()[1] if measured else (), missing=missing, problems=event_problems,
+        )  # fmt: skip
+
+    event_data = longitudinal if survival is None else survival
+    events = attempt(lambda: read_event(event_data), event_problems)
+    if missing == "drop" and joint and events and not event_problems:
+        lost, lacking = subjects_without_a_course(joint, events, longitudinal, survival, id=id, time=time)
+        event_data, rows = _rows_without(event_data, lost, id)
+        if rows:
+            events = attempt(lambda: read_event(event_data), event_problems)
+            visits = take_columns(_rows_without(longitudinal, lost, id)[0], [id, time], missing)
+            dropped.append(
+                f"{ids_in_words(id, lost)} without a value of {', '.join(lacking)} in visits or event data: dropped from the event data "
+                f"too, {plural(rows, 'row')}"
+            )
     problems += [p if p.startswith("event:") else f"event: {p}" for p in event_problems]
     notes = _check_together(joint, events, visits, id, time, problems)
     if joint is not None and events is not None and survival is not None:
@@ -103,17 +115,20 @@ def _without_subjects(
     data: Any, survival: Any, formula: EventFormula, id: str, columns: Sequence[str]
 ) -> tuple[Any, list[str]]:
     """The visits without those of subjects who are left out of the event's table for a missing value, and a note of that."""
-    subjects, lacking = ([], []) if survival is None else subjects_left_out(survival, formula, id, columns)
-    if not subjects:
-        return data, []
-    codes, labels = (column := take_columns_with_gaps(data, [id])[id]).group_labels()
-    out = np.array([label in subjects for label in labels])[codes] & ~column.missing
-    if not out.any() or out.all():
-        return data, []
-    return SomeRows(data, ~out), [
+    subjects, lacking = subjects_left_out(data if survival is None else survival, formula, id, columns)
+    kept, rows = _rows_without(data, subjects, id)
+    note = (
         f"{ids_in_words(id, subjects)} without a value of {', '.join(lacking)} in the event data: dropped from the visits too, "
-        f"{plural(int(out.sum()), 'row')}"
-    ]
+        f"{plural(rows, 'row')}"
+    )
+    return kept, [note] if rows else []
+
+
+def _rows_without(data: Any, subjects: Collection[str], id: str) -> tuple[Any, int]:
+    """The rows that are not of these subjects, and how many are; all rows where nothing would be left."""
+    codes, labels = (column := take_columns_with_gaps(data, [id])[id]).group_labels()
+    out = np.array([label in subjects for label in labels], bool)[codes] & ~column.missing
+    return (SomeRows(data, ~out), int(out.sum())) if out.any() and not out.all() else (data, 0)
 
 
 def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple[EventFormula, list[tuple[str, str]]]:

@@ -14,7 +14,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.joint.events import Events, ids_in_words
+from glmm_zoo.joint.events import Events, ids_in_words, rows_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.columns import Column, Table, stack_tables
@@ -46,32 +46,56 @@ def with_unmeasured_subjects(
     InputError
         A column that a marker needs has no value for such a subject.
     """
-    measured = set(joint.table[id].group_labels()[1])
-    unmeasured = [i for i in events.ids if i not in measured]
+    unmeasured = _unmeasured(joint, events, id)
     if not unmeasured:
         return AllSubjects(joint, joint, events)
+    lost, lacking = subjects_without_a_course(joint, events, longitudinal, survival, id=id, time=time)
+    if lost:
+        raise InputError(
+            f"{plural(len(lost), 'subject')} of the event data {_have(lost)} no measurement ({ids_in_words(id, lost)}), and the course of the "
+            f"marker needs a value of {listing(map(repr, lacking))}; add it to the event data, drop these subjects there, or correct the ids"
+        )
+    columns = _columns_of_the_course(joint, events, longitudinal, survival, id, time)
+    events = replace(events, table=replace(events.table, columns={**events.table.columns, **columns}))
+    of_unmeasured = np.isin(events.subject, [events.ids.index(i) for i in unmeasured])
+    rows = events.table.take(of_unmeasured)
+    start = Column(time, "number", events.start[of_unmeasured], np.zeros(rows.rows, bool))
+    rows = replace(rows, columns={c: rows[c] for c in (id, *columns)} | {time: start})
+    joint, levels = _with_levels_of(joint, rows)
+    note = (
+        f"{plural(len(unmeasured), 'subject')} of the event data {_have(unmeasured)} no measurement ({ids_in_words(id, unmeasured)}): what is "
+        "known of them is the event, and their effects have the distribution of all subjects' effects"
+    )
+    return AllSubjects(joint, _with_rows(joint, rows, levels, id), events, [note])
+
+
+def subjects_without_a_course(
+    joint: JointOutcomes, events: Events, longitudinal: Any, survival: Any, *, id: str, time: str
+) -> tuple[list[str], list[str]]:
+    """The subjects with an event, no measurement and a row without a value that the markers need; and the columns that lack one."""
+    unmeasured = _unmeasured(joint, events, id)
+    of_unmeasured = np.isin(events.subject, [events.ids.index(i) for i in unmeasured])
+    columns = _columns_of_the_course(joint, events, longitudinal, survival, id, time) if unmeasured else {}
+    lacking = {
+        c: column.missing & of_unmeasured for c, column in columns.items() if column.missing[of_unmeasured].any()
+    }
+    subjects = np.unique(events.subject[np.logical_or.reduce([np.zeros(len(events.subject), bool), *lacking.values()])])
+    return [events.ids[s] for s in subjects], list(lacking)
+
+
+def _unmeasured(joint: JointOutcomes, events: Events, id: str) -> list[str]:
+    measured = set(joint.table[id].group_labels()[1])
+    return [i for i in events.ids if i not in measured]
+
+
+def _columns_of_the_course(
+    joint: JointOutcomes, events: Events, longitudinal: Any, survival: Any, id: str, time: str
+) -> dict[str, Column]:
+    """The columns (R,) that the markers need beside subject and time, in the rows of the event."""
     needed = dict.fromkeys(
         c for part in joint.parts for c in part.main.formula.predictor_columns if c not in (id, time)
     )
-    columns = {c: _column_of_subjects(events, c, longitudinal, survival, id) for c in needed}
-    events = replace(events, table=replace(events.table, columns={**events.table.columns, **columns}))
-    of_unmeasured = np.isin(events.subject, [events.ids.index(i) for i in unmeasured])
-    lacking = [c for c, column in columns.items() if column.missing[of_unmeasured].any()]
-    who = ids_in_words(id, unmeasured)
-    if lacking:
-        raise InputError(
-            f"{plural(len(unmeasured), 'subject')} of the event data {_have(unmeasured)} no measurement ({who}), and the course of the marker "
-            f"needs a value of {listing(map(repr, lacking))}; add it to the event data, drop these subjects there, or correct the ids"
-        )
-    rows = events.table.take(of_unmeasured)
-    start = Column(time, "number", events.start[of_unmeasured], np.zeros(rows.rows, bool))
-    rows = replace(rows, columns={c: rows[c] for c in (id, *needed)} | {time: start})
-    joint, levels = _with_levels_of(joint, rows)
-    note = (
-        f"{plural(len(unmeasured), 'subject')} of the event data {_have(unmeasured)} no measurement ({who}): what is known of them is "
-        "the event, and their effects have the distribution of all subjects' effects"
-    )
-    return AllSubjects(joint, _with_rows(joint, rows, levels, id), events, [note])
+    return {c: _column_of_subjects(events, c, longitudinal, survival, id) for c in needed}
 
 
 def _have(subjects: Sequence[str]) -> str:
@@ -83,7 +107,7 @@ def _column_of_subjects(events: Events, name: str, longitudinal: Any, survival: 
     if name in events.table.columns:
         return events.table[name]
     if survival is not None and name in column_names(survival):
-        return take_columns_with_gaps(survival, [name])[name].take(events.table.row_numbers)
+        return rows_of(events.table, take_columns_with_gaps(survival, [name]))[name]
     visits = take_columns_with_gaps(longitudinal, [id, name])
     codes, labels = visits[id].group_labels()
     known = np.flatnonzero(~(visits[id].missing | visits[name].missing))

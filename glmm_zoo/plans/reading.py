@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,7 +99,8 @@ def read_outcome(
     table = take_columns(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
-    tables = dict.fromkeys(formulas, table)
+    groups = {c for f in formulas.values() for g in f.groups for c in g.factor} if gaps else ()
+    tables = dict.fromkeys(formulas, _with_levels_that_occur(table, groups))
     for prefix, parsed in formulas.items():
         check_columns(parsed, table, problems)
         if prefix in units:
@@ -125,6 +126,17 @@ def read_outcome(
     ]
     doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
     return remark(single, doubts)
+
+
+def _with_levels_that_occur(table: Table, names: Collection[str]) -> Table:
+    """Grouping columns without levels that have no row: such a level may have one of another outcome, or an event."""
+    columns = dict(table.columns)
+    for name in names:
+        column = columns[name]
+        if column.kind == "text":
+            codes, levels = column.codes_and_levels()
+            columns[name] = replace(column, values=codes, levels=levels)
+    return replace(table, columns=columns)
 
 
 def _log_or_not(family: Family, prefix: str) -> str:

@@ -143,7 +143,7 @@ def _columns_of(data: Any, needed: Collection[str]) -> tuple[dict[str, Column], 
 
 def _row_numbers(data: Any, rows: int) -> np.ndarray:
     """The numbers of the rows in the source, from 0."""
-    return np.flatnonzero(data.kept) if isinstance(data, SomeRows) else np.arange(rows)
+    return _row_numbers(data.data, len(data.kept))[data.kept] if isinstance(data, SomeRows) else np.arange(rows)
 
 
 def _with_texts(column: Column, data: RawTable) -> Column:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from scipy import stats
 
 import glmm_zoo as zoo
+from glmm_zoo.errors import ZooWarning
 from glmm_zoo.inference import nuts, schedule
-from glmm_zoo.inference.beginnings import FARTHEST, HALVINGS, first_beginnings
+from glmm_zoo.inference.beginnings import FARTHEST, HALVINGS, STEEPEST, first_beginnings
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates
 from glmm_zoo.inference.parameterization import parameterize
@@ -82,6 +86,62 @@ def test_a_start_without_a_density_is_drawn_nearer() -> None:
         assert least.max() == halvings
     with pytest.raises(zoo.FitError, match=r"the density is not finite at any of 11 points .*; try tighter priors"):
         first_beginnings(bowl(n, radius * 0.99), own, 4, 1)
+
+
+def cliff(size: int, radius: float, depth: float) -> Compiled:
+    """A density that is `depth` lower on the log scale beyond a radius around its start, at 0."""
+
+    def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return -depth * float(np.abs(x).max() > radius), -x
+
+    return Compiled(np.zeros(size), value_and_gradient, lambda _: lambda _: [], UNCHANGED, None, 0.0)
+
+
+def test_a_start_far_below_what_a_normal_density_falls_to_is_drawn_nearer() -> None:
+    own, n = np.arange(4), 6
+    corner = stats.norm.logpdf([0] * 6).sum() - stats.norm.logpdf([FARTHEST] * 4 + [1] * 2).sum()
+    far = first_beginnings(bowl(n), own, 4, 1) - 1
+    assert (np.abs(far).max(axis=1) > 1).all()
+    shallow, deep = (first_beginnings(cliff(n, 1.0, f * STEEPEST * corner), own, 4, 1) for f in (0.999, 1.001))
+    np.testing.assert_allclose(shallow, far)
+    halvings = np.ceil(np.log2(np.abs(far).max(axis=1)))
+    np.testing.assert_allclose(deep, far / 2 ** halvings[:, None])
+    np.testing.assert_allclose(  # where it is deep everywhere, the nearest
+        first_beginnings(cliff(n, 0.0, 1.001 * STEEPEST * corner), own, 4, 1), far / 2**HALVINGS
+    )
+
+
+AGES = """
+id trt entry_to_end d
+1 0 14.2 0
+2 1 12.3 1
+3 0 9.5 1
+4 1 15.0 0
+5 0 3.4 1
+6 1 13.1 0
+7 0 8.8 1
+8 1 6.1 1
+"""
+
+
+def test_hazards_over_decades_before_anybody_was_seen_begin_where_chains_come_back() -> None:
+    """With age as time and nobody seen before 50, some first points had log densities of -5e11."""
+    subjects = pd.read_csv(StringIO(AGES), sep=" ").assign(age_end=lambda s: 50 + s.entry_to_end)
+    rng = np.random.default_rng(2)
+    visits = subjects.loc[subjects.index.repeat(5), ["id", "entry_to_end"]].reset_index(drop=True)
+    since = visits.entry_to_end * np.tile([0.0, 0.2, 0.4, 0.6, 0.8], len(subjects))
+    slope = 0.27 + 0.25 * rng.normal(size=9)[visits.id]
+    visits = visits.assign(age=50 + since, y=1.7 + slope * since + 0.4 * rng.normal(size=len(visits)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)
+        model = zoo.joint_survival(
+            visits, subjects, "y ~ age + (1 + age | id)", event="Surv(age_end, d) ~ trt", time="age"
+        )
+    model, start = parameterize(model, "auto")
+    compiled, own = compile_model(model, start), schedule._without_group_effects(model)
+    at_start = compiled.value_and_gradient(compiled.start)[0]
+    values = [compiled.value_and_gradient(x)[0] for s in range(40) for x in first_beginnings(compiled, own, 4, s)]
+    assert min(values) > at_start - STEEPEST * 2 * FARTHEST**2 * compiled.size
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,92 @@ def test_columns_that_nobody_has_are_named() -> None:
     model(visits, measured_lacking, "y ~ time + (1 | id) + (1 | clinic)")
 
 
+LOST = ["p03", "p08"]
+
+
+def of_lost(column: pd.Series, ids: pd.Series) -> pd.Series:
+    """The column without the values of these two subjects."""
+    return column.astype(object).where(~ids.isin(LOST))
+
+
+def as_one_table(visits: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    return visits.merge(subjects[["id", "years", "death"]], on="id")
+
+
+def in_both(visits, subjects):
+    return (visits.assign(clinic=of_lost(visits.clinic, visits.id)), subjects.drop(columns="clinic")), "clinic", 2
+
+
+def in_event_rows(visits, subjects):
+    return (without(visits, LOST), subjects.assign(clinic=of_lost(subjects.clinic, subjects.id))), "clinic", 2
+
+
+def in_one_table(visits, subjects):
+    return (as_one_table(visits.assign(clinic=of_lost(visits.clinic, visits.id)), subjects), None), "clinic", 6
+
+
+def in_one_table_of_the_event(visits, subjects):
+    return (as_one_table(visits.assign(drug=of_lost(visits.drug, visits.id)), subjects), None), "drug", 6
+
+
+INTERVAL = "Surv(years, later, type='interval2') ~ drug"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "event"),
+    [
+        (in_both, EVENT),
+        (in_event_rows, EVENT),
+        (in_one_table, EVENT),
+        (in_one_table_of_the_event, EVENT),
+        (in_both, INTERVAL),
+        (in_event_rows, INTERVAL),
+    ],
+)
+def test_subjects_who_lose_all_rows_of_a_table_for_a_covariate_leave_the_other(lacking: Any, event: str) -> None:
+    visits, subjects = tables()
+    subjects = subjects.assign(later=(subjects.years + 0.3).where(subjects.death == 1))
+    (given_visits, given_subjects), column, rows = lacking(visits, subjects)
+
+    def build(visits: Any, subjects: Any, missing: Any) -> Any:
+        formula = "y ~ time + (1 | id) + (1 | clinic)"
+        return zoo.joint_survival(visits, subjects, formula, event=event, baseline="exponential", missing=missing)
+
+    m = build(given_visits, given_subjects, "drop")
+    other = (
+        "event data: dropped from the visits"
+        if column == "drug"
+        else "visits or event data: dropped from the event data"
+    )
+    note = f"id 'p03', 'p08' without a value of {column} in {'the ' * (column == 'drug')}{other} too, {rows} rows"
+    assert note in m.spec["notes"] and not [n for n in m.spec["notes"] if "never occur" in n or "no measurement" in n]
+    expected = build(without(visits, LOST), without(subjects, LOST), "error")
+    assert m.coords["id"] == expected.coords["id"]
+    point = row_models.random_point(expected, 3)
+    found, right = (row_models.function(x, [x.logp()])(point)[0] for x in (m, expected))
+    np.testing.assert_array_equal(found, right)
+    with pytest.raises(zoo.InputError, match=rf"needs a value of 'clinic'|'{column}' has 6 missing values"):
+        build(given_visits, given_subjects, "error")
+
+
+def test_who_has_a_value_of_the_covariate_elsewhere_stays() -> None:
+    visits, subjects = tables()
+    lacking = visits.assign(clinic=of_lost(visits.clinic, visits.id))
+    formula = "y ~ time + (1 | id) + (1 | clinic)"
+    m = zoo.joint_survival(lacking, subjects, formula, event=EVENT, baseline="exponential", missing="drop")
+    assert list(m.coords["id"])[-2:] == LOST
+
+
+def test_of_subjects_without_a_marker_no_note_says_that_they_are_dropped() -> None:
+    visits, subjects = tables()
+    m = model(visits.assign(y=visits.y.where(~visits.id.isin(LOST))), subjects)
+    assert [n for n in m.spec["notes"] if "no measurement (id 'p03', 'p08')" in n]
+    assert not [n for n in m.spec["notes"] if "dropped" in n]
+    outcomes = visits.assign(z=visits.y + visits.time, y=visits.y.where(~visits.id.isin(LOST)))
+    both = zoo.joint_outcomes(outcomes, {f"{y} ~ time + (1 |p| id)": "gaussian" for y in "yz"})
+    assert set(LOST) < set(both.coords["id"]) and not [n for n in both.spec["notes"] if "dropped" in n]
+
+
 def test_rows_of_an_event_whose_covariate_changes_are_refused_or_carried_forward() -> None:
     """A covariate of the marker that changes from row to row of the event: its steps are those of its value."""
     visits, subjects = tables()
