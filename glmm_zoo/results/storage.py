@@ -60,8 +60,6 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
         raise InputError(
             "this is not a fit of glmm_zoo: its 'glmm_zoo' attribute says something else; sample with zoo.fit(model)"
         )
-    if schema > SCHEMA:
-        raise InputError(f"this fit was written by a newer glmm_zoo (schema {schema}, this one reads {SCHEMA}); update")
     return content
 
 
@@ -275,11 +273,11 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         said = (str(err).splitlines() or [type(err).__name__])[0]
         raise InputError(f"{path} is damaged or not a NetCDF file: {said[:100]}; fit again") from None
     try:
-        metadata(tree)
-    except InputError as err:
-        if "newer" in str(err):
-            raise InputError(str(err).replace("this fit", str(path), 1)) from None
+        schema = metadata(tree)["schema"]
+    except InputError:
         raise InputError(f"{path} is not a fit of glmm_zoo; fit a model with zoo.fit or glmm-zoo fit") from None
+    if schema > SCHEMA:
+        raise InputError(f"{path} was written by a newer glmm_zoo (schema {schema}, this one reads {SCHEMA}); update")
     return tree
 
 

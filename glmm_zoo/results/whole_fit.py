@@ -32,8 +32,10 @@ def of_a_whole_fit[**P, R](
             return read(tree, *arguments, **keywords)
         except InputError:
             raise
-        except (LookupError, TypeError, ValueError, AttributeError) as err:
+        except (LookupError, TypeError, ValueError, AttributeError, ImportError) as err:
             faults = list(_faults(tree))
+            if isinstance(err, LookupError) and not faults:
+                faults = [f"looked for {str(err)[:60]}"]
             if not faults:
                 raise
             raise InputError(
@@ -48,6 +50,8 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     content = metadata(tree)
     yield from _wrong("", content, _CONTENT)
     yield from _wrong("spec.", content.get("spec"), _SPEC)
+    if not isinstance(content["spec"].get("link", ""), str):
+        yield "the metadata have no proper spec.link"
     yield from _wrong("sampling.", content.get("sampling"), _SAMPLING)
     yield from (f"no group {name!r}" for name in _GROUPS if name not in tree.children)
     groups = {name: tree[name].dataset for name in _GROUPS if name in tree.children}
