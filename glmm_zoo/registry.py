@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -104,20 +105,34 @@ class Builder:
                         where[name] = attempt(partial(read_option, name, where[name], self.types[name]), problems)
             options = self.read_options(keywords, problems)
             raise_all([*problems, *_environment_problems()])
-            return build(*positional.values(), *arguments[len(positional) :], **own, **options)
+            try:
+                return build(*positional.values(), *arguments[len(positional) :], **own, **options)
+            except ValueError as err:
+                flags = os.environ.get("PYTENSOR_FLAGS")
+                if isinstance(err, InputError) or not flags or "pymc" in sys.modules:
+                    raise
+                raise InputError(
+                    f"PyTensor cannot be imported with the environment variable PYTENSOR_FLAGS={shown(flags)}; correct or unset it"
+                ) from err
 
         return checked
 
 
 def _environment_problems() -> list[str]:
     """A sentence on a variable of the environment that PyTensor cannot be imported with."""
+    problems = []
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    if not threads or threads.strip().lstrip("+-").isdecimal():
-        return []
-    return [
-        f"the environment variable OMP_NUM_THREADS must be a whole number, not {shown(threads)}; set it to the number of "
-        "threads, or unset it"
-    ]
+    if threads and not threads.strip().lstrip("+-").isdecimal():
+        problems.append(
+            f"the environment variable OMP_NUM_THREADS must be a whole number, not {shown(threads)}; set it to the number of "
+            "threads, or unset it"
+        )
+    flags = os.environ.get("PYTENSOR_FLAGS", "")
+    if re.search(r"floatX\s*=(?!\s*float64\b)", flags):
+        problems.append(
+            f"the environment variable PYTENSOR_FLAGS must leave floatX at float64, not {shown(flags)}; take floatX out of it"
+        )
+    return problems
 
 
 @functools.cache

@@ -208,7 +208,10 @@ def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames
     column = table[expression.columns[0]]
     if expression.kind == "column" and column.kind == "number":
         name = names.of_numbers(column.name)
-        frame[name], names.columns[name] = column.values.astype(np.float64), column.name
+        values = attempt(lambda: column.numbers("a predictor"), problems)
+        if values is None:
+            return "0"
+        frame[name], names.columns[name] = values, column.name
         return name
     if column.kind == "date" and expression.kind != "factor":
         attempt(lambda: column.numbers("a predictor"), problems)

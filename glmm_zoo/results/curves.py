@@ -13,10 +13,12 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.smooths.bases import Basis
 from glmm_zoo.results.smooth_curves import SmoothCurve, smooth_curves
 from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 Grid = Callable[[SmoothCurve], np.ndarray]  # the points (n, variables) at which a curve is wanted, n the same for all
 
 
+@of_a_whole_fit
 def curves(
     tree: xr.DataTree, *, points: int = 100, prob: float = 0.95, at: Mapping[str, Sequence[float]] | None = None
 ) -> xr.Dataset:

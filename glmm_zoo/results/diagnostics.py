@@ -27,6 +27,7 @@ from glmm_zoo.results.parameter_statistics import (
     statistics_table,
 )
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 RHAT = 1.01
 ESS_PER_CHAIN = 100
@@ -90,6 +91,7 @@ def incomplete(tree: xr.DataTree) -> str | None:
     return f"values that are not finite in {listing(broken)}" if broken else None
 
 
+@of_a_whole_fit
 def check(tree: xr.DataTree) -> Verdict:
     """The verdict on a fit, fresh or loaded from a file.
 
@@ -112,6 +114,7 @@ def check(tree: xr.DataTree) -> Verdict:
     return judge(tree, statistics_table(posterior[reported_variables(posterior, metadata(tree)["spec"])]))
 
 
+@of_a_whole_fit
 def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
     """The verdict on a complete fit, given the table of its diagnostics (`statistics_table`)."""
     content = metadata(tree)

@@ -1,13 +1,15 @@
 """One NetCDF file for each fit: what it says of itself, the tables it used, and how it is written and read.
 
 A DataTree is serialised to memory, written to a hidden file beside the target, synced, read back, and only then
-renamed: a crash or a full disk leaves the old file or the new one, never half of either. Checksums are on, so a
-damaged file is found out when it is read. The keys of the metadata and the names of groups, variables and attributes are
+renamed: a crash or a full disk leaves the old file or the new one, never half of either. A digest of the file stands behind its
+end, beside the checksums of its arrays, so a damaged file is found out when it is read. The keys of the metadata and the names of groups, variables and attributes are
 the file format: a file that was written before must be read, so they stay as they are.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import json
 import os
@@ -49,7 +51,16 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     text = tree.attrs.get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
-    return json.loads(text)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if type(schema) is not int or schema < 1 or not isinstance(content.get("spec"), dict):
+        raise InputError(
+            "this is not a fit of glmm_zoo: its 'glmm_zoo' attribute says something else; sample with zoo.fit(model)"
+        )
+    return content
 
 
 def write_metadata(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
@@ -231,7 +242,7 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         for node in tree.subtree
     }
     content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
-    replace_file(path, content)
+    replace_file(path, content + _digest(content))
     return path
 
 
@@ -248,21 +259,35 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InputError(f"{str(path)!r} is a folder; give the .nc file in it")
     if not path.exists():
         raise InputError(f"file {str(path)!r} does not exist")
+    if not path.is_file():
+        raise InputError(f"{str(path)!r} is a device or a pipe; give the name of a file")
+    content = path.read_bytes()
+    if not _matches_digest(content):
+        raise InputError(f"{path} is damaged: it differs from what was written; fit again")
     import xarray as xr  # not needed to check a target before a fit, and slow to import
 
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as lazy:
+        with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as lazy:
             tree = lazy.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as err:
-        raise InputError(
-            f"{path} is damaged or not a NetCDF file: {str(err).splitlines()[0][:100]}; fit again"
-        ) from None
+    except Exception as err:  # damage can surface anywhere in the libraries that read
+        said = (str(err).splitlines() or [type(err).__name__])[0]
+        raise InputError(f"{path} is damaged or not a NetCDF file: {said[:100]}; fit again") from None
     try:
-        content = metadata(tree)
-    except (InputError, json.JSONDecodeError):
+        schema = metadata(tree)["schema"]
+    except InputError:
         raise InputError(f"{path} is not a fit of glmm_zoo; fit a model with zoo.fit or glmm-zoo fit") from None
-    if content["schema"] > SCHEMA:
-        raise InputError(
-            f"{path} was written by a newer glmm_zoo (schema {content['schema']}, this one reads {SCHEMA}); update"
-        )
+    if schema > SCHEMA:
+        raise InputError(f"{path} was written by a newer glmm_zoo (schema {schema}, this one reads {SCHEMA}); update")
     return tree
+
+
+def _digest(content: bytes) -> bytes:
+    """What stands behind the end of a file of this content, where HDF5 does not look."""
+    return b"glmm_zoo sha256 " + hashlib.sha256(content).hexdigest().encode()
+
+
+def _matches_digest(content: bytes) -> bool:
+    """Whether the content is as it was written; true of a file without digest, such as one that another program wrote."""
+    length = len(_digest(b""))
+    body, end = content[:-length], content[-length:]
+    return not end.startswith(b"glmm_zoo sha256 ") or end == _digest(body)

@@ -30,6 +30,7 @@ from glmm_zoo.results.storage import (
     reported_variables,
     sd_at_means,
 )
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 _WHERE = ", where slopes vary too at the means of their covariates (with center=False at zero)"
 MEANINGS = {
@@ -43,6 +44,7 @@ MEANINGS = {
 _NORMAL_UPPER_QUARTILE = 0.6744897501960817
 
 
+@of_a_whole_fit
 def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = False) -> pd.DataFrame:
     """Posterior summary, one row for each parameter and derived quantity.
 
@@ -136,7 +138,8 @@ def _ratios(posterior: xr.Dataset, prefix: str, link: str, ratio: str) -> dict[s
     quantities = {}
     for coef in posterior[f"{lead}coef"].values:
         draws = posterior[f"{lead}beta"].sel({f"{lead}coef": coef}).values
-        quantities[f"{lead}{ratio}[{coef}]"] = np.exp(-draws if falls else draws)
+        with np.errstate(over="ignore"):  # the ratio of a unit that is far beyond the data is infinite
+            quantities[f"{lead}{ratio}[{coef}]"] = np.exp(-draws if falls else draws)
     return quantities
 
 
@@ -159,5 +162,6 @@ def _between_levels(
     name = LINKS[outcome["link"]].median_ratio
     if name is not None:
         for factor, sd in sds.items():
-            quantities[f"{lead}{name}[{factor}]"] = np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE)
+            with np.errstate(over="ignore"):
+                quantities[f"{lead}{name}[{factor}]"] = np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE)
     return quantities

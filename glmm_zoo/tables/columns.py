@@ -15,6 +15,11 @@ import numpy as np
 from glmm_zoo.errors import InputError, at_rows, listing, plural
 from glmm_zoo.tables.text_values import as_number, in_time_order, like_number, number_remedy
 
+SMALLEST_SIZE, LARGEST_SIZE = (
+    1e-50,
+    1e50,
+)  # of the largest number of a column; arbitrary, beyond every unit of measurement
+
 
 @dataclass(frozen=True)
 class Column:
@@ -53,10 +58,12 @@ class Column:
         Raises
         ------
         InputError
-            The column is text or dates.
+            The column is text or dates, or its numbers are too large or too small to reckon with.
         """
         if self.kind in ("number", "logical"):
-            return self.values.astype(np.float64)
+            values = self.values.astype(np.float64)
+            self._check_sizes(values, use)
+            return values
         if self.kind == "date":
             raise InputError(
                 f"column {self.name!r} holds dates and {use} needs numbers; make a number of it, e.g. days since entry"
@@ -76,6 +83,16 @@ class Column:
             )
         raise InputError(f"column {self.name!r} is text ({listing(self.levels, 3)}) and {use} needs numbers")
 
+    def _check_sizes(self, values: np.ndarray, use: str) -> None:
+        """Refuse numbers whose squares, or those of their products, would leave the range of floating point."""
+        sizes = np.where(np.isfinite(values) & ~self.missing, np.abs(values), 0.0)
+        largest = sizes.max(initial=0.0)
+        if largest > LARGEST_SIZE or 0 < largest < SMALLEST_SIZE:
+            raise InputError(
+                f"column {self.name!r} has numbers up to {largest:g} in size ({self.at(sizes == largest)}), and {use} takes a largest one "
+                f"between {SMALLEST_SIZE:g} and {LARGEST_SIZE:g}; correct it or give the column in another unit"
+            )
+
     def codes_and_levels(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """The column as a factor: codes (n,) into the levels that occur.
 
@@ -85,7 +102,7 @@ class Column:
         if self.is_coded:
             return codes, tuple(self.levels[i] for i in occurring)
         if occurring.dtype.kind == "f" and np.all(occurring == np.round(occurring)):
-            occurring = occurring.astype(np.int64)
+            return codes, tuple(str(int(value)) for value in occurring.tolist())
         return codes, tuple(str(value) for value in occurring.tolist())
 
     def group_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:

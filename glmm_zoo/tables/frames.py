@@ -230,7 +230,8 @@ def _as_arrow(data: Any, needed: list[str]) -> tuple[str, tuple[str, ...], pa.Ta
             return "the data frame", (), pa.table(data).select(needed)
     except (pa.ArrowException, TypeError, ValueError) as err:
         raise InputError(f"data must be a data frame (pandas, polars, pyarrow): {str(err).splitlines()[0]}") from None
-    problems: list[str] = []
+    problems = [f"column {name!r} appears twice; rename one of them" for name in needed if data[name].ndim > 1]
+    raise_all(problems)
     columns = {name: attempt(lambda name=name: _from_pandas(name, data[name]), problems) for name in needed}
     raise_all(problems)
     return "the data frame", (), pa.table(columns)

@@ -14,8 +14,10 @@ from glmm_zoo.joint.events import Events, read_events
 from glmm_zoo.joint.prediction import accuracy_measures
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
+@of_a_whole_fit
 def landmark_accuracy(
     tree: xr.DataTree,
     longitudinal: Any = None,

@@ -16,6 +16,7 @@ from glmm_zoo.joint.prediction.effect_sampler import EFFECT_POINTS, FRACTIONS, P
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.joint.prediction.histories import SubjectHistories, read_histories
 from glmm_zoo.plans.options import OptionType, read_option
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
 _DOUBTFUL_ESS = 0.2  # share of effective points below which there is a warning
@@ -26,6 +27,7 @@ _OPTIONS = {
 }  # fmt: skip
 
 
+@of_a_whole_fit
 def dynamic_prediction(
     tree: xr.DataTree,
     longitudinal: Any = None,

@@ -13,8 +13,10 @@ import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
+@of_a_whole_fit
 def findings(tree: xr.DataTree, prob: float = 0.95) -> dict[str, Finding]:
     """What the fit says of each aspect of its model, by name.
 

@@ -18,10 +18,12 @@ from glmm_zoo.results.report.figures import figures
 from glmm_zoo.results.report.wording import cell, is_derived, overview, summary_cells, summary_headings
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import MEANINGS, summary
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 TEMPLATE = "report.html.jinja"
 
 
+@of_a_whole_fit
 def write_report(
     tree: xr.DataTree, path: str | os.PathLike[str], *, prob: float = 0.95, overwrite: bool = False
 ) -> Path:

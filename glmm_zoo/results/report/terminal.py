@@ -12,6 +12,7 @@ from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.report.wording import cell, is_derived, overview, summary_cells, summary_headings
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
+from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 25  # of a finding's table
 
 
+@of_a_whole_fit
 def full_report(tree: xr.DataTree, *, prob: float = 0.95) -> list[RenderableType]:
     """What `glmm-zoo fit` prints: overview, notes, tables of estimates, findings; the verdict follows it there."""
     from rich.text import Text
@@ -29,6 +31,7 @@ def full_report(tree: xr.DataTree, *, prob: float = 0.95) -> list[RenderableType
     return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob).values())]
 
 
+@of_a_whole_fit
 def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> list[RenderableType]:
     """A table of the model's parameters, then one of the quantities derived from them."""
     from rich.table import Table

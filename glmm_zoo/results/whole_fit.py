@@ -1,0 +1,91 @@
+"""What a function that reads a fit says where another program took something out of it or changed it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate
+
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.storage import metadata
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data", "report")
+_SAMPLING = {"draws": int, "tune": int, "chains": int, "thin": int, "finished": list, "target_accept": float}
+_SPEC = {
+    "builder": str, "formula": str, "response": str, "options": dict, "links": dict, "groups": dict, "smooths": list, "notes": list,
+    "priors": dict, "facts": dict, "aspects": list, "auxiliary": list, "data": dict, "learnt": dict, "formulas": dict,
+}  # fmt: skip
+_CONTENT = {"sampling": dict, "spec": dict, "seconds": dict, "versions": dict, "created": str, "machine": str}
+
+
+def of_a_whole_fit[**P, R](
+    read: Callable[Concatenate[xr.DataTree, P], R],
+) -> Callable[Concatenate[xr.DataTree, P], R]:
+    """A function of a fit that fails with a sentence where the fit is not as it was written."""
+
+    @functools.wraps(read)
+    def reading(tree: xr.DataTree, *arguments: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return read(tree, *arguments, **keywords)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, ImportError) as err:
+            faults = list(_faults(tree))
+            if isinstance(err, LookupError) and not faults:
+                faults = [f"looked for {str(err)[:60]}"]
+            if not faults:
+                raise
+            raise InputError(
+                f"this fit is not as glmm_zoo wrote it ({listing(faults, 3)}); take the file that it wrote, or fit again"
+            ) from err
+
+    return reading
+
+
+def _faults(tree: xr.DataTree) -> Iterator[str]:
+    """What lacks, and what is of another type or size than our own files have it."""
+    content = metadata(tree)
+    yield from _wrong("", content, _CONTENT)
+    yield from _wrong("spec.", content.get("spec"), _SPEC)
+    if not isinstance(content["spec"].get("link", ""), str):
+        yield "the metadata have no proper spec.link"
+    yield from _wrong("sampling.", content.get("sampling"), _SAMPLING)
+    yield from (f"no group {name!r}" for name in _GROUPS if name not in tree.children)
+    groups = {name: tree[name].dataset for name in _GROUPS if name in tree.children}
+    for name, variable in groups["constant_data"].variables.items() if "constant_data" in groups else ():
+        if name not in variable.dims and not {"column", "kind"} <= set(variable.attrs):
+            yield f"constant_data[{name!r}] does not say its column"
+    if "posterior" not in groups:
+        return
+    posterior, stats = groups["posterior"], groups.get("sample_stats")
+    for name, variable in posterior.data_vars.items():
+        if variable.dims[:2] != ("chain", "draw") or variable.dtype.kind not in "fiu":
+            yield f"posterior[{name!r}] is not numbers by chain and draw"
+    yield from (f"posterior has no labels of {dim!r}" for dim in posterior.dims if dim not in posterior.coords)
+    yield from (f"no posterior[{name!r}]" for name in _referred(content) if name not in posterior)
+    for name in ("diverging", "energy", "bfmi", "reached_max_treedepth", "lp") if stats is not None else ():
+        if name not in stats or "chain" not in stats[name].dims or stats[name].dtype.kind not in "fiub":
+            yield f"no numbers by chain in sample_stats[{name!r}]"
+    for group in (posterior, stats):
+        if group is not None and any(group.sizes.get(dim) == 0 for dim in ("chain", "draw")):
+            yield "no draws"
+
+
+def _referred(content: Mapping[str, Any]) -> Iterator[str]:
+    """The variables of the posterior that the metadata name."""
+    spec = content["spec"]
+    for group in spec["groups"].values() if isinstance(spec.get("groups"), dict) else ():
+        yield from (group[key] for key in ("sd",) if isinstance(group, dict) and key in group)
+    for key in ("auxiliary", "priors"):
+        yield from (name.split("[")[0] for name in spec.get(key) or () if isinstance(name, str))
+
+
+def _wrong(where: str, found: Any, expected: Mapping[str, type]) -> Iterator[str]:
+    """What of the metadata is not there, or of another type."""
+    for key, kind in expected.items() if isinstance(found, dict) else ():
+        value = found.get(key)
+        if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
+            yield f"the metadata have no proper {where}{key}"
