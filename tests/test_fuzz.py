@@ -49,16 +49,7 @@ def odd_tables(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
                 yield f"{name} one {value!r:.9}", table.assign(**{str(name): cells})
 
 
-KNOWN = {"ordinal": "a level of 160 digits is told in full", "stepped_wedge": "a period of 1e-300 warns of a cast"}
-
-
-@pytest.mark.parametrize(
-    "builder",
-    [
-        pytest.param(b, marks=pytest.mark.xfail(reason=KNOWN[b], strict=True)) if b in KNOWN else b
-        for b in registry.builders()
-    ],
-)
+@pytest.mark.parametrize("builder", registry.builders())
 def test_odd_tables_are_planned_or_told(builder: str, stop_at_the_graph: None) -> None:
     tables = test_registry_options._CALLS.get(builder, test_registry_options._ONE)[0]
     cases = [(i, *case) for i, table in enumerate(tables) for case in odd_tables(table)]
@@ -179,7 +170,6 @@ def test_a_fit_that_was_changed_is_read_or_told(fit: xr.DataTree, group: str) ->
             read_or_told(f"{group} {said}", read, with_group(fit, group, data))
 
 
-@pytest.mark.xfail(reason="priors that are no mapping are not told yet", strict=True)
 @pytest.mark.filterwarnings("ignore")
 def test_metadata_that_were_changed_are_read_or_told(fit: xr.DataTree) -> None:
     for said, content in changed_metadata(json.loads(fit.attrs["glmm_zoo"])):

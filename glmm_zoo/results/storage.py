@@ -8,6 +8,7 @@ the file format: a file that was written before must be read, so they stay as th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -51,11 +52,11 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     text = tree.attrs.get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
-    try:
+    content: Any = None
+    with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(text)
-    except (ValueError, RecursionError):
-        content = None
-    schema = content.get("schema") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    schema = content.get("schema")
     if type(schema) is not int or schema < 1 or not isinstance(content.get("spec"), dict):
         raise InputError(
             "this is not a fit of glmm_zoo: its 'glmm_zoo' attribute says something else; sample with zoo.fit(model)"

@@ -53,6 +53,9 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     if not isinstance(content["spec"].get("link", ""), str):
         yield "the metadata have no proper spec.link"
     yield from _wrong("sampling.", content.get("sampling"), _SAMPLING)
+    sampling = content.get("sampling")
+    if isinstance(sampling, dict) and "runs" in sampling:  # files of older versions have none
+        yield from _wrong("sampling.", sampling, {"runs": list})
     yield from (f"no group {name!r}" for name in _GROUPS if name not in tree.children)
     groups = {name: tree[name].dataset for name in _GROUPS if name in tree.children}
     for name, variable in groups["constant_data"].variables.items() if "constant_data" in groups else ():
@@ -66,7 +69,9 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
             yield f"posterior[{name!r}] is not numbers by chain and draw"
     yield from (f"posterior has no labels of {dim!r}" for dim in posterior.dims if dim not in posterior.coords)
     yield from (f"no posterior[{name!r}]" for name in _referred(content) if name not in posterior)
-    for name in ("diverging", "energy", "bfmi", "reached_max_treedepth", "lp") if stats is not None else ():
+    for name in ("diverging", "energy", "reached_max_treedepth", "lp"):
+        if stats is None:
+            break
         if name not in stats or "chain" not in stats[name].dims or stats[name].dtype.kind not in "fiub":
             yield f"no numbers by chain in sample_stats[{name!r}]"
     for group in (posterior, stats):
@@ -80,7 +85,8 @@ def _referred(content: Mapping[str, Any]) -> Iterator[str]:
     for group in spec["groups"].values() if isinstance(spec.get("groups"), dict) else ():
         yield from (group[key] for key in ("sd",) if isinstance(group, dict) and key in group)
     for key in ("auxiliary", "priors"):
-        yield from (name.split("[")[0] for name in spec.get(key) or () if isinstance(name, str))
+        names = spec.get(key)
+        yield from (n.split("[")[0] for n in (names if isinstance(names, list | dict) else ()) if isinstance(n, str))
 
 
 def _wrong(where: str, found: Any, expected: Mapping[str, type]) -> Iterator[str]:

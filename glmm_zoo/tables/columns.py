@@ -15,10 +15,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, at_rows, listing, plural
 from glmm_zoo.tables.text_values import as_number, in_time_order, like_number, number_remedy
 
-SMALLEST_SIZE, LARGEST_SIZE = (
-    1e-50,
-    1e50,
-)  # of the largest number of a column; arbitrary, beyond every unit of measurement
+SMALLEST_SIZE, LARGEST_SIZE = 1e-50, 1e50  # of a column's largest number; arbitrary, beyond every unit of measurement
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,8 @@ class Column:
         occurring, codes = np.unique(self.values, return_inverse=True)
         if self.is_coded:
             return codes, tuple(self.levels[i] for i in occurring)
-        if occurring.dtype.kind == "f" and np.all(occurring == np.round(occurring)):
-            return codes, tuple(str(int(value)) for value in occurring.tolist())
+        if occurring.dtype.kind == "f" and np.all((occurring == np.round(occurring)) & (np.abs(occurring) < 2.0**63)):
+            occurring = occurring.astype(np.int64)
         return codes, tuple(str(value) for value in occurring.tolist())
 
     def group_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -77,7 +77,7 @@ def read_periods(column: Column, order: tuple[str, ...] | None = None) -> Period
         )
     elif len(labels) > 1:
         on_grid = (values - values[0]) / np.diff(values).min()
-        if np.allclose(on_grid, np.round(on_grid), atol=1e-6):
+        if on_grid[-1] < 2.0**53 and np.allclose(on_grid, np.round(on_grid), atol=1e-6):
             steps = np.round(on_grid).astype(int)
             gaps = np.flatnonzero(np.diff(steps) > 1)
             if len(gaps):
