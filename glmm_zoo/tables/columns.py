@@ -98,8 +98,10 @@ class Column:
         occurring, codes = np.unique(self.values, return_inverse=True)
         if self.is_coded:
             return codes, tuple(self.levels[i] for i in occurring)
-        if occurring.dtype.kind == "f" and np.all((occurring == np.round(occurring)) & (np.abs(occurring) < 2.0**63)):
-            occurring = occurring.astype(np.int64)
+        if self.kind == "number":
+            self._check_sizes(self.values.astype(np.float64), "a factor")
+        if occurring.dtype.kind == "f" and np.all(occurring == np.round(occurring)):
+            return codes, tuple(str(int(value)) for value in occurring.tolist())
         return codes, tuple(str(value) for value in occurring.tolist())
 
     def group_labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
