@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
-from glmm_zoo.tables.columns import Table, merge_tables
+from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
 RESIDUAL = "residual"  # what corr_residual is named after
@@ -249,7 +250,7 @@ def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tup
         users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects]]
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
-        stacked = {c: replace(tables[0][c], values=np.concatenate([t[c].values for t in tables])) for c in columns}
+        stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in columns}
         whole = grouping_factor(columns, Table(stacked, sum(rows), ""))
         for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
             own = replace(whole, codes=codes)

@@ -208,11 +208,11 @@ def stack_tables(first: Table, second: Table) -> Table:
             raise InputError(
                 f"column {name!r} is {added.kind} in {second.source} and {column.kind} in {first.source}; give it as it was there"
             )
-        columns[name] = _stack_columns(column, added)
+        columns[name] = stack_columns(column, added)
     return replace(first, columns=columns, rows=rows, row_numbers=np.arange(rows))
 
 
-def _stack_columns(column: Column, added: Column) -> Column:
+def stack_columns(column: Column, added: Column) -> Column:
     """The rows of `column`, then those of `added`, which is of the same kind or missing."""
     levels = tuple(dict.fromkeys([*column.levels, *added.levels]))
     if added.levels:  # codes into the levels of both; the last entry is what the code -1 finds
@@ -226,7 +226,7 @@ def _stack_columns(column: Column, added: Column) -> Column:
         values=values.astype(int) if column.is_coded else values,
         missing=np.concatenate([column.missing, added.missing]),
         levels=levels,
-        written=None if as_numbers else lambda: _stack_columns(column.as_written(), added.as_written()),
+        written=None if as_numbers else lambda: stack_columns(column.as_written(), added.as_written()),
         source_rows=None,
     )
 

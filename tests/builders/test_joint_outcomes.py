@@ -370,3 +370,21 @@ def test_the_truth_is_found(rho):
         inside.append((summary["lower"] <= list(truth.values())) & (list(truth.values()) <= summary["upper"]))
     coverage = pd.concat(inside, axis=1).mean(axis=1)
     assert (coverage >= 0.75).all() and coverage.mean() > 0.88, coverage
+
+
+def test_identifiers_keep_their_text_where_outcomes_have_other_rows(tmp_path) -> None:
+    """1E5 and 100000 are two subjects, and each outcome's rows are at their own subject's effect."""
+    from glmm_zoo.tables.files import read_table
+
+    ids = ["100000", "1E5", "20", "2E1", "33", "44"]
+    lines = [f"{ids[i % 6]},{'' if i in (1, 8) else i % 5 / 2 + 0.1},{'' if i in (0, 9) else i % 3}" for i in range(48)]
+    path = tmp_path / "ids.csv"
+    path.write_text("\n".join(["pid,y,c", *lines]))
+    formulas = {"y ~ 1 + (1 | pid)": "gaussian", "c ~ 1 + (1 | pid)": "poisson"}
+    model = zoo.joint_outcomes(read_table(str(path)), formulas)
+    (group,) = model.groups
+    assert set(group.factor.levels) == set(ids)
+    missing = {"y": (1, 8), "c": (0, 9)}
+    for prefix, codes in group.codes.items():
+        expected = [ids[i % 6] for i in range(48) if i not in missing[prefix]]
+        assert [group.factor.levels[k] for k in codes] == expected
