@@ -380,7 +380,7 @@ def test_identifiers_keep_their_text_where_outcomes_have_other_rows(tmp_path) ->
     lines = [f"{ids[i % 6]},{'' if i in (1, 8) else i % 5 / 2 + 0.1},{'' if i in (0, 9) else i % 3}" for i in range(48)]
     path = tmp_path / "ids.csv"
     path.write_text("\n".join(["pid,y,c", *lines]))
-    formulas = {"y ~ 1 + (1 | pid)": "gaussian", "c ~ 1 + (1 | pid)": "poisson"}
+    formulas = {"y ~ 1 + (1 |s| pid)": "gaussian", "c ~ 1 + (1 |s| pid)": "poisson"}
     model = zoo.joint_outcomes(read_table(str(path)), formulas)
     (group,) = model.groups
     assert set(group.factor.levels) == set(ids)
