@@ -56,7 +56,7 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError):
         content = json.loads(text)
     content = content if isinstance(content, dict) else {}
-    schema = content.get("schema")
+    schema = content.get("schema", SCHEMA)
     if type(schema) is not int or schema < 1 or not isinstance(content.get("spec"), dict):
         raise InputError(
             "this is not a fit of glmm_zoo: its 'glmm_zoo' attribute says something else; sample with zoo.fit(model)"
