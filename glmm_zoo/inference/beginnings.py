@@ -12,9 +12,7 @@ from glmm_zoo.inference.compile import Compiled
 
 FARTHEST = 2.5  # of the first starts, in coordinates of unit size; of group effects 1
 HALVINGS = 10  # of the way to a start at which the density is not finite, or as good as none
-STEEPEST = (
-    1e5  # times the fall of a normal log density: those of sound fits were up to 4e4, and from 1e16 no chain came back
-)
+STEEPEST = 1e5  # falls of a normal log density; sound fits had up to 4e4, and from 1e16 no chain came back
 
 
 def first_beginnings(compiled: Compiled, own: np.ndarray, chains: int, seed: int | None) -> np.ndarray:

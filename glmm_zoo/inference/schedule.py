@@ -17,6 +17,7 @@ from glmm_zoo.inference.nuts import TARGET_ACCEPT, Recording
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
+from glmm_zoo.results.parameter_statistics import LEAST_DRAWS
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -116,7 +117,7 @@ def _continued(
 
 def _agree(draws: Draws, own: np.ndarray) -> bool:
     """Whether R-hat of these elements is below its limit."""
-    if draws.interrupted or not len(own) or draws.x.shape[1] < 4:
+    if draws.interrupted or not len(own) or draws.x.shape[1] < LEAST_DRAWS:
         return False
     with np.errstate(all="ignore"):
         return bool((convergence.ess_bulk_and_rhat(draws.x[:, :, own])[1] < RHAT).all())

@@ -125,8 +125,10 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
     sds = [f"{group['sd']} (prior {_sd_priors(spec, group['sd'])})" for group in spec["groups"].values()]
     moved, stuck = _moved(tree, diagnostics)
     kinds = _kinds(moved, spec, settings["chains"])
+    of_last_run = (run["divergences"] for run in settings.get("runs", ())[-1:])  # of draws that are not kept too
+    divergent = max([int(stats["diverging"].values.sum()), *of_last_run])
     found = (
-        *_divergences(stats, settings, sds),
+        *_divergences(divergent, settings, sds),
         *_retried(settings),
         *stuck,
         *(problem for kind in kinds for problem in _disagreement(kind, spec, settings)),
@@ -135,8 +137,6 @@ def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
         *_poor_energy(stats, sds),
         *_cut_trajectories(stats),
     )
-    of_last_run = (run["divergences"] for run in settings.get("runs", ())[-1:])  # of draws that are not kept too
-    divergent = max([int(stats["diverging"].values.sum()), *of_last_run])
     transitions = settings["draws"] * settings["chains"] * settings["thin"]
     problems, remarks = _weighed(found, few_divergences=divergent <= DIVERGENT * transitions)
     return Verdict(not problems, problems, diagnostics, remarks, _in_order(kinds, divergent))
@@ -261,11 +261,9 @@ def _worst(kinds: Sequence[_Kind]) -> tuple[float, float]:
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-def _divergences(stats: xr.Dataset, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
-    divergent = int(stats["diverging"].values.sum())
+def _divergences(divergent: int, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
     if divergent:
-        *abandoned, last = settings.get("runs") or [{"divergences": 0}]
-        divergent = max(divergent, last["divergences"])  # of draws that are not kept too
+        abandoned = settings.get("runs", ())[:-1]
         before = ", ".join(f"{run['divergences']} at {run['target_accept']:g}" for run in abandoned)
         target = settings["target_accept"]
         yield Problem(

@@ -69,12 +69,11 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
             yield f"posterior[{name!r}] is not numbers by chain and draw"
     yield from (f"posterior has no labels of {dim!r}" for dim in posterior.dims if dim not in posterior.coords)
     yield from (f"no posterior[{name!r}]" for name in _referred(content) if name not in posterior)
-    optional = ("bfmi",) if stats is not None and "bfmi" in stats else ()  # files of older versions have none
-    for name in ("diverging", "energy", "reached_max_treedepth", "lp", *optional):
-        if stats is None:
-            break
-        if name not in stats or "chain" not in stats[name].dims or stats[name].dtype.kind not in "fiub":
-            yield f"no numbers by chain in sample_stats[{name!r}]"
+    if stats is not None:
+        optional = ("bfmi",) if "bfmi" in stats else ()  # files of older versions have none
+        for name in ("diverging", "energy", "reached_max_treedepth", "lp", *optional):
+            if name not in stats or "chain" not in stats[name].dims or stats[name].dtype.kind not in "fiub":
+                yield f"no numbers by chain in sample_stats[{name!r}]"
     for group in (posterior, stats):
         if group is not None and any(group.sizes.get(dim) == 0 for dim in ("chain", "draw")):
             yield "no draws"
