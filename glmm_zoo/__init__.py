@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
+    from glmm_zoo.estimands.comparisons import comparisons
+    from glmm_zoo.estimands.predictions import predictions
+    from glmm_zoo.estimands.slopes import slopes
     from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
+    from glmm_zoo.results.estimates import Estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
@@ -32,26 +36,31 @@ if TYPE_CHECKING:
     from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
+    "Estimates": "results.estimates",
     "Interrupted": "inference.fit",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
     "cards": "registry",
     "check": "results.diagnostics",
+    "comparisons": "estimands.comparisons",
     "curves": "results.curves",
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
+    "predictions": "estimands.predictions",
     "quick": "inference.quick",
     "save": "results.storage",
     "simulate_design": "trials.simulation",
+    "slopes": "estimands.slopes",
     "summary": "results.summary",
     "write_report": "results.report.html",
 }
 
 __all__ = [
+    "Estimates",
     "FitError",
     "InputError",
     "Interrupted",
@@ -61,15 +70,18 @@ __all__ = [
     "card",
     "cards",
     "check",
+    "comparisons",
     "curves",
     "dynamic_prediction",
     "findings",
     "fit",
     "landmark_accuracy",
     "load",
+    "predictions",
     "quick",
     "save",
     "simulate_design",
+    "slopes",
     "summary",
     "write_report",
 ]

@@ -40,6 +40,11 @@ def hurdle_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np
     return share * mu, share * square - (share * mu) ** 2
 
 
+def zero_probability(eta: np.ndarray, own: Own) -> np.ndarray:
+    """P(y = 0) of the count alone, without a share of further zeros."""
+    return _without_extra_zeros(eta, own)[2]
+
+
 def _without_extra_zeros(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """E(y), E(y^2) and P(y = 0) of the count alone."""
     mu, alpha = np.exp(eta), own.get("alpha")
@@ -48,11 +53,9 @@ def _without_extra_zeros(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndar
     return mu, mu + mu**2 * (1 + 1 / alpha), np.exp(-alpha * np.log1p(mu / alpha))
 
 
-def of_linear_variance(
-    moments: Callable[..., tuple[np.ndarray, np.ndarray]],
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+def of_linear_variance[R](moments: Callable[..., R]) -> Callable[..., R]:
     """The same of a negative binomial with var = mu + mu / alpha (nb1), which has the shape alpha mu."""
-    return lambda eta, own, link: moments(eta, {**own, "alpha": own["alpha"] * np.exp(eta)}, link)
+    return lambda eta, own, *link: moments(eta, {**own, "alpha": own["alpha"] * np.exp(eta)}, *link)
 
 
 Probabilities = Callable[[np.ndarray, Callable[[np.ndarray], np.ndarray]], np.ndarray]

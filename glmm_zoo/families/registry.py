@@ -80,6 +80,10 @@ class Family:
         What the report of a single outcome looks into: names of files of `results/findings`.
     counted
         What a rate of this family counts; None where there are no rates.
+    zero
+        Of counts, `zero(eta, own)`: P(y = 0) of the count alone, without a share of further zeros.
+    probabilities
+        Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Family:
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None
+    zero: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
+    probabilities: moments.Probabilities | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -185,6 +191,7 @@ def _count_family(
         ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
+        zero=moments.zero_probability,
     )
 
 
@@ -209,7 +216,8 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
     else:
         family = _count_family(name, count)
     if parameterization == "nb1":
-        return replace(family, moments=moments.of_linear_variance(family.moments))
+        linear = moments.of_linear_variance
+        return replace(family, moments=linear(family.moments), zero=linear(moments.zero_probability))
     return family
 
 
@@ -240,6 +248,7 @@ def _ordered_family(
         ],
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
+        probabilities=probabilities,
     )
 
 
