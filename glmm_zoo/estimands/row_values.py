@@ -21,6 +21,7 @@ from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.normal_means import POINTS, POINTS_OF_TWO, Normal, mean_given, mean_of, mean_of_inverse_link
 from glmm_zoo.families.links import LINKS
 
+RESPONSE = "response"
 SHARES = ("zi", "never")  # parts that say how probable it is that a row can only be zero
 Covariances = Mapping[frozenset[str], np.ndarray]
 Own = Mapping[str, np.ndarray]
@@ -62,12 +63,13 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
         "mean": lambda p: _mean(p, outcome)[None],
         "linear": lambda p: p.variables[""].mean[None],
+        RESPONSE: lambda p: p.variables[""].mean[None],  # drawn, see `averages`
     }
     categories = ("",)
     if ordered:
-        known["probability"] = lambda p: _category_probabilities(p, outcome)
+        known["probability"] = lambda p: category_probabilities(p, outcome)
         known["mean"] = lambda p: np.tensordot(
-            np.arange(1.0, len(outcome.levels) + 1), _category_probabilities(p, outcome), 1
+            np.arange(1.0, len(outcome.levels) + 1), category_probabilities(p, outcome), 1
         )[None]
     if binary:
         known["probability"] = lambda p: np.stack([1 - _mean(p, outcome), _mean(p, outcome)])
@@ -111,9 +113,9 @@ def _positive_part(outcome: FittedOutcome) -> Inner:
         return lambda x, own, points: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
     if outcome.family.choice == "success":
         return lambda x, own, points: mean_of_inverse_link(outcome.link, x, points)
-    zero = outcome.family.zero
-    assert zero is not None
-    return lambda x, own, points: 1 - mean_of(lambda eta: zero(eta, own), x, points)
+    alone = outcome.family.count_alone
+    assert alone is not None
+    return lambda x, own, points: 1 - mean_of(lambda eta: alone(eta, own)[2], x, points)
 
 
 def _share(p: RowPredictors, outcome: FittedOutcome, inner: Inner) -> np.ndarray:
@@ -152,7 +154,7 @@ def _over_parts(
 # ------------------------------------------------------------------------------------------------------ ordered categories
 
 
-def _category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
     assert p.thresholds is not None
     x = p.variables[""]

@@ -80,8 +80,8 @@ class Family:
         What the report of a single outcome looks into: names of files of `results/findings`.
     counted
         What a rate of this family counts; None where there are no rates.
-    zero
-        Of counts, `zero(eta, own)`: P(y = 0) of the count alone, without a share of further zeros.
+    count_alone
+        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """
@@ -99,7 +99,9 @@ class Family:
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None
-    zero: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
+    count_alone: Callable[[np.ndarray, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = (
+        None
+    )
     probabilities: moments.Probabilities | None = None
 
     @property
@@ -191,7 +193,7 @@ def _count_family(
         ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
-        zero=moments.zero_probability,
+        count_alone=moments.count_alone,
     )
 
 
@@ -217,7 +219,7 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
         family = _count_family(name, count)
     if parameterization == "nb1":
         linear = moments.of_linear_variance
-        return replace(family, moments=linear(family.moments), zero=linear(moments.zero_probability))
+        return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone))
     return family
 
 
