@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.findings import findings
+    from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
@@ -42,6 +43,7 @@ _HOME = {
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
+    "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "quick": "inference.quick",
@@ -65,6 +67,7 @@ __all__ = [
     "dynamic_prediction",
     "findings",
     "fit",
+    "hypotheses",
     "landmark_accuracy",
     "load",
     "quick",
