@@ -36,6 +36,8 @@ def hypotheses(
     format
         table for people; csv or json, in full precision, for programs.
     """
+    from rich.text import Text
+
     from glmm_zoo.results import hypotheses as questions
     from glmm_zoo.results import storage
 
@@ -43,7 +45,7 @@ def hypotheses(
     region = None if rope is None else _region(rope)
     estimates = questions.hypotheses(storage.load(file), hypothesis, rope=region, prob=prob)
     if format == "table":
-        print_rich(str(estimates))
+        print_rich(Text(str(estimates)))
     else:
         print_for_programs(estimates.table, format, labels=False)
     return ExitCode.DONE

@@ -126,12 +126,11 @@ def _asked(text: str, draws: Mapping[str, np.ndarray | None], ratios: set[str]) 
         left, right = hypothesis.sides
         quantity = f"{left.text} - {right.text if len(right.tokens) == 1 else f'({right.text})'}"
         measure, value = "difference", values[0] - values[1]
-    holds = [
-        RELATIONS[r](a, b) for r, a, b in zip(hypothesis.relations, values, values[1:], strict=False) if not equality
-    ]
-    return _Asked(
-        hypothesis.text, hypothesis.said, quantity, measure, value, np.all(holds, axis=0) if holds else None, equality
-    )
+    holds = None
+    if hypothesis.relations and not equality:
+        pairs = zip(hypothesis.relations, values, values[1:], strict=False)
+        holds = np.all([RELATIONS[relation](left, right) for relation, left, right in pairs], axis=0)
+    return _Asked(hypothesis.text, hypothesis.said, quantity, measure, value, holds, equality)
 
 
 def _value(

@@ -203,6 +203,13 @@ def test_every_name_of_the_summary_is_known(tree: xr.DataTree) -> None:
             zoo.hypotheses(tree, other)
 
 
+def test_the_longest_name_that_stands_there_is_meant() -> None:
+    names = ["tau", "tau a", "tau a - b", "tau[a]b]", "tau[a]"]
+    for text in ("tau a - b - tau a", "tau a - b-tau", "tau - tau a", "tau[a]b] - tau[a]", "tau-tau a - b"):
+        (side,) = parse_hypothesis(text, names).sides
+        assert side.text == text and len(side.tokens) == 3
+
+
 LONG = 10**6
 ATTACKS = {
     "__import__('os').system('true')": "unknown function '__import__'.*allowed: exp, log, sqrt, abs",
