@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
     from glmm_zoo.results.findings import findings
+    from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
@@ -48,6 +49,7 @@ _HOME = {
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
+    "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "predictions": "estimands.predictions",
@@ -75,6 +77,7 @@ __all__ = [
     "dynamic_prediction",
     "findings",
     "fit",
+    "hypotheses",
     "landmark_accuracy",
     "load",
     "predictions",

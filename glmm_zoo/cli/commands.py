@@ -6,6 +6,7 @@ from cyclopts import App
 
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.fit import fit
+from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.report import report
@@ -30,5 +31,6 @@ app.command(show)
 app.command(fit)
 app.command(check)
 app.command(summary)
+app.command(hypotheses)
 app.command(predict)
 app.command(report)
