@@ -15,7 +15,7 @@ from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
 from glmm_zoo.estimands.wording import groups_text, sentence
-from glmm_zoo.results.estimates import NNT, Estimates, Region, summarised
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -137,5 +137,5 @@ def _add(
                     what |= {"category": category} if len(categories) > 1 else {}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])
-                    if measure == NNT:
+                    if measure == NUMBER_NEEDED:
                         found.differences.append(sides[0][k, :, c] - sides[1][k, :, c])

@@ -13,7 +13,7 @@ import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import FittedOutcome
-from glmm_zoo.results.estimates import NNT, Estimates
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
 
@@ -34,7 +34,7 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     if is_share:
         allowed.append(ODDS_RATIO)
     if scale == "mean" and family.choice == "success":
-        allowed.append(NNT)
+        allowed.append(NUMBER_NEEDED)
     if scale in ("mean", "probability") and family.choice == "levels":
         allowed.append(BETTER)
     if asked is None:
@@ -74,7 +74,7 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
     or harm, more events (Altman 1998, BMJ 317:1309).
     """
     table = estimates.table.copy()
-    rows = np.flatnonzero(table["measure"] == NNT)
+    rows = np.flatnonzero(table["measure"] == NUMBER_NEEDED)
     if not len(rows):
         return estimates
     table["note"] = ""

@@ -14,7 +14,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.results.parameter_statistics import statistics
 
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
-NNT = "nnt"
+NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
@@ -83,9 +83,10 @@ def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray)
     region = rope.get(measure) if isinstance(rope, Mapping) else rope
     if region is None:
         return np.nan
-    low, high = region if isinstance(region, Sequence) else (-abs(region), abs(region))
-    if not low < high:
+    ends = (-abs(region), abs(region)) if isinstance(region, int | float) else tuple(region)
+    if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends) or not ends[0] < ends[1]:
         raise InputError(f"rope is (low, high) with low < high, such as (-0.01, 0.01), not {region!r}")
+    low, high = ends
     if not isinstance(rope, Mapping) and not low <= null <= high:
         return np.nan
     return float(np.mean((draws >= low) & (draws <= high)))
