@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
+    from glmm_zoo.results.estimates import Estimates
+    from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
+    "Estimates": "results.estimates",
     "Interrupted": "inference.fit",
     "Verdict": "results.diagnostics",
     "builders": "registry",
@@ -47,11 +50,15 @@ _HOME = {
     "quick": "inference.quick",
     "save": "results.storage",
     "simulate_design": "trials.simulation",
+    "store_estimates": "results.estimates_files",
+    "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "write_estimates": "results.estimates_files",
     "write_report": "results.report.html",
 }
 
 __all__ = [
+    "Estimates",
     "FitError",
     "InputError",
     "Interrupted",
@@ -70,7 +77,10 @@ __all__ = [
     "quick",
     "save",
     "simulate_design",
+    "store_estimates",
+    "stored_estimates",
     "summary",
+    "write_estimates",
     "write_report",
 ]
 

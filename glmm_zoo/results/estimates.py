@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
 NNT = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
+OWN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
+NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5}  # the value of no effect of a measure where it is not 0
 MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
@@ -86,7 +88,7 @@ class Estimates:
         """
         from glmm_zoo.results.estimates_figures import estimates_figure
 
-        return estimates_figure(self, data, RATIOS)
+        return estimates_figure(self, data, {**NO_EFFECT, NNT: None})
 
 
 def summarised(
@@ -97,17 +99,19 @@ def summarised(
     Parameters
     ----------
     of
-        What each estimate is of, one row each, with the columns `measure` and `groups`.
+        What each estimate is of, one row each, with the column `measure`; a name that table or draws have themselves gets an
+        underscore.
     prob
         Probability inside the equal-tailed interval.
     rope
         A region of practical equivalence: (low, high), or one by measure; r is (-r, r). A region that is not by measure is that of
         the measures whose value of no effect lies in it.
     """
+    of = of.rename(columns={name: f"{name}_" for name in OWN_NAMES})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a single draw there is no sd
         rows = statistics(draws, prob)
-    null = np.where(of["measure"].isin(RATIOS), 1.0, 0.0)
+    null = of["measure"].map(lambda measure: NO_EFFECT.get(measure, 0.0)).to_numpy(float)
     table = of.reset_index(drop=True).assign(
         **dict(zip(STATISTIC_COLUMNS[:5], rows[:, :5].T, strict=True)),
         p_positive=np.mean(draws > null, axis=(0, 1)),
@@ -127,7 +131,10 @@ def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray)
     region = rope.get(measure) if isinstance(rope, Mapping) else rope
     if region is None:
         return np.nan
-    low, high = region if isinstance(region, Sequence) else (-abs(region), abs(region))
+    try:
+        low, high = map(float, region if isinstance(region, Sequence) else (-abs(region), abs(region)))
+    except (TypeError, ValueError):
+        low = high = np.nan
     if not low < high:
         raise InputError(f"rope is (low, high) with low < high, such as (-0.01, 0.01), not {region!r}")
     if not isinstance(rope, Mapping) and not low <= null <= high:

@@ -70,7 +70,9 @@ def _tex(estimates: Estimates) -> bytes:
 
 def _html(estimates: Estimates) -> bytes:
     table = html_table(estimates.sentence, *text_rows(estimates.table, estimates.of))
-    return f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Estimates</title>\n{table}\n</html>\n'.encode()
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Estimates</title>\n{table}\n</html>\n'.encode()
+    )
 
 
 def _docx(estimates: Estimates) -> bytes:

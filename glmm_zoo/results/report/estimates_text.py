@@ -20,8 +20,8 @@ _TEX = str.maketrans(
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits, of whole thousands all; "-" where it is not finite."""
-    if not np.isfinite(value):
+    """Three significant digits, of whole thousands all; "-" where there is no number."""
+    if np.isnan(value):
         return "-"
     if 999.5 <= abs(value) < 1e6:
         return f"{value:.0f}"
@@ -45,7 +45,8 @@ def text_rows(
     columns = [c for c in table if c not in of or _tells_apart(table[c])]
     if not set(columns) & set(of):
         columns = [c for c in table if c not in of or (c != "groups" and table[c].notna().any())]
-    written = {column: label if column in of else digits for column in columns} | {"ess": _whole}
+    as_read = [c for c in columns if c in of or table[c].dtype.kind not in "iuf"]
+    written = {**dict.fromkeys(columns, digits), **dict.fromkeys(as_read, label), "ess": _whole}
     rows = zip(*([written[c](value) for value in table[c].head(most or len(table))] for c in columns), strict=True)
     return [str(c) for c in columns], [list(row) for row in rows]
 
