@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
 NNT = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
-OWN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
+TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
 NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5}  # the value of no effect of a measure where it is not 0
 MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
@@ -107,7 +107,7 @@ def summarised(
         A region of practical equivalence: (low, high), or one by measure; r is (-r, r). A region that is not by measure is that of
         the measures whose value of no effect lies in it.
     """
-    of = of.rename(columns={name: f"{name}_" for name in OWN_NAMES})
+    of = of.rename(columns={name: f"{name}_" for name in TAKEN_NAMES})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a single draw there is no sd
         rows = statistics(draws, prob)

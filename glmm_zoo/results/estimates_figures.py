@@ -175,7 +175,7 @@ def _intervals(axis: Axes, panel: _Panel, picture: _Picture) -> None:
     axis.hlines(rows, low, high, color=colour, linewidth=1.5)
     axis.hlines(rows, lower, upper, color=colour, linewidth=4)
     axis.plot(median, rows, "o", color=colour)
-    for row, note in zip(rows, panel.notes, strict=True):
+    for row, note in enumerate(panel.notes):
         axis.text(0.5, row, _plain(note), transform=axis.get_yaxis_transform(), ha="center", va="center", size="small")
     if panel.null is not None:
         axis.axvline(panel.null, color="0.4", linestyle="--", zorder=0)

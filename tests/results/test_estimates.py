@@ -93,7 +93,7 @@ def test_three_digits(value: float, text: str) -> None:
 def test_what_tells_no_two_rows_apart_is_left_to_the_sentence() -> None:
     sentence, _, headings, *rows = repr(comparison()).splitlines()
     assert sentence == SENTENCE
-    assert headings.split() == "measure mean median sd lower upper p_positive mcse ess".split()
+    assert headings.split() == ["measure", "mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess"]
     assert [row.split()[0] for row in rows] == ["difference", "ratio"]
     one = repr(comparison(("difference",))).splitlines()[2:]
     assert one[0].split()[:4] == ["variable", "contrast", "measure", "mean"] and len(one) == 2
@@ -165,7 +165,7 @@ def test_no_number_is_cut_in_a_terminal(width: int) -> None:
         "contrast": ["untreated vs treated with both", "b vs a"], "period": ["[1, 2)", "[2, 3)"], "measure": ["difference", "odds_ratio"],
         "groups": "population",
     }  # fmt: skip
-    values = np.random.default_rng(1).normal(-0.0171, 0.02, (2, 50, 2)) + [0, 12]
+    values = np.random.default_rng(1).normal([-0.0171, 11.98], 0.02, (2, 50, 2))
     found = estimates(of, values, rope=0.01)
     lines = printed(found, width)
     assert lines[0] == SENTENCE and "…" not in "".join(lines)

@@ -132,7 +132,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(
 
     with monkeypatch.context() as full:
         full.setattr(storage.os, "fsync", full_disk)
-        with pytest.raises(OSError, match="No space left on device; it needs .*; free some space and try again"):
+        with pytest.raises(OSError, match=r"No space left on device; it needs .*; free some space and try again"):
             zoo.write_estimates(found, path, overwrite=True)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
     zoo.write_estimates(found, path, overwrite=True)
