@@ -6,6 +6,7 @@ Ratios are ratios of averages: each is taken within a draw, of what has been int
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
             note = "to benefit: fewer events" if median < 0 else "to harm: more events"
         table.loc[row, list(numbers)] = list(numbers.values())
         table.loc[row, ["p_positive", "note"]] = [float(np.mean(d > 0)), note]
-    return Estimates(table, estimates.draws, estimates.sentence)
+    return replace(estimates, table=table)
 
 
 def _number(end: float) -> str:
