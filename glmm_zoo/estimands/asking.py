@@ -29,6 +29,9 @@ _TYPES = {
 }  # fmt: skip
 
 
+_TABLE = {"variable", "contrast", "outcome", "category", "measure", "groups"}  # columns that a table has of its own
+
+
 @dataclass(frozen=True)
 class Asked:
     """The arguments that predictions, comparisons and slopes share, read and checked."""
@@ -104,8 +107,9 @@ class Setting:
     def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
         """What each cell is of: values that were set, columns by which rows are kept apart, the outcome where there are several."""
         several = {"outcome": self.outcome.name} if len(model.outcomes) > 1 else {}
-        for row in self.cells.to_dict("records"):
-            yield {**self.values, **{str(name): value for name, value in row.items()}, **several}
+        for cell in self.cells.to_dict("records"):
+            of_data = {**self.values, **cell}
+            yield {**{f"{name}_" if name in _TABLE else str(name): value for name, value in of_data.items()}, **several}
 
 
 def settings_asked(
@@ -122,10 +126,11 @@ def settings_asked(
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
     question = Question(outcome, what, choice, exposure, model.draws)
+    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
         _warn_of_extrapolation(outcome, rows)
-        cells, weights = cells_of_rows(asked.averaging, rows)
+        cells, weights = cells_of_rows(asked.averaging, rows, shown)
         yield Setting(question, rows, values, cells, weights)
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import listing
-from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
+from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
-from glmm_zoo.estimands.wording import groups_text, sentence
+from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -79,18 +78,18 @@ def comparisons(
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
     model = read_fitted(tree, asked.draws)
-    found, texts, used = _Found([], [], []), dict[str, None](), dict[str, None]()
+    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
     all_settings: list[Setting] = []
     for of in model.outcome(asked.outcome):
         contrasts = read_contrasts(of, variables, contrast)
         chosen = measures_of(of, asked.scale, measures)
         used |= dict.fromkeys(chosen)
-        texts |= dict.fromkeys(f"{c.variable} {c.text}" for c in contrasts)
+        compared_all |= dict.fromkeys(contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
-            _add(found, model, setting, contrasts, chosen)
-    words = sentence(all_settings, asked, of_fit=data is None, what=f" for {listing(texts, 4)}", measures=list(used))
+            _add(found, model, asked, setting, contrasts, chosen)
+    words = sentence(all_settings, asked, of_fit=data is None, measures=list(used), of=compared(list(compared_all)))
     draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
     estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
@@ -106,7 +105,12 @@ class _Found:
 
 
 def _add(
-    found: _Found, model: FittedModel, setting: Setting, contrasts: Sequence[Contrast], measures: Sequence[str]
+    found: _Found,
+    model: FittedModel,
+    asked: Asked,
+    setting: Setting,
+    contrasts: Sequence[Contrast],
+    measures: Sequence[str],
 ) -> None:
     """All contrasts of one setting, one row for each cell, category and measure."""
     ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
@@ -121,7 +125,7 @@ def _add(
             known[key] = computed.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
         return known[key]
 
-    groups = groups_text(setting.question.choice)
+    groups = groups_text(asked, setting.question.choice)
     for contrast in contrasts:
         sides = averages(contrast, True), averages(contrast, False)
         of_measure = {BETTER: better(*sides)[None]} if BETTER in measures else {}

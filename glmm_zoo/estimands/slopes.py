@@ -37,6 +37,7 @@ def slopes(
     unseen: str = "error",
     scale: str = "mean",
     outcome: str | None = None,
+    times: Any = None,
     per: float | None = None,
     prob: float = 0.95,
     draws: int = 1000,
@@ -50,7 +51,7 @@ def slopes(
         A numeric column, or several, each by itself.
     rope
         A region of practical equivalence (low, high).
-    tree, data, at, by, over, weights, groups, unseen, scale, outcome, per, prob, draws, seed
+    tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
         As in `predictions`; by=None averages all rows.
 
     Returns
@@ -86,11 +87,9 @@ def slopes(
                 for c, identity in enumerate(setting.identities(model)):
                     for k, category in enumerate(setting.question.quantity.categories):
                         what = {"variable": name, **identity, **({"category": category} if category else {})}
-                        rows.append({**what, "measure": "slope", "groups": groups_text(setting.question.choice)})
+                        rows.append({**what, "measure": "slope", "groups": groups_text(asked, setting.question.choice)})
                         values.append(averages[k, :, c])
-    words = sentence(
-        all_settings, asked, of_fit=data is None, what=f" per unit of {listing(names)}", measures=["slope"]
-    )
+    words = sentence(all_settings, asked, of_fit=data is None, measures=["slope"], of=f" per unit of {listing(names)}")
     return summarised(table_of(rows), model.draws.by_chain(np.stack(values, axis=1)), words, prob=asked.prob, rope=rope)
 
 
