@@ -251,6 +251,9 @@ def test_long_names_and_sentences_fit() -> None:
 
 
 def test_the_style_of_other_pictures_stays() -> None:
-    before = dict(mpl.rcParams)
-    estimates(of_product(arm=["a", "b"]).assign(measure="mean"), uniform(range(2))).plot()
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        before = dict(mpl.rcParams)
+        figure = estimates(of_product(arm=["a", "b"]).assign(measure="mean"), uniform(range(2))).plot()
+        assert dict(mpl.rcParams) == before
+        assert figure.axes[0].lines[0].get_color() == plt.style.library["arviz-variat"]["axes.prop_cycle"].by_key()["color"][0]
