@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
+    from glmm_zoo.estimands.comparisons import comparisons
+    from glmm_zoo.estimands.predictions import predictions
+    from glmm_zoo.estimands.slopes import slopes
     from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.estimates import Estimates
     from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
+    from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
@@ -41,15 +45,19 @@ _HOME = {
     "card": "registry",
     "cards": "registry",
     "check": "results.diagnostics",
+    "comparisons": "estimands.comparisons",
     "curves": "results.curves",
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
+    "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
+    "predictions": "estimands.predictions",
     "quick": "inference.quick",
     "save": "results.storage",
     "simulate_design": "trials.simulation",
+    "slopes": "estimands.slopes",
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
@@ -68,15 +76,19 @@ __all__ = [
     "card",
     "cards",
     "check",
+    "comparisons",
     "curves",
     "dynamic_prediction",
     "findings",
     "fit",
+    "hypotheses",
     "landmark_accuracy",
     "load",
+    "predictions",
     "quick",
     "save",
     "simulate_design",
+    "slopes",
     "store_estimates",
     "stored_estimates",
     "summary",

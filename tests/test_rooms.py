@@ -25,6 +25,7 @@ LAYERS = (
     "graph",
     "inference",
     "joint",
+    "estimands",
     "builders",
     "registry",
     "cli",

@@ -28,31 +28,29 @@ def bernoulli_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray,
 
 def count_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a Poisson or negative binomial (nb2) count, with a share "zi" of further zeros if there is one."""
-    mu, square, _ = _without_extra_zeros(eta, own)
+    mu, square, _ = count_alone(eta, own)
     share = 1 - own.get("zi", np.zeros(()))
     return share * mu, share * square - (share * mu) ** 2
 
 
 def hurdle_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a count whose zeros are all taken away before a share "zi" of zeros is added."""
-    mu, square, f0 = _without_extra_zeros(eta, own)
+    mu, square, f0 = count_alone(eta, own)
     share = (1 - own["zi"]) / (1 - f0)
     return share * mu, share * square - (share * mu) ** 2
 
 
-def _without_extra_zeros(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E(y), E(y^2) and P(y = 0) of the count alone."""
+def count_alone(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros."""
     mu, alpha = np.exp(eta), own.get("alpha")
     if alpha is None:
         return mu, mu + mu**2, np.exp(-mu)
     return mu, mu + mu**2 * (1 + 1 / alpha), np.exp(-alpha * np.log1p(mu / alpha))
 
 
-def of_linear_variance(
-    moments: Callable[..., tuple[np.ndarray, np.ndarray]],
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+def of_linear_variance[R](moments: Callable[..., R]) -> Callable[..., R]:
     """The same of a negative binomial with var = mu + mu / alpha (nb1), which has the shape alpha mu."""
-    return lambda eta, own, link: moments(eta, {**own, "alpha": own["alpha"] * np.exp(eta)}, link)
+    return lambda eta, own, *link: moments(eta, {**own, "alpha": own["alpha"] * np.exp(eta)}, *link)
 
 
 Probabilities = Callable[[np.ndarray, Callable[[np.ndarray], np.ndarray]], np.ndarray]

@@ -80,6 +80,10 @@ class Family:
         What the report of a single outcome looks into: names of files of `results/findings`.
     counted
         What a rate of this family counts; None where there are no rates.
+    count_alone
+        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros.
+    probabilities
+        Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """
 
     name: str
@@ -95,6 +99,10 @@ class Family:
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None
+    count_alone: Callable[[np.ndarray, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = (
+        None
+    )
+    probabilities: moments.Probabilities | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -185,6 +193,7 @@ def _count_family(
         ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
+        count_alone=moments.count_alone,
     )
 
 
@@ -209,7 +218,8 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
     else:
         family = _count_family(name, count)
     if parameterization == "nb1":
-        return replace(family, moments=moments.of_linear_variance(family.moments))
+        linear = moments.of_linear_variance
+        return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone))
     return family
 
 
@@ -240,6 +250,7 @@ def _ordered_family(
         ],
         code=ordinal.ordered_predictor,
         latent=kind.cumulative,
+        probabilities=probabilities,
     )
 
 

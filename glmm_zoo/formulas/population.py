@@ -115,14 +115,23 @@ def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: _SafeNa
         )
 
 
-def evaluate_expression(expression: Expression, table: Table) -> np.ndarray:
-    """An expression of columns as numbers (n,), for offsets and transformed responses."""
+def coded_expression(expression: Expression, table: Table) -> tuple[np.ndarray, CodeNewRows]:
+    """An expression of columns as numbers (n,), for offsets and transformed responses, and what makes those of other rows (m,)."""
     if expression.kind == "column":
-        return table[expression.columns[0]].numbers("the formula")
+
+        def numbers(other: Table) -> np.ndarray:
+            return other[expression.columns[0]].numbers("the formula")
+
+        return numbers(table), numbers
     matrix = code_terms(("0", "+", replace(expression, code=f"I({expression.code})")), table)
     if matrix.values.shape[1] != 1:
         raise InputError(f"formula: {expression.text!r} gives {matrix.values.shape[1]} columns where one is expected")
-    return np.ascontiguousarray(matrix.values[:, 0])
+    return np.ascontiguousarray(matrix.values[:, 0]), lambda other: matrix.code_new_rows(other)[:, 0]
+
+
+def evaluate_expression(expression: Expression, table: Table) -> np.ndarray:
+    """An expression of columns as numbers (n,)."""
+    return coded_expression(expression, table)[0]
 
 
 def spread(column: np.ndarray) -> float:
@@ -289,7 +298,12 @@ def _code_new_rows(
     import pandas as pd
     from formulaic.errors import FormulaicError
 
-    columns = {name: _recoded(table[column], names.levels.get(name)) for name, column in names.columns.items()}
+    problems: list[str] = []
+    columns = {
+        name: attempt(lambda n=name, c=column: _recoded(table[c], names.levels.get(n)), problems)
+        for name, column in names.columns.items()
+    }
+    raise_all(problems)
     new_frame = pd.DataFrame(columns)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -297,12 +311,38 @@ def _code_new_rows(
             matrix = spec.get_model_matrix(new_frame, context=_CONTEXT, na_action="ignore")
             values = np.asarray(matrix, float)[:, keep]
     except (FormulaicError, ValueError) as err:
+        raise_all(_beyond_bounds(table, spec, new_frame, names))
         detail = _readable(str(err.__cause__ or err), names).splitlines()[-1:]
         raise InputError(f"formula: {as_text(symbols)!r} cannot be computed there: {' '.join(detail)}") from None
-    infinite = ~np.isfinite(values).all(axis=0)
+    infinite = ~np.isfinite(values)
     if infinite.any():
-        raise InputError(f"formula: {labels[int(np.argmax(infinite))]!r} is not finite there")
+        first = int(np.argmax(infinite.any(axis=0)))
+        raise InputError(
+            f"formula: {labels[first]!r} is not finite in {table.at(infinite[:, first])}; log() and sqrt() need numbers in their range"
+        )
     return values
+
+
+def _beyond_bounds(table: Table, spec: Any, frame: Any, names: _SafeNames) -> list[str]:
+    """A sentence on each spline whose variable has values outside the range for which its basis was made."""
+    from formulaic import model_matrix
+
+    problems = []
+    for code, state in spec.transform_state.items():
+        low, high = state.get("lower_bound"), state.get("upper_bound")
+        if low is None or high is None:
+            continue
+        call = ast.parse(code, mode="eval").body
+        assert isinstance(call, ast.Call)
+        variable = ast.unparse(call.args[0])
+        x = np.asarray(model_matrix(f"0 + I({variable})", frame, context=_CONTEXT, na_action="ignore"))[:, 0]
+        outside = ~((x >= low) & (x <= high))
+        if outside.any():
+            problems.append(
+                f"{_readable(variable, names)!r} is {x[outside][0]:g} in {table.at(outside)}, outside the range {low:g} to {high:g} of the fit, where "
+                f"{_readable(code, names)!r} is known; use s() in the formula to go on beyond it, or leave these rows out"
+            )
+    return problems
 
 
 def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
@@ -311,14 +351,26 @@ def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
 
     if levels is None:
         return column.numbers("the formula")
-    codes, new_levels = column.codes_and_levels()
-    unknown = [level for level in new_levels if level not in levels]
+    return pd.Categorical.from_codes(codes_of_levels(column, levels), categories=[str(i) for i in range(len(levels))])
+
+
+def codes_of_levels(column: Column, levels: Sequence[str]) -> np.ndarray:
+    """The place among the levels of a factor of the fit of each row (m,) of another table's column.
+
+    Raises
+    ------
+    InputError
+        A level that the fit does not have.
+    """
+    codes, found = column.codes_and_levels()
+    unknown = [level for level in found if level not in levels]
     if unknown:
+        near = did_you_mean(unknown[0], levels) or ";"
         raise InputError(
-            f"level {unknown[0]!r} of {column.name!r} was not in the data of the fit; levels: {listing(levels)}"
+            f"level {unknown[0]!r} of {column.name!r} ({column.at(codes == found.index(unknown[0]))}) was not in the data of the fit{near} "
+            f"levels: {listing(levels)}"
         )
-    learnt_codes = np.array([levels.index(level) for level in new_levels])
-    return pd.Categorical.from_codes(learnt_codes[codes], categories=[str(i) for i in range(len(levels))])
+    return np.array([levels.index(level) for level in found])[codes]
 
 
 def _label(name: str, names: _SafeNames) -> str:

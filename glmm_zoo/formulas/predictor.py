@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, listing, plural, raise_all
 from glmm_zoo.formulas.cells import empty_cells
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, code_group_terms
-from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
+from glmm_zoo.formulas.population import (
+    CodeNewRows,
+    DesignMatrix,
+    aliased,
+    code_terms,
+    coded_expression,
+    evaluate_expression,
+)
 from glmm_zoo.formulas.smooths.smooth import (
     Smooth,
     factor_smooth,
@@ -33,7 +40,7 @@ class PredictorDesign:
 
     `prefix` names its parameters: "" for the main one, "zi" or an outcome's name for others. `population` is X, `offset`
     (n,). `dim` names what its n rows are, where they are not the rows of the likelihood. `cutpoints` says that thresholds
-    stand for the intercept.
+    stand for the intercept. `code_offset(table)` (m,) is the offset of other rows.
     """
 
     prefix: str
@@ -45,6 +52,7 @@ class PredictorDesign:
     dim: str = "row"
     cutpoints: bool = False
     smooths: tuple[Smooth, ...] = ()
+    code_offset: CodeNewRows | None = field(default=None, compare=False)
 
     @property
     def rows(self) -> int:
@@ -62,7 +70,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
     """
     problems: list[str] = []
     population = attempt(lambda: code_terms(formula.population, table), problems)
-    offsets = [attempt(lambda o=o: evaluate_expression(o, table), problems) for o in formula.offsets]
+    offsets = [attempt(lambda o=o: coded_expression(o, table), problems) for o in formula.offsets]
     effects = code_group_terms(formula.groups, table, problems)
     curves = [attempt(lambda s=s: _code_smooth(s, table), problems) for s in formula.smooths]
     if problems or population is None:
@@ -71,9 +79,16 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
     problem = aliased(_with_linear_parts(population, smooths))
     if problem:
         raise InputError(empty_cells(formula.population, table) or problem)
-    offset = np.sum([o for o in offsets if o is not None], axis=0) if offsets else None
+    coded = [o for o in offsets if o is not None]
     notes = tuple(_unused_levels(formula, table))
-    return PredictorDesign(prefix, formula, population, offset, effects, notes, smooths=smooths)
+    design = PredictorDesign(prefix, formula, population, None, effects, notes, smooths=smooths)
+    if not coded:
+        return design
+    return replace(
+        design,
+        offset=np.sum([values for values, _ in coded], axis=0),
+        code_offset=lambda other: np.sum([code(other) for _, code in coded], axis=0),
+    )
 
 
 def _code_smooth(term: SmoothTerm, table: Table) -> Smooth:

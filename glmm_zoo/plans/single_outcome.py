@@ -85,6 +85,7 @@ def plan_single_outcome(
         "formulas": {p: text for p, text in single.texts.items() if p},
         "options": dict(options),
         "outcome": variable_name(outcome.name),
+        "family": family.name,
         "response": outcome.description,
         "link": link,
         "links": {p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},

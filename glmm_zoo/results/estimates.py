@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
-NNT = "nnt"
+NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
 TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
 NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5}  # the value of no effect of a measure where it is not 0
@@ -88,7 +88,7 @@ class Estimates:
         """
         from glmm_zoo.results.estimates_figures import estimates_figure
 
-        return estimates_figure(self, data, {**NO_EFFECT, NNT: None})
+        return estimates_figure(self, data, {**NO_EFFECT, NUMBER_NEEDED: None})
 
 
 def summarised(

@@ -89,16 +89,16 @@ def _of_parameters(posterior: xr.Dataset, spec: Mapping[str, Any], prob: float, 
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = statistics_table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # without the ones of a correlation matrix
-    return parameters.drop(index=_upper_triangles(posterior), errors="ignore")
+    return parameters.drop(index=repeated_correlations(posterior), errors="ignore")
 
 
-def _upper_triangles(posterior: xr.Dataset) -> list[str]:
-    """The names of the elements of correlation matrices that repeat one below the diagonal."""
+def repeated_correlations(posterior: xr.Dataset) -> list[str]:
+    """The names of the elements of correlation matrices that repeat one above the diagonal, or are 1 on it."""
     repeated = []
     for name, array in posterior.data_vars.items():
         if str(name).startswith("corr_") or "_corr_" in str(name):
             effects = [str(v) for v in array[array.dims[-1]].values]
-            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[:i]]
+            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[: i + 1]]
     return repeated
 
 

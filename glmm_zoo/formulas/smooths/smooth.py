@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -112,6 +112,13 @@ def surface_smooth(label: str, names: tuple[str, str], x: np.ndarray, bs: str, k
     basis = tensor_product(names, x, bs, k)
     sds, sd_of = (*names, ":".join(names)), np.repeat(np.arange(3), basis.parts)
     return _smooth(":".join(names), label, names, basis, basis.columns(x), [np.ones(len(x))], ("",), sds, sd_of)
+
+
+def smooth_in_rows(smooth: Smooth, x: np.ndarray, multipliers: Sequence[np.ndarray]) -> Smooth:
+    """The smooth at other values x (m, variables); each curve has its multiplier (m,)."""
+    columns = smooth.basis.columns(x if len(smooth.variables) == 2 else x[:, 0])  # pyright: ignore[reportArgumentType]
+    linear, penalised = (np.hstack([m[:, None] * part for m in multipliers]) for part in columns)
+    return replace(smooth, linear=linear, penalised=np.ascontiguousarray(penalised))
 
 
 def _indicators(levels: Levels) -> list[np.ndarray]:

@@ -1,0 +1,161 @@
+"""What predictions, comparisons and slopes have in common: the fit, whose groups, which rows, what, averaged how."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
+from glmm_zoo.estimands.averages import Question
+from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
+from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
+from glmm_zoo.estimands.group_choice import read_group_choice
+from glmm_zoo.estimands.row_coding import Exposure, RowCoding
+from glmm_zoo.estimands.row_values import quantity
+from glmm_zoo.estimands.rows_asked import Value, read_at, rows_asked, settings, with_values
+from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
+from glmm_zoo.plans.options import OptionType, read_option
+from glmm_zoo.tables.columns import Table
+
+_TYPES = {
+    "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
+    "per": OptionType(number=True, nothing=True),
+}  # fmt: skip
+
+
+_TABLE = {"variable", "contrast", "outcome", "category", "measure", "groups"}  # columns that a table has of its own
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments that predictions, comparisons and slopes share, read and checked."""
+
+    at: Mapping[str, tuple[Value, ...]]
+    averaging: Averaging
+    groups: str | Mapping[str, str]
+    unseen: str
+    scale: str
+    outcome: str | None
+    per: float | None
+    prob: float
+    draws: int
+    seed: int
+
+
+def read_asked(
+    *, at: Any, by: Any, over: Any, weights: Any, each: bool, groups: Any, unseen: Any, scale: Any, outcome: Any, per: Any,
+    prob: Any, draws: Any, seed: Any,
+) -> Asked:  # fmt: skip
+    """The arguments, checked as far as they can be without a fit.
+
+    Raises
+    ------
+    InputError
+        All that is wrong with them.
+    """
+    problems: list[str] = []
+    given = {"prob": prob, "draws": draws, "seed": seed, "per": per}
+    read: dict[str, Any] = {n: attempt(lambda n=n: read_option(n, given[n], _TYPES[n]), problems) for n in given}
+    raise_all(problems)
+    if not 0 < read["prob"] < 1:
+        problems.append(f"prob must be between 0 and 1, not {prob}")
+    problems += [f"draws must be a whole number >= 1, not {draws}"] if read["draws"] < 1 else []
+    problems += [f"seed must be a whole number >= 0, not {seed}"] if read["seed"] < 0 else []
+    if read["per"] is not None and not 0 < read["per"] < np.inf:
+        problems.append(f"per must be a number > 0, the units of exposure that counts are for, not {per}")
+    if not isinstance(groups, str | Mapping):
+        problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {groups!r}")
+    values = attempt(lambda: read_at(at), problems)
+    averaging = attempt(lambda: read_averaging(by, over, weights, each=each), problems)
+    raise_all(problems)
+    assert values is not None and averaging is not None
+    return Asked(
+        values, averaging, groups, unseen, scale, outcome, read["per"], read["prob"], read["draws"], read["seed"]
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Rows of one outcome with columns set to `values`, and how they are averaged: `cells` says what each average is of."""
+
+    question: Question
+    table: Table
+    values: Mapping[str, Value]
+    cells: pd.DataFrame
+    weights: sparse.csr_array
+
+    def averages(self, table: Table | None = None, weights: sparse.csr_array | None = None) -> np.ndarray:
+        """(categories, S, cells) of these rows, or of the same rows with other values or weights."""
+        return self.question.averages(
+            self.table if table is None else table, self.weights if weights is None else weights
+        )
+
+    @property
+    def outcome(self) -> FittedOutcome:
+        return self.question.outcome
+
+    def of_scale(self, scale: str) -> Setting:
+        """The same rows on another scale."""
+        return replace(self, question=replace(self.question, quantity=quantity(self.outcome, scale)))
+
+    def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
+        """What each cell is of: values that were set, columns by which rows are kept apart, the outcome where there are several."""
+        several = {"outcome": self.outcome.name} if len(model.outcomes) > 1 else {}
+        for cell in self.cells.to_dict("records"):
+            of_data = {**self.values, **cell}
+            yield {**{f"{name}_" if name in _TABLE else str(name): value for name, value in of_data.items()}, **several}
+
+
+def settings_asked(
+    model: FittedModel, outcome: FittedOutcome, asked: Asked, data: Any, variables: Sequence[str] = ()
+) -> Iterator[Setting]:
+    """The rows of an outcome with every combination of the values that columns are set to; `variables` are changed afterwards."""
+    coding = outcome.coding
+    both = [name for name in variables if name in asked.at]
+    if both:
+        raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
+    what = quantity(outcome, asked.scale)
+    choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
+    exposure = _exposure(coding, asked)
+    others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
+    table = rows_asked(outcome, data, choice, asked.at, others)
+    question = Question(outcome, what, choice, exposure, model.draws)
+    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    for values in settings(asked.at):
+        rows = with_values(outcome, table, values)
+        _warn_of_extrapolation(outcome, rows)
+        cells, weights = cells_of_rows(asked.averaging, rows, shown)
+        yield Setting(question, rows, values, cells, weights)
+
+
+def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
+    """What counts are for."""
+    given = frozenset(asked.at) & set(coding.exposure)
+    if asked.per is not None and not coding.exposure:
+        raise InputError("per= is for counts with an exposure, and this outcome has none; leave it out")
+    if asked.per is not None and given:
+        raise InputError(f"per= and at= both say for how much exposure ({sorted(given)[0]!r}) counts are; keep one")
+    return Exposure(1.0 if asked.per is None else asked.per, given)
+
+
+def _warn_of_extrapolation(outcome: FittedOutcome, table: Table) -> None:
+    """Warn of values of smooths' variables that lie beyond the data of the fit."""
+    for design in outcome.parts.values():
+        for smooth in design.smooths:
+            margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
+            for name, basis in zip(smooth.variables, margins, strict=True):
+                x = table[name].numbers("s()")
+                beyond = basis.beyond(x)
+                if beyond.any():
+                    warnings.warn(
+                        f"column {name!r} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g} ({table.at(beyond)} has "
+                        f"{x[beyond][0]:g}): {smooth.label} is an extrapolation there",
+                        ZooWarning,
+                        stacklevel=5,
+                    )

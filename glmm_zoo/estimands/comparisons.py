@@ -1,0 +1,145 @@
+"""Comparisons: what changes if a variable changes, as differences, ratios, odds ratios, numbers needed to treat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
+from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
+from glmm_zoo.estimands.fitted import FittedModel, read_fitted
+from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.wording import compared, groups_text, sentence
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
+from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+
+@of_a_whole_fit
+def comparisons(
+    tree: xr.DataTree,
+    variables: Any,
+    data: Any = None,
+    *,
+    contrast: Any = "reference",
+    measures: Any = None,
+    rope: Region | None = None,
+    at: Mapping[str, Any] | None = None,
+    by: Any = None,
+    over: str | None = None,
+    weights: str | None = None,
+    groups: str | Mapping[str, str] = "population",
+    unseen: str = "error",
+    scale: str = "mean",
+    outcome: str | None = None,
+    times: Any = None,
+    per: float | None = None,
+    prob: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Estimates:
+    """What changes in the average over rows if a variable changes in all of them.
+
+    Within each draw the rows are predicted with both values, group effects integrated out, rows averaged, and only then are the two
+    averages compared: a ratio is a ratio of averages.
+
+    Parameters
+    ----------
+    variables
+        A column, or several that change together.
+    contrast
+        "reference": each level of a factor against its reference, a number plus 1 (one of two values: the higher against the
+        lower); "pairwise"; "sequential": each level against the one before; a number to add; two values, of a number (from, to), of a
+        factor the first against the second, `("b", "a")`; or `{"age": 10}` by variable.
+    measures
+        Among "difference", "ratio", "odds_ratio", "nnt", of ordered categories "better", P(score of one > score of another) + half
+        of P(equal); by default all that the scale has. A number needed to treat is given only where the interval of the difference
+        excludes 0; else the column `note` says from where to where.
+    rope
+        A region of practical equivalence (low, high), or one by measure: the column `p_rope` is the probability inside it.
+    tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
+        As in `predictions`; by=None averages all rows.
+
+    Returns
+    -------
+    Estimates
+        `contrast` reads "2 vs 1", the first against the second.
+
+    Raises
+    ------
+    InputError
+        As `predictions`; variables, contrasts and measures that there are not.
+    """
+    asked = read_asked(
+        at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
+        per=per, prob=prob, draws=draws, seed=seed,
+    )  # fmt: skip
+    model = read_fitted(tree, asked.draws)
+    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
+    all_settings: list[Setting] = []
+    for of in model.outcome(asked.outcome):
+        contrasts = read_contrasts(of, variables, contrast)
+        chosen = measures_of(of, asked.scale, measures)
+        used |= dict.fromkeys(chosen)
+        compared_all |= dict.fromkeys(contrasts)
+        names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
+        for setting in settings_asked(model, of, asked, data, names):
+            all_settings.append(setting)
+            _add(found, model, asked, setting, contrasts, chosen)
+    words = sentence(all_settings, asked, of_fit=data is None, measures=list(used), of=compared(list(compared_all)))
+    draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
+    estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
+    return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What each estimate is of, its draws (S,), and the risk differences (S,) that numbers needed to treat are of."""
+
+    rows: list[dict[str, Any]]
+    values: list[np.ndarray]
+    differences: list[np.ndarray]
+
+
+def _add(
+    found: _Found,
+    model: FittedModel,
+    asked: Asked,
+    setting: Setting,
+    contrasts: Sequence[Contrast],
+    measures: Sequence[str],
+) -> None:
+    """All contrasts of one setting, one row for each cell, category and measure."""
+    ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
+    computed = setting.of_scale("probability") if ordered_mean else setting
+    known: dict[tuple[Any, ...], np.ndarray] = {}
+
+    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+        key = tuple(
+            (c.variable, (c.high if high else c.low) if c.step is None else c.step * high) for c in contrast.changes
+        )
+        if key not in known:
+            known[key] = computed.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
+        return known[key]
+
+    groups = groups_text(asked, setting.question.choice)
+    for contrast in contrasts:
+        sides = averages(contrast, True), averages(contrast, False)
+        of_measure = {BETTER: better(*sides)[None]} if BETTER in measures else {}
+        categories = computed.question.quantity.categories
+        if ordered_mean:
+            scores = np.arange(1.0, len(categories) + 1)
+            sides, categories = tuple(np.tensordot(scores, side, 1)[None] for side in sides), ("",)
+        of_measure |= {m: compare(m, *sides) for m in measures if m != BETTER}
+        for c, of in enumerate(setting.identities(model)):
+            for measure in measures:
+                for k, category in enumerate(categories if measure != BETTER else ("",)):
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **of}
+                    what |= {"category": category} if len(categories) > 1 else {}
+                    found.rows.append({**what, "measure": measure, "groups": groups})
+                    found.values.append(of_measure[measure][k, :, c])
+                    if measure == NUMBER_NEEDED:
+                        found.differences.append(sides[0][k, :, c] - sides[1][k, :, c])

@@ -1,0 +1,176 @@
+"""What is compared with what: levels of a factor, values of a number, or several variables that change together."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.rows_asked import Value, constant, shifted, with_values
+from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.text_values import as_number
+
+KINDS = ("reference", "pairwise", "sequential")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One variable at `high` against `low`, or at its own value plus `step` against that."""
+
+    variable: str
+    high: Value = ""
+    low: Value = ""
+    step: float | None = None
+
+    @property
+    def text(self) -> str:
+        """ "2 vs 1", the first against the second; "+10"."""
+        return f"{_shown(self.high)} vs {_shown(self.low)}" if self.step is None else f"{self.step:+g}"
+
+    def sides(self, outcome: FittedOutcome, high: Table, low: Table) -> tuple[Table, Table]:
+        """Both tables with the variable at its values."""
+        if self.step is not None:
+            return shifted(high, self.variable, self.step), low
+        return with_values(outcome, high, {self.variable: self.high}), with_values(
+            outcome, low, {self.variable: self.low}
+        )
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Variables that change together."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def variable(self) -> str:
+        return ", ".join(change.variable for change in self.changes)
+
+    @property
+    def text(self) -> str:
+        return ", ".join(change.text for change in self.changes)
+
+    def sides(self, outcome: FittedOutcome, table: Table) -> tuple[Table, Table]:
+        """The table with the variables at what is compared, and with those that it is compared with."""
+        high = low = table
+        for change in self.changes:
+            high, low = change.sides(outcome, high, low)
+        return high, low
+
+
+def _shown(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> list[Contrast]:
+    """All contrasts of the variables.
+
+    Parameters
+    ----------
+    variables
+        A name, or names of variables that change together; "age=40,60" says the values too.
+    contrast
+        One of `KINDS`; a number added, or two values: of a number from the first to the second, of a factor the first against the
+        second, or as text "b vs a"; for several variables any of these by variable.
+
+    Raises
+    ------
+    InputError
+        Variables that the model does not have, contrasts that cannot be made.
+    """
+    names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"variables is the name of a column, or several, not {variables!r}")
+    by_variable: dict[str, Any] = {}
+    for name in names:
+        name, equals, values = (part.strip() for part in name.partition("="))
+        by_variable[name] = tuple(v.strip() for v in values.split(",")) if equals else "reference"
+    if isinstance(contrast, Mapping):
+        unknown = [str(name) for name in contrast if name not in by_variable]
+        if unknown:
+            raise InputError(f"contrast names {unknown[0]!r}, which is not compared; variables: {listing(by_variable)}")
+        by_variable |= contrast
+    elif contrast != "reference":
+        by_variable = dict.fromkeys(by_variable, contrast)
+    check_variables(outcome, by_variable)
+    changes = [_changes(outcome, name, asked) for name, asked in by_variable.items()]
+    return [Contrast(together) for together in itertools.product(*changes)]
+
+
+def check_variables(outcome: FittedOutcome, names: Iterable[str]) -> None:
+    coding = outcome.coding
+    known = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"no variable {name!r} in the model{did_you_mean(name, known) or ';'} variables: {listing(known)}"
+            )
+
+
+def levels_of(outcome: FittedOutcome, name: str) -> tuple[Value, ...] | None:
+    """The levels that a variable is compared at, its reference first; None of a number that takes more than two values."""
+    if name in outcome.coding.levels:
+        return outcome.coding.levels[name]
+    column = outcome.table[name]
+    if column.kind != "number":
+        return column.codes_and_levels()[1]
+    values = np.unique(column.values)
+    return tuple(float(v) for v in values) if len(values) == 2 else None
+
+
+def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
+    """The changes of one variable."""
+    levels = levels_of(outcome, name)
+    is_number = outcome.table[name].kind == "number" and name not in outcome.coding.levels
+    if isinstance(asked, str) and asked in KINDS:
+        if levels is None and asked == "reference":
+            return [Change(name, step=1.0)]
+        if levels is None:
+            raise InputError(
+                f"contrast={asked!r} compares levels, and {name!r} is a number; give two values, contrast={{{name!r}: (from, to)}}"
+            )
+        return [Change(name, high, low) for high, low in _pairs(levels, asked)]
+    if isinstance(asked, str) and (pair := re.fullmatch(r"\s*(.+?)\s+vs\.?\s+(.+?)\s*", asked)):
+        return [_checked(outcome, Change(name, _typed(pair[1], is_number), _typed(pair[2], is_number)))]
+    number = as_number(asked) if isinstance(asked, str) else asked
+    if isinstance(number, int | float) and not isinstance(number, bool) and is_number:
+        if not np.isfinite(number) or number == 0:
+            raise InputError(f"contrast: {name!r} changes by a number other than 0, not {asked!r}")
+        return [Change(name, step=float(number))]
+    if isinstance(asked, Sequence) and not isinstance(asked, str) and len(asked) == 1:
+        return _changes(outcome, name, asked[0])
+    if isinstance(asked, Sequence) and not isinstance(asked, str) and len(asked) == 2:
+        first, second = (_typed(v, is_number) for v in asked)
+        return [_checked(outcome, Change(name, second, first) if is_number else Change(name, first, second))]
+    raise InputError(
+        f"contrast of {name!r} must be one of {listing(KINDS)}, {'a number to add, ' if is_number else ''}or two values, not {asked!r}"
+    )
+
+
+def _pairs(levels: Sequence[Value], kind: str) -> list[tuple[Value, Value]]:
+    if kind == "reference":
+        return [(level, levels[0]) for level in levels[1:]]
+    if kind == "sequential":
+        return [(b, a) for a, b in itertools.pairwise(levels)]
+    return [(b, a) for a, b in itertools.combinations(levels, 2)]
+
+
+def _typed(value: Any, is_number: bool) -> Value:
+    value = value.item() if isinstance(value, np.generic) else value
+    number = as_number(value) if isinstance(value, str) and is_number else value
+    return float(number) if is_number and isinstance(number, int | float) else value
+
+
+def _checked(outcome: FittedOutcome, change: Change) -> Change:
+    """The change, if its variable can have both values."""
+    for value in (change.high, change.low):
+        constant(outcome, change.variable, value, 1)
+    if change.high == change.low:
+        raise InputError(f"contrast: {change.variable!r} is compared with itself ({_shown(change.high)})")
+    return change

@@ -1,0 +1,171 @@
+"""A fit read again from its file: its outcomes, their linear predictors as they were coded, and draws of the posterior."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
+from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
+from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
+from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
+from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
+from glmm_zoo.plans.plan import PlannedOutcome
+from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.tables.columns import Table
+
+
+@dataclass(frozen=True)
+class FittedOutcome:
+    """One outcome of a fit.
+
+    Attributes
+    ----------
+    name, prefix
+        Of the response, and of its variables in the posterior.
+    family, link
+        As they were fitted.
+    parts
+        Its linear predictors by what they are of: "" the main one, "zi", "alpha", "never", "nominal".
+    own
+        The variables of its family's own parameters that have no linear predictor, by the parameters' names.
+    table
+        Its rows in the fit.
+    levels
+        Ordered categories.
+    coding
+        How rows become linear predictors.
+    """
+
+    name: str
+    prefix: str
+    family: Family
+    link: str
+    parts: Mapping[str, PredictorDesign]
+    own: Mapping[str, str]
+    table: Table
+    levels: tuple[str, ...]
+    coding: RowCoding
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fit's tree, what it says of itself, the draws that are used, and its outcomes by name."""
+
+    tree: xr.DataTree
+    spec: Mapping[str, Any]
+    draws: PosteriorDraws
+    outcomes: Mapping[str, FittedOutcome]
+
+    def outcome(self, name: str | None) -> list[FittedOutcome]:
+        """The outcome of that name, or all of them."""
+        if name is None:
+            return list(self.outcomes.values())
+        if name not in self.outcomes:
+            raise InputError(
+                f"no outcome {name!r}{did_you_mean(name, self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
+            )
+        return [self.outcomes[name]]
+
+
+type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
+
+
+def read_fitted(tree: xr.DataTree, draws: int) -> FittedModel:
+    """The model of a fit, fresh or loaded, with about this many of its draws.
+
+    Raises
+    ------
+    InputError
+        A fit that an older version wrote without what is needed here.
+    """
+    spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
+    readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
+        outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
+    return FittedModel(tree, spec, chosen, {outcome.name: outcome for outcome in outcomes})
+
+
+def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
+    """The outcome of a model that has one, with the predictors of its parts."""
+    options = spec["options"]
+    family = family_of(spec)
+    single = read_outcome(
+        stored_table(tree),
+        spec["formula"],
+        family,
+        choice=options.get(family.choice or ""),
+        also=spec["formulas"],
+        units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
+        exposure=options.get("exposure"),
+    )
+    designs = with_stored_bases(single.predictors, spec)
+    parts = {p.prefix: p for p in designs}
+    levels = tuple(single.outcome.levels) if family.choice == "levels" else ()
+    own = {
+        name: name
+        for name in (*(o.name for o in family.own), "never", "nominal_beta")
+        if name in draws and name not in parts
+    }
+    coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
+    return [FittedOutcome(single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding)]
+
+
+def family_of(spec: Mapping[str, Any]) -> Family:
+    """The family of a fit with one outcome."""
+    name = str(spec.get("family"))
+    if name not in FAMILIES:
+        raise InputError(f"this fit does not say its family ({name!r}): an older glmm_zoo wrote it; fit again")
+    if "parameterization" in spec["options"]:
+        return negative_binomial_family(name, spec["options"]["parameterization"])
+    return FAMILIES[name]
+
+
+def with_stored_bases(predictors: Sequence[PredictorDesign], spec: Mapping[str, Any]) -> list[PredictorDesign]:
+    """The predictors with the bases of smooths as the file has them, so that they are the same on every machine."""
+    bases = {smooth["label"]: smooth["basis"] for smooth in spec["smooths"]}
+    return [
+        replace(
+            p,
+            smooths=tuple(replace(s, basis=basis_from_json(bases[f"{p.prefix} {s.label}".strip()])) for s in p.smooths),
+        )
+        for p in predictors
+    ]
+
+
+def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
+    options, texts = spec["options"], spec["formula"].split("; ")
+    pairs = [(t, f"{o['family']}({o['link']})") for t, o in zip(texts, spec["outcomes"].values(), strict=True)]
+    joint = read_joint_outcomes(
+        stored_table(tree),
+        pairs,
+        choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
+        shared=options["shared"],
+    )
+    return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]
+
+
+def outcome_of_joint(
+    joint: JointOutcomes, part: PlannedOutcome, spec: Mapping[str, Any], draws: PosteriorDraws
+) -> FittedOutcome:
+    """One outcome of several, whose group effects may be shared with others."""
+    lead = f"{part.prefix}_" if part.prefix else ""
+    designs = {p.prefix: p for p in with_stored_bases(joint.predictors, spec)}
+    names = {"": part.prefix, **{own.name: f"{lead}{own.name}" for own in part.family.own}}
+    parts = {name: designs[prefix] for name, prefix in names.items() if prefix in designs}
+    own = {name: variable for name, variable in names.items() if name and variable in draws and name not in parts}
+    table = joint.table.take(np.searchsorted(joint.table.row_numbers, part.rows))
+    loaded = (joint.loaded[part.prefix], joint.anchor) if part.prefix in joint.loaded else None
+    levels = tuple(part.outcome.levels) if part.family.choice == "levels" else ()
+    counts = part.family.counted is not None
+    coding = standard_coding(parts, draws, counts=counts, all_predictors=tuple(designs.values()), loaded=loaded)
+    return FittedOutcome(part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding)

@@ -1,0 +1,167 @@
+"""Whose group effects: integrated over the population of groups, of a typical group, of the fit's own, or of a new one."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm, covariance, own_effects
+from glmm_zoo.estimands.normal_means import Normal
+from glmm_zoo.tables.columns import Table
+
+CHOICES = ("population", "typical", "observed", "new")
+UNSEEN = ("error", "population", "new")
+
+
+@dataclass(frozen=True)
+class GroupChoice:
+    """Whose effects each factor has: one of `CHOICES` by factor; `unseen` says what is taken for a level that the fit lacks."""
+
+    by_factor: Mapping[str, str]
+    unseen: str = "error"
+    seed: int = 0
+    _new: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False)
+
+    def of(self, factor: str) -> str:
+        return self.by_factor[factor]
+
+    @property
+    def by_level(self) -> list[str]:
+        """The factors of which a row's own level matters."""
+        return [factor for factor, choice in self.by_factor.items() if choice == "observed"]
+
+    def new_level(self, effects: EffectDraws, label: str) -> np.ndarray:
+        """Effects (S, K) of a level that the fit does not have, one draw for each draw; the same for every row of that label."""
+        key = (effects.variable, label)
+        if key not in self._new:
+            seeds = [self.seed, *(zlib.crc32(text.encode()) for text in key)]
+            z = np.random.default_rng(seeds).standard_normal(effects.covariance.shape[:2])
+            self._new[key] = np.einsum("skl,sl->sk", _root(effects.covariance), z)
+        return self._new[key]
+
+
+def _root(S: np.ndarray) -> np.ndarray:
+    """R (S, K, K) with R R' = S, also where a standard deviation is 0."""
+    values, vectors = np.linalg.eigh(S)
+    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+
+
+def read_group_choice(
+    groups: str | Mapping[str, str], unseen: str, factors: Mapping[str, tuple[str, ...]], seed: int
+) -> GroupChoice:
+    """The choice for every factor; those that a mapping does not name are integrated over.
+
+    Raises
+    ------
+    InputError
+        Choices and factors that are not known.
+    """
+    if unseen not in UNSEEN:
+        raise InputError(f"unseen must be one of {listing(UNSEEN)}, not {unseen!r}")
+    given = dict.fromkeys(factors, groups) if isinstance(groups, str) else {}
+    if not isinstance(groups, str):
+        for name, choice in groups.items():
+            given[_factor_called(str(name), factors)] = choice
+    wrong = [c for c in (given.values() if factors or not isinstance(groups, str) else [groups]) if c not in CHOICES]
+    if wrong:
+        near = did_you_mean(str(wrong[0]), CHOICES) or ";"
+        raise InputError(
+            f"groups must be one of {listing(CHOICES)}, not {wrong[0]!r}{near} or one of them for each factor"
+        )
+    return GroupChoice({factor: given.get(factor, "population") for factor in factors}, unseen, seed)
+
+
+def _factor_called(name: str, factors: Mapping[str, tuple[str, ...]]) -> str:
+    """The factor of that name, or the only one whose last column has it: "ward" of (1 | site/ward)."""
+    if name in factors:
+        return name
+    nested = [factor for factor, columns in factors.items() if columns[-1] == name]
+    if len(nested) == 1:
+        return nested[0]
+    raise InputError(
+        f"groups: no grouping factor {name!r}{did_you_mean(name, factors) or ';'} factors: {listing(factors) or 'none'}"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ in rows
+
+
+def predictors_of_rows(
+    rows: Mapping[str, LinearRows], choice: GroupChoice, size: int
+) -> tuple[dict[str, Normal], dict[frozenset[str], np.ndarray]]:
+    """Each part's linear predictor as a normal variable (S, m), and the covariances of those that share effects."""
+    m = len(next(iter(rows.values())).offset)
+    variables, integrated = {}, {}
+    for part, linear in rows.items():
+        mean, terms = linear.fixed(size), []
+        for term in linear.random:
+            shift, open_rows = _shift(term, choice)
+            if shift is not None:
+                mean += shift
+            if open_rows.any():
+                terms.append((term, open_rows))
+        variance = sum(
+            (covariance(t, t) * is_open for t, is_open in terms), start=np.zeros((size, m) if terms else (1, 1))
+        )
+        variables[part], integrated[part] = Normal(mean, np.maximum(variance, 0.0)), terms
+    covariances = {}
+    parts = list(rows)
+    for a, b in ((a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]):
+        shared = [
+            covariance(s, t) * (open_s & open_t)
+            for s, open_s in integrated[a]
+            for t, open_t in integrated[b]
+            if s.effects.variable == t.effects.variable
+        ]
+        total = sum(shared, start=np.zeros((1, 1)))
+        if np.any(total):
+            covariances[frozenset((a, b))] = total
+    return variables, covariances
+
+
+def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Table) -> None:
+    """Refuse rows that are to have their own level's effects and do not say the level, or have one that the fit lacks."""
+    problems = []
+    for term in (t for linear in rows.values() for t in linear.random if choice.of(t.effects.factor) == "observed"):
+        factor, columns = term.effects.factor, listing(map(repr, term.effects.columns))
+        unseen = term.codes < 0
+        if term.labels is None:
+            problems.append(
+                f"groups='observed' takes the effects of each row's own {factor}, and the data lack {columns}; add it, or ask for "
+                "groups='population'"
+            )
+        elif unseen.any() and choice.unseen == "error":
+            labels = list(dict.fromkeys(term.labels[unseen].tolist()))
+            near = did_you_mean(labels[0], term.effects.levels) or ";"
+            problems.append(
+                f"{factor} {listing(map(repr, labels), 4)} ({table.at(unseen)}) was not in the data of the fit{near} unseen='population' integrates "
+                f"over levels, unseen='new' draws one; levels: {listing(term.effects.levels)}"
+            )
+    raise_all(problems)
+
+
+def _shift(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None, np.ndarray]:
+    """What a term adds to the predictor (S, m), None for nothing, and in which rows (m,) its effect is integrated over."""
+    m, how = len(term.z), choice.of(term.effects.factor)
+    if how == "typical":
+        return None, np.zeros(m, bool)
+    if how == "population":
+        return None, np.ones(m, bool)
+    if how == "new":
+        return own_effects(term, choice.new_level(term.effects, "")[:, None, :], np.zeros(m, int)), np.zeros(m, bool)
+    assert term.labels is not None  # see `check_levels`
+    unseen = term.codes < 0
+    shift = np.zeros((len(term.effects.covariance), m))
+    if not unseen.all():
+        seen = np.flatnonzero(~unseen)
+        shift[:, seen] = own_effects(term.take(seen), term.effects.of_levels(), term.codes[seen])
+    if choice.unseen == "new":
+        for label in dict.fromkeys(term.labels[unseen].tolist()):
+            rows = np.flatnonzero(unseen & (term.labels == label))
+            effects = choice.new_level(term.effects, label)[:, None, :]
+            shift[:, rows] = own_effects(term.take(rows), effects, np.zeros(len(rows), int))
+    return shift, unseen & (choice.unseen == "population")

@@ -1,0 +1,102 @@
+"""Linear predictors in rows, as what their draws are computed from: columns with coefficients, and group effects.
+
+eta_i = sum over blocks of x_i' b + offset_i + sum over factors g of z_gi' u_g[level of row i],  u_g[level] ~ Normal(0, S_g)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class EffectDraws:
+    """The effects of one grouping factor: draws of the covariance (S, K, K) of a level's effects, and of the effects, which are read
+    when they are asked for: `of_levels()` (S, levels, K).
+
+    `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor.
+    """
+
+    factor: str
+    variable: str
+    columns: tuple[str, ...]
+    levels: tuple[str, ...]
+    covariance: np.ndarray = field(compare=False)
+    of_levels: Callable[[], np.ndarray] = field(compare=False)
+    for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
+
+    `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them.
+    """
+
+    effects: EffectDraws
+    places: tuple[int, ...]
+    z: np.ndarray
+    codes: np.ndarray
+    labels: np.ndarray | None = None
+    loading: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> RandomTerm:
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, z=self.z[rows], codes=self.codes[rows], labels=labels)
+
+
+@dataclass(frozen=True)
+class LinearRows:
+    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects."""
+
+    blocks: tuple[tuple[np.ndarray, np.ndarray], ...]
+    offset: np.ndarray
+    random: tuple[RandomTerm, ...] = ()
+
+    def take(self, rows: np.ndarray) -> LinearRows:
+        """Only these rows, by their places or a slice."""
+        blocks = tuple((columns[rows], draws) for columns, draws in self.blocks)
+        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random))
+
+    def fixed(self, size: int) -> np.ndarray:
+        """Draws (S, m) without group effects."""
+        eta = np.broadcast_to(self.offset, (size, len(self.offset))).copy()
+        for columns, draws in self.blocks:
+            eta += draws @ columns.T
+        return eta
+
+    def keys(self, by_level: Sequence[str]) -> list[np.ndarray]:
+        """What two rows must have alike to have the same predictor: columns, offset, z, and levels of the factors `by_level`."""
+        parts = [columns for columns, _ in self.blocks] + [self.offset[:, None]]
+        for term in self.random:
+            parts.append(term.z)
+            if term.effects.factor in by_level:
+                labels = term.codes if term.labels is None else np.unique(term.labels, return_inverse=True)[1]
+                parts.append(np.column_stack([term.codes, labels]).astype(float))
+        return parts
+
+
+def variance(term: RandomTerm) -> np.ndarray:
+    """Draws (S, m) of z' S_g z."""
+    return covariance(term, term)
+
+
+def covariance(a: RandomTerm, b: RandomTerm) -> np.ndarray:
+    """Draws (S, m) of the covariance of two terms of one factor in the same rows: z_a' S_g z_b."""
+    S = a.effects.covariance[:, a.places][:, :, b.places]
+    products = (a.z[:, :, None] * b.z[:, None, :]).reshape(len(a.z), -1)  # (m, k_a k_b)
+    total = S.reshape(len(S), -1) @ products.T
+    for loading in (a.loading, b.loading):
+        if loading is not None:
+            total = total * loading[:, None]
+    return total
+
+
+def own_effects(term: RandomTerm, effects: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Draws (S, m) of z' u[level] for effects (S, L, K) and the level of each row (m,)."""
+    total = np.zeros((len(effects), len(levels)))
+    for j, place in enumerate(term.places):
+        total += effects[:, :, place][:, levels] * term.z[:, j]
+    return total if term.loading is None else total * term.loading[:, None]

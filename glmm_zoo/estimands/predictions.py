@@ -1,0 +1,105 @@
+"""Predictions of rows, or averages of them: adjusted means, standardised risks, curves over a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.estimands.asking import read_asked, settings_asked
+from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.measures import table_of
+from glmm_zoo.estimands.wording import groups_text, sentence
+from glmm_zoo.results.estimates import Estimates, summarised
+from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+
+@of_a_whole_fit
+def predictions(
+    tree: xr.DataTree,
+    data: Any = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    by: Any = None,
+    over: str | None = None,
+    weights: str | None = None,
+    groups: str | Mapping[str, str] = "population",
+    unseen: str = "error",
+    scale: str = "mean",
+    outcome: str | None = None,
+    times: Any = None,
+    per: float | None = None,
+    prob: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Estimates:
+    """What the model expects of rows: of the fit, of new ones, or of all of them with columns set to other values.
+
+    Within each draw rows are predicted, group effects integrated out, and rows averaged; then draws are summarised.
+
+    Parameters
+    ----------
+    tree
+        A fit, fresh or loaded.
+    data
+        A data frame whose rows are predicted, coded as the fit was; by default the rows of the fit.
+    at
+        Values of columns, `{"age": [40, 60]}`: they are set in every row, each combination by itself.
+    by
+        None predicts each row; True gives one average of all; columns keep their values apart.
+    over
+        A column: rows are averaged within its levels first, then the levels alike (a cluster average).
+    weights
+        A column >= 0 with the weight of each row in an average.
+    groups
+        "population" integrates over the distribution of group effects, "typical" has them zero, "observed" takes those of each
+        row's own level, "new" draws one level that the fit does not have; or one of these for each factor by its name.
+    unseen
+        For "observed", what a level has that the fit lacks: "error", "population" or "new".
+    scale
+        "mean": risk, rate, expected value, expected score; "linear"; "probability" of each category; "zero": P(y = 0);
+        "positive": mean given y > 0; "response": a new observation; "survival" at `times`.
+    outcome
+        One outcome of several; by default all.
+    times
+        Of "survival": increasing times.
+    per
+        Counts with an exposure: units of exposure that they are for, 1 by default; `at` may set the exposure instead.
+    prob
+        Probability inside the equal-tailed intervals.
+    draws
+        About how many draws of the posterior are used.
+    seed
+        Of new levels and new observations.
+
+    Returns
+    -------
+    Estimates
+        `table`, one row for each estimate, `draws` and a `sentence`. Of binomial counts it is one trial that is predicted.
+
+    Raises
+    ------
+    InputError
+        Whatever is wrong with arguments and data: columns that are not there, levels that the fit does not have, and so on.
+    """
+    asked = read_asked(
+        at=at, by=by, over=over, weights=weights, each=True, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
+        per=per, prob=prob, draws=draws, seed=seed,
+    )  # fmt: skip
+    model = read_fitted(tree, asked.draws)
+    all_settings = [s for of in model.outcome(asked.outcome) for s in settings_asked(model, of, asked, data)]
+    rows: list[dict[str, Any]] = []
+    values: list[np.ndarray] = []
+    for setting in all_settings:
+        groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
+        averages = setting.averages()  # (categories, S, cells)
+        for c, of in enumerate(setting.identities(model)):
+            for k, category in enumerate(what.categories):
+                of_category = {"category": category} if category else {}
+                rows.append({**of, **of_category, "measure": what.scale, "groups": groups_used})
+                values.append(averages[k, :, c])
+    draws_of_all = model.draws.by_chain(np.stack(values, axis=1))
+    words = sentence(all_settings, asked, of_fit=data is None)
+    return summarised(table_of(rows), draws_of_all, words, prob=asked.prob)

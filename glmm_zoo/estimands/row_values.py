@@ -1,0 +1,173 @@
+"""What is predicted of a row, given its linear predictors as normal variables: group effects are integrated out.
+
+    mean         E(y): risk, rate, expected value; with a share s of structural zeros, or of subjects never at risk, (1 - s) E(count)
+    zero         P(y = 0) = 1 - (1 - s) P(count > 0)
+    positive     E(y | y > 0) = E(y) / P(y > 0)
+    probability  P(y = k) of each category
+    linear       the linear predictor, whose group effects have mean zero
+
+Each is a mean over the distribution of the group effects, taken before any ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.normal_means import POINTS, POINTS_OF_TWO, Normal, mean_given, mean_of, mean_of_inverse_link
+from glmm_zoo.families.links import LINKS
+
+RESPONSE = "response"
+SHARES = ("zi", "never")  # parts that say how probable it is that a row can only be zero
+Covariances = Mapping[frozenset[str], np.ndarray]
+Own = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class RowPredictors:
+    """The linear predictors of m rows as normal variables (S, m) by part, with the covariances of those that are correlated.
+
+    `own` are draws of the family's own parameters, each (S, 1) or (S, m), `thresholds` (K - 1, S, m) of ordered categories.
+    """
+
+    variables: Mapping[str, Normal]
+    covariances: Covariances
+    own: Own
+    thresholds: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is predicted: its name, the categories that it is given for, and `values(predictors)` (categories, S, m)."""
+
+    scale: str
+    categories: tuple[str, ...]
+    values: Callable[[RowPredictors], np.ndarray]
+
+
+def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
+    """What a scale is for an outcome.
+
+    Raises
+    ------
+    InputError
+        A scale that is not known, or that the family does not have.
+    """
+    family, link = outcome.family, outcome.link
+    ordered, binary, counts = family.choice == "levels", family.choice == "success", family.counted is not None
+    never = "never" in outcome.parts or "never" in outcome.own
+    known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
+        "mean": lambda p: _mean(p, outcome)[None],
+        "linear": lambda p: p.variables[""].mean[None],
+        RESPONSE: lambda p: p.variables[""].mean[None],  # drawn, see `averages`
+    }
+    categories = ("",)
+    if ordered:
+        known["probability"] = lambda p: category_probabilities(p, outcome)
+        known["mean"] = lambda p: np.tensordot(
+            np.arange(1.0, len(outcome.levels) + 1), category_probabilities(p, outcome), 1
+        )[None]
+    if binary:
+        known["probability"] = lambda p: np.stack([1 - _mean(p, outcome), _mean(p, outcome)])
+    if counts or never:
+        known["zero"] = lambda p: 1 - _share(p, outcome, _positive_part(outcome))[None]
+    if counts:
+        known["positive"] = lambda p: (_mean(p, outcome) / _share(p, outcome, _positive_part(outcome)))[None]
+    if scale not in known:
+        raise InputError(
+            f"scale={scale!r} is none of {outcome.name!r} ({family.name}, {link} link){did_you_mean(str(scale), known) or ';'} scales: "
+            f"{listing(known)}"
+        )
+    if scale == "probability":
+        categories = outcome.levels if ordered else ("no event", "event")
+    return Quantity(scale, categories, known[scale])
+
+
+# ---------------------------------------------------------------------------------------------------- with a share of zeros
+
+Inner = Callable[
+    [Normal, Own, int], np.ndarray
+]  # of the main predictor, given the family's own parameters, with so many points
+
+
+def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """E(y) (S, m)."""
+    family, link = outcome.family, outcome.link
+    hurdle = family.name.startswith("hurdle")
+    if not hurdle and link in ("identity", "log", "probit", "logit", "cloglog"):
+        return _share(p, outcome, lambda x, own, points: mean_of_inverse_link(link, x, points))
+
+    def of_count(x: Normal, own: Own, points: int) -> np.ndarray:
+        return mean_of(lambda eta: family.moments(eta, {**own, "zi": np.zeros(())}, link)[0], x, points)
+
+    return _share(p, outcome, of_count)
+
+
+def _positive_part(outcome: FittedOutcome) -> Inner:
+    """P(count > 0), without the share of further zeros."""
+    if outcome.family.name.startswith("hurdle"):
+        return lambda x, own, points: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
+    if outcome.family.choice == "success":
+        return lambda x, own, points: mean_of_inverse_link(outcome.link, x, points)
+    alone = outcome.family.count_alone
+    assert alone is not None
+    return lambda x, own, points: 1 - mean_of(lambda eta: alone(eta, own)[2], x, points)
+
+
+def _share(p: RowPredictors, outcome: FittedOutcome, inner: Inner) -> np.ndarray:
+    """E[(1 - s) inner] (S, m): a product of two means, unless a label correlates the effects of both parts."""
+    variables = dict(p.variables)
+    share = next((part for part in SHARES if part in variables), None)
+    if share is not None and any(share in pair for pair in p.covariances):
+        return _over_parts(variables, p.covariances, p.own, inner, share)
+    factor: np.ndarray | float = 1.0 if share is None else 1 - mean_of_inverse_link("logit", variables.pop(share))
+    for part in (part for part in SHARES if part in p.own):
+        factor = factor * (1 - p.own[part])
+    return factor * _over_parts(variables, p.covariances, p.own, inner, None)
+
+
+def _over_parts(
+    variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner, share: str | None
+) -> np.ndarray:
+    """E of (1 - s) inner over the parts beside the main predictor, then over that."""
+    several = (share is not None) + ("alpha" in variables and not variables["alpha"].certain)
+    points = POINTS if several == 0 else POINTS_OF_TWO
+    if share is not None:
+
+        def given_share(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+            return (1 - LINKS["logit"].inverse(eta)) * _over_parts(others, rest, own, inner, None)
+
+        return mean_given(share, variables, covariances, given_share, POINTS)
+    if "alpha" in variables:
+
+        def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+            return inner(others[""], {**own, "alpha": np.exp(eta)}, points)
+
+        return mean_given("alpha", variables, covariances, given_alpha, POINTS_OF_TWO)
+    return inner(variables[""], own, points)
+
+
+# ------------------------------------------------------------------------------------------------------ ordered categories
+
+
+def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
+    assert p.thresholds is not None
+    x = p.variables[""]
+    if outcome.family.name == "ordinal":
+        up_to = [mean_of_inverse_link(outcome.link, Normal(c - x.mean, x.variance)) for c in p.thresholds]
+        edge = np.ones_like(up_to[0])
+        return np.diff(np.stack([0 * edge, *up_to, edge]), axis=0)
+    thresholds = np.moveaxis(p.thresholds, 0, -1)
+
+    def at(eta: np.ndarray) -> np.ndarray:
+        assert outcome.family.probabilities is not None
+        return np.moveaxis(
+            outcome.family.probabilities(thresholds - eta[..., None], LINKS[outcome.link].inverse), -1, 0
+        )
+
+    return mean_of(at, x)

@@ -1,0 +1,124 @@
+"""What was estimated, and for whom, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from glmm_zoo.errors import listing
+from glmm_zoo.estimands.asking import Asked, Setting
+from glmm_zoo.estimands.contrasts import Contrast
+from glmm_zoo.estimands.group_choice import GroupChoice
+from glmm_zoo.estimands.linear_rows import EffectDraws
+from glmm_zoo.results.findings.finding import percent
+
+_SCALES = {
+    "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
+    "response": "new observation", "probability": "probability",
+}  # fmt: skip
+_MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "slope": "slope of the {}"}
+_OTHER_MEASURES = {
+    "odds_ratio": "odds ratio", "nnt": "number needed to treat (benefit: fewer events)", "better": "probability of a higher score",
+}  # fmt: skip
+
+
+def amount(setting: Setting) -> str:
+    """What is predicted: "risk", "rate", "mean"."""
+    outcome, scale = setting.outcome, setting.question.quantity.scale
+    if scale in _SCALES:
+        return _SCALES[scale]
+    if outcome.family.choice == "levels":
+        return "expected score"
+    if outcome.family.choice == "success":
+        return "risk"
+    return "rate" if outcome.coding.exposure and not setting.question.exposure.given else "mean"
+
+
+def _of_what(setting: Setting) -> str:
+    """ "of deaths per 1000 units of years", "of rating (1 is the lowest of 5 categories)"."""
+    outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
+    words = f"of {outcome.name}"
+    if outcome.coding.exposure and scale not in ("zero", "linear") and not exposure.given:
+        units = "unit" if exposure.units == 1 else f"{exposure.units:g} units"
+        words += f" per {units} of {listing(outcome.coding.exposure)}"
+    if outcome.family.choice == "levels" and scale == "mean":
+        words += f" (1 is {outcome.levels[0]!r}, {len(outcome.levels)} is {outcome.levels[-1]!r})"
+    return words
+
+
+def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
+    """Whose group effects: "in a herd drawn from the population of herds"."""
+    phrases = []
+    for factor, how in choice.by_factor.items():
+        a = "an" if factor[:1].lower() in "aeiou" else "a"
+        if effects[factor].for_each_row and how == "population":
+            phrases.append(f"with the variation of single rows ({factor}) integrated over")
+        elif how == "population":
+            phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
+        elif how == "typical":
+            phrases.append(f"in a typical {factor} (its effect is 0)")
+        elif how == "observed":
+            phrases.append(f"in each row's own {factor}")
+        else:
+            phrases.append(f"in one new {factor}, drawn in each draw")
+    return ", ".join(phrases)
+
+
+def _plural(factor: str) -> str:
+    return f"{factor}s" if factor.isalpha() and not factor.endswith("s") else f"levels of {factor}"
+
+
+def averaged(asked: Asked, of_fit: bool) -> str:
+    """Over which rows: "averaged over the rows of the fit"."""
+    averaging, rows = asked.averaging, "the fit" if of_fit else "the data"
+    if averaging.each:
+        words = f"for each row of {rows}"
+    elif averaging.over is not None:
+        words = f"averaged within levels of {averaging.over}, then over these alike, of {rows}"
+    else:
+        words = f"averaged over the rows of {rows}"
+    if averaging.weights is not None:
+        words += f" with weights {averaging.weights}"
+    if averaging.by:
+        words += f" by {listing(averaging.by)}"
+    if asked.at:
+        words += ", with " + " and ".join(f"{name} = {listing(values, 6)}" for name, values in asked.at.items())
+    return words
+
+
+def sentence(
+    settings: Sequence[Setting], asked: Asked, *, of_fit: bool, measures: Sequence[str] = (), of: str = ""
+) -> str:
+    """The whole sentence; of comparisons and slopes `measures` and what they are `of`."""
+    subjects = []
+    for setting in settings:
+        name = amount(setting)
+        words = [_MEASURES[m].format(name) if m in _MEASURES else _OTHER_MEASURES.get(m, m) for m in measures]
+        subjects.append(f"{_and(words or [name])} {_of_what(setting)}")
+    first = settings[0].question
+    subject = "; ".join(dict.fromkeys(subjects))
+    parts = [
+        subject[0].upper() + subject[1:] + of,
+        averaged(asked, of_fit),
+        for_whom(first.choice, first.outcome.coding.effects),
+    ]
+    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
+
+
+def compared(contrasts: Sequence[Contrast]) -> str:
+    """ " for period 2 against 1, 3 against 1": what is compared."""
+    by_variable: dict[str, list[str]] = {}
+    for contrast in contrasts:
+        by_variable.setdefault(contrast.variable, []).append(contrast.text.replace(" vs ", " against "))
+    return " for " + "; ".join(f"{name} {listing(texts, 4)}" for name, texts in by_variable.items())
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def groups_text(asked: Asked, choice: GroupChoice) -> str:
+    """The column `groups` of a table."""
+    different = dict.fromkeys(choice.by_factor.values())
+    if len(different) <= 1:
+        return asked.groups if isinstance(asked.groups, str) else next(iter(different), "population")
+    return ", ".join(f"{factor}: {how}" for factor, how in choice.by_factor.items())
