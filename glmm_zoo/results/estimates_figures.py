@@ -211,12 +211,16 @@ def _curves(axis: Axes, panel: _Panel, picture: _Picture) -> None:
 
 
 def _bars(axis: Axes, panel: _Panel, picture: _Picture) -> None:
-    """A bar for each arm, of the mean probabilities of the categories in their order."""
+    """A bar for each arm, of the mean probabilities of the categories in their order, which the colours have too."""
+    from matplotlib import colormaps
+
     places, arms = pd.factorize(np.array(_labels(panel.of, picture.by), dtype=object))
     ends = np.zeros(len(arms))
-    for category in panel.of["category"].unique():
+    categories = panel.of["category"].unique()
+    for category, colour in zip(categories, colormaps["viridis"](np.linspace(0.1, 0.9, len(categories))), strict=True):
         rows = np.flatnonzero(panel.of["category"] == category)
-        axis.barh(places[rows], panel.means[rows], left=ends[places[rows]], label=_plain(label(category)))
+        left = ends[places[rows]]
+        axis.barh(places[rows], panel.means[rows], left=left, color=colour, label=_plain(label(category)))
         ends[places[rows]] += panel.means[rows]
     axis.set_yticks(range(len(arms)), arms)
     axis.set_ylim(len(arms) - 0.5, -0.5)
