@@ -108,9 +108,7 @@ class EventApproximation:
         if baseline.kind == "weibull":
             B = np.column_stack([B, np.log(np.maximum(points.t - baseline.origin, 1e-300))])
         X = events.covariates
-        W = X.values[points.row] - (X.means if self.center else 0.0)
-        if self.center and X.to_zero is not None:
-            W = W @ X.to_zero
+        W = (X.centred if self.center else X.values)[points.row]
         f = [
             hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
             for j, t in enumerate(hazard.terms)

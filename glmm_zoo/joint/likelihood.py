@@ -21,7 +21,7 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.variables import variable
+from glmm_zoo.graph.variables import regression_coefficients, variable
 from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
 from glmm_zoo.joint.late_entry import late_entry_correction
@@ -162,8 +162,10 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
     shift = shift + np.array([t.centre for t in terms]) @ assoc
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
-        beta = _coefficients_of_covariates(model, events.covariates.to_zero if center else None, ("surv_coef", *cause))
-        shift = shift + events.covariates.means @ beta
+        regression_coefficients(
+            model, "surv_beta", ("surv_coef", *cause), events.covariates.to_zero if center else None
+        )
+        shift = shift + events.covariates.means @ model["surv_beta"]
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
     if baseline.dim:
@@ -180,15 +182,6 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
             baseline.variable, variable(model, at_means, dims, key=baseline.variable) - shift, dims=dims or None
         )
     return shift
-
-
-def _coefficients_of_covariates(model: Model, to_zero: np.ndarray | None, dims: tuple[str, ...]) -> Tensor:
-    """`surv_beta`; under priors at the means of covariates that are multiplied, where there is a matrix `to_zero`."""
-    if to_zero is None:
-        return variable(model, "surv_beta", dims)
-    model.auxiliary.add("surv_beta_at_means")
-    at_means = variable(model, "surv_beta_at_means", dims, key="surv_beta")
-    return pm.Deterministic("surv_beta", pt.constant(to_zero) @ at_means, dims=dims)
 
 
 def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
-from rows import ROWS, Row, visits
+from rows import ROWS, Row, arms, ratings, visits
 
 import glmm_zoo as zoo
 
@@ -34,6 +34,14 @@ def keeps_its_meaning(row: Row) -> bool:
 
 
 followed = next(row.data for row in ROWS if row.name == "joint survival")
+STUDIES = {"study": "trial", "treatment": "drug"}
+
+
+def trials_with_doses():
+    """The arms of the rows, and a second covariate of the trials."""
+    return arms().assign(dose=lambda d: d.trial.map({f"T{j}": x for j, x in enumerate((3, 1, 4, 1, 5, 9, 2, 6), 1)}))
+
+
 # builder, formula, options, covariates moved: what the rows have not
 MORE = {
     "products that vary": ("hierarchical_linear", "y ~ x * w * v + (1 + x * w | g)", {}, ["x", "w", "v"]),
@@ -53,6 +61,11 @@ INVARIANT = {
     **{row.name: (row.builder, row.formula, row.options, moved_columns(row), row.data, row.tables)
        for row in ROWS if keeps_its_meaning(row) and moved_columns(row)},
     **{name: (*case, visits, ()) for name, case in MORE.items()},
+    **{f"products of trials, {baseline}": ("meta_analysis", "ev | trials(size) ~ lat * dose", {"baseline": baseline, **STUDIES},
+       ["lat", "dose"], trials_with_doses, ()) for baseline in ("fixed", "random", "bivariate")},
+    "nominal products": (
+        "ordinal", "rating ~ x * w * arm + (1 | g)", {"nominal": "~ x * w + arm"}, ["x", "w"], ratings, (),
+    ),
     "event": (
         "joint_survival", "y ~ time * age + (1 + time + age | id)",
         {"event": "Surv(years, death) ~ drug * age", "baseline": "piecewise", "cuts": [1.5, 3.0]}, ["age"],
@@ -75,7 +88,8 @@ def density(model):
 
 
 def power_of(label: str, columns: list[str]) -> int:
-    return sum(part in columns for part in re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(":"))
+    term = re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(": ")[0]  # "x:w: 2|3" is that of a threshold
+    return sum(part in columns for part in term.split(":"))
 
 
 def mapped(model, name: str, value: np.ndarray, columns: list[str]) -> tuple[np.ndarray, float]:
@@ -110,6 +124,55 @@ def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
     for name, expected in density_before(dict(zip(names, values, strict=True))).items():
         jacobian = there[name][1] if name in there else 0.0
         assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+PREVIEWS = {  # names of the coefficients of x, w and x:w, in place of {}
+    "products of trials, bivariate": ("beta[{}]", "lat", "dose", 1e-4),
+    "nominal products": ("nominal_beta[{}: 3|4]", "x", "w", 1e-2),
+    "event": ("surv_beta[{}]", "drug[placebo]", "age", 1e-4),
+}
+
+
+@pytest.mark.parametrize(("name", "variable", "x", "w", "near"), [(k, *v) for k, v in PREVIEWS.items()], ids=PREVIEWS)
+def test_previews_are_at_zero_of_covariates_that_are_multiplied(name, variable, x, w, near):
+    """With w + 3 in place of w the slope over x at w = 0 is lower by 3 times the coefficient of x:w, and that of w stays."""
+    builder, formula, options, _, data, tables = INVARIANT[name]
+    before, after = (
+        zoo.quick(row_models.builder(builder)(data().assign(**{w: data()[w] + c}), *tables, formula, **options))["mean"]
+        for c in (0.0, 3.0)
+    )
+    of_x, of_w, of_product = (variable.format(column) for column in (x, w, f"{x}:{w}"))
+    assert after[of_product] == pytest.approx(before[of_product], rel=near, abs=1e-6)
+    assert after[of_w] == pytest.approx(before[of_w], rel=near, abs=1e-6)
+    assert after[of_x] == pytest.approx(before[of_x] - 3.0 * before[of_product], rel=near, abs=1e-6)
+
+
+BY_HAND = {
+    **{name: INVARIANT[name] for name in INVARIANT if name.startswith("products of trials")},
+    "nominal": ("ordinal", "rating ~ x * w + (1 | g)", {"nominal": "~ x * w"}, ["x", "w"], ratings, ()),
+}
+
+
+@pytest.mark.parametrize(("builder", "formula", "options", "columns", "data", "tables"), BY_HAND.values(), ids=BY_HAND)
+def test_coefficients_at_zero_are_those_of_a_product_that_is_a_column_of_its_own(
+    builder, formula, options, columns, data, tables
+):
+    """A product that is a column of the data is not centred, so that its model has coefficients at zero only."""
+    x, w = columns
+    by_hand = {key: text.replace("*", "+ both +") for key, text in {**options, "formula": formula}.items()}
+    model = row_models.builder(builder)(data(), *tables, formula, **options)
+    other = row_models.builder(builder)(data().assign(both=data()[x] * data()[w]), *tables, **by_hand)
+    variables = [*model.free_RVs, *model.deterministics]
+    run = row_models.function(model, model.replace_rvs_by_values(variables))
+    values = dict(zip([v.name for v in variables], run(row_models.random_point(model, 2, 0.1)), strict=True))
+    for name in ("beta", "nominal_beta"):
+        if name in values:  # x, w, x:w are x, both, w there
+            by_column = values[name].reshape(3, -1)
+            values[f"{name} of columns"] = by_column[[0, 2, 1]].reshape(values[name].shape)
+    expected = density(model)({rv.name: values[rv.name] for rv in model.free_RVs})
+    found = density(other)({rv.name: values.get(f"{rv.name} of columns", values.get(rv.name)) for rv in other.free_RVs})
+    for name in {rv.name for rv in model.observed_RVs} | ({"study_effect"} & {rv.name for rv in model.free_RVs}):
+        assert found[name] == pytest.approx(expected[name], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["linear, three effects", "linear uncorrelated, offsets", "poisson, offset", "joint"])
