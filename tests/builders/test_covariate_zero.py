@@ -63,6 +63,8 @@ INVARIANT = {
     **{name: (*case, visits, ()) for name, case in MORE.items()},
     **{f"products of trials, {baseline}": ("meta_analysis", "ev | trials(size) ~ lat * dose", {"baseline": baseline, **STUDIES},
        ["lat", "dose"], trials_with_doses, ()) for baseline in ("fixed", "random", "bivariate")},
+    **{f"a curve times numbers, {bs}": ("gamm", f"y ~ s(x, by=w, bs='{bs}', k=6) + v * days + (1 | g)", {}, ["x", "v", "days"], visits, ())
+       for bs in ("tp", "cr", "ps", "cc")},
     "nominal products": (
         "ordinal", "rating ~ x * w * arm + (1 | g)", {"nominal": "~ x * w + arm"}, ["x", "w"], ratings, (),
     ),
@@ -123,6 +125,20 @@ def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
     found = density_after({name: value for name, (value, _) in there.items()})
     for name, expected in density_before(dict(zip(names, values, strict=True))).items():
         jacobian = there[name][1] if name in there else 0.0
+        assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+@pytest.mark.parametrize("bs", ["tp", "cr", "ps", "cc"])
+def test_a_curve_times_numbers_has_the_unit_of_these(bs):
+    formula = f"y ~ s(x, by=w, bs='{bs}', k=6) + (1 | g)"
+    before, after = (zoo.gamm(visits().assign(w=visits().w * unit), formula) for unit in (1.0, SCALE))
+    density_before, density_after = density(before), density(after)
+    run = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))
+    point = dict(zip([rv.name for rv in before.free_RVs], run(row_models.random_point(before, 5)), strict=True))
+    of_curve = {name for name in point if name.startswith("s_x")}
+    found = density_after({name: value / SCALE if name in of_curve else value for name, value in point.items()})
+    for name, expected in density_before(point).items():
+        jacobian = np.size(point[name]) * np.log(SCALE) if name in of_curve else 0.0
         assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
 
 
