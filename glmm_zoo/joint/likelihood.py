@@ -157,9 +157,9 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
     if cause:
         model.add_coord("cause", list(events.causes))
     model.add_coord("association", [t.label for t in terms])
-    assoc = variable(model, "assoc", ("association", *cause))
+    regression_coefficients(model, "assoc", ("association", *cause), hazard.to_zero if center else None)
     shift: Tensor = pt.zeros(len(events.causes)) if cause else pt.constant(0.0)
-    shift = shift + np.array([t.centre for t in terms]) @ assoc
+    shift = shift + np.array([t.centre for t in terms]) @ model["assoc"]
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
         regression_coefficients(
@@ -199,14 +199,19 @@ def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tup
 
 
 def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLookup) -> None:
-    """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation."""
+    """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation; of what
+    the coefficients at the covariates' means are for, where these are others."""
     events = hazard.events
     rows, t, weight = person_time_nodes(np.maximum(events.start, events.entry[events.subject]), events.stop)
     weight = weight / weight.sum()
     points = hazard.points(events.subject[rows], rows, t)
+    terms = [hazard.term_value(points, j, value_of, pt) - term.centre for j, term in enumerate(hazard.terms)]
+    if "assoc" in model.to_zero:
+        terms = [
+            sum((x * f for x, f in zip(w, terms, strict=True) if x), pt.zeros(len(t))) for w in model.to_zero["assoc"].T
+        ]
     spreads = []
-    for j, term in enumerate(hazard.terms):
-        f: Tensor = hazard.term_value(points, j, value_of, pt) - term.centre
+    for f in terms:
         mean: Tensor = pt.sum(weight * f)
         square: Tensor = pt.sum(weight * f * f)
         spreads.append(pt.sqrt(square - mean * mean))

@@ -34,6 +34,13 @@ def keeps_its_meaning(row: Row) -> bool:
 
 
 followed = next(row.data for row in ROWS if row.name == "joint survival")
+
+
+def standardized():
+    """Age in standard deviations from its mean, so that hazards are finite at random points."""
+    return followed().assign(age=lambda d: (d.age - d.age.mean()) / d.age.std())
+
+
 STUDIES = {"study": "trial", "treatment": "drug"}
 
 
@@ -63,6 +70,8 @@ INVARIANT = {
     **{name: (*case, visits, ()) for name, case in MORE.items()},
     **{f"products of trials, {baseline}": ("meta_analysis", "ev | trials(size) ~ lat * dose", {"baseline": baseline, **STUDIES},
        ["lat", "dose"], trials_with_doses, ()) for baseline in ("fixed", "random", "bivariate")},
+    **{f"{curve}": ("gamm", f"y ~ {curve} + v * days + (1 | g)", {}, ["x", "w", "v", "days"], visits, ())
+       for curve in ("s(x, by=arm, k=6)", "s(x, g, bs='fs', k=5)", "t2(x, w, k=4)")},
     **{f"a curve times numbers, {bs}": ("gamm", f"y ~ s(x, by=w, bs='{bs}', k=6) + v * days + (1 | g)", {}, ["x", "v", "days"], visits, ())
        for bs in ("tp", "cr", "ps", "cc")},
     "nominal products": (
@@ -73,10 +82,25 @@ INVARIANT = {
         {"event": "Surv(years, death) ~ drug * age", "baseline": "piecewise", "cuts": [1.5, 3.0]}, ["age"],
         followed, (None,),
     ),
+    "shared effects": (
+        "joint_survival", "y ~ time * age + (1 + time * age | id)",
+        {"event": "Surv(years, death) ~ drug", "association": "shared_effects*age", "baseline": "exponential"}, ["age"],
+        standardized, (None,),
+    ),
+    "association by a covariate": (
+        "joint_survival", "y ~ time + (1 + time | id)",
+        {"event": "Surv(years, death) ~ age", "association": "value*age + slope*age + value:drug + area*drug", "baseline": "weibull"}, ["age"],
+        standardized, (None,),
+    ),
+    "late entry, shared effects": (
+        "joint_survival", "y ~ time + age + (1 + age | id)",
+        {"event": "Surv(entry, years, death) ~ drug", "association": "shared_effects", "baseline": "exponential"}, ["age"],
+        standardized, (standardized().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
+    ),
     "late entry": (
         "joint_survival", "y ~ time + age + (1 + age | id)",
         {"event": "Surv(entry, years, death) ~ drug", "baseline": "exponential"}, ["age"],
-        followed, (followed().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
+        standardized, (standardized().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
     ),
 }  # fmt: skip
 
@@ -90,6 +114,9 @@ def density(model):
 
 
 def power_of(label: str, columns: list[str]) -> int:
+    of_effect = re.fullmatch(r"shared_effects\[(.*)\](.*)", str(label))  # multiplies an effect, which has the power
+    if of_effect:
+        return power_of(of_effect[2], columns) - power_of(of_effect[1], columns)
     term = re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(": ")[0]  # "x:w: 2|3" is that of a threshold
     return sum(part in columns for part in term.split(":"))
 
@@ -98,7 +125,7 @@ def mapped(model, name: str, value: np.ndarray, columns: list[str]) -> tuple[np.
     """The variable after the change of units, and the logarithm of how much smaller its elements became together."""
     powers = np.zeros(np.shape(value))
     for axis, dim in enumerate(model.named_vars_to_dims.get(name, ())):
-        if dim.endswith(("coef", "effect")):
+        if dim.endswith(("coef", "effect", "association")) and not dim.startswith("s_"):  # curves have no unit of x
             of_labels = np.array([power_of(label, columns) for label in model.coords[dim]], float)
             powers = powers + of_labels.reshape([-1 if a == axis else 1 for a in range(np.ndim(value))])
     return value * SCALE**-powers, float(powers.sum() * np.log(SCALE))
@@ -124,8 +151,59 @@ def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
     there = {name: mapped(before, name, value, columns) for name, value in zip(names, values, strict=True)}
     found = density_after({name: value for name, (value, _) in there.items()})
     for name, expected in density_before(dict(zip(names, values, strict=True))).items():
+        assert abs(expected) < 1e6, f"{name} says nothing there"
         jacobian = there[name][1] if name in there else 0.0
         assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+CALENDAR = [
+    ("piecewise", "value + slope"), ("piecewise", "shared_effects"), ("bspline", "area"), ("weibull", "value*drug"),
+    ("exponential", "shared_effects*drug"), ("bspline", "area(1)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("baseline", "association"), CALENDAR)
+def test_time_may_be_counted_from_any_origin(baseline, association):
+    """Times of visits, entry, event and cut points, all later by 2000: the model is the same."""
+
+    def model(origin):
+        visits = standardized().assign(time=lambda d: d.time + origin)
+        people = standardized().drop_duplicates("id").assign(entry=origin, years=lambda d: d.years + origin)
+        cuts = {"cuts": [origin + 1.5, origin + 3.0]} if baseline == "piecewise" else {}
+        return zoo.joint_survival(
+            visits[["id", "time", "y"]], people.drop(columns=["time", "y"]), "y ~ time + (1 + time | id)",
+            event="Surv(entry, years, death) ~ drug", baseline=baseline, association=association, **cuts,
+        )  # fmt: skip
+
+    before, after = model(0.0), model(2000.0)
+    run = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))
+    point = dict(zip([rv.name for rv in before.free_RVs], run(row_models.random_point(before, 5, 0.3)), strict=True))
+    expected, found = density(before)(point), density(after)(point)
+    assert all(abs(x) < 1e6 for x in expected.values())
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["event", "shared effects", "association by a covariate"])
+def test_hazard_ratios_per_standard_deviation_stay_when_covariates_are_shifted_and_rescaled(name):
+    builder, formula, options, columns, data, tables = INVARIANT[name]
+    before, after = (
+        row_models.builder(builder)(d, *tables, formula, **options)
+        for d in (data(), data().assign(**{c: (data()[c] + SHIFT) * SCALE for c in columns}))
+    )
+    point = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))(
+        row_models.random_point(before, 5)
+    )
+    names = [rv.name for rv in before.free_RVs]
+    per_sd = []
+    for model, at in (
+        (before, dict(zip(names, point, strict=True))),
+        (after, {n: mapped(before, n, value, columns)[0] for n, value in zip(names, point, strict=True)}),
+    ):
+        free = model.with_transforms(dict.fromkeys(names))
+        assoc = free["assoc_at_means" if "assoc_at_means" in names else "assoc"]
+        run = row_models.function(free, free.replace_rvs_by_values([assoc * free["assoc_sd"]]))
+        per_sd.append(run(at)[0])
+    np.testing.assert_allclose(per_sd[1], per_sd[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("bs", ["tp", "cr", "ps", "cc"])
