@@ -362,6 +362,22 @@ def test_simulated_trial_has_the_design_asked_for():
     assert cells[["cluster", "period", "n", "treat"]].values.tolist() == [[1, 0, 5, 0], [2, 0, 2, 0], [2, 1, 1, 0]]
 
 
+@pytest.mark.parametrize(
+    ("sequences", "starts"), [(1, [1] * 4), (2, [1, 1, 3, 3]), (4, [1, 2, 3, 4]), (3, [1, 1, 2, 3])]
+)
+def test_simulated_sequences_are_spread_over_the_periods(sequences, starts):
+    frame = zoo.simulate_design(clusters=4, periods=5, sequences=sequences, seed=1)
+    assert list(frame[frame.treat == 1].groupby("cluster").period.min()) == starts
+
+
+def test_simulated_cluster_periods_are_independent_without_rho():
+    frame = zoo.simulate_design(
+        clusters=2000, periods=3, size=1, family="gaussian", sd_cluster_period=1.0, sigma=0.1, seed=2
+    )
+    y = frame.pivot(index="cluster", columns="period", values="y")
+    np.testing.assert_allclose(y.cov(), 1.01 * np.eye(3), atol=5 * 1.01 * np.sqrt(2 / 2000))
+
+
 def test_simulated_values_have_their_moments():
     """Gaussian cells: the covariance of cluster-period means is that of the model; means follow periods and exposure."""
     many: dict[str, Any] = {
@@ -416,10 +432,13 @@ def test_simulated_individuals_of_a_cohort_stay_themselves():
         ("bernoulli", expit(0.3), expit(0.3) * expit(-0.3)),
         ("poisson", np.exp(0.3), np.exp(0.3)),
         ("negative_binomial", np.exp(0.3), np.exp(0.3) + np.exp(0.6) / 2.0),
+        ("gaussian", 0.3, 1.7**2),
     ],
 )
 def test_simulated_families_have_their_moments(family, mean, variance):
-    y = zoo.simulate_design(clusters=2000, periods=3, size=4, family=family, intercept=0.3, alpha=2.0, seed=4).y
+    y = zoo.simulate_design(
+        clusters=2000, periods=3, size=4, family=family, intercept=0.3, alpha=2.0, sigma=1.7, seed=4
+    ).y
     assert abs(y.mean() - mean) < 5 * np.sqrt(variance / len(y))
     assert abs(y.var() / variance - 1) < 0.1
 
