@@ -106,6 +106,12 @@ def test_the_control_is_known_by_its_name(control):
     assert f"treated is 'Drug', control {control!r}" in model.spec["notes"]
 
 
+def test_a_number_beside_a_name_is_no_order():
+    frame = arms().assign(arm=lambda d: d.drug.map({0: "Placebo", 1: "10"}))
+    model = zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm")
+    assert "treated is '10', control 'Placebo'" in model.spec["notes"]
+
+
 @pytest.mark.parametrize("labels", [("Drug A", "Drug B"), ("placebo", "placebo 2")])
 def test_the_control_is_asked_for_where_no_label_says_it(labels):
     frame = arms().assign(arm=lambda d: d.drug.map(dict(enumerate(labels))))
