@@ -525,15 +525,15 @@ def test_follow_up_in_several_rows_ends_with_the_last():
     rows, event = pd.concat([second, first]), "Surv(start, stop, death) ~ drug"
     tree = tree_at(build(visits, rows, event=event), TRUTH)
     ids = ["p7", "p0", "p2"]
-    own = rows[rows.id.isin(ids)].assign(stop=lambda d: d.stop.where(d.start == 0, 9.0).where(d.start > 0, 2.0))
-    own["start"] = own.start.where(own.start == 0, 2.0)
-    alive = predict(tree, visits[visits.id.isin(ids)], own.assign(death=False), ids=ids)
-    assert list(alive.id.values) == ids  # nobody is told not to have been followed
-    dead = own.assign(
-        death=(own.id == "p0") & (own.start > 0), stop=own.stop.where(own.id != "p0", own.stop.clip(upper=2.5))
-    )
+    own = pd.DataFrame({"id": ids * 2, "start": [2.0] * 3 + [0.0] * 3, "stop": [9.0] * 3 + [2.0] * 3, "death": False})
+    own["drug"] = own.id.map(survival.set_index("id").drug)
+    history = visits[visits.id.isin(ids)]
+    for landmark in (1.0, 3.0):  # nobody is told not to have been followed
+        assert list(predict(tree, history, own, ids=ids, landmark=landmark, draws=2).id.values) == ids
+    last = (own.id == "p0") & (own.start > 0)
+    dead = own.assign(death=last, stop=own.stop.where(~last, 2.5))
     with pytest.warns(ZooWarning, match="id 'p0': had the event by the landmark 3; left out"):
-        found = predict(tree, visits[visits.id.isin(ids)], dead)
+        found = predict(tree, history, dead, draws=2)
     assert set(found.id.values) == {"p7", "p2"}
 
 
