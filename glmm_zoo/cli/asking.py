@@ -111,11 +111,13 @@ class Answer:
     store: str | None = None
 
     def check(self) -> None:
-        """Refuse a file that cannot be written, before anything is computed."""
-        from glmm_zoo.results.estimates_files import check_estimates_target
+        """Refuse a file that cannot be written and a name that cannot be stored, before anything is computed."""
+        from glmm_zoo.results.estimates_files import check_estimates_target, check_name
 
         if self.out is not None:
             check_estimates_target(self.out, overwrite=self.overwrite)
+        if self.store is not None:
+            check_name(self.store)
 
     def give(self, estimates: Estimates, tree: xr.DataTree, file: str) -> None:
         """Print the estimates, and write and store them where that was asked for."""
@@ -129,6 +131,8 @@ class Answer:
             print_for_programs(estimates.table, self.format, labels=False)
         if self.store is not None:
             save(store_estimates(tree, self.store, estimates), file, overwrite=True)
+            if self.format == "table":
+                print_rich(f"stored {self.store} in {file}")
         if self.out is not None:
             written = write_estimates(estimates, self.out, overwrite=self.overwrite)
             if self.format == "table":

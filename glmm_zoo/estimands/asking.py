@@ -123,6 +123,8 @@ def settings_asked(
         raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
     what = quantity(outcome, asked.scale)
     choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
+    with_effect = {*coding.columns, *(c for factor in choice.by_level for c in coding.factors[factor])}
+    raise_all([_without_effect(name, coding) for name in variables if name not in with_effect])
     exposure = _exposure(coding, asked)
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
@@ -137,6 +139,14 @@ def settings_asked(
                 warnings.warn(sentence, ZooWarning, stacklevel=4)
         cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
+
+
+def _without_effect(name: str, coding: RowCoding) -> str:
+    if name in coding.exposure:
+        return (
+            f"{name!r} is the exposure of the counts and is not compared; per= or at= say for how much of it they are"
+        )
+    return f"{name!r} is a grouping factor, whose levels differ only in what each has of its own: ask for groups='observed'"
 
 
 def _check_columns(model: FittedModel, asked: Asked) -> None:

@@ -78,19 +78,19 @@ def comparisons(
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
     model = read_fitted(tree, asked.draws)
-    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
+    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, list[str]]()
     all_settings: list[Setting] = []
     by_variable = read_variables(variables, contrast)
     for of in model.outcome(asked.outcome, by_variable):
         contrasts = contrasts_of(of, by_variable)
         chosen = measures_of(of, asked.scale, measures)
-        used |= dict.fromkeys(chosen)
+        used[of.name] = chosen
         compared_all |= dict.fromkeys(contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
             _add(found, model, asked, setting, contrasts, chosen)
-    words = sentence(all_settings, asked, of_fit=data is None, measures=list(used), of=compared(list(compared_all)))
+    words = sentence(all_settings, asked, of_fit=data is None, measures=used, of=compared(list(compared_all)))
     draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
     estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)

@@ -115,14 +115,15 @@ def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list
 
 
 def levels_of(outcome: FittedOutcome, name: str) -> tuple[Value, ...] | None:
-    """The levels that a variable is compared at, its reference first; None of a number that takes more than two values."""
+    """The levels that a variable is compared at, its reference first; None of a number that takes more than two values and is no group."""
     if name in outcome.coding.levels:
         return outcome.coding.levels[name]
     column = outcome.table[name]
     if column.kind != "number":
         return column.codes_and_levels()[1]
     values = np.unique(column.values)
-    return tuple(float(v) for v in values) if len(values) == 2 else None
+    is_label = name not in outcome.coding.columns and name not in outcome.coding.exposure
+    return tuple(float(v) for v in values) if len(values) == 2 or is_label else None
 
 
 def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:

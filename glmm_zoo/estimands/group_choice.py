@@ -68,9 +68,9 @@ def read_group_choice(
             given[_factor_called(str(name), factors)] = choice
     wrong = [c for c in (given.values() if factors or not isinstance(groups, str) else [groups]) if c not in CHOICES]
     if wrong:
-        near = did_you_mean(str(wrong[0]), CHOICES) or ";"
         raise InputError(
-            f"groups must be one of {listing(CHOICES)}, not {wrong[0]!r}{near} or one of them for each factor"
+            f"groups must be one of {listing(CHOICES)}, or one of these for each factor, not {wrong[0]!r}"
+            f"{did_you_mean(str(wrong[0]), CHOICES)}"
         )
     return GroupChoice({factor: given.get(factor, "population") for factor in factors}, unseen, seed)
 

@@ -89,7 +89,13 @@ def slopes(
                         what = {"variable": name, **identity, **({"category": category} if category else {})}
                         rows.append({**what, "measure": "slope", "groups": groups_text(asked, setting.question.choice)})
                         values.append(averages[k, :, c])
-    words = sentence(all_settings, asked, of_fit=data is None, measures=["slope"], of=f" per unit of {listing(names)}")
+    words = sentence(
+        all_settings,
+        asked,
+        of_fit=data is None,
+        measures={outcome: ["slope"] for outcome in model.outcomes},
+        of=f" per unit of {listing(names)}",
+    )
     return summarised(table_of(rows), model.draws.by_chain(np.stack(values, axis=1)), words, prob=asked.prob, rope=rope)
 
 

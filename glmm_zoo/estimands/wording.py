@@ -18,7 +18,7 @@ _SCALES = {
     "response": "new observation", "probability": "probability",
 }  # fmt: skip
 _MOST_VALUES = 6  # that are listed
-_MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "slope": "slope of the {}"}
+_OF_AMOUNT = ("difference", "ratio", "slope")  # measures that say of what they are
 _OTHER_MEASURES = {
     "odds_ratio": "odds ratio", "nnt": "number needed to treat (benefit: fewer events)", "better": "probability of a higher score",
 }  # fmt: skip
@@ -37,12 +37,12 @@ def amount(setting: Setting) -> str:
 
 
 def _of_what(setting: Setting) -> str:
-    """ "of deaths per 1000 units of years", "of rating (1 is the lowest of 5 categories)"."""
+    """ "of deaths per 1000 units of years", "of calls in one unit of chicks", "of rating (1 is 'bad', 5 is 'good')"."""
     outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
     words = f"of {outcome.name}"
-    if outcome.coding.exposure and scale not in ("zero", "linear") and not exposure.given:
-        units = "unit" if exposure.units == 1 else f"{exposure.units:g} units"
-        words += f" per {units} of {listing(outcome.coding.exposure)}"
+    if outcome.coding.exposure and not exposure.given:
+        per, one = ("per", "unit") if scale == "mean" else ("in", "one unit")
+        words += f" {per} {one if exposure.units == 1 else f'{exposure.units:g} units'} of {listing(outcome.coding.exposure)}"
     if outcome.family.choice == "levels" and scale == "mean":
         words += f" (1 is {outcome.levels[0]!r}, {len(outcome.levels)} is {outcome.levels[-1]!r})"
     return words
@@ -60,7 +60,8 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         elif how == "typical":
             phrases.append(f"in a typical {factor} (its effect is 0)")
         elif how == "observed":
-            phrases.append(f"in each row's own {factor}")
+            unseen = {"population": "integrated over", "new": "drawn in each draw"}.get(choice.unseen)
+            phrases.append(f"in each row's own {factor}" + (f" (unseen ones are {unseen})" if unseen else ""))
         else:
             phrases.append(f"in one new {factor}, drawn in each draw")
     return ", ".join(phrases)
@@ -76,7 +77,7 @@ def averaged(asked: Asked, of_fit: bool) -> str:
     if averaging.each:
         words = f"for each row of {rows}"
     elif averaging.over is not None:
-        words = f"averaged within levels of {averaging.over}, then over these alike, of {rows}"
+        words = f"averaged over the rows of {rows} within each {averaging.over}, then over these alike"
     else:
         words = f"averaged over the rows of {rows}"
     if averaging.weights is not None:
@@ -99,14 +100,20 @@ def _set_to(name: str, values: Sequence[Value]) -> str:
 
 
 def sentence(
-    settings: Sequence[Setting], asked: Asked, *, of_fit: bool, measures: Sequence[str] = (), of: str = ""
+    settings: Sequence[Setting],
+    asked: Asked,
+    *,
+    of_fit: bool,
+    measures: Mapping[str, Sequence[str]] | None = None,
+    of: str = "",
 ) -> str:
-    """The whole sentence; of comparisons and slopes `measures` and what they are `of`."""
+    """The whole sentence; of comparisons and slopes `measures` by outcome, and what they are `of`."""
     subjects = []
     for setting in settings:
-        name = amount(setting)
-        words = [_MEASURES[m].format(name) if m in _MEASURES else _OTHER_MEASURES.get(m, m) for m in measures]
-        subjects.append(f"{_and(words or [name])} {_of_what(setting)}")
+        words = (
+            [_measure(m, amount(setting)) for m in measures[setting.outcome.name]] if measures else [amount(setting)]
+        )
+        subjects.append(f"{_and(words)} {_of_what(setting)}")
     first = settings[0].question
     subject = "; ".join(dict.fromkeys(subjects))
     parts = [
@@ -117,11 +124,20 @@ def sentence(
     return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
 
 
+def _measure(measure: str, amount: str) -> str:
+    """ "risk difference", "difference of the probability of zero"."""
+    if measure not in _OF_AMOUNT:
+        return _OTHER_MEASURES.get(measure, measure)
+    return f"{measure} of the {amount}" if measure == "slope" or " of " in amount else f"{amount} {measure}"
+
+
 def compared(contrasts: Sequence[Contrast]) -> str:
-    """ " for period 2 against 1, 3 against 1": what is compared."""
+    """ " for period 2 against 1, 3 against 1", " for sex f against m and age +10": what is compared."""
     by_variable: dict[str, list[str]] = {}
     for contrast in contrasts:
-        by_variable.setdefault(contrast.variable, []).append(contrast.text.replace(" vs ", " against "))
+        first, *others = (f"{change.variable} {change.text}" for change in contrast.changes)
+        together = " and ".join((first.removeprefix(f"{contrast.changes[0].variable} "), *others))
+        by_variable.setdefault(contrast.changes[0].variable, []).append(together.replace(" vs ", " against "))
     return " for " + "; ".join(f"{name} {listing(texts, 4)}" for name, texts in by_variable.items())
 
 

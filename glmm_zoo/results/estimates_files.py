@@ -110,6 +110,18 @@ _FORMS: dict[str, Callable[[Estimates], bytes]] = {
 # ------------------------------------------------------------------------------------------------------- inside a fit
 
 
+def check_name(name: str) -> None:
+    """Refuse a name under which estimates cannot be stored.
+
+    Raises
+    ------
+    InputError
+        A name that is no plain word.
+    """
+    if wrong := not_a_plain_word(name):
+        raise InputError(f"the name of stored estimates {wrong}")
+
+
 def store_estimates(tree: xr.DataTree, name: str, estimates: Estimates) -> xr.DataTree:
     """The fit with the estimates as its group `estimands/<name>`, in place of what had that name; `save` writes them with it.
 
@@ -119,8 +131,7 @@ def store_estimates(tree: xr.DataTree, name: str, estimates: Estimates) -> xr.Da
         A tree that is no fit; a name that is no plain word.
     """
     metadata(tree)  # an error where the tree is not a fit
-    if wrong := not_a_plain_word(name):
-        raise InputError(f"the name of stored estimates {wrong}")
+    check_name(name)
     stored = tree[GROUP].children if GROUP in tree.children else {}
     datasets = {**{key: node.to_dataset() for key, node in stored.items()}, name: _as_dataset(estimates)}
     return tree.assign({GROUP: xr.DataTree.from_dict(datasets)})
