@@ -41,6 +41,8 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     if asked is None:
         return allowed
     names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Sequence) else [asked]
+    if not names:
+        raise InputError(f"measures is empty; name some of {listing(allowed)}, or leave it out")
     for name in names:
         if name not in allowed:
             near = did_you_mean(str(name), allowed) or ";"

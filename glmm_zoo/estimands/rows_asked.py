@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.fitted import FittedOutcome
@@ -64,7 +65,7 @@ def read_at(at: Mapping[str, Any] | None) -> dict[str, tuple[Value, ...]]:
         raise InputError(f"at is {{column: value or values}}, such as {{'age': [40, 60]}}, not {at!r}")
     read: dict[str, tuple[Value, ...]] = {}
     for name, values in at.items():
-        several: Any = values.tolist() if isinstance(values, np.ndarray) else values
+        several: Any = values.tolist() if isinstance(values, np.ndarray | pd.Series | pd.Index) else values
         several = [several] if isinstance(several, str) or not isinstance(several, Sequence) else several
         read[str(name)] = tuple(v.item() if isinstance(v, np.generic) else v for v in several)
         if not several:

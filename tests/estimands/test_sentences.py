@@ -43,6 +43,27 @@ def test_what_changes_nothing_is_not_compared(calls, ask, column, words):
     assert words in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"measures": []}, "measures is empty; name some of difference, ratio"),
+        ({"scale": ["mean"]}, "scale=['mean'] is none of 'y' (poisson, log link)"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(calls, asked, words):
+    with pytest.raises(InputError) as raised:
+        zoo.comparisons(calls, "fed", **asked)
+    assert words in str(raised.value)
+
+
+def test_a_column_of_a_table_has_the_values_of_at(calls):
+    of_series, of_list = (
+        zoo.predictions(calls, at={"fed": values}, by=True).table
+        for values in (pd.Series(["no", "yes"]), ["no", "yes"])
+    )
+    pd.testing.assert_frame_equal(of_series, of_list)
+
+
 def test_groups_coded_by_numbers_are_compared_as_levels(calls):
     table = zoo.comparisons(calls, "nest", measures="ratio", groups="observed").table
     assert list(table["contrast"]) == [f"{level} vs 1" for level in range(2, 7)]
