@@ -1,4 +1,4 @@
-"""The command line: `glmm-zoo list | show | fit | check | summary | hypotheses | predict | report`, a file for each command.
+"""The command line: `glmm-zoo list | show | fit | check | summary | hypotheses | predictions | comparisons | slopes | ...`, a file for each command.
 
 A command imports what it needs when it runs, so that help comes at once and wrong input is refused before PyMC is loaded.
 This file imports next to nothing, so that signals are handled from the start.

@@ -90,11 +90,13 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
         A value of another kind, a level that the fit does not have.
     """
     like = outcome.table.columns.get(name)
-    none = np.zeros(rows, bool)
+    none, known = np.zeros(rows, bool), outcome.coding.levels.get(name, ())
     if like is not None and like.kind == "number":
         number = as_number(value) if isinstance(value, str) else value
         if number is None or isinstance(number, bool) or not np.isfinite(number):
             raise InputError(f"column {name!r} is a number in the fit and cannot be {value!r}")
+        if known and number not in map(as_number, known):
+            raise InputError(_unknown_level(name, f"{number:g}", known))
         return Column(name, "number", np.full(rows, float(number)), none)
     if like is not None and like.kind == "logical":
         truth = _WORDS.get(str(value).lower())
@@ -102,12 +104,14 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
             raise InputError(f"column {name!r} is true or false in the fit and cannot be {value!r}")
         return Column(name, "logical", np.full(rows, truth), none)
     label = str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
-    known = outcome.coding.levels.get(name, ())
     if known and label not in known:
-        raise InputError(
-            f"level {label!r} of {name!r} was not in the data of the fit{did_you_mean(label, known) or ';'} levels: {listing(known)}"
-        )
+        raise InputError(_unknown_level(name, label, known))
     return Column(name, "text", np.zeros(rows, int), none, (label,))
+
+
+def _unknown_level(name: str, label: str, known: Sequence[str]) -> str:
+    near = did_you_mean(label, known) or ";"
+    return f"level {label!r} of {name!r} was not in the data of the fit{near} levels: {listing(known)}"
 
 
 def shifted(table: Table, name: str, by: float | np.ndarray) -> Table:

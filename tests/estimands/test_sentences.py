@@ -56,6 +56,21 @@ def test_arguments_of_another_kind_are_told(calls, asked, words):
     assert words in str(raised.value)
 
 
+def test_a_level_that_the_fit_lacks_is_told_without_rows():
+    data = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9] * 3, "quarter": [1, 2, 3] * 4})
+    tree = tree_of(
+        zoo.hierarchical_linear(data, "y ~ C(quarter)"), {"Intercept": 0.0, "beta": [1.0, 2.0], "sigma": 1.0}
+    )
+    for ask in (
+        lambda: zoo.predictions(tree, at={"quarter": 7}, by=True),
+        lambda: zoo.comparisons(tree, "quarter", contrast="7 vs 1"),
+    ):
+        with pytest.raises(
+            InputError, match=r"^level '7' of 'quarter' was not in the data of the fit; levels: 1, 2, 3$"
+        ):
+            ask()
+
+
 def test_a_column_of_a_table_has_the_values_of_at(calls):
     of_series, of_list = (
         zoo.predictions(calls, at={"fed": values}, by=True).table
