@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, did_you_mean, listing, plural
 from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, uniform_share
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.never_at_risk import (
@@ -152,6 +152,7 @@ def never_at_risk(
             density = count_density(NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
         observe_subjects(name, density, single.outcome, subjects, logit_never)
         model.working_log_likelihood = log_f_of_rows_at_risk(density, single.outcome, at_risk=~all_zero[subjects.codes])
+        model.preview_note = _what_a_preview_leaves_out(subjects, all_zero)
         model.spec["facts"]["never_prior"] = add_report_variables(model, density, subjects, all_zero, logit_never)
     return model
 
@@ -196,6 +197,16 @@ def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, fa
             "same in these data, and what is told apart rests on the priors"
         )
     return sentences
+
+
+def _what_a_preview_leaves_out(subjects: GroupingFactor, all_zero: np.ndarray) -> str:
+    """A sentence on the subjects with zeros only; empty if there are none."""
+    if not all_zero.any():
+        return ""
+    return (
+        f"this preview leaves out {all_zero.sum()} of {plural(len(all_zero), 'subject')} of {subjects.name!r}, those with zeros only: its "
+        "coefficients may be two posterior standard deviations off, and its standard deviations too small"
+    )
 
 
 def _follow_up(single: SingleOutcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> dict[str, Any]:
