@@ -187,6 +187,7 @@ def _read(
     design = read_stepped_wedge(
         data, formula, names, lambda table, response: family.read(table, response, options["success"]),
         columns=[] if exposure is None else [exposure], missing=options["missing"],
+        by_exposure=options["exposure_time"] != "constant",
     )  # fmt: skip
     single = read_outcome(
         data,
