@@ -95,16 +95,9 @@ def never_at_risk(
         Everything that is wrong with formula, data or priors.
     """
     options = {
-        "subject": subject,
-        "never": never,
-        "family": family,
-        "exposure": exposure,
-        "per": per,
-        "success": success,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+        "subject": subject, "never": never, "family": family, "exposure": exposure, "per": per, "success": success,
+        "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
     _check_options(data, subject, family, exposure, success)
     single = read_outcome(
         data,
