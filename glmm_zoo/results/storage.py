@@ -50,7 +50,7 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     InputError
         When the tree is not a fit of this zoo.
     """
-    text = tree.attrs.get(ATTRIBUTE)
+    text = getattr(tree, "attrs", {}).get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
     content: Any = None

@@ -694,6 +694,17 @@ def test_options_have_types():
     assert list(predict(fitted(), ids=("p7",), times=(4.0,), landmark="3").time.values) == [4.0]
 
 
+def test_mistakes_of_the_caller_are_not_told_as_the_files():
+    refused("^landmark names nobody", landmark={})
+    refused("^ids names nobody", ids=[])
+    with pytest.raises(InputError, match=r"^landmark must be a number"):
+        zoo.landmark_accuracy(fitted(), landmark="a", horizon=5.0)
+    with pytest.raises(
+        InputError, match=r"^cause='x' is for competing causes, and this fit has one event; leave it out"
+    ):
+        zoo.landmark_accuracy(fitted(), landmark=3.0, horizon=5.0, cause="x")
+
+
 def test_memory_is_estimated_before_work(monkeypatch):
     refused(
         r"1000000000 draws of 1 subject at 3 times need \d+\.\d GB of memory, and .* are free", ids=["p7"], draws=10**9

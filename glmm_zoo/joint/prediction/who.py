@@ -86,6 +86,10 @@ def asked_subjects(
     have the event by then.
     """
     by_subject = isinstance(landmark, Mapping)
+    if by_subject and not landmark:
+        raise InputError("landmark names nobody; give a time, or one for each id")
+    if ids is not None and not len(ids):
+        raise InputError("ids names nobody; leave it out for all, or name some")
     asked = [str(i) for i in ids] if ids is not None else [str(i) for i in landmark] if by_subject else list(known)
     landmarks = {str(i): float(t) for i, t in landmark.items()} if by_subject else dict.fromkeys(asked, float(landmark))
     lacking = [i for i in asked if i not in landmarks]
