@@ -10,6 +10,8 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
@@ -113,9 +115,11 @@ def meta_analysis(
     arms = read_arms(
         data, formula, study=study, treatment=treatment, control=control, exposure=exposure, missing=missing
     )
+    single = single_of_arms(formula, arms, baseline, heterogeneity)
+    treated = DesignMatrix(arms.treated[:, None].astype(float), (treatment,), intercept=True)
     plan = plan_single_outcome(
         "meta_analysis",
-        single_of_arms(formula, arms, baseline, heterogeneity),
+        remark(single, single.family.doubts(single.outcome, treated)),
         options,
         priors,
         extra=_parameters(arms, baseline, heterogeneity),

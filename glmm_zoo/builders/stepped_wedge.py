@@ -20,7 +20,13 @@ from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, param
 from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices, read_stepped_wedge
 from glmm_zoo.trials.wedge_columns import TrialColumns
-from glmm_zoo.trials.wedge_predictor import exposure_notes, few_clusters_note, wedge_formula, with_treatment
+from glmm_zoo.trials.wedge_predictor import (
+    exposure_notes,
+    few_clusters_note,
+    treatment_doubts,
+    wedge_formula,
+    with_treatment,
+)
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -187,6 +193,7 @@ def _read(
     design = read_stepped_wedge(
         data, formula, names, lambda table, response: family.read(table, response, options["success"]),
         columns=[] if exposure is None else [exposure], missing=options["missing"],
+        by_exposure=options["exposure_time"] != "constant",
     )  # fmt: skip
     single = read_outcome(
         data,
@@ -198,11 +205,15 @@ def _read(
         missing=options["missing"],
         clusters=options["clusters"],
     )
-    constant, random = options["exposure_time"] == "constant", options["treatment_effect"] == "random"
-    whole = with_treatment(single, design, names, exposure_time=options["exposure_time"], random=random)
-    notes = design.notes + (() if constant else exposure_notes(design))
+    exposure_time, random = options["exposure_time"], options["treatment_effect"] == "random"
+    whole = with_treatment(single, design, names, exposure_time=exposure_time, random=random)
+    notes = design.notes + (() if exposure_time == "constant" else exposure_notes(design))
     whole = replace(whole, texts=single.texts, notes=(*whole.notes, *notes))
-    return design, remark(whole, few_clusters_note(design) if correlation == "decay" else ())
+    doubts = [
+        *treatment_doubts(whole, design, names, exposure_time),
+        *(few_clusters_note(design) if correlation == "decay" else ()),
+    ]
+    return design, remark(whole, doubts)
 
 
 def _parameters(correlation: str, exposure_time: str, design: WedgeDesign, scale: float) -> list[Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +55,7 @@ def with_treatment(
     labels, columns = ("effect",), design.treat[:, None]
     if exposure_time == "categorical":
         labels = tuple(f"effect[{e}]" for e in design.exposures)
-        columns = (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
+        columns = _by_exposure(design)
     both = DesignMatrix(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
     problem = aliased(both)
     if problem:
@@ -73,6 +74,22 @@ def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: Tria
         grouping_factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,)
     )
     return (varying, *(e for e in part.main.effects if e is not own))
+
+
+def treatment_doubts(
+    part: SingleOutcome, design: WedgeDesign, names: TrialColumns, exposure_time: str
+) -> Sequence[str]:
+    """Sentences about a treatment, or an exposure time if each has its effect, that alone separates the outcome."""
+    labels, columns = (names.treatment or f"after {names.crossover}",), design.treat[:, None]
+    if exposure_time == "categorical":
+        labels = tuple(f"exposure time {e}" for e in design.exposures)
+        columns = _by_exposure(design)
+    return part.family.doubts(part.outcome, DesignMatrix(columns, labels, intercept=True))
+
+
+def _by_exposure(design: WedgeDesign) -> np.ndarray:
+    """A column of 0 and 1 for each exposure time (n, m)."""
+    return (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
 
 
 def few_clusters_note(design: WedgeDesign) -> tuple[str, ...]:
