@@ -11,9 +11,10 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
+from glmm_zoo.estimands.contrasts import Contrast, along_courses, read_contrasts
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import NNT, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -82,10 +83,11 @@ def comparisons(
     found, texts, used = _Found([], [], []), dict[str, None](), dict[str, None]()
     all_settings: list[Setting] = []
     for of in model.outcome(asked.outcome):
-        contrasts = read_contrasts(of, variables, contrast)
+        fixed = (*asked.at, *asked.averaging.by)
+        contrasts = along_courses(of, read_contrasts(of, variables, contrast), fixed)
         chosen = measures_of(of, asked.scale, measures)
         used |= dict.fromkeys(chosen)
-        texts |= dict.fromkeys(f"{c.variable} {c.text}" for c in contrasts)
+        texts |= dict.fromkeys(c.in_sentence for c in contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
@@ -113,13 +115,18 @@ def _add(
     computed = setting.of_scale("probability") if ordered_mean else setting
     known: dict[tuple[Any, ...], np.ndarray] = {}
 
-    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+    def side(contrast: Contrast, values: Mapping[str, Value], high: bool) -> np.ndarray:
         key = tuple(
             (c.variable, (c.high if high else c.low) if c.step is None else c.step * high) for c in contrast.changes
         )
+        key = (*key, *values.items())
         if key not in known:
-            known[key] = computed.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
+            table = with_values(setting.outcome, setting.table, values)
+            known[key] = computed.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
         return known[key]
+
+    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+        return np.mean([side(contrast, values, high) for values in contrast.courses], axis=0)
 
     groups = groups_text(setting.question.choice)
     for contrast in contrasts:
@@ -133,7 +140,7 @@ def _add(
         for c, of in enumerate(setting.identities(model)):
             for measure in measures:
                 for k, category in enumerate(categories if measure != BETTER else ("",)):
-                    what = {"variable": contrast.variable, "contrast": contrast.text, **of}
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity, **of}
                     what |= {"category": category} if len(categories) > 1 else {}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])

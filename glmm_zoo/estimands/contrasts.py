@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,22 @@ class Change:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Variables that change together."""
+    """Variables that change together.
+
+    Attributes
+    ----------
+    courses
+        Both sides are averages over these values of further columns, each alike.
+    course
+        What these are, in words.
+    identity
+        What the estimates are of beside the variable.
+    """
 
     changes: tuple[Change, ...]
+    courses: tuple[Mapping[str, Value], ...] = ({},)
+    course: str = ""
+    identity: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def variable(self) -> str:
@@ -54,7 +67,13 @@ class Contrast:
 
     @property
     def text(self) -> str:
-        return ", ".join(change.text for change in self.changes)
+        return ", ".join([*(change.text for change in self.changes), *([self.course] if self.course else [])])
+
+    @property
+    def in_sentence(self) -> str:
+        """The variable with its values, the same for all times of a course."""
+        words = f"{self.variable} {', '.join(change.text for change in self.changes)}"
+        return f"{words} by {listing(self.courses[0])}" if self.course else words
 
     def sides(self, outcome: FittedOutcome, table: Table) -> tuple[Table, Table]:
         """The table with the variables at what is compared, and with those that it is compared with."""
@@ -62,6 +81,28 @@ class Contrast:
         for change in self.changes:
             high, low = change.sides(outcome, high, low)
         return high, low
+
+
+def along_courses(outcome: FittedOutcome, contrasts: Sequence[Contrast], fixed: Collection[str]) -> list[Contrast]:
+    """The contrasts; those of a variable whose effect depends on how long it has lasted on average, at each time, and at the last one.
+
+    `fixed` are columns that are set, or by which rows are kept apart: a course is not run through where the time is one of them.
+    """
+    found = []
+    for contrast in contrasts:
+        names = [change.variable for change in contrast.changes]
+        course = next((c for name, c in outcome.coding.courses.items() if name in names), None)
+        if course is None or course.column in fixed:
+            found.append(contrast)
+            continue
+        words, times = course.column.replace("_", " "), course.values
+        at = [{course.column: time} for time in times]
+        first, last = times[0], times[-1]
+        span = f"{first} to {last}" if len(times) == last - first + 1 > 1 else listing(times)
+        found.append(replace(contrast, courses=tuple(at), course=f"average of {words}s {span} (TATE)"))
+        found += [replace(contrast, courses=(a,), course=f"{words} {a[course.column]}", identity=a) for a in at]
+        found.append(replace(contrast, courses=(at[-1],), course=f"long-term ({words} {last})", identity=at[-1]))
+    return found
 
 
 def _shown(value: Value) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from glmm_zoo.errors import listing
@@ -51,14 +52,21 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         if effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif how == "population":
-            phrases.append(f"in a {factor} drawn from the population of levels of {factor}")
+            phrases.append(f"in a {factor} drawn from the population of {_several(factor)}")
         elif how == "typical":
-            phrases.append(f"in a typical {factor} (effect 0)")
+            phrases.append(f"in a typical {factor} (group effects 0)")
         elif how == "observed":
             phrases.append(f"in each row's own {factor}")
         else:
             phrases.append(f"in one new {factor}")
     return ", ".join(phrases)
+
+
+def _several(factor: str) -> str:
+    """ "herds" of "herd", "studies" of "study"; "levels of herd_id" of what is no plain word."""
+    if not re.fullmatch("[A-Za-z]+[^s]", factor) or not factor.isalpha():
+        return f"levels of {factor}"
+    return f"{factor[:-1]}ies" if re.search("[^aeiou]y$", factor) else f"{factor}s"
 
 
 def averaged(asked: Asked, of_fit: bool) -> str:
@@ -88,7 +96,9 @@ def sentence(
     if measures:
         amounts = f"{listing(_MEASURES.get(m, m) for m in measures)} of {amounts[0].lower()}{amounts[1:]}"
         amounts = amounts[0].upper() + amounts[1:]
-    parts = [f"{amounts}{what}", averaged(asked, of_fit), for_whom(first.choice, first.outcome.coding.effects)]
+    coding = first.outcome.coding
+    parts = [f"{amounts}{what}", averaged(asked, of_fit), for_whom(first.choice, coding.effects)]
+    parts += [] if set(coding.optional) & set(asked.at) else [coding.remark]
     draws = first.draws.size
     return f"{', '.join(p for p in parts if p)}; mean of {draws} draws, {percent(asked.prob)} interval."
 
