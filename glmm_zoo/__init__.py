@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
+    from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.report.html import write_report
@@ -57,7 +58,10 @@ _HOME = {
     "save": "results.storage",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
+    "store_estimates": "results.estimates_files",
+    "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "write_estimates": "results.estimates_files",
     "write_report": "results.report.html",
 }
 
@@ -85,7 +89,10 @@ __all__ = [
     "save",
     "simulate_design",
     "slopes",
+    "store_estimates",
+    "stored_estimates",
     "summary",
+    "write_estimates",
     "write_report",
 ]
 

@@ -42,7 +42,7 @@ class _ArmCoding:
     exposure: str | None
     baseline: str
     coding: str
-    optional: tuple[str, ...]
+    may_be_given: bool
 
     def code(self, table: Table, exposure: Exposure) -> dict[str, LinearRows]:
         treated = codes_of_levels(table[self.treatment], self.arms.labels).astype(float)
@@ -55,7 +55,7 @@ class _ArmCoding:
             own = self.exposure in exposure.given
             offset = log_exposure(table, self.exposure) if own else np.full(table.rows, np.log(exposure.units))
         codes, labels = levels_in_rows(self.effects.levels, self.effects.columns, table)
-        given = any(name in table.columns for name in self.optional)
+        given = self.may_be_given and BASELINE in table.columns
         if given:
             offset = offset + self._given_baseline(table)
         elif self.baseline == "fixed":
@@ -95,7 +95,7 @@ class _ArmCoding:
         """
         name, levels = self.effects.factor, self.effects.levels
         way = f"with baseline='fixed' only its studies have a baseline; set a control {'risk' if self.exposure is None else 'rate'}"
-        way += f", at={{{BASELINE!r}: 0.1}}" if self.optional else ""
+        way += f", at={{{BASELINE!r}: 0.1}}" if self.may_be_given else ""
         if labels is None:
             raise InputError(f"the data lack {name!r}, and {way}, or add the column")
         unseen = codes < 0
@@ -121,9 +121,10 @@ def read_meta(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws)
         single.family, single.texts, table_of_arms(arms, treatment, exposure), arms.outcome, single.predictors, ()
     )
     columns = (treatment, *arms.formula.predictor_columns)
-    optional = () if BASELINE in (study, exposure, *columns) else (BASELINE,)
+    may_be_given = BASELINE not in (study, exposure, *columns)  # else it is another column
     effects = _study_effects(arms, single, options["baseline"], draws)
-    coding = _ArmCoding(arms, draws, effects, treatment, exposure, options["baseline"], options["coding"], optional)
+    coding = _ArmCoding(arms, draws, effects, treatment, exposure, options["baseline"], options["coding"], may_be_given)
+    optional = ([BASELINE] if may_be_given else []) + ([study] if options["baseline"] == "fixed" else [])
     learnt = {} if arms.covariates is None else arms.covariates.learnt.get("levels", {})
     return single, RowCoding(
         columns,
@@ -131,7 +132,7 @@ def read_meta(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws)
         {treatment: arms.labels, **{name: tuple(levels) for name, levels in learnt.items()}},
         () if exposure is None else (exposure,),
         coding.code,
-        optional=optional,
+        optional=tuple(optional),
         remark="at each row's own baseline" if options["baseline"] == "fixed" else "",
     )
 

@@ -93,7 +93,7 @@ def predictions(
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     for setting in all_settings:
-        groups_used, what = groups_text(setting.question.choice), setting.question.quantity
+        groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
         averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
             for k, category in enumerate(what.categories):

@@ -56,7 +56,7 @@ class RowCoding:
     code
         `code(table, exposure)`: the linear predictor of each part in the rows of a table.
     optional
-        Columns of numbers that rows may have.
+        Columns that rows may have; those that rows of the fit lack are numbers.
     courses
         Variables whose effect depends on how long it has lasted.
     remark
@@ -71,6 +71,12 @@ class RowCoding:
     optional: tuple[str, ...] = ()
     courses: Mapping[str, Course] = field(default_factory=dict)
     remark: str = ""
+
+    @property
+    def known(self) -> dict[str, None]:
+        """All columns that mean something to the model, in order."""
+        groups = (c for columns in self.factors.values() for c in columns)
+        return dict.fromkeys([*self.columns, *groups, *self.exposure])
 
     @property
     def factors(self) -> dict[str, tuple[str, ...]]:

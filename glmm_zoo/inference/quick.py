@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from glmm_zoo.graph.model import Model
 
-Estimates = dict[str, tuple[float, float]]  # mean and sd by the name of the quantity, sd NaN for point estimates
+MeansAndSds = dict[str, tuple[float, float]]  # mean and sd by the name of the quantity, sd NaN for point estimates
 
 
 def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     approximation = approximate(model)
     if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
-    estimates: Estimates = {}
+    estimates: MeansAndSds = {}
     for prefix, predictor in approximation.predictors.items():
         estimates |= _coefficients(model, prefix, predictor)
         estimates |= _standard_deviations(model, predictor)
@@ -69,7 +69,7 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     )
 
 
-def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> Estimates:
+def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> MeansAndSds:
     """Intercept and coefficients of one linear predictor; the intercept at zero covariates, as it is reported."""
     columns = next(x for x in model.predictors if x.prefix == prefix).population
     names = [f"{prefixed(prefix, 'beta')}[{label}]" for label in columns.labels]
@@ -88,9 +88,9 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
     return dict(zip(names, zip((to_zero @ predictor.b[:p]).tolist(), sd.tolist(), strict=True), strict=True))
 
 
-def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Estimates:
+def _standard_deviations(model: Model, predictor: PredictorApproximation) -> MeansAndSds:
     """Those of smooths' weights and of group effects."""
-    estimates: Estimates = {}
+    estimates: MeansAndSds = {}
     for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
         parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
         names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
@@ -103,7 +103,7 @@ def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Est
     return estimates
 
 
-def _event_coefficients(model: Model, approximation: GaussianApproximation) -> Estimates:
+def _event_coefficients(model: Model, approximation: GaussianApproximation) -> MeansAndSds:
     """Associations and covariates of the event, in a joint model."""
     if model.event is None:
         return {}
@@ -115,7 +115,7 @@ def _event_coefficients(model: Model, approximation: GaussianApproximation) -> E
     }
 
 
-def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estimates:
+def _own_parameters(model: Model, approximation: GaussianApproximation) -> MeansAndSds:
     """The family's own parameters; at zero covariates where the model has them at the covariates' means."""
     point = {**model.initial_point(), **sampler_start(model, approximation).point}
     at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in approximation.likelihood.elements)
@@ -124,7 +124,7 @@ def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estim
         return {}
     graph = model.replace_rvs_by_values([model[name] for name in names])
     run = model.compile_fn(graph, inputs=model.value_vars, on_unused_input="ignore", mode="FAST_COMPILE")
-    estimates: Estimates = {}
+    estimates: MeansAndSds = {}
     for name, value in zip(names, run(point), strict=True):
         dims = model.named_vars_to_dims.get(name, ())
         elements = [f"{name}[{label}]" for label in _labels(model, dims[0])] if dims else [name]

@@ -132,14 +132,14 @@ def stored_table(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     import pandas as pd
 
     stored = tree["constant_data"].dataset
-    columns = {v.attrs["column"]: _as_read(v) for v in stored.data_vars.values() if v.dims == (dim,)}
+    columns = {v.attrs["column"]: read_column(v) for v in stored.data_vars.values() if v.dims == (dim,)}
     if not columns:
         tables = dict.fromkeys(str(d) for v in stored.data_vars.values() for d in v.dims)
         raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
     return pd.DataFrame(columns).set_index(pd.Index(stored[dim].values, name=dim))
 
 
-def _as_read(variable: xr.DataArray) -> pd.Series:
+def read_column(variable: xr.DataArray) -> pd.Series:
     """The inverse of `column_variable`."""
     import pandas as pd
 

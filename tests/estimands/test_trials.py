@@ -284,7 +284,7 @@ def test_absolute_effects_at_a_control_risk(baseline: str, coding: str) -> None:
                     found_here = values(of_groups, baseline=b, measure=measure)[s]
                     np.testing.assert_allclose(found_here, value, rtol=1e-6)
     assert "in a trial drawn from the population of trials" in effects["population"].sentence
-    assert "at baseline = 0.1, 0.4" in effects["population"].sentence
+    assert "baseline = 0.1, 0.4" in effects["population"].sentence
 
 
 def test_a_trials_own_effect_at_a_control_risk() -> None:
