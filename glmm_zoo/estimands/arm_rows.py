@@ -19,8 +19,8 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure, RowCoding
+from glmm_zoo.formulas.learnt_columns import codes_of_levels
 from glmm_zoo.formulas.new_rows import levels_in_rows
-from glmm_zoo.formulas.population import codes_of_levels
 from glmm_zoo.plans.groups import Group, groups_of
 from glmm_zoo.plans.reading import SingleOutcome, log_exposure
 from glmm_zoo.results.storage import stored_table

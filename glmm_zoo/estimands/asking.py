@@ -131,7 +131,7 @@ def settings_asked(
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
         _warn_of_extrapolation(outcome, rows)
-        cells, weights = cells_of_rows(asked.averaging, rows, shown)
+        cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
 
 

@@ -36,7 +36,7 @@ class Course:
     values: tuple[int, ...]
 
 
-Code = Callable[[Table, Exposure], dict[str, LinearRows]]
+CodeTable = Callable[[Table, Exposure], dict[str, LinearRows]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RowCoding:
     effects: Mapping[str, EffectDraws]
     levels: Mapping[str, tuple[str, ...]]
     exposure: tuple[str, ...]
-    code: Code
+    code: CodeTable
     optional: tuple[str, ...] = ()
     courses: Mapping[str, Course] = field(default_factory=dict)
     remark: str = ""

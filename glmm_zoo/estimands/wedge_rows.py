@@ -14,7 +14,7 @@ from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Course, Exposure, RowCoding, standard_coding
 from glmm_zoo.formulas.group_effects import GroupEffects
-from glmm_zoo.formulas.population import codes_of_levels
+from glmm_zoo.formulas.learnt_columns import codes_of_levels
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.plans.reading import SingleOutcome
