@@ -127,7 +127,8 @@ def settings_asked(
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
     question = Question(outcome, what, choice, exposure, model.draws)
-    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    groups = [c for columns in coding.factors.values() for c in columns]
+    shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
         _warn_of_extrapolation(outcome, rows)

@@ -145,6 +145,7 @@ def test_effects_by_exposure_time_their_plain_average_and_the_last(exposure_time
             for measure, value in compared(p1, p0).items():
                 np.testing.assert_allclose(values(effects, contrast=label, measure=measure)[s], value, rtol=1e-7)
     own = zoo.predictions(tree, groups="typical")
+    assert own.table["exposure_time"].tolist() == data.since.tolist()
     by_row = linear(data, of_draw(found, 0)) + np.append(0.0, found["effect"][0, 0])[data.since.to_numpy()]
     np.testing.assert_allclose(values(own)[0], expit(by_row), rtol=1e-10)
 
