@@ -47,6 +47,12 @@ class DesignMatrix:
     code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
     to_zero: np.ndarray | None = None
 
+    @property
+    def centred(self) -> np.ndarray:
+        """The columns (n, p) less their means, products at the means of their covariates."""
+        values = self.values - self.means
+        return values if self.to_zero is None else values @ self.to_zero
+
 
 def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     """The columns of a sum of terms, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]").
