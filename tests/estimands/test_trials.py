@@ -361,6 +361,20 @@ def test_slopes_of_a_study_covariate() -> None:
     np.testing.assert_allclose(slope[:, 0], found["beta"][0, :, 0], rtol=1e-6)
 
 
+def test_products_of_study_covariates_are_less_their_means_over_studies() -> None:
+    data = arms().assign(kind=lambda d: np.where(d["trial"].isin(["T1", "T4", "T6"]), "a", "b"))
+    model = row_models.builder("meta_analysis")(data, "ev | trials(size) ~ drug + lat * kind", **OPTIONS)
+    found = drawn(model)
+    found["beta"] = found["beta"] / 20
+    effects = zoo.comparisons(tree_of(model, found), "drug", by="trial", groups="typical", scale="linear")
+    first = data.drop_duplicates("trial")
+    b = np.array(first["kind"] == "b", float)
+    columns = {"lat": first["lat"], "kind[b]": b, "lat:kind[b]": first["lat"] * b}
+    X = np.column_stack([columns[label] for label in model.coords["coef"]])
+    expected = found["effect"][0][:, None] + found["beta"][0] @ (X - X.mean(axis=0)).T
+    np.testing.assert_allclose(values(effects), expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize(
     ("at", "message"),
     [
