@@ -15,7 +15,8 @@ from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
-from glmm_zoo.trials.arms import Arms, read_arms, single_of_arms
+from glmm_zoo.trials.arm_predictor import CODINGS, single_of_arms
+from glmm_zoo.trials.arms import Arms, read_arms
 from glmm_zoo.trials.heterogeneity import heterogeneity_prior
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
 EFFECT = Prior("Normal", {"mu": 0.0, "sigma": 2.5})
 TAU = Prior("HalfNormal", {"sigma": 1.0})
-CODINGS = {"01": 0.0, "half": -0.5}  # s - t
 
 
 def meta_analysis(
