@@ -123,13 +123,18 @@ def settings_asked(
         raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
     what = quantity(outcome, asked.scale)
     choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
-    with_effect = {*coding.columns, *(c for factor in choice.by_level for c in coding.factors[factor])}
+    with_effect = {
+        *coding.columns,
+        *coding.optional,
+        *(c for factor in choice.by_level for c in coding.factors[factor]),
+    }
     raise_all([_without_effect(name, coding) for name in variables if name not in with_effect])
     exposure = _exposure(coding, asked)
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
     question = Question(outcome, what, choice, exposure, model.draws)
-    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    groups = [c for columns in coding.factors.values() for c in columns]
+    shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
     told: set[str] = set()
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
@@ -152,7 +157,7 @@ def _without_effect(name: str, coding: RowCoding) -> str:
 def _check_columns(model: FittedModel, asked: Asked) -> None:
     """What no outcome of the model has: columns that are to be set, and an exposure."""
     outcomes = model.outcome(asked.outcome)
-    known = dict.fromkeys(c for outcome in outcomes for c in outcome.coding.known)
+    known = dict.fromkeys(c for outcome in outcomes for c in (*outcome.coding.known, *outcome.coding.optional))
     problems = [
         f"at: the model has no column {c!r}{did_you_mean(c, known) or ';'} columns: {listing(known)}"
         for c in asked.at

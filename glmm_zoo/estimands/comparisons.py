@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, contrasts_of, read_variables
+from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -82,7 +83,7 @@ def comparisons(
     all_settings: list[Setting] = []
     by_variable = read_variables(variables, contrast)
     for of in model.outcome(asked.outcome, by_variable):
-        contrasts = contrasts_of(of, by_variable)
+        contrasts = along_courses(of, contrasts_of(of, by_variable), [*asked.at, *asked.averaging.by])
         chosen = measures_of(of, asked.scale, measures)
         used[of.name] = chosen
         compared_all |= dict.fromkeys(contrasts)
@@ -118,13 +119,18 @@ def _add(
     computed = setting.of_scale("probability") if ordered_mean else setting
     known: dict[tuple[Any, ...], np.ndarray] = {}
 
-    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+    def side(contrast: Contrast, values: Mapping[str, Value], high: bool) -> np.ndarray:
         key = tuple(
             (c.variable, (c.high if high else c.low) if c.step is None else c.step * high) for c in contrast.changes
         )
+        key = (*key, *values.items())
         if key not in known:
-            known[key] = computed.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
+            table = with_values(setting.outcome, setting.table, values)
+            known[key] = computed.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
         return known[key]
+
+    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+        return np.mean([side(contrast, values, high) for values in contrast.settings], axis=0)
 
     groups = groups_text(asked, setting.question.choice)
     for contrast in contrasts:
@@ -138,7 +144,7 @@ def _add(
         for c, of in enumerate(setting.identities(model)):
             for measure in measures:
                 for k, category in enumerate(categories if measure != BETTER else ("",)):
-                    what = {"variable": contrast.variable, "contrast": contrast.text, **of}
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity, **of}
                     what |= {"category": category} if len(categories) > 1 else {}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])

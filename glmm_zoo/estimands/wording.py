@@ -58,7 +58,7 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         elif how == "population":
             phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
         elif how == "typical":
-            phrases.append(f"in a typical {factor} (its effect is 0)")
+            phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":
             unseen = {"population": "integrated over", "new": "drawn in each draw"}.get(choice.unseen)
             phrases.append(f"in each row's own {factor}" + (f" (unseen ones are {unseen})" if unseen else ""))
@@ -115,11 +115,13 @@ def sentence(
         )
         subjects.append(f"{_and(words)} {_of_what(setting)}")
     first = settings[0].question
+    coding = first.outcome.coding
     subject = "; ".join(dict.fromkeys(subjects))
     parts = [
         subject[0].upper() + subject[1:] + of,
         averaged(asked, of_fit),
-        for_whom(first.choice, first.outcome.coding.effects),
+        for_whom(first.choice, coding.effects),
+        "" if set(coding.optional) & set(asked.at) else coding.remark,
     ]
     return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
 
@@ -133,11 +135,12 @@ def _measure(measure: str, amount: str) -> str:
 
 def compared(contrasts: Sequence[Contrast]) -> str:
     """ " for period 2 against 1, 3 against 1", " for sex f against m and age +10": what is compared."""
-    by_variable: dict[str, list[str]] = {}
+    by_variable: dict[str, dict[str, None]] = {}
     for contrast in contrasts:
-        first, *others = (f"{change.variable} {change.text}" for change in contrast.changes)
-        together = " and ".join((first.removeprefix(f"{contrast.changes[0].variable} "), *others))
-        by_variable.setdefault(contrast.changes[0].variable, []).append(together.replace(" vs ", " against "))
+        first, *others = contrast.changes
+        together = " and ".join((first.text, *(f"{change.variable} {change.text}" for change in others)))
+        words = together.replace(" vs ", " against ") + (f" by {contrast.along}" if contrast.along else "")
+        by_variable.setdefault(first.variable, {})[words] = None
     return " for " + "; ".join(f"{name} {listing(texts, 4)}" for name, texts in by_variable.items())
 
 

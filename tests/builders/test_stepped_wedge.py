@@ -378,6 +378,73 @@ def test_a_formula_that_says_what_the_options_say_is_refused(formula, words):
         build(trial(), formula, family="bernoulli" if "with trials" in words else "binomial")
 
 
+def with_copies(frame: pd.DataFrame) -> pd.DataFrame:
+    """With columns that are the treatment by another name, and with some that are not."""
+    in_order = frame.period.map({t: k for k, t in enumerate(sorted(frame.period.unique()))})
+    return frame.assign(
+        same=frame.treat,
+        yes=frame.treat == 1,
+        label=np.where(frame.treat == 1, "on", "off"),
+        image=3 - 2.5 * frame.treat,
+        in_period=10 * in_order + frame.treat,
+        moving=in_order**2 + frame.treat * (1 + in_order),
+        phase=frame.period.astype(str) + np.where(frame.treat == 1, "b", "a"),
+        dose=frame.treat * np.where(frame.cluster.isin(["c1", "c3", "c5"]), 2, 1),
+        city=frame.cluster.isin(["c2", "c3", "c6"]).astype(int),
+        season=in_order % 2,
+    )
+
+
+COPIES = [
+    "same",
+    "label",
+    "yes",
+    "C(image)",
+    "x + image",
+    "in_period",
+    "log(in_period + 1)",
+    "moving",
+    "x:moving",
+    "phase",
+]
+COPIES += ["(1 | label)", "(1 | phase)", "(1 | period:label)", "s(moving, k=4)"]
+
+
+@pytest.mark.parametrize("term", COPIES)
+@pytest.mark.parametrize("exposure_time", ["constant", "monotone"])
+def test_the_treatment_by_another_name_is_no_covariate(term, exposure_time):
+    with pytest.raises(
+        InputError, match=r"^formula: '.*' is the treatment by another name, which comes into the model by"
+    ):
+        build(with_copies(trial()), f"k | trials(n) ~ {term}", exposure_time=exposure_time)
+
+
+def test_the_treatment_by_another_name_is_told_with_its_values():
+    words = (
+        r"^formula: 'label' is the treatment by another name, which comes into the model by treatment=treat \(in period \d it is 'off' in "
+        r"every row under control and 'on' in every treated row\): leave it out$"
+    )
+    with pytest.raises(InputError, match=words):
+        build(with_copies(trial()), "k | trials(n) ~ x + label")
+
+
+def test_exposure_time_by_another_name_is_no_covariate_of_an_effect_of_exposure_time():
+    frame = with_copies(trial())
+    frame["weeks"] = 2.0 * design(frame).exposure
+    build(frame, "k | trials(n) ~ weeks")
+    with pytest.raises(InputError, match="'weeks' is the treatment by another name"):
+        build(frame, "k | trials(n) ~ weeks", exposure_time="monotone")
+
+
+@pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
+@pytest.mark.parametrize(
+    "term", ["dose", "x", "city", "dose:city", "offset(same)", "(1 | same:cluster)", "(0 + same | city)"]
+)
+def test_covariates_that_are_more_than_the_treatment_stand(term):
+    frame = with_copies(trial()).assign(city=lambda d: d.city.map({0: "a", 1: "b"}) if "|" in term else d.city)
+    build(frame, f"k | trials(n) ~ {'1 + ' if '(' in term else ''}{term}")
+
+
 def test_all_problems_are_told_together():
     frame = _with("cluster == 'c1' and period == 3", treat=0)
     frame.loc[3, "k"] = 99

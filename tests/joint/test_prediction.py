@@ -686,6 +686,7 @@ def test_who_had_the_event_by_the_landmark_is_not_predicted_alive():
     visits, survival = patients()
     ids = ["p7", "p0", "p2", "p3"]
     v, s = visits[visits.id.isin(ids)], survival[survival.id.isin(ids)].set_index("id").loc[ids].reset_index()
+    v = v[v.time < 2.9]
     s["years"], s["death"] = [3.0, 3.001, 2.9, 3.0], [True, True, False, False]
     with pytest.warns(ZooWarning) as told:
         found = predict(fitted(), v, s)
@@ -701,6 +702,61 @@ def test_who_had_the_event_by_the_landmark_is_not_predicted_alive():
     with pytest.warns(ZooWarning) as told:
         same(predict(fitted(), together), found)
     assert "'p7': had the event" in str(told[0].message)
+
+
+def test_tables_that_contradict_each_other_are_refused():
+    visits, survival = patients()
+    other = survival[["id", "drug"]].assign(drug=lambda d: d.drug.mask(d.id == "p7", d.drug.map({"a": "b", "b": "a"})))
+    was, told = (t.set_index("id").drug["p7"] for t in (survival, other))
+    words = rf"^column 'drug' says {was} of id 'p7' in the visits and {told} in the event data \(id 'p7'\); it never changes within a subject"
+    refused(words, visits, other)
+    refused(words, visits, other, ids=["p7"])
+    predict(fitted(), visits, other, ids=["p0"])
+
+
+@pytest.mark.parametrize(
+    ("years", "death", "landmark", "words"),
+    [
+        (
+            3.5,
+            True,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 4, and the event was at 3.5\); correct one of the tables",
+        ),
+        (
+            4.0,
+            True,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 5, and the event was at 4\); correct one of the tables",
+        ),
+        (
+            3.5,
+            True,
+            1.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 4, and the event was at 3.5\); correct one of the tables",
+        ),
+        (
+            2.5,
+            False,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 3, and the follow-up ends at 2.5\); correct one of the tables",
+        ),
+        (3.0, False, 3.0, None),
+        (9.0, True, 3.0, None),
+    ],
+)
+def test_visits_after_the_event_are_refused(years, death, landmark, words):
+    visits, survival = patients()
+    assert visits[visits.id == "p39"].time.max() >= 5
+    event = survival[survival.id == "p39"].assign(years=years, death=death)
+    v = visits[visits.id == "p39"]
+    if words is None:
+        predict(fitted(), v, event, landmark=landmark)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)  # not followed at the landmark
+        refused(words, v, event, landmark=landmark)
+        refused(words, v.merge(event.drop(columns="drug"), on="id"), landmark=landmark)
 
 
 def test_values_that_are_no_values_are_refused():
@@ -737,6 +793,17 @@ def test_options_have_types():
     refused("ids must be a list", ids={"p7": 1})
     same(predict(fitted(), times="4,5,7", draws="60", ids="p7"), predict(fitted(), ids=["p7"]))
     assert list(predict(fitted(), ids=("p7",), times=(4.0,), landmark="3").time.values) == [4.0]
+
+
+def test_mistakes_of_the_caller_are_not_told_as_the_files():
+    refused("^landmark names nobody", landmark={})
+    refused("^ids names nobody", ids=[])
+    with pytest.raises(InputError, match=r"^landmark must be a number"):
+        zoo.landmark_accuracy(fitted(), landmark="a", horizon=5.0)
+    with pytest.raises(
+        InputError, match=r"^cause='x' is for competing causes, and this fit has one event; leave it out"
+    ):
+        zoo.landmark_accuracy(fitted(), landmark=3.0, horizon=5.0, cause="x")
 
 
 def test_memory_is_estimated_before_work(monkeypatch):

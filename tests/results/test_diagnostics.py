@@ -120,7 +120,7 @@ def energies_of(bfmi: float, draws: int) -> np.ndarray:
 DIVERGED = [
     (
         [(0.8, 12), (0.95, 3), (0.99, 5)],
-        "5 divergent transitions among 16000 at target_accept=0.99, after 12 at 0.8, 3 at 0.95",
+        "5 divergent transitions among 16000 at target_accept=0.99, after 2 runs abandoned, with 12 divergent transitions at 0.8, 3 divergent transitions at 0.95",
     ),
     ([(0.9, 5)], "5 divergent transitions among 16000 at target_accept=0.9"),
     ([(0.95, 1)], "1 divergent transition among 16000 at target_accept=0.95"),
