@@ -11,11 +11,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
+from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
+from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import read_outcome
@@ -43,6 +45,8 @@ class FittedOutcome:
         Ordered categories.
     coding
         How rows become linear predictors.
+    event
+        Of the event of a joint model: the model.
     """
 
     name: str
@@ -54,6 +58,7 @@ class FittedOutcome:
     table: Table
     levels: tuple[str, ...]
     coding: RowCoding
+    event: FittedJointModel | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,18 @@ class FittedModel:
     spec: Mapping[str, Any]
     draws: PosteriorDraws
     outcomes: Mapping[str, FittedOutcome]
+    event: FittedOutcome | None = None
 
-    def outcome(self, name: str | None) -> list[FittedOutcome]:
-        """The outcome of that name, or all of them."""
+    def outcome(self, name: str | None, scale: str) -> list[FittedOutcome]:
+        """The outcome of that name, or all of them; the event where the scale is one of events."""
+        if scale in EVENT_SCALES:
+            if self.event is None:
+                raise InputError(f"scale={scale!r} is of the event of a joint_survival model, and this fit has none")
+            if name is not None and name != self.event.name:
+                raise InputError(
+                    f"scale={scale!r} is of the event, {self.event.name!r}, not of {name!r}; leave outcome out"
+                )
+            return [self.event]
         if name is None:
             return list(self.outcomes.values())
         if name not in self.outcomes:
@@ -76,6 +90,7 @@ class FittedModel:
         return [self.outcomes[name]]
 
 
+EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
@@ -88,11 +103,12 @@ def read_fitted(tree: xr.DataTree, draws: int) -> FittedModel:
         A fit that an older version wrote without what is needed here.
     """
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
-    readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes}
+    readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes, "joint_survival": _read_joint_survival}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
-    return FittedModel(tree, spec, chosen, {outcome.name: outcome for outcome in outcomes})
+    event = next((outcome for outcome in outcomes if outcome.event is not None), None)
+    return FittedModel(tree, spec, chosen, {o.name: o for o in outcomes if o is not event}, event)
 
 
 def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
@@ -152,6 +168,13 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
         shared=options["shared"],
     )
     return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]
+
+
+def _read_joint_survival(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
+    fit = read_fitted_model(tree)
+    rows, coding = subject_rows(fit), event_coding(fit, draws)
+    event = FittedOutcome(event_name(fit), "", FAMILIES["bernoulli"], "", {}, {}, rows, (), coding, fit)
+    return [*(outcome_of_joint(fit.joint, part, spec, draws) for part in fit.joint.parts), event]
 
 
 def outcome_of_joint(

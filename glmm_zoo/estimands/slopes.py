@@ -37,6 +37,7 @@ def slopes(
     unseen: str = "error",
     scale: str = "mean",
     outcome: str | None = None,
+    times: Any = None,
     per: float | None = None,
     prob: float = 0.95,
     draws: int = 1000,
@@ -50,7 +51,7 @@ def slopes(
         A numeric column, or several, each by itself.
     rope
         A region of practical equivalence (low, high).
-    tree, data, at, by, over, weights, groups, unseen, scale, outcome, per, prob, draws, seed
+    tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
         As in `predictions`; by=None averages all rows.
 
     Returns
@@ -65,14 +66,14 @@ def slopes(
     """
     asked = read_asked(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
-        per=per, prob=prob, draws=draws, seed=seed,
+        times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
     names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
     model = read_fitted(tree, asked.draws)
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome):
+    for of in model.outcome(asked.outcome, asked.scale):
         check_variables(of, names)
         factors = [n for n in names if of.table[n].kind != "number" or n in of.coding.levels]
         if factors:
@@ -84,8 +85,8 @@ def slopes(
             for name in names:
                 averages = _slopes(setting, name)
                 for c, identity in enumerate(setting.identities(model)):
-                    for k, category in enumerate(setting.question.quantity.categories):
-                        what = {"variable": name, **identity, **({"category": category} if category else {})}
+                    for k, of_value in enumerate(setting.question.quantity.identities):
+                        what = {"variable": name, **identity, **of_value}
                         rows.append({**what, "measure": "slope", "groups": groups_text(setting.question.choice)})
                         values.append(averages[k, :, c])
     words = sentence(

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.estimands.asking import Asked, Setting
+from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
+from glmm_zoo.estimands.survival import EventQuestion
 from glmm_zoo.results.findings.finding import percent
 
 _AMOUNTS = {
     "linear": "Linear predictor", "zero": "Probability of zero", "positive": "Mean of what is above zero",
-    "response": "New observation",
+    "response": "New observation", SURVIVAL: "Probability of being free", INCIDENCE: "Cumulative incidence",
+    RESTRICTED_MEAN: "Restricted mean time free",
 }  # fmt: skip
 _MEASURES = {
     "difference": "difference", "ratio": "ratio", "odds_ratio": "odds ratio", "nnt": "number needed to treat",
@@ -37,6 +40,8 @@ def amount(setting: Setting) -> str:
     else:
         words = "Expected value"
     words += f" of {name}"
+    if isinstance(setting.question, EventQuestion):
+        words += f" {'up to' if scale == RESTRICTED_MEAN else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     exposure = setting.question.exposure
     if family.counted is not None and outcome.coding.exposure and scale != "zero" and not exposure.given:
         unit = listing(outcome.coding.exposure)
@@ -61,15 +66,15 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
     return ", ".join(phrases)
 
 
-def averaged(asked: Asked, of_fit: bool) -> str:
-    """Over which rows: "averaged over the rows of the fit"."""
+def averaged(asked: Asked, of_fit: bool, each: str = "row") -> str:
+    """Over which rows: "averaged over the rows of the fit"; `each` is what a row is."""
     averaging, rows = asked.averaging, "the fit" if of_fit else "the data"
     if averaging.each:
-        words = f"for each row of {rows}"
+        words = f"for each {each} of {rows}"
     elif averaging.over is not None:
         words = f"averaged within levels of {averaging.over}, then over these alike, of {rows}"
     else:
-        words = f"averaged over the rows of {rows}"
+        words = f"averaged over the {each}s of {rows}"
     if averaging.weights is not None:
         words += f" with weights {averaging.weights}"
     if averaging.by:
@@ -88,7 +93,10 @@ def sentence(
     if measures:
         amounts = f"{listing(_MEASURES.get(m, m) for m in measures)} of {amounts[0].lower()}{amounts[1:]}"
         amounts = amounts[0].upper() + amounts[1:]
-    parts = [f"{amounts}{what}", averaged(asked, of_fit), for_whom(first.choice, first.outcome.coding.effects)]
+    of_event = isinstance(first, EventQuestion)
+    rows = averaged(asked, of_fit, "subject" if of_event and of_fit else "row")
+    parts = [f"{amounts}{what}", rows, for_whom(first.choice, first.outcome.coding.effects)]
+    parts += first.notes if of_event else ()
     draws = first.draws.size
     return f"{', '.join(p for p in parts if p)}; mean of {draws} draws, {percent(asked.prob)} interval."
 
