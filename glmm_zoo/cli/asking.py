@@ -185,4 +185,6 @@ def contrasts(given: Repeated) -> Any:
     problems: list[str] = []
     pairs = name_value_pairs(given, "contrast", "age=10", problems)
     raise_all(problems)
-    return {name: tuple(v.strip() for v in value.split(",")) if "," in value else value for name, value in pairs.items()}
+    return {
+        name: tuple(v.strip() for v in value.split(",")) if "," in value else value for name, value in pairs.items()
+    }

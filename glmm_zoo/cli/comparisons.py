@@ -17,10 +17,11 @@ def comparisons(
     data: str | None = None,
     /,
     *,
-    contrast: Annotated[list[str] | None, Parameter(consume_multiple=False, negative="", allow_leading_hyphen=True)] = None,
+    contrast: Annotated[
+        list[str] | None, Parameter(consume_multiple=False, negative="", allow_leading_hyphen=True)
+    ] = None,
     measures: str | None = None,
     rope: Hyphened = None,
-    horizon: float | None = None,
     asking: Asking | None = None,
     answer: Answer | None = None,
     reading: Reading | None = None,
@@ -38,11 +39,9 @@ def comparisons(
     contrast
         reference, pairwise, sequential, a number to add, or "b vs a"; VARIABLE=VALUE for one of several variables.
     measures
-        Among difference, ratio, odds_ratio, nnt, better, rmst, separated by commas; by default all that the scale has.
+        Among difference, ratio, odds_ratio, nnt, better, separated by commas; by default all that the scale has.
     rope
         A region of practical equivalence, LOW,HIGH; by measure "difference=-0.01,0.01;ratio=0.9,1.1".
-    horizon
-        Of survival: until when the restricted mean survival time is taken.
     asking
         Whose groups, which rows, averaged how.
     answer

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from glmm_zoo.cli.asking import Answer, Asking
 from glmm_zoo.cli.arguments import Reading
+from glmm_zoo.cli.asking import Answer, Asking
 from glmm_zoo.cli.exit_codes import ExitCode
 
 

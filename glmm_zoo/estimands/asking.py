@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, listing, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
@@ -28,6 +28,9 @@ _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
     "per": OptionType(number=True, nothing=True), "times": OptionType(nothing=True, items=OptionType(number=True)),
 }  # fmt: skip
+
+
+_TABLE = {"variable", "contrast", "outcome", "category", "measure", "groups"}  # columns that a table has of its own
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,10 @@ class Setting:
 
     def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
         """What each cell is of: values that were set, columns by which rows are kept apart, the outcome where there are several."""
-        several = {"outcome": self.outcome.name} if len(model.outcomes) > 1 and self.outcome is not model.event else {}
-        for row in self.cells.to_dict("records"):
-            yield {**self.values, **{str(name): value for name, value in row.items()}, **several}
+        several = {"outcome": self.outcome.name} if len(model.outcomes) > 1 else {}
+        for cell in self.cells.to_dict("records"):
+            of_data = {**self.values, **cell}
+            yield {**{f"{name}_" if name in _TABLE else str(name): value for name, value in of_data.items()}, **several}
 
 
 def settings_asked(
@@ -136,6 +140,7 @@ def settings_asked(
 ) -> Iterator[Setting]:
     """The rows of an outcome with every combination of the values that columns are set to; `variables` are changed afterwards."""
     coding = outcome.coding
+    _check_columns(model, asked)
     both = [name for name in variables if name in asked.at]
     if both:
         raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
@@ -148,18 +153,31 @@ def settings_asked(
         question = Question(outcome, quantity(outcome, asked.scale), choice, exposure, model.draws)
     else:
         question = event_question(outcome, outcome.event, asked.scale, asked.times, choice, model.draws)
+    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
         _warn_of_extrapolation(outcome, rows)
-        cells, weights = cells_of_rows(asked.averaging, rows)
+        cells, weights = cells_of_rows(asked.averaging, rows, shown)
         yield Setting(question, rows, values, cells, weights)
+
+
+def _check_columns(model: FittedModel, asked: Asked) -> None:
+    """What no outcome of the model has: columns that are to be set, and an exposure."""
+    outcomes = model.outcome(asked.outcome)
+    known = dict.fromkeys(c for outcome in outcomes for c in outcome.coding.known)
+    problems = [
+        f"at: the model has no column {c!r}{did_you_mean(c, known) or ';'} columns: {listing(known)}"
+        for c in asked.at
+        if c not in known
+    ]
+    if asked.per is not None and not any(outcome.coding.exposure for outcome in outcomes):
+        problems.append("per= is for counts with an exposure, and this model has none; leave it out")
+    raise_all(problems)
 
 
 def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
     """What counts are for."""
     given = frozenset(asked.at) & set(coding.exposure)
-    if asked.per is not None and not coding.exposure:
-        raise InputError("per= is for counts with an exposure, and this outcome has none; leave it out")
     if asked.per is not None and given:
         raise InputError(f"per= and at= both say for how much exposure ({sorted(given)[0]!r}) counts are; keep one")
     return Exposure(1.0 if asked.per is None else asked.per, given)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
+from glmm_zoo.estimands.contrasts import Contrast, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, table_of, with_numbers_needed
-from glmm_zoo.estimands.wording import groups_text, sentence
+from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -59,7 +59,7 @@ def comparisons(
         factor the first against the second, `("b", "a")`; or `{"age": 10}` by variable.
     measures
         Among "difference", "ratio", "odds_ratio", "nnt", of ordered categories "better", P(score of one > score of another) + half
-        of P(equal), of survival "rmst", the difference of restricted mean survival time; by default all that the scale has. A number needed to treat is given only where the interval of the difference
+        of P(equal); by default all that the scale has. A number needed to treat is given only where the interval of the difference
         excludes 0; else the column `note` says from where to where.
     horizon
         Up to when the restricted mean survival time is; by default the last of the times.
@@ -82,20 +82,21 @@ def comparisons(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
         times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    model = read_fitted(tree, asked.draws)
-    found, texts, used = _Found([], [], []), dict[str, None](), dict[str, None]()
+    model = read_fitted(tree, asked.draws, asked.scale)
+    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome, asked.scale):
-        contrasts = read_contrasts(of, variables, contrast)
+    by_variable = read_variables(variables, contrast)
+    for of in model.outcome(asked.outcome, by_variable):
+        contrasts = contrasts_of(of, by_variable)
         chosen = measures_of(of, asked.scale, measures)
         until = _horizon_of(horizon, asked, chosen)
         used |= dict.fromkeys(m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen)
-        texts |= dict.fromkeys(f"{c.variable} {c.text}" for c in contrasts)
+        compared_all |= dict.fromkeys(contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
-            _add(found, model, setting, contrasts, chosen, until)
-    words = sentence(all_settings, asked, of_fit=data is None, what=f" for {listing(texts, 4)}", measures=list(used))
+            _add(found, model, asked, setting, contrasts, chosen, until)
+    words = sentence(all_settings, asked, of_fit=data is None, measures=list(used), of=compared(list(compared_all)))
     draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
     estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
@@ -128,6 +129,7 @@ def _sides(setting: Setting) -> Callable[[Contrast], tuple[np.ndarray, np.ndarra
 def _add(
     found: _Found,
     model: FittedModel,
+    asked: Asked,
     setting: Setting,
     contrasts: Sequence[Contrast],
     measures: Sequence[str],
@@ -137,7 +139,7 @@ def _add(
     ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
     computed = setting.of_scale("probability") if ordered_mean else setting
     sides_of, means_of = _sides(computed), _sides(computed.restricted_to(horizon)) if horizon is not None else None
-    groups = groups_text(setting.question.choice)
+    groups = groups_text(asked, setting.question.choice)
     for contrast in contrasts:
         sides = sides_of(contrast)
         of_values = dict.fromkeys(measures, computed.question.quantity.identities)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
+from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
@@ -69,46 +69,54 @@ class FittedModel:
     spec: Mapping[str, Any]
     draws: PosteriorDraws
     outcomes: Mapping[str, FittedOutcome]
-    event: FittedOutcome | None = None
 
-    def outcome(self, name: str | None, scale: str) -> list[FittedOutcome]:
-        """The outcome of that name, or all of them; the event where the scale is one of events."""
-        if scale in EVENT_SCALES:
-            if self.event is None:
-                raise InputError(f"scale={scale!r} is of the event of a joint_survival model, and this fit has none")
-            if name is not None and name != self.event.name:
-                raise InputError(
-                    f"scale={scale!r} is of the event, {self.event.name!r}, not of {name!r}; leave outcome out"
-                )
-            return [self.event]
-        if name is None:
-            return list(self.outcomes.values())
-        if name not in self.outcomes:
+    def outcome(self, name: str | None, variables: Collection[str] = ()) -> list[FittedOutcome]:
+        """The outcome of that name, or all that have one of the variables.
+
+        Raises
+        ------
+        InputError
+            An outcome or a variable that the model does not have.
+        """
+        if name is not None and name not in self.outcomes:
             raise InputError(
-                f"no outcome {name!r}{did_you_mean(name, self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
+                f"no outcome {name!r}{did_you_mean(str(name), self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
             )
-        return [self.outcomes[name]]
+        asked = list(self.outcomes.values()) if name is None else [self.outcomes[name]]
+        known = dict.fromkeys(c for outcome in asked for c in outcome.coding.known)
+        raise_all(
+            [
+                f"no variable {v!r} in the model{did_you_mean(str(v), known) or ';'} variables: {listing(known)}"
+                for v in variables
+                if v not in known
+            ]
+        )
+        return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
 EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
-def read_fitted(tree: xr.DataTree, draws: int) -> FittedModel:
-    """The model of a fit, fresh or loaded, with about this many of its draws.
+def read_fitted(tree: xr.DataTree, draws: int, scale: str) -> FittedModel:
+    """The model of a fit, fresh or loaded, with about this many of its draws; on a scale of events its event is the outcome.
 
     Raises
     ------
     InputError
-        A fit that an older version wrote without what is needed here.
+        A fit that an older version wrote without what is needed here; a scale of events of a model without one.
     """
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
     readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes, "joint_survival": _read_joint_survival}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
-    event = next((outcome for outcome in outcomes if outcome.event is not None), None)
-    return FittedModel(tree, spec, chosen, {o.name: o for o in outcomes if o is not event}, event)
+    asked = {o.name: o for o in outcomes if (o.event is not None) == (scale in EVENT_SCALES)}
+    if not asked:
+        raise InputError(
+            f"scale={scale!r} is of the event of a joint_survival model, and this fit is of {spec['builder']}"
+        )
+    return FittedModel(tree, spec, chosen, asked)
 
 
 def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
 
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.normal_means import Normal
@@ -41,6 +40,8 @@ def _counts(
     eta: np.ndarray, own: Mapping[str, np.ndarray], outcome: FittedOutcome, rng: np.random.Generator
 ) -> np.ndarray:
     """Counts (S, m) without a share of further zeros; of a hurdle family none is zero."""
+    from scipy import stats  # slow to import, and needed for counts only
+
     assert outcome.family.count_alone is not None
     mu, square, zero = outcome.family.count_alone(eta, own)
     if "alpha" in own:  # var = mu + mu^2 / size

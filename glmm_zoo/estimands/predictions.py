@@ -90,14 +90,12 @@ def predictions(
         at=at, by=by, over=over, weights=weights, each=True, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
         times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    model = read_fitted(tree, asked.draws)
-    all_settings = [
-        s for of in model.outcome(asked.outcome, asked.scale) for s in settings_asked(model, of, asked, data)
-    ]
+    model = read_fitted(tree, asked.draws, asked.scale)
+    all_settings = [s for of in model.outcome(asked.outcome) for s in settings_asked(model, of, asked, data)]
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     for setting in all_settings:
-        groups_used, what = groups_text(setting.question.choice), setting.question.quantity
+        groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
         averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
             for k, of_value in enumerate(what.identities):

@@ -56,6 +56,12 @@ class RowCoding:
     code: Code
 
     @property
+    def known(self) -> dict[str, None]:
+        """All columns that mean something to the model, in order."""
+        groups = (c for columns in self.factors.values() for c in columns)
+        return dict.fromkeys([*self.columns, *groups, *self.exposure])
+
+    @property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """The columns that make each grouping factor; they are needed where a row has the effects of its level."""
         return {name: effects.columns for name, effects in self.effects.items()}
