@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.estimands.event_integral import MOST_NODES, Nodes, RowEffects, RowHazards
+from glmm_zoo.estimands.event_integral import Nodes, RowEffects, RowHazards
 from glmm_zoo.estimands.event_rows import group_effect_draws, hazard_in_rows, marker_groups
 from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, known_part
@@ -100,7 +100,7 @@ class EventQuestion:
             for alike, nodes, increments in rows.increments(d, lambda name, d=d: self.draws[name][d]):
                 values[:, d, alike] = weights @ self._at_ends(nodes, increments)
                 if nodes.quasi_random:
-                    of = f"{nodes.points.shape[1]} group effects integrated over by {MOST_NODES} quasi-random points"
+                    of = f"{nodes.points.shape[1]} group effects integrated over by {len(nodes.weights)} quasi-random points"
                     self.notes[f"{of}, seed {self.choice.seed}"] = None
         return values
 

@@ -559,7 +559,7 @@ def test_unknown_clinics_are_refused():
     tree = tree_at(model, truth | {"sd_clinic": [0.7], "u_clinic": np.zeros((8, 1)), "sd_clinic:id": [0.8]})
     assert predict(tree).sizes["id"] > 10
     refused(
-        r"clinic 'c9' \(rows 1, 2, .*\) was not in the data of the fit; did you mean",
+        r"clinic 'c9' \(rows 1, 2, .*\) was not in the data of the fit; levels: c0",
         visits.assign(clinic="c9"),
         survival[["id", "drug"]],
         tree=tree,
