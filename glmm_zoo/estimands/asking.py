@@ -154,10 +154,14 @@ def settings_asked(
     else:
         question = event_question(outcome, outcome.event, asked.scale, asked.times, choice, model.draws)
     shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    told: set[str] = set()
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
-        _warn_of_extrapolation(outcome, rows)
-        cells, weights = cells_of_rows(asked.averaging, rows, shown)
+        for name, sentence in _extrapolations(outcome, rows, values):
+            if name not in told:
+                told.add(name)
+                warnings.warn(sentence, ZooWarning, stacklevel=4)
+        cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
 
 
@@ -183,18 +187,17 @@ def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
     return Exposure(1.0 if asked.per is None else asked.per, given)
 
 
-def _warn_of_extrapolation(outcome: FittedOutcome, table: Table) -> None:
-    """Warn of values of smooths' variables that lie beyond the data of the fit."""
-    for design in outcome.parts.values():
-        for smooth in design.smooths:
-            margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
-            for name, basis in zip(smooth.variables, margins, strict=True):
-                x = table[name].numbers("s()")
-                beyond = basis.beyond(x)
-                if beyond.any():
-                    warnings.warn(
-                        f"column {name!r} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g} ({table.at(beyond)} has "
-                        f"{x[beyond][0]:g}): {smooth.label} is an extrapolation there",
-                        ZooWarning,
-                        stacklevel=5,
-                    )
+def _extrapolations(outcome: FittedOutcome, table: Table, values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    """Each variable of a smooth that has values beyond the data of the fit, and a sentence on it."""
+    for smooth in (s for design in outcome.parts.values() for s in design.smooths):
+        margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
+        for name, basis in zip(smooth.variables, margins, strict=True):
+            x = table[name].numbers("s()")
+            beyond = basis.beyond(x)
+            if beyond.any():
+                where = "" if name in values else f" ({table.at(beyond)})"
+                yield (
+                    name,
+                    f"{name} = {x[beyond][0]:g}{where} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g}: {smooth.label} is an "
+                    "extrapolation there",
+                )

@@ -21,11 +21,11 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.moments import Own
 
 RESPONSE = "response"
 SHARES = ("zi", "never")  # parts that say how probable it is that a row can only be zero
 Covariances = Mapping[frozenset[str], np.ndarray]
-Own = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)

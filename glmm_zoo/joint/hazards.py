@@ -18,7 +18,7 @@ import numpy as np
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.tensors import Array
-from glmm_zoo.joint.association import AssociationTerm
+from glmm_zoo.joint.association import AssociationTerm, associations_at_zero
 from glmm_zoo.joint.baselines import BaselineHazard, CachedBaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import (
@@ -98,6 +98,11 @@ class HazardModel:
         )
         terms = [term.in_rows(events.table) for term in self.terms]
         return replace(self, events=events, trajectories=trajectories, terms=terms, baseline=baseline)
+
+    @property
+    def to_zero(self) -> np.ndarray | None:
+        """See `associations_at_zero`."""
+        return associations_at_zero(self.terms, [c.part for c in self.trajectories], self.id)
 
     def points(self, subject: np.ndarray, row: np.ndarray, t: np.ndarray) -> HazardPoints:
         """The points at times t (N,) of subjects (N,) in rows of the event (N,)."""
