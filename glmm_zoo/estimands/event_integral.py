@@ -26,6 +26,7 @@ from glmm_zoo.plans.groups import Group
 
 MOST_NODES = 4096  # a power of 2
 _FEW_POINTS = ((1e-3, 1), (0.15, 3), (0.35, 5), (0.5, 7))  # up to an sd, points of Gauss and Hermite
+_GAUSS_HERMITE = {n: np.polynomial.hermite_e.hermegauss(n) for _, n in _FEW_POINTS}
 _STEP, _SPAN, _LEAST_WEIGHT = 0.7, 5.0, 1e-9
 _PROBE = 2.0  # sds at which a hazard that is not log-linear in the effects is looked at
 _LARGEST = 700.0  # of a number whose exponential is taken
@@ -61,7 +62,7 @@ def normal_nodes(sds: np.ndarray, seed: int) -> Nodes:
 def _axis(sd: float) -> tuple[np.ndarray, np.ndarray]:
     few = next((n for most, n in _FEW_POINTS if sd <= most), 0)
     if few:
-        x, w = np.polynomial.hermite_e.hermegauss(few)
+        x, w = _GAUSS_HERMITE[few]
     else:
         step = max(min(1.0, _STEP / sd), 2 * _SPAN / MOST_NODES)
         side = int(np.ceil(_SPAN / step))
@@ -128,13 +129,11 @@ class RowHazards:
         else:
             yield from self._of_log_linear_form(integral, d, value_of)
 
-    def _by_interval(self, sum_of: Callable[[slice], np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-        """(E, n, M), from sums over the points of each interval."""
-        total = np.zeros((self.intervals, *shape))
+    def _by_interval(self, sum_of: Callable[[slice], np.ndarray], total: np.ndarray) -> None:
+        """Fill `total` (E, n, M) with sums over the points of each interval."""
         first = np.searchsorted(self.interval, np.arange(self.intervals + 1))
-        for e in np.unique(self.interval):
+        for e in range(self.intervals):
             total[e] = sum_of(slice(first[e], first[e + 1]))
-        return total
 
     # ------------------------------------------------------------------------------------ log h = a(t) + c(t)' u
 
@@ -187,11 +186,10 @@ class RowHazards:
             axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
             nodes = normal_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
             ratio = np.exp(np.minimum(directions @ axes @ nodes.points.T, _LARGEST))
-            of_causes = [
-                self._by_interval(lambda at, f=f[rows], g=g: f[:, at] @ g[at], (len(rows), len(nodes.weights)))
-                for f, g in zip(fixed, np.split(ratio, len(fixed)), strict=True)
-            ]
-            yield rows, nodes, np.stack(of_causes)
+            hazards = np.empty((len(fixed), self.intervals, len(rows), len(nodes.weights)))
+            for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(fixed)), strict=True):
+                self._by_interval(lambda at, f=f[rows], g=g: f[:, at] @ g[at], of_cause)
+            yield rows, nodes, hazards
 
     # ------------------------------------------------------------------------------- hazards that follow an expected marker
 
@@ -207,8 +205,10 @@ class RowHazards:
             sds = np.abs(h[..., :Q] - h[..., Q:]).max(axis=(0, 1, 2)) / (2 * _PROBE)
         nodes = normal_nodes(1.5 * sds, self.seed)
         h = self._at_points(integral, d, value_of, nodes.points @ root.T)
-        shape = m, len(nodes.weights)
-        yield np.arange(m), nodes, np.stack([self._by_interval(lambda at, f=f: f[:, at].sum(axis=1), shape) for f in h])
+        hazards = np.empty((len(h), self.intervals, m, len(nodes.weights)))
+        for of_cause, f in zip(hazards, h, strict=True):
+            self._by_interval(lambda at, f=f: f[:, at].sum(axis=1), of_cause)
+        yield np.arange(m), nodes, hazards
 
     def _at_points(self, integral: HazardIntegral, d: int, value_of: VariableLookup, u: np.ndarray) -> np.ndarray:
         """Contributions to the cumulative hazards (causes, m, s, M) at effects u (M, Q)."""

@@ -155,10 +155,13 @@ class EventQuestion:
 
     def _at_ends(self, nodes: Nodes, increments: np.ndarray) -> np.ndarray:
         """Survival (E, n), or incidence (causes E, n), from cumulative hazards over the intervals (causes, E, n, M)."""
-        of_all = increments.sum(axis=0)
-        H = np.cumsum(of_all, axis=0)
+        of_all = increments.sum(axis=0) if len(increments) > 1 else increments[0]
+        H = of_all.copy() if self.quantity.scale == INCIDENCE else of_all
+        for e in range(1, len(H)):  # NumPy's cumsum goes along an outer axis slowly
+            H[e] += H[e - 1]
         if self.quantity.scale != INCIDENCE:
-            return np.exp(-H) @ nodes.weights
+            np.exp(np.negative(H, out=H), out=H)
+            return H @ nodes.weights
         share = increments / np.where(of_all > 0, of_all, 1.0)
         incidence = np.exp(of_all - H) * -np.expm1(-of_all) * share
         return np.cumsum(incidence @ nodes.weights, axis=1).reshape(-1, increments.shape[2])
@@ -193,11 +196,7 @@ def event_question(
             stacklevel=6,
         )
     causes = events.causes if scale == INCIDENCE else ("",)
-    return EventQuestion(
-        outcome,
-        fit,
-        EventQuantity(scale, tuple(times), tuple(causes)),
-        choice,
-        draws,
-        notes={} if notes is None else notes,
-    )
+    notes = {} if notes is None else notes
+    if len(events.subject) > len(events.ids) or any(t.carry_forward for t in fit.hazard.trajectories):
+        notes["covariates as they were at entry"] = None
+    return EventQuestion(outcome, fit, EventQuantity(scale, tuple(times), tuple(causes)), choice, draws, notes=notes)

@@ -313,6 +313,22 @@ def test_own_and_new_subjects() -> None:
     assert values(new).std() > 0.1
 
 
+def test_subjects_who_were_not_in_the_fit() -> None:
+    """With `unseen`, beside one who was."""
+    model, u = build(*tables()), np.random.default_rng(1).normal(size=(1, DRAWS, 24, 2))
+    tree, asked = tree_at(model, {"u_id": u}), {"scale": "survival", "times": [4.0]}
+    rows = pd.DataFrame({"id": ["p03", "new", "other"], "drug": ["b", "b", "b"], "age": [50.0, 50.0, 50.0]})
+    with pytest.raises(InputError, match=r"id 'new', 'other' \(rows 2, 3\) was not in the data of the fit"):
+        zoo.predictions(tree, rows, groups="observed", **asked)
+    found = values(zoo.predictions(tree, rows, groups="observed", unseen="population", **asked))
+    np.testing.assert_array_equal(found[:, 1], found[:, 2])
+    np.testing.assert_allclose(found[:, 1], values(zoo.predictions(tree, rows[1:2], by=True, **asked))[:, 0], rtol=1e-9)
+    own = values(zoo.predictions(tree, rows[:1], by=True, groups="observed", **asked))
+    np.testing.assert_allclose(found[:, 0], own[:, 0], rtol=1e-9)
+    drawn = values(zoo.predictions(tree, rows, groups="observed", unseen="new", **asked))
+    assert (np.abs(drawn[:, 1] - drawn[:, 2]) > 1e-3).all()
+
+
 def test_a_clinic_of_ones_own_and_subjects_of_a_population() -> None:
     """The clinic's effect moves the marker, as its intercept does."""
     visits, survival = tables()
@@ -410,6 +426,8 @@ def test_covariates_that_change_are_those_at_entry() -> None:
     found = zoo.predictions(tree, by=True, scale="survival", times=[4.0])
     rate = np.exp(POSTERIOR["surv_Intercept"][0] + np.array([0.2, 0.1, 0.3]))
     np.testing.assert_allclose(values(found)[:, 0], np.exp(-rate * 4), rtol=1e-9)
+    assert "covariates as they were at entry" in found.sentence
+    assert "at entry" not in zoo.predictions(fitted(), by=True, scale="survival", times=[4.0]).sentence
 
 
 # ------------------------------------------------------------------------------------------------------------ whose rows
