@@ -10,10 +10,13 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
-from glmm_zoo.trials.arms import Arms, read_arms, single_of_arms
+from glmm_zoo.trials.arm_predictor import CODINGS, single_of_arms
+from glmm_zoo.trials.arms import Arms, read_arms
 from glmm_zoo.trials.heterogeneity import heterogeneity_prior
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
 EFFECT = Prior("Normal", {"mu": 0.0, "sigma": 2.5})
 TAU = Prior("HalfNormal", {"sigma": 1.0})
-CODINGS = {"01": 0.0, "half": -0.5}  # s - t
 
 
 def meta_analysis(
@@ -113,9 +115,11 @@ def meta_analysis(
     arms = read_arms(
         data, formula, study=study, treatment=treatment, control=control, exposure=exposure, missing=missing
     )
+    single = single_of_arms(formula, arms, baseline, heterogeneity)
+    treated = DesignMatrix(arms.treated[:, None].astype(float), (treatment,), intercept=True)
     plan = plan_single_outcome(
         "meta_analysis",
-        single_of_arms(formula, arms, baseline, heterogeneity),
+        remark(single, single.family.doubts(single.outcome, treated)),
         options,
         priors,
         extra=_parameters(arms, baseline, heterogeneity),

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.nominal import read_nominal
+from glmm_zoo.families.nominal import read_nominal, separated_thresholds
 from glmm_zoo.families.ordinal import level_names
 from glmm_zoo.families.registry import FAMILIES, Family, checked_link, with_nominal
-from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.tables.frames import Missing
 
@@ -104,6 +104,7 @@ def ordinal(
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
     if nominal is not None:
         thresholds = read_nominal(single.predictors[1], single.main, single.outcome.levels, center)
+        single = remark(single, separated_thresholds(single.outcome, single.predictors[1].population))
         single = replace(single, family=with_nominal(single.family, thresholds), predictors=(single.main,))
         facts["nominal"] = thresholds.facts
     plan = plan_single_outcome("ordinal", single, options, priors, facts=facts)

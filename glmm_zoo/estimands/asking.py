@@ -153,7 +153,8 @@ def settings_asked(
         question = Question(outcome, quantity(outcome, asked.scale), choice, exposure, model.draws)
     else:
         question = event_question(outcome, outcome.event, asked.scale, asked.times, choice, model.draws)
-    shown = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
+    groups = [c for columns in coding.factors.values() for c in columns]
+    shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
     told: set[str] = set()
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
@@ -168,7 +169,7 @@ def settings_asked(
 def _check_columns(model: FittedModel, asked: Asked) -> None:
     """What no outcome of the model has: columns that are to be set, and an exposure."""
     outcomes = model.outcome(asked.outcome)
-    known = dict.fromkeys(c for outcome in outcomes for c in outcome.coding.known)
+    known = dict.fromkeys(c for outcome in outcomes for c in (*outcome.coding.known, *outcome.coding.optional))
     problems = [
         f"at: the model has no column {c!r}{did_you_mean(c, known) or ';'} columns: {listing(known)}"
         for c in asked.at

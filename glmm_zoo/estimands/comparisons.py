@@ -11,9 +11,10 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, contrasts_of, read_variables
+from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
@@ -87,7 +88,7 @@ def comparisons(
     all_settings: list[Setting] = []
     by_variable = read_variables(variables, contrast)
     for of in model.outcome(asked.outcome, by_variable):
-        contrasts = contrasts_of(of, by_variable)
+        contrasts = along_courses(of, contrasts_of(of, by_variable), [*asked.at, *asked.averaging.by])
         chosen = measures_of(of, asked.scale, measures)
         until = _horizon_of(horizon, asked, chosen)
         used |= dict.fromkeys(m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen)
@@ -115,13 +116,18 @@ def _sides(setting: Setting) -> Callable[[Contrast], tuple[np.ndarray, np.ndarra
     """The averages (values, S, cells) of what a contrast compares, each computed once."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
 
-    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+    def side(contrast: Contrast, values: Mapping[str, Value], high: bool) -> np.ndarray:
         key = tuple(
             (c.variable, (c.high if high else c.low) if c.step is None else c.step * high) for c in contrast.changes
         )
+        key = (*key, *values.items())
         if key not in known:
-            known[key] = setting.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
+            table = with_values(setting.outcome, setting.table, values)
+            known[key] = setting.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
         return known[key]
+
+    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+        return np.mean([side(contrast, values, high) for values in contrast.settings], axis=0)
 
     return lambda contrast: (averages(contrast, True), averages(contrast, False))
 
@@ -157,7 +163,8 @@ def _add(
         for c, of in enumerate(setting.identities(model)):
             for measure in measures:
                 for k, of_value in enumerate(of_values[measure]):
-                    what = {"variable": contrast.variable, "contrast": contrast.text, **of, **of_value}
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity}
+                    what |= {**of, **of_value}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])
                     if measure == NUMBER_NEEDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Variables that change together."""
+    """Variables that change together.
+
+    Attributes
+    ----------
+    along, times
+        Both sides are averages over these values of a further column, each alike.
+    course
+        What these are, in words.
+    """
 
     changes: tuple[Change, ...]
+    along: str = ""
+    times: tuple[int, ...] = ()
+    course: str = ""
+
+    @property
+    def settings(self) -> list[dict[str, Value]]:
+        """The values of the further column, if there is one."""
+        return [{self.along: time} for time in self.times] or [{}]
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """What the estimates are of beside the variable."""
+        return self.settings[0] if len(self.times) == 1 else {}
 
     @property
     def variable(self) -> str:
@@ -54,6 +75,11 @@ class Contrast:
 
     @property
     def text(self) -> str:
+        return ", ".join([self.values, *([self.course] if self.course else [])])
+
+    @property
+    def values(self) -> str:
+        """What is compared with what, the same for all times of a course."""
         return ", ".join(change.text for change in self.changes)
 
     def sides(self, outcome: FittedOutcome, table: Table) -> tuple[Table, Table]:
@@ -62,6 +88,26 @@ class Contrast:
         for change in self.changes:
             high, low = change.sides(outcome, high, low)
         return high, low
+
+
+def along_courses(outcome: FittedOutcome, contrasts: Sequence[Contrast], fixed: Collection[str]) -> list[Contrast]:
+    """The contrasts; those of a variable whose effect depends on how long it has lasted on average, at each time, and at the last one.
+
+    `fixed` are columns that are set, or by which rows are kept apart: a course is not run through where the time is one of them.
+    """
+    found = []
+    for contrast in contrasts:
+        names = [change.variable for change in contrast.changes]
+        course = next((c for name, c in outcome.coding.courses.items() if name in names), None)
+        if course is None or course.column in fixed:
+            found.append(contrast)
+            continue
+        words, times, last = course.column.replace("_", " "), course.values, course.values[-1]
+        span = f"{times[0]} to {last}" if len(times) == last - times[0] + 1 > 1 else listing(times)
+        labelled = [(times, f"average of {words}s {span} (TATE)"), *(((time,), f"{words} {time}") for time in times)]
+        labelled.append(((last,), f"long-term ({words} {last})"))
+        found += [Contrast(contrast.changes, course.column, t, label) for t, label in labelled]
+    return found
 
 
 def _text(value: Value) -> str:

@@ -41,7 +41,7 @@ class Nodes:
     quasi_random: bool = False
 
 
-def normal_nodes(sds: np.ndarray, seed: int) -> Nodes:
+def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     """Points for exp(-exp(...)) of a variable that has these sds (Q,) in its directions."""
     axes = [_axis(sd) for sd in sds]
     if np.prod([float(len(x)) for x, _ in axes]) > MOST_NODES:
@@ -123,7 +123,7 @@ class RowHazards:
         integral = self.integral
         if integral is None:
             m, causes = len(self.effects.open), len(self.hazard.causes)
-            yield np.arange(m), normal_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, m, 1))
+            yield np.arange(m), event_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, m, 1))
         elif any(term.mean_scale for term in self.hazard.terms):
             yield from self._of_any_form(integral, d, value_of)
         else:
@@ -184,7 +184,7 @@ class RowHazards:
                 self.effects.covariance[d]
             )  # (causes s, Q)
             axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
-            nodes = normal_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
+            nodes = event_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
             ratio = np.exp(np.minimum(directions @ axes @ nodes.points.T, _LARGEST))
             hazards = np.empty((len(fixed), self.intervals, len(rows), len(nodes.weights)))
             for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(fixed)), strict=True):
@@ -203,7 +203,7 @@ class RowHazards:
             probes = _PROBE * np.concatenate([np.eye(Q), -np.eye(Q)])
             h = np.log(np.maximum(self._at_points(integral, d, value_of, probes @ root.T), 1e-300))
             sds = np.abs(h[..., :Q] - h[..., Q:]).max(axis=(0, 1, 2)) / (2 * _PROBE)
-        nodes = normal_nodes(1.5 * sds, self.seed)
+        nodes = event_nodes(1.5 * sds, self.seed)
         h = self._at_points(integral, d, value_of, nodes.points @ root.T)
         hazards = np.empty((len(h), self.intervals, m, len(nodes.weights)))
         for of_cause, f in zip(hazards, h, strict=True):

@@ -11,16 +11,18 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.estimands.arm_rows import read_meta
 from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.columns import Table
 
@@ -107,7 +109,12 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str) -> FittedModel:
         A fit that an older version wrote without what is needed here; a scale of events of a model without one.
     """
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
-    readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes, "joint_survival": _read_joint_survival}
+    readers: Mapping[str, Reader] = {
+        "joint_outcomes": _read_joint_outcomes,
+        "joint_survival": _read_joint_survival,
+        "stepped_wedge": lambda *of: [_outcome_of(*read_wedge(*of), *of[1:])],
+        "meta_analysis": lambda *of: [_outcome_of(*read_meta(*of), *of[1:])],
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
@@ -132,16 +139,24 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
         exposure=options.get("exposure"),
     )
-    designs = with_stored_bases(single.predictors, spec)
-    parts = {p.prefix: p for p in designs}
+    single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
+    parts = {p.prefix: p for p in single.predictors}
+    coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
+    return [_outcome_of(single, coding, spec, draws)]
+
+
+def _outcome_of(
+    single: SingleOutcome, coding: RowCoding, spec: Mapping[str, Any], draws: PosteriorDraws
+) -> FittedOutcome:
+    """The outcome of a model that has one."""
+    family, parts = single.family, {p.prefix: p for p in single.predictors}
     levels = tuple(single.outcome.levels) if family.choice == "levels" else ()
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
         if name in draws and name not in parts
     }
-    coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
-    return [FittedOutcome(single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding)]
+    return FittedOutcome(single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding)
 
 
 def family_of(spec: Mapping[str, Any]) -> Family:

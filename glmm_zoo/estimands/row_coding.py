@@ -28,6 +28,14 @@ class Exposure:
     given: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Course:
+    """How the effect of a variable depends on how long it has lasted: the column that says how long, and its values, in order."""
+
+    column: str
+    values: tuple[int, ...]
+
+
 CodeTable = Callable[[Table, Exposure], dict[str, LinearRows]]
 
 
@@ -47,6 +55,12 @@ class RowCoding:
         The columns of the exposure of counts.
     code
         `code(table, exposure)`: the linear predictor of each part in the rows of a table.
+    optional
+        Columns that rows may have; those that rows of the fit lack are numbers.
+    courses
+        Variables whose effect depends on how long it has lasted.
+    remark
+        What the sentence about an estimate says of rows where no optional column is set.
     """
 
     columns: tuple[str, ...]
@@ -54,6 +68,9 @@ class RowCoding:
     levels: Mapping[str, tuple[str, ...]]
     exposure: tuple[str, ...]
     code: CodeTable
+    optional: tuple[str, ...] = ()
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    remark: str = ""
 
     @property
     def known(self) -> dict[str, None]:

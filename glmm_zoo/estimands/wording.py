@@ -64,7 +64,7 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         elif how == "population":
             phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
         elif how == "typical":
-            phrases.append(f"in a typical {factor} (its effect is 0)")
+            phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":
             phrases.append(f"in each row's own {factor}")
         else:
@@ -114,11 +114,13 @@ def sentence(
         words = [_MEASURES[m].format(name) if m in _MEASURES else _OTHER_MEASURES.get(m, m) for m in measures]
         subjects.append(f"{_and(words or [name])} {_of_what(setting)}")
     first = settings[0].question
+    coding = first.outcome.coding
     subject = "; ".join(dict.fromkeys(subjects))
     parts = [
         subject[0].upper() + subject[1:] + of,
         averaged(asked, of_fit, "subject" if first.outcome.event and of_fit else "row"),
-        for_whom(first.choice, first.outcome.coding.effects),
+        for_whom(first.choice, coding.effects),
+        "" if set(coding.optional) & set(asked.at) else coding.remark,
         *(first.notes if isinstance(first, EventQuestion) else ()),
     ]
     return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
@@ -126,9 +128,10 @@ def sentence(
 
 def compared(contrasts: Sequence[Contrast]) -> str:
     """ " for period 2 against 1, 3 against 1": what is compared."""
-    by_variable: dict[str, list[str]] = {}
+    by_variable: dict[str, dict[str, None]] = {}
     for contrast in contrasts:
-        by_variable.setdefault(contrast.variable, []).append(contrast.text.replace(" vs ", " against "))
+        words = contrast.values.replace(" vs ", " against ") + (f" by {contrast.along}" if contrast.along else "")
+        by_variable.setdefault(contrast.variable, {})[words] = None
     return " for " + "; ".join(f"{name} {listing(texts, 4)}" for name, texts in by_variable.items())
 
 

@@ -8,9 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.ordinal import threshold_steps
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.priors import Parameter, Prior, coefficients
 
@@ -65,6 +68,19 @@ def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[st
     }
     gamma = coefficients("nominal_beta", labels, defaults)
     return Nominal(replace(W, values=patterns).centred, pattern.ravel(), gamma, labels, facts, to_zero)
+
+
+def separated_thresholds(outcome: Outcome, W: DesignMatrix) -> list[str]:
+    """Sentences for levels of nominal covariates without a row of some category: nothing bounds the distance of its thresholds there."""
+    sentences = []
+    for name, words, rows in rows_of_levels(W):
+        lacking = [repr(outcome.levels[int(k)]) for k in np.setdiff1d(outcome.values, outcome.values[rows])]
+        if rows.any() and lacking:
+            sentences.append(
+                f"nominal: no row of {listing(lacking, 5)} among the {plural(int(rows.sum()), 'row')} where {words}; what nominal says of {name} "
+                "there rests on its prior"
+            )
+    return sentences
 
 
 def _two_values(x: np.ndarray) -> tuple[float, float]:

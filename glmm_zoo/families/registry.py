@@ -191,7 +191,8 @@ def _count_family(
         one_per_row=lambda _: True,
         doubts=lambda outcome, columns: [
             *(counts.without_zeros(outcome) if zeros else ()),
-            *counts.without_positives(outcome, columns),
+            *counts.without_large(outcome, columns),
+            *(counts.without_large(outcome, columns, least=2) if observe is counts.observe_hurdle else ()),
         ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",

@@ -66,6 +66,8 @@ class Model(pm.Model):
         The submodel of the time to an event, as the Gaussian approximation sees it; None without one.
     working_log_likelihood
         A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
+    preview_note
+        What a preview from the Gaussian approximation has wrong, and in which rows; empty where nothing is known to be.
     """
 
     def __init__(self, plan: Plan):
@@ -90,6 +92,7 @@ class Model(pm.Model):
         self.expected_sds: dict[str, float] = {}
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
+        self.preview_note = ""
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import FitError
+from glmm_zoo.errors import FitError, ZooWarning
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
 from glmm_zoo.inference.parameterization import sampler_start
@@ -29,9 +30,9 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     the intervals of the rest do not allow for that: they are up to a quarter too narrow. Sample with `fit` before using a number.
 
     Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Two models
-    are further off. In `never_at_risk` subjects without an event are left out, and beta may be off by two standard
-    deviations. In `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in the pbc
-    card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
+    are further off, which a warning says: in `never_at_risk` subjects with zeros only are left out, and beta may be off by two
+    standard deviations; in `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in
+    the pbc card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
     group say much of it, in the toenail trial 3.5 for 4.0.
 
     Parameters
@@ -57,6 +58,8 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     approximation = approximate(model)
     if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
+    if model.preview_note:
+        warnings.warn(f"{model.preview_note}; sample with fit before using them", ZooWarning, stacklevel=2)
     estimates: MeansAndSds = {}
     for prefix, predictor in approximation.predictors.items():
         estimates |= _coefficients(model, prefix, predictor)

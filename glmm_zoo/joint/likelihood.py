@@ -71,6 +71,10 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
     _add_term_spreads(model, hazard, value_of)
     _add_hazard_curve(model, hazard, level_at_means, value_of)
     model.event = EventApproximation(model, hazard, center)
+    model.preview_note = (
+        "this preview regresses the event on estimates of the markers: its rows assoc[...] may be too near 0 by more than a posterior "
+        "standard deviation"
+    )
 
 
 def _log_density(interval: np.ndarray, causes: int) -> Callable[..., Tensor]:

@@ -23,6 +23,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.replacement import PARTIAL, replace_file
+from glmm_zoo.tables.memory import memory_ran_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     InputError
         When the tree is not a fit of this zoo.
     """
-    text = tree.attrs.get(ATTRIBUTE)
+    text = getattr(tree, "attrs", {}).get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
     content: Any = None
@@ -271,6 +272,8 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as lazy:
             tree = lazy.load()
     except Exception as err:  # damage can surface anywhere in the libraries that read
+        if memory_ran_out(err):
+            raise
         said = (str(err).splitlines() or [type(err).__name__])[0]
         raise InputError(f"{path} is damaged or not a NetCDF file: {said[:100]}; fit again") from None
     try:

@@ -20,6 +20,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.parameter_statistics import STATISTICS, moments_table, statistics, statistics_table
@@ -69,6 +70,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     InputError
         When `prob` is not between 0 and 1, or the fit was interrupted.
     """
+    prob = read_option("prob", prob, OptionType(number=True))
     if not 0 < prob < 1:
         raise InputError(f"the probability of the interval must be between 0 and 1, not {prob}")
     gap = incomplete(tree)

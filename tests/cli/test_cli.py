@@ -409,3 +409,21 @@ def test_wrong_input_imports_no_pymc() -> None:
 def test_python_m_is_the_same_command() -> None:
     run = subprocess.run([sys.executable, "-m", "glmm_zoo", "fit", "nope"], capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.startswith("error: unknown model 'nope'") and run.stdout == ""
+
+
+def test_a_pipe_is_no_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe.nc")
+    for command in ("check", "summary", "report"):
+        assert cli.run([command, "pipe.nc"]) == 2
+        assert capsys.readouterr().err == "error: 'pipe.nc' is a device or a pipe; give the name of a file\n"
+
+
+@pytest.mark.parametrize("flags", ["floatX=float32", "banana=1,mode=banana", "mode=NO_SUCH_MODE"])
+def test_flags_of_pytensor_that_cannot_be_are_told(flags: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "glmm_zoo", "fit", "hierarchical_logistic", "good.csv", "--formula", "y ~ x + (1 | g)"],
+        env={**os.environ, "PYTENSOR_FLAGS": flags}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: ") and "PYTENSOR_FLAGS" in found.stderr and found.stderr.count("\n") == 1
+    assert not Path("fits").exists()

@@ -253,7 +253,7 @@ def test_two_markers_have_four_effects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_rule_is_exact_in_each_direction() -> None:
     for sd in (0.1, 0.3, 0.45, 0.8, 1.5, 4.0):
-        nodes = event_integral.normal_nodes(np.array([sd]), 0)
+        nodes = event_integral.event_nodes(np.array([sd]), 0)
         for a in (-4.0, -1.0, 1.0):
             exact = integrate.quad(
                 lambda z, a=a, sd=sd: np.exp(-np.exp(a + sd * z)) * stats.norm.pdf(z), -9, 9, epsabs=1e-12, limit=200
