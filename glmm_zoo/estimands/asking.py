@@ -14,18 +14,19 @@ from scipy import sparse
 from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
-from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
+from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import read_group_choice
 from glmm_zoo.estimands.row_coding import Exposure, RowCoding
 from glmm_zoo.estimands.row_values import quantity
 from glmm_zoo.estimands.rows_asked import Value, read_at, rows_asked, settings, with_values
+from glmm_zoo.estimands.survival import EventQuestion, event_question
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
-from glmm_zoo.plans.options import OptionType, read_option
+from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.tables.columns import Table
 
 _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
-    "per": OptionType(number=True, nothing=True),
+    "per": OptionType(number=True, nothing=True), "times": OptionType(nothing=True, items=OptionType(number=True)),
 }  # fmt: skip
 
 
@@ -42,6 +43,7 @@ class Asked:
     unseen: str
     scale: str
     outcome: str | None
+    times: tuple[float, ...]
     per: float | None
     prob: float
     draws: int
@@ -49,8 +51,8 @@ class Asked:
 
 
 def read_asked(
-    *, at: Any, by: Any, over: Any, weights: Any, each: bool, groups: Any, unseen: Any, scale: Any, outcome: Any, per: Any,
-    prob: Any, draws: Any, seed: Any,
+    *, at: Any, by: Any, over: Any, weights: Any, each: bool, groups: Any, unseen: Any, scale: Any, outcome: Any, times: Any,
+    per: Any, prob: Any, draws: Any, seed: Any,
 ) -> Asked:  # fmt: skip
     """The arguments, checked as far as they can be without a fit.
 
@@ -60,7 +62,7 @@ def read_asked(
         All that is wrong with them.
     """
     problems: list[str] = []
-    given = {"prob": prob, "draws": draws, "seed": seed, "per": per}
+    given = {"prob": prob, "draws": draws, "seed": seed, "per": per, "times": times}
     read: dict[str, Any] = {n: attempt(lambda n=n: read_option(n, given[n], _TYPES[n]), problems) for n in given}
     raise_all(problems)
     if not 0 < read["prob"] < 1:
@@ -69,6 +71,12 @@ def read_asked(
     problems += [f"seed must be a whole number >= 0, not {seed}"] if read["seed"] < 0 else []
     if read["per"] is not None and not 0 < read["per"] < np.inf:
         problems.append(f"per must be a number > 0, the units of exposure that counts are for, not {per}")
+    if scale in EVENT_SCALES and read["times"] is None:
+        problems.append(f"scale={scale!r} is at times; give times=, such as times=[1, 5]")
+    elif scale in EVENT_SCALES:
+        read["times"] = attempt(lambda: increasing_times(read["times"]), problems)
+    elif read["times"] is not None:
+        problems.append(f"times= goes with scale= {listing(EVENT_SCALES)}, not with {scale!r}; leave it out")
     if not isinstance(groups, str | Mapping):
         problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {groups!r}")
     values = attempt(lambda: read_at(at), problems)
@@ -76,7 +84,17 @@ def read_asked(
     raise_all(problems)
     assert values is not None and averaging is not None
     return Asked(
-        values, averaging, groups, unseen, scale, outcome, read["per"], read["prob"], read["draws"], read["seed"]
+        values,
+        averaging,
+        groups,
+        unseen,
+        scale,
+        outcome,
+        read["times"] or (),
+        read["per"],
+        read["prob"],
+        read["draws"],
+        read["seed"],
     )
 
 
@@ -84,7 +102,7 @@ def read_asked(
 class Setting:
     """Rows of one outcome with columns set to `values`, and how they are averaged: `cells` says what each average is of."""
 
-    question: Question
+    question: Question | EventQuestion
     table: Table
     values: Mapping[str, Value]
     cells: pd.DataFrame
@@ -102,7 +120,12 @@ class Setting:
 
     def of_scale(self, scale: str) -> Setting:
         """The same rows on another scale."""
-        return replace(self, question=replace(self.question, quantity=quantity(self.outcome, scale)))
+        return replace(self, question=self.question.of_scale(scale))
+
+    def restricted_to(self, horizon: float) -> Setting:
+        """The restricted mean survival time of the same rows up to a horizon."""
+        assert isinstance(self.question, EventQuestion)
+        return replace(self, question=self.question.restricted_to(horizon))
 
     def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
         """What each cell is of: values that were set, columns by which rows are kept apart, the outcome where there are several."""
@@ -121,7 +144,6 @@ def settings_asked(
     both = [name for name in variables if name in asked.at]
     if both:
         raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
-    what = quantity(outcome, asked.scale)
     choice = read_group_choice(asked.groups, asked.unseen, coding.factors, asked.seed)
     with_effect = {
         *coding.columns,
@@ -132,7 +154,11 @@ def settings_asked(
     exposure = _exposure(coding, asked)
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
-    question = Question(outcome, what, choice, exposure, model.draws)
+    question: Question | EventQuestion
+    if outcome.event is None:
+        question = Question(outcome, quantity(outcome, asked.scale), choice, exposure, model.draws)
+    else:
+        question = event_question(outcome, outcome.event, asked.scale, asked.times, choice, model.draws)
     groups = [c for columns in coding.factors.values() for c in columns]
     shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
     told: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +14,7 @@ from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
-from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors
+from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, quantity
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import Expression
@@ -32,6 +32,10 @@ class Question:
     choice: GroupChoice
     exposure: Exposure
     draws: PosteriorDraws
+
+    def of_scale(self, scale: str) -> Question:
+        """The same of another scale."""
+        return replace(self, quantity=quantity(self.outcome, scale))
 
     def averages(self, table: Table, weights: sparse.csr_array) -> np.ndarray:
         """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows)."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
-from glmm_zoo.estimands.fitted import FittedModel, read_fitted
-from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
+from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, table_of, with_numbers_needed
 from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
+from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -37,6 +39,7 @@ def comparisons(
     scale: str = "mean",
     outcome: str | None = None,
     times: Any = None,
+    horizon: float | None = None,
     per: float | None = None,
     prob: float = 0.95,
     draws: int = 1000,
@@ -59,6 +62,8 @@ def comparisons(
         Among "difference", "ratio", "odds_ratio", "nnt", of ordered categories "better", P(score of one > score of another) + half
         of P(equal); by default all that the scale has. A number needed to treat is given only where the interval of the difference
         excludes 0; else the column `note` says from where to where.
+    horizon
+        Up to when the restricted mean survival time is; by default the last of the times.
     rope
         A region of practical equivalence (low, high), or one by measure: the column `p_rope` is the probability inside it.
     tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
@@ -76,21 +81,22 @@ def comparisons(
     """
     asked = read_asked(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
-        per=per, prob=prob, draws=draws, seed=seed,
+        times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    model = read_fitted(tree, asked.draws)
+    model = read_fitted(tree, asked.draws, asked.scale)
     found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, list[str]]()
     all_settings: list[Setting] = []
     by_variable = read_variables(variables, contrast)
     for of in model.outcome(asked.outcome, by_variable):
         contrasts = along_courses(of, contrasts_of(of, by_variable), [*asked.at, *asked.averaging.by])
         chosen = measures_of(of, asked.scale, measures)
-        used[of.name] = chosen
+        until = _horizon_of(horizon, asked, chosen)
+        used[of.name] = [m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen]
         compared_all |= dict.fromkeys(contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
-            _add(found, model, asked, setting, contrasts, chosen)
+            _add(found, model, asked, setting, contrasts, chosen, until)
     words = sentence(all_settings, asked, of_fit=data is None, measures=used, of=compared(list(compared_all)))
     draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
     estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
@@ -106,17 +112,8 @@ class _Found:
     differences: list[np.ndarray]
 
 
-def _add(
-    found: _Found,
-    model: FittedModel,
-    asked: Asked,
-    setting: Setting,
-    contrasts: Sequence[Contrast],
-    measures: Sequence[str],
-) -> None:
-    """All contrasts of one setting, one row for each cell, category and measure."""
-    ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
-    computed = setting.of_scale("probability") if ordered_mean else setting
+def _sides(setting: Setting) -> Callable[[Contrast], tuple[np.ndarray, np.ndarray]]:
+    """The averages (values, S, cells) of what a contrast compares, each computed once."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
 
     def side(contrast: Contrast, values: Mapping[str, Value], high: bool) -> np.ndarray:
@@ -126,27 +123,61 @@ def _add(
         key = (*key, *values.items())
         if key not in known:
             table = with_values(setting.outcome, setting.table, values)
-            known[key] = computed.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
+            known[key] = setting.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
         return known[key]
 
     def averages(contrast: Contrast, high: bool) -> np.ndarray:
         return np.mean([side(contrast, values, high) for values in contrast.settings], axis=0)
 
+    return lambda contrast: (averages(contrast, True), averages(contrast, False))
+
+
+def _add(
+    found: _Found,
+    model: FittedModel,
+    asked: Asked,
+    setting: Setting,
+    contrasts: Sequence[Contrast],
+    measures: Sequence[str],
+    horizon: float | None,
+) -> None:
+    """All contrasts of one setting, one row for each cell, measure and what else values are of."""
+    ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
+    computed = setting.of_scale("probability") if ordered_mean else setting
+    sides_of, means_of = _sides(computed), _sides(computed.restricted_to(horizon)) if horizon is not None else None
     groups = groups_text(asked, setting.question.choice)
     for contrast in contrasts:
-        sides = averages(contrast, True), averages(contrast, False)
-        of_measure = {BETTER: better(*sides)[None]} if BETTER in measures else {}
-        categories = computed.question.quantity.categories
+        sides = sides_of(contrast)
+        of_values = dict.fromkeys(measures, computed.question.quantity.identities)
+        of_measure = {}
+        if BETTER in measures:
+            of_measure[BETTER], of_values[BETTER] = better(*sides)[None], [{}]
         if ordered_mean:
-            scores = np.arange(1.0, len(categories) + 1)
-            sides, categories = tuple(np.tensordot(scores, side, 1)[None] for side in sides), ("",)
-        of_measure |= {m: compare(m, *sides) for m in measures if m != BETTER}
+            scores = np.arange(1.0, len(sides[0]) + 1)
+            sides = tuple(np.tensordot(scores, side, 1)[None] for side in sides)
+            of_values = {m: [{}] for m in measures}
+        of_measure |= {m: compare(m, *sides) for m in measures if m not in of_measure and m != RESTRICTED_MEAN}
+        if means_of is not None:
+            of_measure[RESTRICTED_MEAN] = compare(DIFFERENCE, *means_of(contrast))
+            of_values[RESTRICTED_MEAN] = [{"time": horizon}]
         for c, of in enumerate(setting.identities(model)):
             for measure in measures:
-                for k, category in enumerate(categories if measure != BETTER else ("",)):
-                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity, **of}
-                    what |= {"category": category} if len(categories) > 1 else {}
+                for k, of_value in enumerate(of_values[measure]):
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity}
+                    what |= {**of, **of_value}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])
                     if measure == NUMBER_NEEDED:
                         found.differences.append(sides[0][k, :, c] - sides[1][k, :, c])
+
+
+def _horizon_of(horizon: Any, asked: Asked, measures: Sequence[str]) -> float | None:
+    """Up to when the restricted mean is compared: the last time unless something else is said; None where it is not."""
+    horizon = read_option("horizon", horizon, OptionType(number=True, nothing=True))
+    if RESTRICTED_MEAN not in measures:
+        if horizon is not None:
+            raise InputError(
+                f"horizon= is of the measure {RESTRICTED_MEAN!r}, which scale='survival' has; leave it out"
+            )
+        return None
+    return asked.times[-1] if horizon is None else increasing_times([horizon])[0]

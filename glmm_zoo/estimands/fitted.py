@@ -12,12 +12,14 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.arm_rows import read_meta
+from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
+from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
@@ -45,6 +47,8 @@ class FittedOutcome:
         Ordered categories.
     coding
         How rows become linear predictors.
+    event
+        Of the event of a joint model: the model.
     """
 
     name: str
@@ -56,6 +60,7 @@ class FittedOutcome:
     table: Table
     levels: tuple[str, ...]
     coding: RowCoding
+    event: FittedJointModel | None = None
 
 
 @dataclass(frozen=True)
@@ -91,27 +96,34 @@ class FittedModel:
         return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
+EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
-def read_fitted(tree: xr.DataTree, draws: int) -> FittedModel:
-    """The model of a fit, fresh or loaded, with about this many of its draws.
+def read_fitted(tree: xr.DataTree, draws: int, scale: str) -> FittedModel:
+    """The model of a fit, fresh or loaded, with about this many of its draws; on a scale of events its event is the outcome.
 
     Raises
     ------
     InputError
-        A fit that an older version wrote without what is needed here.
+        A fit that an older version wrote without what is needed here; a scale of events of a model without one.
     """
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
     readers: Mapping[str, Reader] = {
         "joint_outcomes": _read_joint_outcomes,
+        "joint_survival": _read_joint_survival,
         "stepped_wedge": lambda *of: [_outcome_of(*read_wedge(*of), *of[1:])],
         "meta_analysis": lambda *of: [_outcome_of(*read_meta(*of), *of[1:])],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
-    return FittedModel(tree, spec, chosen, {outcome.name: outcome for outcome in outcomes})
+    asked = {o.name: o for o in outcomes if (o.event is not None) == (scale in EVENT_SCALES)}
+    if not asked:
+        raise InputError(
+            f"scale={scale!r} is of the event of a joint_survival model, and this fit is of {spec['builder']}"
+        )
+    return FittedModel(tree, spec, chosen, asked)
 
 
 def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
@@ -179,6 +191,13 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
         shared=options["shared"],
     )
     return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]
+
+
+def _read_joint_survival(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
+    fit = read_fitted_model(tree)
+    rows, coding = subject_rows(fit), event_coding(fit, draws)
+    event = FittedOutcome(event_name(fit), "", FAMILIES["bernoulli"], "", {}, {}, rows, (), coding, fit)
+    return [*(outcome_of_joint(fit.joint, part, spec, draws) for part in fit.joint.parts), event]
 
 
 def outcome_of_joint(

@@ -40,14 +40,14 @@ class GroupChoice:
         if key not in self._new:
             seeds = [self.seed, *(zlib.crc32(text.encode()) for text in key)]
             z = np.random.default_rng(seeds).standard_normal(effects.covariance.shape[:2])
-            self._new[key] = np.einsum("skl,sl->sk", _root(effects.covariance), z)
+            self._new[key] = np.einsum("skl,sl->sk", covariance_root(effects.covariance), z)
         return self._new[key]
 
 
-def _root(S: np.ndarray) -> np.ndarray:
-    """R (S, K, K) with R R' = S, also where a standard deviation is 0."""
+def covariance_root(S: np.ndarray) -> np.ndarray:
+    """R (..., K, K) with R R' = S, also where a standard deviation is 0."""
     values, vectors = np.linalg.eigh(S)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
 
 
 def read_group_choice(
@@ -99,7 +99,7 @@ def predictors_of_rows(
     for part, linear in rows.items():
         mean, terms = linear.fixed(size), []
         for term in linear.random:
-            shift, open_rows = _shift(term, choice)
+            shift, open_rows = known_part(term, choice)
             if shift is not None:
                 mean += shift
             if open_rows.any():
@@ -144,7 +144,7 @@ def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Tab
     raise_all(problems)
 
 
-def _shift(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None, np.ndarray]:
+def known_part(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None, np.ndarray]:
     """What a term adds to the predictor (S, m), None for nothing, and in which rows (m,) its effect is integrated over."""
     m, how = len(term.z), choice.of(term.effects.factor)
     if how == "typical":

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
@@ -29,8 +29,8 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     """
     family = outcome.family
     allowed = [DIFFERENCE]
-    is_share = scale in ("probability", "zero", "survival") or (scale == "mean" and family.choice == "success")
-    if is_share or scale == "positive" or (scale == "mean" and family.counted is not None):
+    is_share = scale in ("probability", "zero", SURVIVAL, INCIDENCE) or (scale == "mean" and family.choice == "success")
+    if is_share or scale in ("positive", RESTRICTED_MEAN) or (scale == "mean" and family.counted is not None):
         allowed.append(RATIO)
     if is_share:
         allowed.append(ODDS_RATIO)
@@ -38,6 +38,8 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
         allowed.append(NUMBER_NEEDED)
     if scale in ("mean", "probability") and family.choice == "levels":
         allowed.append(BETTER)
+    if scale == SURVIVAL:
+        allowed.append(RESTRICTED_MEAN)
     if asked is None:
         return allowed
     names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Sequence) else [asked]

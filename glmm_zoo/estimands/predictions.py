@@ -61,11 +61,13 @@ def predictions(
         For "observed", what a level has that the fit lacks: "error", "population" or "new".
     scale
         "mean": risk, rate, expected value, expected score; "linear"; "probability" of each category; "zero": P(y = 0);
-        "positive": mean given y > 0; "response": a new observation; "survival" at `times`.
+        "positive": mean given y > 0; "response": a new observation. Of the event of a joint survival model, at `times`: "survival",
+        the probability of being free of it; "incidence" by cause; "rmst", the restricted mean time free of it. Rows are then
+        subjects, with the covariates of the event and those that the markers have at baseline, which stay as they are.
     outcome
         One outcome of several; by default all.
     times
-        Of "survival": increasing times.
+        Of the event: increasing times.
     per
         Counts with an exposure: units of exposure that they are for, 1 by default; `at` may set the exposure instead.
     prob
@@ -87,9 +89,9 @@ def predictions(
     """
     asked = read_asked(
         at=at, by=by, over=over, weights=weights, each=True, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
-        per=per, prob=prob, draws=draws, seed=seed,
+        times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    model = read_fitted(tree, asked.draws)
+    model = read_fitted(tree, asked.draws, asked.scale)
     all_settings = [s for of in model.outcome(asked.outcome) for s in settings_asked(model, of, asked, data)]
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
@@ -97,9 +99,8 @@ def predictions(
         groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
         averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
-            for k, category in enumerate(what.categories):
-                of_category = {"category": category} if category else {}
-                rows.append({**of, **of_category, "measure": what.scale, "groups": groups_used})
+            for k, of_value in enumerate(what.identities):
+                rows.append({**of, **of_value, "measure": what.scale, "groups": groups_used})
                 values.append(averages[k, :, c])
     draws_of_all = model.draws.by_chain(np.stack(values, axis=1))
     words = sentence(all_settings, asked, of_fit=data is None)

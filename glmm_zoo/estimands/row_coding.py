@@ -175,7 +175,7 @@ def standard_coding(
     """
     groups = groups_of(all_predictors or tuple(parts.values()), center=False)
     columns_of = {g.name: g.factor for design in parts.values() for g in design.formula.groups}
-    effects = {g.name("u"): _effect_draws(g, columns_of, draws) for g in groups if g.factor.name in columns_of}
+    effects = {g.name("u"): effect_draws(g, columns_of, draws) for g in groups if g.factor.name in columns_of}
 
     def of(prefix: str, factor: str, loading: np.ndarray | None = None) -> _Random:
         group = next(g for g in groups if g.factor.name == factor and prefix in g.owners)
@@ -198,13 +198,14 @@ def standard_coding(
     return RowCoding(
         _covariates(parts, counts),
         {effects.factor: effects for effects in reversed(used)},
-        _population_levels(parts),
+        population_levels(parts),
         exposure_columns(main, exposure) if counts else (),
         lambda table, exposure: {part: coding.in_rows(table, exposure) for part, coding in codings.items()},
     )
 
 
-def _effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: PosteriorDraws) -> EffectDraws:
+def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: PosteriorDraws) -> EffectDraws:
+    """Draws of the effects of a group, whose factor is made of these columns of the data."""
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
@@ -245,7 +246,7 @@ def _columns_of_curve(term: SmoothTerm) -> tuple[str, ...]:
     return term.variables if term.bs == "fs" else term.columns
 
 
-def _population_levels(parts: Mapping[str, PredictorDesign]) -> dict[str, tuple[str, ...]]:
+def population_levels(parts: Mapping[str, PredictorDesign]) -> dict[str, tuple[str, ...]]:
     """The levels of population factors by column, the reference first."""
     levels: dict[str, tuple[str, ...]] = {}
     for design in parts.values():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,11 @@ class Quantity:
     scale: str
     categories: tuple[str, ...]
     values: Callable[[RowPredictors], np.ndarray]
+
+    @property
+    def identities(self) -> list[dict[str, Any]]:
+        """What each value is of, beside its row."""
+        return [{"category": category} if category else {} for category in self.categories]
 
 
 def quantity(outcome: FittedOutcome, scale: str) -> Quantity:

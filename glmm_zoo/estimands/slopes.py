@@ -66,10 +66,10 @@ def slopes(
     """
     asked = read_asked(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
-        per=per, prob=prob, draws=draws, seed=seed,
+        times=times, per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
     names = list(read_variables(variables, "reference"))
-    model = read_fitted(tree, asked.draws)
+    model = read_fitted(tree, asked.draws, asked.scale)
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     all_settings: list[Setting] = []
@@ -85,8 +85,8 @@ def slopes(
             for name in of_outcome:
                 averages = _slopes(setting, name)
                 for c, identity in enumerate(setting.identities(model)):
-                    for k, category in enumerate(setting.question.quantity.categories):
-                        what = {"variable": name, **identity, **({"category": category} if category else {})}
+                    for k, of_value in enumerate(setting.question.quantity.identities):
+                        what = {"variable": name, **identity, **of_value}
                         rows.append({**what, "measure": "slope", "groups": groups_text(asked, setting.question.choice)})
                         values.append(averages[k, :, c])
     words = sentence(

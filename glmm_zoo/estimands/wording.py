@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
+from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
+from glmm_zoo.estimands.survival import EventQuestion
 from glmm_zoo.results.findings.finding import percent
 from glmm_zoo.tables.text_values import as_number
 
 _SCALES = {
     "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
-    "response": "new observation", "probability": "probability",
+    "response": "new observation", "probability": "probability", SURVIVAL: "survival",
+    INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time",
 }  # fmt: skip
 _MOST_VALUES = 6  # that are listed
 _OF_AMOUNT = ("difference", "ratio", "slope")  # measures that say of what they are
@@ -40,6 +43,9 @@ def _of_what(setting: Setting) -> str:
     """ "of deaths per 1000 units of years", "of calls in one unit of chicks", "of rating (1 is 'bad', 5 is 'good')"."""
     outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
     words = f"of {outcome.name}"
+    if isinstance(setting.question, EventQuestion):
+        words = words if scale == INCIDENCE else f"free {words}"
+        words += f" {'up to' if scale == RESTRICTED_MEAN else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     if outcome.coding.exposure and not exposure.given:
         per, one = ("per", "unit") if scale == "mean" else ("in", "one unit")
         words += f" {per} {one if exposure.units == 1 else f'{exposure.units:g} units'} of {listing(outcome.coding.exposure)}"
@@ -71,15 +77,15 @@ def _plural(factor: str) -> str:
     return f"{factor}s" if factor.isalpha() and not factor.endswith("s") else f"levels of {factor}"
 
 
-def averaged(asked: Asked, of_fit: bool) -> str:
-    """Over which rows: "averaged over the rows of the fit"."""
+def averaged(asked: Asked, of_fit: bool, each: str) -> str:
+    """Over which rows: "averaged over the rows of the fit"; `each` is what a row is."""
     averaging, rows = asked.averaging, "the fit" if of_fit else "the data"
     if averaging.each:
-        words = f"for each row of {rows}"
+        words = f"for each {each} of {rows}"
     elif averaging.over is not None:
         words = f"averaged over the rows of {rows} within each {averaging.over}, then over these alike"
     else:
-        words = f"averaged over the rows of {rows}"
+        words = f"averaged over the {each}s of {rows}"
     if averaging.weights is not None:
         words += f" with weights {averaging.weights}"
     if averaging.by:
@@ -119,9 +125,10 @@ def sentence(
     subject = "; ".join(dict.fromkeys(subjects))
     parts = [
         subject[0].upper() + subject[1:] + of,
-        averaged(asked, of_fit),
+        averaged(asked, of_fit, "subject" if first.outcome.event and of_fit else "row"),
         for_whom(first.choice, coding.effects),
         "" if set(coding.optional) & set(asked.at) else coding.remark,
+        *(first.notes if isinstance(first, EventQuestion) else ()),
     ]
     return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
 

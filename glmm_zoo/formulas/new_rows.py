@@ -59,14 +59,20 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
 def levels_in_rows(levels: Sequence[str], columns: Sequence[str], table: Table) -> tuple[np.ndarray, np.ndarray | None]:
     """The level of each row (m,) as its place among `levels`, -1 where it is none of them, and as it is called there (m,).
 
-    All are -1, and have no name, where the table lacks a column of the factor.
+    A row without a value is called "". All are -1, and have no name, where the table lacks a column of the factor.
     """
+    codes = np.full(table.rows, -1)
     if not columns or any(c not in table.columns for c in columns):
-        return np.full(table.rows, -1), None
-    in_rows = grouping_factor(columns, table)
+        return codes, None
+    known = ~np.logical_or.reduce([table[c].missing for c in columns])
+    if not known.any():
+        return codes, np.full(table.rows, "")
+    in_rows = grouping_factor(columns, table.take(known))
     place = {level: i for i, level in enumerate(levels)}
-    codes = np.array([place.get(level, -1) for level in in_rows.levels])
-    return codes[in_rows.codes], np.array(in_rows.levels)[in_rows.codes]
+    codes[known] = np.array([place.get(level, -1) for level in in_rows.levels])[in_rows.codes]
+    labels = np.full(table.rows, "", np.array(in_rows.levels).dtype)
+    labels[known] = np.array(in_rows.levels)[in_rows.codes]
+    return codes, labels
 
 
 def _factor_in_rows(factor: GroupingFactor, columns: Sequence[str], table: Table) -> GroupingFactor:

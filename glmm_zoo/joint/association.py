@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.population import code_terms, spread
+from glmm_zoo.formulas.population import CodeNewRows, code_terms, spread
 from glmm_zoo.formulas.terms import quoted
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import Trajectory, subject_effects
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
+from glmm_zoo.tables.columns import Table
 
 ASSOCIATION_FORMS = ("value", "slope", "area", "shared_effects")
 ASSOCIATION_SCALES = ("linear_predictor", "mean")
@@ -32,8 +33,8 @@ class AssociationTerm:
     `form` is one of `ASSOCIATION_FORMS`, of the outcome at position `outcome`, over the last `window` units of time for an
     area. `mean_scale` says that it is that of the expected marker and not of its linear predictor; `effect` is the position of
     a shared effect among the subject effects of the outcome. f is multiplied by the covariate `by` (R,), by row of the event,
-    which is called `by_label` and has the mean `by_mean` where it is numbers. `scale` is the unit of f for the default prior,
-    `centre` a constant near its mean.
+    which is called `by_label` and has the mean `by_mean` where it is numbers; `code_by(table)` (m,) is the covariate in other rows.
+    `scale` is the unit of f for the default prior, `centre` a constant near its mean.
     """
 
     label: str
@@ -47,6 +48,11 @@ class AssociationTerm:
     by_mean: float = 0.0
     scale: float = 1.0
     centre: float = 0.0
+    code_by: CodeNewRows | None = field(default=None, compare=False)
+
+    def in_rows(self, table: Table) -> AssociationTerm:
+        """The term in other rows of the event."""
+        return self if self.code_by is None else replace(self, by=self.code_by(table))
 
     @property
     def function(self) -> tuple[Any, ...]:
@@ -178,13 +184,14 @@ def _terms_of_text(
             t,
             label=f"{t.label}:{label}",
             by=values,
+            code_by=code,
             by_label=label,
             by_mean=float(values.mean()) if label == name else 0.0,
             scale=t.scale * spread(values),
             centre=t.centre * float(values.mean()),
         )
         for t in terms
-        for label, values in covariates
+        for label, values, code in covariates
     ]
     return [*terms, *interactions] if match["op"] == "*" else interactions
 
@@ -215,10 +222,13 @@ def _check_mean(text: str, part: PlannedOutcome) -> None:
         )
 
 
-def _covariate_columns(name: str, events: Events) -> list[tuple[str, np.ndarray]]:
-    """Label and values (R,) of each column that a covariate of the event is coded as."""
+def _covariate_columns(name: str, events: Events) -> list[tuple[str, np.ndarray, CodeNewRows]]:
+    """Label and values (R,) of each column that a covariate of the event is coded as, and what makes those of other rows."""
     columns = code_terms(parse_formula(f"~ {quoted(name)}", response=False).population, events.table)
-    return list(zip(columns.labels, columns.values.T, strict=True))
+    return [
+        (label, values, lambda table, k=k: columns.code_new_rows(table)[:, k])
+        for k, (label, values) in enumerate(zip(columns.labels, columns.values.T, strict=True))
+    ]
 
 
 def _shared_effects(m: int, part: PlannedOutcome, id: str) -> list[AssociationTerm]:

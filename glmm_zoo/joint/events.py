@@ -7,13 +7,20 @@ status_i is 0 where it was censored, else the cause, from 1; an event seen only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
-from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms, evaluate_expression
+from glmm_zoo.formulas.population import (
+    CodeNewRows,
+    DesignMatrix,
+    aliased,
+    code_terms,
+    coded_expression,
+    evaluate_expression,
+)
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import EventFormula, Expression
 from glmm_zoo.joint.event_status import event_text, read_status
@@ -30,7 +37,7 @@ class Events:
     `subject` (R,) is the position of each row's subject among `ids`; `start`, `stop` (R,), the first row of a subject
     starting at the origin: covariates are those of the first row until then. `last` (n,) is the row in which its follow-up ends.
     `entry`, `left`, `time`, `status` (n,); left = time where the time of the event is known. `covariates` (R, p) of the rows,
-    `offset` (R,) or None. `table` holds the columns as read, in the order of the rows.
+    `offset` (R,) or None, `code_offset(table)` that of other rows. `table` holds the columns as read, in the order of the rows.
     """
 
     formula: EventFormula
@@ -47,10 +54,28 @@ class Events:
     covariates: DesignMatrix
     offset: np.ndarray | None
     notes: tuple[str, ...] = ()
+    code_offset: CodeNewRows | None = field(default=None, compare=False)
 
     @property
     def last(self) -> np.ndarray:
         return _last_rows(self.subject)
+
+    def of_others(
+        self,
+        table: Table,
+        ids: tuple[str, ...],
+        subject: np.ndarray,
+        start: np.ndarray,
+        stop: np.ndarray,
+        left: np.ndarray,
+    ) -> Events:
+        """Other subjects, free of the event until `left` (n,), whose rows (R,) are coded as those of these."""
+        none = np.zeros(len(ids))
+        return replace(
+            self, table=table, ids=ids, subject=subject, start=start, stop=stop, entry=none, left=left, time=left,
+            status=none.astype(int), covariates=replace(self.covariates, values=self.covariates.code_new_rows(table)),
+            offset=None if self.code_offset is None else self.code_offset(table),
+        )  # fmt: skip
 
     @property
     def competing(self) -> bool:
@@ -194,10 +219,11 @@ def _assemble(
     entry = rows.start[first].copy()
     start = rows.start.copy()
     start[first] = entry.min()
-    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
+    offsets = [coded_expression(o, table) for o in formula.covariates.offsets]
     return Events(
         formula, table, ids, rows.subject, start, rows.stop, entry, rows.left[last], rows.stop[last], rows.status[last],
-        causes, covariates, np.sum(offsets, axis=0) if offsets else None, tuple(table.notes),
+        causes, covariates, np.sum([values for values, _ in offsets], axis=0) if offsets else None, tuple(table.notes),
+        (lambda other: np.sum([code(other) for _, code in offsets], axis=0)) if offsets else None,
     )  # fmt: skip
 
 

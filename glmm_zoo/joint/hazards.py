@@ -19,7 +19,7 @@ import numpy as np
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.tensors import Array
 from glmm_zoo.joint.association import AssociationTerm, associations_at_zero
-from glmm_zoo.joint.baselines import BaselineHazard, for_cause
+from glmm_zoo.joint.baselines import BaselineHazard, CachedBaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import (
     LevelOfCopy,
@@ -90,6 +90,14 @@ class HazardModel:
     def causes(self) -> list[int | None]:
         """Positions of the causes in variables, None where there is one."""
         return list(range(len(self.events.causes))) if self.events.competing else [None]
+
+    def of_others(self, events: Events, trajectories: Sequence[Trajectory]) -> HazardModel:
+        """The hazards of other subjects; the points in time at which they are wanted come again with every draw."""
+        baseline = CachedBaselineHazard(
+            self.baseline.kind, self.baseline.horizon, self.baseline.cuts, self.baseline.origin
+        )
+        terms = [term.in_rows(events.table) for term in self.terms]
+        return replace(self, events=events, trajectories=trajectories, terms=terms, baseline=baseline)
 
     @property
     def to_zero(self) -> np.ndarray | None:
@@ -162,26 +170,29 @@ class HazardModel:
 
     # ------------------------------------------------------------------------------------------------- integrals
 
-    def integral(self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray) -> HazardIntegral:
+    def integral(
+        self, subject: np.ndarray, row: np.ndarray, a: np.ndarray, b: np.ndarray, *, closed_form: bool = True
+    ) -> HazardIntegral:
         """The integrals of the hazard over intervals (a, b] (S,) of subjects, in these rows of the event.
 
         Intervals are cut where the hazard is not smooth; the pieces then have a closed form together, or a quadrature rule.
+        Without `closed_form` they always have a rule.
         """
         breaks = self._breakpoints(subject)
         low, high = np.maximum(a[:, None], breaks[:, :-1]), np.minimum(b[:, None], breaks[:, 1:])
         interval, piece = np.nonzero(high > low)
         subject, row, a, b = subject[interval], row[interval], low[interval, piece], high[interval, piece]
-        kind = self._closed_form(subject, row, a, b)
+        kind = self._closed_form(subject, row, a, b) if closed_form else ""
         if kind == "linear":
             ends = self.points(subject, row, a), self.points(subject, row, b)
             return HazardIntegral(self, kind, ends, interval, np.log(b - a), a, b)
         if kind == "constant":
             return HazardIntegral(self, kind, (self.points(subject, row, b),), interval, np.zeros(len(a)), a, b)
-        piece, t, log_weight = self._quadrature_nodes(a, b)
+        piece, t, log_weight = self.quadrature_nodes(a, b)
         nodes = self.points(subject[piece], row[piece], t)
         return HazardIntegral(self, "quadrature", (nodes,), interval[piece], log_weight, t, t)
 
-    def _quadrature_nodes(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def quadrature_nodes(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interval, time and log weight of each node of a rule over intervals (a, b] (S,), sorted by interval.
 
         Kronrod's 15 points for intervals that are long or begin at the origin, Gauss-Legendre's 7 for others. A Weibull hazard

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, get_args
 
 from glmm_zoo.errors import InputError, shown
@@ -116,6 +117,20 @@ def read_option(name: str, value: Any, kind: OptionType) -> Any:
     scalar = isinstance(value, int | float) and kind.text and not (kind.number or kind.items) and len(shown(value)) < 20
     hint = f"; a column of that name is written {str(value)!r}" if scalar else ""
     raise InputError(f"{name} must be {kind}, not {shown(value)}{hint}")
+
+
+def increasing_times(times: Sequence[float]) -> tuple[float, ...]:
+    """Times, when they are increasing numbers >= 0.
+
+    Raises
+    ------
+    InputError
+        No times, or others.
+    """
+    u = tuple(float(t) for t in times)
+    if not u or not all(math.isfinite(t) for t in u) or u[0] < 0 or any(b <= a for a, b in pairwise(u)):
+        raise InputError(f"times are increasing numbers >= 0, at least one, not {times!r}")
+    return u
 
 
 def _read(value: Any, kind: OptionType) -> Any:

@@ -614,7 +614,7 @@ def test_wrong_input_is_told():
     refused("nobody of the fit was followed at the landmark 9", landmark=9.0)
     refused("no column 'drug'", visits, survival.drop(columns="drug"))
     refused("no column 'y'", visits.drop(columns="y"), survival)
-    refused("level 'c' of 'drug' was not in the data of the fit", visits, survival.assign(drug="c"))
+    refused(r"level 'c' of 'drug' \(rows 1, 2, .*\) was not in the data of the fit", visits, survival.assign(drug="c"))
     refused("id 'p0' has several rows", visits, pd.concat([survival, survival.head(1)]))
     refused("'drug' of the event varies within id", visits.assign(drug=np.resize(["a", "b"], len(visits))))
     refused("column 'time' must be >= 0; row 1 has -1", visits.assign(time=visits.time - 1.0), survival)
@@ -644,7 +644,10 @@ def test_unknown_clinics_are_refused():
     tree = tree_at(model, truth | {"sd_clinic": [0.7], "u_clinic": np.zeros((8, 1)), "sd_clinic:id": [0.8]})
     assert predict(tree).sizes["id"] > 10
     refused(
-        "clinic 'c9' was not in the data of the fit", visits.assign(clinic="c9"), survival[["id", "drug"]], tree=tree
+        r"clinic 'c9' \(rows 1, 2, .*\) was not in the data of the fit; levels: c0",
+        visits.assign(clinic="c9"),
+        survival[["id", "drug"]],
+        tree=tree,
     )
     refused("kept moments only", tree=tree_at(model, truth | {"sd_clinic": [0.7], "sd_clinic:id": [0.8]}))
 

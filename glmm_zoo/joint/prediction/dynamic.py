@@ -15,7 +15,7 @@ from glmm_zoo.joint.hazards import KRONROD
 from glmm_zoo.joint.prediction.effect_sampler import EFFECT_POINTS, FRACTIONS, PredictionDraws, draw_predictions
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.joint.prediction.histories import SubjectHistories, read_histories
-from glmm_zoo.plans.options import OptionType, read_option
+from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
@@ -97,7 +97,7 @@ def dynamic_prediction(
     }
     raise_all(problems)
     landmark, ids, prob, draws, seed = (read[name] for name in ("landmark", "ids", "prob", "draws", "seed"))
-    u = _checked_times(read["times"])
+    u = np.array(increasing_times(read["times"]))
     problems += [f"prob must be between 0 and 1, not {prob:g}"] if not 0 < prob < 1 else []
     problems += [f"draws must be a whole number >= 1, not {draws}"] if draws < 1 else []
     problems += [f"seed must be a whole number >= 0, not {seed}"] if seed < 0 else []
@@ -162,14 +162,6 @@ def _finite_predictions(
         ids = quoted_ids(i for i, is_wrong in zip(subjects.ids, wrong, strict=True) if is_wrong)
         raise InputError(f"{fit.id} {ids}: the prediction leaves the range of numbers{what}")
     return predicted
-
-
-def _checked_times(times: Sequence[float]) -> np.ndarray:
-    """The times (T,) as an array, when they are increasing numbers >= 0."""
-    u = np.atleast_1d(np.asarray(times, float))
-    if u.ndim != 1 or not len(u) or not (np.isfinite(u).all() and u[0] >= 0 and (np.diff(u) > 0).all()):
-        raise InputError(f"times are increasing numbers >= 0, at least one, not {times!r}")
-    return u
 
 
 def _prediction_dataset(

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, listing, raise_all
+from glmm_zoo.errors import InputError, at_rows, did_you_mean, listing, raise_all
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.joint.association import AssociationTerm, association_covariates, read_association
-from glmm_zoo.joint.baselines import CachedBaselineHazard
+from glmm_zoo.joint.association import association_covariates
 from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE, FittedJointModel
@@ -102,15 +102,8 @@ def read_histories(
         if without:
             problems.append(f"{fit.id} {quoted_ids(without)} has no value of {name!r}; the marker has its effect")
     raise_all(problems)
-    baseline = fit.hazard.baseline
-    hazard = replace(
-        fit.hazard,
-        events=events,
-        trajectories=trajectories,
-        terms=_terms_in_rows(fit, events.table),
-        baseline=CachedBaselineHazard(baseline.kind, baseline.horizon, baseline.cuts, baseline.origin),
-    )
     histories = [_read_history(fit, joint, trajectory, position, t) for trajectory in trajectories]
+    hazard = fit.hazard.of_others(events, trajectories)
     return SubjectHistories(asked, t, hazard, [h for h in histories if len(h.subject)])
 
 
@@ -152,33 +145,7 @@ def _events_at_landmark(fit: FittedJointModel, rows: Table, position: Mapping[st
     start = np.where(first, fit.hazard.baseline.origin, start)
     subject, start, table = subject[begun], start[begun], rows.take(order[begun])
     stop = np.where(np.diff(subject, append=len(position)) > 0, np.inf, np.append(start[1:], np.inf))
-    offsets = [evaluate_expression(o, table) for o in formula.covariates.offsets]
-    zero, covariates = np.zeros(len(position)), fit.hazard.events.covariates
-    return replace(
-        fit.hazard.events, table=table, ids=tuple(position), subject=subject, start=start, stop=stop, entry=zero, left=t, time=t,
-        status=zero.astype(int), covariates=replace(covariates, values=covariates.code_new_rows(table)),
-        offset=np.sum(offsets, axis=0) if offsets else None,
-    )  # fmt: skip
-
-
-def _terms_in_rows(fit: FittedJointModel, table: Table) -> list[AssociationTerm]:
-    """The association terms with their covariates in other rows of the event, coded together with the rows of the fit."""
-    if all(term.by is None for term in fit.hazard.terms):
-        return list(fit.hazard.terms)
-    events = fit.hazard.events
-    both = replace(events, table=stack_tables(events.table, table))
-    terms = read_association(
-        fit.options["association"],
-        fit.options["association_scale"],
-        fit.joint,
-        both,
-        fit.hazard.trajectories,
-        id=fit.id,
-    )
-    if [t.label for t in terms] != [t.label for t in fit.hazard.terms]:
-        new = [t.label for t in terms if t.label not in [known.label for known in fit.hazard.terms]]
-        raise InputError(f"association: {listing(new)} is of a level that was not in the data of the fit")
-    return [t if t.by is None else replace(t, by=t.by[events.table.rows :]) for t in terms]
+    return fit.hazard.events.of_others(table, tuple(position), subject, start, stop, t)
 
 
 # ----------------------------------------------------------------------------------------------------------- the visits
@@ -266,16 +233,17 @@ def _effects_in_rows(
             subjects = GroupingFactor(e.factor.name, tuple(position), subject_positions(visits, fit.id, position))
             effects.append(replace(e, factor=subjects))
             continue
-        known = ~np.logical_or.reduce([visits[c].missing for c in columns[e.factor.name]])
-        in_visits = grouping_factor(columns[e.factor.name], visits.take(known))
-        new = [x for x in in_visits.levels if x not in e.factor.levels]
-        if new:
-            levels = listing(e.factor.levels)
-            problems.append(f"{e.factor.name} {quoted_ids(new)} was not in the data of the fit; levels: {levels}")
-        code_of_level = {x: i for i, x in enumerate(e.factor.levels)}
-        codes = np.full(visits.rows, -1)
-        codes[known] = np.array([code_of_level.get(x, -1) for x in in_visits.levels])[in_visits.codes]
-        effects.append(replace(e, factor=GroupingFactor(e.factor.name, e.factor.levels, codes)))
+        codes, labels = levels_in_rows(e.factor.levels, columns[e.factor.name], visits)
+        assert labels is not None  # `_read_visits` has seen that the columns are there
+        unknown = (codes < 0) & (labels != "")
+        if unknown.any():
+            new = dict.fromkeys(labels[unknown].tolist())
+            near = did_you_mean(next(iter(new)), e.factor.levels) or ";"
+            problems.append(
+                f"{e.factor.name} {quoted_ids(new)} ({visits[columns[e.factor.name][-1]].at(unknown)}) was not in the data of the fit{near} "
+                f"levels: {listing(e.factor.levels)}"
+            )
+        effects.append(replace(e, factor=replace(e.factor, codes=codes)))
     return effects
 
 
@@ -302,18 +270,23 @@ def _read_history(
         ]
     )
     outcome = _read_outcome(fit, part, measured, response_columns)
-    designs, offsets = [], []
-    for p in predictors:
-        if p.prefix == part.prefix:
-            designs.append(trajectory.value_design(subject[rows], visit_time[rows]))
-        else:
-            level = {e.factor.name: e.factor.codes[rows] for e in p.effects}
-            z = {e.factor.name: e.code_new_rows(measured) for e in p.effects}
-            designs.append(MarkerDesign(np.ones(len(rows)), p.population.code_new_rows(measured), level, z))
-        offsets.append(
-            np.sum([np.zeros(len(rows)), *(evaluate_expression(o, measured) for o in p.formula.offsets)], axis=0)
-        )
+    designs = [
+        trajectory.value_design(subject[rows], visit_time[rows])
+        if p.prefix == part.prefix
+        else _design_in_rows(p, measured, rows)
+        for p in predictors
+    ]
+    offsets = [np.zeros(len(rows)) if p.code_offset is None else p.code_offset(measured) for p in predictors]
     return MeasurementHistory(replace(part, outcome=outcome, rows=rows), predictors, subject[rows], designs, offsets)
+
+
+def _design_in_rows(p: PredictorDesign, measured: Table, rows: np.ndarray) -> MarkerDesign:
+    """The design of a linear predictor that is no marker's, in the visits `rows` of those that its levels are of."""
+    in_rows = predictor_in_rows(p, measured)
+    level = {e.factor.name: e.factor.codes[rows] for e in p.effects}
+    return MarkerDesign(
+        np.ones(len(rows)), in_rows.population.values, level, {e.factor.name: e.z for e in in_rows.effects}
+    )
 
 
 def _outcome_columns(part: PlannedOutcome) -> tuple[str, ...]:

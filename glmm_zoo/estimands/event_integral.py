@@ -1,0 +1,227 @@
+"""The probability of being free of an event, integrated over the effects of groups: E exp(-H(t | u)), u ~ Normal(0, S).
+
+H is no linear function of u, so that the integral has as many dimensions as there are effects. It is taken along the principal axes
+of what the effects do to the log hazard, sd_k in the k-th direction: one to seven points of Gauss and Hermite where sd_k <= 0.5, else
+the trapezoid rule on +-5 with steps of at most 0.7 / sd_k. The error is then below 1e-5 in each direction: exp(-exp(z)) is analytic for
+|Im z| < pi / 2. Where the product of all directions has more than 4096 points, 4096 quasi-random ones are taken in their place.
+
+Where log h = a_i(t) + c(t)' u, of associations on the scale of the linear predictor, the hazards of n rows, s times and M
+points are a product of matrices, exp(a) (n, s) times exp(c' u) (s, M).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from glmm_zoo.estimands.group_choice import covariance_root
+from glmm_zoo.joint.baselines import for_cause
+from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
+from glmm_zoo.joint.prediction.history_likelihood import level_of_copy
+from glmm_zoo.joint.trajectories import VariableLookup
+from glmm_zoo.plans.groups import Group
+
+MOST_NODES = 4096  # a power of 2
+_FEW_POINTS = ((1e-3, 1), (0.15, 3), (0.35, 5), (0.5, 7))  # up to an sd, points of Gauss and Hermite
+_GAUSS_HERMITE = {n: np.polynomial.hermite_e.hermegauss(n) for _, n in _FEW_POINTS}
+_STEP, _SPAN, _LEAST_WEIGHT = 0.7, 5.0, 1e-9
+_PROBE = 2.0  # sds at which a hazard that is not log-linear in the effects is looked at
+_LARGEST = 700.0  # of a number whose exponential is taken
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Points (M, Q) of a standard normal vector with weights (M,), which sum to one."""
+
+    points: np.ndarray
+    weights: np.ndarray
+    quasi_random: bool = False
+
+
+def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
+    """Points for exp(-exp(...)) of a variable that has these sds (Q,) in its directions."""
+    axes = [_axis(sd) for sd in sds]
+    if np.prod([float(len(x)) for x, _ in axes]) > MOST_NODES:
+        from scipy.special import ndtri
+        from scipy.stats.qmc import Sobol
+
+        u = Sobol(len(sds), rng=np.random.default_rng(seed)).random(MOST_NODES)
+        points = ndtri(np.clip(u, 1e-12, 1 - 1e-12))
+        return Nodes(points, np.full(MOST_NODES, 1 / MOST_NODES), True)
+    points, weights = np.empty((1, 0)), np.ones(1)
+    for x, w in axes:
+        points = np.column_stack([np.repeat(points, len(x), axis=0), np.tile(x, len(points))])
+        weights = np.outer(weights, w).ravel()
+    kept = weights > _LEAST_WEIGHT
+    return Nodes(points[kept], weights[kept] / weights[kept].sum())
+
+
+def _axis(sd: float) -> tuple[np.ndarray, np.ndarray]:
+    few = next((n for most, n in _FEW_POINTS if sd <= most), 0)
+    if few:
+        x, w = _GAUSS_HERMITE[few]
+    else:
+        step = max(min(1.0, _STEP / sd), 2 * _SPAN / MOST_NODES)
+        side = int(np.ceil(_SPAN / step))
+        x = step * np.arange(-side, side + 1)
+        w = np.exp(-0.5 * x * x)
+    return x, w / w.sum()
+
+
+# -------------------------------------------------------------------------------------------------- effects of the groups
+
+
+@dataclass(frozen=True)
+class RowEffects:
+    """The Q effects that the hazards of m rows depend on, as (group, place): `shift` (S, m, Q) are known ones, those that are
+    `open` (m, Q) are integrated over with covariance (S, Q, Q)."""
+
+    effects: Sequence[tuple[Group, int]]
+    shift: np.ndarray | None
+    open: np.ndarray
+    covariance: np.ndarray
+
+    def values(self, u: np.ndarray) -> dict[str, np.ndarray]:
+        """Effects u (L, Q) of L levels, by the names of their variables."""
+        by_name: dict[str, np.ndarray] = {}
+        for q, (group, k) in enumerate(self.effects):
+            by_name.setdefault(group.name("u"), np.zeros((len(u), len(group.labels))))[:, k] = u[:, q]
+        return by_name
+
+
+# ---------------------------------------------------------------------------------------------------------- in m rows
+
+
+@dataclass(frozen=True)
+class RowHazards:
+    """The hazards of m rows over E intervals one after the other, at s points in time; `interval` (s,) says in which each is."""
+
+    hazard: HazardModel
+    effects: RowEffects
+    integral: HazardIntegral | None
+    interval: np.ndarray
+    intervals: int
+    seed: int
+
+    @classmethod
+    def over(cls, hazard: HazardModel, effects: RowEffects, ends: np.ndarray, seed: int) -> RowHazards:
+        """From the origin to the ends (E,), each interval from the end before."""
+        m, E = len(hazard.events.ids), len(ends)
+        ends = np.maximum(ends, hazard.events.origin)
+        start = np.append(hazard.events.origin, ends[:-1])
+        if not (ends > start).any():
+            return cls(hazard, effects, None, np.empty(0, int), E, seed)
+        row = np.repeat(np.arange(m), E)
+        integral = hazard.integral(row, row, np.tile(start, m), np.tile(ends, m), closed_form=False)
+        return cls(hazard, effects, integral, integral.interval[: len(integral.interval) // m], E, seed)
+
+    def increments(self, d: int, value_of: VariableLookup) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
+        """At one draw: rows (n,), points M, and the cumulative hazard of each cause over each interval (causes, E, n, M)."""
+        integral = self.integral
+        if integral is None:
+            m, causes = len(self.effects.open), len(self.hazard.causes)
+            yield np.arange(m), event_nodes(np.empty(0), 0), np.zeros((causes, self.intervals, m, 1))
+        elif any(term.mean_scale for term in self.hazard.terms):
+            yield from self._of_any_form(integral, d, value_of)
+        else:
+            yield from self._of_log_linear_form(integral, d, value_of)
+
+    def _by_interval(self, sum_of: Callable[[slice], np.ndarray], total: np.ndarray) -> None:
+        """Fill `total` (E, n, M) with sums over the points of each interval."""
+        first = np.searchsorted(self.interval, np.arange(self.intervals + 1))
+        for e in range(self.intervals):
+            total[e] = sum_of(slice(first[e], first[e + 1]))
+
+    # ------------------------------------------------------------------------------------ log h = a(t) + c(t)' u
+
+    @cached_property
+    def per_effect(self) -> np.ndarray:
+        """What each association term is for a unit of each effect (m, s, terms, Q)."""
+        assert self.integral is not None
+        points, effects = self.integral.points[0], self.effects.effects
+        columns = np.zeros((len(points.t), len(self.hazard.terms), len(effects)))
+        for j, term in enumerate(self.hazard.terms):
+            prefix = self.hazard.trajectories[term.outcome].part.prefix
+            for q, (group, k) in enumerate(effects):
+                if group.owners[k] == prefix:
+                    place = [i for i, owner in enumerate(group.owners) if owner == prefix].index(k)
+                    columns[:, j, q] = points.designs[j][0].z[group.factor.name][:, place]
+            if term.by is not None:
+                columns[:, j] *= term.by[points.row][:, None]
+        return columns.reshape(len(self.effects.open), -1, *columns.shape[1:])
+
+    @cached_property
+    def zero(self) -> dict[str, np.ndarray]:
+        """The effects of all rows where they are 0."""
+        return self.effects.values(np.zeros(self.effects.open.shape))
+
+    @cached_property
+    def alike(self) -> list[np.ndarray]:
+        """The rows whose hazards change alike with what is integrated over, by the first of them."""
+        keys = (self.per_effect * self.effects.open[:, None, None, :]).reshape(len(self.effects.open), -1) + 0.0
+        pattern = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+        return [np.flatnonzero(pattern == p) for p in range(pattern.max() + 1)]
+
+    def _of_log_linear_form(
+        self, integral: HazardIntegral, d: int, value_of: VariableLookup
+    ) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
+        m, alpha = len(self.effects.open), value_of("assoc")
+        at_zero = _lookup(value_of, self.zero)
+        fixed, moving = [], []
+        for cause in self.hazard.causes:
+            log_h = integral.log_weight + self.hazard.log_hazard(integral.points[0], cause, at_zero, np)
+            of_effects = np.einsum("msjq,j->msq", self.per_effect, for_cause(alpha, cause))
+            log_h = log_h.reshape(m, -1)
+            if self.effects.shift is not None:
+                log_h = log_h + np.einsum("msq,mq->ms", of_effects, self.effects.shift[d])
+            fixed.append(np.exp(np.minimum(log_h, _LARGEST)))
+            moving.append(of_effects * self.effects.open[:, None, :])
+        for rows in self.alike:
+            directions = np.concatenate([c[rows[0]] for c in moving]) @ covariance_root(
+                self.effects.covariance[d]
+            )  # (causes s, Q)
+            axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
+            nodes = event_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
+            ratio = np.exp(np.minimum(directions @ axes @ nodes.points.T, _LARGEST))
+            hazards = np.empty((len(fixed), self.intervals, len(rows), len(nodes.weights)))
+            for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(fixed)), strict=True):
+                self._by_interval(lambda at, f=f[rows], g=g: f[:, at] @ g[at], of_cause)
+            yield rows, nodes, hazards
+
+    # ------------------------------------------------------------------------------- hazards that follow an expected marker
+
+    def _of_any_form(
+        self, integral: HazardIntegral, d: int, value_of: VariableLookup
+    ) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
+        m, Q = self.effects.open.shape
+        root = covariance_root(self.effects.covariance[d])
+        sds = np.zeros(Q)
+        if Q:
+            probes = _PROBE * np.concatenate([np.eye(Q), -np.eye(Q)])
+            h = np.log(np.maximum(self._at_points(integral, d, value_of, probes @ root.T), 1e-300))
+            sds = np.abs(h[..., :Q] - h[..., Q:]).max(axis=(0, 1, 2)) / (2 * _PROBE)
+        nodes = event_nodes(1.5 * sds, self.seed)
+        h = self._at_points(integral, d, value_of, nodes.points @ root.T)
+        hazards = np.empty((len(h), self.intervals, m, len(nodes.weights)))
+        for of_cause, f in zip(hazards, h, strict=True):
+            self._by_interval(lambda at, f=f: f[:, at].sum(axis=1), of_cause)
+        yield np.arange(m), nodes, hazards
+
+    def _at_points(self, integral: HazardIntegral, d: int, value_of: VariableLookup, u: np.ndarray) -> np.ndarray:
+        """Contributions to the cumulative hazards (causes, m, s, M) at effects u (M, Q)."""
+        m, M = len(self.effects.open), len(u)
+        at = self.effects.open[:, None, :] * u  # (m, M, Q)
+        if self.effects.shift is not None:
+            at = at + self.effects.shift[d][:, None, :]
+        factors = {group.factor.name for group, _ in self.effects.effects}
+        copies = integral.repeated(M, factors, level_of_copy(M))
+        lookup = _lookup(value_of, self.effects.values(at.reshape(m * M, -1)))
+        h = [copies.contributions(cause, lookup, np) for cause in self.hazard.causes]
+        return np.minimum(np.stack(h), 1e300).reshape(len(h), m, -1, M)
+
+
+def _lookup(value_of: VariableLookup, effects: dict[str, np.ndarray]) -> VariableLookup:
+    return lambda name: effects[name] if name in effects else value_of(name)
