@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all, shown
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
@@ -25,7 +25,8 @@ from glmm_zoo.tables.columns import Table
 
 _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
-    "per": OptionType(number=True, nothing=True),
+    "per": OptionType(number=True, nothing=True), "scale": OptionType(text=True), "unseen": OptionType(text=True),
+    "outcome": OptionType(text=True, nothing=True),
 }  # fmt: skip
 
 
@@ -60,7 +61,9 @@ def read_asked(
         All that is wrong with them.
     """
     problems: list[str] = []
-    given = {"prob": prob, "draws": draws, "seed": seed, "per": per}
+    given = {
+        "prob": prob, "draws": draws, "seed": seed, "per": per, "scale": scale, "unseen": unseen, "outcome": outcome
+    }  # fmt: skip
     read: dict[str, Any] = {n: attempt(lambda n=n: read_option(n, given[n], _TYPES[n]), problems) for n in given}
     raise_all(problems)
     if not 0 < read["prob"] < 1:
@@ -70,14 +73,15 @@ def read_asked(
     if read["per"] is not None and not 0 < read["per"] < np.inf:
         problems.append(f"per must be a number > 0, the units of exposure that counts are for, not {per}")
     if not isinstance(groups, str | Mapping):
-        problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {groups!r}")
+        problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {shown(groups)}")
     values = attempt(lambda: read_at(at), problems)
     averaging = attempt(lambda: read_averaging(by, over, weights, each=each), problems)
     raise_all(problems)
     assert values is not None and averaging is not None
     return Asked(
-        values, averaging, groups, unseen, scale, outcome, read["per"], read["prob"], read["draws"], read["seed"]
-    )
+        values, averaging, groups, read["unseen"], read["scale"], read["outcome"], read["per"], read["prob"], read["draws"],
+        read["seed"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

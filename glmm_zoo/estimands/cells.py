@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, shown
 from glmm_zoo.tables.columns import Column, Table
 
 By = Literal[True] | str | Sequence[str] | None
@@ -41,12 +41,12 @@ def read_averaging(by: Any, over: Any, weights: Any, *, each: bool) -> Averaging
     """
     for name, value in (("over", over), ("weights", weights)):
         if value is not None and not isinstance(value, str):
-            raise InputError(f"{name} is the name of a column, not {value!r}")
+            raise InputError(f"{name} is the name of a column, not {shown(value)}")
     columns: tuple[Any, ...] = ()
     if by is not None and by is not True:
         columns = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Sequence) else (by,)
     if not all(isinstance(c, str) for c in columns):
-        raise InputError(f"by is True for one average, or names of columns, not {by!r}")
+        raise InputError(f"by is True for one average, or names of columns, not {shown(by)}")
     single = each and by is None
     if single and (over is not None or weights is not None):
         raise InputError(

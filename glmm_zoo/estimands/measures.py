@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, did_you_mean, listing, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
@@ -40,7 +41,10 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
         allowed.append(BETTER)
     if asked is None:
         return allowed
-    names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Sequence) else [asked]
+    read = read_option("measures", asked, OptionType(text=True, items=OptionType(text=True)))
+    names = [read] if isinstance(read, str) else read
+    if not names:
+        raise InputError(f"measures is one or several of {listing(allowed)}, not {shown(asked)}")
     for name in names:
         if name not in allowed:
             near = did_you_mean(str(name), allowed) or ";"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.tables.columns import Column, Table
@@ -70,7 +70,7 @@ def read_at(at: Mapping[str, Any] | None) -> dict[str, tuple[Value, ...]]:
     if at is None:
         return {}
     if not isinstance(at, Mapping):
-        raise InputError(f"at is {{column: value or values}}, such as {{'age': [40, 60]}}, not {at!r}")
+        raise InputError(f"at is {{column: value or values}}, such as {{'age': [40, 60]}}, not {shown(at)}")
     read: dict[str, tuple[Value, ...]] = {}
     for name, values in at.items():
         several: Any = values.tolist() if isinstance(values, np.ndarray) else values
@@ -100,22 +100,33 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
     like = outcome.table.columns.get(name)
     none = np.zeros(rows, bool)
     if like is not None and like.kind == "number":
-        number = as_number(value) if isinstance(value, str) else value
-        if number is None or isinstance(number, bool) or not np.isfinite(number):
-            raise InputError(f"column {name!r} is a number in the fit and cannot be {value!r}")
-        return Column(name, "number", np.full(rows, float(number)), none)
+        number = finite_number(value)
+        if number is None:
+            raise InputError(f"column {name!r} is a number in the fit and cannot be {shown(value)}")
+        return Column(name, "number", np.full(rows, number), none)
     if like is not None and like.kind == "logical":
         truth = _WORDS.get(str(value).lower())
         if truth is None:
-            raise InputError(f"column {name!r} is true or false in the fit and cannot be {value!r}")
+            raise InputError(f"column {name!r} is true or false in the fit and cannot be {shown(value)}")
         return Column(name, "logical", np.full(rows, truth), none)
-    label = str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+    label = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     known = outcome.coding.levels.get(name, ())
     if known and label not in known:
         raise InputError(
             f"level {label!r} of {name!r} was not in the data of the fit{did_you_mean(label, known) or ';'} levels: {listing(known)}"
         )
     return Column(name, "text", np.zeros(rows, int), none, (label,))
+
+
+def finite_number(value: Any) -> float | None:
+    """The number that a value is, or that text says; None where it is none, or is not finite."""
+    number = as_number(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        return float(number) if np.isfinite(float(number)) else None
+    except OverflowError:
+        return None
 
 
 def shifted(table: Table, name: str, by: float | np.ndarray) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import sparse
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import check_variables
+from glmm_zoo.estimands.contrasts import check_variables, variable_names
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.measures import table_of
 from glmm_zoo.estimands.rows_asked import shifted
@@ -19,7 +19,7 @@ from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-_STEP = 1e-4  # of the variable's standard deviation: the error of a central difference is of the order of its square
+_STEP = 1e-6  # of the variable's standard deviation: the error is of the order of its square, at the ends of the range of its own
 
 
 @of_a_whole_fit
@@ -68,7 +68,7 @@ def slopes(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
+    names = variable_names(variables)
     model = read_fitted(tree, asked.draws)
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
