@@ -57,7 +57,7 @@ def mean_of_inverse_link(link: str, x: Normal, points: int = POINTS) -> np.ndarr
         return np.exp(x.mean + 0.5 * x.variance)
     if link == "probit":
         return inverse(x.mean / np.sqrt(1.0 + x.variance))
-    return mean_of(inverse, x, points)
+    return mean_of(inverse, x, points if link == "logit" else 2 * points)  # exp(-exp(x)) is steeper
 
 
 def mean_given(

@@ -102,7 +102,9 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return _share(p, outcome, lambda x, own, points: mean_of_inverse_link(link, x, points))
 
     def of_count(x: Normal, own: Own, points: int) -> np.ndarray:
-        return mean_of(lambda eta: family.moments(eta, {**own, "zi": np.zeros(())}, link)[0], x, points)
+        """mu / P(count > 0): mu, whose mean has a closed form, and what is above it, which has no long tail."""
+        above = mean_of(lambda eta: family.moments(eta, {**own, "zi": np.zeros(())}, link)[0] - np.exp(eta), x, points)
+        return np.exp(x.mean + 0.5 * x.variance) + above
 
     return _share(p, outcome, of_count)
 
