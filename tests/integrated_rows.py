@@ -88,7 +88,9 @@ def own_groups(row: Row, d: pd.DataFrame, p: Values, of: Expectation) -> np.ndar
 
 def without_groups(p: Values, but: Sequence[str] = ()) -> dict[str, xr.DataArray]:
     """The point with all group effects at 0, but for those of these factors."""
-    return {k: v * 0 if (k.startswith("u_") or "_u_" in k) and k.split("u_")[-1] not in but else v for k, v in p.items()}
+    return {
+        k: v * 0 if (k.startswith("u_") or "_u_" in k) and k.split("u_")[-1] not in but else v for k, v in p.items()
+    }
 
 
 def integrated(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hand_made_trees import tree_of_prior
+from hand_made_trees import tree_of, tree_of_prior
 from integrated_rows import (
     asked_rows, integrated, mean, of_outcome, own_groups, points, probability, tree_of_row, with_small_sds,
     without_groups,
@@ -22,8 +23,20 @@ import glmm_zoo as zoo
 LATER = ("stepped_wedge", "meta_analysis", "joint_survival")
 ALL = {row.name: row for row in ROWS if row.builder not in LATER}
 SINGLE = [row for row in ALL.values() if row.builder != "joint_outcomes"]
-JOINT = [(row, key.removesuffix("_row")) for row in ALL.values() if row.builder == "joint_outcomes" for key in row.rows(row.data())]
-COUNTS = [row for row in SINGLE if row.builder not in ("never_at_risk", "gamm") and "y" not in row.columns and {"c", "k"} & {*row.columns} and "n" not in row.columns]
+JOINT = [
+    (row, key.removesuffix("_row"))
+    for row in ALL.values()
+    if row.builder == "joint_outcomes"
+    for key in row.rows(row.data())
+]
+COUNTS = [
+    row
+    for row in SINGLE
+    if row.builder not in ("never_at_risk", "gamm")
+    and "y" not in row.columns
+    and {"c", "k"} & {*row.columns}
+    and "n" not in row.columns
+]
 ORDERED = [row for row in SINGLE if row.builder == "ordinal"]
 
 
@@ -60,8 +73,7 @@ def test_outcomes_of_several_equal_the_mean_of_their_family(row: Row, name: str)
     parts = [part for part in row.also if part == name or part.startswith(f"{name}_")]
     if row.name == "joint, loading" and name == "c":
         expected = [
-            own_groups(row, d, without_groups(p), of)
-            * np.exp((p["c_loading"].item() * p["ill_sd_g"].item()) ** 2 / 2)
+            own_groups(row, d, without_groups(p), of) * np.exp((p["c_loading"].item() * p["ill_sd_g"].item()) ** 2 / 2)
             for p in points(tree)
         ]
     else:
@@ -121,7 +133,9 @@ def test_probabilities_of_categories(row: Row) -> None:
 
 def _shared(row: Row, parts: tuple[str, ...], **options: object) -> Row:
     """The row with an effect of g in each part, all correlated."""
-    also = {part: (lambda d: {"w": d.w}, lambda d, part=part: {"g": (d.g, {f"{part}:Intercept": 1.0})}) for part in parts}
+    also = {
+        part: (lambda d: {"w": d.w}, lambda d, part=part: {"g": (d.g, {f"{part}:Intercept": 1.0})}) for part in parts
+    }
     return replace(row, formula="c ~ x + (1 |p| g)", also=also, options={**row.options, **options})
 
 
@@ -147,6 +161,28 @@ def test_effects_that_several_parts_share(name: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=3e-6, atol=1e-12, err_msg=scale)
 
 
+@pytest.mark.parametrize(
+    ("name", "sd", "f"),
+    [
+        ("logistic", 6.0, special.expit),
+        ("cloglog", 6.0, lambda eta: -np.expm1(-np.exp(eta))),
+        ("ordinal cloglog", 5.0, lambda eta: 1 + sum(stats.gumbel_l.sf(c - eta) for c in (-1.0, 0.5, 2.0))),
+        ("hurdle poisson", 2.5, lambda eta: special.expit(-0.3) * np.exp(eta) / -np.expm1(-np.exp(eta))),
+    ],
+)
+def test_large_standard_deviations(name: str, sd: float, f: Callable[[float], float]) -> None:
+    row = replace(ALL[name], Z=lambda d: {"g": (d.g, {"Intercept": 1.0})})
+    options = {"zi": "~ 1"} if "hurdle" in name else {}
+    model = build(row, formula=row.formula.replace("(0 + x | g)", "(1 | g)"), **options)
+    values = {"Intercept": 0.7, "zi_Intercept": 0.3, "zi": special.expit(0.3), "cutpoints": [-1.0, 0.5, 2.0], "sd_g": [sd]}
+    values |= {"beta": np.zeros(len(model.coords["coef"]))}
+    tree = tree_of(model, {k: v for k, v in values.items() if k in model.named_vars})
+    at = {"w": 0.7} if "ordinal" in name else {}
+    eta = 0.7
+    expected = integrate.quad(lambda z: f(eta + sd * z) * stats.norm.pdf(z), -14, 14, epsabs=1e-13, epsrel=1e-11, limit=2000)[0]
+    np.testing.assert_allclose(draws_of(zoo.predictions(tree, by=True, at=at))[0], expected, rtol=1e-6)
+
+
 def test_a_zero_part_and_a_count_against_dblquad() -> None:
     row = SHARED["hurdle poisson, zi"]
     tree = with_small_sds(tree_of_prior(build(row), 1, seed=3))
@@ -157,7 +193,13 @@ def test_a_zero_part_and_a_count_against_dblquad() -> None:
     u = stats.multivariate_normal(cov=p["corr_g"].values * np.outer(sd, sd))
 
     def expected(f) -> float:
-        return integrate.dblquad(lambda b, a: f(eta + a, zi + b) * u.pdf([a, b]), *[s * k for s in sd for k in (-8, 8)][:2], -8 * sd[1], 8 * sd[1], epsabs=1e-9)[0]
+        return integrate.dblquad(
+            lambda b, a: f(eta + a, zi + b) * u.pdf([a, b]),
+            *[s * k for s in sd for k in (-8, 8)][:2],
+            -8 * sd[1],
+            8 * sd[1],
+            epsabs=1e-9,
+        )[0]
 
     def share(b: float) -> float:
         return special.expit(-b)
