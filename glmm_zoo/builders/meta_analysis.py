@@ -58,8 +58,8 @@ def meta_analysis(
     "fixed" lets nothing but the arms of one study tell its effect. With coding "01" all of the spread of effects is in
     the treated arms, whose log odds then vary more than those of controls; with "half" it is in both alike. The coding is
     that of the random effect only, as in metafor's rma.glmm; a bivariate model has none. Covariates modify the effect
-    and are centred at their mean over the studies, so that `effect` is that of the average study; with
-    a product x:w the coefficients of x and w, and their priors, are slopes where the other is zero.
+    and are centred at their mean over the studies, so that `effect` is that of the average study. With a product x:w
+    `beta` of x and w are slopes where the other is zero, and their priors hold where the other is at its mean.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def meta_analysis(
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
     from glmm_zoo.graph.transforms.study_effects import StudyEffectsTransform
-    from glmm_zoo.graph.variables import standard_deviation, variable
+    from glmm_zoo.graph.variables import regression_coefficients, standard_deviation, variable
 
     study = variable_name(arms.study.name)
     with Model(plan) as model:
@@ -137,9 +137,10 @@ def meta_analysis(
         mean = variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
         if arms.covariates is not None:
             model.add_coord("coef", list(arms.covariates.labels))
-            X = arms.covariates.values - arms.covariates.means  # (S, p)
-            mean = mean + pm.math.dot(X, variable(model, "beta", "coef"))
-            by_row["beta"] = arms.treated[:, None] * X[arms.study.codes]
+            X = arms.covariates.centred  # (S, p)
+            beta = regression_coefficients(model, "beta", "coef", arms.covariates.to_zero)
+            mean = mean + pm.math.dot(X, beta)
+            by_row[beta.name] = arms.treated[:, None] * X[arms.study.codes]
         if baseline == "bivariate":
             eta = linear_predictors(model, also=by_row)[""]  # (n,)
             u, sd, r = model[f"u_{study}"], model[f"sd_{study}"], model[f"corr_{study}"][0, 1]

@@ -47,11 +47,7 @@ def read_averaging(by: Any, over: Any, weights: Any, *, each: bool) -> Averaging
         columns = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Sequence) else (by,)
     if not all(isinstance(c, str) for c in columns):
         raise InputError(f"by is True for one average, or names of columns, not {shown(by)}")
-    single = each and by is None
-    if single and (over is not None or weights is not None):
-        raise InputError(
-            "over= and weights= say how rows are averaged, and each row is predicted by itself; add by=True or by= columns"
-        )
+    single = each and by is None and over is None and weights is None
     return Averaging(columns, single, over, weights)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
+from glmm_zoo.estimands.contrasts import Contrast, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
@@ -80,8 +80,9 @@ def comparisons(
     model = read_fitted(tree, asked.draws)
     found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome):
-        contrasts = read_contrasts(of, variables, contrast)
+    by_variable = read_variables(variables, contrast)
+    for of in model.outcome(asked.outcome, by_variable):
+        contrasts = contrasts_of(of, by_variable)
         chosen = measures_of(of, asked.scale, measures)
         used |= dict.fromkeys(chosen)
         compared_all |= dict.fromkeys(contrasts)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing, shown
+from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.rows_asked import Value, constant, finite_number, shifted, with_values
 from glmm_zoo.plans.options import OptionType, read_option
@@ -31,7 +31,7 @@ class Change:
     @property
     def text(self) -> str:
         """ "2 vs 1", the first against the second; "+10"."""
-        return f"{_shown(self.high)} vs {_shown(self.low)}" if self.step is None else f"{self.step:+g}"
+        return f"{_text(self.high)} vs {_text(self.low)}" if self.step is None else f"{self.step:+g}"
 
     def sides(self, outcome: FittedOutcome, high: Table, low: Table) -> tuple[Table, Table]:
         """Both tables with the variable at its values."""
@@ -64,12 +64,12 @@ class Contrast:
         return high, low
 
 
-def _shown(value: Value) -> str:
+def _text(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> list[Contrast]:
-    """All contrasts of the variables.
+def read_variables(variables: Any, contrast: Any) -> dict[str, Any]:
+    """What each variable is compared at: one of `KINDS`, a number, two values, or text of these.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> lis
     Raises
     ------
     InputError
-        Variables that the model does not have, contrasts that cannot be made.
+        What is no name, contrasts of variables that are not compared.
     """
     by_variable: dict[str, Any] = {}
-    for name in variable_names(variables):
+    for name in _names_of(variables):
         name, equals, values = (part.strip() for part in name.partition("="))
         by_variable[name] = tuple(v.strip() for v in values.split(",")) if equals else "reference"
     if isinstance(contrast, Mapping):
@@ -95,12 +95,10 @@ def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> lis
         by_variable |= contrast
     elif not (isinstance(contrast, str) and contrast == "reference"):
         by_variable = dict.fromkeys(by_variable, contrast)
-    check_variables(outcome, by_variable)
-    changes = [_changes(outcome, name, asked) for name, asked in by_variable.items()]
-    return [Contrast(together) for together in itertools.product(*changes)]
+    return by_variable
 
 
-def variable_names(variables: Any) -> list[str]:
+def _names_of(variables: Any) -> list[str]:
     """The names of variables, of which there is one at least."""
     names = read_option("variables", variables, OptionType(text=True, items=OptionType(text=True)))
     if not names:
@@ -108,14 +106,17 @@ def variable_names(variables: Any) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def check_variables(outcome: FittedOutcome, names: Iterable[str]) -> None:
-    coding = outcome.coding
-    known = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"no variable {name!r} in the model{did_you_mean(name, known) or ';'} variables: {listing(known)}"
-            )
+def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list[Contrast]:
+    """All contrasts of the variables that an outcome has.
+
+    Raises
+    ------
+    InputError
+        Contrasts that cannot be made.
+    """
+    known = {name: asked for name, asked in by_variable.items() if name in outcome.coding.known}
+    changes = [_changes(outcome, name, asked) for name, asked in known.items()]
+    return [Contrast(together) for together in itertools.product(*changes)]
 
 
 def levels_of(outcome: FittedOutcome, name: str) -> tuple[Value, ...] | None:
@@ -177,5 +178,5 @@ def _checked(outcome: FittedOutcome, change: Change) -> Change:
     for value in (change.high, change.low):
         constant(outcome, change.variable, value, 1)
     if change.high == change.low:
-        raise InputError(f"contrast: {change.variable!r} is compared with itself ({_shown(change.high)})")
+        raise InputError(f"contrast: {change.variable!r} is compared with itself ({_text(change.high)})")
     return change

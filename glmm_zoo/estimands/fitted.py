@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
+from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
@@ -65,15 +65,28 @@ class FittedModel:
     draws: PosteriorDraws
     outcomes: Mapping[str, FittedOutcome]
 
-    def outcome(self, name: str | None) -> list[FittedOutcome]:
-        """The outcome of that name, or all of them."""
-        if name is None:
-            return list(self.outcomes.values())
-        if name not in self.outcomes:
+    def outcome(self, name: str | None, variables: Collection[str] = ()) -> list[FittedOutcome]:
+        """The outcome of that name, or all that have one of the variables.
+
+        Raises
+        ------
+        InputError
+            An outcome or a variable that the model does not have.
+        """
+        if name is not None and name not in self.outcomes:
             raise InputError(
-                f"no outcome {name!r}{did_you_mean(name, self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
+                f"no outcome {name!r}{did_you_mean(str(name), self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
             )
-        return [self.outcomes[name]]
+        asked = list(self.outcomes.values()) if name is None else [self.outcomes[name]]
+        known = dict.fromkeys(c for outcome in asked for c in outcome.coding.known)
+        raise_all(
+            [
+                f"no variable {v!r} in the model{did_you_mean(str(v), known) or ';'} variables: {listing(known)}"
+                for v in variables
+                if v not in known
+            ]
+        )
+        return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
 
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.normal_means import Normal
@@ -41,8 +40,10 @@ def _counts(
     eta: np.ndarray, own: Mapping[str, np.ndarray], outcome: FittedOutcome, rng: np.random.Generator
 ) -> np.ndarray:
     """Counts (S, m) without a share of further zeros; of a hurdle family none is zero."""
+    from scipy import stats  # slow to import, and needed for counts only
+
     assert outcome.family.count_alone is not None
-    mu, square, zero = outcome.family.count_alone(eta, own)
+    mu, square, above = outcome.family.count_alone(eta, own)
     if "alpha" in own:  # var = mu + mu^2 / size
         size = mu**2 / (square - mu**2 - mu)
         of = stats.nbinom(size, size / (size + mu))
@@ -50,7 +51,7 @@ def _counts(
         of = stats.poisson(mu)
     if not outcome.family.name.startswith("hurdle"):
         return of.rvs(size=eta.shape, random_state=rng)
-    return np.maximum(of.ppf(zero + (1 - zero) * rng.random(eta.shape)), 1.0)
+    return np.maximum(of.isf(above * rng.random(eta.shape)), 1.0)
 
 
 def _drawn(

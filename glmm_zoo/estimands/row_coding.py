@@ -28,7 +28,7 @@ class Exposure:
     given: frozenset[str] = frozenset()
 
 
-Code = Callable[[Table, Exposure], dict[str, LinearRows]]
+CodeTable = Callable[[Table, Exposure], dict[str, LinearRows]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,13 @@ class RowCoding:
     effects: Mapping[str, EffectDraws]
     levels: Mapping[str, tuple[str, ...]]
     exposure: tuple[str, ...]
-    code: Code
+    code: CodeTable
+
+    @property
+    def known(self) -> dict[str, None]:
+        """All columns that mean something to the model, in order."""
+        groups = (c for columns in self.factors.values() for c in columns)
+        return dict.fromkeys([*self.columns, *groups, *self.exposure])
 
     @property
     def factors(self) -> dict[str, tuple[str, ...]]:

@@ -35,18 +35,9 @@ def rows_asked(
     needed = [c for c in dict.fromkeys([*coding.columns, *observed, *others]) if c not in at]
     known = list(outcome.table.columns) if data is None else column_names(data)
     raise_all([_unknown(c, known, data is None, c in others) for c in needed if c not in known])
-    in_model = {*coding.columns, *coding.exposure, *(c for columns in coding.factors.values() for c in columns)}
-    raise_all(
-        [
-            f"at: the model has no column {c!r}{did_you_mean(c, in_model) or ';'} columns: {listing(sorted(in_model))}"
-            for c in at
-            if c not in in_model
-        ]
-    )
     if data is None:
         return outcome.table
-    groups = [c for columns in coding.factors.values() for c in columns if c in known]
-    return take_columns(data, list(dict.fromkeys([*needed, *groups])) or known[:1])
+    return take_columns(data, needed or known[:1])
 
 
 def _unknown(name: str, known: Sequence[str], of_fit: bool, other: bool) -> str:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import check_variables, variable_names
+from glmm_zoo.estimands.contrasts import read_variables
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.measures import table_of
 from glmm_zoo.estimands.rows_asked import shifted
@@ -68,21 +68,21 @@ def slopes(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    names = variable_names(variables)
+    names = list(read_variables(variables, "reference"))
     model = read_fitted(tree, asked.draws)
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome):
-        check_variables(of, names)
-        factors = [n for n in names if of.table[n].kind != "number" or n in of.coding.levels]
+    for of in model.outcome(asked.outcome, names):
+        of_outcome = [name for name in names if name in of.coding.known]
+        factors = [n for n in of_outcome if of.table[n].kind != "number" or n in of.coding.levels]
         if factors:
             raise InputError(
                 f"{factors[0]!r} is a factor, which has no slope; compare its levels: comparisons({factors[0]!r})"
             )
-        for setting in settings_asked(model, of, asked, data, names):
+        for setting in settings_asked(model, of, asked, data, of_outcome):
             all_settings.append(setting)
-            for name in names:
+            for name in of_outcome:
                 averages = _slopes(setting, name)
                 for c, identity in enumerate(setting.identities(model)):
                     for k, category in enumerate(setting.question.quantity.categories):

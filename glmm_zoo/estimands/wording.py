@@ -9,12 +9,15 @@ from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
+from glmm_zoo.estimands.rows_asked import Value
 from glmm_zoo.results.findings.finding import percent
+from glmm_zoo.tables.text_values import as_number
 
 _SCALES = {
     "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
     "response": "new observation", "probability": "probability",
 }  # fmt: skip
+_MOST_VALUES = 6  # that are listed
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "slope": "slope of the {}"}
 _OTHER_MEASURES = {
     "odds_ratio": "odds ratio", "nnt": "number needed to treat (benefit: fewer events)", "better": "probability of a higher score",
@@ -81,8 +84,18 @@ def averaged(asked: Asked, of_fit: bool) -> str:
     if averaging.by:
         words += f" by {listing(averaging.by)}"
     if asked.at:
-        words += ", with " + " and ".join(f"{name} = {listing(values, 6)}" for name, values in asked.at.items())
+        words += ", with " + " and ".join(_set_to(name, values) for name, values in asked.at.items())
     return words
+
+
+def _set_to(name: str, values: Sequence[Value]) -> str:
+    """ "age = 40, 60", of many numbers "age from 40 to 60 (21 values)"."""
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    numbers = [as_number(text) for text in texts]
+    known = [n for n in numbers if n is not None]
+    if len(values) <= _MOST_VALUES or len(known) < len(values):
+        return f"{name} = {listing(texts, _MOST_VALUES)}"
+    return f"{name} from {min(known):g} to {max(known):g} ({len(values)} values)"
 
 
 def sentence(

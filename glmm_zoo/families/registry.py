@@ -34,7 +34,8 @@ class OwnParameter:
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
     "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
     `option` is the keyword by which builders give it a linear predictor, None where it has none; `doubts` are those of that
-    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`.
+    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
+    of it the one at zero of covariates, the density takes that at the means.
     """
 
     name: str
@@ -43,6 +44,7 @@ class OwnParameter:
     option: str | None = None
     dim: str = ""
     labels: tuple[str, ...] = ()
+    to_zero: np.ndarray | None = None
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
 
 
@@ -81,7 +83,7 @@ class Family:
     counted
         What a rate of this family counts; None where there are no rates.
     count_alone
-        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros.
+        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """
@@ -262,8 +264,9 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
         ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
 
     gamma = OwnParameter(
-        "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels
-    )
+        "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
+        to_zero=nominal.to_zero,
+    )  # fmt: skip
     return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
 
 

@@ -50,6 +50,8 @@ class Model(pm.Model):
         The linear predictors, by prefix.
     auxiliary
         Names of variables that only carry others and are not reported.
+    to_zero
+        By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
         Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
         Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
@@ -81,6 +83,7 @@ class Model(pm.Model):
         self.scales = plan.scales
         self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
+        self.to_zero: dict[str, np.ndarray] = {}
         self.group_effect_names: list[str] = []
         self.smooth_weight_names: list[str] = []
         self.covariance_roots: dict[str, Tensor] = {}

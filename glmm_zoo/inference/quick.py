@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -70,17 +71,21 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
 
 
 def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> MeansAndSds:
-    """Intercept and coefficients of one linear predictor; the intercept at zero covariates, as it is reported."""
+    """Intercept and coefficients of one linear predictor, at zero covariates as they are reported."""
     columns = next(x for x in model.predictors if x.prefix == prefix).population
-    names = [f"{prefixed(prefix, 'beta')}[{label}]" for label in columns.labels]
+    beta, elements = prefixed(prefix, "beta"), model.linear[prefix].elements
+    names = [f"{beta}[{label}]" for label in columns.labels]
     if columns.intercept:
         names = [prefixed(prefix, "Intercept"), *names]
-    for rv, i in model.linear[prefix].elements[len(names) :]:  # coefficients that are variables of their own
-        dims = model.named_vars_to_dims.get(rv)
-        names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
+    names += [
+        _element(model, rv, i) for rv, i in elements[len(names) :]
+    ]  # coefficients that are variables of their own
     p = len(names)
-    to_zero, of_columns = np.eye(p), slice(int(columns.intercept), int(columns.intercept) + len(columns.labels))
-    if f"{prefixed(prefix, 'beta')}_at_means" in model.auxiliary:
+    to_zero, of_columns = (
+        _to_zero(model, elements),
+        slice(int(columns.intercept), int(columns.intercept) + len(columns.labels)),
+    )
+    if beta in model.to_zero:
         to_zero[of_columns, of_columns] = columns.to_zero
     if columns.intercept and f"{prefixed(prefix, 'Intercept')}_at_means" in model.auxiliary:
         to_zero[0, of_columns] = -columns.means @ to_zero[of_columns, of_columns]
@@ -108,11 +113,23 @@ def _event_coefficients(model: Model, approximation: GaussianApproximation) -> M
     if model.event is None:
         return {}
     elements, mean, covariance = model.event.approximate(*approximation.estimates())
+    to_zero = _to_zero(model, elements)
     return {
         _element(model, rv, i): (float(m), float(np.sqrt(v)))
-        for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True)
-        if rv in ("assoc", "surv_beta", "surv_beta_at_means")
+        for (rv, i), m, v in zip(elements, to_zero @ mean, np.diag(to_zero @ covariance @ to_zero.T), strict=True)
+        if rv.removesuffix("_at_means") in ("assoc", "surv_beta")
     }
+
+
+def _to_zero(model: Model, elements: Sequence[tuple[str, int]]) -> np.ndarray:
+    """The matrix (m, m) that makes of these elements of variables those at zero of covariates."""
+    to_zero = np.eye(len(elements))
+    for name, matrix in model.to_zero.items():
+        at = [k for k, (rv, _) in enumerate(elements) if rv == f"{name}_at_means"]
+        others = len(at) // len(matrix)  # elements along further dimensions
+        place = [elements[k][1] for k in at]
+        to_zero[np.ix_(at, at)] = np.kron(matrix, np.eye(others))[np.ix_(place, place)]
+    return to_zero
 
 
 def _own_parameters(model: Model, approximation: GaussianApproximation) -> MeansAndSds:
@@ -133,10 +150,13 @@ def _own_parameters(model: Model, approximation: GaussianApproximation) -> Means
 
 
 def _element(model: Model, rv: str, position: int) -> str:
-    """`"assoc[value, dead]"`: an element of a variable by its flat position."""
-    dims = model.named_vars_to_dims[rv]
+    """`"assoc[value, dead]"`: an element of a variable, at zero of covariates, by its flat position."""
+    dims, name = model.named_vars_to_dims.get(rv), rv.removesuffix("_at_means")
+    if not dims:
+        return rv
     places = np.unravel_index(position, [len(_labels(model, d)) for d in dims])
-    return f"{rv}[{', '.join(_labels(model, d)[i] for d, i in zip(dims, places, strict=True))}]"
+    labels = (_labels(model, d)[i] for d, i in zip(dims, places, strict=True))
+    return f"{name if name in model.to_zero else rv}[{', '.join(labels)}]"
 
 
 def _labels(model: Model, dim: str | None) -> list[str]:

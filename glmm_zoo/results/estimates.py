@@ -22,7 +22,7 @@ RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
 NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
 TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
-NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5}  # the value of no effect of a measure where it is not 0
+NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5, NUMBER_NEEDED: np.inf}  # of a measure, where it is not 0
 MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
@@ -88,7 +88,7 @@ class Estimates:
         """
         from glmm_zoo.results.estimates_figures import estimates_figure
 
-        return estimates_figure(self, data, {**NO_EFFECT, NUMBER_NEEDED: None})
+        return estimates_figure(self, data, NO_EFFECT)
 
 
 def summarised(

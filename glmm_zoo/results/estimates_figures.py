@@ -41,17 +41,17 @@ class _Picture:
 @dataclass(frozen=True)
 class _Panel:
     """The estimates of one measure of one outcome: what each is of, quantiles (5, n) and means (n,), what is noted where there is no
-    interval, and the value of no effect."""
+    interval, and the value of no effect, NaN of predictions."""
 
     title: str
     of: pd.DataFrame
     quantiles: np.ndarray
     means: np.ndarray
     notes: Sequence[str]
-    null: float | None
+    null: float
 
 
-def estimates_figure(estimates: Estimates, data: pd.DataFrame | None, no_effect: Mapping[str, float | None]) -> Figure:
+def estimates_figure(estimates: Estimates, data: pd.DataFrame | None, no_effect: Mapping[str, float]) -> Figure:
     """The picture that suits the estimates; `no_effect` has the value of no effect of each measure for which it is not 0.
 
     Raises
@@ -90,6 +90,8 @@ def estimates_figure(estimates: Estimates, data: pd.DataFrame | None, no_effect:
 def _picture_of(of: pd.DataFrame) -> _Picture:
     """Bars of categories, curves over a number, or intervals; comparisons are curves only where intervals are too many."""
     apart = [c for c in of if c not in ("measure", "outcome") and of[c].nunique(dropna=False) > 1]
+    if not of.drop(columns="row", errors="ignore").duplicated().any():
+        apart = [c for c in apart if c != "row"]
     largest = int(of.groupby(_panel_columns(of), dropna=False).size().max())
     x = _numeric_column(of[apart])
     arms = [c for c in apart if c != "category"]
@@ -150,7 +152,7 @@ def _raw_data(data: pd.DataFrame, picture: _Picture, of: pd.DataFrame) -> tuple[
     return data[picture.x].to_numpy(float), data[responses[0]].to_numpy(float)
 
 
-def _panels(estimates: Estimates, no_effect: Mapping[str, float | None]) -> Iterator[_Panel]:
+def _panels(estimates: Estimates, no_effect: Mapping[str, float]) -> Iterator[_Panel]:
     """One for each measure of each outcome; what has no interval in the table, such as a number needed to treat, has none here."""
     table, of = estimates.table, estimates.table[estimates.of]
     draws = estimates.draws["value"].values.reshape(-1, len(of))
@@ -159,7 +161,7 @@ def _panels(estimates: Estimates, no_effect: Mapping[str, float | None]) -> Iter
         values, told = draws[:, rows.index], table["median"].notna().to_numpy()[rows.index]
         with np.errstate(invalid="ignore"):  # between infinite ratios
             quantiles = np.where(told, np.quantile(values, BANDS, axis=0), np.nan)
-        null = no_effect.get(str(key[-1]), 0.0) if _is_comparison(of) else None
+        null = no_effect.get(str(key[-1]), 0.0) if _is_comparison(of) else np.nan
         noted = list(notes[rows.index].where(~told, ""))
         yield _Panel(" of ".join(map(str, key[::-1])), rows, quantiles, values.mean(axis=0), noted, null)
 
@@ -177,7 +179,7 @@ def _intervals(axis: Axes, panel: _Panel, picture: _Picture) -> None:
     axis.plot(median, rows, "o", color=colour)
     for row, note in enumerate(panel.notes):
         axis.text(0.5, row, _plain(note), transform=axis.get_yaxis_transform(), ha="center", va="center", size="small")
-    if panel.null is not None:
+    if np.isfinite(panel.null):
         axis.axvline(panel.null, color="0.4", linestyle="--", zorder=0)
     axis.set_yticks(rows, _labels(panel.of, picture.by))
     axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -186,6 +188,8 @@ def _intervals(axis: Axes, panel: _Panel, picture: _Picture) -> None:
 
 def _curves(axis: Axes, panel: _Panel, picture: _Picture) -> None:
     """A curve of medians with bands of 50 and 95 % for each combination of the other columns."""
+    from matplotlib.ticker import MaxNLocator
+
     labels = pd.Series(_labels(panel.of, picture.by))
     x = panel.of[picture.x].to_numpy(float)
     for i, name in enumerate(labels.unique()):
@@ -195,23 +199,28 @@ def _curves(axis: Axes, panel: _Panel, picture: _Picture) -> None:
         axis.fill_between(x[rows], low, high, alpha=0.2, color=_colour(i), linewidth=0)
         axis.fill_between(x[rows], lower, upper, alpha=0.35, color=_colour(i), linewidth=0)
         axis.plot(x[rows], median, color=_colour(i), label=name)
-    if panel.null is not None:
+    if np.isfinite(panel.null):
         axis.axhline(panel.null, color="0.4", linestyle="--", zorder=0)
     if picture.by:
         axis.legend(**BESIDE)
     if panel.title.startswith("survival"):
         axis.set_ylim(0, 1)
     axis.set_xlabel(_plain(str(picture.x)))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.all(x == np.round(x)))))
     _measured(axis, "y", panel)
 
 
 def _bars(axis: Axes, panel: _Panel, picture: _Picture) -> None:
-    """A bar for each arm, of the mean probabilities of the categories in their order."""
+    """A bar for each arm, of the mean probabilities of the categories in their order, which the colours have too."""
+    from matplotlib import colormaps
+
     places, arms = pd.factorize(np.array(_labels(panel.of, picture.by), dtype=object))
     ends = np.zeros(len(arms))
-    for category in panel.of["category"].unique():
+    categories = panel.of["category"].unique()
+    for category, colour in zip(categories, colormaps["viridis"](np.linspace(0.1, 0.9, len(categories))), strict=True):
         rows = np.flatnonzero(panel.of["category"] == category)
-        axis.barh(places[rows], panel.means[rows], left=ends[places[rows]], label=_plain(label(category)))
+        left = ends[places[rows]]
+        axis.barh(places[rows], panel.means[rows], left=left, color=colour, label=_plain(label(category)))
         ends[places[rows]] += panel.means[rows]
     axis.set_yticks(range(len(arms)), arms)
     axis.set_ylim(len(arms) - 0.5, -0.5)

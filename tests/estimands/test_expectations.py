@@ -11,7 +11,15 @@ import pytest
 import xarray as xr
 from hand_made_trees import tree_of, tree_of_prior
 from integrated_rows import (
-    asked_rows, integrated, mean, of_outcome, own_groups, points, probability, tree_of_row, with_small_sds,
+    asked_rows,
+    integrated,
+    mean,
+    of_outcome,
+    own_groups,
+    points,
+    probability,
+    tree_of_row,
+    with_small_sds,
     without_groups,
 )  # fmt: skip
 from row_models import build
@@ -174,12 +182,20 @@ def test_large_standard_deviations(name: str, sd: float, f: Callable[[float], fl
     row = replace(ALL[name], Z=lambda d: {"g": (d.g, {"Intercept": 1.0})})
     options = {"zi": "~ 1"} if "hurdle" in name else {}
     model = build(row, formula=row.formula.replace("(0 + x | g)", "(1 | g)"), **options)
-    values = {"Intercept": 0.7, "zi_Intercept": 0.3, "zi": special.expit(0.3), "cutpoints": [-1.0, 0.5, 2.0], "sd_g": [sd]}
+    values = {
+        "Intercept": 0.7,
+        "zi_Intercept": 0.3,
+        "zi": special.expit(0.3),
+        "cutpoints": [-1.0, 0.5, 2.0],
+        "sd_g": [sd],
+    }
     values |= {"beta": np.zeros(len(model.coords["coef"]))}
     tree = tree_of(model, {k: v for k, v in values.items() if k in model.named_vars})
     at = {"w": 0.7} if "ordinal" in name else {}
     eta = 0.7
-    expected = integrate.quad(lambda z: f(eta + sd * z) * stats.norm.pdf(z), -14, 14, epsabs=1e-13, epsrel=1e-11, limit=2000)[0]
+    expected = integrate.quad(
+        lambda z: f(eta + sd * z) * stats.norm.pdf(z), -14, 14, epsabs=1e-13, epsrel=1e-11, limit=2000
+    )[0]
     np.testing.assert_allclose(draws_of(zoo.predictions(tree, by=True, at=at))[0], expected, rtol=1e-6)
 
 

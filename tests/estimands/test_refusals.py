@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,6 @@ from row_models import builder
 from rows import visits
 
 import glmm_zoo as zoo
-from glmm_zoo import cli
 
 ODD = {
     "None": None, "True": True, "one": 1, "minus one": -1, "a fraction": 1.5, "nan": float("nan"), "inf": float("inf"), "empty text": "",

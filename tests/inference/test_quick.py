@@ -227,3 +227,19 @@ def test_a_preview_that_has_not_settled_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(approximation, "ROUNDS", 5)
     with pytest.raises(zoo.FitError, match="did not converge for this model; sample it with fit"):
         zoo.quick(GRID["binary, sd 4"]())
+
+
+@pytest.mark.parametrize(("prob", "z"), [(0.95, 1.959964), (0.5, 0.6744898)])
+def test_intervals_of_many_rows_are_those_of_least_squares(prob: float, z: float) -> None:
+    """Of the intercept at zero of a covariate far from it, too, where it is known a hundred times less well than at the mean."""
+    rng, n = np.random.default_rng(6), 2000
+    x = 50 + rng.normal(size=n)
+    d = pd.DataFrame({"x": x, "y": 1 + 0.5 * x + 2 * rng.normal(size=n)})
+    X = np.column_stack([np.ones(n), x])
+    b = np.linalg.lstsq(X, d.y, rcond=None)[0]
+    sd = np.sqrt(np.diag(np.linalg.inv(X.T @ X)) * ((d.y - X @ b) ** 2).sum() / (n - 2))
+    found = zoo.quick(zoo.lmm(d, "y ~ x"), prob=prob)
+    for k, name in enumerate(("Intercept", "beta[x]")):
+        row = found.loc[name]
+        assert abs(row["mean"] - b[k]) < 0.1 * sd[k] and row["sd"] == pytest.approx(sd[k], rel=0.02)
+        np.testing.assert_allclose((row["upper"] - row["mean"], row["mean"] - row["lower"]), z * row["sd"], rtol=1e-6)

@@ -45,14 +45,14 @@ def test_a_region_includes_its_limits_and_nothing_beyond(rope: Any) -> None:
 
 
 def test_a_region_is_of_the_measures_whose_value_of_no_effect_it_holds() -> None:
-    values = np.tile(np.linspace(0.5, 1.5, 11)[None, :, None], (1, 1, 3))
-    measures = ("difference", "ratio", "odds_ratio")
+    values = np.tile(np.linspace(0.5, 1.5, 11)[None, :, None], (1, 1, 4))
+    measures = ("difference", "ratio", "odds_ratio", "nnt")
     of_differences = comparison(measures, values=values, rope=(-0.55, 0.55)).table["p_rope"]
     of_ratios = comparison(measures, values=values, rope=(0.95, 1.25)).table["p_rope"]
-    np.testing.assert_allclose(of_differences, [1 / 11, np.nan, np.nan])
-    np.testing.assert_allclose(of_ratios, [np.nan, 3 / 11, 3 / 11])
+    np.testing.assert_allclose(of_differences, [1 / 11, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(of_ratios, [np.nan, 3 / 11, 3 / 11, np.nan])
     by_measure = comparison(measures, values=values, rope={"difference": (0.95, 1.25), "ratio": (1.35, 9)})
-    np.testing.assert_allclose(by_measure.table["p_rope"], [3 / 11, 2 / 11, np.nan])
+    np.testing.assert_allclose(by_measure.table["p_rope"], [3 / 11, 2 / 11, np.nan, np.nan])
     assert "p_rope" not in comparison(measures, values=values).table
 
 

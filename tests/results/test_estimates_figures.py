@@ -157,6 +157,16 @@ def test_predictions_over_a_number_are_curves_with_bands() -> None:
             np.testing.assert_allclose(narrow[x], centre + 0.3 * SHARES[[1, 3]])
 
 
+def test_rows_over_a_number_are_one_curve_where_it_tells_them_apart() -> None:
+    of = pd.DataFrame({"row": range(1, 31), "age": np.linspace(20, 60, 30), "arm": "a", "measure": "mean"})
+    (axis,) = axes_of(estimates(of, uniform(range(30))).plot(), "age")
+    (curve,) = axis.lines
+    np.testing.assert_array_equal(curve.get_xdata(), of["age"])
+    alike = estimates(of.assign(age=np.arange(30) % 15), uniform(range(30)))
+    with pytest.raises(InputError, match="30 curves in one picture"):
+        alike.plot()
+
+
 def test_survival_goes_over_time_from_nothing_to_one() -> None:
     of = of_product(age=np.arange(4.0), time=[0, 6, 12]).assign(measure="survival")
     (axis,) = axes_of(estimates(of, uniform(np.linspace(1, 0.2, 12), 0.1)).plot(), "time", "survival")
@@ -251,6 +261,12 @@ def test_long_names_and_sentences_fit() -> None:
 
 
 def test_the_style_of_other_pictures_stays() -> None:
-    before = dict(mpl.rcParams)
-    estimates(of_product(arm=["a", "b"]).assign(measure="mean"), uniform(range(2))).plot()
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        before = dict(mpl.rcParams)
+        figure = estimates(of_product(arm=["a", "b"]).assign(measure="mean"), uniform(range(2))).plot()
+        assert dict(mpl.rcParams) == before
+        assert (
+            figure.axes[0].lines[0].get_color()
+            == plt.style.library["arviz-variat"]["axes.prop_cycle"].by_key()["color"][0]
+        )
