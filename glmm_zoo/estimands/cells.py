@@ -72,7 +72,7 @@ def cells_of_rows(averaging: Averaging, table: Table, shown: Sequence[str]) -> t
         weight = table[averaging.weights].numbers("weights")
         if (weight < 0).any():
             raise InputError(
-                f"column {averaging.weights!r} must be >= 0 (weights); {table.at(weight < 0)} has {weight[weight < 0][0]:g}"
+                f"column {averaging.weights!r} must be >= 0 (weights); it is {weight[weight < 0][0]:g} in {table.at(weight < 0)}"
             )
     if averaging.over is None:
         total = np.bincount(cell, weight)[cell]

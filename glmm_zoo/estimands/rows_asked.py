@@ -37,7 +37,7 @@ def rows_asked(
     raise_all([_unknown(c, known, data is None, c in others) for c in needed if c not in known])
     if data is None:
         return outcome.table
-    return take_columns(data, needed or known[:1])
+    return take_columns(data, needed or known[:1], remedy="leave these rows out")
 
 
 def _unknown(name: str, known: Sequence[str], of_fit: bool, other: bool) -> str:
