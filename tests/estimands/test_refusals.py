@@ -121,7 +121,8 @@ def test_the_range_of_splines_and_smooths() -> None:
     assert np.isfinite(zoo.slopes(spline, "x").table["mean"]).all()  # at the ends too
     smooth = tree_of_prior(builder("gamm")(d, "y ~ s(x) + (1 | g)"), 2)
     with pytest.warns(
-        zoo.ZooWarning, match=r"x = 99 .row 5. goes beyond the data of the fit, -2.25144 to 2.72197: s.x. is an extrapolation"
+        zoo.ZooWarning,
+        match=r"x = 99 .row 5. goes beyond the data of the fit, -2.25144 to 2.72197: s.x. is an extrapolation",
     ):
         zoo.predictions(smooth, beyond)
 
