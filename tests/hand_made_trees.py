@@ -29,7 +29,7 @@ def tree_of(model: Any, values: Mapping[str, Any]) -> xr.DataTree:
 def tree_of_prior(model: Any, draws: int = 6, seed: int = 1) -> xr.DataTree:
     """The tree of a fit whose posterior is the prior, two chains of so many draws."""
     prior = pm.sample_prior_predictive(
-        model, draws=2 * draws, random_seed=seed, var_names=[v.name for v in model.unobserved_RVs]
+        2 * draws, model, random_seed=seed, var_names=[v.name for v in model.unobserved_RVs]
     )
     values = {}
     for name, array in prior["prior"].data_vars.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all, shown
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
@@ -27,6 +27,7 @@ from glmm_zoo.tables.columns import Table
 _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
     "per": OptionType(number=True, nothing=True), "times": OptionType(nothing=True, items=OptionType(number=True)),
+    "scale": OptionType(text=True), "unseen": OptionType(text=True), "outcome": OptionType(text=True, nothing=True),
 }  # fmt: skip
 
 
@@ -62,7 +63,10 @@ def read_asked(
         All that is wrong with them.
     """
     problems: list[str] = []
-    given = {"prob": prob, "draws": draws, "seed": seed, "per": per, "times": times}
+    given = {
+        "prob": prob, "draws": draws, "seed": seed, "per": per, "times": times, "scale": scale, "unseen": unseen,
+        "outcome": outcome,
+    }  # fmt: skip
     read: dict[str, Any] = {n: attempt(lambda n=n: read_option(n, given[n], _TYPES[n]), problems) for n in given}
     raise_all(problems)
     if not 0 < read["prob"] < 1:
@@ -78,24 +82,15 @@ def read_asked(
     elif read["times"] is not None:
         problems.append(f"times= goes with scale= {listing(EVENT_SCALES)}, not with {scale!r}; leave it out")
     if not isinstance(groups, str | Mapping):
-        problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {groups!r}")
+        problems.append(f"groups is a word, or one for each factor, {{'site': 'population'}}, not {shown(groups)}")
     values = attempt(lambda: read_at(at), problems)
     averaging = attempt(lambda: read_averaging(by, over, weights, each=each), problems)
     raise_all(problems)
     assert values is not None and averaging is not None
     return Asked(
-        values,
-        averaging,
-        groups,
-        unseen,
-        scale,
-        outcome,
-        read["times"] or (),
-        read["per"],
-        read["prob"],
-        read["draws"],
-        read["seed"],
-    )
+        values, averaging, groups, read["unseen"], read["scale"], read["outcome"], read["times"] or (), read["per"],
+        read["prob"], read["draws"], read["seed"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

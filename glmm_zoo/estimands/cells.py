@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, shown
 from glmm_zoo.tables.columns import Column, Table
 
 By = Literal[True] | str | Sequence[str] | None
@@ -41,12 +41,12 @@ def read_averaging(by: Any, over: Any, weights: Any, *, each: bool) -> Averaging
     """
     for name, value in (("over", over), ("weights", weights)):
         if value is not None and not isinstance(value, str):
-            raise InputError(f"{name} is the name of a column, not {value!r}")
+            raise InputError(f"{name} is the name of a column, not {shown(value)}")
     columns: tuple[Any, ...] = ()
     if by is not None and by is not True:
         columns = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Sequence) else (by,)
     if not all(isinstance(c, str) for c in columns):
-        raise InputError(f"by is True for one average, or names of columns, not {by!r}")
+        raise InputError(f"by is True for one average, or names of columns, not {shown(by)}")
     single = each and by is None and over is None and weights is None
     return Averaging(columns, single, over, weights)
 
@@ -72,7 +72,7 @@ def cells_of_rows(averaging: Averaging, table: Table, shown: Sequence[str]) -> t
         weight = table[averaging.weights].numbers("weights")
         if (weight < 0).any():
             raise InputError(
-                f"column {averaging.weights!r} must be >= 0 (weights); {table.at(weight < 0)} has {weight[weight < 0][0]:g}"
+                f"column {averaging.weights!r} must be >= 0 (weights); it is {weight[weight < 0][0]:g} in {table.at(weight < 0)}"
             )
     if averaging.over is None:
         total = np.bincount(cell, weight)[cell]

@@ -12,9 +12,9 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
-from glmm_zoo.estimands.rows_asked import Value, constant, shifted, with_values
+from glmm_zoo.estimands.rows_asked import Value, constant, finite_number, shifted, with_values
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.tables.columns import Table
-from glmm_zoo.tables.text_values import as_number
 
 KINDS = ("reference", "pairwise", "sequential")
 
@@ -130,11 +130,8 @@ def read_variables(variables: Any, contrast: Any) -> dict[str, Any]:
     InputError
         What is no name, contrasts of variables that are not compared.
     """
-    names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"variables is the name of a column, or several, not {shown(variables)}")
     by_variable: dict[str, Any] = {}
-    for name in names:
+    for name in _names_of(variables):
         name, equals, values = (part.strip() for part in name.partition("="))
         by_variable[name] = tuple(v.strip() for v in values.split(",")) if equals else "reference"
     if isinstance(contrast, Mapping):
@@ -145,6 +142,14 @@ def read_variables(variables: Any, contrast: Any) -> dict[str, Any]:
     elif not (isinstance(contrast, str) and contrast == "reference"):
         by_variable = dict.fromkeys(by_variable, contrast)
     return by_variable
+
+
+def _names_of(variables: Any) -> list[str]:
+    """The names of variables, of which there is one at least."""
+    names = read_option("variables", variables, OptionType(text=True, items=OptionType(text=True)))
+    if not names:
+        raise InputError(f"variables is the name of a column, or several, not {shown(variables)}")
+    return [names] if isinstance(names, str) else names
 
 
 def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list[Contrast]:
@@ -186,18 +191,18 @@ def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
         return [Change(name, high, low) for high, low in _pairs(levels, asked)]
     if isinstance(asked, str) and (pair := re.fullmatch(r"\s*(.+?)\s+vs\.?\s+(.+?)\s*", asked)):
         return [_checked(outcome, Change(name, _typed(pair[1], is_number), _typed(pair[2], is_number)))]
-    number = as_number(asked) if isinstance(asked, str) else asked
-    if isinstance(number, int | float) and not isinstance(number, bool) and is_number:
-        if not np.isfinite(number) or number == 0:
-            raise InputError(f"contrast: {name!r} changes by a number other than 0, not {asked!r}")
-        return [Change(name, step=float(number))]
-    if isinstance(asked, Sequence) and not isinstance(asked, str) and len(asked) == 1:
+    number = finite_number(asked)
+    if number and is_number:
+        return [Change(name, step=number)]
+    asked = asked.tolist() if isinstance(asked, np.ndarray) else asked
+    several = isinstance(asked, Sequence) and not isinstance(asked, str | bytes)
+    if several and len(asked) == 1:
         return _changes(outcome, name, asked[0])
-    if isinstance(asked, Sequence) and not isinstance(asked, str) and len(asked) == 2:
+    if several and len(asked) == 2:
         first, second = (_typed(v, is_number) for v in asked)
         return [_checked(outcome, Change(name, second, first) if is_number else Change(name, first, second))]
     raise InputError(
-        f"contrast of {name!r} must be one of {listing(KINDS)}, {'a number to add, ' if is_number else ''}or two values, not {shown(asked)}"
+        f"contrast of {name!r} must be one of {listing(KINDS)}, {'a number other than 0 to add, ' if is_number else ''}or two values, not {shown(asked)}"
     )
 
 
@@ -211,8 +216,8 @@ def _pairs(levels: Sequence[Value], kind: str) -> list[tuple[Value, Value]]:
 
 def _typed(value: Any, is_number: bool) -> Value:
     value = value.item() if isinstance(value, np.generic) else value
-    number = as_number(value) if isinstance(value, str) and is_number else value
-    return float(number) if is_number and isinstance(number, int | float) else value
+    number = finite_number(value) if is_number else None
+    return value if number is None else number
 
 
 def _checked(outcome: FittedOutcome, change: Change) -> Change:

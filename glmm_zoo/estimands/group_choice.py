@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm, covariance, own_effects
 from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.tables.columns import Table
@@ -61,7 +61,7 @@ def read_group_choice(
         Choices and factors that are not known.
     """
     if unseen not in UNSEEN:
-        raise InputError(f"unseen must be one of {listing(UNSEEN)}, not {unseen!r}")
+        raise InputError(f"unseen must be one of {listing(UNSEEN)}, not {shown(unseen)}")
     given = dict.fromkeys(factors, groups) if isinstance(groups, str) else {}
     if not isinstance(groups, str):
         for name, choice in groups.items():
@@ -69,7 +69,7 @@ def read_group_choice(
     wrong = [c for c in (given.values() if factors or not isinstance(groups, str) else [groups]) if c not in CHOICES]
     if wrong:
         raise InputError(
-            f"groups must be one of {listing(CHOICES)}, or one of these for each factor, not {wrong[0]!r}"
+            f"groups must be one of {listing(CHOICES)}, or one of these for each factor, not {shown(wrong[0])}"
             f"{did_you_mean(str(wrong[0]), CHOICES)}"
         )
     return GroupChoice({factor: given.get(factor, "population") for factor in factors}, unseen, seed)

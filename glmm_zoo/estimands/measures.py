@@ -14,6 +14,7 @@ import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
@@ -42,7 +43,8 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
         allowed.append(RESTRICTED_MEAN)
     if asked is None:
         return allowed
-    names = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Sequence) else [asked]
+    read = read_option("measures", asked, OptionType(text=True, items=OptionType(text=True)))
+    names = [read] if isinstance(read, str) else read
     if not names:
         raise InputError(f"measures is empty; name some of {listing(allowed)}, or leave it out")
     for name in names:

@@ -43,7 +43,7 @@ def _counts(
     from scipy import stats  # slow to import, and needed for counts only
 
     assert outcome.family.count_alone is not None
-    mu, square, zero = outcome.family.count_alone(eta, own)
+    mu, square, above = outcome.family.count_alone(eta, own)
     if "alpha" in own:  # var = mu + mu^2 / size
         size = mu**2 / (square - mu**2 - mu)
         of = stats.nbinom(size, size / (size + mu))
@@ -51,7 +51,7 @@ def _counts(
         of = stats.poisson(mu)
     if not outcome.family.name.startswith("hurdle"):
         return of.rvs(size=eta.shape, random_state=rng)
-    return np.maximum(of.ppf(zero + (1 - zero) * rng.random(eta.shape)), 1.0)
+    return np.maximum(of.isf(above * rng.random(eta.shape)), 1.0)
 
 
 def _drawn(

@@ -105,12 +105,11 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 
     def of_positive_count(x: Normal, own: Own) -> np.ndarray:
-        """mu / (1 - f0) = mu + mu f0 / (1 - f0), which grows less; it is 1 where f0 is 1 but for rounding"""
+        """mu / P(y > 0) = mu + mu P(y = 0) / P(y > 0), which grows less."""
 
         def rest(eta: np.ndarray) -> np.ndarray:
-            mu, _, zero = alone(eta, own)
-            rare = 1 - zero < 1e-8
-            return np.where(rare, 1 - mu, mu * zero / np.where(rare, 1.0, 1 - zero))
+            mu, _, above = alone(eta, own)
+            return mu * (1 - above) / np.maximum(above, 1e-300)
 
         return mean_of_inverse_link("log", x) + mean_of(rest, x, grows=True)
 
@@ -124,7 +123,7 @@ def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
     if _is_hurdle(outcome):
         return _with_share(p, lambda x, own: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape)))
-    return _with_share(p, lambda x, own: 1 - mean_of(lambda eta: alone(eta, own)[2], x))
+    return _with_share(p, lambda x, own: mean_of(lambda eta: alone(eta, own)[2], x))
 
 
 def _is_hurdle(outcome: FittedOutcome) -> bool:

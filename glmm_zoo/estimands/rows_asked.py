@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.tables.columns import Column, Table
@@ -39,7 +39,7 @@ def rows_asked(
     if data is None:
         return outcome.table
     also = [c for c in coding.optional if c in known]
-    return take_columns(data, list(dict.fromkeys([*needed, *also])) or known[:1])
+    return take_columns(data, list(dict.fromkeys([*needed, *also])) or known[:1], remedy="leave these rows out")
 
 
 def _unknown(name: str, known: Sequence[str], of_fit: bool, other: bool) -> str:
@@ -63,7 +63,7 @@ def read_at(at: Mapping[str, Any] | None) -> dict[str, tuple[Value, ...]]:
     if at is None:
         return {}
     if not isinstance(at, Mapping):
-        raise InputError(f"at is {{column: value or values}}, such as {{'age': [40, 60]}}, not {at!r}")
+        raise InputError(f"at is {{column: value or values}}, such as {{'age': [40, 60]}}, not {shown(at)}")
     read: dict[str, tuple[Value, ...]] = {}
     for name, values in at.items():
         several: Any = values.tolist() if isinstance(values, np.ndarray | pd.Series | pd.Index) else values
@@ -93,18 +93,18 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
     like = outcome.table.columns.get(name)
     none, known = np.zeros(rows, bool), outcome.coding.levels.get(name, ())
     if like.kind == "number" if like is not None else name in outcome.coding.optional:
-        number = as_number(value) if isinstance(value, str) else value
-        if number is None or isinstance(number, bool) or not np.isfinite(number):
-            raise InputError(f"column {name!r} is a number in the fit and cannot be {value!r}")
+        number = finite_number(value)
+        if number is None:
+            raise InputError(f"column {name!r} is a number in the fit and cannot be {shown(value)}")
         if known and number not in map(as_number, known):
             raise InputError(_unknown_level(name, f"{number:g}", known))
-        return Column(name, "number", np.full(rows, float(number)), none)
+        return Column(name, "number", np.full(rows, number), none)
     if like is not None and like.kind == "logical":
         truth = _WORDS.get(str(value).lower())
         if truth is None:
-            raise InputError(f"column {name!r} is true or false in the fit and cannot be {value!r}")
+            raise InputError(f"column {name!r} is true or false in the fit and cannot be {shown(value)}")
         return Column(name, "logical", np.full(rows, truth), none)
-    label = str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+    label = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if known and label not in known:
         raise InputError(_unknown_level(name, label, known))
     return Column(name, "text", np.zeros(rows, int), none, (label,))
@@ -113,6 +113,17 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
 def _unknown_level(name: str, label: str, known: Sequence[str]) -> str:
     near = did_you_mean(label, known) or ";"
     return f"level {label!r} of {name!r} was not in the data of the fit{near} levels: {listing(known)}"
+
+
+def finite_number(value: Any) -> float | None:
+    """The number that a value is, or that text says; None where it is none, or is not finite."""
+    number = as_number(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        return float(number) if np.isfinite(float(number)) else None
+    except OverflowError:
+        return None
 
 
 def shifted(table: Table, name: str, by: float | np.ndarray) -> Table:

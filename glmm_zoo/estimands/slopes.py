@@ -19,7 +19,7 @@ from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-_STEP = 1e-4  # of the variable's standard deviation: the error of a central difference is of the order of its square
+_STEP = 1e-6  # of the variable's standard deviation: the error is of the order of its square, at the ends of the range of its own
 
 
 @of_a_whole_fit

@@ -35,17 +35,17 @@ def count_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.
 
 def hurdle_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a count whose zeros are all taken away before a share "zi" of zeros is added."""
-    mu, square, f0 = count_alone(eta, own)
-    share = (1 - own["zi"]) / (1 - f0)
+    mu, square, above = count_alone(eta, own)
+    share = (1 - own["zi"]) / above
     return share * mu, share * square - (share * mu) ** 2
 
 
 def count_alone(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros."""
+    """E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros."""
     mu, alpha = np.exp(eta), own.get("alpha")
     if alpha is None:
-        return mu, mu + mu**2, np.exp(-mu)
-    return mu, mu + mu**2 * (1 + 1 / alpha), np.exp(-alpha * np.log1p(mu / alpha))
+        return mu, mu + mu**2, -np.expm1(-mu)
+    return mu, mu + mu**2 * (1 + 1 / alpha), -np.expm1(-alpha * np.log1p(mu / alpha))
 
 
 def of_linear_variance[R](moments: Callable[..., R]) -> Callable[..., R]:

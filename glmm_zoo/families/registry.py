@@ -83,7 +83,7 @@ class Family:
     counted
         What a rate of this family counts; None where there are no rates.
     count_alone
-        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros.
+        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.results.parameter_statistics import statistics
 from glmm_zoo.results.report.estimates_text import html_table, text_rows
 
@@ -119,6 +119,11 @@ def summarised(
         ess=rows[:, 7],
     )
     if rope is not None:
+        unknown = [name for name in rope if name not in set(of["measure"])] if isinstance(rope, Mapping) else []
+        if unknown:
+            raise InputError(
+                f"rope names {shown(unknown[0])}, which is not estimated; measures: {listing(dict.fromkeys(of['measure']))}"
+            )
         table["p_rope"] = [
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
@@ -133,10 +138,10 @@ def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray)
         return np.nan
     try:
         low, high = map(float, region if isinstance(region, Sequence) else (-abs(region), abs(region)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         low = high = np.nan
     if not low < high:
-        raise InputError(f"rope is (low, high) with low < high, such as (-0.01, 0.01), not {region!r}")
+        raise InputError(f"rope is (low, high) with low < high, such as (-0.01, 0.01), not {shown(region)}")
     if not isinstance(rope, Mapping) and not low <= null <= high:
         return np.nan
     return float(np.mean((draws >= low) & (draws <= high)))

@@ -52,6 +52,7 @@ def take_columns(
     missing: Missing = "error",
     problems: list[str] | None = None,
     may_be_missing: Collection[str] = (),
+    remedy: str = "drop these rows with missing='drop' (--missing drop)",
 ) -> Table:
     """The columns that a model uses, without missing values.
 
@@ -68,6 +69,8 @@ def take_columns(
         back, so that a caller can look at them and tell all problems together.
     may_be_missing
         Columns whose missing values are no fault: rows without one of them are left out, and `notes` count them.
+    remedy
+        What can be done about missing values beside correcting the file.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def take_columns(
         rows -= int(left_out.sum())
     faults: list[str] = []
     for column in columns.values():
-        faulty, sentences = _faulty_values(column, missing)
+        faulty, sentences = _faulty_values(column, missing, remedy)
         left_out |= faulty | column.missing
         faults += sentences
     dropped = int(np.logical_or.reduce([c.missing for c in columns.values()]).sum())
@@ -177,15 +180,14 @@ def _no_column(name: str, known: Sequence[str]) -> str:
     return f"no column {name!r}{did_you_mean(name, known) or ';'} columns: {listing(known)}"
 
 
-def _faulty_values(column: Column, missing: Missing) -> tuple[np.ndarray, list[str]]:
+def _faulty_values(column: Column, missing: Missing, remedy: str = "") -> tuple[np.ndarray, list[str]]:
     """Rows (n,) with values that no model takes, and a sentence for each kind of them."""
     faulty = np.zeros(len(column.values), bool)
     problems = []
     if column.missing.any() and missing == "error":
         problems.append(
             f"column {column.name!r} has {plural(int(column.missing.sum()), 'missing value')} "
-            f"({column.at(column.missing)}{_codes_found(column)}); correct the file or drop these rows with "
-            f"missing='drop' (--missing drop){_keep_codes(column)}"
+            f"({column.at(column.missing)}{_codes_found(column)}); correct the file or {remedy}{_keep_codes(column)}"
         )
     if column.kind == "number" and column.values.dtype.kind == "f":
         faulty = np.isinf(column.values)
