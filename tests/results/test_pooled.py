@@ -215,7 +215,7 @@ def test_a_single_draw_of_zero_has_a_number_needed_to_treat():
     model = zoo.meta_analysis(arms(), COUNTS, baseline_risk=0.2, **TRIAL)
     finding = pooled.find(tree_of(np.append(0.0, np.full(100, -1.0)), np.zeros(101), model), 0.9)
     nnt = finding.quantities["nnt"][0]
-    assert 1e15 < nnt[0] < np.inf and "One event fewer for every 9 treated (9 to 9)." == finding.sentences[2]
+    assert 1e15 < nnt[0] < np.inf and finding.sentences[2] == "One event fewer for every 9 treated (9 to 9)."
 
 
 def test_without_events_under_control_there_is_no_crude_risk():
