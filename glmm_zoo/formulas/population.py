@@ -149,7 +149,7 @@ def spread(column: np.ndarray) -> float:
 
 
 def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
-    """A sentence that names the columns that are linear combinations of the ones before them, or None.
+    """A sentence that names the columns that are linear combinations of the ones before them, or more than there are rows; or None.
 
     Each column, scaled to length one, is regressed on the ones kept before it; where the residual is shorter than
     `tolerance`, the column is aliased.
@@ -165,6 +165,8 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
     zero = [labels[i] for i in np.flatnonzero(length == 0)]
     if zero:
         return f"formula: {listing(map(repr, zero))} is zero in every row (levels that never occur together); join levels, or make a column of the combinations that occur"
+    if len(labels) > len(values):
+        return f"formula: {len(labels)} population columns for {plural(len(values), 'row')}; use fewer terms"
     scaled = values / length
     kept: list[int] = []
     combinations: list[str] = []
@@ -177,8 +179,6 @@ def aliased(matrix: DesignMatrix, tolerance: float = 1e-8) -> str | None:
                 combinations.append(f"{labels[i]!r} is a linear combination of {listing(map(repr, others), 6)}")
                 continue
         kept.append(i)
-    if len(kept) > len(values):
-        return f"formula: {len(labels)} population columns for {plural(len(values), 'row')}; use fewer terms"
     if not combinations:
         return None
     return f"formula: the design is rank deficient: {'; '.join(combinations)}; leave the repeated columns out"

@@ -100,7 +100,8 @@ def _continued(
     able = compiled.program is not None and _agree(first, own)
     while able and len(parts) < most and not (interrupts.received() or parts[-1].interrupted or parts[-1].divergences):
         x, made = parts[-1].x, len(parts)
-        bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
+        with np.errstate(all="ignore"):  # few draws, none or all of which are in a tail
+            bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
         effective = max(1.0, min(bulk.min(), tail.min()))
         share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
         if _gain(share, made) < (REST + (made + 1) * cost) / (REST + made * cost):

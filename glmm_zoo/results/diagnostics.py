@@ -82,10 +82,10 @@ class Verdict:
 def incomplete(tree: xr.DataTree) -> str | None:
     """A sentence when chains or draws are missing; asked before any diagnosis, since that ignores missing draws."""
     settings = metadata(tree)["sampling"]
-    finished = settings["finished"]
-    wanted = settings["draws"]
-    short = [f"chain {i} has {n}" for i, n in enumerate(finished) if n < wanted]
-    if short or len(finished) < settings["chains"]:
+    wanted, finished = settings["draws"], settings["finished"]
+    lacking = [0] * (settings["chains"] - len(finished))
+    short = [f"chain {i} has {n}" for i, n in enumerate([*finished, *lacking]) if n < wanted]
+    if short:
         return f"the run was interrupted: of {wanted} draws each, {listing(short)}"
     broken = [str(name) for name, v in tree["posterior"].data_vars.items() if not np.isfinite(v.values).all()]
     return f"values that are not finite in {listing(broken)}" if broken else None
@@ -223,7 +223,7 @@ def _moved(tree: xr.DataTree, diagnostics: pd.DataFrame) -> tuple[pd.DataFrame, 
             if (
                 in_chain[:, i].all()
                 and _correlates(array)
-                and np.isclose(values[0, 0, i], (-1, 0, 1), atol=1e-12).any()
+                and np.isclose(values[0, 0, i], (-1, 0, 1), rtol=0, atol=1e-12).any()
             ):
                 fixed.add(labels[i])
             else:
@@ -323,7 +323,7 @@ def _disagreement(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, A
     r_hat = kind.rows["r_hat"]
     if settings["chains"] == 1:
         r_hat = r_hat.dropna()  # but moments have that of the two halves
-    high = r_hat[~(r_hat < kind.r_hat)].sort_values(ascending=False)
+    high = r_hat[~(r_hat < kind.r_hat)].sort_values(ascending=False, na_position="first")
     if len(high):
         yield Problem(
             "rhat",
@@ -343,7 +343,7 @@ def _single_chain(settings: Mapping[str, Any]) -> Iterator[Problem]:
 def _few_effective_draws(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
     for name, words in (("ess_bulk", "its mean is"), ("ess_tail", "its interval is")):
         drawn = kind.rows[name][kind.rows["median"].notna()]  # of moments there are none
-        low = drawn[~(drawn >= kind.effective)].sort_values()
+        low = drawn[~(drawn >= kind.effective)].sort_values(na_position="first")
         if len(low):
             factor = int(np.ceil(1.2 * kind.effective / np.nanmax([low.iloc[0], 1])))
             yield Problem(

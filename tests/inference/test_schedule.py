@@ -219,3 +219,13 @@ def test_a_target_that_was_given_is_kept(sampled: Any) -> None:
     assert found.runs == [schedule.Run(0.9, 1, False, 5)]
     higher = sampled(slow, draws=4000, target_accept=0.9)[0].runs
     assert higher[0].parts > 1 and not higher[0].coordinates_from_draws
+
+
+@pytest.mark.parametrize("draws", range(1, 9))
+@pytest.mark.parametrize("chains", [1, 2, 3, 4])
+def test_few_draws_are_no_warning(sampled, draws: int, chains: int) -> None:
+    """Also where chains agree by chance, and no or all draws of the halves are in a tail."""
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        last, _ = sampled(lambda part, _: rng.normal(size=(chains, draws, 2)), draws=draws, chains=chains)
+        assert last.draws.x.shape == (chains, draws, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import warnings
 from dataclasses import replace
 
@@ -784,6 +785,44 @@ def test_values_that_are_no_values_are_refused():
     steep = tree_at(model, TRUTH | {"surv_beta": [-0.4, 0.3]})
     refused("id 'p7': the prediction leaves the range of numbers", visits, far, tree=steep, ids=["p7"])
     assert np.isfinite(predict(tree, visits, far, ids=["p0"]).survival).all()
+
+
+@pytest.mark.parametrize("early", [0.0, 0.01])
+def test_times_are_compared_with_the_follow_up(early):
+    """Whose rows all begin at 0, or hardly later, has said nothing against rows that begin in the midst of the follow-up."""
+    visits, survival = patients()
+    rows = survival.assign(start=np.where(survival.id == "p1", early, 0.0))
+    tree = tree_at(build(visits, rows, event="Surv(start, years, death) ~ drug"), TRUTH)
+    known = survival[["id", "drug"]].assign(start=0.0)
+    later = pd.concat([known, known[known.id == "p7"].assign(start=3.0)])
+    same(predict(tree, visits, later, ids=["p7"]), predict(tree, visits, known, ids=["p7"]))
+    for start, sound in ((2 * early + 100 * END - 1, True), (2 * early + 101 * END + 1, False), (1e9, False)):
+        there = pd.concat([known, known[known.id == "p7"].assign(start=start)])
+        if sound:
+            predict(tree, visits, there, ids=["p7"], draws=2)
+        else:
+            refused("column 'start' of id 'p7' is ", visits, there, tree=tree, ids=["p7"], draws=2)
+
+
+def test_visits_of_a_fit_with_one_time_may_be_later():
+    visits, survival = patients()
+    model = build(visits.assign(time=0.0), survival, "y ~ drug + (1 | id)")
+    tree = tree_at(model, {k: v for k, v in TRUTH.items() if k != "corr_id"} | {"beta": [0.2], "sd_id": [0.8]})
+    own, covariates = visits[visits.id == "p7"], survival[["id", "drug"]]
+    assert predict(tree, own, covariates, ids=["p7"], draws=2).measurements.item() == (own.time <= 3).sum()
+    refused("column 'time' of id 'p7' is 1e", own.assign(time=1e9), covariates, tree=tree, ids=["p7"])
+
+
+@pytest.mark.parametrize(("extra", "sound"), [(3.0, True), (99.0, True), (101.0, False), (1e9, False)])
+def test_what_is_zero_in_all_of_the_fit_is_compared_with_one(extra, sound):
+    visits, survival = patients()
+    event = "Surv(years, death) ~ drug + offset(extra)"
+    tree = tree_at(build(visits, survival.assign(extra=0.0), event=event), TRUTH | {"surv_Intercept": -150.0})
+    known = survival[["id", "drug"]].assign(extra=extra)
+    if sound:
+        assert np.isfinite(predict(tree, visits, known, ids=["p7"], draws=2).survival).all()
+    else:
+        refused(f"column 'extra' of id 'p7' is {re.escape(f'{extra:g}')}", visits, known, tree=tree, ids=["p7"])
 
 
 def test_options_have_types():

@@ -169,7 +169,7 @@ def test_what_is_stuck_is_named_with_its_chains_and_the_ones_of_a_correlation_ma
     assert "u_site[s3, Intercept], u_site[s3, x] stay at one value in chains 1, 2, 3." in str(found)
     each_its_own = zoo.check(planted(ideal, Intercept=ideal["posterior"]["Intercept"] * 0 + u["chain"]))
     assert "Intercept stays at one value in every chain." in str(each_its_own)
-    for value in (0.5, 0.995, -0.9999):
+    for value in (0.5, 0.995, -0.9999, -0.999999, 1 - 1e-9):
         corr = zoo.check(planted(ideal, corr_site=ideal["posterior"]["corr_site"] * 0 + value))
         assert checks(corr.problems) == ["stuck"] and "corr_site[Intercept, Intercept]" in str(corr)
 
@@ -188,6 +188,32 @@ def test_more_draws_are_advised_by_the_worst(ideal: xr.DataTree) -> None:
     for worst, draws in ((130.0, 2000), (250.0, 1000), (40.0, 5000)):
         verdict = numbered(ideal, {"beta[x]": {"ess_bulk": worst}, "Intercept": {"ess_bulk": 399.0}})
         assert "for beta[x], 400 needed (2 parameters below)" in str(verdict) and f"Try draws={draws}" in str(verdict)
+
+
+def test_what_has_no_number_is_named_as_the_worst(ideal: xr.DataTree) -> None:
+    for numbers in ((np.nan, 130.0), (130.0, np.nan)):
+        both = dict(zip(("Intercept", "beta[x]"), ({"ess_bulk": n} for n in numbers), strict=True))
+        (problem,) = numbered(ideal, both).problems
+        unknown = "Intercept" if np.isnan(numbers[0]) else "beta[x]"
+        assert problem.found == f"nan effective draws (bulk) for {unknown}, 400 needed (2 parameters below)"
+        assert problem.advice.startswith("Try draws=5000")
+        r_hat = dict(zip(("Intercept", "beta[x]"), ({"r_hat": n / 100} for n in numbers), strict=True))
+        assert f"R-hat is nan for {unknown} (2 parameters at 1.01 or more)" in str(numbered(ideal, r_hat))
+    alone = numbered(ideal, {"beta[x]": {"ess_bulk": np.nan}})
+    assert "nan effective draws (bulk) for beta[x], 400 needed (1 parameter below)" in str(alone)
+
+
+def test_chains_that_lack_are_told_though_the_others_are_complete(ideal: xr.DataTree) -> None:
+    for finished, words in (
+        ([500, 500, 500], "of 500 draws each, chain 3 has 0"),
+        ([500], "of 500 draws each, chain 1 has 0, chain 2 has 0, chain 3 has 0"),
+        ([], "chain 0 has 0"),
+        ([500, 499], "of 500 draws each, chain 1 has 499, chain 2 has 0, chain 3 has 0"),
+    ):
+        copy, content = ideal.copy(), storage.metadata(ideal)
+        content["sampling"] |= {"finished": finished}
+        storage.write_metadata(copy, content)
+        assert words in str(zoo.check(copy)), str(zoo.check(copy))
 
 
 def test_small_numbers_are_not_stuck(ideal: xr.DataTree) -> None:

@@ -192,6 +192,32 @@ def test_nnt_of_an_interval_around_zero_runs_through_infinity():
     assert f"to {np.ceil(1 / high):.0f} or more for one to have one (NNTH)" in finding.sentences[2]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (np.zeros(101), "infinite"),
+        (np.append(np.zeros(41), np.full(60, -1.0)), "9 or more for one to have no event (NNTB)"),
+        (np.append(np.zeros(41), np.full(60, 1.0)), "5 or more for one to have one (NNTH)"),
+    ],
+    ids=["no effect", "none or fewer events", "none or more events"],
+)
+def test_a_limit_of_zero_is_an_infinite_number_needed_to_treat(effect, words):
+    """Odds of 1 in 4 times 1 / e are a risk lower by 0.1158, times e one higher by 0.2046."""
+    model = zoo.meta_analysis(arms(), COUNTS, baseline_risk=0.2, **TRIAL)
+    finding = pooled.find(tree_of(effect, np.zeros(101), model), 0.9)
+    assert finding.sentences[2] == f"That includes 0: the number needed to treat is {words}."
+    assert "nnt" not in finding.quantities and "number needed to treat" not in finding.tables["absolute"].index
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_draw_of_zero_has_a_number_needed_to_treat():
+    model = zoo.meta_analysis(arms(), COUNTS, baseline_risk=0.2, **TRIAL)
+    finding = pooled.find(tree_of(np.append(0.0, np.full(100, -1.0)), np.zeros(101), model), 0.9)
+    nnt = finding.quantities["nnt"][0]
+    assert 1e15 < nnt[0] < np.inf and finding.sentences[2] == "One event fewer for every 9 treated (9 to 9)."
+
+
 def test_without_events_under_control_there_is_no_crude_risk():
     frame = arms().assign(ev=lambda d: d.ev * d.drug)
     finding = pooled.find(tree_of(np.zeros(9), np.ones(9), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)

@@ -177,9 +177,15 @@ def check_agreement(
 
 
 def check_values(fit: FittedJointModel, visits: Table, event_rows: Table, asked: Sequence[str]) -> None:
-    """Numbers that are impossibly far from those of the fit are refused: nothing is known there, and sums overflow."""
+    """Numbers that are impossibly far from those of the fit are refused: nothing is known there, and sums overflow.
+
+    Far is measured by the values of the column, times by those of the follow-up, and what is zero in all of the fit by one.
+    """
     problems = []
-    for table, fitted in ((visits, fit.joint.table), (event_rows, fit.hazard.events.table)):
+    events = fit.hazard.events
+    times = {c: events.table[c] for expression in events.formula.times for c in expression.columns}
+    follow_up = max(float(np.abs(column.values[~column.missing]).max(initial=0)) for column in times.values())
+    for table, fitted in ((visits, fit.joint.table), (event_rows, events.table)):
         codes, labels = table[fit.id].group_labels()
         is_asked = np.isin(labels, list(asked))[codes]
         for name, column in table.columns.items():
@@ -188,7 +194,7 @@ def check_values(fit: FittedJointModel, visits: Table, event_rows: Table, asked:
             old = fitted[name].values[~fitted[name].missing].astype(float)
             x = np.where(column.missing | ~is_asked, np.nan, column.values.astype(float))
             low, high = float(old.min()), float(old.max())
-            width = max(high - low, abs(low), abs(high))
+            width = max(high - low, abs(low), abs(high), follow_up if name == fit.time or name in times else 0.0) or 1.0
             far = np.flatnonzero((x < low - _FARTHEST * width) | (x > high + _FARTHEST * width))
             if len(far):
                 problems.append(

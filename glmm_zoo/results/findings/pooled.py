@@ -64,7 +64,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         tables["absolute"] = _absolute(p0, difference, measure, prob)
         sentences += _absolute_sentences(p0, source, tables["absolute"], difference, facts, measure, prob)
         if _NNT in tables["absolute"].index:
-            quantities["nnt"] = 1 / np.abs(difference)
+            quantities["nnt"] = 1 / np.maximum(np.abs(difference), np.spacing(p0))  # what rounds to 0
     else:
         sentences.append(
             f"No control arm has events to take a {measure.amount} from: baseline_risk= gives the absolute effects."
@@ -116,7 +116,7 @@ def _absolute(p0: float, difference: np.ndarray, measure: _Measure, prob: float)
         {f"{amount} with treatment": p0 + difference, f"{amount} difference": difference}, prob, "quantity"
     )
     _, low, high = table.loc[f"{amount} difference"]
-    if measure.of_risks and not low < 0 < high:
+    if measure.of_risks and not low <= 0 <= high:
         table.loc[_NNT] = [1 / abs(float(np.median(difference))), *sorted((1 / abs(low), 1 / abs(high)))]
     return table
 
@@ -144,10 +144,9 @@ def _absolute_sentences(
             f"({_number(1 / fewest)} to {_number(1 / most)})."
         )
     elif measure.of_risks:
-        yield (
-            f"That includes 0: the number needed to treat is {_number(-low)} or more for one to have no event (NNTB), "
-            f"through infinity, to {_number(high)} or more for one to have one (NNTH)."
-        )
+        sides = [f"{_number(-low)} or more for one to have no event (NNTB)"] if low < 0 else []
+        sides += [f"{_number(high)} or more for one to have one (NNTH)"] if high > 0 else []
+        yield f"That includes 0: the number needed to treat is {', through infinity, to '.join(sides) or 'infinite'}."
 
 
 def _number(difference: float) -> str:
