@@ -7,6 +7,7 @@ from cyclopts import App
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.list_models import list_models
+from glmm_zoo.cli.loo import loo
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.show import show
@@ -31,4 +32,5 @@ app.command(fit)
 app.command(check)
 app.command(summary)
 app.command(predict)
+app.command(loo)
 app.command(report)

@@ -13,6 +13,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
@@ -43,6 +44,8 @@ class FittedOutcome:
         Ordered categories.
     coding
         How rows become linear predictors.
+    response
+        The response of those rows as it was read.
     """
 
     name: str
@@ -54,6 +57,7 @@ class FittedOutcome:
     table: Table
     levels: tuple[str, ...]
     coding: RowCoding
+    response: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,11 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         if name in draws and name not in parts
     }
     coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
-    return [FittedOutcome(single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding)]
+    return [
+        FittedOutcome(
+            single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding, single.outcome
+        )
+    ]
 
 
 def family_of(spec: Mapping[str, Any]) -> Family:
@@ -168,4 +176,6 @@ def outcome_of_joint(
     levels = tuple(part.outcome.levels) if part.family.choice == "levels" else ()
     counts = part.family.counted is not None
     coding = standard_coding(parts, draws, counts=counts, all_predictors=tuple(designs.values()), loaded=loaded)
-    return FittedOutcome(part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding)
+    return FittedOutcome(
+        part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding, part.outcome
+    )

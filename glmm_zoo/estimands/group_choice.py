@@ -40,11 +40,11 @@ class GroupChoice:
         if key not in self._new:
             seeds = [self.seed, *(zlib.crc32(text.encode()) for text in key)]
             z = np.random.default_rng(seeds).standard_normal(effects.covariance.shape[:2])
-            self._new[key] = np.einsum("skl,sl->sk", _root(effects.covariance), z)
+            self._new[key] = np.einsum("skl,sl->sk", root_of(effects.covariance), z)
         return self._new[key]
 
 
-def _root(S: np.ndarray) -> np.ndarray:
+def root_of(S: np.ndarray) -> np.ndarray:
     """R (S, K, K) with R R' = S, also where a standard deviation is 0."""
     values, vectors = np.linalg.eigh(S)
     return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
@@ -65,7 +65,7 @@ def read_group_choice(
     given = dict.fromkeys(factors, groups) if isinstance(groups, str) else {}
     if not isinstance(groups, str):
         for name, choice in groups.items():
-            given[_factor_called(str(name), factors)] = choice
+            given[factor_called(str(name), factors, "groups")] = choice
     wrong = [c for c in (given.values() if factors or not isinstance(groups, str) else [groups]) if c not in CHOICES]
     if wrong:
         near = did_you_mean(str(wrong[0]), CHOICES) or ";"
@@ -75,7 +75,7 @@ def read_group_choice(
     return GroupChoice({factor: given.get(factor, "population") for factor in factors}, unseen, seed)
 
 
-def _factor_called(name: str, factors: Mapping[str, tuple[str, ...]]) -> str:
+def factor_called(name: str, factors: Mapping[str, tuple[str, ...]], argument: str) -> str:
     """The factor of that name, or the only one whose last column has it: "ward" of (1 | site/ward)."""
     if name in factors:
         return name
@@ -83,7 +83,7 @@ def _factor_called(name: str, factors: Mapping[str, tuple[str, ...]]) -> str:
     if len(nested) == 1:
         return nested[0]
     raise InputError(
-        f"groups: no grouping factor {name!r}{did_you_mean(name, factors) or ';'} factors: {listing(factors) or 'none'}"
+        f"{argument}: no grouping factor {name!r}{did_you_mean(name, factors) or ';'} factors: {listing(factors) or 'none'}"
     )
 
 
