@@ -12,7 +12,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.leave_one_out import DRAWS, LeftOutLevels, Loo, leave_one_out, left_out_levels, with_exact
-from glmm_zoo.estimands.level_likelihood import level_likelihood, rows_of_levels
+from glmm_zoo.estimands.level_likelihood import level_likelihood, rows_by_level
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.registry import find_builder
 from glmm_zoo.results.storage import metadata, stored_table
@@ -60,7 +60,7 @@ def _elpd_without(tree: xr.DataTree, asked: LeftOutLevels, label: str) -> float:
     out = asked.rows.labels[asked.factor] == label
     again = read_fitted(fit(_model_without(tree, asked, out), **_settings(tree)), DRAWS)
     outcome, rows = next(iter(again.outcomes.values())), np.flatnonzero(out)
-    left_out = rows_of_levels(
+    left_out = rows_by_level(
         outcome,
         asked.rows.outcome.table.take(rows),
         asked.rows.y[rows],

@@ -14,11 +14,11 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.group_choice import factor_called
-from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, level_likelihood, rows_of_levels
+from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, level_likelihood, rows_by_level
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-DRAWS = 1000  # about how many are used where effects are integrated out
+DRAWS, NESTED_DRAWS = 1000, 250  # about how many are used where effects are integrated out, of one factor or of several
 LARGEST_K = 0.7  # Vehtari, Simpson, Gelman, Yao & Gabry (2024), J Mach Learn Res 25(72)
 
 
@@ -153,9 +153,13 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
     if outcome.response is None:
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
     factor = factor_called(level, outcome.coding.factors, "level")
-    rows = rows_of_levels(outcome, outcome.table, outcome.response.values, outcome.response.trials)
+    rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]
     inside.sort(key=lambda name: int(rows.codes[name].max()))
+    if inside:
+        model = read_fitted(tree, NESTED_DRAWS)
+        outcome = next(iter(model.outcomes.values()))
+        rows = rows_by_level(outcome, outcome.table, rows.y, rows.trials)
     return LeftOutLevels(model, rows, factor, tuple(inside))
 
 
@@ -193,7 +197,7 @@ def with_exact(loo: Loo, elpd: Mapping[str, float]) -> Loo:
     table.loc[places, "elpd"] = [elpd[label] for label in table.loc[places, unit]]
     table.loc[places, "pareto_k"] = np.nan
     values = table["elpd"].to_numpy()
-    total, se = float(values.sum()), float(np.sqrt(len(values) * np.var(values)))
+    total, se = float(values.sum()), float(np.sqrt(len(values) * np.var(values, ddof=1)))
     p = loo.p + loo.elpd - total
     arviz = replace(
         loo.arviz, elpd=total, se=se, p=p, warning=False, elpd_i=loo.arviz.elpd_i.copy(data=values),

@@ -23,7 +23,7 @@ from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
-_INNER_POINTS = 31  # of integrals inside an integral
+_NESTED_POINTS = 31  # in each of two dimensions or more, one integral inside another
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class RowsOfLevels:
         return len(pairs) == len(np.unique(self.codes[inner]))
 
 
-def rows_of_levels(outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None) -> RowsOfLevels:
+def rows_by_level(outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None) -> RowsOfLevels:
     """The rows of a table with the exposure that they have, and with responses that are given."""
     parts = outcome.coding.code(table, Exposure(given=frozenset(outcome.coding.exposure)))
     terms = [term for linear in parts.values() for term in linear.random]
@@ -222,7 +222,7 @@ class _GivenRows:
                 return np.add.reduceat(of_levels(depth + 1, moved), inner, axis=1)
 
             shape = (len(etas[""]), len(starts[depth]))
-            return log_normal_mean(given, shape, 1, None if depth == 0 else _INNER_POINTS)
+            return log_normal_mean(given, shape, 1, _NESTED_POINTS)
 
         return of_levels(0, self.etas)
 

@@ -2,7 +2,7 @@
 
 The integrand exp(g(z)), g = log f - z'z / 2 - D / 2 log(2 pi), is centred at its mode, which a few Newton steps find, and scaled by its
 curvature there. Up to three dimensions are integrated by the trapezoid rule, from where the integrand has fallen by a factor of
-1e-9 on one side to where it has on the other; more of them by importance sampling from that normal approximation with tails of a t
+1e-8 on one side to where it has on the other; more of them by importance sampling from that normal approximation with tails of a t
 distribution.
 """
 
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-POINTS_BY_DIMENSION = {1: 61, 2: 25, 3: 17}  # in each dimension
-_FALL = 0.5 * 6.5**2
-_WIDER = 1.4
+POINTS_BY_DIMENSION = {1: 61, 2: 21, 3: 13}  # in each dimension
+_REACH = 6.0  # sds of a normal integrand
+_FALL = 0.5 * _REACH**2
+_WIDER = 1.2
 _STEP = 1e-3  # of differences, in sds of the effects
 _MOST_STEPS, _CLOSE = 40, 1e-3
 _SAMPLES, _DF = 1024, 7
@@ -103,19 +104,19 @@ def _with_normal_density(log_f: LogIntegrand, dimension: int) -> LogIntegrand:
 
 def _reach(g: LogIntegrand, normal: NormalApproximation, side: float) -> np.ndarray:
     """How far along each axis (S, L, D) the integrand has fallen enough."""
-    reach = np.full(normal.mode.shape, 6.5)
+    reach = np.full(normal.mode.shape, _REACH)
     for k, axis in enumerate(np.eye(reach.shape[-1])):
 
         def fallen(d: np.ndarray, axis: np.ndarray = axis) -> np.ndarray:
             return ~(g(normal.at(side * d[..., None] * axis)) > normal.value - _FALL)
 
         d = reach[..., k]
-        for _ in range(6):
+        for _ in range(8):
             enough = fallen(d / _WIDER)
             d = np.where(enough, d / _WIDER, d)
             if not enough.any():
                 break
-        for _ in range(20):
+        for _ in range(40):
             short = ~fallen(d)
             if not short.any():
                 break
