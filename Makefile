@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
-export MODEL DATA SURVIVAL FORMULA EVENT OUT
+export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit test validate bench growth lint format readme constraints clean
+.PHONY: help setup fit predictions comparisons slopes test validate bench growth lint format readme constraints clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
 	@echo
 	@echo 'make fit MODEL=multicenter'
 	@echo 'make fit MODEL=hierarchical_logistic DATA=my.csv FORMULA="y ~ x + (1 + x | g)" OUT=my.nc ARGS="--seed 1 --draws 2000"'
@@ -26,6 +26,14 @@ $(READY): pyproject.toml constraints.txt
 fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or to DATA with FORMULA; SURVIVAL, EVENT, OUT and ARGS as well; ARGS=--overwrite replaces a fit
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
 	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(FORMULA),--formula "$$FORMULA") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
+
+predictions: $(READY) ## Predict rows of the fit in FIT, or those of DATA; ARGS="--by period"
+	@test -n "$$FIT" || { echo 'FIT is missing; for example: make predictions FIT=fits/multicenter.nc ARGS="--by period"' >&2; exit 2; }
+	@$(BIN)/glmm-zoo predictions "$$FIT" $(if $(DATA),"$$DATA") $(if $(OUT),--out "$$OUT") $(ARGS)
+
+comparisons slopes: $(READY) ## Compare what the fit in FIT expects if the variable OF changes; slopes: how fast it changes
+	@test -n "$$FIT" && test -n "$$OF" || { echo 'FIT or OF is missing; for example: make $@ FIT=fits/multicenter.nc OF=period' >&2; exit 2; }
+	@$(BIN)/glmm-zoo $@ "$$FIT" "$$OF" $(if $(DATA),"$$DATA") $(if $(OUT),--out "$$OUT") $(ARGS)
 
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)

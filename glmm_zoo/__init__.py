@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
+    from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
+    from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
@@ -53,6 +55,7 @@ _HOME = {
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
+    "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "loo": "refits",
@@ -63,7 +66,10 @@ _HOME = {
     "save": "results.storage",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
+    "store_estimates": "results.estimates_files",
+    "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "write_estimates": "results.estimates_files",
     "write_report": "results.report.html",
 }
 
@@ -84,6 +90,7 @@ __all__ = [
     "dynamic_prediction",
     "findings",
     "fit",
+    "hypotheses",
     "landmark_accuracy",
     "load",
     "loo",
@@ -94,7 +101,10 @@ __all__ = [
     "save",
     "simulate_design",
     "slopes",
+    "store_estimates",
+    "stored_estimates",
     "summary",
+    "write_estimates",
     "write_report",
 ]
 

@@ -201,10 +201,12 @@ def _constant(node: ast.expr, text: str) -> float:
     value = node.value if isinstance(node, ast.Constant) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"prior {text!r}: arguments are numbers")
-    if value and not SMALLEST_ARGUMENT <= value <= LARGEST_ARGUMENT:
+    written = ast.get_source_segment(text.strip(), node) or ""
+    underflows = value == 0 and re.search("[1-9]", re.split("[eE]", written)[0])
+    if underflows or (value and not SMALLEST_ARGUMENT <= value <= LARGEST_ARGUMENT):
         raise InputError(
             f"prior {text!r}: arguments are numbers, 0 or of a size between {SMALLEST_ARGUMENT:g} and {LARGEST_ARGUMENT:g}, so that "
-            "their squares are numbers too"
+            f"their squares are numbers too{f'; {written} would be 0' if underflows else ''}"
         )
     return sign * float(value)
 

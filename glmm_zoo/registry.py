@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all, shown
+from glmm_zoo.formulas.names import not_a_plain_word
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
 from glmm_zoo.tables.card_files import card_data_file, card_text_file
@@ -205,7 +206,6 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
-_CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -319,11 +319,8 @@ def read_card(path: Path) -> Card:
         raise InputError(f"{path}: {_without_unknown_key(str(err))}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as err:
         raise err if isinstance(err, InputError) else InputError(f"{path} is not TOML: {err}") from None
-    if not _CARD_NAME.fullmatch(file.name):
-        raise InputError(
-            f"{path}: name must be a plain word of letters, digits, _ and -, at most 64, not {shown(file.name)}; "
-            "the file of the fit is called by it"
-        )
+    if wrong := not_a_plain_word(file.name):
+        raise InputError(f"{path}: name {wrong}; the file of the fit is called by it")
     return Card(file, path.parent)
 
 

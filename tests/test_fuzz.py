@@ -158,6 +158,7 @@ READERS: tuple[Callable[[xr.DataTree], Any], ...] = (
     zoo.check,
     lambda tree: zoo.summary(tree, group_effects=True),
     zoo.findings,
+    lambda tree: zoo.hypotheses(tree, "Intercept > 0"),
     lambda tree: zoo.dynamic_prediction(tree, landmark=1, times=[2]),
 )
 

@@ -89,6 +89,12 @@ def test_every_distribution_reads_its_own_arguments(name):
         ("Normal(0, 1e400)", "arguments are numbers"),
         ("Normal(0, 1.001e150)", "arguments are numbers, 0 or of a size between 1e-150 and 1e\\+150"),
         ("Normal(-1.001e150, 1)", "arguments are numbers, 0 or of a size"),
+        (
+            "Normal(0, 1e-400)",
+            r"of a size between 1e-150 and 1e\+150, so that their squares are numbers too; 1e-400 would be 0$",
+        ),
+        (" Normal(-0.1e-400, 1)", "; 0.1e-400 would be 0$"),
+        ("Normal(0, 0e400)", "sigma must be > 0, not 0$"),
         ("Normal(0, 0.999e-150)", "arguments are numbers, 0 or of a size"),
         (f"Normal(0, 1{'0' * 180})", "arguments are numbers, 0 or of a size"),
         ("Normal(0, x)", "arguments are numbers"),

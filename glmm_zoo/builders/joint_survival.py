@@ -54,6 +54,9 @@ def joint_survival(
         area, area(2)      int eta_i(s) ds from 0, or over the last 2 units of time, to t (stan_jm's etaauc; JMbayes2 divides by t)
         shared_effects     u_i, one coefficient for each effect of the subject
 
+    u_i are the effects at zero of the slopes' columns, `u_<id>`: with `(1 + time | id)` the level at time 0 and the slope, and the
+    coefficient of the slope compares subjects of one level at time 0.
+
     exp(assoc) is a hazard ratio per unit of f for the same subject, given u and w: not that of a population. Given u_i, visits and
     event are independent, and visits and censoring must not depend on u_i otherwise. An offset of the longitudinal formula
     belongs to the measurement and is no part of eta_i(t).
@@ -101,8 +104,8 @@ def joint_survival(
     zi, dispersion, success, levels
         By response, as in `joint_outcomes`.
     center
-        Priors are those at the means of covariates and marker, as in `hierarchical_linear`, that of log h0 too; what is
-        reported is at zero.
+        Priors are those at the means of covariates and marker, as in `hierarchical_linear`, those of log h0 and of `assoc` in
+        `value*age` and `shared_effects` too; what is reported is at zero, but hazard ratios per standard deviation are at the means.
     clusters, missing
         As in `hierarchical_linear`, `missing` for both tables.
     priors

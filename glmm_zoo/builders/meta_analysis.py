@@ -10,10 +10,13 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, listing, raise_all
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
-from glmm_zoo.trials.arms import Arms, read_arms, single_of_arms
+from glmm_zoo.trials.arm_predictor import CODINGS, single_of_arms
+from glmm_zoo.trials.arms import Arms, read_arms
 from glmm_zoo.trials.heterogeneity import heterogeneity_prior
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
 EFFECT = Prior("Normal", {"mu": 0.0, "sigma": 2.5})
 TAU = Prior("HalfNormal", {"sigma": 1.0})
-CODINGS = {"01": 0.0, "half": -0.5}  # s - t
 
 
 def meta_analysis(
@@ -58,8 +60,8 @@ def meta_analysis(
     "fixed" lets nothing but the arms of one study tell its effect. With coding "01" all of the spread of effects is in
     the treated arms, whose log odds then vary more than those of controls; with "half" it is in both alike. The coding is
     that of the random effect only, as in metafor's rma.glmm; a bivariate model has none. Covariates modify the effect
-    and are centred at their mean over the studies, so that `effect` is that of the average study; with
-    a product x:w the coefficients of x and w, and their priors, are slopes where the other is zero.
+    and are centred at their mean over the studies, so that `effect` is that of the average study. With a product x:w
+    `beta` of x and w are slopes where the other is zero, and their priors hold where the other is at its mean.
 
     Parameters
     ----------
@@ -113,9 +115,11 @@ def meta_analysis(
     arms = read_arms(
         data, formula, study=study, treatment=treatment, control=control, exposure=exposure, missing=missing
     )
+    single = single_of_arms(formula, arms, baseline, heterogeneity)
+    treated = DesignMatrix(arms.treated[:, None].astype(float), (treatment,), intercept=True)
     plan = plan_single_outcome(
         "meta_analysis",
-        single_of_arms(formula, arms, baseline, heterogeneity),
+        remark(single, single.family.doubts(single.outcome, treated)),
         options,
         priors,
         extra=_parameters(arms, baseline, heterogeneity),
@@ -128,7 +132,7 @@ def meta_analysis(
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
     from glmm_zoo.graph.transforms.study_effects import StudyEffectsTransform
-    from glmm_zoo.graph.variables import standard_deviation, variable
+    from glmm_zoo.graph.variables import regression_coefficients, standard_deviation, variable
 
     study = variable_name(arms.study.name)
     with Model(plan) as model:
@@ -137,9 +141,10 @@ def meta_analysis(
         mean = variable(model, "effect") + np.zeros(len(arms.study.levels))  # (S,)
         if arms.covariates is not None:
             model.add_coord("coef", list(arms.covariates.labels))
-            X = arms.covariates.values - arms.covariates.means  # (S, p)
-            mean = mean + pm.math.dot(X, variable(model, "beta", "coef"))
-            by_row["beta"] = arms.treated[:, None] * X[arms.study.codes]
+            X = arms.covariates.centred  # (S, p)
+            beta = regression_coefficients(model, "beta", "coef", arms.covariates.to_zero)
+            mean = mean + pm.math.dot(X, beta)
+            by_row[beta.name] = arms.treated[:, None] * X[arms.study.codes]
         if baseline == "bivariate":
             eta = linear_predictors(model, also=by_row)[""]  # (n,)
             u, sd, r = model[f"u_{study}"], model[f"sd_{study}"], model[f"corr_{study}"][0, 1]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, uniform_share
+from glmm_zoo.errors import InputError, did_you_mean, listing, plural
+from glmm_zoo.families.counts import NEGATIVE_BINOMIAL, POISSON, separated_share, uniform_share
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.never_at_risk import (
     add_report_variables,
@@ -17,7 +17,6 @@ from glmm_zoo.families.never_at_risk import (
     log_f_of_rows_at_risk,
     observe_subjects,
 )
-from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
@@ -95,16 +94,9 @@ def never_at_risk(
         Everything that is wrong with formula, data or priors.
     """
     options = {
-        "subject": subject,
-        "never": never,
-        "family": family,
-        "exposure": exposure,
-        "per": per,
-        "success": success,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+        "subject": subject, "never": never, "family": family, "exposure": exposure, "per": per, "success": success,
+        "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
     _check_options(data, subject, family, exposure, success)
     single = read_outcome(
         data,
@@ -120,7 +112,7 @@ def never_at_risk(
     )
     subjects = grouping_factor([subject], single.table)
     all_zero = np.bincount(subjects.codes, single.outcome.values > 0) == 0
-    single = remark(single, _doubts(single.outcome, subjects, all_zero, family))
+    single = remark(single, _doubts(single, subjects, all_zero, family))
     plan = plan_single_outcome(
         "never_at_risk",
         single,
@@ -152,6 +144,7 @@ def never_at_risk(
             density = count_density(NEGATIVE_BINOMIAL, etas[""], log_positive(model, "alpha", etas))
         observe_subjects(name, density, single.outcome, subjects, logit_never)
         model.working_log_likelihood = log_f_of_rows_at_risk(density, single.outcome, at_risk=~all_zero[subjects.codes])
+        model.preview_note = _what_a_preview_leaves_out(subjects, all_zero)
         model.spec["facts"]["never_prior"] = add_report_variables(model, density, subjects, all_zero, logit_never)
     return model
 
@@ -178,9 +171,11 @@ def _check_options(data: Any, subject: str, family: str, exposure: str | None, s
         )
 
 
-def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> list[str]:
+def _doubts(single: SingleOutcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> list[str]:
     """What to know before trusting the fit."""
-    sentences = []
+    outcome, sentences = single.outcome, []
+    for never in single.predictors[1:]:
+        sentences += separated_share("never", all_zero, "subjects with zeros only", "subject", never.population)
     if not all_zero.any():
         sentences.append(
             f"every subject of {subjects.name!r} has a non-zero {outcome.name!r}, so all were at risk: the data only bound "
@@ -196,6 +191,16 @@ def _doubts(outcome: Outcome, subjects: GroupingFactor, all_zero: np.ndarray, fa
             "same in these data, and what is told apart rests on the priors"
         )
     return sentences
+
+
+def _what_a_preview_leaves_out(subjects: GroupingFactor, all_zero: np.ndarray) -> str:
+    """A sentence on the subjects with zeros only; empty if there are none."""
+    if not all_zero.any():
+        return ""
+    return (
+        f"this preview leaves out {all_zero.sum()} of {plural(len(all_zero), 'subject')} of {subjects.name!r}, those with zeros only: its "
+        "coefficients may be two posterior standard deviations off, and its standard deviations too small"
+    )
 
 
 def _follow_up(single: SingleOutcome, subjects: GroupingFactor, all_zero: np.ndarray, family: str) -> dict[str, Any]:

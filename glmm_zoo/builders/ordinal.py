@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.nominal import read_nominal
+from glmm_zoo.families.nominal import read_nominal, separated_thresholds
 from glmm_zoo.families.ordinal import level_names
 from glmm_zoo.families.registry import FAMILIES, Family, checked_link, with_nominal
-from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.tables.frames import Missing
 
@@ -51,7 +51,8 @@ def ordinal(
     in place of the cutpoints: they are in order whatever the values, so no probability is negative. w is in the formula
     too: its beta is the effect at the first threshold, and gamma lets the others follow at distances of their own.
     gamma = 0 is proportional odds, to which its prior shrinks, by default Normal(0, 0.5 / spread of the covariate). The
-    report gives the effect at every threshold and says whether the data speak against proportional odds.
+    report gives the effect at every threshold, of a covariate in a product x:w with the other at its mean, and says
+    whether the data speak against proportional odds.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ def ordinal(
         after another; "acat", adjacent categories, P(y = k | y = k or k + 1) = F(cutpoint_k - eta), logit link only.
         The cutpoints of the last two need not be in order.
     center
-        As in `hierarchical_linear`; the prior of `cutpoints` holds at the covariates' means, those reported are at zero.
+        As in `hierarchical_linear`, for `nominal` too; the prior of `cutpoints` holds at the covariates' means, those
+        reported are at zero.
         False: the priors are on what is reported.
     clusters, missing
         As in `hierarchical_linear`.
@@ -101,7 +103,8 @@ def ordinal(
     )  # fmt: skip
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
     if nominal is not None:
-        thresholds = read_nominal(single.predictors[1], single.main, single.outcome.levels)
+        thresholds = read_nominal(single.predictors[1], single.main, single.outcome.levels, center)
+        single = remark(single, separated_thresholds(single.outcome, single.predictors[1].population))
         single = replace(single, family=with_nominal(single.family, thresholds), predictors=(single.main,))
         facts["nominal"] = thresholds.facts
     plan = plan_single_outcome("ordinal", single, options, priors, facts=facts)

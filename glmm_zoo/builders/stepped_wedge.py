@@ -10,17 +10,15 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.counts import uniform_share
-from glmm_zoo.families.ordinal import level_names
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
-from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices, read_stepped_wedge
-from glmm_zoo.trials.wedge_columns import TrialColumns
-from glmm_zoo.trials.wedge_predictor import exposure_notes, few_clusters_note, wedge_formula, with_treatment
+from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices
+from glmm_zoo.trials.wedge_columns import columns_of_trial
+from glmm_zoo.trials.wedge_predictor import read_wedge_trial
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -137,15 +135,8 @@ def stepped_wedge(
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
     if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
-    names = TrialColumns(
-        cluster,
-        period,
-        "treat" if crossover is None and treatment is None else treatment,
-        crossover,
-        subject,
-        level_names(period_order, "period_order"),
-    )
-    design, single = _read(data, formula, names, options)
+    names = columns_of_trial(options)
+    design, single = read_wedge_trial(data, formula, names, options)
     plan = plan_single_outcome(
         "stepped_wedge",
         replace(single, texts={"": formula}),
@@ -177,32 +168,6 @@ def stepped_wedge(
             eta = eta + _monotone(model, design)
         observe_outcome(model, plan.outcomes[0], {"": eta})
     return model
-
-
-def _read(
-    data: Any, formula: str, names: TrialColumns, options: Mapping[str, Any]
-) -> tuple[WedgeDesign, SingleOutcome]:
-    """The design of the trial, and its outcome with the predictor that the design asks for, treatment included."""
-    family, exposure, correlation = FAMILIES[options["family"]], options["exposure"], options["correlation"]
-    design = read_stepped_wedge(
-        data, formula, names, lambda table, response: family.read(table, response, options["success"]),
-        columns=[] if exposure is None else [exposure], missing=options["missing"],
-    )  # fmt: skip
-    single = read_outcome(
-        data,
-        wedge_formula(formula, names, design, correlation, options["period_effects"]),
-        family,
-        choice=options["success"],
-        exposure=exposure,
-        columns=names.given,
-        missing=options["missing"],
-        clusters=options["clusters"],
-    )
-    constant, random = options["exposure_time"] == "constant", options["treatment_effect"] == "random"
-    whole = with_treatment(single, design, names, exposure_time=options["exposure_time"], random=random)
-    notes = design.notes + (() if constant else exposure_notes(design))
-    whole = replace(whole, texts=single.texts, notes=(*whole.notes, *notes))
-    return design, remark(whole, few_clusters_note(design) if correlation == "decay" else ())
 
 
 def _parameters(correlation: str, exposure_time: str, design: WedgeDesign, scale: float) -> list[Parameter]:

@@ -1,4 +1,4 @@
-"""The command line: `glmm-zoo list | show | fit | check | summary | predict | report`, a file for each command.
+"""The command line: `glmm-zoo list | show | fit | check | summary | hypotheses | predict | report`, a file for each command.
 
 A command imports what it needs when it runs, so that help comes at once and wrong input is refused before PyMC is loaded.
 This file imports next to nothing, so that signals are handled from the start.
@@ -17,6 +17,7 @@ from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import say
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 from glmm_zoo.inference import interrupts
+from glmm_zoo.tables.memory import memory_ran_out
 
 
 def main() -> None:
@@ -59,8 +60,11 @@ def run(tokens: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
-    except (FitError, OSError) as err:
-        say(f"error: {err}")
+    except Exception as err:
+        full = None if isinstance(err, FitError) else memory_ran_out(err)
+        if full is None and not isinstance(err, FitError | OSError):
+            raise
+        say(f"error: {full or err}")
         return ExitCode.FAILED
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from cyclopts import App
 
 from glmm_zoo.cli.check import check
+from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
+from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
 from glmm_zoo.cli.predict import predict
+from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.show import show
+from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.summary import summary
 
 
@@ -31,6 +35,10 @@ app.command(show)
 app.command(fit)
 app.command(check)
 app.command(summary)
+app.command(hypotheses)
+app.command(predictions)
+app.command(comparisons)
+app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(report)

@@ -24,6 +24,7 @@ from glmm_zoo.cli.terminal import print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, listing, raise_all
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.tables.memory import check_limit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,6 +106,7 @@ def fit(
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = check_fit_file(out, request.name, request.files, overwrite)
+    check_limit()
     tables = request.tables(reading or Reading())
     with locked(target):
         return _fit_and_save(request, tables, target, overwrite, prob)

@@ -8,6 +8,7 @@ from glmm_zoo.cli.arguments import Count, Reading, Repeated, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError
+from glmm_zoo.tables.memory import check_limit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ def predict(
         raise InputError(f"--times is numbers separated by commas, such as 6,8,10, not {times!r}") from None
     if data is None and survival is not None:
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
+    check_limit()
     tree = storage.load(file)
     tables = (reading or Reading()).tables([data, survival])
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction, prediction_table

@@ -7,6 +7,7 @@ from pathlib import Path
 from glmm_zoo.cli.arguments import Flag
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import print_rich
+from glmm_zoo.tables.memory import check_limit
 
 
 def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrite: Flag = False) -> int:
@@ -26,6 +27,7 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
     from glmm_zoo.results import storage
     from glmm_zoo.results.report.html import write_report
 
+    check_limit()
     tree = storage.load(file)
     written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
     print_rich(f"saved {written}")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from glmm_zoo.errors import InputError, ZooWarning, attempt, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
@@ -27,6 +27,9 @@ _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
     "per": OptionType(number=True, nothing=True),
 }  # fmt: skip
+
+
+_TABLE = {"variable", "contrast", "outcome", "category", "measure", "groups"}  # columns that a table has of its own
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,9 @@ class Setting:
     def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
         """What each cell is of: values that were set, columns by which rows are kept apart, the outcome where there are several."""
         several = {"outcome": self.outcome.name} if len(model.outcomes) > 1 else {}
-        for row in self.cells.to_dict("records"):
-            yield {**self.values, **{str(name): value for name, value in row.items()}, **several}
+        for cell in self.cells.to_dict("records"):
+            of_data = {**self.values, **cell}
+            yield {**{f"{name}_" if name in _TABLE else str(name): value for name, value in of_data.items()}, **several}
 
 
 def settings_asked(
@@ -113,6 +117,7 @@ def settings_asked(
 ) -> Iterator[Setting]:
     """The rows of an outcome with every combination of the values that columns are set to; `variables` are changed afterwards."""
     coding = outcome.coding
+    _check_columns(model, asked)
     both = [name for name in variables if name in asked.at]
     if both:
         raise InputError(f"at sets {both[0]!r}, which is compared; leave it out of at")
@@ -122,35 +127,52 @@ def settings_asked(
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
     table = rows_asked(outcome, data, choice, asked.at, others)
     question = Question(outcome, what, choice, exposure, model.draws)
+    groups = [c for columns in coding.factors.values() for c in columns]
+    shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
+    told: set[str] = set()
     for values in settings(asked.at):
         rows = with_values(outcome, table, values)
-        _warn_of_extrapolation(outcome, rows)
-        cells, weights = cells_of_rows(asked.averaging, rows)
+        for name, sentence in _extrapolations(outcome, rows, values):
+            if name not in told:
+                told.add(name)
+                warnings.warn(sentence, ZooWarning, stacklevel=4)
+        cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
+
+
+def _check_columns(model: FittedModel, asked: Asked) -> None:
+    """What no outcome of the model has: columns that are to be set, and an exposure."""
+    outcomes = model.outcome(asked.outcome)
+    known = dict.fromkeys(c for outcome in outcomes for c in (*outcome.coding.known, *outcome.coding.optional))
+    problems = [
+        f"at: the model has no column {c!r}{did_you_mean(c, known) or ';'} columns: {listing(known)}"
+        for c in asked.at
+        if c not in known
+    ]
+    if asked.per is not None and not any(outcome.coding.exposure for outcome in outcomes):
+        problems.append("per= is for counts with an exposure, and this model has none; leave it out")
+    raise_all(problems)
 
 
 def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
     """What counts are for."""
     given = frozenset(asked.at) & set(coding.exposure)
-    if asked.per is not None and not coding.exposure:
-        raise InputError("per= is for counts with an exposure, and this outcome has none; leave it out")
     if asked.per is not None and given:
         raise InputError(f"per= and at= both say for how much exposure ({sorted(given)[0]!r}) counts are; keep one")
     return Exposure(1.0 if asked.per is None else asked.per, given)
 
 
-def _warn_of_extrapolation(outcome: FittedOutcome, table: Table) -> None:
-    """Warn of values of smooths' variables that lie beyond the data of the fit."""
-    for design in outcome.parts.values():
-        for smooth in design.smooths:
-            margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
-            for name, basis in zip(smooth.variables, margins, strict=True):
-                x = table[name].numbers("s()")
-                beyond = basis.beyond(x)
-                if beyond.any():
-                    warnings.warn(
-                        f"column {name!r} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g} ({table.at(beyond)} has "
-                        f"{x[beyond][0]:g}): {smooth.label} is an extrapolation there",
-                        ZooWarning,
-                        stacklevel=5,
-                    )
+def _extrapolations(outcome: FittedOutcome, table: Table, values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    """Each variable of a smooth that has values beyond the data of the fit, and a sentence on it."""
+    for smooth in (s for design in outcome.parts.values() for s in design.smooths):
+        margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
+        for name, basis in zip(smooth.variables, margins, strict=True):
+            x = table[name].numbers("s()")
+            beyond = basis.beyond(x)
+            if beyond.any():
+                where = "" if name in values else f" ({table.at(beyond)})"
+                yield (
+                    name,
+                    f"{name} = {x[beyond][0]:g}{where} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g}: {smooth.label} is an "
+                    "extrapolation there",
+                )

@@ -11,10 +11,13 @@ from scipy import sparse
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows
 from glmm_zoo.estimands.linear_rows import LinearRows
+from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
-from glmm_zoo.estimands.row_values import Quantity, RowPredictors
+from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
@@ -35,19 +38,32 @@ class Question:
         rows = self.outcome.coding.code(table, self.exposure)
         check_levels(rows, self.choice, table)
         first, of_row = distinct_rows(rows, self.choice.by_level)
+        if self.quantity.scale == RESPONSE:
+            order = np.argsort(of_row, kind="stable")  # every row has an observation of its own
+            first, of_row = order, np.argsort(order, kind="stable")
         places = sparse.csr_array((np.ones(table.rows), (np.arange(table.rows), of_row)), (table.rows, len(first)))
         weights = sparse.csr_array(weights @ places).tocsc()
         total = np.zeros((len(self.quantity.categories), self.draws.size, weights.shape[0]))
         step = max(1, _BLOCK // self.draws.size)
+        trials, rng = self._trials(table), np.random.default_rng([self.choice.seed, 1])
         for start in range(0, len(first), step):
             block = slice(start, start + step)
-            values = self._values({part: linear.take(first[block]) for part, linear in rows.items()})
+            in_rows = {part: linear.take(first[block]) for part, linear in rows.items()}
+            values = self._values(in_rows, trials[first[block]], rng)
             in_block = weights[:, block]
             for k, of_category in enumerate(values):
                 total[k] += (in_block @ of_category.T).T
         return total
 
-    def _values(self, rows: dict[str, LinearRows]) -> np.ndarray:
+    def _trials(self, table: Table) -> np.ndarray:
+        """Trials (m,) of new observations: those of the rows where they say them, else one."""
+        response = self.outcome.parts[""].formula.response
+        trials = None if response is None else response.trials
+        if isinstance(trials, Expression) and all(c in table.columns for c in trials.columns):
+            return evaluate_expression(trials, table)
+        return np.full(table.rows, float(trials) if isinstance(trials, int) else 1.0)
+
+    def _values(self, rows: dict[str, LinearRows], trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(categories, S, m)"""
         size, own = self.draws.size, {}
         linear = {part: r for part, r in rows.items() if part != "nominal"}
@@ -56,9 +72,11 @@ class Question:
             if name != "cutpoints" and variable in self.draws:
                 own[name] = self.draws[variable][:, None]
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
-        m = len(rows[""].offset)
-        values = self.quantity.values(RowPredictors(variables, covariances, own, thresholds))
-        return np.broadcast_to(values, (len(values), size, m))
+        predictors = RowPredictors(variables, covariances, own, thresholds)
+        if self.quantity.scale == RESPONSE:
+            return new_observations(predictors, self.outcome, rng, trials)[None]
+        values = self.quantity.values(predictors)
+        return np.broadcast_to(values, (len(values), size, len(trials)))
 
 
 def distinct_rows(rows: dict[str, LinearRows], by_level: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -47,19 +47,19 @@ def read_averaging(by: Any, over: Any, weights: Any, *, each: bool) -> Averaging
         columns = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Sequence) else (by,)
     if not all(isinstance(c, str) for c in columns):
         raise InputError(f"by is True for one average, or names of columns, not {by!r}")
-    single = each and by is None
-    if single and (over is not None or weights is not None):
-        raise InputError(
-            "over= and weights= say how rows are averaged, and each row is predicted by itself; add by=True or by= columns"
-        )
+    single = each and by is None and over is None and weights is None
     return Averaging(columns, single, over, weights)
 
 
-def cells_of_rows(averaging: Averaging, table: Table) -> tuple[pd.DataFrame, sparse.csr_array]:
-    """What each cell is of, and the weights (cells, rows) of the rows in it, which sum to one."""
+def cells_of_rows(averaging: Averaging, table: Table, shown: Sequence[str]) -> tuple[pd.DataFrame, sparse.csr_array]:
+    """What each cell is of, and the weights (cells, rows) of the rows in it, which sum to one.
+
+    Of single rows these are their numbers and their values of the columns `shown`.
+    """
     n = table.rows
     if averaging.each:
-        rows = pd.DataFrame({"row": table.row_numbers + 1})
+        values = {c: [_value(table[c], i) for i in range(n)] for c in shown if c in table.columns}
+        rows = pd.DataFrame({"row": table.row_numbers + 1, **values})
         return rows, sparse.csr_array(sparse.identity(n, format="csr"))
     cell, of_cell = np.zeros(n, int), pd.DataFrame(index=range(1))
     if averaging.by:

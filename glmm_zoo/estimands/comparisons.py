@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import listing
-from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import Contrast, read_contrasts
+from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
+from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.measures import BETTER, better, compare, measures_of, table_of, with_numbers_needed
-from glmm_zoo.estimands.wording import groups_text, sentence
-from glmm_zoo.results.estimates import NNT, Estimates, Region, summarised
+from glmm_zoo.estimands.rows_asked import Value, with_values
+from glmm_zoo.estimands.wording import compared, groups_text, sentence
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -79,18 +79,19 @@ def comparisons(
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
     model = read_fitted(tree, asked.draws)
-    found, texts, used = _Found([], [], []), dict[str, None](), dict[str, None]()
+    found, compared_all, used = _Found([], [], []), dict[Contrast, None](), dict[str, None]()
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome):
-        contrasts = read_contrasts(of, variables, contrast)
+    by_variable = read_variables(variables, contrast)
+    for of in model.outcome(asked.outcome, by_variable):
+        contrasts = along_courses(of, contrasts_of(of, by_variable), [*asked.at, *asked.averaging.by])
         chosen = measures_of(of, asked.scale, measures)
         used |= dict.fromkeys(chosen)
-        texts |= dict.fromkeys(f"{c.variable} {c.text}" for c in contrasts)
+        compared_all |= dict.fromkeys(contrasts)
         names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
         for setting in settings_asked(model, of, asked, data, names):
             all_settings.append(setting)
-            _add(found, model, setting, contrasts, chosen)
-    words = sentence(all_settings, asked, of_fit=data is None, what=f" for {listing(texts, 4)}", measures=list(used))
+            _add(found, model, asked, setting, contrasts, chosen)
+    words = sentence(all_settings, asked, of_fit=data is None, measures=list(used), of=compared(list(compared_all)))
     draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
     estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
@@ -106,22 +107,32 @@ class _Found:
 
 
 def _add(
-    found: _Found, model: FittedModel, setting: Setting, contrasts: Sequence[Contrast], measures: Sequence[str]
+    found: _Found,
+    model: FittedModel,
+    asked: Asked,
+    setting: Setting,
+    contrasts: Sequence[Contrast],
+    measures: Sequence[str],
 ) -> None:
     """All contrasts of one setting, one row for each cell, category and measure."""
     ordered_mean = setting.outcome.family.choice == "levels" and setting.question.quantity.scale == "mean"
     computed = setting.of_scale("probability") if ordered_mean else setting
     known: dict[tuple[Any, ...], np.ndarray] = {}
 
-    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+    def side(contrast: Contrast, values: Mapping[str, Value], high: bool) -> np.ndarray:
         key = tuple(
             (c.variable, (c.high if high else c.low) if c.step is None else c.step * high) for c in contrast.changes
         )
+        key = (*key, *values.items())
         if key not in known:
-            known[key] = computed.averages(contrast.sides(setting.outcome, setting.table)[0 if high else 1])
+            table = with_values(setting.outcome, setting.table, values)
+            known[key] = computed.averages(contrast.sides(setting.outcome, table)[0 if high else 1])
         return known[key]
 
-    groups = groups_text(setting.question.choice)
+    def averages(contrast: Contrast, high: bool) -> np.ndarray:
+        return np.mean([side(contrast, values, high) for values in contrast.settings], axis=0)
+
+    groups = groups_text(asked, setting.question.choice)
     for contrast in contrasts:
         sides = averages(contrast, True), averages(contrast, False)
         of_measure = {BETTER: better(*sides)[None]} if BETTER in measures else {}
@@ -133,9 +144,9 @@ def _add(
         for c, of in enumerate(setting.identities(model)):
             for measure in measures:
                 for k, category in enumerate(categories if measure != BETTER else ("",)):
-                    what = {"variable": contrast.variable, "contrast": contrast.text, **of}
+                    what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity, **of}
                     what |= {"category": category} if len(categories) > 1 else {}
                     found.rows.append({**what, "measure": measure, "groups": groups})
                     found.values.append(of_measure[measure][k, :, c])
-                    if measure == NNT:
+                    if measure == NUMBER_NEEDED:
                         found.differences.append(sides[0][k, :, c] - sides[1][k, :, c])

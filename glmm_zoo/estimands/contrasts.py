@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.rows_asked import Value, constant, shifted, with_values
 from glmm_zoo.tables.columns import Table
@@ -31,7 +31,7 @@ class Change:
     @property
     def text(self) -> str:
         """ "2 vs 1", the first against the second; "+10"."""
-        return f"{_shown(self.high)} vs {_shown(self.low)}" if self.step is None else f"{self.step:+g}"
+        return f"{_text(self.high)} vs {_text(self.low)}" if self.step is None else f"{self.step:+g}"
 
     def sides(self, outcome: FittedOutcome, high: Table, low: Table) -> tuple[Table, Table]:
         """Both tables with the variable at its values."""
@@ -44,9 +44,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Variables that change together."""
+    """Variables that change together.
+
+    Attributes
+    ----------
+    along, times
+        Both sides are averages over these values of a further column, each alike.
+    course
+        What these are, in words.
+    """
 
     changes: tuple[Change, ...]
+    along: str = ""
+    times: tuple[int, ...] = ()
+    course: str = ""
+
+    @property
+    def settings(self) -> list[dict[str, Value]]:
+        """The values of the further column, if there is one."""
+        return [{self.along: time} for time in self.times] or [{}]
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """What the estimates are of beside the variable."""
+        return self.settings[0] if len(self.times) == 1 else {}
 
     @property
     def variable(self) -> str:
@@ -54,6 +75,11 @@ class Contrast:
 
     @property
     def text(self) -> str:
+        return ", ".join([self.values, *([self.course] if self.course else [])])
+
+    @property
+    def values(self) -> str:
+        """What is compared with what, the same for all times of a course."""
         return ", ".join(change.text for change in self.changes)
 
     def sides(self, outcome: FittedOutcome, table: Table) -> tuple[Table, Table]:
@@ -64,12 +90,32 @@ class Contrast:
         return high, low
 
 
-def _shown(value: Value) -> str:
+def along_courses(outcome: FittedOutcome, contrasts: Sequence[Contrast], fixed: Collection[str]) -> list[Contrast]:
+    """The contrasts; those of a variable whose effect depends on how long it has lasted on average, at each time, and at the last one.
+
+    `fixed` are columns that are set, or by which rows are kept apart: a course is not run through where the time is one of them.
+    """
+    found = []
+    for contrast in contrasts:
+        names = [change.variable for change in contrast.changes]
+        course = next((c for name, c in outcome.coding.courses.items() if name in names), None)
+        if course is None or course.column in fixed:
+            found.append(contrast)
+            continue
+        words, times, last = course.column.replace("_", " "), course.values, course.values[-1]
+        span = f"{times[0]} to {last}" if len(times) == last - times[0] + 1 > 1 else listing(times)
+        labelled = [(times, f"average of {words}s {span} (TATE)"), *(((time,), f"{words} {time}") for time in times)]
+        labelled.append(((last,), f"long-term ({words} {last})"))
+        found += [Contrast(contrast.changes, course.column, t, label) for t, label in labelled]
+    return found
+
+
+def _text(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> list[Contrast]:
-    """All contrasts of the variables.
+def read_variables(variables: Any, contrast: Any) -> dict[str, Any]:
+    """What each variable is compared at: one of `KINDS`, a number, two values, or text of these.
 
     Parameters
     ----------
@@ -82,11 +128,11 @@ def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> lis
     Raises
     ------
     InputError
-        Variables that the model does not have, contrasts that cannot be made.
+        What is no name, contrasts of variables that are not compared.
     """
     names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
     if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"variables is the name of a column, or several, not {variables!r}")
+        raise InputError(f"variables is the name of a column, or several, not {shown(variables)}")
     by_variable: dict[str, Any] = {}
     for name in names:
         name, equals, values = (part.strip() for part in name.partition("="))
@@ -96,21 +142,22 @@ def read_contrasts(outcome: FittedOutcome, variables: Any, contrast: Any) -> lis
         if unknown:
             raise InputError(f"contrast names {unknown[0]!r}, which is not compared; variables: {listing(by_variable)}")
         by_variable |= contrast
-    elif contrast != "reference":
+    elif not (isinstance(contrast, str) and contrast == "reference"):
         by_variable = dict.fromkeys(by_variable, contrast)
-    check_variables(outcome, by_variable)
-    changes = [_changes(outcome, name, asked) for name, asked in by_variable.items()]
+    return by_variable
+
+
+def contrasts_of(outcome: FittedOutcome, by_variable: Mapping[str, Any]) -> list[Contrast]:
+    """All contrasts of the variables that an outcome has.
+
+    Raises
+    ------
+    InputError
+        Contrasts that cannot be made.
+    """
+    known = {name: asked for name, asked in by_variable.items() if name in outcome.coding.known}
+    changes = [_changes(outcome, name, asked) for name, asked in known.items()]
     return [Contrast(together) for together in itertools.product(*changes)]
-
-
-def check_variables(outcome: FittedOutcome, names: Iterable[str]) -> None:
-    coding = outcome.coding
-    known = dict.fromkeys([*coding.columns, *(c for columns in coding.factors.values() for c in columns)])
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"no variable {name!r} in the model{did_you_mean(name, known) or ';'} variables: {listing(known)}"
-            )
 
 
 def levels_of(outcome: FittedOutcome, name: str) -> tuple[Value, ...] | None:
@@ -149,7 +196,7 @@ def _changes(outcome: FittedOutcome, name: str, asked: Any) -> list[Change]:
         first, second = (_typed(v, is_number) for v in asked)
         return [_checked(outcome, Change(name, second, first) if is_number else Change(name, first, second))]
     raise InputError(
-        f"contrast of {name!r} must be one of {listing(KINDS)}, {'a number to add, ' if is_number else ''}or two values, not {asked!r}"
+        f"contrast of {name!r} must be one of {listing(KINDS)}, {'a number to add, ' if is_number else ''}or two values, not {shown(asked)}"
     )
 
 
@@ -172,5 +219,5 @@ def _checked(outcome: FittedOutcome, change: Change) -> Change:
     for value in (change.high, change.low):
         constant(outcome, change.variable, value, 1)
     if change.high == change.low:
-        raise InputError(f"contrast: {change.variable!r} is compared with itself ({_shown(change.high)})")
+        raise InputError(f"contrast: {change.variable!r} is compared with itself ({_text(change.high)})")
     return change

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing
+from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.estimands.arm_rows import read_meta
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.columns import Table
 
@@ -69,15 +71,28 @@ class FittedModel:
     draws: PosteriorDraws
     outcomes: Mapping[str, FittedOutcome]
 
-    def outcome(self, name: str | None) -> list[FittedOutcome]:
-        """The outcome of that name, or all of them."""
-        if name is None:
-            return list(self.outcomes.values())
-        if name not in self.outcomes:
+    def outcome(self, name: str | None, variables: Collection[str] = ()) -> list[FittedOutcome]:
+        """The outcome of that name, or all that have one of the variables.
+
+        Raises
+        ------
+        InputError
+            An outcome or a variable that the model does not have.
+        """
+        if name is not None and name not in self.outcomes:
             raise InputError(
-                f"no outcome {name!r}{did_you_mean(name, self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
+                f"no outcome {name!r}{did_you_mean(str(name), self.outcomes) or ';'} outcomes: {listing(self.outcomes)}"
             )
-        return [self.outcomes[name]]
+        asked = list(self.outcomes.values()) if name is None else [self.outcomes[name]]
+        known = dict.fromkeys(c for outcome in asked for c in outcome.coding.known)
+        raise_all(
+            [
+                f"no variable {v!r} in the model{did_you_mean(str(v), known) or ';'} variables: {listing(known)}"
+                for v in variables
+                if v not in known
+            ]
+        )
+        return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
@@ -92,7 +107,11 @@ def read_fitted(tree: xr.DataTree, draws: int) -> FittedModel:
         A fit that an older version wrote without what is needed here.
     """
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
-    readers: Mapping[str, Reader] = {"joint_outcomes": _read_joint_outcomes}
+    readers: Mapping[str, Reader] = {
+        "joint_outcomes": _read_joint_outcomes,
+        "stepped_wedge": lambda *of: [_outcome_of(*read_wedge(*of), *of[1:])],
+        "meta_analysis": lambda *of: [_outcome_of(*read_meta(*of), *of[1:])],
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
@@ -112,20 +131,26 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
         exposure=options.get("exposure"),
     )
-    designs = with_stored_bases(single.predictors, spec)
-    parts = {p.prefix: p for p in designs}
+    single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
+    parts = {p.prefix: p for p in single.predictors}
+    coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
+    return [_outcome_of(single, coding, spec, draws)]
+
+
+def _outcome_of(
+    single: SingleOutcome, coding: RowCoding, spec: Mapping[str, Any], draws: PosteriorDraws
+) -> FittedOutcome:
+    """The outcome of a model that has one."""
+    family, parts = single.family, {p.prefix: p for p in single.predictors}
     levels = tuple(single.outcome.levels) if family.choice == "levels" else ()
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
         if name in draws and name not in parts
     }
-    coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
-    return [
-        FittedOutcome(
-            single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding, single.outcome
-        )
-    ]
+    return FittedOutcome(
+        single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding, single.outcome
+    )
 
 
 def family_of(spec: Mapping[str, Any]) -> Family:

@@ -150,8 +150,10 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
             f"level= is not there for subjects some of whom are never at risk; loo() leaves out one {model.spec['options']['subject']} "
             "at a time"
         )
-    if outcome.response is None:
+    if outcome.response is None or model.spec["builder"] == "meta_analysis":
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
+    if model.spec["options"].get("correlation") == "discrete_time_decay":
+        raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
     factor = factor_called(level, outcome.coding.factors, "level")
     rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]

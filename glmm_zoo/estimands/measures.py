@@ -6,6 +6,7 @@ Ratios are ratios of averages: each is taken within a draw, of what has been int
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import FittedOutcome
-from glmm_zoo.results.estimates import NNT, Estimates
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
 
@@ -34,7 +35,7 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     if is_share:
         allowed.append(ODDS_RATIO)
     if scale == "mean" and family.choice == "success":
-        allowed.append(NNT)
+        allowed.append(NUMBER_NEEDED)
     if scale in ("mean", "probability") and family.choice == "levels":
         allowed.append(BETTER)
     if asked is None:
@@ -74,7 +75,7 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
     or harm, more events (Altman 1998, BMJ 317:1309).
     """
     table = estimates.table.copy()
-    rows = np.flatnonzero(table["measure"] == NNT)
+    rows = np.flatnonzero(table["measure"] == NUMBER_NEEDED)
     if not len(rows):
         return estimates
     table["note"] = ""
@@ -90,7 +91,7 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
             note = "to benefit: fewer events" if median < 0 else "to harm: more events"
         table.loc[row, list(numbers)] = list(numbers.values())
         table.loc[row, ["p_positive", "note"]] = [float(np.mean(d > 0)), note]
-    return Estimates(table, estimates.draws, estimates.sentence)
+    return replace(estimates, table=table)
 
 
 def _number(end: float) -> str:

@@ -46,7 +46,8 @@ def predictions(
     data
         A data frame whose rows are predicted, coded as the fit was; by default the rows of the fit.
     at
-        Values of columns, `{"age": [40, 60]}`: they are set in every row, each combination by itself.
+        Values of columns, `{"age": [40, 60]}`: they are set in every row, each combination by itself. Of a meta-analysis
+        `baseline` is the risk, or rate, under control; of a stepped wedge `exposure_time` counts treated periods.
     by
         None predicts each row; True gives one average of all; columns keep their values apart.
     over
@@ -93,7 +94,7 @@ def predictions(
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     for setting in all_settings:
-        groups_used, what = groups_text(setting.question.choice), setting.question.quantity
+        groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
         averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
             for k, category in enumerate(what.categories):

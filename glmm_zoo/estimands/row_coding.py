@@ -28,7 +28,15 @@ class Exposure:
     given: frozenset[str] = frozenset()
 
 
-Code = Callable[[Table, Exposure], dict[str, LinearRows]]
+@dataclass(frozen=True)
+class Course:
+    """How the effect of a variable depends on how long it has lasted: the column that says how long, and its values, in order."""
+
+    column: str
+    values: tuple[int, ...]
+
+
+CodeTable = Callable[[Table, Exposure], dict[str, LinearRows]]
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,28 @@ class RowCoding:
         The columns of the exposure of counts.
     code
         `code(table, exposure)`: the linear predictor of each part in the rows of a table.
+    optional
+        Columns that rows may have; those that rows of the fit lack are numbers.
+    courses
+        Variables whose effect depends on how long it has lasted.
+    remark
+        What the sentence about an estimate says of rows where no optional column is set.
     """
 
     columns: tuple[str, ...]
     effects: Mapping[str, EffectDraws]
     levels: Mapping[str, tuple[str, ...]]
     exposure: tuple[str, ...]
-    code: Code
+    code: CodeTable
+    optional: tuple[str, ...] = ()
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    remark: str = ""
+
+    @property
+    def known(self) -> dict[str, None]:
+        """All columns that mean something to the model, in order."""
+        groups = (c for columns in self.factors.values() for c in columns)
+        return dict.fromkeys([*self.columns, *groups, *self.exposure])
 
     @property
     def factors(self) -> dict[str, tuple[str, ...]]:

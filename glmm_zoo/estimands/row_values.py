@@ -18,12 +18,13 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import FittedOutcome
-from glmm_zoo.estimands.normal_means import POINTS, POINTS_OF_TWO, Normal, mean_given, mean_of, mean_of_inverse_link
+from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.moments import Own
 
+RESPONSE = "response"
 SHARES = ("zi", "never")  # parts that say how probable it is that a row can only be zero
 Covariances = Mapping[frozenset[str], np.ndarray]
-Own = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,20 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
         "mean": lambda p: _mean(p, outcome)[None],
         "linear": lambda p: p.variables[""].mean[None],
+        RESPONSE: lambda p: p.variables[""].mean[None],  # drawn, see `averages`
     }
     categories = ("",)
     if ordered:
-        known["probability"] = lambda p: _category_probabilities(p, outcome)
+        known["probability"] = lambda p: category_probabilities(p, outcome)
         known["mean"] = lambda p: np.tensordot(
-            np.arange(1.0, len(outcome.levels) + 1), _category_probabilities(p, outcome), 1
+            np.arange(1.0, len(outcome.levels) + 1), category_probabilities(p, outcome), 1
         )[None]
     if binary:
         known["probability"] = lambda p: np.stack([1 - _mean(p, outcome), _mean(p, outcome)])
     if counts or never:
-        known["zero"] = lambda p: 1 - _share(p, outcome, _positive_part(outcome))[None]
+        known["zero"] = lambda p: 1 - _positive(p, outcome)[None]
     if counts:
-        known["positive"] = lambda p: (_mean(p, outcome) / _share(p, outcome, _positive_part(outcome)))[None]
+        known["positive"] = lambda p: (_mean(p, outcome) / _positive(p, outcome))[None]
     if scale not in known:
         raise InputError(
             f"scale={scale!r} is none of {outcome.name!r} ({family.name}, {link} link){did_you_mean(str(scale), known) or ';'} scales: "
@@ -87,72 +89,73 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
 
 # ---------------------------------------------------------------------------------------------------- with a share of zeros
 
-Inner = Callable[
-    [Normal, Own, int], np.ndarray
-]  # of the main predictor, given the family's own parameters, with so many points
+Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the family's own parameters
 
 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
-    family, link = outcome.family, outcome.link
-    hurdle = family.name.startswith("hurdle")
-    if not hurdle and link in ("identity", "log", "probit", "logit", "cloglog"):
-        return _share(p, outcome, lambda x, own, points: mean_of_inverse_link(link, x, points))
+    link, alone = outcome.link, outcome.family.count_alone
+    if alone is None or not _is_hurdle(outcome):
+        return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 
-    def of_count(x: Normal, own: Own, points: int) -> np.ndarray:
-        return mean_of(lambda eta: family.moments(eta, {**own, "zi": np.zeros(())}, link)[0], x, points)
+    def of_positive_count(x: Normal, own: Own) -> np.ndarray:
+        """mu / (1 - f0) = mu + mu f0 / (1 - f0), which grows less; it is 1 where f0 is 1 but for rounding"""
 
-    return _share(p, outcome, of_count)
+        def rest(eta: np.ndarray) -> np.ndarray:
+            mu, _, zero = alone(eta, own)
+            rare = 1 - zero < 1e-8
+            return np.where(rare, 1 - mu, mu * zero / np.where(rare, 1.0, 1 - zero))
 
+        return mean_of_inverse_link("log", x) + mean_of(rest, x, grows=True)
 
-def _positive_part(outcome: FittedOutcome) -> Inner:
-    """P(count > 0), without the share of further zeros."""
-    if outcome.family.name.startswith("hurdle"):
-        return lambda x, own, points: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
-    if outcome.family.choice == "success":
-        return lambda x, own, points: mean_of_inverse_link(outcome.link, x, points)
-    zero = outcome.family.zero
-    assert zero is not None
-    return lambda x, own, points: 1 - mean_of(lambda eta: zero(eta, own), x, points)
+    return _with_share(p, of_positive_count)
 
 
-def _share(p: RowPredictors, outcome: FittedOutcome, inner: Inner) -> np.ndarray:
+def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """P(y > 0) (S, m)."""
+    alone, link = outcome.family.count_alone, outcome.link
+    if alone is None:
+        return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
+    if _is_hurdle(outcome):
+        return _with_share(p, lambda x, own: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape)))
+    return _with_share(p, lambda x, own: 1 - mean_of(lambda eta: alone(eta, own)[2], x))
+
+
+def _is_hurdle(outcome: FittedOutcome) -> bool:
+    return outcome.family.name.startswith("hurdle")
+
+
+def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
     """E[(1 - s) inner] (S, m): a product of two means, unless a label correlates the effects of both parts."""
     variables = dict(p.variables)
     share = next((part for part in SHARES if part in variables), None)
     if share is not None and any(share in pair for pair in p.covariances):
-        return _over_parts(variables, p.covariances, p.own, inner, share)
+
+        def given_share(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+            return (1 - LINKS["logit"].inverse(eta)) * _over_dispersion(others, rest, p.own, inner)
+
+        return mean_given(share, variables, p.covariances, given_share)
     factor: np.ndarray | float = 1.0 if share is None else 1 - mean_of_inverse_link("logit", variables.pop(share))
     for part in (part for part in SHARES if part in p.own):
         factor = factor * (1 - p.own[part])
-    return factor * _over_parts(variables, p.covariances, p.own, inner, None)
+    return factor * _over_dispersion(variables, p.covariances, p.own, inner)
 
 
-def _over_parts(
-    variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner, share: str | None
-) -> np.ndarray:
-    """E of (1 - s) inner over the parts beside the main predictor, then over that."""
-    several = (share is not None) + ("alpha" in variables and not variables["alpha"].certain)
-    points = POINTS if several == 0 else POINTS_OF_TWO
-    if share is not None:
+def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner) -> np.ndarray:
+    """E of `inner` over the predictor of the dispersion, if it has one, and the main predictor."""
+    if "alpha" not in variables:
+        return inner(variables[""], own)
 
-        def given_share(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
-            return (1 - LINKS["logit"].inverse(eta)) * _over_parts(others, rest, own, inner, None)
+    def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+        return inner(others[""], {**own, "alpha": np.exp(eta)})
 
-        return mean_given(share, variables, covariances, given_share, POINTS)
-    if "alpha" in variables:
-
-        def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
-            return inner(others[""], {**own, "alpha": np.exp(eta)}, points)
-
-        return mean_given("alpha", variables, covariances, given_alpha, POINTS_OF_TWO)
-    return inner(variables[""], own, points)
+    return mean_given("alpha", variables, covariances, given_alpha)
 
 
 # ------------------------------------------------------------------------------------------------------ ordered categories
 
 
-def _category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
     assert p.thresholds is not None
     x = p.variables[""]

@@ -35,18 +35,10 @@ def rows_asked(
     needed = [c for c in dict.fromkeys([*coding.columns, *observed, *others]) if c not in at]
     known = list(outcome.table.columns) if data is None else column_names(data)
     raise_all([_unknown(c, known, data is None, c in others) for c in needed if c not in known])
-    in_model = {*coding.columns, *coding.exposure, *(c for columns in coding.factors.values() for c in columns)}
-    raise_all(
-        [
-            f"at: the model has no column {c!r}{did_you_mean(c, in_model) or ';'} columns: {listing(sorted(in_model))}"
-            for c in at
-            if c not in in_model
-        ]
-    )
     if data is None:
         return outcome.table
-    groups = [c for columns in coding.factors.values() for c in columns if c in known]
-    return take_columns(data, list(dict.fromkeys([*needed, *groups])) or known[:1])
+    also = [c for c in coding.optional if c in known]
+    return take_columns(data, list(dict.fromkeys([*needed, *also])) or known[:1])
 
 
 def _unknown(name: str, known: Sequence[str], of_fit: bool, other: bool) -> str:
@@ -99,7 +91,7 @@ def constant(outcome: FittedOutcome, name: str, value: Value, rows: int) -> Colu
     """
     like = outcome.table.columns.get(name)
     none = np.zeros(rows, bool)
-    if like is not None and like.kind == "number":
+    if like.kind == "number" if like is not None else name in outcome.coding.optional:
         number = as_number(value) if isinstance(value, str) else value
         if number is None or isinstance(number, bool) or not np.isfinite(number):
             raise InputError(f"column {name!r} is a number in the fit and cannot be {value!r}")

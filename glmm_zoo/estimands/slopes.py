@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import sparse
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
-from glmm_zoo.estimands.contrasts import check_variables
+from glmm_zoo.estimands.contrasts import read_variables
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.measures import table_of
 from glmm_zoo.estimands.rows_asked import shifted
@@ -37,6 +37,7 @@ def slopes(
     unseen: str = "error",
     scale: str = "mean",
     outcome: str | None = None,
+    times: Any = None,
     per: float | None = None,
     prob: float = 0.95,
     draws: int = 1000,
@@ -50,7 +51,7 @@ def slopes(
         A numeric column, or several, each by itself.
     rope
         A region of practical equivalence (low, high).
-    tree, data, at, by, over, weights, groups, unseen, scale, outcome, per, prob, draws, seed
+    tree, data, at, by, over, weights, groups, unseen, scale, outcome, times, per, prob, draws, seed
         As in `predictions`; by=None averages all rows.
 
     Returns
@@ -67,30 +68,28 @@ def slopes(
         at=at, by=by, over=over, weights=weights, each=False, groups=groups, unseen=unseen, scale=scale, outcome=outcome,
         per=per, prob=prob, draws=draws, seed=seed,
     )  # fmt: skip
-    names = [variables] if isinstance(variables, str) else list(variables) if isinstance(variables, Sequence) else []
+    names = list(read_variables(variables, "reference"))
     model = read_fitted(tree, asked.draws)
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
     all_settings: list[Setting] = []
-    for of in model.outcome(asked.outcome):
-        check_variables(of, names)
-        factors = [n for n in names if of.table[n].kind != "number" or n in of.coding.levels]
+    for of in model.outcome(asked.outcome, names):
+        of_outcome = [name for name in names if name in of.coding.known]
+        factors = [n for n in of_outcome if of.table[n].kind != "number" or n in of.coding.levels]
         if factors:
             raise InputError(
                 f"{factors[0]!r} is a factor, which has no slope; compare its levels: comparisons({factors[0]!r})"
             )
-        for setting in settings_asked(model, of, asked, data, names):
+        for setting in settings_asked(model, of, asked, data, of_outcome):
             all_settings.append(setting)
-            for name in names:
+            for name in of_outcome:
                 averages = _slopes(setting, name)
                 for c, identity in enumerate(setting.identities(model)):
                     for k, category in enumerate(setting.question.quantity.categories):
                         what = {"variable": name, **identity, **({"category": category} if category else {})}
-                        rows.append({**what, "measure": "slope", "groups": groups_text(setting.question.choice)})
+                        rows.append({**what, "measure": "slope", "groups": groups_text(asked, setting.question.choice)})
                         values.append(averages[k, :, c])
-    words = sentence(
-        all_settings, asked, of_fit=data is None, what=f" per unit of {listing(names)}", measures=["slope"]
-    )
+    words = sentence(all_settings, asked, of_fit=data is None, measures=["slope"], of=f" per unit of {listing(names)}")
     return summarised(table_of(rows), model.draws.by_chain(np.stack(values, axis=1)), words, prob=asked.prob, rope=rope)
 
 

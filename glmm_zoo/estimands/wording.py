@@ -6,41 +6,45 @@ from collections.abc import Mapping, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.estimands.asking import Asked, Setting
+from glmm_zoo.estimands.contrasts import Contrast
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
+from glmm_zoo.estimands.rows_asked import Value
 from glmm_zoo.results.findings.finding import percent
+from glmm_zoo.tables.text_values import as_number
 
-_AMOUNTS = {
-    "linear": "Linear predictor", "zero": "Probability of zero", "positive": "Mean of what is above zero",
-    "response": "New observation",
+_SCALES = {
+    "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
+    "response": "new observation", "probability": "probability",
 }  # fmt: skip
-_MEASURES = {
-    "difference": "difference", "ratio": "ratio", "odds_ratio": "odds ratio", "nnt": "number needed to treat",
-    "better": "probability of a higher score",
+_MOST_VALUES = 6  # that are listed
+_MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "slope": "slope of the {}"}
+_OTHER_MEASURES = {
+    "odds_ratio": "odds ratio", "nnt": "number needed to treat (benefit: fewer events)", "better": "probability of a higher score",
 }  # fmt: skip
 
 
 def amount(setting: Setting) -> str:
-    """What is predicted: "Risk", "Expected count per unit of days", "Probability of each category"."""
+    """What is predicted: "risk", "rate", "mean"."""
     outcome, scale = setting.outcome, setting.question.quantity.scale
-    family, name = outcome.family, outcome.name
-    if scale in _AMOUNTS:
-        words = _AMOUNTS[scale]
-    elif family.choice == "levels":
-        words = (
-            "Probability of each category" if scale == "probability" else "Expected score (1 is the lowest category)"
-        )
-    elif family.choice == "success":
-        words = "Probability of event and no event" if scale == "probability" else "Risk"
-    elif family.counted is not None:
-        words = "Expected count"
-    else:
-        words = "Expected value"
-    words += f" of {name}"
-    exposure = setting.question.exposure
-    if family.counted is not None and outcome.coding.exposure and scale != "zero" and not exposure.given:
-        unit = listing(outcome.coding.exposure)
-        words += f" per {'unit' if exposure.units == 1 else f'{exposure.units:g} units'} of {unit}"
+    if scale in _SCALES:
+        return _SCALES[scale]
+    if outcome.family.choice == "levels":
+        return "expected score"
+    if outcome.family.choice == "success":
+        return "risk"
+    return "rate" if outcome.coding.exposure and not setting.question.exposure.given else "mean"
+
+
+def _of_what(setting: Setting) -> str:
+    """ "of deaths per 1000 units of years", "of rating (1 is the lowest of 5 categories)"."""
+    outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
+    words = f"of {outcome.name}"
+    if outcome.coding.exposure and scale not in ("zero", "linear") and not exposure.given:
+        units = "unit" if exposure.units == 1 else f"{exposure.units:g} units"
+        words += f" per {units} of {listing(outcome.coding.exposure)}"
+    if outcome.family.choice == "levels" and scale == "mean":
+        words += f" (1 is {outcome.levels[0]!r}, {len(outcome.levels)} is {outcome.levels[-1]!r})"
     return words
 
 
@@ -48,17 +52,22 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
     """Whose group effects: "in a herd drawn from the population of herds"."""
     phrases = []
     for factor, how in choice.by_factor.items():
+        a = "an" if factor[:1].lower() in "aeiou" else "a"
         if effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif how == "population":
-            phrases.append(f"in a {factor} drawn from the population of levels of {factor}")
+            phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
         elif how == "typical":
-            phrases.append(f"in a typical {factor} (effect 0)")
+            phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":
             phrases.append(f"in each row's own {factor}")
         else:
-            phrases.append(f"in one new {factor}")
+            phrases.append(f"in one new {factor}, drawn in each draw")
     return ", ".join(phrases)
+
+
+def _plural(factor: str) -> str:
+    return f"{factor}s" if factor.isalpha() and not factor.endswith("s") else f"levels of {factor}"
 
 
 def averaged(asked: Asked, of_fit: bool) -> str:
@@ -73,29 +82,59 @@ def averaged(asked: Asked, of_fit: bool) -> str:
     if averaging.weights is not None:
         words += f" with weights {averaging.weights}"
     if averaging.by:
-        words += f", by {listing(averaging.by)}"
+        words += f" by {listing(averaging.by)}"
     if asked.at:
-        words += ", at " + listing(f"{name} = {listing(values, 6)}" for name, values in asked.at.items())
+        words += ", with " + " and ".join(_set_to(name, values) for name, values in asked.at.items())
     return words
 
 
+def _set_to(name: str, values: Sequence[Value]) -> str:
+    """ "age = 40, 60", of many numbers "age from 40 to 60 (21 values)"."""
+    texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+    numbers = [as_number(text) for text in texts]
+    known = [n for n in numbers if n is not None]
+    if len(values) <= _MOST_VALUES or len(known) < len(values):
+        return f"{name} = {listing(texts, _MOST_VALUES)}"
+    return f"{name} from {min(known):g} to {max(known):g} ({len(values)} values)"
+
+
 def sentence(
-    settings: Sequence[Setting], asked: Asked, *, of_fit: bool, what: str = "", measures: Sequence[str] = ()
+    settings: Sequence[Setting], asked: Asked, *, of_fit: bool, measures: Sequence[str] = (), of: str = ""
 ) -> str:
-    """The whole sentence. `what` is compared, as `measures`."""
-    amounts = listing(dict.fromkeys(amount(s) for s in settings))
+    """The whole sentence; of comparisons and slopes `measures` and what they are `of`."""
+    subjects = []
+    for setting in settings:
+        name = amount(setting)
+        words = [_MEASURES[m].format(name) if m in _MEASURES else _OTHER_MEASURES.get(m, m) for m in measures]
+        subjects.append(f"{_and(words or [name])} {_of_what(setting)}")
     first = settings[0].question
-    if measures:
-        amounts = f"{listing(_MEASURES.get(m, m) for m in measures)} of {amounts[0].lower()}{amounts[1:]}"
-        amounts = amounts[0].upper() + amounts[1:]
-    parts = [f"{amounts}{what}", averaged(asked, of_fit), for_whom(first.choice, first.outcome.coding.effects)]
-    draws = first.draws.size
-    return f"{', '.join(p for p in parts if p)}; mean of {draws} draws, {percent(asked.prob)} interval."
+    coding = first.outcome.coding
+    subject = "; ".join(dict.fromkeys(subjects))
+    parts = [
+        subject[0].upper() + subject[1:] + of,
+        averaged(asked, of_fit),
+        for_whom(first.choice, coding.effects),
+        "" if set(coding.optional) & set(asked.at) else coding.remark,
+    ]
+    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
 
 
-def groups_text(choice: GroupChoice) -> str:
+def compared(contrasts: Sequence[Contrast]) -> str:
+    """ " for period 2 against 1, 3 against 1": what is compared."""
+    by_variable: dict[str, dict[str, None]] = {}
+    for contrast in contrasts:
+        words = contrast.values.replace(" vs ", " against ") + (f" by {contrast.along}" if contrast.along else "")
+        by_variable.setdefault(contrast.variable, {})[words] = None
+    return " for " + "; ".join(f"{name} {listing(texts, 4)}" for name, texts in by_variable.items())
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def groups_text(asked: Asked, choice: GroupChoice) -> str:
     """The column `groups` of a table."""
     different = dict.fromkeys(choice.by_factor.values())
     if len(different) <= 1:
-        return next(iter(different), "none")
+        return asked.groups if isinstance(asked.groups, str) else next(iter(different), "population")
     return ", ".join(f"{factor}: {how}" for factor, how in choice.by_factor.items())

@@ -79,39 +79,46 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
 
 def separated_zeros(outcome: Outcome, design: DesignMatrix) -> list[str]:
     """Sentences for levels of the covariates of zi, and columns, that alone tell zeros from positive counts."""
-    sentences, zero = [], outcome.values == 0
+    return separated_share("zi", outcome.values == 0, f"zeros of {outcome.name!r}", "row", design)
+
+
+def separated_share(part: str, zero: np.ndarray, zeros: str, unit: str, design: DesignMatrix) -> list[str]:
+    """Sentences for levels of the covariates of a part of the model, and columns, that alone tell who is `zero` (n,), in words `zeros`."""
     if zero.all() or not zero.any():
         return []
+    sentences = []
     for name, words, rows in rows_of_levels(design):
         if rows.any() and len(np.unique(zero[rows])) == 1:
             sentences.append(
-                f"zi: {'nothing but' if zero[rows][0] else 'no'} zeros of {outcome.name!r} in the {plural(int(rows.sum()), 'row')} where "
-                f"{words}; what zi says of {name} there rests on its prior"
+                f"{part}: {'nothing but' if zero[rows][0] else 'no'} {zeros} among the {plural(int(rows.sum()), unit)} where {words}; "
+                f"what {part} says of {name} there rests on its prior"
             )
     for label, x in zip(design.labels, design.values.T, strict=True):
         apart = x[zero].max() <= x[~zero].min() or x[~zero].max() <= x[zero].min()
         if apart and len(np.unique(x)) > 2:
-            sentences.append(
-                f"zi: all zeros of {outcome.name!r} lie on one side of {label}; its coefficient rests on its prior"
-            )
+            sentences.append(f"{part}: all {zeros} lie on one side of {label}; its coefficient rests on its prior")
     return sentences
 
 
-def without_positives(outcome: Outcome, design: DesignMatrix) -> list[str]:
-    """Sentences for levels, and ends of columns, where all counts are 0, so that a log rate ratio has no lower end."""
-    sentences, positive = [], outcome.values > 0
+def without_large(outcome: Outcome, design: DesignMatrix, least: int = 1) -> list[str]:
+    """Sentences for levels, and ends of columns, where no count that informs the mean is above the least of these, so that a log rate
+    ratio has no lower end: all counts are 0, or, with `least` 2, all positive ones are 1."""
+    sentences, large = [], outcome.values >= least
+    counts, only = ("counts", 0) if least == 1 else ("positive counts", 1)
     for name, words, rows in rows_of_levels(design):
-        if rows.any() and not (positive & rows).any():
+        rows = rows & (outcome.values >= least - 1)
+        if rows.any() and not (large & rows).any():
             sentences.append(
-                f"all counts of {outcome.name!r} are 0 in the {plural(int(rows.sum()), 'row')} where {words}; what the model says of "
+                f"all {counts} of {outcome.name!r} are {only} in the {plural(int(rows.sum()), 'row')} where {words}; what the model says of "
                 f"{name} there rests on its prior"
             )
     for label, x in zip(design.labels, design.values.T, strict=True):
-        at = np.unique(x[positive])
+        x, of_large = x[outcome.values >= least - 1], x[large]
+        at = np.unique(of_large)
         if len(at) == 1 and at[0] in (x.min(), x.max()) and len(np.unique(x)) > 2:
             sentences.append(
-                f"all counts of {outcome.name!r} are 0 but where {label} is {at[0]:g}, its {'lowest' if at[0] == x.min() else 'highest'} value; "
-                "its coefficient rests on its prior"
+                f"all {counts} of {outcome.name!r} are {only} but where {label} is {at[0]:g}, its {'lowest' if at[0] == x.min() else 'highest'} "
+                "value; its coefficient rests on its prior"
             )
     return sentences
 

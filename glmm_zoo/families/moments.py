@@ -28,25 +28,20 @@ def bernoulli_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray,
 
 def count_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a Poisson or negative binomial (nb2) count, with a share "zi" of further zeros if there is one."""
-    mu, square, _ = _without_extra_zeros(eta, own)
+    mu, square, _ = count_alone(eta, own)
     share = 1 - own.get("zi", np.zeros(()))
     return share * mu, share * square - (share * mu) ** 2
 
 
 def hurdle_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a count whose zeros are all taken away before a share "zi" of zeros is added."""
-    mu, square, f0 = _without_extra_zeros(eta, own)
+    mu, square, f0 = count_alone(eta, own)
     share = (1 - own["zi"]) / (1 - f0)
     return share * mu, share * square - (share * mu) ** 2
 
 
-def zero_probability(eta: np.ndarray, own: Own) -> np.ndarray:
-    """P(y = 0) of the count alone, without a share of further zeros."""
-    return _without_extra_zeros(eta, own)[2]
-
-
-def _without_extra_zeros(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """E(y), E(y^2) and P(y = 0) of the count alone."""
+def count_alone(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros."""
     mu, alpha = np.exp(eta), own.get("alpha")
     if alpha is None:
         return mu, mu + mu**2, np.exp(-mu)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.ordinal import threshold_steps
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.priors import Parameter, Prior, coefficients
 
@@ -20,7 +23,8 @@ class Nominal:
     """Thresholds whose distances depend on covariates w: log step_k(w) = log step_k + (w - mean)' gamma_k, k >= 1.
 
     `patterns` (m, q) are the distinct rows of w - mean, `pattern` (n,) is which of them a row has. `labels` name gamma,
-    q times K - 2, covariate by covariate. `facts` hold the mean of each covariate, and two of its values to compare.
+    q times K - 2, covariate by covariate. `facts` hold the mean of each covariate, and two of its values to compare. Where
+    products among w are taken at the means of their covariates, `to_zero` makes gamma at zero of gamma there.
     """
 
     patterns: np.ndarray
@@ -28,10 +32,11 @@ class Nominal:
     parameter: Parameter
     labels: tuple[str, ...]
     facts: Mapping[str, Mapping[str, float]]
+    to_zero: np.ndarray | None
 
 
-def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[str, ...]) -> Nominal:
-    """Check and prepare what `nominal=` named."""
+def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[str, ...], center: bool) -> Nominal:
+    """Check and prepare what `nominal=` named; with `center` products are taken at the means of their covariates."""
     W = asked.population
     absent = [label for label in W.labels if label not in main.population.labels]
     if asked.effects or asked.smooths or asked.offset is not None or not W.labels:
@@ -53,11 +58,29 @@ def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[st
     # Half a unit of log distance for a covariate's spread: a step 1.65 times as long or short. Arbitrary.
     defaults = [Prior("Normal", {"mu": 0.0, "sigma": float(f"{0.5 / d:.4g}")}) for d in W.spreads for _ in uppers]
     patterns, pattern = np.unique(W.values, axis=0, return_inverse=True)
+    W = W if center else replace(W, to_zero=None)
+    columns, to_zero = W.values, None
+    if W.to_zero is not None:
+        columns, to_zero = W.values @ W.to_zero, np.kron(W.to_zero, np.eye(len(uppers)))
     facts = {
         label: {"mean": float(m), "low": low, "high": high}
-        for label, m, (low, high) in zip(W.labels, W.means, map(_two_values, W.values.T), strict=True)
+        for label, m, (low, high) in zip(W.labels, columns.mean(axis=0), map(_two_values, columns.T), strict=True)
     }
-    return Nominal(patterns - W.means, pattern.ravel(), coefficients("nominal_beta", labels, defaults), labels, facts)
+    gamma = coefficients("nominal_beta", labels, defaults)
+    return Nominal(replace(W, values=patterns).centred, pattern.ravel(), gamma, labels, facts, to_zero)
+
+
+def separated_thresholds(outcome: Outcome, W: DesignMatrix) -> list[str]:
+    """Sentences for levels of nominal covariates without a row of some category: nothing bounds the distance of its thresholds there."""
+    sentences = []
+    for name, words, rows in rows_of_levels(W):
+        lacking = [repr(outcome.levels[int(k)]) for k in np.setdiff1d(outcome.values, outcome.values[rows])]
+        if rows.any() and lacking:
+            sentences.append(
+                f"nominal: no row of {listing(lacking, 5)} among the {plural(int(rows.sum()), 'row')} where {words}; what nominal says of {name} "
+                "there rests on its prior"
+            )
+    return sentences
 
 
 def _two_values(x: np.ndarray) -> tuple[float, float]:

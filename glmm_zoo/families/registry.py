@@ -34,7 +34,8 @@ class OwnParameter:
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
     "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
     `option` is the keyword by which builders give it a linear predictor, None where it has none; `doubts` are those of that
-    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`.
+    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
+    of it the one at zero of covariates, the density takes that at the means.
     """
 
     name: str
@@ -43,6 +44,7 @@ class OwnParameter:
     option: str | None = None
     dim: str = ""
     labels: tuple[str, ...] = ()
+    to_zero: np.ndarray | None = None
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
 
 
@@ -82,8 +84,8 @@ class Family:
         What the report of a single outcome looks into: names of files of `results/findings`.
     counted
         What a rate of this family counts; None where there are no rates.
-    zero
-        Of counts, `zero(eta, own)`: P(y = 0) of the count alone, without a share of further zeros.
+    count_alone
+        Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y = 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
     """
@@ -102,7 +104,9 @@ class Family:
     latent: bool = False
     findings: tuple[str, ...] = ()
     counted: str | None = None
-    zero: Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray] | None = None
+    count_alone: Callable[[np.ndarray, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = (
+        None
+    )
     probabilities: moments.Probabilities | None = None
 
     @property
@@ -198,11 +202,12 @@ def _count_family(
         one_per_row=lambda _: True,
         doubts=lambda outcome, columns: [
             *(counts.without_zeros(outcome) if zeros else ()),
-            *counts.without_positives(outcome, columns),
+            *counts.without_large(outcome, columns),
+            *(counts.without_large(outcome, columns, least=2) if observe is counts.observe_hurdle else ()),
         ],
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{of}",
-        zero=moments.zero_probability,
+        count_alone=moments.count_alone,
     )
 
 
@@ -228,7 +233,7 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
         family = _count_family(name, count)
     if parameterization == "nb1":
         linear = moments.of_linear_variance
-        return replace(family, moments=linear(family.moments), zero=linear(moments.zero_probability))
+        return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone))
     return family
 
 
@@ -276,8 +281,9 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
         ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
 
     gamma = OwnParameter(
-        "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels
-    )
+        "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
+        to_zero=nominal.to_zero,
+    )  # fmt: skip
     return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
 
 

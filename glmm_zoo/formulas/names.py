@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from glmm_zoo.errors import shown
+
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
     r"chain|draw|row|sample|coef|(.*_)?cutpoints?(_.*)?|sigma|alpha|zi|never(_.*)?|assoc|effect|tau|rho|exposure_time|exposure_shares|_.*"
     r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?s_.*|(.*_)?(sd|corr|pcorr|u)_.*|.*_(effect|effect_bis|coef|pair)"
 )
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def variable_name(column: str) -> str:
@@ -30,6 +33,13 @@ def renamed(columns: Iterable[str]) -> list[str]:
         for c, name in pairs.items()
         if name != c
     ]
+
+
+def not_a_plain_word(name: object) -> str | None:
+    """What is wrong with a name that files or groups of files are to be called by; None where nothing is."""
+    if isinstance(name, str) and _PLAIN_WORD.fullmatch(name):
+        return None
+    return f"must be a plain word of letters, digits, _ and -, at most 64, not {shown(name)}"
 
 
 def prefixed(prefix: str, name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, raise_all
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
-from glmm_zoo.formulas.population import codes_of_levels
+from glmm_zoo.formulas.learnt_columns import codes_of_levels
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth, smooth_in_rows
 from glmm_zoo.formulas.terms import SmoothTerm

@@ -19,6 +19,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.formulas.centring import products_at_means
 from glmm_zoo.formulas.expansion import expanded
+from glmm_zoo.formulas.learnt_columns import CONTEXT, SafeNames, code_learnt_columns, readable
 from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.memory import available_memory
@@ -26,7 +27,6 @@ from glmm_zoo.tables.memory import available_memory
 CodeNewRows = Callable[[Table], np.ndarray]
 _COPIES = 2  # of a design matrix, for a moment
 _FEW_COLUMNS = 500  # they are worked out however few rows there are
-_CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}  # what formulaic does not know
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class DesignMatrix:
     code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
     to_zero: np.ndarray | None = None
 
+    @property
+    def centred(self) -> np.ndarray:
+        """The columns (n, p) less their means, products at the means of their covariates."""
+        values = self.values - self.means
+        return values if self.to_zero is None else values @ self.to_zero
+
 
 def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     """The columns of a sum of terms, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]").
@@ -58,7 +64,7 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
         are not finite.
     """
     frame: _Values = {}
-    names = _SafeNames()
+    names = SafeNames()
     problems: list[str] = []
     words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
     raise_all(problems)
@@ -80,12 +86,12 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
             f"formula: {labels[first]!r} is not finite in {at_rows(rows)}; log() and sqrt() need numbers in their range"
         )
     learnt = {
-        "transforms": {_readable(k, names): _jsonable(state) for k, state in spec.transform_state.items() if state},
+        "transforms": {readable(k, names): _jsonable(state) for k, state in spec.transform_state.items() if state},
         "levels": {names.columns[name]: list(levels) for name, levels in names.levels.items()},
     }
 
     def code_new_rows(other: Table) -> np.ndarray:
-        return _code_new_rows(other, spec, symbols, names, keep, labels)
+        return code_learnt_columns(other, spec, symbols, names, keep, labels)
 
     intercept = "Intercept" in coded
     numbers = {name: frame[name] for name in names.columns if name not in names.levels}
@@ -95,7 +101,7 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     return DesignMatrix(values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero)
 
 
-def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: _SafeNames) -> None:
+def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: SafeNames) -> None:
     """Refuse factors whose interactions have more columns than there are rows or than fit in memory, before they are coded."""
     levels = {names.columns[name]: len(of_factor) for name, of_factor in names.levels.items()}
 
@@ -197,20 +203,7 @@ def _products_without_lower_terms(matrix: DesignMatrix) -> np.ndarray:
 _Values = dict[str, Any]  # by safe name: numbers (n,), or a pandas Categorical of codes "0", "1", ...
 
 
-@dataclass(frozen=True)
-class _SafeNames:
-    """What the names v0, v1, ... that formulaic sees stand for; filled while the terms are read."""
-
-    columns: dict[str, str] = field(default_factory=dict)  # the column's own name
-    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of factors, in the order of their codes
-
-    def of_numbers(self, column: str) -> str:
-        """The name of a column of numbers, a new one for a new column."""
-        known = (name for name, of_table in self.columns.items() if of_table == column and name not in self.levels)
-        return next(known, f"v{len(self.columns)}")
-
-
-def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+def _add(expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]) -> str:
     """The expression as formulaic reads it; its columns go into `frame` and `names`, what is wrong with them into `problems`."""
     if expression.kind == "call":
         return _add_call(expression, table, frame, names, problems)
@@ -228,7 +221,7 @@ def _add(expression: Expression, table: Table, frame: _Values, names: _SafeNames
     return _add_factor(expression, column, frame, names, problems)
 
 
-def _add_call(expression: Expression, table: Table, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+def _add_call(expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]) -> str:
     safe_names = []
     for column in (table[c] for c in expression.columns):
         name = names.of_numbers(column.name)
@@ -239,7 +232,7 @@ def _add_call(expression: Expression, table: Table, frame: _Values, names: _Safe
     return _with_centred_splines(expression.code.format(*safe_names))
 
 
-def _add_factor(expression: Expression, column: Column, frame: _Values, names: _SafeNames, problems: list[str]) -> str:
+def _add_factor(expression: Expression, column: Column, frame: _Values, names: SafeNames, problems: list[str]) -> str:
     import pandas as pd
 
     codes, levels = column.codes_and_levels()
@@ -274,7 +267,7 @@ def _with_centred_splines(code: str) -> str:
 # ---------------------------------------------------------------------------------------------------- what it gives back
 
 
-def _formulaic_matrix(code: str, symbols: Sequence[Symbol], frame: _Values, names: _SafeNames) -> Any:
+def _formulaic_matrix(code: str, symbols: Sequence[Symbol], frame: _Values, names: SafeNames) -> Any:
     """formulaic's matrix of the columns in `frame`, with its model_spec."""
     import pandas as pd
     from formulaic import Formula
@@ -284,111 +277,23 @@ def _formulaic_matrix(code: str, symbols: Sequence[Symbol], frame: _Values, name
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             return Formula(code).get_model_matrix(
-                pd.DataFrame(frame), context=_CONTEXT, output="numpy", na_action="ignore"
+                pd.DataFrame(frame), context=CONTEXT, output="numpy", na_action="ignore"
             )
     except (FormulaicError, ValueError, TypeError, ZeroDivisionError, OverflowError, np.linalg.LinAlgError) as err:
-        detail = _readable(str(err.__cause__ or err), names).splitlines()[-1:]
+        detail = readable(str(err.__cause__ or err), names).splitlines()[-1:]
         raise InputError(f"formula: {as_text(symbols)!r} cannot be computed: {' '.join(detail)}") from None
 
 
-def _code_new_rows(
-    table: Table, spec: Any, symbols: Sequence[Symbol], names: _SafeNames, keep: Sequence[int], labels: Sequence[str]
-) -> np.ndarray:
-    """The columns `keep` of formulaic's model_spec `spec` for the rows of another table (m, p)."""
-    import pandas as pd
-    from formulaic.errors import FormulaicError
-
-    problems: list[str] = []
-    columns = {
-        name: attempt(lambda n=name, c=column: _recoded(table[c], names.levels.get(n)), problems)
-        for name, column in names.columns.items()
-    }
-    raise_all(problems)
-    new_frame = pd.DataFrame(columns)
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            matrix = spec.get_model_matrix(new_frame, context=_CONTEXT, na_action="ignore")
-            values = np.asarray(matrix, float)[:, keep]
-    except (FormulaicError, ValueError) as err:
-        raise_all(_beyond_bounds(table, spec, new_frame, names))
-        detail = _readable(str(err.__cause__ or err), names).splitlines()[-1:]
-        raise InputError(f"formula: {as_text(symbols)!r} cannot be computed there: {' '.join(detail)}") from None
-    infinite = ~np.isfinite(values)
-    if infinite.any():
-        first = int(np.argmax(infinite.any(axis=0)))
-        raise InputError(
-            f"formula: {labels[first]!r} is not finite in {table.at(infinite[:, first])}; log() and sqrt() need numbers in their range"
-        )
-    return values
-
-
-def _beyond_bounds(table: Table, spec: Any, frame: Any, names: _SafeNames) -> list[str]:
-    """A sentence on each spline whose variable has values outside the range for which its basis was made."""
-    from formulaic import model_matrix
-
-    problems = []
-    for code, state in spec.transform_state.items():
-        low, high = state.get("lower_bound"), state.get("upper_bound")
-        if low is None or high is None:
-            continue
-        call = ast.parse(code, mode="eval").body
-        assert isinstance(call, ast.Call)
-        variable = ast.unparse(call.args[0])
-        x = np.asarray(model_matrix(f"0 + I({variable})", frame, context=_CONTEXT, na_action="ignore"))[:, 0]
-        outside = ~((x >= low) & (x <= high))
-        if outside.any():
-            problems.append(
-                f"{_readable(variable, names)!r} is {x[outside][0]:g} in {table.at(outside)}, outside the range {low:g} to {high:g} of the fit, where "
-                f"{_readable(code, names)!r} is known; use s() in the formula to go on beyond it, or leave these rows out"
-            )
-    return problems
-
-
-def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
-    """A column of other rows as numbers, or as codes of the levels that were learnt."""
-    import pandas as pd
-
-    if levels is None:
-        return column.numbers("the formula")
-    return pd.Categorical.from_codes(codes_of_levels(column, levels), categories=[str(i) for i in range(len(levels))])
-
-
-def codes_of_levels(column: Column, levels: Sequence[str]) -> np.ndarray:
-    """The place among the levels of a factor of the fit of each row (m,) of another table's column.
-
-    Raises
-    ------
-    InputError
-        A level that the fit does not have.
-    """
-    codes, found = column.codes_and_levels()
-    unknown = [level for level in found if level not in levels]
-    if unknown:
-        near = did_you_mean(unknown[0], levels) or ";"
-        raise InputError(
-            f"level {unknown[0]!r} of {column.name!r} ({column.at(codes == found.index(unknown[0]))}) was not in the data of the fit{near} "
-            f"levels: {listing(levels)}"
-        )
-    return np.array([levels.index(level) for level in found])[codes]
-
-
-def _label(name: str, names: _SafeNames) -> str:
+def _label(name: str, names: SafeNames) -> str:
     """A column of formulaic's, "v0:v1[T.2]", with the user's names and levels: "age:trt[drug]"."""
 
     def part(text: str) -> str:
         level = re.fullmatch(r"(v\d+)\[(?:T\.)?(\d+)\]", text)
         if level and level[1] in names.levels:
             return f"{names.columns[level[1]]}[{names.levels[level[1]][int(level[2])]}]"
-        return names.columns.get(text) or _readable(text, names)
+        return names.columns.get(text) or readable(text, names)
 
     return ":".join(part(text) for text in name.split(":"))
-
-
-def _readable(text: str, names: _SafeNames) -> str:
-    """Text of formulaic's with the user's names, spelt as users spell it."""
-    text = re.sub(r" ?(\*\*|[-+*/<>=!]+) ?", r"\1", text.replace(", constraints='center'", ""))
-    return re.sub(r"\bv\d+\b", lambda m: names.columns.get(m.group(), m.group()), text)
 
 
 def _jsonable(value: Any) -> Any:

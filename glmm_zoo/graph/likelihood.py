@@ -11,7 +11,7 @@ from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.cutpoints import add_cutpoints
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.variables import log_positive, logit_share, variable
+from glmm_zoo.graph.variables import log_positive, logit_share, regression_coefficients, variable
 from glmm_zoo.plans.plan import PlannedOutcome
 
 
@@ -37,5 +37,5 @@ def _own_parameter(
     if parameter.labels:
         dim = prefixed(planned.prefix, parameter.dim)
         model.add_coord(dim, list(parameter.labels))
-        return variable(model, name, dim)
+        return regression_coefficients(model, name, dim, parameter.to_zero)
     return variable(model, name)

@@ -50,6 +50,8 @@ class Model(pm.Model):
         The linear predictors, by prefix.
     auxiliary
         Names of variables that only carry others and are not reported.
+    to_zero
+        By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
         Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
         Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
@@ -64,6 +66,8 @@ class Model(pm.Model):
         The submodel of the time to an event, as the Gaussian approximation sees it; None without one.
     working_log_likelihood
         A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
+    preview_note
+        What a preview from the Gaussian approximation has wrong, and in which rows; empty where nothing is known to be.
     """
 
     def __init__(self, plan: Plan):
@@ -81,12 +85,14 @@ class Model(pm.Model):
         self.scales = plan.scales
         self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
+        self.to_zero: dict[str, np.ndarray] = {}
         self.group_effect_names: list[str] = []
         self.smooth_weight_names: list[str] = []
         self.covariance_roots: dict[str, Tensor] = {}
         self.expected_sds: dict[str, float] = {}
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
+        self.preview_note = ""
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None

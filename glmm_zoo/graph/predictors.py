@@ -26,7 +26,7 @@ from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
-from glmm_zoo.graph.variables import data_name, variable
+from glmm_zoo.graph.variables import data_name, regression_coefficients, variable
 from glmm_zoo.plans.groups import Group, smooth_name
 from glmm_zoo.priors import Prior
 
@@ -121,7 +121,7 @@ def _population_part(
         terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), np.ascontiguousarray(values)) @ coefficients
         dims = model.named_vars_to_dims.get(name)
         elements = _elements(model, name, str(dims[0])) if dims else [(name, 0)]
-        terms.add(values, coefficients, elements, model.chosen[name])
+        terms.add(values, coefficients, elements, model.chosen[name.removesuffix("_at_means")])
     if predictor.offset is not None:
         offset = data_name(prefixed(predictor.prefix, "offset"))
         terms.eta = terms.eta + pm.Data(offset, predictor.offset, dims=predictor.dim)
@@ -137,16 +137,10 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
     X, prefix = predictor.population, predictor.prefix
     beta_name, coef = prefixed(prefix, "beta"), prefixed(prefix, "coef")
     means = X.means if center and X.labels and (X.intercept or predictor.cutpoints) else None
-    values = X.values if means is None else X.values - means
-    free_beta = beta_name if means is None or X.to_zero is None else f"{beta_name}_at_means"
-    beta: Tensor = None
+    values = np.ascontiguousarray(X.values if means is None else X.centred)
     at_means: Tensor = None
     if X.labels:
-        beta = at_means = variable(model, free_beta, coef, key=beta_name)
-        if free_beta != beta_name:  # products of covariates are taken at the means of these
-            model.auxiliary.add(free_beta)
-            beta, values = pm.Deterministic(beta_name, pt.constant(X.to_zero) @ at_means, dims=coef), values @ X.to_zero
-        values = np.ascontiguousarray(values)
+        at_means = regression_coefficients(model, beta_name, coef, None if means is None else X.to_zero)
         X_data = pm.Data(data_name(prefixed(prefix, "X")), values, dims=(predictor.dim, coef))
         terms.eta = terms.eta + X_data @ at_means
     if X.intercept:
@@ -155,11 +149,11 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
         intercept = variable(model, free, key=name)
         if means is not None:
             model.auxiliary.add(free)
-            pm.Deterministic(name, intercept - pt.dot(means, beta))
+            pm.Deterministic(name, intercept - pt.dot(means, model[beta_name]))
         terms.eta = terms.eta + intercept
         terms.add(np.ones((predictor.rows, 1)), intercept[None], [(free, 0)], model.chosen[name])
     if X.labels:
-        terms.add(values, at_means, _elements(model, free_beta, coef), model.chosen[beta_name])
+        terms.add(values, at_means, _elements(model, at_means.name, coef), model.chosen[beta_name])
 
 
 def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:

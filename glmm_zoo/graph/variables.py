@@ -50,6 +50,21 @@ def variable(model: Model, name: str, dim: str | tuple[str, ...] | None = None, 
     return pm.Deterministic(name, whole.reshape(shape), dims=dims)
 
 
+def regression_coefficients(model: Model, name: str, dims: str | tuple[str, ...], to_zero: np.ndarray | None) -> Tensor:
+    """Coefficients (k, ...) under their priors, which hold at the covariates' means where there is a matrix `to_zero` (k, k).
+
+    Then those at the means are returned, and the variable `name` are those at zero, `to_zero` times these.
+    """
+    if to_zero is None:
+        return variable(model, name, dims)
+    free = f"{name}_at_means"
+    model.auxiliary.add(free)
+    model.to_zero[name] = to_zero
+    at_means = variable(model, free, dims, key=name)
+    pm.Deterministic(name, pt.constant(to_zero) @ at_means, dims=dims)
+    return at_means
+
+
 def standard_deviation(
     model: Model, name: str, dim: str | None = None, *, key: str | None = None, near: float = 1.0
 ) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import FitError
+from glmm_zoo.errors import FitError, ZooWarning
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
 from glmm_zoo.inference.parameterization import sampler_start
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from glmm_zoo.graph.model import Model
 
-Estimates = dict[str, tuple[float, float]]  # mean and sd by the name of the quantity, sd NaN for point estimates
+MeansAndSds = dict[str, tuple[float, float]]  # mean and sd by the name of the quantity, sd NaN for point estimates
 
 
 def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
@@ -28,9 +30,9 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     the intervals of the rest do not allow for that: they are up to a quarter too narrow. Sample with `fit` before using a number.
 
     Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Two models
-    are further off. In `never_at_risk` subjects without an event are left out, and beta may be off by two standard
-    deviations. In `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in the pbc
-    card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
+    are further off, which a warning says: in `never_at_risk` subjects with zeros only are left out, and beta may be off by two
+    standard deviations; in `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in
+    the pbc card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
     group say much of it, in the toenail trial 3.5 for 4.0.
 
     Parameters
@@ -56,7 +58,9 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     approximation = approximate(model)
     if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
-    estimates: Estimates = {}
+    if model.preview_note:
+        warnings.warn(f"{model.preview_note}; sample with fit before using them", ZooWarning, stacklevel=2)
+    estimates: MeansAndSds = {}
     for prefix, predictor in approximation.predictors.items():
         estimates |= _coefficients(model, prefix, predictor)
         estimates |= _standard_deviations(model, predictor)
@@ -69,18 +73,22 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     )
 
 
-def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> Estimates:
-    """Intercept and coefficients of one linear predictor; the intercept at zero covariates, as it is reported."""
+def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) -> MeansAndSds:
+    """Intercept and coefficients of one linear predictor, at zero covariates as they are reported."""
     columns = next(x for x in model.predictors if x.prefix == prefix).population
-    names = [f"{prefixed(prefix, 'beta')}[{label}]" for label in columns.labels]
+    beta, elements = prefixed(prefix, "beta"), model.linear[prefix].elements
+    names = [f"{beta}[{label}]" for label in columns.labels]
     if columns.intercept:
         names = [prefixed(prefix, "Intercept"), *names]
-    for rv, i in model.linear[prefix].elements[len(names) :]:  # coefficients that are variables of their own
-        dims = model.named_vars_to_dims.get(rv)
-        names.append(f"{rv}[{_labels(model, dims[0])[i]}]" if dims else rv)
+    names += [
+        _element(model, rv, i) for rv, i in elements[len(names) :]
+    ]  # coefficients that are variables of their own
     p = len(names)
-    to_zero, of_columns = np.eye(p), slice(int(columns.intercept), int(columns.intercept) + len(columns.labels))
-    if f"{prefixed(prefix, 'beta')}_at_means" in model.auxiliary:
+    to_zero, of_columns = (
+        _to_zero(model, elements),
+        slice(int(columns.intercept), int(columns.intercept) + len(columns.labels)),
+    )
+    if beta in model.to_zero:
         to_zero[of_columns, of_columns] = columns.to_zero
     if columns.intercept and f"{prefixed(prefix, 'Intercept')}_at_means" in model.auxiliary:
         to_zero[0, of_columns] = -columns.means @ to_zero[of_columns, of_columns]
@@ -88,9 +96,9 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
     return dict(zip(names, zip((to_zero @ predictor.b[:p]).tolist(), sd.tolist(), strict=True), strict=True))
 
 
-def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Estimates:
+def _standard_deviations(model: Model, predictor: PredictorApproximation) -> MeansAndSds:
     """Those of smooths' weights and of group effects."""
-    estimates: Estimates = {}
+    estimates: MeansAndSds = {}
     for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
         parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
         names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
@@ -103,19 +111,31 @@ def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Est
     return estimates
 
 
-def _event_coefficients(model: Model, approximation: GaussianApproximation) -> Estimates:
+def _event_coefficients(model: Model, approximation: GaussianApproximation) -> MeansAndSds:
     """Associations and covariates of the event, in a joint model."""
     if model.event is None:
         return {}
     elements, mean, covariance = model.event.approximate(*approximation.estimates())
+    to_zero = _to_zero(model, elements)
     return {
         _element(model, rv, i): (float(m), float(np.sqrt(v)))
-        for (rv, i), m, v in zip(elements, mean, np.diag(covariance), strict=True)
-        if rv in ("assoc", "surv_beta", "surv_beta_at_means")
+        for (rv, i), m, v in zip(elements, to_zero @ mean, np.diag(to_zero @ covariance @ to_zero.T), strict=True)
+        if rv.removesuffix("_at_means") in ("assoc", "surv_beta")
     }
 
 
-def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estimates:
+def _to_zero(model: Model, elements: Sequence[tuple[str, int]]) -> np.ndarray:
+    """The matrix (m, m) that makes of these elements of variables those at zero of covariates."""
+    to_zero = np.eye(len(elements))
+    for name, matrix in model.to_zero.items():
+        at = [k for k, (rv, _) in enumerate(elements) if rv == f"{name}_at_means"]
+        others = len(at) // len(matrix)  # elements along further dimensions
+        place = [elements[k][1] for k in at]
+        to_zero[np.ix_(at, at)] = np.kron(matrix, np.eye(others))[np.ix_(place, place)]
+    return to_zero
+
+
+def _own_parameters(model: Model, approximation: GaussianApproximation) -> MeansAndSds:
     """The family's own parameters; at zero covariates where the model has them at the covariates' means."""
     point = {**model.initial_point(), **sampler_start(model, approximation).point}
     at_zero = ((rv, rv.removesuffix("_at_means")) for rv, _ in approximation.likelihood.elements)
@@ -124,7 +144,7 @@ def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estim
         return {}
     graph = model.replace_rvs_by_values([model[name] for name in names])
     run = model.compile_fn(graph, inputs=model.value_vars, on_unused_input="ignore", mode="FAST_COMPILE")
-    estimates: Estimates = {}
+    estimates: MeansAndSds = {}
     for name, value in zip(names, run(point), strict=True):
         dims = model.named_vars_to_dims.get(name, ())
         elements = [f"{name}[{label}]" for label in _labels(model, dims[0])] if dims else [name]
@@ -133,10 +153,13 @@ def _own_parameters(model: Model, approximation: GaussianApproximation) -> Estim
 
 
 def _element(model: Model, rv: str, position: int) -> str:
-    """`"assoc[value, dead]"`: an element of a variable by its flat position."""
-    dims = model.named_vars_to_dims[rv]
+    """`"assoc[value, dead]"`: an element of a variable, at zero of covariates, by its flat position."""
+    dims, name = model.named_vars_to_dims.get(rv), rv.removesuffix("_at_means")
+    if not dims:
+        return rv
     places = np.unravel_index(position, [len(_labels(model, d)) for d in dims])
-    return f"{rv}[{', '.join(_labels(model, d)[i] for d, i in zip(dims, places, strict=True))}]"
+    labels = (_labels(model, d)[i] for d, i in zip(dims, places, strict=True))
+    return f"{name if name in model.to_zero else rv}[{', '.join(labels)}]"
 
 
 def _labels(model: Model, dim: str | None) -> list[str]:

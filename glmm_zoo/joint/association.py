@@ -31,8 +31,9 @@ class AssociationTerm:
 
     `form` is one of `ASSOCIATION_FORMS`, of the outcome at position `outcome`, over the last `window` units of time for an
     area. `mean_scale` says that it is that of the expected marker and not of its linear predictor; `effect` is the position of
-    a shared effect among the subject effects of the outcome. f is multiplied by the covariate `by` (R,), by row of the event.
-    `scale` is the unit of f for the default prior, `centre` a constant near its mean.
+    a shared effect among the subject effects of the outcome. f is multiplied by the covariate `by` (R,), by row of the event,
+    which is called `by_label` and has the mean `by_mean` where it is numbers. `scale` is the unit of f for the default prior,
+    `centre` a constant near its mean.
     """
 
     label: str
@@ -42,8 +43,15 @@ class AssociationTerm:
     mean_scale: bool = False
     effect: int = 0
     by: np.ndarray | None = None
+    by_label: str = ""
+    by_mean: float = 0.0
     scale: float = 1.0
     centre: float = 0.0
+
+    @property
+    def function(self) -> tuple[Any, ...]:
+        """What of the marker it is, without the covariate."""
+        return self.outcome, self.form, self.window, self.mean_scale, self.effect
 
 
 _TERM_SYNTAX = re.compile(
@@ -110,6 +118,26 @@ def read_association(
     return terms
 
 
+def associations_at_zero(
+    terms: Sequence[AssociationTerm], parts: Sequence[PlannedOutcome], id: str
+) -> np.ndarray | None:
+    """What makes of coefficients at the covariates' means those at zero, (terms, terms); None where they are the same.
+
+    At the means f w is f (w - mean), w numbers, where f is a term too, and the shared effects are those at the means of
+    their slopes' columns, u = T u_at_means.
+    """
+    to_zero = np.eye(len(terms))
+    for j, term in enumerate(terms):
+        alone = [i for i, t in enumerate(terms) if t.by is None and t.function == term.function]
+        to_zero[alone, j] -= term.by_mean
+    for m, by in {(t.outcome, t.by_label) for t in terms if t.form == "shared_effects"}:
+        T = subject_effects(parts[m], id).to_zero
+        if T is not None:
+            at = [j for j, t in enumerate(terms) if (t.outcome, t.form, t.by_label) == (m, "shared_effects", by)]
+            to_zero[:, at] = to_zero[:, at] @ np.linalg.inv(T).T
+    return None if np.array_equal(to_zero, np.eye(len(terms))) else to_zero
+
+
 def _terms_of_text(
     text: str, m: int, joint: JointOutcomes, scale: str, events: Events, trajectory: Trajectory, id: str
 ) -> list[AssociationTerm]:
@@ -143,12 +171,15 @@ def _terms_of_text(
             _check_slope(part, trajectory, id)
     if not match["by"]:
         return terms
-    covariates = _covariate_columns(match["by"].strip("`"), events)
+    name = match["by"].strip("`")
+    covariates = _covariate_columns(name, events)
     interactions = [
         replace(
             t,
             label=f"{t.label}:{label}",
             by=values,
+            by_label=label,
+            by_mean=float(values.mean()) if label == name else 0.0,
             scale=t.scale * spread(values),
             centre=t.centre * float(values.mean()),
         )

@@ -108,14 +108,12 @@ class EventApproximation:
         if baseline.kind == "weibull":
             B = np.column_stack([B, np.log(np.maximum(points.t - baseline.origin, 1e-300))])
         X = events.covariates
-        W = X.values[points.row] - (X.means if self.center else 0.0)
-        if self.center and X.to_zero is not None:
-            W = W @ X.to_zero
-        f = [
-            hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0)
-            for j, t in enumerate(hazard.terms)
-        ]
-        return np.column_stack([B, W, *f])
+        W = (X.centred if self.center else X.values)[points.row]
+        terms = enumerate(hazard.terms)
+        f = np.column_stack(
+            [hazard.term_value(points, j, value_of, np) - (t.centre if self.center else 0.0) for j, t in terms]
+        )
+        return np.column_stack([B, W, f @ self.model.to_zero["assoc"] if "assoc" in self.model.to_zero else f])
 
     def _prior(self, cause: int | None) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
         """Elements in the order of `_design`, with the means and precisions (m,) of their priors, as if all were normal."""
@@ -129,9 +127,8 @@ class EventApproximation:
             variables.append((name, baseline.variable, baseline.size))
         if baseline.kind == "weibull":
             variables.append(("weibull_shape", "", 1))
-        beta = "surv_beta_at_means" if "surv_beta_at_means" in model.auxiliary else "surv_beta"
-        variables += [(beta, "surv_beta", len(self.hazard.events.covariates.labels))]
-        variables += [("assoc", "assoc", len(self.hazard.terms))]
+        sizes = {"surv_beta": len(self.hazard.events.covariates.labels), "assoc": len(self.hazard.terms)}
+        variables += [(f"{x}_at_means" if x in model.to_zero else x, x, size) for x, size in sizes.items()]
         elements, mean, precision = [], [], []
         for name, key, size in variables:
             for i in range(size):

@@ -18,7 +18,7 @@ import numpy as np
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.tensors import Array
-from glmm_zoo.joint.association import AssociationTerm
+from glmm_zoo.joint.association import AssociationTerm, associations_at_zero
 from glmm_zoo.joint.baselines import BaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import (
@@ -90,6 +90,11 @@ class HazardModel:
     def causes(self) -> list[int | None]:
         """Positions of the causes in variables, None where there is one."""
         return list(range(len(self.events.causes))) if self.events.competing else [None]
+
+    @property
+    def to_zero(self) -> np.ndarray | None:
+        """See `associations_at_zero`."""
+        return associations_at_zero(self.terms, [c.part for c in self.trajectories], self.id)
 
     def points(self, subject: np.ndarray, row: np.ndarray, t: np.ndarray) -> HazardPoints:
         """The points at times t (N,) of subjects (N,) in rows of the event (N,)."""

@@ -21,7 +21,7 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.variables import variable
+from glmm_zoo.graph.variables import regression_coefficients, variable
 from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
 from glmm_zoo.joint.late_entry import late_entry_correction
@@ -71,6 +71,10 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
     _add_term_spreads(model, hazard, value_of)
     _add_hazard_curve(model, hazard, level_at_means, value_of)
     model.event = EventApproximation(model, hazard, center)
+    model.preview_note = (
+        "this preview regresses the event on estimates of the markers: its rows assoc[...] may be too near 0 by more than a posterior "
+        "standard deviation"
+    )
 
 
 def _log_density(interval: np.ndarray, causes: int) -> Callable[..., Tensor]:
@@ -157,13 +161,15 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
     if cause:
         model.add_coord("cause", list(events.causes))
     model.add_coord("association", [t.label for t in terms])
-    assoc = variable(model, "assoc", ("association", *cause))
+    regression_coefficients(model, "assoc", ("association", *cause), hazard.to_zero if center else None)
     shift: Tensor = pt.zeros(len(events.causes)) if cause else pt.constant(0.0)
-    shift = shift + np.array([t.centre for t in terms]) @ assoc
+    shift = shift + np.array([t.centre for t in terms]) @ model["assoc"]
     if events.covariates.labels:
         model.add_coord("surv_coef", list(events.covariates.labels))
-        beta = _coefficients_of_covariates(model, events.covariates.to_zero if center else None, ("surv_coef", *cause))
-        shift = shift + events.covariates.means @ beta
+        regression_coefficients(
+            model, "surv_beta", ("surv_coef", *cause), events.covariates.to_zero if center else None
+        )
+        shift = shift + events.covariates.means @ model["surv_beta"]
     if baseline.kind == "weibull":
         variable(model, "weibull_shape", cause)
     if baseline.dim:
@@ -182,15 +188,6 @@ def _add_variables(model: Model, hazard: HazardModel, center: bool) -> Tensor:
     return shift
 
 
-def _coefficients_of_covariates(model: Model, to_zero: np.ndarray | None, dims: tuple[str, ...]) -> Tensor:
-    """`surv_beta`; under priors at the means of covariates that are multiplied, where there is a matrix `to_zero`."""
-    if to_zero is None:
-        return variable(model, "surv_beta", dims)
-    model.auxiliary.add("surv_beta_at_means")
-    at_means = variable(model, "surv_beta_at_means", dims, key="surv_beta")
-    return pm.Deterministic("surv_beta", pt.constant(to_zero) @ at_means, dims=dims)
-
-
 def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tuple[str, ...]) -> None:
     """The weights of a spline baseline under a random walk of second order, lower by `shift` (scalar, or by cause)."""
     baseline, cause = hazard.baseline, dims[1:]
@@ -206,14 +203,19 @@ def _add_random_walk(model: Model, hazard: HazardModel, shift: Tensor, dims: tup
 
 
 def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLookup) -> None:
-    """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation."""
+    """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation; of what
+    the coefficients at the covariates' means are for, where these are others."""
     events = hazard.events
     rows, t, weight = person_time_nodes(np.maximum(events.start, events.entry[events.subject]), events.stop)
     weight = weight / weight.sum()
     points = hazard.points(events.subject[rows], rows, t)
+    terms = [hazard.term_value(points, j, value_of, pt) - term.centre for j, term in enumerate(hazard.terms)]
+    if "assoc" in model.to_zero:
+        terms = [
+            sum((x * f for x, f in zip(w, terms, strict=True) if x), pt.zeros(len(t))) for w in model.to_zero["assoc"].T
+        ]
     spreads = []
-    for j, term in enumerate(hazard.terms):
-        f: Tensor = hazard.term_value(points, j, value_of, pt) - term.centre
+    for f in terms:
         mean: Tensor = pt.sum(weight * f)
         square: Tensor = pt.sum(weight * f * f)
         spreads.append(pt.sqrt(square - mean * mean))

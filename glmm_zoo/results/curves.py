@@ -11,6 +11,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError, ZooWarning, listing
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.smooths.bases import Basis
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.smooth_curves import SmoothCurve, smooth_curves
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -54,6 +55,10 @@ def curves(
     InputError
         A fit without smooths; `prob` or `points` out of range; values in `at` that are missing or not finite.
     """
+    prob, points = (
+        read_option("prob", prob, OptionType(number=True)),
+        read_option("points", points, OptionType(whole_number=True)),
+    )
     if not 0 < prob < 1:
         raise InputError(f"the probability of the bands must be between 0 and 1, not {prob}")
     if points < 2:

@@ -261,11 +261,19 @@ def _worst(kinds: Sequence[_Kind]) -> tuple[float, float]:
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
+def abandoned_runs(settings: Mapping[str, Any]) -> str:
+    """`"1 run abandoned, with 6 divergent transitions at 0.8"`: the runs before the one that counts, at their target_accept; "" for none.
+
+    Files of older versions do not tell.
+    """
+    abandoned = settings.get("runs", ())[:-1]
+    each = (f"{plural(run['divergences'], 'divergent transition')} at {run['target_accept']:g}" for run in abandoned)
+    return f"{plural(len(abandoned), 'run')} abandoned, with {listing(each)}" if abandoned else ""
+
+
 def _divergences(divergent: int, settings: Mapping[str, Any], sds: Sequence[str]) -> Iterator[Problem]:
     if divergent:
-        abandoned = settings.get("runs", ())[:-1]
-        before = ", ".join(f"{run['divergences']} at {run['target_accept']:g}" for run in abandoned)
-        target = settings["target_accept"]
+        before, target = abandoned_runs(settings), settings["target_accept"]
         yield Problem(
             "divergences",
             f"{plural(divergent, 'divergent transition')} among {settings['draws'] * settings['chains'] * settings['thin']} "
@@ -287,15 +295,10 @@ def _after_divergences(target: float, parameterization: str, sds: Sequence[str])
 
 
 def _retried(settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Runs that were given up because transitions diverged; files of older versions do not tell."""
-    abandoned = settings.get("runs", ())[:-1]
-    if abandoned:
-        each = listing(
-            f"{plural(run['divergences'], 'divergent transition')} at {run['target_accept']:g}" for run in abandoned
-        )
+    if abandoned_runs(settings):
         yield Problem(
             "retried",
-            f"{plural(len(abandoned), 'run')} abandoned, with {each}",
+            abandoned_runs(settings),
             "Part of this posterior is hard to follow; only the last run, in smaller steps, counts.",
             f"Give target_accept={settings['target_accept']:g} at once in the next fit.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,21 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.results.parameter_statistics import statistics
+from glmm_zoo.results.report.estimates_text import html_table, text_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
-NNT = "nnt"
+NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
+TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
+NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5, NUMBER_NEEDED: np.inf}  # of a measure, where it is not 0
+MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Estimates:
     """Estimates of one question to a fit.
 
@@ -39,8 +47,48 @@ class Estimates:
     draws: xr.Dataset
     sentence: str
 
+    @classmethod
+    def of_table(cls, table: pd.DataFrame, of: Sequence[str], draws: np.ndarray, sentence: str) -> Estimates:
+        """Estimates with draws (chain, draw, estimate), of which the columns `of` of the table say what each is."""
+        coords = {column: ("estimate", table[column].to_numpy()) for column in of}
+        return cls(table, xr.Dataset({"value": (("chain", "draw", "estimate"), draws)}, coords), sentence)
+
+    @property
+    def of(self) -> list[str]:
+        """The columns of the table that say what an estimate is."""
+        return [str(column) for column in self.table if column in self.draws.coords]
+
     def __repr__(self) -> str:
-        return f"{self.sentence}\n\n{self.table.to_string(index=False, float_format='%.4g')}"
+        headings, rows = text_rows(self.table, self.of, most=MOST_SHOWN)
+        lines = pd.DataFrame(rows, columns=pd.Index(headings)).to_string(index=False)
+        return "\n\n".join([self.sentence, lines, *self._not_shown()])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.sentence, *text_rows(self.table, self.of, most=MOST_SHOWN)) + "".join(self._not_shown())
+
+    def _not_shown(self) -> list[str]:
+        n = len(self.table)
+        return [f"... {n} rows in all; .table has them"] if n > MOST_SHOWN else []
+
+    def plot(self, data: pd.DataFrame | None = None) -> Figure:
+        """The estimates as a picture with the sentence as its title.
+
+        Comparisons are intervals of 50 and 95 % beside the line of no effect, predictions over a numeric column or over time curves with
+        bands of 50 and 95 %, probabilities of ordered categories stacked bars, and all else intervals.
+
+        Parameters
+        ----------
+        data
+            Drawn behind curves: a table with the numeric column and the response.
+
+        Raises
+        ------
+        InputError
+            More estimates than can be read in a picture; data without a response, or where no curves are drawn.
+        """
+        from glmm_zoo.results.estimates_figures import estimates_figure
+
+        return estimates_figure(self, data, NO_EFFECT)
 
 
 def summarised(
@@ -51,17 +99,19 @@ def summarised(
     Parameters
     ----------
     of
-        What each estimate is of, one row each, with the columns `measure` and `groups`.
+        What each estimate is of, one row each, with the column `measure`; a name that table or draws have themselves gets an
+        underscore.
     prob
         Probability inside the equal-tailed interval.
     rope
         A region of practical equivalence: (low, high), or one by measure; r is (-r, r). A region that is not by measure is that of
         the measures whose value of no effect lies in it.
     """
+    of = of.rename(columns={name: f"{name}_" for name in TAKEN_NAMES})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a single draw there is no sd
         rows = statistics(draws, prob)
-    null = np.where(of["measure"].isin(RATIOS), 1.0, 0.0)
+    null = of["measure"].map(lambda measure: NO_EFFECT.get(measure, 0.0)).to_numpy(float)
     table = of.reset_index(drop=True).assign(
         **dict(zip(STATISTIC_COLUMNS[:5], rows[:, :5].T, strict=True)),
         p_positive=np.mean(draws > null, axis=(0, 1)),
@@ -73,9 +123,7 @@ def summarised(
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
         ]
-    coords = {str(c): ("estimate", table[c].to_numpy()) for c in of.columns}
-    dataset = xr.Dataset({"value": (("chain", "draw", "estimate"), draws)}, coords)
-    return Estimates(table, dataset, sentence)
+    return Estimates.of_table(table, list(of.columns), draws, sentence)
 
 
 def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray) -> float:
@@ -83,7 +131,10 @@ def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray)
     region = rope.get(measure) if isinstance(rope, Mapping) else rope
     if region is None:
         return np.nan
-    low, high = region if isinstance(region, Sequence) else (-abs(region), abs(region))
+    try:
+        low, high = map(float, region if isinstance(region, Sequence) else (-abs(region), abs(region)))
+    except (TypeError, ValueError):
+        low = high = np.nan
     if not low < high:
         raise InputError(f"rope is (low, high) with low < high, such as (-0.01, 0.01), not {region!r}")
     if not isinstance(rope, Mapping) and not low <= null <= high:

@@ -64,7 +64,7 @@ def _not_written(path: Path, needed: int, err: OSError) -> OSError:
         free = f", and {_megabytes(shutil.disk_usage(path.absolute().parent).free)} are free there"
     reason = err.strerror or str(err)
     told = OSError(
-        f"{path} was not written: {reason}; it needs {_megabytes(needed)}{free}; free some space and fit again"
+        f"{path} was not written: {reason}; it needs {_megabytes(needed)}{free}; free some space and try again"
     )
     told.errno = err.errno
     return told

@@ -23,6 +23,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.replacement import PARTIAL, replace_file
+from glmm_zoo.tables.memory import memory_ran_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def metadata(tree: xr.DataTree) -> dict[str, Any]:
     InputError
         When the tree is not a fit of this zoo.
     """
-    text = tree.attrs.get(ATTRIBUTE)
+    text = getattr(tree, "attrs", {}).get(ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError("this is not a fit of glmm_zoo: it has no 'glmm_zoo' attribute; sample with zoo.fit(model)")
     content: Any = None
@@ -132,14 +133,14 @@ def stored_table(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     import pandas as pd
 
     stored = tree["constant_data"].dataset
-    columns = {v.attrs["column"]: _as_read(v) for v in stored.data_vars.values() if v.dims == (dim,)}
+    columns = {v.attrs["column"]: read_column(v) for v in stored.data_vars.values() if v.dims == (dim,)}
     if not columns:
         tables = dict.fromkeys(str(d) for v in stored.data_vars.values() for d in v.dims)
         raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
     return pd.DataFrame(columns).set_index(pd.Index(stored[dim].values, name=dim))
 
 
-def _as_read(variable: xr.DataArray) -> pd.Series:
+def read_column(variable: xr.DataArray) -> pd.Series:
     """The inverse of `column_variable`."""
     import pandas as pd
 
@@ -271,6 +272,8 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as lazy:
             tree = lazy.load()
     except Exception as err:  # damage can surface anywhere in the libraries that read
+        if memory_ran_out(err):
+            raise
         said = (str(err).splitlines() or [type(err).__name__])[0]
         raise InputError(f"{path} is damaged or not a NetCDF file: {said[:100]}; fit again") from None
     try:

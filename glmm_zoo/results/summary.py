@@ -20,6 +20,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.parameter_statistics import STATISTICS, moments_table, statistics, statistics_table
@@ -69,6 +70,7 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     InputError
         When `prob` is not between 0 and 1, or the fit was interrupted.
     """
+    prob = read_option("prob", prob, OptionType(number=True))
     if not 0 < prob < 1:
         raise InputError(f"the probability of the interval must be between 0 and 1, not {prob}")
     gap = incomplete(tree)
@@ -89,16 +91,16 @@ def _of_parameters(posterior: xr.Dataset, spec: Mapping[str, Any], prob: float, 
     shown = [n for n in names if n not in effects] + [n for n in names if n in effects and group_effects]
     parameters = statistics_table(posterior[shown], prob)
     parameters = parameters[parameters["ess_bulk"].notna()]  # without the ones of a correlation matrix
-    return parameters.drop(index=_upper_triangles(posterior), errors="ignore")
+    return parameters.drop(index=repeated_correlations(posterior), errors="ignore")
 
 
-def _upper_triangles(posterior: xr.Dataset) -> list[str]:
-    """The names of the elements of correlation matrices that repeat one below the diagonal."""
+def repeated_correlations(posterior: xr.Dataset) -> list[str]:
+    """The names of the elements of correlation matrices that repeat one above the diagonal, or are 1 on it."""
     repeated = []
     for name, array in posterior.data_vars.items():
         if str(name).startswith("corr_") or "_corr_" in str(name):
             effects = [str(v) for v in array[array.dims[-1]].values]
-            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[:i]]
+            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[: i + 1]]
     return repeated
 
 

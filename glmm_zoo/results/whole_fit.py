@@ -12,7 +12,7 @@ from glmm_zoo.results.storage import metadata
 if TYPE_CHECKING:
     import xarray as xr
 
-_GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data", "report")
+_GROUPS = ("posterior", "sample_stats", "observed_data", "posterior_predictive", "constant_data", "report")
 _SAMPLING = {"draws": int, "tune": int, "chains": int, "thin": int, "finished": list, "target_accept": float}
 _SPEC = {
     "builder": str, "formula": str, "response": str, "options": dict, "links": dict, "groups": dict, "smooths": list, "notes": list,
@@ -49,7 +49,8 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     """What lacks, and what is of another type or size than our own files have it."""
     content = metadata(tree)
     yield from _wrong("", content, _CONTENT)
-    yield from _wrong("spec.", content.get("spec"), _SPEC)
+    several = "outcomes" in content["spec"]  # each of which has a response of its own
+    yield from _wrong("spec.", content["spec"], {k: v for k, v in _SPEC.items() if k != "response" or not several})
     if not isinstance(content["spec"].get("link", ""), str):
         yield "the metadata have no proper spec.link"
     yield from _wrong("sampling.", content.get("sampling"), _SAMPLING)

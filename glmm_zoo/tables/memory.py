@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 from pathlib import Path
+
+from glmm_zoo.errors import FitError
+
+try:  # here, since with no memory left it could not be imported
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+
+# Of the address space of `fit`, `predict` and `report`: below it libraries that are loaded end the process, or wait for ever. Fits ended
+# at 1.95e9, none at 2.05e9.
+LEAST_LIMIT = 2e9
+_NEARLY_NONE = 4e8  # left below a limit, when a library cannot be loaded
+_SAID = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "allocation failed",
+)  # by the loader of libraries, and by HDF5
 
 
 def available_memory() -> float:
@@ -39,11 +57,45 @@ def _left_in_container() -> float:
     return math.inf
 
 
-def _left_of_limit() -> float:
-    with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
-        import resource
-
+def _limit() -> float:
+    """The limit of this process's address space, `ulimit -v`."""
+    if resource is not None:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
-            return max(0.0, limit - resource.getpagesize() * float(Path("/proc/self/statm").read_text().split()[0]))
+        return math.inf if limit == resource.RLIM_INFINITY else float(limit)
     return math.inf
+
+
+def _left_of_limit() -> float:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        if _limit() < math.inf:
+            pages = float(Path("/proc/self/statm").read_text().split()[0])
+            return max(0.0, _limit() - os.sysconf("SC_PAGE_SIZE") * pages)
+    return math.inf
+
+
+def check_limit(least: float = LEAST_LIMIT) -> None:
+    """Refuse to begin under a limit of memory at which libraries end the process without a word.
+
+    Raises
+    ------
+    FitError
+        A limit that is too low.
+    """
+    if _limit() < least:
+        raise FitError(f"{_limited()}, and at least {least / 1e9:.2f} GB are needed; raise the limit")
+
+
+def memory_ran_out(err: BaseException) -> str | None:
+    """A sentence where memory ran out, which libraries say in many ways; None for another error."""
+    if isinstance(err, MemoryError) and str(err) and _limit() == math.inf:
+        return f"memory is full: {err}"
+    said = any(words in str(err).lower() for words in _SAID)
+    nearly_none = getattr(err, "errno", None) in (None, errno.ENOMEM) and _left_of_limit() < _NEARLY_NONE
+    if isinstance(err, MemoryError) or said or nearly_none:
+        where = "the memory of this machine is full" if _limit() == math.inf else _limited()
+        return f"{where}, and this needs more; {'free some' if _limit() == math.inf else 'raise the limit'}"
+    return None
+
+
+def _limited() -> str:
+    return f"this process may use {_limit() / 1e9:.2f} GB of memory by its limit (ulimit -v)"

@@ -16,21 +16,18 @@ from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise
 from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
+from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
-from glmm_zoo.formulas.predictor import PredictorDesign, check_columns
+from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol, signed_summands
-from glmm_zoo.plans.reading import SingleOutcome, log_exposure
+from glmm_zoo.plans.reading import log_exposure
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.control import treated_rows
-from glmm_zoo.trials.heterogeneity import heterogeneity_note
 
 FEW_STUDIES = 6
-OWN = ("study_effect",)  # variables of the model that end as dimensions of group effects do
 
 
 @dataclass(frozen=True)
@@ -368,33 +365,3 @@ def _outcome_of_arms(
         return Outcome(name, y, None, float(np.log(np.mean(y))), 1.0, words)
     trials = response.trials.text if isinstance(response.trials, Expression) else str(response.trials)
     return Outcome(name, y, sizes, description=f"{name} of {trials}: binomial counts of events, {studies} studies")
-
-
-# ------------------------------------------------------------------------------------------------ the linear predictor
-
-
-def baseline_predictor(arms: Arms, baseline: str) -> PredictorDesign:
-    """The linear predictor without the treatment's effect: nothing ("fixed"), Intercept + u_i ("random"), or Intercept and one u_i
-    for each arm ("bivariate")."""
-    ones = np.ones(len(arms.treated))
-    effects: tuple[GroupEffects, ...] = ()
-    if baseline == "random":
-        effects = (GroupEffects(arms.study, ones[:, None], ("Intercept",), ((0,),), (1.0,), (None,), taken=OWN),)
-    elif baseline == "bivariate":
-        z = np.column_stack([~arms.treated, arms.treated]).astype(float)
-        effects = (GroupEffects(arms.study, z, ("control", "treatment"), ((0, 1),), (1.0, 1.0), (None,), taken=OWN),)
-    nothing = DesignMatrix(np.empty((len(ones), 0), order="F"), (), baseline != "fixed")
-    offset = None if arms.exposure is None else np.log(arms.exposure)
-    return PredictorDesign("", arms.formula, nothing, offset, effects)
-
-
-def single_of_arms(text: str, arms: Arms, baseline: str, heterogeneity: str | None) -> SingleOutcome:
-    """The arms as the checked outcome that the plan starts from."""
-    notes = [*arms.table.notes, *arms.notes()]
-    if heterogeneity is not None:
-        notes.append(heterogeneity_note(heterogeneity))
-    family = FAMILIES["binomial" if arms.exposure is None else "poisson"]
-    family = replace(family, latent=False)  # an ICC between studies is of no use
-    return SingleOutcome(
-        family, {"": text}, arms.table, arms.outcome, (baseline_predictor(arms, baseline),), tuple(notes)
-    )

@@ -93,6 +93,7 @@ def read_stepped_wedge(
     *,
     columns: Sequence[str] = (),
     missing: Missing = "error",
+    by_exposure: bool = False,
 ) -> WedgeDesign:
     """The design of a trial, checked.
 
@@ -102,13 +103,15 @@ def read_stepped_wedge(
         As the user wrote it; `columns` are further columns that the model uses, so that the same rows are complete.
     read_outcome
         The family's check of the response, so that its problems are told with those of the design.
+    by_exposure
+        Whether the effect depends on exposure time.
 
     Raises
     ------
     InputError
         All problems of formula, columns, response and design together: columns that are not there, one cluster, one
         period, treatment that varies within a cluster and period, a cluster that goes back to control, a subject in
-        two clusters, no period with treated and control clusters.
+        two clusters, no period with treated and control clusters, the treatment as a covariate by another name.
     """
     parsed = parse_formula(formula)
     problems = _check_names(names, parsed)
@@ -119,6 +122,7 @@ def read_stepped_wedge(
     design = attempt(lambda: _design_of_table(table, names), problems)
     raise_all(problems)
     assert design is not None
+    raise_all(_treatment_again(table, design, names, parsed, by_exposure))
     return design
 
 
@@ -146,6 +150,35 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
                 f"formula: ({group.effects_text} | {group.name}) is not written here: the effects of clusters, cluster-periods "
                 "and subjects are those of correlation=, treatment_effect= and subject=; group terms of other columns may stand"
             )
+    return problems
+
+
+def _treatment_again(
+    table: Table, design: WedgeDesign, names: TrialColumns, formula: Formula, by_exposure: bool
+) -> list[str]:
+    """Sentences about covariates that are the treatment by another name: period and treatment say their value, or period and exposure
+    time if the effect depends on that, and the period alone does not."""
+    operands = [e for e in (*formula.population, *formula.smooths) if not isinstance(e, str)]
+    used = [*((c,) for o in operands for c in o.columns), *(group.factor for group in formula.groups)]
+    given = f"treatment={names.treatment}" if names.treatment else f"crossover={names.crossover}"
+    _, first, cell = np.unique(
+        np.column_stack([design.period, design.exposure if by_exposure else design.treat]),
+        axis=0, return_index=True, return_inverse=True,
+    )  # fmt: skip
+    problems = []
+    for columns in dict.fromkeys(used):
+        coded = [table[c].codes_and_levels() for c in columns]
+        value = np.unique(np.column_stack([codes for codes, _ in coded]), axis=0, return_inverse=True)[1].ravel()
+        if (value != value[first][cell.ravel()]).any():
+            continue
+        for i, j in itertools.pairwise(first):  # cells of one period follow each other, control first
+            if design.period[i] == design.period[j] and value[i] != value[j]:
+                under, with_it = (":".join(levels[codes[row]] for codes, levels in coded) for row in (i, j))
+                problems.append(
+                    f"formula: {':'.join(columns)!r} is the treatment by another name, which comes into the model by {given} (in period "
+                    f"{design.periods[design.period[i]]} it is {under!r} in every row under control and {with_it!r} in every treated row): leave it out"
+                )
+                break
     return problems
 
 

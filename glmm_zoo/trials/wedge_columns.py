@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
-from glmm_zoo.families.ordinal import order_is_needed
+from glmm_zoo.families.ordinal import level_names, order_is_needed
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 from glmm_zoo.tables.text_values import in_time_order
 from glmm_zoo.trials.control import control_by_name
@@ -39,6 +41,19 @@ class TrialColumns:
     def cell(self) -> str:
         """The factor of cluster-periods."""
         return f"{self.cluster}:{self.period}"
+
+
+def columns_of_trial(options: Mapping[str, Any]) -> TrialColumns:
+    """The columns that the options of a stepped-wedge model name; the treatment is "treat" where none says when it began."""
+    treatment, crossover = options["treatment"], options["crossover"]
+    return TrialColumns(
+        options["cluster"],
+        options["period"],
+        "treat" if crossover is None and treatment is None else treatment,
+        crossover,
+        options["subject"],
+        level_names(options["period_order"], "period_order"),
+    )
 
 
 @dataclass(frozen=True)

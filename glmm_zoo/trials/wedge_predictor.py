@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
 from glmm_zoo.formulas.population import DesignMatrix, aliased
 from glmm_zoo.formulas.predictor import FEW_LEVELS
 from glmm_zoo.formulas.terms import quoted
-from glmm_zoo.plans.reading import SingleOutcome
-from glmm_zoo.trials.stepped_wedge import WedgeDesign
+from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.trials.stepped_wedge import WedgeDesign, read_stepped_wedge
 from glmm_zoo.trials.wedge_columns import TrialColumns
+
+
+def read_wedge_trial(
+    data: Any, formula: str, names: TrialColumns, options: Mapping[str, Any]
+) -> tuple[WedgeDesign, SingleOutcome]:
+    """The design of the trial, and its outcome with the predictor that the design asks for, treatment included."""
+    family, exposure, correlation = FAMILIES[options["family"]], options["exposure"], options["correlation"]
+    design = read_stepped_wedge(
+        data, formula, names, lambda table, response: family.read(table, response, options["success"]),
+        columns=[] if exposure is None else [exposure], missing=options["missing"],
+        by_exposure=options["exposure_time"] != "constant",
+    )  # fmt: skip
+    single = read_outcome(
+        data,
+        wedge_formula(formula, names, design, correlation, options["period_effects"]),
+        family,
+        choice=options["success"],
+        exposure=exposure,
+        columns=names.given,
+        missing=options["missing"],
+        clusters=options["clusters"],
+    )
+    exposure_time, random = options["exposure_time"], options["treatment_effect"] == "random"
+    whole = with_treatment(single, design, names, exposure_time=exposure_time, random=random)
+    notes = design.notes + (() if exposure_time == "constant" else exposure_notes(design))
+    whole = replace(whole, texts=single.texts, notes=(*whole.notes, *notes))
+    doubts = [
+        *treatment_doubts(whole, design, names, exposure_time),
+        *(few_clusters_note(design) if correlation == "decay" else ()),
+    ]
+    return design, remark(whole, doubts)
 
 
 def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlation: str, period_effects: str) -> str:
@@ -54,7 +88,7 @@ def with_treatment(
     labels, columns = ("effect",), design.treat[:, None]
     if exposure_time == "categorical":
         labels = tuple(f"effect[{e}]" for e in design.exposures)
-        columns = (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
+        columns = _by_exposure(design)
     both = DesignMatrix(np.column_stack([population.values, columns]), (*population.labels, *labels), intercept=True)
     problem = aliased(both)
     if problem:
@@ -73,6 +107,22 @@ def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: Tria
         grouping_factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,)
     )
     return (varying, *(e for e in part.main.effects if e is not own))
+
+
+def treatment_doubts(
+    part: SingleOutcome, design: WedgeDesign, names: TrialColumns, exposure_time: str
+) -> Sequence[str]:
+    """Sentences about a treatment, or an exposure time if each has its effect, that alone separates the outcome."""
+    labels, columns = (names.treatment or f"after {names.crossover}",), design.treat[:, None]
+    if exposure_time == "categorical":
+        labels = tuple(f"exposure time {e}" for e in design.exposures)
+        columns = _by_exposure(design)
+    return part.family.doubts(part.outcome, DesignMatrix(columns, labels, intercept=True))
+
+
+def _by_exposure(design: WedgeDesign) -> np.ndarray:
+    """A column of 0 and 1 for each exposure time (n, m)."""
+    return (design.exposure[:, None] == np.array([int(e) for e in design.exposures])).astype(float)
 
 
 def few_clusters_note(design: WedgeDesign) -> tuple[str, ...]:

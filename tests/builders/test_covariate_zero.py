@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
-from rows import ROWS, Row, visits
+from rows import ROWS, Row, arms, ratings, visits
 
 import glmm_zoo as zoo
 
@@ -34,6 +34,21 @@ def keeps_its_meaning(row: Row) -> bool:
 
 
 followed = next(row.data for row in ROWS if row.name == "joint survival")
+
+
+def standardized():
+    """Age in standard deviations from its mean, so that hazards are finite at random points."""
+    return followed().assign(age=lambda d: (d.age - d.age.mean()) / d.age.std())
+
+
+STUDIES = {"study": "trial", "treatment": "drug"}
+
+
+def trials_with_doses():
+    """The arms of the rows, and a second covariate of the trials."""
+    return arms().assign(dose=lambda d: d.trial.map({f"T{j}": x for j, x in enumerate((3, 1, 4, 1, 5, 9, 2, 6), 1)}))
+
+
 # builder, formula, options, covariates moved: what the rows have not
 MORE = {
     "products that vary": ("hierarchical_linear", "y ~ x * w * v + (1 + x * w | g)", {}, ["x", "w", "v"]),
@@ -53,15 +68,39 @@ INVARIANT = {
     **{row.name: (row.builder, row.formula, row.options, moved_columns(row), row.data, row.tables)
        for row in ROWS if keeps_its_meaning(row) and moved_columns(row)},
     **{name: (*case, visits, ()) for name, case in MORE.items()},
+    **{f"products of trials, {baseline}": ("meta_analysis", "ev | trials(size) ~ lat * dose", {"baseline": baseline, **STUDIES},
+       ["lat", "dose"], trials_with_doses, ()) for baseline in ("fixed", "random", "bivariate")},
+    **{f"{curve}": ("gamm", f"y ~ {curve} + v * days + (1 | g)", {}, ["x", "w", "v", "days"], visits, ())
+       for curve in ("s(x, by=arm, k=6)", "s(x, g, bs='fs', k=5)", "t2(x, w, k=4)")},
+    **{f"a curve times numbers, {bs}": ("gamm", f"y ~ s(x, by=w, bs='{bs}', k=6) + v * days + (1 | g)", {}, ["x", "v", "days"], visits, ())
+       for bs in ("tp", "cr", "ps", "cc")},
+    "nominal products": (
+        "ordinal", "rating ~ x * w * arm + (1 | g)", {"nominal": "~ x * w + arm"}, ["x", "w"], ratings, (),
+    ),
     "event": (
         "joint_survival", "y ~ time * age + (1 + time + age | id)",
         {"event": "Surv(years, death) ~ drug * age", "baseline": "piecewise", "cuts": [1.5, 3.0]}, ["age"],
         followed, (None,),
     ),
+    "shared effects": (
+        "joint_survival", "y ~ time * age + (1 + time * age | id)",
+        {"event": "Surv(years, death) ~ drug", "association": "shared_effects*age", "baseline": "exponential"}, ["age"],
+        standardized, (None,),
+    ),
+    "association by a covariate": (
+        "joint_survival", "y ~ time + (1 + time | id)",
+        {"event": "Surv(years, death) ~ age", "association": "value*age + slope*age + value:drug + area*drug", "baseline": "weibull"}, ["age"],
+        standardized, (None,),
+    ),
+    "late entry, shared effects": (
+        "joint_survival", "y ~ time + age + (1 + age | id)",
+        {"event": "Surv(entry, years, death) ~ drug", "association": "shared_effects", "baseline": "exponential"}, ["age"],
+        standardized, (standardized().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
+    ),
     "late entry": (
         "joint_survival", "y ~ time + age + (1 + age | id)",
         {"event": "Surv(entry, years, death) ~ drug", "baseline": "exponential"}, ["age"],
-        followed, (followed().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
+        standardized, (standardized().drop_duplicates("id").drop(columns="age").assign(entry=0.01),),
     ),
 }  # fmt: skip
 
@@ -75,14 +114,18 @@ def density(model):
 
 
 def power_of(label: str, columns: list[str]) -> int:
-    return sum(part in columns for part in re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(":"))
+    of_effect = re.fullmatch(r"shared_effects\[(.*)\](.*)", str(label))  # multiplies an effect, which has the power
+    if of_effect:
+        return power_of(of_effect[2], columns) - power_of(of_effect[1], columns)
+    term = re.sub(r"I\((\w+)\*\*2\)", r"\1:\1", str(label)).split(": ")[0]  # "x:w: 2|3" is that of a threshold
+    return sum(part in columns for part in term.split(":"))
 
 
 def mapped(model, name: str, value: np.ndarray, columns: list[str]) -> tuple[np.ndarray, float]:
     """The variable after the change of units, and the logarithm of how much smaller its elements became together."""
     powers = np.zeros(np.shape(value))
     for axis, dim in enumerate(model.named_vars_to_dims.get(name, ())):
-        if dim.endswith(("coef", "effect")):
+        if dim.endswith(("coef", "effect", "association")) and not dim.startswith("s_"):  # curves have no unit of x
             of_labels = np.array([power_of(label, columns) for label in model.coords[dim]], float)
             powers = powers + of_labels.reshape([-1 if a == axis else 1 for a in range(np.ndim(value))])
     return value * SCALE**-powers, float(powers.sum() * np.log(SCALE))
@@ -108,8 +151,122 @@ def test_priors_and_likelihood_stay_when_covariates_are_shifted_and_rescaled(
     there = {name: mapped(before, name, value, columns) for name, value in zip(names, values, strict=True)}
     found = density_after({name: value for name, (value, _) in there.items()})
     for name, expected in density_before(dict(zip(names, values, strict=True))).items():
+        assert abs(expected) < 1e6, f"{name} says nothing there"
         jacobian = there[name][1] if name in there else 0.0
         assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+CALENDAR = [
+    ("piecewise", "value + slope"), ("piecewise", "shared_effects"), ("bspline", "area"), ("weibull", "value*drug"),
+    ("exponential", "shared_effects*drug"), ("bspline", "area(1)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("baseline", "association"), CALENDAR)
+def test_time_may_be_counted_from_any_origin(baseline, association):
+    """Times of visits, entry, event and cut points, all later by 2000: the model is the same."""
+
+    def model(origin):
+        visits = standardized().assign(time=lambda d: d.time + origin)
+        people = standardized().drop_duplicates("id").assign(entry=origin, years=lambda d: d.years + origin)
+        cuts = {"cuts": [origin + 1.5, origin + 3.0]} if baseline == "piecewise" else {}
+        return zoo.joint_survival(
+            visits[["id", "time", "y"]], people.drop(columns=["time", "y"]), "y ~ time + (1 + time | id)",
+            event="Surv(entry, years, death) ~ drug", baseline=baseline, association=association, **cuts,
+        )  # fmt: skip
+
+    before, after = model(0.0), model(2000.0)
+    run = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))
+    point = dict(zip([rv.name for rv in before.free_RVs], run(row_models.random_point(before, 5, 0.3)), strict=True))
+    expected, found = density(before)(point), density(after)(point)
+    assert all(abs(x) < 1e6 for x in expected.values())
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["event", "shared effects", "association by a covariate"])
+def test_hazard_ratios_per_standard_deviation_stay_when_covariates_are_shifted_and_rescaled(name):
+    builder, formula, options, columns, data, tables = INVARIANT[name]
+    before, after = (
+        row_models.builder(builder)(d, *tables, formula, **options)
+        for d in (data(), data().assign(**{c: (data()[c] + SHIFT) * SCALE for c in columns}))
+    )
+    point = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))(
+        row_models.random_point(before, 5)
+    )
+    names = [rv.name for rv in before.free_RVs]
+    per_sd = []
+    for model, at in (
+        (before, dict(zip(names, point, strict=True))),
+        (after, {n: mapped(before, n, value, columns)[0] for n, value in zip(names, point, strict=True)}),
+    ):
+        free = model.with_transforms(dict.fromkeys(names))
+        assoc = free["assoc_at_means" if "assoc_at_means" in names else "assoc"]
+        run = row_models.function(free, free.replace_rvs_by_values([assoc * free["assoc_sd"]]))
+        per_sd.append(run(at)[0])
+    np.testing.assert_allclose(per_sd[1], per_sd[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bs", ["tp", "cr", "ps", "cc"])
+def test_a_curve_times_numbers_has_the_unit_of_these(bs):
+    formula = f"y ~ s(x, by=w, bs='{bs}', k=6) + (1 | g)"
+    before, after = (zoo.gamm(visits().assign(w=visits().w * unit), formula) for unit in (1.0, SCALE))
+    density_before, density_after = density(before), density(after)
+    run = row_models.function(before, before.replace_rvs_by_values(before.free_RVs))
+    point = dict(zip([rv.name for rv in before.free_RVs], run(row_models.random_point(before, 5)), strict=True))
+    of_curve = {name for name in point if name.startswith("s_x")}
+    found = density_after({name: value / SCALE if name in of_curve else value for name, value in point.items()})
+    for name, expected in density_before(point).items():
+        jacobian = np.size(point[name]) * np.log(SCALE) if name in of_curve else 0.0
+        assert found[name] == pytest.approx(expected + jacobian, rel=1e-6, abs=1e-6), name
+
+
+PREVIEWS = {  # names of the coefficients of x, w and x:w, in place of {}
+    "products of trials, bivariate": ("beta[{}]", "lat", "dose", 1e-4),
+    "nominal products": ("nominal_beta[{}: 3|4]", "x", "w", 1e-2),
+    "event": ("surv_beta[{}]", "drug[placebo]", "age", 1e-4),
+}
+
+
+@pytest.mark.parametrize(("name", "variable", "x", "w", "near"), [(k, *v) for k, v in PREVIEWS.items()], ids=PREVIEWS)
+def test_previews_are_at_zero_of_covariates_that_are_multiplied(name, variable, x, w, near):
+    """With w + 3 in place of w the slope over x at w = 0 is lower by 3 times the coefficient of x:w, and that of w stays."""
+    builder, formula, options, _, data, tables = INVARIANT[name]
+    before, after = (
+        zoo.quick(row_models.builder(builder)(data().assign(**{w: data()[w] + c}), *tables, formula, **options))["mean"]
+        for c in (0.0, 3.0)
+    )
+    of_x, of_w, of_product = (variable.format(column) for column in (x, w, f"{x}:{w}"))
+    assert after[of_product] == pytest.approx(before[of_product], rel=near, abs=1e-6)
+    assert after[of_w] == pytest.approx(before[of_w], rel=near, abs=1e-6)
+    assert after[of_x] == pytest.approx(before[of_x] - 3.0 * before[of_product], rel=near, abs=1e-6)
+
+
+BY_HAND = {
+    **{name: INVARIANT[name] for name in INVARIANT if name.startswith("products of trials")},
+    "nominal": ("ordinal", "rating ~ x * w + (1 | g)", {"nominal": "~ x * w"}, ["x", "w"], ratings, ()),
+}
+
+
+@pytest.mark.parametrize(("builder", "formula", "options", "columns", "data", "tables"), BY_HAND.values(), ids=BY_HAND)
+def test_coefficients_at_zero_are_those_of_a_product_that_is_a_column_of_its_own(
+    builder, formula, options, columns, data, tables
+):
+    """A product that is a column of the data is not centred, so that its model has coefficients at zero only."""
+    x, w = columns
+    by_hand = {key: text.replace("*", "+ both +") for key, text in {**options, "formula": formula}.items()}
+    model = row_models.builder(builder)(data(), *tables, formula, **options)
+    other = row_models.builder(builder)(data().assign(both=data()[x] * data()[w]), *tables, **by_hand)
+    variables = [*model.free_RVs, *model.deterministics]
+    run = row_models.function(model, model.replace_rvs_by_values(variables))
+    values = dict(zip([v.name for v in variables], run(row_models.random_point(model, 2, 0.1)), strict=True))
+    for name in ("beta", "nominal_beta"):
+        if name in values:  # x, w, x:w are x, both, w there
+            by_column = values[name].reshape(3, -1)
+            values[f"{name} of columns"] = by_column[[0, 2, 1]].reshape(values[name].shape)
+    expected = density(model)({rv.name: values[rv.name] for rv in model.free_RVs})
+    found = density(other)({rv.name: values.get(f"{rv.name} of columns", values.get(rv.name)) for rv in other.free_RVs})
+    for name in {rv.name for rv in model.observed_RVs} | ({"study_effect"} & {rv.name for rv in model.free_RVs}):
+        assert found[name] == pytest.approx(expected[name], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["linear, three effects", "linear uncorrelated, offsets", "poisson, offset", "joint"])

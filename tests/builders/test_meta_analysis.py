@@ -106,6 +106,12 @@ def test_the_control_is_known_by_its_name(control):
     assert f"treated is 'Drug', control {control!r}" in model.spec["notes"]
 
 
+def test_a_number_beside_a_name_is_no_order():
+    frame = arms().assign(arm=lambda d: d.drug.map({0: "Placebo", 1: "10"}))
+    model = zoo.meta_analysis(frame, "ev | trials(size) ~ arm", study="trial", treatment="arm")
+    assert "treated is '10', control 'Placebo'" in model.spec["notes"]
+
+
 @pytest.mark.parametrize("labels", [("Drug A", "Drug B"), ("placebo", "placebo 2")])
 def test_the_control_is_asked_for_where_no_label_says_it(labels):
     frame = arms().assign(arm=lambda d: d.drug.map(dict(enumerate(labels))))
@@ -187,19 +193,65 @@ def test_where_the_sampler_looks_is_near_the_estimates_by_moments():
     q = sum(w * (y - sum(w * y) / sum(w)) ** 2)
     expected = max((q - (len(y) - 1)) / (sum(w) - sum(w**2) / sum(w)), np.sqrt(2 / sum(w**2)))
     assert read.rough_heterogeneity() == pytest.approx(np.sqrt(expected))
+    alike = read_arms(
+        frame.assign(ev=frame["size"] // 3), COUNTS, study="trial", treatment="drug", control=None, exposure=None, missing="drop"
+    )  # fmt: skip
+    w = 1 / alike.rough_effects()[1]
+    assert alike.rough_heterogeneity() == pytest.approx(np.sqrt(np.sqrt(2 / sum(w**2))))  # tau^2 itself is 0
     preview, posterior = zoo.quick(zoo.card("bcg").model())["mean"], {"effect": -0.763, "beta[ablat]": -0.032}
     for name, mean in posterior.items():  # Dias et al., TSD 3
         assert preview[name] == pytest.approx(mean, rel=0.1)
     assert 0.1 < preview["tau"] < 0.5
 
 
+@pytest.mark.parametrize("exposure", [None, "years"])
+def test_rough_effects_are_log_ratios_of_counts_with_a_half_added(exposure):
+    """Woolf's log odds ratio and variance after Haldane and Anscombe; for rates those of two Poisson counts."""
+    read = read_arms(
+        two_arms(), "ev ~ drug" if exposure else COUNTS, study="trial", treatment="drug", control=None, exposure=exposure,
+        missing="drop",
+    )  # fmt: skip
+    control, treated = (two_arms()[two_arms().drug == k].reset_index(drop=True) for k in (0, 1))
+    a, c = treated.ev + 0.5, control.ev + 0.5
+    b, d = treated["size"] - treated.ev + 0.5, control["size"] - control.ev + 0.5
+    if exposure:
+        expected = np.log(a / treated.years) - np.log(c / control.years), 1 / a + 1 / c
+    else:
+        expected = np.log(a * d / (b * c)), 1 / a + 1 / b + 1 / c + 1 / d
+    np.testing.assert_allclose(read.rough_effects(), expected)
+
+
+def test_the_prior_of_log_rates_is_at_the_crude_rate_of_all_arms():
+    frame = arms()
+    model = zoo.meta_analysis(frame, "ev ~ drug", exposure="years", baseline="fixed", **TRIAL)
+    crude = np.log(frame.ev.sum() / frame.years.sum())
+    assert model.spec["priors"]["study_Intercept"] == f"Normal({crude:.4g}, 5)"
+
+
 # -------------------------------------------------------------------------------------------------- trials of no events
+
+
+@pytest.mark.parametrize(("studies", "few"), [(5, True), (6, False)])
+def test_few_studies_are_told(studies, few):
+    notes = zoo.meta_analysis(arms()[: 2 * studies], COUNTS, **TRIAL).spec["notes"]
+    assert any(n.startswith(f"{studies} studies: from fewer than 6 tau is poorly known") for n in notes) == few
+
+
+def test_study_covariates_leave_a_study_to_learn_tau_from():
+    """Intercept and covariates are one fewer than the studies, at most."""
+    three = arms()[:6].assign(late=[0, 0, 1, 1, 0, 0])
+    assert len(zoo.meta_analysis(three, f"{COUNTS} + lat", **TRIAL).coords["coef"]) == 1
+    with pytest.raises(InputError, match="2 columns of study covariates for 3 studies leave nothing to learn tau from"):
+        zoo.meta_analysis(three, f"{COUNTS} + lat + late", **TRIAL)
 
 
 def test_a_trial_without_events_says_nothing_of_the_effect_at_its_best_baseline():
     """T3 has no events: whatever its effect, its likelihood rises to 1 as its baseline falls; that of others does not."""
     model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
     assert any("1 of 8 studies have no events" in n and "(T3)" in n for n in model.spec["notes"])
+    full = arms().assign(ev=lambda d: np.where(d.trial == "T5", d["size"], d.ev))
+    notes = zoo.meta_analysis(full, COUNTS, **TRIAL).spec["notes"]
+    assert any("2 of 8 studies have no events, or nothing but events" in n and "(T3, T5)" in n for n in notes)
     pointwise = row_models.function(model, model.logp(vars=model.observed_RVs, sum=False))
     rows = (arms().trial == "T3").to_numpy()
     for effect in (-2.0, 0.0, 3.0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -153,10 +155,12 @@ def test_monotone_effects_rise_by_their_shares_under_dirichlet():
             ("2.1.2020", "15.1.2020", "1.2.2020", "1.1.2021"),
             (0, 1, 2, 3),
         ),
+        ({0: "2", 1: "10", 2: "3", 3: "1"}, ("1", "2", "3", "10"), (0, 1, 2, 9)),
         ({0: 0, 1: 3, 2: 6, 3: 12}, ("0", "3", "6", "12"), (0, 1, 2, 4)),
+        ({0: 0, 1: 6, 2: 9, 3: 12}, ("0", "6", "9", "12"), (0, 2, 3, 4)),
         ({0: 0.0, 1: 1.0, 2: 1.7, 3: 9.0}, ("0.0", "1.0", "1.7", "9.0"), (0, 1, 2, 3)),
     ],
-    ids=["numbers as text", "dates", "months", "no grid"],
+    ids=["numbers as text", "text in another order", "dates", "months", "a gap first", "no grid"],
 )
 def test_periods_are_in_time_order_and_count_steps(labels, order, steps):
     frame = trial()
@@ -167,9 +171,75 @@ def test_periods_are_in_time_order_and_count_steps(labels, order, steps):
     frame.loc[frame.cluster == "c8", "treat"] = 0
     found = design(frame)
     assert found.periods == order and tuple(found.steps) == steps
+    assert [found.periods[i] for i in found.period] == frame.period.astype(str).tolist()
     model = build(frame)
     assert model.coords["coef"][0].startswith("period[") and f"period[{order[0]}]" not in model.coords["coef"]
     assert set(model.coords["coef"]) == {f"period[{p}]" for p in order[1:]}
+
+
+def seen(*clusters: str, periods: tuple[float, ...] = (0, 1, 2, 3, 4, 5, 6)) -> pd.DataFrame:
+    """A row for each cluster c1, c2, ... in each period, from "0" under control, "1" treated and "." not seen."""
+    rows = [
+        (f"c{c}", period, int(mark))
+        for c, marks in enumerate(clusters, 1)
+        for period, mark in zip(periods, marks, strict=False)
+        if mark != "."
+    ]
+    return pd.DataFrame(rows, columns=["cluster", "period", "treat"]).assign(x=0.0, k=1, n=2)
+
+
+def test_exposure_counts_the_periods_in_which_nobody_was_seen():
+    """Periods 0, 1, 3, 4, 8: from crossing over in 3, period 4 is the second and 8 the sixth."""
+    found = design(seen("00111", "01111", "00001", periods=(0, 1, 3, 4, 8)))
+    assert found.exposure.tolist() == [0, 0, 1, 2, 6, 0, 1, 3, 4, 8, 0, 0, 0, 0, 1]
+
+
+def test_periods_and_clusters_that_compare_nothing_are_told():
+    def told(*clusters: str) -> str:
+        return " ".join(design(seen(*clusters)).notes)
+
+    alone = "such a period alone says nothing of the effect"
+    assert f"every cluster is treated in period 3 and no cluster is treated in period 0: {alone}" in told(
+        "0001", "0111"
+    )
+    assert f"every cluster is treated in periods 1, 2, 3: {alone}" in told("0.11", "1111")
+    assert alone not in told("0011", "1111", "0000") and "between clusters" not in told("0011", "1111", "0000")
+    assert "no cluster is seen both under control and treated" in told("1111", "0000")
+
+
+def test_clusters_whose_crossing_over_was_not_seen_are_told():
+    """One that was treated when first seen, one not seen in the period before; of others nothing is said."""
+    for clusters, late in (
+        (("0011", "0111"), None),
+        (("1111", "0011"), "1 cluster not seen .*c1"),
+        (("0.11", "0001"), "1 cluster not seen .*c1"),
+        (("1111", "0.11", "0111"), "2 clusters not seen .*c1, c2"),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZooWarning)  # few clusters
+            notes = " ".join(build(seen(*clusters), exposure_time="categorical").spec["notes"])
+        assert bool(re.search(late or "not seen under control", notes)) == (late is not None), notes
+
+
+@pytest.mark.parametrize(("clusters", "few"), [(5, True), (6, False)])
+def test_few_clusters_are_told_where_they_have_no_effect_of_their_own(clusters, few):
+    frame = seen(*["0001", "0011", "0111"] * 2)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model = build(frame[frame.cluster.isin([f"c{i + 1}" for i in range(clusters)])], correlation="decay")
+    words = [str(w.message) for w in told] + list(model.spec["notes"])
+    assert any(f"{clusters} clusters; from fewer than 6" in w for w in words) == few
+
+
+@pytest.mark.parametrize(("periods", "enough"), [(4, False), (5, True)])
+def test_smooth_periods_need_five(periods, enough):
+    frame = seen(*["0000111", "0001111", "0011111", "0111111"] * 2)
+    frame = frame[frame.period < periods]
+    if enough:
+        assert len(build(frame, period_effects="smooth").coords["coef"]) == 3
+    else:
+        with pytest.raises(InputError, match="needs a numeric column of 5 periods or more; 'period' has 4 periods"):
+            build(frame, period_effects="smooth")
 
 
 def test_the_order_of_text_periods_is_asked_for():
@@ -308,6 +378,73 @@ def test_a_formula_that_says_what_the_options_say_is_refused(formula, words):
         build(trial(), formula, family="bernoulli" if "with trials" in words else "binomial")
 
 
+def with_copies(frame: pd.DataFrame) -> pd.DataFrame:
+    """With columns that are the treatment by another name, and with some that are not."""
+    in_order = frame.period.map({t: k for k, t in enumerate(sorted(frame.period.unique()))})
+    return frame.assign(
+        same=frame.treat,
+        yes=frame.treat == 1,
+        label=np.where(frame.treat == 1, "on", "off"),
+        image=3 - 2.5 * frame.treat,
+        in_period=10 * in_order + frame.treat,
+        moving=in_order**2 + frame.treat * (1 + in_order),
+        phase=frame.period.astype(str) + np.where(frame.treat == 1, "b", "a"),
+        dose=frame.treat * np.where(frame.cluster.isin(["c1", "c3", "c5"]), 2, 1),
+        city=frame.cluster.isin(["c2", "c3", "c6"]).astype(int),
+        season=in_order % 2,
+    )
+
+
+COPIES = [
+    "same",
+    "label",
+    "yes",
+    "C(image)",
+    "x + image",
+    "in_period",
+    "log(in_period + 1)",
+    "moving",
+    "x:moving",
+    "phase",
+]
+COPIES += ["(1 | label)", "(1 | phase)", "(1 | period:label)", "s(moving, k=4)"]
+
+
+@pytest.mark.parametrize("term", COPIES)
+@pytest.mark.parametrize("exposure_time", ["constant", "monotone"])
+def test_the_treatment_by_another_name_is_no_covariate(term, exposure_time):
+    with pytest.raises(
+        InputError, match=r"^formula: '.*' is the treatment by another name, which comes into the model by"
+    ):
+        build(with_copies(trial()), f"k | trials(n) ~ {term}", exposure_time=exposure_time)
+
+
+def test_the_treatment_by_another_name_is_told_with_its_values():
+    words = (
+        r"^formula: 'label' is the treatment by another name, which comes into the model by treatment=treat \(in period \d it is 'off' in "
+        r"every row under control and 'on' in every treated row\): leave it out$"
+    )
+    with pytest.raises(InputError, match=words):
+        build(with_copies(trial()), "k | trials(n) ~ x + label")
+
+
+def test_exposure_time_by_another_name_is_no_covariate_of_an_effect_of_exposure_time():
+    frame = with_copies(trial())
+    frame["weeks"] = 2.0 * design(frame).exposure
+    build(frame, "k | trials(n) ~ weeks")
+    with pytest.raises(InputError, match="'weeks' is the treatment by another name"):
+        build(frame, "k | trials(n) ~ weeks", exposure_time="monotone")
+
+
+@pytest.mark.filterwarnings("ignore::glmm_zoo.errors.ZooWarning")
+@pytest.mark.parametrize(
+    "term", ["dose", "x", "city", "dose:city", "offset(same)", "(1 | same:cluster)", "(0 + same | city)"]
+)
+def test_covariates_that_are_more_than_the_treatment_stand(term):
+    frame = with_copies(trial()).assign(city=lambda d: d.city.map({0: "a", 1: "b"}) if "|" in term else d.city)
+    build(frame, f"k | trials(n) ~ {'1 + ' if '(' in term else ''}{term}")
+
+
 def test_all_problems_are_told_together():
     frame = _with("cluster == 'c1' and period == 3", treat=0)
     frame.loc[3, "k"] = 99
@@ -360,6 +497,22 @@ def test_simulated_trial_has_the_design_asked_for():
     size = np.array([[5, 0], [2, 1]])
     cells = zoo.simulate_design(clusters=2, periods=2, size=size, crossover=[1, 2], seed=1)
     assert cells[["cluster", "period", "n", "treat"]].values.tolist() == [[1, 0, 5, 0], [2, 0, 2, 0], [2, 1, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "starts"), [(1, [1] * 4), (2, [1, 1, 3, 3]), (4, [1, 2, 3, 4]), (3, [1, 1, 2, 3])]
+)
+def test_simulated_sequences_are_spread_over_the_periods(sequences, starts):
+    frame = zoo.simulate_design(clusters=4, periods=5, sequences=sequences, seed=1)
+    assert list(frame[frame.treat == 1].groupby("cluster").period.min()) == starts
+
+
+def test_simulated_cluster_periods_are_independent_without_rho():
+    frame = zoo.simulate_design(
+        clusters=2000, periods=3, size=1, family="gaussian", sd_cluster_period=1.0, sigma=0.1, seed=2
+    )
+    y = frame.pivot(index="cluster", columns="period", values="y")
+    np.testing.assert_allclose(y.cov(), 1.01 * np.eye(3), atol=5 * 1.01 * np.sqrt(2 / 2000))
 
 
 def test_simulated_values_have_their_moments():
@@ -416,10 +569,13 @@ def test_simulated_individuals_of_a_cohort_stay_themselves():
         ("bernoulli", expit(0.3), expit(0.3) * expit(-0.3)),
         ("poisson", np.exp(0.3), np.exp(0.3)),
         ("negative_binomial", np.exp(0.3), np.exp(0.3) + np.exp(0.6) / 2.0),
+        ("gaussian", 0.3, 1.7**2),
     ],
 )
 def test_simulated_families_have_their_moments(family, mean, variance):
-    y = zoo.simulate_design(clusters=2000, periods=3, size=4, family=family, intercept=0.3, alpha=2.0, seed=4).y
+    y = zoo.simulate_design(
+        clusters=2000, periods=3, size=4, family=family, intercept=0.3, alpha=2.0, sigma=1.7, seed=4
+    ).y
     assert abs(y.mean() - mean) < 5 * np.sqrt(variance / len(y))
     assert abs(y.var() / variance - 1) < 0.1
 

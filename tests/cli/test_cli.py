@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import subprocess
@@ -12,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import glmm_zoo as zoo
 from glmm_zoo import cli, registry
 from glmm_zoo.cli.arguments import SamplerArguments
 from glmm_zoo.cli.target import locked
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.results import storage
 
 
 @pytest.fixture(autouse=True)
@@ -304,10 +307,51 @@ def test_a_second_fit_on_the_same_file_is_refused(capsys: pytest.CaptureFixture[
     assert sorted(p.name for p in Path().iterdir()) == ["good.csv"]
 
 
-@pytest.mark.parametrize("command", ["check", "summary", "report", "loo"])
+@pytest.mark.parametrize("command", ["check", "summary", "report", "loo", "hypotheses"])
 def test_reading_commands_refuse_what_is_no_fit(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert "does not exist" in fails(capsys, command, "none.nc")
     assert "damaged or not a NetCDF file" in fails(capsys, command, broken("f.nc", "hello"))
+
+
+@pytest.fixture
+def beta() -> np.ndarray:
+    """The draws (chain, draw, coef) of a and b in f.nc, which is as little of a fit as can be asked."""
+    draws = np.random.default_rng(1).normal(size=(2, 20, 2))
+    posterior = xr.Dataset({"beta": (("chain", "draw", "coef"), draws)}, {"coef": ["a", "b"]})
+    tree = xr.DataTree.from_dict({"posterior": posterior})
+    nothing = {"links": {}, "groups": {}, "aspects": [], "auxiliary": [], "smooths": []}
+    spec = {"link": "identity", "latent_variance": None, **nothing}
+    sampling = {"draws": 20, "chains": 2, "finished": [20, 20]}
+    storage.write_metadata(tree, {"spec": spec, "sampling": sampling})
+    zoo.save(tree, "f.nc")
+    return draws
+
+
+def test_hypotheses(capsys: pytest.CaptureFixture[str], beta: np.ndarray) -> None:
+    a, b = beta[..., 0], beta[..., 1]
+    texts = ["-beta[a] > beta[b]", "-1 < beta[a] < 1", "beta[a] = beta[b]"]
+    assert cli.run(["hypotheses", "f.nc", *texts, "--rope", "-0.5,0.5", "--format", "csv"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(found["hypothesis"]) == texts
+    np.testing.assert_allclose(found["p"], [(-a > b).mean(), (np.abs(a) < 1).mean(), (np.abs(a - b) <= 0.5).mean()])
+    assert cli.run(["hypotheses", "f.nc", "--prob", "0.8", "beta[a]"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"beta[a] is {a.mean():.3f} (") and "Means of 40 draws, 80 % intervals" in out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        ([], "no hypothesis was given"),
+        (["beta[a] = 0"], "--rope -0.1,0.1"),
+        (["beta[a] = 0", "--rope", "0.1"], "--rope is two numbers LOW,HIGH such as -0.1,0.1, not '0.1'"),
+        (["beta[a] = 0", "--rope", "a,b"], "--rope is two numbers"),
+        (["beta[a] > 0", "--ropes", "1,2"], "unknown option '--ropes'"),
+        (["beta[ab] > 0"], "no parameter is called 'beta[ab]'; did you mean 'beta["),
+    ],
+)
+def test_wrong_hypotheses(capsys: pytest.CaptureFixture[str], beta: np.ndarray, tokens: list[str], told: str) -> None:
+    assert told in fails(capsys, "hypotheses", "f.nc", *tokens)
 
 
 def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
@@ -376,3 +420,21 @@ def test_wrong_input_imports_no_pymc() -> None:
 def test_python_m_is_the_same_command() -> None:
     run = subprocess.run([sys.executable, "-m", "glmm_zoo", "fit", "nope"], capture_output=True, text=True)
     assert run.returncode == 2 and run.stderr.startswith("error: unknown model 'nope'") and run.stdout == ""
+
+
+def test_a_pipe_is_no_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe.nc")
+    for command in ("check", "summary", "report"):
+        assert cli.run([command, "pipe.nc"]) == 2
+        assert capsys.readouterr().err == "error: 'pipe.nc' is a device or a pipe; give the name of a file\n"
+
+
+@pytest.mark.parametrize("flags", ["floatX=float32", "banana=1,mode=banana", "mode=NO_SUCH_MODE"])
+def test_flags_of_pytensor_that_cannot_be_are_told(flags: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "glmm_zoo", "fit", "hierarchical_logistic", "good.csv", "--formula", "y ~ x + (1 | g)"],
+        env={**os.environ, "PYTENSOR_FLAGS": flags}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: ") and "PYTENSOR_FLAGS" in found.stderr and found.stderr.count("\n") == 1
+    assert not Path("fits").exists()

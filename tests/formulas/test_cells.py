@@ -107,11 +107,13 @@ def test_a_reference_level_of_nothing_but_failures_is_told():
     ("offset", "doubtful"),
     [
         ("days", True), ("I(days / 7)", True), ("I(days / 100)", False), ("log(days)", False), ("logged", False), ("I(log(days))", False),
-        ("years", True),
+        ("years", True), ("from_zero", False), ("halves", False),
     ],
 )  # fmt: skip
 def test_an_offset_that_is_no_logarithm_is_told(offset, doubtful):
-    frame = FRAME.assign(logged=np.log(FRAME.days), years=np.tile([1, 2, 3, 5], 30))
+    """An exposure is above 0; whole numbers are no exposures where there are two of them, log(1) and log(e)."""
+    frame = FRAME.assign(logged=np.log(FRAME.days), years=np.tile([1, 2, 3, 5], 30), halves=np.tile([1, 2], 60))
+    frame["from_zero"] = frame.years - 1
     found = told(frame, f"y ~ x + offset({offset}) + (1 | site)")
     assert len(found) == doubtful
     if doubtful:
@@ -141,6 +143,12 @@ def test_labels_that_begin_anew_are_told():
     assert any("write (1 | site/klass), which has 24 groups" in s for s in found)
     for formula in ("y ~ 1 + (1 | site/klass)", "y ~ 1 + (1 | site) + (1 | dose)"):
         assert not any("groups" in s for s in told(school, formula, "gaussian"))
+    crossed = "y ~ 1 + (1 | site) + (1 | klass)"
+    twice = school.groupby(["site", "klass"]).head(2)  # the fewest rows that each combination may have
+    assert any("24 groups" in s for s in told(twice, crossed, "gaussian"))
+    assert not any("groups" in s for s in told(twice[1:], crossed, "gaussian"))
+    one_class = school[(school.site != "s05") | (school.klass == 1)]  # a site that has a class 1 only
+    assert not any("groups" in s for s in told(one_class, crossed, "gaussian"))
 
 
 @pytest.mark.parametrize(("arm", "dose"), [("a", "high"), ("a", "none"), ("b", "high"), ("b", "none")])
@@ -154,6 +162,16 @@ def test_empty_cells_are_named_and_the_advice_works(arm, dose):
         assert f"arm {arm!r}" in text and f"dose {dose!r}" in text
     assert "write dose + arm without it" in text
     code_predictor(parse_formula("y ~ dose + arm"), table)
+    one = pd.concat([frame, FRAME[(FRAME.arm == arm) & (FRAME.dose == dose)][:1]])
+    code_predictor(parse_formula("y ~ arm * dose"), take_columns(one, ["arm", "dose", "y"]))
+
+
+def test_a_cell_of_one_row_is_not_called_empty():
+    """The design is deficient for another reason, with one row in a cell and none in another."""
+    rare = FRAME[(FRAME.arm == "b") | (FRAME.dose == "low") | (FRAME.index == 0)]  # arm a: high once, none never
+    with pytest.raises(InputError, match="no rows with") as caught:
+        code_predictor(parse_formula("y ~ arm * dose"), take_columns(rare, ["arm", "dose", "y"]))
+    assert "dose 'none'" in str(caught.value) and "dose 'high'" not in str(caught.value)
 
 
 def test_other_layouts_of_proportions_are_told_the_way_to_ours():

@@ -215,6 +215,8 @@ def test_a_right_side_alone():
         ("y ~ I(x // 2)", "FloorDiv is not allowed|'/' is not allowed"),
         ("y ~ I((x, z))", "Tuple is not allowed"),
         ("y ~ I(*x)", "Starred is not allowed"),
+        ("y ~ I(x**11)", "an exponent is a number of at most 10"),
+        ("y ~ I(x**-11)", "an exponent is a number of at most 10"),
         ("y ~ I(x z)", "is not an expression|operator is missing"),
         ("y ~ I(x* *2)", "is not an expression|not allowed"),
         ("y ~ ``", "empty|has no name|not allowed|quote"),
@@ -225,6 +227,14 @@ def test_a_right_side_alone():
 def test_what_is_said(text, words):
     with pytest.raises(InputError, match=words):
         parse_formula(text)
+
+
+def test_what_is_just_within_the_limits_is_read():
+    long, deep = f"{'y ~ x':<{MAX_LENGTH}}", "y ~ " + "(" * MAX_DEPTH + "x" + ")" * MAX_DEPTH
+    for text in (long, deep, "y ~ I(x**10)", "y ~ I(x**-10)"):
+        assert parse_formula(text).predictor_columns == ("x",)
+    with pytest.raises(InputError, match=f"{MAX_LENGTH + 1} characters"):
+        parse_formula(long + " ")
 
 
 def test_a_right_side_must_stand_alone():

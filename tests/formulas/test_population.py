@@ -179,3 +179,25 @@ def test_labels_are_unique():
     data = pd.DataFrame({"y": range(4), "a": ["1", "1:2"] * 2, "b": ["2:3", "3"] * 2})
     factor = code("y ~ (1 | a:b)", data).effects[0].factor
     assert len(set(factor.levels)) == len(factor.levels) == 2
+
+
+def test_a_factor_with_two_references_has_each_where_it_is_asked_for():
+    coded = code("y ~ C(a, ref='q') + C(a, ref='r'):x").population
+    columns = [*indicators(A, "p", "r"), *(X * (level == A) for level in "pqr")]
+    assert sorted(coded.labels) == sorted(["a[p]", "a[r]", "a[p]:x", "a[q]:x", "a[r]:x"])
+    by_label = dict(zip(["a[p]", "a[r]", "a[p]:x", "a[q]:x", "a[r]:x"], columns, strict=True))
+    for label, values in zip(coded.labels, coded.values.T, strict=True):
+        np.testing.assert_allclose(values, by_label[label], err_msg=label)
+    contrasts = code("y ~ x + C(a, ref='q') + x:C(b, ref='yes') + C(b, ref='no')").population
+    assert {"a[p]", "a[r]", "x:b[no]", "b[yes]"} <= set(contrasts.labels)
+
+
+def test_other_rows_have_the_levels_of_the_fit():
+    """Two of three levels in another order: their codes there are not those of the fit."""
+    coded = code("y ~ a + x:cat").population
+    other = pd.DataFrame({"a": ["r", "q", "r"], "x": [2.0, 3.0, 5.0], "cat": pd.Categorical(["p", "q", "p"])})
+    by_label = dict(zip(coded.labels, coded.code_new_rows(take_columns(other, ["a", "x", "cat"])).T, strict=True))
+    expected = {"a[q]": [0, 1, 0], "a[r]": [1, 0, 1], "x:cat[p]": [2, 0, 5], "x:cat[q]": [0, 3, 0], "x:cat[r]": [0] * 3}
+    assert by_label.keys() == expected.keys()
+    for label, values in expected.items():
+        np.testing.assert_array_equal(by_label[label], values, err_msg=label)

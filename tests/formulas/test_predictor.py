@@ -55,6 +55,17 @@ def test_group_codes_and_levels():
     assert gh.codes.dtype == np.int64
 
 
+def test_an_interaction_of_few_and_many_levels_keeps_its_cells_apart():
+    outer, inner = np.repeat(["a", "b"], 15), np.tile([f"{i:02d}" for i in range(15)], 2)
+    data = pd.DataFrame({"y": 0.0, "s": outer, "t": inner})
+    for columns in (["s", "t"], ["t", "s"]):
+        (cell,) = code(f"y ~ (1 | {':'.join(columns)})", data).effects
+        assert len(cell.factor.levels) == 30
+        np.testing.assert_array_equal(
+            np.array(cell.factor.levels)[cell.factor.codes], data[columns].agg(":".join, axis=1)
+        )
+
+
 def test_levels_of_a_group_keep_their_order_and_drop_what_never_occurs():
     coded = code("y ~ (1 | cat)")
     assert coded.effects[0].factor.levels == ("r", "q", "p")
@@ -127,6 +138,12 @@ def test_more_columns_than_rows():
         code("y ~ x + z + I(x**2) + I(z**2)", DATA[:3])
 
 
+def test_as_many_columns_as_rows_are_no_alias():
+    assert aliased(code("y ~ x + z", DATA[:3]).population) is None
+    with pytest.raises(InputError, match="rank deficient"):
+        code("y ~ x + z", DATA[:2])
+
+
 def test_aliased_is_relative_to_the_scale_of_a_column():
     assert aliased(code("y ~ tiny + huge", DATA.assign(tiny=X * 1e-9, huge=Z * 1e9 + 1e12)).population) is None
 
@@ -173,6 +190,8 @@ def test_groups_the_data_cannot_support():
     with pytest.raises(InputError, match=f"grouping factor 'id' has {N} levels for {N} rows"):
         check_groups([each_row], N, one_per_row=False)
     assert check_groups([each_row], N, one_per_row=True) == []
+    one_pair = code("y ~ (1 | id)", DATA.assign(id=[0, *range(N - 1)]))
+    assert check_groups([one_pair], N, one_per_row=False) == []
     pairs = code("y ~ (x | pair)", DATA.assign(pair=np.arange(N) // 2))
     assert "60 in all, for 60 rows" in check_groups([pairs], N, one_per_row=False)[0]
     assert check_groups([code("y ~ (x | g)")], N, one_per_row=False) == []

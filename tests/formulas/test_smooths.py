@@ -24,7 +24,7 @@ from rows import visits
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.smooths.bases import Basis, group_curve_basis, spline_basis
-from glmm_zoo.formulas.smooths.smooth import plain_smooth, smooth_by_factor, smooth_by_numbers
+from glmm_zoo.formulas.smooths.smooth import factor_smooth, plain_smooth, smooth_by_factor, smooth_by_numbers
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json, tensor_product
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.parameterization import parameterize
@@ -163,6 +163,37 @@ def test_a_surface_holds_its_polynomial_and_its_margins(bs):
     step = np.array([1e-5, 0])
     for slope, low, high in zip(B.columns(x, 1), B.columns(x - step), B.columns(x + step), strict=True):
         np.testing.assert_allclose(slope, (high - low) / 2e-5, atol=1e-5 * max(1, np.abs(slope).max()))
+
+
+@pytest.mark.parametrize("bs", ["cr", "ps", "tp"])
+def test_the_margins_of_a_surface_are_of_one_size(bs):
+    """Each column of 1 and the line has mean square one over the rows, and so have those of the bends together."""
+    x = np.random.default_rng(4).uniform([0, 5], [1, 900], (200, 2)) ** [1, 0.5]
+    for margin, values in zip(tensor_product(("x", "z"), x, bs, 6).margins, x.T, strict=True):
+        line, bends = margin.columns(values)
+        np.testing.assert_allclose((line**2).mean(axis=0), 1)
+        np.testing.assert_allclose((bends**2).mean(), 1)
+
+
+def test_the_spread_of_a_curve_is_the_sd_of_its_draws_over_its_rows():
+    """Of a curve by a level, over the rows of the level."""
+    rng = np.random.default_rng(5)
+    x, codes = rng.uniform(0, 3, 300), rng.integers(0, 3, 300)
+    by_level = smooth_by_factor("s(x, by=f)", "x", x, "tp", 6, "f", (("a", "b", "c"), codes))
+    groups = factor_smooth("s(x, f, bs='fs')", "x", x, 6, "f", (("a", "b", "c"), codes))
+    for smooth in (plain_smooth("s(x)", "x", x, "tp", 6), by_level, groups):
+        for sd in range(len(smooth.sds)):
+            weights = rng.normal(size=(smooth.penalised.shape[1], 20_000)) * (smooth.sd_of == sd)[:, None]
+            curves = smooth.penalised @ weights
+            rows = (curves != 0).any(axis=1)
+            assert smooth is not by_level or (rows == (codes == sd)).all()
+            assert smooth.spread(sd) == pytest.approx(np.sqrt((curves[rows] ** 2).mean()), rel=0.03)
+
+
+def test_the_ends_of_the_data_are_not_beyond_them():
+    x = np.linspace(2.0, 5.0, 30)
+    for basis in (spline_basis("x", x, "cr", 5), spline_basis("x", x, "tp", 5)):
+        np.testing.assert_array_equal(basis.beyond(np.array([1.999, 2.0, 5.0, 5.001])), [True, False, False, True])
 
 
 ERRORS = {

@@ -148,3 +148,12 @@ def test_a_column_called_otherwise_in_the_fit_is_told():
 def test_two_columns_with_one_name_are_told(columns, formula, told):
     with pytest.raises(InputError, match=told):
         zoo.hierarchical_linear(visits().drop(columns=["a", "b"]).rename(columns=columns), formula)
+
+
+@pytest.mark.parametrize("part", ["sd", "corr", "u"])
+def test_a_factor_may_be_called_as_a_variable_of_another_part(part):
+    name = f"zi_{part}_g"
+    frame = visits().rename(columns={"h": name})
+    model = zoo.zero_inflated_poisson(frame, f"c ~ x + (1 | {name})", zi="~ x + (1 + x | g)")
+    assert name in model.named_vars and f"{name}_" in model.coords and name not in model.coords
+    check_names(model)

@@ -342,6 +342,7 @@ def test_quick_is_a_labelled_preview():
     assert 1.5 < linear.loc["sigma", "mean"] < 2.5
 
 
+@pytest.mark.filterwarnings("ignore:this preview:glmm_zoo.errors.ZooWarning")
 @pytest.mark.parametrize("name", sorted({row.builder: row.name for row in ROWS}.values()))
 def test_every_builder_has_a_preview_by_the_names_of_its_posterior(name):
     model = row_models.build(BY_NAME[name])

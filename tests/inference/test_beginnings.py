@@ -73,6 +73,31 @@ def test_first_points_are_wide_apart(chains: int) -> None:
     assert 0.99 < np.abs(others).max() <= 1 and abs(others.std() - 1 / np.sqrt(3)) < 0.01
     assert len(np.unique(away[..., 0])) == away[..., 0].size  # no two seeds or chains begin at one point
     np.testing.assert_array_equal(first_beginnings(bowl(n), own, chains, 3) - 1, away[3])
+    if chains > 1:  # strata of one element say nothing of those of another
+        one, other = strata[:, :, 0].ravel(), strata[:, :, 1].ravel()
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(one.size)
+
+
+def test_first_points_are_in_the_coordinates_of_unit_size() -> None:
+    """x = 3 + 2 z: from the start at x = 1 the points are as far apart as they are in z, times 2."""
+    plain = bowl(1)
+    scaled = dataclasses.replace(plain, coordinates=Coordinates(np.array([0]), np.array([3.0]), np.array([[2.0]])))
+    far, near = (first_beginnings(c, np.array([0]), 4, 1) - 1 for c in (scaled, plain))
+    np.testing.assert_allclose(far, 2 * near)
+
+
+def test_a_start_without_a_slope_in_one_element_is_drawn_nearer() -> None:
+    """nutpie takes no beginning at which an element of the gradient is 0."""
+    start = np.ones(2)
+
+    def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        flat = np.abs(x - start).max() > 1.0
+        return -float(x @ x) / 2, np.where(flat & (np.arange(2) == 1), 0.0, -x)
+
+    compiled = dataclasses.replace(bowl(2), value_and_gradient=value_and_gradient)
+    far = first_beginnings(bowl(2), np.arange(2), 4, 1) - 1
+    halvings = np.ceil(np.log2(np.maximum(np.abs(far).max(axis=1), 1)))
+    np.testing.assert_allclose(first_beginnings(compiled, np.arange(2), 4, 1) - 1, far / 2 ** halvings[:, None])
 
 
 def test_a_start_without_a_density_is_drawn_nearer() -> None:

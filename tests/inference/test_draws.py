@@ -51,3 +51,17 @@ def test_a_last_part_that_was_stopped_is_as_long_as_its_longest_chain() -> None:
     np.testing.assert_array_equal(found.x, x[:, 1:6:2])
     assert found.stats["diverging"].shape == (2, 3) and found.finished.tolist() == [3, 2]
     assert joined_and_thinned(parts[1:], 4).x.shape == (2, 0, 3)
+
+
+def test_energies_of_a_part_that_was_stopped_are_moved_by_those_that_were_made() -> None:
+    """The energy of each part is a constant of its mass matrix; the second chain of the second part has one draw of four."""
+    energies = [np.full((2, 4), 7.0), np.array([[90.0] * 4, [60.0, np.nan, np.nan, np.nan]])]
+    parts = [
+        Draws(
+            np.zeros((2, 4, 1)), np.arange(4), {"energy": e}, np.isfinite(e).sum(axis=1), 1, i == 1, 1.0, 0, np.ones(2)
+        )
+        for i, e in enumerate(energies)
+    ]
+    expected = np.full((2, 8), 7.0)
+    expected[1, 5:] = np.nan
+    np.testing.assert_array_equal(joined_and_thinned(parts, 1).stats["energy"], expected)

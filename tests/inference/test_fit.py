@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.inference import datatree, nuts, schedule
 from glmm_zoo.inference.draws import Draws
+from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
 
 GROUPS = (
@@ -81,6 +83,24 @@ def test_same_seed_same_draws_whatever_the_cores(model, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(one["posterior"]["u_site"].values, two["posterior"]["u_site"].values)
     other = zoo.fit(model, **{**settings, "seed": 10})
     assert not np.array_equal(one["posterior"]["beta"].values, other["posterior"]["beta"].values)
+
+
+def test_without_a_seed_each_fit_has_its_own_and_records_it(data: pd.DataFrame) -> None:
+    model = zoo.hierarchical_logistic(data, "y ~ x")
+    settings = {"draws": 5, "tune": 20, "chains": 1, "thin": 1, "progress": False, "target_accept": 0.8}
+    seeds = [storage.metadata(zoo.fit(model, **settings))["sampling"]["seed"] for _ in range(2)]
+    assert seeds[0] != seeds[1] and all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_settings_have_one_default_each() -> None:
+    """As the documentation has them: 4 chains of 500 warm-up draws and 1000 draws."""
+    asked = {
+        name: p.default
+        for name, p in inspect.signature(zoo.fit).parameters.items()
+        if name not in ("model", "progress")
+    }
+    assert asked == dataclasses.asdict(Settings())
+    assert (asked["draws"], asked["tune"], asked["chains"]) == (1000, 500, 4)
 
 
 def test_large_data_are_thinned_and_said_so(model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import arviz_stats
 import numpy as np
 import pymc as pm
@@ -9,6 +11,7 @@ import pytest
 
 from glmm_zoo.inference import nuts
 from glmm_zoo.inference.compile import Compiled, compile_model
+from glmm_zoo.inference.coordinates import UNCHANGED
 from glmm_zoo.inference.draws import Draws
 from glmm_zoo.inference.settings import Settings
 
@@ -45,3 +48,25 @@ def test_energies_and_divergences_of_draws_that_are_not_kept_count(
     diverging = dict(nuts._STATS, n_steps=("diverging", bool), diverging=("n_steps", int))  # each transition diverges
     monkeypatch.setattr(nuts, "_STATS", diverging)
     assert sampled(normal, draws=50, thin=4).divergences == 2 * 50 * 4
+
+
+def test_gradients_are_those_of_warm_up_and_draws_together(normal: Compiled) -> None:
+    calls = []
+
+    def counted(x: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(x)
+        return normal.value_and_gradient(x)
+
+    in_python = dataclasses.replace(normal, program=None, value_and_gradient=counted)
+    drawn = sampled(in_python, draws=50)
+    assert drawn.gradients > drawn.stats["n_steps"].sum()
+    assert drawn.gradients == pytest.approx(len(calls), rel=0.05)  # but for the search of a first step size
+
+
+def test_trajectories_double_up_to_ten_times() -> None:
+    """A normal density of correlation 0.99999: from end to end in steps as short as its other side is some hundreds of them."""
+    precision = np.linalg.inv(np.array([[1.0, 0.99999], [0.99999, 1.0]]))
+    compiled = Compiled(np.ones(2), lambda x: (-float(x @ precision @ x) / 2, -precision @ x), lambda _: lambda _: [], UNCHANGED, None, 0.0)  # fmt: skip
+    stats = sampled(compiled, draws=100).stats
+    assert 5 < stats["tree_depth"].max() <= nuts.MAX_TREE_DEPTH == 10
+    assert not stats["reached_max_treedepth"].any()

@@ -28,6 +28,7 @@ def worst(preview: pd.DataFrame, posterior: pd.DataFrame) -> tuple[float, float]
     return float(z[~point].max()) if not point.all() else 0.0, float(z[point].max()) if point.any() else 0.0
 
 
+@pytest.mark.filterwarnings("ignore:this preview:glmm_zoo.errors.ZooWarning")
 @pytest.mark.parametrize("row", [*REFERENCES, *JOINT], ids=lambda row: row.file)
 def test_the_preview_is_near_the_peers_posteriors(row: Reference | Joint) -> None:
     if isinstance(row, Joint):
@@ -117,7 +118,7 @@ GRID: dict[str, Callable[[], Any]] = {
     "never at risk": lambda: zoo.card("absent_or_rare").model(),
     "joint survival": lambda: zoo.card("pbc").model(),
 }
-FURTHER_OFF = {"never at risk": 2.5, "joint survival": 1.75}  # as the docstring of quick says
+FURTHER_OFF = {"never at risk": 2.5, "joint survival": 1.75}  # as a warning says
 
 
 @pytest.mark.slow
@@ -176,6 +177,32 @@ def test_a_response_in_millions_is_near_what_made_it() -> None:
     assert found["sd_g[Intercept]"] == pytest.approx(1e6, rel=0.5)
 
 
+def test_a_preview_that_leaves_subjects_out_says_so() -> None:
+    card = zoo.card("absent_or_rare")
+    with pytest.warns(
+        zoo.ZooWarning,
+        match=r"^this preview leaves out 58 of 161 subjects of 'pop', those with zeros only: its coefficients may be two "
+        r"posterior standard deviations off, and its standard deviations too small; sample with fit before using them$",
+    ):
+        zoo.quick(card.model())
+
+
+def test_a_preview_of_subjects_who_are_all_at_risk_is_silent() -> None:
+    frame = counts(intercept=2.0)
+    with pytest.warns(zoo.ZooWarning, match="all were at risk"):
+        model = zoo.never_at_risk(frame, F, subject="g")
+    zoo.quick(model)  # warnings are errors here
+
+
+def test_a_preview_of_an_association_says_that_it_is_too_near_zero() -> None:
+    with pytest.warns(
+        zoo.ZooWarning,
+        match=r"^this preview regresses the event on estimates of the markers: its rows assoc\[\.\.\.\] may be too near 0 by more "
+        r"than a posterior standard deviation; sample with fit before using them$",
+    ):
+        zoo.quick(zoo.card("pbc").model())
+
+
 STATIONARY: dict[str, Callable[..., np.ndarray]] = {
     "binary, sd 4": lambda y, eta: -np.logaddexp(0, np.where(y == 1, -eta, eta)),
     "counts, sd 2": lambda y, eta: stats.poisson.logpmf(y, np.exp(eta)),
@@ -227,3 +254,19 @@ def test_a_preview_that_has_not_settled_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(approximation, "ROUNDS", 5)
     with pytest.raises(zoo.FitError, match="did not converge for this model; sample it with fit"):
         zoo.quick(GRID["binary, sd 4"]())
+
+
+@pytest.mark.parametrize(("prob", "z"), [(0.95, 1.959964), (0.5, 0.6744898)])
+def test_intervals_of_many_rows_are_those_of_least_squares(prob: float, z: float) -> None:
+    """Of the intercept at zero of a covariate far from it, too, where it is known a hundred times less well than at the mean."""
+    rng, n = np.random.default_rng(6), 2000
+    x = 50 + rng.normal(size=n)
+    d = pd.DataFrame({"x": x, "y": 1 + 0.5 * x + 2 * rng.normal(size=n)})
+    X = np.column_stack([np.ones(n), x])
+    b = np.linalg.lstsq(X, d.y, rcond=None)[0]
+    sd = np.sqrt(np.diag(np.linalg.inv(X.T @ X)) * ((d.y - X @ b) ** 2).sum() / (n - 2))
+    found = zoo.quick(zoo.lmm(d, "y ~ x"), prob=prob)
+    for k, name in enumerate(("Intercept", "beta[x]")):
+        row = found.loc[name]
+        assert abs(row["mean"] - b[k]) < 0.1 * sd[k] and row["sd"] == pytest.approx(sd[k], rel=0.02)
+        np.testing.assert_allclose((row["upper"] - row["mean"], row["mean"] - row["lower"]), z * row["sd"], rtol=1e-6)

@@ -140,6 +140,36 @@ def test_each_chain_goes_on_from_its_own_last_draw(sampled: Any) -> None:
     assert not {s.seed for s in other.settings} & {s.seed for s in sampler.settings}
 
 
+@pytest.mark.parametrize(("beyond", "parts"), [(1.9, 2), (2.0, 3), (2.9, 3)])
+def test_draws_beyond_those_asked_for_cost_what_can_be_afforded(
+    sampled: Any, beyond: float, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient costs the 10 rows and the 2 unknowns; a part is 100 gradients."""
+    monkeypatch.setattr(schedule, "AFFORDABLE", beyond * 100 * (10 + 2))
+    assert sampled(slow, draws=4000)[0].thin == parts
+
+
+@pytest.mark.parametrize("price", [5.0, 2.0, 1.0])
+def test_chains_go_on_as_long_as_draws_gain_more_than_they_cost(
+    sampled: Any, price: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of t times as many draws of this autoregression every t-th is worth (1 - 0.8^t) / (1 + 0.8^t); a part costs `price`
+    times as much as all else, so worth / (1 + price t) is as large as it gets."""
+    monkeypatch.setattr(schedule, "AFFORDABLE", 1e30)
+    monkeypatch.setattr(schedule, "REST", 100 * (10 + 2) / price)
+    t = np.arange(1, schedule.MOST_THIN + 1)
+    best = t[np.argmax((1 - 0.8**t) / (1 + 0.8**t) / (1 + price * t))]
+    assert sampled(slow, draws=4000)[0].thin == best
+
+
+@pytest.mark.parametrize(("numbers", "parts"), [(1.9, 1), (2.0, 2), (3.5, 3)])
+def test_no_more_draws_are_made_than_may_be_kept(
+    sampled: Any, numbers: float, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "MOST_KEPT", numbers * CHAINS * 4000 * 2)
+    assert sampled(slow, draws=4000)[0].thin == parts
+
+
 def test_ctrl_c_before_a_part_begins_keeps_the_parts_there_are(sampled: Any) -> None:
     def make(part: int, beginnings: np.ndarray) -> np.ndarray:
         if part == 2:

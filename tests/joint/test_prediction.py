@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ import glmm_zoo as zoo
 from glmm_zoo import cli
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.inference.datatree import data_groups
-from glmm_zoo.joint.prediction import dynamic
+from glmm_zoo.joint.prediction import dynamic, effect_sampler
 from glmm_zoo.results import storage
 
 S = np.array([[0.64, 0.06], [0.06, 0.0625]])  # covariance of the effects: sds 0.8 and 0.25, correlation 0.3
@@ -134,7 +135,7 @@ def test_gaussian_marker_as_integrated_on_a_grid(association, who):
     found = predict(tree, ids=[who], times=times, draws=200)
     np.testing.assert_allclose(found.survival.sel(id=who), S_u, atol=3e-4)
     np.testing.assert_allclose(found.marker.sel(id=who, time=5.0, outcome="y"), at_5, atol=3e-3)
-    assert found.ess.item() > 0.9 and found.measurements.item() == len(own)
+    assert 0.9 < found.ess.item() <= 1 and found.measurements.item() == len(own)
 
 
 def test_binary_marker_as_integrated_on_a_grid():
@@ -291,6 +292,19 @@ def test_means_and_bands_are_of_all_posterior_points():
                 np.testing.assert_allclose(found[name.format(side)][0], quantile, rtol=1e-9)
     half = predict(tree, ids=["p7"], draws=100)  # evenly spaced among the points
     np.testing.assert_allclose(half.survival[0], S[np.arange(100) * 201 // 100].mean(axis=0), rtol=1e-9)
+
+
+def test_median_and_bands_of_survival_are_of_subjects_alike():
+    """Without measurements the effects are normal: S(8 | b) of many subjects, skewed, so that its mean is not its median."""
+    b = np.random.default_rng(4).multivariate_normal([0, 0], S, 40_000)
+    s = np.linspace(0, 8, 161)
+    S_b = np.exp(-np.trapezoid(np.exp(-3 + 0.6 * eta(s, 0.0, b[:, None, :])), s, axis=1))
+    nothing = pd.DataFrame({"id": ["new"], "time": [0.0], "drug": ["a"], "y": [np.nan]})
+    found = predict(fitted(), nothing, ids=["new"], landmark=0.0, times=[8.0], draws=3000, prob=0.5)
+    for name, q in (("lower", 0.25), ("median", 0.5), ("upper", 0.75)):
+        assert (S_b < found[name].item()).mean() == pytest.approx(q, abs=4 * np.sqrt(q * (1 - q) / 3000)), name
+    assert abs((S_b < found.survival.item()).mean() - 0.5) > 0.05
+    np.testing.assert_allclose(found.survival.item(), S_b.mean(), atol=0.01)
 
 
 def test_bands_of_the_marker_have_the_probability_asked_for():
@@ -477,6 +491,75 @@ def test_covariates_that_change_are_those_known_at_the_landmark():
     )
 
 
+def test_a_row_of_covariates_that_begins_at_the_landmark_is_known():
+    """(start, stop]: what begins at the landmark is what holds after it; offsets of the event add to its log hazard."""
+    visits, survival = patients()
+    rows = survival.assign(
+        start=np.where(survival.id == "p1", 0.25, 0.0), dose=np.arange(40) % 2, extra=np.arange(40) % 3
+    )
+    event = "Surv(start, years, death) ~ dose + offset(extra)"
+    tree = tree_at(build(visits, rows, event=event), TRUTH | {"surv_beta": [0.2], "assoc": [0.0]})
+    known = pd.DataFrame({"id": "p7", "start": [3.0, 0.0, 3.0001], "dose": [2.0, 1.0, 9.0], "extra": [0.5, 0.0, 9.0]})
+    found = predict(tree, visits, known, ids=["p7"])
+    np.testing.assert_allclose(
+        found.survival, np.exp(-np.exp(-3 + 0.2 * 2.0 + 0.5) * (found.time.values[None] - 3)), rtol=1e-9
+    )
+
+
+def test_an_offset_of_the_marker_is_that_of_its_measurements():
+    """Measurements moved by an offset say the same of the subject, and predictions are without it."""
+    visits, survival = patients()
+    known = visits.id.map({i: float(np.sin(k)) for k, i in enumerate(survival.id)})
+    moved = visits.assign(known=known, y=visits.y + known)
+    tree = tree_at(build(moved, survival, FORMULA.replace("+ (1", "+ offset(known) + (1")), TRUTH)
+    same(predict(tree, ids=["p7", "p0"]), predict(fitted(), ids=["p7", "p0"]))
+    covariates = survival[["id", "drug"]]
+    same(predict(tree, moved, covariates, ids=["p7", "p0"]), predict(fitted(), ids=["p7", "p0"]))
+
+
+def test_follow_up_in_several_rows_ends_with_the_last():
+    """Rows (start, stop] of other subjects in any order: who entered when, and who had the event by the landmark."""
+    visits, survival = patients()
+    first = survival.assign(start=0.0, stop=survival.years / 2, death=False)
+    second = survival.assign(start=survival.years / 2, stop=survival.years)
+    rows, event = pd.concat([second, first]), "Surv(start, stop, death) ~ drug"
+    tree = tree_at(build(visits, rows, event=event), TRUTH)
+    ids = ["p7", "p0", "p2"]
+    own = pd.DataFrame({"id": ids * 2, "start": [2.0] * 3 + [0.0] * 3, "stop": [9.0] * 3 + [2.0] * 3, "death": False})
+    own["drug"] = own.id.map(survival.set_index("id").drug)
+    history = visits[visits.id.isin(ids)]
+    for landmark in (1.0, 3.0):  # nobody is told not to have been followed
+        assert list(predict(tree, history, own, ids=ids, landmark=landmark, draws=2).id.values) == ids
+    last = (own.id == "p0") & (own.start > 0)
+    dead = own.assign(death=last, stop=own.stop.where(~last, 2.5))
+    with pytest.warns(ZooWarning, match="id 'p0': had the event by the landmark 3; left out"):
+        found = predict(tree, history, dead, draws=2)
+    assert set(found.id.values) == {"p7", "p2"}
+
+
+def test_who_enters_at_the_landmark_is_followed_then():
+    visits, survival = patients()
+    late = survival.assign(start=np.where(survival.id == "p7", 1.0, 0.0))
+    tree = tree_at(build(visits, late, event="Surv(start, years, death) ~ drug"), TRUTH)
+    assert "p7" in predict(tree, landmark=1.0).id.values
+    assert "p7" not in predict(tree, landmark=0.999).id.values
+    with pytest.warns(ZooWarning, match="fitted to these subjects"):
+        at_risk = [zoo.landmark_accuracy(tree, landmark=t, horizon=5.0, draws=2).at_risk for t in (0.999, 1.0)]
+    assert at_risk[1] == (survival.years > 1).sum() and at_risk[0] == at_risk[1] - 1
+
+
+def test_whose_follow_up_ends_at_the_landmark_is_not_followed_beyond():
+    visits, survival = patients()
+    ends = survival.assign(
+        years=survival.years.where(survival.id != "p7", 3.0), death=survival.death & (survival.id != "p7")
+    )
+    tree = tree_at(build(visits[(visits.id != "p7") | (visits.time < 3)], ends), TRUTH)
+    assert "p7" not in predict(tree, draws=2).id.values and "p7" in predict(tree, draws=2, landmark=2.999).id.values
+    with pytest.warns(ZooWarning, match="fitted to these subjects"):
+        found = zoo.landmark_accuracy(tree, landmark=3.0, horizon=5.0, draws=2)
+    assert found.at_risk == (survival.years > 3).sum() - 1
+
+
 def test_events_in_intervals_and_late_entry():
     """The history says that the subject lived to the landmark, however its own event is known."""
     visits, survival = patients()
@@ -520,9 +603,11 @@ def test_wrong_input_is_told():
     refused("no id 'p77'; did you mean", ids=["p77"])
     refused("'p7' is asked for twice", ids=["p7", "p7"])
     refused("increasing numbers >= 0", times=[5.0, 4.0])
+    refused("increasing numbers >= 0", times=[5.0, 5.0])
     refused("increasing numbers >= 0", times=[])
     refused("times must be a list such as", times=[np.nan])
-    refused("prob must be between 0 and 1", prob=95.0)
+    for prob in (95.0, 1.0, 0.0):
+        refused("prob must be between 0 and 1", prob=prob)
     refused("draws must be a whole number", draws=0)
     refused("a landmark is a time >= 0", landmark=-1.0)
     refused("landmark has no time for id 'p0'", landmark={"p7": 3.0}, ids=["p0"])
@@ -564,10 +649,22 @@ def test_unknown_clinics_are_refused():
     refused("kept moments only", tree=tree_at(model, truth | {"sd_clinic": [0.7], "sd_clinic:id": [0.8]}))
 
 
-def test_what_is_doubtful_is_told():
+def _with_ess(draw, ess, *given):
+    return replace(draw(*given), ess=np.full(1, ess))
+
+
+def test_what_is_doubtful_is_told(monkeypatch):
     gone = patients()[1].query("years < 3 and not death").id.iloc[0]
     with pytest.warns(ZooWarning, match=f"id '{gone}': not followed at the landmark"):
         predict(fitted(), ids=[gone])
+    for ess, few in ((0.199, True), (0.2, False)):
+        draws = functools.partial(_with_ess, effect_sampler.draw_predictions, ess)
+        monkeypatch.setattr(dynamic, "draw_predictions", draws)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            predict(fitted(), ids=["p7"], draws=5)
+        assert [str(w.message).startswith("id 'p7': less than 20% of the points") for w in told] == [True] * few
+    monkeypatch.undo()
     with pytest.warns(ZooWarning, match="times up to 20 go beyond the last follow-up of the fit, 8"):
         predict(fitted(), times=[5.0, 20.0], ids=["p7"])
 
@@ -589,6 +686,7 @@ def test_who_had_the_event_by_the_landmark_is_not_predicted_alive():
     visits, survival = patients()
     ids = ["p7", "p0", "p2", "p3"]
     v, s = visits[visits.id.isin(ids)], survival[survival.id.isin(ids)].set_index("id").loc[ids].reset_index()
+    v = v[v.time < 2.9]
     s["years"], s["death"] = [3.0, 3.001, 2.9, 3.0], [True, True, False, False]
     with pytest.warns(ZooWarning) as told:
         found = predict(fitted(), v, s)
@@ -606,22 +704,81 @@ def test_who_had_the_event_by_the_landmark_is_not_predicted_alive():
     assert "'p7': had the event" in str(told[0].message)
 
 
+def test_tables_that_contradict_each_other_are_refused():
+    visits, survival = patients()
+    other = survival[["id", "drug"]].assign(drug=lambda d: d.drug.mask(d.id == "p7", d.drug.map({"a": "b", "b": "a"})))
+    was, told = (t.set_index("id").drug["p7"] for t in (survival, other))
+    words = rf"^column 'drug' says {was} of id 'p7' in the visits and {told} in the event data \(id 'p7'\); it never changes within a subject"
+    refused(words, visits, other)
+    refused(words, visits, other, ids=["p7"])
+    predict(fitted(), visits, other, ids=["p0"])
+
+
+@pytest.mark.parametrize(
+    ("years", "death", "landmark", "words"),
+    [
+        (
+            3.5,
+            True,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 4, and the event was at 3.5\); correct one of the tables",
+        ),
+        (
+            4.0,
+            True,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 5, and the event was at 4\); correct one of the tables",
+        ),
+        (
+            3.5,
+            True,
+            1.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 4, and the event was at 3.5\); correct one of the tables",
+        ),
+        (
+            2.5,
+            False,
+            3.0,
+            r"^id 'p39' has visits after the end of its follow-up \('p39' at 3, and the follow-up ends at 2.5\); correct one of the tables",
+        ),
+        (3.0, False, 3.0, None),
+        (9.0, True, 3.0, None),
+    ],
+)
+def test_visits_after_the_event_are_refused(years, death, landmark, words):
+    visits, survival = patients()
+    assert visits[visits.id == "p39"].time.max() >= 5
+    event = survival[survival.id == "p39"].assign(years=years, death=death)
+    v = visits[visits.id == "p39"]
+    if words is None:
+        predict(fitted(), v, event, landmark=landmark)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)  # not followed at the landmark
+        refused(words, v, event, landmark=landmark)
+        refused(words, v.merge(event.drop(columns="drug"), on="id"), landmark=landmark)
+
+
 def test_values_that_are_no_values_are_refused():
     visits, survival = patients()
     survival["age"] = np.linspace(30.0, 70.0, len(survival))
-    tree = tree_at(
-        build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.01]}
-    )
+    model = build(visits, survival, event="Surv(years, death) ~ drug + age")
+    tree = tree_at(model, TRUTH | {"surv_beta": [-0.4, 0.01]})
     covariates = survival[["id", "drug", "age"]]
     words = r"column 'age' of id 'p7' is 1e\+09, and in the data of the fit from 30 to 70; correct it"
     refused(
         words, visits, covariates.assign(age=covariates.age.where(covariates.id != "p7", 1e9)), tree=tree, ids=["p7"]
     )
     refused("column 'y' of id 'p7' is 1e", visits.assign(y=1e12), covariates, tree=tree, ids=["p7"])
+    flat = tree_at(model, TRUTH | {"surv_beta": [-0.4, 1e-5]})
+    for age, sound in ((7070.0, True), (7071.0, False), (-6970.0, True), (-6971.0, False)):  # 100 times 70 beyond
+        there = covariates.assign(age=covariates.age.where(covariates.id != "p7", age))
+        if sound:
+            predict(flat, visits, there, ids=["p7"], draws=2)
+        else:
+            refused(f"column 'age' of id 'p7' is {age:g}", visits, there, tree=tree, ids=["p7"], draws=2)
     far = covariates.assign(age=covariates.age.where(covariates.id != "p7", 7000.0))
-    steep = tree_at(
-        build(visits, survival, event="Surv(years, death) ~ drug + age"), TRUTH | {"surv_beta": [-0.4, 0.3]}
-    )
+    steep = tree_at(model, TRUTH | {"surv_beta": [-0.4, 0.3]})
     refused("id 'p7': the prediction leaves the range of numbers", visits, far, tree=steep, ids=["p7"])
     assert np.isfinite(predict(tree, visits, far, ids=["p0"]).survival).all()
 
@@ -636,6 +793,17 @@ def test_options_have_types():
     refused("ids must be a list", ids={"p7": 1})
     same(predict(fitted(), times="4,5,7", draws="60", ids="p7"), predict(fitted(), ids=["p7"]))
     assert list(predict(fitted(), ids=("p7",), times=(4.0,), landmark="3").time.values) == [4.0]
+
+
+def test_mistakes_of_the_caller_are_not_told_as_the_files():
+    refused("^landmark names nobody", landmark={})
+    refused("^ids names nobody", ids=[])
+    with pytest.raises(InputError, match=r"^landmark must be a number"):
+        zoo.landmark_accuracy(fitted(), landmark="a", horizon=5.0)
+    with pytest.raises(
+        InputError, match=r"^cause='x' is for competing causes, and this fit has one event; leave it out"
+    ):
+        zoo.landmark_accuracy(fitted(), landmark=3.0, horizon=5.0, cause="x")
 
 
 def test_memory_is_estimated_before_work(monkeypatch):

@@ -189,6 +189,24 @@ def test_weights_of_the_other_rows_are_truncated():
     assert row["observed"] == pytest.approx(np.mean((y - mean) ** 2 / np.array(variance)))
 
 
+def test_counts_that_vary_exactly_as_predicted_vary_neither_more_nor_less():
+    drawn = np.tile([[0, 2], [2, 0]], (32, 10))
+    found = dispersion.find(tree_of(drawn[0], drawn, "poisson"), 0.9)
+    assert len(found.sentences) == 1 and found.tables["check"]["p"].item() == 1
+
+
+def test_only_draws_with_prediction_and_density_count():
+    """Files that keep every second draw of one and every third of the other."""
+    rng, y = np.random.default_rng(6), simulated("poisson")[7]
+    drawn, log_p = simulated("poisson")[:300], -rng.exponential(size=(300, 150))
+    tree = tree_of(y, drawn, "poisson", log_p)
+    for group, step in (("posterior_predictive", 2), ("log_likelihood", 3)):
+        kept = tree[group].to_dataset().assign_coords(chain=[0], draw=np.arange(300))
+        tree[group] = xr.DataTree(kept.isel(draw=slice(None, None, step)))
+    both = dispersion.find(tree_of(y, drawn[::6], "poisson", log_p[::6]), 0.9).tables["check"]
+    pd.testing.assert_frame_equal(dispersion.find(tree, 0.9).tables["check"], both)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "alarms"), [(None, 0), (4.0, 1)], ids=["poisson", "overdispersed"])
 def test_group_effects_of_few_rows_do_not_hide_overdispersion(size, alarms):

@@ -120,7 +120,7 @@ def energies_of(bfmi: float, draws: int) -> np.ndarray:
 DIVERGED = [
     (
         [(0.8, 12), (0.95, 3), (0.99, 5)],
-        "5 divergent transitions among 16000 at target_accept=0.99, after 12 at 0.8, 3 at 0.95",
+        "5 divergent transitions among 16000 at target_accept=0.99, after 2 runs abandoned, with 12 divergent transitions at 0.8, 3 divergent transitions at 0.95",
     ),
     ([(0.9, 5)], "5 divergent transitions among 16000 at target_accept=0.9"),
     ([(0.95, 1)], "1 divergent transition among 16000 at target_accept=0.95"),
@@ -169,8 +169,25 @@ def test_what_is_stuck_is_named_with_its_chains_and_the_ones_of_a_correlation_ma
     assert "u_site[s3, Intercept], u_site[s3, x] stay at one value in chains 1, 2, 3." in str(found)
     each_its_own = zoo.check(planted(ideal, Intercept=ideal["posterior"]["Intercept"] * 0 + u["chain"]))
     assert "Intercept stays at one value in every chain." in str(each_its_own)
-    corr = zoo.check(planted(ideal, corr_site=ideal["posterior"]["corr_site"] * 0 + 0.5))
-    assert checks(corr.problems) == ["stuck"] and "corr_site[Intercept, Intercept]" in str(corr)
+    for value in (0.5, 0.995, -0.9999):
+        corr = zoo.check(planted(ideal, corr_site=ideal["posterior"]["corr_site"] * 0 + value))
+        assert checks(corr.problems) == ["stuck"] and "corr_site[Intercept, Intercept]" in str(corr)
+
+
+@pytest.mark.parametrize("finished", [[500, 500, 499, 500], [500, 500, 500, 0], [500, 500, 500]])
+def test_a_draw_or_a_chain_that_lacks_is_told(ideal: xr.DataTree, finished: list[int]) -> None:
+    copy, content = ideal.copy(), storage.metadata(ideal)
+    content["sampling"] |= {"finished": finished}
+    storage.write_metadata(copy, content)
+    assert checks(zoo.check(copy).problems) == ["complete"]
+    assert all(f"chain {k} has {n}" in str(zoo.check(copy)) for k, n in enumerate(finished) if n < 500)
+
+
+def test_more_draws_are_advised_by_the_worst(ideal: xr.DataTree) -> None:
+    """1.2 x 400 / 130 times as many rounded up, at most ten times."""
+    for worst, draws in ((130.0, 2000), (250.0, 1000), (40.0, 5000)):
+        verdict = numbered(ideal, {"beta[x]": {"ess_bulk": worst}, "Intercept": {"ess_bulk": 399.0}})
+        assert "for beta[x], 400 needed (2 parameters below)" in str(verdict) and f"Try draws={draws}" in str(verdict)
 
 
 def test_small_numbers_are_not_stuck(ideal: xr.DataTree) -> None:

@@ -65,6 +65,24 @@ def test_hazard_ratios_are_exponentials_of_the_draws() -> None:
     assert {name.split("[")[0] for name in quantities} == set(found(tree).meanings)
 
 
+def test_ratios_per_standard_deviation_are_at_the_covariates_means() -> None:
+    """Where coefficients at the means are others: the sds are of the terms there."""
+    tree = tree_of(LATE)
+    at_means = tree["posterior"]["assoc"] + 0.4
+    tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().assign(assoc_at_means=at_means))
+    finding, sd = found(tree), tree["posterior"]["assoc_sd"].values[..., 0]
+    per_sd = finding.quantities["assoc_hazard_ratio_per_sd[value]"]
+    np.testing.assert_allclose(per_sd, np.exp(at_means.values[..., 0] * sd), rtol=1e-14)
+    np.testing.assert_allclose(
+        finding.quantities["assoc_hazard_ratio[value]"], np.exp(at_means.values[..., 0] - 0.4), rtol=1e-14
+    )
+    assert finding.sentences[1].endswith(f"with {np.median(per_sd):.3g} times, at the covariates' means.")
+    assert finding.meanings["assoc_hazard_ratio_per_sd"].endswith("at the covariates' means")
+    assert not any(
+        "means" in text for text in (*found(tree_of(LATE)).sentences, *found(tree_of(LATE)).meanings.values())
+    )
+
+
 def test_with_several_causes_each_has_its_own_ratios_and_hazard() -> None:
     causes = ["death", "transplant"]
     tree = tree_of({**LATE, "causes": causes, "events": [17, 5], "entered_late": 0}, covariates=("age", "sex"))

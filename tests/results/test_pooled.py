@@ -85,6 +85,14 @@ def test_prediction_interval_is_that_of_the_normal_and_follows_the_seed():
     assert told == pytest.approx(share, abs=0.004) and "fewer events with '1' than with '0'" in one.sentences[0]
 
 
+def test_new_trials_are_drawn_anew_in_every_chain_draw_and_seed():
+    model = zoo.meta_analysis(arms(), COUNTS, **TRIAL)
+    tree, other = (tree_of(np.full((3, 40), -0.5), np.ones((3, 40)), model) for _ in range(2))
+    storage.write_metadata(other, {"spec": model.spec, "sampling": {"seed": 6}})
+    new, of_other = (pooled.find(t, 0.9).quantities["odds_ratio_new"] for t in (tree, other))
+    assert len(np.unique([new, of_other])) == new.size + of_other.size
+
+
 @pytest.mark.parametrize(("prob", "tail"), [(0.9, 0.05), (0.95, 0.025)])
 @pytest.mark.parametrize("exposure", [None, "years"])
 def test_every_study_has_its_own_draws_and_intervals(prob, tail, exposure):

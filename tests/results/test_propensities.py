@@ -140,3 +140,9 @@ def test_correlated_residuals_of_two_gaussian_outcomes_add_to_their_covariance()
     sigma = v["sigma"]
     expected = (v["cov"] + rho * 2 * sigma**2) / np.sqrt((v["s_y"] ** 2 + sigma**2) * (v["s_c"] ** 2 + 4 * sigma**2))
     np.testing.assert_allclose(row.to_numpy(), quantiles(expected, 0.1), rtol=1e-8)
+
+
+@pytest.mark.parametrize(("chains", "each", "kept"), [(4, 100, 100), (4, 101, 51), (2, 300, 150), (4, 1000, 100)])
+def test_quadratures_are_at_four_hundred_draws_at_most(chains: int, each: int, kept: int) -> None:
+    draws = np.zeros((chains, each))
+    assert draws[propensities._thinning(draws)].shape == (chains, kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import row_models
 import xarray as xr
 from scipy import special
 
@@ -47,6 +48,31 @@ def test_effects_at_thresholds_are_differences_of_log_odds():
     assert list(table.index) == ["x at 1|2", "x at 2|3", "x at 3|4"]
     expected = np.quantile(odds[1] - odds[0], [0.5, 0.05, 0.95], axis=0).T
     np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-10)
+
+
+def test_effects_of_covariates_that_are_multiplied_are_at_the_means_of_the_others():
+    """c(x, w) from coefficients at zero, w at its mean; the columns are balanced, so that (x - 2000.5)(w - 3) has the mean 0."""
+    balanced = pd.DataFrame([(x, w) for x in (2000.0, 2001.0) for w in (1.0, 3.0, 5.0)] * 4, columns=["x", "w"])
+    data = balanced.assign(rating=np.arange(24) // 2 % 4 + 1, g=np.arange(24) // 4)
+    model = zoo.ordinal(data, "rating ~ x * w + (1 | g)", nominal="~ x * w")
+    variables = [*model.free_RVs, *model.deterministics]
+    run = row_models.function(model, model.replace_rvs_by_values(variables))
+    points = (zip(variables, run(row_models.random_point(model, seed)), strict=True) for seed in range(40))
+    draws = [xr.Dataset({v.name: row_models.labelled(model, v.name, x) for v, x in point}) for point in points]
+    posterior = xr.concat(draws, "draw").expand_dims("chain")
+    tree = xr.DataTree.from_dict({"posterior": posterior})
+    storage.write_metadata(tree, {"spec": model.spec})
+    p = posterior.isel(chain=0)
+    effects = []
+    for x in (2000.0, 2001.0):
+        columns = np.array([x, 3.0, 3.0 * x])
+        less_means = (columns - [2000.5, 3.0, 2000.5 * 3.0]) @ p.nominal_beta.values.reshape(-1, 3, 2)
+        steps = np.diff(p.cutpoints) * np.exp(less_means)
+        c = np.cumsum(np.column_stack([p.cutpoints[:, 0], steps]), axis=1)
+        effects.append((p.beta.values @ columns)[:, None] - c)
+    table = findings(tree, 0.9)["proportional_odds"].tables["effects"].filter(like="x at", axis=0)
+    expected = np.quantile(effects[1] - effects[0], [0.5, 0.05, 0.95], axis=0).T
+    np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("prob", "tail"), [(0.8, 0.1), (0.95, 0.025)])

@@ -44,7 +44,7 @@ SAMPLED = [
     (
         [(0.8, 12, 1, False), (0.95, 1, 2, False), (0.99, 0, 2, False)],
         ", each the last of 2, after 500, in 2 parts, each chain going on from its own last draw after 100 of warm-up, "
-        "target_accept 0.99 (0.8 gave 12 divergent transitions, 0.95 gave 1 divergent transition),",
+        "target_accept 0.99 (2 runs abandoned, with 12 divergent transitions at 0.8, 1 divergent transition at 0.95),",
     ),
 ]
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -38,6 +39,28 @@ def test_file_round_trip(tree: xr.DataTree, tmp_path: Path) -> None:
     content = json.loads(loaded.attrs["glmm_zoo"])
     assert content["spec"]["formula"] == "y ~ x + (1 + x | site)" and content["sampling"]["seed"] == 3
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
+def test_a_file_with_its_digest_is_a_netcdf_file_for_others(tree: xr.DataTree, tmp_path: Path, engine: str) -> None:
+    if engine == "netcdf4":
+        pytest.importorskip("netCDF4")
+    path = zoo.save(tree, tmp_path / "fit.nc")
+    assert path.read_bytes()[-80:-64] == b"glmm_zoo sha256 "
+    with xr.open_datatree(path, engine=engine) as read:  # pyright: ignore[reportArgumentType]
+        xr.testing.assert_identical(read["posterior"].to_dataset().load(), zoo.load(path)["posterior"].to_dataset())
+
+
+def test_a_file_with_its_digest_is_an_hdf5_file(tree: xr.DataTree, tmp_path: Path) -> None:
+    with h5py.File(zoo.save(tree, tmp_path / "fit.nc")) as file:
+        np.testing.assert_array_equal(file["posterior"]["beta"][...], tree["posterior"]["beta"].values)
+
+
+def test_mistakes_of_the_caller_are_not_told_as_the_files(tree: xr.DataTree) -> None:
+    with pytest.raises(zoo.InputError, match=r"^prob must be a number"):
+        zoo.summary(tree, prob="a")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(zoo.InputError, match=r"^this is not a fit of glmm_zoo"):
+        zoo.check("fit.nc")  # pyright: ignore[reportArgumentType]
 
 
 def test_tables_come_back_from_a_file(tmp_path: Path) -> None:

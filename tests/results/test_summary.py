@@ -125,6 +125,28 @@ def test_ratios_are_exponentials_of_their_own_coefficient(link: str, ratio: str 
             np.testing.assert_allclose(draws[f"{lead}{ratio}[{coef}]"], np.exp(BETA[..., j]))
 
 
+def test_a_cumulative_model_has_the_ratio_of_the_hazard_of_stopping() -> None:
+    """P(Y <= k) = F(c_k - eta) with F of the smallest extreme value: its hazard -log(1 - F) falls with eta."""
+    tree = made_up("cloglog")
+    cuts = xr.Dataset({"cutpoints": (("chain", "draw", "cutpoint"), np.zeros((2, 4, 2)))}, {"cutpoint": ["1|2", "2|3"]})
+    tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().merge(cuts))
+    more, now = (-stats.gumbel_l.logsf(0.3 - eta) for eta in (0.7 + BETA, 0.7))
+    draws = summary.derived_quantities(tree)
+    for j, coef in enumerate(("x", "w")):
+        np.testing.assert_allclose(draws[f"hazard_ratio[{coef}]"], (more / now)[..., j])
+
+
+def test_a_factor_of_another_predictor_is_no_level_of_the_outcome() -> None:
+    """(1 | rater) in the part zi only: it adds nothing to the variance of the outcome."""
+    tree = made_up("logit")
+    content = storage.metadata(tree)
+    content["spec"]["groups"]["rater"]["predictors"] = ["zi"]
+    storage.write_metadata(tree, content)
+    draws = summary.derived_quantities(tree)
+    assert {name for name in draws if "[rater]" in name} == set()
+    np.testing.assert_allclose(draws["icc[site]"], SDS["site"] ** 2 / (SDS["site"] ** 2 + LATENT["logit"]))
+
+
 def test_a_part_without_an_outcome_has_plain_ratios() -> None:
     """exp of a coefficient of a log shape is not a ratio of rates; that of a share of zeros is an odds ratio."""
     tree = made_up("log", links={"alpha": "log", "zi": "logit"})
@@ -146,6 +168,6 @@ def test_rows_of_the_summary_are_statistics_of_all_draws(tree: xr.DataTree, prob
     ):
         row = found.loc[name]
         expected = [draws.mean(), np.median(draws), draws.std(ddof=1), *np.quantile(draws, [tail, 1 - tail])]
-        np.testing.assert_allclose(row[["mean", "median", "sd", "lower", "upper"]].astype(float), expected, rtol=1e-3)
+        np.testing.assert_allclose(row[["mean", "median", "sd", "lower", "upper"]].astype(float), expected, rtol=1e-9)
     np.testing.assert_allclose(found.loc["beta[x]", ["lower", "upper"]].astype(float), np.quantile(
         tree["posterior"]["beta"].values, [tail, 1 - tail]), rtol=1e-10)  # fmt: skip

@@ -14,6 +14,7 @@ from glmm_zoo.joint.events import Events, read_events
 from glmm_zoo.joint.prediction import accuracy_measures
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
+from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -53,10 +54,14 @@ def landmark_accuracy(
     InputError
         What `dynamic_prediction` and `accuracy_measures.accuracy` refuse; events known only to lie in an interval; an unknown cause.
     """
+    number = OptionType(number=True)
+    landmark, horizon = read_option("landmark", landmark, number), read_option("horizon", horizon, number)
     fit = read_fitted_model(tree)
     causes, of_the_fit = list(fit.hazard.events.causes), longitudinal is None and survival is None
     if len(causes) > 1 and (cause is None or str(cause) not in causes):
         raise InputError(f"cause is one of {listing(causes)}, not {cause!r}")
+    if len(causes) == 1 and cause is not None and str(cause) not in causes:
+        raise InputError(f"cause={cause!r} is for competing causes, and this fit has one event; leave it out")
     events = fit.hazard.events if of_the_fit else _read_new_events(fit, longitudinal, survival)
     if (events.left < events.time).any():
         raise InputError(

@@ -23,7 +23,13 @@ from glmm_zoo.joint.baselines import CachedBaselineHazard
 from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE, FittedJointModel
-from glmm_zoo.joint.prediction.who import asked_subjects, check_values, end_of_follow_up, tell_without_event_row
+from glmm_zoo.joint.prediction.who import (
+    asked_subjects,
+    check_agreement,
+    check_values,
+    end_of_follow_up,
+    tell_without_event_row,
+)
 from glmm_zoo.joint.trajectories import MarkerDesign, Trajectory, read_trajectories
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
@@ -83,6 +89,8 @@ def read_histories(
     check_values(fit, visits, event_rows, asked)
     position = {label: i for i, label in enumerate(asked)}
     events = _events_at_landmark(fit, event_rows, position, t)
+    if not of_the_fit:
+        check_agreement(fit, visits, events, longitudinal, follow_up, t)
     visits = _visits_by_landmark(fit, _with_row_for_everybody(fit, visits, survival, position), position, t)
     joint, problems = _joint_of_rows(fit, visits, position), list[str]()
     trajectories = read_trajectories(

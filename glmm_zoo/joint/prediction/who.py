@@ -12,8 +12,9 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.joint.event_checks import contradictions
 from glmm_zoo.joint.event_status import read_status
-from glmm_zoo.joint.events import intervals, quoted_ids
+from glmm_zoo.joint.events import Events, intervals, quoted_ids, subject_positions
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.tables.columns import Table, stack_tables
 from glmm_zoo.tables.frames import column_names, take_columns_with_gaps
@@ -85,6 +86,10 @@ def asked_subjects(
     have the event by then.
     """
     by_subject = isinstance(landmark, Mapping)
+    if by_subject and not landmark:
+        raise InputError("landmark names nobody; give a time, or one for each id")
+    if ids is not None and not len(ids):
+        raise InputError("ids names nobody; leave it out for all, or name some")
     asked = [str(i) for i in ids] if ids is not None else [str(i) for i in landmark] if by_subject else list(known)
     landmarks = {str(i): float(t) for i, t in landmark.items()} if by_subject else dict.fromkeys(asked, float(landmark))
     lacking = [i for i in asked if i not in landmarks]
@@ -137,6 +142,38 @@ def tell_without_event_row(fit: FittedJointModel, visited: Sequence[str], known:
             f"{fit.id} {quoted_ids(lost)}: visits, but no row in survival, which says whom to predict; left out; give a row with {fit.id} and "
             "the covariates of the event for each"
         )
+
+
+def check_agreement(
+    fit: FittedJointModel,
+    visits: Table,
+    event_rows: Events,
+    longitudinal: Any,
+    follow_up: Mapping[str, FollowUp],
+    landmarks: np.ndarray,
+) -> None:
+    """Refuse tables that contradict each other: a covariate that never changes and is another in each, a visit after the event.
+
+    `event_rows` are those of the subjects asked for. Visits after the landmark are not used, and may be later than a follow-up that
+    was cut there.
+    """
+    shared = [c for c in event_rows.table.columns if c in column_names(longitudinal) and c not in (fit.id, fit.time)]
+    problems = contradictions(event_rows, take_columns_with_gaps(longitudinal, [fit.id, *shared]), shared, fit.id)
+    subject = subject_positions(visits, fit.id, {label: i for i, label in enumerate(event_rows.ids)})
+    t, first = visits[fit.time].numbers("the time of a visit"), dict[str, float]()
+    for i, (label, landmark) in enumerate(zip(event_rows.ids, landmarks, strict=True)):
+        if label in follow_up:
+            last = np.inf if follow_up[label].event else landmark
+            late = t[(subject == i) & (t > follow_up[label].end * (1 + 1e-9)) & (t <= last)]
+            first |= {label: float(late.min())} if len(late) else {}
+    if first:
+        label, visit = next(iter(first.items()))
+        problems.append(
+            f"{fit.id} {quoted_ids(first)} has visits after the end of its follow-up ({label!r} at {visit:g}, and the "
+            f"{'event was' if follow_up[label].event else 'follow-up ends'} at {follow_up[label].end:g}); correct one of the tables, or drop "
+            "these visits"
+        )
+    raise_all(problems)
 
 
 def check_values(fit: FittedJointModel, visits: Table, event_rows: Table, asked: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Does the event follow the marker? Hazard ratios of covariates and association, and the hazard over time.
 
 A hazard ratio exp(assoc) is that of one unit more of the term at the same time, for the same subject; per standard deviation it is
-exp(assoc s), s the standard deviation of the term over the person-time of the data.
+exp(assoc s), s the standard deviation of the term over the person-time of the data. Where the model has the coefficients of terms at
+the means of covariates, assoc and term are those there.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     if "surv_beta" in posterior:
         quantities |= _ratios("surv_hazard_ratio", posterior["surv_beta"])
     quantities |= _ratios("assoc_hazard_ratio", posterior["assoc"])
-    quantities |= _ratios("assoc_hazard_ratio_per_sd", posterior["assoc"] * posterior["assoc_sd"])
+    place, assoc = "", posterior["assoc"]
+    if "assoc_at_means" in posterior:
+        place, assoc = ", at the covariates' means", posterior["assoc_at_means"]
+    quantities |= _ratios("assoc_hazard_ratio_per_sd", assoc * posterior["assoc_sd"])
     return Finding(
         "the event and the marker",
-        tuple(_sentences(posterior, event, quantities, prob)),
+        tuple(_sentences(posterior, event, quantities, place, prob)),
         {"hazard": _hazards(posterior, event, prob)},
         quantities,
-        MEANINGS,
+        MEANINGS | {"assoc_hazard_ratio_per_sd": MEANINGS["assoc_hazard_ratio_per_sd"] + place},
     )
 
 
@@ -51,9 +55,10 @@ def _ratios(name: str, coefficients: xr.DataArray) -> dict[str, np.ndarray]:
 
 
 def _sentences(
-    posterior: xr.Dataset, event: Mapping[str, Any], quantities: Mapping[str, np.ndarray], prob: float
+    posterior: xr.Dataset, event: Mapping[str, Any], quantities: Mapping[str, np.ndarray], place: str, prob: float
 ) -> Iterator[str]:
-    """How many events there were, what each association means for the hazard, and who entered late."""
+    """How many events there were, what each association means for the hazard, and who entered late; `place` says where those per
+    standard deviation are."""
     counts = listing(
         f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
         for cause, n in zip(event["causes"], event["events"], strict=True)
@@ -71,7 +76,7 @@ def _sentences(
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
         yield (
             f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {percent(prob)}) at the same "
-            f"time for the same subject; one standard deviation more, {sd_of_term[term]:.3g}, with {np.median(per_sd):.3g} times."
+            f"time for the same subject; one standard deviation more, {sd_of_term[term]:.3g}, with {np.median(per_sd):.3g} times{place}."
         )
     if event["entered_late"]:
         yield (

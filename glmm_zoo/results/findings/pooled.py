@@ -25,7 +25,7 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
 from glmm_zoo.results.storage import metadata
 
-NNT = "number needed to treat"
+_NNT = "number needed to treat"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         quantities[f"{measure.amount}_difference"] = difference
         tables["absolute"] = _absolute(p0, difference, measure, prob)
         sentences += _absolute_sentences(p0, source, tables["absolute"], difference, facts, measure, prob)
-        if NNT in tables["absolute"].index:
+        if _NNT in tables["absolute"].index:
             quantities["nnt"] = 1 / np.abs(difference)
     else:
         sentences.append(
@@ -117,7 +117,7 @@ def _absolute(p0: float, difference: np.ndarray, measure: _Measure, prob: float)
     )
     _, low, high = table.loc[f"{amount} difference"]
     if measure.of_risks and not low < 0 < high:
-        table.loc[NNT] = [1 / abs(float(np.median(difference))), *sorted((1 / abs(low), 1 / abs(high)))]
+        table.loc[_NNT] = [1 / abs(float(np.median(difference))), *sorted((1 / abs(low), 1 / abs(high)))]
     return table
 
 
@@ -137,7 +137,7 @@ def _absolute_sentences(
         f"At a {amount} of {p0:.4g}{unit} without treatment ({source}) the {amount} difference is "
         f"{median:.4g}, {low:.4g} to {high:.4g} ({percent(prob)})."
     )
-    if NNT in table.index:
+    if _NNT in table.index:
         fewest, most = sorted((1 / abs(low), 1 / abs(high)))
         yield (
             f"One event {'fewer' if median < 0 else 'more'} for every {_number(median)} treated "

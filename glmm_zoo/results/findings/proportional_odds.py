@@ -3,8 +3,9 @@
     effect at threshold k = beta - (c_k(high) - c_k(low)) / (high - low)
 
 is how much one unit more moves eta less threshold, for the logit link the log-odds of a category above it. c_k(w) is
-the threshold with the other covariates at their means; low and high are the two values of a covariate that has two, else
-half a standard deviation below and above its mean. Effects are equal where gamma = 0; the data speak against that when
+the threshold with the other columns at their means; low and high are the two values of a column that has two, else
+half a standard deviation below and above its mean. Where the model has the coefficients of products at the means of their
+covariates, beta, gamma and columns are these. Effects are equal where gamma = 0; the data speak against that when
 0 lies outside the ellipsoid around the posterior mean of gamma that holds the given share of its draws.
 """
 
@@ -31,8 +32,9 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     effects: dict[str, np.ndarray] = {}
     words = []
     for label, values in spec["facts"]["nominal"].items():
-        gamma = draws_of(posterior, "nominal_beta", nominal_coef=[f"{label}: {name}" for name in names[1:]])
-        beta = draws_of(posterior, "beta", coef=label)
+        steps = [f"{label}: {name}" for name in names[1:]]
+        gamma = draws_of(posterior, _at_means("nominal_beta", posterior), nominal_coef=steps)
+        beta = draws_of(posterior, _at_means("beta", posterior), coef=label)
         each = _effects(beta, gamma, np.diff(draws_of(posterior, "cutpoints")), values)
         effects.update({f"{label} at {name}": each[..., k] for k, name in enumerate(names)})
         change = interval_table({"change": each[..., -1] - each[..., 0]}, prob, "effect").loc["change"]
@@ -42,10 +44,16 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
             f"{percent(prob)}). {_verdict(gamma, prob)}"
         )
     scale = "log-odds" if spec["link"] == "logit" else f"{spec['link']} scale"
-    title = f"proportional odds: effects toward higher categories at each threshold, {scale}"
+    where = "; of a covariate in a product, with the others at their means" if "beta_at_means" in posterior else ""
+    title = f"proportional odds: effects toward higher categories at each threshold, {scale}{where}"
     return Finding(
         title, tuple(words), {"effects": interval_table(effects, prob, "effect")}, {}, {"odds_ratio": _MEANING}
     )
+
+
+def _at_means(name: str, posterior: xr.Dataset) -> str:
+    """The name of these coefficients with products at the means of their covariates, where the model has them so."""
+    return f"{name}_at_means" if f"{name}_at_means" in posterior else name
 
 
 def _effects(beta: np.ndarray, gamma: np.ndarray, distances: np.ndarray, values: Mapping[str, float]) -> np.ndarray:

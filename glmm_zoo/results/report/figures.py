@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.results.curves import curves
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.smooth_curves import smooth_curves
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 
@@ -19,12 +23,24 @@ MOST_CURVES = 12  # in one picture
 
 def figures(tree: xr.DataTree) -> dict[str, str]:
     """The pictures that suit this fit, by title."""
+    with _no_window():
+        return {**_posterior(tree), **_predictive(tree), **_curves(tree), **_hazard(tree)}
+
+
+def estimates_picture(estimates: Estimates) -> str | None:
+    """The picture of estimates; None where they are too many for one."""
+    with _no_window(), contextlib.suppress(InputError):
+        return _png(estimates.plot())
+
+
+@contextlib.contextmanager
+def _no_window() -> Iterator[None]:
     import matplotlib as mpl
 
     backend = mpl.get_backend()
     mpl.use("agg")
     try:
-        return {**_posterior(tree), **_predictive(tree), **_curves(tree), **_hazard(tree)}
+        yield
     finally:
         mpl.use(backend)
 

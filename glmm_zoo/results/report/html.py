@@ -13,8 +13,10 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.results import diagnostics
+from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.findings import Finding, findings
-from glmm_zoo.results.report.figures import figures
+from glmm_zoo.results.report.estimates_text import text_rows
+from glmm_zoo.results.report.figures import estimates_picture, figures
 from glmm_zoo.results.report.wording import cell, is_derived, overview, summary_cells, summary_headings
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import MEANINGS, summary
@@ -78,6 +80,10 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
             (finding.title, finding.sentences, [_table(table) for table in finding.tables.values()])
             for finding in every_finding
             if not finding.empty
+        ],
+        "people": [
+            (name, stored.sentence, *text_rows(stored.table, stored.of), estimates_picture(stored))
+            for name, stored in stored_estimates(tree).items()
         ],
         "pictures": figures(tree),
         "provenance": _provenance(content),

@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings import Finding, findings
-from glmm_zoo.results.report.wording import cell, is_derived, overview, summary_cells, summary_headings
+from glmm_zoo.results.report.estimates_text import is_number, text_rows
+from glmm_zoo.results.report.wording import cell, is_derived, number, overview, summary_cells, summary_headings
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -17,7 +18,9 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MOST_ROWS = 25  # of a finding's table
+    from glmm_zoo.results.estimates import Estimates
+
+MOST_ROWS = 25  # of a table of findings or of estimates
 
 
 @of_a_whole_fit
@@ -50,6 +53,24 @@ def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> lis
             table.add_row(Text(str(name)), *summary_cells(row))
         lines += [table, ""]
     return lines
+
+
+def estimates_table(estimates: Estimates) -> list[RenderableType]:
+    """The sentence and the table, at most `MOST_ROWS` rows of it; ESS says what its Monte Carlo error would."""
+    from rich.table import Table
+    from rich.text import Text
+
+    headings, rows = text_rows(estimates.table.drop(columns="mcse"), estimates.of, number, MOST_ROWS)
+    table = Table(box=None, pad_edge=False)
+    for heading, *cells in zip(headings, *rows, strict=True):
+        numbers = all(map(is_number, cells))
+        widest = max(map(len, cells), default=0) if numbers else None  # which is not broken, as words are
+        table.add_column(Text(heading), overflow="fold", min_width=widest, justify="right" if numbers else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    n = len(estimates.table)
+    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > MOST_ROWS else []
+    return [Text(estimates.sentence), "", table, *rest]
 
 
 def _findings(findings: Iterable[Finding]) -> list[RenderableType]:

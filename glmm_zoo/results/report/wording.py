@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import plural
+from glmm_zoo.results.diagnostics import abandoned_runs
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 # Options at these values go without saying.
@@ -67,7 +67,7 @@ def _data_and_groups(spec: dict[str, Any]) -> str:
 
 def _sampling(settings: dict[str, Any], seconds: float) -> str:
     """In one line: what was made, what is kept of it, where chains go on, and what became of earlier runs."""
-    *abandoned, last = settings.get("runs") or [{"parts": 1}]
+    last, abandoned = (settings.get("runs") or [{"parts": 1}])[-1], abandoned_runs(settings)
     thinned = f", each the last of {settings['thin']}," if settings["thin"] > 1 else ""
     joined = ""
     if last["parts"] > 1:
@@ -76,10 +76,7 @@ def _sampling(settings: dict[str, Any], seconds: float) -> str:
             f", in {last['parts']} parts, each chain going on from its own last draw after "
             f"{settings['tune_between']} of warm-up{anew}"
         )
-    gave = ", ".join(
-        f"{run['target_accept']:g} gave {plural(run['divergences'], 'divergent transition')}" for run in abandoned
-    )
-    target = f"target_accept {settings['target_accept']:g}" + (f" ({gave})" if gave else "")
+    target = f"target_accept {settings['target_accept']:g}" + (f" ({abandoned})" if abandoned else "")
     return (
         f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}{joined}, {target}, "
         f"seed {settings['seed']}, {seconds:.1f} s"

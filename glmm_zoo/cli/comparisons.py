@@ -1,0 +1,69 @@
+"""`glmm-zoo comparisons`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from glmm_zoo.cli.arguments import Reading
+from glmm_zoo.cli.asking import Answer, Asking, Hyphened, contrasts, region, words
+from glmm_zoo.cli.exit_codes import ExitCode
+
+
+def comparisons(
+    file: str,
+    variables: str,
+    data: str | None = None,
+    /,
+    *,
+    contrast: Annotated[
+        list[str] | None, Parameter(consume_multiple=False, negative="", allow_leading_hyphen=True)
+    ] = None,
+    measures: str | None = None,
+    rope: Hyphened = None,
+    asking: Asking | None = None,
+    answer: Answer | None = None,
+    reading: Reading | None = None,
+) -> int:
+    """Compare what is expected if a variable changes: risk differences, ratios, odds ratios, numbers needed to treat.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    variables
+        A column, "treat", with its values "age=40,60", or several that change together, "treat;age=40,60".
+    data
+        A file with rows to average over, as for `fit`; by default the rows of the fit.
+    contrast
+        reference, pairwise, sequential, a number to add, or "b vs a"; VARIABLE=VALUE for one of several variables.
+    measures
+        Among difference, ratio, odds_ratio, nnt, better, separated by commas; by default all that the scale has.
+    rope
+        A region of practical equivalence, LOW,HIGH; by measure "difference=-0.01,0.01;ratio=0.9,1.1".
+    asking
+        Whose groups, which rows, averaged how.
+    answer
+        Where the answer goes.
+    reading
+        How the file is read.
+    """
+    from glmm_zoo.estimands import comparisons as estimands
+    from glmm_zoo.results import storage
+
+    arguments, answer = (asking or Asking()).arguments(), answer or Answer()
+    answer.check()
+    tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
+    names = _variables(variables)
+    estimates = estimands.comparisons(
+        tree, names, rows, contrast=contrasts(contrast), measures=words(measures), rope=region(rope), **arguments
+    )
+    answer.give(estimates, tree, file)
+    return ExitCode.DONE
+
+
+def _variables(text: str) -> list[str]:
+    """ "treat;age=40,60", or names separated by commas where no values are given."""
+    separator = ";" if ";" in text or "=" in text else ","
+    return [name.strip() for name in text.split(separator)]

@@ -1,0 +1,78 @@
+"""New observations of rows: drawn group effects where these are integrated over elsewhere, then a response from its family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.normal_means import Normal
+from glmm_zoo.estimands.row_values import SHARES, Covariances, RowPredictors, category_probabilities
+from glmm_zoo.families.links import LINKS
+
+
+def new_observations(
+    p: RowPredictors, outcome: FittedOutcome, rng: np.random.Generator, trials: np.ndarray
+) -> np.ndarray:
+    """One response (S, m) for each draw and row, independent of each other given the parameters; of `trials` (m,) the successes."""
+    eta = _drawn(p.variables, p.covariances, rng)
+    family, link = outcome.family, outcome.link
+    certain = RowPredictors({part: Normal(x, np.zeros((1, 1))) for part, x in eta.items()}, {}, p.own, p.thresholds)
+    shape = eta[""].shape
+    if family.choice == "levels":
+        up_to = np.cumsum(category_probabilities(certain, outcome), axis=0)[:-1]
+        return 1.0 + np.sum(rng.random(shape) > up_to, axis=0)
+    own = {**p.own, **{part: np.exp(eta[part]) for part in ("alpha",) if part in eta}}
+    share = np.ones((1, 1))
+    for part in SHARES:
+        if part in eta or part in p.own:
+            share = share * (1 - (LINKS["logit"].inverse(eta[part]) if part in eta else p.own[part]))
+    at_risk = rng.random(shape) < share
+    if family.choice == "success":
+        return at_risk * rng.binomial(np.broadcast_to(trials.astype(int), shape), LINKS[link].inverse(eta[""]))
+    if family.counted is None:
+        return rng.normal(eta[""], np.broadcast_to(own["sigma"], shape))
+    return at_risk * _counts(eta[""], own, outcome, rng)
+
+
+def _counts(
+    eta: np.ndarray, own: Mapping[str, np.ndarray], outcome: FittedOutcome, rng: np.random.Generator
+) -> np.ndarray:
+    """Counts (S, m) without a share of further zeros; of a hurdle family none is zero."""
+    from scipy import stats  # slow to import, and needed for counts only
+
+    assert outcome.family.count_alone is not None
+    mu, square, zero = outcome.family.count_alone(eta, own)
+    if "alpha" in own:  # var = mu + mu^2 / size
+        size = mu**2 / (square - mu**2 - mu)
+        of = stats.nbinom(size, size / (size + mu))
+    else:
+        of = stats.poisson(mu)
+    if not outcome.family.name.startswith("hurdle"):
+        return of.rvs(size=eta.shape, random_state=rng)
+    return np.maximum(of.ppf(zero + (1 - zero) * rng.random(eta.shape)), 1.0)
+
+
+def _drawn(
+    variables: Mapping[str, Normal], covariances: Covariances, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draws (S, m) of correlated normal variables, each given the ones before it."""
+    eta: dict[str, np.ndarray] = {}
+    loadings: dict[str, list[np.ndarray]] = {}
+    z: list[np.ndarray] = []
+    for part, x in variables.items():
+        shape = np.broadcast_shapes(x.mean.shape, x.variance.shape)
+        known = [np.zeros((1, 1)) for _ in z]
+        for j, earlier in enumerate(eta):
+            covariance = covariances.get(frozenset((part, earlier)), np.zeros((1, 1)))
+            rest = covariance - sum(
+                (a * b for a, b in zip(known[:j], loadings[earlier][:j], strict=True)), start=np.zeros((1, 1))
+            )
+            pivot = loadings[earlier][j]
+            known[j] = np.where(pivot > 0, rest / np.where(pivot > 0, pivot, 1.0), 0.0)
+        left = np.sqrt(np.maximum(x.variance - sum((a * a for a in known), start=np.zeros((1, 1))), 0.0))
+        z.append(rng.standard_normal(shape))
+        loadings[part] = [*known, left]
+        eta[part] = x.mean + sum((a * b for a, b in zip(loadings[part], z, strict=True)), start=np.zeros(shape))
+    return eta
