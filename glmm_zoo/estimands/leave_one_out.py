@@ -167,13 +167,13 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
 
 def _smoothed(values: np.ndarray, posterior: xr.Dataset) -> Any:
     """ArviZ's PSIS of log-likelihoods (chain, draw, terms)."""
-    import arviz_stats
+    from arviz_stats.loo import loo as smoothed_loo
 
     terms = xr.Dataset({"term": (("chain", "draw", "left_out"), values)})
     data = xr.DataTree.from_dict({"posterior": posterior, "log_likelihood": terms})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large Pareto k, which the sentence tells
-        return arviz_stats.loo(data, var_name="term", pointwise=True)
+        return smoothed_loo(data, var_name="term", pointwise=True)
 
 
 def _result(identity: pd.DataFrame, found: Any, what: str, unit: str, advice: str) -> Loo:

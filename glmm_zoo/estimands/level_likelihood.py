@@ -74,7 +74,7 @@ def rows_by_level(outcome: FittedOutcome, table: Table, y: np.ndarray, trials: n
     parts = outcome.coding.code(table, Exposure(given=frozenset(outcome.coding.exposure)))
     terms = [term for linear in parts.values() for term in linear.random]
     labels = {term.effects.factor: term.labels for term in terms if term.labels is not None}
-    codes = {t.effects.factor: t.codes if (t.codes >= 0).all() else t.labels for t in terms}
+    codes = {t.effects.factor: t.labels if t.labels is not None and (t.codes < 0).any() else t.codes for t in terms}
     numbers = {factor: np.unique(of_rows, return_inverse=True)[1].ravel() for factor, of_rows in codes.items()}
     return RowsOfLevels(outcome, parts, y, trials, numbers, labels)
 

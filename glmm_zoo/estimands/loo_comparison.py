@@ -35,7 +35,7 @@ def loo_compare(trees: Mapping[str, xr.DataTree], *, level: str | None = None) -
     InputError
         Fits of different responses, and levels that are not the same.
     """
-    import arviz_stats
+    from arviz_stats.loo import compare
 
     if not isinstance(trees, Mapping) or len(trees) < 2:
         raise InputError("loo_compare takes two fits or more by name, {'a': tree, 'b': tree}")
@@ -55,7 +55,7 @@ def loo_compare(trees: Mapping[str, xr.DataTree], *, level: str | None = None) -
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compared = arviz_stats.compare({name: loo.arviz for name, loo in found.items()}, round_to="none")
+        compared = compare({name: loo.arviz for name, loo in found.items()}, round_to="none")
     table = pd.DataFrame(
         {
             "elpd": compared["elpd"],
