@@ -19,12 +19,16 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
     from glmm_zoo.estimands.comparisons import comparisons
+    from glmm_zoo.estimands.explained_variance import r2
+    from glmm_zoo.estimands.leave_one_out import Loo
+    from glmm_zoo.estimands.loo_comparison import loo_compare
     from glmm_zoo.estimands.predictions import predictions
     from glmm_zoo.estimands.slopes import slopes
     from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
+    from glmm_zoo.refits import loo
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Estimates": "results.estimates",
     "Interrupted": "inference.fit",
+    "Loo": "estimands.leave_one_out",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
@@ -53,8 +58,11 @@ _HOME = {
     "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
+    "loo": "refits",
+    "loo_compare": "estimands.loo_comparison",
     "predictions": "estimands.predictions",
     "quick": "inference.quick",
+    "r2": "estimands.explained_variance",
     "save": "results.storage",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
@@ -70,6 +78,7 @@ __all__ = [
     "FitError",
     "InputError",
     "Interrupted",
+    "Loo",
     "Verdict",
     "ZooWarning",
     "builders",
@@ -84,8 +93,11 @@ __all__ = [
     "hypotheses",
     "landmark_accuracy",
     "load",
+    "loo",
+    "loo_compare",
     "predictions",
     "quick",
+    "r2",
     "save",
     "simulate_design",
     "slopes",

@@ -28,6 +28,7 @@ LAYERS = (
     "estimands",
     "builders",
     "registry",
+    "refits",
     "cli",
 )
 WITHOUT_PYMC = LAYERS[: LAYERS.index("graph")]

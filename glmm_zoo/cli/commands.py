@@ -9,6 +9,7 @@ from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
+from glmm_zoo.cli.loo import loo
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.report import report
@@ -39,4 +40,5 @@ app.command(predictions)
 app.command(comparisons)
 app.command(slopes)
 app.command(predict)
+app.command(loo)
 app.command(report)

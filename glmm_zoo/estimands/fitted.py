@@ -16,6 +16,7 @@ from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.estimands.wedge_rows import read_wedge
+from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
@@ -49,6 +50,8 @@ class FittedOutcome:
         How rows become linear predictors.
     event
         Of the event of a joint model: the model.
+    response
+        The response of those rows as it was read.
     """
 
     name: str
@@ -61,6 +64,7 @@ class FittedOutcome:
     levels: tuple[str, ...]
     coding: RowCoding
     event: FittedJointModel | None = None
+    response: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ def _outcome_of(
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
         if name in draws and name not in parts
     }
-    return FittedOutcome(single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding)
+    return FittedOutcome(
+        single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding, single.outcome
+    )
 
 
 def family_of(spec: Mapping[str, Any]) -> Family:
@@ -214,4 +220,6 @@ def outcome_of_joint(
     levels = tuple(part.outcome.levels) if part.family.choice == "levels" else ()
     counts = part.family.counted is not None
     coding = standard_coding(parts, draws, counts=counts, all_predictors=tuple(designs.values()), loaded=loaded)
-    return FittedOutcome(part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding)
+    return FittedOutcome(
+        part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding, part.outcome
+    )

@@ -65,7 +65,7 @@ def read_group_choice(
     given = dict.fromkeys(factors, groups) if isinstance(groups, str) else {}
     if not isinstance(groups, str):
         for name, choice in groups.items():
-            given[_factor_called(str(name), factors)] = choice
+            given[factor_called(str(name), factors, "groups")] = choice
     wrong = [c for c in (given.values() if factors or not isinstance(groups, str) else [groups]) if c not in CHOICES]
     if wrong:
         raise InputError(
@@ -75,7 +75,7 @@ def read_group_choice(
     return GroupChoice({factor: given.get(factor, "population") for factor in factors}, unseen, seed)
 
 
-def _factor_called(name: str, factors: Mapping[str, tuple[str, ...]]) -> str:
+def factor_called(name: str, factors: Mapping[str, tuple[str, ...]], argument: str) -> str:
     """The factor of that name, or the only one whose last column has it: "ward" of (1 | site/ward)."""
     if name in factors:
         return name
@@ -83,7 +83,7 @@ def _factor_called(name: str, factors: Mapping[str, tuple[str, ...]]) -> str:
     if len(nested) == 1:
         return nested[0]
     raise InputError(
-        f"groups: no grouping factor {name!r}{did_you_mean(name, factors) or ';'} factors: {listing(factors) or 'none'}"
+        f"{argument}: no grouping factor {name!r}{did_you_mean(name, factors) or ';'} factors: {listing(factors) or 'none'}"
     )
 
 

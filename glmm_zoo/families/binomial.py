@@ -11,7 +11,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome, level_called, level_of, level_text
-from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
 from glmm_zoo.formulas.terms import Response, quoted
@@ -211,9 +211,9 @@ def observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: Probability
     )
 
 
-def log_binomial(y: Tensor, n: Tensor, eta: Tensor, link: ProbabilityLink) -> Tensor:
+def log_binomial(y: Array, n: Array, eta: Array, link: ProbabilityLink) -> Array:
     """log C(n, y) + y log p + (n - y) log(1 - p)"""
-    pt = import_pytensor()
+    pt = functions_of(eta)
     log_choose = pt.gammaln(n + 1) - pt.gammaln(y + 1) - pt.gammaln(n - y + 1)
     return log_choose + y * link.log_p(eta) + (n - y) * link.log_q(eta)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, plural, raise_all
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.terms import Response
@@ -147,14 +148,14 @@ def _mean(eta: Tensor) -> Tensor:
     return pt.clip(pt.exp(eta), 1e-300, _MOST)
 
 
-def _poisson_log_f(y: Tensor, eta: Tensor) -> Tensor:
+def _poisson_log_f(y: Array, eta: Array) -> Array:
     """log f(y) = y eta - e^eta - log y!"""
-    pt = import_pytensor()
+    pt = functions_of(eta)
     return y * eta - pt.exp(eta) - pt.gammaln(y + 1)
 
 
-def _poisson_log_f0(eta: Tensor) -> Tensor:
-    return -import_pytensor().exp(eta)
+def _poisson_log_f0(eta: Array) -> Array:
+    return -functions_of(eta).exp(eta)
 
 
 def _poisson_draw(eta: Tensor, shape: Any = None) -> Tensor:
@@ -174,16 +175,16 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
     return 1 + pm.Poisson.dist(mu=mu * pt.clip(1 - t, 0, 1))
 
 
-def _negative_binomial_log_f(y: Tensor, eta: Tensor, log_a: Tensor) -> Tensor:
+def _negative_binomial_log_f(y: Array, eta: Array, log_a: Array) -> Array:
     """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
-    pt = import_pytensor()
+    pt = functions_of(eta)
     return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
 
 
-def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
+def _log_rising(y: Array, log_a: Array) -> Array:
     """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
     a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
-    pt = import_pytensor()
+    pt = functions_of(log_a)
     some = pt.maximum(y, 1)
     near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
     direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
@@ -191,14 +192,14 @@ def _log_rising(y: Tensor, log_a: Tensor) -> Tensor:
     return pt.switch(y > 0, pt.switch(log_a < _LARGE, direct, series), 0.0)
 
 
-def _negative_binomial_log_f0(eta: Tensor, log_a: Tensor) -> Tensor:
-    pt = import_pytensor()
+def _negative_binomial_log_f0(eta: Array, log_a: Array) -> Array:
+    pt = functions_of(eta)
     return -pt.exp(log_a) * pt.softplus(eta - log_a)
 
 
-def _negative_binomial_log_1m_f0(eta: Tensor, log_a: Tensor) -> Tensor:
+def _negative_binomial_log_1m_f0(eta: Array, log_a: Array) -> Array:
     """From log(-log f(0)) = log a + log log(1 + e^z), z = eta - log a, where log(1 + e^z) is e^z for z far below 0."""
-    pt = import_pytensor()
+    pt = functions_of(eta)
     z = eta - log_a
     low = pt.minimum(z, -30.0)
     log_softplus = pt.switch(z > -30.0, pt.log(pt.softplus(pt.maximum(z, -30.0))), low - 0.5 * pt.exp(low))
@@ -263,6 +264,23 @@ NEGATIVE_BINOMIALS = {  # var = mu + mu^2 / alpha, and var = mu + mu / alpha
 }
 
 
+def zero_inflated_log_f(count: Count, y: Array, logit_zi: Array, eta: Array, *size: Array) -> Array:
+    """P(y = 0) = zi + (1 - zi) f(0), P(y) = (1 - zi) f(y) for y > 0."""
+    pt = functions_of(eta)
+    log_zi, log_rest = -pt.softplus(-logit_zi), -pt.softplus(logit_zi)
+    eta = pt.minimum(eta, _LARGEST_LOG)
+    zero = pt.logaddexp(log_zi, log_rest + count.log_f0(eta, *size))
+    return pt.switch(y > 0, log_rest + count.log_f(y, eta, *size), zero)
+
+
+def hurdle_log_f(count: Count, y: Array, logit_zi: Array, eta: Array, *size: Array) -> Array:
+    """P(y = 0) = zi, P(y) = (1 - zi) f(y) / (1 - f(0)) for y > 0."""
+    pt = functions_of(eta)
+    eta = pt.minimum(eta, _LARGEST_LOG)
+    above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
+    return pt.switch(y > 0, -pt.softplus(logit_zi) + above, -pt.softplus(-logit_zi))
+
+
 # ----------------------------------------------------------------------------------------------------------- likelihood
 
 
@@ -275,33 +293,22 @@ def observe_zero_inflated(
     name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor
 ) -> None:
     """P(y = 0) = zi + (1 - zi) f(0), P(y) = (1 - zi) f(y) for y > 0."""
-    pt = import_pytensor()
-
-    def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
-        log_zi, log_rest = -pt.softplus(-logit_zi), -pt.softplus(logit_zi)
-        eta = pt.minimum(eta, _LARGEST_LOG)
-        zero = pt.logaddexp(log_zi, log_rest + count.log_f0(eta, *size))
-        return pt.switch(y > 0, log_rest + count.log_f(y, eta, *size), zero)
 
     def draw(logit_zi: Tensor, eta: Tensor, *parameters: Tensor, size: Any) -> Tensor:
         return _bernoulli(-logit_zi, eta, size) * count.draw(eta, *parameters, shape=size)
 
-    _likelihood(name, f"ZeroInflated{count.name}", outcome, [logit_zi, eta, *size], log_p, draw)
+    _likelihood(
+        name, f"ZeroInflated{count.name}", outcome, [logit_zi, eta, *size], partial(zero_inflated_log_f, count), draw
+    )
 
 
 def observe_hurdle(name: str, count: Count, outcome: Outcome, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> None:
     """P(y = 0) = zi, P(y) = (1 - zi) f(y) / (1 - f(0)) for y > 0."""
-    pt = import_pytensor()
-
-    def log_p(y: Tensor, logit_zi: Tensor, eta: Tensor, *size: Tensor) -> Tensor:
-        eta = pt.minimum(eta, _LARGEST_LOG)
-        above = count.log_f(y, eta, *size) - count.log_1m_f0(eta, *size)
-        return pt.switch(y > 0, -pt.softplus(logit_zi) + above, -pt.softplus(-logit_zi))
 
     def draw(logit_zi: Tensor, eta: Tensor, *parameters: Tensor, size: Any) -> Tensor:
         return _bernoulli(-logit_zi, eta, size) * count.draw_above_zero(eta, *parameters, shape=size)
 
-    _likelihood(name, f"Hurdle{count.name}", outcome, [logit_zi, eta, *size], log_p, draw)
+    _likelihood(name, f"Hurdle{count.name}", outcome, [logit_zi, eta, *size], partial(hurdle_log_f, count), draw)
 
 
 def _bernoulli(logit: Tensor, like: Tensor, shape: Any) -> Tensor:

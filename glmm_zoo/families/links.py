@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
+from glmm_zoo.families.tensors import Array, functions_of, import_pytensor
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbabilityLink(Link):
-    """A link of a probability p, for graphs: `log_p(eta)` = log p and `log_q(eta)` = log(1 - p), neither lost to
+    """A link of a probability p: `log_p(eta)` = log p and `log_q(eta)` = log(1 - p), neither lost to
     underflow in the tails; `log_between(a, b, gap)` = log(p(b) - p(a)), whose digits are those of gap = b - a > 0.
 
     `latent_variance` is that of the error of the latent variable that is cut at 0.
     """
 
-    log_p: Callable[[Tensor], Tensor]
-    log_q: Callable[[Tensor], Tensor]
-    log_between: Callable[[Tensor, Tensor, Tensor], Tensor]
+    log_p: Callable[[Array], Array]
+    log_q: Callable[[Array], Array]
+    log_between: Callable[[Array, Array, Array], Array]
     latent_variance: float
 
-    def p(self, eta: Tensor) -> Tensor:
+    def p(self, eta: Array) -> Array:
         """The probability, in a graph."""
         return self.inverse(eta, import_pytensor())
 
@@ -104,15 +104,15 @@ def _special() -> Any:
 # ------------------------------------------------------------------------------------- logarithms of probabilities
 
 
-def _softplus(x: Tensor) -> Tensor:
-    return import_pytensor().softplus(x)
+def _softplus(x: Array) -> Array:
+    return functions_of(x).softplus(x)
 
 
-def _log_normal_cdf(x: Tensor) -> Tensor:
+def _log_normal_cdf(x: Array) -> Array:
     """log Phi(x): log1p(-Q(x)) above 0, log Q(-x) with Q = erfc / 2 down to -20. Below, before erfc runs out of
     exponent at -37, the series of Mills' ratio, relative error below 1e-11:
     log phi(x) - log(-x) + log(1 - x^-2 + 3 x^-4 - 15 x^-6 + 105 x^-8)."""
-    pt = import_pytensor()
+    pt = functions_of(x)
     above, between, far = pt.maximum(x, 0.0), pt.clip(x, -20.0, 0.0), pt.minimum(x, -20.0)
     upper = pt.log1p(-0.5 * pt.erfc(above / np.sqrt(2.0)))
     lower = pt.log(0.5 * pt.erfc(-between / np.sqrt(2.0)))
@@ -122,34 +122,34 @@ def _log_normal_cdf(x: Tensor) -> Tensor:
     return pt.switch(x > 0.0, upper, pt.switch(x > -20.0, lower, tail))
 
 
-def _log_one_minus_exp_minus_exp(x: Tensor) -> Tensor:
+def _log_one_minus_exp_minus_exp(x: Array) -> Array:
     """log(1 - exp(-e^x)); below -15 its series x - e^x / 2, before the difference from 1 is lost."""
-    pt = import_pytensor()
+    pt = functions_of(x)
     far = pt.minimum(x, -15.0)
     return pt.switch(x > -15.0, pt.log(-pt.expm1(-pt.exp(pt.maximum(x, -15.0)))), far - 0.5 * pt.exp(far))
 
 
-def _minus_exp(x: Tensor) -> Tensor:
-    return -import_pytensor().exp(x)
+def _minus_exp(x: Array) -> Array:
+    return -functions_of(x).exp(x)
 
 
-def _log_1m_exp_minus(x: Tensor) -> Tensor:
+def _log_1m_exp_minus(x: Array) -> Array:
     """log(1 - e^-x), x > 0."""
-    pt = import_pytensor()
+    pt = functions_of(x)
     near, far = pt.minimum(x, np.log(2)), pt.maximum(x, np.log(2))
     return pt.switch(x < np.log(2), pt.log(-pt.expm1(-near)), pt.log1p(-pt.exp(-far)))
 
 
-def _logit_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+def _logit_between(a: Array, b: Array, gap: Array) -> Array:
     """p(b) - p(a) = p(b) q(a) (1 - e^-gap)"""
     return -_softplus(-b) - _softplus(a) + _log_1m_exp_minus(gap)
 
 
-def _probit_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+def _probit_between(a: Array, b: Array, gap: Array) -> Array:
     """log Phi(high) + log(1 - Phi(low) / Phi(high)), low and high the ends reflected so that their middle -m is below 0.
     There log Phi rises by more than max(m, 1/2) gap, which is known where the difference has lost its digits. Where it
     rises by little, gap < 0.01 / max(m, 1), log[gap phi(m) (1 + (m^2 - 1) gap^2 / 24)] is right to 1e-11."""
-    pt = import_pytensor()
+    pt = functions_of(gap)
     m = pt.abs(0.5 * (a + b))
     narrow = 0.01 / pt.maximum(m, 1.0)
     thin, wide = pt.minimum(gap, narrow), pt.maximum(gap, narrow)
@@ -159,7 +159,7 @@ def _probit_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     return pt.switch(gap > narrow, high + _log_1m_exp_minus(rise), series)
 
 
-def _cloglog_between(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+def _cloglog_between(a: Array, b: Array, gap: Array) -> Array:
     """p(b) - p(a) = q(a) (1 - exp(-(e^b - e^a))), log(e^b - e^a) = b + log(1 - e^-gap)"""
     return _minus_exp(a) + _log_one_minus_exp_minus_exp(b + _log_1m_exp_minus(gap))
 

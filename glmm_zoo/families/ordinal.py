@@ -26,7 +26,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
@@ -308,8 +308,14 @@ def _cumulative_log_f(
     below, above = pattern * top + pt.maximum(k - 1, 0), pattern * top + pt.minimum(k, top - 1)
     thresholds = pt.cumsum(steps, axis=1).ravel()
     a, b = thresholds[below] - eta, thresholds[above] - eta
+    gap = pt.switch((k > 0) & (k < top), steps.ravel()[above], 1.0)
+    return log_between_thresholds(link, k, top, a, b, gap)
+
+
+def log_between_thresholds(link: ProbabilityLink, k: Array, top: int, a: Array, b: Array, gap: Array) -> Array:
+    """log(F(b) - F(a)) for gap = b - a; a is -infinity for k = 0 and b infinity for k = top, whatever is given, with a gap of 1."""
+    pt = functions_of(a)
     inside = (k > 0) & (k < top)
-    gap = pt.switch(inside, steps.ravel()[above], 1.0)
     return pt.switch(inside, link.log_between(a, b, gap), pt.switch(k > 0, link.log_q(a), link.log_p(b)))
 
 
@@ -318,9 +324,13 @@ def _cumulative_above(link: ProbabilityLink, x: Tensor) -> Tensor:
 
 
 def _sratio_log_f(link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+    return stopping_ratio_log_f(link, y, _x(eta, steps, pattern), top)
+
+
+def stopping_ratio_log_f(link: ProbabilityLink, y: Array, x: Array, top: int) -> Array:
     """log P(y) = log F(x_y) + sum_{k < y} log(1 - F(x_k)), the first term only for y < top"""
-    pt = import_pytensor()
-    x, k, y = _x(eta, steps, pattern), np.arange(top), y[..., None]
+    pt = functions_of(x)
+    k, y = np.arange(top), y[..., None]
     return pt.sum(pt.switch(k < y, link.log_q(x), pt.switch(pt.eq(k, y), link.log_p(x), 0.0)), axis=-1)
 
 
@@ -330,15 +340,19 @@ def _sratio_above(link: ProbabilityLink, x: Tensor) -> Tensor:
 
 
 def _acat_log_f(link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int) -> Tensor:
+    return adjacent_category_log_f(link, y, _x(eta, steps, pattern), top)
+
+
+def adjacent_category_log_f(_: ProbabilityLink, y: Array, x: Array, top: int) -> Array:
     """log P(y) = s_y - log sum_k e^{s_k}, s_k = -(x_0 + ... + x_{k-1})"""
-    pt = import_pytensor()
-    scores = _acat_scores(_x(eta, steps, pattern))
+    pt = functions_of(x)
+    scores = _acat_scores(x)
     chosen = pt.sum(pt.switch(pt.eq(np.arange(top + 1), y[..., None]), scores, 0.0), axis=-1)
     return chosen - pt.logsumexp(scores, axis=-1)
 
 
-def _acat_scores(x: Tensor) -> Tensor:
-    pt = import_pytensor()
+def _acat_scores(x: Array) -> Array:
+    pt = functions_of(x)
     return pt.concatenate([pt.zeros_like(x[..., :1]), -pt.cumsum(x, axis=-1)], axis=-1)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, moments, ordinal
+from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
@@ -66,6 +66,8 @@ class Family:
         model of the context; `own` holds the family's own parameters, each (n,) or a scalar, on their scales.
     moments
         `moments(eta, own, link)`: mean and variance of the response in NumPy, for what a report computes.
+    log_density
+        `log_density(y, eta, own, link, trials)`: log f(y) in NumPy, `own` as in `observe`, for what is computed of a fit's draws.
     own
         The family's own parameters, in the order in which they enter the graph.
     choice
@@ -93,6 +95,7 @@ class Family:
     read: Callable[[Table, Response, Any], Outcome]
     observe: Callable[[str, Outcome, Tensor, str, Mapping[str, Tensor]], None]
     moments: Callable[[np.ndarray, Mapping[str, np.ndarray], str], tuple[np.ndarray, np.ndarray]]
+    log_density: log_densities.RowLogDensity
     own: tuple[OwnParameter, ...] = ()
     choice: str | None = None
     code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor
@@ -146,6 +149,7 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         read,
         _observe_binomial,
         moments.bernoulli_moments,
+        log_densities.binomial_log_density,
         choice="success",
         one_per_row=binomial.has_many_trials,
         doubts=lambda outcome, columns: [
@@ -165,6 +169,12 @@ def _observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: str, _: Ma
 
 def _read_count(table: Table, response: Response, _: Any) -> Outcome:
     return counts.read_count(table, response)
+
+
+_WITH_ZEROS: Mapping[Callable[..., None], Callable[..., Any]] = {
+    counts.observe_zero_inflated: counts.zero_inflated_log_f,
+    counts.observe_hurdle: counts.hurdle_log_f,
+}
 
 
 def _count_family(
@@ -187,6 +197,7 @@ def _count_family(
         _read_count,
         add,
         moments.hurdle_moments if observe is counts.observe_hurdle else moments.count_moments,
+        log_densities.count_log_density(count, _WITH_ZEROS.get(observe)),
         own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
         one_per_row=lambda _: True,
         doubts=lambda outcome, columns: [
@@ -230,7 +241,11 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
 
 
 def _ordered_family(
-    name: str, kind: ordinal.ThresholdFamily, links: Sequence[str], probabilities: moments.Probabilities
+    name: str,
+    kind: ordinal.ThresholdFamily,
+    links: Sequence[str],
+    probabilities: moments.Probabilities,
+    log_density: log_densities.RowLogDensity,
 ) -> Family:
     def read(table: Table, response: Response, levels: Any) -> Outcome:
         return ordinal.read_ordered(table, response, ordinal.level_names(levels))
@@ -245,6 +260,7 @@ def _ordered_family(
         read,
         add,
         moments.category_moments(probabilities),
+        log_density,
         own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
         choice="levels",
         doubts=lambda outcome, columns: [
@@ -282,6 +298,7 @@ FAMILIES: Mapping[str, Family] = {
             _read_gaussian,
             _observe_gaussian,
             moments.gaussian_moments,
+            log_densities.gaussian_log_density,
             own=(OwnParameter("sigma", "identity", _sigma),),
         ),
         _binary_family("bernoulli", binomial.read_bernoulli),
@@ -292,11 +309,27 @@ FAMILIES: Mapping[str, Family] = {
         negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
         _count_family("hurdle_poisson", counts.POISSON, counts.observe_hurdle, _BEFORE_ZEROS),
         negative_binomial_family("hurdle_negative_binomial", "nb2"),
-        _ordered_family("ordinal", ordinal.CUMULATIVE, tuple(PROBABILITY_LINKS), moments.cumulative_probabilities),
         _ordered_family(
-            "sratio", ordinal.STOPPING_RATIO, tuple(PROBABILITY_LINKS), moments.stopping_ratio_probabilities
+            "ordinal",
+            ordinal.CUMULATIVE,
+            tuple(PROBABILITY_LINKS),
+            moments.cumulative_probabilities,
+            log_densities.cumulative_log_density,
         ),
-        _ordered_family("acat", ordinal.ADJACENT_CATEGORY, ("logit",), moments.adjacent_category_probabilities),
+        _ordered_family(
+            "sratio",
+            ordinal.STOPPING_RATIO,
+            tuple(PROBABILITY_LINKS),
+            moments.stopping_ratio_probabilities,
+            log_densities.sequential_log_density(ordinal.stopping_ratio_log_f),
+        ),
+        _ordered_family(
+            "acat",
+            ordinal.ADJACENT_CATEGORY,
+            ("logit",),
+            moments.adjacent_category_probabilities,
+            log_densities.sequential_log_density(ordinal.adjacent_category_log_f),
+        ),
     )
 }
 ALIASES = {

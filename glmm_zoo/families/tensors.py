@@ -1,9 +1,12 @@
-"""PyTensor, imported when a graph is built and not before."""
+"""PyTensor, imported when a graph is built and not before, and the same functions for NumPy arrays."""
 
 from __future__ import annotations
 
 import importlib
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 Array = Any  # a NumPy array or a PyTensor variable
@@ -12,3 +15,19 @@ Array = Any  # a NumPy array or a PyTensor variable
 def import_pytensor() -> Any:
     """The module `pytensor.tensor`."""
     return importlib.import_module("pytensor.tensor")
+
+
+def functions_of(x: Array) -> Any:
+    """What a density computes with: `pytensor.tensor` for a PyTensor variable, for numbers the same functions of NumPy."""
+    return _of_numpy() if isinstance(x, np.ndarray | np.number | float) else import_pytensor()
+
+
+def _of_numpy() -> Any:
+    from scipy import special  # imported when a density is asked for
+
+    return SimpleNamespace(
+        abs=np.abs, clip=np.clip, concatenate=np.concatenate, cumsum=np.cumsum, eq=np.equal, erfc=special.erfc, exp=np.exp,
+        expm1=np.expm1, gammaln=special.gammaln, log=np.log, log1p=np.log1p, logaddexp=np.logaddexp,
+        logsumexp=special.logsumexp, maximum=np.maximum, minimum=np.minimum, softplus=lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
+        sum=np.sum, switch=np.where, zeros_like=np.zeros_like,
+    )  # fmt: skip

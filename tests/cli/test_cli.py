@@ -307,7 +307,7 @@ def test_a_second_fit_on_the_same_file_is_refused(capsys: pytest.CaptureFixture[
     assert sorted(p.name for p in Path().iterdir()) == ["good.csv"]
 
 
-@pytest.mark.parametrize("command", ["check", "summary", "report", "hypotheses"])
+@pytest.mark.parametrize("command", ["check", "summary", "report", "loo", "hypotheses"])
 def test_reading_commands_refuse_what_is_no_fit(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert "does not exist" in fails(capsys, command, "none.nc")
     assert "damaged or not a NetCDF file" in fails(capsys, command, broken("f.nc", "hello"))
@@ -371,6 +371,17 @@ def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
     assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
     assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out
+    assert cli.run(["loo", "f.nc", "--level", "g"]) == 0
+    out = capsys.readouterr().out
+    assert "elpd of a new g" in out and "pareto_k" in out and "g9" in out
+    assert cli.run(["loo", "f.nc", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.startswith("row,elpd,pareto_k\n1,")
+    Path("other.nc").write_bytes(Path("f.nc").read_bytes())
+    assert cli.run(["loo", "f.nc", "other.nc", "--level", "g", "--format", "json"]) == 0
+    assert '"other":{"elpd":' in capsys.readouterr().out
+    assert "no grouping factor 'h'" in fails(capsys, "loo", "f.nc", "--level", "h")
+    assert "one file is given twice" in fails(capsys, "loo", "f.nc", "f.nc")
+    assert "--refit is for one file" in fails(capsys, "loo", "f.nc", "other.nc", "--refit")
 
 
 def test_dropped_rows_are_said_and_recorded(capsys: pytest.CaptureFixture[str]) -> None:

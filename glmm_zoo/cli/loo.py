@@ -1,0 +1,92 @@
+"""`glmm-zoo loo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glmm_zoo.cli.arguments import Flag, TableFormat
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.terminal import print_for_programs, print_rich
+from glmm_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_ROWS = 30
+
+
+def loo(
+    file: str,
+    /,
+    *others: str,
+    level: str | None = None,
+    refit: Flag = False,
+    format: TableFormat = "table",
+) -> int:
+    """Leave one row, or one level of a factor, out: how well new ones are predicted. Several fits are compared.
+
+    Parameters
+    ----------
+    file
+        A NetCDF file that `fit` wrote.
+    others
+        Further fits of the same data, to compare with it.
+    level
+        The grouping factor whose levels are left out, such as herd; without it each row is.
+    refit
+        Fit again without each level whose Pareto k is above 0.7; of one file only.
+    format
+        table for people; csv or json, in full precision, for programs.
+    """
+    from glmm_zoo.results import storage
+
+    if refit and others:
+        raise InputError("--refit is for one file; leave it out to compare several")
+    if others:
+        from glmm_zoo.estimands.loo_comparison import loo_compare
+
+        names = _names([file, *others])
+        table = loo_compare(
+            {name: storage.load(f) for name, f in zip(names, [file, *others], strict=True)}, level=level
+        )
+        if format != "table":
+            print_for_programs(table, format, labels=True)
+        else:
+            print_rich(*_for_people(table.rename_axis("fit").reset_index(), table.attrs["sentence"]))
+        return ExitCode.DONE
+    from glmm_zoo import refits
+
+    found = refits.loo(storage.load(file), level=level, refit=refit)
+    if format != "table":
+        print_for_programs(found.table, format, labels=False)
+        return ExitCode.DONE
+    several = len(found.table) > _MOST_ROWS
+    shown = found.table.nlargest(10, "pareto_k") if several else found.table
+    numbers = f"elpd {found.elpd:.1f}, se {found.se:.1f}, p {found.p:.1f}" + (
+        "; the ten with the largest Pareto k:" if several else ""
+    )
+    print_rich(*_for_people(shown, found.sentence, numbers))
+    return ExitCode.DONE
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """What the fits are called: their files' names without ending, or as they were given where two have one name."""
+    stems = [Path(f).stem for f in files]
+    names = stems if len(set(stems)) == len(stems) else list(files)
+    if len(set(names)) < len(names):
+        raise InputError(f"one file is given twice ({files[0]!r}); give each fit once")
+    return names
+
+
+def _for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False)
+    for place, column in enumerate(table):
+        shown.add_column(Text(str(column)), justify="right" if place else "left")
+    for row in table.itertuples(index=False):
+        shown.add_row(*(Text(f"{value:.3g}" if isinstance(value, float) else str(value)) for value in row))
+    return [*map(Text, sentences), Text(""), shown]
