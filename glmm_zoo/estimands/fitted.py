@@ -161,7 +161,16 @@ def _outcome_of(
         if name in draws and name not in parts
     }
     return FittedOutcome(
-        single.outcome.name, "", family, spec["link"], parts, own, single.table, levels, coding, single.outcome
+        single.outcome.name,
+        "",
+        family,
+        spec["link"],
+        parts,
+        own,
+        single.table,
+        levels,
+        coding,
+        response=single.outcome,
     )
 
 
@@ -221,5 +230,14 @@ def outcome_of_joint(
     counts = part.family.counted is not None
     coding = standard_coding(parts, draws, counts=counts, all_predictors=tuple(designs.values()), loaded=loaded)
     return FittedOutcome(
-        part.name, part.prefix, part.family, part.link, parts, own, table, levels, coding, part.outcome
+        part.name,
+        part.prefix,
+        part.family,
+        part.link,
+        parts,
+        own,
+        table,
+        levels,
+        coding,
+        response=part.outcome,
     )
