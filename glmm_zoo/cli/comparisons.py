@@ -22,6 +22,7 @@ def comparisons(
     ] = None,
     measures: str | None = None,
     rope: Hyphened = None,
+    horizon: float | None = None,
     asking: Asking | None = None,
     answer: Answer | None = None,
     reading: Reading | None = None,
@@ -39,9 +40,11 @@ def comparisons(
     contrast
         reference, pairwise, sequential, a number to add, or "b vs a"; VARIABLE=VALUE for one of several variables.
     measures
-        Among difference, ratio, odds_ratio, nnt, better, separated by commas; by default all that the scale has.
+        Among difference, ratio, odds_ratio, nnt, better, rmst, separated by commas; by default all that the scale has.
     rope
         A region of practical equivalence, LOW,HIGH; by measure "difference=-0.01,0.01;ratio=0.9,1.1".
+    horizon
+        Of --scale survival: up to when the restricted mean survival time is; by default the last of --times.
     asking
         Whose groups, which rows, averaged how.
     answer
@@ -57,7 +60,14 @@ def comparisons(
     tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
     names = _variables(variables)
     estimates = estimands.comparisons(
-        tree, names, rows, contrast=contrasts(contrast), measures=words(measures), rope=region(rope), **arguments
+        tree,
+        names,
+        rows,
+        contrast=contrasts(contrast),
+        measures=words(measures),
+        rope=region(rope),
+        horizon=horizon,
+        **arguments,
     )
     answer.give(estimates, tree, file)
     return ExitCode.DONE

@@ -23,6 +23,7 @@ from glmm_zoo.estimands.survival import EventQuestion, event_question
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.frames import column_names
 
 _TYPES = {
     "prob": OptionType(number=True), "draws": OptionType(whole_number=True), "seed": OptionType(whole_number=True),
@@ -131,9 +132,17 @@ class Setting:
 
 
 def settings_asked(
-    model: FittedModel, outcome: FittedOutcome, asked: Asked, data: Any, variables: Sequence[str] = ()
+    model: FittedModel,
+    outcome: FittedOutcome,
+    asked: Asked,
+    data: Any,
+    variables: Sequence[str] = (),
+    replaced: Mapping[str, Value] | None = None,
 ) -> Iterator[Setting]:
-    """The rows of an outcome with every combination of the values that columns are set to; `variables` are changed afterwards."""
+    """The rows of an outcome with every combination of the values that columns are set to; `variables` are changed afterwards.
+
+    Those of `replaced` are then set to a value in every row, so that `data` may lack them.
+    """
     coding = outcome.coding
     _check_columns(model, asked)
     both = [name for name in variables if name in asked.at]
@@ -148,7 +157,9 @@ def settings_asked(
     raise_all([_without_effect(name, coding) for name in variables if name not in with_effect])
     exposure = _exposure(coding, asked)
     others = [*asked.averaging.columns, *variables, *(coding.exposure if exposure.given else ())]
-    table = rows_asked(outcome, data, choice, asked.at, others)
+    known = () if data is None else column_names(data)
+    lacking = {name: v for name, v in (replaced or {}).items() if data is not None and name not in known}
+    table = rows_asked(outcome, data, choice, {*asked.at, *lacking}, others)
     question: Question | EventQuestion
     if outcome.event is None:
         question = Question(outcome, quantity(outcome, asked.scale), choice, exposure, model.draws)
@@ -158,7 +169,7 @@ def settings_asked(
     shown = dict.fromkeys([*coding.columns, *groups, *coding.optional])
     told: set[str] = set()
     for values in settings(asked.at):
-        rows = with_values(outcome, table, values)
+        rows = with_values(outcome, table, {**lacking, **values})
         for name, sentence in _extrapolations(outcome, rows, values):
             if name not in told:
                 told.add(name)

@@ -93,8 +93,12 @@ def comparisons(
         until = _horizon_of(horizon, asked, chosen)
         used[of.name] = [m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen]
         compared_all |= dict.fromkeys(contrasts)
-        names = list(dict.fromkeys(change.variable for c in contrasts for change in c.changes))
-        for setting in settings_asked(model, of, asked, data, names):
+        changes = [change for c in contrasts for change in c.changes]
+        names, replaced = (
+            dict.fromkeys(c.variable for c in changes),
+            {c.variable: c.low for c in changes if c.step is None},
+        )
+        for setting in settings_asked(model, of, asked, data, list(names), replaced):
             all_settings.append(setting)
             _add(found, model, asked, setting, contrasts, chosen, until)
     words = sentence(all_settings, asked, of_fit=data is None, measures=used, of=compared(list(compared_all)))

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome, read_fitted
-from glmm_zoo.estimands.linear_rows import LinearRows, own_effects, variance
+from glmm_zoo.estimands.linear_rows import LinearRows, covariance, own_effects
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.families.links import LINKS
@@ -149,8 +149,8 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
     groups, each_row = np.zeros(size), np.zeros(size)
     of_rows = np.zeros_like(eta)
     for term in main.random:
-        of_rows += variance(term)
-        (each_row if term.effects.for_each_row else groups)[:] += variance(term).mean(axis=1)
+        of_rows += covariance(term, term)
+        (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
     if family.latent:
         left = np.full(size, family.latent_variance(outcome.link))
     elif outcome.link == "identity":

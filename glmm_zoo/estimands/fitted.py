@@ -104,7 +104,7 @@ EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", 
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
-def read_fitted(tree: xr.DataTree, draws: int, scale: str) -> FittedModel:
+def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedModel:
     """The model of a fit, fresh or loaded, with about this many of its draws; on a scale of events its event is the outcome.
 
     Raises

@@ -152,7 +152,7 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         )
     if outcome.response is None or model.spec["builder"] == "meta_analysis":
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
-    if model.spec["options"].get("correlation") == "discrete_time_decay":
+    if model.spec["options"].get("correlation") == "decay":
         raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
     factor = factor_called(level, outcome.coding.factors, "level")
     rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)

@@ -78,11 +78,6 @@ class LinearRows:
         return parts
 
 
-def variance(term: RandomTerm) -> np.ndarray:
-    """Draws (S, m) of z' S_g z."""
-    return covariance(term, term)
-
-
 def covariance(a: RandomTerm, b: RandomTerm) -> np.ndarray:
     """Draws (S, m) of the covariance of two terms of one factor in the same rows: z_a' S_g z_b."""
     S = a.effects.covariance[:, a.places][:, :, b.places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def rows_asked(
-    outcome: FittedOutcome, data: Any, choice: GroupChoice, at: Mapping[str, Sequence[Value]], others: Sequence[str]
+    outcome: FittedOutcome, data: Any, choice: GroupChoice, at: Collection[str], others: Sequence[str]
 ) -> Table:
     """The rows of the fit, or of `data`, with the columns that are needed: of the model, and `others` by which rows are averaged.
 

@@ -16,6 +16,7 @@ from glmm_zoo.formulas.terms import Symbol, as_text
 from glmm_zoo.tables.columns import Column, Table
 
 CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}  # what formulaic does not know
+_LOGICALS = {"0": "False", "1": "True"}  # a logical that other rows have as a number
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def codes_of_levels(column: Column, levels: Sequence[str]) -> np.ndarray:
         A level that the fit does not have.
     """
     codes, found = column.codes_and_levels()
+    if {*found} <= {*_LOGICALS} and {*levels} <= {*_LOGICALS.values()}:
+        found = tuple(_LOGICALS[level] for level in found)
     unknown = [level for level in found if level not in levels]
     if unknown:
         near = did_you_mean(unknown[0], levels) or ";"

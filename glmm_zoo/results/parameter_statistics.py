@@ -39,7 +39,8 @@ def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
 def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
     rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
     lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
-    mean, sd = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    mean, several = values.mean(axis=(0, 1)), values.shape[0] * values.shape[1] > 1
+    sd = values.std(axis=(0, 1), ddof=1) if several else np.full(len(mean), np.nan)
     rows[:, :5] = np.column_stack([mean, median, sd, lower, upper])
     varies = ~at_one_value(values, (0, 1))
     rows[~varies, 5:7] = 0.0

@@ -227,6 +227,7 @@ PREVIEWS = {  # names of the coefficients of x, w and x:w, in place of {}
 }
 
 
+@pytest.mark.filterwarnings("ignore:this preview:glmm_zoo.ZooWarning")
 @pytest.mark.parametrize(("name", "variable", "x", "w", "near"), [(k, *v) for k, v in PREVIEWS.items()], ids=PREVIEWS)
 def test_previews_are_at_zero_of_covariates_that_are_multiplied(name, variable, x, w, near):
     """With w + 3 in place of w the slope over x at w = 0 is lower by 3 times the coefficient of x:w, and that of w stays."""

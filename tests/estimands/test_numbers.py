@@ -86,3 +86,12 @@ def test_a_ratio_of_means_under_a_log_link_does_not_depend_on_the_sd(epil: xr.Da
     np.testing.assert_allclose(means(population), [8.459803, 7.376391], rtol=3e-3)  # the coefficients have four digits
     ratios = [means(zoo.comparisons(epil, "trt", groups=g), measure="ratio") for g in ("typical", "population")]
     np.testing.assert_allclose(*ratios, rtol=1e-12)
+
+
+def test_new_rows_need_no_column_that_is_set_on_both_sides(toenail: xr.DataTree) -> None:
+    months = pd.DataFrame({"time": [0.0, 3.0, 12.0]})
+    found = zoo.comparisons(toenail, "treatment", months, measures="difference")
+    at = zoo.comparisons(toenail, "treatment", at={"time": [0, 3, 12]}, measures="difference")
+    np.testing.assert_allclose(means(found), means(at).mean(), rtol=1e-12)
+    with pytest.raises(zoo.InputError, match="lack column 'time'"):
+        zoo.comparisons(toenail, "time", pd.DataFrame({"treatment": ["terbinafine"]}))
