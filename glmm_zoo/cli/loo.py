@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.cli.arguments import Flag, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich
+from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar
 from glmm_zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def loo(
     format
         table for people; csv or json, in full precision, for programs.
     """
+    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.results import storage
 
     if refit and others:
@@ -48,9 +49,9 @@ def loo(
         from glmm_zoo.estimands.loo_comparison import loo_compare
 
         names = _names([file, *others])
-        table = loo_compare(
-            {name: storage.load(f) for name, f in zip(names, [file, *others], strict=True)}, level=level
-        )
+        trees = {name: storage.load(f) for name, f in zip(names, [file, *others], strict=True)}
+        with progress_bar() as listener, told_to(listener):
+            table = loo_compare(trees, level=level)
         if format != "table":
             print_for_programs(table, format, labels=True)
         else:
@@ -58,7 +59,9 @@ def loo(
         return ExitCode.DONE
     from glmm_zoo import refits
 
-    found = refits.loo(storage.load(file), level=level, refit=refit)
+    tree = storage.load(file)
+    with progress_bar() as listener, told_to(listener):
+        found = refits.loo(tree, level=level, refit=refit)
     if format != "table":
         print_for_programs(found.table, format, labels=False)
         return ExitCode.DONE

@@ -6,6 +6,7 @@ from glmm_zoo.cli.arguments import Reading, Repeated
 from glmm_zoo.cli.asking import Answer, Asking
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.predict import predict
+from glmm_zoo.cli.terminal import progress_bar
 from glmm_zoo.errors import InputError
 
 
@@ -43,6 +44,7 @@ def predictions(
         How the file is read.
     """
     from glmm_zoo.estimands import predictions as estimands
+    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.results import storage
 
     asking, answer = asking or Asking(), answer or Answer()
@@ -58,5 +60,7 @@ def predictions(
     arguments = asking.arguments()
     answer.check()
     tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
-    answer.give(estimands.predictions(tree, rows, **arguments), tree, file)
+    with progress_bar() as listener, told_to(listener):
+        estimates = estimands.predictions(tree, rows, **arguments)
+    answer.give(estimates, tree, file)
     return ExitCode.DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from glmm_zoo.cli.arguments import Reading
 from glmm_zoo.cli.asking import Answer, Asking, Hyphened, region, words
 from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.terminal import progress_bar
 
 
 def slopes(
@@ -38,10 +39,13 @@ def slopes(
         How the file is read.
     """
     from glmm_zoo.estimands import slopes as estimands
+    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.results import storage
 
     arguments, answer = (asking or Asking()).arguments(), answer or Answer()
     answer.check()
     tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
-    answer.give(estimands.slopes(tree, words(variables), rows, rope=region(rope), **arguments), tree, file)
+    with progress_bar() as listener, told_to(listener):
+        estimates = estimands.slopes(tree, words(variables), rows, rope=region(rope), **arguments)
+    answer.give(estimates, tree, file)
     return ExitCode.DONE

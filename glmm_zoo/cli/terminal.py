@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from glmm_zoo.results.diagnostics import Verdict
+
+
+_PATIENCE = 2.0  # seconds before a bar is shown
 
 
 def say(message: str) -> None:
@@ -23,6 +29,24 @@ def print_rich(*things: Any) -> None:
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     for thing in things:
         console.print(thing)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[float], None]]:
+    """What shows the share of a computation on a terminal's standard error, once it has taken two seconds; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task, began = bar.add_task("computing", total=1.0, visible=False), time.monotonic()
+
+        def show(share: float) -> None:
+            bar.update(task, completed=share, visible=time.monotonic() - began > _PATIENCE)
+
+        yield show
 
 
 def verdict_text(verdict: Verdict) -> Any:

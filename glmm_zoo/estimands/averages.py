@@ -13,6 +13,7 @@ from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictor
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, quantity
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
@@ -50,7 +51,7 @@ class Question:
         total = np.zeros((len(self.quantity.categories), self.draws.size, weights.shape[0]))
         step = max(1, _BLOCK // self.draws.size)
         trials, rng = self._trials(table), np.random.default_rng([self.choice.seed, 1])
-        for start in range(0, len(first), step):
+        for start in block_by_block(range(0, len(first), step)):
             block = slice(start, start + step)
             in_rows = {part: linear.take(first[block]) for part, linear in rows.items()}
             values = self._values(in_rows, trials[first[block]], rng)

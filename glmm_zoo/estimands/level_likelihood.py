@@ -18,6 +18,7 @@ from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import covariance_root
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm, own_effects
 from glmm_zoo.estimands.log_integrals import POINTS_BY_DIMENSION, log_normal_mean, sampled_log_normal_mean
+from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.tables.columns import Table
@@ -91,7 +92,7 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
     one_each = set(sizes.values()) == {1} and len(sizes) == len(integrated)
     chain = one_each and all(rows.is_inside(b, a) for a, b in pairwise(integrated))
     values, pareto_k = [], []
-    for block in _blocks(starts, ends, max(1, _BLOCK // size)):
+    for block in block_by_block(list(_blocks(starts, ends, max(1, _BLOCK // size)))):
         given = _GivenRows.of(model, rows.take(np.arange(starts[block[0]], ends[block[-1]])), integrated)
         shape, k = (size, len(block)), np.full(len(block), np.nan)
         if given.dimension <= max(POINTS_BY_DIMENSION):

@@ -24,6 +24,7 @@ from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, known_part
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.formulas.new_rows import levels_in_rows
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
@@ -74,7 +75,7 @@ class EventQuestion:
         weights = sparse.csr_array(weights @ places).tocsc()
         total = np.zeros((len(self.quantity.identities), self.draws.size, weights.shape[0]))
         step = _ROWS[any(term.mean_scale for term in self.fit.hazard.terms)]
-        for start in range(0, len(first), step):
+        for start in block_by_block(range(0, len(first), step)):
             block = slice(start, start + step)
             for k, of_identity in enumerate(self._values(table.take(first[block]))):
                 total[k] += (weights[:, block] @ of_identity.T).T
