@@ -47,7 +47,7 @@ def test_what_changes_nothing_is_not_compared(calls, ask, column, words):
     ("asked", "words"),
     [
         ({"measures": []}, "measures is empty; name some of difference, ratio"),
-        ({"scale": ["mean"]}, "scale=['mean'] is none of 'y' (poisson, log link)"),
+        ({"scale": ["mean"]}, "scale must be text, not ['mean']"),
     ],
 )
 def test_arguments_of_another_kind_are_told(calls, asked, words):

@@ -48,7 +48,7 @@ def test_levels_without_positive_counts_are_told_in_every_family(family, factor,
     assert sentence.startswith(
         f"all counts of 'y' are 0 in the {rows} rows where {factor} is {level!r}; what the model says of"
     )
-    one = none.assign(y=none.y.where(none.index != none.index[none[factor] == level][0], 1))
+    one = none.assign(y=none.y.where(none.index != none.index[none[factor] == level][0], 2))
     assert told(one, f"y ~ {factor} + (1 | site)", family) == []
 
 
@@ -80,7 +80,7 @@ def test_levels_that_separate_zeros_from_positive_counts_are_told(family, level)
         y[rows] = value
         (sentence,) = told_of_zi(y, "~ dose + (1 | site)", family)
         assert sentence.startswith(
-            f"zi: {what} of 'y' in the 40 rows where dose is {level!r}; what zi says of dose there"
+            f"zi: {what} of 'y' among the 40 rows where dose is {level!r}; what zi says of dose there"
         )
         y[rows[0]] = 2 - value
         assert told_of_zi(y, "~ dose + (1 | site)", family) == []

@@ -218,6 +218,7 @@ def test_a_single_draw_of_zero_has_a_number_needed_to_treat():
     assert 1e15 < nnt[0] < np.inf and finding.sentences[2] == "One event fewer for every 9 treated (9 to 9)."
 
 
+@pytest.mark.filterwarnings("ignore:column 'drug' separates:glmm_zoo.ZooWarning")
 def test_without_events_under_control_there_is_no_crude_risk():
     frame = arms().assign(ev=lambda d: d.ev * d.drug)
     finding = pooled.find(tree_of(np.zeros(9), np.ones(9), zoo.meta_analysis(frame, COUNTS, **TRIAL)), 0.95)

@@ -48,7 +48,6 @@ def test_a_limit_below_what_libraries_need_is_refused(monkeypatch):
         check_limit()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no limit of the address space")
 @pytest.mark.parametrize(
     "command",
     [
