@@ -156,7 +156,7 @@ def test_a_fit_carries_its_estimates(found: Estimates, tmp_path: Path) -> None:
     assert zoo.stored_estimates(again)["risk-2_a"].sentence == "Of one." and len(zoo.stored_estimates(again)) == 2
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "_a", "é", 65 * "a", 3, None])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", ".a", "_a", "é", 65 * "a", 3, None])
 def test_a_name_is_a_plain_word(found: Estimates, name: str) -> None:
     with pytest.raises(
         zoo.InputError, match="the name of stored estimates must be a plain word of letters, digits, _ and -"
