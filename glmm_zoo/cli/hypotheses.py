@@ -6,9 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from glmm_zoo.cli.arguments import TableFormat
+from glmm_zoo.cli.asking import Answer
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError, raise_all, shown
 
 
@@ -18,7 +17,7 @@ def hypotheses(
     *hypothesis: Annotated[str, Parameter(allow_leading_hyphen=True)],
     rope: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     prob: float = 0.95,
-    format: TableFormat = "table",
+    answer: Answer | None = None,
 ) -> int:
     """Say how probable hypotheses about the parameters of a fit are.
 
@@ -33,21 +32,17 @@ def hypotheses(
         What counts as equal, LOW,HIGH: of a difference such as -0.1,0.1, of a ratio such as 0.9,1.1.
     prob
         Probability inside the intervals.
-    format
-        table for people; csv or json, in full precision, for programs.
+    answer
+        Where the answer goes.
     """
-    from rich.text import Text
-
     from glmm_zoo.results import hypotheses as questions
     from glmm_zoo.results import storage
 
     raise_all([f"unknown option {shown(h)}; --help has the options" for h in hypothesis if h.startswith("--")])
-    region = None if rope is None else _region(rope)
-    estimates = questions.hypotheses(storage.load(file), hypothesis, rope=region, prob=prob)
-    if format == "table":
-        print_rich(Text(str(estimates)))
-    else:
-        print_for_programs(estimates.table, format, labels=False)
+    region, answer = None if rope is None else _region(rope), answer or Answer()
+    answer.check()
+    tree = storage.load(file)
+    answer.give(questions.hypotheses(tree, hypothesis, rope=region, prob=prob), tree, file)
     return ExitCode.DONE
 
 
