@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from glmm_zoo.estimands.row_coding import Exposure, RowCoding
 from glmm_zoo.estimands.row_values import quantity
 from glmm_zoo.estimands.rows_asked import Value, read_at, rows_asked, settings, with_values
 from glmm_zoo.estimands.survival import EventQuestion, event_question
+from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.tables.columns import Table
@@ -209,16 +211,27 @@ def _exposure(coding: RowCoding, asked: Asked) -> Exposure:
 
 
 def _extrapolations(outcome: FittedOutcome, table: Table, values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
-    """Each variable of a smooth that has values beyond the data of the fit, and a sentence on it."""
-    for smooth in (s for design in outcome.parts.values() for s in design.smooths):
+    """Each variable of a curve that has values beyond the data of the fit, and a sentence on it."""
+    for name, lower, upper, label in (
+        known for p in outcome.parts.values() for known in _ranges(p) if known[0] in table.columns
+    ):
+        x = table[name].numbers(label)
+        beyond = (x < lower) | (x > upper)
+        if beyond.any():
+            where = "" if name in values else f" ({table.at(beyond)})"
+            yield (
+                name,
+                f"{name} = {x[beyond][0]:g}{where} goes beyond the data of the fit, {lower:g} to {upper:g}: {label} is an extrapolation there",
+            )
+
+
+def _ranges(design: PredictorDesign) -> Iterator[tuple[str, float, float, str]]:
+    """The variables of curves that go on beyond the data of the fit, with the ends of these and the curve: s(), t2(), cr()."""
+    for smooth in design.smooths:
         margins = smooth.basis.margins if isinstance(smooth.basis, TensorProduct) else (smooth.basis,)
         for name, basis in zip(smooth.variables, margins, strict=True):
-            x = table[name].numbers("s()")
-            beyond = basis.beyond(x)
-            if beyond.any():
-                where = "" if name in values else f" ({table.at(beyond)})"
-                yield (
-                    name,
-                    f"{name} = {x[beyond][0]:g}{where} goes beyond the data of the fit, {basis.lower:g} to {basis.upper:g}: {smooth.label} is an "
-                    "extrapolation there",
-                )
+            yield name, basis.lower, basis.upper, smooth.label
+    for code, learnt in design.population.learnt.get("transforms", {}).items():
+        spline = re.fullmatch(r"c[rs]\((.+?)(?:,.*)?\)", code)
+        if spline:
+            yield spline[1], learnt["lower_bound"], learnt["upper_bound"], code

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hand_made_trees import tree_of
+from hand_made_trees import tree_of, tree_of_prior
 from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
@@ -95,3 +95,14 @@ def test_new_rows_need_no_column_that_is_set_on_both_sides(toenail: xr.DataTree)
     np.testing.assert_allclose(means(found), means(at).mean(), rtol=1e-12)
     with pytest.raises(zoo.InputError, match="lack column 'time'"):
         zoo.comparisons(toenail, "time", pd.DataFrame({"treatment": ["terbinafine"]}))
+
+
+@pytest.mark.parametrize("curve", ["s(x, k=4)", "cr(x, df=3)", "cs(x, df=3)"])
+def test_a_curve_beyond_the_data_is_told_once(curve: str) -> None:
+    frame = pd.DataFrame({"y": np.arange(40) % 7 * 1.0, "x": np.linspace(0, 10, 40)})
+    tree = tree_of_prior(zoo.lmm(frame, f"y ~ {curve}"))
+    zoo.predictions(tree, pd.DataFrame({"x": [0.0, 10.0]}))
+    for arguments in ({"data": pd.DataFrame({"x": [5.0, 10.5, 11.0]})}, {"at": {"x": [5, 10.5, 11]}, "by": True}):
+        with pytest.warns(zoo.ZooWarning, match=r"x = 10.5.* goes beyond the data of the fit, 0 to 10: c?[rs]") as told:
+            zoo.predictions(tree, **arguments)
+        assert len(told) == 1
