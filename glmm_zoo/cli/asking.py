@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glmm_zoo.cli.arguments import Count, Flag, Repeated, TableFormat, name_value_pairs
-from glmm_zoo.cli.terminal import print_for_programs, print_rich
+from glmm_zoo.cli.arguments import Count, Flag, Reading, Repeated, TableFormat, name_value_pairs
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar
 from glmm_zoo.errors import InputError, attempt, raise_all, shown
 
 if TYPE_CHECKING:
@@ -139,6 +140,26 @@ class Answer:
                 print_rich(f"saved {written}")
 
 
+def answer_with(
+    estimate: Callable[[xr.DataTree, Any], Estimates],
+    file: str,
+    answer: Answer | None,
+    data: str | None = None,
+    reading: Reading | None = None,
+) -> ExitCode:
+    """Give the answer that `estimate` makes of the fit in `file` and the rows in `data`, None without any."""
+    from glmm_zoo.estimands.progress import told_to
+    from glmm_zoo.results import storage
+
+    answer = answer or Answer()
+    answer.check()
+    tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
+    with progress_bar() as listener, told_to(listener):
+        estimates = estimate(tree, rows)
+    answer.give(estimates, tree, file)
+    return ExitCode.DONE
+
+
 def numbers(text: str | None, option: str, example: str) -> list[float] | None:
     """Numbers separated by commas.
 
@@ -168,11 +189,12 @@ def region(text: str | None) -> Any:
     return _two(text)
 
 
-def _two(text: str) -> tuple[float, ...]:
-    ends = numbers(text, "rope", "-0.1,0.1") or []
-    if len(ends) != 2:
-        raise InputError(f"--rope is two numbers LOW,HIGH such as -0.1,0.1, not {shown(text)}")
-    return tuple(ends)
+def _two(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in text.split(","))
+    except ValueError:
+        raise InputError(f"--rope is two numbers LOW,HIGH such as -0.1,0.1, not {shown(text)}") from None
+    return low, high
 
 
 def words(text: str | None) -> Sequence[str] | None:

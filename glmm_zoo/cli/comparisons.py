@@ -7,9 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glmm_zoo.cli.arguments import Reading
-from glmm_zoo.cli.asking import Answer, Asking, Hyphened, contrasts, region, words
-from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import progress_bar
+from glmm_zoo.cli.asking import Answer, Asking, Hyphened, answer_with, contrasts, region, words
 
 
 def comparisons(
@@ -54,26 +52,18 @@ def comparisons(
         How the file is read.
     """
     from glmm_zoo.estimands import comparisons as estimands
-    from glmm_zoo.estimands.progress import told_to
-    from glmm_zoo.results import storage
 
-    arguments, answer = (asking or Asking()).arguments(), answer or Answer()
-    answer.check()
-    tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
+    arguments = (asking or Asking()).arguments()
+    arguments |= {
+        "contrast": contrasts(contrast),
+        "measures": words(measures),
+        "rope": region(rope),
+        "horizon": horizon,
+    }
     names = _variables(variables)
-    with progress_bar() as listener, told_to(listener):
-        estimates = estimands.comparisons(
-            tree,
-            names,
-            rows,
-            contrast=contrasts(contrast),
-            measures=words(measures),
-            rope=region(rope),
-            horizon=horizon,
-            **arguments,
-        )
-    answer.give(estimates, tree, file)
-    return ExitCode.DONE
+    return answer_with(
+        lambda tree, rows: estimands.comparisons(tree, names, rows, **arguments), file, answer, data, reading
+    )
 
 
 def _variables(text: str) -> list[str]:

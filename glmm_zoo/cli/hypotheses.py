@@ -6,9 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from glmm_zoo.cli.asking import Answer
-from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.errors import InputError, raise_all, shown
+from glmm_zoo.cli.asking import Answer, answer_with, region
+from glmm_zoo.errors import raise_all, shown
 
 
 def hypotheses(
@@ -36,20 +35,7 @@ def hypotheses(
         Where the answer goes.
     """
     from glmm_zoo.results import hypotheses as questions
-    from glmm_zoo.results import storage
 
     raise_all([f"unknown option {shown(h)}; --help has the options" for h in hypothesis if h.startswith("--")])
-    region, answer = None if rope is None else _region(rope), answer or Answer()
-    answer.check()
-    tree = storage.load(file)
-    answer.give(questions.hypotheses(tree, hypothesis, rope=region, prob=prob), tree, file)
-    return ExitCode.DONE
-
-
-def _region(text: str) -> tuple[float, float]:
-    """The two numbers of LOW,HIGH."""
-    try:
-        low, high = (float(bound) for bound in text.split(","))
-    except ValueError:
-        raise InputError(f"--rope is two numbers LOW,HIGH such as -0.1,0.1, not {shown(text)}") from None
-    return low, high
+    equal = region(rope)
+    return answer_with(lambda tree, _: questions.hypotheses(tree, hypothesis, rope=equal, prob=prob), file, answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.cli.arguments import Count, Reading, Repeated, TableFormat
+from glmm_zoo.cli.asking import numbers
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError
@@ -59,10 +60,7 @@ def predict(
     """
     from glmm_zoo.results import storage
 
-    try:
-        prediction_times = [float(time) for time in times.split(",")]
-    except ValueError:
-        raise InputError(f"--times is numbers separated by commas, such as 6,8,10, not {times!r}") from None
+    prediction_times = numbers(times, "times", "6,8,10") or []
     if data is None and survival is not None:
         raise InputError(f"--survival {survival!r} goes with --data; give both, or neither for the subjects of the fit")
     check_limit()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from glmm_zoo.cli.arguments import Reading, Repeated
-from glmm_zoo.cli.asking import Answer, Asking
-from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.asking import Answer, Asking, answer_with
 from glmm_zoo.cli.predict import predict
-from glmm_zoo.cli.terminal import progress_bar
 from glmm_zoo.errors import InputError
 
 
@@ -44,8 +42,6 @@ def predictions(
         How the file is read.
     """
     from glmm_zoo.estimands import predictions as estimands
-    from glmm_zoo.estimands.progress import told_to
-    from glmm_zoo.results import storage
 
     asking, answer = asking or Asking(), answer or Answer()
     if landmark is not None:
@@ -58,9 +54,4 @@ def predictions(
     if id is not None or survival is not None:
         raise InputError("--id and --survival go with --landmark, the time up to which the history is known")
     arguments = asking.arguments()
-    answer.check()
-    tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
-    with progress_bar() as listener, told_to(listener):
-        estimates = estimands.predictions(tree, rows, **arguments)
-    answer.give(estimates, tree, file)
-    return ExitCode.DONE
+    return answer_with(lambda tree, rows: estimands.predictions(tree, rows, **arguments), file, answer, data, reading)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from glmm_zoo.cli.arguments import Reading
-from glmm_zoo.cli.asking import Answer, Asking, Hyphened, region, words
-from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import progress_bar
+from glmm_zoo.cli.asking import Answer, Asking, Hyphened, answer_with, region, words
 
 
 def slopes(
@@ -39,13 +37,7 @@ def slopes(
         How the file is read.
     """
     from glmm_zoo.estimands import slopes as estimands
-    from glmm_zoo.estimands.progress import told_to
-    from glmm_zoo.results import storage
 
-    arguments, answer = (asking or Asking()).arguments(), answer or Answer()
-    answer.check()
-    tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
-    with progress_bar() as listener, told_to(listener):
-        estimates = estimands.slopes(tree, words(variables), rows, rope=region(rope), **arguments)
-    answer.give(estimates, tree, file)
-    return ExitCode.DONE
+    arguments = {**(asking or Asking()).arguments(), "rope": region(rope)}
+    names = words(variables)
+    return answer_with(lambda tree, rows: estimands.slopes(tree, names, rows, **arguments), file, answer, data, reading)

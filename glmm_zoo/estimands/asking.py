@@ -24,6 +24,7 @@ from glmm_zoo.estimands.survival import EventQuestion, event_question
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
+from glmm_zoo.results.estimates import Estimates, Region, summarised
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import column_names
 
@@ -178,6 +179,19 @@ def settings_asked(
                 warnings.warn(sentence, ZooWarning, stacklevel=4)
         cells, weights = cells_of_rows(asked.averaging, rows, list(shown))
         yield Setting(question, rows, values, cells, weights)
+
+
+def estimates_of(
+    model: FittedModel,
+    asked: Asked,
+    rows: Sequence[Mapping[str, Any]],
+    values: Sequence[np.ndarray],
+    words: str,
+    rope: Region | None = None,
+) -> Estimates:
+    """Estimates of draws (S,), one for each of the `rows`, which say what each is of."""
+    draws = model.draws.by_chain(np.stack(values, axis=1))
+    return summarised(pd.DataFrame(list(rows)), draws, words, prob=asked.prob, rope=rope)
 
 
 def _without_effect(name: str, coding: RowCoding) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,19 +46,13 @@ class Question:
         if self.quantity.scale == RESPONSE:
             order = np.argsort(of_row, kind="stable")  # every row has an observation of its own
             first, of_row = order, np.argsort(order, kind="stable")
-        places = sparse.csr_array((np.ones(table.rows), (np.arange(table.rows), of_row)), (table.rows, len(first)))
-        weights = sparse.csr_array(weights @ places).tocsc()
-        total = np.zeros((len(self.quantity.categories), self.draws.size, weights.shape[0]))
-        step = max(1, _BLOCK // self.draws.size)
         trials, rng = self._trials(table), np.random.default_rng([self.choice.seed, 1])
-        for start in block_by_block(range(0, len(first), step)):
-            block = slice(start, start + step)
-            in_rows = {part: linear.take(first[block]) for part, linear in rows.items()}
-            values = self._values(in_rows, trials[first[block]], rng)
-            in_block = weights[:, block]
-            for k, of_category in enumerate(values):
-                total[k] += (in_block @ of_category.T).T
-        return total
+
+        def values(places: np.ndarray) -> np.ndarray:
+            in_rows = {part: linear.take(places) for part, linear in rows.items()}
+            return self._values(in_rows, trials[places], rng)
+
+        return weighted_sums(values, first, of_row, weights, max(1, _BLOCK // self.draws.size))
 
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""
@@ -74,7 +68,7 @@ class Question:
         linear = {part: r for part, r in rows.items() if part != "nominal"}
         variables, covariances = predictors_of_rows(linear, self.choice, size)
         for name, variable in self.outcome.own.items():
-            if name != "cutpoints" and variable in self.draws:
+            if name != "cutpoints":
                 own[name] = self.draws[variable][:, None]
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
         predictors = RowPredictors(variables, covariances, own, thresholds)
@@ -82,6 +76,31 @@ class Question:
             return new_observations(predictors, self.outcome, rng, trials)[None]
         values = self.quantity.values(predictors)
         return np.broadcast_to(values, (len(values), size, len(trials)))
+
+
+def weighted_sums(
+    values: Callable[[np.ndarray], np.ndarray],
+    first: np.ndarray,
+    of_row: np.ndarray,
+    weights: sparse.csr_array,
+    step: int,
+) -> np.ndarray:
+    """Weighted sums (k, S, cells) of `values(places)` (k, S, m), for `weights` (cells, rows), computed for `step` rows at a time.
+
+    Only the rows `first` are computed; `of_row` (rows,) says at which place among them the value of each row is.
+    """
+    n = len(of_row)
+    places = sparse.csr_array((np.ones(n), (np.arange(n), of_row)), (n, len(first)))
+    of_distinct = sparse.csr_array(weights @ places).tocsc()
+    total = np.empty(0)
+    for start in block_by_block(range(0, len(first), step)):
+        block = slice(start, start + step)
+        of_rows, in_block = values(first[block]), sparse.csr_array(of_distinct[:, block])
+        cells = np.flatnonzero(np.diff(in_block.indptr))  # that have a row of this block
+        total = np.zeros((*of_rows.shape[:2], weights.shape[0])) if start == 0 else total
+        for k, of_one in enumerate(of_rows):
+            total[k][:, cells] += (in_block[cells] @ of_one.T).T
+    return total
 
 
 def distinct_rows(rows: dict[str, LinearRows], by_level: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

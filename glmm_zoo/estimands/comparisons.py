@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.estimands.asking import Asked, Setting, read_asked, settings_asked
+from glmm_zoo.estimands.asking import Asked, Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
-from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, table_of, with_numbers_needed
+from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, with_numbers_needed
 from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
-from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region, summarised
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates, Region
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -94,16 +94,13 @@ def comparisons(
         used[of.name] = [m if m != RESTRICTED_MEAN else f"difference of mean time up to {until:g}" for m in chosen]
         compared_all |= dict.fromkeys(contrasts)
         changes = [change for c in contrasts for change in c.changes]
-        names, replaced = (
-            dict.fromkeys(c.variable for c in changes),
-            {c.variable: c.low for c in changes if c.step is None},
-        )
+        names = dict.fromkeys(c.variable for c in changes)
+        replaced = {c.variable: c.low for c in changes if c.step is None}
         for setting in settings_asked(model, of, asked, data, list(names), replaced):
             all_settings.append(setting)
             _add(found, model, asked, setting, contrasts, chosen, until)
     words = sentence(all_settings, asked, of_fit=data is None, measures=used, of=compared(list(compared_all)))
-    draws_of_all = model.draws.by_chain(np.stack(found.values, axis=1))
-    estimates = summarised(table_of(found.rows), draws_of_all, words, prob=asked.prob, rope=rope)
+    estimates = estimates_of(model, asked, found.rows, found.values, words, rope)
     return with_numbers_needed(estimates, np.array(found.differences).T, asked.prob)
 
 

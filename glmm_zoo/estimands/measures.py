@@ -5,12 +5,10 @@ Ratios are ratios of averages: each is taken within a draw, of what has been int
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
@@ -103,8 +101,3 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
 def _number(end: float) -> str:
     """How many are needed at one end of the interval of a difference."""
     return "infinity" if end == 0 else f"{1 / abs(end):.3g}"
-
-
-def table_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """What each estimate is of, as a table."""
-    return pd.DataFrame(list(rows))

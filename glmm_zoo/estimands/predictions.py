@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.estimands.asking import read_asked, settings_asked
+from glmm_zoo.estimands.asking import estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.fitted import read_fitted
-from glmm_zoo.estimands.measures import table_of
 from glmm_zoo.estimands.wording import groups_text, sentence
-from glmm_zoo.results.estimates import Estimates, summarised
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -102,6 +101,4 @@ def predictions(
             for k, of_value in enumerate(what.identities):
                 rows.append({**of, **of_value, "measure": what.scale, "groups": groups_used})
                 values.append(averages[k, :, c])
-    draws_of_all = model.draws.by_chain(np.stack(values, axis=1))
-    words = sentence(all_settings, asked, of_fit=data is None)
-    return summarised(table_of(rows), draws_of_all, words, prob=asked.prob)
+    return estimates_of(model, asked, rows, values, sentence(all_settings, asked, of_fit=data is None))

@@ -83,9 +83,9 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
         known["zero"] = lambda p: 1 - _positive(p, outcome)[None]
     if counts:
         known["positive"] = lambda p: (_mean(p, outcome) / _positive(p, outcome))[None]
-    if not isinstance(scale, str) or scale not in known:
+    if scale not in known:
         raise InputError(
-            f"scale={scale!r} is none of {outcome.name!r} ({family.name}, {link} link){did_you_mean(str(scale), known) or ';'} scales: "
+            f"scale={scale!r} is none of {outcome.name!r} ({family.name}, {link} link){did_you_mean(scale, known) or ';'} scales: "
             f"{listing(known)}"
         )
     if scale == "probability":

@@ -10,13 +10,12 @@ import xarray as xr
 from scipy import sparse
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
+from glmm_zoo.estimands.asking import Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import read_variables
 from glmm_zoo.estimands.fitted import read_fitted
-from glmm_zoo.estimands.measures import table_of
 from glmm_zoo.estimands.rows_asked import shifted
 from glmm_zoo.estimands.wording import groups_text, sentence
-from glmm_zoo.results.estimates import Estimates, Region, summarised
+from glmm_zoo.results.estimates import Estimates, Region
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 _STEP = 1e-6  # of the variable's standard deviation: the error is of the order of its square, at the ends of the range of its own
@@ -96,7 +95,7 @@ def slopes(
         measures={outcome: ["slope"] for outcome in model.outcomes},
         of=f" per unit of {listing(names)}",
     )
-    return summarised(table_of(rows), model.draws.by_chain(np.stack(values, axis=1)), words, prob=asked.prob, rope=rope)
+    return estimates_of(model, asked, rows, values, words, rope)
 
 
 def _slopes(setting: Setting, name: str) -> np.ndarray:

@@ -18,13 +18,13 @@ import numpy as np
 from scipy import sparse
 
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.averages import weighted_sums
 from glmm_zoo.estimands.event_integral import Nodes, RowEffects, RowHazards
 from glmm_zoo.estimands.event_rows import group_effect_draws, hazard_in_rows, marker_groups
 from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, known_part
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
-from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.formulas.new_rows import levels_in_rows
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
@@ -71,15 +71,8 @@ class EventQuestion:
     def averages(self, table: Table, weights: sparse.csr_array) -> np.ndarray:
         """Weighted sums of the rows' values (identities, S, cells) for `weights` (cells, rows)."""
         first, of_row = self._distinct_rows(table)
-        places = sparse.csr_array((np.ones(table.rows), (np.arange(table.rows), of_row)), (table.rows, len(first)))
-        weights = sparse.csr_array(weights @ places).tocsc()
-        total = np.zeros((len(self.quantity.identities), self.draws.size, weights.shape[0]))
         step = _ROWS[any(term.mean_scale for term in self.fit.hazard.terms)]
-        for start in block_by_block(range(0, len(first), step)):
-            block = slice(start, start + step)
-            for k, of_identity in enumerate(self._values(table.take(first[block]))):
-                total[k] += (weights[:, block] @ of_identity.T).T
-        return total
+        return weighted_sums(lambda places: self._values(table.take(places)), first, of_row, weights, step)
 
     def _distinct_rows(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """The first of the rows that are alike in what the event needs, and for each row (m,) its place among those."""

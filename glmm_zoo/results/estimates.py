@@ -109,7 +109,7 @@ def summarised(
     """
     of = of.rename(columns={name: f"{name}_" for name in TAKEN_NAMES})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a single draw there is no sd
+        warnings.simplefilter("ignore", RuntimeWarning)  # of infinite draws, 1 over a difference of 0, there is no sd
         rows = statistics(draws, prob)
     null = of["measure"].map(lambda measure: NO_EFFECT.get(measure, 0.0)).to_numpy(float)
     table = of.reset_index(drop=True).assign(
