@@ -178,7 +178,9 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
         averaged += " with " + listing(f"{about.name(k)} {v}" for k, v in answer.at.items())
     if not groups:
         return f"The expected value{individual}, {averaged}, other covariates as they are in the data."
-    of = listing(f"{_a(about.name(g))} drawn at random from the population of {about.plural(about.name(g))}" for g in groups)
+    of = listing(
+        f"{_a(about.name(g))} drawn at random from the population of {about.plural(about.name(g))}" for g in groups
+    )
     return (
         f"The expected value{individual} in {of}, {averaged} (population-averaged). It is not that of the typical "
         f"{about.name(groups[0])}, whose effect is zero{_not_odds(tree)}."
