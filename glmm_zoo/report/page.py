@@ -58,3 +58,15 @@ def write_report(
 def page(tree: xr.DataTree, *, prob: float = 0.95) -> str:
     """The page as text."""
     return _render(page_content(tree, prob))
+
+
+def _render(content: Mapping[str, Any]) -> str:
+    """The page: the template filled with `content`; a name that the template wants and the content lacks is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_text_of(TEMPLATE)).render(content)
+
+
+def _text_of(name: str) -> str:
+    return files("glmm_zoo.report").joinpath(name).read_text(encoding="utf-8")
