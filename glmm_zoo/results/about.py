@@ -6,13 +6,15 @@ It stands in the metadata of a fit's file under the key "about"; the keys are pa
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean
 from glmm_zoo.results.storage import metadata
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 KEY = "about"
 type Good = Literal["lower", "higher"]
