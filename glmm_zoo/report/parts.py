@@ -197,12 +197,11 @@ def article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-def rows_of(parts: Parts) -> str:
-    """ "56 rows, 15 herds, 1 row dropped": the sizes of the data."""
-    data, spec = parts.spec["data"], parts.spec
-    sizes = [plural(data["rows"], "row")]
-    sizes += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
+def sizes(parts: Parts) -> list[str]:
+    """ "56 rows", "15 herds": the sizes of the data."""
+    spec = parts.spec
+    found = [plural(spec["data"]["rows"], "row")]
+    found += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
     if "event" in spec:
-        event = spec["event"]
-        sizes.append(f"{event['subjects']} subjects with {sum(event['events'])} events")
-    return ", ".join(sizes)
+        found.append(plural(sum(spec["event"]["events"]), "event"))
+    return found
