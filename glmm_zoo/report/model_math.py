@@ -37,7 +37,7 @@ class Outcome:
 def model_math(parts: Parts) -> str:
     """The whole model as one MathML formula."""
     if parts.builder == "meta_analysis":
-        return display(_meta(parts))
+        return display(list(_meta(parts)))
     several = len(parts.outcomes) > 1
     outcomes = [Outcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
@@ -62,9 +62,9 @@ def _likelihood(outcome: Outcome) -> Iterator[Line]:
         yield y, "∼", normal(squared(s("σ")), s("μ", ROW))
     elif family in ("binomial", "bernoulli"):
         response = outcome.of.main.formula.response
-        counts = response is not None and response.trials is not None
-        size = num(response.trials) if counts and isinstance(response.trials, int) else s("n", ROW)
-        distribution = call(sym("Binomial"), size, s("p", ROW)) if counts else call(sym("Bernoulli"), s("p", ROW))
+        trials = response and response.trials
+        size = num(trials) if isinstance(trials, int) else s("n", ROW)
+        distribution = call(sym("Binomial"), size, s("p", ROW)) if trials else call(sym("Bernoulli"), s("p", ROW))
         yield _at_risk(y) if of_never else y, "∼", distribution
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)

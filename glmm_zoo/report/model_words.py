@@ -342,7 +342,7 @@ def _followed(parts: Parts, label: str) -> str:
 
 def _capital(text: str) -> str:
     """With a capital letter, but for what is code: "log(bili)"."""
-    return text if "(" in text.split(" ")[0] or "=" in text else text[:1].upper() + text[1:]
+    return text if "(" in text.split(" ")[0] else text[:1].upper() + text[1:]
 
 
 def _named(what: str, known: str = "count") -> str:

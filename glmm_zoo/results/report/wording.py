@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def overview(tree: xr.DataTree) -> dict[str, str]:
     }
 
 
-def unusual_options(spec: dict[str, Any]) -> dict[str, Any]:
+def unusual_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Options that were given, that are not at their usual value, and that are not formulas, which the model line shows."""
     return {
         name: value
