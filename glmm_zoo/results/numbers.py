@@ -145,6 +145,11 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{on_scale(share, 'risk', decimals)}{NO_BREAK}%"
 
 
+def nominal(prob: float) -> str:
+    """A probability that was chosen, such as that of an interval, as it was given: "95 %"."""
+    return f"{100 * prob:g}{NO_BREAK}%"
+
+
 def points(difference: float, decimals: int = 1) -> str:
     """A difference of shares as "−15.6 percentage points"."""
     return f"{on_scale(difference, 'points', decimals)} percentage points"
