@@ -68,8 +68,11 @@ class Picture:
 
     def figure(self, width: int = WIDE) -> Figure:
         """The picture as a figure of matplotlib, `width` pixels wide."""
+        import matplotlib as mpl
+
         canvas = Canvas(width)
-        self.draw(canvas)
+        with mpl.rc_context({"text.parse_math": False}):  # a dollar sign in a name begins no formula
+            self.draw(canvas)
         return canvas.figure
 
     def inline_svg(self, width: int, styles: Stylesheet, prefix: str) -> str:
@@ -117,7 +120,7 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
     with mpl.rc_context(settings):
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
@@ -202,6 +205,11 @@ class Canvas:
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """About how many px the longest line of these texts takes."""
         return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+
+    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
+        """These texts, those that take more than so many px cut short with an ellipsis."""
+        most = int(px / (LETTER * size))
+        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
 
     # ------------------------------------------------------------------------------------------------------- marks
 
