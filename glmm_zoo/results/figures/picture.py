@@ -121,7 +121,7 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
     with mpl.rc_context(settings):
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
@@ -206,6 +206,11 @@ class Canvas:
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """About how many px the longest line of these texts takes."""
         return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+
+    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
+        """These texts, those that take more than so many px cut short with an ellipsis."""
+        most = int(px / (LETTER * size))
+        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
 
     # ------------------------------------------------------------------------------------------------------- marks
 
