@@ -12,7 +12,7 @@ from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
 from glmm_zoo.estimands.survival import EventQuestion
-from glmm_zoo.results.findings.finding import percent
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.tables.text_values import as_number
 
 _SCALES = {
@@ -130,7 +130,7 @@ def sentence(
         "" if set(coding.optional) & set(asked.at) else coding.remark,
         *(first.notes if isinstance(first, EventQuestion) else ()),
     ]
-    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {percent(asked.prob)} interval."
+    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {nominal(asked.prob)} interval."
 
 
 def _measure(measure: str, amount: str) -> str:

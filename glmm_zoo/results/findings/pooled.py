@@ -22,7 +22,8 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.storage import metadata
 
 _NNT = "number needed to treat"
@@ -135,7 +136,7 @@ def _absolute_sentences(
     unit = "" if measure.of_risks else f" per unit of {facts['exposure']}"
     yield (
         f"At a {amount} of {p0:.4g}{unit} without treatment ({source}) the {amount} difference is "
-        f"{median:.4g}, {low:.4g} to {high:.4g} ({percent(prob)})."
+        f"{median:.4g}, {low:.4g} to {high:.4g} ({nominal(prob)})."
     )
     if _NNT in table.index:
         fewest, most = sorted((1 / abs(low), 1 / abs(high)))
