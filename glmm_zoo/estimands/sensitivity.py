@@ -228,7 +228,9 @@ def _table(
         )
     of_draws = xr.DataArray(values, dims=("chain", "draw", "target"), coords={"draw": places}, name="value")
     log_priors = {p.name: p.log_density.drop_vars("draw", errors="ignore").isel(draw=places) for p in priors}
-    log_priors = {ALL: sum(log_priors.values()), **log_priors} if len(log_priors) > 1 else {ALL: log_priors.popitem()[1]}
+    log_priors = (
+        {ALL: sum(log_priors.values()), **log_priors} if len(log_priors) > 1 else {ALL: log_priors.popitem()[1]}
+    )
     texts = {p.name: p.text for p in priors}
     tail = (1 - prob) / 2
 
@@ -279,9 +281,7 @@ def _weights(log_density: xr.DataArray, alpha: float) -> tuple[np.ndarray, float
 def _quantiles(values: np.ndarray, weights: np.ndarray, tail: float) -> np.ndarray:
     """Median and ends of the interval (3, targets) of weighted draws (chain, draw, targets)."""
     flat, w = values.reshape(-1, values.shape[2]), weights.ravel()
-    return np.array(
-        [np.quantile(v, (0.5, tail, 1 - tail), weights=w, method="inverted_cdf") for v in flat.T]
-    ).T
+    return np.array([np.quantile(v, (0.5, tail, 1 - tail), weights=w, method="inverted_cdf") for v in flat.T]).T
 
 
 # ------------------------------------------------------------------------------------------------------------------- words
@@ -310,13 +310,21 @@ def _sentence(row: pd.Series) -> str:
     if row["diagnosis"] == CONFLICT:
         what = f"a sign of {CONFLICT}: {prior} and the data pull it in different directions"
     else:
-        what = f"{prior} informs it and the likelihood is weak" if row["text"] else f"{prior} inform it and the likelihood is weak"
+        what = (
+            f"{prior} informs it and the likelihood is weak"
+            if row["text"]
+            else f"{prior} inform it and the likelihood is weak"
+        )
     moves = ", ".join(f"{_interval(row, f'{name}_')} if {name} as strong" for name in STRENGTHS)
     sensitivities = (
         f"sensitivity {three_digits(row['to_prior'])} to it, {three_digits(row['to_likelihood'])} to the likelihood"
     )
     k = max(row[f"{name}_k"] for name in STRENGTHS)
-    doubt = f"; Pareto k is {k:.2f}, too large for these two numbers: fit again (refit=True, --refit)" if k > LARGEST_K else ""
+    doubt = (
+        f"; Pareto k is {k:.2f}, too large for these two numbers: fit again (refit=True, --refit)"
+        if k > LARGEST_K
+        else ""
+    )
     return f"{row['target']}: {what} ({sensitivities}); it is {_interval(row)}, {moves}{doubt}."
 
 
