@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,9 @@ from glmm_zoo.cli.arguments import (
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, listing, raise_all
+from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.said import given_words
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from glmm_zoo.registry import Builder, Card
+    from glmm_zoo.results.about import About
     from glmm_zoo.tables.files import RawTable
 
 MIN_DRAWS = 100  # of each chain, kept and warm-up draws alike; arbitrary, against fits that nothing could be said of
@@ -54,6 +57,8 @@ class ModelArguments:
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
         NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
+    about
+        A .toml file of what the report says of the fit in words: question, outcome, units, names; by default the card's.
     """
 
     survival: str | None = None
@@ -61,6 +66,7 @@ class ModelArguments:
     event: str | None = None
     prior: Repeated = None
     option: Repeated = None
+    about: str | None = None
 
 
 def fit(
@@ -131,6 +137,7 @@ class Request:
     priors: Mapping[str, str]
     options: Mapping[str, Any]
     settings: Settings
+    about: About | None
 
     def tables(self, reading: Reading) -> list[RawTable | None]:
         """The files as tables, or the card's own data where no file is given."""
@@ -165,6 +172,7 @@ def _read_request(
     problems += builder.table_problems(arguments.survival)
     if arguments.formula is None and card is None:
         problems.append(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    about = None if arguments.about is None else attempt(partial(given_words, arguments.about), problems)
     raise_all(problems)
     return Request(
         name=name,
@@ -175,6 +183,7 @@ def _read_request(
         priors=priors,
         options=options,
         settings=settings,
+        about=about,
     )
 
 
@@ -247,13 +256,15 @@ def _fit_and_save(
     finished and saved.
     """
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
+    if request.card is not None:
+        model.about = request.card.file.about
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
     try:
-        tree = fit_model(model, **asdict(request.settings))
+        tree = fit_model(model, about=request.about, **asdict(request.settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)
