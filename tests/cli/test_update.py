@@ -34,20 +34,8 @@ def test_a_variation_is_fitted_and_saved(
     fitted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(fitted)
-    code = cli.run(
-        [
-            "update",
-            "fit.nc",
-            "--formula",
-            ". ~ . + age - x",
-            "--data",
-            "data.csv",
-            "--prior",
-            "sd=default",
-            "--seed",
-            "2",
-        ]
-    )
+    changes = "--formula|. ~ . + age - x|--data|data.csv|--prior|sd=default|--seed|2|--out|new.nc"
+    code = cli.run(["update", "fit.nc", *changes.split("|")])
     assert code in (ExitCode.DONE, ExitCode.UNSOUND) and "saved new.nc" in capsys.readouterr().out
     content = metadata(zoo.load("new.nc"))
     spec, asked = content["spec"], content["sampling"]["asked"]
