@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import xarray as xr
 
 from glmm_zoo.report.parts import read_parts, sizes
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-MODELS = {
-    "hierarchical_linear": "Linear mixed model",
-    "hierarchical_logistic": "Logistic mixed model",
-    "poisson": "Poisson mixed model",
-    "gamm": "Additive mixed model",
-    "ordinal": "Cumulative logit model",
-    "stepped_wedge": "Stepped-wedge trial",
-    "joint_survival": "Joint model of a marker and survival",
-}
-
-
 def kicker(tree: xr.DataTree) -> str:
     """ "Logistic mixed model · 15 herds, 56 rows"."""
     builder = metadata(tree)["spec"]["builder"]
-    words = MODELS.get(builder, builder.replace("_", " ").capitalize())
+    text = files("glmm_zoo.builders").joinpath(f"{builder}.py").read_text(encoding="utf-8")
+    words = text.removeprefix('"""').partition(":")[0]  # the title that the builder's file begins with
     return f"{words} · {', '.join(sizes(read_parts(tree)))}"
 
 
