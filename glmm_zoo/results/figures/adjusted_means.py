@@ -64,13 +64,13 @@ def adjusted_means(
     caption = f"{'First panel: ' if second else ''}{_whose(means)}{amount.words}, {MARKS}"
     caption += f"; grey discs are {raw.words}." if raw is not None else "."
     caption += f" The first {MOST_ROWS} of {len(rows)} are drawn." if len(rows) > MOST_ROWS else ""
-    alt = f"{first.title}{f', {amount.unit},' if amount.unit else ''} with 95{NO_BREAK}% interval: {told(first.labels, first.of.told)}"
+    alt = f"{first.title}, with 95{NO_BREAK}% interval: {told(first.labels, first.of.told)}"
     if second is not None:
         title = f"{second.title[:1].lower()}{second.title[1:]}{f', {second.axis}' if second.axis else ''}"
         caption += f" Second panel: {title}."
         alt += f"; {title}: {told(second.labels, second.of.texts)}"
     caption = f"{caption[:1].upper()}{caption[1:]}"
-    return Picture("adjusted_means", first.title, caption, f"{alt}.", lambda canvas: _draw(canvas, first, second, raw))
+    return Picture("adjusted_means", first.title, caption, f"{alt}.", lambda canvas: _draw(canvas, first, second, raw, amount.from_zero))
 
 
 def means_panel(of: Estimated, about: About, amount: Amount) -> Forest:
@@ -81,7 +81,7 @@ def means_panel(of: Estimated, about: About, amount: Amount) -> Forest:
     else:
         labels, short = (row_words(of.of, about, short=s) for s in (False, True))
     axis = about.axis(columns[0]) if len(columns) == 1 else ""
-    return Forest(of, labels, short, np.nan, f"{amount.words[:1].upper()}{amount.words[1:]}", axis)
+    return Forest(of, labels, short, np.nan, amount.title, axis)
 
 
 def differences_panel(comparisons: Estimates, amount: Amount, about: About, outcome: str | None = None) -> Forest:
@@ -124,7 +124,7 @@ def _whose(means: Estimates) -> str:
 # -------------------------------------------------------------------------------------------------------------- drawing
 
 
-def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None) -> None:
+def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None, from_zero: bool) -> None:
     """Levels along the horizontal axis where their names have room there, else rows."""
     width = canvas.width - 72 if canvas.narrow or second is None else 0.35 * canvas.width
     slot = width / len(first.short) - 6
@@ -138,15 +138,15 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
             layouts[i] = layouts[i].with_medians(canvas, panel)
     if not upright:
         axes = panels_of(canvas, layouts, across=1)
-        _limits(canvas, axes[0], first, raw, vertical=False)
+        _limits(canvas, axes[0], first, raw, from_zero=from_zero, vertical=False)
         draw_rows(canvas, axes[0], replace(first, axis=""), layouts[0])
     else:
         layouts[0] = replace(layouts[0], left=56.0, right=16.0, height=HEIGHT)
         axes = panels_of(canvas, layouts, widths=[1.25, 1], below=42 + 15 * max(text.count("\n") for text in ticks))
-        _limits(canvas, axes[0], first, raw, vertical=True)
+        _limits(canvas, axes[0], first, raw, from_zero=from_zero, vertical=True)
         _upright(canvas, axes[0], first, ticks)
     if raw is not None:
-        at = raw.place + 0.5 * jitter(len(raw.place))
+        at = raw.place + (0.35 * jitter(len(raw.place)) - 0.24 if upright else 0.4 * jitter(len(raw.place)))
         points = (at, raw.values) if upright else (raw.values, at)
         canvas.discs(axes[0], *points, diameter=diameters(raw.sizes))
     if second is not None:
@@ -166,16 +166,17 @@ def _upright(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str]) ->
             canvas.note(axis, x, y, text, role="model", bold=True, shift=(9, 0))
 
 
-def _limits(canvas: Canvas, axis: Axes, panel: Forest, raw: _Raw | None, *, vertical: bool) -> None:
+def _limits(canvas: Canvas, axis: Axes, panel: Forest, raw: _Raw | None, *, from_zero: bool, vertical: bool) -> None:
     """The intervals and, unless they are far out, the raw data; counts and shares from zero on."""
     q = panel.of.quantiles
     low, high = q.min(), q.max()
     if raw is not None:
         reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw.values, [0.02, 0.98]))))
         low, high = max(min(low, raw.values.min()), low - reach), min(max(high, raw.values.max()), high + reach)
-    margin = 0.05 * (high - low)
-    low = 0.0 if low >= 0 and low < 0.5 * high else low - margin
-    high = min(high + margin, 1.0) if panel.of.scale == "risk" else high + margin
+    low = 0.0 if from_zero else low
+    margin = 0.04 * (high - low)
+    low = -margin if from_zero else low - margin
+    high = min(high + margin, 1.0 + margin) if panel.of.scale == "risk" else high + margin
     (axis.set_ylim if vertical else axis.set_xlim)(low, high)
     if panel.of.scale == "risk":
         canvas.percent_axis(axis, vertical=vertical)

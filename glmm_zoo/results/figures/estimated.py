@@ -90,12 +90,19 @@ def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
 
 @dataclass(frozen=True)
 class Amount:
-    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit."""
+    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit, and whether they
+    cannot be below zero."""
 
     words: str
     scale: Scale
     of_differences: Scale
     unit: str
+    from_zero: bool = True
+
+    @property
+    def title(self) -> str:
+        """ "Mean reaction time, ms"."""
+        return f"{self.words[:1].upper()}{self.words[1:]}{f', {self.unit}' if self.unit else ''}"
 
 
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
@@ -111,12 +118,12 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     if family in FAMILIES and FAMILIES[family].choice == "success":
         return Amount(f"risk of {words}", "risk", "points", "")
     if family == "ordinal":
-        return Amount(f"expected score of {words}", "number", "number", "")
+        return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if "poisson" in family or "binomial" in family:
         per = exposure_column(tree)
         rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
-    return Amount(f"mean {words}", "number", "number", said.unit)
+    return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
 
 
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:

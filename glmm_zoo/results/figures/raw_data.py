@@ -20,7 +20,7 @@ from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
 
 MOST_MARKS = 300
-SMALLEST, LARGEST = 4.0, 14.0  # px of discs
+SMALLEST, LARGEST, MANY = 3.0, 14.0, 60  # px of discs, and from how many on the largest are smaller
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,14 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     shares = family in FAMILIES and FAMILIES[family].choice == "success"
     factors = [tuple(factor.split(":")) for factor in spec["groups"]]
     groups = [columns for columns in factors if set(columns) <= set(rows)]
-    return RawData(rows, observed.values.astype(float), sizes, shares, groups)
+    lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
+    return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 
 def diameters(sizes: np.ndarray) -> np.ndarray:
-    """Of discs whose area is as their size, in px."""
-    return np.clip(LARGEST * np.sqrt(sizes / sizes.max()), SMALLEST, LARGEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 5.0)
+    """Of discs whose area is as their size, in px; smaller where they are many."""
+    largest = LARGEST if len(sizes) <= MANY else LARGEST * (MANY / len(sizes)) ** 0.5
+    return np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
 
 
 def jitter(count: int) -> np.ndarray:
