@@ -150,7 +150,7 @@ class Canvas:
     def panels(
         self,
         count: int,
-        height: float,
+        height: float | Sequence[float],
         *,
         left: float | Sequence[float] = 44,
         right: float | Sequence[float] = 12,
@@ -159,15 +159,15 @@ class Canvas:
         widths: Sequence[float] | None = None,
         across: int | None = None,
     ) -> list[Axes]:
-        """Axes of `height` px, beside each other where there is room (`across` in a row, two by default), else below each other.
+        """Axes of `height` px each, beside each other where there is room (`across` in a row, two by default), else below each other.
 
         `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
         `widths` are the relative widths of panels that stand beside each other.
         """
         in_row = 1 if self.narrow and across is None else min(count, across or 2)
-        lefts, rights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right))
-        rows = -(-count // in_row)
-        total = rows * (top + height + below)
+        lefts, rights, heights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right, height))
+        of_rows = [max(heights[i : i + in_row]) for i in range(0, count, in_row)]
+        total = sum(of_rows) + len(of_rows) * (top + below)
         self.figure.set_size_inches(self.width / 72, total / 72)
         axes = []
         for i in range(count):
@@ -179,9 +179,9 @@ class Canvas:
                 free = free * len(mates) / in_row
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
-            y = total - row * (top + height + below) - top - height
+            y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
             axis = self.figure.add_axes(
-                (x / self.width, y / total, float(of_width[place]) / self.width, height / total)
+                (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
             )
             self._plain(axis)
             axes.append(axis)
