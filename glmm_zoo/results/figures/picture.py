@@ -270,7 +270,9 @@ class Canvas:
 
     def diamonds(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "data", size: float = 6) -> None:
         """Raw values of groups as diamonds."""
-        axis.plot(x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6)
+        axis.plot(
+            x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6, clip_on=False
+        )
 
     def no_effect(self, axis: Axes, at: float, *, vertical: bool = True) -> None:
         """The dashed line of no effect."""
@@ -337,6 +339,11 @@ class Canvas:
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g} %".replace("-", "−")
         )
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning, as a sentence or a head has."""
+    return text[:1].upper() + text[1:]
 
 
 def _ticks_as_written(value: float, _: object) -> str:
