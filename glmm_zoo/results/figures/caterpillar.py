@@ -12,7 +12,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_estimates import GroupEstimates, group_estimates
 from glmm_zoo.results.figures.picture import PANEL_BELOW, SMALL, Canvas, Picture, capital
-from glmm_zoo.results.numbers import NO_BREAK, decimals, estimate_text, interval
+from glmm_zoo.results.numbers import NO_BREAK, decimals, estimate_text, interval, whole
 from glmm_zoo.results.storage import metadata
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PANELS = 2  # effects of one factor that are drawn
 ROW, STRIP = 22, 90  # px of a level, and of all those between the lowest and the highest
-NAME = 190  # px
+BINS = 50  # of the spread, over the whole axis
+NAME, SHORT = 190, 150  # px of names, and where there is less room
 
 
 def caterpillar(tree: xr.DataTree, factor: str, about: About) -> Picture:
@@ -66,8 +67,8 @@ def _caption(panels: list[GroupEstimates], effects: list[str]) -> str:
     ]
     if first.between.size:
         sentences.append(
-            f"Of {first.total} {plural} the {len(first.labels) // 2} highest and lowest are drawn; the shape between is the spread of the "
-            f"estimates of the other {first.between.size}."
+            f"Of {whole(first.total)} {plural} the {len(first.labels) // 2} highest and lowest are drawn; the shape between is the spread of the "
+            f"estimates of the other {whole(first.between.size)}."
         )
     if first.approximate:
         sentences.append(
@@ -84,7 +85,7 @@ def _finding(panel: GroupEstimates) -> str:
     low, high = panel.population[[0, 4]]
     span = interval(low, high, decimals(panel.scale, (low, high)), panel.scale)
     return (
-        f"{capital(panel.measure)}: from {' to '.join(ends)}, of {panel.total} {panel.plural}; 95 % of the population of {panel.plural} "
+        f"{capital(panel.measure)}: from {' to '.join(ends)}, of {whole(panel.total)} {panel.plural}; 95 % of the population of {panel.plural} "
         f"lie within {span}{f'{NO_BREAK}%' if panel.scale == 'risk' else ''}."
     )
 
@@ -93,16 +94,19 @@ def _finding(panel: GroupEstimates) -> str:
 
 
 def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
-    names = [canvas.shortened(p.labels, NAME if len(panels) == 1 and not canvas.narrow else 110) for p in panels]
+    names = [canvas.shortened(p.labels, NAME if len(panels) == 1 and not canvas.narrow else SHORT) for p in panels]
     between = panels[0].between.size > 0
     height = ROW * (len(panels[0].labels) + 0.6) + (STRIP if between else 0)
-    left = [canvas.text_width([*n, "284 between"] if between else n) + 10 for n in names]
+    left = [
+        canvas.text_width([*n, *([_between(p)] if between else [])]) + 12 for n, p in zip(names, panels, strict=True)
+    ]
     counts = [canvas.text_width([*p.counts, p.counts_head], SMALL) + 12 if p.counts else 14 for p in panels]
     axes = canvas.panels(len(panels), height, left=left, right=counts, below=PANEL_BELOW)
     for axis, panel, labels in zip(axes, panels, names, strict=True):
         at = np.arange(len(labels)) + (np.arange(len(labels)) >= len(labels) / 2) * (STRIP / ROW if between else 0)
         _limits(canvas, axis, panel)
         canvas.row_labels(axis, at, labels)
+        axis.tick_params(axis="y", pad=7)
         rows = np.array(axis.get_ylim())
         low, middle, high = (np.clip(panel.population[k], *axis.get_xlim()) for k in (0, 2, 4))
         axis.fill([low, high, high, low], np.repeat(rows, 2), facecolor=canvas.colour["model"], alpha=0.1, linewidth=0)
@@ -114,7 +118,7 @@ def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
             canvas.row_numbers(axis, at, panel.counts, role="muted")
             canvas.note(axis, axis.get_xlim()[1], rows[1], panel.counts_head, shift=(8, 8))
         if between:
-            _spread(canvas, axis, panel, len(labels) / 2 - 0.5, STRIP / ROW)
+            _spread(canvas, axis, panel, at[len(at) // 2] - 0.7)
         canvas.axis_title(axis, panel.measure)
 
 
@@ -133,19 +137,23 @@ def _limits(canvas: Canvas, axis: Axes, panel: GroupEstimates) -> None:
         axis.set_xlim(low - margin, high + margin)
 
 
-def _spread(canvas: Canvas, axis: Axes, panel: GroupEstimates, row: float, rows: float) -> None:
-    """The density of the estimates of the levels between, as one shape, and how many they are."""
-    low, high = axis.get_xlim()
-    ratio = panel.scale == "ratio"
-    values = np.log(panel.between) if ratio else panel.between
-    edges = np.linspace(values.min(), values.max(), 31) if np.ptp(values) > 0 else values[0] + np.array([-1e-9, 1e-9])
-    share = np.histogram(values, edges)[0]
-    heights = 0.75 * (rows - 1) * share / share.max()
-    base = row + 0.5 * rows + 0.1
-    x, y = np.repeat(edges, 2), base - np.concatenate([[0], np.repeat(heights, 2), [0]])
-    x = np.exp(x) if ratio else x
-    axis.fill(np.clip(x, low, high), y, facecolor=canvas.colour["model"], alpha=0.35, linewidth=0)
+def _between(panel: GroupEstimates) -> str:
+    return f"{whole(panel.between.size)} between"
+
+
+def _spread(canvas: Canvas, axis: Axes, panel: GroupEstimates, base: float) -> None:
+    """The density of the estimates of the levels between, as one shape that stands at `base`, and how many they are."""
+    to, back = (np.log, np.exp) if panel.scale == "ratio" else (np.asarray, np.asarray)
+    low, high = to(axis.get_xlim())
+    values = np.clip(to(panel.between), low, high)
+    edges = np.linspace(low, high, BINS + 1)
+    share, edges = np.histogram(values, edges[max(np.searchsorted(edges, values.min(), "right") - 1, 0) :])
+    heights = (STRIP / ROW - 1) * share / share.max()
+    axis.fill(
+        back(np.repeat(edges, 2)), base - np.concatenate([[0], np.repeat(heights, 2), [0]]),
+        facecolor=canvas.colour["model"], alpha=0.35, linewidth=0,
+    )  # fmt: skip
     axis.annotate(
-        f"{panel.between.size} between", (0, row + 0.4 * rows), (-6, 0), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
+        _between(panel), (0, base - 0.4), (-7, 0), xycoords=axis.get_yaxis_transform(), textcoords="offset points",
         ha="right", va="center", fontsize=SMALL, color=canvas.colour["muted"], annotation_clip=False,
     )  # fmt: skip
