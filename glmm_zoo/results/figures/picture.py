@@ -32,6 +32,7 @@ RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20
 ENDINGS = (".svg", ".png", ".pdf")
 TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
+PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
 COLOURS = {
     "ink": "#1a1f26",
@@ -72,7 +73,7 @@ class Picture:
         import matplotlib as mpl
 
         canvas = Canvas(width)
-        with mpl.rc_context({"text.parse_math": False}):  # a dollar sign in a name begins no formula
+        with mpl.rc_context(PLAIN_TEXT):
             self.draw(canvas)
         return canvas.figure
 
@@ -201,7 +202,7 @@ class Canvas:
         )
         most = 4 if self.narrow else 5
         for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
-            one.set_major_locator(MaxNLocator(max(min(most, room), 2)))
+            one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
             one.set_major_formatter(_ticks_as_written)
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
@@ -334,20 +335,34 @@ class Canvas:
         axis.set_xscale("log")
         axis.set_xlim(low, high)
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
-        most = 5 if self.narrow else 8
-        while len(ticks) > most:
-            ticks = ticks[np.flatnonzero(ticks == 1)[0] % 2 :: 2]
         if len(ticks) < 3:
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
+        ticks = self._apart(axis, ticks)
         axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
         axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axis.xaxis.set_minor_locator(NullLocator())
+
+    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
+        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
+        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+        kept: list[int] = []
+        for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
+            if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):
+                kept.append(int(i))
+        return ticks[sorted(kept)]
 
     def percent_axis(self, axis: Axes, *, vertical: bool = False) -> None:
         """Ticks of an axis whose values are shares, as per cent."""
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g} %".replace("-", "−")
+        )
+
+    def points_axis(self, axis: Axes, *, vertical: bool = False) -> None:
+        """Ticks of an axis whose values are differences of shares, as percentage points."""
+        (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
+            lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
 
 
