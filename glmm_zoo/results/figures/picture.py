@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ TEXT, SMALL = 12.5, 11.5  # px
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
 RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
 ENDINGS = (".svg", ".png", ".pdf")
-LETTER = 0.56  # of its size is how wide a letter is, about
+TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
 PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
@@ -199,18 +200,27 @@ class Canvas:
         axis.tick_params(
             labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
         )
-        for one in (axis.xaxis, axis.yaxis):
-            one.set_major_locator(MaxNLocator(4 if self.narrow else 5, steps=[1, 2, 2.5, 5, 10]))
+        most = 4 if self.narrow else 5
+        for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
+            one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
             one.set_major_formatter(_ticks_as_written)
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
-        """About how many px the longest line of these texts takes."""
-        return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+        """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.textpath import text_to_path
+
+        font = FontProperties(size=size)
+        lines = [line for text in texts for line in text.split("\n") if line]
+        return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0)
 
     def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
         """These texts, those that take more than so many px cut short with an ellipsis."""
-        most = int(px / (LETTER * size))
-        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
+        return [text if self.text_width([text], size) <= px else self._cut(text, px, size) for text in texts]
+
+    def _cut(self, text: str, px: float, size: float) -> str:
+        kept = bisect_left(range(1, len(text)), True, key=lambda n: self.text_width([f"{text[:n]}…"], size) > px)
+        return f"{text[:kept].rstrip()}…"
 
     # ------------------------------------------------------------------------------------------------------- marks
 
@@ -271,7 +281,9 @@ class Canvas:
 
     def diamonds(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "data", size: float = 6) -> None:
         """Raw values of groups as diamonds."""
-        axis.plot(x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6)
+        axis.plot(
+            x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6, clip_on=False
+        )
 
     def no_effect(self, axis: Axes, at: float, *, vertical: bool = True) -> None:
         """The dashed line of no effect."""
@@ -352,6 +364,11 @@ class Canvas:
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning, as a sentence or a head has."""
+    return text[:1].upper() + text[1:]
 
 
 def _ticks_as_written(value: float, _: object) -> str:
