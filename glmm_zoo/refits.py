@@ -42,18 +42,9 @@ def model_of(tree: xr.DataTree) -> Model:
     InputError
         A file whose table does not give back what was fitted, as one of an older glmm_zoo may.
     """
-    spec, sampling = metadata(tree)["spec"], metadata(tree)["sampling"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
-        model = _call_of(tree).model()
-    digests = [(now["data"]["sha256"], was["data"]["sha256"]) for now, was in _described_tables(model.spec, spec)]
-    if any(now != was for now, was in digests):
-        raise InputError(
-            "the table in this file is not the one that was fitted (its SHA-256 differs): an older glmm_zoo wrote it; fit again"
-        )
-    notes = [note for note in spec["notes"] if note not in sampling.get("notes", ())]
-    model.spec = {**model.spec, "notes": notes, "data": spec["data"]}
-    return model
+        return _with_the_files_words(_call_of(tree).model(), tree)
 
 
 def update(
@@ -79,7 +70,8 @@ def update(
         Another table, with its event table; without them those of the file, which has the columns that the fit used and no others,
         and not the rows that were dropped.
     priors
-        Text by parameter, added to those that were given for the fit; None takes one back to its default. Defaults are chosen anew.
+        Text by parameter, added to those that were given for the fit, and in the place of narrower ones; None takes one back to its
+        default. Defaults are chosen anew.
         A file of an older glmm_zoo does not tell which were given: all of its priors are kept. A prior of a parameter that the
         variation lacks is dropped, with a warning.
     progress
@@ -117,36 +109,35 @@ def changed_model(
     options: Mapping[str, Any] | None = None,
 ) -> Model:
     """The model that `update` fits, with its arguments."""
+    call, spec, options = _call_of(tree), metadata(tree)["spec"], options or {}
+    call = replace(call, priors=_merged(call.priors, priors or {}))
     if formula is None and data is None and survival is None and not options:
-        model, call = model_of(tree), _call_of(tree)
-        if not priors:
-            return model
-        spec = model.spec
-        model = _with_known_priors(replace(call, priors=_merged(call.priors, priors)), call.priors)
-        model.spec = {**model.spec, "notes": spec["notes"], "data": spec["data"]}
-        return model
-    call, dropped = _call_of(tree), metadata(tree)["spec"]["data"]["dropped"] if data is None else 0
-    note = (
-        f"{plural(dropped, 'row')} of {metadata(tree)['spec']['data']['source']} that the former fit dropped for missing values are not "
-        "in its file, and so not here; with the whole table they are used where the new formula can: data=... (--data FILE)"
-    )
-    if dropped:
+        return _with_the_files_words(_with_known_priors(call, tree), tree)
+    dropped = spec["data"]["dropped"] if data is None else 0
+    notes = [_rows_not_in_the_file(dropped, spec["data"]["source"])] if dropped else []
+    for note in notes:
         warnings.warn(note, ZooWarning, stacklevel=2)
-    former = call.options
-    changed = replace(
+    if "families" in options and isinstance(call.formula, Mapping):
+        call = replace(call, formula=list(call.formula))
+    changed = {name: _changed_option(call.options.get(name), value) for name, value in options.items()}
+    call = replace(
         call,
-        tables=_tables(call, tree, data, survival, (note,) if dropped else ()),
+        tables=_tables(call, tree, data, survival, notes),
         formula=call.formula if formula is None else _changed_formulas(call, formula),
-        priors=_merged(call.priors, priors or {}),
-        options={**former, **{name: _changed_option(former.get(name), v) for name, v in (options or {}).items()}},
+        options={**call.options, **changed},
     )
     try:
-        model = _with_known_priors(changed, call.priors)
+        model = _with_known_priors(call, tree)
     except InputError as err:
-        held = metadata(tree)["spec"]["data"]["columns"]
-        raise InputError(*(_where_columns_are(p, held) if data is None else p for p in err.problems)) from None
+        raise InputError(*(_where_columns_are(p, spec) if data is None else p for p in err.problems)) from None
     model.spec["data"]["dropped"] += dropped
     return model
+
+
+def options_of(tree: xr.DataTree) -> dict[str, Any]:
+    """The keywords of its builder that a fit was made with."""
+    spec = metadata(tree)["spec"]
+    return {name: value for name, value in spec["options"].items() if name in _builder(spec).options}
 
 
 def settings_of(tree: xr.DataTree) -> dict[str, Any]:
@@ -186,16 +177,20 @@ def _call_of(tree: xr.DataTree) -> _Call:
     """What the builder of a fit was called with, read from its file."""
     spec = metadata(tree)["spec"]
     builder = _builder(spec)
-    options = {name: value for name, value in spec["options"].items() if name in builder.options}
+    options = options_of(tree)
     formula: Any = spec["formula"]
     if "families" in builder.options:
         formula = outcome_formulas(spec)
         if options["families"] is None:  # they were given with the formulas, or are the usual one
             families = [f"{o['family']}({o['link']})" for o in spec["outcomes"].values()]
             formula = dict(zip(formula, families, strict=True))
-    given = spec.get("given")
-    call = _Call(builder, (), formula, _priors(spec) if given is None else given, options)
+    call = _Call(builder, (), formula, _given_priors(spec), options)
     return replace(call, tables=_tables(call, tree))
+
+
+def _given_priors(spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """The priors that were given for a fit; of an older file, which does not tell them from defaults, all."""
+    return spec["given"] if "given" in spec else _priors(spec)
 
 
 def _builder(spec: Mapping[str, Any]) -> Builder:
@@ -225,9 +220,33 @@ def _stored_rows(tree: xr.DataTree, dim: str, source: str, notes: Sequence[str] 
     return SomeRows(RawTable(pa.table(columns), source, tuple(notes)), kept)
 
 
-def _described_tables(*specs: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:
-    """What the specs say of their main tables, and of their events' tables where they have them."""
-    return [specs, *([[s["event"] for s in specs]] if "event" in specs[0] else [])]
+def _with_the_files_words(model: Model, tree: xr.DataTree) -> Model:
+    """A model of the table that was fitted, with what the file says of where that came from and what was noted of it.
+
+    Raises
+    ------
+    InputError
+        Another table.
+    """
+    spec, own = metadata(tree)["spec"], metadata(tree)["sampling"].get("notes", ())
+    if _digests(model.spec) != _digests(spec):
+        raise InputError(
+            "the table in this file is not the one that was fitted (its SHA-256 differs): an older glmm_zoo wrote it; fit again"
+        )
+    model.spec = {**model.spec, "notes": [n for n in spec["notes"] if n not in own], "data": spec["data"]}
+    return model
+
+
+def _digests(spec: Mapping[str, Any]) -> list[str]:
+    """Of the table, and of the event's where there is one."""
+    return [part["data"]["sha256"] for part in (spec, spec.get("event")) if part]
+
+
+def _rows_not_in_the_file(dropped: int, source: str) -> str:
+    return (
+        f"{plural(dropped, 'row')} of {source} that the former fit dropped for missing values are not in its file, and so not here; "
+        "give the whole table to use those that the variation can: data=... (--data FILE)"
+    )
 
 
 def _changed_formulas(call: _Call, change: str | Sequence[str]) -> Any:
@@ -235,7 +254,9 @@ def _changed_formulas(call: _Call, change: str | Sequence[str]) -> Any:
     if isinstance(call.formula, str):
         changes = [change] if isinstance(change, str) else list(change)
         if len(changes) != 1:
-            raise InputError(f"{call.builder.name} has one formula, and {len(changes)} changes of it are given; give one")
+            raise InputError(
+                f"{call.builder.name} has one formula, and {len(changes)} changes of it are given; give one"
+            )
         return changed_formula(call.formula, changes[0])
     changes = [change] * len(call.formula) if isinstance(change, str) else list(change)
     if len(changes) != len(call.formula):
@@ -254,32 +275,33 @@ def _changed_option(former: Any, value: Any) -> Any:
 
 
 def _merged(former: Mapping[str, str], given: Mapping[str, str | None]) -> dict[str, str]:
-    """Priors with others in their places; None takes one out."""
-    return {name: prior for name, prior in {**former, **given}.items() if prior is not None}
+    """Priors with others in their places and in those of narrower ones, `sd[g]` of `sd`; None takes one out."""
+    kept = {key: p for key, p in former.items() if not any(key.startswith((f"{n}[", f"{n[:-1]},")) for n in given)}
+    return {name: prior for name, prior in {**kept, **given}.items() if prior is not None}
 
 
-def _with_known_priors(call: _Call, former: Mapping[str, str]) -> Model:
-    """The model of a call without those of the former priors whose parameters it lacks, of which the user is warned."""
+def _with_known_priors(call: _Call, tree: xr.DataTree) -> Model:
+    """The model of a call without those of the fit's own priors whose parameters it lacks, of which the user is warned."""
+    former = _given_priors(metadata(tree)["spec"])
     try:
         return call.model()
     except InputError as err:
-        lost = [key for key in former if any(p.startswith(unknown_key(key)) for p in err.problems)]
-        lost = [key for key in lost if call.priors.get(key) == former[key]]
+        unknown = [key for key in call.priors if any(p.startswith(unknown_key(key)) for p in err.problems)]
+        lost = [key for key in unknown if call.priors[key] == former.get(key)]
         if not lost:
             raise
-    warnings.warn(
-        f"priors of the former fit for {listing(lost)} are left out: this model has no such parameter", ZooWarning, stacklevel=3
-    )
-    return _with_known_priors(replace(call, priors={k: p for k, p in call.priors.items() if k not in lost}), former)
+    sentence = f"priors of the former fit for {listing(lost)} are left out: this model has no such parameter"
+    warnings.warn(sentence, ZooWarning, stacklevel=3)
+    return _with_known_priors(replace(call, priors={k: p for k, p in call.priors.items() if k not in lost}), tree)
 
 
-def _where_columns_are(problem: str, held: Sequence[str]) -> str:
+def _where_columns_are(problem: str, spec: Mapping[str, Any]) -> str:
     """A sentence on a column that is not there, which the data may have although the file has not."""
     missing = re.match(r"(?:event: )?no column ('[^']*')", problem)
     if missing is None:
         return problem
     return (
-        f"the file of the fit has no column {missing[1]}, only those that the fit used ({listing(held)}); give the data too: data=... "
+        f"the file of the fit has no column {missing[1]}, only those that the fit used ({listing(spec['data']['columns'])}); give the data too: data=... "
         "(--data FILE)"
     )
 

@@ -300,7 +300,9 @@ def _drops_intercept(symbols: Sequence[Symbol]) -> bool:
 def _parse_sum(formula: FormulaText, tokens: Sequence[Token]) -> tuple[Symbol, ...]:
     """A sum of terms, without the sign of the first unless it is a minus."""
     symbols = [
-        symbol for sign, summand in signed_parts(formula, tokens) for symbol in (sign, *_parse_algebra(formula, summand))
+        symbol
+        for sign, summand in signed_parts(formula, tokens)
+        for symbol in (sign, *_parse_algebra(formula, summand))
     ]
     if not symbols:
         raise formula.error("a term is missing", tokens[0].at)
