@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes test validate bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes browser test validate bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
@@ -41,6 +41,9 @@ comparisons slopes: $(READY) ## Compare what the fit in FIT expects if the varia
 
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; elsewhere install Chromium or Chrome yourself)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium || sudo sh -c 'apt-get update -qq && apt-get install -qq -y chromium'; }
 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -26,6 +26,7 @@ LAYERS = (
     "inference",
     "joint",
     "estimands",
+    "report",
     "builders",
     "registry",
     "refits",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,9 @@ from glmm_zoo.cli.arguments import (
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, listing, raise_all
+from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.said import given_words
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from glmm_zoo.graph.model import Model
     from glmm_zoo.registry import Builder, Card
+    from glmm_zoo.results.about import About
     from glmm_zoo.tables.files import RawTable
 
 MIN_DRAWS = 100  # of each chain, kept and warm-up draws alike; arbitrary, against fits that nothing could be said of
@@ -55,6 +58,8 @@ class ModelArguments:
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
         NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
+    about
+        A .toml file of what the report says of the fit in words: question, outcome, units, names; by default the card's.
     """
 
     survival: str | None = None
@@ -62,6 +67,7 @@ class ModelArguments:
     event: str | None = None
     prior: Repeated = None
     option: Repeated = None
+    about: str | None = None
 
 
 def fit(
@@ -110,7 +116,9 @@ def fit(
     check_limit()
     tables = request.tables(reading or Reading())
     with locked(target):
-        return fit_and_save(lambda: request.model(tables), request.settings, target, overwrite, prob)
+        return fit_and_save(
+            lambda: request.model(tables), request.settings, target, overwrite, prob, about=request.about
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ what is asked
@@ -132,6 +140,7 @@ class Request:
     priors: Mapping[str, str]
     options: Mapping[str, Any]
     settings: Settings
+    about: About | None
 
     def tables(self, reading: Reading) -> list[RawTable | None]:
         """The files as tables, or the card's own data where no file is given."""
@@ -140,8 +149,11 @@ class Request:
         return reading.tables(self.files)
 
     def model(self, tables: Sequence[RawTable | None]) -> Model:
-        """The model of these tables."""
-        return self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
+        """The model of these tables, with what its card says of it in words."""
+        model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
+        if self.card is not None:
+            model.about = self.card.file.about
+        return model
 
 
 def _read_request(
@@ -170,6 +182,7 @@ def _read_request(
     problems += builder.table_problems(arguments.survival)
     if arguments.formula is None and card is None:
         problems.append(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    about = None if arguments.about is None else attempt(partial(given_words, arguments.about), problems)
     raise_all(problems)
     return Request(
         name=name,
@@ -180,6 +193,7 @@ def _read_request(
         priors=priors,
         options=options,
         settings=settings,
+        about=about,
     )
 
 
@@ -252,26 +266,23 @@ def fit_and_save(
     overwrite: bool,
     prob: float,
     *,
-    former: xr.DataTree | None = None,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. It takes over what a `former` fit says of itself in words.
+    finished and saved. `about` is what the user says of it in words.
     """
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
-    from glmm_zoo.refits import with_about
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
     try:
-        tree = fit_model(model, **asdict(settings))
+        tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
-    if former is not None:
-        tree = with_about(tree, former)
     storage.save(tree, target, overwrite=overwrite)
     interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
     if interrupts.received():

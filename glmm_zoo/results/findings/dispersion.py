@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings.finding import Finding, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
@@ -34,7 +35,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
         f"Pearson dispersion is {observed:.2f}, each count against what the others predict of it; in data from the model "
-        f"it is {low:.2f} to {high:.2f} ({percent(prob)}), and as large as this in {100 * more:.1f} %."
+        f"it is {low:.2f} to {high:.2f} ({nominal(prob)}), and as large as this in {100 * more:.1f} %."
     )
     table = pd.DataFrame(
         {"observed": [observed], "lower": [low], "upper": [high], "p": [more]},

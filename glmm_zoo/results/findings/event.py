@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
-from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.parameter_statistics import element_labels
 from glmm_zoo.results.storage import metadata
 
@@ -75,7 +76,7 @@ def _sentences(
         term = next(a for a in terms if label == a or label.startswith(f"{a}, "))  # "term, cause" with several causes
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
         yield (
-            f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {percent(prob)}) at the same "
+            f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {nominal(prob)}) at the same "
             f"time for the same subject; one standard deviation more, {sd_of_term[term]:.3g}, with {np.median(per_sd):.3g} times{place}."
         )
     if event["entered_late"]:

@@ -42,8 +42,3 @@ def interval_table(draws: Mapping[str, np.ndarray], prob: float, index: str) -> 
     tail = (1 - prob) / 2
     rows = [np.quantile(values, [0.5, tail, 1 - tail]) for values in draws.values()]
     return pd.DataFrame(rows, pd.Index(list(draws), name=index), pd.Index(["median", "lower", "upper"]))
-
-
-def percent(prob: float) -> str:
-    """`"95 %"`."""
-    return f"{100 * prob:g} %"

@@ -24,7 +24,8 @@ import pandas as pd
 import xarray as xr
 from scipy.special import ndtr, ndtri
 
-from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.response_moments import ResponseMoments, Thinning, normal_nodes, response_of
 from glmm_zoo.results.storage import metadata
 
@@ -172,7 +173,7 @@ def _sentence(pair: Pair, one_effect: bool, prob: float) -> str:
         return f"{pair.label}: one effect of a subject stands for both; they rise together with probability {positive}."
     median, low, high = interval_table({"r": pair.r}, prob, "").loc["r"]
     return (
-        f"{pair.label}: correlation of the propensities {median:.2f} ({percent(prob)} {low:.2f} to {high:.2f}); it is positive "
+        f"{pair.label}: correlation of the propensities {median:.2f} ({nominal(prob)} {low:.2f} to {high:.2f}); it is positive "
         f"with probability {positive}."
     )
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.storage import metadata, sd_at_means
 
 # All arbitrary.
@@ -68,7 +69,7 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     limit = float(np.clip(np.quantile(prior, 0.01), *FEW))
     few, before = float((share < limit).mean()), float((prior < limit).mean())
     narrowed = share.std() / prior.std()
-    span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({percent(prob)})"
+    span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({nominal(prob)})"
     shown = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
     if shown:
         yield f"The data show a group that is never at risk: {span}."

@@ -21,7 +21,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table, percent
+from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.storage import metadata
 
 MEANINGS = {
@@ -104,7 +105,7 @@ def _sentences(spec: dict[str, Any], effects: pd.DataFrame, prob: float) -> tupl
         estimate += f" on the {link} scale, {ratio.replace('_', ' ')} {of_ratio}"
     words = [
         f"Predictor: {facts['predictor']}, plus the effect of treatment.",
-        f"{estimate[0].upper()}{estimate[1:]} (median, {percent(prob)} interval), at equal effects of clusters.",
+        f"{estimate[0].upper()}{estimate[1:]} (median, {nominal(prob)} interval), at equal effects of clusters.",
     ]
     longest = facts["longest_exposure"]
     if facts["exposure_time"] == "constant" and longest > 1:

@@ -1,0 +1,1 @@
+"""The report of a fit: its answer, figures, tables, words and page, made from the file alone. Imports no PyMC."""

@@ -1,0 +1,358 @@
+"""What every picture has: a name, a title, a caption, a text for who cannot see it, and a function that draws it at any width.
+
+A picture is drawn for 720 px, and again for the 343 px of a telephone with fewer ticks and panels below each other; text keeps its
+size in both. One point is one pixel.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.figures.svg import Stylesheet, page_svg, standalone_svg
+from glmm_zoo.results.replacement import replace_file
+from glmm_zoo.results.storage import check_target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDE, NARROW = 720, 343  # px
+TEXT, SMALL = 12.5, 11.5  # px
+BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
+RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
+ENDINGS = (".svg", ".png", ".pdf")
+LETTER = 0.56  # of its size is how wide a letter is, about
+PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
+PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
+# The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
+COLOURS = {
+    "ink": "#1a1f26",
+    "muted": "#55606c",
+    "line": "#d5dae0",
+    "paper": "#ffffff",
+    "model": "#1f5fa8",
+    "data": "#b04f16",
+    "control": "#626d7b",
+    "bad": "#b3261e",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a fit.
+
+    Attributes
+    ----------
+    name, title
+        The word it is asked for by, and what it shows.
+    caption
+        What each mark is, what the raw data are, whose quantity it is, what cannot be read from it.
+    alt
+        The finding in one sentence with its numbers.
+    draw
+        Draws on a canvas.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[Canvas], None] = field(repr=False)
+
+    def figure(self, width: int = WIDE) -> Figure:
+        """The picture as a figure of matplotlib, `width` pixels wide."""
+        import matplotlib as mpl
+
+        canvas = Canvas(width)
+        with mpl.rc_context(PLAIN_TEXT):
+            self.draw(canvas)
+        return canvas.figure
+
+    def inline_svg(self, width: int, styles: Stylesheet, prefix: str) -> str:
+        """The picture as SVG inside a page: colours are the page's, classes are those of `styles`, ids begin with `prefix`."""
+        return page_svg(_svg(self.figure(width)), COLOURS, styles, prefix)
+
+    def save(self, path: str | os.PathLike[str], *, width: int = WIDE, overwrite: bool = False) -> Path:
+        """Write the picture in the form that the ending says: .svg, .png or .pdf.
+
+        Raises
+        ------
+        InputError
+            Another ending, or a file that cannot be written.
+        """
+        path = check_picture_file(path, overwrite=overwrite)
+        figure, ending = self.figure(width), path.suffix.lower()
+        if ending == ".svg":
+            content = standalone_svg(_svg(figure), COLOURS, title=self.alt).encode()
+        else:
+            content = _drawn(figure, ending[1:])
+        replace_file(path, content)
+        return path
+
+
+def check_picture_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """The path, when a picture can be written there.
+
+    Raises
+    ------
+    InputError
+        An ending for which there is no form, and all that `check_target` refuses.
+    """
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise InputError(
+            f"out: {str(path)!r} should end in one of {listing(ENDINGS)}, which says the form of the picture"
+        )
+    return check_target(path, overwrite=overwrite)
+
+
+def _svg(figure: Figure) -> str:
+    return _drawn(figure, "svg").decode()
+
+
+def _drawn(figure: Figure, form: str) -> bytes:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
+    with mpl.rc_context(settings):
+        metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+        figure.savefig(
+            buffer,
+            format=form,
+            dpi=216 if form == "png" else 72,
+            metadata=metadata,
+            facecolor=COLOURS["paper"] if form == "png" else "none",
+        )
+    return buffer.getvalue()
+
+
+class Canvas:
+    """A figure of a given width in pixels, with what all pictures draw: panels, intervals, bands, raw data, axes and labels."""
+
+    def __init__(self, width: int):
+        from matplotlib.figure import Figure
+
+        self.width = width
+        self.narrow = width < 500
+        self.colour = COLOURS
+        self.figure = Figure(figsize=(width / 72, 1), dpi=72, facecolor="none")
+
+    # ------------------------------------------------------------------------------------------------------ panels
+
+    def panels(
+        self,
+        count: int,
+        height: float,
+        *,
+        left: float | Sequence[float] = 44,
+        right: float | Sequence[float] = 12,
+        top: float = PANEL_TOP,
+        below: float = PANEL_BELOW,
+        widths: Sequence[float] | None = None,
+        across: int | None = None,
+    ) -> list[Axes]:
+        """Axes of `height` px, beside each other where there is room (`across` in a row, two by default), else below each other.
+
+        `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
+        `widths` are the relative widths of panels that stand beside each other.
+        """
+        in_row = 1 if self.narrow and across is None else min(count, across or 2)
+        lefts, rights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right))
+        rows = -(-count // in_row)
+        total = rows * (top + height + below)
+        self.figure.set_size_inches(self.width / 72, total / 72)
+        axes = []
+        for i in range(count):
+            row, place = divmod(i, in_row)
+            mates = range(row * in_row, min(count, (row + 1) * in_row))
+            shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
+            free = self.width - sum(lefts[m] + rights[m] for m in mates)
+            if len(mates) < in_row:  # the last row is as wide as the others, not wider
+                free = free * len(mates) / in_row
+            of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
+            x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
+            y = total - row * (top + height + below) - top - height
+            axis = self.figure.add_axes(
+                (x / self.width, y / total, float(of_width[place]) / self.width, height / total)
+            )
+            self._plain(axis)
+            axes.append(axis)
+        return axes
+
+    def _plain(self, axis: Axes) -> None:
+        """Spines left and below only, in grey; text in the page's ink."""
+        from matplotlib.ticker import MaxNLocator
+
+        axis.patch.set_visible(False)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
+        axis.tick_params(
+            labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
+        )
+        for one in (axis.xaxis, axis.yaxis):
+            one.set_major_locator(MaxNLocator(4 if self.narrow else 5, steps=[1, 2, 2.5, 5, 10]))
+            one.set_major_formatter(_ticks_as_written)
+
+    def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
+        """About how many px the longest line of these texts takes."""
+        return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+
+    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
+        """These texts, those that take more than so many px cut short with an ellipsis."""
+        most = int(px / (LETTER * size))
+        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
+
+    # ------------------------------------------------------------------------------------------------------- marks
+
+    def intervals(
+        self,
+        axis: Axes,
+        at: np.ndarray,
+        quantiles: np.ndarray,
+        *,
+        role: str = "model",
+        vertical: bool = False,
+        scale: float = 1.0,
+        marker: str = "o",
+    ) -> None:
+        """Intervals of 95 % (thin) and 50 % (thick) with the median as a circle, one at each of `at` (n,).
+
+        `quantiles` (5, n) are those at `BANDS`. What lies beyond the limits of the axis, which are set before, is cut there, with an
+        arrow.
+        """
+        low, high = sorted(axis.get_ylim() if vertical else axis.get_xlim())
+        q = np.clip(quantiles, low, high)
+        lines = axis.vlines if vertical else axis.hlines
+        colour = self.colour[role]
+        lines(at, q[0], q[4], colors=colour, linewidth=1.8 * scale)
+        lines(at, q[1], q[3], colors=colour, linewidth=6 * scale)
+        inside = (quantiles[2] >= low) & (quantiles[2] <= high)
+        style: dict[str, Any] = {"linestyle": "none", "markeredgecolor": colour, "clip_on": False}
+        points = (np.asarray(at)[inside], q[2][inside])
+        axis.plot(
+            *(points if vertical else points[::-1]), marker=marker, markersize=7.5 * np.sqrt(scale), zorder=5,
+            markerfacecolor=self.colour["paper"], markeredgewidth=2 * np.sqrt(scale), **style,
+        )  # fmt: skip
+        arrows = (("v", quantiles[0] < low, low), ("^", quantiles[4] > high, high))
+        for arrow, beyond, edge in arrows if vertical else (("<", *arrows[0][1:]), (">", *arrows[1][1:])):
+            if beyond.any():
+                ends = (np.asarray(at)[beyond], np.full(beyond.sum(), edge))
+                ends = ends if vertical else ends[::-1]
+                axis.plot(*ends, marker=arrow, markersize=6, markerfacecolor=colour, **style)
+
+    def band(self, axis: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, *, role: str = "model", opacity: float = 0.18) -> None:  # fmt: skip
+        """A band between `low` and `high` (n,) over `x` (n,), as one polygon."""
+        bottom, top = axis.get_ylim() if not axis.get_autoscaley_on() else (-np.inf, np.inf)
+        y = np.clip(np.concatenate([low, high[::-1]]), bottom, top)
+        axis.fill(np.concatenate([x, x[::-1]]), y, facecolor=self.colour[role], alpha=opacity, linewidth=0)
+
+    def line(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "model", width: float = 2, dashed: bool = False) -> None:  # fmt: skip
+        """A line; parts beyond limits that were set before are left out."""
+        bottom, top = axis.get_ylim() if not axis.get_autoscaley_on() else (-np.inf, np.inf)
+        y = np.where((y >= bottom) & (y <= top), y, np.nan)
+        axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle="--" if dashed else "-")
+
+    def discs(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "control", diameter: np.ndarray | float = 5, opacity: float = 0.4) -> None:  # fmt: skip
+        """Raw data as discs of these diameters in px."""
+        axis.scatter(
+            x, y, s=np.square(np.asarray(diameter, float)), facecolors=self.colour[role], alpha=opacity, linewidths=0,
+            zorder=1.5,
+        )  # fmt: skip
+
+    def diamonds(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "data", size: float = 6) -> None:
+        """Raw values of groups as diamonds."""
+        axis.plot(x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6)
+
+    def no_effect(self, axis: Axes, at: float, *, vertical: bool = True) -> None:
+        """The dashed line of no effect."""
+        (axis.axvline if vertical else axis.axhline)(
+            at, color=self.colour["muted"], linewidth=1, linestyle=(0, (4, 3)), zorder=0.5
+        )
+
+    # ------------------------------------------------------------------------------------------------ words and axes
+
+    def title(self, axis: Axes, text: str) -> None:
+        """What a panel shows, above it at the left."""
+        left = axis.get_position().x0 * self.width
+        axis.annotate(
+            text, (0, 1), (-left + 4 if self.narrow else 0, 12), xycoords="axes fraction", textcoords="offset points",
+            fontsize=TEXT, fontweight="bold", color=self.colour["ink"], annotation_clip=False,
+        )  # fmt: skip
+
+    def axis_title(self, axis: Axes, text: str, *, vertical: bool = False) -> None:
+        """What an axis is, with its unit."""
+        (axis.set_ylabel if vertical else axis.set_xlabel)(text, fontsize=SMALL, color=self.colour["ink"], labelpad=5)
+
+    def note(self, axis: Axes, x: float, y: float, text: str, *, role: str = "muted", align: str = "left", bold: bool = False, shift: tuple[float, float] = (0, 0), size: float = SMALL) -> None:  # fmt: skip
+        """Words at a place of the axis, shifted by px."""
+        axis.annotate(
+            text, (x, y), shift, textcoords="offset points", ha=align, va="center", fontsize=size,
+            fontweight="bold" if bold else "normal", color=self.colour[role], annotation_clip=False,
+        )  # fmt: skip
+
+    def row_labels(self, axis: Axes, at: np.ndarray, labels: Sequence[str]) -> None:
+        """Labels of rows at the left of the axis, the first row at the top, no spine."""
+        axis.set_yticks(list(at), list(labels), fontsize=TEXT)
+        axis.tick_params(axis="y", length=0)
+        axis.spines["left"].set_visible(False)
+        axis.set_ylim(max(at) + 0.7, min(at) - 0.7)
+
+    def row_numbers(self, axis: Axes, at: np.ndarray, texts: Sequence[str], *, role: str = "ink") -> None:
+        """Numbers of rows at the right of the axis, below each other."""
+        for y, text in zip(at, texts, strict=True):
+            axis.annotate(
+                text, (1, y), (8, 0), xycoords=axis.get_yaxis_transform(), textcoords="offset points", va="center",
+                fontsize=SMALL, color=self.colour[role], annotation_clip=False,
+            )  # fmt: skip
+
+    def ratio_axis(self, axis: Axes, low: float, high: float) -> None:
+        """A horizontal log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
+        from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+        low, high = min(low, 0.75), max(high, 1.35)
+        axis.set_xscale("log")
+        axis.set_xlim(low, high)
+        ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
+        if len(ticks) < 3:
+            finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
+            ticks = finer[(low <= finer) & (high >= finer)]
+        ticks = self._apart(axis, ticks)
+        axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
+        axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        axis.xaxis.set_minor_locator(NullLocator())
+
+    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
+        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
+        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+        kept: list[int] = []
+        for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
+            if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):
+                kept.append(int(i))
+        return ticks[sorted(kept)]
+
+    def percent_axis(self, axis: Axes, *, vertical: bool = False) -> None:
+        """Ticks of an axis whose values are shares, as per cent."""
+        (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
+            lambda value, _: f"{100 * value:.4g} %".replace("-", "−")
+        )
+
+    def points_axis(self, axis: Axes, *, vertical: bool = False) -> None:
+        """Ticks of an axis whose values are differences of shares, as percentage points."""
+        (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
+            lambda value, _: f"{100 * value:.4g}".replace("-", "−")
+        )
+
+
+def _ticks_as_written(value: float, _: object) -> str:
+    return f"{value:.6g}".replace("-", "−")
