@@ -115,10 +115,7 @@ class Catalogue:
         elif builder == "never_at_risk":
             yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
         elif "probability" in answer.further:
-            yield (
-                "categories",
-                Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
-            )
+            yield "categories", Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about))
         elif "zero" in answer.further:
             yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
         elif answer.trajectories is not None:
@@ -146,11 +143,7 @@ class Catalogue:
     def _estimates(self) -> Iterator[tuple[str, Entry]]:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
-        if (
-            builder in ("joint_survival", "never_at_risk")
-            or "zero" in answer.further
-            or answer.trajectories is not None
-        ):
+        if builder in ("joint_survival", "never_at_risk") or "zero" in answer.further or answer.trajectories is not None:
             if answer.means is not None:
                 yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
@@ -175,11 +168,7 @@ class Catalogue:
     def _baseline_risks(self) -> Picture:
         """Cases fewer at four risks without treatment."""
         variable = self.answer.variable
-        asked: dict[str, Any] = {
-            "at": {"baseline": list(BASELINES)},
-            "measures": ["difference", "nnt"],
-            "prob": self.prob,
-        }
+        asked: dict[str, Any] = {"at": {"baseline": list(BASELINES)}, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 

@@ -10,9 +10,9 @@ import xarray as xr
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.report.model_math import model_math
 from glmm_zoo.report.model_words import model_words
-from glmm_zoo.report.parts import Parts, main_formulas, read_parts, sizes
+from glmm_zoo.report.parts import Parts, read_parts, sizes
 from glmm_zoo.results.report.wording import unusual_options
-from glmm_zoo.results.storage import outcome_specs
+from glmm_zoo.results.storage import outcome_formulas, outcome_specs
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def model_text(tree: xr.DataTree) -> ModelText:
 
 def _lines(parts: Parts) -> Iterator[tuple[str, str]]:
     spec = parts.spec
-    for text in main_formulas(spec):
+    for text in outcome_formulas(spec):
         yield "formula", text
     yield from spec["formulas"].items()
     links = dict.fromkeys(of["link"] for of in outcome_specs(spec).values() if of["link"] != "identity")

@@ -14,7 +14,7 @@ from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
 from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Symbol, signed_summands
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
 
 Term = tuple[Expression, ...]  # what is multiplied
 
@@ -115,17 +115,12 @@ def read_parts(tree: xr.DataTree) -> Parts:
     """What the model of a fit is made of."""
     content = metadata(tree)
     spec = content["spec"]
-    texts = main_formulas(spec)
+    texts = outcome_formulas(spec)
     outcomes = tuple(
         _outcome(spec, prefix, of, text) for (prefix, of), text in zip(outcome_specs(spec).items(), texts, strict=True)
     )
     event = parse_event_formula(spec["formulas"]["event"]) if "event" in spec["formulas"] else None
     return Parts(tree, content, about_of(tree), outcomes, event)
-
-
-def main_formulas(spec: Mapping[str, Any]) -> list[str]:
-    """The formula of each outcome, as the user wrote it."""
-    return spec["formula"].split("; ") if len(outcome_specs(spec)) > 1 else [spec["formula"]]
 
 
 def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: str) -> OutcomeParts:
