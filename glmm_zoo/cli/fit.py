@@ -148,7 +148,7 @@ class Request:
         return reading.tables(self.files)
 
     def model(self, tables: Sequence[RawTable | None]) -> Model:
-        """The model of these tables."""
+        """The model of these tables, with what its card says of it in words."""
         model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
         if self.card is not None:
             model.about = self.card.file.about
@@ -267,18 +267,16 @@ def fit_and_save(
     overwrite: bool,
     prob: float,
     *,
-    about: About | None = None,
-    former: xr.DataTree | None = None,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. It takes over what a `former` fit says of itself in words.
+    finished and saved. `about` is what the user says of it in words.
     """
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
-    from glmm_zoo.refits import with_about
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 
@@ -286,8 +284,6 @@ def fit_and_save(
         tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
-    if former is not None:
-        tree = with_about(tree, former)
     storage.save(tree, target, overwrite=overwrite)
     interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
     if interrupts.received():
