@@ -114,6 +114,18 @@ def check_picture_file(path: str | os.PathLike[str], *, overwrite: bool = False)
     return check_target(path, overwrite=overwrite)
 
 
+def check_width(width: int) -> None:
+    """Refuse a width in which nothing can be read.
+
+    Raises
+    ------
+    InputError
+        A width that is not between 300 and 3000 px.
+    """
+    if not 300 <= width <= 3000:
+        raise InputError(f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}")
+
+
 def _svg(figure: Figure) -> str:
     return _drawn(figure, "svg").decode()
 
