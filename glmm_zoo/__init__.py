@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-    from glmm_zoo.refits import loo
+    from glmm_zoo.refits import loo, model_of, update
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -60,6 +60,7 @@ _HOME = {
     "load": "results.storage",
     "loo": "refits",
     "loo_compare": "estimands.loo_comparison",
+    "model_of": "refits",
     "predictions": "estimands.predictions",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
@@ -69,6 +70,7 @@ _HOME = {
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "update": "refits",
     "write_estimates": "results.estimates_files",
     "write_report": "results.report.html",
 }
@@ -95,6 +97,7 @@ __all__ = [
     "load",
     "loo",
     "loo_compare",
+    "model_of",
     "predictions",
     "quick",
     "r2",
@@ -104,6 +107,7 @@ __all__ = [
     "store_estimates",
     "stored_estimates",
     "summary",
+    "update",
     "write_estimates",
     "write_report",
 ]

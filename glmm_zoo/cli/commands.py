@@ -16,6 +16,7 @@ from glmm_zoo.cli.report import report
 from glmm_zoo.cli.show import show
 from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.summary import summary
+from glmm_zoo.cli.update import update
 
 
 def _version() -> str:
@@ -33,6 +34,7 @@ app = App(
 app.command(list_models, name="list")
 app.command(show)
 app.command(fit)
+app.command(update)
 app.command(check)
 app.command(summary)
 app.command(hypotheses)

@@ -31,6 +31,7 @@ RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20
 ENDINGS = (".svg", ".png", ".pdf")
 LETTER = 0.56  # of its size is how wide a letter is, about
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
+PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
 COLOURS = {
     "ink": "#1a1f26",
@@ -68,8 +69,11 @@ class Picture:
 
     def figure(self, width: int = WIDE) -> Figure:
         """The picture as a figure of matplotlib, `width` pixels wide."""
+        import matplotlib as mpl
+
         canvas = Canvas(width)
-        self.draw(canvas)
+        with mpl.rc_context(PLAIN_TEXT):
+            self.draw(canvas)
         return canvas.figure
 
     def inline_svg(self, width: int, styles: Stylesheet, prefix: str) -> str:
@@ -117,7 +121,7 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
     with mpl.rc_context(settings):
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
@@ -196,12 +200,17 @@ class Canvas:
             labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
         )
         for one in (axis.xaxis, axis.yaxis):
-            one.set_major_locator(MaxNLocator(4 if self.narrow else 5))
+            one.set_major_locator(MaxNLocator(4 if self.narrow else 5, steps=[1, 2, 2.5, 5, 10]))
             one.set_major_formatter(_ticks_as_written)
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """About how many px the longest line of these texts takes."""
         return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+
+    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
+        """These texts, those that take more than so many px cut short with an ellipsis."""
+        most = int(px / (LETTER * size))
+        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
 
     # ------------------------------------------------------------------------------------------------------- marks
 
@@ -314,20 +323,34 @@ class Canvas:
         axis.set_xscale("log")
         axis.set_xlim(low, high)
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
-        most = 5 if self.narrow else 8
-        while len(ticks) > most:
-            ticks = ticks[np.flatnonzero(ticks == 1)[0] % 2 :: 2]
         if len(ticks) < 3:
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
+        ticks = self._apart(axis, ticks)
         axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
         axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axis.xaxis.set_minor_locator(NullLocator())
+
+    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
+        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
+        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+        kept: list[int] = []
+        for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
+            if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):
+                kept.append(int(i))
+        return ticks[sorted(kept)]
 
     def percent_axis(self, axis: Axes, *, vertical: bool = False) -> None:
         """Ticks of an axis whose values are shares, as per cent."""
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g} %".replace("-", "−")
+        )
+
+    def points_axis(self, axis: Axes, *, vertical: bool = False) -> None:
+        """Ticks of an axis whose values are differences of shares, as percentage points."""
+        (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
+            lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
 
 
