@@ -67,6 +67,11 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
 # --------------------------------------------------------------------------------------------------------- what it is of
 
 
+def prior_kind(parts: Parts, variable: str) -> str:
+    """What kind of parameter a variable is: "intercept", "coefficient", "sd", "corr", ..., or its own name."""
+    return _read(parts, variable, "").kind
+
+
 def _read(parts: Parts, variable: str, element: str) -> _Of:
     """Which outcome and which linear predictor a parameter belongs to."""
     outcome, part, base = parts.outcomes[0], "", variable

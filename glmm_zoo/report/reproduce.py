@@ -22,13 +22,13 @@ FILES = (".csv", ".tsv", ".tab", ".txt", ".gz", ".parquet")
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Commands, one argument a line, each broken by a backslash, and lines of (name, text)."""
+    """The commands, an argument on each line, and lines of (name, text)."""
 
-    commands: str
+    command: str
     lines: tuple[tuple[str, str], ...]
 
 
-def reproduction(tree: xr.DataTree, path: str = "fit.nc") -> Reproduction:
+def reproduce(tree: xr.DataTree, path: str = "fit.nc") -> Reproduction:
     """How the fit whose file is `path` is made again.
 
     Options of the builder and settings at their usual values go without saying, and so do default priors: they follow from the data.
