@@ -10,6 +10,7 @@ from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
+from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.report import report
@@ -44,3 +45,4 @@ app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(report)
+app.command(plot)

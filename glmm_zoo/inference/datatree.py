@@ -103,10 +103,15 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
     return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
 
 
-def log_prior_terms(model: Model) -> dict[str, Any]:
-    """The log prior density of every element of every top-level parameter, which are all but the random effects, by name."""
+def top_level_parameters(model: Model) -> list[Any]:
+    """All random variables but the responses and the random effects."""
     effects = storage.random_effect_variables(model.spec)
-    top = [rv for rv in model.free_RVs if rv.name not in effects]
+    return [rv for rv in model.free_RVs if rv.name not in effects]
+
+
+def log_prior_terms(model: Model) -> dict[str, Any]:
+    """The log prior density of every element of every top-level parameter, by name."""
+    top = top_level_parameters(model)
     return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
 
 

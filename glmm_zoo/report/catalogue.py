@@ -30,7 +30,7 @@ from glmm_zoo.results.figures.forest import forest
 from glmm_zoo.results.figures.never_at_risk import never_at_risk
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
-from glmm_zoo.results.figures.picture import WIDE, Picture
+from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks
@@ -214,6 +214,7 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit.
+        A name of no figure of this fit; a width in which nothing can be read.
     """
+    check_width(width)
     return Catalogue(tree, prob=prob).picture(figure).figure(width)

@@ -99,21 +99,14 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
     if "given" not in spec:
         return ""
-    name, _, inside = element.partition("[")
-    names = {variable, element, name, f"{name}[{inside.split(',')[0].rstrip(']')}]"}
-    factor = re.fullmatch(r"(.*?)(sd|corr)_(.*)", variable)
-    names |= {f"{factor[1]}{factor[2]}", f"{factor[1]}{factor[2]}[{factor[3]}]", factor[2]} if factor else set()
-    smooth = re.fullmatch(r"(.*?)s_.*_(sd|linear)", variable)
-    names |= (
-        {f"{smooth[1]}s_{smooth[2]}", *([f"{smooth[1]}beta"] if smooth[2] == "linear" else [])} if smooth else set()
-    )
-    names |= {"effect"} if variable == "long_term_effect" else set()
-    squeezed = {re.sub(r"\s+", "", n) for n in names if n} | {variable.rpartition("_")[2]} * ("_" in variable)
-    given = [
-        text
-        for key, text in spec["given"].items()
-        if re.sub(r"\s+", "", key) in squeezed or key.startswith(f"{variable}[")
-    ]
+    names = {variable, element, element.split("[")[0]} - {""}
+    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+        found = re.fullmatch(pattern, variable)
+        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
+    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
+    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
+    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
+    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
     return "yours" if any(str(parse(text)) == prior for text in given) else "default"
 
 

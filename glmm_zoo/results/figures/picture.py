@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ TEXT, SMALL = 12.5, 11.5  # px
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
 RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
 ENDINGS = (".svg", ".png", ".pdf")
-LETTER = 0.56  # of its size is how wide a letter is, about
+TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
 PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
@@ -113,6 +114,18 @@ def check_picture_file(path: str | os.PathLike[str], *, overwrite: bool = False)
     return check_target(path, overwrite=overwrite)
 
 
+def check_width(width: int) -> None:
+    """Refuse a width in which nothing can be read.
+
+    Raises
+    ------
+    InputError
+        A width that is not between 300 and 3000 px.
+    """
+    if not 300 <= width <= 3000:
+        raise InputError(f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}")
+
+
 def _svg(figure: Figure) -> str:
     return _drawn(figure, "svg").decode()
 
@@ -150,7 +163,7 @@ class Canvas:
     def panels(
         self,
         count: int,
-        height: float,
+        height: float | Sequence[float],
         *,
         left: float | Sequence[float] = 44,
         right: float | Sequence[float] = 12,
@@ -159,15 +172,15 @@ class Canvas:
         widths: Sequence[float] | None = None,
         across: int | None = None,
     ) -> list[Axes]:
-        """Axes of `height` px, beside each other where there is room (`across` in a row, two by default), else below each other.
+        """Axes of `height` px each, beside each other where there is room (`across` in a row, two by default), else below each other.
 
         `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
         `widths` are the relative widths of panels that stand beside each other.
         """
         in_row = 1 if self.narrow and across is None else min(count, across or 2)
-        lefts, rights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right))
-        rows = -(-count // in_row)
-        total = rows * (top + height + below)
+        lefts, rights, heights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right, height))
+        of_rows = [max(heights[i : i + in_row]) for i in range(0, count, in_row)]
+        total = sum(of_rows) + len(of_rows) * (top + below)
         self.figure.set_size_inches(self.width / 72, total / 72)
         axes = []
         for i in range(count):
@@ -179,9 +192,9 @@ class Canvas:
                 free = free * len(mates) / in_row
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
-            y = total - row * (top + height + below) - top - height
+            y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
             axis = self.figure.add_axes(
-                (x / self.width, y / total, float(of_width[place]) / self.width, height / total)
+                (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
             )
             self._plain(axis)
             axes.append(axis)
@@ -199,18 +212,27 @@ class Canvas:
         axis.tick_params(
             labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
         )
-        for one in (axis.xaxis, axis.yaxis):
-            one.set_major_locator(MaxNLocator(4 if self.narrow else 5, steps=[1, 2, 2.5, 5, 10]))
+        most = 4 if self.narrow else 5
+        for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
+            one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
             one.set_major_formatter(_ticks_as_written)
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
-        """About how many px the longest line of these texts takes."""
-        return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
+        """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.textpath import text_to_path
+
+        font = FontProperties(size=size)
+        lines = [line for text in texts for line in text.split("\n") if line]
+        return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0)
 
     def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
         """These texts, those that take more than so many px cut short with an ellipsis."""
-        most = int(px / (LETTER * size))
-        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
+        return [text if self.text_width([text], size) <= px else self._cut(text, px, size) for text in texts]
+
+    def _cut(self, text: str, px: float, size: float) -> str:
+        kept = bisect_left(range(1, len(text)), True, key=lambda n: self.text_width([f"{text[:n]}…"], size) > px)
+        return f"{text[:kept].rstrip()}…"
 
     # ------------------------------------------------------------------------------------------------------- marks
 
@@ -271,7 +293,9 @@ class Canvas:
 
     def diamonds(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "data", size: float = 6) -> None:
         """Raw values of groups as diamonds."""
-        axis.plot(x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6)
+        axis.plot(
+            x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6, clip_on=False
+        )
 
     def no_effect(self, axis: Axes, at: float, *, vertical: bool = True) -> None:
         """The dashed line of no effect."""
@@ -352,6 +376,11 @@ class Canvas:
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning, as a sentence or a head has."""
+    return text[:1].upper() + text[1:]
 
 
 def _ticks_as_written(value: float, _: object) -> str:
