@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import listing, plural
+from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings import susceptibility
 from glmm_zoo.results.numbers import percent, whole
 from glmm_zoo.results.storage import metadata, outcome_specs
@@ -146,7 +147,7 @@ def _of_studies(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     yield Limit("Studies that were never published are not allowed for.")
     covariates = list(facts["covariates"]["means"])
     if covariates:
-        names = listing(covariates)
+        names = listing(map(about_of(tree).name, covariates))
         yield Limit(
             f"{names} may stand for something else that differs among studies, and says nothing of persons within a study."
         )
@@ -154,10 +155,12 @@ def _of_studies(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
 
 def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     event = spec["event"]
+    about = about_of(tree)
+    subjects = about.plural(about.individual) if about.individual else "subjects"
     censored = event["subjects"] - sum(event["events"])
     if censored:
         yield Limit(
-            f"{whole(censored)} of {whole(event['subjects'])} subjects count as censored, as if their risk had been that of others with "
+            f"{whole(censored)} of {whole(event['subjects'])} {subjects} count as censored, as if their risk had been that of others with "
             "their marker; those who left for a reason that goes with the risk make it too low or too high."
         )
     if len(event["causes"]) == 1:

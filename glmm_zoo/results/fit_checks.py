@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import at_rows, listing
+from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.findings import dispersion, zeros
 from glmm_zoo.results.numbers import alone, nominal, percent, probability, whole, written
 from glmm_zoo.results.predicted_rows import PredictedRows, predicted_rows, rows_alike
@@ -51,9 +52,9 @@ class FitCheck:
 
 def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
     """Every check that suits the model, of every outcome."""
-    spec = metadata(tree)["spec"]
+    spec, about = metadata(tree)["spec"], about_of(tree)
     if spec["builder"] == "meta_analysis":
-        yield _studies(tree)
+        yield _studies(tree, about)
         return
     for rows in predicted_rows(tree):
         if rows.kind == "binary":
@@ -64,9 +65,9 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
                 yield _zeros(tree, rows)
         few = rows.at_most(MOST_DRAWS)
         if rows.kind == "ordered":
-            yield from _categories(few)
+            yield from _categories(few, about)
         else:
-            yield from _patterns(few, spec)
+            yield from _patterns(few, spec, about)
         if rows.kind == "continuous":
             yield _tails(few)
 
@@ -155,7 +156,7 @@ def _zeros(tree: xr.DataTree, rows: PredictedRows) -> FitCheck:
 # ---------------------------------------------------------------------------------------------------------- covariates
 
 
-def _patterns(rows: PredictedRows, spec: Mapping[str, Any]) -> Iterator[FitCheck]:
+def _patterns(rows: PredictedRows, spec: Mapping[str, Any], about: About) -> Iterator[FitCheck]:
     """Residuals against each covariate: does a stretch of it lie above or below the model?"""
     mean = rows.drawn.mean(axis=0)
     scale = np.ones(len(mean)) if rows.kind == "binary" else np.maximum(rows.drawn.std(axis=0), 1 / len(rows.drawn))
@@ -166,11 +167,11 @@ def _patterns(rows: PredictedRows, spec: Mapping[str, Any]) -> Iterator[FitCheck
         p = _chi_square(observed @ member, drawn @ member)
         away = (observed @ member) / member.sum(axis=0)
         if p < PATTERN / len(tried):
-            words = _pattern_words(rows, column, stretch, mean, np.argsort(-np.abs(away))[:2])
+            words = _pattern_words(rows, column, about.name(column), stretch, mean, np.argsort(-np.abs(away))[:2])
             remedy = _bend(column, spec)
-            yield FitCheck("pattern", rows.name, "caution", (words, remedy), f"a bend along {column}", p)
+            yield FitCheck("pattern", rows.name, "caution", (words, remedy), f"a bend along {about.name(column)}", p)
         else:
-            words = f"Along {column}, the residuals leave no pattern (P {_p(p)})."
+            words = f"Along {about.name(column)}, the residuals leave no pattern (P {_p(p)})."
             yield FitCheck("pattern", rows.name, "sound", (words,), p=p)
 
 
@@ -191,7 +192,9 @@ def _chi_square(observed: np.ndarray, drawn: np.ndarray) -> float:
     return float(np.mean(distances >= (observed[varies] ** 2 / variance[varies]).sum() - 1e-9))
 
 
-def _pattern_words(rows: PredictedRows, column: str, stretch: np.ndarray, mean: np.ndarray, worst: np.ndarray) -> str:
+def _pattern_words(
+    rows: PredictedRows, column: str, name: str, stretch: np.ndarray, mean: np.ndarray, worst: np.ndarray
+) -> str:
     """Where along a covariate the data are off, in their own unit or as shares."""
     x, parts = rows.covariates[column], []
     for k in np.sort(worst):
@@ -200,12 +203,14 @@ def _pattern_words(rows: PredictedRows, column: str, stretch: np.ndarray, mean: 
         where = f"from {alone(x[here].min())} to {alone(x[here].max())}"
         if rows.kind == "continuous":
             way = "above" if observed > expected else "below"
-            parts.append(f"{where} the observed mean of {rows.label} is {_two_digits(abs(observed - expected))} {way} the model's")
+            parts.append(
+                f"{where} the observed mean of {rows.label} is {_two_digits(abs(observed - expected))} {way} the model's"
+            )
         elif rows.kind == "binary":
             parts.append(f"{where} {percent(observed)} were observed and {percent(expected)} expected")
         else:
             parts.append(f"{where} {written(observed / expected, 2)} times as many as expected were observed")
-    return f"Along {column}, the residuals leave a pattern: {'; '.join(parts)}."
+    return f"Along {name}, the residuals leave a pattern: {'; '.join(parts)}."
 
 
 def _two_digits(value: float) -> str:
@@ -220,7 +225,7 @@ def _bend(column: str, spec: Mapping[str, Any]) -> str:
     return f"Add a bend, I({column}**2){too}, and compare."
 
 
-def _categories(rows: PredictedRows) -> Iterator[FitCheck]:
+def _categories(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
     """Categories of ordered outcomes by each covariate."""
     present = np.unique(rows.y)
     codes = {column: _level_codes(x) for column, x in rows.covariates.items()}
@@ -232,11 +237,11 @@ def _categories(rows: PredictedRows) -> Iterator[FitCheck]:
         p = _chi_square(observed, drawn)
         if p < PATTERN / len(codes):
             remedy = f"Let its effect differ between the thresholds, nominal='~ {column}', and compare."
-            words = f"By {column}, categories are not as often observed as expected (P {_p(p)})."
-            doubt = f"categories out of place by {column}"
+            words = f"By {about.name(column)}, categories are not as often observed as expected (P {_p(p)})."
+            doubt = f"categories out of place by {about.name(column)}"
             yield FitCheck("categories", rows.name, "caution", (words, remedy), doubt, p)
         else:
-            words = f"By {column}, each category is about as often observed as expected (P {_p(p)})."
+            words = f"By {about.name(column)}, each category is about as often observed as expected (P {_p(p)})."
             yield FitCheck("categories", rows.name, "sound", (words,), p=p)
 
 
@@ -294,7 +299,9 @@ def _of_binary(rows: PredictedRows, tree: xr.DataTree) -> Iterator[FitCheck]:
             f"Predictions are out of line with the data (P {_p(found.p)}): where {percent(found.expected[worst])} was expected, "
             f"{percent(found.observed[worst])} was observed."
         )
-        remedy = "Look for a missing covariate, product of covariates or grouping factor, or try another link, and compare."
+        remedy = (
+            "Look for a missing covariate, product of covariates or grouping factor, or try another link, and compare."
+        )
         yield FitCheck(
             "calibration", rows.name, "caution", (words, remedy), "shares out of line with predictions", found.p
         )
@@ -319,6 +326,8 @@ def _tails(rows: PredictedRows) -> FitCheck:
         f"{whole(len(farthest))} of {whole(len(far))} values lie outside the {nominal(1 - 2 * FAR)} interval that the other rows "
         f"predict (at most {whole(usual)} would be usual)"
     )
+    if len(farthest) > usual and not kurtosis > HEAVY:
+        words += ", a few more than a normal distribution has"
     if not (p < SIGN and kurtosis > HEAVY):
         return FitCheck("tails", rows.name, "sound", (f"{words}.",), p=p)
     remedy = "Look at them for errors, and compare with a fit without them."
@@ -333,7 +342,7 @@ def _kurtosis(z: np.ndarray) -> np.ndarray:
     return (square**2).mean(axis=-1) / square.mean(axis=-1) ** 2
 
 
-def _studies(tree: xr.DataTree) -> FitCheck:
+def _studies(tree: xr.DataTree, about: About) -> FitCheck:
     """Studies whose own effects lie outside what is expected of a study of their size and covariates."""
     studies = studies_apart(tree)
     outside, usual = studies.outside, _usual_number(len(studies.labels), 1 - PROB)

@@ -125,7 +125,7 @@ def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
     """The log-likelihood by row, or that of the row's subject; None where the file has neither."""
     stored = tree["log_likelihood"].dataset if "log_likelihood" in tree.children else xr.Dataset()
     if name not in stored or dim in stored[name].dims:
-        return stored[name] if name in stored else None
+        return stored.get(name)
     level = next(str(d) for d in stored[name].dims if d not in ("chain", "draw"))
     columns = tree["constant_data"].dataset
     if level not in columns or columns[level].dims != (dim,):

@@ -21,6 +21,9 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 
+TITLES = {"stepped_wedge": "Design.", "joint_survival": "Assumptions."}
+
+
 @dataclass(frozen=True)
 class Judgement:
     """One of the verdicts: its `state`, a `title` that ends with a full stop, and `sentences` that say why and what to do."""
@@ -59,7 +62,8 @@ def verdicts(tree: xr.DataTree, verdict: Verdict | None = None) -> Verdicts:
         What `check` says of the fit, where it is known already.
     """
     verdict = diagnostics.check(tree) if verdict is None else verdict
-    checks = () if diagnostics.incomplete(tree) is not None else tuple(fit_checks(tree))
+    with np.errstate(all="ignore"):  # rows that the model predicts without any spread
+        checks = () if diagnostics.incomplete(tree) is not None else tuple(fit_checks(tree))
     return Verdicts(_sampling(tree, verdict), _fit(checks), _design(tree), checks)
 
 
@@ -113,9 +117,8 @@ def _design(tree: xr.DataTree) -> Judgement:
     if not limits:
         return Judgement("sound", "Design: nothing in the file speaks against it.", ())
     grave = any(limit.grave for limit in limits)
-    return Judgement(
-        "caution" if grave else "sound", "What it cannot tell.", tuple(limit.sentence for limit in limits)
-    )
+    title = TITLES.get(metadata(tree)["spec"]["builder"], "What it cannot tell.")
+    return Judgement("caution" if grave else "sound", title, tuple(limit.sentence for limit in limits))
 
 
 # -------------------------------------------------------------------------------------------------------------- stored
@@ -123,7 +126,6 @@ def _design(tree: xr.DataTree) -> Judgement:
 
 def table_of_checks(checks: Sequence[FitCheck]) -> pd.DataFrame:
     """The checks of the fit to the data, one row each: outcome, state, p, and the ratio of observed to expected spread."""
-    rows = {check.name: (check.outcome, check.state, check.p, check.ratio) for check in checks}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["outcome", "state", "p", "ratio"])
-
-
+    rows = [(check.outcome, check.state, check.p, check.ratio) for check in checks]
+    index = pd.Index([check.name for check in checks], name="check", dtype=str)
+    return pd.DataFrame(rows, index, pd.Index(["outcome", "state", "p", "ratio"]))
