@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from glmm_zoo.estimands.leave_one_out import Loo
     from glmm_zoo.estimands.loo_comparison import loo_compare
     from glmm_zoo.estimands.predictions import predictions
+    from glmm_zoo.estimands.prior_predictive import PriorPredictive, prior_predictive
+    from glmm_zoo.estimands.sensitivity import Sensitivity
     from glmm_zoo.estimands.slopes import slopes
     from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-    from glmm_zoo.refits import loo, model_of, update
+    from glmm_zoo.refits.leave_one_out import loo
+    from glmm_zoo.refits.sensitivity import sensitivity
+    from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -45,6 +49,8 @@ _HOME = {
     "Estimates": "results.estimates",
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
+    "PriorPredictive": "estimands.prior_predictive",
+    "Sensitivity": "estimands.sensitivity",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
@@ -58,19 +64,21 @@ _HOME = {
     "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
-    "loo": "refits",
+    "loo": "refits.leave_one_out",
     "loo_compare": "estimands.loo_comparison",
-    "model_of": "refits",
+    "model_of": "refits.variations",
     "predictions": "estimands.predictions",
+    "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
     "save": "results.storage",
+    "sensitivity": "refits.sensitivity",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
-    "update": "refits",
+    "update": "refits.variations",
     "write_estimates": "results.estimates_files",
     "write_report": "results.report.html",
 }
@@ -81,6 +89,8 @@ __all__ = [
     "InputError",
     "Interrupted",
     "Loo",
+    "PriorPredictive",
+    "Sensitivity",
     "Verdict",
     "ZooWarning",
     "builders",
@@ -99,9 +109,11 @@ __all__ = [
     "loo_compare",
     "model_of",
     "predictions",
+    "prior_predictive",
     "quick",
     "r2",
     "save",
+    "sensitivity",
     "simulate_design",
     "slopes",
     "store_estimates",
