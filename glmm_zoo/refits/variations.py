@@ -1,4 +1,4 @@
-"""A fit's model built again from its file, and fits of variations of it: without some rows, with another formula, data or priors."""
+"""A fit's model built again from its file, and fits of variations of it: with another formula, data or priors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ import pyarrow as pa
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, listing, plural
-from glmm_zoo.estimands.fitted import read_fitted
-from glmm_zoo.estimands.leave_one_out import DRAWS, LeftOutLevels, Loo, leave_one_out, left_out_levels, with_exact
-from glmm_zoo.estimands.level_likelihood import level_likelihood, rows_by_level
 from glmm_zoo.formulas.change import changed_formula
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
@@ -46,7 +43,7 @@ def model_of(tree: xr.DataTree) -> Model:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
-        return _with_the_files_words(_call_of(tree).model(), tree)
+        return _with_the_files_words(call_of(tree).model(), tree)
 
 
 def update(
@@ -112,7 +109,7 @@ def changed_model(
     options: Mapping[str, Any] | None = None,
 ) -> Model:
     """The model that `update` fits, with its arguments."""
-    call, spec, options = _call_of(tree), metadata(tree)["spec"], options or {}
+    call, spec, options = call_of(tree), metadata(tree)["spec"], options or {}
     call = replace(call, priors=_merged(call.priors, priors or {}))
     if formula is None and data is None and survival is None and not options:
         return _with_the_files_words(_with_known_priors(call, tree), tree)
@@ -157,7 +154,7 @@ _SETTINGS = tuple(f.name for f in fields(Settings))
 
 
 @dataclass(frozen=True)
-class _Call:
+class BuilderCall:
     """What a builder is called with; `tables` in the order of its arguments."""
 
     builder: Builder
@@ -170,7 +167,7 @@ class _Call:
         return self.builder.function()(*self.tables, self.formula, priors=self.priors, **self.options)
 
 
-def _call_of(tree: xr.DataTree) -> _Call:
+def call_of(tree: xr.DataTree) -> BuilderCall:
     """What the builder of a fit was called with, read from its file."""
     spec = metadata(tree)["spec"]
     builder = _builder(spec)
@@ -181,13 +178,25 @@ def _call_of(tree: xr.DataTree) -> _Call:
         if options["families"] is None:  # they were given with the formulas, or are the usual one
             families = [f"{o['family']}({o['link']})" for o in spec["outcomes"].values()]
             formula = dict(zip(formula, families, strict=True))
-    call = _Call(builder, (), formula, _given_priors(spec), options)
+    call = BuilderCall(builder, (), formula, _given_priors(spec), options)
     return replace(call, tables=_tables(call, tree))
 
 
 def _given_priors(spec: Mapping[str, Any]) -> Mapping[str, str]:
     """The priors that were given for a fit; of an older file, which does not tell them from defaults, all."""
-    return spec["given"] if "given" in spec else _priors(spec)
+    return spec["given"] if "given" in spec else priors_by_key(spec)
+
+
+def priors_by_key(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The priors of a fit as a builder takes them: those of group effects by their factor, "sd_herd" as "sd[herd]"."""
+    names = {}
+    for key, group in spec["groups"].items():
+        at = next(i for i in range(len(key)) if f"{key[:i]}sd_{key[i:]}" == group["sd"])
+        names |= {f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr")}
+    priors = {}
+    for name, prior in spec["priors"].items():
+        priors |= prior if isinstance(prior, dict) else {names.get(name, name): prior}
+    return priors
 
 
 def _builder(spec: Mapping[str, Any]) -> Builder:
@@ -197,7 +206,9 @@ def _builder(spec: Mapping[str, Any]) -> Builder:
     return builder
 
 
-def _tables(call: _Call, tree: xr.DataTree, data: Any = None, survival: Any = None, notes: Sequence[str] = ()) -> Any:
+def _tables(
+    call: BuilderCall, tree: xr.DataTree, data: Any = None, survival: Any = None, notes: Sequence[str] = ()
+) -> Any:
     """The tables of a builder in their order: those given, else those of the file."""
     spec = metadata(tree)["spec"]
     data = _stored_rows(tree, "row", spec["data"]["source"], notes) if data is None else data
@@ -247,7 +258,7 @@ def _rows_not_in_the_file(dropped: int, source: str) -> str:
     )
 
 
-def _changed_formulas(call: _Call, change: str | Sequence[str]) -> Any:
+def _changed_formulas(call: BuilderCall, change: str | Sequence[str]) -> Any:
     """The formulas of a call with a change for all of them, or one for each."""
     if isinstance(call.formula, str):
         changes = [change] if isinstance(change, str) else list(change)
@@ -278,7 +289,7 @@ def _merged(former: Mapping[str, str], given: Mapping[str, str | None]) -> dict[
     return {name: prior for name, prior in {**kept, **given}.items() if prior is not None}
 
 
-def _with_known_priors(call: _Call, tree: xr.DataTree) -> Model:
+def _with_known_priors(call: BuilderCall, tree: xr.DataTree) -> Model:
     """The model of a call without those of the fit's own priors whose parameters it lacks, of which the user is warned."""
     former = _given_priors(metadata(tree)["spec"])
     try:
@@ -302,79 +313,3 @@ def _where_columns_are(problem: str, spec: Mapping[str, Any]) -> str:
         f"the file of the fit has no column {missing[1]}, only those that the fit used ({listing(spec['data']['columns'])}); give the data too: data=... "
         "(--data FILE)"
     )
-
-
-# --------------------------------------------------------------------------------------------------------- leave one out
-
-
-def loo(tree: xr.DataTree, *, level: str | None = None, refit: bool = False) -> Loo:
-    """Leave-one-out cross-validation from one fit: the expected log predictive density (elpd) of new rows, or of new groups.
-
-    Parameters
-    ----------
-    tree
-        A fit, fresh or loaded.
-    level
-        None leaves out each row; its group's other rows stay, so that it says how rows of known groups are predicted. The name of
-        a grouping factor leaves out each of its levels: its effects, and those of factors nested inside it, are integrated out, and
-        what is crossed with it, or above it, is given.
-    refit
-        Fit again without each level whose Pareto k is above 0.7, with the settings and the priors of the fit.
-
-    Returns
-    -------
-    Loo
-        `elpd`, `se`, `p`, a `table` with the Pareto k of each row or level, and a `sentence`.
-
-    Raises
-    ------
-    InputError
-        Factors that the fit does not have; models of several outcomes, or of subjects never at risk, with level=.
-
-    Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802.
-    """
-    if refit and level is None:
-        raise InputError("refit=True fits again without levels of a factor; say of which: level='...'")
-    found = leave_one_out(tree, level)
-    if not refit or level is None or not found.doubtful:
-        return found
-    asked = left_out_levels(tree, level)
-    return with_exact(found, {label: _elpd_without(tree, asked, label) for label in found.doubtful})
-
-
-def _elpd_without(tree: xr.DataTree, asked: LeftOutLevels, label: str) -> float:
-    """The log predictive density of a level's rows by a fit to the others."""
-    from glmm_zoo.inference.fit import fit
-
-    out = asked.rows.labels[asked.factor] == label
-    again = read_fitted(fit(_model_without(tree, asked, out), **settings_of(tree)), DRAWS)
-    outcome, rows = next(iter(again.outcomes.values())), np.flatnonzero(out)
-    left_out = rows_by_level(
-        outcome,
-        asked.rows.outcome.table.take(rows),
-        asked.rows.y[rows],
-        None if asked.rows.trials is None else asked.rows.trials[rows],
-    )
-    values = level_likelihood(again, left_out, asked.factor, asked.inside).values[:, 0]
-    return float(np.logaddexp.reduce(values) - np.log(len(values)))
-
-
-def _model_without(tree: xr.DataTree, asked: LeftOutLevels, out: np.ndarray) -> Model:
-    """The model of a fit to the other rows."""
-    call = _call_of(tree)
-    options = dict(call.options)
-    if asked.rows.outcome.family.choice == "levels":
-        options["levels"] = list(asked.rows.outcome.levels)  # of which the other rows may lack some
-    return replace(call, tables=(stored_table(tree)[~out],), options=options).model()
-
-
-def _priors(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The priors of a fit as a builder takes them: those of group effects by their factor, "sd_herd" as "sd[herd]"."""
-    names = {}
-    for key, group in spec["groups"].items():
-        at = next(i for i in range(len(key)) if f"{key[:i]}sd_{key[i:]}" == group["sd"])
-        names |= {f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr")}
-    priors = {}
-    for name, prior in spec["priors"].items():
-        priors |= prior if isinstance(prior, dict) else {names.get(name, name): prior}
-    return priors
