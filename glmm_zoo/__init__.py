@@ -72,6 +72,7 @@ _HOME = {
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "verdicts": "results.verdicts",
     "update": "refits",
     "write_estimates": "results.estimates_files",
     "write_report": "report.page",
@@ -111,6 +112,7 @@ __all__ = [
     "stored_estimates",
     "summary",
     "update",
+    "verdicts",
     "write_estimates",
     "write_report",
 ]

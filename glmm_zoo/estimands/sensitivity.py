@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from glmm_zoo.results.report.estimates_text import label, three_digits
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 THRESHOLD = 0.05  # Kallioinen et al. (2024)
 LARGEST_K = 0.7
@@ -42,7 +45,7 @@ class Sensitivity:
     ----------
     table
         One row for each target and prior, and one for all priors together: `target`, `prior`, its `text`; the sensitivities
-        `to_prior` and `to_likelihood`; the `diagnosis`, as ArviZ's `psense_summary` has it at 0.05; `median`, `lower`, `upper`; the
+        `to_prior` and `to_likelihood`; the `diagnosis`, as ArviZ's `psense_summary` has it at 0.05; `median`, `lower`, `upper`, `sd`; the
         same with the prior half and twice as strong (`half_median`, ...) with the Pareto k of their weights (`half_k`, `twice_k`),
         above 0.7 not to be trusted.
     sentences
@@ -54,6 +57,12 @@ class Sensitivity:
 
     def __repr__(self) -> str:
         return "\n\n".join([*self.sentences, self.shown().to_string(index=False)])
+
+    def plot(self) -> Figure:
+        """How each target moves if all priors are made half and twice as strong."""
+        from glmm_zoo.results.figures.sensitivity import sensitivity_picture
+
+        return sensitivity_picture(self.table, all_priors=ALL).figure()
 
     def shown(self, most: int = _MOST_SHOWN) -> pd.DataFrame:
         """The rows of all priors together, and those of single priors with a sign, with few digits."""
@@ -247,7 +256,9 @@ def _table(
         columns: dict[str, Any] = {"target": list(varying), "prior": name, "text": texts.get(name, "")}
         columns |= {"to_prior": to_prior, "to_likelihood": to_likelihood}
         columns["diagnosis"] = [diagnosis(p, q) for p, q in zip(to_prior, to_likelihood, strict=True)]
-        columns |= dict(zip(("median", "lower", "upper"), as_it_is, strict=True))
+        columns |= dict(zip(("median", "lower", "upper"), as_it_is, strict=True)) | {
+            "sd": values.std(axis=(0, 1), ddof=1)
+        }
         for strength, alpha in STRENGTHS.items():
             weights, k = _weights(log_density, alpha)
             moved = _quantiles(values, weights, tail)

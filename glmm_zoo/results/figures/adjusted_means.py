@@ -70,7 +70,13 @@ def adjusted_means(
         caption += f" Second panel: {title}."
         alt += f"; {title}: {told(second.labels, second.of.texts)}"
     caption = f"{caption[:1].upper()}{caption[1:]}"
-    return Picture("adjusted_means", first.title, caption, f"{alt}.", lambda canvas: _draw(canvas, first, second, raw, amount.from_zero))
+    return Picture(
+        "adjusted_means",
+        first.title,
+        caption,
+        f"{alt}.",
+        lambda canvas: _draw(canvas, first, second, raw, amount.from_zero),
+    )
 
 
 def means_panel(of: Estimated, about: About, amount: Amount) -> Forest:

@@ -64,7 +64,12 @@ class RawData:
         if not self.shares:
             index = _some(np.flatnonzero(seen))
             sample = "" if len(index) == seen.sum() else f" (a sample of {len(index)} of {seen.sum()})"
-            return place[index], self.values[index] / self.sizes[index], self.sizes[index], f"single observations{sample}"
+            return (
+                place[index],
+                self.values[index] / self.sizes[index],
+                self.sizes[index],
+                f"single observations{sample}",
+            )
         group, name = self._grouping(place)
         pairs, of = np.unique(np.column_stack([place[seen], group[seen]]), axis=0, return_inverse=True)
         events, trials = (np.bincount(of.ravel(), v[seen]) for v in (self.values, self.sizes))
@@ -115,7 +120,9 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
 def diameters(sizes: np.ndarray) -> np.ndarray:
     """Of discs whose area is as their size, in px; smaller where they are many."""
     largest = LARGEST if len(sizes) <= MANY else LARGEST * (MANY / len(sizes)) ** 0.5
-    return np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
+    return (
+        np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
+    )
 
 
 def jitter(count: int) -> np.ndarray:
