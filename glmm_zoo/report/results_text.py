@@ -62,6 +62,8 @@ def _summary(parts: Parts, prob: float) -> pd.DataFrame:
 
 def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "The risk of a new case was 22.0 % (15.4 to 31.1 %) for quarter 1, ..." """
+    if answer.variable is None:
+        return
     told = [("", answer.means), *((s, e) for s, e in answer.further.items() if s in _FURTHER)]
     for scale_name, estimates in told:
         if estimates is None or answer.variable not in estimates.table:
@@ -99,7 +101,7 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
 
 def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, str]:
     """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
-    measure = row["measure"]
+    measure = str(row["measure"])
     if measure in ("difference", "slope"):
         scale: Scale = "points" if mean_scale(parts.tree, outcome) == "risk" else "number"
         return measure, _written(row, scale, _unit(parts, outcome) if scale == "number" else "")
