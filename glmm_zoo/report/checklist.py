@@ -131,7 +131,7 @@ def _computation(page: _Page) -> Iterator[Item]:
     yield page.item(BARG, "Effective number of draws", "verdict", f"glmm-zoo check {page.path}", diagnosed)
     if sampling.get("thin", 1) > 1:
         yield page.item(
-            BARG, f"Thinning told: every {sampling['thin']}th draw kept", told, f"glmm-zoo report {page.path}"
+            BARG, f"Thinning told: of {sampling['thin']} draws the last is kept", told, f"glmm-zoo report {page.path}"
         )
     made = sampling.get("seed") is not None and bool(page.parts.spec["data"].get("sha256"))
     yield page.item(BARG, "Code, data, seed and versions", "reproduce", f"glmm-zoo report {page.path}", made)

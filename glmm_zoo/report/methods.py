@@ -71,7 +71,8 @@ def _model(parts: Parts) -> Iterator[str]:
         yield from _meta(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
-    if len(parts.outcomes) > 1 or parts.event is not None:
+    several = len(parts.outcomes) > 1
+    if several or parts.event is not None:
         yield from _joint(parts, size)
         return
     outcome = parts.outcomes[0]
