@@ -86,12 +86,18 @@ def _as_text(value: object) -> str:
 def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = content["spec"]
     data = spec["data"]
-    yield "data", f"{data['source']}, {plural(data['rows'], 'row')}, {data['dropped']} dropped; SHA-256 {data['sha256']}"
+    yield (
+        "data",
+        f"{data['source']}, {plural(data['rows'], 'row')}, {data['dropped']} dropped; SHA-256 {data['sha256']}",
+    )
     if "event" in spec:
         events = spec["event"]["data"]
         yield "events", f"{events['source']}, {plural(events['rows'], 'row')}; SHA-256 {events['sha256']}"
     if "given" not in spec:
-        yield "priors", "an older glmm_zoo wrote the file, which does not tell which priors were given; those in force are in the table of priors"
+        yield (
+            "priors",
+            "an older glmm_zoo wrote the file, which does not tell which priors were given; those in force are in the table of priors",
+        )
     yield "sampler", sampler_words(content["sampling"])
     seconds = content["seconds"]
     yield "time", f"{written(seconds['all'], 1)} s, of which sampling {written(seconds['sample'], 1)} s"
