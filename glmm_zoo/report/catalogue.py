@@ -24,7 +24,7 @@ from glmm_zoo.results.figures.categories import categories
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map
-from glmm_zoo.results.figures.effects import conditional_effects, effects
+from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
 from glmm_zoo.results.figures.never_at_risk import never_at_risk
@@ -148,7 +148,7 @@ class Catalogue:
                 yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
-        if any(str(name).endswith("beta") for name in self.tree["posterior"].data_vars):
+        if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             yield "baseline_risks", Entry("estimates", "", self._baseline_risks)

@@ -108,7 +108,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
     }
     again = reproduce(tree)
     page["checklist"] = blocks.table("checklist", checklist_table(tree, blocks.figures, blocks.tables))
-    page |= {"command": again.commands, "reproduce": again.lines, "footer": _footer(content)}
+    page |= {"command": again.command, "reproduce": again.lines, "footer": _footer(content)}
     return page | {"css": Markup(_css(blocks))}
 
 
