@@ -38,6 +38,8 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         higher value is good.
     of, control
         The variable whose effect answers the question, and its level that the others are compared with.
+    at
+        Values of other columns at which the answer is given, such as the last visit; by default it is averaged over the rows.
     label
         Columns outside the formula that label groups, such as the author and the year of a study.
     event, time_unit
@@ -55,6 +57,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     good: Good | None = None
     of: str = ""
     control: str = ""
+    at: dict[str, str | float] = {}
     label: list[str] = []
     event: str = ""
     time_unit: str = ""
