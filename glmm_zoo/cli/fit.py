@@ -249,8 +249,9 @@ def _fit_and_save(
     model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
+    from glmm_zoo.report import terminal
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored, terminal
+    from glmm_zoo.results.report import stored
 
     try:
         tree = fit_model(model, **asdict(request.settings))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 
@@ -28,7 +28,7 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     """
     family = outcome.family
     allowed = [DIFFERENCE]
-    is_share = scale in ("probability", "zero", SURVIVAL, INCIDENCE) or (scale == "mean" and family.choice == "success")
+    is_share = outcome.is_share(scale)
     if is_share or scale in ("positive", RESTRICTED_MEAN) or (scale == "mean" and family.counted is not None):
         allowed.append(RATIO)
     if is_share:

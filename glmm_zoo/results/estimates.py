@@ -23,9 +23,22 @@ if TYPE_CHECKING:
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
 NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
-TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate", "scale")  # of the table and the draws
+TAKEN_NAMES = (
+    *STATISTIC_COLUMNS,
+    "p_rope",
+    "value",
+    "chain",
+    "draw",
+    "estimate",
+    "scale",
+)  # of the table and the draws
 NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5, NUMBER_NEEDED: np.inf}  # of a measure, where it is not 0
-_SCALES: dict[str, Scale] = {**dict.fromkeys(RATIOS, "ratio"), "better": "probability", NUMBER_NEEDED: "nnt", "rmst": "number"}
+_SCALES: dict[str, Scale] = {
+    **dict.fromkeys(RATIOS, "ratio"),
+    "better": "probability",
+    NUMBER_NEEDED: "nnt",
+    "rmst": "number",
+}
 MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
@@ -58,12 +71,15 @@ class Estimates:
         of: Sequence[str],
         draws: np.ndarray,
         sentence: str,
-        scales: Sequence[Scale],
-        prob: float | None,
+        *,
+        scales: Sequence[Scale] | None = None,
+        prob: float | None = None,
     ) -> Estimates:
         """Estimates with draws (chain, draw, estimate), of which the columns `of` of the table say what each is."""
+        if scales is None:
+            scales = [_scale(measure, share=False) for measure in table["measure"]]
         coords = {column: ("estimate", table[column].to_numpy()) for column in of}
-        coords["scale"] = ("estimate", np.array(scales, str))
+        coords["scale"] = ("estimate", np.array(scales, object))
         attrs = {} if prob is None else {"prob": prob}
         return cls(table, xr.Dataset({"value": (("chain", "draw", "estimate"), draws)}, coords, attrs), sentence)
 
@@ -171,8 +187,8 @@ def summarised(
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
         ]
-    scales = [_scale(m, share) for m, share in zip(of["measure"], shares or [False] * len(of), strict=True)]
-    return Estimates.of_table(table, list(of.columns), draws, sentence, scales, prob)
+    scales = None if shares is None else list(map(_scale, of["measure"], shares))
+    return Estimates.of_table(table, list(of.columns), draws, sentence, scales=scales, prob=prob)
 
 
 def _scale(measure: str, share: bool) -> Scale:

@@ -118,7 +118,10 @@ def stored_estimates(tree: xr.DataTree) -> dict[str, Estimates]:
 
 def _as_dataset(estimates: Estimates) -> xr.Dataset:
     """Draws `value` and each column of the table, those that say what an estimate is as coordinates; the sentence as attribute."""
-    variables: dict[str, xr.Variable] = {"value": estimates.draws["value"].variable}
+    variables: dict[str, xr.Variable] = {
+        "value": estimates.draws["value"].variable,
+        "scale": xr.Variable("estimate", np.array(estimates.scales, object)),
+    }
     coordinates = []
     for column in map(str, estimates.table):
         name = variable_name(column).replace(" ", "_")  # NetCDF lists coordinates with spaces between
@@ -126,7 +129,6 @@ def _as_dataset(estimates: Estimates) -> xr.Dataset:
             name += "_"
         variables[name] = column_variable(_as_column(estimates.table[column]), "estimate")
         coordinates += [name] if column in estimates.of else []
-    variables["scale"] = xr.Variable("estimate", estimates.scales)
     attrs = {"sentence": estimates.sentence, **estimates.draws.attrs}
     return xr.Dataset(variables, attrs=attrs).set_coords(coordinates)
 
@@ -152,5 +154,6 @@ def _of_dataset(stored: xr.Dataset) -> Estimates:
     )
     table = pd.DataFrame({**coordinates, **others})
     draws = stored["value"].transpose("chain", "draw", "estimate").values
-    scales = stored["scale"].values.tolist() if "scale" in stored else ["number"] * len(table)  # files of older versions
-    return Estimates.of_table(table, list(coordinates), draws, stored.attrs["sentence"], scales, stored.attrs.get("prob"))
+    scales = stored["scale"].values.tolist() if "scale" in stored else None  # files of older versions
+    prob = stored.attrs.get("prob")
+    return Estimates.of_table(table, list(coordinates), draws, stored.attrs["sentence"], scales=scales, prob=prob)

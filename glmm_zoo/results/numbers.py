@@ -21,6 +21,7 @@ from math import floor, inf, isfinite, isnan, log10
 from typing import Literal
 
 MINUS, THIN, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
+INFINITE = "\N{INFINITY}"
 NONE = "\N{EN DASH}"  # where there is no number
 MOST_DECIMALS = 12
 MOST_DIGITS = 15  # before the point: beyond, a number of the computer has no more
@@ -107,7 +108,7 @@ def written(value: float, decimals: int) -> str:
         return NONE
     sign = MINUS if value < 0 else ""
     if not isfinite(value):
-        return f"{sign}\N{INFINITY}"
+        return f"{sign}{INFINITE}"
     if abs(value) >= 10.0**MOST_DIGITS:
         return f"{'<' if value < 0 else '>'} {sign}{_apart(f'{10**MOST_DIGITS:,}')}"
     text = f"{abs(value):,.{decimals}f}"

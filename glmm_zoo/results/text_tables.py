@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from glmm_zoo.results.numbers import MINUS, NO_BREAK, NONE, THIN
+from glmm_zoo.results.numbers import INFINITE, MINUS, NO_BREAK, NONE, THIN
 
-_NUMBER = rf"(?:[<>] )?[{MINUS}-]?(?:[\d{THIN}]+(?:\.\d+)?|\N{INFINITY})"
+_NUMBER = rf"(?:[<>] )?[{MINUS}-]?(?:[\d{THIN}]+(?:\.\d+)?|{INFINITE})"
 _NUMBERS = re.compile(rf"{_NUMBER}(?: to {_NUMBER})?|[{NONE}-]|")
 _TEX = str.maketrans(
     {
         **{character: f"\\{character}" for character in "&%$#_{}"},
         "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
         "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "*": "{*}",  # an option after a row's end
-        MINUS: "$-$", THIN: r"\,", NO_BREAK: "~", NONE: "--", "\N{INFINITY}": r"$\infty$",
+        MINUS: "$-$", THIN: r"\,", NO_BREAK: "~", NONE: "--", INFINITE: r"$\infty$",
     }
 )  # fmt: skip
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")

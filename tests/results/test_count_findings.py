@@ -14,7 +14,7 @@ from scipy import stats
 import glmm_zoo as zoo
 from glmm_zoo.results import storage
 from glmm_zoo.results.findings import dispersion, rates, zeros
-from glmm_zoo.results.report import terminal
+from glmm_zoo.report import terminal
 
 
 def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, log_p: np.ndarray | None = None, **spec) -> xr.DataTree:

@@ -14,7 +14,7 @@ from rich.console import Console
 from glmm_zoo.errors import InputError
 from glmm_zoo.results.estimates import Estimates, summarised
 from glmm_zoo.results.report.estimates_text import three_digits
-from glmm_zoo.results.report.terminal import estimates_table
+from glmm_zoo.report.terminal import estimates_table
 
 SENTENCE = "Risk difference of b against a <in> a herd; 95 % interval"
 

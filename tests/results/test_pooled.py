@@ -16,7 +16,7 @@ from scipy.special import expit
 import glmm_zoo as zoo
 from glmm_zoo.results import storage
 from glmm_zoo.results.findings import pooled
-from glmm_zoo.results.report import terminal
+from glmm_zoo.report import terminal
 
 TRIAL = {"study": "trial", "treatment": "drug"}
 COUNTS = "ev | trials(size) ~ drug"

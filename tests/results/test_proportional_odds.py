@@ -12,7 +12,7 @@ from scipy import special
 import glmm_zoo as zoo
 from glmm_zoo.results import storage, summary
 from glmm_zoo.results.findings import findings
-from glmm_zoo.results.report import terminal
+from glmm_zoo.report import terminal
 
 
 def tree_of(gamma: np.ndarray, link: str = "logit", **spec) -> xr.DataTree:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmm_zoo.results.numbers import MINUS, NONE, Scale, alone, column_decimals, interval, nominal, on_scale, probability
+from glmm_zoo.results.numbers import (
+    MINUS,
+    NONE,
+    Scale,
+    alone,
+    column_decimals,
+    interval,
+    nominal,
+    on_scale,
+    probability,
+)
 from glmm_zoo.results.text_tables import TextTable
 
 if TYPE_CHECKING:

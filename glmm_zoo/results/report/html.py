@@ -15,9 +15,9 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.findings import Finding, findings
-from glmm_zoo.results.report.estimates_text import text_rows
+from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.report.figures import estimates_picture, figures
-from glmm_zoo.results.report.wording import cell, is_derived, overview, summary_cells, summary_headings
+from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import MEANINGS, summary
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -71,9 +71,7 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "notes": content["spec"]["notes"],
         "columns": summary_headings(prob),
         "estimates": {
-            title: [(name, summary_cells(row)) for name, row in rows.iterrows()]
-            for title, rows in tables.items()
-            if len(rows)
+            title: list(zip(rows.index, summary_rows(rows), strict=True)) for title, rows in tables.items() if len(rows)
         },
         "glossary": _glossary(estimates, every_finding),
         "findings": [
@@ -82,8 +80,9 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
             if not finding.empty
         ],
         "people": [
-            (name, stored.sentence, *text_rows(stored.table, stored.of), estimates_picture(stored))
+            (name, stored.sentence, shown.headings, shown.rows, estimates_picture(stored))
             for name, stored in stored_estimates(tree).items()
+            for shown in [estimates_as_text(stored)]
         ],
         "pictures": figures(tree),
         "provenance": _provenance(content),
@@ -92,7 +91,7 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
 
 def _table(table: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """A finding's table as headings and rows; a row is its name and its cells."""
-    return list(table.columns), [(name, [cell(value) for value in values]) for name, *values in table.itertuples()]
+    return list(table.columns), [(name, cells) for name, *cells in finding_rows(table)]
 
 
 def _glossary(summary: pd.DataFrame, findings: Iterable[Finding]) -> dict[str, str]:
