@@ -67,9 +67,7 @@ def loo(
         return ExitCode.DONE
     several = len(found.table) > _MOST_ROWS
     shown = found.table.nlargest(10, "pareto_k") if several else found.table
-    numbers = f"elpd {found.elpd:.1f}, se {found.se:.1f}, p {found.p:.1f}" + (
-        "; the ten with the largest Pareto k:" if several else ""
-    )
+    numbers = found.numbers + ("; the ten with the largest Pareto k:" if several else "")
     print_rich(*_for_people(shown, found.sentence, numbers))
     return ExitCode.DONE
 
@@ -87,9 +85,11 @@ def _for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
+    from glmm_zoo.results.report.wording import rows_as_text
+
     shown = Table(box=None, pad_edge=False)
     for place, column in enumerate(table):
         shown.add_column(Text(str(column)), justify="right" if place else "left")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(f"{value:.3g}" if isinstance(value, float) else str(value)) for value in row))
+    for row in rows_as_text(table):
+        shown.add_row(*map(Text, row))
     return [*map(Text, sentences), Text(""), shown]

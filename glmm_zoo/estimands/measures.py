@@ -14,6 +14,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
+from glmm_zoo.results.numbers import whole
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
 
@@ -100,4 +101,4 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
 
 def _number(end: float) -> str:
     """How many are needed at one end of the interval of a difference."""
-    return "infinity" if end == 0 else f"{1 / abs(end):.3g}"
+    return "infinity" if end == 0 else whole(1 / abs(end))

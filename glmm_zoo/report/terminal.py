@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings import Finding, findings
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
-from glmm_zoo.results.text_tables import TextTable
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 if TYPE_CHECKING:
@@ -65,17 +65,17 @@ def estimates_table(estimates: Estimates) -> list[RenderableType]:
     return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, MOST_ROWS)), *rest]
 
 
-def _as_rich(shown: TextTable) -> RenderableType:
+def _as_rich(shown: PaperTable) -> RenderableType:
     """A table in a terminal; numbers are not broken, as words are."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for i, (heading, numbers) in enumerate(zip(shown.headings, shown.numeric, strict=True)):
-        widest = max((len(row[i]) for row in shown.rows), default=0) if numbers else None
+        widest = max((len(row.texts[i]) for row in shown.rows), default=0) if numbers else None
         table.add_column(Text(heading), overflow="fold", min_width=widest, justify="right" if numbers else "left")
     for row in shown.rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(Text, row.texts))
     return table
 
 

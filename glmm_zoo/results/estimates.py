@@ -15,7 +15,7 @@ from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.parameter_statistics import statistics
 from glmm_zoo.results.report.estimates_text import estimates_as_text
-from glmm_zoo.results.text_tables import html_table
+from glmm_zoo.results.table_forms import html_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ class Estimates:
 
     def __repr__(self) -> str:
         shown = estimates_as_text(self, MOST_SHOWN)
-        lines = pd.DataFrame(shown.rows, columns=pd.Index(shown.headings)).to_string(index=False)
+        lines = pd.DataFrame([row.texts for row in shown.rows], columns=pd.Index(shown.headings)).to_string(index=False)
         return "\n\n".join([self.sentence, lines, *self._not_shown()])
 
     def _repr_html_(self) -> str:
@@ -187,7 +187,7 @@ def summarised(
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
         ]
-    scales = None if shares is None else list(map(_scale, of["measure"], shares))
+    scales = [_scale(m, share) for m, share in zip(of["measure"], shares or [False] * len(of), strict=True)]
     return Estimates.of_table(table, list(of.columns), draws, sentence, scales=scales, prob=prob)
 
 

@@ -16,10 +16,11 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.names import not_a_plain_word, variable_name
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.storage import check_target, column_variable, metadata, read_column
-from glmm_zoo.results.text_tables import FORMS, TextTable
+from glmm_zoo.results.table_forms import FORMS
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.tables.columns import Column
 
@@ -68,7 +69,7 @@ def _netcdf(estimates: Estimates) -> bytes:
     return bytes(_as_dataset(estimates).to_netcdf(None, engine="h5netcdf"))  # pyright: ignore[reportArgumentType]
 
 
-def _as_text(form: Callable[[TextTable], bytes]) -> Callable[[Estimates], bytes]:
+def _as_text(form: Callable[[PaperTable], bytes]) -> Callable[[Estimates], bytes]:
     return lambda estimates: form(estimates_as_text(estimates))
 
 

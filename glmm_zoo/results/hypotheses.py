@@ -15,7 +15,7 @@ from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import RATIOS, Estimates, Region, summarised
 from glmm_zoo.results.hypothesis_text import RELATIONS, Side, hypothesis_error, parse_hypothesis
-from glmm_zoo.results.numbers import Scale, alone, estimate_text, nominal, probability, whole
+from glmm_zoo.results.numbers import Scale, estimate_text, nominal, probability, whole, written
 from glmm_zoo.results.parameter_statistics import element_labels, elements, moments_table
 from glmm_zoo.results.storage import metadata, reported_variables
 from glmm_zoo.results.summary import derived_quantities, repeated_correlations
@@ -187,5 +187,6 @@ def _sentence(asked: _Asked, row: pd.Series, scale: Scale, rope: Region | None) 
 def _odds(odds: float, draws: int) -> str:
     if odds == 0 or np.isinf(odds):
         return f"{f'more than {whole(draws)}:1' if odds else f'less than 1:{whole(draws)}'}, as many draws as there are"
-    text = alone(max(odds, 1 / odds))
+    larger = max(odds, 1 / odds)
+    text = written(larger, 1 if larger < 10 else 0)
     return f"{text}:1" if odds >= 1 else f"1:{text}"

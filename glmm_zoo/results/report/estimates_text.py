@@ -20,7 +20,7 @@ from glmm_zoo.results.numbers import (
     on_scale,
     probability,
 )
-from glmm_zoo.results.text_tables import TextTable
+from glmm_zoo.results.paper_table import PaperTable
 
 if TYPE_CHECKING:
     from glmm_zoo.results.estimates import Estimates
@@ -63,7 +63,7 @@ def interval_heading(prob: float | None) -> str:
     return f"{nominal(prob)} interval" if prob else "interval"
 
 
-def estimates_as_text(estimates: Estimates, most: int | None = None) -> TextTable:
+def estimates_as_text(estimates: Estimates, most: int | None = None) -> PaperTable:
     """The first `most` estimates, without columns that tell no two of them apart; the sentence is the caption.
 
     Of a single estimate all that says what it is stays, but `groups`, which the sentence has. Risks and other shares are in per cent,
@@ -86,7 +86,7 @@ def estimates_as_text(estimates: Estimates, most: int | None = None) -> TextTabl
         above = f"{nulls.pop():g}" if len(nulls) == 1 else "no effect"
         columns[f"P(> {above})"] = [probability(p) for p in head["p_positive"]]
     columns |= {heading: [write(v) for v in head[c]] for c, (heading, write) in _BESIDE.items() if c in head}
-    return TextTable(estimates.sentence, list(columns), list(map(list, zip(*columns.values(), strict=True))))
+    return PaperTable.of(estimates.sentence, list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def _tells_apart(column: pd.Series) -> bool:

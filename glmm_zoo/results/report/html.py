@@ -80,7 +80,7 @@ def _page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
             if not finding.empty
         ],
         "people": [
-            (name, stored.sentence, shown.headings, shown.rows, estimates_picture(stored))
+            (name, stored.sentence, shown.headings, [row.texts for row in shown.rows], estimates_picture(stored))
             for name, stored in stored_estimates(tree).items()
             for shown in [estimates_as_text(stored)]
         ],

@@ -107,20 +107,25 @@ def summary_rows(summary: pd.DataFrame) -> list[list[str]]:
 
 
 def finding_rows(table: pd.DataFrame) -> list[list[str]]:
-    """The rows of a finding's table as text, the first cell its name: medians with the decimals of their intervals, probabilities with
-    two decimals, counts whole, other numbers alone."""
-    columns = {str(name): _cells(str(name), values) for name, values in table.items()}
+    """The rows of a finding's table as text, the first cell the row's name."""
+    return [[str(name), *cells] for name, cells in zip(table.index, rows_as_text(table), strict=True)]
+
+
+def rows_as_text(table: pd.DataFrame) -> list[list[str]]:
+    """The rows of any table as text: medians with the decimals of their intervals, probabilities with two, other numbers with three
+    significant digits, as far as a column can share them."""
+    columns = {name: _column_as_text(str(name), values) for name, values in table.items()}
     if set(INTERVAL) <= set(table):
         each = column_decimals("number", list(map(tuple, table[INTERVAL].to_numpy(float))))
         for name in (c for c in ("mean", *INTERVAL) if c in table):
             columns[name] = [written(value, d) for value, d in zip(table[name], each, strict=True)]
-    return [list(map(str, row)) for row in zip(table.index, *columns.values(), strict=True)]
+    return list(map(list, zip(*columns.values(), strict=True)))
 
 
-def _cells(name: str, values: pd.Series) -> list[str]:
-    if values.dtype.kind == "f" and (name in ("p", "probability") or name.startswith("P(")):
+def _column_as_text(name: str, values: pd.Series) -> list[str]:
+    if values.dtype.kind != "f":
+        return [str(value) for value in values]
+    if name in ("p", "probability") or name.startswith("P("):
         return [probability(value) for value in values]
-    if values.dtype.kind == "f":
-        each = column_decimals("number", [(value,) for value in values])
-        return [written(value, d) for value, d in zip(values, each, strict=True)]
-    return [str(value) for value in values]
+    each = column_decimals("number", [(value,) for value in values])
+    return [written(value, d) for value, d in zip(values, each, strict=True)]

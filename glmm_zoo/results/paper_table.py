@@ -1,9 +1,15 @@
-"""A table as readers see it, on the page and in files: its cells are text."""
+"""A table as readers see it, on the page, in a terminal and in files: its cells are text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from glmm_zoo.results.numbers import INFINITE, MINUS, NONE, THIN
+
+_NUMBER = rf"(?:[<>] )?[{MINUS}-]?(?:[\d{THIN}]+(?:\.\d+)?|{INFINITE})"
+_NUMBERS = re.compile(rf"{_NUMBER}(?: to {_NUMBER})?|[{NONE}-]|")
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,11 @@ class PaperRow:
     @property
     def heading(self) -> bool:
         return not self.cells
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The label and the cells."""
+        return (self.label, *self.cells)
 
 
 @dataclass(frozen=True)
@@ -36,3 +47,14 @@ class PaperTable:
         """A table of rows of text, of which each begins with its label."""
         made = tuple(PaperRow(label, tuple(cells)) for label, *cells in rows)
         return cls(caption, tuple(headings), made, **more)  # pyright: ignore[reportArgumentType]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, which stand at the right."""
+        rows = [row.texts for row in self.rows if not row.heading]
+        return [not self.words and all(is_number(row[i]) for row in rows) for i in range(len(self.headings))]
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number, an interval, or says that there is none."""
+    return _NUMBERS.fullmatch(text) is not None
