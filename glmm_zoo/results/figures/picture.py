@@ -36,7 +36,7 @@ TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
 TITLE_LINE = 16  # px of each further line of a title
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
-PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
+PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
 COLOURS = {
     "ink": "#1a1f26",
