@@ -127,7 +127,9 @@ def check_width(width: int) -> None:
         A width that is not between 300 and 3000 px.
     """
     if not 300 <= width <= 3000:
-        raise InputError(f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}")
+        raise InputError(
+            f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}"
+        )
 
 
 def _svg(figure: Figure) -> str:
@@ -138,7 +140,7 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
+    settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
     with mpl.rc_context(settings):
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
