@@ -24,7 +24,6 @@ from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
-from glmm_zoo.inference.said import given_words
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -107,9 +106,7 @@ def fit(
         How the files are read.
     """
     interrupts.nothing_to_lose("nothing was saved")
-    request = _read_request(
-        model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
-    )
+    request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = check_fit_file(out, request.name, request.files, overwrite)
@@ -149,14 +146,14 @@ class Request:
         return reading.tables(self.files)
 
     def model(self, tables: Sequence[RawTable | None]) -> Model:
-        """The model of these tables."""
+        """The model of these tables, with what its card says of it in words."""
         model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
         if self.card is not None:
             model.about = self.card.file.about
         return model
 
 
-def _read_request(
+def read_request(
     model: str, data: str | None, arguments: ModelArguments, sampler: SamplerArguments, missing: str | None, prob: float
 ) -> Request:
     """The request that the arguments make; those not given are the card's, or else the usual ones.
@@ -166,6 +163,8 @@ def _read_request(
     InputError
         With every problem that shows without reading the data.
     """
+    from glmm_zoo.inference.said import given_words
+
     name, builder, card = _find_model(model, data)
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
@@ -266,27 +265,24 @@ def fit_and_save(
     overwrite: bool,
     prob: float,
     *,
-    about: About | None = None,
-    former: xr.DataTree | None = None,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. It takes over what a `former` fit says of itself in words.
+    finished and saved. `about` is what the user says of it in words.
     """
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
-    from glmm_zoo.refits import with_about
+    from glmm_zoo.report import terminal
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored, terminal
+    from glmm_zoo.results.report import stored
 
     try:
         tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
-    if former is not None:
-        tree = with_about(tree, former)
     storage.save(tree, target, overwrite=overwrite)
     interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
     if interrupts.received():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,21 +108,16 @@ class _Vocabulary:
         problems = []
         named = {"names": about.names, "units": about.units, "levels": about.levels, "of": [about.of] * bool(about.of)}
         for field, variables in named.items():
-            what, known = (
-                f"{field}: the model has no variable",
-                [*self.variables, *(about.label if field != "of" else [])],
-            )
+            known = self.variables if field == "of" else [*self.variables, *about.label]
+            what = f"{field}: the model has no variable"
             problems += [_unknown(what, v, known, "variables") for v in variables if v not in known]
         for column, words in about.levels.items():
             levels = self.levels(column) if column in self.variables else words
             what = f"levels: {column!r} has no level"
             problems += [_unknown(what, level, levels, "levels") for level in words if level not in levels]
-        what, known = "outcomes: the model has no outcome", self.outcomes
-        problems += [_unknown(what, name, known, "outcomes") for name in about.outcomes if name not in known]
-        what, known = (
-            "label: the data have no column",
-            dict.fromkeys(c for names in self.columns.values() for c in names),
-        )
+        what = "outcomes: the model has no outcome"
+        problems += [_unknown(what, n, self.outcomes, "outcomes") for n in about.outcomes if n not in self.outcomes]
+        known, what = dict.fromkeys(chain(*self.columns.values())), "label: the data have no column"
         problems += [_unknown(what, c, known, "columns") for c in about.label if not self.may_label(c)]
         return problems + self._problems_of_control(about)
 

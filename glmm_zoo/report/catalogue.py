@@ -24,13 +24,13 @@ from glmm_zoo.results.figures.categories import categories
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map
-from glmm_zoo.results.figures.effects import conditional_effects, effects
+from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
 from glmm_zoo.results.figures.never_at_risk import never_at_risk
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
-from glmm_zoo.results.figures.picture import WIDE, Picture
+from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks
@@ -148,7 +148,7 @@ class Catalogue:
                 yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
-        if any(str(name).endswith("beta") for name in self.tree["posterior"].data_vars):
+        if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
@@ -214,6 +214,7 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit.
+        A name of no figure of this fit; a width in which nothing can be read.
     """
+    check_width(width)
     return Catalogue(tree, prob=prob).picture(figure).figure(width)

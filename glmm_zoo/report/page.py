@@ -19,13 +19,14 @@ from glmm_zoo.report.head import kicker, question
 from glmm_zoo.report.methods import methods
 from glmm_zoo.report.model_text import model_text
 from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TextBlock, marked
-from glmm_zoo.report.prior_text import prior_table
+from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.replacement import replace_file
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.report.wording import finding_tables
 from glmm_zoo.results.storage import metadata
@@ -101,12 +102,12 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "estimates": list(_estimates(catalogue, blocks)),
         "model": {"words": model.words, "mathml": Markup(model.mathml), "lines": _coded(model.formula_lines)},
         "notes": content["spec"]["notes"],
-        "priors": [blocks.table("priors", prior_table(tree), words=True), *_figures(catalogue, blocks, "priors")],
+        "priors": [blocks.table("priors", _priors(tree)), *_figures(catalogue, blocks, "priors")],
         "checks": list(_checks(catalogue, blocks)),
         "methods": methods(tree, answer, prob),
     }
     again = reproduce(tree)
-    page["checklist"] = blocks.table("checklist", checklist_table(tree, blocks.figures, blocks.tables), words=True)
+    page["checklist"] = blocks.table("checklist", checklist_table(tree, blocks.figures, blocks.tables))
     page |= {"command": again.command, "reproduce": again.lines, "footer": _footer(content)}
     return page | {"css": Markup(_css(blocks))}
 
@@ -171,6 +172,12 @@ def _no_answer(verdict: Verdicts) -> str:
     if verdict.sampling.state != "unsound":
         return ""
     return f"No answer yet: the draws of this fit are not to be trusted. {verdict.sampling.sentences[-1]}"
+
+
+def _priors(tree: xr.DataTree) -> PaperTable:
+    """Each prior by the posterior's name, what it allows, why, and whose it is."""
+    rows = [(f"`{p.parameter}`", p.prior, " ".join(filter(None, (p.allows, p.why, p.origin and f"{p.origin.capitalize()}.")))) for p in prior_text(tree)]
+    return PaperTable.of("Priors in force, by name.", ("Parameter", "Prior", "What it allows, and why"), rows, words=True)
 
 
 def _coded(lines: Iterator[tuple[str, str]] | Any) -> list[tuple[str, Markup]]:

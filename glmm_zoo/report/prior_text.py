@@ -67,6 +67,12 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
 # --------------------------------------------------------------------------------------------------------- what it is of
 
 
+def prior_kind(parts: Parts, variable: str) -> tuple[str, str]:
+    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., and of which further part, "zi", "never"."""
+    of = _read(parts, variable, "")
+    return of.kind, of.part
+
+
 def _read(parts: Parts, variable: str, element: str) -> _Of:
     """Which outcome and which linear predictor a parameter belongs to."""
     outcome, part, base = parts.outcomes[0], "", variable
@@ -99,21 +105,14 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
     if "given" not in spec:
         return ""
-    name, _, inside = element.partition("[")
-    names = {variable, element, name, f"{name}[{inside.split(',')[0].rstrip(']')}]"}
-    factor = re.fullmatch(r"(.*?)(sd|corr)_(.*)", variable)
-    names |= {f"{factor[1]}{factor[2]}", f"{factor[1]}{factor[2]}[{factor[3]}]", factor[2]} if factor else set()
-    smooth = re.fullmatch(r"(.*?)s_.*_(sd|linear)", variable)
-    names |= (
-        {f"{smooth[1]}s_{smooth[2]}", *([f"{smooth[1]}beta"] if smooth[2] == "linear" else [])} if smooth else set()
-    )
-    names |= {"effect"} if variable == "long_term_effect" else set()
-    squeezed = {re.sub(r"\s+", "", n) for n in names if n} | {variable.rpartition("_")[2]} * ("_" in variable)
-    given = [
-        text
-        for key, text in spec["given"].items()
-        if re.sub(r"\s+", "", key) in squeezed or key.startswith(f"{variable}[")
-    ]
+    names = {variable, element, element.split("[")[0]} - {""}
+    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+        found = re.fullmatch(pattern, variable)
+        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
+    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
+    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
+    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
+    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
     return "yours" if any(str(parse(text)) == prior for text in given) else "default"
 
 
@@ -213,9 +212,7 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
 def _group(parts: Parts, of: _Of) -> str:
     factor = of.variable.split("sd_", 1)[1]
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
-    words = parts.group_name(tuple(name.split(":")))
-    first, *rest = words.split(" of ", 1)
-    return " of ".join([parts.about.plural(first), *rest])
+    return parts.group_plural(tuple(name.split(":")))
 
 
 def _slope(parts: Parts, of: _Of) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
 from glmm_zoo.results.figures.picture import BANDS
@@ -56,8 +56,10 @@ class Estimated:
 
     @property
     def told(self) -> list[str]:
-        """The texts with the sign of per cent, for a sentence."""
-        return [t.replace(")", f"{NO_BREAK}%)") if self.scale == "risk" else t for t in self.texts]
+        """ "22.0 % (15.4 to 31.1 %)": the texts with the sign of per cent, for a sentence."""
+        if self.scale != "risk":
+            return self.texts
+        return [f"{m} {t.split(' ', 1)[1][:-1]}{NO_BREAK}%)" for m, t in zip(self.medians, self.texts, strict=True)]
 
     @property
     def _decimals(self) -> list[int]:
@@ -88,12 +90,19 @@ def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
 
 @dataclass(frozen=True)
 class Amount:
-    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit."""
+    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit, and whether they
+    cannot be below zero."""
 
     words: str
     scale: Scale
     of_differences: Scale
     unit: str
+    from_zero: bool = True
+
+    @property
+    def title(self) -> str:
+        """ "Mean reaction time, ms"."""
+        return f"{self.words[:1].upper()}{self.words[1:]}{f', {self.unit}' if self.unit else ''}"
 
 
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
@@ -109,12 +118,12 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     if family in FAMILIES and FAMILIES[family].choice == "success":
         return Amount(f"risk of {words}", "risk", "points", "")
     if family == "ordinal":
-        return Amount(f"expected score of {words}", "number", "number", "")
+        return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if "poisson" in family or "binomial" in family:
         per = exposure_column(tree)
         rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
-    return Amount(f"mean {words}", "number", "number", said.unit)
+    return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
 
 
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
@@ -129,10 +138,5 @@ def exposure_column(tree: xr.DataTree) -> str:
     spec = metadata(tree)["spec"]
     if spec["options"].get("exposure"):
         return str(spec["options"]["exposure"])
-    offsets = (
-        parse_formula(spec["formula"]).offsets
-        if isinstance(spec["formula"], str) and ";" not in spec["formula"]
-        else ()
-    )
-    columns = {c for offset in offsets for c in offset.columns}
-    return columns.pop() if len(columns) == 1 else ""
+    logs = re.findall(r"offset\(log\((\w+)\)\)", spec["formula"]) if isinstance(spec["formula"], str) else []
+    return logs[0] if len(logs) == 1 else ""
