@@ -369,26 +369,26 @@ class Canvas:
                 fontsize=SMALL, color=self.colour[role], annotation_clip=False,
             )  # fmt: skip
 
-    def ratio_axis(self, axis: Axes, low: float, high: float) -> None:
-        """A horizontal log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
+    def ratio_axis(self, axis: Axes, low: float, high: float, *, vertical: bool = False) -> None:
+        """A log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
         low, high = min(low, 0.75), max(high, 1.35)
-        axis.set_xscale("log")
-        axis.set_xlim(low, high)
+        axis.set(**{"yscale" if vertical else "xscale": "log", "ylim" if vertical else "xlim": (low, high)})
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
         if len(ticks) < 3:
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
-        ticks = self._apart(axis, ticks)
-        axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
-        axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
-        axis.xaxis.set_minor_locator(NullLocator())
+        ticks = self._apart(axis, ticks, vertical)
+        along = axis.yaxis if vertical else axis.xaxis
+        along.set_major_locator(FixedLocator(list(ticks)))
+        along.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        along.set_minor_locator(NullLocator())
 
-    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
-        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
-        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
-        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+    def _apart(self, axis: Axes, ticks: np.ndarray, vertical: bool) -> np.ndarray:
+        """Those ticks of an axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, int(vertical)]
+        half = np.array([SMALL if vertical else self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
         kept: list[int] = []
         for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
             if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):
