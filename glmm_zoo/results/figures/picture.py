@@ -189,7 +189,7 @@ class Canvas:
             shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
             free = self.width - sum(lefts[m] + rights[m] for m in mates)
             if len(mates) < in_row:  # the last row is as wide as the others, not wider
-                free = free * len(mates) / in_row
+                free = (self.width - sum(lefts[m] + rights[m] for m in range(in_row))) * len(mates) / in_row
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
             y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
@@ -309,7 +309,7 @@ class Canvas:
         """What a panel shows, above it at the left."""
         left = axis.get_position().x0 * self.width
         axis.annotate(
-            text, (0, 1), (-left + 4 if self.narrow else 0, 12), xycoords="axes fraction", textcoords="offset points",
+            text, (0, 1), (-left + 4 if self.narrow and left < self.width / 3 else 0, 12), xycoords="axes fraction", textcoords="offset points",
             fontsize=TEXT, fontweight="bold", color=self.colour["ink"], annotation_clip=False,
         )  # fmt: skip
 
