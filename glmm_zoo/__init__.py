@@ -30,15 +30,11 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-<<<<<<< .merge_file_GITy1R
-    from glmm_zoo.report.catalogue import plot
-    from glmm_zoo.report.page import write_report
-    from glmm_zoo.refits import loo, model_of, update
-=======
     from glmm_zoo.refits.leave_one_out import loo
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
->>>>>>> .merge_file_m0ibJm
+    from glmm_zoo.report.catalogue import plot
+    from glmm_zoo.report.page import write_report
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -71,12 +67,8 @@ _HOME = {
     "load": "results.storage",
     "loo": "refits.leave_one_out",
     "loo_compare": "estimands.loo_comparison",
-<<<<<<< .merge_file_GITy1R
-    "model_of": "refits",
-    "plot": "report.catalogue",
-=======
     "model_of": "refits.variations",
->>>>>>> .merge_file_m0ibJm
+    "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
@@ -88,12 +80,8 @@ _HOME = {
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
-<<<<<<< .merge_file_GITy1R
-    "verdicts": "results.verdicts",
-    "update": "refits",
-=======
     "update": "refits.variations",
->>>>>>> .merge_file_m0ibJm
+    "verdicts": "results.verdicts",
     "write_estimates": "results.estimates_files",
     "write_report": "report.page",
 }

@@ -275,10 +275,6 @@ def fit_and_save(
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
-<<<<<<< .merge_file_4HbEFH
-=======
-    from glmm_zoo.refits.variations import with_about
->>>>>>> .merge_file_ie8uUE
     from glmm_zoo.results import diagnostics, storage
     from glmm_zoo.results.report import stored, terminal
 

@@ -75,12 +75,8 @@ def update(
     reading
         How the files are read.
     """
-<<<<<<< .merge_file_sAtLey
-    from glmm_zoo import refits
     from glmm_zoo.inference.said import given_words
-=======
     from glmm_zoo.refits import variations
->>>>>>> .merge_file_whEKHs
     from glmm_zoo.registry import find_builder
     from glmm_zoo.results import storage
 
