@@ -143,7 +143,8 @@ def _priors(page: _Page) -> Iterator[Item]:
     )  # fmt: skip
     yield page.item(BARG, "Prior predictive check", "prior_predictive", f"`{prior_command(page.parts.spec)}`")
     sds = [f"{name.replace('sd_', 'sd[', 1)}]" for name in page.parts.spec["priors"] if name.startswith("sd_")]
-    or_refit = f"; or {page.update(f'''--prior '{sds[0]}=Exponential(2)' ''').strip()}" if sds else ""
+    change = f"--prior '{sds[0]}=Exponential(2)'" if sds else ""
+    or_refit = f"; or {page.update(change)}" if sds else ""
     yield page.item(BAYES, "Sensitivity to the priors", "sensitivity", f"`glmm-zoo sensitivity {page.path}`{or_refit}")
 
 
