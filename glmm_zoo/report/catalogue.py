@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -13,6 +12,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering
+from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
@@ -42,28 +42,8 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-type Section = Literal["key", "estimates", "groups", "priors", "checks", "asked"]
 BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
 MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A figure of a fit.
-
-    Attributes
-    ----------
-    section
-        Of the page; "asked" only where it is asked for.
-    heading
-        Above the figure, or of the folded part that it stands in.
-    make
-        Draws it.
-    """
-
-    section: Section
-    heading: str
-    make: Callable[[], Picture]
 
 
 class Catalogue:
