@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from glmm_zoo.tables.memory import check_limit
 if TYPE_CHECKING:
     import xarray as xr
 
+    from glmm_zoo.graph.model import Model
     from glmm_zoo.registry import Builder, Card
     from glmm_zoo.results.about import About
     from glmm_zoo.tables.files import RawTable
@@ -105,16 +106,16 @@ def fit(
         How the files are read.
     """
     interrupts.nothing_to_lose("nothing was saved")
-    request = _read_request(
-        model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
-    )
+    request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = check_fit_file(out, request.name, request.files, overwrite)
     check_limit()
     tables = request.tables(reading or Reading())
     with locked(target):
-        return _fit_and_save(request, tables, target, overwrite, prob)
+        return fit_and_save(
+            lambda: request.model(tables), request.settings, target, overwrite, prob, about=request.about
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ what is asked
@@ -144,8 +145,15 @@ class Request:
             return self.card.tables()
         return reading.tables(self.files)
 
+    def model(self, tables: Sequence[RawTable | None]) -> Model:
+        """The model of these tables, with what its card says of it in words."""
+        model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
+        if self.card is not None:
+            model.about = self.card.file.about
+        return model
 
-def _read_request(
+
+def read_request(
     model: str, data: str | None, arguments: ModelArguments, sampler: SamplerArguments, missing: str | None, prob: float
 ) -> Request:
     """The request that the arguments make; those not given are the card's, or else the usual ones.
@@ -161,7 +169,7 @@ def _read_request(
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
     priors = name_value_pairs(arguments.prior or [], "prior", "beta=Normal(0, 2.5)", problems)
-    options = _options(builder, arguments, missing, problems)
+    options = given_options(builder, arguments, missing, problems)
     if card is not None:
         priors = {**card.file.priors, **priors}
         options = {**card.file.options, **options}
@@ -199,7 +207,9 @@ def _find_model(model: str, data: str | None) -> tuple[str, Builder, Card | None
     return builder.name, builder, registry.example_card(builder) if data is None else None
 
 
-def _options(builder: Builder, arguments: ModelArguments, missing: str | None, problems: list[str]) -> dict[str, Any]:
+def given_options(
+    builder: Builder, arguments: ModelArguments, missing: str | None, problems: list[str]
+) -> dict[str, Any]:
     """The builder's keywords from --option, --event and --missing; sentences on wrong ones are added to `problems`."""
     entries = _families_as_one_option(arguments.option or [], builder)
     texts = name_value_pairs(entries, "option", "center=false", problems)
@@ -248,24 +258,29 @@ def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) 
 # ------------------------------------------------------------------------------------------------------------- fitting
 
 
-def _fit_and_save(
-    request: Request, tables: Sequence[RawTable | None], target: Path, overwrite: bool, prob: float
+def fit_and_save(
+    build: Callable[[], Model],
+    settings: Settings,
+    target: Path,
+    overwrite: bool,
+    prob: float,
+    *,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved.
+    finished and saved. `about` is what the user says of it in words.
     """
-    model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
-    if request.card is not None:
-        model.about = request.card.file.about
+    model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
+    from glmm_zoo.report import terminal
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored, terminal
+    from glmm_zoo.results.report import stored
 
     try:
-        tree = fit_model(model, about=request.about, **asdict(request.settings))
+        tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)

@@ -140,7 +140,7 @@ def fit(
     )
     groups, notes = _groups(parameterized, compiled, sampled, kept, labels)
     tree = xr.DataTree.from_dict(groups)
-    content = _metadata(parameterized, compiled, sampled, notes, time.perf_counter() - began)
+    content = _metadata(parameterized, compiled, settings, sampled, notes, began)
     storage.write_metadata(tree, {**content, KEY: stored_about(said)})
     if sampled.draws.interrupted:
         raise Interrupted(tree)
@@ -202,8 +202,10 @@ def _groups(
     return groups, notes
 
 
-def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[str], seconds: float) -> dict[str, Any]:
-    """What the file says of the fit."""
+def _metadata(
+    model: Model, compiled: Compiled, asked: Settings, sampled: Sampled, notes: list[str], began: float
+) -> dict[str, Any]:
+    """What the file says of the fit, whose notes are the model's and its own."""
     settings, drawn = sampled.settings, sampled.draws
     return {
         "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
@@ -222,11 +224,13 @@ def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[st
             "finished": drawn.finished.tolist(),
             "interrupted": drawn.interrupted,
             "gradients": drawn.gradients,
+            "asked": asdict(asked),
+            "notes": notes[len(model.spec["notes"]) :],
         },
         "seconds": {
             "compile": round(compiled.seconds, 3),
             "sample": round(drawn.seconds, 3),
-            "all": round(seconds, 3),
+            "all": round(time.perf_counter() - began, 3),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},

@@ -40,6 +40,8 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         higher value is good.
     of, control
         The variable whose effect answers the question, and its level that the others are compared with.
+    at
+        Values of other columns at which the answer is given, such as the last visit; by default it is averaged over the rows.
     label
         Columns outside the formula that label groups, such as the author and the year of a study.
     event, time_unit
@@ -57,6 +59,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     good: Good | None = None
     of: str = ""
     control: str = ""
+    at: dict[str, str | float] = {}
     label: list[str] = []
     event: str = ""
     time_unit: str = ""
@@ -84,8 +87,9 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return f"{self.name(column)}, {unit}" if unit else self.name(column)
 
     def plural(self, word: str) -> str:
-        """The plural of a word."""
-        return self.plurals.get(word, f"{word}s")
+        """The plural of a word: "studies" of "study", "cases" of "case"."""
+        regular = f"{word[:-1]}ies" if re.search("[^aeiou]y$", word) else f"{word}s"
+        return self.plurals.get(word, regular)
 
     def outcome_of(self, response: str) -> AboutOutcome:
         """What is said of one outcome; of a single one it is what is said of the fit."""

@@ -1,0 +1,178 @@
+"""The answer of a fit: the variable that the question is about, what the model expects at its values, and a sentence.
+
+The numbers are those of `predictions` and `comparisons` with their usual settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.estimands.comparisons import comparisons
+from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, read_fitted
+from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+MOST_LEVELS = 12  # a number with as many values or fewer is compared from its first to its last
+GRID = 25  # values of a number along which means are given
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a fit answers.
+
+    Attributes
+    ----------
+    variable
+        The column whose effect answers the question; None where the model has no covariate.
+    values
+        The values at which there are means: the levels of a factor, the reference first, or numbers.
+    numeric
+        Whether it is a number, along which means are a curve.
+    at
+        Values of other columns at which all is given; else it is averaged over the rows.
+    means, comparisons
+        Averages over the rows with the variable at each of its values, and these compared; None where they say nothing.
+    further
+        Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival".
+    along
+        The number whose product with a factor is in the model, such as time, and None where there is none.
+    trajectories, differences
+        Averages at each level of the factor along that number, and these compared.
+    """
+
+    variable: str | None
+    values: tuple[Any, ...] = ()
+    numeric: bool = False
+    at: Mapping[str, Any] = field(default_factory=dict)
+    means: Estimates | None = None
+    comparisons: Estimates | None = None
+    further: Mapping[str, Estimates] = field(default_factory=dict)
+    along: str | None = None
+    trajectories: Estimates | None = None
+    differences: Estimates | None = None
+
+
+@of_a_whole_fit
+def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
+    """The answer of a fit, fresh or loaded.
+
+    The variable is the one that was said to be asked about (`about`), else the treatment of a trial, else the first of the formula.
+
+    Parameters
+    ----------
+    prob
+        Probability inside the intervals.
+    """
+    about, model = about_of(tree), read_fitted(tree, 1)
+    variable = about.of or _variable(model)
+    if variable is None:
+        return Answer(None)
+    levels = _levels(model, variable)
+    numbers = np.empty(0) if levels else _numbers(tree, variable)
+    values = tuple(levels) or tuple(_grid(numbers))
+    at = dict(about.at)
+    asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
+    meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
+    means = None if meta else predictions(tree, **asked)
+    compared = comparisons(tree, variable, contrast=_contrast(levels, numbers, about.control), at=at or None, prob=prob)
+    further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
+    if event and variable in _of_event(tree):
+        further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
+    along = _along(tree, variable) if levels else None
+    trajectories = differences = None
+    if along is not None:
+        grid = {**at, along: _grid(_numbers(tree, along))}
+        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, prob=prob)
+        differences = comparisons(
+            tree,
+            variable,
+            contrast=_contrast(levels, numbers, about.control),
+            measures="difference",
+            at=grid,
+            prob=prob,
+        )
+    numeric = not levels and len(numbers) > 2
+    return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
+
+
+def _variable(model: FittedModel) -> str | None:
+    """The column that is asked about where nothing was said: the treatment of a trial, or the first that is neither a group nor an
+    exposure."""
+    outcomes = list(model.outcomes.values())
+    if model.spec["builder"] == "stepped_wedge":
+        return outcomes[0].coding.columns[-1]
+    for outcome in outcomes:
+        groups = {c for columns in outcome.coding.factors.values() for c in columns}
+        for column in outcome.coding.columns:
+            if column not in groups and column not in outcome.coding.exposure:
+                return column
+    return None
+
+
+def _levels(model: FittedModel, variable: str) -> list[str]:
+    """The levels of a factor, the reference first; none of a number."""
+    found = [o.coding.levels[variable] for o in model.outcomes.values() if variable in o.coding.levels]
+    return list(found[0]) if found else []
+
+
+def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
+    """The values of a number in the fit, without repetition."""
+    return np.unique(stored_table(tree)[variable].dropna().to_numpy(float))
+
+
+def _grid(numbers: np.ndarray) -> list[float]:
+    """The values of a number at which means are given: all that there are where they are few."""
+    if len(numbers) > MOST_LEVELS:
+        numbers = np.linspace(numbers[0], numbers[-1], GRID)
+    return [float(f"{v:.6g}") for v in numbers]
+
+
+def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
+    """Each level against the reference, of two the other against the control; a number from low to high."""
+    if levels:
+        others = [level for level in levels if level != control]
+        return (others[0], control) if len(levels) == 2 and len(others) == 1 else "reference"
+    if len(numbers) <= MOST_LEVELS:
+        return float(numbers[0]), float(numbers[-1])
+    low, high = np.quantile(numbers, [0.25, 0.75], method="nearest")
+    return float(low), float(high)
+
+
+def _along(tree: xr.DataTree, variable: str) -> str | None:
+    """The number whose product with a factor is in the model: of a smooth for each level, or in a coefficient "a[b]:time"."""
+    spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
+    found = [s["variables"][0] for s in spec["smooths"] if f"by={variable}" in s["label"].replace(" ", "")]
+    labels = posterior["coef"].values if "coef" in posterior.coords else ()
+    for left, _, right in (str(label).partition(":") for label in labels):
+        one, other = left.partition("[")[0], right.partition("[")[0]
+        found += [other] if one == variable else [one] if other == variable else []
+    table = stored_table(tree)
+    return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)
+
+
+def _scales(model: FittedModel) -> list[str]:
+    """Further scales that belong to the answer: zeros of counts that have more of them, categories."""
+    outcome = next(iter(model.outcomes.values()))
+    if outcome.family.choice == "levels":
+        return ["probability"]
+    return ["zero", "positive"] if {"zi", "never"} & {*outcome.parts, *outcome.own} else []
+
+
+def _of_event(tree: xr.DataTree) -> set[str]:
+    """The columns of the second table of a joint model."""
+    return set(stored_table(tree, "event_row").columns)
+
+
+def _times(model: FittedModel) -> list[float]:
+    """A third and two thirds of the follow-up, rounded to whole units where it is longer than six."""
+    horizon = model.spec["event"]["horizon"]
+    thirds = [horizon / 3, 2 * horizon / 3]
+    return [float(round(t)) if horizon > 6 else float(f"{t:.2g}") for t in thirds]

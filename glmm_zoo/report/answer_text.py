@@ -1,0 +1,262 @@
+"""The answer of a fit as a sentence with its numbers, and what the number is. What stands out is between two asterisks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import listing
+from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.parts import joined, read_parts
+from glmm_zoo.results import numbers
+from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.value_words import value_words
+from glmm_zoo.results.findings import findings
+from glmm_zoo.results.findings.finding import draws_of
+from glmm_zoo.results.numbers import NO_BREAK, Scale
+from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.tables.text_values import as_number
+
+LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
+SHARES, COUNTS = ("bernoulli", "binomial"), ("poisson", "negative_binomial")
+
+
+def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[str, str]:
+    """The sentence, and "What this number is"; both "" where there is nothing to compare."""
+    about, builder = about_of(tree), metadata(tree)["spec"]["builder"]
+    if builder == "joint_survival":
+        return _of_hazard(tree, about, prob)
+    if builder == "meta_analysis":
+        return _of_trials(tree, about, answer, prob)
+    if answer.comparisons is None or answer.means is None:
+        return "", ""
+    outcomes = [str(o) for o in dict.fromkeys(answer.comparisons.table.get("outcome", pd.Series(dtype=str)))] or [None]
+    sentences = [_of_outcome(tree, about, answer, outcome, prob) for outcome in outcomes]
+    return " ".join(sentences), _what_it_is(tree, about, answer)
+
+
+# ---------------------------------------------------------------------------------------------------- means and changes
+
+
+def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | None, prob: float) -> str:
+    """ "The risk of a new case was 22.0 % in quarter 1 and 6.2 % in quarter 4: 15.6 percentage points lower (...)." """
+    assert answer.means is not None and answer.comparisons is not None
+    means, compared = (_rows_of(e.table, outcome) for e in (answer.means, answer.comparisons))
+    contrast = compared["contrast"].iloc[-1]
+    high, low = _sides(answer, str(contrast))
+    by_value = means.set_index(means[answer.variable].map(_as_text))
+    scale = mean_scale(tree, outcome)
+    what = amount(tree, about, outcome)
+    at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
+    d = min(numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"]) for row in at.values())
+    unit = f"{NO_BREAK}%" if scale == "risk" else _unit(about, outcome)
+    values = {s: f"**{numbers.on_scale(row['median'], scale, d)}{unit}**" for s, row in at.items()}
+    assert answer.variable is not None
+    places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
+    change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
+    return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
+
+
+def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | None, prob: float) -> str:
+    """ "**15.6 percentage points** lower (95 % interval 8.6 to 23.6 lower)." and what an interval across no effect leaves open."""
+    measures = rows.set_index("measure")
+    counted = mean_scale(tree, outcome) == "number" and "ratio" in measures.index
+    measure: Any = measures.loc["ratio" if counted else "difference"]
+    scale: Scale = "ratio" if counted else "points" if mean_scale(tree, outcome) == "risk" else "number"
+    median, low, high = (float(measure[c]) for c in ("median", "lower", "upper"))
+    d = numbers.decimals(scale, (median, low, high), float(measure["mcse"]))
+    share = numbers.nominal(prob)
+    p = float(measure["p_positive"])
+    null = 1.0 if counted else 0.0
+    spans = low <= null <= high
+    likely = f"; probability of being {'higher' if p > 0.5 else 'lower'} {numbers.probability(max(p, 1 - p))}"
+    if counted:
+        size = f"**{numbers.on_scale(median, scale, d)} times** as much"
+        return f"{size} ({share} interval {numbers.interval(low, high, d, scale)} times{likely if spans else ''})."
+    unit = " percentage points" if scale == "points" else _unit(about, outcome)
+    word = "lower" if median < 0 else "higher"
+    size = f"**{numbers.on_scale(abs(median), scale, d)}{unit}** {word}"
+    if not spans:
+        near, far = sorted((abs(low), abs(high)))
+        return f"{size} ({share} interval {numbers.interval(near, far, d, scale)})."
+    return (
+        f"{size}, but no difference is not excluded ({share} interval from {numbers.on_scale(abs(low), scale, d)}{unit} lower to "
+        f"{numbers.on_scale(abs(high), scale, d)}{unit} higher{likely})."
+    )
+
+
+def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
+    """How means of an outcome are written: risks in per cent, all else as numbers."""
+    return "risk" if _family(tree, outcome) in SHARES else "number"
+
+
+def amount(tree: xr.DataTree, about: About, outcome: str | None) -> str:
+    """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
+    spec = _outcome_spec(tree, outcome)
+    said = about.outcome_of(outcome or "")
+    words = said.outcome or outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
+    family = _family(tree, outcome)
+    if family in SHARES:
+        return f"risk of {words}"
+    if family == "ordinal":
+        return f"expected score of {words}"
+    if _counted(family):
+        per = exposure_of(tree, spec)
+        return f"rate of {words} per {said.unit or f'unit of {per}'}" if per else f"mean number of {words}"
+    return f"mean {words}"
+
+
+def _counted(family: str) -> bool:
+    return any(family.endswith(count) for count in COUNTS)
+
+
+def exposure_of(tree: xr.DataTree, spec: Any) -> str:
+    """The columns of the exposure of counts, "" where there is none."""
+    formula = str(spec.get("formula", ""))
+    if "offset(" in formula:
+        return formula.split("offset(", 1)[1].split(")")[0].removeprefix("log(")
+    return str(metadata(tree)["spec"]["options"].get("exposure") or "")
+
+
+def _family(tree: xr.DataTree, outcome: str | None) -> str:
+    return str(_outcome_spec(tree, outcome).get("family", ""))
+
+
+def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
+    specs = outcome_specs(metadata(tree)["spec"])
+    return specs.get(outcome or "", next(iter(specs.values())))
+
+
+def _unit(about: About, outcome: str | None) -> str:
+    unit = about.outcome_of(outcome or "").unit
+    return f"{NO_BREAK}{unit}" if unit else ""
+
+
+def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:
+    return table if outcome is None else table[table["outcome"] == outcome]
+
+
+def _sides(answer: Answer, contrast: str) -> tuple[str, str]:
+    """The two values of a contrast "4 vs 1"; of a number also where it is written otherwise."""
+    high, _, low = contrast.rpartition(" vs ")
+    return high, low
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _nearest(means: pd.DataFrame, value: str) -> str:
+    """The value of the means that a side of a contrast is, or the nearest one of a grid."""
+    if value in means.index:
+        return value
+    target = float(value)
+    return min(means.index, key=lambda text: abs(float(text) - target))
+
+
+def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
+    """Whose number it is, averaged how, and what it is not."""
+    parts = read_parts(tree)
+    rows = parts.spec["data"]["rows"]
+    groups = [name for name, levels in parts.groups.items() if levels < rows]
+    individual = f" of {_a(about.individual)}" if about.individual else ""
+    averaged = "averaged over the rows of the data"
+    if answer.at:
+        averaged += " with " + listing(value_words(about, column, value) for column, value in answer.at.items())
+    expected = f"The {amount(tree, about, None)}{individual}" if not answer_of_several(answer) else "Expected values"
+    if not groups:
+        return f"{expected}, {averaged}, other covariates as they are in the data."
+    names = [
+        about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups
+    ]
+    of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
+    return (
+        f"{expected} in {of}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
+        f"zero{', and not an odds ratio' if mean_scale(tree, None) == 'risk' else ''}."
+    )
+
+
+def answer_of_several(answer: Answer) -> bool:
+    """Whether there are several outcomes."""
+    return answer.means is not None and "outcome" in answer.means.table and answer.means.table["outcome"].nunique() > 1
+
+
+def _plural(about: About, name: str) -> str:
+    first, of, rest = name.partition(" of ")
+    return f"{about.plural(first)}{of}{rest}"
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+# ------------------------------------------------------------------------------------------------ hazards and trials
+
+
+def _of_hazard(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]:
+    """The hazard ratio of the first association, of a doubling where the marker is a logarithm."""
+    spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
+    marker = next(iter(outcome_specs(spec)))
+    response = str(spec["formula"] if isinstance(spec["formula"], str) else spec["formula"][0]).split("~")[0].strip()
+    said = about.outcome_of(marker)
+    words = said.outcome or response
+    event = about.event or "the event"
+    label = str(posterior["assoc"][_own_dim(posterior["assoc"])].values[0])
+    draws = draws_of(posterior, "assoc").reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)[..., 0]
+    base = next((b for log, b in LOGS.items() if response.startswith(f"{log}(")), None)
+    if base is None or "value" not in label:
+        factor, step = np.exp(draws), f"one unit{f' ({said.unit})' if said.unit else ''} higher"
+    else:
+        factor, step = np.exp(draws * np.log(2) / np.log(base)), "twice as high"
+    tail = (1 - prob) / 2
+    median, low, high = np.quantile(factor, [0.5, tail, 1 - tail])
+    d = numbers.decimals("ratio", (median, low, high))
+    individual = about.individual or "subject"
+    subject = f"{_a(individual).capitalize()} whose current {words} is {step}"
+    if "value" not in label:
+        subject = f"{_a(individual).capitalize()} whose {label} of {words} is {step}"
+    sentence = (
+        f"{subject} has **{numbers.on_scale(median, 'ratio', d)} times** the hazard of {event} at that time "
+        f"({numbers.nominal(prob)} interval {numbers.interval(low, high, d, 'ratio')})."
+    )
+    what = (
+        f"The ratio of the hazards of {event} of two {about.plural(individual)} with the same covariates at the same time, whose true "
+        f"(error-free) {words} differ so. It describes an association, not what a change of {words} would do."
+    )
+    return sentence, what
+
+
+def _own_dim(array: xr.DataArray) -> str:
+    return next(str(d) for d in array.dims if d not in ("chain", "draw"))
+
+
+def _of_trials(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> tuple[str, str]:
+    """The ratio of the mean trial, and where that of a new trial lies."""
+    table = findings(tree, prob)["pooled"].tables["pooled"]
+    (name, mean), (_, new) = list(table.iterrows())[:2]
+    ratio = str(name).removeprefix("pooled ")
+    d = numbers.decimals("ratio", mean)
+    values, share = [about.level(str(answer.variable), v) for v in answer.values], numbers.nominal(prob)
+    outcome = about.outcome or metadata(tree)["spec"]["outcome"]
+    sentence = (
+        f"In the mean trial the {ratio} of {outcome}, {values[1]} against {values[0]}, is "
+        f"**{numbers.on_scale(mean['median'], 'ratio', d)}** ({share} interval {numbers.interval(mean['lower'], mean['upper'], d, 'ratio')}); "
+        f"the true {ratio} of a new trial lies between {numbers.interval(new['lower'], new['upper'], d, 'ratio').replace(' to ', ' and ')} "
+        f"with probability {share}."
+    )
+    covariates = [c for c in _trial_covariates(tree) if c]
+    at = f", at the mean {listing(map(about.name, covariates))} of the trials" if covariates else ""
+    what = (
+        f"The {ratio} at the centre of the population of trials{at}. The second range is for the true effect in one new trial, drawn from "
+        "that population. How many cases that means depends on the risk without treatment."
+    )
+    return sentence, what
+
+
+def _trial_covariates(tree: xr.DataTree) -> list[str]:
+    posterior = tree["posterior"].dataset
+    return [str(v) for v in posterior["coef"].values] if "beta" in posterior else []
