@@ -230,4 +230,4 @@ def test_the_picture(tree: xr.DataTree, width: int) -> None:
     figure = picture.figure(width)
     figure.canvas.draw()
     texts = [t.get_window_extent() for t in figure.findobj(lambda a: hasattr(a, "get_text") and a.get_text())]
-    assert all(-1 <= box.x0 and box.x1 <= width + 1 for box in texts)
+    assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in texts)
