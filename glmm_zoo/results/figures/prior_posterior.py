@@ -12,13 +12,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import listing
+from glmm_zoo.priors import Prior, parse
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.densities import kernel_density, prior_density, prior_quantiles
 from glmm_zoo.results.figures.picture import Canvas, Picture
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables
-from glmm_zoo.priors import Prior, parse
 
 MOST = 9  # panels
 POINTS = 80
