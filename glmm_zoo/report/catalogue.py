@@ -33,7 +33,7 @@ from glmm_zoo.results.figures.period_risks import period_risks
 from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
-from glmm_zoo.results.figures.ranks import ranks
+from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.zero_part import zero_part
 from glmm_zoo.results.storage import metadata
@@ -91,7 +91,8 @@ class Catalogue:
         elif builder == "joint_survival":
             yield from survival_figures(self.tree, answer)
         elif builder == "joint_outcomes":
-            yield "outcomes_effects", Entry("key", "", self._of(outcomes_effects, answer.comparisons))
+            if answer.comparisons is not None:
+                yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
             yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
         elif "probability" in answer.further:
@@ -123,9 +124,9 @@ class Catalogue:
     def _estimates(self) -> Iterator[tuple[str, Entry]]:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
-        if builder in ("joint_survival", "never_at_risk") or "zero" in answer.further or answer.trajectories is not None:
-            if answer.means is not None:
-                yield self._means("estimates")
+        another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
+        if answer.means is not None and (another or answer.trajectories is not None):
+            yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
         if conditional_ratios(self.tree):
@@ -172,6 +173,7 @@ class Catalogue:
         check = "Does the model reproduce the data? (posterior predictive check)"
         yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
+        yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
 
     def of_stored(self, stored: Estimates) -> Picture:
         """The figure of estimates that the file holds."""
