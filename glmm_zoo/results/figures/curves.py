@@ -74,7 +74,11 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
             "ask for fewer values with at="
         )
     axis = about.axis(x) if x != "time" or x in of else f"time, {about.time_unit}".removesuffix(", ")
-    raw = "" if data is None or lines[0].discs is None else f"{_raw_words(data, lines)}{beyond_words(_raw_values(lines), _limits(lines, amount))}"
+    raw = (
+        ""
+        if data is None or lines[0].discs is None
+        else f"{_raw_words(data, lines)}{beyond_words(_raw_values(lines), _limits(lines, amount))}"
+    )
     several = len(lines) == 2
     caption = (
         f"{'First panel: ' if several else ''}{amount.words} by {about.name(x)}, line = median, {BANDS_WORDS}{raw}."

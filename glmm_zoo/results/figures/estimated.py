@@ -105,7 +105,9 @@ class Amount:
         return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
 
 
-FARTHEST = 4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
+FARTHEST = (
+    4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
+)
 
 
 def value_limits(quantiles: np.ndarray, raw: np.ndarray, amount: Amount) -> tuple[float, float]:

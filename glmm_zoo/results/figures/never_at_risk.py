@@ -40,10 +40,15 @@ def never_at_risk(tree: xr.DataTree, about: About) -> Picture:
         A fit of another model.
     """
     if "never_share" not in tree["posterior"]:
-        raise InputError(f"never_at_risk is of fits of never_at_risk, and this one is of {metadata(tree)['spec']['builder']}")
+        raise InputError(
+            f"never_at_risk is of fits of never_at_risk, and this one is of {metadata(tree)['spec']['builder']}"
+        )
     of, labels, axis = _shares(tree, about)
     subjects = find(tree, 0.95).tables.get("subjects", pd.DataFrame({"rows": [], "probability": []}))
-    every, name = metadata(tree)["spec"]["facts"]["others"]["subjects"] + len(subjects), metadata(tree)["spec"]["facts"]["subject"]
+    every, name = (
+        metadata(tree)["spec"]["facts"]["others"]["subjects"] + len(subjects),
+        metadata(tree)["spec"]["facts"]["subject"],
+    )
     names = about.plural(about.name(name))
     panel = Forest(of, labels, labels, np.nan, "Never at risk", axis)
     probability, rows = subjects["probability"].to_numpy(float), subjects["rows"].to_numpy(float)
@@ -67,7 +72,10 @@ def never_at_risk(tree: xr.DataTree, about: About) -> Picture:
     def draw(canvas: Canvas) -> None:
         layout = RowLayout.of(canvas, panel, 110)
         axes = canvas.panels(
-            2, [max(layout.height, 0 if canvas.narrow else HEIGHT), HEIGHT], left=[layout.left, 56], right=[layout.right, 16]
+            2,
+            [max(layout.height, 0 if canvas.narrow else HEIGHT), HEIGHT],
+            left=[layout.left, 56],
+            right=[layout.right, 28],
         )
         axes[0].set_xlim(0, 1)
         canvas.percent_axis(axes[0])
@@ -117,10 +125,18 @@ def _histogram(canvas: Canvas, axis: Axes, probability: np.ndarray, rows: np.nda
 
 def _against_visits(canvas: Canvas, axis: Axes, probability: np.ndarray, rows: np.ndarray) -> None:
     """One disc a subject: its number of visits and its probability."""
-    kept = np.arange(len(rows)) if len(rows) <= 300 else np.sort(np.random.default_rng(1).choice(len(rows), 300, replace=False))
+    kept = (
+        np.arange(len(rows))
+        if len(rows) <= 300
+        else np.sort(np.random.default_rng(1).choice(len(rows), 300, replace=False))
+    )
     axis.set(xlim=(rows.min() - 0.6, rows.max() + 0.6), ylim=(-0.04, 1.04))
     canvas.discs(
-        axis, rows[kept] + 0.5 * jitter(len(kept)), probability[kept], role="model", diameter=diameters(np.ones(len(kept)))
+        axis,
+        rows[kept] + 0.5 * jitter(len(kept)),
+        probability[kept],
+        role="model",
+        diameter=diameters(np.ones(len(kept))),
     )
     canvas.percent_axis(axis, vertical=True)
     canvas.axis_title(axis, "visits, all without an event")

@@ -295,7 +295,10 @@ class Canvas:
         """Raw data as discs of these diameters in px; those beyond limits that were set before are left out."""
         x, y, size = np.broadcast_arrays(x, y, np.square(np.asarray(diameter, float)))
         inside = np.full(x.shape, True)
-        for values, limits, free in ((x, axis.get_xlim(), axis.get_autoscalex_on()), (y, axis.get_ylim(), axis.get_autoscaley_on())):
+        for values, limits, free in (
+            (x, axis.get_xlim(), axis.get_autoscalex_on()),
+            (y, axis.get_ylim(), axis.get_autoscaley_on()),
+        ):
             inside &= free | ((values >= min(limits)) & (values <= max(limits)))
         axis.scatter(
             x[inside], y[inside], s=size[inside], facecolors=self.colour[role], alpha=opacity, linewidths=0,

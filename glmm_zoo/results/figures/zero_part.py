@@ -19,6 +19,7 @@ from glmm_zoo.results.figures.picture import Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, raw_data
 from glmm_zoo.results.figures.value_words import told
 from glmm_zoo.results.numbers import NO_BREAK
+from glmm_zoo.results.storage import metadata
 
 MOST_LEVELS = 12  # beyond, numbers are a curve
 HEIGHT = 190.0  # px
@@ -54,17 +55,23 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
         No averages.
     """
     if not parts:
-        raise InputError('zero_part draws averages of several scales, and got none; ask predictions for scale="zero" and "mean"')
+        raise InputError(
+            'zero_part draws averages of several scales, and got none; ask predictions for scale="zero" and "mean"'
+        )
     data = raw_data(tree)
     shown = [_part(tree, part, about, data) for part in parts[: len(_NTH)]]
     seen = any(np.isfinite(part.observed).any() for part in shown)
     first = shown[0]
     marks = capital(MARKS) if first.x is None else f"Line = median, bands = 50 and 95{NO_BREAK}% intervals"
-    whose = "All are population-averaged. " if all(set(part.table["groups"]) == {"population"} for part in parts) else ""
+    whose = (
+        "All are population-averaged. " if all(set(part.table["groups"]) == {"population"} for part in parts) else ""
+    )
     panels = " ".join(f"{n} panel: {p.amount.words}." for n, p in zip(_NTH, shown, strict=False))
-    exposed = f" in one unit of {about.name(exposure)}" if (exposure := exposure_column(tree)) else ""
+    exposed = f" Zeros are those in one unit of {about.name(exposure)}." if (exposure := exposure_column(tree)) else ""
     diamonds = "; orange diamonds = observed" if seen else ""
-    caption = f"{panels} {whose}{marks}{diamonds}. Zeros are those of both kinds, structural and by chance{exposed}."
+    hurdle = str(metadata(tree)["spec"]["builder"]).startswith("hurdle")
+    kinds = "" if hurdle else " Zeros are those of both kinds, structural and by chance."
+    caption = f"{panels} {whose}{marks}{diamonds}.{kinds}{exposed}"
     alt = "; ".join(f"{p.amount.words}, {told(*_few(p))}" for p in shown)
     return Picture(
         "zero_part", "How often none, and how many", caption, f"{capital(alt)}, with 95{NO_BREAK}% intervals.",
