@@ -27,8 +27,8 @@ EXTREME = 1000.0  # ratios and rates beyond it, or below its inverse, are not to
 class PriorText:
     """The prior of one parameter, or of a vector whose elements have the same one.
 
-    `allows` is what it allows in natural units, `why` where a default comes from ("" of others), `origin` is "default", "yours", or
-    "" where the file does not tell.
+    `allows` is a sentence on what it allows in natural units, `why` one on where a default comes from ("" of others), `origin` is
+    "default", "yours", or "" where the file does not tell.
     """
 
     parameter: str
@@ -60,16 +60,20 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
             of = _read(parts, variable, element)
             origin = _origin(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
-            rows.append(PriorText(element or variable, prior, _allows(parts, of, parse(prior)), why, origin))
+            allows = f"{_allows(parts, of, parse(prior))}."
+            rows.append(
+                PriorText(element or variable, prior, allows, f"{why[:1].upper()}{why[1:]}." if why else "", origin)
+            )
     return rows
 
 
 # --------------------------------------------------------------------------------------------------------- what it is of
 
 
-def prior_kind(parts: Parts, variable: str) -> str:
-    """What kind of parameter a variable is: "intercept", "coefficient", "sd", "corr", ..., or its own name."""
-    return _read(parts, variable, "").kind
+def prior_kind(parts: Parts, variable: str) -> tuple[str, str]:
+    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., and of which further part, "zi", "never"."""
+    of = _read(parts, variable, "")
+    return of.kind, of.part
 
 
 def _read(parts: Parts, variable: str, element: str) -> _Of:
@@ -211,9 +215,7 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
 def _group(parts: Parts, of: _Of) -> str:
     factor = of.variable.split("sd_", 1)[1]
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
-    words = parts.group_name(tuple(name.split(":")))
-    first, *rest = words.split(" of ", 1)
-    return " of ".join([parts.about.plural(first), *rest])
+    return parts.group_plural(tuple(name.split(":")))
 
 
 def _slope(parts: Parts, of: _Of) -> str:

@@ -85,7 +85,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
     InputError
         A fit without coefficients whose exp is a ratio.
     """
-    found = _conditional(tree)
+    found = conditional_ratios(tree)
     if not found:
         raise InputError("conditional_effects draws odds, rate and hazard ratios, and this fit has none; use effects")
     panels = []
@@ -248,7 +248,7 @@ def _whose(comparisons: Estimates) -> str:
     return f"Comparisons are {listing(words)}." if words else ""
 
 
-def _conditional(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
+def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
     """Draws of ratios by coefficient, by kind."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, draws in derived_quantities(tree).items():

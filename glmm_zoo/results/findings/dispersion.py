@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import interval, nominal, percent, written
 from glmm_zoo.results.predicted_rows import predicted_by_others
 from glmm_zoo.results.storage import metadata
 
@@ -31,8 +31,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
-        f"Pearson dispersion is {observed:.2f}, each count against what the others predict of it; in data from the model "
-        f"it is {low:.2f} to {high:.2f} ({nominal(prob)}), and as large as this in {100 * more:.1f} %."
+        f"Pearson dispersion is {written(observed, 2)}, each count against what the others predict of it; in data from the model "
+        f"it is {interval(low, high, 2)} ({nominal(prob)}), and as large as this in {percent(more)}."
     )
     table = pd.DataFrame(
         {"observed": [observed], "lower": [low], "upper": [high], "p": [more]},
