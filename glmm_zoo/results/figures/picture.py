@@ -292,9 +292,16 @@ class Canvas:
         axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle=style, alpha=opacity)
 
     def discs(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "control", diameter: np.ndarray | float = 5, opacity: float = 0.4) -> None:  # fmt: skip
-        """Raw data as discs of these diameters in px."""
+        """Raw data as discs of these diameters in px; those beyond limits that were set before are left out."""
+        x, y, size = np.broadcast_arrays(x, y, np.square(np.asarray(diameter, float)))
+        inside = np.full(x.shape, True)
+        for values, limits, free in (
+            (x, axis.get_xlim(), axis.get_autoscalex_on()),
+            (y, axis.get_ylim(), axis.get_autoscaley_on()),
+        ):
+            inside &= free | ((values >= min(limits)) & (values <= max(limits)))
         axis.scatter(
-            x, y, s=np.square(np.asarray(diameter, float)), facecolors=self.colour[role], alpha=opacity, linewidths=0,
+            x[inside], y[inside], s=size[inside], facecolors=self.colour[role], alpha=opacity, linewidths=0,
             zorder=1.5,
         )  # fmt: skip
 
