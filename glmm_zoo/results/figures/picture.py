@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import os
 import textwrap
+import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,7 +130,9 @@ def check_width(width: int) -> None:
         A width that is not between 300 and 3000 px.
     """
     if not 300 <= width <= 3000:
-        raise InputError(f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}")
+        raise InputError(
+            f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}"
+        )
 
 
 def _svg(figure: Figure) -> str:
@@ -140,7 +144,9 @@ def _drawn(figure: Figure, form: str) -> bytes:
 
     buffer = io.BytesIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, **PLAIN_TEXT}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        if form == "svg":  # letters that matplotlib's font lacks are there as text
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
             buffer,
@@ -224,12 +230,8 @@ class Canvas:
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
-        from matplotlib.font_manager import FontProperties
-        from matplotlib.textpath import text_to_path
-
-        font = FontProperties(size=size)
-        lines = [line for text in texts for line in text.split("\n") if line]
-        return HINTED * max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0)
+        lines = (line for text in texts for line in text.split("\n"))
+        return HINTED * size * max((sum(map(_letter_width, line)) for line in lines), default=0.0)
 
     def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
         """These texts, those that take more than so many px cut short with an ellipsis."""
@@ -405,6 +407,18 @@ class Canvas:
         (axis.yaxis if vertical else axis.xaxis).set_major_formatter(
             lambda value, _: f"{100 * value:.4g}".replace("-", "−")
         )
+
+
+@cache
+def _letter_width(letter: str) -> float:
+    """How wide a letter of size 1 is in the font of matplotlib; 1 where it has none, as of Chinese."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    if not font.get_char_index(ord(letter)):
+        return 1.0
+    font.set_size(100, 72)
+    return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
 
 
 def capital(text: str) -> str:

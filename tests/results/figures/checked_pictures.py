@@ -29,8 +29,8 @@ def checked(picture: Picture) -> dict[int, Figure]:
             box = text.get_window_extent()
             assert text.get_fontsize() >= LEAST_TEXT, text
             assert "$" not in text.get_text() or not text.get_parse_math(), text
-            assert -1 <= box.x0 and box.x1 <= width + 1, (text, box, width)
-            assert -1 <= box.y0 and box.y1 <= figure.bbox.height + 1, (text, box)
+            assert box.x0 >= -1 and box.x1 <= width + 1, (text, box, width)
+            assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, (text, box)
         for axis in figure.axes:
             for points in marks(axis):
                 _inside(axis, points)
@@ -47,7 +47,9 @@ def texts(figure: Figure) -> list[Text]:
     found = [*figure.texts]
     for axis in figure.axes:
         found += [*axis.texts]
-        for along, limits, place in ((axis.xaxis, axis.get_xlim(), 0), (axis.yaxis, axis.get_ylim(), 1)) if axis.axison else ():
+        for along, limits, place in (
+            ((axis.xaxis, axis.get_xlim(), 0), (axis.yaxis, axis.get_ylim(), 1)) if axis.axison else ()
+        ):
             ticks = [t for t in along.get_ticklabels() if min(limits) <= t.get_position()[place] <= max(limits)]
             found += [along.label, *ticks]
     return [t for t in found if t.get_visible() and t.get_text().strip()]

@@ -107,7 +107,12 @@ def test_a_forest_names_studies_by_their_label_columns_and_says_what_is_what(dat
     picture = forest(tree, ABOUT)
     figures = checked(picture)
     first = int(np.lexsort((-_information(data), -data["lat"]))[0])
-    for told in (f"Author {first}, {1950 + first}", f"{data.lat[first]}°", "odds ratio, vaccinated against not", "← fewer cases"):
+    for told in (
+        f"Author {first}, {1950 + first}",
+        f"{data.lat[first]}°",
+        "odds ratio, vaccinated against not",
+        "← fewer cases",
+    ):
         assert told in words(figures[WIDE])
     assert f"Author {first}, {1950 + first} · {data.lat[first]}°" in words(figures[NARROW])
     assert "from high (top) to low latitude" in picture.caption and "empty or full arm" in picture.caption
@@ -155,7 +160,13 @@ def test_no_bubble_without_a_covariate_that_is_a_number(data) -> None:
 def test_risks_without_treatment_have_the_differences_that_the_effect_gives_there(data, tree, width) -> None:
     p = np.array([0.001, 0.01, 0.05, 0.1])
     mean, new = (
-        zoo.comparisons(tree, "treat", at={"baseline": list(p), "lat": [float(data.lat.mean())]}, measures=["difference", "nnt"], groups=groups)
+        zoo.comparisons(
+            tree,
+            "treat",
+            at={"baseline": list(p), "lat": [float(data.lat.mean())]},
+            measures=["difference", "nnt"],
+            groups=groups,
+        )
         for groups in ("typical", "new")
     )
     picture = baseline_risks(mean, new, ABOUT)
