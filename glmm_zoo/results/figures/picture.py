@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -127,7 +128,9 @@ def _drawn(figure: Figure, form: str) -> bytes:
 
     buffer = io.BytesIO()
     settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        if form == "svg":  # letters that matplotlib's font lacks are there as text
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
             buffer,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEXT, SMALL = 12.5, 11.5  # px
+HINTED = 1.06  # of its width is that of text whose letters stand at whole pixels, at most
 TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
@@ -99,12 +101,8 @@ class Sheet:
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
-        from matplotlib.font_manager import FontProperties
-        from matplotlib.textpath import text_to_path
-
-        font = FontProperties(size=size)
-        lines = [line for text in texts for line in text.split("\n") if line]
-        return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0)
+        lines = (line for text in texts for line in text.split("\n"))
+        return HINTED * size * max((sum(map(_letter_width, line)) for line in lines), default=0.0)
 
     def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
         """These texts, those that take more than so many px cut short with an ellipsis."""
@@ -113,6 +111,18 @@ class Sheet:
     def _cut(self, text: str, px: float, size: float) -> str:
         kept = bisect_left(range(1, len(text)), True, key=lambda n: self.text_width([f"{text[:n]}…"], size) > px)
         return f"{text[:kept].rstrip()}…"
+
+
+@cache
+def _letter_width(letter: str) -> float:
+    """How wide a letter of size 1 is in the font of matplotlib; 1 where it has none, as of Chinese."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    if not font.get_char_index(ord(letter)):
+        return 1.0
+    font.set_size(100, 72)
+    return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
 
 
 def _ticks_as_written(value: float, _: object) -> str:
