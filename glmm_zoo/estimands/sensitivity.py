@@ -21,9 +21,8 @@ from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
-from glmm_zoo.results.numbers import estimate_text
+from glmm_zoo.results.numbers import alone, estimate_text
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
-from glmm_zoo.results.numbers import alone
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations

@@ -10,6 +10,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
+from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.entry import Entry, Section
@@ -36,7 +37,7 @@ from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.zero_part import zero_part
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 if TYPE_CHECKING:
@@ -147,9 +148,13 @@ class Catalogue:
             yield "correlation", Entry("groups", heading, partial(correlation, self.tree, self.about))
 
     def _baseline_risks(self) -> Picture:
-        """Cases fewer at four risks without treatment."""
+        """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
-        asked: dict[str, Any] = {"at": {"baseline": list(BASELINES)}, "measures": ["difference", "nnt"], "prob": self.prob}
+        table = stored_table(self.tree)
+        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
+        means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
+        at = {"baseline": list(BASELINES), **means}
+        asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 
@@ -160,7 +165,8 @@ class Catalogue:
         factors = list(self.spec["groups"])
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
-            section: Section = "groups" if i < MOST_FACTORS else "asked"
+            for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
+            section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
             heading = f"How {self.about.plural(self.about.name(factor))} differ"
             yield name, Entry(section, heading, partial(caterpillar, self.tree, factor, self.about))
         sloped = next((f for f in factors if len(self.spec["groups"][f]["effects"]) > 1), None)

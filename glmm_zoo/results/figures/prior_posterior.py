@@ -23,7 +23,9 @@ from glmm_zoo.results.storage import metadata, random_effect_variables
 MOST = 9  # panels
 POINTS = 80
 REACH = 5.0  # half the axis, in standard deviations of the posterior
-LEANS = 0.5  # share of the width of the prior's 50 % interval that the posterior's has, from which on it leans on the prior
+LEANS = (
+    0.5  # share of the width of the prior's 50 % interval that the posterior's has, from which on it leans on the prior
+)
 HEIGHT, NARROW_HEIGHT = 92, 80
 
 
@@ -87,7 +89,7 @@ def _place(name: str, about: About) -> int:
 def prior_posterior(tree: xr.DataTree, about: About) -> Picture:
     """Prior (grey) and posterior (blue) densities of at most nine parameters, each on an axis of its own."""
     every = priors_and_posteriors(tree, about)
-    shown = every[:MOST]
+    shown = sorted(sorted(every, key=lambda one: one.narrowed <= LEANS)[:MOST], key=every.index)
     leaning = [one for one in every if one.narrowed > LEANS]
     widest = max(every, key=lambda one: one.narrowed)
     others = sorted(one.narrowed for one in every)[:-1]
@@ -97,8 +99,10 @@ def prior_posterior(tree: xr.DataTree, about: About) -> Picture:
         "Prior (grey) and posterior (blue) densities, each parameter in its own unit; where blue is much narrower than grey, the data "
         "decide, not the prior."
     ]
-    if any(one.name.startswith("Intercept") for one in shown):
-        caption.append("The intercept is that at the means of the covariates.")
+    if any(str(name).endswith("_at_means") for name in tree["posterior"].dataset.data_vars):
+        caption.append(
+            "Intercepts and standard deviations are those at the means of the covariates, where their priors hold."
+        )
     if leaning:
         verb = "leans" if len(leaning) == 1 else "lean"
         caption.append(f"{listing((one.name for one in leaning), 4)} {verb} on the prior.")
