@@ -124,7 +124,7 @@ class _Effect:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From effects (draws, levels), with draws (draws,) of what is added to them, to values on a scale; in words."""
+    """From effects (draws, levels), with draws (draws,), or one number, of what is added to them, to values on a scale; in words."""
 
     scale: Scale
     added: np.ndarray
@@ -201,7 +201,6 @@ def _thinned(u: np.ndarray) -> np.ndarray:
 def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Scale:
     """How the effect is told."""
     intercept = effect.name == "Intercept"
-    none = np.zeros(effect.posterior.sizes["chain"] * effect.posterior.sizes["draw"])
     level, inverse = level_and_inverse_link(tree, effect.prefix)
     of = about.outcome_of(effect.response)
     name = of.outcome or effect.response
@@ -216,7 +215,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
     per = "" if intercept else f" per unit of {about.name(effect.name)}"
-    added = none if slope is None else slope
+    added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
         words = f"{unit}{per}{against}" if effect.link == "identity" else f"difference of the predictor{per}{against}"
