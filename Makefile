@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit predictions comparisons slopes test validate bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes browser test validate bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
@@ -27,6 +27,10 @@ fit: $(READY) ## Fit MODEL (a card, a builder or an alias) to its own data, or t
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make fit MODEL=multicenter' >&2; $(BIN)/glmm-zoo list >&2; exit 2; }
 	@$(BIN)/glmm-zoo fit "$$MODEL" $(if $(DATA),"$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(FORMULA),--formula "$$FORMULA") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
 
+update: $(READY) ## Fit a variation of the fit in FIT: FORMULA=". ~ . + age", DATA, SURVIVAL, EVENT, OUT and ARGS
+	@test -n "$$FIT" || { echo 'FIT is missing; for example: make update FIT=fits/multicenter.nc FORMULA=". ~ . + age" DATA=my.csv' >&2; exit 2; }
+	@$(BIN)/glmm-zoo update "$$FIT" $(if $(FORMULA),--formula "$$FORMULA") $(if $(DATA),--data "$$DATA") $(if $(SURVIVAL),--survival "$$SURVIVAL") $(if $(EVENT),--event "$$EVENT") $(if $(OUT),--out "$$OUT") $(ARGS)
+
 predictions: $(READY) ## Predict rows of the fit in FIT, or those of DATA; ARGS="--by period"
 	@test -n "$$FIT" || { echo 'FIT is missing; for example: make predictions FIT=fits/multicenter.nc ARGS="--by period"' >&2; exit 2; }
 	@$(BIN)/glmm-zoo predictions "$$FIT" $(if $(DATA),"$$DATA") $(if $(OUT),--out "$$OUT") $(ARGS)
@@ -37,6 +41,9 @@ comparisons slopes: $(READY) ## Compare what the fit in FIT expects if the varia
 
 test: $(READY) ## Run the whole suite (minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; elsewhere install Chromium or Chrome yourself)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium || sudo sh -c 'apt-get update -qq && apt-get install -qq -y chromium'; }
 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/python -m pytest -m slow $(ARGS)

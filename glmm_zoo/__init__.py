@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-    from glmm_zoo.refits import loo
+    from glmm_zoo.report.catalogue import plot
+    from glmm_zoo.report.page import write_report
+    from glmm_zoo.refits import loo, model_of, update
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.hypotheses import hypotheses
-    from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
     from glmm_zoo.trials.simulation import simulate_design
@@ -60,6 +61,8 @@ _HOME = {
     "load": "results.storage",
     "loo": "refits",
     "loo_compare": "estimands.loo_comparison",
+    "model_of": "refits",
+    "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
@@ -69,8 +72,10 @@ _HOME = {
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "verdicts": "results.verdicts",
+    "update": "refits",
     "write_estimates": "results.estimates_files",
-    "write_report": "results.report.html",
+    "write_report": "report.page",
 }
 
 __all__ = [
@@ -95,6 +100,8 @@ __all__ = [
     "load",
     "loo",
     "loo_compare",
+    "model_of",
+    "plot",
     "predictions",
     "quick",
     "r2",
@@ -104,6 +111,8 @@ __all__ = [
     "store_estimates",
     "stored_estimates",
     "summary",
+    "update",
+    "verdicts",
     "write_estimates",
     "write_report",
 ]

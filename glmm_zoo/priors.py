@@ -256,7 +256,7 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
         key = written.get(str(user_key)) or written.get(_squeeze(str(user_key)))
         if key is None:
             near = did_you_mean(str(user_key), all_keys) or ";"
-            problems.append(f"prior for unknown parameter {user_key!r}{near} this model has: {listing(all_keys, 40)}")
+            problems.append(f"{unknown_key(user_key)}{near} this model has: {listing(all_keys, 40)}")
             continue
         if key in chosen:
             problems.append(f"prior for {key} is given twice")
@@ -279,6 +279,11 @@ def choose(parameters: Sequence[Parameter], given: Mapping[str, str] | None) -> 
         )
         for p in parameters
     }
+
+
+def unknown_key(key: object) -> str:
+    """How the sentence begins that tells of a key which fits no parameter."""
+    return f"prior for unknown parameter {key!r}"
 
 
 def _unsuited(key: str, prior: Prior, support: Support) -> str:

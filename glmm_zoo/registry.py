@@ -25,6 +25,7 @@ from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_al
 from glmm_zoo.formulas.names import not_a_plain_word
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
+from glmm_zoo.results.about import About, AboutOutcome
 from glmm_zoo.tables.card_files import card_data_file, card_text_file
 from glmm_zoo.tables.files import RawTable, read_table
 
@@ -225,6 +226,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
     priors: dict[str, str] = {}
     sampling: Sampling = Sampling()
+    about: About = About()
 
     @property
     def formulas(self) -> str:
@@ -268,9 +270,11 @@ class Card:
         return [None if name is None else read_table(card_data_file(self.folder, name)) for name in names]
 
     def model(self) -> Any:
-        """The card's model, ready for `fit`."""
+        """The card's model, ready for `fit`, with what the card says of it in words."""
         build = self.builder.function()
-        return build(*self.tables(), self.file.formula, priors=self.file.priors, **self.file.options)
+        model = build(*self.tables(), self.file.formula, priors=self.file.priors, **self.file.options)
+        model.about = self.file.about
+        return model
 
 
 def cards_folder() -> Path:
@@ -329,7 +333,9 @@ def _without_unknown_key(message: str) -> str:
     if "unknown field `" not in message:
         return message
     key = message.split("unknown field `")[1].split("`")[0]
-    known = [key for table in (CardFile, CardText, Source, Sampling) for key in table.__struct_fields__]
+    known = [
+        key for table in (CardFile, CardText, Source, Sampling, About, AboutOutcome) for key in table.__struct_fields__
+    ]
     return f"unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
 
 

@@ -30,6 +30,16 @@ def model_of(name: str) -> Any:
     return build(next(row for row in ROWS if row.name == name))
 
 
+def survival_model(**options: Any) -> Any:
+    """A joint model of 24 subjects with two visits each, every second of whom dies."""
+    i = np.arange(24)
+    subjects = pd.DataFrame({"id": i, "years": 1.0 + i, "death": i % 2})
+    times = np.column_stack([0.0 * i, 0.9 + 0.9 * i]).ravel()
+    measured = pd.DataFrame({"id": np.repeat(i, 2), "time": times, "y": np.arange(48) % 5.0})
+    formula, event = "y ~ time + (1 | id)", "Surv(years, death) ~ 1"
+    return builder("joint_survival")(measured, subjects, formula, event=event, **options)
+
+
 def random_point(model: Any, seed: int, scale: float = 0.6) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {name: rng.normal(0.0, scale, np.shape(value)) for name, value in model.initial_point().items()}

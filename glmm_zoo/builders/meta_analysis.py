@@ -124,7 +124,7 @@ def meta_analysis(
         priors,
         extra=_parameters(arms, baseline, heterogeneity),
         findings=("pooled",),
-        facts={**arms.facts(), "baseline_risk": baseline_risk, "exposure": exposure},
+        facts={**arms.facts(treatment), "baseline_risk": baseline_risk, "exposure": exposure},
     )
     import pymc as pm  # PyMC is imported once the input has proved sound
 

@@ -17,7 +17,7 @@ from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices
-from glmm_zoo.trials.wedge_columns import columns_of_trial
+from glmm_zoo.trials.wedge_columns import arms_of_trial, columns_of_trial
 from glmm_zoo.trials.wedge_predictor import read_wedge_trial
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def stepped_wedge(
             "subject": None if subject is None else variable_name(subject),
             "longest_exposure": int(design.exposure.max()),
             "map": design.design_map,
+            "arms": arms_of_trial(single.table, names, design.treat),
         },
     )
     # PyMC is imported once the input has proved sound

@@ -10,12 +10,14 @@ from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
+from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.show import show
 from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.summary import summary
+from glmm_zoo.cli.update import update
 
 
 def _version() -> str:
@@ -33,6 +35,7 @@ app = App(
 app.command(list_models, name="list")
 app.command(show)
 app.command(fit)
+app.command(update)
 app.command(check)
 app.command(summary)
 app.command(hypotheses)
@@ -42,3 +45,4 @@ app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(report)
+app.command(plot)

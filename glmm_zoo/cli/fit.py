@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,7 @@ from glmm_zoo.cli.arguments import (
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, listing, raise_all
+from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
@@ -29,7 +30,9 @@ from glmm_zoo.tables.memory import check_limit
 if TYPE_CHECKING:
     import xarray as xr
 
+    from glmm_zoo.graph.model import Model
     from glmm_zoo.registry import Builder, Card
+    from glmm_zoo.results.about import About
     from glmm_zoo.tables.files import RawTable
 
 MIN_DRAWS = 100  # of each chain, kept and warm-up draws alike; arbitrary, against fits that nothing could be said of
@@ -54,6 +57,8 @@ class ModelArguments:
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
         NAME=VALUE for any keyword of the builder, for example center=false; may be repeated.
+    about
+        A .toml file of what the report says of the fit in words: question, outcome, units, names; by default the card's.
     """
 
     survival: str | None = None
@@ -61,6 +66,7 @@ class ModelArguments:
     event: str | None = None
     prior: Repeated = None
     option: Repeated = None
+    about: str | None = None
 
 
 def fit(
@@ -109,7 +115,9 @@ def fit(
     check_limit()
     tables = request.tables(reading or Reading())
     with locked(target):
-        return _fit_and_save(request, tables, target, overwrite, prob)
+        return fit_and_save(
+            lambda: request.model(tables), request.settings, target, overwrite, prob, about=request.about
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ what is asked
@@ -131,12 +139,20 @@ class Request:
     priors: Mapping[str, str]
     options: Mapping[str, Any]
     settings: Settings
+    about: About | None
 
     def tables(self, reading: Reading) -> list[RawTable | None]:
         """The files as tables, or the card's own data where no file is given."""
         if self.card is not None and self.files[0] is None:
             return self.card.tables()
         return reading.tables(self.files)
+
+    def model(self, tables: Sequence[RawTable | None]) -> Model:
+        """The model of these tables, with what its card says of it in words."""
+        model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
+        if self.card is not None:
+            model.about = self.card.file.about
+        return model
 
 
 def _read_request(
@@ -149,11 +165,13 @@ def _read_request(
     InputError
         With every problem that shows without reading the data.
     """
+    from glmm_zoo.inference.said import given_words
+
     name, builder, card = _find_model(model, data)
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
     priors = name_value_pairs(arguments.prior or [], "prior", "beta=Normal(0, 2.5)", problems)
-    options = _options(builder, arguments, missing, problems)
+    options = given_options(builder, arguments, missing, problems)
     if card is not None:
         priors = {**card.file.priors, **priors}
         options = {**card.file.options, **options}
@@ -165,6 +183,7 @@ def _read_request(
     problems += builder.table_problems(arguments.survival)
     if arguments.formula is None and card is None:
         problems.append(f'{builder.name} needs a formula for {data}: --formula "y ~ x + (1 | g)"')
+    about = None if arguments.about is None else attempt(partial(given_words, arguments.about), problems)
     raise_all(problems)
     return Request(
         name=name,
@@ -175,6 +194,7 @@ def _read_request(
         priors=priors,
         options=options,
         settings=settings,
+        about=about,
     )
 
 
@@ -189,7 +209,9 @@ def _find_model(model: str, data: str | None) -> tuple[str, Builder, Card | None
     return builder.name, builder, registry.example_card(builder) if data is None else None
 
 
-def _options(builder: Builder, arguments: ModelArguments, missing: str | None, problems: list[str]) -> dict[str, Any]:
+def given_options(
+    builder: Builder, arguments: ModelArguments, missing: str | None, problems: list[str]
+) -> dict[str, Any]:
     """The builder's keywords from --option, --event and --missing; sentences on wrong ones are added to `problems`."""
     entries = _families_as_one_option(arguments.option or [], builder)
     texts = name_value_pairs(entries, "option", "center=false", problems)
@@ -238,15 +260,21 @@ def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) 
 # ------------------------------------------------------------------------------------------------------------- fitting
 
 
-def _fit_and_save(
-    request: Request, tables: Sequence[RawTable | None], target: Path, overwrite: bool, prob: float
+def fit_and_save(
+    build: Callable[[], Model],
+    settings: Settings,
+    target: Path,
+    overwrite: bool,
+    prob: float,
+    *,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved.
+    finished and saved. `about` is what the user says of it in words.
     """
-    model = request.builder.function()(*tables, request.formula, priors=request.priors, **request.options)
+    model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
     from glmm_zoo.report import terminal
@@ -254,7 +282,7 @@ def _fit_and_save(
     from glmm_zoo.results.report import stored
 
     try:
-        tree = fit_model(model, **asdict(request.settings))
+        tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)

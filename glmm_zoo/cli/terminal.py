@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glmm_zoo.results.diagnostics import Verdict
+    from glmm_zoo.results.verdicts import Judgement
 
 
 _PATIENCE = 2.0  # seconds before a bar is shown
@@ -55,6 +56,14 @@ def verdict_text(verdict: Verdict) -> Any:
 
     style = "red" if not verdict.sound else "yellow" if verdict.remarks else "green"
     return Text(str(verdict), style=style)
+
+
+def judgement_text(judgement: Judgement) -> Any:
+    """One of the three verdicts on a fit: its title in green, yellow or red, and why."""
+    from rich.text import Text
+
+    style = {"sound": "green", "caution": "yellow", "unsound": "red"}[judgement.state]
+    return Text(" ").join([Text(judgement.title, style=f"bold {style}"), *map(Text, judgement.sentences)])
 
 
 def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:

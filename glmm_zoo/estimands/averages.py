@@ -50,7 +50,7 @@ class Question:
 
         def values(places: np.ndarray) -> np.ndarray:
             in_rows = {part: linear.take(places) for part, linear in rows.items()}
-            return self._values(in_rows, trials[places], rng)
+            return self.of_rows(in_rows, trials[places], rng)
 
         return weighted_sums(values, first, of_row, weights, max(1, _BLOCK // self.draws.size))
 
@@ -62,8 +62,8 @@ class Question:
             return evaluate_expression(trials, table)
         return np.full(table.rows, float(trials) if isinstance(trials, int) else 1.0)
 
-    def _values(self, rows: dict[str, LinearRows], trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(categories, S, m)"""
+    def of_rows(self, rows: dict[str, LinearRows], trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Values (categories, S, m) of rows of these linear predictors; `trials` and `rng` are of new observations."""
         size, own = self.draws.size, {}
         linear = {part: r for part, r in rows.items() if part != "nominal"}
         variables, covariances = predictors_of_rows(linear, self.choice, size)

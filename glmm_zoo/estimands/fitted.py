@@ -24,7 +24,7 @@ from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
-from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 from glmm_zoo.tables.columns import Table
 
 
@@ -202,7 +202,7 @@ def with_stored_bases(predictors: Sequence[PredictorDesign], spec: Mapping[str, 
 
 
 def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:
-    options, texts = spec["options"], spec["formula"].split("; ")
+    options, texts = spec["options"], outcome_formulas(spec)
     pairs = [(t, f"{o['family']}({o['link']})") for t, o in zip(texts, spec["outcomes"].values(), strict=True)]
     joint = read_joint_outcomes(
         stored_table(tree),

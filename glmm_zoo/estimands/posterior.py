@@ -64,4 +64,9 @@ def posterior_draws(tree: xr.DataTree, draws: int) -> PosteriorDraws:
     chains, kept = posterior.sizes["chain"], posterior.sizes["draw"]
     each = min(kept, -(-draws // chains))
     moments = frozenset(map(str, tree["group_effects"].data_vars)) if "group_effects" in tree.children else frozenset()
-    return PosteriorDraws(posterior, np.arange(each) * kept // each, moments)
+    return PosteriorDraws(posterior, places_of(each, kept), moments)
+
+
+def places_of(used: int, kept: int) -> np.ndarray:
+    """Which draws (used,) of the `kept` ones of a chain are used, where it is so many of them."""
+    return np.arange(used) * kept // used

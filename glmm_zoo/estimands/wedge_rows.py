@@ -21,10 +21,10 @@ from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.results.storage import stored_table
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.trials.stepped_wedge import WedgeDesign
-from glmm_zoo.trials.wedge_columns import columns_of_trial
+from glmm_zoo.trials.wedge_columns import TREATMENT, arm_labels, columns_of_trial
 from glmm_zoo.trials.wedge_predictor import read_wedge_trial
 
-TREATMENT, EXPOSURE_TIME = "treat", "exposure_time"  # columns that rows have beside those of the data
+EXPOSURE_TIME = "exposure_time"  # a column that rows have beside those of the data
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_wedge(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws
     column = names.treatment or TREATMENT
     times = () if constant else tuple(map(int, design.exposures))
     effect = draws["effect"].reshape(draws.size, -1)
-    treatment = _Treatment(column, _labels(single.table[column], design.treat), times, effect)
+    treatment = _Treatment(column, arm_labels(single.table[column], design.treat), times, effect)
     main = single.main
     if options["treatment_effect"] == "random":
         main = _with_varying_treatment(main, names.cluster, treatment)
@@ -119,12 +119,6 @@ def _with_own_columns(table: Table, design: WedgeDesign, constant: bool, crossov
     none = np.zeros(table.rows, bool)
     columns = {name: Column(name, "number", values.astype(int), none) for name, values in added.items()}
     return replace(table, columns={**table.columns, **columns})
-
-
-def _labels(column: Column, treated: np.ndarray) -> tuple[str, str]:
-    """The labels of control and treated."""
-    codes, levels = column.codes_and_levels()
-    return levels[codes[treated == 0][0]], levels[codes[treated == 1][0]]
 
 
 def _with_varying_treatment(main: PredictorDesign, cluster: str, treatment: _Treatment) -> PredictorDesign:

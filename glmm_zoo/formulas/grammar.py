@@ -90,7 +90,7 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
     offsets: list[Expression] = []
     groups: list[GroupTerm] = []
     smooths: list[SmoothTerm] = []
-    for sign, tokens in _summands(formula, right):
+    for sign, tokens in signed_parts(formula, right):
         if is_bracketed(tokens) and has_bar(tokens[1:-1]):
             _refuse_minus(formula, sign, tokens, "a group term")
             groups += _parse_group_terms(formula, tokens[1:-1])
@@ -118,7 +118,7 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
     )
 
 
-def _summands(formula: FormulaText, tokens: Sequence[Token]) -> Iterator[tuple[str, list[Token]]]:
+def signed_parts(formula: FormulaText, tokens: Sequence[Token]) -> Iterator[tuple[str, list[Token]]]:
     """What is added up, each with its sign: cut at the "+" and "-" that are not in brackets."""
     depth, sign, summand = 0, "+", list[Token]()
     for i, token in enumerate(tokens):
@@ -300,7 +300,9 @@ def _drops_intercept(symbols: Sequence[Symbol]) -> bool:
 def _parse_sum(formula: FormulaText, tokens: Sequence[Token]) -> tuple[Symbol, ...]:
     """A sum of terms, without the sign of the first unless it is a minus."""
     symbols = [
-        symbol for sign, summand in _summands(formula, tokens) for symbol in (sign, *_parse_algebra(formula, summand))
+        symbol
+        for sign, summand in signed_parts(formula, tokens)
+        for symbol in (sign, *_parse_algebra(formula, summand))
     ]
     if not symbols:
         raise formula.error("a term is missing", tokens[0].at)

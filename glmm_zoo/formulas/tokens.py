@@ -21,6 +21,7 @@ _TOKEN = re.compile(
       | (?P<string>"[^"\\]*"|'[^'\\]*')
       | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
       | (?P<name>[^\W\d][\w.]*)
+      | (?P<former>\.)
       | (?P<op>%[^%\s]*%|\*\*|\|\||==|!=|<=|>=|[-+*/:^|~(),=<>])
     """,
     re.VERBOSE,
@@ -48,8 +49,8 @@ class FormulaText:
         return _error(self.text, message, at)
 
 
-def tokenize(text: str) -> FormulaText:
-    """Cut a formula into tokens.
+def tokenize(text: str, *, change: bool = False) -> FormulaText:
+    """Cut a formula into tokens; in a `change` of another formula a "." stands for what was there.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def tokenize(text: str) -> FormulaText:
         raise InputError(f"a formula is text such as 'y ~ x + (1 | g)', not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise InputError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are allowed")
-    formula = FormulaText(text, tuple(_tokens(text)))
+    formula = FormulaText(text, tuple(_tokens(text, change)))
     _check_brackets(formula)
     return formula
 
@@ -71,11 +72,11 @@ def _error(text: str, message: str, at: int | None) -> InputError:
     return InputError(f"formula: {message} at position {at + 1}\n    {text}\n    {' ' * at}^")
 
 
-def _tokens(text: str) -> Iterator[Token]:
+def _tokens(text: str, change: bool) -> Iterator[Token]:
     at = 0
     while at < len(text):
         match = _TOKEN.match(text, at)
-        if match is None:
+        if match is None or (match.lastgroup == "former" and not change):
             ch = text[at]
             problem = "unclosed quote" if ch in "\"'`" else f"{ch!r} is not allowed"
             raise _error(text, problem, at)
@@ -113,6 +114,11 @@ def _check_brackets(formula: FormulaText) -> None:
 def column_name(token: Token) -> str:
     """The column that a name, or a name in backticks, means."""
     return token.text.strip("`") if token.kind == "quoted" else token.text
+
+
+def source_of(formula: FormulaText, tokens: Sequence[Token]) -> str:
+    """The part of a formula that these tokens are, as it is written; "" for none."""
+    return formula.text[tokens[0].at : tokens[-1].at + len(tokens[-1].text)] if tokens else ""
 
 
 def text_of(tokens: Sequence[Token]) -> str:

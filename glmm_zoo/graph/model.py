@@ -16,6 +16,7 @@ from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.plans.groups import groups_of, smooth_name
 from glmm_zoo.plans.plan import Plan
 from glmm_zoo.priors import Prior
+from glmm_zoo.results.about import About
 
 
 class Model(pm.Model):
@@ -39,6 +40,8 @@ class Model(pm.Model):
         The priors, by the name of the parameter: one for each element, or one for all.
     rows
         How many rows the likelihood has.
+    about
+        What its card says of it in words; empty without one.
     unit
         The dimension of the pointwise log-likelihood where it has a term for each subject and not for each row; else None.
     scales
@@ -80,6 +83,7 @@ class Model(pm.Model):
         self.predictors = plan.predictors
         self.groups = groups_of(plan.predictors, plan.center)
         self.chosen = plan.chosen
+        self.about = About()
         self.rows = plan.rows
         self.unit = variable_name(plan.unit.name) if plan.unit else None
         self.scales = plan.scales

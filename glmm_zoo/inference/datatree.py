@@ -19,6 +19,7 @@ from glmm_zoo.results import storage
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
+    from glmm_zoo.tables.columns import Column
 
 MAX_POINTWISE = 4_000_000  # numbers kept of the log-likelihood, and of predictive draws: 32 MB each before compression
 MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
@@ -102,10 +103,15 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
     return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
 
 
-def log_prior_terms(model: Model) -> dict[str, Any]:
-    """The log prior density of every element of every top-level parameter, which are all but the random effects, by name."""
+def top_level_parameters(model: Model) -> list[Any]:
+    """All random variables but the responses and the random effects."""
     effects = storage.random_effect_variables(model.spec)
-    top = [rv for rv in model.free_RVs if rv.name not in effects]
+    return [rv for rv in model.free_RVs if rv.name not in effects]
+
+
+def log_prior_terms(model: Model) -> dict[str, Any]:
+    """The log prior density of every element of every top-level parameter, by name."""
+    top = top_level_parameters(model)
     return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
 
 
@@ -146,8 +152,9 @@ def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.D
     return xr.Dataset(variables, coords), notes if len(kept) < draws else []
 
 
-def data_groups(model: Model) -> Mapping[str, xr.Dataset]:
-    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read.
+def data_groups(model: Model, labels: Mapping[str, Mapping[str, Column]] | None = None) -> Mapping[str, xr.Dataset]:
+    """observed_data: the response as the likelihood sees it; constant_data: the columns used, as they were read, and `labels`,
+    further ones by the dimension of their rows.
 
     Columns of a table beside the main one are named by the dimension of its rows too, "event_row:years".
     """
@@ -159,7 +166,7 @@ def data_groups(model: Model) -> Mapping[str, xr.Dataset]:
     columns = {
         (variable_name(name) if dim == "row" else f"{dim}:{variable_name(name)}"): storage.column_variable(column, dim)
         for dim, table in tables.items()
-        for name, column in table.columns.items()
+        for name, column in {**table.columns, **(labels or {}).get(dim, {})}.items()
     }
     return {
         "observed_data": xr.Dataset(observed, labels_of_dims(model, list(dims.values()))),

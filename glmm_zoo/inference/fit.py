@@ -22,13 +22,19 @@ from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.nuts import Recording
 from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.inference.prior_draws import prior
+from glmm_zoo.inference.said import Words, words_of
 from glmm_zoo.inference.schedule import Sampled
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
+from glmm_zoo.results.about import KEY, stored_about
 from glmm_zoo.results.report.stored import with_report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from glmm_zoo.graph.model import Model
+    from glmm_zoo.tables.columns import Column
 
 _PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
 
@@ -54,6 +60,7 @@ def fit(
     parameterization: str = "auto",
     keep_group_effects: str = "auto",
     progress: bool | None = None,
+    about: Words | None = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.
 
@@ -83,18 +90,21 @@ def fit(
         numbers.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
+    about
+        What is said of the fit in words, for the report: a mapping with the fields of `glmm_zoo.results.about.About`, or a .toml
+        file of them. The columns that its `label` names are kept in the file too. By default it is what the model's card says.
 
     Returns
     -------
     DataTree
-        Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), posterior_predictive,
-        observed_data, constant_data and report;
-        with moments, `group_effects` too.
+        Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), prior (as many draws of these, and
+        of what is reported that they alone determine), posterior_predictive, posterior_predictive_new_groups (of 200 draws, with
+        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` too.
 
     Raises
     ------
     InputError
-        Arguments out of range.
+        Arguments out of range; words about columns, levels or outcomes that the model does not have.
     FitError
         A log density that is not finite at the start.
     Interrupted
@@ -112,6 +122,7 @@ def fit(
         keep_group_effects=keep_group_effects,
     )
     _check(model, settings)
+    said, labels = words_of(model, about)
     if seed is None:
         settings = replace(settings, seed=secrets.randbits(32))
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
@@ -127,9 +138,10 @@ def fit(
         progress=visible if progress is None else progress,
         recording=_recording(parameterized, compiled, kept, settings),
     )
-    groups, notes = _groups(parameterized, compiled, sampled, kept)
+    groups, notes = _groups(parameterized, compiled, sampled, kept, labels)
     tree = xr.DataTree.from_dict(groups)
-    storage.write_metadata(tree, _metadata(parameterized, compiled, sampled, notes, time.perf_counter() - began))
+    content = _metadata(parameterized, compiled, settings, sampled, notes, began)
+    storage.write_metadata(tree, {**content, KEY: stored_about(said)})
     if sampled.draws.interrupted:
         raise Interrupted(tree)
     return with_report(tree)
@@ -157,14 +169,18 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
 
 
 def _groups(
-    model: Model, compiled: Compiled, sampled: Sampled, kept: KeptVariables
+    model: Model,
+    compiled: Compiled,
+    sampled: Sampled,
+    kept: KeptVariables,
+    labels: Mapping[str, Mapping[str, Column]],
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
     drawn, notes = sampled.draws, list(model.spec["notes"])
     groups = {
         "posterior": datatree.posterior(model, compiled, drawn, kept.draws),
         "sample_stats": datatree.sample_stats(drawn),
-        **datatree.data_groups(model),
+        **datatree.data_groups(model, labels),
     }
     if drawn.moments is not None:
         groups["group_effects"], note = datatree.moments(model, kept.moments, drawn.moments)
@@ -172,8 +188,13 @@ def _groups(
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
         groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
-        replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, sampled.settings.seed)
+        seed = sampled.settings.seed
+        replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, seed)
         groups["posterior_predictive"] = replicated
+        of_new_groups = posterior_predictive.new_groups(model, compiled, drawn, seed)
+        if of_new_groups is not None:
+            groups["posterior_predictive_new_groups"] = of_new_groups
+        groups["prior"] = prior(model, *drawn.stats["diverging"].shape, seed)
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )
@@ -181,8 +202,10 @@ def _groups(
     return groups, notes
 
 
-def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[str], seconds: float) -> dict[str, Any]:
-    """What the file says of the fit."""
+def _metadata(
+    model: Model, compiled: Compiled, asked: Settings, sampled: Sampled, notes: list[str], began: float
+) -> dict[str, Any]:
+    """What the file says of the fit, whose notes are the model's and its own."""
     settings, drawn = sampled.settings, sampled.draws
     return {
         "spec": {**model.spec, "notes": notes, "auxiliary": sorted(model.auxiliary)},
@@ -201,11 +224,13 @@ def _metadata(model: Model, compiled: Compiled, sampled: Sampled, notes: list[st
             "finished": drawn.finished.tolist(),
             "interrupted": drawn.interrupted,
             "gradients": drawn.gradients,
+            "asked": asdict(asked),
+            "notes": notes[len(model.spec["notes"]) :],
         },
         "seconds": {
             "compile": round(compiled.seconds, 3),
             "sample": round(drawn.seconds, 3),
-            "all": round(seconds, 3),
+            "all": round(time.perf_counter() - began, 3),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},

@@ -95,13 +95,17 @@ def write_spec(
     needed: Sequence[Parameter],
     given: Mapping[str, str] | None,
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
-    """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`."""
+    """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`.
+
+    Its "priors" are those in force, its "given" those that the user gave.
+    """
     _refuse_one_name_for_two(predictors, table)
     chosen = priors.choose(needed, given)
     spec = {
         "builder": builder,
         **described,
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "given": {str(key): str(prior) for key, prior in (given or {}).items()},
         "groups": {
             prefixed(g.prefix, g.dim): {
                 "levels": len(g.factor.levels),

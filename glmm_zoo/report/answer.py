@@ -17,7 +17,7 @@ from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import Estimates
-from glmm_zoo.results.storage import stored_table
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 MOST_LEVELS = 12  # a number with as many values or fewer is compared from its first to its last
@@ -42,6 +42,10 @@ class Answer:
         Averages over the rows with the variable at each of its values, and these compared; None where they say nothing.
     further
         Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival".
+    along
+        The number whose product with a factor is in the model, such as time, and None where there is none.
+    trajectories, differences
+        Averages at each level of the factor along that number, and these compared.
     """
 
     variable: str | None
@@ -51,6 +55,9 @@ class Answer:
     means: Estimates | None = None
     comparisons: Estimates | None = None
     further: Mapping[str, Estimates] = field(default_factory=dict)
+    along: str | None = None
+    trajectories: Estimates | None = None
+    differences: Estimates | None = None
 
 
 @of_a_whole_fit
@@ -75,13 +82,25 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
     means = None if meta else predictions(tree, **asked)
-    compared = comparisons(
-        tree, variable, contrast=_contrast(levels, numbers, about.control), at=at or None, prob=prob
-    )
+    compared = comparisons(tree, variable, contrast=_contrast(levels, numbers, about.control), at=at or None, prob=prob)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
-    return Answer(variable, values, not levels and len(numbers) > 2, at, means, compared, further)
+    along = _along(tree, variable) if levels else None
+    trajectories = differences = None
+    if along is not None:
+        grid = {**at, along: _grid(_numbers(tree, along))}
+        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, prob=prob)
+        differences = comparisons(
+            tree,
+            variable,
+            contrast=_contrast(levels, numbers, about.control),
+            measures="difference",
+            at=grid,
+            prob=prob,
+        )
+    numeric = not levels and len(numbers) > 2
+    return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
 
 
 def _variable(model: FittedModel) -> str | None:
@@ -125,6 +144,18 @@ def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
         return float(numbers[0]), float(numbers[-1])
     low, high = np.quantile(numbers, [0.25, 0.75], method="nearest")
     return float(low), float(high)
+
+
+def _along(tree: xr.DataTree, variable: str) -> str | None:
+    """The number whose product with a factor is in the model: of a smooth for each level, or in a coefficient "a[b]:time"."""
+    spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
+    found = [s["variables"][0] for s in spec["smooths"] if f"by={variable}" in s["label"].replace(" ", "")]
+    labels = posterior["coef"].values if "coef" in posterior.coords else ()
+    for left, _, right in (str(label).partition(":") for label in labels):
+        one, other = left.partition("[")[0], right.partition("[")[0]
+        found += [other] if one == variable else [one] if other == variable else []
+    table = stored_table(tree)
+    return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)
 
 
 def _scales(model: FittedModel) -> list[str]:

@@ -10,9 +10,11 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.numbers import NO_BREAK, Scale
@@ -50,10 +52,11 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     scale = mean_scale(tree, outcome)
     what = amount(tree, about, outcome)
     at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
-    d = max(numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"]) for row in at.values())
+    d = min(numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"]) for row in at.values())
     unit = f"{NO_BREAK}%" if scale == "risk" else _unit(about, outcome)
     values = {s: f"**{numbers.on_scale(row['median'], scale, d)}{unit}**" for s, row in at.items()}
-    places = {s: _place(about, answer, s) for s in at}
+    assert answer.variable is not None
+    places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
     change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
     return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
 
@@ -78,8 +81,8 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
     word = "lower" if median < 0 else "higher"
     size = f"**{numbers.on_scale(abs(median), scale, d)}{unit}** {word}"
     if not spans:
-        ends = sorted((abs(low), abs(high)))
-        return f"{size} ({share} interval {numbers.interval(*ends, d, scale)})."
+        near, far = sorted((abs(low), abs(high)))
+        return f"{size} ({share} interval {numbers.interval(near, far, d, scale)})."
     return (
         f"{size}, but no difference is not excluded ({share} interval from {numbers.on_scale(abs(low), scale, d)}{unit} lower to "
         f"{numbers.on_scale(abs(high), scale, d)}{unit} higher{likely})."
@@ -155,38 +158,34 @@ def _nearest(means: pd.DataFrame, value: str) -> str:
     return min(means.index, key=lambda text: abs(float(text) - target))
 
 
-def _place(about: About, answer: Answer, value: str) -> str:
-    """ "for terbinafine", "for quarter 4"."""
-    assert answer.variable is not None
-    if value in about.levels.get(answer.variable, {}):
-        return f"for {about.level(answer.variable, value)}"
-    number = as_number(value) is not None or value in ("yes", "no", "True", "False")
-    unit = about.unit_of(answer.variable)
-    name = about.name(answer.variable)
-    if unit and number:
-        return f"at {name} {value}{NO_BREAK}{unit}"
-    return f"for {name} {value}" if number or name == answer.variable else f"for {value}"
-
-
 def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     """Whose number it is, averaged how, and what it is not."""
-    spec = metadata(tree)["spec"]
-    groups = [*spec["groups"]]
+    parts = read_parts(tree)
+    rows = parts.spec["data"]["rows"]
+    groups = [name for name, levels in parts.groups.items() if levels < rows]
     individual = f" of {_a(about.individual)}" if about.individual else ""
     averaged = "averaged over the rows of the data"
     if answer.at:
-        averaged += " with " + listing(f"{about.name(k)} {v}" for k, v in answer.at.items())
+        averaged += " with " + listing(value_words(about, column, value) for column, value in answer.at.items())
+    expected = f"The {amount(tree, about, None)}{individual}" if not answer_of_several(answer) else "Expected values"
     if not groups:
-        return f"The expected value{individual}, {averaged}, other covariates as they are in the data."
-    of = listing(f"{_a(about.name(g))} drawn at random from the population of {about.plural(about.name(g))}" for g in groups)
+        return f"{expected}, {averaged}, other covariates as they are in the data."
+    names = [about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups]
+    of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
     return (
-        f"The expected value{individual} in {of}, {averaged} (population-averaged). It is not that of the typical "
-        f"{about.name(groups[0])}, whose effect is zero{_not_odds(tree)}."
+        f"{expected} in {of}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
+        f"zero{', and not an odds ratio' if mean_scale(tree, None) == 'risk' else ''}."
     )
 
 
-def _not_odds(tree: xr.DataTree) -> str:
-    return ", and not an odds ratio" if mean_scale(tree, None) == "risk" else ""
+def answer_of_several(answer: Answer) -> bool:
+    """Whether there are several outcomes."""
+    return answer.means is not None and "outcome" in answer.means.table and answer.means.table["outcome"].nunique() > 1
+
+
+def _plural(about: About, name: str) -> str:
+    first, of, rest = name.partition(" of ")
+    return f"{about.plural(first)}{of}{rest}"
 
 
 def _a(noun: str) -> str:

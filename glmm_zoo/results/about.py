@@ -6,13 +6,15 @@ It stands in the metadata of a fit's file under the key "about"; the keys are pa
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean
 from glmm_zoo.results.storage import metadata
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 KEY = "about"
 type Good = Literal["lower", "higher"]
@@ -85,8 +87,9 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return f"{self.name(column)}, {unit}" if unit else self.name(column)
 
     def plural(self, word: str) -> str:
-        """The plural of a word."""
-        return self.plurals.get(word, f"{word}s")
+        """The plural of a word: "studies" of "study", "cases" of "case"."""
+        regular = f"{word[:-1]}ies" if re.search("[^aeiou]y$", word) else f"{word}s"
+        return self.plurals.get(word, regular)
 
     def outcome_of(self, response: str) -> AboutOutcome:
         """What is said of one outcome; of a single one it is what is said of the fit."""

@@ -125,7 +125,7 @@ def _warn_of_extrapolation(name: str, x: np.ndarray, basis: Basis) -> None:
 def _posterior_of_curve(tree: xr.DataTree, curve: SmoothCurve, x: np.ndarray, prob: float) -> dict[str, np.ndarray]:
     """What `curves` returns of one curve at the points x (n, variables): vectors (n,) by name."""
     f = curve.at(x)
-    level, inverse = _level_and_inverse_link(tree, curve.prefix)
+    level, inverse = level_and_inverse_link(tree, curve.prefix)
     predictor = f + level[:, None]
     response_mean = inverse(predictor).mean(axis=0)
     on_response = {f"response_{name}": inverse(values) for name, values in credible_bands(predictor, prob).items()}
@@ -155,7 +155,7 @@ def credible_bands(f: np.ndarray, prob: float) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _level_and_inverse_link(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+def level_and_inverse_link(tree: xr.DataTree, prefix: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Draws (m,) of a linear predictor at the covariates' means and curves of zero, NaN without an intercept; its inverse link."""
     posterior, spec = tree["posterior"].dataset.stack(sample=("chain", "draw")), metadata(tree)["spec"]
     lead = f"{prefix}_" if prefix else ""

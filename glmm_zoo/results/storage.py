@@ -14,6 +14,7 @@ import io
 import itertools
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,11 @@ def write_metadata(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
 def outcome_specs(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a spec that describes each outcome, by the prefix of its variables; one outcome has the prefix ""."""
     return spec.get("outcomes", {"": spec})
+
+
+def outcome_formulas(spec: Mapping[str, Any]) -> list[str]:
+    """The formula of each outcome; in the spec they stand one after the other, cut by ";" outside of quotes."""
+    return [part.strip() for part in re.findall(r"""(?:`[^`]*`|"[^"]*"|'[^']*'|[^;`"'])+""", spec["formula"])]
 
 
 def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -150,7 +150,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of `rows` rows each, and what was done to get them: remarks, and how many rows were dropped."""
+    """Columns of `rows` rows each, and what was done to get them: remarks, and how many rows were dropped.
+
+    `data` is the source, which has further columns.
+    """
 
     columns: Mapping[str, Column]
     rows: int
@@ -158,6 +161,7 @@ class Table:
     notes: tuple[str, ...] = ()
     dropped: int = 0
     row_numbers: np.ndarray = field(default_factory=lambda: np.empty(0, int))  # (n,) row of the source, from 0
+    data: Any = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -242,7 +246,10 @@ def merge_tables(tables: Sequence[Table]) -> Table:
         owners = [t for t in tables if name in t.columns]
         columns[name] = _merge_columns([t[name] for t in owners], [t.row_numbers for t in owners], row_numbers)
     notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
-    return Table(columns, len(row_numbers), tables[0].source, notes, max(t.dropped for t in tables), row_numbers)
+    first = tables[0]
+    return Table(
+        columns, len(row_numbers), first.source, notes, max(t.dropped for t in tables), row_numbers, first.data
+    )
 
 
 def _merge_columns(owned: Sequence[Column], rows: Sequence[np.ndarray], row_numbers: np.ndarray) -> Column:

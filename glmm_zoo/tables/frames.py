@@ -112,7 +112,8 @@ def take_columns(
     for sentence in (s for column in columns.values() for s in _labels_spelt_twice(column)):
         warnings.warn(sentence, ZooWarning, stacklevel=3)
         notes = (*notes, sentence)
-    return Table(columns, int((~left_out).sum()), source, notes, dropped, _row_numbers(data, len(left_out))[~left_out])
+    row_numbers = _row_numbers(data, len(left_out))[~left_out]
+    return Table(columns, len(row_numbers), source, notes, dropped, row_numbers, data)
 
 
 def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
@@ -127,7 +128,32 @@ def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
     raise_all([_no_column(name, known) for name in needed if name not in known])
     columns, rows, source, notes = _columns_of(data, needed)
     raise_all([sentence for column in columns.values() for sentence in _faulty_values(column, "drop")[1]])
-    return Table(columns, rows, source, notes, 0, _row_numbers(data, rows))
+    return Table(columns, rows, source, notes, 0, _row_numbers(data, rows), data)
+
+
+def further_columns(table: Table, names: Collection[str]) -> dict[str, Column]:
+    """Other columns of the source of a table in the table's rows, with missing values marked as missing.
+
+    Raises
+    ------
+    InputError
+        Columns that are not there (with the nearest name); a source that was changed after the table was taken from it.
+    """
+    data = table.data
+    while isinstance(data, SomeRows):  # row numbers are those of the whole
+        data = data.data
+    whole = take_columns_with_gaps(data, [*names, *(n for n in table.columns if n not in names)])
+    if whole.rows <= table.row_numbers.max() or not all(
+        _same_values(column, whole[name].take(table.row_numbers)) for name, column in table.columns.items()
+    ):
+        raise InputError(f"{table.source} was changed after the model was built; build the model again")
+    return {name: whole[name].take(table.row_numbers) for name in names}
+
+
+def _same_values(column: Column, again: Column) -> bool:
+    """Whether a column has the values of the other where it is not missing."""
+    a, b = (c.as_written().text if column.is_coded else c.values for c in (column, again))
+    return bool(np.all((a == b)[~column.missing]))
 
 
 def _columns_of(data: Any, needed: Collection[str]) -> tuple[dict[str, Column], int, str, tuple[str, ...]]:

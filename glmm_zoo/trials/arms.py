@@ -92,7 +92,7 @@ class Arms:
         tau2 = (w @ residual**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
         return float(np.sqrt(max(tau2, np.sqrt(2 / np.sum(w**2)))))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, treatment: str) -> dict[str, Any]:
         """What the report says of the studies, JSON-able: names, counts of both arms, how covariates are coded."""
         X = self.covariates
         coded = {"means": dict(zip(X.labels, X.means.tolist(), strict=True)), **X.learnt} if X else {"means": {}}
@@ -100,6 +100,7 @@ class Arms:
         return {
             "study": variable_name(self.study.name),
             "labels": list(self.labels),
+            "arms": {"variable": treatment, "control": self.labels[0], "treated": self.labels[1]},
             "totals": totals,
             "covariates": coded,
         }

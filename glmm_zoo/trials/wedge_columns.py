@@ -15,6 +15,7 @@ from glmm_zoo.tables.text_values import in_time_order
 from glmm_zoo.trials.control import control_by_name
 
 NEVER = "never"
+TREATMENT = "treat"  # the column of treatment where the data say when clusters cross over
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,24 @@ def columns_of_trial(options: Mapping[str, Any]) -> TrialColumns:
     return TrialColumns(
         options["cluster"],
         options["period"],
-        "treat" if crossover is None and treatment is None else treatment,
+        TREATMENT if crossover is None and treatment is None else treatment,
         crossover,
         options["subject"],
         level_names(options["period_order"], "period_order"),
     )
+
+
+def arm_labels(column: Column, treated: np.ndarray) -> tuple[str, str]:
+    """The labels of control and treated in the column of treatment; `treated` (n,) is 0 or 1."""
+    codes, levels = column.codes_and_levels()
+    return levels[codes[treated == 0][0]], levels[codes[treated == 1][0]]
+
+
+def arms_of_trial(table: Table, names: TrialColumns, treated: np.ndarray) -> dict[str, str]:
+    """The variable of treatment, and the labels of its control and treated rows, JSON-able."""
+    column = names.treatment
+    control, label = ("0", "1") if column is None else arm_labels(table[column], treated)
+    return {"variable": column or TREATMENT, "control": control, "treated": label}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from glmm_zoo.joint.trajectories import subject_effects
 from glmm_zoo.plans.groups import Group
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
-from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
 
@@ -83,7 +83,7 @@ def read_fitted_model(tree: xr.DataTree) -> FittedJointModel:
     spec = metadata(tree)["spec"]
     if spec["builder"] != "joint_survival":
         raise InputError(f"dynamic prediction is of a fit of joint_survival, and this is one of {spec['builder']}")
-    options, texts = spec["options"], spec["formula"].split("; ")
+    options, texts = spec["options"], outcome_formulas(spec)
     pairs = {t: f"{o['family']}({o['link']})" for t, o in zip(texts, spec["outcomes"].values(), strict=True)}
     names = (
         "event", "time", "id", "association", "association_scale", "baseline", "cuts", "causes", "censored", "carry_forward",

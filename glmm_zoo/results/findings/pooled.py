@@ -165,7 +165,7 @@ def _amount(p0: float, measure: _Measure) -> str:
 def _studies(posterior: xr.Dataset, facts: Mapping[str, Any], of_risks: bool, prob: float) -> pd.DataFrame:
     """Each study: its arms, its own ratio with a Wald interval where no arm is empty or full, and the model's."""
     totals = {name: np.array(sums) for name, sums in facts["totals"].items()}  # (studies,) each
-    log_ratio, half_width = _own_ratios(totals, of_risks, prob)
+    log_ratio, half_width = own_ratios(totals, of_risks, prob)
     effects = np.exp(draws_of(posterior, "study_effect"))  # (chain, draw, studies)
     levels = [str(level) for level in posterior[facts["study"]].values]
     shrunken = interval_table({level: effects[..., k] for k, level in enumerate(levels)}, prob, "study")
@@ -184,7 +184,7 @@ def _studies(posterior: xr.Dataset, facts: Mapping[str, Any], of_risks: bool, pr
     return table.assign(**{str(name): values.to_numpy() for name, values in shrunken.items()})
 
 
-def _own_ratios(totals: Mapping[str, np.ndarray], of_risks: bool, prob: float) -> tuple[np.ndarray, np.ndarray]:
+def own_ratios(totals: Mapping[str, np.ndarray], of_risks: bool, prob: float) -> tuple[np.ndarray, np.ndarray]:
     """The log ratio of each study (studies,) from its own table, and the half width of its Wald interval.
 
     With a, c the events of treated and control: log (a / b) - log (c / d), b and d being those without event, or for rates the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def overview(tree: xr.DataTree) -> dict[str, str]:
     """What was fitted to which data with which priors and how it was sampled, by heading."""
     content = metadata(tree)
     spec = content["spec"]
-    options = _unusual_options(spec)
+    options = unusual_options(spec)
     return {
         "model": "; ".join(
             (f"{spec['builder']}: {spec['formula']}", *(f"{part} {text}" for part, text in spec["formulas"].items()))
@@ -51,7 +52,7 @@ def overview(tree: xr.DataTree) -> dict[str, str]:
     }
 
 
-def _unusual_options(spec: dict[str, Any]) -> dict[str, Any]:
+def unusual_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Options that were given, that are not at their usual value, and that are not formulas, which the model line shows."""
     return {
         name: value

@@ -1,0 +1,220 @@
+"""Which figures a fit has, by name, in the order of the page, and from which estimates each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import xarray as xr
+
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.estimands.comparisons import comparisons
+from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.report.answer import Answer, answering
+from glmm_zoo.report.survival_figures import survival_figures
+from glmm_zoo.results.about import about_of
+from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.adjusted_means import adjusted_means
+from glmm_zoo.results.figures.baseline_risks import baseline_risks
+from glmm_zoo.results.figures.bubble import bubble
+from glmm_zoo.results.figures.caterpillar import caterpillar
+from glmm_zoo.results.figures.categories import categories
+from glmm_zoo.results.figures.correlation import correlation
+from glmm_zoo.results.figures.curves import curves_by, smooths
+from glmm_zoo.results.figures.design_map import design_map
+from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
+from glmm_zoo.results.figures.exposure_effect import exposure_effect
+from glmm_zoo.results.figures.forest import forest
+from glmm_zoo.results.figures.never_at_risk import never_at_risk
+from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
+from glmm_zoo.results.figures.period_risks import period_risks
+from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
+from glmm_zoo.results.figures.predictive_check import predictive_check
+from glmm_zoo.results.figures.prior_posterior import prior_posterior
+from glmm_zoo.results.figures.ranks import ranks
+from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
+from glmm_zoo.results.figures.zero_part import zero_part
+from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+type Section = Literal["key", "estimates", "groups", "priors", "checks", "asked"]
+BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
+MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure of a fit.
+
+    Attributes
+    ----------
+    section
+        Of the page; "asked" only where it is asked for.
+    heading
+        Above the figure, or of the folded part that it stands in.
+    make
+        Draws it.
+    """
+
+    section: Section
+    heading: str
+    make: Callable[[], Picture]
+
+
+class Catalogue:
+    """The figures of a fit; what several of them need is computed once, when the first is made."""
+
+    def __init__(self, tree: xr.DataTree, *, prob: float = 0.95, answer: Answer | None = None):
+        self.tree = tree
+        self.prob = prob
+        self.spec = metadata(tree)["spec"]
+        self.about = about_of(tree)
+        self._given = answer
+
+    @cached_property
+    def answer(self) -> Answer:
+        """The answer of the fit."""
+        return self._given if self._given is not None else answering(self.tree, prob=self.prob)
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """The figures by name, in the order of the page."""
+        return {**dict(self._key()), **dict(self._estimates()), **dict(self._groups()), **dict(self._checks())}
+
+    def picture(self, name: str) -> Picture:
+        """The figure of that name.
+
+        Raises
+        ------
+        InputError
+            A name of no figure of this fit.
+        """
+        if name not in self.entries:
+            near = did_you_mean(name, self.entries) or ";"
+            raise InputError(f"this fit has no figure {name!r}{near} its figures: {listing(self.entries, 40)}")
+        return self.entries[name].make()
+
+    # ------------------------------------------------------------------------------------------- by section of the page
+
+    def _key(self) -> Iterator[tuple[str, Entry]]:
+        """The figure that answers, first, and where it is another one, the means of the answering variable."""
+        builder, answer = self.spec["builder"], self.answer
+        if builder == "meta_analysis":
+            yield "forest", Entry("key", "", partial(forest, self.tree, self.about))
+        elif builder == "stepped_wedge":
+            yield "period_risks", Entry("key", "", self._period_risks)
+        elif builder == "joint_survival":
+            yield from survival_figures(self.tree, answer)
+        elif builder == "joint_outcomes":
+            yield "outcomes_effects", Entry("key", "", self._of(outcomes_effects, answer.comparisons))
+        elif builder == "never_at_risk":
+            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
+        elif "probability" in answer.further:
+            yield "categories", Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about))
+        elif "zero" in answer.further:
+            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
+        elif answer.trajectories is not None:
+            yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
+        elif answer.means is not None:
+            yield self._means("key")
+
+    def _means(self, section: Section) -> tuple[str, Entry]:
+        """Means of the answering variable: a curve over a number, or intervals by level."""
+        answer = self.answer
+        assert answer.means is not None
+        if answer.numeric:
+            return "curves", Entry(section, "", partial(curves_by, self.tree, answer.means, self.about))
+        return "adjusted_means", Entry(
+            section, "", partial(adjusted_means, self.tree, answer.means, self.about, answer.comparisons)
+        )
+
+    def _period_risks(self) -> Picture:
+        """Means under both conditions and their difference, by period."""
+        answer, period = self.answer, self.spec["options"]["period"]
+        means = predictions(self.tree, at={answer.variable: list(answer.values)}, by=[period], prob=self.prob)
+        by_period = comparisons(self.tree, answer.variable, measures="difference", by=[period], prob=self.prob)
+        return period_risks(self.tree, means, by_period, self.about)
+
+    def _estimates(self) -> Iterator[tuple[str, Entry]]:
+        """What follows the key figure: effects, and what the builder has of its own."""
+        builder, answer = self.spec["builder"], self.answer
+        if builder in ("joint_survival", "never_at_risk") or "zero" in answer.further or answer.trajectories is not None:
+            if answer.means is not None:
+                yield self._means("estimates")
+        if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
+            yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
+        if conditional_ratios(self.tree):
+            yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
+        if builder == "meta_analysis":
+            yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
+            if "beta" in self.tree["posterior"]:
+                yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
+        if builder == "stepped_wedge":
+            yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
+            if self.spec["options"]["exposure_time"] != "constant":
+                heading = "Does the effect change with exposure?"
+                yield "exposure_effect", Entry("estimates", heading, partial(exposure_effect, self.tree, self.about))
+        if self.spec["smooths"]:
+            yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
+        if builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1:
+            heading = "How outcomes go together"
+            yield "correlation", Entry("groups", heading, partial(correlation, self.tree, self.about))
+
+    def _baseline_risks(self) -> Picture:
+        """Cases fewer at four risks without treatment."""
+        variable = self.answer.variable
+        asked: dict[str, Any] = {"at": {"baseline": list(BASELINES)}, "measures": ["difference", "nnt"], "prob": self.prob}
+        mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
+        return baseline_risks(mean, new, self.about)
+
+    def _groups(self) -> Iterator[tuple[str, Entry]]:
+        """How groups differ: a caterpillar for each factor, and the effects of a group against each other."""
+        if self.spec["builder"] == "meta_analysis":
+            return
+        factors = list(self.spec["groups"])
+        for i, factor in enumerate(factors):
+            name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
+            section: Section = "groups" if i < MOST_FACTORS else "asked"
+            heading = f"How {self.about.plural(self.about.name(factor))} differ"
+            yield name, Entry(section, heading, partial(caterpillar, self.tree, factor, self.about))
+        sloped = next((f for f in factors if len(self.spec["groups"][f]["effects"]) > 1), None)
+        if sloped is not None:
+            yield "slopes_scatter", Entry("groups", "", partial(slopes_scatter, self.tree, self.about))
+
+    def _checks(self) -> Iterator[tuple[str, Entry]]:
+        """What checks priors, fit and sampler."""
+        yield "prior_posterior", Entry("priors", "", partial(prior_posterior, self.tree, self.about))
+        check = "Does the model reproduce the data? (posterior predictive check)"
+        yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
+        yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
+
+    def of_stored(self, stored: Estimates) -> Picture:
+        """The figure of estimates that the file holds."""
+        return effects(stored, self.about)
+
+
+@of_a_whole_fit
+def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WIDE) -> Figure:
+    """A figure of a fit, as the report has it.
+
+    Parameters
+    ----------
+    figure
+        Its name: "forest", "curves", "caterpillar", ...; a wrong one is answered with those that the fit has.
+    prob
+        Probability inside the intervals of estimates.
+    width
+        In pixels, 720 as on a page and 343 as on a telephone.
+
+    Raises
+    ------
+    InputError
+        A name of no figure of this fit; a width in which nothing can be read.
+    """
+    check_width(width)
+    return Catalogue(tree, prob=prob).picture(figure).figure(width)

@@ -1,0 +1,80 @@
+"""Formulas as MathML: symbols, indices, functions and lines; every text is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+SIDES = ("right", "center", "left")
+
+
+def sym(text: str) -> str:
+    """A symbol: one letter in italics, a word upright."""
+    escaped = html.escape(text)
+    return f"<mi>{escaped}</mi>" if len(text) == 1 else f"<mtext>{escaped}</mtext>"
+
+
+def num(value: object) -> str:
+    """A number."""
+    return f"<mn>{html.escape(str(value))}</mn>"
+
+
+def op(text: str) -> str:
+    """An operator or a bracket."""
+    return f"<mo>{html.escape(text)}</mo>"
+
+
+def row(*parts: str) -> str:
+    """Parts that belong together."""
+    return f"<mrow>{''.join(parts)}</mrow>"
+
+
+def listed(parts: Sequence[str], separator: str = ",") -> str:
+    """Parts with commas, or another operator, between them."""
+    return op(separator).join(parts)
+
+
+def sub(base: str, *indices: str) -> str:
+    """A base with indices below it, which commas separate."""
+    return f"<msub>{base}{row(listed(indices))}</msub>" if indices else base
+
+
+def power(base: str, exponent: str) -> str:
+    """A base with an exponent."""
+    return f"<msup>{base}{exponent}</msup>"
+
+
+def call(function: str, *arguments: str) -> str:
+    """ "f(a, b)" """
+    return f"{function}{op('(')}{listed(arguments)}{op(')')}"
+
+
+def fraction(above: str, below: str) -> str:
+    """A fraction."""
+    return f"<mfrac>{row(above)}{row(below)}</mfrac>"
+
+
+def mean_of(base: str) -> str:
+    """A symbol with a bar."""
+    return f"<mover>{base}{op('¯')}</mover>"
+
+
+def normal(variance: str, mean: str = "<mn>0</mn>") -> str:
+    """A normal distribution."""
+    return call(sym("Normal"), mean, variance)
+
+
+def squared(base: str) -> str:
+    """A square."""
+    return power(base, num(2))
+
+
+def display(lines: Sequence[tuple[str, str, str]]) -> str:
+    """Lines "left = right" below each other, aligned at their relation, as one formula."""
+    rows = "".join(
+        "<mtr>"
+        + "".join(f'<mtd style="text-align:{s}">{row(c)}</mtd>' for s, c in zip(SIDES, line, strict=True))
+        + "</mtr>"
+        for line in ((left, op(relation), right) for left, relation, right in lines)
+    )
+    return f'<math display="block"><mtable columnalign="right center left" columnspacing=".3em">{rows}</mtable></math>'

@@ -1,0 +1,339 @@
+"""The model of a fit as a formula: likelihood, linear predictors, group effects, and what a builder has of its own.
+
+Row i; the level of a factor that it has is [i], so that β with the index period[i] is the coefficient of its period, 0 for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.terms import GroupTerm
+from glmm_zoo.report.mathml import call, display, fraction, listed, mean_of, normal, num, op, row, squared, sub, sym
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, effects_of
+
+Line = tuple[str, str, str]
+ROW = sym("i")
+PLUS, MINUS = op("+"), op("−")
+COEFFICIENTS = {"": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"), "alpha": ("α", "δ", "w")}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One outcome with the names of its symbols: of several, each has its number as an index."""
+
+    parts: Parts
+    of: OutcomeParts
+    index: tuple[str, ...] = ()
+
+    def symbol(self, name: str, *indices: str) -> str:
+        return sub(sym(name), *self.index, *indices)
+
+    def response(self) -> str:
+        return self.symbol("y", ROW)
+
+
+def model_math(parts: Parts) -> str:
+    """The whole model as one MathML formula."""
+    if parts.builder == "meta_analysis":
+        return display(list(_meta(parts)))
+    several = len(parts.outcomes) > 1
+    outcomes = [Outcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
+    lines: list[Line] = []
+    for outcome in outcomes:
+        lines += [*_likelihood(outcome), *_predictors(outcome)]
+    lines += _group_lines(parts, outcomes)
+    if parts.builder == "stepped_wedge":
+        lines += _exposure(parts)
+    if parts.event is not None:
+        lines += _hazard(parts, outcomes)
+    return display(lines)
+
+
+# ---------------------------------------------------------------------------------------------------------- likelihood
+
+
+def _likelihood(outcome: Outcome) -> Iterator[Line]:
+    """The distribution of a response."""
+    y, family, s = outcome.response(), outcome.of.family, outcome.symbol
+    of_never = outcome.parts.builder == "never_at_risk"
+    if family == "gaussian":
+        yield y, "∼", normal(squared(s("σ")), s("μ", ROW))
+    elif family in ("binomial", "bernoulli"):
+        response = outcome.of.main.formula.response
+        trials = response and response.trials
+        size = num(trials) if isinstance(trials, int) else s("n", ROW)
+        distribution = call(sym("Binomial"), size, s("p", ROW)) if trials else call(sym("Bernoulli"), s("p", ROW))
+        yield _at_risk(y) if of_never else y, "∼", distribution
+    elif family in ("ordinal", "sratio", "acat"):
+        yield from _categories(outcome)
+    elif family.startswith("hurdle"):
+        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW)
+        positive = f"{y}{op('>')}{num(0)}"
+        yield f"{y}{op('|')}{positive}", "∼", f"{_count(outcome)}{op('|')}{positive}"
+    elif family.startswith("zero_inflated"):
+        zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
+        yield zero, "=", s("π", ROW)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _count(outcome)
+    else:
+        yield _at_risk(y) if of_never else y, "∼", _count(outcome)
+    if of_never:
+        subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
+        yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _at_risk(y: str) -> str:
+    return f"{y}{op('|')}{sym('at risk')}"
+
+
+def _count(outcome: Outcome) -> str:
+    """Poisson, or negative binomial with its mean and shape."""
+    mean = outcome.symbol("μ", ROW)
+    if "negative_binomial" not in outcome.of.family:
+        return call(sym("Poisson"), mean)
+    shape = outcome.symbol("φ", ROW) if "alpha" in outcome.of.others else outcome.symbol("φ")
+    if outcome.parts.spec["options"].get("parameterization") == "nb1":
+        shape = shape + mean
+    return call(sym("NegBinomial"), mean, shape)
+
+
+def _categories(outcome: Outcome) -> Iterator[Line]:
+    """Cumulative or sequential probabilities of ordered categories."""
+    y, k = outcome.response(), sym("k")
+    at_k, after = f"{y}{op('=')}{k}", f"{k}{PLUS}{num(1)}"
+    event = {
+        "ordinal": f"{y}{op('≤')}{k}",
+        "sratio": f"{at_k}{op('|')}{y}{op('≥')}{k}",
+        "acat": f"{at_k}{op('|')}{y}{op('∈')}{op('{')}{listed([k, after])}{op('}')}",
+    }[outcome.of.family]
+    nominal = outcome.parts.spec["facts"].get("nominal")
+    cut = outcome.symbol("c", k, ROW) if nominal else outcome.symbol("c", k)
+    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW)}"
+    if nominal:
+        yield (
+            call(sym("log"), f"{sub(sym('c'), after, ROW)}{MINUS}{cut}"), "=",
+            f"{call(sym('log'), f'{sub(sym("c"), after)}{MINUS}{sub(sym("c"), k)}')}{PLUS}"
+            f"{sub(sym('γ'), k)}{sub(sym('w'), ROW)}",
+        )  # fmt: skip
+
+
+def _linked(link: str, mean: str) -> str:
+    """g(mean)."""
+    if link == "identity":
+        return mean
+    if link == "probit":
+        return call(f"<msup>{sym('Φ')}{row(op('−'), num(1))}</msup>", mean)
+    if link == "cloglog":
+        return call(sym("log"), f"{MINUS}{call(sym('log'), f'{num(1)}{MINUS}{mean}')}")
+    return call(sym(link), mean)
+
+
+# --------------------------------------------------------------------------------------------------- linear predictors
+
+
+def _predictors(outcome: Outcome) -> Iterator[Line]:
+    """The linear predictor of the mean, then those of further parts."""
+    of, s = outcome.of, outcome.symbol
+    ordered = of.family in ("ordinal", "sratio", "acat")
+    mean = s("η", ROW) if ordered else s("p", ROW) if of.family in ("binomial", "bernoulli") else s("μ", ROW)
+    extra = [*_offsets(outcome), *_treatment(outcome.parts)]
+    yield mean if ordered else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    for name, part in of.others.items():
+        if name == "nominal":
+            continue
+        left = s("φ", ROW) if name == "alpha" else s("π", ROW)
+        if name == "never":
+            left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
+        yield _linked(part.link, left), "=", _predictor(outcome, part, [])
+
+
+def _predictor(outcome: Outcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
+    """Intercept, coefficients, curves and group effects, added up."""
+    level, coefficient, effect = COEFFICIENTS[part.of]
+    base = coefficient if part.of else level
+    summands = [] if without_intercept or not part.intercept else [outcome.symbol(base, *([num(0)] if part.of else []))]
+    summands += [_times(outcome, coefficient, term) for term in part.terms]
+    for smooth in part.formula.smooths:
+        of_by = [_level(outcome.parts, (smooth.by,))] if smooth.by else []
+        curve = outcome.symbol("f", *(sym(outcome.parts.about.name(v)) for v in smooth.variables), *of_by)
+        summands.append(call(curve, *(sub(sym(outcome.parts.about.name(v)), ROW) for v in smooth.variables)))
+    summands += extra
+    for group in part.formula.groups:
+        terms = list(effects_of(group))
+        for n, term in enumerate(terms, start=1):
+            number = [num(n)] if len(terms) > 1 else []
+            value = outcome.symbol(effect, *number, _level(outcome.parts, group.factor))
+            summands.append(value + _covariates(outcome.parts, term))
+    return PLUS.join(summands) or num(0)
+
+
+def _level(parts: Parts, factor: Sequence[str]) -> str:
+    """ "herd[i]": the level that a row has."""
+    return f"{_factor(parts, factor)}{op('[')}{ROW}{op(']')}"
+
+
+def _factor(parts: Parts, factor: Sequence[str]) -> str:
+    return sym(":".join(parts.about.name(c) for c in factor))
+
+
+def _times(outcome: Outcome, coefficient: str, term: Term) -> str:
+    """A coefficient, with the levels of factors as indices, times the columns of numbers."""
+    parts = outcome.parts
+    indices = [f"{sym(parts.name(e))}{op('[')}{ROW}{op(']')}" if parts.levels(e) else sym(parts.name(e)) for e in term]
+    return outcome.symbol(coefficient, *indices) + _covariates(parts, term)
+
+
+def _covariates(parts: Parts, term: Term) -> str:
+    return "".join(
+        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW)
+        if e.kind == "call"
+        else sub(sym(parts.name(e)), ROW)
+        for e in term
+        if not parts.levels(e)
+    )
+
+
+def _offsets(outcome: Outcome) -> list[str]:
+    """log of the exposure, and offsets."""
+    exposure = outcome.parts.spec["options"].get("exposure")
+    found = [call(sym("log"), sub(sym(outcome.parts.about.name(exposure)), ROW))] if exposure else []
+    return [*found, *(sub(sym(o.text), ROW) for o in outcome.of.main.formula.offsets)]
+
+
+def _treatment(parts: Parts) -> list[str]:
+    """The effect of a stepped wedge, once the cluster of a row has crossed over."""
+    if parts.builder != "stepped_wedge":
+        return []
+    course = parts.spec["facts"]["exposure_time"]
+    treat = sub(sym("x"), ROW)
+    if course == "constant":
+        found = [f"{sym('θ')}{treat}"]
+    else:
+        found = [f"{sub(sym('θ'), row(sym('e'), op('['), ROW, op(']')))}{treat}"]
+    if parts.spec["options"].get("treatment_effect") == "random":
+        found.append(sub(sym("w"), _level(parts, (parts.spec["facts"]["cluster"],))) + treat)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- group effects
+
+
+def _group_lines(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
+    """The distribution of the effects of each group term; effects that are correlated have one line."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        for part in (outcome.of.main, *outcome.of.others.values()):
+            for group in part.formula.groups:
+                effects = _effects(outcome, part, group)
+                if group.label:
+                    shared.setdefault((group.name, group.label), []).extend(effects)
+                else:
+                    yield from _distributed(parts, group, effects, [sym(COEFFICIENTS[part.of][2])] if part.of else [])
+    for (name, _), effects in shared.items():
+        yield from _distributed(parts, GroupTerm(("1",), tuple(name.split(":"))), effects, [])
+
+
+def _effects(outcome: Outcome, part: Part, group: GroupTerm) -> list[str]:
+    terms = list(effects_of(group))
+    numbers = [[num(n)] for n in range(1, len(terms) + 1)] if len(terms) > 1 else [[]]
+    factor = _factor(outcome.parts, group.factor)
+    return [outcome.symbol(COEFFICIENTS[part.of][2], *number, factor) for number in numbers]
+
+
+def _distributed(parts: Parts, group: GroupTerm, effects: Sequence[str], of: Sequence[str]) -> Iterator[Line]:
+    name = _factor(parts, group.factor)
+    if len(effects) == 1 or not group.correlated:
+        for n, effect in enumerate(effects, start=1):
+            number = [num(n)] if len(effects) > 1 else []
+            yield f"{effect}", "∼", normal(squared(sub(sym("σ"), *of, *number, name)))
+    else:
+        vector = f"{op('(')}{listed(effects)}{op(')')}"
+        yield vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), *of, name))
+
+
+# ---------------------------------------------------------------------------------------------------- single builders
+
+
+def _exposure(parts: Parts) -> Iterator[Line]:
+    """What the effect of a wedge is after e periods, and the correlation of a cluster's periods where it decays."""
+    facts, e = parts.spec["facts"], sym("e")
+    if facts["exposure_time"] == "monotone":
+        yield (
+            sub(sym("θ"), e),
+            "=",
+            f"{sym('θ')}{op('(')}{sub(sym('s'), num(1))}{PLUS}{op('⋯')}{PLUS}{sub(sym('s'), e)}{op(')')}",
+        )
+    if facts["correlation"] == "decay":
+        s, t, c = sym("s"), sym("t"), sym("c")
+        distance = row(op("|"), t, MINUS, s, op("|"))
+        yield call(sym("corr"), sub(sym("u"), c, s), sub(sym("u"), c, t)), "=", f"<msup>{sym('ρ')}{distance}</msup>"
+
+
+def _meta(parts: Parts) -> Iterator[Line]:
+    """Arm t (0 control, 1 treated) of study i."""
+    options, t = parts.spec["options"], sym("t")
+    y, d, m, b = (sub(sym(s), ROW) for s in ("y", "d", "m", "b"))
+    y = sub(sym("y"), ROW, t)
+    of_risks = parts.spec["link"] == "logit"
+    mean = sub(sym("p" if of_risks else "μ"), ROW, t)
+    yield y, "∼", call(sym("Binomial"), sub(sym("n"), ROW, t), mean) if of_risks else call(sym("Poisson"), mean)
+    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW, t))]
+    covariates = [
+        f"{sub(sym('β'), sym(name))}{op('(')}{sub(sym(name), ROW)}{MINUS}{mean_of(sym(name))}{op(')')}"
+        for name in (":".join(parts.name(e) for e in term) for term in parts.outcomes[0].main.terms)
+    ]
+    average = PLUS.join([sym("δ"), *covariates])
+    if options["baseline"] == "bivariate":
+        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sym("α"), f"{t}{m}", sub(sym("u"), ROW, t)])
+        yield m, "=", average
+        vector = f"{op('(')}{sub(sym('u'), ROW, num(0))}{op(',')}{sub(sym('u'), ROW, num(1))}{op(')')}"
+        yield vector, "∼", call(sym("MultivariateNormal"), num(0), sym("Σ"))
+        return
+    if options["coding"] == "half":
+        effect = f"{t}{m}{PLUS}{op('(')}{t}{MINUS}{fraction(num(1), num(2))}{op(')')}{op('(')}{d}{MINUS}{m}{op(')')}"
+        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, effect])
+        yield m, "=", average
+        yield d, "∼", normal(squared(sym("τ")), m)
+    else:
+        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, f"{t}{d}"])
+        yield d, "∼", normal(squared(sym("τ")), average)
+    if options["baseline"] == "random":
+        yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW)}"
+        yield sub(sym("u"), ROW), "∼", normal(squared(sym("σ")))
+
+
+def _hazard(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
+    """The hazard of the event of subject j at time t; of several causes, of each cause k."""
+    event, t, j = parts.spec["event"], sym("t"), sym("j")
+    k = [sym("k")] if len(event["causes"]) > 1 else []
+    assert parts.event is not None
+    part = Part("", "log", parts.event.covariates)
+    summands = []
+    for term in part.terms:
+        indices = [
+            f"{sym(parts.name(e))}{op('[')}{j}{op(']')}" if parts.levels(e) else sym(parts.name(e)) for e in term
+        ]
+        columns = [sub(sym(parts.name(e)), j) for e in term if not parts.levels(e)]
+        summands.append(sub(sym("γ"), *k, *indices) + "".join(columns))
+    by_name = {variable_name(o.of.prefix): o for o in outcomes}
+    for n, label in enumerate(event["association"], start=1):
+        name, _, form = label.rpartition(":") if label.split(":")[0] in by_name else ("", "", label)
+        number = [num(n)] if len(event["association"]) > 1 else []
+        summands.append(sub(sym("a"), *k, *number) + _followed(by_name.get(name, outcomes[0]), form))
+    risk = call(sym("exp"), PLUS.join(summands))
+    yield call(sub(sym("h"), *k, j), t), "=", f"{call(sub(sym('h'), *k, num(0)), t)}{risk}"
+
+
+def _followed(outcome: Outcome, label: str) -> str:
+    """What of a marker's course the hazard follows."""
+    form, _, covariate = label.partition(":")
+    t, j, mean = sym("t"), sym("j"), outcome.symbol("μ" if outcome.of.link == "identity" else "η", sym("j"))
+    times = sub(sym(covariate), j) if covariate else ""
+    if form.startswith("value"):
+        return call(mean, t) + times
+    if form.startswith("slope"):
+        return fraction(f"{sym('d')}{call(mean, t)}", f"{sym('d')}{t}") + times
+    if form.startswith("area"):
+        return f"{op('∫')}{call(mean, sym('s'))}{sym('d')}{sym('s')}{times}"
+    return sym(label)

@@ -1,0 +1,350 @@
+"""The model of a fit in plain sentences, made from its formulas and families."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from glmm_zoo.errors import listing
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, article, effects_of, joined
+from glmm_zoo.results.storage import outcome_specs
+
+ORDERED = ("ordinal", "sratio", "acat")
+BINARY = ("binomial", "bernoulli")
+_SHAPES = {"nb2": "μ + μ²/φ", "nb1": "μ + μ/φ"}
+_CORRELATIONS = {
+    "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
+    "nested_exchangeable": "observations of a cluster are more alike within a period than between periods (Hooper et al. 2016)",
+    "decay": "the correlation within a cluster falls with each period between two observations, by the factor ρ (Kasza et al. 2019)",
+}  # fmt: skip
+_BASELINES = {
+    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
+    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
+}  # fmt: skip
+
+
+def model_words(parts: Parts) -> str:
+    """The whole model in sentences."""
+    if parts.builder == "meta_analysis":
+        return " ".join(_meta(parts))
+    sentences: list[str] = []
+    for outcome in parts.outcomes:
+        sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
+    sentences += [*_groups(parts), *_curves(parts)]
+    if parts.builder == "stepped_wedge":
+        sentences += _wedge(parts)
+    if parts.event is not None:
+        sentences += _event(parts)
+    return " ".join(sentences)
+
+
+# ------------------------------------------------------------------------------------------------------------- outcome
+
+
+def response_column(outcome: OutcomeParts) -> str:
+    """The response as the formula has it: "incidence", "log(bili)"."""
+    response = outcome.main.formula.response
+    return response.value.text if response else outcome.prefix
+
+
+def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
+    """The event, or what is counted or measured: the user's words, else the response's column."""
+    said = parts.about.outcome_of(outcome.prefix) if len(parts.outcomes) > 1 else parts.about
+    if said.outcome:
+        return said.outcome
+    column = parts.about.name(response_column(outcome))
+    success = re.search(r"success is ('.*?'), failure", str(outcome_specs(parts.spec)[outcome.prefix]["response"]))
+    return f"{column} = {success[1][1:-1]}" if success and success[1] != "'1'" else column
+
+
+def individuals(parts: Parts, outcome: OutcomeParts) -> str:
+    """Who has the outcome, in the plural; "trials" where nothing is said of it."""
+    return parts.about.plural(parts.about.individual) if parts.about.individual else "trials"
+
+
+def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
+    """How a response varies around what the model predicts."""
+    what, family = outcome_words(parts, outcome), outcome.family
+    if family == "gaussian":
+        return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ."
+    if family in BINARY:
+        response = outcome.main.formula.response
+        if response is not None and response.trials is not None:
+            size = response.trials if isinstance(response.trials, int) else response.trials.text
+            count = f"{response_column(outcome)} of {size} {individuals(parts, outcome)}"
+            start = f"In each row of {_subject(parts)} at risk" if parts.builder == "never_at_risk" else "In each row"
+            return f"{start}, {count} had the event{_named(what, response_column(outcome))}: a binomial count with probability p."
+        return f"In each row the event ({what}) came or did not, with probability p."
+    if family in ORDERED:
+        levels = parts.spec["facts"].get("levels") or ()
+        return (
+            f"{_capital(what)} is one of {len(levels)} ordered categories, {listing(levels, 9)}."
+            if levels
+            else (f"{_capital(what)} is one of several ordered categories.")
+        )
+    return _counts(parts, outcome, what)
+
+
+def _counts(parts: Parts, outcome: OutcomeParts, what: str) -> str:
+    family = outcome.family
+    distribution = "a Poisson distribution with mean μ"
+    if "negative_binomial" in family:
+        variance = _SHAPES[parts.spec["options"].get("parameterization") or "nb2"]
+        distribution = f"a negative binomial distribution with mean μ and variance {variance}"
+    if parts.builder == "never_at_risk":
+        subject = _subject(parts)
+        return (
+            f"{_capital(article(subject))} is never at risk with probability π, and then every count of it is 0; at risk, its count"
+            f"{_named(what)} has {distribution}."
+        )
+    if family.startswith("zero_inflated"):
+        return f"A count{_named(what)} is a structural zero with probability π; otherwise it has {distribution}, which may be 0 too."
+    if family.startswith("hurdle"):
+        return f"A count{_named(what)} is 0 with probability π; what is above 0 has {distribution} without its zeros."
+    return f"The count{_named(what)} has {distribution}."
+
+
+def _subject(parts: Parts) -> str:
+    return parts.about.name(parts.spec["options"]["subject"])
+
+
+def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
+    """What the linear predictor is: "the log odds of a new case"."""
+    if outcome.family in ORDERED:
+        base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
+        return f"the {base} of a higher category of {what}"
+    if outcome.family in BINARY:
+        base = {
+            "logit": "log odds",
+            "probit": "probit of the probability",
+            "cloglog": "complementary log-log of the probability",
+        }
+        return f"the {base[outcome.link]} of {what}"
+    if outcome.link == "log":
+        return (
+            f"the log of the rate of {what} per unit of {exposure}"
+            if exposure
+            else f"the log of μ, the mean of {what},"
+        )
+    return f"the mean μ of {what}"
+
+
+# --------------------------------------------------------------------------------------------------- linear predictors
+
+
+def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
+    what = outcome_words(parts, outcome)
+    exposure = parts.spec["options"].get("exposure")
+    subject = amount_words(outcome, what, exposure and parts.about.name(exposure))
+    own = list(_own(parts))
+    thresholds = outcome.family in ORDERED
+    yield _sum(parts, outcome.main, subject, "β", "u", own, thresholds)
+    if thresholds:
+        yield _thresholds(parts, outcome)
+    for name, part in outcome.others.items():
+        if name == "nominal":
+            terms = joined([_plain(parts, term) for term in part.terms])
+            yield f"The effects of {terms} may differ between the thresholds."
+            continue
+        zero = "of zero" if outcome.family.startswith("hurdle") else "of a structural zero"
+        of = {
+            "zi": f"the log odds {zero}", "never": f"the log odds that {article(_subject(parts))} is never at risk"
+            if name == "never" else "", "alpha": "the log of φ",
+        }[name]  # fmt: skip
+        yield _sum(parts, part, of, {"alpha": "δ"}.get(name, "γ"), {"alpha": "w"}.get(name, "v"), [])
+
+
+def _sum(
+    parts: Parts, part: Part, subject: str, coefficient: str, effect: str, own: Sequence[str], thresholds: bool = False
+) -> str:
+    """ "The log odds of a new case has a level α, a shift β for ... and a shift u for each herd." """
+    level = f"{coefficient}₀" if coefficient != "β" else "α"
+    items = [] if thresholds or not part.intercept else [f"a level {level}"]
+    items += _term_words(parts, part.terms, coefficient)
+    items += [_smooth_words(parts, s.variables, s.by) for s in part.formula.smooths]
+    items += own
+    items += [f"the known offset {o.text}" for o in part.formula.offsets]
+    for group in part.formula.groups:
+        items.append(_group_words(parts, list(effects_of(group)), group.factor, effect))
+    if not items:
+        return f"{_capital(subject)} is the same in every row."
+    return f"{_capital(subject)} has {joined(items)}."
+
+
+def _own(parts: Parts) -> Iterator[str]:
+    if parts.builder == "stepped_wedge":
+        course = parts.spec["facts"]["exposure_time"]
+        cluster = parts.about.name(parts.spec["facts"]["cluster"])
+        words = {
+            "constant": f"the effect θ of the intervention from when {article(cluster)} has crossed over",
+            "categorical": f"an effect θ of the intervention of its own for each number of periods since {article(cluster)} crossed over",
+            "monotone": f"an effect θ of the intervention that grows or shrinks step by step with the periods since {article(cluster)} crossed over",
+        }
+        yield words[course]
+
+
+def _term_words(parts: Parts, terms: Sequence[Term], coefficient: str) -> list[str]:
+    """One item for each factor; numbers together; interactions together."""
+    numbers = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
+    items = []
+    if numbers:
+        change = "a change" if len(numbers) == 1 else "changes"
+        items.append(f"{change} {coefficient} for each unit of {joined([_plain(parts, t) for t in numbers])}")
+    for term in terms:
+        levels = parts.levels(term[0])
+        if len(term) == 1 and levels:
+            column, name = term[0].columns[0], parts.name(term[0])
+            first, *others = (parts.about.level(column, level) for level in levels)
+            shift = f"{name} {others[0]} against {first}" if len(others) == 1 else f"each {name} other than {first}"
+            items.append(f"a shift {coefficient} for {shift}")
+    products = [_product(parts, t) for t in terms if len(t) > 1]
+    if products:
+        items.append(
+            f"{'an interaction' if len(products) == 1 else 'interactions'} {coefficient} of {joined(products)}"
+        )
+    return items
+
+
+def _product(parts: Parts, term: Term) -> str:
+    return " with ".join(_plain(parts, (e,)) for e in term)
+
+
+def _plain(parts: Parts, term: Term) -> str:
+    """The words for the columns of a term; I(day/365) is day/365."""
+    text = " by ".join(parts.name(e) for e in term)
+    return re.sub(r"^I\((.*)\)$", r"\1", text)
+
+
+def _smooth_words(parts: Parts, variables: Sequence[str], by: str | None) -> str:
+    names = joined([parts.about.name(v) for v in variables])
+    what = "surface" if len(variables) > 1 else "curve"
+    return f"a smooth {what} f of {names}" + (f" for each {parts.about.name(by)}" if by else "")
+
+
+def _group_words(parts: Parts, terms: Sequence[Term], factor: tuple[str, ...], effect: str) -> str:
+    slopes = [_plain(parts, t) for t in terms if t]
+    shifts = [*(["of the level"] if () in terms else []), *(f"of the effect of {s}" for s in slopes)]
+    each = f"for each {parts.group_name(factor)}"
+    return f"a shift {effect} {each}" if not slopes else f"shifts {effect} {joined(shifts)} {each}"
+
+
+def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
+    kind = {
+        "ordinal": "Thresholds c, one between neighbouring categories, cut it into the categories' probabilities, so that an effect is the "
+        "same at every threshold (proportional odds).",
+        "sratio": "Thresholds c, one for each category but the last, say how probable it is to stop at that category once it is reached.",
+        "acat": "Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is.",
+    }[outcome.family]
+    return kind.replace(" (proportional odds)", "") if outcome.link != "logit" else kind
+
+
+# -------------------------------------------------------------------------------------------------------- group effects
+
+
+def _groups(parts: Parts) -> Iterator[str]:
+    """How group effects are distributed."""
+    terms = [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    names = list(dict.fromkeys(parts.group_name(g.factor) for g in terms))
+    if not names:
+        return
+    of = joined([_plural_of(parts, name) for name in names])
+    several = len(terms) > 1 or any(len(list(effects_of(g))) > 1 for g in terms)
+    each = "each kind with a standard deviation σ of its own" if several else "with standard deviation σ"
+    yield (
+        f"The shifts of {of} come from normal distributions around 0, {each}."
+        if several
+        else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
+    )
+    shared = [g for g in terms if g.label]
+    correlated = [g for g in terms if g.label or (g.correlated and len(list(effects_of(g))) > 1)]
+    for name in dict.fromkeys(parts.group_name(g.factor) for g in correlated):
+        outcomes = " of all outcomes" if shared and len(parts.outcomes) > 1 else ""
+        yield f"The shifts of one {name}{outcomes} are correlated."
+
+
+def _plural_of(parts: Parts, name: str) -> str:
+    first, *rest = name.split(" of ", 1)
+    return " of ".join([parts.about.plural(first), *rest])
+
+
+def _curves(parts: Parts) -> Iterator[str]:
+    if parts.spec["smooths"]:
+        yield "How much a curve bends is estimated from the data: without bends it is a straight line."
+
+
+# ----------------------------------------------------------------------------------------------------- single builders
+
+
+def _wedge(parts: Parts) -> Iterator[str]:
+    facts, options = parts.spec["facts"], parts.spec["options"]
+    yield "Periods have effects of their own, so that change over time is not mistaken for an effect of the intervention."
+    yield f"{_capital(_CORRELATIONS[facts['correlation']])}."
+    if options.get("treatment_effect") == "random":
+        yield "Clusters differ in the effect of the intervention too."
+
+
+def _meta(parts: Parts) -> Iterator[str]:
+    facts, options = parts.spec["facts"], parts.spec["options"]
+    study = parts.about.name(facts["study"])
+    of_risks = parts.spec["link"] == "logit"
+    what = outcome_words(parts, parts.outcomes[0])
+    control, treated = (parts.about.level(options["treatment"], label) for label in facts["labels"])
+    ratio, amount = (
+        ("odds ratio", "a binomial count of those at risk")
+        if of_risks
+        else ("rate ratio", "a Poisson count of person-time")
+    )
+    yield f"In each arm of {article(study)} ({treated}, or {control} as the control), the number with the outcome ({what}) is {amount}."
+    covariates = [_plain(parts, t) for t in parts.outcomes[0].main.terms]
+    line = f" around a line in {joined(covariates)}" if covariates else " around the mean δ"
+    own = {
+        "fixed": f"Each {study} has a level b of its own, which says nothing of the levels of others,",
+        "random": f"Each {study} has a level b, which varies normally between {parts.about.plural(study)},",
+        "bivariate": f"The two arms of each {study} have levels that vary together between {parts.about.plural(study)},",
+    }[options["baseline"]]
+    yield f"{own} and a log {ratio} d; these vary normally{line} with standard deviation τ."
+    if covariates:
+        count = "covariates count from their means" if len(covariates) > 1 else "covariate counts from its mean"
+        yield f"The {count}, so that δ is the log {ratio} in the average {study}."
+    yield "Counts enter with their exact likelihood; nothing is added to zeros (one-stage model)."
+
+
+def _event(parts: Parts) -> Iterator[str]:
+    spec = parts.spec
+    event, options = spec["event"], spec["options"]
+    subject = parts.about.name(event["id"])
+    what = parts.about.event or "the event"
+    assert parts.event is not None
+    follow = joined([_followed(parts, label) for label in event["association"]])
+    covariates = [_plain(parts, t) for t in Part("", "log", parts.event.covariates).terms]
+    after = f" and on {joined(covariates)}" if covariates else ""
+    causes = f" of each cause ({listing(event['causes'], 9)})" if len(event["causes"]) > 1 else ""
+    yield f"The hazard of {what}{causes} depends on {follow} of the same {subject}{after}; the association is a."
+    yield f"The baseline hazard is {_BASELINES[options['baseline']]}."
+    yield f"Both parts are estimated together, so that measurements that are missing because of {what} do not bias the marker's course."
+
+
+def _followed(parts: Parts, label: str) -> str:
+    """The part of a marker's course that the hazard follows, in words."""
+    names = {variable_name(o.prefix): o for o in parts.outcomes}
+    first, _, rest = label.partition(":")
+    outcome, form = (names[first], rest) if first in names and rest else (parts.outcomes[0], label)
+    marker = outcome_words(parts, outcome)
+    form, _, by = form.partition(":")
+    words = {
+        "value": f"the true {marker} at the same moment", "slope": f"how fast the true {marker} changes",
+        "area": f"the true {marker} summed up so far",
+    }  # fmt: skip
+    kind = next((v for k, v in words.items() if form.startswith(k)), f"the shift of the {marker} ({form})")
+    return kind + (f", depending on {parts.about.name(by)}," if by else "")
+
+
+def _capital(text: str) -> str:
+    """With a capital letter, but for what is code: "log(bili)"."""
+    return text if "(" in text.split(" ")[0] else text[:1].upper() + text[1:]
+
+
+def _named(what: str, known: str = "count") -> str:
+    """ " (new case)", nothing where that says no more than what is known."""
+    return "" if what.lower() == known.lower() else f" ({what})"

@@ -1,0 +1,202 @@
+"""What a model is made of, as a report speaks of it: outcomes, their linear predictors, the terms and group effects in these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import xarray as xr
+
+from glmm_zoo.errors import plural
+from glmm_zoo.formulas.event_formula import parse_event_formula
+from glmm_zoo.formulas.expansion import expanded
+from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
+from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Symbol, signed_summands
+from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
+
+Term = tuple[Expression, ...]  # what is multiplied
+
+
+@dataclass(frozen=True)
+class Part:
+    """One linear predictor: `of` is "" of the main one, else what it is of: "zi", "alpha", "never", "nominal"."""
+
+    of: str
+    link: str
+    formula: Formula
+
+    @property
+    def intercept(self) -> bool:
+        return not any(
+            s == "-" and part in (["1"],) or part == ["0"] for s, part in signed_summands(self.formula.population)
+        )
+
+    @property
+    def terms(self) -> list[Term]:
+        """The population terms, main effects first, else in the order of the formula."""
+        return terms_of(self.formula.population)
+
+
+@dataclass(frozen=True)
+class OutcomeParts:
+    """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of."""
+
+    prefix: str
+    family: str
+    link: str
+    main: Part
+    others: Mapping[str, Part]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model: its file, what is said of it in words, its outcomes, and the event of a joint model of survival."""
+
+    tree: xr.DataTree
+    content: Mapping[str, Any]
+    about: About
+    outcomes: tuple[OutcomeParts, ...]
+    event: EventFormula | None
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return self.content["spec"]
+
+    @property
+    def builder(self) -> str:
+        return self.spec["builder"]
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """The number of levels of each grouping factor by its name, once for each factor; the studies of a meta-analysis too."""
+        found: dict[str, int] = {}
+        if self.builder == "meta_analysis":
+            found[self.spec["facts"]["study"]] = len(self.spec["facts"]["totals"]["control_events"])
+        terms = (g for o in self.outcomes for part in (o.main, *o.others.values()) for g in part.formula.groups)
+        for term in terms:
+            levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
+            if levels:
+                found[term.name] = levels[0]
+        return found
+
+    def levels(self, expression: Expression) -> tuple[str, ...] | None:
+        """The levels of a factor, the reference first; None of numbers."""
+        column = expression.columns[0]
+        for learnt in self.spec["learnt"].values():
+            if column in learnt.get("levels", {}):
+                return _reference_first(learnt["levels"][column], expression.reference)
+        if expression.kind == "call":
+            return None
+        stored = self.tree["constant_data"].dataset
+        of_column = [v for v in stored.data_vars.values() if v.attrs.get("column") == column]
+        if not of_column or (expression.kind == "column" and of_column[0].attrs["kind"] == "number"):
+            return None
+        return _reference_first(sorted({str(v) for v in of_column[0].values.tolist()}), expression.reference)
+
+    def name(self, expression: Expression) -> str:
+        """The words for what a column, a factor or an expression is."""
+        return self.about.name(expression.columns[0]) if expression.kind != "call" else expression.text
+
+    def group_name(self, factor: tuple[str, ...]) -> str:
+        """ "herd", of an interaction "combination of site and spp"."""
+        names = [self.about.name(column) for column in factor]
+        return names[0] if len(names) == 1 else f"combination of {joined(names)}"
+
+    def group_count(self, factor: tuple[str, ...], count: int) -> str:
+        """ "15 herds"."""
+        name = self.group_name(factor)
+        first, *rest = name.split(" of ", 1)
+        return f"{count} {' of '.join([self.about.plural(first), *rest])}" if count != 1 else f"1 {name}"
+
+
+def read_parts(tree: xr.DataTree) -> Parts:
+    """What the model of a fit is made of."""
+    content = metadata(tree)
+    spec = content["spec"]
+    texts = outcome_formulas(spec)
+    outcomes = tuple(
+        _outcome(spec, prefix, of, text) for (prefix, of), text in zip(outcome_specs(spec).items(), texts, strict=True)
+    )
+    event = parse_event_formula(spec["formulas"]["event"]) if "event" in spec["formulas"] else None
+    return Parts(tree, content, about_of(tree), outcomes, event)
+
+
+def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: str) -> OutcomeParts:
+    lead = f"{prefix}_" if prefix else ""
+    main = Part("", of["link"], parse_formula(spec["facts"].get("predictor", text)))
+    if spec["builder"] == "meta_analysis":
+        main = replace(main, formula=_without(main.formula, spec["options"]["treatment"]))
+    others = {
+        name.removeprefix(lead): Part(
+            name.removeprefix(lead), spec["links"].get(name, "identity"), parse_formula(formula, response=False)
+        )
+        for name, formula in spec["formulas"].items()
+        if name != "event" and name.startswith(lead)
+    }
+    family = of["family"]
+    if spec["builder"] == "never_at_risk":
+        family = spec["options"]["family"]
+    return OutcomeParts(prefix, family, of["link"], main, others)
+
+
+def _without(formula: Formula, column: str) -> Formula:
+    """The formula of a meta-analysis without its treatment, which is no covariate."""
+    kept: list[Symbol] = []
+    for sign, summand in signed_summands(formula.population):
+        if not (len(summand) == 1 and isinstance(summand[0], Expression) and summand[0].columns == (column,)):
+            kept += [sign, *summand]
+    return replace(formula, population=tuple(kept[1:] if kept[:1] == ["+"] else kept) or ("1",))
+
+
+def _is_of(name: str, term: GroupTerm) -> bool:
+    return name == term.name or name.endswith(f"_{term.name}") or name.replace("_", " ") == term.name.replace("_", " ")
+
+
+def terms_of(symbols: tuple[Symbol, ...]) -> list[Term]:
+    """The terms that symbols of the algebra of terms stand for, main effects first, else in their order; without the intercept."""
+    order = {e: i for i, e in reversed(list(enumerate(s for s in symbols if isinstance(s, Expression))))}
+    found: dict[frozenset[Expression], None] = {}
+    for sign, summand in signed_summands(symbols):
+        for term in sorted(expanded(summand, MAX_TERMS), key=lambda t: (len(t), sorted(order[e] for e in t))):
+            if sign == "+":
+                found[term] = None
+            else:
+                found.pop(term, None)
+    terms = [tuple(sorted(term, key=order.__getitem__)) for term in found if term]
+    return sorted(terms, key=len)
+
+
+def effects_of(group: GroupTerm) -> Iterator[Term]:
+    """The effects of a group term that vary: () for the intercept, then the terms of the slopes."""
+    part = Part("", "", Formula("", None, group.effects))
+    if part.intercept:
+        yield ()
+    yield from part.terms
+
+
+def _reference_first(levels: list[str], reference: str | None) -> tuple[str, ...]:
+    if reference is None:
+        return tuple(levels)
+    return (reference, *(level for level in levels if level != reference))
+
+
+def joined(words: list[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def article(noun: str) -> str:
+    """ "a herd", "an animal"."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def sizes(parts: Parts) -> list[str]:
+    """ "56 rows", "15 herds": the sizes of the data."""
+    spec = parts.spec
+    found = [plural(spec["data"]["rows"], "row")]
+    found += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
+    if "event" in spec:
+        found.append(plural(sum(spec["event"]["events"]), "event"))
+    return found

@@ -1,0 +1,351 @@
+"""The priors of a fit by the posterior's names: what each allows in natural units, why it is what it is, and whose it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.priors import Prior, parse
+from glmm_zoo.report.model_words import ORDERED, outcome_words
+from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
+from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.results import numbers
+
+INNER = numbers.nominal(0.95)
+NORMAL_975 = 1.959963984540054
+EXTREME = 1000.0  # ratios and rates beyond it, or below its inverse, are not told apart
+
+
+@dataclass(frozen=True)
+class PriorText:
+    """The prior of one parameter, or of a vector whose elements have the same one.
+
+    `allows` is what it allows in natural units, `why` where a default comes from ("" of others), `origin` is "default", "yours", or
+    "" where the file does not tell.
+    """
+
+    parameter: str
+    prior: str
+    allows: str
+    why: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Of:
+    """A parameter: its variable, one of its elements ("" of all), what kind it is, its link, its outcome, and the scale of its unit."""
+
+    variable: str
+    element: str
+    kind: str
+    link: str
+    outcome: OutcomeParts
+    part: str = ""
+
+
+def prior_text(tree: xr.DataTree) -> list[PriorText]:
+    """The priors of a fit in the order of its file."""
+    parts = read_parts(tree)
+    rows = []
+    for variable, text in parts.spec["priors"].items():
+        elements = {"": text} if isinstance(text, str) else text
+        for element, prior in elements.items():
+            of = _read(parts, variable, element)
+            origin = _origin(parts.spec, variable, element, prior)
+            why = "" if origin == "yours" else _why(parts, of, parse(prior))
+            rows.append(PriorText(element or variable, prior, _allows(parts, of, parse(prior)), why, origin))
+    return rows
+
+
+# --------------------------------------------------------------------------------------------------------- what it is of
+
+
+def prior_kind(parts: Parts, variable: str) -> str:
+    """What kind of parameter a variable is: "intercept", "coefficient", "sd", "corr", ..., or its own name."""
+    return _read(parts, variable, "").kind
+
+
+def _read(parts: Parts, variable: str, element: str) -> _Of:
+    """Which outcome and which linear predictor a parameter belongs to."""
+    outcome, part, base = parts.outcomes[0], "", variable
+    if len(parts.outcomes) > 1:
+        for candidate in sorted(parts.outcomes, key=lambda o: len(o.prefix), reverse=True):
+            if variable.startswith(f"{candidate.prefix}_") or f"{candidate.prefix}:" in element:
+                outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
+                break
+    for name in outcome.others:
+        if base.startswith(f"{name}_") or f"{name}:" in element:
+            part, base = name, base.removeprefix(f"{name}_")
+            break
+    link = outcome.others[part].link if part else outcome.link
+    kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), "other")
+    return _Of(variable, element, kind, link, outcome, part)
+
+
+_KINDS = {
+    "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
+    "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
+    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "zi|never|rho",
+    **{name: name for name in (
+        "sigma", "alpha", "tau", "study_Intercept", "h0_trend", "h0_precision", "weibull_shape", "exposure_shares", "loading",
+        "nominal_beta",
+    )},
+}  # fmt: skip
+
+
+def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) -> str:
+    """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
+    if "given" not in spec:
+        return ""
+    names = {variable, element, element.split("[")[0]} - {""}
+    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+        found = re.fullmatch(pattern, variable)
+        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
+    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
+    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
+    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
+    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
+    return "yours" if any(str(parse(text)) == prior for text in given) else "default"
+
+
+# ------------------------------------------------------------------------------------------------------- what it allows
+
+
+def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
+    """What the prior allows, in the units people think in."""
+    if of.kind in ("corr", "exposure_shares"):
+        return _of_several(parts, of, prior)
+    low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
+    if of.kind in _ALLOWED:
+        return _ALLOWED[of.kind](parts, of, prior, low, middle, high)
+    return f"Values from {_value(low)} to {_value(high)} ({INNER})"
+
+
+def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high: float) -> str:
+    """A baseline: a risk, a rate, or a mean."""
+    inverse = LINKS[of.link].inverse
+    if of.outcome.family in ORDERED and not of.part:
+        low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
+        return f"The share at or below a threshold: median {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
+    if of.link in ("logit", "probit", "cloglog"):
+        low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
+        what = {"zi": "probability of a structural zero", "never": "probability of never being at risk"}.get(
+            of.part, "risk"
+        )
+        what = "probability of zero" if of.part == "zi" and of.outcome.family.startswith("hurdle") else what
+        return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
+    if of.link == "log":
+        per = parts.spec["options"].get("exposure")
+        what = f"rate per unit of {parts.about.name(per)}" if per else "mean count" if not of.part else "φ"
+        return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
+    unit = _unit(parts, of)
+    return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
+
+
+def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    """A ratio, or a difference of an identity link."""
+    ratio = LINKS[of.link].ratio if of.part != "alpha" else None
+    if ratio or of.link == "log":
+        words = (ratio or "ratio").replace("_", " ")
+        return f"{words.capitalize()}s from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){_per(parts, of)}"
+    what = "Differences" if of.link == "identity" else f"Differences of the {of.link}"
+    return f"{what} from {_value(low)} to {_value(high)}{_unit(parts, of)} ({INNER}){_per(parts, of)}"
+
+
+def _per(parts: Parts, of: _Of) -> str:
+    """ " for one unit of age"; nothing of a level, or where a vector is meant."""
+    inside = re.fullmatch(r".*?\[(.*)\]", of.element)
+    if inside is None or "[" in inside[1]:
+        return ""
+    name = inside[1].split(", ")[-1]
+    return f" for one unit of {joined([_column(parts, n) for n in name.split(':')])}"
+
+
+def _smooth_line(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"The straight part of the curve, on the scale of the {_scale(of)}: slopes from {_value(low)} to {_value(high)} ({INNER})"
+
+
+def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    most = prior_quantile(prior, 0.95)
+    return f"How much the curve bends: from a straight line (0) to a wiggly one; median {_value(middle)}, {INNER} below {_value(most)}"
+
+
+def _scale(of: _Of) -> str:
+    return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link)
+
+
+def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    """How much levels differ: by a factor, or in the unit of the outcome."""
+    most = prior_quantile(prior, 0.95)
+    group = _group(parts, of)
+    start = f"Median {_value(middle)}, {INNER} below {_value(most)}"
+    slope = _slope(parts, of)
+    ratio = LINKS[of.link].ratio
+    if of.link == "identity":
+        effect = f" in the effect of {slope}" if slope else ""
+        return f"{start}{_unit(parts, of)}: {group} from alike to {_value(NORMAL_975 * most)}{_unit(parts, of)} from the average{effect}"
+    if ratio is None:
+        return start
+    words = ratio.replace("_", " ")
+    of_what = (
+        f"{article(words)} of {slope}" if slope else {"odds ratio": "odds"}.get(words, article(words.split(" ")[0]))
+    )
+    return f"{start}: {group} from alike to {of_what} {_ratio(exp(NORMAL_975 * most))} times the average"
+
+
+def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    most = prior_quantile(prior, 0.95)
+    ratio = (LINKS[of.link].ratio or "ratio").replace("_", " ")
+    studies = parts.about.plural(parts.about.name(parts.spec["facts"]["study"]))
+    factor = _ratio(exp(NORMAL_975 * most))
+    return f"Median {_value(middle)}, {INNER} below {_value(most)}: {studies} from alike to {article(ratio)} {factor} times the average"
+
+
+def _group(parts: Parts, of: _Of) -> str:
+    factor = of.variable.split("sd_", 1)[1]
+    name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
+    words = parts.group_name(tuple(name.split(":")))
+    first, *rest = words.split(" of ", 1)
+    return " of ".join([parts.about.plural(first), *rest])
+
+
+def _slope(parts: Parts, of: _Of) -> str:
+    """The column of a slope whose sd it is, "" of an intercept."""
+    inside = re.fullmatch(r".*?\[(.*)\]", of.element)
+    effect = inside[1].split(", ", 1)[-1].split(":", 1)[-1] if inside and ", " in inside[1] else "Intercept"
+    return "" if effect.endswith("Intercept") else _column(parts, effect)
+
+
+def _sigma(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    unit, most = _unit(parts, of), prior_quantile(prior, 0.95)
+    return f"Median {_value(middle)}{unit}, {INNER} below {_value(most)}{unit}"
+
+
+def _alpha(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    """What the shape means for the variance of a count with mean 10."""
+    linear = parts.spec["options"].get("parameterization") == "nb1"
+    least, most = (10 + 10 / a if linear else 10 + 100 / a for a in (high, low))
+    return f"At a mean of 10, variances from {_value(least)} to {_value(most)} ({INNER}); a Poisson count has 10"
+
+
+def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    words = {
+        "never": "Probabilities of never being at risk",
+        "zi": "Probabilities of zero",
+        "rho": "Correlations of neighbouring periods",
+    }
+    what = next((w for k, w in words.items() if of.variable.endswith(k)), "Probabilities")
+    written = _value if of.variable == "rho" else _percent
+    return f"{what} from {written(low)} to {written(high)} ({INNER})"
+
+
+def _hazard_coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
+
+
+def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    time = f" per {parts.about.time_unit.removesuffix('s')}" if parts.about.time_unit else " per unit of time"
+    return f"Median {_ratio(exp(middle))} events{time}, {INNER} from {_ratio(exp(low))} to {_ratio(exp(high))}"
+
+
+_ALLOWED = {
+    "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
+    "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+}  # fmt: skip
+
+
+def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
+    """A matrix of correlations, or shares that sum to one."""
+    if of.kind == "exposure_shares":
+        return "Shares of the long-term effect that each period of exposure adds; together 1"
+    sizes = [len(g["effects"]) for name, g in parts.spec["groups"].items() if of.variable.endswith(f"corr_{name}")]
+    size = sizes[0] if sizes else 2
+    high = correlation_quantile(prior, size, 0.975)
+    return f"Each correlation from {_value(-high)} to {_value(high)} ({INNER})"
+
+
+def _value(value: float) -> str:
+    return numbers.alone(value)
+
+
+def _ratio(value: float) -> str:
+    """A ratio or a rate; what is beyond imagination is only said to be."""
+    if 1 / EXTREME <= value <= EXTREME:
+        return numbers.alone(value)
+    return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
+
+
+def _held_at(parts: Parts, of: _Of) -> str:
+    """Where the prior of a baseline holds."""
+    part = of.outcome.others[of.part] if of.part else of.outcome.main
+    return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
+
+
+def _column(parts: Parts, name: str) -> str:
+    """The words for a column of a coefficient; I(day/365) is day/365."""
+    return re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(name))
+
+
+def _percent(share: float) -> str:
+    """ "22.0 %", "below 0.1 %"."""
+    return numbers.percent(share).replace("< ", "below ").replace("> ", "above ")
+
+
+def _unit(parts: Parts, of: _Of) -> str:
+    said = parts.about.outcome_of(of.outcome.prefix)
+    return f"{numbers.NO_BREAK}{said.unit}" if said.unit else ""
+
+
+# ------------------------------------------------------------------------------------------------------------------ why
+
+
+def _why(parts: Parts, of: _Of, prior: Prior) -> str:
+    """Where the default of a parameter comes from; "" where the prior has not its shape."""
+    shape, reason = _REASONS.get(of.kind, ("", ""))
+    if of.kind == "intercept" and not of.part and of.outcome.family not in ORDERED:
+        centre = {"identity": "centred at the mean of the response, scale 2.5 of its standard deviations", "log": "centred at the log of "
+                  "the crude rate, so that the unit of the exposure does not matter"}.get(of.link)  # fmt: skip
+        reason = f"{centre}; {reason}" if centre else reason
+    if of.kind == "tau" and parts.spec["options"].get("heterogeneity"):
+        return f"an empirical prior, {parts.spec['options']['heterogeneity']} (Turner et al. 2012)"
+    return reason if prior.distribution == shape else ""
+
+
+_REASONS = {
+    "intercept": ("StudentT", "so wide that any baseline is possible; the shape is that of brms"),
+    "coefficient": (
+        "Normal",
+        "weak, rules out only the absurd: 2.5 units of the link for a distance of one spread of the covariate, as in rstanarm; of two "
+        "values the spread is their distance (Gelman et al. 2008)",
+    ),
+    "sd": (
+        "Exponential",
+        "the mean is one unit of the link, of a normal outcome one standard deviation of it, per spread of the covariate; the mass near 0 "
+        "lets groups be alike (Simpson et al. 2017)",
+    ),
+    "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
+    "sigma": ("Exponential", "the mean is one standard deviation of the response"),
+    "alpha": ("InverseGamma", "near the prior that has a Poisson count as its simplest case; brms has the same"),
+    "share": ("Beta", "every value is as likely as any other"),
+    "effect": ("Normal", "weak, centred at no effect"),
+    "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
+    "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),
+    "smooth sd": ("Exponential", "the bend of a curve has one unit of standard deviation in the mean, as group effects have"),
+    "smooth line": ("Normal", "as a coefficient: 2.5 units of the link per spread of the column"),
+    "hazard coefficient": ("Normal", "weak: 2.5 for a distance of one spread of the covariate, or of the marker"),
+    "hazard level": ("Normal", "around the log of the crude rate; very wide"),
+    "h0_trend": ("Normal", "how much the log hazard rises or falls over the follow-up; wide"),
+    "h0_precision": ("Gamma", "the smoothness of the log hazard; arbitrary, as in JMbayes2"),
+    "weibull_shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
+    "exposure_shares": ("Dirichlet", "every course of the effect is as likely as any other"),
+    "loading": ("Normal", "weak, in the ratio of the units of both links"),
+    "nominal_beta": ("Normal", "drawn to proportional odds"),
+}  # fmt: skip

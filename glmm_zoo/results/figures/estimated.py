@@ -1,0 +1,142 @@
+"""Estimates as pictures have them: quantiles of their draws, and their numbers by the one rule of digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.results.about import About
+from glmm_zoo.results.estimates import RATIOS, Estimates
+from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
+from glmm_zoo.results.storage import metadata, outcome_specs
+
+SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
+OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Estimates of one measure.
+
+    Attributes
+    ----------
+    of
+        What each of the n is of.
+    quantiles
+        (5, n), those at `BANDS`.
+    scale, mcse
+        How they are written, and the Monte Carlo error (n,).
+    """
+
+    of: pd.DataFrame
+    quantiles: np.ndarray
+    scale: Scale
+    mcse: np.ndarray
+
+    @property
+    def texts(self) -> list[str]:
+        """ "0.38 (0.21 to 0.67)", all with the same decimals where they can, without a unit."""
+        return [
+            f"{on_scale(q[2], self.scale, d)} ({interval(q[0], q[4], d, self.scale)})"
+            for q, d in zip(self.quantiles.T, self._decimals, strict=True)
+        ]
+
+    @property
+    def medians(self) -> list[str]:
+        """ "0.38", of shares "38.0 %"."""
+        unit = f"{NO_BREAK}%" if self.scale == "risk" else ""
+        return [f"{on_scale(m, self.scale, d)}{unit}" for m, d in zip(self.quantiles[2], self._decimals, strict=True)]
+
+    @property
+    def told(self) -> list[str]:
+        """ "22.0 % (15.4 to 31.1 %)": the texts with the sign of per cent, for a sentence."""
+        if self.scale != "risk":
+            return self.texts
+        return [f"{m} {t.split(' ', 1)[1][:-1]}{NO_BREAK}%)" for m, t in zip(self.medians, self.texts, strict=True)]
+
+    @property
+    def _decimals(self) -> list[int]:
+        return column_decimals(self.scale, [q[[0, 2, 4]] for q in self.quantiles.T], list(self.mcse))
+
+    def take(self, rows: np.ndarray | Sequence[int]) -> Estimated:
+        """Some of them."""
+        return Estimated(self.of.iloc[rows], self.quantiles[:, rows], self.scale, self.mcse[rows])
+
+
+def estimated(estimates: Estimates, scale: Scale, rows: np.ndarray | None = None) -> Estimated:
+    """Those of the `rows` (n,) of the table, by default all, as they are written on a scale."""
+    rows = np.arange(len(estimates.table)) if rows is None else np.asarray(rows)
+    draws = estimates.draws["value"].values.reshape(-1, len(estimates.table))[:, rows]
+    mcse = np.nan_to_num(estimates.table["mcse"].to_numpy(float)[rows])
+    return Estimated(estimates.table[estimates.of].iloc[rows], np.quantile(draws, BANDS, axis=0), scale, mcse)
+
+
+def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
+    """How a measure is written, given all measures of the same comparison: a difference of shares, which alone have odds ratios and
+    numbers needed to treat, in percentage points."""
+    if measure in RATIOS:
+        return "ratio"
+    if measure == "better":
+        return "probability"
+    return "points" if set(OF_SHARES) & set(measures) else "number"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit, and whether they
+    cannot be below zero."""
+
+    words: str
+    scale: Scale
+    of_differences: Scale
+    unit: str
+    from_zero: bool = True
+
+    @property
+    def title(self) -> str:
+        """ "Mean reaction time, ms"."""
+        return f"{self.words[:1].upper()}{self.words[1:]}{f', {self.unit}' if self.unit else ''}"
+
+
+def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
+    """What predictions of a measure are of."""
+    said = about.outcome_of(outcome or "")
+    name, family = fitted_family(tree, outcome)
+    words = said.outcome or name
+    if measure in SHARES:
+        kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
+        return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
+    if measure == "positive":
+        return Amount(f"mean number of {words} where there are any", "number", "number", "")
+    if family in FAMILIES and FAMILIES[family].choice == "success":
+        return Amount(f"risk of {words}", "risk", "points", "")
+    if family == "ordinal":
+        return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
+    if "poisson" in family or "binomial" in family:
+        per = exposure_column(tree)
+        rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
+        return Amount(rate if per else f"mean number of {words}", "number", "number", "")
+    return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
+
+
+def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
+    """The name of the response and of its family, of one of several outcomes or the only one."""
+    specs = outcome_specs(metadata(tree)["spec"])
+    prefix = outcome if outcome in specs else next(iter(specs))
+    return specs[prefix].get("outcome", prefix), specs[prefix].get("family", "")
+
+
+def exposure_column(tree: xr.DataTree) -> str:
+    """The column that rates are per; "" where there is none, or none that is a column alone."""
+    spec = metadata(tree)["spec"]
+    if spec["options"].get("exposure"):
+        return str(spec["options"]["exposure"])
+    logs = re.findall(r"offset\(log\((\w+)\)\)", spec["formula"]) if isinstance(spec["formula"], str) else []
+    return logs[0] if len(logs) == 1 else ""

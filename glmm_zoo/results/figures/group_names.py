@@ -1,0 +1,90 @@
+"""Which rows of a fit belong to which level of a grouping factor, and what the levels are called in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.formulas.group_effects import grouping_factor
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.results.about import About
+from glmm_zoo.results.storage import stored_table
+from glmm_zoo.tables.frames import take_columns
+from glmm_zoo.tables.text_values import as_number
+
+
+@dataclass(frozen=True)
+class FactorRows:
+    """A grouping factor in the table of a fit.
+
+    Attributes
+    ----------
+    columns
+        The columns that make it: more than one where it is nested in others.
+    table
+        The rows of the fit.
+    codes
+        The level of each row (n,), in the order of the levels in the posterior.
+    first
+        A row of each level (levels,).
+    """
+
+    columns: list[str]
+    table: pd.DataFrame
+    codes: np.ndarray
+    first: np.ndarray
+
+    def labels(self, about: About, levels: np.ndarray) -> list[str]:
+        """These levels in words: their label columns ("Aronson, 1948"), or their names, numbers with the word for the column.
+
+        A label column counts that is the same in all rows of each level.
+        """
+        told = [c for c in about.label if c in self.table and self._constant(c)]
+        rows = self.table.iloc[self.first[levels]]
+        columns = told or self.columns
+        texts = [[about.level(c, _text(value)) for value in rows[c]] for c in columns]
+        if not told:
+            texts = [
+                [f"{about.name(c)} {t}" if as_number(t) is not None else t for t in of_column]
+                for c, of_column in zip(columns, texts, strict=True)
+            ]
+        return [", ".join(parts) for parts in zip(*texts, strict=True)]
+
+    def _constant(self, column: str) -> bool:
+        values = pd.factorize(self.table[column])[0]
+        return bool(np.array_equal(values[self.first][self.codes], values))
+
+
+def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
+    """The rows of a grouping factor that the posterior calls `name`: "herd", or "popu:gen" of a nested one.
+
+    Raises
+    ------
+    InputError
+        A name that is not made of columns of the fit.
+    """
+    table = stored_table(tree)
+    known = {variable_name(c): c for c in table.columns.map(str)}
+    columns = [known[part] for part in _parts(name, list(known))]
+    factor = grouping_factor(columns, take_columns(table, columns))
+    return FactorRows(columns, table, factor.codes, np.unique(factor.codes, return_index=True)[1])
+
+
+def _parts(name: str, known: Sequence[str]) -> list[str]:
+    """The names that a name of a factor is joined of by colons, which they may have themselves."""
+    if name in known:
+        return [name]
+    for first in known:
+        if name.startswith(f"{first}:"):
+            return [first, *_parts(name[len(first) + 1 :], known)]
+    raise InputError(f"no grouping factor {name!r}; columns of this fit: {listing(known)}")
+
+
+def _text(value: object) -> str:
+    """A value of a table as levels are written: whole numbers without a point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

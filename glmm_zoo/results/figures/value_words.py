@@ -1,0 +1,80 @@
+"""Words for what the rows of a picture are of: levels, values of numbers, comparisons."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from glmm_zoo.errors import listing
+from glmm_zoo.results.about import About
+from glmm_zoo.results.numbers import MINUS, NO_BREAK
+from glmm_zoo.results.report.estimates_text import label
+from glmm_zoo.tables.text_values import as_number
+
+NOT_OF = ("measure", "groups", "estimate")  # columns that say nothing of which row or level it is
+_YES_OR_NO = ("yes", "no", "true", "false")
+_MOST_TOLD = 12  # numbers of a text for who cannot see the picture
+_MOST_LINES = 3
+
+
+def value_words(about: About, column: str, value: Any, *, short: bool = False) -> str:
+    """ "terbinafine", "quarter 4", "time 12 months", "contact yes"; `short` leaves out the column."""
+    text = label(value)
+    words = about.level(column, text)
+    if words != text:
+        return words
+    number = as_number(text) is not None
+    unit = about.unit_of(column)
+    words = f"{MINUS}{text[1:]}" if number and text.startswith("-") else text
+    words += f"{NO_BREAK}{unit}" if number and unit else ""
+    return f"{about.name(column)} {words}" if (number or text.casefold() in _YES_OR_NO) and not short else words
+
+
+def sides(contrast: str) -> tuple[str, str] | None:
+    """What is compared with what: "4 vs 1"; None of a step, of several variables, and where a level's own name has these words."""
+    parts = contrast.split(" vs ")
+    return (parts[0], parts[1]) if len(parts) == 2 else None
+
+
+def comparison_words(about: About, variable: str, contrast: str, *, short: bool = False) -> str:
+    """ "quarter 4 vs 1", "terbinafine vs itraconazole", "age +10 years"."""
+    found = sides(contrast)
+    if found is not None:
+        high, low = found
+        return f"{value_words(about, variable, high, short=short)} vs {value_words(about, variable, low, short=True)}"
+    unit = about.unit_of(variable) if as_number(contrast) is not None else ""
+    words = f"{contrast.replace('-', MINUS) if unit or as_number(contrast) is not None else contrast}"
+    words += f"{NO_BREAK}{unit}" if unit else ""
+    return words if short else f"{about.name(variable)} {words}"
+
+
+def row_words(of: pd.DataFrame, about: About, *, short: bool = False) -> list[str]:
+    """What each row is of, without what all have in common; a comparison stands first."""
+    apart = [c for c in of if c not in NOT_OF and of[c].nunique(dropna=False) > 1]
+    compared = "contrast" in of and ({"contrast", "variable"} & set(apart) or not apart)
+    several = "variable" in apart
+    others = [c for c in apart if c not in ("variable", "contrast")]
+    texts = []
+    for _, row in of.iterrows():
+        words = []
+        if compared:
+            words.append(comparison_words(about, row["variable"], row["contrast"], short=short and not several))
+        words += [value_words(about, str(c), row[c], short=short) for c in others if pd.notna(row[c])]
+        texts.append(", ".join(words))
+    return texts
+
+
+def wrapped(text: str, px: float, size: float, letter: float = 0.56) -> str:
+    """A label broken into lines of at most `px`, three at most, of which the last may end in an ellipsis."""
+    letters = max(int(px / (size * letter)), 4)
+    return (
+        "\n".join(textwrap.wrap(text, letters, max_lines=_MOST_LINES, placeholder="…", break_on_hyphens=False)) or text
+    )
+
+
+def told(labels: Sequence[str], texts: Sequence[str]) -> str:
+    """ "quarter 2 vs 1 0.38 (0.21 to 0.67), quarter 3 vs 1 ...", of many the first."""
+    return listing((f"{name} {text}".strip() for name, text in zip(labels, texts, strict=True)), _MOST_TOLD)
