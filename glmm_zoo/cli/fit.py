@@ -106,9 +106,7 @@ def fit(
         How the files are read.
     """
     interrupts.nothing_to_lose("nothing was saved")
-    request = _read_request(
-        model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
-    )
+    request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = check_fit_file(out, request.name, request.files, overwrite)
@@ -155,7 +153,7 @@ class Request:
         return model
 
 
-def _read_request(
+def read_request(
     model: str, data: str | None, arguments: ModelArguments, sampler: SamplerArguments, missing: str | None, prob: float
 ) -> Request:
     """The request that the arguments make; those not given are the card's, or else the usual ones.

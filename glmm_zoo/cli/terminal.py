@@ -72,3 +72,18 @@ def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, l
         sys.stdout.write(table.to_csv(index=labels))
     else:
         sys.stdout.write(table.to_json(orient="index" if labels else "records", double_precision=15) + "\n")
+
+
+def table_for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
+    """Sentences, then a table of few digits, for `print_rich`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from glmm_zoo.results.report.wording import rows_as_text
+
+    shown = Table(box=None, pad_edge=False)
+    for place, column in enumerate(table):
+        shown.add_column(Text(str(column)), justify="right" if place else "left")
+    for row in rows_as_text(table):
+        shown.add_row(*map(Text, row))
+    return [*map(Text, sentences), Text(""), shown]

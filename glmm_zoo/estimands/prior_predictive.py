@@ -20,6 +20,8 @@ from glmm_zoo.estimands.prior_quantities import AT_MEANS, ROWS, PriorOfOutcome, 
 from glmm_zoo.estimands.wording import amount, of_what
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.results.figures.picture import Picture
+from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
 from glmm_zoo.results.numbers import estimate_text, nominal, percent, written
 
 if TYPE_CHECKING:
@@ -61,11 +63,14 @@ class PriorPredictive:
     def __repr__(self) -> str:
         return "\n\n".join([*self.sentences, self.table.to_string(index=False, float_format="%.3g", na_rep="-")])
 
-    def plot(self) -> Figure:
+    @property
+    def picture(self) -> Picture:
         """The prior of rows' risks, rates or means, and of what the variable changes."""
-        from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
+        return prior_predictive_picture(self.table, self.draws, self.sentences)
 
-        return prior_predictive_picture(self.table, self.draws, self.sentences).figure()
+    def plot(self) -> Figure:
+        """The picture as a figure of matplotlib."""
+        return self.picture.figure()
 
 
 def prior_predictive(

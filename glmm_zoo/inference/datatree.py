@@ -56,7 +56,7 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[An
     for name, v in zip([rv.name for rv in shown], values, strict=True):
         dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
-        variables[name] = (("chain", "draw", *dims), v)
+        variables[name] = (("chain", "draw", *dims), v, model.attributes.get(name))
     coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
     return xr.Dataset(variables, coords)[_in_reading_order(model, list(variables))]
 

@@ -57,6 +57,7 @@ def _determined_by_the_prior(model: Model) -> list[Any]:
 
     top = top_level_parameters(model)
     others = {*model.basic_RVs, *model.data_vars} - {*top}
-    left_out = model.auxiliary | random_effect_variables(model.spec)
+    at_means = {group.free(what) for group in model.groups for what in ("sd", "corr")}
+    left_out = (model.auxiliary - at_means) | random_effect_variables(model.spec)
     made = [v for v in model.deterministics if v.name not in left_out and others.isdisjoint(ancestors([v]))]
     return [*top, *made]

@@ -13,7 +13,6 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
@@ -98,7 +97,7 @@ def amount(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    words = said.outcome or outcome or metadata(tree)["spec"]["outcome"]
+    words = said.outcome or outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
     family = _family(tree, outcome)
     if family in SHARES:
         return f"risk of {words}"
@@ -170,7 +169,9 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     expected = f"The {amount(tree, about, None)}{individual}" if not answer_of_several(answer) else "Expected values"
     if not groups:
         return f"{expected}, {averaged}, other covariates as they are in the data."
-    names = [about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups]
+    names = [
+        about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups
+    ]
     of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
     return (
         f"{expected} in {of}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "

@@ -19,8 +19,8 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
-from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.categories import categories
+from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map

@@ -11,7 +11,7 @@ from glmm_zoo.errors import plural
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, effects_of, joined, read_parts, sizes
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
@@ -71,23 +71,41 @@ def _model(parts: Parts) -> Iterator[str]:
         yield from _meta(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
-    if len(parts.outcomes) > 1 or parts.event is not None:
+    several = len(parts.outcomes) > 1
+    if several or parts.event is not None:
         yield from _joint(parts, size)
         return
     outcome = parts.outcomes[0]
-    what = f"{_cap(outcome_words(parts, outcome))}{size}"
     contents = [*_wedge(parts), *_predictor(parts, outcome.main)]
-    trial = "A stepped-wedge trial was analysed: " if parts.builder == "stepped_wedge" else ""
-    verb = "was modelled" if trial else "was analysed"
-    what = f"{trial}{what[:1].lower()}{what[1:]}" if trial and _is_word(what) else f"{trial}{what}"
-    yield f"{what} {verb} with a Bayesian {_family(parts, outcome)}{_with(contents)}."
+    trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
+    subject, were = _response(parts, outcome)
+    yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     for name, part in outcome.others.items():
         yield f"{_cap(_OF_PART[name](parts, outcome))} had {_items(_predictor(parts, part))}."
+    for factor in dict.fromkeys(g.factor for part in outcome.others.values() for g in part.formula.groups if g.label):
+        yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
+
+
+def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
+    """What was analysed, and whether it was or were."""
+    what = outcome_words(parts, outcome)
+    response = outcome.main.formula.response
+    if outcome.family == "gaussian":
+        return _cap(what), "was"
+    if outcome.family in ORDERED:
+        return f"The ordered outcome {what}", "was"
+    if outcome.family in BINARY and (response is None or response.trials is None):
+        return f"The binary outcome {what}", "was"
+    return "Counts" if what == "count" else f"Counts of {what}", "were"
 
 
 _OF_PART = {
-    "zi": lambda _, outcome: f"the log odds of {'zero' if outcome.family.startswith('hurdle') else 'a structural zero'}",
-    "never": lambda parts, _: f"the log odds that a {parts.about.name(parts.spec['options']['subject'])} is never at risk",
+    "zi": lambda _, outcome: (
+        f"the log odds of {'zero' if outcome.family.startswith('hurdle') else 'a structural zero'}"
+    ),
+    "never": lambda parts, _: (
+        f"the log odds that {article(parts.about.name(parts.spec['options']['subject']))} is never at risk"
+    ),
     "alpha": lambda *_: "the logarithm of the shape",
     "nominal": lambda *_: "the distances between thresholds",
 }
@@ -100,7 +118,7 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     if outcome.family in (*BINARY, *ORDERED):
         name += f" with a {outcome.link} link"
     if parts.builder == "never_at_risk":
-        name += f", in which a {parts.about.name(parts.spec['options']['subject'])} may never be at risk"
+        name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"
     return name
 
 
@@ -139,10 +157,10 @@ def _column(parts: Parts, term: Term) -> str:
 def _random(parts: Parts, terms: Sequence[Term], factor: tuple[str, ...], correlated: bool) -> str:
     """ "a random intercept and slope of time for each subject"."""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
-    of = [*(["intercept"] if () in terms else []), *(f"slope of {s}" for s in slopes)]
-    how = "" if len(of) == 1 else "correlated " if correlated else "independent "
-    many = f"random {joined(of)}" if len(of) > 1 else f"a random {of[0]}"
-    return f"{how}{many} for each {parts.group_name(factor)}"
+    if len(terms) == 1:
+        return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(factor)}"
+    of = [*(["intercepts"] if () in terms else []), *(f"slopes of {s}" for s in slopes)]
+    return f"{'correlated' if correlated else 'independent'} random {joined(of)} for each {parts.group_name(factor)}"
 
 
 def _wedge(parts: Parts) -> list[str]:
@@ -150,7 +168,10 @@ def _wedge(parts: Parts) -> list[str]:
         return []
     facts = parts.spec["facts"]
     random = ", which varies between clusters" if parts.spec["options"].get("treatment_effect") == "random" else ""
-    return [f"{_COURSES[facts['exposure_time']]}{random}", f"{_CORRELATIONS[facts['correlation']]} correlation within clusters"]
+    return [
+        f"{_COURSES[facts['exposure_time']]}{random}",
+        f"{_CORRELATIONS[facts['correlation']]} correlation within clusters",
+    ]
 
 
 def _joint(parts: Parts, size: str) -> Iterator[str]:
@@ -178,9 +199,13 @@ def _meta(parts: Parts) -> Iterator[str]:
     covariates = [_column(parts, t) for t in parts.outcomes[0].main.terms]
     kind = "random-effects meta-regression" if covariates else "random-effects meta-analysis"
     studies = parts.group_count((facts["study"],), parts.groups[facts["study"]])
-    likelihood = "binomial likelihoods of both arms" if of_risks else "Poisson likelihoods of both arms with person-time"
+    likelihood = (
+        "binomial likelihoods of both arms" if of_risks else "Poisson likelihoods of both arms with person-time"
+    )
     ratio = "log odds ratios" if of_risks else "log rate ratios"
-    line = f" around a linear function of {joined(covariates)}, centred at the mean of the studies" if covariates else ""
+    line = (
+        f" around a linear function of {joined(covariates)}, centred at the mean of the studies" if covariates else ""
+    )
     yield (
         f"{studies} were combined in a one-stage Bayesian {kind} with {likelihood}, {_META[options['baseline']]}, and "
         f"{ratio} that vary normally{line}."
@@ -195,7 +220,8 @@ def _priors(parts: Parts) -> str:
     by_kind: dict[str, list[str]] = {}
     for variable, text in parts.spec["priors"].items():
         texts = [text] if isinstance(text, str) else list(text.values())
-        by_kind.setdefault(_KINDS.get(prior_kind(parts, variable), f"the {variable}"), []).extend(texts)
+        kind, part = prior_kind(parts, variable)
+        by_kind.setdefault(f"{_KINDS.get(kind, variable)}{_PARTS.get(part, '')}", []).extend(texts)
     by_prior: dict[str, list[str]] = {}
     for kind, texts in by_kind.items():
         distinct = list(dict.fromkeys(texts))
@@ -220,12 +246,17 @@ _KINDS = {
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip
+_PARTS = {"zi": " of the zero part", "never": " of never being at risk", "alpha": " of the log shape"}
 _NAMES = {
     "Normal": "normal", "StudentT": "Student-t", "Exponential": "exponential", "HalfNormal": "half-normal", "Gamma": "gamma",
     "InverseGamma": "inverse-gamma", "Beta": "beta", "LogNormal": "log-normal", "Uniform": "uniform", "HalfCauchy": "half-Cauchy",
     "HalfStudentT": "half-Student-t", "SkewNormal": "skew-normal", "InverseGaussian": "inverse-Gaussian",
 }  # fmt: skip
-_ARGUMENTS = {"Exponential": {"lam": "rate"}, "HalfNormal": {"sigma": "scale"}, "StudentT": {"nu": "degrees of freedom", "sigma": "scale"}}
+_ARGUMENTS = {
+    "Exponential": {"lam": "rate"},
+    "HalfNormal": {"sigma": "scale"},
+    "StudentT": {"nu": "degrees of freedom", "sigma": "scale"},
+}
 
 
 def _prior_words(prior: Prior) -> str:
@@ -248,7 +279,11 @@ def _sampler(parts: Parts) -> str:
     chains = sampling.get("chains", parts.tree["posterior"].sizes["chain"])
     kept = f"{draws} draws kept in each" + (f", every {_ordinal(thin)} of {draws * thin}" if thin > 1 else "")
     warm = f" after {sampling['tune']} for warm-up" if "tune" in sampling else ""
-    used = [f"{name} {versions[key]}" for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie")) if key in versions]
+    used = [
+        f"{name} {versions[key]}"
+        for name, key in (("glmm_zoo", "glmm-zoo"), ("PyMC", "pymc"), ("nutpie", "nutpie"))
+        if key in versions
+    ]
     return f"The posterior was sampled with the No-U-Turn Sampler ({plural(chains, 'chain')}, {kept}{warm}{'; ' if used else ''}{', '.join(used)})."
 
 
@@ -273,8 +308,11 @@ def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:
     estimates = answer.means or answer.comparisons
     if estimates is None:
         return
+    if parts.builder == "meta_analysis":
+        yield "The mean effect is that at the centre of the population of studies; the prediction interval is that of the effect in a new one."
+        return
     used = estimates.draws.sizes["chain"] * estimates.draws.sizes["draw"]
-    groups = joined([parts.group_count(tuple(g.split(":")), 2).removeprefix("2 ") for g in parts.groups]) if parts.groups else ""
+    groups = joined([parts.group_plural(tuple(g.split(":"))) for g in parts.groups]) if parts.groups else ""
     out = f", and the effects of {groups} were integrated out (population-averaged)" if groups else ""
     yield (
         f"Averages and comparisons are over the rows of the data in each of {used} draws{out}, with all else as it is in the data."

@@ -67,9 +67,10 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
 # --------------------------------------------------------------------------------------------------------- what it is of
 
 
-def prior_kind(parts: Parts, variable: str) -> str:
-    """What kind of parameter a variable is: "intercept", "coefficient", "sd", "corr", ..., or its own name."""
-    return _read(parts, variable, "").kind
+def prior_kind(parts: Parts, variable: str) -> tuple[str, str]:
+    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., and of which further part, "zi", "never"."""
+    of = _read(parts, variable, "")
+    return of.kind, of.part
 
 
 def _read(parts: Parts, variable: str, element: str) -> _Of:
@@ -211,9 +212,7 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
 def _group(parts: Parts, of: _Of) -> str:
     factor = of.variable.split("sd_", 1)[1]
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
-    words = parts.group_name(tuple(name.split(":")))
-    first, *rest = words.split(" of ", 1)
-    return " of ".join([parts.about.plural(first), *rest])
+    return parts.group_plural(tuple(name.split(":")))
 
 
 def _slope(parts: Parts, of: _Of) -> str:

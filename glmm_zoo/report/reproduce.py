@@ -35,11 +35,23 @@ def reproduce(tree: xr.DataTree, path: str = "fit.nc") -> Reproduction:
     """
     content = metadata(tree)
     spec = content["spec"]
-    fit = ["glmm-zoo fit " + " ".join(map(shlex.quote, [spec["builder"], _file(spec["data"]["source"], "DATA.csv")]))]
-    fit += [f"{name} {shlex.quote(value)}" for name, value in _arguments(content)]
+    fit = [f"glmm-zoo fit {_model_and_data(spec)}"]
+    fit += [
+        f"{name} {shlex.quote(value)}" for name, value in (*_model_arguments(spec), *_settings(content["sampling"]))
+    ]
     fit.append(f"--out {shlex.quote(path)}")
     commands = [" \\\n    ".join(fit), f"glmm-zoo report {shlex.quote(path)}"]
     return Reproduction("\n".join(commands), tuple(_lines(content)))
+
+
+def prior_command(spec: Mapping[str, Any]) -> str:
+    """The command that says what the priors of a fit allow before the data."""
+    arguments = " ".join(f"{name} {shlex.quote(value)}" for name, value in _model_arguments(spec))
+    return f"glmm-zoo prior {_model_and_data(spec)} {arguments}"
+
+
+def _model_and_data(spec: Mapping[str, Any]) -> str:
+    return " ".join(map(shlex.quote, [spec["builder"], _file(spec["data"]["source"], "DATA.csv")]))
 
 
 def _file(source: str, otherwise: str) -> str:
@@ -47,9 +59,8 @@ def _file(source: str, otherwise: str) -> str:
     return source if PurePath(source).suffix.lower() in FILES else otherwise
 
 
-def _arguments(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Options of the command line and their values."""
-    spec, sampling = content["spec"], content["sampling"]
+def _model_arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options of the command line that say what the model is, and their values."""
     if "event" in spec and spec["event"]["data"]["source"] != spec["data"]["source"]:
         yield "--survival", _file(spec["event"]["data"]["source"], "SURVIVAL.csv")
     for formula in outcome_formulas(spec):
@@ -63,6 +74,10 @@ def _arguments(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"--{name}", str(options.pop(name))
     yield from (("--option", f"{name}={_as_text(value)}") for name, value in options.items())
     yield from (("--prior", f"{name}={prior}") for name, prior in spec.get("given", {}).items())
+
+
+def _settings(sampling: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options of the command line for the settings that were asked for; of the seed the one that was taken."""
     asked = {**_come_to(sampling), **sampling.get("asked", {}), "seed": sampling["seed"]}
     for setting in fields(Settings):
         value = asked.get(setting.name)
@@ -86,12 +101,18 @@ def _as_text(value: object) -> str:
 def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = content["spec"]
     data = spec["data"]
-    yield "data", f"{data['source']}, {plural(data['rows'], 'row')}, {data['dropped']} dropped; SHA-256 {data['sha256']}"
+    yield (
+        "data",
+        f"{data['source']}, {plural(data['rows'], 'row')}, {data['dropped']} dropped; SHA-256 {data['sha256']}",
+    )
     if "event" in spec:
         events = spec["event"]["data"]
         yield "events", f"{events['source']}, {plural(events['rows'], 'row')}; SHA-256 {events['sha256']}"
     if "given" not in spec:
-        yield "priors", "an older glmm_zoo wrote the file, which does not tell which priors were given; those in force are in the table of priors"
+        yield (
+            "priors",
+            "an older glmm_zoo wrote the file, which does not tell which priors were given; those in force are in the table of priors",
+        )
     yield "sampler", sampler_words(content["sampling"])
     seconds = content["seconds"]
     yield "time", f"{written(seconds['all'], 1)} s, of which sampling {written(seconds['sample'], 1)} s"

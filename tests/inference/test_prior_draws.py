@@ -59,7 +59,7 @@ def test_every_parameter_of_survival_has_its_prior(baseline: str) -> None:
 
 
 def _assert_priors(model: Any) -> None:
-    drawn = prior(model, 2, 500, 3)
+    drawn = prior(model, 2, 3000, 3)
     for name, text in model.spec["priors"].items():
         if isinstance(text, str) and text.startswith(("LKJ", "Dirichlet")):
             continue

@@ -14,7 +14,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.effects import LEAST_AXIS, MARKS, MOST_ROWS, Forest, RowLayout, draw_rows, panels_of
 from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, estimated
-from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
+from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import diameters, jitter, raw_data
 from glmm_zoo.results.figures.value_words import NOT_OF, row_words, sides, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
@@ -69,7 +69,7 @@ def adjusted_means(
         title = f"{second.title[:1].lower()}{second.title[1:]}{f', {second.axis}' if second.axis else ''}"
         caption += f" Second panel: {title}."
         alt += f"; {title}: {told(second.labels, second.of.texts)}"
-    caption = f"{caption[:1].upper()}{caption[1:]}"
+    caption = capital(caption)
     return Picture(
         "adjusted_means",
         first.title,

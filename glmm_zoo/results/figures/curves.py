@@ -16,7 +16,7 @@ from glmm_zoo.results.curves import curves
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
 from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, estimated
-from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture
+from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, diameters, raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK, alone
@@ -85,7 +85,7 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
         else ""
     )
     return Picture(
-        "curves", f"{amount.title} by {about.name(x)}", f"{caption[:1].upper()}{caption[1:]}", _alt(lines, amount, about, x),
+        "curves", f"{amount.title} by {about.name(x)}", capital(caption), _alt(lines, amount, about, x),
         lambda canvas: _draw(canvas, lines, amount, axis),
     )  # fmt: skip
 

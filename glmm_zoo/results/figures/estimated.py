@@ -13,7 +13,7 @@ import xarray as xr
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
-from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
@@ -102,7 +102,7 @@ class Amount:
     @property
     def title(self) -> str:
         """ "Mean reaction time, ms"."""
-        return f"{self.words[:1].upper()}{self.words[1:]}{f', {self.unit}' if self.unit else ''}"
+        return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
 
 
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:

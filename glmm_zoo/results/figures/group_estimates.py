@@ -18,16 +18,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
+from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor, trials_of_rows
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
-from glmm_zoo.tables.frames import take_columns
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -251,19 +248,10 @@ def _raw(
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
     observed = tree["observed_data"].dataset
     y = observed[effect.prefix or next(iter(observed))].values.astype(float)
-    size = _trials(effect.spec, rows)
+    size = trials_of_rows(effect.spec, rows)
     if len(y) != len(rows.codes):
         return None, []
     sums, sizes = (np.bincount(rows.codes, values, len(rows.first))[levels] for values in (y, size))
     return sums / sizes, [] if effect.link == "identity" else [
         f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
     ]
-
-
-def _trials(spec: Mapping[str, Any], rows: FactorRows) -> np.ndarray:
-    """How many trials each row has (n,), 1 where responses are no counts of trials."""
-    response = parse_formula(spec["formula"]).response if spec.get("family") == "binomial" else None
-    trials = None if response is None else response.trials
-    if trials is None or isinstance(trials, int):
-        return np.full(len(rows.codes), float(trials or 1))
-    return evaluate_expression(trials, take_columns(rows.table, trials.columns))

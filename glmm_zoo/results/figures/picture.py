@@ -36,7 +36,7 @@ TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
 TITLE_LINE = 16  # px of each further line of a title
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
-PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
+PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
 COLOURS = {
     "ink": "#1a1f26",
@@ -127,7 +127,9 @@ def check_width(width: int) -> None:
         A width that is not between 300 and 3000 px.
     """
     if not 300 <= width <= 3000:
-        raise InputError(f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}")
+        raise InputError(
+            f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}"
+        )
 
 
 def _svg(figure: Figure) -> str:
@@ -138,7 +140,7 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
+    settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
     with mpl.rc_context(settings):
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
@@ -367,26 +369,26 @@ class Canvas:
                 fontsize=SMALL, color=self.colour[role], annotation_clip=False,
             )  # fmt: skip
 
-    def ratio_axis(self, axis: Axes, low: float, high: float) -> None:
-        """A horizontal log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
+    def ratio_axis(self, axis: Axes, low: float, high: float, *, vertical: bool = False) -> None:
+        """A log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
         low, high = min(low, 0.75), max(high, 1.35)
-        axis.set_xscale("log")
-        axis.set_xlim(low, high)
+        axis.set(**{"yscale" if vertical else "xscale": "log", "ylim" if vertical else "xlim": (low, high)})
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
         if len(ticks) < 3:
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
-        ticks = self._apart(axis, ticks)
-        axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
-        axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
-        axis.xaxis.set_minor_locator(NullLocator())
+        ticks = self._apart(axis, ticks, vertical)
+        along = axis.yaxis if vertical else axis.xaxis
+        along.set_major_locator(FixedLocator(list(ticks)))
+        along.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        along.set_minor_locator(NullLocator())
 
-    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
-        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
-        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
-        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+    def _apart(self, axis: Axes, ticks: np.ndarray, vertical: bool) -> np.ndarray:
+        """Those ticks of an axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, int(vertical)]
+        half = np.array([SMALL if vertical else self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
         kept: list[int] = []
         for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
             if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):

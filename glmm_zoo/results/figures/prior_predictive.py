@@ -113,4 +113,6 @@ def _contrasts(canvas: Canvas, axis: Axes, contrasts: pd.DataFrame, draws: np.nd
         canvas.no_effect(axis, 0.0)
     canvas.intervals(axis, at, bands, role="control")
     canvas.row_labels(axis, at, list(contrasts["of"]))
-    canvas.title(axis, f"{measure.capitalize()}, percentage points" if points else f"{measure.capitalize()} of averages")
+    canvas.title(
+        axis, f"{measure.capitalize()}, percentage points" if points else f"{measure.capitalize()} of averages"
+    )
