@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import coefficient_words
@@ -23,12 +24,30 @@ from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
 from glmm_zoo.results.report.wording import INTERVAL
-from glmm_zoo.results.storage import metadata, outcome_specs
-from glmm_zoo.results.summary import MEANINGS, summary
+from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "Odds ratio, population-averaged", NUMBER_NEEDED: "Number needed to treat", "better": "Probability of a higher score", "rmst": "Difference of the mean time free of the event"}  # fmt: skip
 _CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho")
+_RATIOS = {
+    "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
+    "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
+    "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
+    "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
+}  # fmt: skip
+_PARTS = {"zi": "a structural zero", "never": "never being at risk"}
+_BETWEEN = {
+    "icc": "Intraclass correlation, latent scale", "median_odds_ratio": "Median odds ratio of two groups",
+    "median_rate_ratio": "Median rate ratio of two groups", "propensity_correlation": "Correlation of the propensities for two outcomes",
+    **dict.fromkeys(("icc_within_period", "icc_between_period"), "Intraclass correlation, latent scale, under control"),
+    **dict.fromkeys(("cac", "iac"), "Autocorrelations"),
+}  # fmt: skip
+_LABELS = {
+    "odds_ratio": "mean trial", "rate_ratio": "mean trial", "odds_ratio_new": "a new trial", "rate_ratio_new": "a new trial",
+    "icc_within_period": "same period", "icc_between_period": "two periods", "cac": "of clusters", "iac": "of individuals",
+    "nnt": "mean trial", "risk_difference": "mean trial", "rate_difference": "mean trial", "tau": "trials, after covariates",
+}  # fmt: skip
 _SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "risk_difference": "points", "share": "risk"}
 
 
@@ -94,17 +113,22 @@ def _table(caption: str, head: Sequence[str], groups: Sequence[Group], note: str
     return PaperTable(caption, tuple(head), tuple(rows), note)
 
 
-def _compared(tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[Group]) -> PaperTable:
+def _compared(
+    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[Group]
+) -> PaperTable:
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
     lower = about.good == "lower"
-    plain = _table(f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups)
+    plain = _table(
+        f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups
+    )
     p = iter([p for group in groups for p in group.rows["p"]])
     rows = [
-        row if row.heading else PaperRow(row.label, (*row.cells, _probability(next(p), lower)))
-        for row in plain.rows
+        row if row.heading else PaperRow(row.label, (*row.cells, _probability(next(p), lower))) for row in plain.rows
     ]
-    return PaperTable(plain.caption, (*head, f"P({'lower' if lower else 'higher'})"), tuple(rows), _of_numbers_needed(answer))
+    return PaperTable(
+        plain.caption, (*head, f"P({'lower' if lower else 'higher'})"), tuple(rows), _of_numbers_needed(answer)
+    )
 
 
 def _probability(p: float, lower: bool) -> str:
@@ -116,13 +140,16 @@ def _of_numbers_needed(answer: Answer) -> str:
     assert answer.comparisons is not None
     table = answer.comparisons.table
     without = table[(table["measure"] == NUMBER_NEEDED) & table["median"].isna()]
-    return "No number needed to treat is given where the interval of the difference includes zero." if len(without) else ""
+    return (
+        "No number needed to treat is given where the interval of the difference includes zero." if len(without) else ""
+    )
 
 
 def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
     """ " in the population of herds", with the values that other columns have."""
-    groups = [about.plural(about.name(g)) for g in metadata(tree)["spec"]["groups"]]
-    words = f" in the population of {listing(groups)}" if groups else ""
+    parts = read_parts(tree)
+    groups = [parts.group_plural(tuple(name.split(":"))) for name in parts.groups]
+    words = f" in the population of {joined(groups)}" if groups and metadata(tree)["spec"]["groups"] else ""
     at = listing(f"{about.name(name)} {value}" for name, value in answer.at.items())
     return f"{words}, with {at}" if at else words
 
@@ -138,7 +165,8 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
             if answer.numeric:
                 rows = _some_values(estimates.table, rows, str(answer.variable))
             amount, scale = amount_of(tree, about, measure, outcome), estimates.scales[rows[0]]
-            yield _group(about, estimates, rows, _with_unit(amount.title, scale))
+            group = _group(about, estimates, rows, _with_unit(amount.title, scale))
+            yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
 
 
 def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
@@ -151,12 +179,16 @@ def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
         if not told:
             continue
         amount = amount_of(tree, about, "mean", outcome)
-        kind = amount.words.split(" of ")[0]
+        shares = NUMBER_NEEDED in set(
+            table.loc[table["outcome"] == outcome, "measure"] if outcome else table["measure"]
+        )
+        kind = "risk" if shares else amount.words.split(" of ")[0]
         words = _MEASURES.get(measure, measure).format(kind[:1].upper() + kind[1:])
         if "{}" in _MEASURES.get(measure, "") and kind not in ("risk", "rate"):
             words = f"{measure.capitalize()} of the {amount.words}"
+        words = words.replace(",", f" of {outcome},") if outcome and "," in words else words
         unit = f", {amount.unit}" if amount.unit and measure == "difference" else ""
-        of = f" of {outcome}" if outcome and amount.words not in words else ""
+        of = f" of {outcome}" if outcome and f" {outcome}" not in words else ""
         yield _group(about, answer.comparisons, told, _with_unit(words + of + unit, answer.comparisons.scales[told[0]]))
 
 
@@ -176,11 +208,23 @@ def _some_values(table: pd.DataFrame, rows: Sequence[int], variable: str) -> lis
     return [row for row in rows if float(table[variable].iloc[row]) in kept]
 
 
+def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answer, labels: Sequence[str]) -> list[str]:
+    """Labels in which a number along which there is a curve has three digits."""
+    if not answer.numeric:
+        return list(labels)
+    x = str(answer.variable)
+    table = estimates.table.iloc[list(rows)].assign(**{x: lambda of: [float(f"{v:.3g}") for v in of[x]]})
+    return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
+
+
 def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> Group:
     table = estimates.table.iloc[list(rows)]
     labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
     if "note" in table:
-        labels = [f"{label} {note.split(':')[0]}" if note else label for label, note in zip(labels, table["note"], strict=True)]
+        labels = [
+            f"{label}, {note.split(':')[0]}" if note else label
+            for label, note in zip(labels, table["note"], strict=True)
+        ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
     return Group(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
 
@@ -192,61 +236,70 @@ def _with_unit(title: str, scale: Scale) -> str:
 def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[Group]:
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
-    meanings = dict(MEANINGS)
-    for finding in findings(tree).values():
-        meanings.update(finding.meanings)
-    bases = rows.index.str.split("[").str[0]
-    found: dict[str, list[str]] = {}
+    meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
+    bases = list(rows.index.str.split("[").str[0])
+    found: dict[tuple[bool, str], list[str]] = {}
     for name, base in zip(rows.index, bases, strict=True):
-        title = _title(base, spec, about, meanings, set(bases))
-        if title:
-            found.setdefault(title, []).append(str(name))
-    for title, names in sorted(found.items(), key=lambda item: _of_groups(item[1][0], spec)):
+        key = _of_groups(base, spec) or _at_equal_effects(base, spec, about, meanings, bases)
+        if key:
+            found.setdefault(key, []).append(str(name))
+    for (_, title), names in sorted(found.items(), key=lambda item: item[0][0]):
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
-        yield Group(title, [_label(name, about) for name in names], names, shown, scale_of(names[0]))
+        scale = scale_of(names[0])
+        yield Group(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
 
 
-def _title(
-    base: str, spec: Mapping[str, Any], about: About, meanings: Mapping[str, str], bases: set[str]
-) -> str:
-    """What a variable of the summary is called; "" of one that only the table of parameters has."""
+def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
+    """The heading of a variable that says how groups differ; of effects with slopes those at the means of their columns."""
     groups = list(spec["groups"].values())
-    if base in (g[what] for g in groups for what in ("sd",) if "at_means" not in g or not g["at_means"]) or "_at_means" in base:
-        return "Correlations of group effects" if "corr_" in base else "Standard deviations of group effects"
-    if base.startswith("corr_") and f"{base}_at_means" not in bases and not any(b.startswith(f"{base}_at") for b in bases):
-        return "Correlations of group effects"
-    if base == "tau":
-        return f"Standard deviation of effects between {about.plural(about.name(spec['facts']['study']))}"
-    known = max((n for n in meanings if base == n or base.endswith(f"_{n}")), key=len, default="")
-    prefixes = [prefix for prefix in outcome_specs(spec) if prefix and base.startswith(f"{prefix}_")]
-    of = f" ({about.outcome_of(prefixes[0]).outcome or prefixes[0]})" if prefixes else ""
-    lead = f"{prefixes[0]}_" if prefixes else ""
-    if known:
-        return meanings[known][:1].upper() + meanings[known][1:] + of
-    if base == f"{lead}sigma":
-        return f"Residual standard deviation{of}"
-    if base == f"{lead}beta" and not any(b.startswith(lead) and b.removeprefix(lead) in _RATIOS for b in bases):
-        unit = about.outcome_of(prefixes[0] if prefixes else "").unit
-        return f"Difference for one unit more, at equal group effects{f', {unit}' if unit else ''}{of}"
-    return ""
+    corr = [g.get("at_means", {}).get("corr", g["sd"].replace("sd_", "corr_", 1)) for g in groups]
+    links = {of["link"] for of in outcome_specs(spec).values()}
+    scale = f", {links.pop()} scale" if len(links) == 1 and links != {"identity"} else ""
+    if base in map(sd_at_means, groups) or base == "tau":
+        return True, f"Standard deviations between groups{scale}"
+    if base in corr:
+        return True, "Correlations of group effects"
+    known = next((n for n in _BETWEEN if base == n or base.endswith(f"_{n}")), "")
+    of = base.removesuffix(known).removesuffix("_")
+    return (True, f"{_BETWEEN[known]}{f', {of}' if of else ''}") if known else None
 
 
-_RATIOS = ("odds_ratio", "rate_ratio", "hazard_ratio")
-
-
-def _of_groups(name: str, spec: Mapping[str, Any]) -> bool:
-    """Whether it says how groups differ."""
-    base = name.split("[")[0]
-    return bool(re.search(r"(^|_)(sd|corr|icc|median|tau|sigma|cac|iac|propensity|response)(_|$)", base))
+def _at_equal_effects(
+    base: str, spec: Mapping[str, Any], about: About, meanings: Mapping[str, str], bases: Sequence[str]
+) -> tuple[bool, str] | None:
+    """The heading of a ratio, of a coefficient that is a difference, and of what a finding has derived."""
+    prefix = next((p for p in outcome_specs(spec) if p and base.startswith(f"{p}_")), "")
+    lead = f"{prefix}_" if prefix else ""
+    of = f" of {about.outcome_of(prefix).outcome or prefix}" if prefix else ""
+    own = base.removeprefix(lead)
+    if own in _RATIOS:
+        return False, _RATIOS[own].replace(",", f"{of},")
+    if own == "beta" and not {f"{lead}{ratio}" for ratio in _RATIOS} & set(bases):
+        unit = about.outcome_of(prefix).unit
+        return False, f"Difference{of}{f', {unit}' if unit else ''}"
+    if base.endswith("odds_ratio"):
+        return False, f"Odds ratio of {_PARTS.get(base.removesuffix('_odds_ratio'), base)}"
+    if own == "sigma":
+        return True, f"Residual standard deviation{of}"
+    meaning = meanings.get(base, "").split(";")[0]
+    return (False, meaning[:1].upper() + meaning[1:]) if meaning else None
 
 
 def _label(name: str, about: About) -> str:
-    """ "quarter 4" of "odds_ratio[period[4]]", "herd" of "icc[herd]", "herd, Intercept" of "sd_herd[Intercept]"."""
+    """ "quarter 4" of "odds_ratio[period[4]]", "herd" of "icc[herd]", "herd, slope of age" of "sd_herd[age]"."""
     base, _, inside = name.partition("[")
+    inside = inside.removesuffix("]")
     of_factor = re.match(r"(?:.*_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
-        return f"{about.name(of_factor[1])}: {inside.removesuffix(']')}"
-    return coefficient_words(about, inside.removesuffix("]")) if inside else base.replace("_", " ")
+        effects = [e if "Intercept" in e else f"slope of {e}" for e in inside.split(", ")]
+        return f"{about.name(of_factor[1])}, {' and '.join(effects).replace('Intercept', 'intercept')}"
+    if base == "propensity_correlation":
+        return inside
+    if inside:
+        return coefficient_words(about, inside)
+    if base.endswith("sigma"):
+        return "residual"
+    return _LABELS.get(base, base.replace("_", " "))
 
 
 def scale_of(name: str) -> Scale:
@@ -256,7 +309,11 @@ def scale_of(name: str) -> Scale:
         return "ratio"
     if base.startswith(_CORRELATIONS):
         return "correlation"
-    known = (scale for word, scale in _SCALES.items() if base == word or base.startswith(f"{word}_") or base.endswith(f"_{word}"))
+    known = (
+        scale
+        for word, scale in _SCALES.items()
+        if base == word or base.startswith(f"{word}_") or base.endswith(f"_{word}")
+    )
     return next(known, "number")
 
 
