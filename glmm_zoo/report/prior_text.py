@@ -27,8 +27,8 @@ EXTREME = 1000.0  # ratios and rates beyond it, or below its inverse, are not to
 class PriorText:
     """The prior of one parameter, or of a vector whose elements have the same one.
 
-    `allows` is what it allows in natural units, `why` where a default comes from ("" of others), `origin` is "default", "yours", or
-    "" where the file does not tell.
+    `allows` is a sentence on what it allows in natural units, `why` one on where a default comes from ("" of others), `origin` is
+    "default", "yours", or "" where the file does not tell.
     """
 
     parameter: str
@@ -60,7 +60,10 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
             of = _read(parts, variable, element)
             origin = _origin(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
-            rows.append(PriorText(element or variable, prior, _allows(parts, of, parse(prior)), why, origin))
+            allows = f"{_allows(parts, of, parse(prior))}."
+            rows.append(
+                PriorText(element or variable, prior, allows, f"{why[:1].upper()}{why[1:]}." if why else "", origin)
+            )
     return rows
 
 

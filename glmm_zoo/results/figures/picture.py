@@ -195,7 +195,7 @@ class Canvas:
             shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
             free = self.width - sum(lefts[m] + rights[m] for m in mates)
             if len(mates) < in_row:  # the last row is as wide as the others, not wider
-                free = free * len(mates) / in_row
+                free = (self.width - sum(lefts[m] + rights[m] for m in range(in_row))) * len(mates) / in_row
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
             y = total - sum(of_rows[: row + 1]) - row * (top + below) - top

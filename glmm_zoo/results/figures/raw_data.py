@@ -11,7 +11,6 @@ import xarray as xr
 
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.estimated import exposure_column, fitted_family
@@ -98,8 +97,9 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
     prefix = outcome if outcome in specs else next(iter(specs))
-    name, family = fitted_family(tree, outcome)
-    observed = tree["observed_data"].dataset[prefix or variable_name(name)]
+    _, family = fitted_family(tree, outcome)
+    every = tree["observed_data"].dataset
+    observed = every[prefix or str(next(iter(every.data_vars)))]  # the marker stands before its event
     rows = stored_table(tree).loc[observed[observed.dims[0]].values]
     text = str(spec["formula"]).split("; ")[list(specs).index(prefix)]
     response = parse_formula(text).response
