@@ -95,14 +95,15 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
                 Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
             )
         elif "zero" in answer.further:
-            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
+            parts = [answer.further["zero"], answer.means, answer.further["positive"]]
+            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, parts, self.about))
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
         elif answer.means is not None:
