@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -185,9 +186,13 @@ class Catalogue:
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
         yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
 
-    def of_stored(self, stored: Estimates) -> Picture:
-        """The figure of estimates that the file holds."""
-        return effects(stored, self.about)
+    def of_stored(self, stored: Estimates) -> Picture | None:
+        """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""
+        with contextlib.suppress(InputError):
+            if "contrast" in stored.of:
+                return effects(stored, self.about)
+            return adjusted_means(self.tree, stored, self.about)
+        return None
 
 
 @of_a_whole_fit
