@@ -15,7 +15,7 @@ import xarray as xr
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit

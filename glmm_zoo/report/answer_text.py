@@ -13,7 +13,6 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of

@@ -27,8 +27,8 @@ EXTREME = 1000.0  # ratios and rates beyond it, or below its inverse, are not to
 class PriorText:
     """The prior of one parameter, or of a vector whose elements have the same one.
 
-    `allows` is what it allows in natural units, `why` where a default comes from ("" of others), `origin` is "default", "yours", or
-    "" where the file does not tell.
+    `allows` is a sentence on what it allows in natural units, `why` one on where a default comes from ("" of others), `origin` is
+    "default", "yours", or "" where the file does not tell.
     """
 
     parameter: str
@@ -60,7 +60,10 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
             of = _read(parts, variable, element)
             origin = _origin(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
-            rows.append(PriorText(element or variable, prior, _allows(parts, of, parse(prior)), why, origin))
+            allows = f"{_allows(parts, of, parse(prior))}."
+            rows.append(
+                PriorText(element or variable, prior, allows, f"{why[:1].upper()}{why[1:]}." if why else "", origin)
+            )
     return rows
 
 
@@ -82,7 +85,7 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
                 outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
                 break
     for name in outcome.others:
-        if base.startswith(f"{name}_") or f"{name}:" in element:
+        if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
     link = outcome.others[part].link if part else outcome.link
@@ -245,6 +248,10 @@ def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high:
     return f"{what} from {written(low)} to {written(high)} ({INNER})"
 
 
+def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"Distances between thresholds that change by a factor from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}) for one unit"
+
+
 def _hazard_coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
 
@@ -257,7 +264,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
     "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
-    "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 

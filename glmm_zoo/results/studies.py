@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.results.about import about_of
+from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.pooled import own_ratios
 from glmm_zoo.results.storage import metadata, stored_table
@@ -57,8 +59,9 @@ def studies_apart(tree: xr.DataTree) -> StudiesApart:
     sd = np.hypot(draws_of(posterior, "tau").reshape(-1, 1), error)
     z = np.random.default_rng([content["sampling"]["seed"], 2]).standard_normal(sd.shape)
     lower, middle, upper = np.quantile(mean + sd * z, [(1 - PROB) / 2, 0.5, (1 + PROB) / 2], axis=0)
-    labels = () if arms.covariates is None else arms.covariates.labels
-    return StudiesApart(tuple(map(str, arms.study.levels)), own, lower, middle, upper, labels)
+    labels = rows_of_factor(tree, spec["facts"]["study"]).labels(about_of(tree), np.arange(len(own)))
+    covariates = () if arms.covariates is None else arms.covariates.labels
+    return StudiesApart(tuple(labels), own, lower, middle, upper, covariates)
 
 
 def _quantile(prob: float) -> float:

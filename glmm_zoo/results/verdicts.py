@@ -13,7 +13,8 @@ from glmm_zoo.errors import plural
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.diagnostics import REMARKED, Verdict
-from glmm_zoo.results.fit_checks import SIGN, FitCheck, State, fit_checks
+from glmm_zoo.results.fit_checks import fit_checks
+from glmm_zoo.results.fit_checks.fit_check import SIGN, FitCheck, State
 from glmm_zoo.results.numbers import percent, whole, written
 from glmm_zoo.results.storage import metadata, random_effect_variables
 from glmm_zoo.results.whole_fit import of_a_whole_fit

@@ -15,8 +15,8 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import curves
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
-from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, estimated
-from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture
+from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, beyond_words, estimated, value_limits
+from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, diameters, raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK, alone
@@ -74,7 +74,11 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
             "ask for fewer values with at="
         )
     axis = about.axis(x) if x != "time" or x in of else f"time, {about.time_unit}".removesuffix(", ")
-    raw = "" if data is None or lines[0].discs is None else _raw_words(data, lines)
+    raw = (
+        ""
+        if data is None or lines[0].discs is None
+        else f"{_raw_words(data, lines)}{beyond_words(_raw_values(lines), _limits(lines, amount))}"
+    )
     several = len(lines) == 2
     caption = (
         f"{'First panel: ' if several else ''}{amount.words} by {about.name(x)}, line = median, {BANDS_WORDS}{raw}."
@@ -85,7 +89,7 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
         else ""
     )
     return Picture(
-        "curves", f"{amount.title} by {about.name(x)}", f"{caption[:1].upper()}{caption[1:]}", _alt(lines, amount, about, x),
+        "curves", f"{amount.title} by {about.name(x)}", capital(caption), _alt(lines, amount, about, x),
         lambda canvas: _draw(canvas, lines, amount, axis),
     )  # fmt: skip
 
@@ -195,7 +199,8 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str)
     )
     axis = axes[0]
     canvas.title(axis, amount.title)
-    _limits(axis, lines, amount)
+    axis.set_ylim(_limits(lines, amount))
+    axis.set_xlim(min(c.x.min() for c in lines), max(c.x.max() for c in lines))
     for line, (role, style) in zip(lines, LOOKS, strict=False):
         if line.discs is not None:
             x, y, sizes = line.discs
@@ -234,17 +239,12 @@ def bands(canvas: Canvas, axis: Axes, x: np.ndarray, quantiles: np.ndarray, role
     canvas.line(axis, x, quantiles[2], role=role, style=style)
 
 
-def _limits(axis: Axes, lines: Sequence[_Curve], amount: Amount) -> None:
-    """Bands and discs, unless these are far out; counts and shares from zero on."""
-    low, high = min(c.of.quantiles.min() for c in lines), max(c.of.quantiles.max() for c in lines)
-    raw = np.concatenate([c.discs[1] for c in lines if c.discs is not None] or [np.empty(0)])
-    if len(raw):
-        reach = 2 * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
-        low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
-    low = 0.0 if amount.from_zero else low
-    margin = 0.04 * (high - low)
-    axis.set_ylim(low - margin, min(high, 1.0) + margin if amount.scale == "risk" else high + margin)
-    axis.set_xlim(min(c.x.min() for c in lines), max(c.x.max() for c in lines))
+def _limits(lines: Sequence[_Curve], amount: Amount) -> tuple[float, float]:
+    return value_limits(np.concatenate([c.of.quantiles for c in lines], axis=1), _raw_values(lines), amount)
+
+
+def _raw_values(lines: Sequence[_Curve]) -> np.ndarray:
+    return np.concatenate([c.discs[1] for c in lines if c.discs is not None] or [np.empty(0)])
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths

@@ -39,7 +39,7 @@ TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
 TITLE_LINE = 16  # px of each further line of a title
 PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
-PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
+PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 # The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
 COLOURS = {
     "ink": "#1a1f26",
@@ -200,7 +200,7 @@ class Canvas:
             shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
             free = self.width - sum(lefts[m] + rights[m] for m in mates)
             if len(mates) < in_row:  # the last row is as wide as the others, not wider
-                free = free * len(mates) / in_row
+                free = (self.width - sum(lefts[m] + rights[m] for m in range(in_row))) * len(mates) / in_row
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
             y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
@@ -293,9 +293,16 @@ class Canvas:
         axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle=style, alpha=opacity)
 
     def discs(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "control", diameter: np.ndarray | float = 5, opacity: float = 0.4) -> None:  # fmt: skip
-        """Raw data as discs of these diameters in px."""
+        """Raw data as discs of these diameters in px; those beyond limits that were set before are left out."""
+        x, y, size = np.broadcast_arrays(x, y, np.square(np.asarray(diameter, float)))
+        inside = np.full(x.shape, True)
+        for values, limits, free in (
+            (x, axis.get_xlim(), axis.get_autoscalex_on()),
+            (y, axis.get_ylim(), axis.get_autoscaley_on()),
+        ):
+            inside &= free | ((values >= min(limits)) & (values <= max(limits)))
         axis.scatter(
-            x, y, s=np.square(np.asarray(diameter, float)), facecolors=self.colour[role], alpha=opacity, linewidths=0,
+            x[inside], y[inside], s=size[inside], facecolors=self.colour[role], alpha=opacity, linewidths=0,
             zorder=1.5,
         )  # fmt: skip
 
