@@ -97,7 +97,10 @@ class Catalogue:
         elif builder == "never_at_risk":
             yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
         elif "probability" in answer.further:
-            yield "categories", Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about))
+            yield (
+                "categories",
+                Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
+            )
         elif "zero" in answer.further:
             yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
         elif answer.trajectories is not None:

@@ -165,7 +165,9 @@ def _finding_table(title: str, part: str, data: pd.DataFrame) -> PaperTable:
     rows = data.head(MOST_ROWS)
     left = f"The first {MOST_ROWS} of {len(data)} rows; the file of the fit has all." if len(data) > MOST_ROWS else ""
     headings = (str(data.index.name or ""), *map(str, data.columns))
-    return PaperTable.of(f"{title[:1].upper()}{title[1:]}: {part.replace('_', ' ')}.", headings, finding_rows(rows), note=left)
+    return PaperTable.of(
+        f"{title[:1].upper()}{title[1:]}: {part.replace('_', ' ')}.", headings, finding_rows(rows), note=left
+    )
 
 
 def _strip(verdict: Verdicts) -> dict[str, Any]:
@@ -186,8 +188,17 @@ def _no_answer(verdict: Verdicts) -> str:
 
 def _priors(tree: xr.DataTree) -> PaperTable:
     """Each prior by the posterior's name, what it allows, why, and whose it is."""
-    rows = [(f"`{p.parameter}`", p.prior, " ".join(filter(None, (p.allows, p.why, p.origin and f"{p.origin.capitalize()}.")))) for p in prior_text(tree)]
-    return PaperTable.of("Priors in force, by name.", ("Parameter", "Prior", "What it allows, and why"), rows, words=True)
+    rows = [
+        (
+            f"`{p.parameter}`",
+            p.prior,
+            " ".join(filter(None, (p.allows, p.why, p.origin and f"{p.origin.capitalize()}."))),
+        )
+        for p in prior_text(tree)
+    ]
+    return PaperTable.of(
+        "Priors in force, by name.", ("Parameter", "Prior", "What it allows, and why"), rows, words=True
+    )
 
 
 def _checklist(tree: xr.DataTree, blocks: Blocks) -> PaperTable:

@@ -8,13 +8,13 @@ import numpy as np
 
 from glmm_zoo.priors import Prior
 
-MOST_DRAWS = 1000
-FARTHEST = 40.0  # sinh of it is beyond all numbers that a prior may have
+_MOST_DRAWS = 1000
+_FARTHEST = 40.0  # sinh of it is beyond all numbers that a prior may have
 
 
 def kernel_density(draws: np.ndarray, grid: np.ndarray, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
     """The density of draws (n,) on a grid (m,), by a normal kernel with Silverman's bandwidth, reflected at the ends of the support."""
-    draws = draws[:: -(-len(draws) // MOST_DRAWS)]
+    draws = draws[:: -(-len(draws) // _MOST_DRAWS)]
     quartiles = np.quantile(draws, [0.25, 0.75])
     spread = min(draws.std(ddof=1), float(np.ptp(quartiles)) / 1.34) or draws.std(ddof=1)
     width = 0.9 * spread * len(draws) ** -0.2
@@ -45,7 +45,7 @@ def prior_quantiles(prior: Prior, probabilities: np.ndarray, levels: int = 2) ->
     else:
         a = _usual(prior.distribution, dict(prior.arguments))
         location = a.get("mu", a.get("alpha", 0.0)) if low == -np.inf else 0.0
-        steps = np.sinh(np.linspace(-FARTHEST, FARTHEST, 40001))
+        steps = np.sinh(np.linspace(-_FARTHEST, _FARTHEST, 40001))
         grid = np.unique(np.clip(location + _scale(prior.distribution, a) * steps, low, high))
     middles = (grid[1:] + grid[:-1]) / 2
     mass = np.nan_to_num(prior_density(prior, middles, levels)) * np.diff(grid)

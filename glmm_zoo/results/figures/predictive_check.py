@@ -15,7 +15,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.densities import kernel_density
 from glmm_zoo.results.figures.picture import BANDS, Canvas, Picture, capital
 from glmm_zoo.results.findings import dispersion
-from glmm_zoo.results.fit_checks.binary import Calibration, calibration
+from glmm_zoo.results.fit_checks.binary import CalibrationBins, calibration
 from glmm_zoo.results.fit_checks.covariates import mean_by_stretch
 from glmm_zoo.results.fit_checks.spread import count_bins, rows_in_bins
 from glmm_zoo.results.numbers import alone, decimals, percent, probability, whole, written
@@ -26,12 +26,12 @@ from glmm_zoo.results.studies import StudiesApart, studies_apart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_DRAWS = 1000
-MOST_OUTCOMES = 4
-MOST_STUDIES = 60
-REPLICATED = 100  # data sets whose densities make the band
-POINTS = 80
-HEIGHT, NARROW_HEIGHT, ROW = 220, 190, 24
+_MOST_DRAWS = 1000
+_MOST_OUTCOMES = 4
+_MOST_STUDIES = 60
+_REPLICATED = 100  # data sets whose densities make the band
+_POINTS = 80
+_HEIGHT, _NARROW_HEIGHT, _ROW = 220, 190, 24
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def predictive_check(tree: xr.DataTree, about: About) -> Picture:
     outcomes = list(predicted_rows(tree))
     several = len(outcomes) > 1
     panels = []
-    for rows in outcomes[:MOST_OUTCOMES]:
+    for rows in outcomes[:_MOST_OUTCOMES]:
         of_one = list(_panels(tree, rows, about))
         panels += of_one[:1] if several else of_one[:2]
     words = []
     for panel, place in zip(panels, ("First", "Second", "Third", "Fourth"), strict=False):
         words.append(f"{place} panel: {panel.marks}" if len(panels) > 1 else capital(panel.marks))
-    if len(outcomes) > MOST_OUTCOMES:
-        words.append(f"Not drawn: {listing(rows.label for rows in outcomes[MOST_OUTCOMES:])}.")
+    if len(outcomes) > _MOST_OUTCOMES:
+        words.append(f"Not drawn: {listing(rows.label for rows in outcomes[_MOST_OUTCOMES:])}.")
     finding = " ".join(panel.finding for panel in panels)
     return Picture(
         "predictive_check", "Observed and predicted data", " ".join(words), finding, partial(_draw, panels=panels)
@@ -69,7 +69,7 @@ def predictive_check(tree: xr.DataTree, about: About) -> Picture:
 def _draw(canvas: Canvas, panels: list[Panel]) -> None:
     axes = canvas.panels(
         len(panels),
-        NARROW_HEIGHT if canvas.narrow else HEIGHT,
+        _NARROW_HEIGHT if canvas.narrow else _HEIGHT,
         left=64 if any(panel.wide for panel in panels) else 48,
         right=14,
     )
@@ -80,7 +80,7 @@ def _draw(canvas: Canvas, panels: list[Panel]) -> None:
 
 def _panels(tree: xr.DataTree, rows: PredictedRows, about: About) -> Iterator[Panel]:
     """What suits the outcome, the most telling first."""
-    every, rows = rows, rows.at_most(MOST_DRAWS)
+    every, rows = rows, rows.at_most(_MOST_DRAWS)
     several = len(tree["observed_data"].dataset.data_vars) > 1
     name = about.name(rows.label)
     of = f" of {name}" if several else ""
@@ -103,7 +103,7 @@ def _panels(tree: xr.DataTree, rows: PredictedRows, about: About) -> Iterator[Pa
 # -------------------------------------------------------------------------------------------------------------- panels
 
 
-def _calibration(found: Calibration, of: str) -> Panel:
+def _calibration(found: CalibrationBins, of: str) -> Panel:
     outside = np.abs(found.observed - found.expected) > 1.96 * found.sd
 
     def draw(canvas: Canvas, axis: Axes) -> None:
@@ -146,7 +146,7 @@ def _histogram(drawn: np.ndarray, observed: float, axis_title: str) -> Callable[
     def draw(canvas: Canvas, axis: Axes) -> None:
         low, high = min(np.quantile(drawn, 0.001), observed), max(np.quantile(drawn, 0.999), observed)
         margin = 0.05 * (high - low) or 1.0
-        x = np.linspace(low - margin, high + margin, POINTS)
+        x = np.linspace(low - margin, high + margin, _POINTS)
         density = kernel_density(drawn, x)
         axis.set_xlim(x[0], x[-1])
         axis.set_ylim(0, 1.15 * density.max())
@@ -170,7 +170,7 @@ def _histogram(drawn: np.ndarray, observed: float, axis_title: str) -> Callable[
 
 
 def _spread(rows: PredictedRows) -> Panel:
-    observed, expected = dispersion.spread(rows.y, rows.drawn, rows.weights)
+    observed, expected = dispersion.pearson_spread(rows.y, rows.drawn, rows.weights)
     p = probability(float(np.mean(expected >= observed)))
     marks = (
         "squared residuals per row, each in units of the variance that the other rows predict: data sets from the model (grey) and the data "
@@ -244,9 +244,9 @@ def _categories(tree: xr.DataTree, rows: PredictedRows, about: About, of: str) -
 def _density(rows: PredictedRows, name: str) -> Panel:
     low, high = np.quantile(rows.y, [0, 1])
     margin = 0.15 * (high - low) or 1.0
-    x = np.linspace(low - margin, high + margin, POINTS)
+    x = np.linspace(low - margin, high + margin, _POINTS)
     observed = kernel_density(rows.y, x)
-    sets = rows.drawn[:: -(-len(rows.drawn) // REPLICATED)]
+    sets = rows.drawn[:: -(-len(rows.drawn) // _REPLICATED)]
     lower, upper = np.quantile([kernel_density(y, x) for y in sets], [0.025, 0.975], axis=0)
     share = float(np.mean((observed < lower) | (observed > upper)))
 
@@ -300,7 +300,7 @@ def _means(x: np.ndarray, observed: np.ndarray, drawn: np.ndarray, name: str, ax
 def _of_studies(studies: StudiesApart, about: About) -> Picture:
     """Each study's own ratio against the interval expected for it; of many those farthest off."""
     away = np.abs(studies.own - studies.middle) / (studies.upper - studies.lower)
-    shown = np.sort(np.argsort(-away, kind="stable")[:MOST_STUDIES])
+    shown = np.sort(np.argsort(-away, kind="stable")[:_MOST_STUDIES])
     outside = studies.outside
     words = f"{'size and covariates' if studies.covariates else 'size'}"
     names = [studies.labels[i] for i in np.flatnonzero(outside)]
@@ -308,8 +308,8 @@ def _of_studies(studies: StudiesApart, about: About) -> Picture:
         f"Each study’s own ratio (diamond) against the 95 % interval expected for a study of its {words} (bar, blue; the circle is its middle); "
         "orange diamonds lie outside. Log axis."
         + (
-            f" The {MOST_STUDIES} of {len(away)} studies that are farthest off are drawn."
-            if len(away) > MOST_STUDIES
+            f" The {_MOST_STUDIES} of {len(away)} studies that are farthest off are drawn."
+            if len(away) > _MOST_STUDIES
             else ""
         )
     )
@@ -319,7 +319,7 @@ def _of_studies(studies: StudiesApart, about: About) -> Picture:
     def draw(canvas: Canvas) -> None:
         labels = canvas.shortened([studies.labels[i] for i in shown], 130 if canvas.narrow else 220)
         left = canvas.text_width(labels) + 12
-        (axis,) = canvas.panels(1, ROW * (len(shown) + 0.4), left=left, right=16, top=12)
+        (axis,) = canvas.panels(1, _ROW * (len(shown) + 0.4), left=left, right=16, top=12)
         at = np.arange(len(shown))
         low, middle, high, own = (np.exp(v[shown]) for v in (studies.lower, studies.middle, studies.upper, studies.own))
         canvas.row_labels(axis, at, labels)

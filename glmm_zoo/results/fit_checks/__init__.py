@@ -16,7 +16,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.fit_checks.binary import binary_checks
 from glmm_zoo.results.fit_checks.covariates import category_checks, pattern_checks
-from glmm_zoo.results.fit_checks.fit_check import PROB, FitCheck, usual_number
+from glmm_zoo.results.fit_checks.fit_check import WITHIN, FitCheck, usual_number
 from glmm_zoo.results.fit_checks.spread import distribution_check, spread_checks, zeros_check
 from glmm_zoo.results.fit_checks.tails import tails_check
 from glmm_zoo.results.numbers import nominal
@@ -24,7 +24,7 @@ from glmm_zoo.results.predicted_rows import predicted_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.studies import studies_apart
 
-MOST_DRAWS = 2000
+_MOST_DRAWS = 2000
 
 
 def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
@@ -34,7 +34,7 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
         yield _studies_check(tree)
         return
     for rows in predicted_rows(tree):
-        few = rows.at_most(MOST_DRAWS)
+        few = rows.at_most(_MOST_DRAWS)
         if rows.kind == "binary":
             yield from binary_checks(rows, tree)
         elif rows.kind in ("binomial", "count"):
@@ -53,9 +53,9 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
 def _studies_check(tree: xr.DataTree) -> FitCheck:
     """Studies whose own effects lie outside what is expected of a study of their size and covariates."""
     studies = studies_apart(tree)
-    outside, usual = studies.outside, usual_number(len(studies.labels), 1 - PROB)
+    outside, usual = studies.outside, usual_number(len(studies.labels), 1 - WITHIN)
     words = (
-        f"{int(outside.sum())} of {len(outside)} studies lie outside the {nominal(PROB)} interval expected for "
+        f"{int(outside.sum())} of {len(outside)} studies lie outside the {nominal(WITHIN)} interval expected for "
         f"{'their size and covariates' if studies.covariates else 'their size'} (at most {usual} would be usual)"
     )
     names = listing(np.array(studies.labels)[outside], 3)

@@ -19,7 +19,7 @@ BINS, ROWS_IN_BIN = 10, 25
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationBins:
     """Rows in bins from the least to the most likely by the other rows: in each (bins,) the share `expected`, the share `observed`,
     and the sd of the latter if predictions are right; `p` is the probability of being as far off over all bins."""
 
@@ -29,7 +29,7 @@ class Calibration:
     p: float
 
 
-def calibration(rows: PredictedRows) -> Calibration | None:
+def calibration(rows: PredictedRows) -> CalibrationBins | None:
     """Predicted against observed shares of binary rows; None where there are too few rows, or nothing that tells them apart."""
     from scipy.special import chdtrc
 
@@ -42,14 +42,16 @@ def calibration(rows: PredictedRows) -> Calibration | None:
     sd = np.array([np.sqrt((predicted[part] * (1 - predicted[part])).sum()) / len(part) for part in parts])
     if expected[-1] - expected[0] < 2 * sd.max() or not sd.all():
         return None
-    return Calibration(expected, observed, sd, float(chdtrc(bins, (((observed - expected) / sd) ** 2).sum())))
+    return CalibrationBins(expected, observed, sd, float(chdtrc(bins, (((observed - expected) / sd) ** 2).sum())))
 
 
 def binary_checks(rows: PredictedRows, tree: xr.DataTree) -> Iterator[FitCheck]:
     """Rows that are alike as binomial counts, and predictions against what was observed."""
     sums, spec = rows_alike(tree, rows), metadata(tree)["spec"]
     if sums is not None and not any(2 * g["levels"] > len(sums.y) for g in spec["groups"].values()):
-        yield judged_spread(rows.name, "binary", spec["builder"], *dispersion.spread(sums.y, sums.drawn, sums.weights))
+        yield judged_spread(
+            rows.name, "binary", spec["builder"], *dispersion.pearson_spread(sums.y, sums.drawn, sums.weights)
+        )
     found = calibration(rows)
     if found is None:
         return

@@ -10,12 +10,12 @@ import numpy as np
 from glmm_zoo.results.numbers import probability
 from glmm_zoo.results.predicted_rows import PredictedRows
 
-State = Literal["sound", "caution", "unsound"]
+Soundness = Literal["sound", "caution", "unsound"]
 HINT, SIGN = 0.05, 0.01  # P of what is called a hint, and a sign, of more spread
 PATTERN = 0.03  # P of a pattern in the residuals, divided by the number of covariates
 OUT_OF_LINE = 0.02  # P of predictions that are out of line with what was observed
 GROSS, GROSS_RATIO = 0.001, 2.0  # P, and times that residuals vary more than expected, of what is not to be trusted
-PROB = 0.95
+WITHIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FitCheck:
 
     name: str
     outcome: str
-    state: State
+    state: Soundness
     sentences: tuple[str, ...]
     doubt: str = ""
     p: float = np.nan
@@ -55,7 +55,7 @@ def usual_number(of: int, share: float) -> int:
     from scipy.special import bdtrc
 
     k = np.arange(of + 1)
-    return int(k[bdtrc(k, of, share) <= 1 - PROB][0])
+    return int(k[bdtrc(k, of, share) <= 1 - WITHIN][0])
 
 
 def p_words(p: float) -> str:

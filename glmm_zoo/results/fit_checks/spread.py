@@ -14,10 +14,10 @@ from glmm_zoo.results.fit_checks.fit_check import (
     GROSS_RATIO,
     HINT,
     OUT_OF_LINE,
-    PROB,
     SIGN,
+    WITHIN,
     FitCheck,
-    State,
+    Soundness,
     above,
     below,
     far_from_expected,
@@ -36,7 +36,9 @@ def spread_checks(rows: PredictedRows, spec: Mapping[str, Any]) -> Iterator[FitC
         words = "With an effect for nearly every row the model takes up variation of any size, so the spread was not judged."
         yield FitCheck("spread", rows.name, "sound", (words,))
     else:
-        yield judged_spread(rows.name, rows.kind, spec["builder"], *dispersion.spread(rows.y, rows.drawn, rows.weights))
+        yield judged_spread(
+            rows.name, rows.kind, spec["builder"], *dispersion.pearson_spread(rows.y, rows.drawn, rows.weights)
+        )
     yield _outside(rows)
 
 
@@ -46,7 +48,7 @@ def judged_spread(outcome: str, kind: str, builder: str, observed: float, expect
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     found = f"Residuals vary {written(times, 1)} times as much as expected (P {p_words(more)})"
     allowed = "a binomial" if kind in ("binary", "binomial") else "the model of the counts"
-    state: State = "sound"
+    state: Soundness = "sound"
     doubt, then = "", "."
     if more < HINT:
         state = "unsound" if more < GROSS and times >= GROSS_RATIO else "caution"
@@ -71,11 +73,11 @@ def _what_gives_more_spread(kind: str, builder: str) -> str:
 
 def _outside(rows: PredictedRows) -> FitCheck:
     """How many rows lie outside the interval that the other rows predict."""
-    tail = (1 - PROB) / 2
+    tail = (1 - WITHIN) / 2
     outside = int(((below(rows) < tail) | (above(rows) < tail)).sum())
-    usual = usual_number(len(rows.y), 1 - PROB)
+    usual = usual_number(len(rows.y), 1 - WITHIN)
     words = (
-        f"{whole(outside)} of {whole(len(rows.y))} rows lie outside the {nominal(PROB)} interval that the other rows predict (at most "
+        f"{whole(outside)} of {whole(len(rows.y))} rows lie outside the {nominal(WITHIN)} interval that the other rows predict (at most "
         f"{whole(usual)} would be usual)."
     )
     return FitCheck("outside", rows.name, "sound", (words,))
@@ -83,7 +85,7 @@ def _outside(rows: PredictedRows) -> FitCheck:
 
 def zeros_check(tree: xr.DataTree, rows: PredictedRows) -> FitCheck:
     """The finding on zeros."""
-    finding = zeros.find(tree, PROB)
+    finding = zeros.find(tree, WITHIN)
     alarmed = len(finding.sentences) > 1
     observed, median = finding.tables["check"].loc["zeros", ["observed", "expected"]]
     doubt = f"{'more' if observed > median else 'fewer'} zeros than expected" if alarmed else ""
