@@ -11,8 +11,8 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_names import rows_of_factor, trials_of_rows
 from glmm_zoo.results.storage import metadata
+from glmm_zoo.trials.wedge_columns import TREATMENT
 
-TREATMENT = "treat"  # the column of treatment where the data have none
 YES_OR_NO = ("0", "1", "False", "True")  # levels that say nothing themselves
 
 
