@@ -28,6 +28,7 @@ from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
+LONGEST_HEAD = 18  # letters above the counts of a caterpillar
 MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
 SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
 
@@ -169,7 +170,7 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
         raw=raw,
         counts=counts,
-        counts_head=f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}",
+        counts_head=_counts_head(about),
         scale=how.scale,
         measure=how.measure,
         short=how.short,
@@ -254,3 +255,9 @@ def _raw(
     return sums / sizes, [] if effect.link == "identity" else [
         f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
     ]
+
+
+def _counts_head(about: About) -> str:
+    """ "cases/animals", and short words where these are long."""
+    words = f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}"
+    return words if len(words) <= LONGEST_HEAD else "events/all"
