@@ -121,6 +121,17 @@ def _truncated(weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=0)
 
 
+def predicted_for_new_groups(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
+    """The same rows as the model predicts them with group effects drawn anew; None where the file does not have that."""
+    group = "posterior_predictive_new_groups"
+    stored = tree[group].dataset if group in tree.children else xr.Dataset()
+    if rows.name not in stored:
+        return None
+    dim = str(tree["observed_data"].dataset[rows.name].dims[0])
+    drawn = stored[rows.name].transpose("sample", dim).values.astype(float)
+    return replace(rows, drawn=drawn, weights=_weights(drawn, None))
+
+
 def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
     """The log-likelihood by row, or that of the row's subject; None where the file has neither."""
     stored = tree["log_likelihood"].dataset if "log_likelihood" in tree.children else xr.Dataset()
