@@ -47,9 +47,14 @@ def predicted_tree(
     }  # fmt: skip
     tree = xr.DataTree.from_dict(groups)
     write_metadata(
-        tree, {"spec": {**known, **spec}, "sampling": {"draws": len(drawn), "chains": 1, "finished": [len(drawn)], "seed": 1}}
+        tree, {"spec": {**known, **spec}, "sampling": {"draws": len(drawn), "chains": 4, "finished": [len(drawn)] * 4, "seed": 1}}
     )
     return tree
+
+
+def group_of(levels: int, name: str) -> dict[str, Any]:
+    """What a spec says of a grouping factor."""
+    return {"levels": levels, "effects": ["Intercept"], "sd": f"sd_{name}", "u": f"u_{name}"}
 
 
 def straight_line(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> xr.DataTree:
@@ -78,7 +83,7 @@ def shares_of_groups(y: np.ndarray, group: np.ndarray, rng: np.random.Generator,
     levels = int(group.max()) + 1
     events, n = np.bincount(group, y), trials * np.bincount(group)
     share = rng.beta(2 + events, 2 + n - events, (DRAWS, levels))[:, group]
-    groups = {"g": {"levels": levels, "effects": ["Intercept"], "sd": "sd_g"}}
+    groups = {"g": group_of(levels, "g")}
     return predicted_tree(
         y, rng.binomial(trials, share), link="logit", log_p=stats.binom.logpmf(y, trials, share), columns={"g": group},
         builder="hierarchical_logistic", groups=groups,
