@@ -152,9 +152,11 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
 
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
     """The name of the response and of its family, of one of several outcomes or the only one."""
-    specs = outcome_specs(metadata(tree)["spec"])
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
     prefix = outcome if outcome in specs else next(iter(specs))
-    return specs[prefix].get("outcome", prefix), specs[prefix].get("family", "")
+    name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
+    return name, specs[prefix].get("family", "")
 
 
 def exposure_column(tree: xr.DataTree) -> str:

@@ -117,9 +117,10 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 
-def diameters(sizes: np.ndarray) -> np.ndarray:
-    """Of discs whose area is as their size, in px; smaller where they are many."""
-    largest = LARGEST if len(sizes) <= MANY else LARGEST * (MANY / len(sizes)) ** 0.5
+def diameters(sizes: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Of discs whose area is as their size, in px; smaller where they, or `count` in all, are many."""
+    count = count or len(sizes)
+    largest = LARGEST if count <= MANY else LARGEST * (MANY / count) ** 0.5
     return (
         np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
     )

@@ -10,7 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.diagnostics import abandoned_runs
+from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.numbers import NO_BREAK, column_decimals, probability, whole, written
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 INTERVAL = ["median", "lower", "upper"]
@@ -110,6 +112,17 @@ def summary_rows(summary: pd.DataFrame) -> list[list[str]]:
 def finding_rows(table: pd.DataFrame) -> list[list[str]]:
     """The rows of a finding's table as text, the first cell the row's name."""
     return [[str(name), *cells] for name, cells in zip(table.index, rows_as_text(table), strict=True)]
+
+
+def finding_tables(finding: Finding, most: int) -> dict[str, PaperTable]:
+    """The tables of a finding by name, of each the first `most` rows."""
+    tables = {}
+    for name, table in finding.tables.items():
+        headings = (str(table.index.name or ""), *map(str, table.columns))
+        note = f"The first {most} of {len(table)} rows; the file has all." if len(table) > most else ""
+        caption = f"{finding.title[:1].upper()}{finding.title[1:]}: {name.replace('_', ' ')}."
+        tables[name] = PaperTable.of(caption, headings, finding_rows(table.head(most)), note=note)
+    return tables
 
 
 def rows_as_text(table: pd.DataFrame) -> list[list[str]]:
