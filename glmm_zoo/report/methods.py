@@ -81,7 +81,7 @@ def _model(parts: Parts) -> Iterator[str]:
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     for name, part in outcome.others.items():
-        yield f"{_cap(_OF_PART[name](parts, outcome))} had {_items(_predictor(parts, part))}."
+        yield f"{_cap(_OF_PART[name](parts, outcome))} was modelled with {_items(_predictor(parts, part))}."
     for factor in dict.fromkeys(g.factor for part in outcome.others.values() for g in part.formula.groups if g.label):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
 
@@ -107,7 +107,7 @@ _OF_PART = {
         f"the log odds that {article(parts.about.name(parts.spec['options']['subject']))} is never at risk"
     ),
     "alpha": lambda *_: "the logarithm of the shape",
-    "nominal": lambda *_: "the distances between thresholds",
+    "nominal": lambda *_: "the distance between thresholds",
 }
 
 
@@ -180,9 +180,9 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     event = f" and time to {parts.about.event or 'the event'}" if parts.event is not None else ""
     yield f"{_cap(joined(names))}{event} were analysed together with a Bayesian joint model{size}."
     for outcome, name in zip(parts.outcomes, names, strict=True):
-        yield f"{_cap(name)} had a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
+        yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         for of, part in outcome.others.items():
-            yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} had {_items(_predictor(parts, part))}."
+            yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if any(g.label for o in parts.outcomes for g in o.main.formula.groups) and len(parts.outcomes) > 1:
         yield "Random effects of the same level are correlated between outcomes."
     if parts.event is not None:

@@ -109,8 +109,8 @@ def _subject(parts: Parts) -> str:
     return parts.about.name(parts.spec["options"]["subject"])
 
 
-def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
-    """What the linear predictor is: "the log odds of a new case"."""
+def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
+    """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     if outcome.family in ORDERED:
         base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
         return f"the {base} of a higher category of {what}"
@@ -121,6 +121,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
             "cloglog": "complementary log-log of the probability",
         }
         return f"the {base[outcome.link]} of {what}"
+    if outcome.link == "log" and (shares_zeros or outcome.family.startswith(("hurdle", "zero_inflated"))):
+        return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
         return (
             f"the log of the rate of {what} per unit of {exposure}"
@@ -136,7 +138,7 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
 def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     what = outcome_words(parts, outcome)
     exposure = parts.spec["options"].get("exposure")
-    subject = amount_words(outcome, what, exposure and parts.about.name(exposure))
+    subject = amount_words(outcome, what, exposure and parts.about.name(exposure), parts.builder == "never_at_risk")
     own = list(_own(parts))
     thresholds = outcome.family in ORDERED
     yield _sum(parts, outcome.main, subject, "β", "u", own, thresholds)

@@ -103,9 +103,14 @@ def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, st
     """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
     measure = str(row["measure"])
     if measure in ("difference", "slope"):
-        scale: Scale = "points" if mean_scale(parts.tree, outcome) == "risk" else "number"
-        return measure, _written(row, scale, _unit(parts, outcome) if scale == "number" else "")
-    return _MEASURES.get(measure, measure), _written(row, "probability" if measure == "better" else "ratio")
+        risk = mean_scale(parts.tree, outcome) == "risk"
+        scale: Scale = "points" if risk else "number"
+        return f"{'risk ' if risk else ''}{measure}", _written(
+            row, scale, _unit(parts, outcome) if scale == "number" else ""
+        )
+    name = f"{'risk ' if measure == 'ratio' and mean_scale(parts.tree, outcome) == 'risk' else ''}{_MEASURES.get(measure, measure)}"
+    averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
+    return f"{averaged}{name}", _written(row, "probability" if measure == "better" else "ratio")
 
 
 def outcome_words_of(parts: Parts, outcome: str | None) -> str:
@@ -173,11 +178,17 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
-            part = {"zi": " of a zero", "never": " of never being at risk"}.get(prefix.split("_")[-1], "")
+            part = f" of {zero}" if (zero := _zeros(parts).get(prefix.split("_")[-1])) else ""
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
             yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)} was {value}."
+
+
+def _zeros(parts: Parts) -> dict[str, str]:
+    """What the further parts of counts are the probability of."""
+    hurdle = any(outcome.family.startswith("hurdle") for outcome in parts.outcomes)
+    return {"zi": "a zero" if hurdle else "a structural zero", "never": "never being at risk"}
 
 
 def _within(parts: Parts) -> str:
@@ -205,8 +216,9 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         rows = [n for n in table.index if re.fullmatch(rf"{re.escape(variable)}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
-        of_part = {"zi_": " in the log odds of zero", "never_": " in the log odds of never being at risk"}.get(lead, "")
-        effects = [f" for the {_effect(n)}" if len(rows) > 1 else "" for n in rows]
+        zero = _zeros(parts).get(lead.rstrip("_").split("_")[-1])
+        of_part = f" in the log odds of {zero}" if zero else ""
+        effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
             were = "standard deviations were" if len(rows) > 1 else "standard deviation was"
@@ -217,7 +229,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
                 yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
     for name in (n for n in table.index if n.startswith("corr_") and "_at_means" not in n):
         one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
-        yield f"The correlation of the {_effect(f'[{one}]')} and the {_effect(f'[{other}]')} was {_written(table.loc[name], 'number')}."
+        yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
     if "sigma" in table.index:
         yield f"The residual standard deviation was {_written(table.loc['sigma'], 'number', _unit(parts, None))}."
 
@@ -234,11 +246,11 @@ def _scale(parts: Parts) -> str:
     return scale if len(parts.outcomes) == 1 else ""
 
 
-def _effect(name: str) -> str:
+def _effect(parts: Parts, name: str) -> str:
     """ "sd_id[logy:time]" as "slope of time of logy"; "intercept"."""
     effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
     prefix, found, inner = effect.partition(":")
-    of = " of the zero part" if prefix == "zi" else f" of {prefix}"
+    of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
     if found and inner == "Intercept":
         return f"intercept{of}"
     plain = re.sub(r"^I\((.*)\)$", r"\1", inner if found else effect)
