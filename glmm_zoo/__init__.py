@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from glmm_zoo.refits.leave_one_out import loo
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
+    from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.report.catalogue import plot
     from glmm_zoo.report.page import write_report
-    from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates

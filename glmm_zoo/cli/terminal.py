@@ -79,9 +79,11 @@ def table_for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
+    from glmm_zoo.results.report.wording import rows_as_text
+
     shown = Table(box=None, pad_edge=False)
     for place, column in enumerate(table):
         shown.add_column(Text(str(column)), justify="right" if place else "left")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(f"{value:.3g}" if isinstance(value, float) else str(value)) for value in row))
+    for row in rows_as_text(table):
+        shown.add_row(*map(Text, row))
     return [*map(Text, sentences), Text(""), shown]

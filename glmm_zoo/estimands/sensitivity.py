@@ -16,13 +16,14 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, plural
+from glmm_zoo.estimands.leave_one_out import LARGEST_K
 from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
-from glmm_zoo.results.numbers import estimate_text
+from glmm_zoo.results.numbers import alone, estimate_text
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
-from glmm_zoo.results.report.estimates_text import label, three_digits
+from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 THRESHOLD = 0.05  # Kallioinen et al. (2024)
-LARGEST_K = 0.7
 STRENGTHS = {"half": 0.5, "twice": 2.0}  # how strong a prior is made
 ALL = "all priors"
 CONFLICT, INFORMS, NO_SIGN = "prior-data conflict", "the prior informs it: weak likelihood", "no sign"
@@ -75,7 +75,7 @@ class Sensitivity:
         """The rows of all priors together, and those of single priors with a sign, with few digits."""
         rows = self.table[(self.table["prior"] == ALL) | (self.table["diagnosis"] != NO_SIGN)].head(most)
         columns = ["target", "prior", "to_prior", "to_likelihood", "diagnosis"]
-        numbers = {c: rows[c].map(three_digits) for c in ("to_prior", "to_likelihood")}
+        numbers = {c: rows[c].map(alone) for c in ("to_prior", "to_likelihood")}
         versions = {"as it is": "", "half as strong": "half_", "twice as strong": "twice_"}
         versions |= {"scales halved": "halved_", "scales doubled": "doubled_"} if "halved_median" in rows else {}
         moved = {name: [_interval(row, lead) for _, row in rows.iterrows()] for name, lead in versions.items()}
@@ -208,7 +208,7 @@ def _of_parameters(tree: xr.DataTree, targets: Sequence[str] | None) -> dict[str
         chosen = {name: v for name, v in values.items() if target in (name, name.split("[")[0])}
         if not chosen:
             raise InputError(
-                f"targets: no parameter {target!r}{did_you_mean(str(target), values) or ';'} parameters: {listing(values)}"
+                f"targets: no parameter {target!r}{did_you_mean(str(target), [*names, *values]) or ';'} parameters: {listing(values)}"
             )
         asked |= chosen
     return asked
@@ -267,6 +267,8 @@ def _table(
     tail = (1 - prob) / 2
 
     def sense(draws: xr.DataArray, log_density: xr.DataArray) -> np.ndarray:
+        if at_one_value(log_density.values, (0, 1)):  # of a uniform prior
+            return np.zeros(draws.sizes["target"])
         group = xr.Dataset({"x": (("chain", "draw", "term"), log_density.values[:, :, None])})
         data = {"posterior": draws.drop_vars("draw").to_dataset(), "log_prior": group}
         return np.atleast_1d(psense(xr.DataTree.from_dict(data))["value"].values)
@@ -304,7 +306,7 @@ def _weights(log_density: xr.DataArray, alpha: float) -> tuple[np.ndarray, float
     import arviz_stats  # noqa: F401  # whose accessor is used
 
     if at_one_value(log_density.values, (0, 1)):
-        return np.ones(log_density.shape), -np.inf  # a uniform prior is of no strength
+        return np.ones(log_density.shape), np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large Pareto k, which the sentences tell
         log_weights = log_density.azstats.power_scale_lw(alpha=alpha, dim=["chain", "draw"])
@@ -351,7 +353,7 @@ def _sentence(row: pd.Series) -> str:
         )
     moves = ", ".join(f"{_interval(row, f'{name}_')} if {name} as strong" for name in STRENGTHS)
     sensitivities = (
-        f"sensitivity {three_digits(row['to_prior'])} to it, {three_digits(row['to_likelihood'])} to the likelihood"
+        f"sensitivity {alone(row['to_prior'])} to the prior, {alone(row['to_likelihood'])} to the likelihood"
     )
     k = max(row[f"{name}_k"] for name in STRENGTHS)
     doubt = (

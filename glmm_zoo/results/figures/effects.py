@@ -15,7 +15,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import OF_SHARES, Estimated, comparison_scale, estimated
-from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture
+from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
 from glmm_zoo.results.summary import derived_quantities
@@ -28,6 +28,7 @@ ROW, LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
 FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
+PARTS = {"zi": "a structural zero", "never": "never being at risk", "surv": "the event", "assoc": "the marker"}
 _ORDINALS = ("First", "Second")
 _KINDS = {"odds_ratio": "odds ratio", "rate_ratio": "rate ratio", "hazard_ratio": "hazard ratio"}
 
@@ -92,7 +93,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
         of = pd.DataFrame({"coefficient": list(quantities), "measure": "ratio"})
         estimates = summarised(of, np.stack(list(quantities.values()), axis=2), "")
         labels = [coefficient_words(about, coefficient) for coefficient in quantities]
-        panels.append(Forest(estimated(estimates, "ratio"), labels, labels, 1.0, _upper(kind), "log axis"))
+        panels.append(Forest(estimated(estimates, "ratio"), labels, labels, 1.0, capital(kind), "log axis"))
     whose = "At equal group effects, for one unit more of a number or for a level against the reference."
     return forest_picture("conditional_effects", "Ratios within a group", whose, panels)
 
@@ -122,7 +123,7 @@ def forest_picture(name: str, title: str, caption: str, panels: Sequence[Forest]
     alt = "; ".join(
         f"{t} with 95{NO_BREAK}% interval: {told(p.labels, p.of.told)}" for t, p in zip(titles, drawn, strict=True)
     )
-    sentences = [*parts, caption, f"{_upper(MARKS)}; dashed line = no effect.", cut]
+    sentences = [*parts, caption, f"{capital(MARKS)}; dashed line = no effect.", cut]
     return Picture(name, title, " ".join(filter(None, sentences)), f"{alt}.", lambda canvas: _draw(canvas, drawn))
 
 
@@ -231,7 +232,7 @@ def _titles(measure: str, measures: set[str], about: About) -> tuple[str, str]:
     if measure == "ratio":
         return ("Risk ratio" if risk else "Ratio of probabilities") if shares else "Ratio of means", "log axis"
     title = {"odds_ratio": "Odds ratio, population", "better": "Probability of a higher score"}.get(
-        measure, _upper(measure)
+        measure, capital(measure)
     )
     return title, "log axis" if measure in RATIOS else ""
 
@@ -255,21 +256,10 @@ def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]
-        kind = f"{kind} of {_of_part(matched[1])}" if matched[1] else kind
+        kind = f"{kind} of {PARTS.get(matched[1], matched[1])}" if matched[1] else kind
         found.setdefault(kind, {})[matched[3]] = draws
     return found
 
 
-def _of_part(prefix: str) -> str:
-    """What a further linear predictor is of."""
-    return {"zi": "a structural zero", "never": "never being at risk", "surv": "the event", "assoc": "the marker"}.get(
-        prefix, prefix
-    )
-
-
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

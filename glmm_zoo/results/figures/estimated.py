@@ -13,7 +13,7 @@ import xarray as xr
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
-from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
@@ -102,7 +102,31 @@ class Amount:
     @property
     def title(self) -> str:
         """ "Mean reaction time, ms"."""
-        return f"{self.words[:1].upper()}{self.words[1:]}{f', {self.unit}' if self.unit else ''}"
+        return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
+
+
+FARTHEST = (
+    4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
+)
+
+
+def value_limits(quantiles: np.ndarray, raw: np.ndarray, amount: Amount) -> tuple[float, float]:
+    """The limits of an axis of values: the intervals and, but for what is far out, the raw values; what cannot be below zero begins
+    there."""
+    low, high = float(quantiles.min()), float(quantiles.max())
+    if len(raw):
+        reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
+        low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
+    low = 0.0 if amount.from_zero else low
+    high = min(high, 1.0) if amount.scale == "risk" else high
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def beyond_words(raw: np.ndarray, limits: tuple[float, float]) -> str:
+    """How many raw values an axis leaves out."""
+    count = int(((raw < limits[0]) | (raw > limits[1])).sum())
+    return f" ({count} beyond the axis)" if count else ""
 
 
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
@@ -128,9 +152,11 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
 
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
     """The name of the response and of its family, of one of several outcomes or the only one."""
-    specs = outcome_specs(metadata(tree)["spec"])
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
     prefix = outcome if outcome in specs else next(iter(specs))
-    return specs[prefix].get("outcome", prefix), specs[prefix].get("family", "")
+    name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
+    return name, specs[prefix].get("family", "")
 
 
 def exposure_column(tree: xr.DataTree) -> str:

@@ -9,8 +9,8 @@ import xarray as xr
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
-from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, of_what, study_effects, with_unit
-from glmm_zoo.results.numbers import MINUS, estimate_text, interval
+from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, covariate_text, of_what, study_effects
+from glmm_zoo.results.numbers import estimate_text, interval
 
 MOST = 60  # trials
 ROW, TWO_LINES = 27, 38  # px of a trial, and where its name stands above its interval
@@ -164,7 +164,7 @@ def _covariate_texts(study: StudyEffects, about: About, shown: np.ndarray) -> li
         return []
     column, values = study.covariate.column, study.covariate.values.iloc[shown]
     if study.covariate.numeric:
-        return [with_unit(f"{v:.6g}".replace("-", MINUS), about.unit_of(column)) for v in values]
+        return [covariate_text(about, column, v) for v in values]
     return [about.level(column, v) for v in values]
 
 

@@ -18,16 +18,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
+from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor, trials_of_rows
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
-from glmm_zoo.tables.frames import take_columns
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -127,7 +124,7 @@ class _Effect:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From effects (draws, levels), with draws (draws,) of what is added to them, to values on a scale; in words."""
+    """From effects (draws, levels), with draws (draws,), or one number, of what is added to them, to values on a scale; in words."""
 
     scale: Scale
     added: np.ndarray
@@ -204,7 +201,6 @@ def _thinned(u: np.ndarray) -> np.ndarray:
 def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Scale:
     """How the effect is told."""
     intercept = effect.name == "Intercept"
-    none = np.zeros(effect.posterior.sizes["chain"] * effect.posterior.sizes["draw"])
     level, inverse = level_and_inverse_link(tree, effect.prefix)
     of = about.outcome_of(effect.response)
     name = of.outcome or effect.response
@@ -219,7 +215,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
     per = "" if intercept else f" per unit of {about.name(effect.name)}"
-    added = none if slope is None else slope
+    added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
         words = f"{unit}{per}{against}" if effect.link == "identity" else f"difference of the predictor{per}{against}"
@@ -251,19 +247,10 @@ def _raw(
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
     observed = tree["observed_data"].dataset
     y = observed[effect.prefix or next(iter(observed))].values.astype(float)
-    size = _trials(effect.spec, rows)
+    size = trials_of_rows(effect.spec, rows)
     if len(y) != len(rows.codes):
         return None, []
     sums, sizes = (np.bincount(rows.codes, values, len(rows.first))[levels] for values in (y, size))
     return sums / sizes, [] if effect.link == "identity" else [
         f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
     ]
-
-
-def _trials(spec: Mapping[str, Any], rows: FactorRows) -> np.ndarray:
-    """How many trials each row has (n,), 1 where responses are no counts of trials."""
-    response = parse_formula(spec["formula"]).response if spec.get("family") == "binomial" else None
-    trials = None if response is None else response.trials
-    if trials is None or isinstance(trials, int):
-        return np.full(len(rows.codes), float(trials or 1))
-    return evaluate_expression(trials, take_columns(rows.table, trials.columns))

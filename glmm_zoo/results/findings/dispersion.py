@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import interval, nominal, percent, written
 from glmm_zoo.results.predicted_rows import predicted_by_others
 from glmm_zoo.results.storage import metadata
 
@@ -27,12 +27,12 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     """Pearson's statistic as observed and as predicted, and a sentence when they do not agree."""
     spec = metadata(tree)["spec"]
     y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)
-    observed, expected = spread(y, *predicted_by_others(tree, spec["outcome"]))
+    observed, expected = pearson_spread(y, *predicted_by_others(tree, spec["outcome"]))
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
-        f"Pearson dispersion is {observed:.2f}, each count against what the others predict of it; in data from the model "
-        f"it is {low:.2f} to {high:.2f} ({nominal(prob)}), and as large as this in {100 * more:.1f} %."
+        f"Pearson dispersion is {written(observed, 2)}, each count against what the others predict of it; in data from the model "
+        f"it is {interval(low, high, 2)} ({nominal(prob)}), and as large as this in {percent(more)}."
     )
     table = pd.DataFrame(
         {"observed": [observed], "lower": [low], "upper": [high], "p": [more]},
@@ -41,7 +41,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     return Finding("dispersion", (words, *_advice(spec, more, less)), {"check": table})
 
 
-def spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+def pearson_spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Pearson's statistic of the rows y (n,), and of each predicted data set (draws,).
 
     `drawn` and `weights` (draws, n) are those of `predicted_by_others`.
