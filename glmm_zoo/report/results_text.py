@@ -19,8 +19,8 @@ from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 
-MOST_VALUES = 4  # of a variable that are told; of more the first and the last
-MOST_FACTORS = 4
+VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
+FACTORS_TOLD = 4
 _MEASURES = {"ratio": "ratio", "odds_ratio": "odds ratio", "better": "probability of a higher score"}
 _OF_TRIAL = {  # rows of the summary, their words and their scale
     "odds_ratio": ("the odds ratio in the mean study", "ratio"), "rate_ratio": ("the rate ratio in the mean study", "ratio"),
@@ -72,7 +72,7 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
             what = _FURTHER[scale_name] if scale_name else amount(parts.tree, parts.about, outcome)
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
-            ends = rows if len(rows) <= MOST_VALUES else rows.iloc[[0, -1]]
+            ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
             values = [
                 f"{_written(row, scale, unit)} {_place(parts, answer.variable, row[answer.variable])}"
                 for _, row in ends.iterrows()
@@ -90,7 +90,7 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
         return
     for outcome, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
-        contrasts = contrasts if len(contrasts) < MOST_VALUES else [contrasts[0], contrasts[-1]]
+        contrasts = contrasts if len(contrasts) < VALUES_TOLD else [contrasts[0], contrasts[-1]]
         of = f" in {outcome_words_of(parts, outcome)}" if outcome is not None else ""
         for contrast in contrasts:
             told = rows[(rows["contrast"] == contrast) & (rows["measure"] != NUMBER_NEEDED)]
@@ -212,7 +212,7 @@ def _label(parts: Parts, label: str) -> str:
 
 def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
     """How groups differ: standard deviations, intraclass correlations and median ratios, then correlations."""
-    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:MOST_FACTORS]:
+    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:FACTORS_TOLD]:
         rows = [n for n in table.index if re.fullmatch(rf"{re.escape(variable)}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
