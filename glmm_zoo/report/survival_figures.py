@@ -28,10 +28,9 @@ from glmm_zoo.results.figures.patients import PatientCourse, patients
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.survival_curves import survival_curves
 from glmm_zoo.results.numbers import alone
-from glmm_zoo.tables.columns import Table
 
 PATIENT_DRAWS, CURVE_DRAWS, LANDMARK_DRAWS = 100, 100, 50  # enough for a picture, within tenths of a second
-TIMES = 24  # of a patient's course
+TIMES = 16  # of a patient's course
 CURVE_TIMES = 12
 MOST_ARMS = 3
 
@@ -91,7 +90,7 @@ def patients_of(of: SurvivalEstimates) -> Picture:
     axis = of.marker_axis(0)
     courses = [_course(of, found.sel(id=i), times, i, words) for i, words in asked.items()]
     title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
-    note = f"Chosen by their last measurement before: the 10th, 50th and 90th of 100. {PATIENT_DRAWS} draws."
+    note = f"Chosen by their last measurement before, near the 10th, 50th and 90th of 100, as those who had been measured most often. {PATIENT_DRAWS} draws."
     return patients(courses, L, title, axis.log, of.about, note)
 
 
@@ -115,7 +114,7 @@ def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
     events = of.fit.hazard.events
     horizon = float(np.quantile(events.time, 0.98))
     times = np.linspace(events.origin, horizon, CURVE_TIMES + 1)[1:].tolist()
-    arms = _arms(subject_rows(of.fit), variable)
+    arms = _arms(of, variable)
     at: Mapping[str, Any] = {variable: list(arms)} if variable and arms else {}
     survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=CURVE_DRAWS)
     whole = {"": np.ones(len(events.ids), bool)}
@@ -123,14 +122,16 @@ def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
     return survival_curves(survival, variable or "" if arms else "", observed, of.about, f"{CURVE_DRAWS} draws.")
 
 
-def _arms(rows: Table, variable: str | None) -> dict[str, np.ndarray]:
-    """Which subjects (n,) are of each level of a variable of theirs that has a few levels."""
-    if variable not in rows.columns:
+def _arms(of: SurvivalEstimates, variable: str | None) -> dict[str, np.ndarray]:
+    """Which subjects (n,) are of each level of a variable of theirs that has a few levels, the control first."""
+    rows = subject_rows(of.fit)
+    if variable not in rows.columns or not rows[variable].is_coded:
         return {}
     codes, levels = rows[variable].codes_and_levels()
-    if not 2 <= len(levels) <= MOST_ARMS or not rows[variable].is_coded:
-        return {}
-    return {level: codes == i for i, level in enumerate(levels)}
+    learnt = of.fit.hazard.events.covariates.learnt.get("levels", {}).get(variable, levels)
+    control = of.about.control if of.about.control in levels else learnt[0]
+    found = {level: codes == i for i, level in enumerate(levels)}
+    return {control: found[control], **found} if 2 <= len(levels) <= MOST_ARMS else {}
 
 
 def landmark_of(of: SurvivalEstimates) -> Picture:

@@ -20,6 +20,7 @@ from glmm_zoo.results.figures.over_time import (
     rug,
     some_of,
     time_axis,
+    time_ticks,
 )
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
 from glmm_zoo.results.numbers import NO_BREAK, estimate_text
@@ -97,8 +98,7 @@ def _draw(
     if labelled:
         label_lines(canvas, axis, [q[2, -1] for q in quantiles], lines, roles)
     rug(axis, some_of(followed.time[(followed.status > 0) & (followed.time <= times[-1])]), canvas.colour["ink"])
-    ticks = [t for t in axis.get_xticks() if origin <= t <= times[-1]]
-    axis.set_xticks(ticks)
-    numbers_at_risk(canvas, axis, np.array(ticks), [followed.at_risk(t) for t in ticks], "still followed")
+    ticks = time_ticks(canvas, axis)
+    numbers_at_risk(canvas, axis, ticks, [followed.at_risk(t) for t in ticks], "still followed")
     canvas.title(axis, title)
     canvas.axis_title(axis, time_axis(about))

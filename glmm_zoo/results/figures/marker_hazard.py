@@ -91,7 +91,7 @@ def marker_hazard(
     first = (
         f"hazard of {word} by today’s {marker.name}, for the same subject, relative to {marker.level(marker.reference)}, with bands of 50 "
         f"and 95{NO_BREAK}%; ticks are levels measured{', a sample' if len(marker.measured) > MOST_MARKS else ''}. That the line is straight "
-        "is the model’s assumption."
+        f"is the model’s assumption.{'' if marker.log else f' {what[0].upper()}{what[1:]} is one standard deviation of the measurements.'}"
     )
     caption = f"{first[0].upper()}{first[1:]}"
     if risks is not None:
@@ -108,6 +108,7 @@ def marker_hazard(
             canvas.note(first, x[-1], first.get_ylim()[0], f"{what}: {steps[0].split(' (')[0]}", align="right", role="model", shift=(0, 24))
         if risks is not None:
             _draw_risks(canvas, second[0], risks, marker)
+            canvas.axis_title(second[0], f"probability of {word}")
 
     return Picture("marker_hazard", f"Hazard and {marker.name}", caption, f"{alt}.", draw)
 
@@ -132,7 +133,7 @@ def _draw_ratios(
         fixed_ticks(axis, level_series(x[0], x[-1]))
     axis.set_xlim(x[0], x[-1])
     canvas.no_effect(axis, 1.0, vertical=False)
-    roles = ROLES[1:] if len(lines) > 1 else ("model",)
+    roles = ROLES if len(lines) > 1 else ("model",)
     for q, role in zip(quantiles, roles, strict=False):
         line_with_bands(canvas, axis, x, q, role, lighter=len(lines) > 1)
     if len(lines) > 1:

@@ -24,6 +24,12 @@ def event_word(about: About) -> str:
     return about.event or "event"
 
 
+def free_of(about: About) -> str:
+    """ "alive", where the event is death, else "free of transplantation"."""
+    word = event_word(about)
+    return "alive" if word == "death" else f"free of {word}"
+
+
 def time_axis(about: About) -> str:
     """ "years", "time" where the unit is not told."""
     return about.time_unit or "time"
@@ -31,7 +37,7 @@ def time_axis(about: About) -> str:
 
 def at_time(about: About, t: float) -> str:
     """ "5 years", "time 5" where the unit is not told."""
-    return f"{t:.4g} {about.time_unit}" if about.time_unit else f"time {t:.4g}"
+    return f"{t:.3g} {about.time_unit}" if about.time_unit else f"time {t:.3g}"
 
 
 def people(about: About, count: int) -> str:
@@ -76,6 +82,17 @@ def numbers_at_risk(
     for t, count in zip(times, counts, strict=True):
         align = "left" if t <= low else "right" if t >= high else "center"
         axis.annotate(f"{count}", (t, 0), (0, -64 - 16 * line), ha=align, va="center", color=canvas.colour[role], **style)
+
+
+def time_ticks(canvas: Canvas, axis: Axes) -> np.ndarray:
+    """The ticks of an axis of time, as many as there is room for, so that numbers at risk stand below them."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_xlim()
+    ticks = MaxNLocator(5 if canvas.narrow else 8, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = ticks[(ticks >= low) & (ticks <= high)]
+    axis.set_xticks(ticks)
+    return ticks
 
 
 def some_of(values: np.ndarray, most: int = MOST_MARKS) -> np.ndarray:
