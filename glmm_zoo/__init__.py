@@ -23,20 +23,25 @@ if TYPE_CHECKING:
     from glmm_zoo.estimands.leave_one_out import Loo
     from glmm_zoo.estimands.loo_comparison import loo_compare
     from glmm_zoo.estimands.predictions import predictions
+    from glmm_zoo.estimands.prior_predictive import PriorPredictive, prior_predictive
+    from glmm_zoo.estimands.sensitivity import Sensitivity
     from glmm_zoo.estimands.slopes import slopes
     from glmm_zoo.inference.fit import Interrupted, fit
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
-    from glmm_zoo.refits import loo, model_of, update
+    from glmm_zoo.refits.leave_one_out import loo
+    from glmm_zoo.refits.sensitivity import sensitivity
+    from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
+    from glmm_zoo.report.catalogue import plot
+    from glmm_zoo.report.page import write_report
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
     from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.hypotheses import hypotheses
-    from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
     from glmm_zoo.trials.simulation import simulate_design
@@ -45,6 +50,8 @@ _HOME = {
     "Estimates": "results.estimates",
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
+    "PriorPredictive": "estimands.prior_predictive",
+    "Sensitivity": "estimands.sensitivity",
     "Verdict": "results.diagnostics",
     "builders": "registry",
     "card": "registry",
@@ -58,21 +65,25 @@ _HOME = {
     "hypotheses": "results.hypotheses",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
-    "loo": "refits",
+    "loo": "refits.leave_one_out",
     "loo_compare": "estimands.loo_comparison",
-    "model_of": "refits",
+    "model_of": "refits.variations",
+    "plot": "report.catalogue",
     "predictions": "estimands.predictions",
+    "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
     "save": "results.storage",
+    "sensitivity": "refits.sensitivity",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
-    "update": "refits",
+    "update": "refits.variations",
+    "verdicts": "results.verdicts",
     "write_estimates": "results.estimates_files",
-    "write_report": "results.report.html",
+    "write_report": "report.page",
 }
 
 __all__ = [
@@ -81,6 +92,8 @@ __all__ = [
     "InputError",
     "Interrupted",
     "Loo",
+    "PriorPredictive",
+    "Sensitivity",
     "Verdict",
     "ZooWarning",
     "builders",
@@ -98,16 +111,20 @@ __all__ = [
     "loo",
     "loo_compare",
     "model_of",
+    "plot",
     "predictions",
+    "prior_predictive",
     "quick",
     "r2",
     "save",
+    "sensitivity",
     "simulate_design",
     "slopes",
     "store_estimates",
     "stored_estimates",
     "summary",
     "update",
+    "verdicts",
     "write_estimates",
     "write_report",
 ]

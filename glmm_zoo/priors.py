@@ -40,7 +40,8 @@ class _Distribution:
     """What is known of a distribution.
 
     `arguments` in PyMC's order, each with its domain, "real" or "positive"; `lower` and `upper`, the ends of its support;
-    `defaults` of arguments that may be left out; `alternatives`, sets of arguments of which one is to be given in full.
+    `defaults` of arguments that may be left out; `alternatives`, sets of arguments of which one is to be given in full; `scale`, the
+    arguments that change with the scale of the distribution, each with the power of it that it is multiplied by.
     """
 
     arguments: Mapping[str, str]
@@ -48,6 +49,7 @@ class _Distribution:
     upper: float = _INFINITY
     defaults: Mapping[str, float] = field(default_factory=dict)
     alternatives: tuple[tuple[str, ...], ...] = ()
+    scale: Mapping[str, int] = field(default_factory=dict)
 
 
 _LOCATION = {"mu": "real", "sigma": "positive"}
@@ -56,32 +58,39 @@ DISTRIBUTIONS: Mapping[str, _Distribution] = {
         {**_LOCATION, "tau": "positive"},
         defaults={"mu": 0.0, "sigma": 1.0},
         alternatives=(("mu", "sigma"), ("mu", "tau")),
+        scale={"sigma": 1, "tau": -2},
     ),
-    "StudentT": _Distribution({"nu": "positive", **_LOCATION}, defaults={"mu": 0.0, "sigma": 1.0}),
-    "Cauchy": _Distribution({"alpha": "real", "beta": "positive"}),
-    "Laplace": _Distribution({"mu": "real", "b": "positive"}),
-    "Logistic": _Distribution({"mu": "real", "s": "positive"}, defaults={"mu": 0.0, "s": 1.0}),
+    "StudentT": _Distribution({"nu": "positive", **_LOCATION}, defaults={"mu": 0.0, "sigma": 1.0}, scale={"sigma": 1}),
+    "Cauchy": _Distribution({"alpha": "real", "beta": "positive"}, scale={"beta": 1}),
+    "Laplace": _Distribution({"mu": "real", "b": "positive"}, scale={"b": 1}),
+    "Logistic": _Distribution({"mu": "real", "s": "positive"}, defaults={"mu": 0.0, "s": 1.0}, scale={"s": 1}),
     "SkewNormal": _Distribution(
-        {"mu": "real", "sigma": "positive", "alpha": "real"}, defaults={"mu": 0.0, "sigma": 1.0}
+        {"mu": "real", "sigma": "positive", "alpha": "real"}, defaults={"mu": 0.0, "sigma": 1.0}, scale={"sigma": 1}
     ),
     "Uniform": _Distribution({"lower": "real", "upper": "real"}),
-    "Exponential": _Distribution({"lam": "positive", "scale": "positive"}, 0, alternatives=(("lam",), ("scale",))),
-    "HalfNormal": _Distribution({"sigma": "positive"}, 0, defaults={"sigma": 1.0}),
-    "HalfCauchy": _Distribution({"beta": "positive"}, 0),
-    "HalfStudentT": _Distribution({"nu": "positive", "sigma": "positive"}, 0, defaults={"sigma": 1.0}),
+    "Exponential": _Distribution(
+        {"lam": "positive", "scale": "positive"}, 0, alternatives=(("lam",), ("scale",)), scale={"lam": -1, "scale": 1}
+    ),
+    "HalfNormal": _Distribution({"sigma": "positive"}, 0, defaults={"sigma": 1.0}, scale={"sigma": 1}),
+    "HalfCauchy": _Distribution({"beta": "positive"}, 0, scale={"beta": 1}),
+    "HalfStudentT": _Distribution(
+        {"nu": "positive", "sigma": "positive"}, 0, defaults={"sigma": 1.0}, scale={"sigma": 1}
+    ),
     "Gamma": _Distribution(
         {"alpha": "positive", "beta": "positive", "mu": "positive", "sigma": "positive"},
         0,
         alternatives=(("alpha", "beta"), ("mu", "sigma")),
+        scale={"beta": -1, "mu": 1, "sigma": 1},
     ),
     "InverseGamma": _Distribution(
         {"alpha": "positive", "beta": "positive", "mu": "positive", "sigma": "positive"},
         0,
         defaults={"beta": 1.0},
         alternatives=(("alpha", "beta"), ("mu", "sigma")),
+        scale={"beta": 1, "mu": 1, "sigma": 1},
     ),
     "LogNormal": _Distribution(_LOCATION, 0, defaults={"mu": 0.0, "sigma": 1.0}),
-    "Weibull": _Distribution({"alpha": "positive", "beta": "positive"}, 0),
+    "Weibull": _Distribution({"alpha": "positive", "beta": "positive"}, 0, scale={"beta": 1}),
     "Beta": _Distribution(
         {"alpha": "positive", "beta": "positive", "mu": "positive", "sigma": "positive"},
         0,
@@ -127,6 +136,11 @@ class Prior:
             return _ONLY.get(support) == self.distribution
         low, high, _ = _SUPPORTS[support]
         return low <= self.interval[0] and self.interval[1] <= high
+
+    def scaled(self, factor: float) -> Prior:
+        """This prior so many times as wide about the same location; itself where its width is not a scale, as of Beta or LKJ."""
+        powers = DISTRIBUTIONS[self.distribution].scale
+        return Prior(self.distribution, {a: v * factor ** powers.get(a, 0) for a, v in self.arguments.items()})
 
 
 def _number(value: float) -> str:

@@ -1,5 +1,7 @@
 """Priors as text: read, written, refused, and which of several holds."""
 
+import numpy as np
+import pymc as pm
 import pytest
 
 from glmm_zoo import priors
@@ -208,3 +210,20 @@ def test_all_problems_are_told_at_once():
 
 def test_the_largest_and_smallest_arguments_are_taken():
     assert parse("Normal(-1e150, 1e-150)").arguments == {"mu": -1e150, "sigma": 1e-150}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_scaled_prior_is_that_of_a_multiple(name):
+    """p(x) of k times a variable is p(x / k) / k, about the location where there is one."""
+    known = DISTRIBUTIONS[name]
+    for names in known.alternatives or (tuple(known.arguments),):
+        prior = Prior(name, {a: 0.3 + i / 10 for i, a in enumerate(names)})
+        wider = prior.scaled(2.0)
+        if not known.scale:
+            assert wider == prior
+            continue
+        density, of_wider = (getattr(pm, name).dist(**p.arguments) for p in (prior, wider))
+        location = prior.arguments.get("alpha" if name == "Cauchy" else "mu", 0.0) if known.lower < 0 else 0.0
+        for x in (0.1, 0.7, 2.0):
+            expected = pm.logp(density, location + x).eval() - np.log(2)
+            assert pm.logp(of_wider, location + 2 * x).eval() == pytest.approx(expected, rel=1e-9)

@@ -14,8 +14,8 @@ from hand_made_trees import tree_of
 from rows import ROWS, Row
 
 import glmm_zoo as zoo
-from glmm_zoo import refits
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.refits import variations
 from glmm_zoo.results.storage import metadata, write_metadata
 
 
@@ -28,7 +28,7 @@ def bare_tree(model):
 def test_the_model_of_a_file_is_that_of_its_data(row: Row) -> None:
     model = row_models.model_of(row.name)
     tree = bare_tree(model)
-    again = refits.model_of(tree)
+    again = variations.model_of(tree)
     assert {**again.spec, "auxiliary": sorted(again.auxiliary)} == metadata(tree)["spec"]
     assert again.coords == model.coords
     point = row_models.random_point(model, 3)
@@ -107,14 +107,14 @@ def tree() -> xr.DataTree:
 def spec_of(tree: xr.DataTree, **changes) -> dict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)
-        return refits.changed_model(tree, **changes).spec
+        return variations.changed_model(tree, **changes).spec
 
 
 def test_another_formula_is_that_of_the_builder(tree: xr.DataTree) -> None:
     kept = HOLED.dropna(subset="x")
     expected = zoo.hierarchical_linear(kept, "y ~ w + (1 | g)", missing="drop", priors={"sd[g]": "HalfNormal(3)"}).spec
     with pytest.warns(ZooWarning) as told:
-        ours = refits.changed_model(tree, formula=". ~ . - x").spec
+        ours = variations.changed_model(tree, formula=". ~ . - x").spec
     assert sorted(str(w.message)[:35] for w in told) == [
         "8 rows of the data frame that the f", "priors of the former fit for beta[x",
     ]  # fmt: skip

@@ -10,9 +10,12 @@ from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
+from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
+from glmm_zoo.cli.prior import prior
 from glmm_zoo.cli.report import report
+from glmm_zoo.cli.sensitivity import sensitivity
 from glmm_zoo.cli.show import show
 from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.summary import summary
@@ -33,6 +36,7 @@ app = App(
 )
 app.command(list_models, name="list")
 app.command(show)
+app.command(prior)
 app.command(fit)
 app.command(update)
 app.command(check)
@@ -43,4 +47,6 @@ app.command(comparisons)
 app.command(slopes)
 app.command(predict)
 app.command(loo)
+app.command(sensitivity)
 app.command(report)
+app.command(plot)

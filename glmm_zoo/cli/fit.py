@@ -24,7 +24,6 @@ from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
-from glmm_zoo.inference.said import given_words
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -107,9 +106,7 @@ def fit(
         How the files are read.
     """
     interrupts.nothing_to_lose("nothing was saved")
-    request = _read_request(
-        model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob
-    )
+    request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
     target = check_fit_file(out, request.name, request.files, overwrite)
@@ -156,7 +153,7 @@ class Request:
         return model
 
 
-def _read_request(
+def read_request(
     model: str, data: str | None, arguments: ModelArguments, sampler: SamplerArguments, missing: str | None, prob: float
 ) -> Request:
     """The request that the arguments make; those not given are the card's, or else the usual ones.
@@ -166,6 +163,8 @@ def _read_request(
     InputError
         With every problem that shows without reading the data.
     """
+    from glmm_zoo.inference.said import given_words
+
     name, builder, card = _find_model(model, data)
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
@@ -276,8 +275,9 @@ def fit_and_save(
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
+    from glmm_zoo.report import terminal
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored, terminal
+    from glmm_zoo.results.report import stored
 
     try:
         tree = fit_model(model, about=about, **asdict(settings))

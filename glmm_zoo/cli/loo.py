@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.cli.arguments import Flag, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar
+from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar, table_for_people
 from glmm_zoo.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _MOST_ROWS = 30
 
@@ -55,22 +51,20 @@ def loo(
         if format != "table":
             print_for_programs(table, format, labels=True)
         else:
-            print_rich(*_for_people(table.rename_axis("fit").reset_index(), table.attrs["sentence"]))
+            print_rich(*table_for_people(table.rename_axis("fit").reset_index(), table.attrs["sentence"]))
         return ExitCode.DONE
-    from glmm_zoo import refits
+    from glmm_zoo.refits.leave_one_out import loo as leave_one_out
 
     tree = storage.load(file)
     with progress_bar() as listener, told_to(listener):
-        found = refits.loo(tree, level=level, refit=refit)
+        found = leave_one_out(tree, level=level, refit=refit)
     if format != "table":
         print_for_programs(found.table, format, labels=False)
         return ExitCode.DONE
     several = len(found.table) > _MOST_ROWS
     shown = found.table.nlargest(10, "pareto_k") if several else found.table
-    numbers = f"elpd {found.elpd:.1f}, se {found.se:.1f}, p {found.p:.1f}" + (
-        "; the ten with the largest Pareto k:" if several else ""
-    )
-    print_rich(*_for_people(shown, found.sentence, numbers))
+    numbers = found.numbers + ("; the ten with the largest Pareto k:" if several else "")
+    print_rich(*table_for_people(shown, found.sentence, numbers))
     return ExitCode.DONE
 
 
@@ -81,15 +75,3 @@ def _names(files: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise InputError(f"one file is given twice ({files[0]!r}); give each fit once")
     return names
-
-
-def _for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False)
-    for place, column in enumerate(table):
-        shown.add_column(Text(str(column)), justify="right" if place else "left")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(f"{value:.3g}" if isinstance(value, float) else str(value)) for value in row))
-    return [*map(Text, sentences), Text(""), shown]

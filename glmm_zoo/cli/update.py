@@ -75,8 +75,8 @@ def update(
     reading
         How the files are read.
     """
-    from glmm_zoo import refits
     from glmm_zoo.inference.said import given_words
+    from glmm_zoo.refits import variations
     from glmm_zoo.registry import find_builder
     from glmm_zoo.results import storage
 
@@ -85,12 +85,12 @@ def update(
     builder = find_builder(storage.metadata(tree)["spec"]["builder"])
     if builder is None:
         raise InputError(f"{file} is of a builder that this glmm_zoo does not have")
-    settings = (sampler or SamplerArguments()).settings(Settings(**refits.settings_of(tree)))
+    settings = (sampler or SamplerArguments()).settings(Settings(**variations.settings_of(tree)))
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
     priors = name_value_pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
     arguments = ModelArguments(survival, formula, event, prior, option)
     given = given_options(builder, arguments, missing, problems)
-    read = builder.read_options({**refits.options_of(tree), **given}, problems)
+    read = builder.read_options({**variations.options_of(tree), **given}, problems)
     problems += builder.table_problems(survival)
     words = None if about is None else attempt(partial(given_words, about), problems)
     raise_all(problems)
@@ -99,7 +99,7 @@ def update(
     tables = (reading or Reading()).tables([data, survival])
     with locked(target):
         return fit_and_save(
-            lambda: refits.changed_model(
+            lambda: variations.changed_model(
                 tree,
                 formula=formula,
                 data=tables[0],

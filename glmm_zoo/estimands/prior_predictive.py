@@ -17,9 +17,11 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.prior_quantities import AT_MEANS, ROWS, PriorOfOutcome, PriorQuantity, hazard_ratios
-from glmm_zoo.estimands.wording import amount, of_what
+from glmm_zoo.estimands.wording import amount, of_outcome
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.results.figures.picture import Picture
+from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
 from glmm_zoo.results.numbers import estimate_text, nominal, percent, written
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from glmm_zoo.graph.model import Model
 
-EXTREME = 0.01  # a risk below it, or above one minus it, is nearly certain
+_EXTREME = 0.01  # a risk below it, or above one minus it, is nearly certain
 _TOO_MUCH = 0.5  # of the prior on extreme risks
 _TOO_MANY_ORDERS = (
     6.0  # of magnitude between the ends of the interval of a mean count; the default priors have 7 or more
@@ -61,11 +63,14 @@ class PriorPredictive:
     def __repr__(self) -> str:
         return "\n\n".join([*self.sentences, self.table.to_string(index=False, float_format="%.3g", na_rep="-")])
 
-    def plot(self) -> Figure:
+    @property
+    def picture(self) -> Picture:
         """The prior of rows' risks, rates or means, and of what the variable changes."""
-        from glmm_zoo.results.figures.prior_predictive import prior_predictive_picture
+        return prior_predictive_picture(self.table, self.draws, self.sentences)
 
-        return prior_predictive_picture(self.table, self.draws, self.sentences).figure()
+    def plot(self) -> Figure:
+        """The picture as a figure of matplotlib."""
+        return self.picture.figure()
 
 
 def prior_predictive(
@@ -134,8 +139,8 @@ def _table(found: Sequence[PriorQuantity], prob: float) -> pd.DataFrame:
         lower, median, upper = quantity.interval(prob)
         row = {name: getattr(quantity, name) for name in _OF} | {"median": median, "lower": lower, "upper": upper}
         is_risk = quantity.scale == "risk"
-        row["below"] = np.mean(quantity.draws < EXTREME) if is_risk else np.nan
-        row["above"] = np.mean(quantity.draws > 1 - EXTREME) if is_risk else np.nan
+        row["below"] = np.mean(quantity.draws < _EXTREME) if is_risk else np.nan
+        row["above"] = np.mean(quantity.draws > 1 - _EXTREME) if is_risk else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -174,7 +179,7 @@ def _of_rows(prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: f
     """Where the prior of each quantity of rows lies, and what to change where that is too wide."""
     for scale in prior.scales:
         setting = prior.setting(scale)
-        what = f"{amount(setting)} {of_what(setting)}"
+        what = f"{amount(setting)} {of_outcome(setting)}"
         own = [q for q in quantities if q.measure == amount(setting)]
         at_means, rows = ([q for q in own if q.of == of] for of in (AT_MEANS, ROWS))
         if prior.ordered:
@@ -191,8 +196,8 @@ def _width(prior: PriorOfOutcome, rows: Sequence[PriorQuantity], prob: float) ->
     """How wide the prior of rows is, and what is wrong with that, "" for nothing."""
     if rows[0].scale == "risk":
         values = np.stack([q.draws for q in rows])
-        certain = values.max(axis=0) > 1 - EXTREME
-        share = float(np.mean(certain if prior.ordered else certain | (values[0] < EXTREME)))
+        certain = values.max(axis=0) > 1 - _EXTREME
+        share = float(np.mean(certain if prior.ordered else certain | (values[0] < _EXTREME)))
         where = "above 99 % for one category" if prior.ordered else "below 1 % or above 99 %"
         fault = "which calls nearly everything certain before the data" if share >= _TOO_MUCH else ""
         return f"{percent(share)} of the prior lies {where}", fault

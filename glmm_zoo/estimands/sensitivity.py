@@ -9,29 +9,35 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, plural
+from glmm_zoo.estimands.leave_one_out import LARGEST_K
 from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
+from glmm_zoo.results.figures.picture import Picture
+from glmm_zoo.results.figures.sensitivity import sensitivity_picture
+from glmm_zoo.results.numbers import alone, estimate_text
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
-from glmm_zoo.results.report.estimates_text import label, three_digits
+from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 THRESHOLD = 0.05  # Kallioinen et al. (2024)
-LARGEST_K = 0.7
 STRENGTHS = {"half": 0.5, "twice": 2.0}  # how strong a prior is made
 ALL = "all priors"
 CONFLICT, INFORMS, NO_SIGN = "prior-data conflict", "the prior informs it: weak likelihood", "no sign"
 _MOST_ELEMENTS = 10  # of a vector whose priors are each scaled alone; a longer one is scaled as one
 _LEAST_DRAWS = 100
-_MOST_SHOWN = 25
+_MOST_SHOWN, _MOST_TOLD = 25, 8
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -42,9 +48,10 @@ class Sensitivity:
     ----------
     table
         One row for each target and prior, and one for all priors together: `target`, `prior`, its `text`; the sensitivities
-        `to_prior` and `to_likelihood`; the `diagnosis`, as ArviZ's `psense_summary` has it at 0.05; `median`, `lower`, `upper`; the
+        `to_prior` and `to_likelihood`; the `diagnosis`, as ArviZ's `psense_summary` has it at 0.05; `median`, `lower`, `upper`, `sd`; the
         same with the prior half and twice as strong (`half_median`, ...) with the Pareto k of their weights (`half_k`, `twice_k`),
-        above 0.7 not to be trusted.
+        above 0.7 not to be trusted. Of fits again with the scales of all priors halved and doubled, `halved_median`, ..., and
+        `halved_shift`: how far the median moved, in posterior standard deviations.
     sentences
         What was done, then what was found, in words.
     """
@@ -55,15 +62,24 @@ class Sensitivity:
     def __repr__(self) -> str:
         return "\n\n".join([*self.sentences, self.shown().to_string(index=False)])
 
+    @property
+    def picture(self) -> Picture:
+        """How each target moves if all priors are made half and twice as strong."""
+        return sensitivity_picture(self.table, all_priors=ALL)
+
+    def plot(self) -> Figure:
+        """The picture as a figure of matplotlib."""
+        return self.picture.figure()
+
     def shown(self, most: int = _MOST_SHOWN) -> pd.DataFrame:
         """The rows of all priors together, and those of single priors with a sign, with few digits."""
         rows = self.table[(self.table["prior"] == ALL) | (self.table["diagnosis"] != NO_SIGN)].head(most)
         columns = ["target", "prior", "to_prior", "to_likelihood", "diagnosis"]
-        numbers = {c: rows[c].map(three_digits) for c in ("to_prior", "to_likelihood")}
-        moved = {
-            f"prior {name}": [_interval(row, f"{name}_") for _, row in rows.iterrows()] for name in ("", *STRENGTHS)
-        }
-        return rows[columns].assign(**numbers, **{k.replace("prior ", "") or "as it is": v for k, v in moved.items()})
+        numbers = {c: rows[c].map(alone) for c in ("to_prior", "to_likelihood")}
+        versions = {"as it is": "", "half as strong": "half_", "twice as strong": "twice_"}
+        versions |= {"scales halved": "halved_", "scales doubled": "doubled_"} if "halved_median" in rows else {}
+        moved = {name: [_interval(row, lead) for _, row in rows.iterrows()] for name, lead in versions.items()}
+        return rows[columns].assign(**numbers, **moved)
 
 
 @dataclass(frozen=True)
@@ -92,14 +108,9 @@ def power_scaled(
     if missing:
         raise InputError(f"this fit has no group {listing(missing)}, which sensitivity needs; fit again")
     priors, likelihood = _priors(tree), _log_likelihood(tree)
-    draws = np.arange(tree["posterior"].sizes["draw"])
-    found = []
-    if estimates is not None:
-        found.append(_table(*_of_estimates(estimates, tree), priors, likelihood, prob))
-    if targets is None or len(targets):
-        found.append(_table(_of_parameters(tree, targets), draws, priors, likelihood, prob))
-    if not found:
-        raise InputError("nothing was asked: targets is empty and there are no estimates")
+    asked = targets_of(tree, targets, estimates)
+    kept = tree["posterior"].sizes["draw"]
+    found = [_table(draws, places_of(used, kept), priors, likelihood, prob) for used, draws in asked.items()]
     table = pd.concat(found, ignore_index=True)
     return Sensitivity(table, _sentences(table, priors))
 
@@ -155,6 +166,29 @@ def _log_likelihood(tree: xr.DataTree) -> xr.DataArray:
 # ------------------------------------------------------------------------------------------------------------- the targets
 
 
+def targets_of(
+    tree: xr.DataTree, targets: Sequence[str] | None, estimates: Estimates | None
+) -> dict[int, dict[str, np.ndarray]]:
+    """Draws (chain, draw) of estimates and parameters by name, for each number of draws of a chain that they have.
+
+    Raises
+    ------
+    InputError
+        Targets that are no parameters, estimates of another fit, none of both.
+    """
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for draws in (
+        {} if estimates is None else _of_estimates(estimates, tree),
+        {} if targets is not None and not len(targets) else _of_parameters(tree, targets),
+    ):
+        for name, values in draws.items():
+            if not at_one_value(values, (0, 1)):
+                found.setdefault(values.shape[1], {})[name] = values
+    if not found:
+        raise InputError("nothing was asked: targets is empty and there are no estimates")
+    return found
+
+
 def _of_parameters(tree: xr.DataTree, targets: Sequence[str] | None) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the parameters that have priors, by the names of the summary; or of those asked for."""
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
@@ -174,35 +208,34 @@ def _of_parameters(tree: xr.DataTree, targets: Sequence[str] | None) -> dict[str
         chosen = {name: v for name, v in values.items() if target in (name, name.split("[")[0])}
         if not chosen:
             raise InputError(
-                f"targets: no parameter {target!r}{did_you_mean(str(target), values) or ';'} parameters: {listing(values)}"
+                f"targets: no parameter {target!r}{did_you_mean(str(target), [*names, *values]) or ';'} parameters: {listing(values)}"
             )
         asked |= chosen
     return asked
 
 
-def _of_estimates(estimates: Estimates, tree: xr.DataTree) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Draws (chain, draw) of estimates by what they are of, without numbers needed to treat; the draws of the fit they have."""
+def _of_estimates(estimates: Estimates, tree: xr.DataTree) -> dict[str, np.ndarray]:
+    """Draws (chain, draw) of estimates by what they are of, without numbers needed to treat and what is infinite."""
     values, sizes = estimates.draws["value"], tree["posterior"].sizes
     if values.sizes["chain"] != sizes["chain"] or values.sizes["draw"] > sizes["draw"]:
         raise InputError(
             f"these estimates have {values.sizes['chain']} chains of {values.sizes['draw']} draws and the fit "
             f"{sizes['chain']} of {sizes['draw']}; estimate from this fit"
         )
-    of = [c for c in estimates.of if c != "groups" and estimates.table[c].notna().any()]
-    told = [c for c in of if estimates.table[c].nunique(dropna=False) > 1] or of[:1]
-    told = [*(["measure"] if "measure" in of and "measure" not in told else []), *told]
-    draws = {
+    told = [c for c in estimates.of if c not in ("variable", "contrast", "measure", "groups")]
+    told = [c for c in told if estimates.table[c].nunique(dropna=False) > 1]
+    return {
         _name(row, told): values.values[:, :, i]
         for i, (_, row) in enumerate(estimates.table.iterrows())
         if row.get("measure") != NUMBER_NEEDED and np.isfinite(values.values[:, :, i]).all()
     }
-    return draws, places_of(values.sizes["draw"], sizes["draw"])
 
 
 def _name(row: pd.Series, told: Sequence[str]) -> str:
-    """ "ratio, contrast 2 vs 1"."""
-    rest = [f"{c} {label(row[c])}" for c in told if c != "measure" and not pd.isna(row[c])]
-    return ", ".join([*([str(row["measure"])] if "measure" in told else []), *rest])
+    """ "ratio of period 2 vs 1", "risk (period 2, herd 3)"; of hypotheses what they are about."""
+    compared = [label(row[c]) for c in ("variable", "contrast") if c in row and not pd.isna(row[c])]
+    rest = ", ".join(f"{c} {label(row[c])}" for c in told if not pd.isna(row[c]))
+    return f"{row['measure']}{' of ' if compared else ''}{' '.join(compared)}{f' ({rest})' if rest else ''}"
 
 
 # ------------------------------------------------------------------------------------------------------------- the numbers
@@ -218,8 +251,7 @@ def _table(
     """All rows of targets (chain, draw) by name, whose draws are those at `places` of the fit."""
     from arviz_stats import psense
 
-    varying = {name: v for name, v in targets.items() if not at_one_value(v, (0, 1))}
-    values = np.stack(list(varying.values()), axis=2)
+    values = np.stack(list(targets.values()), axis=2)
     both = np.isin(places, likelihood["draw"].values)
     if both.sum() * values.shape[0] < _LEAST_DRAWS:
         raise InputError(
@@ -235,6 +267,8 @@ def _table(
     tail = (1 - prob) / 2
 
     def sense(draws: xr.DataArray, log_density: xr.DataArray) -> np.ndarray:
+        if at_one_value(log_density.values, (0, 1)):  # of a uniform prior
+            return np.zeros(draws.sizes["target"])
         group = xr.Dataset({"x": (("chain", "draw", "term"), log_density.values[:, :, None])})
         data = {"posterior": draws.drop_vars("draw").to_dataset(), "log_prior": group}
         return np.atleast_1d(psense(xr.DataTree.from_dict(data))["value"].values)
@@ -244,17 +278,19 @@ def _table(
     tables = []
     for name, log_density in log_priors.items():
         to_prior = sense(of_draws, log_density)
-        columns: dict[str, Any] = {"target": list(varying), "prior": name, "text": texts.get(name, "")}
+        columns: dict[str, Any] = {"target": list(targets), "prior": name, "text": texts.get(name, "")}
         columns |= {"to_prior": to_prior, "to_likelihood": to_likelihood}
         columns["diagnosis"] = [diagnosis(p, q) for p, q in zip(to_prior, to_likelihood, strict=True)]
-        columns |= dict(zip(("median", "lower", "upper"), as_it_is, strict=True))
+        columns |= dict(zip(("median", "lower", "upper"), as_it_is, strict=True)) | {
+            "sd": values.std(axis=(0, 1), ddof=1)
+        }
         for strength, alpha in STRENGTHS.items():
             weights, k = _weights(log_density, alpha)
             moved = _quantiles(values, weights, tail)
             columns |= dict(zip((f"{strength}_{q}" for q in ("median", "lower", "upper")), moved, strict=True))
             columns[f"{strength}_k"] = k
         tables.append(pd.DataFrame(columns))
-    order = np.arange(len(varying) * len(tables)).reshape(len(tables), -1).T.ravel()  # target by target
+    order = np.arange(len(targets) * len(tables)).reshape(len(tables), -1).T.ravel()  # target by target
     return pd.concat(tables, ignore_index=True).iloc[order]
 
 
@@ -270,7 +306,7 @@ def _weights(log_density: xr.DataArray, alpha: float) -> tuple[np.ndarray, float
     import arviz_stats  # noqa: F401  # whose accessor is used
 
     if at_one_value(log_density.values, (0, 1)):
-        return np.ones(log_density.shape), -np.inf  # a uniform prior is of no strength
+        return np.ones(log_density.shape), np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large Pareto k, which the sentences tell
         log_weights = log_density.azstats.power_scale_lw(alpha=alpha, dim=["chain", "draw"])
@@ -300,7 +336,7 @@ def _sentences(table: pd.DataFrame, priors: Sequence[_Prior]) -> tuple[str, ...]
         found.append(_sentence((single if len(single) else own).nlargest(1, "to_prior").iloc[0]))
     without = [name for name in names if name not in set(signs["target"])]
     if without:
-        found.append(f"No sign that a prior decides {listing(without, 8)}.")
+        found.append(f"No sign that a prior decides {_listing(without)}.")
     return tuple(found)
 
 
@@ -317,7 +353,7 @@ def _sentence(row: pd.Series) -> str:
         )
     moves = ", ".join(f"{_interval(row, f'{name}_')} if {name} as strong" for name in STRENGTHS)
     sensitivities = (
-        f"sensitivity {three_digits(row['to_prior'])} to it, {three_digits(row['to_likelihood'])} to the likelihood"
+        f"sensitivity {alone(row['to_prior'])} to the prior, {alone(row['to_likelihood'])} to the likelihood"
     )
     k = max(row[f"{name}_k"] for name in STRENGTHS)
     doubt = (
@@ -329,5 +365,10 @@ def _sentence(row: pd.Series) -> str:
 
 
 def _interval(row: pd.Series, lead: str = "") -> str:
-    median, lower, upper = (three_digits(row[f"{lead.removeprefix('_')}{q}"]) for q in ("median", "lower", "upper"))
-    return f"{median} ({lower} to {upper})"
+    return estimate_text(*(row[f"{lead}{q}"] for q in ("median", "lower", "upper")))
+
+
+def _listing(targets: Sequence[str]) -> str:
+    """Names that may have commas of their own."""
+    more = f"; ... ({len(targets)} in all)" if len(targets) > _MOST_TOLD else ""
+    return "; ".join(targets[:_MOST_TOLD]) + more

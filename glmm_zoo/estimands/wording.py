@@ -39,7 +39,7 @@ def amount(setting: Setting) -> str:
     return "rate" if outcome.coding.exposure and not setting.question.exposure.given else "mean"
 
 
-def of_what(setting: Setting) -> str:
+def of_outcome(setting: Setting) -> str:
     """ "of deaths per 1000 units of years", "of calls in one unit of chicks", "of rating (1 is 'bad', 5 is 'good')"."""
     outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
     words = f"of {outcome.name}"
@@ -119,7 +119,7 @@ def sentence(
         words = (
             [_measure(m, amount(setting)) for m in measures[setting.outcome.name]] if measures else [amount(setting)]
         )
-        subjects.append(f"{_and(words)} {of_what(setting)}")
+        subjects.append(f"{_and(words)} {of_outcome(setting)}")
     first = settings[0].question
     coding = first.outcome.coding
     subject = "; ".join(dict.fromkeys(subjects))
@@ -130,7 +130,7 @@ def sentence(
         "" if set(coding.optional) & set(asked.at) else coding.remark,
         *(first.notes if isinstance(first, EventQuestion) else ()),
     ]
-    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {nominal(asked.prob)} interval."
+    return f"{', '.join(filter(None, parts))}; median of {first.draws.size} draws, {nominal(asked.prob)} interval."
 
 
 def _measure(measure: str, amount: str) -> str:
