@@ -9,7 +9,7 @@ i goes over the subjects' covariates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ from glmm_zoo.results.figures.over_time import ROLES
 DRAWS, RISK_DRAWS = 400, 200
 GRID = 40  # levels of the marker along which its hazard ratio is drawn
 MOST_LINES, _MOST_LEVELS = len(ROLES), 4
+_LOG = r"log\(\s*(`[^`]+`|[\w.]+)\s*\)"
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,21 @@ class SurvivalEstimates:
         for number, term in enumerate(terms):
             part = self.fit.joint.parts[term.outcome]
             alike = not any(t.by is not None and t.outcome == term.outcome for t in terms)
-            if term.form == "value" and alike and (part.link == "identity" or (part.link == "log")):
+            if term.form == "value" and alike and part.link in ("identity", "log"):
                 return FollowedMarker(number, term, part, self.marker_axis(term.outcome, mean_scale=term.mean_scale))
         return None
+
+    def of_log(self, outcome: int) -> bool:
+        """Whether a marker is the logarithm of a column, so that it is shown as the column on a log axis."""
+        is_log = re.fullmatch(_LOG, self.fit.response_texts[outcome]) is not None
+        return is_log and self.fit.joint.parts[outcome].link == "identity"
 
     def marker_axis(self, outcome: int, *, mean_scale: bool = False) -> MarkerAxis:
         """How a marker is shown: log(bili) as bili on a log axis, a count on a log axis where the hazard follows its logarithm."""
         part, text = self.fit.joint.parts[outcome], self.fit.response_texts[outcome]
-        of_log = re.fullmatch(r"log\(\s*(`[^`]+`|[\w.]+)\s*\)", text)
+        of_log = re.fullmatch(_LOG, text) if self.of_log(outcome) else None
         column = (of_log[1] if of_log else text.split("|")[0]).strip().strip("`")
-        log = bool(of_log and part.link == "identity") or (part.link == "log" and not mean_scale)
+        log = of_log is not None or (part.link == "log" and not mean_scale)
         measured = np.exp(part.outcome.values) if of_log else np.asarray(part.outcome.values, float)
         measured = measured[measured > 0] if log else measured
         middle = float(np.median(measured)) if len(measured) else 1.0
@@ -191,7 +197,7 @@ class SurvivalEstimates:
         rows = fit.joint.table.take(np.searchsorted(fit.joint.table.row_numbers, part.rows))
         codes, labels = rows[fit.id].group_labels()
         values = np.asarray(part.outcome.values, float)
-        if self.marker_axis(outcome).log and part.link == "identity":
+        if self.of_log(outcome):
             values = np.exp(values)
         return pd.DataFrame({"id": np.array(labels)[codes], "time": rows[fit.time].numbers("time"), "value": values})
 
@@ -228,8 +234,3 @@ def _in_distinct_rows(fit: FittedJointModel) -> tuple[HazardModel, np.ndarray]:
 def _rounded(value: float) -> float:
     """Two significant digits."""
     return float(f"{value:.2g}")
-
-
-def as_shown(axis: MarkerAxis, values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Linear predictors as the marker is shown."""
-    return np.exp(values) if axis.log else np.asarray(values, float)

@@ -19,7 +19,7 @@ from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
 from glmm_zoo.joint.risk_curves import kaplan_meier
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.entry import Entry
-from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates, as_shown
+from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates
 from glmm_zoo.results.figures.hazard import FollowUp, hazard
 from glmm_zoo.results.figures.landmark import landmark
 from glmm_zoo.results.figures.marker_hazard import MarkerRisks, marker_hazard
@@ -90,20 +90,21 @@ def patients_of(of: SurvivalEstimates) -> Picture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)
         found = dynamic_prediction(of.tree, landmark=L, times=times.tolist(), ids=list(asked), draws=PATIENT_DRAWS)
-    axis = of.marker_axis(0)
+    axis, of_log = of.marker_axis(0), of.of_log(0)
     courses = [_course(of, found.sel(id=i), times, i, words) for i, words in asked.items()]
     title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
     note = f"Chosen by their last measurement before, near the 10th, 50th and 90th of 100, as those who had been measured most often. {PATIENT_DRAWS} draws."
-    return patients(courses, L, title, axis.log, of.about, note)
+    return patients(courses, L, title, of_log, of.about, note)
 
 
 def _course(of: SurvivalEstimates, found: xr.Dataset, times: np.ndarray, name: str, words: str) -> PatientCourse:
     """A patient's measurements, predictions and end."""
-    events, axis = of.fit.hazard.events, of.marker_axis(0)
+    events = of.fit.hazard.events
     own = of.measurements().query("id == @name").sort_values("time")
-    which = "marker" if axis.log else "response"
+    which = "marker" if of.of_log(0) else "response"
     ends = (f"{which}_lower", which, f"{which}_upper")
-    marker = np.stack([as_shown(axis, found[v].isel(outcome=0).values) for v in ends])
+    marker = np.stack([found[v].isel(outcome=0).values for v in ends])
+    marker = np.exp(marker) if of.of_log(0) else marker
     survival = np.stack([found[v].values for v in ("lower", "survival", "upper")])
     place = events.ids.index(name)
     return PatientCourse(

@@ -46,7 +46,9 @@ class PatientCourse:
     event: bool
 
 
-def patients(courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = "") -> Picture:
+def patients(
+    courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = ""
+) -> Picture:
     """Predictions for patients, three or fewer.
 
     Parameters
@@ -88,10 +90,14 @@ def _upper_first(text: str) -> str:
 def _told(course: PatientCourse, individual: str, word: str, about: About) -> str:
     low, middle, high = course.survival[:, -1]
     happened = f"{word if course.event else 'last seen'} at {at_time(about, course.end)}"
-    return f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
+    return (
+        f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
+    )
 
 
-def _draw(canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About) -> None:
+def _draw(
+    canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About
+) -> None:
     n = len(courses)
     left = [46] * (2 * n) if canvas.narrow else 2 * [62, *[46] * (n - 1)]
     axes = canvas.panels(2 * n, 120 if canvas.narrow else 150, left=left, right=8, across=2 if canvas.narrow else n)
@@ -129,7 +135,14 @@ def _draw_marker(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: fl
     after = course.times >= landmark
     canvas.line(axis, course.times[after], course.marker[1][after], dashed=True)
     used = course.visits <= landmark
-    style = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgecolor": canvas.colour["ink"], "zorder": 5, "clip_on": False}
+    style = {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 4.5,
+        "markeredgecolor": canvas.colour["ink"],
+        "zorder": 5,
+        "clip_on": False,
+    }
     axis.plot(course.visits[used], course.values[used], markerfacecolor=canvas.colour["ink"], **style)
     axis.plot(course.visits[~used], course.values[~used], markerfacecolor=canvas.colour["paper"], **style)
 
