@@ -29,9 +29,9 @@ from glmm_zoo.results.estimates import Estimates, summarised
 from glmm_zoo.results.figures.marker_hazard import MarkerAxis, level_series
 from glmm_zoo.results.figures.over_time import ROLES
 
-DRAWS, RISK_DRAWS = 400, 200
-GRID = 40  # levels of the marker along which its hazard ratio is drawn
-MOST_LINES, _MOST_LEVELS = len(ROLES), 4
+_DRAWS, _RISK_DRAWS = 400, 200
+_GRID = 40  # levels of the marker along which its hazard ratio is drawn
+_MOST_LINES, _MOST_LEVELS = len(ROLES), 4
 _LOG = r"log\(\s*(`[^`]+`|[\w.]+)\s*\)"
 
 
@@ -62,13 +62,13 @@ class SurvivalEstimates:
 
     @cached_property
     def draws(self) -> PosteriorDraws:
-        return posterior_draws(self.tree, DRAWS)
+        return posterior_draws(self.tree, _DRAWS)
 
     @property
     def causes(self) -> list[str]:
         """The names of the causes, three at most; "" for an only one."""
         events = self.fit.hazard.events
-        return list(events.causes[:MOST_LINES]) if events.competing else [""]
+        return list(events.causes[:_MOST_LINES]) if events.competing else [""]
 
     # ----------------------------------------------------------------------------------------------- times and markers
 
@@ -132,7 +132,7 @@ class SurvivalEstimates:
         """Hazard ratios along the marker, and that of a doubling, or of one standard deviation more, by cause."""
         axis, spread = marker.axis, float(np.std(marker.axis.measured))
         low, high = np.quantile(axis.measured, [0.01, 0.99])
-        x = np.geomspace(low, high, GRID) if axis.log else np.linspace(low, high, GRID)
+        x = np.geomspace(low, high, _GRID) if axis.log else np.linspace(low, high, _GRID)
         step, size = (
             ("twice as high", np.log(2)) if axis.log else (f"{axis.level(_rounded(spread))} more", _rounded(spread))
         )
@@ -146,11 +146,11 @@ class SurvivalEstimates:
     def hazards(self, marker: FollowedMarker | None) -> Estimates:
         """The hazard over time at the means of the covariates, for each cause, or with one cause for a few levels of the marker."""
         log_h = self._by_cause("surv_log_hazard")  # (S, times, causes)
-        times = self.tree["posterior"]["surv_time"].values.astype(float)
+        times = np.asarray(self.tree["posterior"]["surv_time"], float)
         if marker is None or len(self.causes) > 1:
             by_line, lines = log_h, self.causes
         else:
-            levels = self.levels(marker)[:MOST_LINES]
+            levels = self.levels(marker)[:_MOST_LINES]
             shift = marker.coded(levels) - marker.term.centre
             by_line = log_h + self.draws["assoc"][:, marker.number, None, None] * shift
             lines = [marker.axis.level(v) for v in levels]
@@ -163,7 +163,7 @@ class SurvivalEstimates:
         fit = self.fit
         if len(self.causes) > 1 or any(t.form not in ("value", "slope") for t in fit.hazard.terms):
             return None
-        draws = posterior_draws(self.tree, RISK_DRAWS)
+        draws = posterior_draws(self.tree, _RISK_DRAWS)
         hazard, weight = _in_distinct_rows(fit)
         m, levels = len(weight), self.levels(marker)
         L, w = self.landmark, self.window

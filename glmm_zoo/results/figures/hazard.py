@@ -9,7 +9,7 @@ import numpy as np
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.over_time import (
-    MOST_MARKS,
+    MOST_TICKS,
     ROLES,
     at_time,
     band_quantiles,
@@ -30,7 +30,7 @@ _HIGHEST = 3  # times the highest median: bands are cut there
 
 
 @dataclass(frozen=True)
-class FollowUp:
+class ObservedEnds:
     """When each of n subjects entered and left, and its status: 0 or the number of a cause; all (n,)."""
 
     entry: np.ndarray
@@ -42,7 +42,7 @@ class FollowUp:
         return int(((self.entry <= t) & (self.time > t)).sum())
 
 
-def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> Picture:
+def hazard(curves: Estimates, followed: ObservedEnds, holds: str, about: About) -> Picture:
     """The hazard over time.
 
     Parameters
@@ -72,7 +72,7 @@ def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> P
         for line, q in zip(lines, quantiles, strict=True)
     )
     events = followed.time[followed.status > 0]
-    marks = f"Ticks are {about.plural(word)}{f', {MOST_MARKS} of {len(events)}' if len(events) > MOST_MARKS else ''}."
+    marks = f"Ticks are {about.plural(word)}{f', {MOST_TICKS} of {len(events)}' if len(events) > MOST_TICKS else ''}."
     caption = (
         f"{title} over time. {holds} Line = median, darker band = 50{NO_BREAK}%, lighter band = 95{NO_BREAK}%, pointwise. {marks} The "
         "numbers below are those still followed; where few are, the curve rests on the smoothness of its prior."
@@ -89,7 +89,7 @@ def _draw(
     times: np.ndarray,
     quantiles: list[np.ndarray],
     lines: list[str],
-    followed: FollowUp,
+    followed: ObservedEnds,
     title: str,
     about: About,
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.over_time import (
-    MOST_MARKS,
+    MOST_TICKS,
     ROLES,
     band_quantiles,
     event_word,
@@ -90,7 +90,7 @@ def marker_hazard(
     alt = f"Hazard of {word} by today’s {marker.name}: {told}"
     first = (
         f"hazard of {word} by today’s {marker.name}, for the same subject, relative to {marker.level(marker.reference)}, with bands of 50 "
-        f"and 95{NO_BREAK}%; ticks are levels measured{', a sample' if len(marker.measured) > MOST_MARKS else ''}. That the line is straight "
+        f"and 95{NO_BREAK}%; ticks are levels measured{', a sample' if len(marker.measured) > MOST_TICKS else ''}. That the line is straight "
         f"is the model’s assumption.{'' if marker.log else f' {what[0].upper()}{what[1:]} is one standard deviation of the measurements.'}"
     )
     caption = f"{first[0].upper()}{first[1:]}"

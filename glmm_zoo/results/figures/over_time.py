@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROLES = ("control", "model", "data")  # of at most three lines
-MOST_MARKS = 150
+MOST_TICKS = 150
 _LABEL = 14  # px between labels of lines
 
 
@@ -70,7 +70,7 @@ def label_lines(canvas: Canvas, axis: Axes, ends: Sequence[float], labels: Seque
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + _LABEL)
     moved -= max(0.0, (moved - places[order]).mean())
-    for place, i in zip(moved, order, strict=True):
+    for place, i in zip(moved, order.tolist(), strict=True):
         canvas.note(axis, x, ends[i], labels[i], role=roles[i], bold=True, shift=(6, place - places[i]))
 
 
@@ -105,13 +105,13 @@ def time_ticks(canvas: Canvas, axis: Axes) -> np.ndarray:
     from matplotlib.ticker import MaxNLocator
 
     low, high = axis.get_xlim()
-    ticks = MaxNLocator(5 if canvas.narrow else 8, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = np.array(MaxNLocator(5 if canvas.narrow else 8, steps=[1, 2, 5, 10]).tick_values(low, high))
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     axis.set_xticks(ticks)
     return ticks
 
 
-def some_of(values: np.ndarray, most: int = MOST_MARKS) -> np.ndarray:
+def some_of(values: np.ndarray, most: int = MOST_TICKS) -> np.ndarray:
     """At most so many of the values, evenly from the smallest to the largest."""
     values = np.sort(values)
     return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).round().astype(int)]

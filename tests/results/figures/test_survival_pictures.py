@@ -10,7 +10,7 @@ from glmm_zoo.joint.prediction.accuracy_measures import accuracy
 from glmm_zoo.joint.risk_curves import kaplan_meier
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates, summarised
-from glmm_zoo.results.figures.hazard import FollowUp, hazard
+from glmm_zoo.results.figures.hazard import ObservedEnds, hazard
 from glmm_zoo.results.figures.landmark import landmark
 from glmm_zoo.results.figures.marker_hazard import MarkerAxis, MarkerRisks, level_series, marker_hazard
 from glmm_zoo.results.figures.patients import PatientCourse, patients
@@ -45,7 +45,7 @@ def test_a_hazard_has_its_medians_in_round_units_and_who_was_followed() -> None:
     times = np.linspace(0.5, 10, 20)
     of = {"line": np.repeat(["1 mg/dl", "5 mg/dl"], 20), "time": np.tile(times, 2), "measure": "hazard"}
     curves = estimates(of, np.repeat([0.01, 0.05], 20))
-    followed = FollowUp(np.zeros(4), np.array([1.0, 3, 6, 10]), np.array([1, 0, 1, 0]))
+    followed = ObservedEnds(np.zeros(4), np.array([1.0, 3, 6, 10]), np.array([1, 0, 1, 0]))
     for about in (ABOUT, PLAIN):
         picture = hazard(curves, followed, "At the mean of age.", about)
         figures = checked(picture)
@@ -73,9 +73,9 @@ def test_survival_stands_beside_kaplan_meier_by_hand() -> None:
     axis = figures[WIDE].axes[0]
     steps = [x for x in axis.lines if x.get_drawstyle() == "steps-post"]
     np.testing.assert_allclose(
-        steps[0].get_xydata(), [(0, 1), (1, 0.75), (2, 0.75), (3, 0.375), (4, 0.375), (4, 0.375)]
+        np.asarray(steps[0].get_xydata()), [(0, 1), (1, 0.75), (2, 0.75), (3, 0.375), (4, 0.375), (4, 0.375)]
     )
-    np.testing.assert_allclose(steps[1].get_xydata(), [(0, 1), (2, 2 / 3), (4, 2 / 3), (4, 2 / 3)])
+    np.testing.assert_allclose(np.asarray(steps[1].get_xydata()), [(0, 1), (2, 2 / 3), (4, 2 / 3), (4, 2 / 3)])
     drawn = [y for y in lines(axis) if len(y) == 5]
     np.testing.assert_allclose(drawn, np.column_stack([[1, 1], np.split(quantiles(curves)[2], 2)]))
     counts = [a.get_text() for a in axis.texts if a.get_text().isdecimal()]
@@ -93,12 +93,13 @@ def test_a_marker_has_its_ratios_the_step_and_the_risks() -> None:
     of_risks = estimates({"marker": [1.0, 2, 5], "measure": "risk"}, np.array([0.01, 0.03, 0.1]))
     risks = MarkerRisks(of_risks, "Death within a year, from 5 years", "on placebo")
     picture = marker_hazard(ratios, axis_of, step, ABOUT, risks)
-    first, second = checked(picture)[WIDE].axes
+    figures = checked(picture)
+    first, second = figures[WIDE].axes
     np.testing.assert_allclose(lines(first)[0], quantiles(ratios)[2])
     np.testing.assert_allclose(circles(second)[:, 0], quantiles(of_risks)[2])
     np.testing.assert_allclose(segments(second, 1.8)[:, :, 0], quantiles(of_risks)[[0, 4]].T)
     median = float(np.median(step.draws["value"]))
-    assert f"twice as high: × {median:.2f}" in words(first.figure) and f"× {median:.2f}" in picture.alt
+    assert f"twice as high: × {median:.2f}" in words(figures[WIDE]) and f"× {median:.2f}" in picture.alt
     linear = MarkerAxis("pressure", "", False, np.linspace(-3, 4, 50), 0.5)
     x = np.linspace(-3, 4, 20)
     several = {"line": np.repeat(["dead", "moved"], 20), "marker": np.tile(x, 2), "measure": "ratio"}
