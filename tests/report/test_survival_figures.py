@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import row_models
 import xarray as xr
-from checked_pictures import checked
 from hand_made_trees import tree_of
 from scipy.integrate import quad
 
@@ -18,6 +17,7 @@ from glmm_zoo.errors import ZooWarning
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.survival_estimates import SurvivalEstimates
 from glmm_zoo.report.survival_figures import survival_figures
+from glmm_zoo.results.figures.picture import NARROW, WIDE
 from glmm_zoo.results.storage import metadata, write_metadata
 
 N = 60
@@ -134,6 +134,7 @@ def test_every_figure_of_a_joint_survival_model_is_drawn(tree: xr.DataTree) -> N
     assert [e.section for e in entries.values()] == ["key", "estimates", "estimates", "checks", "asked"]
     pictures = {name: entry.make() for name, entry in entries.items()}
     for picture in pictures.values():
-        checked(picture)
+        for width in (WIDE, NARROW):
+            picture.figure(width).draw_without_rendering()
     assert "placebo at" in pictures["survival_curves"].alt.split(";")[0]
     assert "Death within a year, from 5 years" in pictures["marker_hazard"].figure().axes[1].texts[0].get_text()
