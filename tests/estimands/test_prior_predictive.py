@@ -9,6 +9,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 import row_models
+from matplotlib.text import Text
 from rows import ROWS
 from scipy import special, stats
 
@@ -142,7 +143,7 @@ def test_every_builder_has_words_and_a_picture(row) -> None:
     for width in (720, 343):
         figure = found.picture.figure(width)
         figure.canvas.draw()
-        texts = [t.get_window_extent() for t in figure.findobj(lambda a: hasattr(a, "get_text") and a.get_text())]
+        texts = [t.get_window_extent() for t in figure.findobj(Text) if t.get_text()]
         assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in texts)
 
 
