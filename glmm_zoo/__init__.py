@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
+    from glmm_zoo.report.catalogue import plot
+    from glmm_zoo.report.page import write_report
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
     from glmm_zoo.results.estimates import Estimates
     from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.hypotheses import hypotheses
-    from glmm_zoo.results.report.html import write_report
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
     from glmm_zoo.trials.simulation import simulate_design
@@ -67,6 +68,7 @@ _HOME = {
     "loo": "refits.leave_one_out",
     "loo_compare": "estimands.loo_comparison",
     "model_of": "refits.variations",
+    "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
@@ -79,8 +81,9 @@ _HOME = {
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
     "update": "refits.variations",
+    "verdicts": "results.verdicts",
     "write_estimates": "results.estimates_files",
-    "write_report": "results.report.html",
+    "write_report": "report.page",
 }
 
 __all__ = [
@@ -108,6 +111,7 @@ __all__ = [
     "loo",
     "loo_compare",
     "model_of",
+    "plot",
     "predictions",
     "prior_predictive",
     "quick",
@@ -120,6 +124,7 @@ __all__ = [
     "stored_estimates",
     "summary",
     "update",
+    "verdicts",
     "write_estimates",
     "write_report",
 ]

@@ -30,6 +30,16 @@ def model_of(name: str) -> Any:
     return build(next(row for row in ROWS if row.name == name))
 
 
+def survival_model(**options: Any) -> Any:
+    """A joint model of 48 subjects with two visits each, every second of whom dies."""
+    i = np.arange(48)
+    subjects = pd.DataFrame({"id": i, "years": 1.0 + i, "death": i % 2, "late": i % 3})
+    times = np.column_stack([0.0 * i, 0.9 + 0.9 * i]).ravel()
+    measured = pd.DataFrame({"id": np.repeat(i, 2), "time": times, "y": np.arange(96) % 5.0})
+    options = {"event": "Surv(years, death) ~ 1", **options}
+    return builder("joint_survival")(measured, subjects, "y ~ time + (1 | id)", **options)
+
+
 def random_point(model: Any, seed: int, scale: float = 0.6) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {name: rng.normal(0.0, scale, np.shape(value)) for name, value in model.initial_point().items()}

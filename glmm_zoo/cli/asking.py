@@ -122,8 +122,8 @@ class Answer:
 
     def give(self, estimates: Estimates, tree: xr.DataTree, file: str) -> None:
         """Print the estimates, and write and store them where that was asked for."""
+        from glmm_zoo.report.terminal import estimates_table
         from glmm_zoo.results.estimates_files import store_estimates, write_estimates
-        from glmm_zoo.results.report.terminal import estimates_table
         from glmm_zoo.results.storage import save
 
         if self.format == "table":

@@ -10,6 +10,7 @@ from glmm_zoo.cli.fit import fit
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
+from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.prior import prior
@@ -48,3 +49,4 @@ app.command(predict)
 app.command(loo)
 app.command(sensitivity)
 app.command(report)
+app.command(plot)

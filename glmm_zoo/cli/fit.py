@@ -24,7 +24,6 @@ from glmm_zoo.cli.target import check_fit_file, locked, partial_file
 from glmm_zoo.cli.terminal import print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
-from glmm_zoo.inference.said import given_words
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -147,7 +146,7 @@ class Request:
         return reading.tables(self.files)
 
     def model(self, tables: Sequence[RawTable | None]) -> Model:
-        """The model of these tables."""
+        """The model of these tables, with what its card says of it in words."""
         model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
         if self.card is not None:
             model.about = self.card.file.about
@@ -164,6 +163,8 @@ def read_request(
     InputError
         With every problem that shows without reading the data.
     """
+    from glmm_zoo.inference.said import given_words
+
     name, builder, card = _find_model(model, data)
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
@@ -264,27 +265,24 @@ def fit_and_save(
     overwrite: bool,
     prob: float,
     *,
-    about: About | None = None,
-    former: xr.DataTree | None = None,
+    about: About | None,
 ) -> int:
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. It takes over what a `former` fit says of itself in words.
+    finished and saved. `about` is what the user says of it in words.
     """
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
-    from glmm_zoo.refits.variations import with_about
+    from glmm_zoo.report import terminal
     from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored, terminal
+    from glmm_zoo.results.report import stored
 
     try:
         tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
-    if former is not None:
-        tree = with_about(tree, former)
     storage.save(tree, target, overwrite=overwrite)
     interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
     if interrupts.received():

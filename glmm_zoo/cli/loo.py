@@ -63,9 +63,7 @@ def loo(
         return ExitCode.DONE
     several = len(found.table) > _MOST_ROWS
     shown = found.table.nlargest(10, "pareto_k") if several else found.table
-    numbers = f"elpd {found.elpd:.1f}, se {found.se:.1f}, p {found.p:.1f}" + (
-        "; the ten with the largest Pareto k:" if several else ""
-    )
+    numbers = found.numbers + ("; the ten with the largest Pareto k:" if several else "")
     print_rich(*table_for_people(shown, found.sentence, numbers))
     return ExitCode.DONE
 

@@ -9,6 +9,7 @@ from glmm_zoo.cli.asking import numbers
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError
+from glmm_zoo.results.numbers import nominal
 from glmm_zoo.tables.memory import check_limit
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ def predict(
 
 
 def _for_people(predicted: xr.Dataset, table: pd.DataFrame) -> list[Any]:
-    """The prediction as a table in three digits, without medians, intervals of probabilities and columns said twice."""
+    """The prediction as a table, without medians, intervals of probabilities and columns said twice."""
     from rich.table import Table
     from rich.text import Text
+
+    from glmm_zoo.results.report.wording import rows_as_text
 
     landmark, prob = predicted.landmark.values[0], predicted.attrs["prob"]
     shown = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
@@ -95,15 +98,11 @@ def _for_people(predicted: xr.Dataset, table: pd.DataFrame) -> list[Any]:
     columns = [c for c in table if c not in left_out]
     for column in columns:
         shown.add_column(Text(column), justify="left" if column == "id" else "right")
-    for row in table[columns].itertuples(index=False):
-        cells = (
-            str(value) if column in ("id", "time") else f"{value:.3g}"
-            for column, value in zip(columns, row, strict=True)
-        )
-        shown.add_row(*map(Text, cells))
+    for row in rows_as_text(table[columns].astype({"id": str, "time": str})):
+        shown.add_row(*map(Text, row))
     notes = [Text(predicted.attrs["note"])] if predicted.attrs["note"] else []
     return [
         shown,
         *notes,
-        Text(f"lower and upper: {prob:.0%} of subjects with this history and these covariates", style="dim"),
+        Text(f"lower and upper: {nominal(prob)} of subjects with this history and these covariates", style="dim"),
     ]

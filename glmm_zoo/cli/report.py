@@ -24,8 +24,8 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
     overwrite
         Replace an existing file.
     """
+    from glmm_zoo.report.page import write_report
     from glmm_zoo.results import storage
-    from glmm_zoo.results.report.html import write_report
 
     check_limit()
     tree = storage.load(file)

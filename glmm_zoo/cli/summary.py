@@ -28,9 +28,9 @@ def summary(
     format
         table for people; csv or json, in full precision, for programs.
     """
+    from glmm_zoo.report.terminal import summary_tables
     from glmm_zoo.results import storage
     from glmm_zoo.results import summary as estimates
-    from glmm_zoo.results.report.terminal import summary_tables
 
     tree = storage.load(file)
     table = estimates.summary(tree, prob=prob, group_effects=group_effects)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glmm_zoo.results.diagnostics import Verdict
+    from glmm_zoo.results.verdicts import Judgement
 
 
 _PATIENCE = 2.0  # seconds before a bar is shown
@@ -57,6 +58,14 @@ def verdict_text(verdict: Verdict) -> Any:
     return Text(str(verdict), style=style)
 
 
+def judgement_text(judgement: Judgement) -> Any:
+    """One of the three verdicts on a fit: its title in green, yellow or red, and why."""
+    from rich.text import Text
+
+    style = {"sound": "green", "caution": "yellow", "unsound": "red"}[judgement.state]
+    return Text(" ").join([Text(judgement.title, style=f"bold {style}"), *map(Text, judgement.sentences)])
+
+
 def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:
     """Print a table in full precision; with `labels` its index is the first column (csv) or the keys (json)."""
     if format == "csv":
@@ -70,9 +79,11 @@ def table_for_people(table: pd.DataFrame, *sentences: str) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
+    from glmm_zoo.results.report.wording import rows_as_text
+
     shown = Table(box=None, pad_edge=False)
     for place, column in enumerate(table):
         shown.add_column(Text(str(column)), justify="right" if place else "left")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(f"{value:.3g}" if isinstance(value, float) else str(value)) for value in row))
+    for row in rows_as_text(table):
+        shown.add_row(*map(Text, row))
     return [*map(Text, sentences), Text(""), shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from glmm_zoo.cli.arguments import (
 )
 from glmm_zoo.cli.fit import MIN_DRAWS, ModelArguments, fit_and_save, given_options
 from glmm_zoo.cli.target import check_fit_file, locked
-from glmm_zoo.errors import InputError, raise_all
+from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
@@ -32,6 +33,7 @@ def update(
     event: str | None = None,
     prior: Repeated = None,
     option: Repeated = None,
+    about: str | None = None,
     sampler: SamplerArguments | None = None,
     out: str | None = None,
     overwrite: Flag = False,
@@ -58,6 +60,8 @@ def update(
         NAME=DIST, added to the priors that were given for the fit; NAME=default takes one back. May be repeated.
     option
         NAME=VALUE for any keyword of the builder; may be repeated.
+    about
+        A .toml file of what is said of the fit in words; by default what was said of the former one.
     sampler
         The options of the sampler; those not given are as they were.
     out
@@ -71,6 +75,7 @@ def update(
     reading
         How the files are read.
     """
+    from glmm_zoo.inference.said import given_words
     from glmm_zoo.refits import variations
     from glmm_zoo.registry import find_builder
     from glmm_zoo.results import storage
@@ -87,6 +92,7 @@ def update(
     given = given_options(builder, arguments, missing, problems)
     read = builder.read_options({**variations.options_of(tree), **given}, problems)
     problems += builder.table_problems(survival)
+    words = None if about is None else attempt(partial(given_words, about), problems)
     raise_all(problems)
     target = check_fit_file(out, f"{Path(file).stem}-updated", [data, survival], overwrite)
     check_limit()
@@ -105,5 +111,5 @@ def update(
             target,
             overwrite,
             prob,
-            former=tree,
+            about=words,
         )

@@ -35,7 +35,15 @@ _TYPES = {
 }  # fmt: skip
 
 
-_TABLE = {"variable", "contrast", "outcome", "category", "measure", "groups"}  # columns that a table has of its own
+_TABLE = {
+    "variable",
+    "contrast",
+    "outcome",
+    "category",
+    "measure",
+    "groups",
+    "share",
+}  # columns that a table has of its own, or rows on their way there
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,11 @@ class Setting:
     def outcome(self) -> FittedOutcome:
         return self.question.outcome
 
+    @property
+    def is_share(self) -> bool:
+        """Whether the averages are of probabilities."""
+        return self.outcome.is_share(self.question.quantity.scale)
+
     def of_scale(self, scale: str) -> Setting:
         """The same rows on another scale."""
         return replace(self, question=self.question.of_scale(scale))
@@ -189,9 +202,10 @@ def estimates_of(
     words: str,
     rope: Region | None = None,
 ) -> Estimates:
-    """Estimates of draws (S,), one for each of the `rows`, which say what each is of."""
-    draws = model.draws.by_chain(np.stack(values, axis=1))
-    return summarised(pd.DataFrame(list(rows)), draws, words, prob=asked.prob, rope=rope)
+    """Estimates of draws (S,), one for each of the `rows`, which say what each is of, and under "share" whether that is a probability."""
+    draws, of = model.draws.by_chain(np.stack(values, axis=1)), pd.DataFrame(list(rows))
+    shares = of.pop("share").tolist()
+    return summarised(of, draws, words, prob=asked.prob, rope=rope, shares=shares)
 
 
 def _without_effect(name: str, coding: RowCoding) -> str:

@@ -166,7 +166,7 @@ def _add(
                 for k, of_value in enumerate(of_values[measure]):
                     what = {"variable": contrast.variable, "contrast": contrast.text, **contrast.identity}
                     what |= {**of, **of_value}
-                    found.rows.append({**what, "measure": measure, "groups": groups})
+                    found.rows.append({**what, "measure": measure, "groups": groups, "share": setting.is_share})
                     found.values.append(of_measure[measure][k, :, c])
                     if measure == NUMBER_NEEDED:
                         found.differences.append(sides[0][k, :, c] - sides[1][k, :, c])

@@ -66,6 +66,11 @@ class FittedOutcome:
     event: FittedJointModel | None = None
     response: Outcome | None = None
 
+    def is_share(self, scale: str) -> bool:
+        """Whether what is expected on a scale is a probability."""
+        success = scale == "mean" and self.family.choice == "success"
+        return success or scale in ("probability", "zero", SURVIVAL, INCIDENCE)
+
 
 @dataclass(frozen=True)
 class FittedModel:

@@ -15,6 +15,8 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.group_choice import factor_called
 from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, level_likelihood, rows_by_level
+from glmm_zoo.results.numbers import written
+from glmm_zoo.results.report.wording import rows_as_text
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -48,9 +50,14 @@ class Loo:
 
     def __repr__(self) -> str:
         worst = self.table.nlargest(10, "pareto_k") if len(self.table) > 30 else self.table
-        shown = worst.to_string(index=False, float_format="%.3g")
+        rows = pd.DataFrame(rows_as_text(worst), columns=worst.columns).to_string(index=False)
         lead = "" if len(worst) == len(self.table) else f" (the {len(worst)} with the largest Pareto k)"
-        return f"{self.sentence}\n\nelpd {self.elpd:.1f}, se {self.se:.1f}, p {self.p:.1f}{lead}\n\n{shown}"
+        return f"{self.sentence}\n\n{self.numbers}{lead}\n\n{rows}"
+
+    @property
+    def numbers(self) -> str:
+        """ "elpd −92.4, se 7.1, p 12.3"."""
+        return ", ".join(f"{name} {written(getattr(self, name), 1)}" for name in ("elpd", "se", "p"))
 
     @property
     def doubtful(self) -> list[Any]:
@@ -184,7 +191,7 @@ def _result(identity: pd.DataFrame, found: Any, what: str, unit: str, advice: st
     words = (
         f"Pareto k is above {LARGEST_K} for {len(bad)} of {plural(len(table), unit)} ({several}), whose elpd is not to be trusted{advice}"
         if bad
-        else f"Pareto k is at most {table['pareto_k'].max():.2f} over {plural(len(table), unit)}"
+        else f"Pareto k is at most {written(table['pareto_k'].max(), 2)} over {plural(len(table), unit)}"
     )
     if "integral_k" in table and (table["integral_k"] > LARGEST_K).any():
         doubtful = table.loc[table["integral_k"] > LARGEST_K, unit].tolist()

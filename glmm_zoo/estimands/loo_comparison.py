@@ -12,6 +12,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.leave_one_out import leave_one_out
+from glmm_zoo.results.numbers import written
 
 
 def loo_compare(trees: Mapping[str, xr.DataTree], *, level: str | None = None) -> pd.DataFrame:
@@ -87,7 +88,7 @@ def _sentence(table: pd.DataFrame, unit: str) -> str:
         verdict = "which is more than twice its standard error"
     else:
         verdict = f"which is {'more' if gap > se else 'not more'} than its standard error"
-    words = f"{best!r} predicts {what} better than {second!r}: its elpd is {gap:.1f} higher, {verdict}, {se:.1f}"
+    words = f"{best!r} predicts {what} better than {second!r}: its elpd is {written(gap, 1)} higher, {verdict}, {written(se, 1)}"
     doubtful = table.index[table["doubtful"] > 0].tolist()
     if doubtful:
         words += f"; Pareto k above 0.7 makes the elpd of {listing(map(repr, doubtful))} doubtful"

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
+from glmm_zoo.results.numbers import whole
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
 
@@ -28,7 +29,7 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     """
     family = outcome.family
     allowed = [DIFFERENCE]
-    is_share = scale in ("probability", "zero", SURVIVAL, INCIDENCE) or (scale == "mean" and family.choice == "success")
+    is_share = outcome.is_share(scale)
     if is_share or scale in ("positive", RESTRICTED_MEAN) or (scale == "mean" and family.counted is not None):
         allowed.append(RATIO)
     if is_share:
@@ -100,4 +101,4 @@ def with_numbers_needed(estimates: Estimates, differences: np.ndarray, prob: flo
 
 def _number(end: float) -> str:
     """How many are needed at one end of the interval of a difference."""
-    return "infinity" if end == 0 else f"{1 / abs(end):.3g}"
+    return "infinity" if end == 0 else whole(1 / abs(end))

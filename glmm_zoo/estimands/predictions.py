@@ -99,6 +99,6 @@ def predictions(
         averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
             for k, of_value in enumerate(what.identities):
-                rows.append({**of, **of_value, "measure": what.scale, "groups": groups_used})
+                rows.append({**of, **of_value, "measure": what.scale, "groups": groups_used, "share": setting.is_share})
                 values.append(averages[k, :, c])
     return estimates_of(model, asked, rows, values, sentence(all_settings, asked, of_fit=data is None))

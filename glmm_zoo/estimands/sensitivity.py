@@ -23,9 +23,9 @@ from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
-from glmm_zoo.results.numbers import decimals, interval, written
+from glmm_zoo.results.numbers import alone, decimals, interval, written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
-from glmm_zoo.results.report.estimates_text import label, three_digits
+from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -77,7 +77,7 @@ class Sensitivity:
         """The rows of all priors together, and those of single priors with a sign, with few digits."""
         rows = self.table[(self.table["prior"] == ALL) | (self.table["diagnosis"] != NO_SIGN)].head(most)
         columns = ["target", "prior", "to_prior", "to_likelihood", "diagnosis"]
-        numbers = {c: rows[c].map(three_digits) for c in ("to_prior", "to_likelihood")}
+        numbers = {c: rows[c].map(alone) for c in ("to_prior", "to_likelihood")}
         versions = {"as it is": "", "half as strong": "half_", "twice as strong": "twice_"}
         versions |= {"scales halved": "halved_", "scales doubled": "doubled_"} if "halved_median" in rows else {}
         moved = {name: [_interval(row, lead) for _, row in rows.iterrows()] for name, lead in versions.items()}
@@ -356,7 +356,9 @@ def _sentence(row: pd.Series) -> str:
             else f"{prior} inform it and the likelihood is weak"
         )
     moves = ", ".join(f"{_interval(row, f'{name}_')} if {name} as strong" for name in STRENGTHS)
-    sensitivities = f"sensitivity {three_digits(row['to_prior'])} to the prior, {three_digits(row['to_likelihood'])} to the likelihood"
+    sensitivities = (
+        f"sensitivity {alone(row['to_prior'])} to the prior, {alone(row['to_likelihood'])} to the likelihood"
+    )
     k = max(row[f"{name}_k"] for name in STRENGTHS)
     doubt = (
         f"; Pareto k is {k:.2f}, too large for these two numbers: fit again (refit=True, --refit)"

@@ -86,7 +86,8 @@ def slopes(
                 for c, identity in enumerate(setting.identities(model)):
                     for k, of_value in enumerate(setting.question.quantity.identities):
                         what = {"variable": name, **identity, **of_value}
-                        rows.append({**what, "measure": "slope", "groups": groups_text(asked, setting.question.choice)})
+                        groups_used = groups_text(asked, setting.question.choice)
+                        rows.append({**what, "measure": "slope", "groups": groups_used, "share": setting.is_share})
                         values.append(averages[k, :, c])
     words = sentence(
         all_settings,

@@ -130,7 +130,7 @@ def sentence(
         "" if set(coding.optional) & set(asked.at) else coding.remark,
         *(first.notes if isinstance(first, EventQuestion) else ()),
     ]
-    return f"{', '.join(filter(None, parts))}; mean of {first.draws.size} draws, {nominal(asked.prob)} interval."
+    return f"{', '.join(filter(None, parts))}; median of {first.draws.size} draws, {nominal(asked.prob)} interval."
 
 
 def _measure(measure: str, amount: str) -> str:

@@ -53,6 +53,8 @@ class Model(pm.Model):
         The linear predictors, by prefix.
     auxiliary
         Names of variables that only carry others and are not reported.
+    attributes
+        What the file says of variables beside their values, by name: numbers and text.
     to_zero
         By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
@@ -89,6 +91,7 @@ class Model(pm.Model):
         self.scales = plan.scales
         self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
+        self.attributes: dict[str, dict[str, Any]] = {}
         self.to_zero: dict[str, np.ndarray] = {}
         self.group_effect_names: list[str] = []
         self.smooth_weight_names: list[str] = []

@@ -56,7 +56,7 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[An
     for name, v in zip([rv.name for rv in shown], values, strict=True):
         dims = model.named_vars_to_dims.get(name) or tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
-        variables[name] = (("chain", "draw", *dims), v)
+        variables[name] = (("chain", "draw", *dims), v, model.attributes.get(name))
     coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
     return xr.Dataset(variables, coords)[_in_reading_order(model, list(variables))]
 
@@ -103,10 +103,15 @@ def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[x
     return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
 
 
-def log_prior_terms(model: Model) -> dict[str, Any]:
-    """The log prior density of every element of every top-level parameter, which are all but the random effects, by name."""
+def top_level_parameters(model: Model) -> list[Any]:
+    """All random variables but the responses and the random effects."""
     effects = storage.random_effect_variables(model.spec)
-    top = [rv for rv in model.free_RVs if rv.name not in effects]
+    return [rv for rv in model.free_RVs if rv.name not in effects]
+
+
+def log_prior_terms(model: Model) -> dict[str, Any]:
+    """The log prior density of every element of every top-level parameter, by name."""
+    top = top_level_parameters(model)
     return dict(zip([rv.name for rv in top], model.logp(vars=top, jacobian=False, sum=False), strict=True))
 
 

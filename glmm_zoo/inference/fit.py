@@ -22,6 +22,7 @@ from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
 from glmm_zoo.inference.nuts import Recording
 from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.inference.prior_draws import prior
 from glmm_zoo.inference.said import Words, words_of
 from glmm_zoo.inference.schedule import Sampled
 from glmm_zoo.inference.settings import Settings
@@ -96,9 +97,9 @@ def fit(
     Returns
     -------
     DataTree
-        Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), posterior_predictive,
-        observed_data, constant_data and report;
-        with moments, `group_effects` too.
+        Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), prior (as many draws of these, and
+        of what is reported that they alone determine), posterior_predictive, posterior_predictive_new_groups (of 200 draws, with
+        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` too.
 
     Raises
     ------
@@ -187,8 +188,13 @@ def _groups(
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
         groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
-        replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, sampled.settings.seed)
+        seed = sampled.settings.seed
+        replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, seed)
         groups["posterior_predictive"] = replicated
+        of_new_groups = posterior_predictive.new_groups(model, compiled, drawn, seed)
+        if of_new_groups is not None:
+            groups["posterior_predictive_new_groups"] = of_new_groups
+        groups["prior"] = prior(model, *drawn.stats["diverging"].shape, seed)
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )

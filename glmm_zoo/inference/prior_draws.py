@@ -1,4 +1,4 @@
-"""Draws from the prior of a model, and a fit whose posterior is its prior. Drawn forwards: there is no sampler."""
+"""Draws from the prior of a model: beside those of the posterior, and as a fit whose posterior is its prior. There is no sampler."""
 
 from __future__ import annotations
 
@@ -8,42 +8,56 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.inference.datatree import data_groups, labels_of_dims
-from glmm_zoo.results.storage import write_metadata
+from glmm_zoo.inference.datatree import data_groups, labels_of_dims, top_level_parameters
+from glmm_zoo.inference.random_graphs import draw_all, seed_of, written_out
+from glmm_zoo.results.storage import random_effect_variables, write_metadata
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 
-def prior_draws(model: Model, variables: Sequence[Any], draws: int, seed: int | None) -> xr.Dataset:
-    """Draws (draw, ...) of variables of a model from its prior, group effects and all, with their named dims."""
-    from pymc.pytensorf import compile as compile_graph
-    from pytensor.compile.mode import Mode
-    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
-    from pytensor.link.vm import VMLinker
-
-    # compiling costs more than so few evaluations gain
-    as_it_stands = Mode(VMLinker(use_cloop=False, c_thunks=False), RewriteDatabaseQuery(include=()))
-    own_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    draw = compile_graph([], list(variables), random_seed=own_seed, mode=as_it_stands)
-    with np.errstate(all="ignore"):  # exp of a number of a wide prior may be infinite
-        values = [np.stack(of_variable) for of_variable in zip(*(draw() for _ in range(draws)), strict=True)]
-    names = [str(rv.name) for rv in variables]
-    dims = {
-        n: model.named_vars_to_dims.get(n) or tuple(f"{n}_dim_{i}" for i in range(v.ndim - 1))
-        for n, v in zip(names, values, strict=True)
-    }
-    used = [d for d in dict.fromkeys(d for of in dims.values() for d in of) if d in model.coords]
-    return xr.Dataset(
-        {n: (("draw", *dims[n]), v) for n, v in zip(names, values, strict=True)},
-        {"draw": np.arange(draws), **labels_of_dims(model, used)},
-    )
+def prior(model: Model, chains: int, draws: int, seed: int | None) -> xr.Dataset:
+    """Draws (chain, draw, ...) from the prior of the parameters of which the file has the log prior, and of what is reported that
+    these alone determine, such as the intercept at zero covariates."""
+    return _draws(model, _determined_by_the_prior(model), chains, draws, seed)
 
 
 def prior_as_fit(model: Model, draws: int, seed: int | None) -> xr.DataTree:
     """The tree of a fit to no data, whose posterior is the prior: one chain of all unobserved variables, and the data groups."""
-    drawn = prior_draws(model, model.unobserved_RVs, draws, seed).expand_dims(chain=[0])
+    drawn = _draws(model, model.unobserved_RVs, 1, draws, seed)
     tree = xr.DataTree.from_dict({"posterior": drawn, **data_groups(model)})
     spec = {**model.spec, "auxiliary": sorted(model.auxiliary)}
     write_metadata(tree, {"spec": spec, "sampling": {"seed": seed, "draws": draws, "chains": 1}})
     return tree
+
+
+def _draws(model: Model, variables: Sequence[Any], chains: int, draws: int, seed: int | None) -> xr.Dataset:
+    """Draws (chain, draw, ...) of variables of a model from its prior, with their named dims."""
+    import pytensor.tensor as pt
+
+    written, _ = written_out(variables, set())
+    with np.errstate(all="ignore"):  # exp of a number of a wide prior may be infinite
+        values = draw_all(written, [pt.scalar()], [np.zeros(chains * draws)], seed_of(1, seed))
+    dims = {str(v.name): tuple(map(str, model.named_vars_to_dims.get(v.name) or ())) for v in variables}
+    by_chain = {
+        name: (
+            ("chain", "draw", *(of or [f"{name}_dim_{i}" for i in range(y.ndim - 1)])),
+            y.reshape(chains, draws, *y.shape[1:]),
+        )
+        for (name, of), y in zip(dims.items(), values, strict=True)
+    }
+    used = dict.fromkeys(d for named in dims.values() for d in named if d in model.coords)
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
+    return xr.Dataset(by_chain, coords)
+
+
+def _determined_by_the_prior(model: Model) -> list[Any]:
+    """Top-level parameters, and the reported variables that are made of nothing else."""
+    from pytensor.graph.traversal import ancestors
+
+    top = top_level_parameters(model)
+    others = {*model.basic_RVs, *model.data_vars} - {*top}
+    at_means = {group.free(what) for group in model.groups for what in ("sd", "corr")}
+    left_out = (model.auxiliary - at_means) | random_effect_variables(model.spec)
+    made = [v for v in model.deterministics if v.name not in left_out and others.isdisjoint(ancestors([v]))]
+    return [*top, *made]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,23 +106,19 @@ class _Vocabulary:
     def problems(self, about: About) -> list[str]:
         """A sentence on each word that is about nothing."""
         problems = []
-        named = {"names": about.names, "units": about.units, "levels": about.levels, "of": [about.of] * bool(about.of)}
+        of = [about.of] if about.of else []
+        named = {"of": of, "at": about.at, "names": about.names, "units": about.units, "levels": about.levels}
         for field, variables in named.items():
-            what, known = (
-                f"{field}: the model has no variable",
-                [*self.variables, *(about.label if field != "of" else [])],
-            )
+            known = self.variables if field in ("of", "at") else [*self.variables, *about.label]
+            what = f"{field}: the model has no variable"
             problems += [_unknown(what, v, known, "variables") for v in variables if v not in known]
         for column, words in about.levels.items():
             levels = self.levels(column) if column in self.variables else words
             what = f"levels: {column!r} has no level"
             problems += [_unknown(what, level, levels, "levels") for level in words if level not in levels]
-        what, known = "outcomes: the model has no outcome", self.outcomes
-        problems += [_unknown(what, name, known, "outcomes") for name in about.outcomes if name not in known]
-        what, known = (
-            "label: the data have no column",
-            dict.fromkeys(c for names in self.columns.values() for c in names),
-        )
+        what = "outcomes: the model has no outcome"
+        problems += [_unknown(what, n, self.outcomes, "outcomes") for n in about.outcomes if n not in self.outcomes]
+        known, what = dict.fromkeys(chain(*self.columns.values())), "label: the data have no column"
         problems += [_unknown(what, c, known, "columns") for c in about.label if not self.may_label(c)]
         return problems + self._problems_of_control(about)
 
@@ -146,6 +143,7 @@ class _Vocabulary:
         }
         kept = msgspec.structs.replace(
             about,
+            at={c: value for c, value in about.at.items() if c in self.variables},
             label=label,
             names={c: text for c, text in about.names.items() if c in known},
             units={c: text for c, text in about.units.items() if c in known},

@@ -48,6 +48,11 @@ class BaselineHazard:
         return self.origin + width * np.arange(-DEGREE, SEGMENTS + DEGREE + 1)
 
     @property
+    def ends(self) -> np.ndarray:
+        """The knots of "bspline", also those outside the follow-up; else where pieces, or the one piece, begin and end."""
+        return self.knots if self.kind == "bspline" else np.array([self.origin, *self.cuts, self.horizon])
+
+    @property
     def size(self) -> int:
         """The number of coefficients of log h0, but for the shape of "weibull"."""
         return {"piecewise": len(self.cuts) + 1, "bspline": SEGMENTS + DEGREE}.get(self.kind, 1)

@@ -11,6 +11,7 @@ data because it survived V, so its likelihood is divided by the probability of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -224,12 +225,20 @@ def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLooku
 
 
 def _add_hazard_curve(model: Model, hazard: HazardModel, level_at_means: Tensor, value_of: VariableLookup) -> None:
-    """log h at the means of covariates and of the marker on a grid of times, for the report."""
+    """log h at the means of covariates and of the marker on a grid of times, for the report, with these means as attributes."""
     origin, horizon = hazard.events.origin, hazard.events.horizon
     t = origin + (horizon - origin) * np.arange(1, CURVE_TIMES + 1) / CURVE_TIMES
     cause = ("cause",) if hazard.events.competing else ()
     log_h0 = [hazard.baseline.log_hazard(t, k, value_of, pt) + np.zeros(CURVE_TIMES) for k in hazard.causes]
     model.add_coord("surv_time", t.tolist())
     model.auxiliary.add("surv_log_hazard")
+    covariates = hazard.events.covariates
+    at = {
+        "association": {t.label: float(t.centre) for t in hazard.terms},
+        "covariates": dict(zip(covariates.labels, covariates.means.tolist(), strict=True)),
+    }
+    model.attributes["surv_log_hazard"] = {
+        "baseline": hazard.baseline.kind, "knots": hazard.baseline.ends, "at": json.dumps(at, ensure_ascii=False),
+    }  # fmt: skip
     log_h: Tensor = pt.stack(log_h0, axis=1) + level_at_means if cause else log_h0[0] + level_at_means
     pm.Deterministic("surv_log_hazard", log_h, dims=("surv_time", *cause))

@@ -293,6 +293,7 @@ def describe_hazard(hazard: HazardModel) -> dict[str, Any]:
             "weights": [hazard.baseline.variable] if hazard.baseline.kind == "bspline" else [],
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
+            "levels": dict(events.covariates.learnt.get("levels", {})),
             "subjects": len(events.ids),
             "events": [int((events.status == k).sum()) for k in range(1, len(events.causes) + 1)],
             "entered_late": int((events.entry > events.origin).sum()),

@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
+from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering
+from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
-from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.categories import categories
+from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map
-from glmm_zoo.results.figures.effects import conditional_effects, effects
+from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
 from glmm_zoo.results.figures.never_at_risk import never_at_risk
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
-from glmm_zoo.results.figures.picture import WIDE, Picture
+from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
-from glmm_zoo.results.figures.ranks import ranks
+from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.zero_part import zero_part
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-type Section = Literal["key", "estimates", "groups", "priors", "checks", "asked"]
 BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
 MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A figure of a fit.
-
-    Attributes
-    ----------
-    section
-        Of the page; "asked" only where it is asked for.
-    heading
-        Above the figure, or of the folded part that it stands in.
-    make
-        Draws it.
-    """
-
-    section: Section
-    heading: str
-    make: Callable[[], Picture]
 
 
 class Catalogue:
@@ -111,11 +92,15 @@ class Catalogue:
         elif builder == "joint_survival":
             yield from survival_figures(self.tree, answer)
         elif builder == "joint_outcomes":
-            yield "outcomes_effects", Entry("key", "", self._of(outcomes_effects, answer.comparisons))
+            if answer.comparisons is not None:
+                yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
             yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
         elif "probability" in answer.further:
-            yield "categories", Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about))
+            yield (
+                "categories",
+                Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
+            )
         elif "zero" in answer.further:
             yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
         elif answer.trajectories is not None:
@@ -143,12 +128,12 @@ class Catalogue:
     def _estimates(self) -> Iterator[tuple[str, Entry]]:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
-        if builder in ("joint_survival", "never_at_risk") or "zero" in answer.further or answer.trajectories is not None:
-            if answer.means is not None:
-                yield self._means("estimates")
+        another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
+        if answer.means is not None and (another or answer.trajectories is not None):
+            yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
-        if any(str(name).endswith("beta") for name in self.tree["posterior"].data_vars):
+        if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
@@ -166,9 +151,13 @@ class Catalogue:
             yield "correlation", Entry("groups", heading, partial(correlation, self.tree, self.about))
 
     def _baseline_risks(self) -> Picture:
-        """Cases fewer at four risks without treatment."""
+        """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
-        asked: dict[str, Any] = {"at": {"baseline": list(BASELINES)}, "measures": ["difference", "nnt"], "prob": self.prob}
+        table = stored_table(self.tree)
+        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
+        means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
+        at = {"baseline": list(BASELINES), **means}
+        asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 
@@ -179,7 +168,8 @@ class Catalogue:
         factors = list(self.spec["groups"])
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
-            section: Section = "groups" if i < MOST_FACTORS else "asked"
+            for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
+            section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
             heading = f"How {self.about.plural(self.about.name(factor))} differ"
             yield name, Entry(section, heading, partial(caterpillar, self.tree, factor, self.about))
         sloped = next((f for f in factors if len(self.spec["groups"][f]["effects"]) > 1), None)
@@ -192,6 +182,7 @@ class Catalogue:
         check = "Does the model reproduce the data? (posterior predictive check)"
         yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
+        yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
 
     def of_stored(self, stored: Estimates) -> Picture:
         """The figure of estimates that the file holds."""
@@ -214,6 +205,7 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit.
+        A name of no figure of this fit; a width in which nothing can be read.
     """
+    check_width(width)
     return Catalogue(tree, prob=prob).picture(figure).figure(width)

@@ -10,6 +10,7 @@ from glmm_zoo.report.parts import read_parts, sizes
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.storage import metadata, outcome_specs
 
+
 def kicker(tree: xr.DataTree) -> str:
     """ "Logistic mixed model · 15 herds, 56 rows"."""
     builder = metadata(tree)["spec"]["builder"]

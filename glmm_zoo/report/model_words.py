@@ -245,10 +245,9 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
 def _groups(parts: Parts) -> Iterator[str]:
     """How group effects are distributed."""
     terms = [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
-    names = list(dict.fromkeys(parts.group_name(g.factor) for g in terms))
-    if not names:
+    if not terms:
         return
-    of = joined([_plural_of(parts, name) for name in names])
+    of = joined(list(dict.fromkeys(parts.group_plural(g.factor) for g in terms)))
     several = len(terms) > 1 or any(len(list(effects_of(g))) > 1 for g in terms)
     each = "each kind with a standard deviation σ of its own" if several else "with standard deviation σ"
     yield (
@@ -261,11 +260,6 @@ def _groups(parts: Parts) -> Iterator[str]:
     for name in dict.fromkeys(parts.group_name(g.factor) for g in correlated):
         outcomes = " of all outcomes" if shared and len(parts.outcomes) > 1 else ""
         yield f"The shifts of one {name}{outcomes} are correlated."
-
-
-def _plural_of(parts: Parts, name: str) -> str:
-    first, *rest = name.split(" of ", 1)
-    return " of ".join([parts.about.plural(first), *rest])
 
 
 def _curves(parts: Parts) -> Iterator[str]:

@@ -8,26 +8,28 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.report.catalogue import Catalogue, Section
-from glmm_zoo.report.checklist import checklist_table
+from glmm_zoo.report.checklist import checklist
 from glmm_zoo.report.head import kicker, question
 from glmm_zoo.report.methods import methods
 from glmm_zoo.report.model_text import model_text
 from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TextBlock, marked
-from glmm_zoo.report.prior_text import prior_table
+from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.findings import Finding, findings
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
-from glmm_zoo.results.report.wording import finding_tables
+from glmm_zoo.results.report.wording import finding_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.verdicts import Verdicts, verdicts
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -101,12 +103,12 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "estimates": list(_estimates(catalogue, blocks)),
         "model": {"words": model.words, "mathml": Markup(model.mathml), "lines": _coded(model.formula_lines)},
         "notes": content["spec"]["notes"],
-        "priors": [blocks.table("priors", prior_table(tree), words=True), *_figures(catalogue, blocks, "priors")],
+        "priors": [blocks.table("priors", _priors(tree)), *_figures(catalogue, blocks, "priors")],
         "checks": list(_checks(catalogue, blocks)),
         "methods": methods(tree, answer, prob),
     }
     again = reproduce(tree)
-    page["checklist"] = blocks.table("checklist", checklist_table(tree, blocks.figures, blocks.tables), words=True)
+    page["checklist"] = blocks.table("checklist", _checklist(tree, blocks))
     page |= {"command": again.command, "reproduce": again.lines, "footer": _footer(content)}
     return page | {"css": Markup(_css(blocks))}
 
@@ -152,9 +154,20 @@ def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:
     yield TextBlock("heading", finding.title[:1].upper() + finding.title[1:])
     for sentence in finding.sentences:
         yield TextBlock("text", sentence)
-    for part, table in finding_tables(finding, MOST_ROWS).items():
+    for part, data in finding.tables.items():
+        table = _finding_table(finding.title, part, data)
         block = blocks.table(f"{name}/{part}", table)
         yield FoldedBlock(f"Table {block.number}: {table.caption}", (block,)) if len(table.rows) > FOLDED else block
+
+
+def _finding_table(title: str, part: str, data: pd.DataFrame) -> PaperTable:
+    """A table of a finding, of a long one the first rows."""
+    rows = data.head(MOST_ROWS)
+    left = f"The first {MOST_ROWS} of {len(data)} rows; the file of the fit has all." if len(data) > MOST_ROWS else ""
+    headings = (str(data.index.name or ""), *map(str, data.columns))
+    return PaperTable.of(
+        f"{title[:1].upper()}{title[1:]}: {part.replace('_', ' ')}.", headings, finding_rows(rows), note=left
+    )
 
 
 def _strip(verdict: Verdicts) -> dict[str, Any]:
@@ -171,6 +184,31 @@ def _no_answer(verdict: Verdicts) -> str:
     if verdict.sampling.state != "unsound":
         return ""
     return f"No answer yet: the draws of this fit are not to be trusted. {verdict.sampling.sentences[-1]}"
+
+
+def _priors(tree: xr.DataTree) -> PaperTable:
+    """Each prior by the posterior's name, what it allows, why, and whose it is."""
+    rows = [
+        (
+            f"`{p.parameter}`",
+            p.prior,
+            " ".join(filter(None, (p.allows, p.why, p.origin and f"{p.origin.capitalize()}."))),
+        )
+        for p in prior_text(tree)
+    ]
+    return PaperTable.of(
+        "Priors in force, by name.", ("Parameter", "Prior", "What it allows, and why"), rows, words=True
+    )
+
+
+def _checklist(tree: xr.DataTree, blocks: Blocks) -> PaperTable:
+    """What guidelines ask for, and where the page has it."""
+    shown = {part.lower(): part for part in PARTS}
+    shown |= {name: f"Figure {i + 1}" for i, name in enumerate(blocks.figures)}
+    shown |= {name: f"Table {i + 1}" for i, name in enumerate(blocks.tables)}
+    rows = [(item.item, item.guideline, item.state, item.where) for item in checklist(tree, shown)]
+    headings = ("Item", "Asked by", "State", "Where, or what does it")
+    return PaperTable.of("What reporting guidelines ask of such an analysis.", headings, rows, words=True)
 
 
 def _coded(lines: Iterator[tuple[str, str]] | Any) -> list[tuple[str, Markup]]:

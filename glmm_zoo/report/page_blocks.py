@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
 from glmm_zoo.results.figures.picture import NARROW, WIDE, Picture
 from glmm_zoo.results.figures.svg import Stylesheet
-from glmm_zoo.results.text_tables import TextTable, is_subheading
+from glmm_zoo.results.paper_table import PaperTable
 
 
 @dataclass(frozen=True)
@@ -84,33 +83,25 @@ class Blocks:
         self.figures.append(picture.name)
         n = len(self.figures)
         wide, narrow = (
-            Markup(picture.inline_svg(width, self.styles, f"f{n}{side}-"))  # noqa: S704 (its texts are escaped)
+            Markup(picture.inline_svg(width, self.styles, f"f{n}{side}-"))
             for width, side in ((WIDE, "w"), (NARROW, "n"))
         )
         return FigureBlock(n, picture.name, picture.caption, picture.alt, wide, narrow, key)
 
-    def table(self, name: str, table: TextTable, *, words: bool = False) -> TableBlock:
+    def table(self, name: str, table: PaperTable) -> TableBlock:
         """A table with the next number."""
         self.tables.append(name)
-        numeric = tuple(False if words else right for right in table.numeric)
+        numeric = tuple(table.numeric)
         rows = tuple(
-            TableRow(Markup(escape(row[0])), (), True)
-            if is_subheading(row, table.headings)
-            else TableRow(marked(row[0]), tuple(zip(map(marked, row[1:]), numeric[1:], strict=True)), False)
+            TableRow(marked(row.label), tuple(zip(map(marked, row.cells), numeric[1:], strict=False)), row.heading)
             for row in table.rows
         )
-        return TableBlock(
-            len(self.tables), table.caption, tuple(table.headings), numeric, rows, tuple(table.notes), words
-        )
+        notes = (table.note,) if table.note else ()
+        return TableBlock(len(self.tables), table.caption, table.headings, numeric, rows, notes, table.words)
 
 
 def marked(text: str) -> Markup:
     """Text with `code` between backquotes and **what stands out** between asterisks, all else escaped."""
     found = str(escape(text))
     found = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", found)
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", found))  # noqa: S704 (escaped above)
-
-
-def finding_blocks(title: str, sentences: Sequence[str], tables: Sequence[TableBlock]) -> list[Block]:
-    """What a finding says, then its tables."""
-    return [TextBlock("heading", title), *(TextBlock("text", s) for s in sentences), *tables]
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", found))

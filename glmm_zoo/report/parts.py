@@ -104,11 +104,15 @@ class Parts:
         names = [self.about.name(column) for column in factor]
         return names[0] if len(names) == 1 else f"combination of {joined(names)}"
 
+    def group_plural(self, factor: tuple[str, ...]) -> str:
+        """ "herds", "combinations of site and spp"."""
+        if len(factor) == 1:
+            return self.about.plural(self.about.name(factor[0]))
+        return self.group_name(factor).replace("combination", "combinations", 1)
+
     def group_count(self, factor: tuple[str, ...], count: int) -> str:
         """ "15 herds"."""
-        name = self.group_name(factor)
-        first, *rest = name.split(" of ", 1)
-        return f"{count} {' of '.join([self.about.plural(first), *rest])}" if count != 1 else f"1 {name}"
+        return f"{count} {self.group_plural(factor)}" if count != 1 else f"1 {self.group_name(factor)}"
 
 
 def read_parts(tree: xr.DataTree) -> Parts:

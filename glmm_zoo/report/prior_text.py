@@ -27,8 +27,8 @@ EXTREME = 1000.0  # ratios and rates beyond it, or below its inverse, are not to
 class PriorText:
     """The prior of one parameter, or of a vector whose elements have the same one.
 
-    `allows` is what it allows in natural units, `why` where a default comes from ("" of others), `origin` is "default", "yours", or
-    "" where the file does not tell.
+    `allows` is a sentence on what it allows in natural units, `why` one on where a default comes from ("" of others), `origin` is
+    "default", "yours", or "" where the file does not tell.
     """
 
     parameter: str
@@ -60,11 +60,20 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
             of = _read(parts, variable, element)
             origin = _origin(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
-            rows.append(PriorText(element or variable, prior, _allows(parts, of, parse(prior)), why, origin))
+            allows = f"{_allows(parts, of, parse(prior))}."
+            rows.append(
+                PriorText(element or variable, prior, allows, f"{why[:1].upper()}{why[1:]}." if why else "", origin)
+            )
     return rows
 
 
 # --------------------------------------------------------------------------------------------------------- what it is of
+
+
+def prior_kind(parts: Parts, variable: str) -> tuple[str, str]:
+    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., and of which further part, "zi", "never"."""
+    of = _read(parts, variable, "")
+    return of.kind, of.part
 
 
 def _read(parts: Parts, variable: str, element: str) -> _Of:
@@ -76,7 +85,7 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
                 outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
                 break
     for name in outcome.others:
-        if base.startswith(f"{name}_") or f"{name}:" in element:
+        if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
     link = outcome.others[part].link if part else outcome.link
@@ -99,21 +108,14 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
     if "given" not in spec:
         return ""
-    name, _, inside = element.partition("[")
-    names = {variable, element, name, f"{name}[{inside.split(',')[0].rstrip(']')}]"}
-    factor = re.fullmatch(r"(.*?)(sd|corr)_(.*)", variable)
-    names |= {f"{factor[1]}{factor[2]}", f"{factor[1]}{factor[2]}[{factor[3]}]", factor[2]} if factor else set()
-    smooth = re.fullmatch(r"(.*?)s_.*_(sd|linear)", variable)
-    names |= (
-        {f"{smooth[1]}s_{smooth[2]}", *([f"{smooth[1]}beta"] if smooth[2] == "linear" else [])} if smooth else set()
-    )
-    names |= {"effect"} if variable == "long_term_effect" else set()
-    squeezed = {re.sub(r"\s+", "", n) for n in names if n} | {variable.rpartition("_")[2]} * ("_" in variable)
-    given = [
-        text
-        for key, text in spec["given"].items()
-        if re.sub(r"\s+", "", key) in squeezed or key.startswith(f"{variable}[")
-    ]
+    names = {variable, element, element.split("[")[0]} - {""}
+    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+        found = re.fullmatch(pattern, variable)
+        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
+    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
+    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
+    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
+    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
     return "yours" if any(str(parse(text)) == prior for text in given) else "default"
 
 
@@ -213,9 +215,7 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
 def _group(parts: Parts, of: _Of) -> str:
     factor = of.variable.split("sd_", 1)[1]
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
-    words = parts.group_name(tuple(name.split(":")))
-    first, *rest = words.split(" of ", 1)
-    return " of ".join([parts.about.plural(first), *rest])
+    return parts.group_plural(tuple(name.split(":")))
 
 
 def _slope(parts: Parts, of: _Of) -> str:
@@ -248,6 +248,10 @@ def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high:
     return f"{what} from {written(low)} to {written(high)} ({INNER})"
 
 
+def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"Distances between thresholds that change by a factor from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}) for one unit"
+
+
 def _hazard_coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
 
@@ -260,7 +264,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
     "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
-    "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 

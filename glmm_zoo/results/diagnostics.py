@@ -17,6 +17,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results import convergence
+from glmm_zoo.results.numbers import whole, written
 from glmm_zoo.results.parameter_statistics import (
     LEAST_DRAWS,
     STATISTICS,
@@ -248,7 +249,7 @@ def _in_order(kinds: Sequence[_Kind], divergent: int) -> str:
         ]
         r_hat, effective = _worst(kinds[:1])
         words = f" ({' and '.join(of_effects)} in the worst of {plural(len(kinds[1].rows), 'random effect')}, within chance)"
-    words = f"R-hat at most {r_hat:.3f}, at least {effective:.0f} effective draws{words}"
+    words = f"R-hat at most {written(r_hat, 3)}, at least {whole(effective)} effective draws{words}"
     return f"{words}{'' if divergent else ', no divergences'}, all chains complete"
 
 
@@ -327,7 +328,7 @@ def _disagreement(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, A
     if len(high):
         yield Problem(
             "rhat",
-            f"R-hat is {high.iloc[0]:.3f} for {high.index[0]} ({plural(len(high), kind.noun)} at {kind.r_hat:.4g} or more)",
+            f"R-hat is {written(high.iloc[0], 3)} for {high.index[0]} ({plural(len(high), kind.noun)} at {kind.r_hat:.4g} or more)",
             "The chains do not agree yet on where this posterior lies.",
             f"Try more draws and warm-up (draws={2 * settings['draws']}, tune={2 * settings['tune']}); if it stays, {_simpler(spec)}.",
         )
@@ -348,8 +349,8 @@ def _few_effective_draws(kind: _Kind, spec: Mapping[str, Any], settings: Mapping
             factor = int(np.ceil(1.2 * kind.effective / np.nanmax([low.iloc[0], 1])))
             yield Problem(
                 name,
-                f"{low.iloc[0]:.0f} effective draws ({name.removeprefix('ess_')}) for {low.index[0]}, "
-                f"{kind.effective:.0f} needed ({plural(len(low), kind.noun)} below)",
+                f"{whole(low.iloc[0])} effective draws ({name.removeprefix('ess_')}) for {low.index[0]}, "
+                f"{whole(kind.effective)} needed ({plural(len(low), kind.noun)} below)",
                 f"The draws are strongly correlated, so {words} still noisy.",
                 f"Try draws={settings['draws'] * min(factor, 10)}" + (f"; or {_simpler(spec)}." if factor > 4 else "."),
             )
@@ -361,7 +362,7 @@ def _poor_energy(stats: xr.Dataset, sds: Sequence[str]) -> Iterator[Problem]:
     if not (bfmi > BFMI).all():
         yield Problem(
             "bfmi",
-            f"E-BFMI is {bfmi.min():.2f} in chain {int(bfmi.argmin())}, more than {BFMI} needed",
+            f"E-BFMI is {written(bfmi.min(), 2)} in chain {int(bfmi.argmin())}, more than {BFMI} needed",
             "The tails of the posterior are heavier than the sampler can explore in steps of its energy.",
             f"Try a tighter prior on {listing(sds, 3)}." if sds else "Try tighter priors.",
         )

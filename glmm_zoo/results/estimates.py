@@ -12,8 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing, shown
+from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.parameter_statistics import statistics
-from glmm_zoo.results.report.estimates_text import html_table, text_rows
+from glmm_zoo.results.report.estimates_text import estimates_as_text
+from glmm_zoo.results.table_forms import html_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +23,22 @@ if TYPE_CHECKING:
 RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
 NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
-TAKEN_NAMES = (*STATISTIC_COLUMNS, "p_rope", "value", "chain", "draw", "estimate")  # of the table and the draws
+TAKEN_NAMES = (
+    *STATISTIC_COLUMNS,
+    "p_rope",
+    "value",
+    "chain",
+    "draw",
+    "estimate",
+    "scale",
+)  # of the table and the draws
 NO_EFFECT = {**dict.fromkeys(RATIOS, 1.0), "better": 0.5, NUMBER_NEEDED: np.inf}  # of a measure, where it is not 0
+_SCALES: dict[str, Scale] = {
+    **dict.fromkeys(RATIOS, "ratio"),
+    "better": "probability",
+    NUMBER_NEEDED: "nnt",
+    "rmst": "number",
+}
 MOST_SHOWN = 25  # rows; the table has all
 Region = float | tuple[float, float] | Mapping[str, float | tuple[float, float]]
 
@@ -38,7 +54,8 @@ class Estimates:
         `measure`, `groups`, then mean, median, sd, lower, upper, `p_positive` (the probability that it is above 0; of a ratio
         above 1), `mcse` and `ess` of the mean, and `p_rope` where a region was given.
     draws
-        `value` (chain, draw, estimate), with the columns that say what an estimate is as coordinates.
+        `value` (chain, draw, estimate), with the columns that say what an estimate is as coordinates, and `scale`, how it is written
+        (`results/numbers.py`); the attribute `prob` is the probability inside the intervals.
     sentence
         What was estimated and for whom, in words.
     """
@@ -48,23 +65,56 @@ class Estimates:
     sentence: str
 
     @classmethod
-    def of_table(cls, table: pd.DataFrame, of: Sequence[str], draws: np.ndarray, sentence: str) -> Estimates:
+    def of_table(
+        cls,
+        table: pd.DataFrame,
+        of: Sequence[str],
+        draws: np.ndarray,
+        sentence: str,
+        *,
+        scales: Sequence[Scale] | None = None,
+        prob: float | None = None,
+    ) -> Estimates:
         """Estimates with draws (chain, draw, estimate), of which the columns `of` of the table say what each is."""
+        if scales is None:
+            scales = [_scale(measure, share=False) for measure in table["measure"]]
         coords = {column: ("estimate", table[column].to_numpy()) for column in of}
-        return cls(table, xr.Dataset({"value": (("chain", "draw", "estimate"), draws)}, coords), sentence)
+        coords["scale"] = ("estimate", np.array(scales, object))
+        attrs = {} if prob is None else {"prob": prob}
+        return cls(table, xr.Dataset({"value": (("chain", "draw", "estimate"), draws)}, coords, attrs), sentence)
 
     @property
     def of(self) -> list[str]:
         """The columns of the table that say what an estimate is."""
         return [str(column) for column in self.table if column in self.draws.coords]
 
+    @property
+    def scales(self) -> list[Scale]:
+        """How each estimate is written: "risk" in per cent, "points" in percentage points, "ratio", ..., "number"."""
+        return self.draws["scale"].values.tolist()
+
+    @property
+    def prob(self) -> float | None:
+        """The probability inside the intervals; None where a file of an older version does not say it."""
+        return self.draws.attrs.get("prob")
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether these are effects, which may be none, and not predictions."""
+        return bool({"variable", "contrast", "hypothesis"} & set(self.of))
+
+    @property
+    def nulls(self) -> list[float]:
+        """The value of no effect of each estimate."""
+        return [NO_EFFECT.get(measure, 0.0) for measure in self.table["measure"]]
+
     def __repr__(self) -> str:
-        headings, rows = text_rows(self.table, self.of, most=MOST_SHOWN)
-        lines = pd.DataFrame(rows, columns=pd.Index(headings)).to_string(index=False)
+        shown = estimates_as_text(self, MOST_SHOWN)
+        lines = pd.DataFrame([row.texts for row in shown.rows], columns=pd.Index(shown.headings)).to_string(index=False)
         return "\n\n".join([self.sentence, lines, *self._not_shown()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.sentence, *text_rows(self.table, self.of, most=MOST_SHOWN)) + "".join(self._not_shown())
+        return html_table(estimates_as_text(self, MOST_SHOWN)) + "".join(self._not_shown())
 
     def _not_shown(self) -> list[str]:
         n = len(self.table)
@@ -92,7 +142,13 @@ class Estimates:
 
 
 def summarised(
-    of: pd.DataFrame, draws: np.ndarray, sentence: str, *, prob: float = 0.95, rope: Region | None = None
+    of: pd.DataFrame,
+    draws: np.ndarray,
+    sentence: str,
+    *,
+    prob: float = 0.95,
+    rope: Region | None = None,
+    shares: Sequence[bool] | None = None,
 ) -> Estimates:
     """Estimates of draws (chain, draw, estimate).
 
@@ -106,6 +162,9 @@ def summarised(
     rope
         A region of practical equivalence: (low, high), or one by measure; r is (-r, r). A region that is not by measure is that of
         the measures whose value of no effect lies in it.
+    shares
+        Which estimates are of probabilities, so that these are written in per cent and differences of them in percentage points; by
+        default none is.
     """
     of = of.rename(columns={name: f"{name}_" for name in TAKEN_NAMES})
     with warnings.catch_warnings():
@@ -128,7 +187,15 @@ def summarised(
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
         ]
-    return Estimates.of_table(table, list(of.columns), draws, sentence)
+    scales = [_scale(m, share) for m, share in zip(of["measure"], shares or [False] * len(of), strict=True)]
+    return Estimates.of_table(table, list(of.columns), draws, sentence, scales=scales, prob=prob)
+
+
+def _scale(measure: str, share: bool) -> Scale:
+    """How an estimate is written."""
+    if measure in _SCALES or not share:
+        return _SCALES.get(measure, "number")
+    return "points" if measure in ("difference", "slope") else "risk"
 
 
 def _share_in_region(rope: Region, measure: str, null: float, draws: np.ndarray) -> float:

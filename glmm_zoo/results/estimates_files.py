@@ -5,7 +5,6 @@ The names of variables and attributes are part of the file format.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +16,11 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.names import not_a_plain_word, variable_name
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
-from glmm_zoo.results.report.estimates_text import html_table, is_number, latex_table, text_rows
+from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.storage import check_target, column_variable, metadata, read_column
+from glmm_zoo.results.table_forms import FORMS
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.tables.columns import Column
 
@@ -32,8 +33,8 @@ GROUP = "estimands"
 def write_estimates(estimates: Estimates, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write estimates to a file in the form that its ending says, and return its path.
 
-    .csv is the table with all digits. .tex (for the package booktabs), .docx and .html are for readers: the sentence and the
-    table with three digits. .nc is a NetCDF file with the draws, the table and the sentence.
+    .csv is the table with all digits. .tex (for the package booktabs), .docx, .html and .md are for readers: the sentence and
+    the medians with their intervals, with as many digits as they are sure of. .nc is a NetCDF file with the draws, the table and the sentence.
 
     Raises
     ------
@@ -64,45 +65,17 @@ def _csv(estimates: Estimates) -> bytes:
     return estimates.table.to_csv(index=False).encode()
 
 
-def _tex(estimates: Estimates) -> bytes:
-    return latex_table(estimates.sentence, *text_rows(estimates.table, estimates.of)).encode()
-
-
-def _html(estimates: Estimates) -> bytes:
-    table = html_table(estimates.sentence, *text_rows(estimates.table, estimates.of))
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Estimates</title>\n{table}\n</html>\n'.encode()
-    )
-
-
-def _docx(estimates: Estimates) -> bytes:
-    from docx import Document
-    from docx.enum.text import WD_ALIGN_PARAGRAPH
-
-    headings, rows = text_rows(estimates.table, estimates.of)
-    document = Document()
-    document.core_properties.author = ""
-    document.add_paragraph(estimates.sentence, style="Caption")
-    table = document.add_table(len(rows) + 1, len(headings), style="Light Shading")
-    for cells, texts in zip(table.rows, (headings, *rows), strict=True):
-        for cell, text in zip(cells.cells, texts, strict=True):
-            cell.text = text
-            if is_number(text):
-                cell.paragraphs[0].alignment = WD_ALIGN_PARAGRAPH.RIGHT
-    buffer = io.BytesIO()
-    document.save(buffer)
-    return buffer.getvalue()
-
-
 def _netcdf(estimates: Estimates) -> bytes:
     return bytes(_as_dataset(estimates).to_netcdf(None, engine="h5netcdf"))  # pyright: ignore[reportArgumentType]
 
 
+def _as_text(form: Callable[[PaperTable], bytes]) -> Callable[[Estimates], bytes]:
+    return lambda estimates: form(estimates_as_text(estimates))
+
+
 _FORMS: dict[str, Callable[[Estimates], bytes]] = {
     ".csv": _csv,
-    ".tex": _tex,
-    ".docx": _docx,
-    ".html": _html,
+    **{ending: _as_text(form) for ending, form in FORMS.items()},
     ".nc": _netcdf,
 }
 
@@ -146,7 +119,10 @@ def stored_estimates(tree: xr.DataTree) -> dict[str, Estimates]:
 
 def _as_dataset(estimates: Estimates) -> xr.Dataset:
     """Draws `value` and each column of the table, those that say what an estimate is as coordinates; the sentence as attribute."""
-    variables: dict[str, xr.Variable] = {"value": estimates.draws["value"].variable}
+    variables: dict[str, xr.Variable] = {
+        "value": estimates.draws["value"].variable,
+        "scale": xr.Variable("estimate", np.array(estimates.scales, object)),
+    }
     coordinates = []
     for column in map(str, estimates.table):
         name = variable_name(column).replace(" ", "_")  # NetCDF lists coordinates with spaces between
@@ -154,7 +130,8 @@ def _as_dataset(estimates: Estimates) -> xr.Dataset:
             name += "_"
         variables[name] = column_variable(_as_column(estimates.table[column]), "estimate")
         coordinates += [name] if column in estimates.of else []
-    return xr.Dataset(variables, attrs={"sentence": estimates.sentence}).set_coords(coordinates)
+    attrs = {"sentence": estimates.sentence, **estimates.draws.attrs}
+    return xr.Dataset(variables, attrs=attrs).set_coords(coordinates)
 
 
 def _as_column(values: pd.Series) -> Column:
@@ -169,9 +146,15 @@ def _as_column(values: pd.Series) -> Column:
 
 def _of_dataset(stored: xr.Dataset) -> Estimates:
     coordinates, others = (
-        {v.attrs["column"]: read_column(v) for v in variables.values() if v.dims == ("estimate",)}
+        {
+            v.attrs["column"]: read_column(v)
+            for name, v in variables.items()
+            if v.dims == ("estimate",) and name != "scale"
+        }
         for variables in (stored.coords, stored.data_vars)
     )
     table = pd.DataFrame({**coordinates, **others})
     draws = stored["value"].transpose("chain", "draw", "estimate").values
-    return Estimates.of_table(table, list(coordinates), draws, stored.attrs["sentence"])
+    scales = stored["scale"].values.tolist() if "scale" in stored else None  # files of older versions
+    prob = stored.attrs.get("prob")
+    return Estimates.of_table(table, list(coordinates), draws, stored.attrs["sentence"], scales=scales, prob=prob)

@@ -15,8 +15,8 @@ from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import RATIOS, Estimates, Region, summarised
 from glmm_zoo.results.hypothesis_text import RELATIONS, Side, hypothesis_error, parse_hypothesis
+from glmm_zoo.results.numbers import Scale, estimate_text, nominal, probability, whole, written
 from glmm_zoo.results.parameter_statistics import element_labels, elements, moments_table
-from glmm_zoo.results.report.wording import number
 from glmm_zoo.results.storage import metadata, reported_variables
 from glmm_zoo.results.summary import derived_quantities, repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -75,8 +75,9 @@ def hypotheses(
         raise_all([_no_region(q, rope) for q, share in zip(asked, p, strict=True) if q.equality and np.isnan(share)])
     with np.errstate(divide="ignore"):
         table = found.table.assign(p=p, posterior_odds=p / (1 - p))
-    told = [_sentence(q, row, rope) for q, (_, row) in zip(asked, table.iterrows(), strict=True)]
-    closing = f"Means of {asked[0].draws.size} draws, {100 * prob:g} % intervals"
+    rows = zip(asked, (row for _, row in table.iterrows()), found.scales, strict=True)
+    told = [_sentence(q, row, scale, rope) for q, row, scale in rows]
+    closing = f"Medians of {asked[0].draws.size} draws, {nominal(prob)} intervals."
     return replace(found, table=table, sentence=". ".join([*told, closing]))
 
 
@@ -173,23 +174,19 @@ def _no_region(asked: _Asked, rope: Region | None) -> str:
     )
 
 
-def _sentence(asked: _Asked, row: pd.Series, rope: Region | None) -> str:
+def _sentence(asked: _Asked, row: pd.Series, scale: Scale, rope: Region | None) -> str:
     """What was found, in words."""
-    estimate = f"{asked.quantity} is {number(row['mean'])} ({number(row['lower'])} to {number(row['upper'])})"
+    estimate = f"{asked.quantity} is {estimate_text(row['median'], row['lower'], row['upper'], scale, row['mcse'])}"
     if asked.holds is None and not asked.equality:
-        return f"{estimate}, above {asked.null} with probability {_probability(row['p_positive'])}"
+        return f"{estimate}, above {asked.null} with probability {probability(row['p_positive'])}"
     within = f" within {_region(asked, rope)}" if asked.equality else ""
     odds = _odds(row["posterior_odds"], asked.draws.size)
-    return f"{asked.said}{within} has probability {_probability(row['p'])} and posterior odds {odds}; {estimate}"
-
-
-def _probability(p: float) -> str:
-    return f"{p:.3g}" if p < 0.9995 else f"{p:.6g}"
+    return f"{asked.said}{within} has probability {probability(row['p'])} and posterior odds {odds}; {estimate}"
 
 
 def _odds(odds: float, draws: int) -> str:
     if odds == 0 or np.isinf(odds):
-        return f"{f'more than {draws}:1' if odds else f'less than 1:{draws}'}, as many draws as there are"
+        return f"{f'more than {whole(draws)}:1' if odds else f'less than 1:{whole(draws)}'}, as many draws as there are"
     larger = max(odds, 1 / odds)
-    text = f"{larger:.3g}" if larger < 1000 else f"{larger:.0f}"
+    text = written(larger, 1 if larger < 10 else 0)
     return f"{text}:1" if odds >= 1 else f"1:{text}"

@@ -1,15 +1,15 @@
 """The one rule of digits: how numbers are written for people.
 
-    risk               per cent, one decimal           22.0 %
-    points             percentage points, one decimal  −15.6
-    ratio, probability two decimals                    0.47, > 0.99
-    icc                three decimals                  0.075
-    nnt                whole                           208
-    number             so many decimals that the interval's width has two significant digits
+    risk                             per cent, one decimal               22.0 %
+    points                           percentage points, one decimal      −15.6
+    ratio, probability, correlation  two decimals                        0.47, > 0.99
+    icc                              three decimals                      0.075
+    nnt                              whole                               208
+    number                           two significant digits of a quarter of the interval's width, about a standard deviation
 
 Where an interval is so narrow that its ends would be the same, there are more decimals, until its width has one significant digit, and
-where it is so wide that the last ones say nothing, fewer, until it has three. No digit stands below the Monte Carlo error. An estimate
-and its interval have the same decimals. What is not zero is never written as zero: a risk, ratio or probability that would be
+where it is so wide that the last ones say nothing, fewer, until it has three. No digit stands below half the Monte Carlo error, so that
+at most the last one would be another with another seed. An estimate and its interval have the same decimals. What is not zero is never written as zero: a risk, ratio or probability that would be
 is "< 0.1". There are no exponents.
 """
 
@@ -21,10 +21,11 @@ from math import floor, inf, isfinite, isnan, log10
 from typing import Literal
 
 MINUS, THIN, NO_BREAK = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
+INFINITE = "\N{INFINITY}"
 NONE = "\N{EN DASH}"  # where there is no number
 MOST_DECIMALS = 12
 MOST_DIGITS = 15  # before the point: beyond, a number of the computer has no more
-Scale = Literal["risk", "points", "ratio", "probability", "icc", "nnt", "number"]
+Scale = Literal["risk", "points", "ratio", "probability", "correlation", "icc", "nnt", "number"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ _RULES: dict[Scale, _Rule] = {
     "points": _Rule(1, 100.0),
     "ratio": _Rule(2, ends=(0.0, inf)),
     "probability": _Rule(2, ends=(0.0, 1.0)),
+    "correlation": _Rule(2, ends=(-1.0, 1.0)),
     "icc": _Rule(3, ends=(0.0, 1.0)),
     "nnt": _Rule(0),
     "number": _Rule(None),
@@ -67,7 +69,7 @@ def decimals(scale: Scale, values: Iterable[float], mcse: float = 0.0) -> int:
     if scale == "nnt":
         wanted = 0
     elif rule.usual is None:
-        wanted = _for_digits(2, width) if width else _for_digits(3, max(map(abs, finite), default=0.0))
+        wanted = _for_digits(2, width / 4) if width else _for_digits(3, max(map(abs, finite), default=0.0))
     elif width:
         wanted = min(max(rule.usual, _for_digits(1, width)), max(_for_digits(3, width), 0))
     else:
@@ -89,8 +91,8 @@ def column_decimals(scale: Scale, rows: Sequence[Iterable[float]], mcse: Sequenc
 
 
 def supported(mcse: float) -> int:
-    """The decimals that a Monte Carlo error allows: the last one's unit is no smaller than the error."""
-    return floor(-log10(mcse)) if 0 < mcse < inf else MOST_DECIMALS
+    """The decimals that a Monte Carlo error allows: the last one's unit is no smaller than half of it."""
+    return floor(log10(2 / mcse)) if 0 < mcse < inf else MOST_DECIMALS
 
 
 def _for_digits(significant: int, value: float) -> int:
@@ -107,7 +109,7 @@ def written(value: float, decimals: int) -> str:
         return NONE
     sign = MINUS if value < 0 else ""
     if not isfinite(value):
-        return f"{sign}\N{INFINITY}"
+        return f"{sign}{INFINITE}"
     if abs(value) >= 10.0**MOST_DIGITS:
         return f"{'<' if value < 0 else '>'} {sign}{_apart(f'{10**MOST_DIGITS:,}')}"
     text = f"{abs(value):,.{decimals}f}"

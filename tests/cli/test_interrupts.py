@@ -153,7 +153,7 @@ def test_a_second_signal_leaves_at_once(folder: Path) -> None:
 
 
 def test_a_signal_after_saving_says_where_the_fit_is(folder: Path) -> None:
-    code, out, err = signalled_at(folder, "glmm_zoo.results.report.terminal:full_report", signal.SIGINT)
+    code, out, err = signalled_at(folder, "glmm_zoo.report.terminal:full_report", signal.SIGINT)
     assert (code, out) == (130, "") and re.fullmatch(
         r"interrupted; the fit is complete and saved in fits/\w+\.nc\n", err
     )

@@ -12,9 +12,9 @@ import xarray as xr
 from scipy import stats
 
 import glmm_zoo as zoo
+from glmm_zoo.report import terminal
 from glmm_zoo.results import storage
 from glmm_zoo.results.findings import dispersion, rates, zeros
-from glmm_zoo.results.report import terminal
 
 
 def tree_of(y: np.ndarray, drawn: np.ndarray, builder: str, log_p: np.ndarray | None = None, **spec) -> xr.DataTree:
@@ -83,7 +83,7 @@ def test_dispersion_and_zeros_are_judged_against_the_predicted(data, predicted, 
     found = zoo.findings(tree)
     for name, words in (("dispersion", spread), ("zeros", none)):
         first, *advice = found[name].sentences
-        assert first.endswith(".") and "(95 %)" in first
+        assert first.endswith(".") and "(95\u00a0%)" in first
         if words is None:
             assert advice == [], advice
         else:
@@ -147,7 +147,7 @@ def test_zeros_are_told_from_one_in_a_hundred_data_sets_on(far, said, zeros_ther
     assert found.tables["check"].loc["zeros", "p"] == pytest.approx(far / 1000 if word == "more" else 1.0)
     low = high = zeros_there
     assert (
-        f"10 of 20 counts are zero; data predicted by the model have {low} to {high} zeros (90 %), median {low}."
+        f"10 of 20 counts are zero; data predicted by the model have {low} to {high} zeros (90\u00a0%), median {low}."
         in found.sentences
     )
 
@@ -167,7 +167,7 @@ def test_dispersion_is_told_from_one_in_a_hundred_data_sets_on(share, word):
     np.testing.assert_allclose(row.to_numpy(), [observed, *np.quantile(predicted, [0.1, 0.9]), share], rtol=1e-9)
     assert (
         f"is {observed:.2f}, each" in found.sentences[0]
-        and f"as large as this in {100 * share:.1f} %." in found.sentences[0]
+        and f"as large as this in {100 * share:.1f}\u00a0%." in found.sentences[0]
     )
     assert len(found.sentences) == (1 if word is None else 2)
     assert word is None or f"The counts vary {word} the model" in found.sentences[1]

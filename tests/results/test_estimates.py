@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.report.terminal import estimates_table
 from glmm_zoo.results.estimates import Estimates, summarised
-from glmm_zoo.results.report.estimates_text import three_digits
-from glmm_zoo.results.report.terminal import estimates_table
+from glmm_zoo.results.report.estimates_text import estimates_as_text
 
 SENTENCE = "Risk difference of b against a <in> a herd; 95 % interval"
 
@@ -78,36 +78,25 @@ def test_a_column_with_the_name_of_a_statistic_stays_beside_it() -> None:
 # ------------------------------------------------------------------------------------------------------------------ text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.036211, "0.0362"), (-0.0171, "-0.0171"), (0.0003, "0.000300"), (1.0, "1.00"), (12.345, "12.3"), (99.96, "100"),
-        (123.4, "123"), (999.4, "999"), (999.6, "1000"), (12345.6, "12346"), (1.2345e7, "1.23e+07"), (0.0, "0"),
-        (1e-9, "1.00e-09"), (np.nan, "-"), (np.inf, "inf"), (-np.inf, "-inf"),
-    ],
-)  # fmt: skip
-def test_three_digits(value: float, text: str) -> None:
-    assert three_digits(value) == text
-
-
 def test_what_tells_no_two_rows_apart_is_left_to_the_sentence() -> None:
     sentence, _, headings, *rows = repr(comparison()).splitlines()
     assert sentence == SENTENCE
-    assert headings.split() == ["measure", "mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess"]
+    assert headings.split() == ["measure", "estimate", "95", "%", "interval", "P(>", "no", "effect)"]
     assert [row.split()[0] for row in rows] == ["difference", "ratio"]
     one = repr(comparison(("difference",))).splitlines()[2:]
-    assert one[0].split()[:4] == ["variable", "contrast", "measure", "mean"] and len(one) == 2
+    assert one[0].split()[:4] == ["variable", "contrast", "measure", "estimate"] and len(one) == 2
+    assert one[0].endswith("P(> 0)")
     same = repr(
         estimates(
             {"variable": "arm", "contrast": ["b vs a", "c vs a"], "measure": "difference", "groups": "population"}
         )
     )
-    assert same.splitlines()[2].split()[:2] == ["contrast", "mean"]
+    assert same.splitlines()[2].split()[:2] == ["contrast", "estimate"]
 
 
 def test_what_differs_is_shown_as_it_is_read() -> None:
     of = {
-        "age": [40.0, 0.5],
+        "age": [40.0, -0.5],
         "on": [True, False],
         "arm": ["a", None],
         "measure": "mean",
@@ -116,8 +105,29 @@ def test_what_differs_is_shown_as_it_is_read() -> None:
     found = estimates(of)
     found.table["note"] = ["", "to harm"]
     rows = [line.split() for line in repr(found).splitlines()[3:]]
-    assert rows[0][:4] == ["40", "True", "a", "population"] and rows[1][:4] == ["0.5", "False", "-", "typical"]
+    assert rows[0][:4] == ["40", "True", "a", "population"] and rows[1][:4] == ["−0.5", "False", "–", "typical"]
     assert rows[1][-2:] == ["to", "harm"]
+
+
+@pytest.mark.parametrize(
+    ("measures", "shares", "heading", "cells"),
+    [
+        (["mean", "mean"], True, "estimate, %", [("10.0", "9.0 to 11.0"), ("20.0", "19.0 to 21.0")]),
+        (["mean", "mean"], False, "estimate", [("0.1000", "0.0900 to 0.1100"), ("0.2000", "0.1900 to 0.2100")]),
+        (["difference"] * 2, True, "estimate, percentage points", [("10.0", "9.0 to 11.0"), ("20.0", "19.0 to 21.0")]),
+        (["difference", "ratio"], True, "estimate", [("10.0", "9.0 to 11.0"), ("0.20", "0.19 to 0.21")]),
+        (["rmst", "nnt"], True, "estimate", [("0.1000", "0.0900 to 0.1100"), ("0", "0 to 0")]),
+    ],
+)
+def test_shares_are_in_per_cent_and_their_differences_in_percentage_points(measures, shares, heading, cells) -> None:
+    around = np.array([0.1, 0.2]) + np.random.default_rng(1).permutation(np.linspace(-0.01, 0.01, 2001))[:, None]
+    of = pd.DataFrame({"arm": ["a", "b"], "measure": measures, "groups": "population"})
+    found = summarised(of, around[None], SENTENCE, prob=0.999999, shares=[shares] * 2)
+    table = estimates_as_text(found)
+    assert table.headings[-2:] == (heading, "99.9999\u00a0% interval")
+    assert [row.cells[-2:] for row in table.rows] == cells
+    if measures == ["difference", "ratio"]:
+        assert [row.cells[0] for row in table.rows] == ["difference, percentage points", "ratio"]
 
 
 class Cells(HTMLParser):
@@ -146,9 +156,9 @@ class Cells(HTMLParser):
 
 
 def test_a_notebook_shows_the_sentence_and_the_rows() -> None:
-    shown = Cells(estimates({"arm": ["<b>", "a & b"], "measure": "mean", "groups": "population"})._repr_html_())
-    assert shown.caption == SENTENCE and [row[0] for row in shown.rows] == ["arm", "<b>", "a & b"]
-    assert len({len(row) for row in shown.rows}) == 1
+    table = Cells(estimates({"arm": ["<b>", "a & b"], "measure": "mean", "groups": "population"})._repr_html_())
+    assert table.caption == SENTENCE and [row[0] for row in table.rows] == ["arm", "<b>", "a & b"]
+    assert len({len(row) for row in table.rows}) == 1
 
 
 def printed(found: Estimates, width: int) -> list[str]:
@@ -169,8 +179,8 @@ def test_no_number_is_cut_in_a_terminal(width: int) -> None:
     found = estimates(of, values, rope=0.01)
     lines = printed(found, width)
     assert lines[0] == SENTENCE and "…" not in "".join(lines)
-    for name in ("mean", "lower", "upper", "p_positive"):
-        assert all(f" {value:.3f}" in "\n".join(lines) for value in found.table[name]), name
+    for row in estimates_as_text(found).rows:
+        assert all(text in "\n".join(lines) for text in row.cells[-4:])
     assert (lines[2].split()[:3] == ["contrast", "period", "measure"]) is (width == 160)
 
 

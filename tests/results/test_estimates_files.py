@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
-from xml.etree import ElementTree
 
+import docx
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from docx.enum.text import WD_ALIGN_PARAGRAPH
 
 import glmm_zoo as zoo
 from glmm_zoo.results import storage
 from glmm_zoo.results.estimates import Estimates, summarised
 from glmm_zoo.results.report import html
-from glmm_zoo.results.report.estimates_text import text_rows
+from glmm_zoo.results.report.estimates_text import estimates_as_text
 
 SENTENCE = "Risk of 50 % & more in arm_b against {a} < b, ü; 95 % interval"
 OF = pd.DataFrame(
@@ -39,14 +39,14 @@ def found() -> Estimates:
     values = np.random.default_rng(1).normal(size=(2, 25, 4)) * [1, 1e-9, 1e9, 0]
     values[0, 0, 1] = np.inf
     with np.errstate(invalid="ignore"):
-        made = summarised(OF, values, SENTENCE, rope=0.1)
+        made = summarised(OF, values, SENTENCE, rope=0.1, shares=[True, False, False, False])
     return Estimates(made.table.assign(note=["", "benefit from 3, or harm from 5", "", ""]), made.draws, SENTENCE)
 
 
 def same(one: Estimates, other: Estimates) -> None:
     pd.testing.assert_frame_equal(one.table, other.table, check_exact=True)
     xr.testing.assert_identical(one.draws, other.draws)
-    assert one.sentence == other.sentence
+    assert one.sentence == other.sentence and one.scales == other.scales and one.prob == other.prob
 
 
 def fit() -> xr.DataTree:
@@ -85,38 +85,58 @@ def test_tex_is_whole_rows_between_rules(found: Estimates, tmp_path: Path) -> No
     assert {len(row) for row in cells} == {len(columns)} and len(rows) == 4
     assert [row[0] for row in cells] == ["contrast", r"b\_1 vs a", "{[}0, 5) vs a", "{*} vs a", r"50\% \& more vs a"]
     assert not re.search(r"(?<!\\)[%#_]", "".join(map("".join, cells)))
-    mean = cells[0].index("mean")
-    signs = [row[mean].startswith("$-$") for row in cells[1:]]
-    assert signs == (found.table["mean"] < 0).tolist() and columns[mean] == "r" and columns[0] == "l"
+    estimate = cells[0].index("estimate")
+    signs = [row[estimate].startswith("$-$") for row in cells[1:]]
+    assert signs == (found.table["median"] < 0).tolist() and columns[estimate] == "r" and columns[0] == "l"
+    assert cells[0][estimate + 1] == r"95~\% interval" and "to $-$" not in cells[4][estimate + 1]
 
 
 def test_word_has_the_sentence_and_the_cells(found: Estimates, tmp_path: Path) -> None:
-    with zipfile.ZipFile(zoo.write_estimates(found, tmp_path / "a.docx")) as archive:
-        body = ElementTree.fromstring(archive.read("word/document.xml"))[0]
-    w = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+    document = docx.Document(str(zoo.write_estimates(found, tmp_path / "a.docx")))
+    shown = estimates_as_text(found)
+    assert document.paragraphs[0].text == f"Table 1. {SENTENCE}" and document.paragraphs[0].style.name == "Caption"
+    (table,) = document.tables
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        list(shown.headings),
+        *(list(row.texts) for row in shown.rows),
+    ]
+    assert table.style.name == "Light Shading" and table.rows[0]._tr.trPr.xpath("w:tblHeader")
+    right = [cell.paragraphs[0].alignment == WD_ALIGN_PARAGRAPH.RIGHT for cell in table.rows[1].cells]
+    assert right == shown.numeric and right[shown.headings.index("estimate")] and not right[0]
 
-    def text(node: ElementTree.Element) -> str:
-        return "".join(t.text or "" for t in node.iter(f"{w}t"))
 
-    headings, rows = text_rows(found.table, found.of)
-    assert text(body[0]) == SENTENCE
-    assert [[text(cell) for cell in row.iter(f"{w}tc")] for row in body.iter(f"{w}tr")] == [headings, *rows]
+def test_markdown_is_a_pipe_table(found: Estimates, tmp_path: Path) -> None:
+    caption, _, *lines = zoo.write_estimates(found, tmp_path / "a.md").read_text().splitlines()
+    shown = estimates_as_text(found)
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert caption == SENTENCE and {len(row) for row in rows} == {len(shown.headings)}
+    assert [cell.endswith(":") for cell in rows[1]] == shown.numeric
+    plain = [[re.sub(r"\\(.)", r"\1", cell) for cell in row] for row in rows]
+    assert plain[0] == [h.strip() for h in shown.headings]
+    assert plain[2:] == [[text.strip() for text in row.texts] for row in shown.rows]
 
 
 def test_html_is_one_page_that_refers_to_nothing(found: Estimates, tmp_path: Path) -> None:
     page = zoo.write_estimates(found, tmp_path / "a.html").read_text()
     assert "<caption>Risk of 50 % &amp; more in arm_b against {a} &lt; b, ü; 95 % interval</caption>" in page
-    assert not re.search("http|src=|href=|<script", page) and page.count("<tr>") == 5 and "<!doctype html>" in page
+    assert (
+        not re.search("http|src=|href=|<script", page)
+        and page.count("<tr>") == 5
+        and page.count('scope="col"') > 5
+        and "<!doctype html>" in page
+    )
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a", ".csv", "a.csv.gz", "csv"])
 def test_another_ending_is_told_with_those_there_are(found: Estimates, tmp_path: Path, name: str) -> None:
-    with pytest.raises(zoo.InputError, match=r"should end in one of \.csv, \.tex, \.docx, \.html, \.nc, which says"):
+    with pytest.raises(
+        zoo.InputError, match=r"should end in one of \.csv, \.tex, \.docx, \.html, \.md, \.nc, which says"
+    ):
         zoo.write_estimates(found, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", ["csv", "tex", "docx", "html", "nc"])
+@pytest.mark.parametrize("ending", ["csv", "tex", "docx", "html", "md", "nc"])
 def test_a_file_is_replaced_whole_or_not_at_all(
     found: Estimates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_ratios_per_standard_deviation_are_at_the_covariates_means() -> None:
     np.testing.assert_allclose(
         finding.quantities["assoc_hazard_ratio[value]"], np.exp(at_means.values[..., 0] - 0.4), rtol=1e-14
     )
-    assert finding.sentences[1].endswith(f"with {np.median(per_sd):.3g} times, at the covariates' means.")
+    assert finding.sentences[1].endswith(f"with {np.median(per_sd):,.0f} times, at the covariates' means.")
     assert finding.meanings["assoc_hazard_ratio_per_sd"].endswith("at the covariates' means")
     assert not any(
         "means" in text for text in (*found(tree_of(LATE)).sentences, *found(tree_of(LATE)).meanings.values())
@@ -100,24 +101,27 @@ def test_with_several_causes_each_has_its_own_ratios_and_hazard() -> None:
             h = np.exp(p["surv_log_hazard"].values[..., i, k])
             row = finding.tables["hazard"].loc[f"{t}, {cause}"]
             np.testing.assert_allclose(row, np.quantile(h, [0.5, 0.1, 0.9]))
-    assert finding.sentences[0] == "40 subjects, 17 of 'death', 5 of 'transplant' in 81.25 units of person-time."
+    assert finding.sentences[0] == "40 subjects, 17 of 'death', 5 of 'transplant' in 81.2 units of person-time."
     assert [s.split(" goes")[0] for s in finding.sentences[1:]] == [
         f"One unit more of {term}, {cause}" for term in ("value", "slope") for cause in causes
     ]
 
 
-@pytest.mark.parametrize(("prob", "tail", "words"), [(0.8, 0.1, "80 %"), (0.95, 0.025, "95 %")])
+@pytest.mark.parametrize(("prob", "tail", "words"), [(0.8, 0.1, "80\u00a0%"), (0.95, 0.025, "95\u00a0%")])
 def test_the_sentences_say_the_medians_and_the_interval(prob: float, tail: float, words: str) -> None:
     tree = tree_of(LATE)
     p, sentences = tree["posterior"].dataset, found(tree, prob).sentences
-    assert sentences[0] == "40 subjects, 17 events in 81.25 units of person-time." and len(sentences) == 4
-    for j, term in enumerate(("value", "slope")):
+    assert sentences[0] == "40 subjects, 17 events in 81.2 units of person-time." and len(sentences) == 4
+    for j in range(2):
         assoc, sd = p["assoc"].values[..., j], p["assoc_sd"].values[..., j]
         low, middle, high = np.quantile(np.exp(assoc), [tail, 0.5, 1 - tail])
-        assert sentences[1 + j] == (
-            f"One unit more of {term} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {words}) at the same time "
-            f"for the same subject; one standard deviation more, {np.median(sd):.3g}, with {np.median(np.exp(assoc * sd)):.3g} times."
-        )
+        numbers = [
+            float(text)
+            for text in re.findall(r"[\d.]+(?= times|\u202f| to|, \d\d|, with)", sentences[1 + j].replace("\u202f", ""))
+        ]
+        expected = [middle, low, high, np.median(sd), np.median(np.exp(assoc * sd))]
+        np.testing.assert_allclose(numbers, expected, atol=0.051, rtol=0.005)
+        assert f", {words}) at the same time for the same subject; one standard deviation more, " in sentences[1 + j]
     assert (
         sentences[3] == "3 subjects entered after time 0: the likelihood allows for their having survived until then."
     )

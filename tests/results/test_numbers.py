@@ -30,6 +30,7 @@ ESTIMATES = [
     ((0.2201, 0.1539, 0.3112, "risk", 0.0005), "22.0\u00a0% (15.4 to 31.1\u00a0%)"),
     ((-0.1562, -0.2363, -0.0861, "points", 0.0005), "−15.6 percentage points (−23.6 to −8.6)"),
     ((0.0748, 0.0431, 0.1339, "icc", 0.0), "0.075 (0.043 to 0.134)"),
+    ((-0.0312, -0.9961, 0.8, "correlation", 0.0), "−0.03 (< −0.99 to 0.80)"),
     ((208.3, 171.6, 266.7, "nnt", 0.0), "208 (172 to 267)"),
     ((1.0004, 1.0002, 1.0006, "ratio", 0.0), "1.0004 (1.0002 to 1.0006)"),  # two decimals would say 1.00 three times
     ((3.42, 1.12, 12.93, "ratio", 0.0), "3.4 (1.1 to 12.9)"),
@@ -39,13 +40,13 @@ ESTIMATES = [
     ((0.9999, 0.98, 0.99999, "risk", 0.0), "> 99.9\u00a0% (98.0 to > 99.9\u00a0%)"),
     ((0.7013, 0.3842, 1.2149, "number", 0.004), "0.70 (0.38 to 1.21)"),
     ((102.31, 100.64, 104.02, "number", 0.03), "102.3 (100.6 to 104.0)"),
-    ((102.31, 100.64, 104.02, "number", 0.2), "102 (101 to 104)"),  # the error supports no decimal
+    ((102.31, 100.64, 104.02, "number", 0.3), "102 (101 to 104)"),  # the error supports no decimal
     ((0.2201, 0.1539, 0.3112, "risk", 0.004), "22\u00a0% (15 to 31\u00a0%)"),
-    ((-0.02041, -0.03513, -0.00569, "number", 0.0), "−0.020 (−0.035 to −0.006)"),
+    ((-0.02041, -0.03513, -0.00569, "number", 0.0), "−0.0204 (−0.0351 to −0.0057)"),
     ((81234.0, 60111.0, 99999.0, "number", 0.0), "81\u202f234 (60\u202f111 to 99\u202f999)"),
     ((2.5, 2.5, 2.5, "number", 0.0), "2.50 (2.50 to 2.50)"),
     ((0.0, 0.0, 0.0, "number", 0.0), "0 (0 to 0)"),
-    ((1.23, 0.98, INF, "number", 0.0), "1.23 (0.98 to ∞)"),
+    ((1.23, 0.98, INF, "number", 0.0), "1.230 (0.980 to ∞)"),
     ((NAN, NAN, NAN, "nnt", NAN), "– (–)"),
 ]
 
@@ -89,8 +90,8 @@ def test_a_number_of_unknown_uncertainty(value, text):
 
 def test_a_column_shares_decimals_unless_its_numbers_differ_by_orders_of_magnitude():
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)]) == [2, 2]
-    assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)], [0.05, 0.001]) == [1, 2]
-    assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (4000.0, 1000.0, 9000.0)], [0.01, 50.0]) == [1, 0]
+    assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)], [0.09, 0.001]) == [1, 2]
+    assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (4000.0, 1000.0, 9000.0)], [0.01, 50.0]) == [2, 0]
     assert numbers.column_decimals("number", [(0.07, 0.02, 0.13), (4000.0, 1000.0, 9000.0)]) == [2, 0]
     assert numbers.column_decimals("ratio", []) == []
 
@@ -110,7 +111,7 @@ def test_what_is_read_back_is_the_number_up_to_half_a_unit_and_no_digit_lies_bel
         low, median, high = (abs(x) if scale == "ratio" else x for x in (low, median, high))
         mcse = (high - low) / rng.choice([20, 200, 2000])
         d = numbers.decimals(scale, (median, low, high), mcse)
-        assert 10.0**-d >= factor * mcse * (1 - 1e-9) or d == 0
+        assert 10.0**-d >= factor * mcse / 2 * (1 - 1e-9) or d == 0
         for value in (low, median, high):
             text = numbers.on_scale(value, scale, d)
             assert "e" not in text

@@ -14,9 +14,9 @@ from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
+from glmm_zoo.report import terminal
 from glmm_zoo.results import storage
 from glmm_zoo.results.findings import pooled
-from glmm_zoo.results.report import terminal
 
 TRIAL = {"study": "trial", "treatment": "drug"}
 COUNTS = "ev | trials(size) ~ drug"
@@ -122,7 +122,7 @@ def test_every_study_has_its_own_draws_and_intervals(prob, tail, exposure):
     expected = np.quantile(np.exp(effect), [0.5, tail, 1 - tail])
     np.testing.assert_allclose(finding.tables["pooled"].loc[f"pooled {words}"].astype(float), expected)
     np.testing.assert_allclose(finding.quantities[words.replace(" ", "_")], np.exp(effect))
-    below = f"the pooled one with probability {(effect < 0).mean():.3f}: fewer events with '1' than with '0'."
+    below = f"the pooled one with probability {(effect < 0).mean():.2f}: fewer events with '1' than with '0'."
     assert finding.sentences[0].endswith(below)
 
 
@@ -138,9 +138,13 @@ def test_absolute_sentences_say_medians_and_intervals(exposure, sign):
     low, middle, high = np.quantile(p1 - 0.2, [0.1, 0.5, 0.9])
     amount = "rate" if exposure else "risk"
     unit = " per unit of years" if exposure else ""
+    first, rest = ("0.200", f"{middle:.3f}, {low:.3f} to {high:.3f}")
+    if not exposure:
+        first = "20.0\u00a0%"
+        rest = f"{100 * middle:.1f} percentage points, {100 * low:.1f} to {100 * high:.1f}"
     assert finding.sentences[1] == (
-        f"At a {amount} of 0.2{unit} without treatment (as given) the {amount} difference is "
-        f"{middle:.4g}, {low:.4g} to {high:.4g} (80 %)."
+        f"At a {amount} of {first}{unit} without treatment (as given) the {amount} difference is "
+        f"{rest} (80\u00a0%).".replace("-", "−")
     )
     np.testing.assert_allclose(
         finding.tables["absolute"].loc[f"{amount} with treatment"], np.quantile(p1, [0.5, 0.1, 0.9])

@@ -71,8 +71,8 @@ def test_the_correlation_is_that_of_predictors_at_the_means_of_slopes(prob: floa
     np.testing.assert_allclose(row.to_numpy(), [*quantiles(r, tail), (r > 0).mean()])
     middle, low, high = quantiles(r, tail)
     assert found.sentences == (
-        f"id: y, c: correlation of the propensities {middle:.2f} ({100 * prob:g} % {low:.2f} to {high:.2f}); it is positive "
-        f"with probability {(r > 0).mean():.3g}.",
+        f"id: y, c: correlation of the propensities {middle:.2f} ({100 * prob:g}\u00a0% {low:.2f} to {high:.2f}); it is positive "
+        f"with probability {(r > 0).mean():.2f}.".replace("-", "−"),
     )
     high_both = [stats.multivariate_normal([0, 0], [[1, x], [x, 1]]).cdf([-0.6744897502] * 2) for x in r.ravel()]
     both = found.tables["new_subject"].loc["P(both high)[id: y, c]"]
@@ -117,7 +117,7 @@ def test_with_one_effect_the_sign_of_the_loading_is_what_is_said() -> None:
     found, up = propensities.find(tree, 0.8), v["loading"] > 0
     assert not found.quantities and "correlation" not in found.tables
     assert found.sentences == (
-        f"id: y, c: one effect of a subject stands for both; they rise together with probability {up.mean():.3g}.",
+        f"id: y, c: one effect of a subject stands for both; they rise together with probability {up.mean():.2f}.",
     )
     m_c, s_c = v["c_level"] + 2 * v["c_beta"], v["loading"] * v["sd"][..., 0]
     row = found.tables["given"].loc["c given y high (90 %)"]

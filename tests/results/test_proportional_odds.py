@@ -10,9 +10,9 @@ import xarray as xr
 from scipy import special
 
 import glmm_zoo as zoo
+from glmm_zoo.report import terminal
 from glmm_zoo.results import storage, summary
 from glmm_zoo.results.findings import findings
-from glmm_zoo.results.report import terminal
 
 
 def tree_of(gamma: np.ndarray, link: str = "logit", **spec) -> xr.DataTree:
@@ -89,7 +89,7 @@ def test_the_sentence_says_first_and_last_effect_and_their_difference(prob, tail
     found = findings(tree, prob)["proportional_odds"]
     assert found.sentences[0].startswith(
         f"x: the effect goes from {np.median(first):.2f} at 1|2 to {np.median(last):.2f} at 3|4, a change of {middle:.2f} "
-        f"({low:.2f} to {high:.2f}, {100 * prob:g} %)."
+        f"({low:.2f} to {high:.2f}, {100 * prob:g}\u00a0%).".replace("-", "−")
     )
     np.testing.assert_allclose(found.tables["effects"].loc["x at 3|4", "median"], np.median(last))
 
@@ -103,8 +103,8 @@ def test_equal_effects_are_judged_by_the_share_of_draws_that_are_nearer_to_the_m
     gamma = ring * [0.2, 0.1] + [0.2 * np.sqrt(share), 0.0]
     (sentence,) = findings(tree_of(gamma), prob)["proportional_odds"].sentences
     assert ("The data speak against equal effects" in sentence) == (share > prob)
-    told = float(sentence.split("region of the posterior (")[1].split(" %")[0])
-    assert told == pytest.approx(100 * share, abs=0.3) and f"the {100 * prob:g} % region" in sentence
+    told = float(sentence.split("region of the posterior (")[1].split("\u00a0%")[0])
+    assert told == pytest.approx(100 * share, abs=0.3) and f"the {100 * prob:g}\u00a0% region" in sentence
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,10 @@ def test_a_prior_that_excludes_zero_is_not_taken_for_evidence():
     prior = np.append(rng.uniform(0.02, 1, 997), [0.01, 0.01, 0.01])
     share = np.append(rng.uniform(0.05, 0.3, 3988), np.full(12, 0.01))
     said = susceptibility.find(_tree(share, 35.0, 58, 103, prior), 0.95).sentences[0]
-    assert said.startswith("The data do not show a group") and "0.003 it is below 2.7 % (0.01 before the data)" in said
+    assert (
+        said.startswith("The data do not show a group")
+        and "< 0.01 it is below 2.7\u00a0% (0.01 before the data)" in said
+    )
     exact = susceptibility.find(_tree(np.maximum(share, 0.05), 35.0, 58, 103, prior), 0.95).sentences[0]
     assert exact.startswith("The data show a group")
 
@@ -108,7 +111,7 @@ def test_each_limit_is_where_it_is_said_to_be(share, prior, shown):
     said = susceptibility.find(_tree(share, 5.0, 95, 155, prior), 0.95).sentences
     assert said[0].startswith("The data show a group") == shown, said
     low, high = np.quantile(share, [0.025, 0.975])
-    assert f"{100 * low:.1f} to {100 * high:.1f} % of the subjects (95 %)" in said[0]
+    assert f"{100 * low:.1f} to {100 * high:.1f}\u00a0% of the subjects (95\u00a0%)" in said[0]
     assert ("is the same model without this part" in said[-1]) != shown
 
 
@@ -134,7 +137,7 @@ def test_probabilities_and_rates_are_those_of_all_draws(link, words):
         f"Of the 3 with zeros only, {each.mean((0, 1)).sum():.0f} are expected to be never at risk." in found.sentences
     )
     low, middle, high = np.quantile(posterior["never_all_zero"], [0.05, 0.5, 0.95])
-    assert found.sentences[1].startswith(f"Were all 158 subjects at risk, {middle:.1f} ({low:.1f} to {high:.0f}) would")
+    assert found.sentences[1].startswith(f"Were all 158 subjects at risk, {middle:.1f} ({low:.1f} to {high:.1f}) would")
     s = np.median(sd)
     assert f"standard deviation of {s:.2f} (sd_id)" in found.sentences[2]
     assert f"the {words} below {np.exp(stats.norm.ppf(0.025) * s):.2g} times" in found.sentences[2]

@@ -147,11 +147,11 @@ def test_icc_is_the_correlation_of_two_individuals():
 
 
 @pytest.mark.parametrize(("link", "ratio"), [("logit", "odds_ratio"), ("log", "rate_ratio"), ("identity", None)])
-@pytest.mark.parametrize(("prob", "tail", "words"), [(0.9, 0.05, "90 %"), (0.95, 0.025, "95 %")])
+@pytest.mark.parametrize(("prob", "tail", "words"), [(0.9, 0.05, "90\u00a0%"), (0.95, 0.025, "95\u00a0%")])
 def test_effects_ratios_and_their_sentence(link, ratio, prob, tail, words):
     def said(draws: np.ndarray) -> str:
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
-        return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        return f"{middle:.2f} ({low:.2f} to {high:.2f})".replace("-", "−")
 
     for times, name, draws in ((False, "effect", EFFECT[..., 0]), (True, "time_averaged_effect", EFFECT.mean(-1))):
         finding = wedge_effects.find(made_up(link, ("cluster",), times), prob)

@@ -56,6 +56,23 @@ def landmark_accuracy(
     """
     number = OptionType(number=True)
     landmark, horizon = read_option("landmark", landmark, number), read_option("horizon", horizon, number)
+    asked = {"landmark": landmark, "horizons": [horizon], "cause": cause, "draws": draws, "seed": seed}
+    (found,) = accuracy_by_horizon(tree, longitudinal, survival, **asked)
+    return found
+
+
+def accuracy_by_horizon(
+    tree: xr.DataTree,
+    longitudinal: Any = None,
+    survival: Any = None,
+    *,
+    landmark: float,
+    horizons: Sequence[float],
+    cause: str | int | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> list[accuracy_measures.Accuracy]:
+    """`landmark_accuracy` at several horizons, increasing ones, of one prediction."""
     fit = read_fitted_model(tree)
     causes, of_the_fit = list(fit.hazard.events.causes), longitudinal is None and survival is None
     if len(causes) > 1 and (cause is None or str(cause) not in causes):
@@ -75,21 +92,24 @@ def landmark_accuracy(
         warnings.warn(
             "the model was fitted to these subjects and their events: accuracy for others is lower; give tables of other subjects",
             ZooWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     prediction = dynamic_prediction(
-        tree, longitudinal, survival, landmark=landmark, times=[horizon], ids=ids, draws=draws, seed=seed
+        tree, longitudinal, survival, landmark=landmark, times=list(horizons), ids=ids, draws=draws, seed=seed
     )
     competing = len(causes) > 1
     risk = prediction["cif"].sel(cause=str(cause)) if competing else 1.0 - prediction["survival"]
-    return accuracy_measures.accuracy(
-        risk.sel(time=horizon).values,
-        events.time[at_risk],
-        _status_as_in_fit(events, causes)[at_risk],
-        landmark=landmark,
-        horizon=horizon,
-        cause=causes.index(str(cause)) + 1 if competing else 1,
-    )
+    return [
+        accuracy_measures.accuracy(
+            risk.sel(time=horizon).values,
+            events.time[at_risk],
+            _status_as_in_fit(events, causes)[at_risk],
+            landmark=landmark,
+            horizon=horizon,
+            cause=causes.index(str(cause)) + 1 if competing else 1,
+        )
+        for horizon in horizons
+    ]
 
 
 def _status_as_in_fit(events: Events, causes: Sequence[str]) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import OF_SHARES, Estimated, comparison_scale, estimated
-from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture
+from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
 from glmm_zoo.results.summary import derived_quantities
@@ -28,6 +28,7 @@ ROW, LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
 FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
+PARTS = {"zi": "a structural zero", "never": "never being at risk", "surv": "the event", "assoc": "the marker"}
 _ORDINALS = ("First", "Second")
 _KINDS = {"odds_ratio": "odds ratio", "rate_ratio": "rate ratio", "hazard_ratio": "hazard ratio"}
 
@@ -84,7 +85,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
     InputError
         A fit without coefficients whose exp is a ratio.
     """
-    found = _conditional(tree)
+    found = conditional_ratios(tree)
     if not found:
         raise InputError("conditional_effects draws odds, rate and hazard ratios, and this fit has none; use effects")
     panels = []
@@ -92,7 +93,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
         of = pd.DataFrame({"coefficient": list(quantities), "measure": "ratio"})
         estimates = summarised(of, np.stack(list(quantities.values()), axis=2), "")
         labels = [coefficient_words(about, coefficient) for coefficient in quantities]
-        panels.append(Forest(estimated(estimates, "ratio"), labels, labels, 1.0, _upper(kind), "log axis"))
+        panels.append(Forest(estimated(estimates, "ratio"), labels, labels, 1.0, capital(kind), "log axis"))
     whose = "At equal group effects, for one unit more of a number or for a level against the reference."
     return forest_picture("conditional_effects", "Ratios within a group", whose, panels)
 
@@ -122,7 +123,7 @@ def forest_picture(name: str, title: str, caption: str, panels: Sequence[Forest]
     alt = "; ".join(
         f"{t} with 95{NO_BREAK}% interval: {told(p.labels, p.of.told)}" for t, p in zip(titles, drawn, strict=True)
     )
-    sentences = [*parts, caption, f"{_upper(MARKS)}; dashed line = no effect.", cut]
+    sentences = [*parts, caption, f"{capital(MARKS)}; dashed line = no effect.", cut]
     return Picture(name, title, " ".join(filter(None, sentences)), f"{alt}.", lambda canvas: _draw(canvas, drawn))
 
 
@@ -132,29 +133,65 @@ def forest_picture(name: str, title: str, caption: str, panels: Sequence[Forest]
 def _draw(canvas: Canvas, panels: Sequence[Forest]) -> None:
     """Labels beside each panel; the second has none where it stands beside the first and has the same rows."""
     beside = not canvas.narrow and len(panels) > 1
-    widest = 110 if canvas.narrow else 150 if beside else 260
-    labels = [[wrapped(text, widest, TEXT) for text in (p.short if canvas.narrow else p.labels)] for p in panels]
-    left = [canvas.text_width(texts) + 12 for texts in labels]
-    if beside and labels[0] == labels[1]:
-        labels[1], left[1] = [""] * len(labels[1]), 16.0
-    room = (canvas.width - sum(left) if beside else canvas.width - max(left)) / (2 if beside else 1)
-    numbers = [p.of.texts for p in panels]
-    if room - max(canvas.text_width(texts, SMALL) for texts in numbers) < LEAST_AXIS:
-        numbers = [p.of.medians for p in panels]
-    right = [canvas.text_width(texts, SMALL) + 16 for texts in numbers]
-    lines = max(text.count("\n") + 1 for texts in labels for text in texts)
-    row = ROW + (lines - 1) * LINE
-    height = row * (max(len(p.labels) for p in panels) + 0.4)
-    axes = canvas.panels(len(panels), height, left=left, right=right)
-    for axis, panel, texts, number in zip(axes, panels, labels, numbers, strict=True):
-        at = np.arange(len(texts))
+    layouts = [RowLayout.of(canvas, p, 110 if canvas.narrow else 150 if beside else 260) for p in panels]
+    if beside and layouts[0].labels == layouts[1].labels:
+        layouts[1] = replace(layouts[1], labels=[""] * len(layouts[1].labels), left=16.0)
+    taken = [layout.left for layout in layouts]
+    room = (canvas.width - sum(taken)) / 2 if beside else canvas.width - max(taken)
+    if any(room - layout.right < LEAST_AXIS for layout in layouts):
+        layouts = [layout.with_medians(canvas, p) for layout, p in zip(layouts, panels, strict=True)]
+    axes = panels_of(canvas, layouts)
+    for axis, panel, layout in zip(axes, panels, layouts, strict=True):
+        draw_rows(canvas, axis, panel, layout)
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Labels broken into lines, numbers, and the px that they, and all rows together, need."""
+
+    labels: Sequence[str]
+    numbers: Sequence[str]
+    left: float
+    right: float
+    height: float
+
+    @classmethod
+    def of(cls, canvas: Canvas, panel: Forest, widest: float) -> RowLayout:
+        """With labels of at most `widest` px, and intervals in numbers."""
+        labels = [wrapped(text, widest, TEXT) for text in (panel.short if canvas.narrow else panel.labels)]
+        row = ROW + LINE * max(text.count("\n") for text in labels)
+        return cls(
+            labels,
+            panel.of.texts,
+            canvas.text_width(labels) + 12,
+            canvas.text_width(panel.of.texts, SMALL) + 16,
+            row * (len(labels) + 0.4),
+        )
+
+    def with_medians(self, canvas: Canvas, panel: Forest) -> RowLayout:
+        """With medians alone as numbers."""
+        return replace(self, numbers=panel.of.medians, right=canvas.text_width(panel.of.medians, SMALL) + 16)
+
+
+def panels_of(canvas: Canvas, layouts: Sequence[RowLayout], **settings: Any) -> list[Axes]:
+    """A panel for each layout; `settings` are those of the canvas's panels."""
+    sizes = zip(*((x.height, x.left, x.right) for x in layouts), strict=True)
+    heights, left, right = (list(each) for each in sizes)
+    return canvas.panels(len(layouts), heights, left=left, right=right, **settings)
+
+
+def draw_rows(canvas: Canvas, axis: Axes, panel: Forest, layout: RowLayout) -> None:
+    """One panel; limits that were set before stay."""
+    at = np.arange(len(layout.labels))
+    if axis.get_autoscalex_on():
         _limits(canvas, axis, panel)
-        canvas.row_labels(axis, at, texts)
+    canvas.row_labels(axis, at, layout.labels)
+    if np.isfinite(panel.null):
         canvas.no_effect(axis, panel.null)
-        canvas.intervals(axis, at, panel.of.quantiles)
-        canvas.row_numbers(axis, at, number)
-        canvas.title(axis, panel.title)
-        canvas.axis_title(axis, panel.axis)
+    canvas.intervals(axis, at, panel.of.quantiles)
+    canvas.row_numbers(axis, at, layout.numbers)
+    canvas.title(axis, panel.title)
+    canvas.axis_title(axis, panel.axis)
 
 
 def _limits(canvas: Canvas, axis: Axes, panel: Forest) -> None:
@@ -195,7 +232,7 @@ def _titles(measure: str, measures: set[str], about: About) -> tuple[str, str]:
     if measure == "ratio":
         return ("Risk ratio" if risk else "Ratio of probabilities") if shares else "Ratio of means", "log axis"
     title = {"odds_ratio": "Odds ratio, population", "better": "Probability of a higher score"}.get(
-        measure, _upper(measure)
+        measure, capital(measure)
     )
     return title, "log axis" if measure in RATIOS else ""
 
@@ -211,7 +248,7 @@ def _whose(comparisons: Estimates) -> str:
     return f"Comparisons are {listing(words)}." if words else ""
 
 
-def _conditional(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
+def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
     """Draws of ratios by coefficient, by kind."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, draws in derived_quantities(tree).items():
@@ -219,21 +256,10 @@ def _conditional(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]
-        kind = f"{kind} of {_of_part(matched[1])}" if matched[1] else kind
+        kind = f"{kind} of {PARTS.get(matched[1], matched[1])}" if matched[1] else kind
         found.setdefault(kind, {})[matched[3]] = draws
     return found
 
 
-def _of_part(prefix: str) -> str:
-    """What a further linear predictor is of."""
-    return {"zi": "a structural zero", "never": "never being at risk", "surv": "the event", "assoc": "the marker"}.get(
-        prefix, prefix
-    )
-
-
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

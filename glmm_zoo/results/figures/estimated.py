@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.registry import FAMILIES
-from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
-from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
@@ -56,8 +56,10 @@ class Estimated:
 
     @property
     def told(self) -> list[str]:
-        """The texts with the sign of per cent, for a sentence."""
-        return [t.replace(")", f"{NO_BREAK}%)") if self.scale == "risk" else t for t in self.texts]
+        """ "22.0 % (15.4 to 31.1 %)": the texts with the sign of per cent, for a sentence."""
+        if self.scale != "risk":
+            return self.texts
+        return [f"{m} {t.split(' ', 1)[1][:-1]}{NO_BREAK}%)" for m, t in zip(self.medians, self.texts, strict=True)]
 
     @property
     def _decimals(self) -> list[int]:
@@ -88,12 +90,43 @@ def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
 
 @dataclass(frozen=True)
 class Amount:
-    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit."""
+    """What means are of: the words, "risk of a new case", their scale, the scale of their differences, their unit, and whether they
+    cannot be below zero."""
 
     words: str
     scale: Scale
     of_differences: Scale
     unit: str
+    from_zero: bool = True
+
+    @property
+    def title(self) -> str:
+        """ "Mean reaction time, ms"."""
+        return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
+
+
+FARTHEST = (
+    4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
+)
+
+
+def value_limits(quantiles: np.ndarray, raw: np.ndarray, amount: Amount) -> tuple[float, float]:
+    """The limits of an axis of values: the intervals and, but for what is far out, the raw values; what cannot be below zero begins
+    there."""
+    low, high = float(quantiles.min()), float(quantiles.max())
+    if len(raw):
+        reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
+        low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
+    low = 0.0 if amount.from_zero else low
+    high = min(high, 1.0) if amount.scale == "risk" else high
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def beyond_words(raw: np.ndarray, limits: tuple[float, float]) -> str:
+    """How many raw values an axis leaves out."""
+    count = int(((raw < limits[0]) | (raw > limits[1])).sum())
+    return f" ({count} beyond the axis)" if count else ""
 
 
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
@@ -109,19 +142,21 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     if family in FAMILIES and FAMILIES[family].choice == "success":
         return Amount(f"risk of {words}", "risk", "points", "")
     if family == "ordinal":
-        return Amount(f"expected score of {words}", "number", "number", "")
+        return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if "poisson" in family or "binomial" in family:
         per = exposure_column(tree)
         rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
-    return Amount(f"mean {words}", "number", "number", said.unit)
+    return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
 
 
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
     """The name of the response and of its family, of one of several outcomes or the only one."""
-    specs = outcome_specs(metadata(tree)["spec"])
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
     prefix = outcome if outcome in specs else next(iter(specs))
-    return specs[prefix].get("outcome", prefix), specs[prefix].get("family", "")
+    name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
+    return name, specs[prefix].get("family", "")
 
 
 def exposure_column(tree: xr.DataTree) -> str:
@@ -129,10 +164,5 @@ def exposure_column(tree: xr.DataTree) -> str:
     spec = metadata(tree)["spec"]
     if spec["options"].get("exposure"):
         return str(spec["options"]["exposure"])
-    offsets = (
-        parse_formula(spec["formula"]).offsets
-        if isinstance(spec["formula"], str) and ";" not in spec["formula"]
-        else ()
-    )
-    columns = {c for offset in offsets for c in offset.columns}
-    return columns.pop() if len(columns) == 1 else ""
+    logs = re.findall(r"offset\(log\((\w+)\)\)", spec["formula"]) if isinstance(spec["formula"], str) else []
+    return logs[0] if len(logs) == 1 else ""

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.results.about import About
-from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture
-from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, of_what, study_effects, with_unit
-from glmm_zoo.results.numbers import MINUS, estimate_text, interval
+from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
+from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, covariate_text, of_what, study_effects
+from glmm_zoo.results.numbers import estimate_text, interval
 
 MOST = 60  # trials
 ROW, TWO_LINES = 27, 38  # px of a trial, and where its name stands above its interval
@@ -35,7 +35,7 @@ def forest(tree: xr.DataTree, about: About) -> Picture:
     sides = (f"← fewer {events}", f"more {events} →")
     return Picture(
         "forest",
-        _capital(f"{study.ratio} of each {word}"),
+        capital(f"{study.ratio} of each {word}"),
         _caption(study, about, word, len(shown)),
         _alt(study, word, shown),
         partial(_draw, study=study, about=about, word=word, shown=shown, words=words, sides=sides),
@@ -49,7 +49,7 @@ def _caption(study: StudyEffects, about: About, word: str, drawn: int) -> str:
         by = f"from high (top) to low {about.name(study.covariate.column)}"
     like = f"{words} like it" if study.covariate else f"all {words}"
     sentences = [
-        f"{_capital(words)} {'' if by.startswith('from') else 'sorted '}{by}.",
+        f"{capital(words)} {'' if by.startswith('from') else 'sorted '}{by}.",
         f"Grey squares: the {word}’s own {study.ratio} with 95 % interval, larger squares for more information.",
         f"Blue circles: the model’s estimate for that {word} with 50 % and 95 % intervals, drawn to what {like} show; the numbers belong to "
         "them.",
@@ -164,7 +164,7 @@ def _covariate_texts(study: StudyEffects, about: About, shown: np.ndarray) -> li
         return []
     column, values = study.covariate.column, study.covariate.values.iloc[shown]
     if study.covariate.numeric:
-        return [with_unit(f"{v:.6g}".replace("-", MINUS), about.unit_of(column)) for v in values]
+        return [covariate_text(about, column, v) for v in values]
     return [about.level(column, v) for v in values]
 
 
@@ -202,16 +202,12 @@ def _heads(canvas: Canvas, study: StudyEffects, about: About, word: str, covaria
     left = axis.get_position().x0 * canvas.width
     top = (0, axis.get_ylim()[1])
     align = "right" if canvas.narrow else "left"
-    _word(canvas, top, (-10 if canvas.narrow else 4 - left, 14), _capital(word), bold=True)
-    _word(canvas, (1, top[1]), (10, 14), _capital(f"{study.ratio} (95 %)"), bold=True, size=SMALL, align=align)
+    _word(canvas, top, (-10 if canvas.narrow else 4 - left, 14), capital(word), bold=True)
+    _word(canvas, (1, top[1]), (10, 14), capital(f"{study.ratio} (95 %)"), bold=True, size=SMALL, align=align)
     if covariate and not canvas.narrow and study.covariate is not None:
         name = about.name(study.covariate.column)
-        (text,) = canvas.shortened([name if name == study.covariate.column else _capital(name)], COVARIATE + 10)
+        (text,) = canvas.shortened([name if name == study.covariate.column else capital(name)], COVARIATE + 10)
         _word(canvas, top, (-10, 14), text, bold=True, align="right")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _word(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import grouping_factor
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.storage import stored_table
 from glmm_zoo.tables.frames import take_columns
@@ -28,14 +31,15 @@ class FactorRows:
         The columns that make it: more than one where it is nested in others.
     table
         The rows of the fit.
-    codes
-        The level of each row (n,), in the order of the levels in the posterior.
+    levels, codes
+        The levels in the order of the posterior, and that of each row (n,).
     first
         A row of each level (levels,).
     """
 
     columns: list[str]
     table: pd.DataFrame
+    levels: tuple[str, ...]
     codes: np.ndarray
     first: np.ndarray
 
@@ -72,7 +76,18 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     known = {variable_name(c): c for c in table.columns.map(str)}
     columns = [known[part] for part in _parts(name, list(known))]
     factor = grouping_factor(columns, take_columns(table, columns))
-    return FactorRows(columns, table, factor.codes, np.unique(factor.codes, return_index=True)[1])
+    return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
+
+
+def trials_of_rows(spec: Mapping[str, Any], rows: FactorRows) -> np.ndarray:
+    """What responses are out of in each row (n,): trials, or the exposure given by name; 1 where there is neither."""
+    response = parse_formula(spec["formula"]).response if spec.get("family") == "binomial" else None
+    trials = None if response is None else response.trials
+    if trials is None and spec["options"].get("exposure"):
+        return rows.table[spec["options"]["exposure"]].to_numpy(float)
+    if trials is None or isinstance(trials, int):
+        return np.full(len(rows.codes), float(trials or 1))
+    return evaluate_expression(trials, take_columns(rows.table, trials.columns))
 
 
 def _parts(name: str, known: Sequence[str]) -> list[str]:

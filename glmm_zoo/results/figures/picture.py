@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.figures.sheet import COLOURS, SMALL, TEXT, Sheet
 from glmm_zoo.results.figures.svg import Stylesheet, page_svg, standalone_svg
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.storage import check_target
@@ -25,24 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, NARROW = 720, 343  # px
-TEXT, SMALL = 12.5, 11.5  # px
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
 RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
 ENDINGS = (".svg", ".png", ".pdf")
-LETTER = 0.56  # of its size is how wide a letter is, about
-PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
-PLAIN_TEXT: dict[str, Any] = {"text.parse_math": False}  # a dollar sign of a name begins no formula
-# The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
-COLOURS = {
-    "ink": "#1a1f26",
-    "muted": "#55606c",
-    "line": "#d5dae0",
-    "paper": "#ffffff",
-    "model": "#1f5fa8",
-    "data": "#b04f16",
-    "control": "#626d7b",
-    "bad": "#b3261e",
-}
+BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
+TITLE_LINE = 16  # px of each further line of a title
+PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
 
 
 @dataclass(frozen=True)
@@ -113,6 +105,20 @@ def check_picture_file(path: str | os.PathLike[str], *, overwrite: bool = False)
     return check_target(path, overwrite=overwrite)
 
 
+def check_width(width: int) -> None:
+    """Refuse a width in which nothing can be read.
+
+    Raises
+    ------
+    InputError
+        A width that is not between 300 and 3000 px.
+    """
+    if not 300 <= width <= 3000:
+        raise InputError(
+            f"width must be between 300 and 3000 pixels, not {width}; a page has {WIDE}, a telephone {NARROW}"
+        )
+
+
 def _svg(figure: Figure) -> str:
     return _drawn(figure, "svg").decode()
 
@@ -121,8 +127,10 @@ def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42, "text.parse_math": False}
-    with mpl.rc_context(settings):
+    settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        if form == "svg":  # letters that matplotlib's font lacks are there as text
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
             buffer,
@@ -134,83 +142,8 @@ def _drawn(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-class Canvas:
-    """A figure of a given width in pixels, with what all pictures draw: panels, intervals, bands, raw data, axes and labels."""
-
-    def __init__(self, width: int):
-        from matplotlib.figure import Figure
-
-        self.width = width
-        self.narrow = width < 500
-        self.colour = COLOURS
-        self.figure = Figure(figsize=(width / 72, 1), dpi=72, facecolor="none")
-
-    # ------------------------------------------------------------------------------------------------------ panels
-
-    def panels(
-        self,
-        count: int,
-        height: float,
-        *,
-        left: float | Sequence[float] = 44,
-        right: float | Sequence[float] = 12,
-        top: float = PANEL_TOP,
-        below: float = PANEL_BELOW,
-        widths: Sequence[float] | None = None,
-        across: int | None = None,
-    ) -> list[Axes]:
-        """Axes of `height` px, beside each other where there is room (`across` in a row, two by default), else below each other.
-
-        `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
-        `widths` are the relative widths of panels that stand beside each other.
-        """
-        in_row = 1 if self.narrow and across is None else min(count, across or 2)
-        lefts, rights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right))
-        rows = -(-count // in_row)
-        total = rows * (top + height + below)
-        self.figure.set_size_inches(self.width / 72, total / 72)
-        axes = []
-        for i in range(count):
-            row, place = divmod(i, in_row)
-            mates = range(row * in_row, min(count, (row + 1) * in_row))
-            shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
-            free = self.width - sum(lefts[m] + rights[m] for m in mates)
-            if len(mates) < in_row:  # the last row is as wide as the others, not wider
-                free = free * len(mates) / in_row
-            of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
-            x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
-            y = total - row * (top + height + below) - top - height
-            axis = self.figure.add_axes(
-                (x / self.width, y / total, float(of_width[place]) / self.width, height / total)
-            )
-            self._plain(axis)
-            axes.append(axis)
-        return axes
-
-    def _plain(self, axis: Axes) -> None:
-        """Spines left and below only, in grey; text in the page's ink."""
-        from matplotlib.ticker import MaxNLocator
-
-        axis.patch.set_visible(False)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
-        axis.tick_params(
-            labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
-        )
-        for one in (axis.xaxis, axis.yaxis):
-            one.set_major_locator(MaxNLocator(4 if self.narrow else 5, steps=[1, 2, 2.5, 5, 10]))
-            one.set_major_formatter(_ticks_as_written)
-
-    def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
-        """About how many px the longest line of these texts takes."""
-        return LETTER * size * max((len(line) for text in texts for line in text.split("\n")), default=0)
-
-    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
-        """These texts, those that take more than so many px cut short with an ellipsis."""
-        most = int(px / (LETTER * size))
-        return [text if len(text) <= most else f"{text[: most - 1].rstrip()}…" for text in texts]
+class Canvas(Sheet):
+    """A figure of a given width in pixels, with what all pictures draw: intervals, bands, raw data, axes and labels."""
 
     # ------------------------------------------------------------------------------------------------------- marks
 
@@ -256,22 +189,32 @@ class Canvas:
         y = np.clip(np.concatenate([low, high[::-1]]), bottom, top)
         axis.fill(np.concatenate([x, x[::-1]]), y, facecolor=self.colour[role], alpha=opacity, linewidth=0)
 
-    def line(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "model", width: float = 2, dashed: bool = False) -> None:  # fmt: skip
-        """A line; parts beyond limits that were set before are left out."""
+    def line(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "model", width: float = 2, dashed: bool = False, style: str = "", opacity: float = 1) -> None:  # fmt: skip
+        """A line; parts beyond limits that were set before are left out. `style` is that of matplotlib, such as ":"."""
         bottom, top = axis.get_ylim() if not axis.get_autoscaley_on() else (-np.inf, np.inf)
         y = np.where((y >= bottom) & (y <= top), y, np.nan)
-        axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle="--" if dashed else "-")
+        style = style or ("--" if dashed else "-")
+        axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle=style, alpha=opacity)
 
     def discs(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "control", diameter: np.ndarray | float = 5, opacity: float = 0.4) -> None:  # fmt: skip
-        """Raw data as discs of these diameters in px."""
+        """Raw data as discs of these diameters in px; those beyond limits that were set before are left out."""
+        x, y, size = np.broadcast_arrays(x, y, np.square(np.asarray(diameter, float)))
+        inside = np.full(x.shape, True)
+        for values, limits, free in (
+            (x, axis.get_xlim(), axis.get_autoscalex_on()),
+            (y, axis.get_ylim(), axis.get_autoscaley_on()),
+        ):
+            inside &= free | ((values >= min(limits)) & (values <= max(limits)))
         axis.scatter(
-            x, y, s=np.square(np.asarray(diameter, float)), facecolors=self.colour[role], alpha=opacity, linewidths=0,
+            x[inside], y[inside], s=size[inside], facecolors=self.colour[role], alpha=opacity, linewidths=0,
             zorder=1.5,
         )  # fmt: skip
 
     def diamonds(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "data", size: float = 6) -> None:
         """Raw values of groups as diamonds."""
-        axis.plot(x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6)
+        axis.plot(
+            x, y, linestyle="none", marker="D", markersize=size * 0.75, color=self.colour[role], zorder=6, clip_on=False
+        )
 
     def no_effect(self, axis: Axes, at: float, *, vertical: bool = True) -> None:
         """The dashed line of no effect."""
@@ -282,11 +225,19 @@ class Canvas:
     # ------------------------------------------------------------------------------------------------ words and axes
 
     def title(self, axis: Axes, text: str) -> None:
-        """What a panel shows, above it at the left."""
-        left = axis.get_position().x0 * self.width
+        """What a panel shows, above it at the left; what is too long for one line goes on below, and the panel is so much lower."""
+        box, height = axis.get_position(), self.figure.get_figheight() * 72
+        row = [a.get_position() for a in self.figure.axes if abs(a.get_position().y0 - box.y0) * height < 1]
+        first = self.narrow and box.x0 == min(mate.x0 for mate in row)
+        left = 4 if first else box.x0 * self.width
+        end = min((mate.x0 * self.width for mate in row if mate.x0 > box.x0), default=float(self.width))
+        lines = textwrap.wrap(text, max(int((end - left - 8) / (BOLD_LETTER * TEXT)), 8), max_lines=3, placeholder="…")
+        lower = (len(lines) - 1) * TITLE_LINE
+        axis.set_position((box.x0, box.y0, box.width, box.height - lower / height))
         axis.annotate(
-            text, (0, 1), (-left + 4 if self.narrow else 0, 12), xycoords="axes fraction", textcoords="offset points",
-            fontsize=TEXT, fontweight="bold", color=self.colour["ink"], annotation_clip=False,
+            "\n".join(lines), (0, 1), (left - box.x0 * self.width, 12), xycoords="axes fraction",
+            textcoords="offset points", fontsize=TEXT, fontweight="bold", color=self.colour["ink"], annotation_clip=False,
+            va="bottom",
         )  # fmt: skip
 
     def axis_title(self, axis: Axes, text: str, *, vertical: bool = False) -> None:
@@ -299,6 +250,21 @@ class Canvas:
             text, (x, y), shift, textcoords="offset points", ha=align, va="center", fontsize=size,
             fontweight="bold" if bold else "normal", color=self.colour[role], annotation_clip=False,
         )  # fmt: skip
+
+    def end_labels(self, axis: Axes, x: float, y: Sequence[float], texts: Sequence[str], roles: Sequence[str]) -> None:
+        """Words at the right ends of lines, at (x, y) in data, moved apart where they would be over one another."""
+        pixels = axis.transData.transform(np.column_stack([np.full(len(y), x), y]))[:, 1]
+        low, high = (axis.bbox.y0, axis.bbox.y1)
+        lines = np.array([text.count("\n") + 1 for text in texts])
+        wanted = np.clip(pixels, low, high)
+        order = np.argsort(wanted, kind="stable")
+        for before, after in pairwise(order):
+            apart = (lines[before] + lines[after]) / 2 * (TEXT + 2.5)
+            wanted[after] = max(wanted[after], wanted[before] + apart)
+        wanted -= max(0.0, float(wanted.max() - high - 8))
+        for text, role, of, to in zip(texts, roles, pixels, wanted, strict=True):
+            at = float(axis.transData.inverted().transform((0, of))[1])
+            self.note(axis, x, at, text, role=role, shift=(6, float(to - of)), size=TEXT)
 
     def row_labels(self, axis: Axes, at: np.ndarray, labels: Sequence[str]) -> None:
         """Labels of rows at the left of the axis, the first row at the top, no spine."""
@@ -315,26 +281,26 @@ class Canvas:
                 fontsize=SMALL, color=self.colour[role], annotation_clip=False,
             )  # fmt: skip
 
-    def ratio_axis(self, axis: Axes, low: float, high: float) -> None:
-        """A horizontal log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
+    def ratio_axis(self, axis: Axes, low: float, high: float, *, vertical: bool = False) -> None:
+        """A log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
         low, high = min(low, 0.75), max(high, 1.35)
-        axis.set_xscale("log")
-        axis.set_xlim(low, high)
+        axis.set(**{"yscale" if vertical else "xscale": "log", "ylim" if vertical else "xlim": (low, high)})
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
         if len(ticks) < 3:
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
-        ticks = self._apart(axis, ticks)
-        axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
-        axis.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
-        axis.xaxis.set_minor_locator(NullLocator())
+        ticks = self._apart(axis, ticks, vertical)
+        along = axis.yaxis if vertical else axis.xaxis
+        along.set_major_locator(FixedLocator(list(ticks)))
+        along.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        along.set_minor_locator(NullLocator())
 
-    def _apart(self, axis: Axes, ticks: np.ndarray) -> np.ndarray:
-        """Those ticks of a horizontal axis whose labels have room, 1 before all others, then from the inside."""
-        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, 0]
-        half = np.array([self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
+    def _apart(self, axis: Axes, ticks: np.ndarray, vertical: bool) -> np.ndarray:
+        """Those ticks of an axis whose labels have room, 1 before all others, then from the inside."""
+        pixels = axis.transData.transform(np.column_stack([ticks, ticks]))[:, int(vertical)]
+        half = np.array([SMALL if vertical else self.text_width([f"{tick:g}"], SMALL) / 2 + 3 for tick in ticks])
         kept: list[int] = []
         for i in np.argsort(np.abs(np.log(ticks)), kind="stable"):
             if all(abs(pixels[i] - pixels[k]) >= half[i] + half[k] for k in kept):
@@ -354,5 +320,6 @@ class Canvas:
         )
 
 
-def _ticks_as_written(value: float, _: object) -> str:
-    return f"{value:.6g}".replace("-", "−")
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning, as a sentence or a head has."""
+    return text[:1].upper() + text[1:]

@@ -14,7 +14,7 @@ from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.pooled import find, own_ratios
-from glmm_zoo.results.numbers import alone
+from glmm_zoo.results.numbers import MINUS, alone
 from glmm_zoo.results.storage import metadata
 
 
@@ -100,6 +100,11 @@ def at_mean(study: StudyEffects, about: About) -> str:
     unit = about.unit_of(covariate.column)
     name = "" if unit else f"{about.name(covariate.column)} "
     return f" ({name}{with_unit(alone(covariate.mean), unit)})"
+
+
+def covariate_text(about: About, column: str, value: float) -> str:
+    """A value of a covariate as the data have it, with its unit."""
+    return with_unit(f"{value:.6g}".replace("-", MINUS), about.unit_of(column))
 
 
 def with_unit(number: str, unit: str) -> str:

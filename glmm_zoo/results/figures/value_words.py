@@ -26,7 +26,7 @@ def value_words(about: About, column: str, value: Any, *, short: bool = False) -
     words = about.level(column, text)
     if words != text:
         return words
-    number = as_number(text) is not None
+    number = as_number(text.replace(MINUS, "-")) is not None
     unit = about.unit_of(column)
     words = f"{MINUS}{text[1:]}" if number and text.startswith("-") else text
     words += f"{NO_BREAK}{unit}" if number and unit else ""
@@ -70,7 +70,9 @@ def row_words(of: pd.DataFrame, about: About, *, short: bool = False) -> list[st
 def wrapped(text: str, px: float, size: float, letter: float = 0.56) -> str:
     """A label broken into lines of at most `px`, three at most, of which the last may end in an ellipsis."""
     letters = max(int(px / (size * letter)), 4)
-    return "\n".join(textwrap.wrap(text, letters, max_lines=_MOST_LINES, placeholder="…")) or text
+    return (
+        "\n".join(textwrap.wrap(text, letters, max_lines=_MOST_LINES, placeholder="…", break_on_hyphens=False)) or text
+    )
 
 
 def told(labels: Sequence[str], texts: Sequence[str]) -> str:

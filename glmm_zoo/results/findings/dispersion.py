@@ -2,9 +2,8 @@
 
     X2(y) = (1 / n) sum_i (y_i - m_i)^2 / v_i
 
-m_i and v_i are the mean and variance that the other rows predict of row i: of the predictive draws, weighted by 1 / p(y_i),
-truncated (Ionides 2008). Without the weights, group effects that have followed their few rows hide what varies too much.
-X2 is compared with that of data predicted by the model (Gelman, Meng & Stern 1996).
+m_i and v_i are the mean and variance that the other rows predict of row i (`predicted_by_others`). X2 is compared with that of data
+predicted by the model (Gelman, Meng & Stern 1996).
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import interval, nominal, percent, written
+from glmm_zoo.results.predicted_rows import predicted_by_others
 from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
@@ -27,15 +27,12 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     """Pearson's statistic as observed and as predicted, and a sentence when they do not agree."""
     spec = metadata(tree)["spec"]
     y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)
-    drawn, weights = _predicted_by_others(tree, spec["outcome"])
-    observed = float(np.mean((y - (weights * drawn).sum(axis=0)) ** 2 / _variance(drawn, weights)))
-    equal = np.full_like(weights, 1 / len(weights))
-    expected = np.mean((drawn - drawn.mean(axis=0)) ** 2 / _variance(drawn, equal), axis=1)
+    observed, expected = pearson_spread(y, *predicted_by_others(tree, spec["outcome"]))
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
-        f"Pearson dispersion is {observed:.2f}, each count against what the others predict of it; in data from the model "
-        f"it is {low:.2f} to {high:.2f} ({nominal(prob)}), and as large as this in {100 * more:.1f} %."
+        f"Pearson dispersion is {written(observed, 2)}, each count against what the others predict of it; in data from the model "
+        f"it is {interval(low, high, 2)} ({nominal(prob)}), and as large as this in {percent(more)}."
     )
     table = pd.DataFrame(
         {"observed": [observed], "lower": [low], "upper": [high], "p": [more]},
@@ -44,19 +41,14 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     return Finding("dispersion", (words, *_advice(spec, more, less)), {"check": table})
 
 
-def _predicted_by_others(tree: xr.DataTree, outcome: str) -> tuple[np.ndarray, np.ndarray]:
-    """Predictive draws and their weights, both (draws, n), of the draws for which the file has prediction and density.
+def pearson_spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Pearson's statistic of the rows y (n,), and of each predicted data set (draws,).
 
-    With these weights the draws of a row are as the other rows predict it.
+    `drawn` and `weights` (draws, n) are those of `predicted_by_others`.
     """
-    predicted, pointwise = (tree[group].dataset[outcome] for group in ("posterior_predictive", "log_likelihood"))
-    drawn, log_p = (
-        array.stack(sample=("chain", "draw")).transpose("sample", "row").values.astype(float)
-        for array in xr.align(predicted, pointwise, join="inner")
-    )
-    weights = np.exp(log_p.min(axis=0) - log_p)
-    weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0))
-    return drawn, weights / weights.sum(axis=0)
+    observed = float(np.mean((y - (weights * drawn).sum(axis=0)) ** 2 / _variance(drawn, weights)))
+    equal = np.full_like(weights, 1 / len(weights))
+    return observed, np.mean((drawn - drawn.mean(axis=0)) ** 2 / _variance(drawn, equal), axis=1)
 
 
 def _variance(drawn: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -65,22 +57,30 @@ def _variance(drawn: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.maximum(spread, 1 / len(drawn))
 
 
+def effect_for_nearly_every_row(spec: Mapping[str, Any]) -> bool:
+    """Whether group effects take up variation of any size, so that the spread cannot be judged."""
+    return any(2 * group["levels"] > spec["data"]["rows"] for group in spec["groups"].values())
+
+
+def what_gives_more_spread(builder: str) -> str:
+    """What to try where counts vary more than the model allows."""
+    if "poisson" in builder:
+        return (
+            f"Try {builder.replace('poisson', 'negative_binomial')}, or an effect for every row: (1 | obs) with a column "
+            "obs that numbers the rows."
+        )
+    return "Look for a missing covariate or grouping factor, or try dispersion='~ x' or the other parameterization."
+
+
 def _advice(spec: Mapping[str, Any], more: float, less: float) -> tuple[str, ...]:
     """What to try when few predicted data sets vary as much as observed, or more (`more`), or as little (`less`)."""
-    builder = spec["builder"]
-    if any(2 * group["levels"] > spec["data"]["rows"] for group in spec["groups"].values()):
+    if effect_for_nearly_every_row(spec):
         return (
             "With an effect for nearly every row the model takes up variation of any size; this check cannot judge it.",
         )
     if more < ALARM:
-        instead = (
-            f"Try {builder.replace('poisson', 'negative_binomial')}, or an effect for every row: (1 | obs) with a column "
-            "obs that numbers the rows."
-            if "poisson" in builder
-            else "Look for a missing covariate or grouping factor, or try dispersion='~ x' or the other parameterization."
-        )
         return (
-            f"The counts vary more than the model allows (overdispersion), so its intervals are likely too narrow. {instead}",
+            f"The counts vary more than the model allows (overdispersion), so its intervals are likely too narrow. {what_gives_more_spread(spec['builder'])}",
         )
     if less < ALARM:
         return (

@@ -16,7 +16,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import alone, decimals, interval, nominal, written
 from glmm_zoo.results.parameter_statistics import element_labels
 from glmm_zoo.results.storage import metadata
 
@@ -64,7 +64,7 @@ def _sentences(
         f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
         for cause, n in zip(event["causes"], event["events"], strict=True)
     )
-    yield f"{event['subjects']} subjects, {counts} in {event['person_time']:.6g} units of person-time."
+    yield f"{event['subjects']} subjects, {counts} in {alone(event['person_time'])} units of person-time."
     tail = (1 - prob) / 2
     terms = posterior["association"].values.tolist()
     sd_of_term = dict(zip(terms, np.median(draws_of(posterior, "assoc_sd"), (0, 1)), strict=True))
@@ -75,9 +75,11 @@ def _sentences(
         per_sd = quantities[f"assoc_hazard_ratio_per_sd[{label}]"]
         term = next(a for a in terms if label == a or label.startswith(f"{a}, "))  # "term, cause" with several causes
         low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
+        d, d_sd = (decimals("ratio", np.quantile(x, [tail, 0.5, 1 - tail])) for x in (draws, per_sd))
         yield (
-            f"One unit more of {label} goes with {middle:.3g} times the hazard ({low:.3g} to {high:.3g}, {nominal(prob)}) at the same "
-            f"time for the same subject; one standard deviation more, {sd_of_term[term]:.3g}, with {np.median(per_sd):.3g} times{place}."
+            f"One unit more of {label} goes with {written(middle, d)} times the hazard ({interval(low, high, d, 'ratio')}, {nominal(prob)}) "
+            f"at the same time for the same subject; one standard deviation more, {alone(sd_of_term[term])}, with "
+            f"{written(float(np.median(per_sd)), d_sd)} times{place}."
         )
     if event["entered_late"]:
         yield (

@@ -23,7 +23,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import NO_BREAK, alone, decimals, interval, nominal, points, probability, whole, written
 from glmm_zoo.results.storage import metadata
 
 _NNT = "number needed to treat"
@@ -55,8 +55,8 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         "studies": _studies(posterior, facts, measure.of_risks, prob),
     }
     sentences = [
-        f"A new trial's {words} is below 1 with probability {np.mean(new_effect < 0):.3f}, the pooled one with "
-        f"probability {np.mean(effect < 0):.3f}: fewer events with {facts['labels'][1]!r} than with {facts['labels'][0]!r}."
+        f"A new trial's {words} is below 1 with probability {probability(float(np.mean(new_effect < 0)))}, the pooled one "
+        f"with probability {probability(float(np.mean(effect < 0)))}: fewer events with {facts['labels'][1]!r} than with {facts['labels'][0]!r}."
     ]
     p0, source = _baseline(facts)
     if 0 < p0 < (1 if measure.of_risks else np.inf):
@@ -88,7 +88,7 @@ def _meanings(measure: _Measure, facts: Mapping[str, Any], p0: float, source: st
     return {
         ratio: f"pooled {words}{average}; with a covariate in brackets, the ratio of {words}s for one unit more of it",
         f"{ratio}_new": f"{words} in a new trial: its interval is the prediction interval",
-        f"{amount}_difference": f"{amount} with treatment less {amount} without, at a {amount} of {p0:.4g} without ({source})",
+        f"{amount}_difference": f"{amount} with treatment less {amount} without, at a {amount} of {_amount(p0, measure)} without ({source})",
         "nnt": "number needed to treat for one event fewer or more, at the same risk without treatment; left out where the "
         "risk difference may be 0. Read its median: draws near 0 make its mean large",
     }
@@ -134,9 +134,11 @@ def _absolute_sentences(
     amount, median = measure.amount, float(np.median(difference))
     _, low, high = table.loc[f"{amount} difference"]
     unit = "" if measure.of_risks else f" per unit of {facts['exposure']}"
+    scale = "points" if measure.of_risks else "number"
+    d = decimals(scale, (median, low, high))
     yield (
-        f"At a {amount} of {p0:.4g}{unit} without treatment ({source}) the {amount} difference is "
-        f"{median:.4g}, {low:.4g} to {high:.4g} ({nominal(prob)})."
+        f"At a {amount} of {_amount(p0, measure)}{unit} without treatment ({source}) the {amount} difference is "
+        f"{points(median, d) if measure.of_risks else written(median, d)}, {interval(low, high, d, scale)} ({nominal(prob)})."
     )
     if _NNT in table.index:
         fewest, most = sorted((1 / abs(low), 1 / abs(high)))
@@ -152,7 +154,12 @@ def _absolute_sentences(
 
 def _number(difference: float) -> str:
     """Persons to treat, rounded up to a whole person."""
-    return f"{np.ceil(1 / abs(difference) - 1e-9):.0f}"
+    return whole(float(np.ceil(1 / abs(difference) - 1e-9)))
+
+
+def _amount(p0: float, measure: _Measure) -> str:
+    """A risk in per cent, or a rate."""
+    return f"{alone(100 * p0)}{NO_BREAK}%" if measure.of_risks else alone(p0)
 
 
 def _studies(posterior: xr.Dataset, facts: Mapping[str, Any], of_risks: bool, prob: float) -> pd.DataFrame:

@@ -25,7 +25,7 @@ import xarray as xr
 from scipy.special import ndtr, ndtri
 
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import decimals, interval, nominal, probability, written
 from glmm_zoo.results.response_moments import ResponseMoments, Thinning, normal_nodes, response_of
 from glmm_zoo.results.storage import metadata
 
@@ -168,12 +168,13 @@ def _correlation_table(correlations: Mapping[str, np.ndarray], prob: float) -> d
 
 
 def _sentence(pair: Pair, one_effect: bool, prob: float) -> str:
-    positive = f"{(pair.r > 0).mean():.3g}"
+    positive = probability(float((pair.r > 0).mean()))
     if one_effect:
         return f"{pair.label}: one effect of a subject stands for both; they rise together with probability {positive}."
     median, low, high = interval_table({"r": pair.r}, prob, "").loc["r"]
+    d = decimals("correlation", (median, low, high))
     return (
-        f"{pair.label}: correlation of the propensities {median:.2f} ({nominal(prob)} {low:.2f} to {high:.2f}); it is positive "
+        f"{pair.label}: correlation of the propensities {written(median, d)} ({nominal(prob)} {interval(low, high, d)}); it is positive "
         f"with probability {positive}."
     )
 

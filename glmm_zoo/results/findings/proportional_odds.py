@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import decimals, interval, nominal, percent, written
 from glmm_zoo.results.storage import metadata
 
 _MEANING = (
@@ -39,10 +39,11 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         each = _effects(beta, gamma, np.diff(draws_of(posterior, "cutpoints")), values)
         effects.update({f"{label} at {name}": each[..., k] for k, name in enumerate(names)})
         change = interval_table({"change": each[..., -1] - each[..., 0]}, prob, "effect").loc["change"]
+        d = decimals("number", change)
+        first, last = (written(float(np.median(each[..., k])), d) for k in (0, -1))
         words.append(
-            f"{label}: the effect goes from {np.median(each[..., 0]):.2f} at {names[0]} to {np.median(each[..., -1]):.2f} at "
-            f"{names[-1]}, a change of {change['median']:.2f} ({change['lower']:.2f} to {change['upper']:.2f}, "
-            f"{nominal(prob)}). {_verdict(gamma, prob)}"
+            f"{label}: the effect goes from {first} at {names[0]} to {last} at {names[-1]}, a change of {written(change['median'], d)} "
+            f"({interval(change['lower'], change['upper'], d)}, {nominal(prob)}). {_verdict(gamma, prob)}"
         )
     scale = "log-odds" if spec["link"] == "logit" else f"{spec['link']} scale"
     where = "; of a covariate in a product, with the others at their means" if "beta_at_means" in posterior else ""
@@ -77,7 +78,7 @@ def _verdict(gamma: np.ndarray, prob: float) -> str:
     inverse = np.linalg.inv(np.atleast_2d(np.cov(draws.T)))
     distance = np.einsum("si,ij,sj->s", draws - center, inverse, draws - center)
     share = float(np.mean(distance < center @ inverse @ center))
-    where = f"the {nominal(prob)} region of the posterior ({100 * share:.1f} % of it is nearer to its middle)"
+    where = f"the {nominal(prob)} region of the posterior ({percent(share)} of it is nearer to its middle)"
     if share > prob:
         return f"The data speak against equal effects (proportional odds): they lie outside {where}."
     return f"The data do not speak against equal effects (proportional odds): they lie within {where}."

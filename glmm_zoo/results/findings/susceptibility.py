@@ -15,7 +15,17 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import (
+    NO_BREAK,
+    alone,
+    decimals,
+    estimate_text,
+    interval,
+    nominal,
+    percent,
+    probability,
+    whole,
+)
 from glmm_zoo.results.storage import metadata, sd_at_means
 
 # All arbitrary.
@@ -69,38 +79,34 @@ def _verdict(tree: xr.DataTree, share: np.ndarray, prior: np.ndarray, prob: floa
     limit = float(np.clip(np.quantile(prior, 0.01), *FEW))
     few, before = float((share < limit).mean()), float((prior < limit).mean())
     narrowed = share.std() / prior.std()
-    span = f"{100 * low:.1f} to {100 * high:.1f} % of the subjects ({nominal(prob)})"
+    span = f"{interval(low, high, decimals('risk', (low, high)), 'risk')}{NO_BREAK}% of the subjects ({nominal(prob)})"
     shown = narrowed <= LITTLE_KNOWN and few <= min(ALARM, EVIDENCE * before)
     if shown:
         yield f"The data show a group that is never at risk: {span}."
     elif narrowed > LITTLE_KNOWN:
         yield (
             f"The data cannot tell never at risk from a low rate: the share never at risk, {span}, is known little better "
-            f"than before them (standard deviation {share.std():.2f}, of the prior {prior.std():.2f})."
+            f"than before them (standard deviation {alone(share.std())}, of the prior {alone(prior.std())})."
         )
     else:
         yield (
             f"The data do not show a group that is never at risk and cannot tell one from low rates: the share may be {span}, "
-            f"and with probability {few:.2g} it is below {100 * limit:.2g} % ({before:.2g} before the data)."
+            f"and with probability {probability(few)} it is below {percent(limit)} ({probability(before)} before the data)."
         )
     yield (
-        f"Were all {subjects} subjects at risk, {_number(expected)} ({_number(fewest)} to {_number(most)}) would be expected to have zeros "
+        f"Were all {subjects} subjects at risk, {estimate_text(expected, fewest, most)} would be expected to have zeros "
         f"only; {zeros} {'has' if zeros == 1 else 'have'}."
     )
     yield from _low_rates(tree)
     if shown:
         sure = float(posterior["never_probability"].mean(("chain", "draw")).sum())
-        yield f"Of the {zeros} with zeros only, {sure:.0f} are expected to be never at risk."
+        yield f"Of the {zeros} with zeros only, {whole(sure)} are expected to be never at risk."
     else:
         family = spec["options"]["family"]
         yield (
             "The probabilities of single subjects lean on the prior and on the shape of the distribution of rates. "
             f"{'hierarchical_logistic' if family == 'bernoulli' else family} is the same model without this part."
         )
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _low_rates(tree: xr.DataTree) -> Iterator[str]:
@@ -111,6 +117,6 @@ def _low_rates(tree: xr.DataTree) -> Iterator[str]:
         sd = float(np.median(draws_of(posterior, sd_at_means(group), **{group["effect_dim"]: "Intercept"})))
         what, verb = ("odds", "are") if spec["link"] == "logit" else ("rate", "is")
         yield (
-            f"Subjects at risk differ by a standard deviation of {sd:.2f} ({sd_at_means(group)}), taken to be normal: the {what} of "
-            f"one in 40 {verb} below {np.exp(-1.96 * sd):.2g} times {'those' if verb == 'are' else 'that'} of the median subject."
+            f"Subjects at risk differ by a standard deviation of {alone(sd)} ({sd_at_means(group)}), taken to be normal: the {what} of "
+            f"one in 40 {verb} below {alone(float(np.exp(-1.96 * sd)))} times {'those' if verb == 'are' else 'that'} of the median subject."
         )

@@ -22,7 +22,7 @@ import xarray as xr
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import estimate_text, nominal
 from glmm_zoo.results.storage import metadata
 
 MEANINGS = {
@@ -98,10 +98,10 @@ def _correlations(posterior: xr.Dataset, spec: dict[str, Any]) -> dict[str, np.n
 def _sentences(spec: dict[str, Any], effects: pd.DataFrame, prob: float) -> tuple[str, ...]:
     facts, link = spec["facts"], spec["link"]
     main = "effect" if facts["exposure_time"] == "constant" else "time_averaged_effect"
-    estimate = f"{main.replace('_', '-').replace('-effect', ' effect')} {_median_and_interval(effects.loc[main])}"
+    estimate = f"{main.replace('_', '-').replace('-effect', ' effect')} {estimate_text(*effects.loc[main])}"
     ratio = LINKS[link].ratio
     if ratio:
-        of_ratio = _median_and_interval(effects.loc[f"{ratio}[{main}]"])
+        of_ratio = estimate_text(*effects.loc[f"{ratio}[{main}]"], scale="ratio")
         estimate += f" on the {link} scale, {ratio.replace('_', ' ')} {of_ratio}"
     words = [
         f"Predictor: {facts['predictor']}, plus the effect of treatment.",
@@ -116,10 +116,6 @@ def _sentences(spec: dict[str, Any], effects: pd.DataFrame, prob: float) -> tupl
     if link == "log":
         words.append("For counts an ICC depends on the rate; the sds of the cluster effects are on the log scale.")
     return tuple(words)
-
-
-def _median_and_interval(row: pd.Series) -> str:
-    return f"{row['median']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
 
 
 def _maps(design: dict[str, Any]) -> dict[str, pd.DataFrame]:

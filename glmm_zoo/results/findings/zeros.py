@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, interval_table
-from glmm_zoo.results.numbers import nominal
+from glmm_zoo.results.numbers import interval, nominal, whole
 from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
@@ -24,7 +24,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     observed, expected = int((y == 0).sum()), (drawn == 0).sum(axis=1)
     median, low, high = interval_table({"zeros": expected}, prob, "count").loc["zeros"]
     more, fewer = float((expected >= observed).mean()), float((expected <= observed).mean())
-    words = f"{observed} of {len(y)} counts are zero; data predicted by the model have {low:.0f} to {high:.0f} zeros ({nominal(prob)}), median {median:.0f}."
+    words = f"{observed} of {len(y)} counts are zero; data predicted by the model have {interval(low, high, 0)} zeros ({nominal(prob)}), median {whole(median)}."
     table = pd.DataFrame(
         {"observed": [observed], "expected": [median], "lower": [low], "upper": [high], "p": [more]},
         pd.Index(["zeros"], name="count"),

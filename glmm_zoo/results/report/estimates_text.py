@@ -1,105 +1,93 @@
-"""Tables of estimates as text: headings and rows, and these as HTML and as LaTeX."""
+"""Estimates as text for people: what each is of, the median with its interval, and probabilities."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-_TEX = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "*": "{*}",  # an option after a row's end
-    }
-)  # fmt: skip
+from glmm_zoo.results.numbers import (
+    MINUS,
+    NONE,
+    Scale,
+    alone,
+    column_decimals,
+    interval,
+    nominal,
+    on_scale,
+    probability,
+)
+from glmm_zoo.results.paper_table import PaperTable
 
+if TYPE_CHECKING:
+    from glmm_zoo.results.estimates import Estimates
 
-def three_digits(value: float) -> str:
-    """Three significant digits, of whole thousands all; "-" where there is no number."""
-    if np.isnan(value):
-        return "-"
-    if 999.5 <= abs(value) < 1e6:
-        return f"{value:.0f}"
-    return f"{value:#.3g}".rstrip(".") if value else "0"
+UNITS: Mapping[str, str] = {"risk": "%", "points": "percentage points"}
+_BESIDE: dict[str, tuple[str, Callable[[Any], str]]] = {  # other columns of a table: heading, and how they are written
+    "p_rope": ("P(in region)", probability),
+    "p": ("P", probability),
+    "posterior_odds": ("posterior odds", alone),
+    "note": ("note", str),
+}
 
 
 def label(value: Any) -> str:
-    """A value that says what an estimate is, as text: numbers as they are read, "-" where there is none."""
+    """A value that says what an estimate is, as text: numbers as they are read, "–" where there is none."""
     if pd.isna(value):
-        return "-"
-    return f"{value:.10g}" if isinstance(value, Real) and not isinstance(value, bool) else str(value)
+        return NONE
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        return f"{value:.10g}".replace("-", MINUS)
+    return str(value)
 
 
-def text_rows(
-    table: pd.DataFrame, of: Collection[str], digits: Callable[[float], str] = three_digits, most: int | None = None
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and the first `most` rows of a table of estimates, without columns of `of` that tell no two rows apart.
+def estimate_cells(
+    rows: Sequence[tuple[float, float, float]], scales: Sequence[Scale], mcse: Sequence[float] = ()
+) -> list[tuple[str, str]]:
+    """Estimate and interval of each (median, lower, upper), without units; those of one scale share decimals as far as they can."""
+    cells: dict[int, tuple[str, str]] = {}
+    errors = list(mcse) or [0.0] * len(rows)
+    for scale in dict.fromkeys(scales):
+        of_scale = [i for i, other in enumerate(scales) if other == scale]
+        each = column_decimals(scale, [rows[i] for i in of_scale], [errors[i] for i in of_scale])
+        for i, d in zip(of_scale, each, strict=True):
+            median, low, high = rows[i]
+            cells[i] = on_scale(median, scale, d), interval(low, high, d, scale)
+    return [cells[i] for i in range(len(rows))]
 
-    Of a single estimate all that says what it is stays, but `groups`, which the sentence has.
+
+def interval_heading(prob: float | None) -> str:
+    """ "95 % interval"."""
+    return f"{nominal(prob)} interval" if prob else "interval"
+
+
+def estimates_as_text(estimates: Estimates, most: int | None = None) -> PaperTable:
+    """The first `most` estimates, without columns that tell no two of them apart; the sentence is the caption.
+
+    Of a single estimate all that says what it is stays, but `groups`, which the sentence has. Risks and other shares are in per cent,
+    their differences in percentage points, which the headings say, or each measure where they differ.
     """
-    columns = [c for c in table if c not in of or _tells_apart(table[c])]
-    if not set(columns) & set(of):
-        columns = [c for c in table if c not in of or (c != "groups" and table[c].notna().any())]
-    as_read = [c for c in columns if c in of or table[c].dtype.kind not in "iuf"]
-    written = {**dict.fromkeys(columns, digits), **dict.fromkeys(as_read, label), "ess": _whole}
-    rows = zip(*([written[c](value) for value in table[c].head(most or len(table))] for c in columns), strict=True)
-    return [str(c) for c in columns], [list(row) for row in rows]
+    table, scales = estimates.table, estimates.scales
+    names = [c for c in estimates.of if _tells_apart(table[c])]
+    names = names or [c for c in estimates.of if c != "groups" and table[c].notna().any()]
+    head = table.head(most or len(table))
+    columns = {str(c): [label(value) for value in head[c]] for c in names}
+    units = [UNITS.get(scale, "") for scale in scales]
+    together = f", {units[0]}" if len(set(units)) == 1 and units[0] else ""
+    if not together and "measure" in columns:
+        columns["measure"] = [f"{m}, {u}" if u else m for m, u in zip(columns["measure"], units, strict=False)]
+    rows = head[["median", "lower", "upper"]].to_numpy(float)
+    cells = estimate_cells(list(map(tuple, rows)), scales[: len(head)], head["mcse"].tolist())
+    columns[f"estimate{together}"], columns[interval_heading(estimates.prob)] = map(list, zip(*cells, strict=True))
+    if estimates.of_effects:
+        nulls = {null for null in estimates.nulls if np.isfinite(null)}
+        above = f"{nulls.pop():g}" if len(nulls) == 1 else "no effect"
+        columns[f"P(> {above})"] = [probability(p) for p in head["p_positive"]]
+    columns |= {heading: [write(v) for v in head[c]] for c, (heading, write) in _BESIDE.items() if c in head}
+    return PaperTable.of(estimates.sentence, list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def _tells_apart(column: pd.Series) -> bool:
     return column.nunique(dropna=False) > 1
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}" if np.isfinite(value) else "-"
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell stands at the right, as numbers do."""
-    try:
-        float(text)
-    except ValueError:
-        return text == "-"
-    return True
-
-
-def html_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in HTML with its caption."""
-    lines = [_html_row("th", headings), *(_html_row("td", row) for row in rows)]
-    return f"<table><caption>{html.escape(caption)}</caption>\n" + "\n".join(lines) + "\n</table>"
-
-
-def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-def latex_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in LaTeX with the rules of the package booktabs."""
-    columns = "".join("r" if all(map(is_number, cells)) else "l" for cells in zip(*rows, strict=True))
-    head, *body = [" & ".join(map(_tex, row)) + r" \\" for row in (headings, *rows)]
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}",
-            rf"\caption{{{_tex(caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _tex(text: str) -> str:
-    """Text as LaTeX prints it; the sign of a number as a minus."""
-    return f"$-${text[1:]}" if text.startswith("-") and text != "-" and is_number(text) else text.translate(_TEX)

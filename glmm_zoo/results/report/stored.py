@@ -11,10 +11,12 @@ import xarray as xr
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.summary import summary
+from glmm_zoo.results.verdicts import table_of_checks, verdicts
 
 
 def with_report(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with its group `report`: summary, diagnostics and findings as datasets, the verdict as attributes.
+    """The tree with its group `report`: summary, diagnostics, findings and checks of the fit to the data as datasets, verdicts as
+    attributes.
 
     The names of groups and attributes are part of the file format.
     """
@@ -30,6 +32,14 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
         "summary": _dataset(summary(tree)),
         "diagnostics": _dataset(verdict.table).assign_attrs(verdict_attributes),
     }
+    said = verdicts(tree, verdict)
+    judgements = {name: getattr(said, name) for name in ("sampling", "fit", "design")}
+    datasets["verdicts"] = _dataset(table_of_checks(said.checks)).assign_attrs(
+        {
+            name: json.dumps({"state": judged.state, "title": judged.title, "sentences": judged.sentences})
+            for name, judged in judgements.items()
+        }
+    )
     for name, finding in findings(tree).items():
         datasets[name] = xr.Dataset(attrs={"title": finding.title, "sentences": json.dumps(finding.sentences)})
         datasets.update({f"{name}/{part}": _dataset(table) for part, table in finding.tables.items()})

@@ -10,8 +10,12 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.diagnostics import abandoned_runs
+from glmm_zoo.results.findings.finding import Finding
+from glmm_zoo.results.numbers import NO_BREAK, column_decimals, probability, whole, written
+from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.storage import metadata, outcome_specs
 
+INTERVAL = ["median", "lower", "upper"]
 # Options at these values go without saying.
 USUAL_OPTIONS = {
     "center": True,
@@ -92,24 +96,50 @@ def is_derived(tree: xr.DataTree, summary: pd.DataFrame) -> np.ndarray:
 def summary_headings(prob: float) -> list[str]:
     """The headings of a table of estimates whose intervals hold the probability `prob`."""
     tail = 100 * (1 - prob) / 2
-    return ["mean", "median", "sd", f"{tail:g}%", f"{100 - tail:g}%", "ESS", "R-hat"]
+    return ["mean", "median", "sd", *(f"{end:g}{NO_BREAK}%" for end in (tail, 100 - tail)), "ESS", "R-hat"]
 
 
-def summary_cells(row: pd.Series) -> list[str]:
-    """One row of a summary as text, under the headings of `summary_headings`; ESS is the smaller of bulk and tail."""
-    numbers = [number(row[name]) for name in ("mean", "median", "sd", "lower", "upper")]
-    return [*numbers, f"{min(row['ess_bulk'], row['ess_tail']):.0f}", f"{row['r_hat']:.3f}"]
+def summary_rows(summary: pd.DataFrame) -> list[list[str]]:
+    """The rows of a summary as text, under the headings of `summary_headings`; ESS is the smaller of bulk and tail."""
+    each = column_decimals("number", list(map(tuple, summary[INTERVAL].to_numpy(float))), summary["mcse_mean"].tolist())
+    rows = []
+    for (_, row), d in zip(summary.iterrows(), each, strict=True):
+        numbers = [written(row[name], d) for name in ("mean", "median", "sd", "lower", "upper")]
+        rows.append([*numbers, whole(min(row["ess_bulk"], row["ess_tail"])), written(row["r_hat"], 3)])
+    return rows
 
 
-def cell(value: Any) -> str:
-    """One value of a finding's table as text."""
-    if isinstance(value, str):
-        return value
-    return f"{value:d}" if isinstance(value, int | np.integer) else number(value)
+def finding_rows(table: pd.DataFrame) -> list[list[str]]:
+    """The rows of a finding's table as text, the first cell the row's name."""
+    return [[str(name), *cells] for name, cells in zip(table.index, rows_as_text(table), strict=True)]
 
 
-def number(value: float) -> str:
-    """Three decimals, or three digits where the number is large or small; "-" where it is not finite."""
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+def finding_tables(finding: Finding, most: int) -> dict[str, PaperTable]:
+    """The tables of a finding by name, of each the first `most` rows."""
+    tables = {}
+    for name, table in finding.tables.items():
+        headings = (str(table.index.name or ""), *map(str, table.columns))
+        note = f"The first {most} of {len(table)} rows; the file has all." if len(table) > most else ""
+        caption = f"{finding.title[:1].upper()}{finding.title[1:]}: {name.replace('_', ' ')}."
+        tables[name] = PaperTable.of(caption, headings, finding_rows(table.head(most)), note=note)
+    return tables
+
+
+def rows_as_text(table: pd.DataFrame) -> list[list[str]]:
+    """The rows of any table as text: medians with the decimals of their intervals, probabilities with two, other numbers with three
+    significant digits, as far as a column can share them."""
+    columns = {name: _column_as_text(str(name), values) for name, values in table.items()}
+    if set(INTERVAL) <= set(table):
+        each = column_decimals("number", list(map(tuple, table[INTERVAL].to_numpy(float))))
+        for name in (c for c in ("mean", *INTERVAL) if c in table):
+            columns[name] = [written(value, d) for value, d in zip(table[name], each, strict=True)]
+    return list(map(list, zip(*columns.values(), strict=True)))
+
+
+def _column_as_text(name: str, values: pd.Series) -> list[str]:
+    if values.dtype.kind != "f":
+        return [str(value) for value in values]
+    if name in ("p", "probability") or name.startswith("P("):
+        return [probability(value) for value in values]
+    each = column_decimals("number", [(value,) for value in values])
+    return [written(value, d) for value, d in zip(values, each, strict=True)]

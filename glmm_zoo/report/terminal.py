@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.results.findings import Finding, findings
-from glmm_zoo.results.report.estimates_text import is_number, text_rows
-from glmm_zoo.results.report.wording import cell, is_derived, number, overview, summary_cells, summary_headings
+from glmm_zoo.results.paper_table import PaperTable
+from glmm_zoo.results.report.estimates_text import estimates_as_text
+from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -49,28 +50,33 @@ def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> lis
         table.add_column("", overflow="fold", min_width=min(60, max(len(str(name)) for name in rows.index)))
         for heading in summary_headings(prob):
             table.add_column(heading, justify="right")
-        for name, row in rows.iterrows():
-            table.add_row(Text(str(name)), *summary_cells(row))
+        for name, cells in zip(rows.index, summary_rows(rows), strict=True):
+            table.add_row(Text(str(name)), *cells)
         lines += [table, ""]
     return lines
 
 
 def estimates_table(estimates: Estimates) -> list[RenderableType]:
-    """The sentence and the table, at most `MOST_ROWS` rows of it; ESS says what its Monte Carlo error would."""
+    """The sentence and the table, at most `MOST_ROWS` rows of it."""
+    from rich.text import Text
+
+    n = len(estimates.table)
+    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > MOST_ROWS else []
+    return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, MOST_ROWS)), *rest]
+
+
+def _as_rich(shown: PaperTable) -> RenderableType:
+    """A table in a terminal; numbers are not broken, as words are."""
     from rich.table import Table
     from rich.text import Text
 
-    headings, rows = text_rows(estimates.table.drop(columns="mcse"), estimates.of, number, MOST_ROWS)
     table = Table(box=None, pad_edge=False)
-    for heading, *cells in zip(headings, *rows, strict=True):
-        numbers = all(map(is_number, cells))
-        widest = max(map(len, cells), default=0) if numbers else None  # which is not broken, as words are
+    for i, (heading, numbers) in enumerate(zip(shown.headings, shown.numeric, strict=True)):
+        widest = max((len(row.texts[i]) for row in shown.rows), default=0) if numbers else None
         table.add_column(Text(heading), overflow="fold", min_width=widest, justify="right" if numbers else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    n = len(estimates.table)
-    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > MOST_ROWS else []
-    return [Text(estimates.sentence), "", table, *rest]
+    for row in shown.rows:
+        table.add_row(*map(Text, row.texts))
+    return table
 
 
 def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
@@ -87,8 +93,8 @@ def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
             table = Table(box=None, pad_edge=False)
             for heading in ("", *map(str, data.columns)):
                 table.add_column(heading, justify="left" if heading == "" else "right")
-            for name, *values in data.head(MOST_ROWS).itertuples():
-                table.add_row(Text(str(name)), *(cell(value) for value in values))
+            for row in finding_rows(data.head(MOST_ROWS)):
+                table.add_row(*map(Text, row))
             lines.append(table)
             if len(data) > MOST_ROWS:
                 lines.append(Text(f"... {len(data)} rows in all; the file and the HTML report have them"))

@@ -1,0 +1,259 @@
+"""The results paragraph of a paper: averages, comparisons, ratios within groups, and how groups differ, with their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.answer_text import amount, mean_scale
+from glmm_zoo.report.model_words import outcome_words
+from glmm_zoo.report.parts import Parts, article, joined
+from glmm_zoo.results import numbers
+from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.numbers import Scale
+from glmm_zoo.results.report.wording import is_derived
+from glmm_zoo.results.summary import summary
+from glmm_zoo.tables.text_values import as_number
+
+MOST_VALUES = 4  # of a variable that are told; of more the first and the last
+MOST_FACTORS = 4
+_MEASURES = {"ratio": "ratio", "odds_ratio": "odds ratio", "better": "probability of a higher score"}
+_OF_TRIAL = {  # rows of the summary, their words and their scale
+    "odds_ratio": ("the odds ratio in the mean study", "ratio"), "rate_ratio": ("the rate ratio in the mean study", "ratio"),
+    "odds_ratio_new": ("the odds ratio in a new study (prediction interval)", "ratio"),
+    "rate_ratio_new": ("the rate ratio in a new study (prediction interval)", "ratio"),
+    "risk_difference": ("the risk difference at the baseline risk", "points"),
+    "rate_difference": ("the rate difference at the baseline rate", "number"), "tau": ("the heterogeneity tau", "number"),
+    "odds_ratio[effect]": ("the odds ratio of the intervention within a cluster", "ratio"),
+    "rate_ratio[effect]": ("the rate ratio of the intervention within a cluster", "ratio"),
+    "icc_within_period": ("the intraclass correlation within a period", "icc"),
+    "icc_between_period": ("that between periods", "icc"), "cac": ("the cluster autocorrelation", "icc"),
+    "share[never at risk]": ("the share never at risk", "risk"),
+}  # fmt: skip
+
+
+def results_text(parts: Parts, answer: Answer, prob: float) -> str:
+    """The paragraph; "" where nothing was estimated."""
+    table = _summary(parts, prob)
+    told = [
+        *_averages(parts, answer),
+        *_comparisons(parts, answer),
+        *_trial(table),
+        *_ratios(parts, table, answer),
+        *_groups(parts, table),
+    ]
+    if not told:
+        return ""
+    return f"Medians with {numbers.nominal(prob)} credible intervals: {told[0][:1].lower() + told[0][1:]} {' '.join(told[1:])}".strip()
+
+
+def _summary(parts: Parts, prob: float) -> pd.DataFrame:
+    """The summary of the parameters and what is derived from them: the file's own, where it has that probability."""
+    stored = "report" in parts.tree.children and prob == 0.95
+    return parts.tree["report/summary"].dataset.to_dataframe() if stored else summary(parts.tree, prob=prob)
+
+
+# ------------------------------------------------------------------------------------------------ averages, comparisons
+
+
+def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
+    """ "The risk of a new case was 22.0 % (15.4 to 31.1 %) for quarter 1, ..." """
+    if answer.variable is None:
+        return
+    told = [("", answer.means), *((s, e) for s, e in answer.further.items() if s in _FURTHER)]
+    for scale_name, estimates in told:
+        if estimates is None or answer.variable not in estimates.table:
+            continue
+        for outcome, rows in _by_outcome(estimates.table):
+            what = _FURTHER[scale_name] if scale_name else amount(parts.tree, parts.about, outcome)
+            scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
+            unit = _unit(parts, outcome) if scale == "number" else ""
+            ends = rows if len(rows) <= MOST_VALUES else rows.iloc[[0, -1]]
+            values = [
+                f"{_written(row, scale, unit)} {_place(parts, answer.variable, row[answer.variable])}"
+                for _, row in ends.iterrows()
+            ]
+            yield f"The {what} was {joined(values)}."
+
+
+_FURTHER = {"zero": "probability of a zero", "positive": "mean of what is above zero"}
+_SHARES = ("zero",)
+
+
+def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
+    """ "For quarter 4 against 1 the difference was ..., the ratio ... and the odds ratio ...": of many contrasts the first and the last."""
+    if answer.comparisons is None or answer.variable is None or parts.builder == "meta_analysis":
+        return
+    for outcome, rows in _by_outcome(answer.comparisons.table):
+        contrasts = list(dict.fromkeys(rows["contrast"]))
+        contrasts = contrasts if len(contrasts) < MOST_VALUES else [contrasts[0], contrasts[-1]]
+        of = f" in {outcome_words_of(parts, outcome)}" if outcome is not None else ""
+        for contrast in contrasts:
+            told = rows[(rows["contrast"] == contrast) & (rows["measure"] != NUMBER_NEEDED)]
+            first, *others = [_measure(parts, outcome, row) for _, row in told.iterrows()]
+            items = [f"{first[0]}{of} was {first[1]}", *(f"the {name} {value}" for name, value in others)]
+            yield f"For {_contrast(parts, answer.variable, contrast)} the {joined(items)}."
+
+
+def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, str]:
+    """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
+    measure = str(row["measure"])
+    if measure in ("difference", "slope"):
+        scale: Scale = "points" if mean_scale(parts.tree, outcome) == "risk" else "number"
+        return measure, _written(row, scale, _unit(parts, outcome) if scale == "number" else "")
+    return _MEASURES.get(measure, measure), _written(row, "probability" if measure == "better" else "ratio")
+
+
+def outcome_words_of(parts: Parts, outcome: str | None) -> str:
+    """The words for the outcome of that name."""
+    return next((outcome_words(parts, o) for o in parts.outcomes if o.prefix == outcome), outcome or "")
+
+
+def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, pd.DataFrame]]:
+    if "outcome" not in table:
+        yield None, table
+        return
+    for outcome in dict.fromkeys(table["outcome"]):
+        yield str(outcome), table[table["outcome"] == outcome]
+
+
+def _place(parts: Parts, variable: str, value: Any) -> str:
+    """ "for quarter 1", "at time 4 years"."""
+    text = _number(f"{value:.10g}" if isinstance(value, float) else str(value))
+    unit = parts.about.unit_of(variable)
+    words = parts.about.level(variable, value)
+    if words != str(value):
+        return f"for {words}"
+    if unit and as_number(str(value)) is not None:
+        return f"at {parts.about.name(variable)} {text}{numbers.NO_BREAK}{unit}"
+    return f"for {parts.about.name(variable)} {text}"
+
+
+def _number(text: str) -> str:
+    """With a true minus sign, where it is a number."""
+    return text.replace("-", numbers.MINUS) if as_number(text) is not None else text
+
+
+def _contrast(parts: Parts, variable: str, contrast: str) -> str:
+    high, found, low = contrast.rpartition(" vs ")
+    if not found:
+        return f"{parts.about.name(variable)} {contrast}"
+    words = [parts.about.level(variable, side) for side in (high, low)]
+    name = "" if words != [high, low] else f"{parts.about.name(variable)} "
+    return f"{name}{_number(words[0])} against {_number(words[1])}"
+
+
+# ------------------------------------------------------------------------------------------- parameters and groups
+
+
+def _trial(table: pd.DataFrame) -> Iterator[str]:
+    """What meta-analyses, stepped wedges and subjects never at risk have of their own."""
+    for name, (words, scale) in _OF_TRIAL.items():
+        if name in table.index:
+            yield f"{words[:1].upper()}{words[1:]} was {_written(table.loc[name], scale)}."  # pyright: ignore[reportArgumentType]
+
+
+def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
+    """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
+    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio)\[(.*)\]")
+    meta = parts.builder == "meta_analysis"
+    found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
+    in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
+    for match in found:
+        prefix, ratio, label = match[1] or "", match[2].replace("_", " "), match[3]
+        value = _written(table.loc[match[0]], "ratio")
+        if prefix == "assoc":
+            yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
+        elif prefix == "surv":
+            yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
+        elif meta:
+            yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
+        elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
+            part = {"zi": " of a zero", "never": " of never being at risk"}.get(prefix.split("_")[-1], "")
+            part += (
+                f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
+            )
+            yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)} was {value}."
+
+
+def _within(parts: Parts) -> str:
+    """At which group effects a ratio holds."""
+    if len(parts.groups) == 1:
+        return f"within {article(parts.group_name(tuple(next(iter(parts.groups)).split(':'))))}"
+    return "at equal group effects" if parts.groups else "with all else equal"
+
+
+def _label(parts: Parts, label: str) -> str:
+    """ "period[2]" as "quarter 2 against 1"; a number "one unit more of age"."""
+    found = re.fullmatch(r"(.*?)\[(.*)\]", label)
+    if found is None:
+        return f"one unit more of {re.sub(r'^I\((.*)\)$', r'\1', parts.about.name(label))}"
+    learnt = [part["levels"][found[1]] for part in parts.spec["learnt"].values() if found[1] in part.get("levels", {})]
+    reference = f" against {parts.about.level(found[1], learnt[0][0])}" if learnt else ""
+    words = parts.about.level(found[1], found[2])
+    name = "" if words != found[2] else f"{parts.about.name(found[1])} "
+    return f"{name}{words}{reference}"
+
+
+def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
+    """How groups differ: standard deviations, intraclass correlations and median ratios, then correlations."""
+    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:MOST_FACTORS]:
+        rows = [n for n in table.index if re.fullmatch(rf"{re.escape(variable)}(\[.*\])?", n)]
+        lead, _, factor = variable.partition("sd_")
+        groups = parts.group_plural(tuple(factor.split(":")))
+        of_part = {"zi_": " in the log odds of zero", "never_": " in the log odds of never being at risk"}.get(lead, "")
+        effects = [f" for the {_effect(n)}" if len(rows) > 1 else "" for n in rows]
+        told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
+        if told:
+            were = "standard deviations were" if len(rows) > 1 else "standard deviation was"
+            yield f"Between {groups} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
+        for name, words, scale in _OF_FACTOR:
+            row = f"{lead}{name}[{factor}]"
+            if row in table.index and parts.builder != "stepped_wedge":
+                yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
+    for name in (n for n in table.index if n.startswith("corr_") and "_at_means" not in n):
+        one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
+        yield f"The correlation of the {_effect(f'[{one}]')} and the {_effect(f'[{other}]')} was {_written(table.loc[name], 'number')}."
+    if "sigma" in table.index:
+        yield f"The residual standard deviation was {_written(table.loc['sigma'], 'number', _unit(parts, None))}."
+
+
+_OF_FACTOR: tuple[tuple[str, str, Scale], ...] = (
+    ("icc", "intraclass correlation", "icc"), ("median_odds_ratio", "median odds ratio", "ratio"),
+    ("median_rate_ratio", "median rate ratio", "ratio"),
+)  # fmt: skip
+
+
+def _scale(parts: Parts) -> str:
+    """The scale of a standard deviation between groups of a single outcome."""
+    scale = {"logit": " of the log odds", "log": " of the logarithm"}.get(parts.outcomes[0].link, "")
+    return scale if len(parts.outcomes) == 1 else ""
+
+
+def _effect(name: str) -> str:
+    """ "sd_id[logy:time]" as "slope of time of logy"; "intercept"."""
+    effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
+    prefix, found, inner = effect.partition(":")
+    of = " of the zero part" if prefix == "zi" else f" of {prefix}"
+    if found and inner == "Intercept":
+        return f"intercept{of}"
+    plain = re.sub(r"^I\((.*)\)$", r"\1", inner if found else effect)
+    return "intercept" if effect == "Intercept" else f"slope of {plain}{of if found else ''}"
+
+
+def _written(row: Any, scale: Scale, unit: str = "") -> str:
+    """ "0.47 (0.36 to 0.59)" with its unit."""
+    mcse = row.get("mcse", row.get("mcse_mean", 0.0))
+    text = numbers.estimate_text(
+        row["median"], row["lower"], row["upper"], scale, 0.0 if pd.isna(mcse) else float(mcse)
+    )
+    return text.replace(" (", f"{unit} (", 1) if unit else text
+
+
+def _unit(parts: Parts, outcome: str | None) -> str:
+    unit = parts.about.outcome_of(outcome or "").unit
+    return f"{numbers.NO_BREAK}{unit}" if unit else ""

@@ -1,0 +1,164 @@
+"""The figures of a joint survival model, in the order of the page."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.event_rows import subject_rows
+from glmm_zoo.estimands.fitted import SURVIVAL
+from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.joint.prediction.accuracy import accuracy_by_horizon
+from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
+from glmm_zoo.joint.risk_curves import kaplan_meier
+from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.entry import Entry
+from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates, as_shown
+from glmm_zoo.results.figures.hazard import FollowUp, hazard
+from glmm_zoo.results.figures.landmark import landmark
+from glmm_zoo.results.figures.marker_hazard import MarkerRisks, marker_hazard
+from glmm_zoo.results.figures.over_time import at_time, event_word
+from glmm_zoo.results.figures.patients import PatientCourse, patients
+from glmm_zoo.results.figures.picture import Picture
+from glmm_zoo.results.figures.survival_curves import survival_curves
+from glmm_zoo.results.numbers import alone
+from glmm_zoo.tables.columns import Table
+
+PATIENT_DRAWS, CURVE_DRAWS, LANDMARK_DRAWS = 100, 100, 50  # enough for a picture, within tenths of a second
+TIMES = 24  # of a patient's course
+CURVE_TIMES = 12
+MOST_ARMS = 3
+
+
+def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, Entry]]:
+    """The figures of a fit of `joint_survival` by name."""
+    of = SurvivalEstimates(tree)
+    marker, events = of.marker, of.fit.hazard.events
+    if marker is not None:
+        yield "marker_hazard", Entry("key", "", partial(marker_hazard_of, of, marker))
+    yield "patients", Entry("estimates", "Three patients", partial(patients_of, of))
+    yield "hazard", Entry("estimates" if marker else "key", "Hazard over time", partial(hazard_of, of, marker))
+    exact = bool((events.left == events.time).all())
+    if exact and (events.entry == events.origin).all():
+        yield (
+            "survival_curves",
+            Entry("checks", "Survival and the data", partial(survival_curves_of, of, answer.variable)),
+        )
+    if exact:
+        yield "landmark", Entry("asked", "Predictions at a landmark", partial(landmark_of, of))
+
+
+def marker_hazard_of(of: SurvivalEstimates, marker: FollowedMarker) -> Picture:
+    """The hazard against today's marker."""
+    ratios, step = of.ratios(marker)
+    estimates = of.risks(marker)
+    risks = None
+    if estimates is not None:
+        from_then = at_time(of.about, of.landmark)
+        title = f"{event_word(of.about).capitalize()} within {_while(of)}, from {from_then}"
+        holds = "averaged over the covariates of the subjects, the marker going on as it does on average"
+        risks = MarkerRisks(estimates, title, holds)
+    return marker_hazard(ratios, marker.axis, step, of.about, risks)
+
+
+def hazard_of(of: SurvivalEstimates, marker: FollowedMarker | None) -> Picture:
+    """The hazard over time."""
+    events = of.fit.hazard.events
+    followed = FollowUp(events.entry, events.time, events.status)
+    means = events.covariates.means if events.covariates.labels else []
+    at = [f"{label} {alone(mean)}" for label, mean in zip(events.covariates.labels, means, strict=True)]
+    of_covariates = f"At the mean of each covariate ({', '.join(at)})" if at else "Without covariates"
+    by_level = marker is not None and len(of.causes) == 1
+    others = [t for i, t in enumerate(of.fit.hazard.terms) if not (by_level and marker and i == marker.number)]
+    stays = f"with a {marker.axis.name} that stays the same" if by_level and marker else ""
+    middle = "at the middle of " + ", ".join(f"{t.label} {alone(t.centre)}" for t in others) if others else ""
+    holds = ", ".join(filter(None, (of_covariates, stays, middle)))
+    return hazard(of.hazards(marker), followed, f"{holds}.", of.about)
+
+
+def patients_of(of: SurvivalEstimates) -> Picture:
+    """Three patients at the landmark."""
+    L, horizon = of.landmark, of.fit.hazard.events.horizon
+    asked = of.three_patients()
+    step = max(horizon - L, L) / (TIMES / 2)
+    times = np.unique(np.concatenate([np.arange(L, 0, -step), np.arange(L, horizon, step), [horizon]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)
+        found = dynamic_prediction(of.tree, landmark=L, times=times.tolist(), ids=list(asked), draws=PATIENT_DRAWS)
+    axis = of.marker_axis(0)
+    courses = [_course(of, found.sel(id=i), times, i, words) for i, words in asked.items()]
+    title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
+    note = f"Chosen by their last measurement before: the 10th, 50th and 90th of 100. {PATIENT_DRAWS} draws."
+    return patients(courses, L, title, axis.log, of.about, note)
+
+
+def _course(of: SurvivalEstimates, found: xr.Dataset, times: np.ndarray, name: str, words: str) -> PatientCourse:
+    """A patient's measurements, predictions and end."""
+    events, axis = of.fit.hazard.events, of.marker_axis(0)
+    own = of.measurements().query("id == @name").sort_values("time")
+    which = "marker" if axis.log else "response"
+    ends = (f"{which}_lower", which, f"{which}_upper")
+    marker = np.stack([as_shown(axis, found[v].isel(outcome=0).values) for v in ends])
+    survival = np.stack([found[v].values for v in ("lower", "survival", "upper")])
+    place = events.ids.index(name)
+    return PatientCourse(
+        name, words, own["time"].to_numpy(float), own["value"].to_numpy(float), times, marker,
+        np.where(times >= of.landmark, survival, np.nan), float(events.time[place]), bool(events.status[place] > 0),
+    )  # fmt: skip
+
+
+def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
+    """Survival by level of a variable, where it is one of a few subjects' levels, else of all."""
+    events = of.fit.hazard.events
+    horizon = float(np.quantile(events.time, 0.98))
+    times = np.linspace(events.origin, horizon, CURVE_TIMES + 1)[1:].tolist()
+    arms = _arms(subject_rows(of.fit), variable)
+    at: Mapping[str, Any] = {variable: list(arms)} if variable and arms else {}
+    survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=CURVE_DRAWS)
+    whole = {"": np.ones(len(events.ids), bool)}
+    observed = {arm: kaplan_meier(events.time[rows], events.status[rows]) for arm, rows in (arms or whole).items()}
+    return survival_curves(survival, variable or "" if arms else "", observed, of.about, f"{CURVE_DRAWS} draws.")
+
+
+def _arms(rows: Table, variable: str | None) -> dict[str, np.ndarray]:
+    """Which subjects (n,) are of each level of a variable of theirs that has a few levels."""
+    if variable not in rows.columns:
+        return {}
+    codes, levels = rows[variable].codes_and_levels()
+    if not 2 <= len(levels) <= MOST_ARMS or not rows[variable].is_coded:
+        return {}
+    return {level: codes == i for i, level in enumerate(levels)}
+
+
+def landmark_of(of: SurvivalEstimates) -> Picture:
+    """Calibration and AUC of predictions at the landmark, as far ahead as there are events."""
+    events, L = of.fit.hazard.events, of.landmark
+    last = np.quantile(events.time[events.time > L], 0.75)
+    horizons = [L + k * of.window for k in (1, 2, 3, 4) if L + k * of.window <= max(last, L + of.window)]
+    cause = None if not events.competing else events.causes[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)
+        found = accuracy_by_horizon(of.tree, landmark=L, horizons=horizons, cause=cause, draws=LANDMARK_DRAWS)
+    if not found:
+        raise InputError(
+            f"no event is predicted from {at_time(of.about, L)} on; choose times yourself: zoo.landmark_accuracy"
+        )
+    note = (
+        f"They are of the subjects that the model was fitted to; for others they are less good. {LANDMARK_DRAWS} draws."
+        + (f" The event is {cause}." if cause else "")
+    )
+    return landmark(found, of.about, note)
+
+
+def _while(of: SurvivalEstimates) -> str:
+    """ "a year", "2 years", "0.5 units of time"."""
+    unit = of.about.time_unit
+    if unit and of.window == 1:
+        return f"a {unit.removesuffix('s')}"
+    return f"{of.window:g} {unit or 'units of time'}"

@@ -1,0 +1,86 @@
+"""Group effects that are correlated: which factor has them, and what they are in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.effects import PARTS, coefficient_words
+from glmm_zoo.results.findings.finding import draws_of
+from glmm_zoo.results.storage import metadata
+
+
+@dataclass(frozen=True)
+class CorrelatedEffects:
+    """The k effects of a grouping factor, at the means of the columns of slopes where the fit has them there.
+
+    Attributes
+    ----------
+    factor
+        The grouping factor.
+    words
+        Of each effect: "intercept", "slope of age", "platelets: intercept".
+    at_means
+        Whether intercepts are at the means of the slopes' columns.
+    sd
+        Draws (chain, draw, k).
+    correlations
+        Draws (chain, draw, k, k).
+    effects
+        Draws (chain, draw, levels, k).
+    """
+
+    factor: str
+    words: list[str]
+    at_means: bool
+    sd: np.ndarray
+    correlations: np.ndarray
+    effects: np.ndarray
+
+
+def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str | None = None) -> CorrelatedEffects:
+    """Those of a factor, by default the first that has correlated effects; `figure` is what they are for.
+
+    Raises
+    ------
+    InputError
+        No such factor.
+    """
+    spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
+    found = {name: _variables(group) for name, group in spec["groups"].items()}
+    found = {name: v for name, v in found.items() if v["corr"] in posterior}
+    if not found or (factor is not None and factor not in found):
+        has = f"its factors with them are {listing(found)}" if found else "it has none"
+        raise InputError(
+            f"{figure} draws correlated group effects{f' of {factor!r}' if factor else ' of this fit'}, and {has}"
+        )
+    factor = factor or next(iter(found))
+    variables, group = found[factor], spec["groups"][factor]
+    return CorrelatedEffects(
+        factor,
+        [_words(about, effect, group["predictors"]) for effect in group["effects"]],
+        bool(group["at_means"]),
+        draws_of(posterior, variables["sd"]),
+        draws_of(posterior, variables["corr"]),
+        draws_of(posterior, variables["u"]),
+    )
+
+
+def _variables(group: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of sds, correlations and effects."""
+    usual = {"sd": group["sd"], "corr": f"corr_{group['sd'].split('sd_', 1)[1]}", "u": group["u"]}
+    return {**usual, **group["at_means"]}
+
+
+def _words(about: About, effect: str, predictors: list[str]) -> str:
+    part, _, rest = effect.partition(":")
+    known = bool(part) and part in predictors
+    name = rest if known else effect
+    words = "intercept" if name == "Intercept" else f"slope of {coefficient_words(about, name)}"
+    return f"{PARTS.get(part) or about.outcome_of(part).outcome or part}: {words}" if known else words

@@ -1,0 +1,256 @@
+"""Estimates of the levels of a grouping factor, on the scale of people where that is simple.
+
+logit, probit, cloglog link of a risk   risk            g^-1(level + u)    level: the predictor at the covariates' means
+identity link                           mean            level + u
+log link; ordered categories; trials    ratio           exp(u)             against the median level
+slope                                   slope, ratio    beta + u, or its exp
+only moments of u were kept             difference, ratio to the median level, from a normal distribution
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.families.links import LINKS
+from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.results.about import About
+from glmm_zoo.results.curves import level_and_inverse_link
+from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor, trials_of_rows
+from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.numbers import Scale
+from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+
+SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
+NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
+MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
+SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
+
+
+@dataclass(frozen=True)
+class GroupEstimates:
+    """One effect of a factor at those levels that are drawn, from the highest estimate to the lowest.
+
+    Attributes
+    ----------
+    quantiles, population
+        Quantiles at `BANDS` of each level (5, n), and of the population of levels (5,).
+    between
+        Estimates of the levels that are not drawn.
+    raw, counts
+        Raw proportions or means (n,), None where they have not this scale, and events of trials as text.
+    scale, measure, short
+        Of the numbers; what they are, with their unit; the same in one or two words.
+    """
+
+    labels: list[str]
+    quantiles: np.ndarray
+    population: np.ndarray
+    between: np.ndarray
+    raw: np.ndarray | None
+    counts: list[str]
+    counts_head: str
+    scale: Scale
+    measure: str
+    short: str
+    holds_at: str
+    word: str
+    plural: str
+    total: int
+    approximate: bool
+
+    @property
+    def raw_word(self) -> str:
+        """What the raw value of a level is."""
+        return "proportion" if self.scale == "risk" else "mean"
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """One effect of a factor: its predictor, what varies ("Intercept" or a column), and what of the fit it belongs to."""
+
+    posterior: xr.Dataset
+    spec: Mapping[str, Any]
+    prefix: str
+    name: str
+
+    @classmethod
+    def of(cls, posterior: xr.Dataset, spec: Mapping[str, Any], group: Mapping[str, Any], label: str) -> _Effect:
+        predictors, (first, _, rest) = group["predictors"], label.partition(":")
+        if rest and first in predictors:
+            return cls(posterior, spec, first, rest)
+        return cls(posterior, spec, predictors[0] if len(predictors) == 1 else "", label)
+
+    @property
+    def outcome(self) -> Mapping[str, Any] | None:
+        """The part of the spec on the outcome whose mean this predictor is; None of another one, such as that of extra zeros."""
+        return outcome_specs(self.spec).get(self.prefix)
+
+    @property
+    def response(self) -> str:
+        """The name of the response that the predictor is of."""
+        outcome = self.outcome or self.spec
+        return (
+            self.prefix if self.prefix and self.outcome else outcome.get("outcome") or outcome["response"].split(":")[0]
+        )
+
+    @property
+    def link(self) -> str:
+        """The link of the predictor."""
+        return self.spec["links"][self.prefix] if self.outcome is None else self.outcome["link"]
+
+    @property
+    def ratio(self) -> str | None:
+        """What exp of the effect is called; None where it has no name."""
+        if self.outcome is None and self.link == "log":
+            return "ratio"
+        falls = self.link == "cloglog" and prefixed(self.prefix, "cutpoints") in self.posterior
+        ratio = LINKS[self.link].ratio
+        return None if falls or ratio is None else ratio.replace("_", " ")
+
+    def coefficient(self) -> np.ndarray | None:
+        """Draws (draws,) of the mean slope; None where the formula has none."""
+        dim = prefixed(self.prefix, "coef")
+        if dim not in self.posterior or self.name not in self.posterior[dim]:
+            return None
+        beta = self.posterior[prefixed(self.prefix, "beta")].sel({dim: self.name})
+        return beta.transpose("chain", "draw").values.ravel()
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """From effects (draws, levels), with draws (draws,), or one number, of what is added to them, to values on a scale; in words."""
+
+    scale: Scale
+    added: np.ndarray
+    inverse: Callable[[np.ndarray], np.ndarray]
+    measure: str
+    short: str
+    absolute: bool = False  # of which raw values can stand beside it
+
+    def values(self, u: np.ndarray, added: np.ndarray | None = None) -> np.ndarray:
+        """The values of effects u (draws, levels)."""
+        added = self.added if added is None else added
+        with np.errstate(over="ignore"):
+            return self.inverse(u + added[:, None])
+
+
+def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) -> GroupEstimates:
+    """One effect of a factor; `factor` is its key in the spec of the fit, `label` that of the effect."""
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    group = spec["groups"][factor]
+    u, dim, kept = _effects(tree, group, list(group["effects"]).index(label))
+    sd = posterior[sd_at_means(group)].transpose("chain", "draw", ...).values.reshape(-1, len(group["effects"]))
+    effect, rows = _Effect.of(posterior, spec, group, label), rows_of_factor(tree, dim)
+    how = _scale(tree, effect, about, kept)
+    words = [about.name(c) for c in rows.columns]
+    estimates = _thinned(u).mean(axis=0) if kept else u[0]
+    order = np.argsort(-estimates, kind="stable")
+    drawn = order if len(order) <= SINGLY else np.concatenate([order[:EACH_END], order[-EACH_END:]])
+    quantiles = (
+        np.quantile(how.values(u[:, drawn]), BANDS, axis=0)
+        if kept
+        else how.values(u[0, drawn] + u[1, drawn] * NORMAL[:, None])
+    )
+    sorted_by_median = np.argsort(-quantiles[2], kind="stable")
+    drawn, quantiles = drawn[sorted_by_median], quantiles[:, sorted_by_median]
+    spread = sd[:, list(group["effects"]).index(label), None] * SPREAD
+    raw, counts = _raw(tree, effect, rows, drawn) if how.absolute and len(words) == 1 else (None, [])
+    rest = np.setdiff1d(order, drawn)
+    return GroupEstimates(
+        labels=rows.labels(about, drawn),
+        quantiles=quantiles,
+        population=np.quantile(how.values(spread), BANDS),
+        between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
+        raw=raw,
+        counts=counts,
+        counts_head=f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}",
+        scale=how.scale,
+        measure=how.measure,
+        short=how.short,
+        holds_at=_holds_at(how, effect, spec, raw is not None),
+        word=words[-1],
+        plural=" within ".join(map(about.plural, reversed(words))),
+        total=len(order),
+        approximate=not kept,
+    )
+
+
+def _effects(tree: xr.DataTree, group: Mapping[str, Any], place: int) -> tuple[np.ndarray, str, bool]:
+    """Draws (draws, levels) of an effect, or its means and sds (2, levels); the name of the factor; whether these are draws."""
+    moments = tree["group_effects"].dataset if "group_effects" in tree else xr.Dataset()
+    at_means = group.get("at_means", {}).get("u")
+    name = at_means if at_means in tree["posterior"] or at_means in moments else group["u"]
+    kept = name in tree["posterior"]
+    array = tree["posterior"][name] if kept else moments[name].sel(statistic=["mean", "sd"])
+    first = ("chain", "draw") if kept else ("statistic",)
+    values = array.transpose(*first, ...).values[..., place]
+    return values.reshape(-1, values.shape[-1]), str(array.dims[-2]), kept
+
+
+def _thinned(u: np.ndarray) -> np.ndarray:
+    """At most `MOST_NUMBERS` of the draws, for what only sorts."""
+    return u[:: -(-u.size // MOST_NUMBERS)]
+
+
+def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Scale:
+    """How the effect is told."""
+    intercept = effect.name == "Intercept"
+    level, inverse = level_and_inverse_link(tree, effect.prefix)
+    of = about.outcome_of(effect.response)
+    name = of.outcome or effect.response
+    if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
+        if effect.link in ("logit", "probit", "cloglog"):
+            return _Scale(
+                "risk", level, inverse, _risk_words(effect, name), "risk", absolute=effect.outcome is not None
+            )
+        if effect.link == "identity":
+            unit = f", {of.unit}" if of.unit else ""
+            return _Scale("number", level, inverse, f"mean {name}{unit}", "mean", absolute=True)
+    slope = effect.coefficient() if kept and not intercept else None
+    against = "" if slope is not None else " against the median"
+    per = "" if intercept else f" per unit of {about.name(effect.name)}"
+    added = np.zeros(1) if slope is None else slope
+    if effect.ratio is None or effect.link == "identity":
+        unit = of.unit or name
+        words = f"{unit}{per}{against}" if effect.link == "identity" else f"difference of the predictor{per}{against}"
+        return _Scale("number", added, lambda eta: eta, words, "difference" if intercept else "slope")
+    return _Scale("ratio", added, np.exp, f"{effect.ratio}{per}{against}", effect.ratio)
+
+
+def _risk_words(effect: _Effect, name: str) -> str:
+    if effect.outcome is not None:
+        return f"risk of {name}"
+    if effect.prefix == "never":
+        return "probability of never being at risk"
+    return f"probability of {'zero' if 'hurdle' in effect.spec['family'] else 'an extra zero'}"
+
+
+def _holds_at(how: _Scale, effect: _Effect, spec: Mapping[str, Any], raw: bool) -> str:
+    """At which values of all else absolute estimates hold."""
+    if not how.absolute:
+        return ""
+    where = ["at the means of the formula’s columns"] if prefixed(effect.prefix, "beta") in effect.posterior else []
+    where += ["in the middle of all other groups"] if len(spec["groups"]) > 1 else []
+    beside = "; raw values are of the rows as they are" if raw else ""
+    return f"Estimates hold {' and '.join(where)}{beside}." if where else ""
+
+
+def _raw(
+    tree: xr.DataTree, effect: _Effect, rows: FactorRows, levels: np.ndarray
+) -> tuple[np.ndarray | None, list[str]]:
+    """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
+    observed = tree["observed_data"].dataset
+    y = observed[effect.prefix or next(iter(observed))].values.astype(float)
+    size = trials_of_rows(effect.spec, rows)
+    if len(y) != len(rows.codes):
+        return None, []
+    sums, sizes = (np.bincount(rows.codes, values, len(rows.first))[levels] for values in (y, size))
+    return sums / sizes, [] if effect.link == "identity" else [
+        f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
+    ]

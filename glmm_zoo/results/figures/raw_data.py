@@ -1,0 +1,138 @@
+"""The data behind a picture: what was observed in each row, and of what size the row is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.population import evaluate_expression
+from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.estimated import exposure_column, fitted_family
+from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.report.estimates_text import label
+from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
+from glmm_zoo.tables.frames import take_columns
+
+MOST_MARKS = 300
+SMALLEST, LARGEST, MANY = 3.0, 14.0, 60  # px of discs, and from how many on the largest are smaller
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What was observed.
+
+    Attributes
+    ----------
+    rows
+        The columns of the fit, one row for each of the n observations.
+    values, sizes
+        (n,): counts and the trials or the exposure that they are of, or values and 1.
+    shares
+        Whether values over sizes are shares.
+    groups
+        The columns of each grouping factor of the model.
+    """
+
+    rows: pd.DataFrame
+    values: np.ndarray
+    sizes: np.ndarray
+    shares: bool
+    groups: Sequence[tuple[str, ...]]
+
+    def where(self, of: pd.DataFrame, columns: Sequence[str]) -> np.ndarray | None:
+        """For each observation the row (n,) of `of` that has its values of `columns`, -1 where none has; None where the data do not
+        have these columns."""
+        if not columns or not set(columns) <= set(self.rows):
+            return None
+        keys = {tuple(label(v) for v in row): i for i, row in enumerate(of[list(columns)].itertuples(index=False))}
+        observed = self.rows[list(columns)].itertuples(index=False)
+        return np.array([keys.get(tuple(label(v) for v in row), -1) for row in observed])
+
+    def discs(self, place: np.ndarray, about: About) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+        """Places (m,), ratios (m,) and sizes (m,) of at most `MOST_MARKS` discs, and what each is, in words.
+
+        Shares are those of groups at each of the places (n,) of observations, else of all; other values are single ones. Beyond
+        that many a sample is drawn.
+        """
+        seen = place >= 0
+        if not self.shares:
+            index = _some(np.flatnonzero(seen))
+            sample = "" if len(index) == seen.sum() else f" (a sample of {len(index)} of {seen.sum()})"
+            return (
+                place[index],
+                self.values[index] / self.sizes[index],
+                self.sizes[index],
+                f"single observations{sample}",
+            )
+        group, name = self._grouping(place)
+        pairs, of = np.unique(np.column_stack([place[seen], group[seen]]), axis=0, return_inverse=True)
+        events, trials = (np.bincount(of.ravel(), v[seen]) for v in (self.values, self.sizes))
+        index = _some(np.arange(len(pairs)))
+        sample = "" if len(index) == len(pairs) else f" (a sample of {len(index)} of {len(pairs)})"
+        whose = f" of single {about.plural(about.name(name))}" if name else ""
+        larger = ", larger for more observations" if np.ptp(trials) > 0 else ""
+        words = f"observed proportions{whose}{sample}{larger}"
+        return pairs[index, 0], events[index] / trials[index], trials[index], words
+
+    def _grouping(self, place: np.ndarray) -> tuple[np.ndarray, str]:
+        """Codes (n,) of the grouping factor that gives most discs of those that give few enough, and its name."""
+        found = []
+        for columns in self.groups:
+            codes = self.rows.groupby(list(columns), sort=False).ngroup().to_numpy()
+            pairs = len(np.unique(np.column_stack([place, codes]), axis=0))
+            found.append((pairs <= MOST_MARKS, pairs if pairs <= MOST_MARKS else -pairs, codes, columns[-1]))
+        if not found:
+            return np.zeros(len(place), int), ""
+        _, _, codes, name = max(found, key=lambda each: each[:2])
+        return codes, name
+
+
+def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
+    """What was observed of one of several outcomes, or of the only one."""
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
+    prefix = outcome if outcome in specs else next(iter(specs))
+    _, family = fitted_family(tree, outcome)
+    every = tree["observed_data"].dataset
+    observed = every[prefix or str(next(iter(every.data_vars)))]  # the marker stands before its event
+    rows = stored_table(tree).loc[observed[observed.dims[0]].values]
+    text = str(spec["formula"]).split("; ")[list(specs).index(prefix)]
+    response = parse_formula(text).response
+    sizes = np.ones(len(rows))
+    if response is not None and isinstance(response.trials, int):
+        sizes = np.full(len(rows), float(response.trials))
+    elif response is not None and response.trials is not None:
+        sizes = evaluate_expression(response.trials, take_columns(rows, response.trials.columns))
+    elif exposure := exposure_column(tree):
+        sizes = rows[exposure].to_numpy(float)
+    shares = family in FAMILIES and FAMILIES[family].choice == "success"
+    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
+    lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
+    return RawData(rows, lowest + observed.values, sizes, shares, groups)
+
+
+def diameters(sizes: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Of discs whose area is as their size, in px; smaller where they, or `count` in all, are many."""
+    count = count or len(sizes)
+    largest = LARGEST if count <= MANY else LARGEST * (MANY / count) ** 0.5
+    return (
+        np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
+    )
+
+
+def jitter(count: int) -> np.ndarray:
+    """Shifts (count,) within a half to either side, the same every time."""
+    return np.random.default_rng(1).uniform(-0.5, 0.5, count)
+
+
+def _some(index: np.ndarray) -> np.ndarray:
+    """At most `MOST_MARKS` of them, in their order."""
+    if len(index) <= MOST_MARKS:
+        return index
+    return np.sort(np.random.default_rng(1).choice(index, MOST_MARKS, replace=False))

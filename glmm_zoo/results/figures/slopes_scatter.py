@@ -1,0 +1,77 @@
+"""Intercepts of groups against their slopes, one disc a group, with the ellipse in which the model has 95 % of groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.group_effect_words import CorrelatedEffects, correlated_effects
+from glmm_zoo.results.figures.picture import Canvas, Picture
+from glmm_zoo.results.figures.raw_data import MOST_MARKS, diameters
+from glmm_zoo.results.numbers import NO_BREAK, written
+
+HEIGHT = 300.0  # px
+CELLS = 15  # in each direction, into which more groups than `MOST_MARKS` are counted
+RADIUS = float(np.sqrt(stats.chi2.ppf(0.95, 2)))  # of the ellipse, in standard deviations
+ANGLES = np.linspace(0, 2 * np.pi, 73)
+
+
+def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None) -> Picture:
+    """The first two effects of a grouping factor against each other, by default of the first factor with correlated effects.
+
+    Raises
+    ------
+    InputError
+        A fit without correlated group effects.
+    """
+    found = correlated_effects(tree, about, "slopes_scatter", factor)
+    first, second = (word[:1].upper() + word[1:] for word in found.words[:2])
+    name, names = about.name(found.factor), about.plural(about.name(found.factor))
+    x, y, count = _discs(found)
+    few = len(x) == found.effects.shape[2]
+    ellipse = _ellipse(found)
+    rho = np.quantile(found.correlations[..., 0, 1], [0.5, 0.025, 0.975])
+    told = f"{written(rho[0], 2)} (95{NO_BREAK}% interval {written(rho[1], 2)} to {written(rho[2], 2)})"
+    where = ", at the means of the columns of slopes" if found.at_means else ""
+    marks = f"each disc is a {name} (mean of its draws)" if few else f"discs count {names} in {CELLS} by {CELLS} cells"
+    caption = (
+        f"Effects of {names} on the scale of the link, as differences from the mean {name}{where}: {marks}; the line is the ellipse with "
+        f"95{NO_BREAK}% of the population of {names}, at median standard deviations and correlation. Effects of {names} with few data are "
+        f"drawn to the middle."
+    )
+    alt = f"{first} against {second[:1].lower()}{second[1:]} of {found.effects.shape[2]} {names}: correlation {told}."
+
+    def draw(canvas: Canvas) -> None:
+        (axis,) = canvas.panels(1, HEIGHT, left=76, right=16)
+        for low_high, values, limits in ((axis.set_xlim, x, ellipse[0]), (axis.set_ylim, y, ellipse[1])):
+            most = 1.08 * max(np.abs(values).max(), np.abs(limits).max())
+            low_high(-most, most)
+        canvas.no_effect(axis, 0.0)
+        canvas.no_effect(axis, 0.0, vertical=False)
+        canvas.line(axis, *ellipse)
+        canvas.discs(axis, x, y, role="model", diameter=diameters(count) if not few else 6, opacity=0.45)
+        canvas.axis_title(axis, first)
+        canvas.axis_title(axis, second, vertical=True)
+
+    return Picture("slopes_scatter", f"Effects of {names}", caption, alt, draw)
+
+
+def _discs(found: CorrelatedEffects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both effects (n,) and how many groups each disc is for."""
+    x, y = found.effects.mean(axis=(0, 1)).T[:2]
+    if len(x) <= MOST_MARKS:
+        return x, y, np.ones(len(x))
+    counts, xs, ys = np.histogram2d(x, y, CELLS)
+    i, j = np.nonzero(counts)
+    middle = [(edges[1:] + edges[:-1]) / 2 for edges in (xs, ys)]
+    return middle[0][i], middle[1][j], counts[i, j]
+
+
+def _ellipse(found: CorrelatedEffects) -> np.ndarray:
+    """The ellipse (2, n) at median sds and correlation."""
+    sd = np.median(found.sd, axis=(0, 1))[:2]
+    rho = float(np.median(found.correlations[..., 0, 1]))
+    covariance = np.outer(sd, sd) * np.array([[1, rho], [rho, 1]])
+    return RADIUS * np.linalg.cholesky(covariance) @ np.array([np.cos(ANGLES), np.sin(ANGLES)])

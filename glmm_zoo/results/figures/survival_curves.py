@@ -1,0 +1,115 @@
+"""Survival of a population by level of a variable, beside what was observed (Kaplan-Meier)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from glmm_zoo.results.about import About
+from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.over_time import (
+    ROLES,
+    at_time,
+    band_quantiles,
+    event_word,
+    label_lines,
+    line_with_bands,
+    numbers_at_risk,
+    time_axis,
+)
+from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
+from glmm_zoo.results.figures.value_words import value_words
+from glmm_zoo.results.numbers import NO_BREAK, estimate_text, percent
+
+
+class Steps(Protocol):
+    """A step curve of what was observed: `value` (k,) holds from `time` on, `at_risk` is the number just before it."""
+
+    @property
+    def time(self) -> np.ndarray: ...
+    @property
+    def value(self) -> np.ndarray: ...
+    @property
+    def at_risk(self) -> np.ndarray: ...
+
+
+def survival_curves(
+    survival: Estimates, variable: str, observed: Mapping[str, Steps], about: About, note: str = ""
+) -> Picture:
+    """Survival over time by level of a variable.
+
+    Parameters
+    ----------
+    survival
+        Survival by `time` and by the variable's level, averaged over the population.
+    variable
+        The column; "" for all together.
+    observed
+        By level, in the order of the lines, the step curve of what was observed.
+    note
+        What else is to be told in the caption.
+    """
+    table = survival.table
+    of_row = table[variable].astype(str) if variable else np.full(len(table), "")
+    rows = [np.flatnonzero(of_row == level) for level in observed]
+    times = table["time"].to_numpy(float)[rows[0]]
+    quantiles = [band_quantiles(survival, of_level) for of_level in rows]
+    labels = [value_words(about, variable, level) if level else "" for level in observed]
+    last = len(times) - 1
+    told = "; ".join(
+        f"{label} {', '.join(_told(about, times[i], q[:, i], curve) for i in (last // 2, last))}".strip()
+        for label, q, curve in zip(labels, quantiles, observed.values(), strict=True)
+    )
+    title = f"Free of {event_word(about)}"
+    caption = (
+        f"{title}{f' by {about.name(variable)}' if variable else ''}. Lines: the model, averaged over the population of subjects and over the "
+        f"covariates as they are, with bands of 50 and 95{NO_BREAK}%, pointwise. Dashed steps: the data (Kaplan–Meier). They agree where "
+        f"censoring does not depend on the marker; the numbers below are those at risk. {note}"
+    ).strip()
+
+    def draw(canvas: Canvas) -> None:
+        _draw(canvas, times, quantiles, labels, list(observed.values()), about)
+
+    return Picture("survival_curves", "Survival", caption, f"{title}, model and Kaplan–Meier: {told}.", draw)
+
+
+def observed_at(curve: Steps, t: np.ndarray) -> np.ndarray:
+    """The value of a step curve at times (n,)."""
+    return curve.value[np.searchsorted(curve.time, t, "right") - 1]
+
+
+def _told(about: About, t: float, q: np.ndarray, curve: Steps) -> str:
+    observed = percent(float(observed_at(curve, np.array([t]))[0]))
+    return f"at {at_time(about, t)} {estimate_text(q[2], q[0], q[4], 'risk')}, observed {observed}"
+
+
+def _draw(
+    canvas: Canvas, times: np.ndarray, quantiles: Sequence[np.ndarray], labels: Sequence[str], observed: Sequence[Steps], about: About
+) -> None:
+    several = len(labels) > 1
+    roles = ROLES if several else ("model",)
+    right = canvas.text_width(labels, SMALL) + 18 if several else 14
+    (axis,) = canvas.panels(1, 230 if canvas.narrow else 260, right=right, below=70 + 16 * len(labels))
+    axis.set_xlim(0, times[-1])
+    axis.set_ylim(0, 1.01)
+    x = np.append(0.0, times)
+    for q, role, curve in zip(quantiles, roles, observed, strict=False):
+        line_with_bands(canvas, axis, x, np.column_stack([np.ones(5), q]), role, lighter=several)
+        inside = curve.time <= times[-1]
+        t, value = np.append(curve.time[inside], times[-1]), curve.value[inside]
+        axis.plot(
+            t, np.append(value, value[-1]), drawstyle="steps-post", color=canvas.colour[role], linewidth=1.2,
+            linestyle=(0, (4, 2)),
+        )  # fmt: skip
+    if several:
+        label_lines(canvas, axis, [q[2, -1] for q in quantiles], labels, roles)
+    ticks = [t for t in axis.get_xticks() if 0 <= t <= times[-1]]
+    axis.set_xticks(ticks)
+    for line, (curve, role) in enumerate(zip(observed, roles, strict=False)):
+        counts = [int(curve.at_risk[curve.time >= t].max(initial=0)) for t in ticks]
+        numbers_at_risk(canvas, axis, np.array(ticks), counts, "" if line else "at risk", line=line, role=role)
+    canvas.percent_axis(axis, vertical=True)
+    canvas.title(axis, f"Free of {event_word(about)}: model (line), Kaplan–Meier (dashed)")
+    canvas.axis_title(axis, time_axis(about))

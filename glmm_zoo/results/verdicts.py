@@ -1,0 +1,129 @@
+"""Three verdicts on a fit, never one word for all: on the sampling, on the fit to the data, and on what the design cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import number_word, plural
+from glmm_zoo.results import diagnostics
+from glmm_zoo.results.design_limits import design_limits
+from glmm_zoo.results.diagnostics import REMARKED, Verdict
+from glmm_zoo.results.fit_checks import fit_checks
+from glmm_zoo.results.fit_checks.fit_check import SIGN, FitCheck, Soundness
+from glmm_zoo.results.numbers import percent, whole, written
+from glmm_zoo.results.storage import metadata, random_effect_variables
+from glmm_zoo.results.whole_fit import of_a_whole_fit
+
+_TITLES = {"stepped_wedge": "Design.", "joint_survival": "Assumptions."}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One of the verdicts: its `state`, a `title` that ends with a full stop, and `sentences` that say why and what to do."""
+
+    state: Soundness
+    title: str
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join((self.title, *self.sentences))
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Whether the draws can be trusted, whether the model fits the data, and what the design cannot tell whatever the draws.
+
+    `checks` are those behind the second.
+    """
+
+    sampling: Judgement
+    fit: Judgement
+    design: Judgement
+    checks: tuple[FitCheck, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(str(judgement) for judgement in (self.sampling, self.fit, self.design))
+
+
+@of_a_whole_fit
+def verdicts(tree: xr.DataTree, verdict: Verdict | None = None) -> Verdicts:
+    """The three verdicts on a fit, fresh or loaded from a file.
+
+    Parameters
+    ----------
+    verdict
+        What `check` says of the fit, where it is known already.
+    """
+    verdict = diagnostics.check(tree) if verdict is None else verdict
+    with np.errstate(all="ignore"):  # rows that the model predicts without any spread
+        checks = () if diagnostics.incomplete(tree) is not None else tuple(fit_checks(tree))
+    return Verdicts(_sampling(tree, verdict), _fit(checks), _design(tree), checks)
+
+
+# ------------------------------------------------------------------------------------------------------------ sampling
+
+
+def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
+    if not verdict.sound:
+        return Judgement("unsound", "Sampling: not to be trusted yet.", tuple(map(str, verdict.problems)))
+    content = metadata(tree)
+    chains, divergent = content["sampling"]["chains"], any(r.check == "divergences" for r in verdict.remarks)
+    effects = verdict.table.index.str.split("[").str[0].isin(random_effect_variables(content["spec"]))
+    rows = verdict.table[~effects]
+    few = rows[["ess_bulk", "ess_tail"]].min().min()
+    r_hat = written(float(np.nanmax(rows["r_hat"])), 3)
+    error = 1 / np.sqrt(rows["ess_bulk"].min())
+    words = (
+        f"The {number_word(chains)} chains agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
+        f"effective draws{'' if divergent else ', there were no divergences'}.",
+        f"Another seed would move an estimate by about {percent(error, 0)} of its standard deviation.",
+    )
+    grave = [r for r in verdict.remarks if r.check not in REMARKED]
+    title = f"Sampling: sound, with {plural(len(grave), 'remark')}." if grave else "Sampling: sound."
+    return Judgement("caution" if grave else "sound", title, (*words, *map(str, grave)))
+
+
+# ----------------------------------------------------------------------------------------------------------------- fit
+
+
+def _fit(checks: Sequence[FitCheck]) -> Judgement:
+    """What was found first; where nothing was, all that was looked at."""
+    if not checks:
+        return Judgement("sound", "Fit to the data: not checked.", ("No predictive draws to compare the data with.",))
+    doubts = [check for check in checks if check.state != "sound"]
+    others = [check for check in checks if check.state == "sound"]
+    words = tuple(sentence for check in (*doubts, *others) for sentence in check.sentences)
+    if not doubts:
+        return Judgement("sound", "Fit to the data: no sign of trouble.", words)
+    named = " and of ".join(dict.fromkeys(check.doubt for check in doubts))
+    if any(check.state == "unsound" for check in doubts):
+        return Judgement("unsound", f"Fit to the data: clear signs of {named}.", words)
+    clear = any(check.p < SIGN for check in doubts)
+    return Judgement("caution", f"Fit to the data: {'signs' if clear else 'a hint'} of {named}.", words)
+
+
+# -------------------------------------------------------------------------------------------------------------- design
+
+
+def _design(tree: xr.DataTree) -> Judgement:
+    limits = list(design_limits(tree))
+    if not limits:
+        return Judgement("sound", "Design: nothing in the file speaks against it.", ())
+    grave = any(limit.grave for limit in limits)
+    title = _TITLES.get(metadata(tree)["spec"]["builder"], "What it cannot tell.")
+    return Judgement("caution" if grave else "sound", title, tuple(limit.sentence for limit in limits))
+
+
+# -------------------------------------------------------------------------------------------------------------- stored
+
+
+def table_of_checks(checks: Sequence[FitCheck]) -> pd.DataFrame:
+    """The checks of the fit to the data, one row each: outcome, state, p, and the ratio of observed to expected spread."""
+    rows = [(check.outcome, check.state, check.p, check.ratio) for check in checks]
+    index = pd.Index([check.name for check in checks], name="check", dtype=str)
+    return pd.DataFrame(rows, index, pd.Index(["outcome", "state", "p", "ratio"]))
