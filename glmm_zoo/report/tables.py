@@ -92,7 +92,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     found: dict[str, PaperTable] = {}
     means = list(mean_groups(tree, answer))
     if means:
-        found["means"] = _table(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
+        found["means"] = table_of_groups(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
     compared = list(comparison_groups(tree, answer))
     if compared:
         found["comparisons"] = _compared(tree, answer, about, head, compared)
@@ -100,17 +100,19 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     conditional = list(conditional_groups(tree, rows))
     if conditional:
         caption = "Conditional estimates: at equal group effects, and how groups differ."
-        found["conditional"] = _table(caption, head, conditional)
+        found["conditional"] = table_of_groups(caption, head, conditional)
     found["parameters"] = parameter_table(tree, rows, prob)
     return found
 
 
-def _table(caption: str, head: Sequence[str], groups: Sequence[Group], note: str = "") -> PaperTable:
+def table_of_groups(caption: str, head: Sequence[str], groups: Sequence[Group], *, named: bool = False) -> PaperTable:
+    """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
     for group in groups:
         rows.append(PaperRow(group.title))
-        rows += [PaperRow(label, cells) for label, cells in zip(group.labels, group.cells(), strict=True)]
-    return PaperTable(caption, tuple(head), tuple(rows), note)
+        told = zip(group.labels, group.cells(), group.names, strict=True)
+        rows += [PaperRow(label, (*cells, *([name] if named else []))) for label, cells, name in told]
+    return PaperTable(caption, tuple(head), tuple(rows))
 
 
 def _compared(
@@ -119,7 +121,7 @@ def _compared(
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
     lower = about.good == "lower"
-    plain = _table(
+    plain = table_of_groups(
         f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups
     )
     p = iter([p for group in groups for p in group.rows["p"]])

@@ -23,7 +23,9 @@ from glmm_zoo.results.storage import metadata, random_effect_variables
 MOST = 9  # panels
 POINTS = 80
 REACH = 5.0  # half the axis, in standard deviations of the posterior
-LEANS = 0.5  # share of the width of the prior's 50 % interval that the posterior's has, from which on it leans on the prior
+LEANS = (
+    0.5  # share of the width of the prior's 50 % interval that the posterior's has, from which on it leans on the prior
+)
 HEIGHT, NARROW_HEIGHT = 92, 80
 
 

@@ -51,7 +51,9 @@ def worst_parameters(tree: xr.DataTree) -> tuple[list[ChainDraws], int]:
     for name in reported_variables(posterior, spec):
         if name not in hidden:
             labels, draws = element_labels(posterior[name]), elements(posterior[name])
-            kept = [i for i, label in enumerate(labels) if label not in repeated and not at_one_value(draws[..., i], None)]
+            kept = [
+                i for i, label in enumerate(labels) if label not in repeated and not at_one_value(draws[..., i], None)
+            ]
             names += [labels[i] for i in kept]
             values.append(draws[..., kept])
     draws = np.concatenate(values, axis=2)
@@ -76,7 +78,9 @@ def rank_departures(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def rank_band(z: np.ndarray, chains: int, effective: float, parameters: int) -> np.ndarray:
     """Half the width of the band at each place z (points,)."""
-    return np.hypot(_bound(chains), np.sqrt(2 * np.log(parameters))) * np.sqrt(z * (1 - z) * (1 - 1 / chains) / effective)
+    return np.hypot(_bound(chains), np.sqrt(2 * np.log(parameters))) * np.sqrt(
+        z * (1 - z) * (1 - 1 / chains) / effective
+    )
 
 
 @lru_cache(maxsize=8)
@@ -94,9 +98,7 @@ def ranks(tree: xr.DataTree, about: About) -> Picture:
     """Departure of each chain's ranks from uniform ones, of the at most six parameters with the largest R-hat."""
     shown, total = worst_parameters(tree)
     departures = [rank_departures(one.draws) for one in shown]
-    bands = [
-        rank_band(z, len(one.draws), one.effective, total) for one, (z, _) in zip(shown, departures, strict=True)
-    ]
+    bands = [rank_band(z, len(one.draws), one.effective, total) for one, (z, _) in zip(shown, departures, strict=True)]
     outside = [
         np.flatnonzero((np.abs(apart) > band + 1e-9).any(axis=1))
         for (_, apart), band in zip(departures, bands, strict=True)
@@ -117,7 +119,11 @@ def ranks(tree: xr.DataTree, about: About) -> Picture:
     caption = (
         f"Each line is one {what}: how many more of its draws lie below each rank than if ranks were spread evenly, in percentage points. "
         f"In the grey band, which holds the lines of all parameters with a probability of 95 %, chains agree; a line that leaves it is orange. "
-        + (f"The {len(shown)} of {total} parameters with the largest R-hat, the worst first." if len(shown) < total else "")
+        + (
+            f"The {len(shown)} of {total} parameters with the largest R-hat, the worst first."
+            if len(shown) < total
+            else ""
+        )
     )
     title = "Ranks of the draws by chain"
     return Picture("ranks", title, caption.strip(), finding, partial(_draw_ranks, shown, departures, bands, outside))
@@ -144,7 +150,9 @@ def _draw_ranks(
             canvas.line(axis, z, line, role="data" if k in found else "model", width=1.3)
             if k in found:
                 i = int(np.abs(line).argmax())
-                canvas.note(axis, z[i], line[i], str(k + 1), role="data", align="center", shift=(0, 7 * np.sign(line[i])))
+                canvas.note(
+                    axis, z[i], line[i], str(k + 1), role="data", align="center", shift=(0, 7 * np.sign(line[i]))
+                )
         canvas.points_axis(axis, vertical=True)
         axis.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"])
         for label, align in zip(axis.get_xticklabels(), ("left", "center", "right"), strict=True):
@@ -169,9 +177,7 @@ def trace(tree: xr.DataTree, about: About) -> Picture:
     step = -(-n // DRAWN)
     spread = [np.ptp(one.draws.mean(axis=1)) / one.draws.std() for one in shown]
     worst = int(np.argmax(spread))
-    finding = (
-        f"The means of the chains differ by at most {written(spread[worst], 2)} of a standard deviation of the draws, in {shown[worst].name}."
-    )
+    finding = f"The means of the chains differ by at most {written(spread[worst], 2)} of a standard deviation of the draws, in {shown[worst].name}."
     caption = (
         f"The draws of each chain in order, one line for each chain{f', every {step}th draw' if step > 1 else ''}. Chains that agree lie over "
         "one another and wander without a trend."
