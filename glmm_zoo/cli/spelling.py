@@ -6,34 +6,46 @@ import ast
 import inspect
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
+from typing import Any, get_args
 
 from glmm_zoo.cli.arguments import option_name
 
 _FILE = ("tree", "file", "...")  # what stands for the fit in a call
 _VALUE = r"""'[^']*'|"[^"]*"|\[[^\[\]]*\]|[-\w.]*\w"""
 _PARTS = re.compile(
-    rf"""(?P<call>(?:zoo\.)?(?P<command>[a-z]\w*)\((?P<arguments>[^()]*)\))
+    rf"""--[\w-]+[ ][\w.\[\]]+=\S* | (?P<call>(?:zoo\.)?(?P<command>[a-z]\w*)\((?P<arguments>[^()]*)\))
       | (?P<name>(?<![\w.`-])[a-z_]\w*)=(?P<value>{_VALUE})?(?![={{(\w])
-      | '[^']*' | "[^"]*" | `[^`]*` | \w[\w.]*\(""",
+      | (?<!\w)'[^']*' | "[^"]*" | `[^`]*` | \w[\w.]*\(""",
     re.VERBOSE,
 )  # quoted text, such as that of a user, and formulas stay as they are
-_TWICE = re.compile(r"(--[\w-]+)(?: \(\1\)|, \1(?![\w-]))")
+_TWICE = re.compile(r"(--[\w-]+(?: [^\s(),]+)?)(?: \(\1\)|, \1(?![\w-]))")
+
+
+_commands: dict[str, Callable[..., Any]] = {}
+
+
+def learn(commands: Mapping[str, Callable[..., Any]]) -> None:
+    """Take in the commands, whose names and options are then spelled."""
+    _commands.update(commands)
+    _options.cache_clear()
 
 
 def as_typed(text: str) -> str:
     """A message with the arguments of Python in the form of the command line: "per=" as "--per", "refit=True" as "--refit"."""
-    commands, options = _known()
+    options = _options()
 
     def typed(found: re.Match[str]) -> str:
-        if found["command"] in commands:
+        if found["command"] in _commands:
             words = [_argument(part.strip(), options) for part in found["arguments"].split(",") if part.strip()]
             return " ".join(["glmm-zoo", found["command"], "FILE", *filter(None, words)])
         if found["name"] in options:
             return _option(found["name"], found["value"])
         if found["name"] and found["name"] in _of_builders():
-            return f"--option {shlex.quote(f'{found["name"]}={_plain(found["value"] or "...")}')}"
+            value = _plain(found["value"]) if found["value"] else "..."
+            return f"--option {shlex.quote(f'{found["name"]}={value}')}"
         return found[0]
 
     return _TWICE.sub(r"\1", _PARTS.sub(typed, text))
@@ -51,6 +63,8 @@ def _option(name: str, value: str | None) -> str:
     """ "--refit" of True, "--times 1,5" of [1, 5]."""
     if value in (None, "", "True"):
         return option_name(name)
+    if value == "False":
+        return f"no {option_name(name)}"
     return f"{option_name(name)} {_as_word(str(value))}"
 
 
@@ -78,24 +92,14 @@ def _of_builders() -> frozenset[str]:
 
 
 @cache
-def _known() -> tuple[frozenset[str], frozenset[str]]:
-    """The commands, and the names of the options that are options of all commands that have them."""
-    from glmm_zoo.cli.commands import app
-
-    functions = {name: app[name].default_command for name in app if not name.startswith("-")}
+def _options() -> frozenset[str]:
+    """The names of the options that are options of all commands that have them."""
     options, places = set[str](), set[str]()
-    for function in filter(None, functions.values()):
+    for function in _commands.values():
         for parameter in inspect.signature(function, eval_str=True).parameters.values():
-            inner = next(
-                (
-                    a
-                    for a in getattr(parameter.annotation, "__args__", (parameter.annotation,))
-                    if hasattr(a, "__dataclass_fields__")
-                ),
-                None,
-            )
-            if inner is not None:
-                options |= set(inner.__dataclass_fields__)
-            elif parameter.kind is parameter.KEYWORD_ONLY:
-                options.add(parameter.name)
-    return frozenset(functions), frozenset(options)
+            kinds = [kind for kind in get_args(parameter.annotation) if is_dataclass(kind)]
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                places.add(parameter.name)
+            else:
+                options |= {f.name for kind in kinds for f in fields(kind)} or {parameter.name}
+    return frozenset(options - places)

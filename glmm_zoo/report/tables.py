@@ -76,7 +76,8 @@ class Group:
     def cells(self) -> list[tuple[str, str]]:
         """Estimate and interval of each row."""
         triples = list(map(tuple, self.rows[INTERVAL].to_numpy(float)))
-        return estimate_cells(triples, [self.scale] * len(triples), np.nan_to_num(self.rows["mcse"]).tolist())
+        scales: list[Scale] = [self.scale] * len(triples)
+        return estimate_cells(triples, scales, np.nan_to_num(self.rows["mcse"]).tolist())
 
 
 # ---------------------------------------------------------------------------------------------------- what the page has
@@ -311,18 +312,18 @@ def scale_of(name: str) -> Scale:
         return "ratio"
     if base.startswith(_CORRELATIONS):
         return "correlation"
-    known = (
+    known: Iterator[Scale] = (
         scale
         for word, scale in _SCALES.items()
         if base == word or base.startswith(f"{word}_") or base.endswith(f"_{word}")
     )
-    return next(known, "number")
+    return next(known, None) or "number"
 
 
 def parameter_table(tree: xr.DataTree, rows: pd.DataFrame, prob: float) -> PaperTable:
     """The model's own parameters, in the names of the summary."""
     own = rows[rows.index.str.split("[").str[0].isin([str(name) for name in tree["posterior"].data_vars])]
-    scales = [scale_of(str(name)) for name in own.index]
+    scales: list[Scale] = [scale_of(str(name)) for name in own.index]
     cells = estimate_cells(list(map(tuple, own[INTERVAL].to_numpy(float))), scales, own["mcse_mean"].tolist())
     told = [
         (str(name), *texts, whole(min(row["ess_bulk"], row["ess_tail"])), written(row["r_hat"], 3))
