@@ -80,6 +80,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def number_word(count: int) -> str:
+    """`"four"`, up to twelve; other counts in digits."""
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    return words[count - 1] if 1 <= count <= len(words) else str(count)
+
+
 def shown(value: Any) -> str:
     """A value for a message: short, whatever it is."""
     if isinstance(value, str) and len(value) > 60:

@@ -14,6 +14,7 @@ import pytest
 from pymc.logprob.basic import conditional_logp
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.inference.said import words_of
 from glmm_zoo.registry import Builder, builders, cards, find_card_or_builder, read_card
 from glmm_zoo.tables.card_files import LARGEST_CARD, LARGEST_CARD_DATA, LONGEST_KEY, card_data_file
 
@@ -58,6 +59,17 @@ def test_card_says_what_a_reader_needs(name: str) -> None:
     for text in (*(getattr(card.file.card, f) for f in card.file.card.__struct_fields__), card.file.source.licence):
         assert len(text.strip()) > 3
     assert card.data_path.exists()
+    about = card.file.about
+    assert about.question.endswith("?") and len(about.question) < 120  # the title of a report
+    assert about.individual and (about.outcome or about.outcomes)
+
+
+@pytest.mark.parametrize("name", sorted(cards()))
+def test_words_of_a_card_are_about_its_model(name: str) -> None:
+    model = cards()[name].model()
+    said, labels = words_of(model, cards()[name].file.about)
+    assert words_of(model, None)[0] == said == model.about
+    assert [c for columns in labels.values() for c in columns] == said.label
 
 
 def test_unknown_key_in_a_card_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -106,9 +106,10 @@ class _Vocabulary:
     def problems(self, about: About) -> list[str]:
         """A sentence on each word that is about nothing."""
         problems = []
-        named = {"names": about.names, "units": about.units, "levels": about.levels, "of": [about.of] * bool(about.of)}
+        of = [about.of] if about.of else []
+        named = {"of": of, "at": about.at, "names": about.names, "units": about.units, "levels": about.levels}
         for field, variables in named.items():
-            known = self.variables if field == "of" else [*self.variables, *about.label]
+            known = self.variables if field in ("of", "at") else [*self.variables, *about.label]
             what = f"{field}: the model has no variable"
             problems += [_unknown(what, v, known, "variables") for v in variables if v not in known]
         for column, words in about.levels.items():
@@ -142,6 +143,7 @@ class _Vocabulary:
         }
         kept = msgspec.structs.replace(
             about,
+            at={c: value for c, value in about.at.items() if c in self.variables},
             label=label,
             names={c: text for c, text in about.names.items() if c in known},
             units={c: text for c, text in about.units.items() if c in known},

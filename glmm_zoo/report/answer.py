@@ -5,7 +5,7 @@ The numbers are those of `predictions` and `comparisons` with their usual settin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,12 +77,13 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         return Answer(None)
     levels = _levels(model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
-    values = tuple(levels) or tuple(_grid(numbers))
+    contrast = _contrast(levels, numbers, about.control)
+    values = tuple(levels) or tuple(_grid(numbers, contrast))
     at = dict(about.at)
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
     means = None if meta else predictions(tree, **asked)
-    compared = comparisons(tree, variable, contrast=_contrast(levels, numbers, about.control), at=at or None, prob=prob)
+    compared = comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
@@ -94,7 +95,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         differences = comparisons(
             tree,
             variable,
-            contrast=_contrast(levels, numbers, about.control),
+            contrast=contrast,
             measures="difference",
             at=grid,
             prob=prob,
@@ -128,11 +129,11 @@ def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
     return np.unique(stored_table(tree)[variable].dropna().to_numpy(float))
 
 
-def _grid(numbers: np.ndarray) -> list[float]:
-    """The values of a number at which means are given: all that there are where they are few."""
+def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
+    """The values of a number at which means are given: all that there are where they are few; those that are compared among them."""
     if len(numbers) > MOST_LEVELS:
         numbers = np.linspace(numbers[0], numbers[-1], GRID)
-    return [float(f"{v:.6g}") for v in numbers]
+    return sorted({*(float(f"{v:.6g}") for v in numbers), *compared})
 
 
 def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:

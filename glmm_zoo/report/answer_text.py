@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,10 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
     if answer.comparisons is None or answer.means is None:
         return "", ""
     outcomes = [str(o) for o in dict.fromkeys(answer.comparisons.table.get("outcome", pd.Series(dtype=str)))] or [None]
+    if builder == "joint_outcomes":
+        together = _of_correlation(tree, about, prob)
+        if together and not about.of:
+            return together
     sentences = [_of_outcome(tree, about, answer, outcome, prob) for outcome in outcomes]
     return " ".join(sentences), _what_it_is(tree, about, answer)
 
@@ -51,13 +56,17 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     scale = mean_scale(tree, outcome)
     what = amount(tree, about, outcome)
     at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
-    d = min(numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"]) for row in at.values())
-    unit = f"{NO_BREAK}%" if scale == "risk" else _unit(about, outcome)
-    values = {s: f"**{numbers.on_scale(row['median'], scale, d)}{unit}**" for s, row in at.items()}
+    unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
+    values = {s: f"**{_median(row, scale)}{unit}**" for s, row in at.items()}
     assert answer.variable is not None
     places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
     change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
     return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
+
+
+def _median(row: pd.Series, scale: Scale) -> str:
+    d = numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"])
+    return numbers.on_scale(row["median"], scale, d)
 
 
 def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | None, prob: float) -> str:
@@ -76,7 +85,7 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
     if counted:
         size = f"**{numbers.on_scale(median, scale, d)} times** as much"
         return f"{size} ({share} interval {numbers.interval(low, high, d, scale)} times{likely if spans else ''})."
-    unit = " percentage points" if scale == "points" else _unit(about, outcome)
+    unit = " percentage points" if scale == "points" else _unit(tree, about, outcome)
     word = "lower" if median < 0 else "higher"
     size = f"**{numbers.on_scale(abs(median), scale, d)}{unit}** {word}"
     if not spans:
@@ -100,12 +109,13 @@ def amount(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     words = said.outcome or outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
     family = _family(tree, outcome)
     if family in SHARES:
-        return f"risk of {words}"
+        return f"risk of {said.an_outcome or words}"
     if family == "ordinal":
         return f"expected score of {words}"
     if _counted(family):
         per = exposure_of(tree, spec)
-        return f"rate of {words} per {said.unit or f'unit of {per}'}" if per else f"mean number of {words}"
+        one = said.unit or (f"unit of {about.name(per)}" if per else "")
+        return f"{'rate' if per else 'mean number'} of {words}{f' per {one}' if one else ''}"
     return f"mean {words}"
 
 
@@ -130,9 +140,10 @@ def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
     return specs.get(outcome or "", next(iter(specs.values())))
 
 
-def _unit(about: About, outcome: str | None) -> str:
+def _unit(tree: xr.DataTree, about: About, outcome: str | None) -> str:
+    """The unit of what is measured; that of counts is what they are per."""
     unit = about.outcome_of(outcome or "").unit
-    return f"{NO_BREAK}{unit}" if unit else ""
+    return f"{NO_BREAK}{unit}" if unit and not _counted(_family(tree, outcome)) else ""
 
 
 def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:
@@ -162,19 +173,20 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     parts = read_parts(tree)
     rows = parts.spec["data"]["rows"]
     groups = [name for name, levels in parts.groups.items() if levels < rows]
-    individual = f" of {_a(about.individual)}" if about.individual else ""
     averaged = "averaged over the rows of the data"
     if answer.at:
-        averaged += " with " + listing(value_words(about, column, value) for column, value in answer.at.items())
-    expected = f"The {amount(tree, about, None)}{individual}" if not answer_of_several(answer) else "Expected values"
-    if not groups:
-        return f"{expected}, {averaged}, other covariates as they are in the data."
+        averaged += " with " + joined([value_words(about, column, value) for column, value in answer.at.items()])
+    expected = f"The {amount(tree, about, None)}" if not answer_of_several(answer) else "The expected value"
     names = [
         about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups
     ]
+    whose = about.individual
+    if not names:
+        return f"{expected}{f' of {_a(whose)}' if whose else ''}, {averaged}, other covariates as they are in the data."
     of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
+    who = f"of {_a(whose)} in {of}" if whose and whose not in names else f"of {of}" if whose else f"in {of}"
     return (
-        f"{expected} in {of}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
+        f"{expected} {who}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
         f"zero{', and not an odds ratio' if mean_scale(tree, None) == 'risk' else ''}."
     )
 
@@ -193,7 +205,30 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-# ------------------------------------------------------------------------------------------------ hazards and trials
+# ---------------------------------------------------------------------------------- outcomes together, hazards, trials
+
+
+def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str] | None:
+    """The correlation of the first two propensities of a subject; None where there is none."""
+    table = findings(tree, prob)["propensities"].tables.get("correlation")
+    if table is None:
+        return None
+    factor, first, second = re.fullmatch(r".*\[(.+?): (.+), (.+)\]", str(table.index[0])).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    row, subject = table.iloc[0], about.individual or about.name(factor)
+    names = [about.outcome_of(name).outcome or about.name(name) for name in (first, second)]
+    lower = row["median"] < 0
+    d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
+    middle, low, high = (numbers.written(row[c], d) for c in ("median", "lower", "upper"))
+    sentence = (
+        f"{about.plural(subject).capitalize()} with a higher {amount(tree, about, first)} tend to have a {'lower' if lower else 'higher'} "
+        f"{amount(tree, about, second)}: correlation **{middle}** "
+        f"({numbers.nominal(prob)} interval {low} to {high})."
+    )
+    what = (
+        f"The correlation between {about.plural(subject)} of what {_a(subject)} tends to, over the whole time of the study, in "
+        f"{names[0]} and in {names[1]}, apart from covariates. It is not the correlation of single measurements."
+    )
+    return sentence, what
 
 
 def _of_hazard(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]:

@@ -105,4 +105,3 @@ def marked(text: str) -> Markup:
     found = str(escape(text))
     found = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", found)
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", found))
-

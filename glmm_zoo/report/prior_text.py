@@ -85,7 +85,7 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
                 outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
                 break
     for name in outcome.others:
-        if base.startswith(f"{name}_") or f"{name}:" in element:
+        if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
     link = outcome.others[part].link if part else outcome.link
@@ -248,6 +248,10 @@ def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high:
     return f"{what} from {written(low)} to {written(high)} ({INNER})"
 
 
+def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"Distances between thresholds that change by a factor from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}) for one unit"
+
+
 def _hazard_coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
 
@@ -260,7 +264,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
     "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
-    "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 

@@ -124,7 +124,9 @@ class SurvivalEstimates:
         axis, spread = marker.axis, float(np.std(marker.axis.measured))
         low, high = np.quantile(axis.measured, [0.01, 0.99])
         x = np.geomspace(low, high, GRID) if axis.log else np.linspace(low, high, GRID)
-        step, size = ("twice as high", np.log(2)) if axis.log else (f"{axis.level(_rounded(spread))} more", _rounded(spread))
+        step, size = (
+            ("twice as high", np.log(2)) if axis.log else (f"{axis.level(_rounded(spread))} more", _rounded(spread))
+        )
         shift = marker.coded(x) - marker.coded(axis.reference)
         assoc = self._by_cause("assoc")[:, marker.number]  # (S, causes)
         along = np.exp(assoc[:, :, None] * shift).reshape(self.draws.size, -1)

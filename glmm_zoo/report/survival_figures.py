@@ -46,7 +46,10 @@ def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, E
     yield "hazard", Entry("estimates" if marker else "key", "Hazard over time", partial(hazard_of, of, marker))
     exact = bool((events.left == events.time).all())
     if exact and (events.entry == events.origin).all():
-        yield "survival_curves", Entry("checks", "Survival and the data", partial(survival_curves_of, of, answer.variable))
+        yield (
+            "survival_curves",
+            Entry("checks", "Survival and the data", partial(survival_curves_of, of, answer.variable)),
+        )
     if exact:
         yield "landmark", Entry("asked", "Predictions at a landmark", partial(landmark_of, of))
 
@@ -143,7 +146,9 @@ def landmark_of(of: SurvivalEstimates) -> Picture:
         warnings.simplefilter("ignore", ZooWarning)
         found = accuracy_by_horizon(of.tree, landmark=L, horizons=horizons, cause=cause, draws=LANDMARK_DRAWS)
     if not found:
-        raise InputError(f"no event is predicted from {at_time(of.about, L)} on; choose times yourself: zoo.landmark_accuracy")
+        raise InputError(
+            f"no event is predicted from {at_time(of.about, L)} on; choose times yourself: zoo.landmark_accuracy"
+        )
     note = (
         f"They are of the subjects that the model was fitted to; for others they are less good. {LANDMARK_DRAWS} draws."
         + (f" The event is {cause}." if cause else "")

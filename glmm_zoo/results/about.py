@@ -21,9 +21,10 @@ type Good = Literal["lower", "higher"]
 
 
 class AboutOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One outcome of several: what is counted or measured, its unit, and which direction of it is good."""
+    """One outcome of several: what is counted or measured, the same with its article, its unit, and which direction of it is good."""
 
     outcome: str = ""
+    an_outcome: str = ""
     unit: str = ""
     good: Good | None = None
 
@@ -35,9 +36,9 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     ----------
     question
         One sentence: the title of the report.
-    outcome, individual, unit, good
-        The event ("new case"), or what is counted or measured; who has it ("animal"); its unit ("ms"); and whether a lower or a
-        higher value is good.
+    outcome, an_outcome, individual, unit, good
+        The event ("new case"), or what is counted or measured; the same with an article where it has one ("a new case"); who has
+        it ("animal"); its unit ("ms"); and whether a lower or a higher value is good.
     of, control
         The variable whose effect answers the question, and its level that the others are compared with.
     at
@@ -54,6 +55,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     question: str = ""
     outcome: str = ""
+    an_outcome: str = ""
     individual: str = ""
     unit: str = ""
     good: Good | None = None
@@ -93,7 +95,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def outcome_of(self, response: str) -> AboutOutcome:
         """What is said of one outcome; of a single one it is what is said of the fit."""
-        return self.outcomes.get(response, AboutOutcome(self.outcome, self.unit, self.good))
+        return self.outcomes.get(response, AboutOutcome(self.outcome, self.an_outcome, self.unit, self.good))
 
 
 def about_of(tree: xr.DataTree) -> About:

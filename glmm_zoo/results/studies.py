@@ -19,7 +19,7 @@ from glmm_zoo.results.findings.pooled import own_ratios
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.trials.arms import read_arms
 
-PROB = 0.95
+_PROB = 0.95
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ def studies_apart(tree: xr.DataTree) -> StudiesApart:
         control=options["control"], exposure=options["exposure"], missing=options["missing"],
     )  # fmt: skip
     rough, variance = arms.rough_effects()
-    own, half_width = own_ratios(arms.totals(), arms.exposure is None, PROB)
+    own, half_width = own_ratios(arms.totals(), arms.exposure is None, _PROB)
     own = np.where(np.isfinite(own), own, rough)
-    error = np.where(np.isfinite(half_width), half_width / _quantile(PROB), np.sqrt(variance))
+    error = np.where(np.isfinite(half_width), half_width / _quantile(_PROB), np.sqrt(variance))
     mean = draws_of(posterior, "effect").reshape(-1, 1)  # (draws, studies) below
     if arms.covariates is not None:
         beta = draws_of(posterior, "beta").reshape(len(mean), -1)
         mean = mean + beta @ (arms.covariates.values - arms.covariates.means).T
     sd = np.hypot(draws_of(posterior, "tau").reshape(-1, 1), error)
     z = np.random.default_rng([content["sampling"]["seed"], 2]).standard_normal(sd.shape)
-    lower, middle, upper = np.quantile(mean + sd * z, [(1 - PROB) / 2, 0.5, (1 + PROB) / 2], axis=0)
+    lower, middle, upper = np.quantile(mean + sd * z, [(1 - _PROB) / 2, 0.5, (1 + _PROB) / 2], axis=0)
     labels = rows_of_factor(tree, spec["facts"]["study"]).labels(about_of(tree), np.arange(len(own)))
     covariates = () if arms.covariates is None else arms.covariates.labels
     return StudiesApart(tuple(labels), own, lower, middle, upper, covariates)

@@ -9,26 +9,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import plural
+from glmm_zoo.errors import number_word, plural
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.diagnostics import REMARKED, Verdict
-from glmm_zoo.results.fit_checks import SIGN, FitCheck, State, fit_checks
+from glmm_zoo.results.fit_checks import fit_checks
+from glmm_zoo.results.fit_checks.fit_check import SIGN, FitCheck, Soundness
 from glmm_zoo.results.numbers import percent, whole, written
 from glmm_zoo.results.storage import metadata, random_effect_variables
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
-
-
-TITLES = {"stepped_wedge": "Design.", "joint_survival": "Assumptions."}
+_TITLES = {"stepped_wedge": "Design.", "joint_survival": "Assumptions."}
 
 
 @dataclass(frozen=True)
 class Judgement:
     """One of the verdicts: its `state`, a `title` that ends with a full stop, and `sentences` that say why and what to do."""
 
-    state: State
+    state: Soundness
     title: str
     sentences: tuple[str, ...]
 
@@ -81,7 +79,7 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     r_hat = written(float(np.nanmax(rows["r_hat"])), 3)
     error = 1 / np.sqrt(rows["ess_bulk"].min())
     words = (
-        f"The {NUMBERS.get(chains, str(chains))} chains agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
+        f"The {number_word(chains)} chains agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
         f"effective draws{'' if divergent else ', there were no divergences'}.",
         f"Another seed would move an estimate by about {percent(error, 0)} of its standard deviation.",
     )
@@ -117,7 +115,7 @@ def _design(tree: xr.DataTree) -> Judgement:
     if not limits:
         return Judgement("sound", "Design: nothing in the file speaks against it.", ())
     grave = any(limit.grave for limit in limits)
-    title = TITLES.get(metadata(tree)["spec"]["builder"], "What it cannot tell.")
+    title = _TITLES.get(metadata(tree)["spec"]["builder"], "What it cannot tell.")
     return Judgement("caution" if grave else "sound", title, tuple(limit.sentence for limit in limits))
 
 

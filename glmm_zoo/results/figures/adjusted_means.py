@@ -13,7 +13,7 @@ import xarray as xr
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.effects import LEAST_AXIS, MARKS, MOST_ROWS, Forest, RowLayout, draw_rows, panels_of
-from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, estimated
+from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, beyond_words, estimated, value_limits
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import diameters, jitter, raw_data
 from glmm_zoo.results.figures.value_words import NOT_OF, row_words, sides, told, value_words, wrapped
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 200.0  # px
 MOST_NUMBERED = 6  # levels beside whose circles the medians stand
-FARTHEST = 4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis takes in
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,9 @@ def adjusted_means(
     first = means_panel(estimated(means, amount.scale, rows[:MOST_ROWS]), about, amount)
     raw = _raw(tree, first.of, about, outcome) if measure == "mean" else None
     second = None if comparisons is None else differences_panel(comparisons, amount, about, outcome)
+    limits = value_limits(first.of.quantiles, np.empty(0) if raw is None else raw.values, amount)
     caption = f"{'First panel: ' if second else ''}{_whose(means)}{amount.words}, {MARKS}"
-    caption += f"; grey discs are {raw.words}." if raw is not None else "."
+    caption += f"; grey discs are {raw.words}{beyond_words(raw.values, limits)}." if raw is not None else "."
     caption += f" The first {MOST_ROWS} of {len(rows)} are drawn." if len(rows) > MOST_ROWS else ""
     alt = f"{first.title}, with 95{NO_BREAK}% interval: {told(first.labels, first.of.told)}"
     if second is not None:
@@ -75,7 +75,7 @@ def adjusted_means(
         first.title,
         caption,
         f"{alt}.",
-        lambda canvas: _draw(canvas, first, second, raw, amount.from_zero),
+        lambda canvas: _draw(canvas, first, second, raw, limits),
     )
 
 
@@ -130,12 +130,10 @@ def _whose(means: Estimates) -> str:
 # -------------------------------------------------------------------------------------------------------------- drawing
 
 
-def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None, from_zero: bool) -> None:
+def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None, limits: tuple[float, float]) -> None:
     """Levels along the horizontal axis where their names have room there, else rows."""
-    width = canvas.width - 72 if canvas.narrow or second is None else 0.35 * canvas.width
-    slot = width / len(first.short) - 6
-    ticks = [wrapped(text, slot, SMALL) for text in first.short]
-    upright = not any("…" in text or text.count("\n") > 1 for text in ticks) and canvas.text_width(ticks, SMALL) <= slot
+    ticks = upright_ticks(canvas, first, canvas.width - 72 if canvas.narrow or second is None else 0.35 * canvas.width)
+    upright = ticks is not None
     widest = 110 if canvas.narrow else 120 if upright else 260
     layouts = [RowLayout.of(canvas, panel, widest) for panel in (first, second) if panel is not None]
     room = canvas.width if canvas.narrow or not upright else 0.6 * canvas.width
@@ -144,13 +142,15 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
             layouts[i] = layouts[i].with_medians(canvas, panel)
     if not upright:
         axes = panels_of(canvas, layouts, across=1)
-        _limits(canvas, axes[0], first, raw, from_zero=from_zero, vertical=False)
+        axes[0].set_xlim(limits)
         draw_rows(canvas, axes[0], replace(first, axis=""), layouts[0])
     else:
         layouts[0] = replace(layouts[0], left=56.0, right=16.0, height=HEIGHT)
         axes = panels_of(canvas, layouts, widths=[1.25, 1], below=42 + 15 * max(text.count("\n") for text in ticks))
-        _limits(canvas, axes[0], first, raw, from_zero=from_zero, vertical=True)
-        _upright(canvas, axes[0], first, ticks)
+        axes[0].set_ylim(limits)
+        upright_means(canvas, axes[0], first, ticks)
+    if first.of.scale == "risk":
+        canvas.percent_axis(axes[0], vertical=upright)
     if raw is not None:
         at = raw.place + (0.35 * jitter(len(raw.place)) - 0.24 if upright else 0.4 * jitter(len(raw.place)))
         points = (at, raw.values) if upright else (raw.values, at)
@@ -159,8 +159,16 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
         draw_rows(canvas, axes[1], second, layouts[-1])
 
 
-def _upright(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str]) -> None:
-    """Levels from left to right, the medians beside their circles where they are few."""
+def upright_ticks(canvas: Canvas, panel: Forest, width: float) -> list[str] | None:
+    """The names of levels broken into at most two lines each beside each other on `width` px, None where they have no room."""
+    slot = width / len(panel.short) - 6
+    ticks = [wrapped(text, slot, SMALL) for text in panel.short]
+    whole = not any("…" in text or text.count("\n") > 1 for text in ticks)
+    return ticks if whole and canvas.text_width(ticks, SMALL) <= slot else None
+
+
+def upright_means(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str]) -> None:
+    """Levels from left to right, the medians beside their circles where they are few; limits upwards are set before."""
     at = np.arange(len(ticks))
     axis.set_xlim(-0.6, len(ticks) - 0.4)
     axis.set_xticks(list(at), list(ticks))
@@ -170,19 +178,3 @@ def _upright(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str]) ->
     if len(ticks) <= MOST_NUMBERED:
         for x, y, text in zip(at, panel.of.quantiles[2], panel.of.medians, strict=True):
             canvas.note(axis, x, y, text, role="model", bold=True, shift=(9, 0))
-
-
-def _limits(canvas: Canvas, axis: Axes, panel: Forest, raw: _Raw | None, *, from_zero: bool, vertical: bool) -> None:
-    """The intervals and, unless they are far out, the raw data; counts and shares from zero on."""
-    q = panel.of.quantiles
-    low, high = q.min(), q.max()
-    if raw is not None:
-        reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw.values, [0.02, 0.98]))))
-        low, high = max(min(low, raw.values.min()), low - reach), min(max(high, raw.values.max()), high + reach)
-    low = 0.0 if from_zero else low
-    margin = 0.04 * (high - low)
-    low = -margin if from_zero else low - margin
-    high = min(high + margin, 1.0 + margin) if panel.of.scale == "risk" else high + margin
-    (axis.set_ylim if vertical else axis.set_xlim)(low, high)
-    if panel.of.scale == "risk":
-        canvas.percent_axis(axis, vertical=vertical)

@@ -11,7 +11,8 @@ import xarray as xr
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_estimates import GroupEstimates, group_estimates
-from glmm_zoo.results.figures.picture import PANEL_BELOW, SMALL, Canvas, Picture, capital
+from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
+from glmm_zoo.results.figures.sheet import PANEL_BELOW
 from glmm_zoo.results.numbers import NO_BREAK, decimals, estimate_text, interval, whole
 from glmm_zoo.results.storage import metadata
 

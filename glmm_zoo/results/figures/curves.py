@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +15,23 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import curves
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
-from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, estimated
+from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, beyond_words, estimated, value_limits
+from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, diameters, raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK, alone
 from glmm_zoo.results.smooth_curves import smooth_curves
+from glmm_zoo.results.storage import metadata
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HEIGHT, SMALL_HEIGHT = 220.0, 150.0  # px
-LOOKS = (("model", "-"), ("data", "--"), ("control", ":"))  # of groups: colour and dash
+ROLES, DASHES = ("model", "data", "control"), ("-", "--", ":", "-.")
+LOOKS = [(ROLES[i % 3], DASHES[(i % 3 + i // 3) % 4]) for i in range(12)]  # of groups: colour and dash
+WITH_BANDS = 3  # groups; of more there are lines alone
+MOST_LINES = 40  # of single groups
 MOST_CURVES = 12
 MOST_POINTS = 20  # along the number, beyond which binary data are put into bins
 BINS = 12
@@ -44,7 +49,9 @@ class _Curve:
     discs: tuple[np.ndarray, np.ndarray, np.ndarray] | None
 
 
-def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str | None = None) -> Picture:
+def curves_by(
+    tree: xr.DataTree, means: Estimates, about: About, *, outcome: str | None = None, own: Estimates | None = None
+) -> Picture:
     """Averages along a column of numbers, or over time, one curve for each value of another column; of two also their difference.
 
     Parameters
@@ -53,6 +60,8 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
         From `predictions` at values of the number.
     outcome
         One of several.
+    own
+        From `predictions` of the rows of the fit with `groups="observed"`: thin lines of single groups in place of the data.
 
     Raises
     ------
@@ -74,11 +83,15 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
             "ask for fewer values with at="
         )
     axis = about.axis(x) if x != "time" or x in of else f"time, {about.time_unit}".removesuffix(", ")
-    raw = "" if data is None or lines[0].discs is None else _raw_words(data, lines)
+    thin = [] if own is None else _lines_of_groups(tree, own, x)
+    if thin:
+        lines = [replace(line, discs=None) for line in lines]
+        raw = f"; thin lines are single {about.plural(about.name(_factor(tree)))} ({len(thin)} drawn)"
+    else:
+        raw = _raw_words(data, lines, amount)
+    banded = f", {BANDS_WORDS}" if len(lines) <= WITH_BANDS else ""
     several = len(lines) == 2
-    caption = (
-        f"{'First panel: ' if several else ''}{amount.words} by {about.name(x)}, line = median, {BANDS_WORDS}{raw}."
-    )
+    caption = f"{'First panel: ' if several else ''}{amount.words} by {about.name(x)}, line = median{banded}{raw}."
     caption += (
         f" Second panel: {_second_title(lines, amount)}, with the same bands; dashed line = no difference."
         if several
@@ -86,8 +99,26 @@ def curves_by(tree: xr.DataTree, means: Estimates, about: About, *, outcome: str
     )
     return Picture(
         "curves", f"{amount.title} by {about.name(x)}", capital(caption), _alt(lines, amount, about, x),
-        lambda canvas: _draw(canvas, lines, amount, axis),
+        lambda canvas: _draw(canvas, lines, amount, axis, thin),
     )  # fmt: skip
+
+
+def _lines_of_groups(tree: xr.DataTree, own: Estimates, x: str) -> list[np.ndarray]:
+    """Values of the number and medians (2, n) of a sample of groups of the first factor."""
+    rows = rows_of_factor(tree, _factor(tree))
+    number, median = own.table[x].to_numpy(float), own.table["median"].to_numpy(float)
+    levels = np.arange(len(rows.first))
+    chosen = levels if len(levels) <= MOST_LINES else np.random.default_rng(1).choice(levels, MOST_LINES, replace=False)
+    found = []
+    for level in chosen:
+        at = np.flatnonzero(rows.codes == level)
+        at = at[np.argsort(number[at], kind="stable")]
+        found.append(np.array([number[at], median[at]]))
+    return found
+
+
+def _factor(tree: xr.DataTree) -> str:
+    return next(iter(metadata(tree)["spec"]["groups"]))
 
 
 def along(of: pd.DataFrame) -> str:
@@ -161,11 +192,16 @@ def _fewer(curve: _Curve, share: float) -> _Curve:
 # ---------------------------------------------------------------------------------------------------------------- words
 
 
-def _raw_words(data: RawData, lines: Sequence[_Curve]) -> str:
-    shown, every = sum(len(c.discs[0]) for c in lines if c.discs is not None), len(data.values)
+def _raw_words(data: RawData | None, lines: Sequence[_Curve], amount: Amount) -> str:
+    """What the discs are, and how many are not drawn."""
+    shown = sum(len(c.discs[0]) for c in lines if c.discs is not None)
+    if data is None or not shown:
+        return ""
+    beyond = beyond_words(_raw_values(lines), _limits(lines, amount))
     if data.shares:
-        return "; discs are observed proportions, larger for more observations"
-    return f"; discs are observations{f' (a sample of {shown} of {every})' if shown < every else ''}"
+        return f"; discs are observed proportions, larger for more observations{beyond}"
+    sample = f" (a sample of {shown} of {len(data.values)})" if shown < len(data.values) else ""
+    return f"; discs are observations{sample}{beyond}"
 
 
 def _second_title(lines: Sequence[_Curve], amount: Amount) -> str:
@@ -186,7 +222,7 @@ def _alt(lines: Sequence[_Curve], amount: Amount, about: About, x: str) -> str:
 # -------------------------------------------------------------------------------------------------------------- drawing
 
 
-def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str) -> None:
+def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str, thin: Sequence[np.ndarray]) -> None:
     several = len(lines) == 2
     names = [wrapped(line.name, 90 if canvas.narrow else 130, TEXT) for line in lines]
     right = canvas.text_width(names) + 16 if len(lines) > 1 else 16.0
@@ -195,14 +231,25 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str)
     )
     axis = axes[0]
     canvas.title(axis, amount.title)
-    _limits(axis, lines, amount)
+    axis.set_ylim(_limits(lines, amount, thin))
+    axis.set_xlim(min(c.x.min() for c in lines), max(c.x.max() for c in lines))
+    for points in thin:
+        canvas.line(axis, *points, role="control", width=0.8, opacity=0.45)
     for line, (role, style) in zip(lines, LOOKS, strict=False):
         if line.discs is not None:
             x, y, sizes = line.discs
             canvas.discs(
-                axis, x, y, role="control" if len(lines) == 1 else role, diameter=diameters(sizes), opacity=0.35
+                axis,
+                x,
+                y,
+                role=role if 1 < len(lines) <= WITH_BANDS else "control",
+                diameter=diameters(sizes, len(_raw_values(lines))),
+                opacity=0.35,
             )
-        bands(canvas, axis, line.x, line.of.quantiles, role, style)
+        if len(lines) <= WITH_BANDS:
+            bands(canvas, axis, line.x, line.of.quantiles, role, style)
+        else:
+            canvas.line(axis, line.x, line.of.quantiles[2], role=role, style=style)
     if amount.scale == "risk":
         canvas.percent_axis(axis, vertical=True)
     if len(lines) > 1:
@@ -234,17 +281,14 @@ def bands(canvas: Canvas, axis: Axes, x: np.ndarray, quantiles: np.ndarray, role
     canvas.line(axis, x, quantiles[2], role=role, style=style)
 
 
-def _limits(axis: Axes, lines: Sequence[_Curve], amount: Amount) -> None:
-    """Bands and discs, unless these are far out; counts and shares from zero on."""
-    low, high = min(c.of.quantiles.min() for c in lines), max(c.of.quantiles.max() for c in lines)
-    raw = np.concatenate([c.discs[1] for c in lines if c.discs is not None] or [np.empty(0)])
-    if len(raw):
-        reach = 2 * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
-        low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
-    low = 0.0 if amount.from_zero else low
-    margin = 0.04 * (high - low)
-    axis.set_ylim(low - margin, min(high, 1.0) + margin if amount.scale == "risk" else high + margin)
-    axis.set_xlim(min(c.x.min() for c in lines), max(c.x.max() for c in lines))
+def _limits(lines: Sequence[_Curve], amount: Amount, thin: Sequence[np.ndarray] = ()) -> tuple[float, float]:
+    quantiles = np.concatenate([c.of.quantiles for c in lines], axis=1)
+    raw = np.concatenate([_raw_values(lines), *(points[1] for points in thin)])
+    return value_limits(quantiles if len(lines) <= WITH_BANDS else quantiles[2], raw, amount)
+
+
+def _raw_values(lines: Sequence[_Curve]) -> np.ndarray:
+    return np.concatenate([c.discs[1] for c in lines if c.discs is not None] or [np.empty(0)])
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths

@@ -8,13 +8,13 @@ import numpy as np
 
 from glmm_zoo.priors import Prior
 
-MOST_DRAWS = 1000
-FARTHEST = 40.0  # sinh of it is beyond all numbers that a prior may have
+_MOST_DRAWS = 1000
+_FARTHEST = 40.0  # sinh of it is beyond all numbers that a prior may have
 
 
 def kernel_density(draws: np.ndarray, grid: np.ndarray, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
     """The density of draws (n,) on a grid (m,), by a normal kernel with Silverman's bandwidth, reflected at the ends of the support."""
-    draws = draws[:: -(-len(draws) // MOST_DRAWS)]
+    draws = draws[:: -(-len(draws) // _MOST_DRAWS)]
     quartiles = np.quantile(draws, [0.25, 0.75])
     spread = min(draws.std(ddof=1), float(np.ptp(quartiles)) / 1.34) or draws.std(ddof=1)
     width = 0.9 * spread * len(draws) ** -0.2
@@ -38,17 +38,27 @@ def prior_density(prior: Prior, x: np.ndarray, levels: int = 2) -> np.ndarray:
 
 
 def prior_quantiles(prior: Prior, probabilities: np.ndarray, levels: int = 2) -> np.ndarray:
-    """Quantiles of a prior, by adding up its density on a grid that is finest where its argument of location is."""
-    middle = prior.arguments.get("mu", prior.arguments.get("alpha", 0.0)) if prior.interval[0] == -np.inf else 0.0
+    """Quantiles of a prior, by adding up its density on a grid that is finest at its location."""
     low, high = {"LKJ": (-1.0, 1.0), "Dirichlet": (0.0, 1.0)}.get(prior.distribution, prior.interval)
-    grid = np.linspace(max(low, -1e12), min(high, 1e12), 20001)
-    if not np.isfinite(high - low):
-        wide = np.sinh(np.linspace(-FARTHEST, FARTHEST, 40001))
-        grid = np.unique(np.clip(middle + wide, low, high))
+    if np.isfinite(high - low):
+        grid = np.linspace(low, high, 20001)
+    else:
+        a = _usual(prior.distribution, dict(prior.arguments))
+        location = a.get("mu", a.get("alpha", 0.0)) if low == -np.inf else 0.0
+        steps = np.sinh(np.linspace(-_FARTHEST, _FARTHEST, 40001))
+        grid = np.unique(np.clip(location + _scale(prior.distribution, a) * steps, low, high))
     middles = (grid[1:] + grid[:-1]) / 2
     mass = np.nan_to_num(prior_density(prior, middles, levels)) * np.diff(grid)
     share = np.concatenate([[0], np.cumsum(mass)]) / mass.sum()
     return np.interp(probabilities, share, grid)
+
+
+def _scale(distribution: str, a: Mapping[str, float]) -> float:
+    """About how wide a distribution is."""
+    if distribution == "LogNormal":
+        return float(np.exp(a["mu"]))
+    rate = {"Exponential": "lam", "Gamma": "beta"}.get(distribution)
+    return 1 / a[rate] if rate else next(a[name] for name in ("sigma", "b", "s", "beta") if name in a)
 
 
 def _usual(distribution: str, a: dict[str, float]) -> dict[str, float]:

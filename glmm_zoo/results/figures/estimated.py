@@ -105,6 +105,30 @@ class Amount:
         return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
 
 
+FARTHEST = (
+    4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
+)
+
+
+def value_limits(quantiles: np.ndarray, raw: np.ndarray, amount: Amount) -> tuple[float, float]:
+    """The limits of an axis of values: the intervals and, but for what is far out, the raw values; what cannot be below zero begins
+    there."""
+    low, high = float(quantiles.min()), float(quantiles.max())
+    if len(raw):
+        reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
+        low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
+    low = 0.0 if amount.from_zero else low
+    high = min(high, 1.0) if amount.scale == "risk" else high
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def beyond_words(raw: np.ndarray, limits: tuple[float, float]) -> str:
+    """How many raw values an axis leaves out."""
+    count = int(((raw < limits[0]) | (raw > limits[1])).sum())
+    return f" ({count} beyond the axis)" if count else ""
+
+
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
     """What predictions of a measure are of."""
     said = about.outcome_of(outcome or "")

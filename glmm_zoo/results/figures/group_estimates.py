@@ -28,6 +28,7 @@ from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
+LONGEST_HEAD = 18  # letters above the counts of a caterpillar
 MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
 SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
 
@@ -124,7 +125,7 @@ class _Effect:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From effects (draws, levels), with draws (draws,) of what is added to them, to values on a scale; in words."""
+    """From effects (draws, levels), with draws (draws,), or one number, of what is added to them, to values on a scale; in words."""
 
     scale: Scale
     added: np.ndarray
@@ -169,7 +170,7 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
         raw=raw,
         counts=counts,
-        counts_head=f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}",
+        counts_head=_counts_head(about),
         scale=how.scale,
         measure=how.measure,
         short=how.short,
@@ -201,7 +202,6 @@ def _thinned(u: np.ndarray) -> np.ndarray:
 def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Scale:
     """How the effect is told."""
     intercept = effect.name == "Intercept"
-    none = np.zeros(effect.posterior.sizes["chain"] * effect.posterior.sizes["draw"])
     level, inverse = level_and_inverse_link(tree, effect.prefix)
     of = about.outcome_of(effect.response)
     name = of.outcome or effect.response
@@ -216,7 +216,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
     per = "" if intercept else f" per unit of {about.name(effect.name)}"
-    added = none if slope is None else slope
+    added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
         words = f"{unit}{per}{against}" if effect.link == "identity" else f"difference of the predictor{per}{against}"
@@ -255,3 +255,9 @@ def _raw(
     return sums / sizes, [] if effect.link == "identity" else [
         f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
     ]
+
+
+def _counts_head(about: About) -> str:
+    """ "cases/animals", and short words where these are long."""
+    words = f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}"
+    return words if len(words) <= LONGEST_HEAD else "events/all"

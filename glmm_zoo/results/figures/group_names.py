@@ -16,7 +16,7 @@ from glmm_zoo.formulas.group_effects import grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
-from glmm_zoo.results.storage import stored_table
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.frames import take_columns
 from glmm_zoo.tables.text_values import as_number
 
@@ -74,7 +74,7 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     """
     table = stored_table(tree)
     known = {variable_name(c): c for c in table.columns.map(str)}
-    columns = [known[part] for part in _parts(name, list(known))]
+    columns = [known[part] for part in _parts(_without_predictor(tree, name), list(known))]
     factor = grouping_factor(columns, take_columns(table, columns))
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
 
@@ -88,6 +88,14 @@ def trials_of_rows(spec: Mapping[str, Any], rows: FactorRows) -> np.ndarray:
     if trials is None or isinstance(trials, int):
         return np.full(len(rows.codes), float(trials or 1))
     return evaluate_expression(trials, take_columns(rows.table, trials.columns))
+
+
+def _without_predictor(tree: xr.DataTree, name: str) -> str:
+    """The name of a factor, without that of the linear predictor: "gen" of "zi_gen", whose sd is `zi_sd_gen`."""
+    group = metadata(tree)["spec"]["groups"].get(name)
+    if group is None:
+        return name
+    return name[next(i for i in range(len(name)) if f"{name[:i]}sd_{name[i:]}" == group["sd"]) :]
 
 
 def _parts(name: str, known: Sequence[str]) -> list[str]:

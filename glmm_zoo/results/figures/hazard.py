@@ -62,9 +62,7 @@ def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> P
     times = table["time"].to_numpy(float)[rows[0]]
     word, individual = event_word(about), about.individual or "person"
     unit = f"{individual}-{about.time_unit}" if about.time_unit else "units of time"
-    title = (
-        f"{about.plural(word).capitalize()} per {per if per > 1 else 'unit of time'} {unit if per > 1 else ''}".strip()
-    )
+    title = f"{about.plural(word).capitalize()} per {per if per > 1 else 'unit of time'} {unit if per > 1 else ''}".strip()
     shown = [len(times) // 5, len(times) // 2, len(times) - 1]
     told = "; ".join(
         f"{line or word} {', '.join(f'at {at_time(about, times[i])} {estimate_text(*(per * q[[2, 0, 4], i]))}' for i in shown)}"
@@ -84,13 +82,7 @@ def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> P
 
 
 def _draw(
-    canvas: Canvas,
-    times: np.ndarray,
-    quantiles: list[np.ndarray],
-    lines: list[str],
-    followed: FollowUp,
-    title: str,
-    about: About,
+    canvas: Canvas, times: np.ndarray, quantiles: list[np.ndarray], lines: list[str], followed: FollowUp, title: str, about: About
 ) -> None:
     roles = ROLES if len(lines) > 1 else ("model",)
     labelled = len(lines) > 1

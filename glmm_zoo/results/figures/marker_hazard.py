@@ -105,15 +105,7 @@ def marker_hazard(
         first, *second = _panels(canvas, risks, marker)
         _draw_ratios(canvas, first, x, quantiles, lines, marker, about)
         if len(lines) == 1:
-            canvas.note(
-                first,
-                x[-1],
-                first.get_ylim()[0],
-                f"{what}: {steps[0].split(' (')[0]}",
-                align="right",
-                role="model",
-                shift=(0, 24),
-            )
+            canvas.note(first, x[-1], first.get_ylim()[0], f"{what}: {steps[0].split(' (')[0]}", align="right", role="model", shift=(0, 24))
         if risks is not None:
             _draw_risks(canvas, second[0], risks, marker)
 
@@ -128,13 +120,7 @@ def _panels(canvas: Canvas, risks: MarkerRisks | None, marker: MarkerAxis) -> li
 
 
 def _draw_ratios(
-    canvas: Canvas,
-    axis: Axes,
-    x: np.ndarray,
-    quantiles: list[np.ndarray],
-    lines: list[str],
-    marker: MarkerAxis,
-    about: About,
+    canvas: Canvas, axis: Axes, x: np.ndarray, quantiles: list[np.ndarray], lines: list[str], marker: MarkerAxis, about: About
 ) -> None:
     low, high = min(q[0].min() for q in quantiles), max(q[4].max() for q in quantiles)
     axis.set_yscale("log")

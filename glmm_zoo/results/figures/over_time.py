@@ -46,9 +46,7 @@ def band_quantiles(estimates: Estimates, rows: np.ndarray) -> np.ndarray:
     return np.quantile(draws.reshape(-1, draws.shape[-1])[:, rows], BANDS, axis=0)
 
 
-def line_with_bands(
-    canvas: Canvas, axis: Axes, x: np.ndarray, q: np.ndarray, role: str, *, lighter: bool = False
-) -> None:
+def line_with_bands(canvas: Canvas, axis: Axes, x: np.ndarray, q: np.ndarray, role: str, *, lighter: bool = False) -> None:
     """The median as a line in bands of 95 and 50 %; `lighter` where bands of several lines lie on one another."""
     canvas.band(axis, x, q[0], q[4], role=role, opacity=0.12 if lighter else 0.16)
     canvas.band(axis, x, q[1], q[3], role=role, opacity=0.16 if lighter else 0.22)
@@ -69,29 +67,15 @@ def label_lines(canvas: Canvas, axis: Axes, ends: Sequence[float], labels: Seque
 
 
 def numbers_at_risk(
-    canvas: Canvas,
-    axis: Axes,
-    times: np.ndarray,
-    counts: Sequence[int],
-    words: str,
-    *,
-    line: int = 0,
-    role: str = "ink",
+    canvas: Canvas, axis: Axes, times: np.ndarray, counts: Sequence[int], words: str, *, line: int = 0, role: str = "ink"
 ) -> None:
     """How many are at risk at these times, in a line below the title of the axis, with a role's colour where there are several."""
-    style = {
-        "xycoords": axis.get_xaxis_transform(),
-        "textcoords": "offset points",
-        "fontsize": SMALL,
-        "annotation_clip": False,
-    }
+    style = {"xycoords": axis.get_xaxis_transform(), "textcoords": "offset points", "fontsize": SMALL, "annotation_clip": False}
     low, high = axis.get_xlim()
     axis.annotate(words, (low, 0), (0, -48), ha="left", va="center", color=canvas.colour["muted"], **style)
     for t, count in zip(times, counts, strict=True):
         align = "left" if t <= low else "right" if t >= high else "center"
-        axis.annotate(
-            f"{count}", (t, 0), (0, -64 - 16 * line), ha=align, va="center", color=canvas.colour[role], **style
-        )
+        axis.annotate(f"{count}", (t, 0), (0, -64 - 16 * line), ha=align, va="center", color=canvas.colour[role], **style)
 
 
 def some_of(values: np.ndarray, most: int = MOST_MARKS) -> np.ndarray:

@@ -46,9 +46,7 @@ class PatientCourse:
     event: bool
 
 
-def patients(
-    courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = ""
-) -> Picture:
+def patients(courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = "") -> Picture:
     """Predictions for patients, three or fewer.
 
     Parameters
@@ -86,14 +84,10 @@ def patients(
 def _told(course: PatientCourse, individual: str, word: str, about: About) -> str:
     low, middle, high = course.survival[:, -1]
     happened = f"{word if course.event else 'last seen'} at {at_time(about, course.end)}"
-    return (
-        f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
-    )
+    return f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
 
 
-def _draw(
-    canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About
-) -> None:
+def _draw(canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About) -> None:
     n = len(courses)
     across = 2 if canvas.narrow else n
     axes = canvas.panels(2 * n, 120 if canvas.narrow else 150, left=42, right=8, across=across)
@@ -130,13 +124,7 @@ def _draw_marker(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: fl
     canvas.line(axis, course.times[before], course.marker[1][before])
     canvas.line(axis, course.times[~before], course.marker[1][~before], dashed=True)
     used = course.visits <= landmark
-    style = {
-        "linestyle": "none",
-        "marker": "o",
-        "markersize": 4.5,
-        "markeredgecolor": canvas.colour["ink"],
-        "zorder": 5,
-    }
+    style = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgecolor": canvas.colour["ink"], "zorder": 5}
     axis.plot(course.visits[used], course.values[used], markerfacecolor=canvas.colour["ink"], **style)
     axis.plot(course.visits[~used], course.values[~used], markerfacecolor=canvas.colour["paper"], **style)
 
@@ -152,16 +140,6 @@ def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: 
     if course.end <= t[-1]:
         colour = canvas.colour["data"]
         place = 0.04 if course.event else float(np.interp(course.end, t, middle))
-        axis.plot(
-            course.end,
-            place,
-            marker="X" if course.event else "|",
-            markersize=9,
-            markeredgewidth=1.5,
-            color=colour,
-            zorder=6,
-        )
-    words = "event" if course.event else "seen until"
-    canvas.note(
-        axis, min(course.end, t[-1]), 0.17 if course.event else 0.08, words, role="data", align="right", shift=(0, 0)
-    )
+        axis.plot(course.end, place, marker="X" if course.event else "|", markersize=9, markeredgewidth=1.5, color=colour, zorder=6)
+    words = ("event" if course.event else "seen until")
+    canvas.note(axis, min(course.end, t[-1]), 0.17 if course.event else 0.08, words, role="data", align="right", shift=(0, 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-from bisect import bisect_left
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.figures.sheet import COLOURS, SMALL, TEXT, Sheet
 from glmm_zoo.results.figures.svg import Stylesheet, page_svg, standalone_svg
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.storage import check_target
@@ -28,26 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, NARROW = 720, 343  # px
-TEXT, SMALL = 12.5, 11.5  # px
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
 RATIO_TICKS = np.array([0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 10, 20, 50, 100, 1000])
 ENDINGS = (".svg", ".png", ".pdf")
-TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
 BOLD_LETTER = 0.62  # of its size is how wide a bold letter is, about
 TITLE_LINE = 16  # px of each further line of a title
-PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
 PLAIN_TEXT: Any = {"text.parse_math": False}  # a dollar sign of a name begins no formula
-# The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
-COLOURS = {
-    "ink": "#1a1f26",
-    "muted": "#55606c",
-    "line": "#d5dae0",
-    "paper": "#ffffff",
-    "model": "#1f5fa8",
-    "data": "#b04f16",
-    "control": "#626d7b",
-    "bad": "#b3261e",
-}
 
 
 @dataclass(frozen=True)
@@ -141,7 +128,9 @@ def _drawn(figure: Figure, form: str) -> bytes:
 
     buffer = io.BytesIO()
     settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        if form == "svg":  # letters that matplotlib's font lacks are there as text
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
             buffer,
@@ -153,92 +142,8 @@ def _drawn(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-class Canvas:
-    """A figure of a given width in pixels, with what all pictures draw: panels, intervals, bands, raw data, axes and labels."""
-
-    def __init__(self, width: int):
-        from matplotlib.figure import Figure
-
-        self.width = width
-        self.narrow = width < 500
-        self.colour = COLOURS
-        self.figure = Figure(figsize=(width / 72, 1), dpi=72, facecolor="none")
-
-    # ------------------------------------------------------------------------------------------------------ panels
-
-    def panels(
-        self,
-        count: int,
-        height: float | Sequence[float],
-        *,
-        left: float | Sequence[float] = 44,
-        right: float | Sequence[float] = 12,
-        top: float = PANEL_TOP,
-        below: float = PANEL_BELOW,
-        widths: Sequence[float] | None = None,
-        across: int | None = None,
-    ) -> list[Axes]:
-        """Axes of `height` px each, beside each other where there is room (`across` in a row, two by default), else below each other.
-
-        `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
-        `widths` are the relative widths of panels that stand beside each other.
-        """
-        in_row = 1 if self.narrow and across is None else min(count, across or 2)
-        lefts, rights, heights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right, height))
-        of_rows = [max(heights[i : i + in_row]) for i in range(0, count, in_row)]
-        total = sum(of_rows) + len(of_rows) * (top + below)
-        self.figure.set_size_inches(self.width / 72, total / 72)
-        axes = []
-        for i in range(count):
-            row, place = divmod(i, in_row)
-            mates = range(row * in_row, min(count, (row + 1) * in_row))
-            shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
-            free = self.width - sum(lefts[m] + rights[m] for m in mates)
-            if len(mates) < in_row:  # the last row is as wide as the others, not wider
-                free = (self.width - sum(lefts[m] + rights[m] for m in range(in_row))) * len(mates) / in_row
-            of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
-            x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
-            y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
-            axis = self.figure.add_axes(
-                (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
-            )
-            self._plain(axis)
-            axes.append(axis)
-        return axes
-
-    def _plain(self, axis: Axes) -> None:
-        """Spines left and below only, in grey; text in the page's ink."""
-        from matplotlib.ticker import MaxNLocator
-
-        axis.patch.set_visible(False)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
-        axis.tick_params(
-            labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
-        )
-        most = 4 if self.narrow else 5
-        for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
-            one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
-            one.set_major_formatter(_ticks_as_written)
-
-    def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
-        """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
-        from matplotlib.font_manager import FontProperties
-        from matplotlib.textpath import text_to_path
-
-        font = FontProperties(size=size)
-        lines = [line for text in texts for line in text.split("\n") if line]
-        return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0)
-
-    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
-        """These texts, those that take more than so many px cut short with an ellipsis."""
-        return [text if self.text_width([text], size) <= px else self._cut(text, px, size) for text in texts]
-
-    def _cut(self, text: str, px: float, size: float) -> str:
-        kept = bisect_left(range(1, len(text)), True, key=lambda n: self.text_width([f"{text[:n]}…"], size) > px)
-        return f"{text[:kept].rstrip()}…"
+class Canvas(Sheet):
+    """A figure of a given width in pixels, with what all pictures draw: intervals, bands, raw data, axes and labels."""
 
     # ------------------------------------------------------------------------------------------------------- marks
 
@@ -292,9 +197,16 @@ class Canvas:
         axis.plot(x, y, color=self.colour[role], linewidth=width, linestyle=style, alpha=opacity)
 
     def discs(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "control", diameter: np.ndarray | float = 5, opacity: float = 0.4) -> None:  # fmt: skip
-        """Raw data as discs of these diameters in px."""
+        """Raw data as discs of these diameters in px; those beyond limits that were set before are left out."""
+        x, y, size = np.broadcast_arrays(x, y, np.square(np.asarray(diameter, float)))
+        inside = np.full(x.shape, True)
+        for values, limits, free in (
+            (x, axis.get_xlim(), axis.get_autoscalex_on()),
+            (y, axis.get_ylim(), axis.get_autoscaley_on()),
+        ):
+            inside &= free | ((values >= min(limits)) & (values <= max(limits)))
         axis.scatter(
-            x, y, s=np.square(np.asarray(diameter, float)), facecolors=self.colour[role], alpha=opacity, linewidths=0,
+            x[inside], y[inside], s=size[inside], facecolors=self.colour[role], alpha=opacity, linewidths=0,
             zorder=1.5,
         )  # fmt: skip
 
@@ -411,7 +323,3 @@ class Canvas:
 def capital(text: str) -> str:
     """The text with a capital letter at its beginning, as a sentence or a head has."""
     return text[:1].upper() + text[1:]
-
-
-def _ticks_as_written(value: float, _: object) -> str:
-    return f"{value:.6g}".replace("-", "−")

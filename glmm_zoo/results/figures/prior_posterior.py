@@ -20,13 +20,13 @@ from glmm_zoo.results.numbers import written
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables
 
-MOST = 9  # panels
-POINTS = 80
-REACH = 5.0  # half the axis, in standard deviations of the posterior
-LEANS = (
+_MOST = 9  # panels
+_POINTS = 80
+_REACH = 5.0  # half the axis, in standard deviations of the posterior
+_LEANS = (
     0.5  # share of the width of the prior's 50 % interval that the posterior's has, from which on it leans on the prior
 )
-HEIGHT, NARROW_HEIGHT = 92, 80
+_HEIGHT, _NARROW_HEIGHT = 92, 80
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def _place(name: str, about: About) -> int:
 def prior_posterior(tree: xr.DataTree, about: About) -> Picture:
     """Prior (grey) and posterior (blue) densities of at most nine parameters, each on an axis of its own."""
     every = priors_and_posteriors(tree, about)
-    shown = every[:MOST]
-    leaning = [one for one in every if one.narrowed > LEANS]
+    shown = sorted(sorted(every, key=lambda one: one.narrowed <= _LEANS)[:_MOST], key=every.index)
+    leaning = [one for one in every if one.narrowed > _LEANS]
     widest = max(every, key=lambda one: one.narrowed)
     others = sorted(one.narrowed for one in every)[:-1]
     width = f"the 50 % interval of {widest.name} is {_times(widest.narrowed)} as wide as under its prior"
@@ -99,13 +99,15 @@ def prior_posterior(tree: xr.DataTree, about: About) -> Picture:
         "Prior (grey) and posterior (blue) densities, each parameter in its own unit; where blue is much narrower than grey, the data "
         "decide, not the prior."
     ]
-    if any(one.name.startswith("Intercept") for one in shown):
-        caption.append("The intercept is that at the means of the covariates.")
+    if any(str(name).endswith("_at_means") for name in tree["posterior"].dataset.data_vars):
+        caption.append(
+            "Intercepts and standard deviations are those at the means of the covariates, where their priors hold."
+        )
     if leaning:
         verb = "leans" if len(leaning) == 1 else "lean"
         caption.append(f"{listing((one.name for one in leaning), 4)} {verb} on the prior.")
-    if len(every) > MOST:
-        caption.append(f"{MOST} of {len(every)} parameters are drawn.")
+    if len(every) > _MOST:
+        caption.append(f"{_MOST} of {len(every)} parameters are drawn.")
     alt = f"{width[0].upper()}{width[1:]}{rest}."
     return Picture("prior_posterior", "Prior and posterior", " ".join(caption), alt, partial(_draw, shown))
 
@@ -118,7 +120,7 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
     from matplotlib.ticker import MaxNLocator
 
     across = min(2 if canvas.narrow else 3, len(shown))
-    height = NARROW_HEIGHT if canvas.narrow else HEIGHT
+    height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
     axes: list[Any] = canvas.panels(len(shown), height, left=14, right=14, across=across, below=32)
     for axis, one in zip(axes, shown, strict=True):
         x, prior, posterior = densities(one)
@@ -138,6 +140,6 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
 def densities(one: PriorAndPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places (points,) around the posterior, and the densities of prior and posterior there."""
     middle, sd = one.draws.mean(), one.draws.std()
-    low, high = np.clip([middle - REACH * sd, middle + REACH * sd], *one.support)
-    x = np.linspace(low, high, POINTS)
+    low, high = np.clip([middle - _REACH * sd, middle + _REACH * sd], *one.support)
+    x = np.linspace(low, high, _POINTS)
     return x, prior_density(one.prior, x, one.levels), kernel_density(one.draws, x, *one.support)

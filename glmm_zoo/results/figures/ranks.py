@@ -14,22 +14,21 @@ from functools import lru_cache, partial
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, number_word
 from glmm_zoo.results.about import About
 from glmm_zoo.results.convergence import ess_bulk, ess_bulk_and_rhat, split_chains
 from glmm_zoo.results.figures.picture import Canvas, Picture
-from glmm_zoo.results.numbers import whole, written
+from glmm_zoo.results.numbers import written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
 
-MOST = 6  # parameters
-POINTS = 40  # at which the share of ranks is drawn
-SIMULATED = 4000
-PROB = 0.95
-DRAWN = 60  # of each chain, where draws are drawn in order
-HEIGHT, NARROW_HEIGHT = 120, 90
-NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+_MOST = 6  # parameters
+_POINTS = 40  # at which the share of ranks is drawn
+_SIMULATED = 4000
+_PROB = 0.95
+_DRAWN = 60  # of each chain, where draws are drawn in order
+_HEIGHT, _NARROW_HEIGHT = 120, 90
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def worst_parameters(tree: xr.DataTree) -> tuple[list[ChainDraws], int]:
         if name not in hidden:
             labels, draws = element_labels(posterior[name]), elements(posterior[name])
             kept = [
-                i for i, label in enumerate(labels) if label not in repeated and not at_one_value(draws[..., i], None)
+                i for i, label in enumerate(labels) if label not in repeated and not at_one_value(draws[..., i], (0, 1))
             ]
             names += [labels[i] for i in kept]
             values.append(draws[..., kept])
@@ -60,7 +59,7 @@ def worst_parameters(tree: xr.DataTree) -> tuple[list[ChainDraws], int]:
     draws = split_chains(draws) if len(draws) == 1 else draws
     with np.errstate(divide="ignore", invalid="ignore"):  # chains at one value
         r_hat, effective = ess_bulk_and_rhat(draws)[1], ess_bulk(draws) / len(draws)
-    order = np.argsort(-np.nan_to_num(r_hat, nan=np.inf), kind="stable")[:MOST]
+    order = np.argsort(-np.nan_to_num(r_hat, nan=np.inf), kind="stable")[:_MOST]
     most = draws.shape[1]  # effective draws of a chain: more than draws is no gain for ranks
     return [ChainDraws(names[i], draws[..., i], float(r_hat[i]), min(effective[i], most)) for i in order], len(names)
 
@@ -70,7 +69,7 @@ def rank_departures(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     chains, n = draws.shape
     order = np.argsort(draws, axis=None, kind="stable")
     of_chain = np.eye(chains)[order // n]  # which chain each of the ordered draws is from
-    places = np.unique(np.linspace(0, chains * n, POINTS + 1).round().astype(int))
+    places = np.unique(np.linspace(0, chains * n, _POINTS + 1).round().astype(int))
     share = np.vstack([np.zeros(chains), np.cumsum(of_chain, axis=0)])[places].T / n
     z = places / (chains * n)
     return z, share - z
@@ -87,11 +86,11 @@ def rank_band(z: np.ndarray, chains: int, effective: float, parameters: int) -> 
 def _bound(chains: int) -> float:
     """What the largest standardised departure of agreeing chains exceeds with a probability of 5 %."""
     rng = np.random.default_rng(1)
-    z = np.arange(1, POINTS) / POINTS
-    walk = np.cumsum(rng.standard_normal((SIMULATED, chains, POINTS)), axis=2) / np.sqrt(POINTS)
+    z = np.arange(1, _POINTS) / _POINTS
+    walk = np.cumsum(rng.standard_normal((_SIMULATED, chains, _POINTS)), axis=2) / np.sqrt(_POINTS)
     bridge = walk[..., :-1] - z * walk[..., -1:]
     apart = (bridge - bridge.mean(axis=1, keepdims=True)) / np.sqrt(z * (1 - z) * (1 - 1 / chains))
-    return float(np.quantile(np.abs(apart).max(axis=(1, 2)), PROB))
+    return float(np.quantile(np.abs(apart).max(axis=(1, 2)), _PROB))
 
 
 def ranks(tree: xr.DataTree, about: About) -> Picture:
@@ -130,7 +129,7 @@ def ranks(tree: xr.DataTree, about: About) -> Picture:
 
 
 def _all(chains: int, halves: bool) -> str:
-    return "Both halves of the chain" if halves else f"All {NUMBERS.get(chains, whole(chains))} chains"
+    return "Both halves of the chain" if halves else f"All {number_word(chains)} chains"
 
 
 def _draw_ranks(
@@ -162,7 +161,7 @@ def _draw_ranks(
 def _small_panels(canvas: Canvas, names: list[str]) -> list:
     """A small panel for each name, three in a row, two on a telephone."""
     across = min(2 if canvas.narrow else 3, len(names))
-    height = NARROW_HEIGHT if canvas.narrow else HEIGHT
+    height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
     axes = canvas.panels(len(names), height, left=40, right=16, across=across, below=28)
     room = canvas.width / across - (8 if canvas.narrow else 44)
     for axis, name in zip(axes, names, strict=True):
@@ -174,7 +173,7 @@ def trace(tree: xr.DataTree, about: About) -> Picture:
     """The draws of each chain in order, every k-th of them, of the parameters that `ranks` has."""
     shown, _ = worst_parameters(tree)
     n = shown[0].draws.shape[1]
-    step = -(-n // DRAWN)
+    step = -(-n // _DRAWN)
     spread = [np.ptp(one.draws.mean(axis=1)) / one.draws.std() for one in shown]
     worst = int(np.argmax(spread))
     finding = f"The means of the chains differ by at most {written(spread[worst], 2)} of a standard deviation of the draws, in {shown[worst].name}."

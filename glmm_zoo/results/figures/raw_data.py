@@ -14,6 +14,7 @@ from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.estimated import exposure_column, fitted_family
+from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
@@ -111,15 +112,15 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     elif exposure := exposure_column(tree):
         sizes = rows[exposure].to_numpy(float)
     shares = family in FAMILIES and FAMILIES[family].choice == "success"
-    factors = [tuple(factor.split(":")) for factor in spec["groups"]]
-    groups = [columns for columns in factors if set(columns) <= set(rows)]
+    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
     lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 
-def diameters(sizes: np.ndarray) -> np.ndarray:
-    """Of discs whose area is as their size, in px; smaller where they are many."""
-    largest = LARGEST if len(sizes) <= MANY else LARGEST * (MANY / len(sizes)) ** 0.5
+def diameters(sizes: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Of discs whose area is as their size, in px; smaller where they, or `count` in all, are many."""
+    count = count or len(sizes)
+    largest = LARGEST if count <= MANY else LARGEST * (MANY / count) ** 0.5
     return (
         np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
     )

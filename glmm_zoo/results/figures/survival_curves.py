@@ -86,12 +86,7 @@ def _told(about: About, t: float, q: np.ndarray, curve: Steps) -> str:
 
 
 def _draw(
-    canvas: Canvas,
-    times: np.ndarray,
-    quantiles: Sequence[np.ndarray],
-    labels: Sequence[str],
-    observed: Sequence[Steps],
-    about: About,
+    canvas: Canvas, times: np.ndarray, quantiles: Sequence[np.ndarray], labels: Sequence[str], observed: Sequence[Steps], about: About
 ) -> None:
     several = len(labels) > 1
     roles = ROLES if several else ("model",)

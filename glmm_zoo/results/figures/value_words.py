@@ -26,7 +26,7 @@ def value_words(about: About, column: str, value: Any, *, short: bool = False) -
     words = about.level(column, text)
     if words != text:
         return words
-    number = as_number(text) is not None
+    number = as_number(text.replace(MINUS, "-")) is not None
     unit = about.unit_of(column)
     words = f"{MINUS}{text[1:]}" if number and text.startswith("-") else text
     words += f"{NO_BREAK}{unit}" if number and unit else ""

@@ -27,7 +27,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     """Pearson's statistic as observed and as predicted, and a sentence when they do not agree."""
     spec = metadata(tree)["spec"]
     y = tree["observed_data"].dataset[spec["outcome"]].values.astype(float)
-    observed, expected = spread(y, *predicted_by_others(tree, spec["outcome"]))
+    observed, expected = pearson_spread(y, *predicted_by_others(tree, spec["outcome"]))
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     low, high = interval_table({"X2": expected}, prob, "statistic").loc["X2", ["lower", "upper"]]
     words = (
@@ -41,7 +41,7 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     return Finding("dispersion", (words, *_advice(spec, more, less)), {"check": table})
 
 
-def spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+def pearson_spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Pearson's statistic of the rows y (n,), and of each predicted data set (draws,).
 
     `drawn` and `weights` (draws, n) are those of `predicted_by_others`.

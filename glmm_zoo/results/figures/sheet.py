@@ -1,0 +1,129 @@
+"""A figure of matplotlib whose sizes are pixels: panels beside or below each other, and how wide text is."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TEXT, SMALL = 12.5, 11.5  # px
+HINTED = 1.06  # of its width is that of text whose letters stand at whole pixels, at most
+TICK_ROOM = 45  # px from one tick of a horizontal axis to the next, at least
+PANEL_TOP, PANEL_BELOW = 30, 42  # px, for the title of a panel and its axis
+# The colours by role, as on white paper; in SVG each becomes the variable of the page that svg.py names.
+COLOURS = {
+    "ink": "#1a1f26",
+    "muted": "#55606c",
+    "line": "#d5dae0",
+    "paper": "#ffffff",
+    "model": "#1f5fa8",
+    "data": "#b04f16",
+    "control": "#626d7b",
+    "bad": "#b3261e",
+}
+
+
+class Sheet:
+    """A figure of a given width in pixels, without marks."""
+
+    def __init__(self, width: int):
+        from matplotlib.figure import Figure
+
+        self.width = width
+        self.narrow = width < 500
+        self.colour = COLOURS
+        self.figure = Figure(figsize=(width / 72, 1), dpi=72, facecolor="none")
+
+    # ------------------------------------------------------------------------------------------------------ panels
+
+    def panels(
+        self,
+        count: int,
+        height: float | Sequence[float],
+        *,
+        left: float | Sequence[float] = 44,
+        right: float | Sequence[float] = 12,
+        top: float = PANEL_TOP,
+        below: float = PANEL_BELOW,
+        widths: Sequence[float] | None = None,
+        across: int | None = None,
+    ) -> list[Axes]:
+        """Axes of `height` px each, beside each other where there is room (`across` in a row, two by default), else below each other.
+
+        `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
+        `widths` are the relative widths of panels that stand beside each other.
+        """
+        in_row = 1 if self.narrow and across is None else min(count, across or 2)
+        lefts, rights, heights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right, height))
+        of_rows = [max(heights[i : i + in_row]) for i in range(0, count, in_row)]
+        total = sum(of_rows) + len(of_rows) * (top + below)
+        self.figure.set_size_inches(self.width / 72, total / 72)
+        axes = []
+        for i in range(count):
+            row, place = divmod(i, in_row)
+            mates = range(row * in_row, min(count, (row + 1) * in_row))
+            shares = np.ones(in_row) if widths is None or in_row == 1 else np.asarray(widths[: len(mates)], float)
+            free = self.width - sum(lefts[m] + rights[m] for m in mates)
+            if len(mates) < in_row:  # the last row is as wide as the others, not wider
+                free = (self.width - sum(lefts[m] + rights[m] for m in range(in_row))) * len(mates) / in_row
+            of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
+            x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
+            y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
+            axis = self.figure.add_axes(
+                (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
+            )
+            self._plain(axis)
+            axes.append(axis)
+        return axes
+
+    def _plain(self, axis: Axes) -> None:
+        """Spines left and below only, in grey; text in the page's ink."""
+        from matplotlib.ticker import MaxNLocator
+
+        axis.patch.set_visible(False)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
+        axis.tick_params(
+            labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
+        )
+        most = 4 if self.narrow else 5
+        for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
+            one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
+            one.set_major_formatter(_ticks_as_written)
+
+    def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
+        """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""
+        lines = (line for text in texts for line in text.split("\n"))
+        return HINTED * size * max((sum(map(_letter_width, line)) for line in lines), default=0.0)
+
+    def shortened(self, texts: Sequence[str], px: float, size: float = TEXT) -> list[str]:
+        """These texts, those that take more than so many px cut short with an ellipsis."""
+        return [text if self.text_width([text], size) <= px else self._cut(text, px, size) for text in texts]
+
+    def _cut(self, text: str, px: float, size: float) -> str:
+        kept = bisect_left(range(1, len(text)), True, key=lambda n: self.text_width([f"{text[:n]}…"], size) > px)
+        return f"{text[:kept].rstrip()}…"
+
+
+@cache
+def _letter_width(letter: str) -> float:
+    """How wide a letter of size 1 is in the font of matplotlib; 1 where it has none, as of Chinese."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    if not font.get_char_index(ord(letter)):
+        return 1.0
+    font.set_size(100, 72)
+    return font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100
+
+
+def _ticks_as_written(value: float, _: object) -> str:
+    return f"{value:.6g}".replace("-", "−")

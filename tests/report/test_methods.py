@@ -1,0 +1,108 @@
+"""The paragraphs of a paper: every number of the results is one of the estimates or of the summary, rounded; by builder."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hand_made_trees import tree_of_prior
+from row_models import model_of
+from rows import ROWS, Row
+
+import glmm_zoo as zoo
+from glmm_zoo.report.answer import Answer, answering
+from glmm_zoo.report.methods import methods
+from glmm_zoo.results.storage import metadata, write_metadata
+
+DRAWS = 40
+FIRST = list({row.builder: row for row in reversed(ROWS)}.values())
+NUMBER = r"(?:[<>] )?\N{MINUS SIGN}?[\d\N{NARROW NO-BREAK SPACE}]+(?:\.\d+)?".replace("\\N{MINUS SIGN}", "−").replace(
+    "\\N{NARROW NO-BREAK SPACE}", "\u202f"
+)
+TRIPLE = re.compile(
+    rf"({NUMBER})(?:\N{{NO-BREAK SPACE}}%| percentage points)? \(({NUMBER}) to ({NUMBER})(?:\N{{NO-BREAK SPACE}}%)?\)"
+)
+
+
+def sampled(model: Any) -> xr.DataTree:
+    """Draws of a prior made narrow, in a file that says how they were made and holds the data as replicated data."""
+    tree, rng = tree_of_prior(model, DRAWS), np.random.default_rng(1)
+    posterior = tree["posterior"].dataset
+    for name, array in posterior.data_vars.items():
+        if re.search(r"Intercept|beta$|^(.*_)?u_", str(name)):
+            posterior = posterior.assign({name: 0.2 * array})
+        elif re.search(r"^(.*_)?(sd_.*|alpha|sigma|tau)$", str(name)):
+            posterior = posterior.assign({name: array.copy(data=rng.uniform(0.4, 1.2, array.shape))})
+    observed = tree["observed_data"].dataset
+    again = observed.expand_dims(chain=posterior["chain"], draw=posterior["draw"])
+    tree = tree.assign(posterior=xr.DataTree(posterior), posterior_predictive=xr.DataTree(again))
+    content = metadata(tree)
+    content["sampling"] |= {"draws": DRAWS, "chains": 2, "finished": [DRAWS] * 2, "thin": 3, "tune": 500}
+    write_metadata(tree, content)
+    return tree
+
+
+def rounds_to(value: float, text: str) -> bool:
+    """Whether a value, a share also in per cent, is written as this text."""
+    bare = text.replace("−", "-").replace("\u202f", "")
+    decimals = len(bare.partition(".")[2])
+    half = 0.5 * 10.0**-decimals * (1 + 1e-9)
+    number = float(bare.lstrip("<> "))
+    if bare[0] in "<>":
+        return any((v < number) == (bare[0] == "<") for v in (value, 100 * value))
+    return any(abs(v - number) <= half for v in (value, 100 * value))
+
+
+@pytest.mark.parametrize("row", FIRST, ids=lambda r: r.builder)
+def test_numbers_of_the_results_are_those_of_the_tables(row: Row) -> None:
+    tree = sampled(model_of(row.name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = answering(tree)
+        table = zoo.summary(tree)
+        first, *rest = methods(tree, answer)
+    tables = [e.table for e in (answer.means, answer.comparisons, *answer.further.values()) if e is not None]
+    known = np.vstack([t[["median", "lower", "upper"]].to_numpy(float) for t in (*tables, table)])
+    (results,) = rest
+    found = TRIPLE.findall(results)
+    assert len(found) >= 2, results
+    for triple in found:
+        assert any(all(rounds_to(v, text) for v, text in zip(values, triple, strict=True)) for values in known), triple
+    assert results.count(" to ") == len(found), results  # no interval in another form
+    for text in (first, results):
+        assert text.endswith(".") and not re.search(r"None|nan|[{}]|  |\.\.| \.", text), text
+    assert "2 chains, 40 draws kept in each, every 3rd of 120" in first
+
+
+def test_the_right_number_stands_at_each_value() -> None:
+    """A number of the table is found behind the value that it is of."""
+    row = next(r for r in ROWS if r.name == "logistic")
+    tree = sampled(model_of(row.name))
+    answer = answering(tree)
+    results = methods(tree, answer)[1]
+    assert answer.means is not None and answer.comparisons is not None
+    ends = answer.means.table.iloc[[0, -1]]
+    for _, estimate in ends.iterrows():
+        value = f"{estimate[answer.variable]:.10g}".replace("-", "−")
+        before = results.split(f" for {answer.variable} {value}")[0]
+        assert rounds_to(estimate["median"], TRIPLE.findall(before)[-1][0])
+    measures = answer.comparisons.table.set_index("measure")["median"]
+    for words, measure in (("difference was", "difference"), ("the ratio", "ratio"), ("the odds ratio", "odds_ratio")):
+        assert rounds_to(
+            measures[measure], re.split(rf"{words} ", results.lower())[1].split(" ")[0].split("\N{NO-BREAK SPACE}")[0]
+        )
+
+
+def test_without_estimates_there_are_still_parameters() -> None:
+    frame = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9] * 3})
+    tree = sampled(zoo.lmm(frame, "y ~ 1"))
+    first, results = methods(tree, Answer(None))
+    assert results.startswith(
+        "Medians with 95\N{NO-BREAK SPACE}% credible intervals: the residual standard deviation was "
+    )
+    assert "Averages" not in first
