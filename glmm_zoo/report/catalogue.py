@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -95,14 +96,15 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
                 Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
             )
         elif "zero" in answer.further:
-            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
+            parts = [answer.further["zero"], answer.means, answer.further["positive"]]
+            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, parts, self.about))
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
         elif answer.means is not None:
@@ -184,9 +186,13 @@ class Catalogue:
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
         yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
 
-    def of_stored(self, stored: Estimates) -> Picture:
-        """The figure of estimates that the file holds."""
-        return effects(stored, self.about)
+    def of_stored(self, stored: Estimates) -> Picture | None:
+        """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""
+        with contextlib.suppress(InputError):
+            if "contrast" in stored.of:
+                return effects(stored, self.about)
+            return adjusted_means(self.tree, stored, self.about)
+        return None
 
 
 @of_a_whole_fit

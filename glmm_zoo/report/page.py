@@ -23,12 +23,14 @@ from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TextBlock, m
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
+from glmm_zoo.results.diagnostics import judge
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
+from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.report.wording import finding_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.verdicts import Verdicts, verdicts
@@ -87,7 +89,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
     """Everything that the template shows, by the names it uses; figures and tables are numbered in the order of the page."""
     catalogue, blocks = Catalogue(tree, prob=prob), Blocks()
     content, answer = metadata(tree), catalogue.answer
-    verdict, model = verdicts(tree), model_text(tree)
+    verdict, model = verdicts(tree, judge(tree, stored_diagnostics(tree))), model_text(tree)
     sentence, estimand = answer_text(tree, answer, prob)
     key = next((name for name, entry in catalogue.entries.items() if entry.section == "key"), None)
     asked = question(tree)
@@ -128,7 +130,9 @@ def _estimates(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
         yield TextBlock("heading", "Asked of this fit")
     for name, estimates in stored.items():
         yield blocks.table(name, estimates_as_text(estimates))
-        yield blocks.figure(catalogue.of_stored(estimates))
+        picture = catalogue.of_stored(estimates)
+        if picture is not None:
+            yield blocks.figure(picture)
 
 
 def _figures(catalogue: Catalogue, blocks: Blocks, section: Section) -> Iterator[Block]:
