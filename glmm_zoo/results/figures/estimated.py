@@ -14,7 +14,7 @@ from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
 from glmm_zoo.results.figures.picture import BANDS, capital
-from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
+from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
@@ -86,6 +86,11 @@ def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
     if measure == "better":
         return "probability"
     return "points" if set(OF_SHARES) & set(measures) else "number"
+
+
+def quantiles_text(quantiles: np.ndarray, scale: Scale) -> str:
+    """ "0.47 (0.36 to 0.59)" of quantiles at `BANDS` (5,)."""
+    return estimate_text(float(quantiles[2]), float(quantiles[0]), float(quantiles[4]), scale)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_DISCS = 200
-ROW = 30  # px
-APART = 0.08  # periods from the middle to each condition
+_ROW = 30  # px
+_APART = 0.08  # periods from the middle to each condition
 
 
 def period_risks(tree: xr.DataTree, means: Estimates, comparisons: Estimates, about: About) -> Picture:
@@ -127,7 +127,7 @@ def _draw(
     texts = differences.texts if labels else []
     left = canvas.text_width(labels) + 12
     axes = canvas.panels(
-        2 if labels else 1, max(ROW * (len(labels) + 0.4), 200), left=[52, left][: 2 if labels else 1],
+        2 if labels else 1, max(_ROW * (len(labels) + 0.4), 200), left=[52, left][: 2 if labels else 1],
         right=[12, canvas.text_width(texts, SMALL) + 14][: 2 if labels else 1], widths=[1.5, 1] if labels else None,
     )  # fmt: skip
     _draw_means(canvas, axes[0], cells, amount, arms)
@@ -161,7 +161,7 @@ def _draw_means(
     axis.set_xlim(-0.5, len(cells.periods) - 0.5)
     for treated, (e, places), role, side in zip((0, 1), arms, ("control", "model"), (-1, 1), strict=True):
         _draw_observed(canvas, axis, cells, treated, side, singly=observed is not None)
-        at = places + side * APART
+        at = places + side * _APART
         axis.plot(at, e.quantiles[2], linestyle="--", linewidth=1, color=canvas.colour[role])
         canvas.intervals(axis, at, e.quantiles, role=role, vertical=True, scale=0.85)
         name = cells.intervention if treated else cells.control

@@ -117,11 +117,11 @@ def _calibration(found: CalibrationBins, of: str) -> Panel:
         canvas.diamonds(axis, found.expected, found.observed)
         canvas.percent_axis(axis)
         canvas.percent_axis(axis, vertical=True)
-        canvas.axis_title(axis, "predicted from the other rows")
+        canvas.axis_title(axis, "predicted")
         canvas.axis_title(axis, "observed", vertical=True)
 
     marks = (
-        f"rows{of} in {len(found.expected)} bins from the least to the most likely event, predicted from the other rows; diamonds: the share "
+        f"rows{of} in {len(found.expected)} bins from the least to the most likely event under each draw, means over the draws; diamonds: the share "
         "observed; dashed line: predictions that come true; band: where 95 % of the bins lie if they do."
     )
     finding = (

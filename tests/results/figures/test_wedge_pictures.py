@@ -69,7 +69,7 @@ def test_a_design_map_has_what_was_observed_and_lines_where_clusters_cross_over(
     assert told == sorted([*cells, *(str(p) for p in range(1, 6) if str(p) in narrow)])
     axis = figures[WIDE].axes[0]
     assert sorted(float(np.asarray(line.get_xdata())[0]) for line in axis.lines) == [1, 2, 3, 4]
-    shares = [patch.get_alpha() for patch in axis.patches]
+    shares = [patch.get_alpha() or 0.0 for patch in axis.patches]
     highest = (data.y / data.n).max()
     np.testing.assert_allclose(shares, LIGHT + (DARK - LIGHT) * (data.y / data.n) / highest, atol=0.006)
     observed = data.groupby("arm")[["y", "n"]].sum()
@@ -125,7 +125,7 @@ def test_effects_by_exposure_are_those_of_the_draws_and_their_mean(data, width) 
     tree = fit_of(data, exposure_time="categorical")
     picture = exposure_effect(tree, ABOUT)
     axis = checked(picture)[width].axes[0]
-    effect = tree["posterior"]["effect"].values.reshape(-1, 4)
+    effect = tree["posterior"].dataset["effect"].values.reshape(-1, 4)
     np.testing.assert_allclose(circles(axis)[:, 0], np.exp(np.median(effect, axis=0)))
     np.testing.assert_allclose(circles(axis, "D")[:, 0], np.exp(np.median(effect.mean(axis=1))))
     assert f"{np.exp(np.median(effect.mean(axis=1))):.2f}" in picture.alt
