@@ -380,8 +380,7 @@ def test_false_alarms_at_the_limit_are_as_rare_as_said(chains: int, folded: bool
 
 
 def test_remarks_are_stored_and_shown(ideal: xr.DataTree, tmp_path) -> None:
-    from glmm_zoo.results.report.html import write_report
-
+    from glmm_zoo.report.page import write_report
     from glmm_zoo.results.report.stored import with_report
 
     remarked = with_report(planted(ideal, diverging=counted(ideal["sample_stats"]["diverging"], 1)))
