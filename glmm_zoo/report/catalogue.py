@@ -29,7 +29,7 @@ from glmm_zoo.results.figures.design_map import design_map
 from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
-from glmm_zoo.results.figures.never_at_risk import never_at_risk
+from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
 from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
@@ -96,7 +96,7 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_share, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
