@@ -15,7 +15,7 @@ from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.picture import BANDS, capital
-from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, interval, on_scale
+from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 _SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
@@ -86,6 +86,11 @@ def of_shares(comparisons: Estimates, outcome: str | None = None) -> bool:
     rows = np.full(len(table), True) if outcome is None else (table["outcome"] == outcome).to_numpy()
     scales = np.array(comparisons.scales, object)[rows]
     return bool((scales == "points").any() or table["measure"][rows].isin(_OF_SHARES).any())
+
+
+def quantiles_text(quantiles: np.ndarray, scale: Scale) -> str:
+    """ "0.47 (0.36 to 0.59)" of quantiles at `BANDS` (5,)."""
+    return estimate_text(float(quantiles[2]), float(quantiles[0]), float(quantiles[4]), scale)
 
 
 @dataclass(frozen=True)
