@@ -115,4 +115,4 @@ def _draw(
                 shift=(shift if right else -shift, 0),
             )
     canvas.axis_title(axis, axis_words)
-    canvas.title(axis, words)
+    canvas.title(axis, capital(words))

@@ -209,7 +209,12 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
-                "risk", level, inverse, _risk_words(effect, name), "risk", absolute=effect.outcome is not None
+                "risk",
+                level,
+                inverse,
+                _risk_words(effect, of.an_outcome or name),
+                "risk",
+                absolute=effect.outcome is not None,
             )
         if effect.link == "identity":
             unit = f", {of.unit}" if of.unit else ""
