@@ -27,12 +27,12 @@ SMALLEST, LARGEST = 4.0, 20.0  # px, diameters of discs
 
 
 def bubble(tree: xr.DataTree, about: About) -> Picture:
-    """The trials' own ratios against the first covariate, with the band of the mean trial and that of a new one.
+    """The trials' own ratios against the first covariate that is a number, with the band of the mean trial and that of a new one.
 
     Raises
     ------
     InputError
-        A meta-analysis whose first covariate is no column of numbers.
+        A meta-analysis without a covariate that is a column of numbers.
     """
     study = study_effects(tree, about)
     covariate = study.covariate
