@@ -37,6 +37,7 @@ from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
+from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.zero_part import zero_part
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -140,7 +141,7 @@ class Catalogue:
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
-            if "beta" in self.tree["posterior"]:
+            if numeric_covariate(self.tree) is not None:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
