@@ -207,7 +207,7 @@ def _width(prior: PriorOfOutcome, rows: Sequence[PriorQuantity], prob: float) ->
         orders = np.log10(upper) - np.log10(lower)
         fault = "wider than counts that could be believed" if orders > _TOO_MANY_ORDERS else ""
         return f"{lies}, {orders:.0f} orders of magnitude apart", fault
-    data = prior.tree["observed_data"][prior.outcome.name].values
+    data = prior.tree["observed_data"].dataset[prior.outcome.name].values
     low, high = float(data.min()), float(data.max())
     fault = f"more than {_TOO_WIDE:g} times as wide" if upper - lower > _TOO_WIDE * (high - low) else ""
     return f"{lies}, the data between {rough(low)} and {rough(high)}", fault

@@ -15,7 +15,7 @@ from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, predictors_of_rows
 from glmm_zoo.estimands.linear_rows import LinearRows
-from glmm_zoo.estimands.row_values import SHARES
+from glmm_zoo.estimands.row_values import SHARES, quantity
 from glmm_zoo.estimands.wording import amount
 from glmm_zoo.results.findings import event
 from glmm_zoo.results.numbers import Scale
@@ -82,7 +82,7 @@ class PriorOfOutcome:
             for of, (linear, choice) in choices.items():
                 values = self._values(setting, linear, choice)
                 picked = values[:, np.arange(values.shape[1]), rng.integers(values.shape[2], size=values.shape[1])]
-                for category, draws in zip(setting.question.quantity.categories, picked, strict=True):
+                for category, draws in zip(quantity(self.outcome, scale).categories, picked, strict=True):
                     unit: Scale = "risk" if is_share else "number"
                     yield PriorQuantity(self.outcome.name, amount(setting), of, category, unit, draws)
 

@@ -9,6 +9,8 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
-from glmm_zoo.results.numbers import alone, estimate_text
+from glmm_zoo.results.numbers import alone, decimals, interval, written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
@@ -132,8 +134,7 @@ def _priors(tree: xr.DataTree) -> list[_Prior]:
         size = sum(int(np.prod(a.shape[2:])) for a in arrays)
         texts = list(text.values()) if isinstance(text, dict) else [text] * size
         if arrays and ("corr_" in key or size > _MOST_ELEMENTS or size != len(texts)):
-            total = sum(a.sum([d for d in a.dims if d not in ("chain", "draw")]) for a in arrays)
-            priors.append(_Prior(key, listing(dict.fromkeys(texts), 3), total))
+            priors.append(_Prior(key, listing(dict.fromkeys(texts), 3), _total(arrays)))
             continue
         of_label = text if isinstance(text, dict) else {}
         place = 0
@@ -156,10 +157,15 @@ def _key_of(variable: str, keys: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _total(arrays: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Everything that is not along chain and draw, summed (chain, draw)."""
+    return reduce(add, (a.sum([d for d in a.dims if d not in ("chain", "draw")]) for a in arrays))
+
+
 def _log_likelihood(tree: xr.DataTree) -> xr.DataArray:
     """The log-likelihood of all outcomes (chain, draw), of the draws that it is kept for."""
     terms = tree["log_likelihood"].dataset
-    total = sum(a.sum([d for d in a.dims if d not in ("chain", "draw")]) for a in terms.data_vars.values())
+    total = _total(list(terms.data_vars.values()))
     return total if "draw" in terms.coords else total.assign_coords(draw=np.arange(terms.sizes["draw"]))
 
 
@@ -249,7 +255,7 @@ def _table(
     prob: float,
 ) -> pd.DataFrame:
     """All rows of targets (chain, draw) by name, whose draws are those at `places` of the fit."""
-    from arviz_stats import psense
+    from arviz_stats.psense import psense
 
     values = np.stack(list(targets.values()), axis=2)
     both = np.isin(places, likelihood["draw"].values)
@@ -260,9 +266,7 @@ def _table(
         )
     of_draws = xr.DataArray(values, dims=("chain", "draw", "target"), coords={"draw": places}, name="value")
     log_priors = {p.name: p.log_density.drop_vars("draw", errors="ignore").isel(draw=places) for p in priors}
-    log_priors = (
-        {ALL: sum(log_priors.values()), **log_priors} if len(log_priors) > 1 else {ALL: log_priors.popitem()[1]}
-    )
+    log_priors = {ALL: _total(list(log_priors.values())), **log_priors}
     texts = {p.name: p.text for p in priors}
     tail = (1 - prob) / 2
 
@@ -365,7 +369,10 @@ def _sentence(row: pd.Series) -> str:
 
 
 def _interval(row: pd.Series, lead: str = "") -> str:
-    return estimate_text(*(row[f"{lead}{q}"] for q in ("median", "lower", "upper")))
+    """Median and interval with a digit more than usual, so that small moves are seen."""
+    median, lower, upper = (row[f"{lead}{q}"] for q in ("median", "lower", "upper"))
+    digits = decimals("number", (median, lower, upper)) + 1
+    return f"{written(median, digits)} ({interval(lower, upper, digits)})"
 
 
 def _listing(targets: Sequence[str]) -> str:

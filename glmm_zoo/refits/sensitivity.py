@@ -14,7 +14,7 @@ from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.sensitivity import Sensitivity, power_scaled, targets_of
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.priors import parse
-from glmm_zoo.refits.variations import changed_model, priors_by_key, settings_of, with_about
+from glmm_zoo.refits.variations import changed_model, priors_by_key, settings_of
 from glmm_zoo.report.answer import answering
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.estimates import Estimates
@@ -92,7 +92,7 @@ def _with_refits(
     unsound = []
     for scales in block_by_block(list(SCALES)):
         others = {name: str(prior.scaled(SCALES[scales])) for name, prior in priors.items()}
-        again = with_about(fit(changed_model(tree, priors=others), **settings_of(tree), progress=False), tree)
+        again = fit(changed_model(tree, priors=others), **settings_of(tree), progress=False)
         new = _statistics(again, targets, estimates(again), prob)
         shifts[scales] = new["shift"] = (new["median"] - was["median"]) / was["sd"]
         table = table.join(new.drop(columns="sd").add_prefix(f"{scales}_"), on="target")

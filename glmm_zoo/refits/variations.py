@@ -18,12 +18,14 @@ from glmm_zoo.inference.settings import Settings
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
 from glmm_zoo.priors import unknown_key
 from glmm_zoo.registry import Builder, find_builder
-from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table, write_metadata
+from glmm_zoo.results.about import about_of
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import SomeRows
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
+    from glmm_zoo.inference.said import Words
 
 
 # ------------------------------------------------------------------------------------------------- from file to model
@@ -51,6 +53,7 @@ def update(
     data: Any = None,
     survival: Any = None,
     priors: Mapping[str, str | None] | None = None,
+    about: Words | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -71,8 +74,8 @@ def update(
         default. Defaults are chosen anew.
         A file of an older glmm_zoo does not tell which were given: all of its priors are kept. A prior of a parameter that the
         variation lacks is dropped, with a warning.
-    progress
-        As in `fit`.
+    about, progress
+        As in `fit`; without `about` what was said of the former fit, as far as it is about columns and levels that there are.
     **options
         The builder's keywords and the settings of `fit`, such as `seed=2, draws=2000`; those not given are as they were. A keyword of
         both is the builder's. Formulas among them, such as `event` and `zi`, may be changes too.
@@ -80,7 +83,7 @@ def update(
     Returns
     -------
     DataTree
-        As `fit` returns it, with what was said of the former fit in words.
+        As `fit` returns it.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def update(
     own = {name: value for name, value in options.items() if name in _SETTINGS and name not in builder.options}
     others = {name: value for name, value in options.items() if name not in own}
     model = changed_model(tree, formula=formula, data=data, survival=survival, priors=priors, options=others)
-    return with_about(fit(model, **{**settings_of(tree), **own}, progress=progress), tree)
+    return fit(model, **{**settings_of(tree), **own}, about=about, progress=progress)
 
 
 def changed_model(
@@ -128,6 +131,7 @@ def changed_model(
     except InputError as err:
         raise InputError(*(_where_columns_are(p, spec) if data is None else p for p in err.problems)) from None
     model.spec["data"]["dropped"] += dropped
+    model.about = about_of(tree)
     return model
 
 
@@ -142,13 +146,6 @@ def settings_of(tree: xr.DataTree) -> dict[str, Any]:
     sampling = metadata(tree)["sampling"]
     asked = sampling.get("asked", sampling)
     return {name: asked[name] for name in _SETTINGS if name in asked}
-
-
-def with_about(fitted: xr.DataTree, former: xr.DataTree) -> xr.DataTree:
-    """A fit that says of itself in words what the former one says."""
-    if "about" in metadata(former):
-        write_metadata(fitted, {**metadata(fitted), "about": metadata(former)["about"]})
-    return fitted
 
 
 # --------------------------------------------------------------------------------------------- what a builder was told
@@ -245,6 +242,7 @@ def _with_the_files_words(model: Model, tree: xr.DataTree) -> Model:
             "the table in this file is not the one that was fitted (its SHA-256 differs): an older glmm_zoo wrote it; fit again"
         )
     model.spec = {**model.spec, "notes": [n for n in spec["notes"] if n not in own], "data": spec["data"]}
+    model.about = about_of(tree)
     return model
 
 

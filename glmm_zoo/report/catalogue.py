@@ -29,7 +29,7 @@ from glmm_zoo.results.figures.design_map import design_map
 from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
-from glmm_zoo.results.figures.never_at_risk import never_at_risk
+from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
 from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
@@ -44,7 +44,7 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
+_BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
 MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
 
 
@@ -96,7 +96,7 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_share, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
@@ -123,6 +123,7 @@ class Catalogue:
     def _period_risks(self) -> Picture:
         """Means under both conditions and their difference, by period."""
         answer, period = self.answer, self.spec["options"]["period"]
+        assert answer.variable is not None
         means = predictions(self.tree, at={answer.variable: list(answer.values)}, by=[period], prob=self.prob)
         by_period = comparisons(self.tree, answer.variable, measures="difference", by=[period], prob=self.prob)
         return period_risks(self.tree, means, by_period, self.about)
@@ -158,7 +159,7 @@ class Catalogue:
         table = stored_table(self.tree)
         covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
-        at = {"baseline": list(BASELINES), **means}
+        at = {"baseline": list(_BASELINES), **means}
         asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)

@@ -52,7 +52,7 @@ _SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "risk_difference": "poi
 
 
 @dataclass(frozen=True)
-class Group:
+class TableRows:
     """Rows of a table under one heading.
 
     Attributes
@@ -76,7 +76,8 @@ class Group:
     def cells(self) -> list[tuple[str, str]]:
         """Estimate and interval of each row."""
         triples = list(map(tuple, self.rows[INTERVAL].to_numpy(float)))
-        return estimate_cells(triples, [self.scale] * len(triples), np.nan_to_num(self.rows["mcse"]).tolist())
+        scales: list[Scale] = [self.scale] * len(triples)
+        return estimate_cells(triples, scales, np.nan_to_num(self.rows["mcse"]).tolist())
 
 
 # ---------------------------------------------------------------------------------------------------- what the page has
@@ -92,7 +93,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     found: dict[str, PaperTable] = {}
     means = list(mean_groups(tree, answer))
     if means:
-        found["means"] = _table(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
+        found["means"] = table_of_groups(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
     compared = list(comparison_groups(tree, answer))
     if compared:
         found["comparisons"] = _compared(tree, answer, about, head, compared)
@@ -100,26 +101,30 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     conditional = list(conditional_groups(tree, rows))
     if conditional:
         caption = "Conditional estimates: at equal group effects, and how groups differ."
-        found["conditional"] = _table(caption, head, conditional)
+        found["conditional"] = table_of_groups(caption, head, conditional)
     found["parameters"] = parameter_table(tree, rows, prob)
     return found
 
 
-def _table(caption: str, head: Sequence[str], groups: Sequence[Group], note: str = "") -> PaperTable:
+def table_of_groups(
+    caption: str, head: Sequence[str], groups: Sequence[TableRows], *, named: bool = False
+) -> PaperTable:
+    """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
     for group in groups:
         rows.append(PaperRow(group.title))
-        rows += [PaperRow(label, cells) for label, cells in zip(group.labels, group.cells(), strict=True)]
-    return PaperTable(caption, tuple(head), tuple(rows), note)
+        told = zip(group.labels, group.cells(), group.names, strict=True)
+        rows += [PaperRow(label, (*cells, *([name] if named else []))) for label, cells, name in told]
+    return PaperTable(caption, tuple(head), tuple(rows))
 
 
 def _compared(
-    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[Group]
+    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[TableRows]
 ) -> PaperTable:
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
     lower = about.good == "lower"
-    plain = _table(
+    plain = table_of_groups(
         f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups
     )
     p = iter([p for group in groups for p in group.rows["p"]])
@@ -157,7 +162,7 @@ def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
 # ----------------------------------------------------------------------------------------------------- groups of rows
 
 
-def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
+def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Averages at the values of the variable that answers, those of each outcome and of each scale under a heading."""
     about = about_of(tree)
     for estimates in filter(None, (answer.means, *answer.further.values())):
@@ -169,7 +174,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
             yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
 
 
-def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
+def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Comparisons of the variable that answers, those of each measure under a heading."""
     if answer.comparisons is None:
         return
@@ -217,7 +222,7 @@ def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answ
     return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
 
 
-def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> Group:
+def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> TableRows:
     table = estimates.table.iloc[list(rows)]
     labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
     if "note" in table:
@@ -226,14 +231,14 @@ def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) 
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
-    return Group(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+    return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
 
 
 def _with_unit(title: str, scale: Scale) -> str:
     return f"{title}, {UNITS[scale]}" if scale in UNITS else title
 
 
-def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[Group]:
+def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableRows]:
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
@@ -246,7 +251,7 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[Group]
     for (_, title), names in sorted(found.items(), key=lambda item: item[0][0]):
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
-        yield Group(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
+        yield TableRows(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
 
 
 def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
@@ -309,18 +314,18 @@ def scale_of(name: str) -> Scale:
         return "ratio"
     if base.startswith(_CORRELATIONS):
         return "correlation"
-    known = (
+    known: Iterator[Scale] = (
         scale
         for word, scale in _SCALES.items()
         if base == word or base.startswith(f"{word}_") or base.endswith(f"_{word}")
     )
-    return next(known, "number")
+    return next(known, None) or "number"
 
 
 def parameter_table(tree: xr.DataTree, rows: pd.DataFrame, prob: float) -> PaperTable:
     """The model's own parameters, in the names of the summary."""
     own = rows[rows.index.str.split("[").str[0].isin([str(name) for name in tree["posterior"].data_vars])]
-    scales = [scale_of(str(name)) for name in own.index]
+    scales: list[Scale] = [scale_of(str(name)) for name in own.index]
     cells = estimate_cells(list(map(tuple, own[INTERVAL].to_numpy(float))), scales, own["mcse_mean"].tolist())
     told = [
         (str(name), *texts, whole(min(row["ess_bulk"], row["ess_tail"])), written(row["r_hat"], 3))

@@ -336,7 +336,7 @@ def test_hypotheses(capsys: pytest.CaptureFixture[str], beta: np.ndarray) -> Non
     np.testing.assert_allclose(found["p"], [(-a > b).mean(), (np.abs(a) < 1).mean(), (np.abs(a - b) <= 0.5).mean()])
     assert cli.run(["hypotheses", "f.nc", "--prob", "0.8", "beta[a]"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"beta[a] is {a.mean():.3f} (") and "Means of 40 draws, 80 % intervals" in out
+    assert out.startswith(f"beta[a] is {np.median(a):.1f} (") and "Medians of 40 draws, 80\u00a0% intervals." in out
 
 
 @pytest.mark.parametrize(

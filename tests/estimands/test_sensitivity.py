@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-import arviz_stats
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from arviz_stats.psense import psense_summary
 from hand_made_trees import tree_of
+from matplotlib.text import Text
 from scipy import stats
 
 import glmm_zoo as zoo
@@ -45,7 +46,7 @@ def conjugate(mu: float, sigma: float, rows: int = 60, slope: float = 0.0) -> xr
 
 def posterior_of(x: np.ndarray, y: np.ndarray, mu: float, sigma: float) -> tuple[float, float]:
     precision = x @ x + sigma**-2
-    return (x @ y + mu / sigma**2) / precision, precision**-0.5
+    return float((x @ y + mu / sigma**2) / precision), float(precision**-0.5)
 
 
 def row_of(tree: xr.DataTree, prior: str = "beta[x]") -> pd.Series:
@@ -61,7 +62,7 @@ def tree() -> xr.DataTree:
 def theirs(tree: xr.DataTree, **of) -> pd.DataFrame:
     logging.disable(logging.WARNING)  # of what it found, which we tell ourselves
     try:
-        return arviz_stats.psense_summary(tree, var_names=["beta"], **of)
+        return psense_summary(tree, var_names=["beta"], **of)
     finally:
         logging.disable(logging.NOTSET)
 
@@ -81,7 +82,7 @@ def test_the_sensitivities_are_arviz_s(prior: tuple[float, float]) -> None:
 
 def test_a_prior_half_and_twice_as_strong_is_that_of_the_conjugate_model(tree: xr.DataTree) -> None:
     data = tree["constant_data"].dataset
-    x, y = data["x"].values, tree["observed_data"]["y"].values
+    x, y = data["x"].values, tree["observed_data"].dataset["y"].values
     ours = row_of(tree)
     for strength, alpha in (("half", 0.5), ("twice", 2.0)):
         mean, sd = posterior_of(x, y, 0.8, 0.2 / np.sqrt(alpha))
@@ -134,7 +135,7 @@ def test_a_thinned_likelihood_is_aligned(tree: xr.DataTree) -> None:
 
 def test_outcomes_are_summed(tree: xr.DataTree) -> None:
     two = tree.copy()
-    y = tree["log_likelihood"]["y"]
+    y = tree["log_likelihood"].dataset["y"]
     two["log_likelihood"] = xr.Dataset({"a": y[:, :, :20], "b": y[:, :, 20:].rename(row="b_row")})
     assert row_of(two)["to_likelihood"] == pytest.approx(row_of(tree)["to_likelihood"], rel=1e-9)
 
@@ -229,5 +230,5 @@ def test_the_picture(tree: xr.DataTree, width: int) -> None:
     assert f"{moved / found.table['sd'].iloc[0]:.3g}" in picture.alt and "beta[x]" in picture.alt
     figure = picture.figure(width)
     figure.canvas.draw()
-    texts = [t.get_window_extent() for t in figure.findobj(lambda a: hasattr(a, "get_text") and a.get_text())]
+    texts = [t.get_window_extent() for t in figure.findobj(Text) if t.get_text()]
     assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in texts)

@@ -21,8 +21,9 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor, trials_of_rows
+from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
 
@@ -215,7 +216,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
             return _Scale("number", level, inverse, f"mean {name}{unit}", "mean", absolute=True)
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
-    per = "" if intercept else f" per unit of {about.name(effect.name)}"
+    per = "" if intercept else f" per {about.unit_of(effect.name) or f'unit of {about.name(effect.name)}'}"
     added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
@@ -246,15 +247,13 @@ def _raw(
     tree: xr.DataTree, effect: _Effect, rows: FactorRows, levels: np.ndarray
 ) -> tuple[np.ndarray | None, list[str]]:
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
-    observed = tree["observed_data"].dataset
-    y = observed[effect.prefix or next(iter(observed))].values.astype(float)
-    size = trials_of_rows(effect.spec, rows)
-    if len(y) != len(rows.codes):
+    if effect.spec["options"].get("collapse"):
         return None, []
-    sums, sizes = (np.bincount(rows.codes, values, len(rows.first))[levels] for values in (y, size))
-    return sums / sizes, [] if effect.link == "identity" else [
-        f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
-    ]
+    raw = raw_data(tree, effect.prefix)
+    codes = rows.codes_at(raw.rows)
+    sums, sizes = (np.bincount(codes, values, len(rows.first))[levels] for values in (raw.values, raw.sizes))
+    counts = [f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)] if raw.shares else []
+    return np.divide(sums, sizes, out=np.full(len(sums), np.nan), where=sizes > 0), counts
 
 
 def _counts_head(about: About) -> str:

@@ -82,7 +82,8 @@ def _histogram(canvas: Canvas, axis: Axes, row: pd.Series, draws: np.ndarray) ->
         edges = np.logspace(low, high, _BINS + 1)
         axis.set_xscale("log")
     else:
-        edges = np.linspace(*np.quantile(finite, [0.005, 0.995]), _BINS + 1)
+        low, high = np.quantile(finite, [0.005, 0.995])
+        edges = np.linspace(low, high, _BINS + 1)
     shares = np.histogram(finite, edges)[0] / len(draws)
     axis.stairs(shares, edges, fill=True, color=canvas.colour["control"], alpha=0.45)
     axis.set_xlim(edges[0], edges[-1])
