@@ -147,7 +147,7 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     for name, part in outcome.others.items():
         if name == "nominal":
             terms = joined([_plain(parts, term) for term in part.terms])
-            yield f"The effects of {terms} may differ between the thresholds."
+            yield f"The effects of {terms} differ between the thresholds, those of others do not (proportional odds)."
             continue
         zero = "of zero" if outcome.family.startswith("hurdle") else "of a structural zero"
         of = {
@@ -238,6 +238,8 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
         "sratio": "Thresholds c, one for each category but the last, say how probable it is to stop at that category once it is reached.",
         "acat": "Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is.",
     }[outcome.family]
+    if "nominal" in outcome.others:
+        return "Thresholds c, one between neighbouring categories, cut it into the categories' probabilities."
     return kind.replace(" (proportional odds)", "") if outcome.link != "logit" else kind
 
 
@@ -246,7 +248,8 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
 
 def _groups(parts: Parts) -> Iterator[str]:
     """How group effects are distributed."""
-    terms = [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    every = [(o, g) for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    terms = [g for outcome, g in every if not parts.loaded(outcome, g)]
     if not terms:
         return
     of = joined(list(dict.fromkeys(parts.group_plural(g.factor) for g in terms)))
@@ -257,11 +260,23 @@ def _groups(parts: Parts) -> Iterator[str]:
         if several
         else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
     )
-    shared = [g for g in terms if g.label]
-    correlated = [g for g in terms if g.label or (g.correlated and len(list(effects_of(g))) > 1)]
-    for name in dict.fromkeys(parts.group_name(g.factor) for g in correlated):
-        outcomes = " of all outcomes" if shared and len(parts.outcomes) > 1 else ""
-        yield f"The shifts of one {name}{outcomes} are correlated."
+    for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
+        yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
+    if parts.spec["options"].get("residual_correlation"):
+        yield "What is left of the two normal outcomes in one row is correlated too."
+    told = []
+    for (factor, label), (effects, predictors) in parts.blocks().items():
+        if effects > 1:
+            in_formula = f" with the label {label}" if label and not label.isdigit() else ""
+            of = (
+                ""
+                if predictors == 1
+                else f" of all outcomes{in_formula}"
+                if len(parts.outcomes) > 1
+                else " of both parts"
+            )
+            told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
+    yield from dict.fromkeys(told)
 
 
 def _curves(parts: Parts) -> Iterator[str]:
@@ -277,7 +292,7 @@ def _wedge(parts: Parts) -> Iterator[str]:
     yield "Periods have effects of their own, so that change over time is not mistaken for an effect of the intervention."
     yield f"{_capital(_CORRELATIONS[facts['correlation']])}."
     if options.get("treatment_effect") == "random":
-        yield "Clusters differ in the effect of the intervention too."
+        yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
 def _meta(parts: Parts) -> Iterator[str]:

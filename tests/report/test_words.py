@@ -86,19 +86,19 @@ def test_models_are_told_in_words_and_as_well_formed_formulas(row: Row) -> None:
     assert model.spec["builder"] in dict(told.formula_lines)["builder"]
 
 
-def test_every_group_effect_of_a_formula_has_a_distribution() -> None:
-    for row in ROWS:
-        model = model_of(row.name)
-        if row.builder == "meta_analysis":
-            continue
-        text = "".join(ET.fromstring(model_text(described(model)).mathml).itertext())
-        terms = [
-            g
-            for o in read_parts(described(model)).outcomes
-            for p in (o.main, *o.others.values())
-            for g in p.formula.groups
-        ]
-        assert text.count("σ" if not terms else "Normal(0,") >= (1 if terms else 0), row.name
+@rows()
+def test_effects_that_the_model_correlates_stand_in_one_line(row: Row) -> None:
+    """Each matrix of correlations has a vector of effects, and each effect stands once among the distributions."""
+    if row.builder == "meta_analysis":
+        return
+    model = model_of(row.name)
+    lines = ["".join(line.itertext()) for line in ET.fromstring(model_text(described(model)).mathml).findall(".//mtr")]
+    vectors = [line for line in lines if "MultivariateNormal" in line]
+    matrices = [v.name for v in model.free_RVs if "pcorr_" in v.name and "residual" not in v.name]
+    assert len(vectors) == len(matrices)
+    left = [line.split("∼")[0] for line in lines if re.match(r"[(uvw].*∼(?:Multivariate)?Normal\(0,", line)]
+    names = [n for text in left for n in re.findall(r"[uvw](?:[\d,]*)[a-z][\w:]*", text)]
+    assert len(names) == len(set(names)) == sum(len(g["effects"]) for g in model.spec["groups"].values())
 
 
 def test_words_of_the_user_stand_in_place_of_columns() -> None:
