@@ -96,6 +96,7 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
         return f"The ordered outcome {what}", "was"
     if outcome.family in BINARY and (response is None or response.trials is None):
         return f"The binary outcome {what}", "was"
+    what = parts.about.plural(what) if outcome.family in BINARY and parts.about.outcome else what
     return "Counts" if what == "count" else f"Counts of {what}", "were"
 
 

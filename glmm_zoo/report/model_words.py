@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
+from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -50,12 +51,26 @@ def response_column(outcome: OutcomeParts) -> str:
 
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
-    said = parts.about.outcome_of(outcome.prefix) if len(parts.outcomes) > 1 else parts.about
+    said, response = said_of(parts, outcome), outcome.main.formula.response
+    if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
+        function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
+        return said.outcome if said.outcome.startswith(f"{function} ") else response.value.code.format(said.outcome)
     if said.outcome:
         return said.outcome
     column = parts.about.name(response_column(outcome))
     success = re.search(r"success is ('.*?'), failure", str(outcome_specs(parts.spec)[outcome.prefix]["response"]))
     return f"{column} = {success[1][1:-1]}" if success and success[1] != "'1'" else column
+
+
+def said_of(parts: Parts, outcome: OutcomeParts) -> AboutOutcome:
+    """What the user said of an outcome."""
+    return parts.about.outcome_of(outcome.prefix)
+
+
+def is_measured(outcome: OutcomeParts) -> bool:
+    """Whether the unit that was said is that of the response: it is measured, and not transformed."""
+    response = outcome.main.formula.response
+    return outcome.family == "gaussian" and response is not None and response.value.kind != "call"
 
 
 def individuals(parts: Parts, outcome: OutcomeParts) -> str:
@@ -137,6 +152,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
 
 def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     what = outcome_words(parts, outcome)
+    if outcome.family in BINARY:
+        what = said_of(parts, outcome).an_outcome or what
     exposure = parts.spec["options"].get("exposure")
     subject = amount_words(outcome, what, exposure and parts.about.name(exposure), parts.builder == "never_at_risk")
     own = list(_own(parts))
@@ -198,7 +215,8 @@ def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> lis
         if len(term) == 1 and levels:
             column, name = term[0].columns[0], parts.name(term[0])
             first, *others = (parts.about.level(column, level) for level in levels)
-            shift = f"{name} {others[0]} against {first}" if len(others) == 1 else f"each {name} other than {first}"
+            lead = "" if column in parts.about.levels else f"{name} "
+            shift = f"{lead}{others[0]} against {first}" if len(others) == 1 else f"each {name} other than {first}"
             items.append(f"a shift {coefficient} for {shift}")
     products = [_product(parts, t) for t in terms if len(t) > 1]
     if products:

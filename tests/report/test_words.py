@@ -112,11 +112,20 @@ def test_words_of_the_user_stand_in_place_of_columns() -> None:
     model = zoo.hierarchical_logistic(frame, "y | trials(n) ~ q + (1 | h)")
     told = model_text(described(model, about))
     assert told.words == (
-        "In each row, y of n animals had the event (new case): a binomial count with probability p. The log odds of new case has a level "
-        "α, a shift β for quarter autumn against spring and a shift u for each herd. The shifts of herds come from a normal distribution "
+        "In each row, y of n animals had the event (new case): a binomial count with probability p. The log odds of a new case has a level "
+        "α, a shift β for autumn against spring and a shift u for each herd. The shifts of herds come from a normal distribution "
         "around 0 with standard deviation σ."
     )
     assert "quarter" in told.mathml and dict(told.formula_lines)["data"] == "16 rows, 8 herds; no row dropped"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("bilirubin", "log(bilirubin)"), ("log bilirubin", "log bilirubin"), ("", "log(y)")]
+)
+def test_a_response_that_is_transformed_is_told_as_such(said: str, told: str) -> None:
+    frame = pd.DataFrame({"y": [1.0, 2.0, 0.5, 3.0, 2.0, 1.0], "x": range(6)})
+    words = model_text(described(zoo.lmm(frame, "log(y) ~ x"), About(outcome=said, unit="mg"))).words
+    assert f"The mean μ of {told} has" in words
 
 
 def test_names_are_escaped_in_formulas() -> None:
