@@ -105,6 +105,7 @@ def test_words_of_the_user_stand_in_place_of_columns() -> None:
     frame = pd.DataFrame({"y": [1, 0, 2, 1] * 4, "n": 3, "q": ["a", "b"] * 8, "h": np.arange(16) // 2})
     about = About(
         outcome="new case",
+        an_outcome="a new case",
         individual="animal",
         names={"q": "quarter", "h": "herd"},
         levels={"q": {"a": "spring", "b": "autumn"}},
