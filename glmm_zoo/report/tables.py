@@ -106,7 +106,9 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     return found
 
 
-def table_of_groups(caption: str, head: Sequence[str], groups: Sequence[RowGroup], *, named: bool = False) -> PaperTable:
+def table_of_groups(
+    caption: str, head: Sequence[str], groups: Sequence[RowGroup], *, named: bool = False
+) -> PaperTable:
     """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
     for group in groups:
