@@ -52,7 +52,7 @@ _SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "risk_difference": "poi
 
 
 @dataclass(frozen=True)
-class RowGroup:
+class TableRows:
     """Rows of a table under one heading.
 
     Attributes
@@ -107,7 +107,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
 
 
 def table_of_groups(
-    caption: str, head: Sequence[str], groups: Sequence[RowGroup], *, named: bool = False
+    caption: str, head: Sequence[str], groups: Sequence[TableRows], *, named: bool = False
 ) -> PaperTable:
     """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
@@ -119,7 +119,7 @@ def table_of_groups(
 
 
 def _compared(
-    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[RowGroup]
+    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[TableRows]
 ) -> PaperTable:
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
@@ -162,7 +162,7 @@ def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
 # ----------------------------------------------------------------------------------------------------- groups of rows
 
 
-def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[RowGroup]:
+def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Averages at the values of the variable that answers, those of each outcome and of each scale under a heading."""
     about = about_of(tree)
     for estimates in filter(None, (answer.means, *answer.further.values())):
@@ -174,7 +174,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[RowGroup]:
             yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
 
 
-def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[RowGroup]:
+def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Comparisons of the variable that answers, those of each measure under a heading."""
     if answer.comparisons is None:
         return
@@ -222,7 +222,7 @@ def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answ
     return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
 
 
-def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> RowGroup:
+def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> TableRows:
     table = estimates.table.iloc[list(rows)]
     labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
     if "note" in table:
@@ -231,14 +231,14 @@ def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) 
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
-    return RowGroup(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+    return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
 
 
 def _with_unit(title: str, scale: Scale) -> str:
     return f"{title}, {UNITS[scale]}" if scale in UNITS else title
 
 
-def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[RowGroup]:
+def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableRows]:
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
@@ -251,7 +251,7 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[RowGro
     for (_, title), names in sorted(found.items(), key=lambda item: item[0][0]):
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
-        yield RowGroup(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
+        yield TableRows(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
 
 
 def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
