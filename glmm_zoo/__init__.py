@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
     from glmm_zoo.report.catalogue import plot
+    from glmm_zoo.report.fit_table import FitTable, table, write_table
     from glmm_zoo.report.page import write_report
     from glmm_zoo.results.curves import curves
     from glmm_zoo.results.diagnostics import Verdict, check
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Estimates": "results.estimates",
+    "FitTable": "report.fit_table",
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
     "PriorPredictive": "estimands.prior_predictive",
@@ -80,15 +82,18 @@ _HOME = {
     "store_estimates": "results.estimates_files",
     "stored_estimates": "results.estimates_files",
     "summary": "results.summary",
+    "table": "report.fit_table",
     "update": "refits.variations",
     "verdicts": "results.verdicts",
     "write_estimates": "results.estimates_files",
     "write_report": "report.page",
+    "write_table": "report.fit_table",
 }
 
 __all__ = [
     "Estimates",
     "FitError",
+    "FitTable",
     "InputError",
     "Interrupted",
     "Loo",
@@ -123,10 +128,12 @@ __all__ = [
     "store_estimates",
     "stored_estimates",
     "summary",
+    "table",
     "update",
     "verdicts",
     "write_estimates",
     "write_report",
+    "write_table",
 ]
 
 

@@ -43,6 +43,7 @@ def run(tokens: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from glmm_zoo.cli.commands import app
+    from glmm_zoo.cli.spelling import as_typed
 
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=ZooWarning)
@@ -52,7 +53,7 @@ def run(tokens: list[str]) -> int:
         say(f"error: {' '.join(str(err).split())}")
         return ExitCode.WRONG_INPUT
     except InputError as err:
-        say(f"error: {err}")
+        say(f"error: {as_typed(str(err))}")
         return ExitCode.WRONG_INPUT
     except KeyboardInterrupt:
         say(interrupts.interrupted_by(interrupts.received()))
@@ -64,11 +65,13 @@ def run(tokens: list[str]) -> int:
         full = None if isinstance(err, FitError) else memory_ran_out(err)
         if full is None and not isinstance(err, FitError | OSError):
             raise
-        say(f"error: {full or err}")
+        say(f"error: {full or as_typed(str(err))}")
         return ExitCode.FAILED
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings of the zoo are for the user; those of the libraries it uses are not."""
     if issubclass(category, ZooWarning):
-        say(f"warning: {message}")
+        from glmm_zoo.cli.spelling import as_typed
+
+        say(f"warning: {as_typed(str(message))}")

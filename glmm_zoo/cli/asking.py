@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from glmm_zoo.cli.arguments import Count, Flag, Reading, Repeated, TableFormat, name_value_pairs
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar
+from glmm_zoo.cli.terminal import computing, print_for_programs, print_rich
 from glmm_zoo.errors import InputError, attempt, raise_all, shown
 
 if TYPE_CHECKING:
@@ -148,13 +148,12 @@ def answer_with(
     reading: Reading | None = None,
 ) -> ExitCode:
     """Give the answer that `estimate` makes of the fit in `file` and the rows in `data`, None without any."""
-    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.results import storage
 
     answer = answer or Answer()
     answer.check()
     tree, (rows,) = storage.load(file), (reading or Reading()).tables([data])
-    with progress_bar() as listener, told_to(listener):
+    with computing():
         estimates = estimate(tree, rows)
     answer.give(estimates, tree, file)
     return ExitCode.DONE

@@ -18,7 +18,9 @@ from glmm_zoo.cli.report import report
 from glmm_zoo.cli.sensitivity import sensitivity
 from glmm_zoo.cli.show import show
 from glmm_zoo.cli.slopes import slopes
+from glmm_zoo.cli.spelling import learn
 from glmm_zoo.cli.summary import summary
+from glmm_zoo.cli.table import table
 from glmm_zoo.cli.update import update
 
 
@@ -48,5 +50,8 @@ app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(sensitivity)
+app.command(table)
 app.command(report)
 app.command(plot)
+app.register_install_completion_command()
+learn({name: command for name in app if (command := app[name].default_command) and not name.startswith("-")})

@@ -20,8 +20,9 @@ from glmm_zoo.cli.arguments import (
     probability_problems,
 )
 from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.cli.spelling import as_typed
 from glmm_zoo.cli.target import check_fit_file, locked, partial_file
-from glmm_zoo.cli.terminal import print_rich, say, verdict_text
+from glmm_zoo.cli.terminal import computing, print_rich, say, verdict_text
 from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.settings import Settings
@@ -289,7 +290,9 @@ def fit_and_save(
         say(f"{interrupts.interrupted_by(interrupts.received())}; the fit is complete and saved in {target}")
         return interrupts.exit_code(interrupts.received())
     verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
-    print_rich(*terminal.full_report(tree, prob=prob), verdict_text(verdict), f"saved {target}")
+    with computing():
+        report = terminal.full_report(tree, prob=prob, spell=as_typed)
+    print_rich(*report, verdict_text(verdict), f"saved {target}")
     return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glmm_zoo.cli.arguments import Flag, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar, table_for_people
+from glmm_zoo.cli.terminal import computing, print_for_programs, print_rich, table_for_people
 from glmm_zoo.errors import InputError
 
 _MOST_ROWS = 30
@@ -36,7 +36,6 @@ def loo(
     format
         table for people; csv or json, in full precision, for programs.
     """
-    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.results import storage
 
     if refit and others:
@@ -46,7 +45,7 @@ def loo(
 
         names = _names([file, *others])
         trees = {name: storage.load(f) for name, f in zip(names, [file, *others], strict=True)}
-        with progress_bar() as listener, told_to(listener):
+        with computing():
             table = loo_compare(trees, level=level)
         if format != "table":
             print_for_programs(table, format, labels=True)
@@ -56,7 +55,7 @@ def loo(
     from glmm_zoo.refits.leave_one_out import loo as leave_one_out
 
     tree = storage.load(file)
-    with progress_bar() as listener, told_to(listener):
+    with computing():
         found = leave_one_out(tree, level=level, refit=refit)
     if format != "table":
         print_for_programs(found.table, format, labels=False)

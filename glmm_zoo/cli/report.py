@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glmm_zoo.cli.arguments import Flag
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_rich
+from glmm_zoo.cli.terminal import computing, print_rich
 from glmm_zoo.tables.memory import check_limit
 
 
@@ -29,6 +29,7 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
 
     check_limit()
     tree = storage.load(file)
-    written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
+    with computing():
+        written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
     print_rich(f"saved {written}")
     return ExitCode.DONE

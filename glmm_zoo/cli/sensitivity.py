@@ -5,7 +5,7 @@ from __future__ import annotations
 from glmm_zoo.cli.arguments import Flag, TableFormat, probability_problems
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.table_or_picture import check_table_or_picture, write_table_or_picture
-from glmm_zoo.cli.terminal import print_for_programs, print_rich, progress_bar, table_for_people
+from glmm_zoo.cli.terminal import computing, print_for_programs, print_rich, table_for_people
 from glmm_zoo.errors import raise_all
 
 
@@ -38,14 +38,13 @@ def sensitivity(
     overwrite
         Replace an existing file.
     """
-    from glmm_zoo.estimands.progress import told_to
     from glmm_zoo.refits.sensitivity import sensitivity as sensitivity_of
     from glmm_zoo.results import storage
 
     raise_all(probability_problems("prob", prob))
     target = None if out is None else check_table_or_picture(out, overwrite=overwrite)
     tree = storage.load(file)
-    with progress_bar() as listener, told_to(listener):
+    with computing():
         found = sensitivity_of(tree, targets or None, refit=refit, prob=prob)
     if format == "table":
         print_rich(*table_for_people(found.shown(), *found.sentences))

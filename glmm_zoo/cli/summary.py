@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glmm_zoo.cli.arguments import Flag, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.terminal import print_for_programs, print_rich
+from glmm_zoo.cli.terminal import computing, print_for_programs, print_rich
 
 
 def summary(
@@ -35,7 +35,9 @@ def summary(
     tree = storage.load(file)
     table = estimates.summary(tree, prob=prob, group_effects=group_effects)
     if format == "table":
-        print_rich(*summary_tables(tree, table, prob))
+        with computing():
+            lines = summary_tables(tree, table, prob)
+        print_rich(*lines)
     else:
         print_for_programs(table, format, labels=True)
     return ExitCode.DONE

@@ -50,20 +50,35 @@ def progress_bar() -> Iterator[Callable[[float], None]]:
         yield show
 
 
+@contextmanager
+def computing() -> Iterator[None]:
+    """Shows how far the computations of estimates inside have come."""
+    from glmm_zoo.estimands.progress import told_to
+
+    with progress_bar() as listener, told_to(listener):
+        yield
+
+
 def verdict_text(verdict: Verdict) -> Any:
     """The verdict of the diagnostics: green where the fit is sound, yellow with remarks, red where it is not sound."""
     from rich.text import Text
 
+    from glmm_zoo.cli.spelling import as_typed
+
     style = "red" if not verdict.sound else "yellow" if verdict.remarks else "green"
-    return Text(str(verdict), style=style)
+    return Text(as_typed(str(verdict)), style=style)
 
 
 def judgement_text(judgement: Judgement) -> Any:
     """One of the three verdicts on a fit: its title in green, yellow or red, and why."""
     from rich.text import Text
 
+    from glmm_zoo.cli.spelling import as_typed
+
     style = {"sound": "green", "caution": "yellow", "unsound": "red"}[judgement.state]
-    return Text(" ").join([Text(judgement.title, style=f"bold {style}"), *map(Text, judgement.sentences)])
+    return Text(" ").join(
+        [Text(judgement.title, style=f"bold {style}"), *map(Text, map(as_typed, judgement.sentences))]
+    )
 
 
 def print_for_programs(table: pd.DataFrame, format: Literal["csv", "json"], *, labels: bool) -> None:

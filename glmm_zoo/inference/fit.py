@@ -194,7 +194,8 @@ def _groups(
         of_new_groups = posterior_predictive.new_groups(model, compiled, drawn, seed)
         if of_new_groups is not None:
             groups["posterior_predictive_new_groups"] = of_new_groups
-        groups["prior"] = prior(model, *drawn.stats["diverging"].shape, seed)
+        chains, draws = drawn.stats["diverging"].shape
+        groups["prior"] = prior(model, chains, draws, seed)
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )

@@ -47,7 +47,7 @@ def new_groups(model: Model, compiled: Compiled, drawn: Draws, seed: int | None)
     return replicated.stack(sample=("chain", "draw"), create_index=False).transpose("sample", ...)
 
 
-def _not_from(effects: Collection[Any], variables: Collection[Any]) -> set[Any]:
+def _not_from(effects: set[Any], variables: Collection[Any]) -> set[Any]:
     """The variables that are none of the effects and do not depend on them."""
     from pytensor.graph.traversal import ancestors
 

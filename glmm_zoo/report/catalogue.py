@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
+_BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
 MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
 
 
@@ -95,14 +96,15 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, answer.means, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
                 Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
             )
         elif "zero" in answer.further:
-            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, answer, self.about))
+            parts = [answer.further["zero"], answer.means, answer.further["positive"]]
+            yield "zero_part", Entry("key", "", partial(zero_part, self.tree, parts, self.about))
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
         elif answer.means is not None:
@@ -156,7 +158,7 @@ class Catalogue:
         table = stored_table(self.tree)
         covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
-        at = {"baseline": list(BASELINES), **means}
+        at = {"baseline": list(_BASELINES), **means}
         asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
@@ -184,9 +186,13 @@ class Catalogue:
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
         yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
 
-    def of_stored(self, stored: Estimates) -> Picture:
-        """The figure of estimates that the file holds."""
-        return effects(stored, self.about)
+    def of_stored(self, stored: Estimates) -> Picture | None:
+        """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""
+        with contextlib.suppress(InputError):
+            if "contrast" in stored.of:
+                return effects(stored, self.about)
+            return adjusted_means(self.tree, stored, self.about)
+        return None
 
 
 @of_a_whole_fit

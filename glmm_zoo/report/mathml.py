@@ -54,7 +54,7 @@ def fraction(above: str, below: str) -> str:
     return f"<mfrac>{row(above)}{row(below)}</mfrac>"
 
 
-def mean_of(base: str) -> str:
+def barred(base: str) -> str:
     """A symbol with a bar."""
     return f"<mover>{base}{op('¯')}</mover>"
 

@@ -11,7 +11,7 @@ from glmm_zoo.errors import plural
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, article, effects_of, joined, read_parts, sizes
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
@@ -81,7 +81,7 @@ def _model(parts: Parts) -> Iterator[str]:
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     for name, part in outcome.others.items():
-        yield f"{_cap(_OF_PART[name](parts, outcome))} had {_items(_predictor(parts, part))}."
+        yield f"{_cap(_OF_PART[name](parts, outcome))} was modelled with {_items(_predictor(parts, part))}."
     for factor in dict.fromkeys(g.factor for part in outcome.others.values() for g in part.formula.groups if g.label):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
 
@@ -107,7 +107,7 @@ _OF_PART = {
         f"the log odds that {article(parts.about.name(parts.spec['options']['subject']))} is never at risk"
     ),
     "alpha": lambda *_: "the logarithm of the shape",
-    "nominal": lambda *_: "the distances between thresholds",
+    "nominal": lambda *_: "the distance between thresholds",
 }
 
 
@@ -146,15 +146,15 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
 
 
-def _covariate(parts: Parts, term: Term) -> str:
+def _covariate(parts: Parts, term: Summand) -> str:
     return f"{_column(parts, term)} (categorical)" if parts.levels(term[0]) else _column(parts, term)
 
 
-def _column(parts: Parts, term: Term) -> str:
+def _column(parts: Parts, term: Summand) -> str:
     return re.sub(r"^I\((.*)\)$", r"\1", parts.name(term[0]))
 
 
-def _random(parts: Parts, terms: Sequence[Term], factor: tuple[str, ...], correlated: bool) -> str:
+def _random(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], correlated: bool) -> str:
     """ "a random intercept and slope of time for each subject"."""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
@@ -180,9 +180,9 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     event = f" and time to {parts.about.event or 'the event'}" if parts.event is not None else ""
     yield f"{_cap(joined(names))}{event} were analysed together with a Bayesian joint model{size}."
     for outcome, name in zip(parts.outcomes, names, strict=True):
-        yield f"{_cap(name)} had a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
+        yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         for of, part in outcome.others.items():
-            yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} had {_items(_predictor(parts, part))}."
+            yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if any(g.label for o in parts.outcomes for g in o.main.formula.groups) and len(parts.outcomes) > 1:
         yield "Random effects of the same level are correlated between outcomes."
     if parts.event is not None:

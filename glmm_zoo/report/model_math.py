@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
-from glmm_zoo.report.mathml import call, display, fraction, listed, mean_of, normal, num, op, row, squared, sub, sym
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, effects_of
+from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 
 Line = tuple[str, str, str]
-ROW = sym("i")
+ROW_INDEX = sym("i")
 PLUS, MINUS = op("+"), op("−")
 COEFFICIENTS = {"": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"), "alpha": ("α", "δ", "w")}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NumberedOutcome:
     """One outcome with the names of its symbols: of several, each has its number as an index."""
 
     parts: Parts
@@ -31,7 +31,7 @@ class Outcome:
         return sub(sym(name), *self.index, *indices)
 
     def response(self) -> str:
-        return self.symbol("y", ROW)
+        return self.symbol("y", ROW_INDEX)
 
 
 def model_math(parts: Parts) -> str:
@@ -39,7 +39,7 @@ def model_math(parts: Parts) -> str:
     if parts.builder == "meta_analysis":
         return display(list(_meta(parts)))
     several = len(parts.outcomes) > 1
-    outcomes = [Outcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
+    outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome)]
@@ -54,27 +54,29 @@ def model_math(parts: Parts) -> str:
 # ---------------------------------------------------------------------------------------------------------- likelihood
 
 
-def _likelihood(outcome: Outcome) -> Iterator[Line]:
+def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     """The distribution of a response."""
     y, family, s = outcome.response(), outcome.of.family, outcome.symbol
     of_never = outcome.parts.builder == "never_at_risk"
     if family == "gaussian":
-        yield y, "∼", normal(squared(s("σ")), s("μ", ROW))
+        yield y, "∼", normal(squared(s("σ")), s("μ", ROW_INDEX))
     elif family in ("binomial", "bernoulli"):
         response = outcome.of.main.formula.response
         trials = response and response.trials
-        size = num(trials) if isinstance(trials, int) else s("n", ROW)
-        distribution = call(sym("Binomial"), size, s("p", ROW)) if trials else call(sym("Bernoulli"), s("p", ROW))
+        size = num(trials) if isinstance(trials, int) else s("n", ROW_INDEX)
+        distribution = (
+            call(sym("Binomial"), size, s("p", ROW_INDEX)) if trials else call(sym("Bernoulli"), s("p", ROW_INDEX))
+        )
         yield _at_risk(y) if of_never else y, "∼", distribution
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)
     elif family.startswith("hurdle"):
-        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW)
+        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
         positive = f"{y}{op('>')}{num(0)}"
         yield f"{y}{op('|')}{positive}", "∼", f"{_count(outcome)}{op('|')}{positive}"
     elif family.startswith("zero_inflated"):
         zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
-        yield zero, "=", s("π", ROW)
+        yield zero, "=", s("π", ROW_INDEX)
         yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _count(outcome)
     else:
         yield _at_risk(y) if of_never else y, "∼", _count(outcome)
@@ -87,18 +89,18 @@ def _at_risk(y: str) -> str:
     return f"{y}{op('|')}{sym('at risk')}"
 
 
-def _count(outcome: Outcome) -> str:
+def _count(outcome: NumberedOutcome) -> str:
     """Poisson, or negative binomial with its mean and shape."""
-    mean = outcome.symbol("μ", ROW)
+    mean = outcome.symbol("μ", ROW_INDEX)
     if "negative_binomial" not in outcome.of.family:
         return call(sym("Poisson"), mean)
-    shape = outcome.symbol("φ", ROW) if "alpha" in outcome.of.others else outcome.symbol("φ")
+    shape = outcome.symbol("φ", ROW_INDEX) if "alpha" in outcome.of.others else outcome.symbol("φ")
     if outcome.parts.spec["options"].get("parameterization") == "nb1":
         shape = shape + mean
     return call(sym("NegBinomial"), mean, shape)
 
 
-def _categories(outcome: Outcome) -> Iterator[Line]:
+def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     """Cumulative or sequential probabilities of ordered categories."""
     y, k = outcome.response(), sym("k")
     at_k, after = f"{y}{op('=')}{k}", f"{k}{PLUS}{num(1)}"
@@ -108,13 +110,13 @@ def _categories(outcome: Outcome) -> Iterator[Line]:
         "acat": f"{at_k}{op('|')}{y}{op('∈')}{op('{')}{listed([k, after])}{op('}')}",
     }[outcome.of.family]
     nominal = outcome.parts.spec["facts"].get("nominal")
-    cut = outcome.symbol("c", k, ROW) if nominal else outcome.symbol("c", k)
-    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW)}"
+    cut = outcome.symbol("c", k, ROW_INDEX) if nominal else outcome.symbol("c", k)
+    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
     if nominal:
         yield (
-            call(sym("log"), f"{sub(sym('c'), after, ROW)}{MINUS}{cut}"), "=",
+            call(sym("log"), f"{sub(sym('c'), after, ROW_INDEX)}{MINUS}{cut}"), "=",
             f"{call(sym('log'), f'{sub(sym("c"), after)}{MINUS}{sub(sym("c"), k)}')}{PLUS}"
-            f"{sub(sym('γ'), k)}{sub(sym('w'), ROW)}",
+            f"{sub(sym('γ'), k)}{sub(sym('w'), ROW_INDEX)}",
         )  # fmt: skip
 
 
@@ -132,23 +134,29 @@ def _linked(link: str, mean: str) -> str:
 # --------------------------------------------------------------------------------------------------- linear predictors
 
 
-def _predictors(outcome: Outcome) -> Iterator[Line]:
+def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
     ordered = of.family in ("ordinal", "sratio", "acat")
-    mean = s("η", ROW) if ordered else s("p", ROW) if of.family in ("binomial", "bernoulli") else s("μ", ROW)
+    mean = (
+        s("η", ROW_INDEX)
+        if ordered
+        else s("p", ROW_INDEX)
+        if of.family in ("binomial", "bernoulli")
+        else s("μ", ROW_INDEX)
+    )
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
     yield mean if ordered else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
     for name, part in of.others.items():
         if name == "nominal":
             continue
-        left = s("φ", ROW) if name == "alpha" else s("π", ROW)
+        left = s("φ", ROW_INDEX) if name == "alpha" else s("π", ROW_INDEX)
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield _linked(part.link, left), "=", _predictor(outcome, part, [])
 
 
-def _predictor(outcome: Outcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
+def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
     """Intercept, coefficients, curves and group effects, added up."""
     level, coefficient, effect = COEFFICIENTS[part.of]
     base = coefficient if part.of else level
@@ -157,7 +165,7 @@ def _predictor(outcome: Outcome, part: Part, extra: Sequence[str], without_inter
     for smooth in part.formula.smooths:
         of_by = [_level(outcome.parts, (smooth.by,))] if smooth.by else []
         curve = outcome.symbol("f", *(sym(outcome.parts.about.name(v)) for v in smooth.variables), *of_by)
-        summands.append(call(curve, *(sub(sym(outcome.parts.about.name(v)), ROW) for v in smooth.variables)))
+        summands.append(call(curve, *(sub(sym(outcome.parts.about.name(v)), ROW_INDEX) for v in smooth.variables)))
     summands += extra
     for group in part.formula.groups:
         terms = list(effects_of(group))
@@ -170,35 +178,37 @@ def _predictor(outcome: Outcome, part: Part, extra: Sequence[str], without_inter
 
 def _level(parts: Parts, factor: Sequence[str]) -> str:
     """ "herd[i]": the level that a row has."""
-    return f"{_factor(parts, factor)}{op('[')}{ROW}{op(']')}"
+    return f"{_factor(parts, factor)}{op('[')}{ROW_INDEX}{op(']')}"
 
 
 def _factor(parts: Parts, factor: Sequence[str]) -> str:
     return sym(":".join(parts.about.name(c) for c in factor))
 
 
-def _times(outcome: Outcome, coefficient: str, term: Term) -> str:
+def _times(outcome: NumberedOutcome, coefficient: str, term: Summand) -> str:
     """A coefficient, with the levels of factors as indices, times the columns of numbers."""
     parts = outcome.parts
-    indices = [f"{sym(parts.name(e))}{op('[')}{ROW}{op(']')}" if parts.levels(e) else sym(parts.name(e)) for e in term]
+    indices = [
+        f"{sym(parts.name(e))}{op('[')}{ROW_INDEX}{op(']')}" if parts.levels(e) else sym(parts.name(e)) for e in term
+    ]
     return outcome.symbol(coefficient, *indices) + _covariates(parts, term)
 
 
-def _covariates(parts: Parts, term: Term) -> str:
+def _covariates(parts: Parts, term: Summand) -> str:
     return "".join(
-        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW)
+        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
         if e.kind == "call"
-        else sub(sym(parts.name(e)), ROW)
+        else sub(sym(parts.name(e)), ROW_INDEX)
         for e in term
         if not parts.levels(e)
     )
 
 
-def _offsets(outcome: Outcome) -> list[str]:
+def _offsets(outcome: NumberedOutcome) -> list[str]:
     """log of the exposure, and offsets."""
     exposure = outcome.parts.spec["options"].get("exposure")
-    found = [call(sym("log"), sub(sym(outcome.parts.about.name(exposure)), ROW))] if exposure else []
-    return [*found, *(sub(sym(o.text), ROW) for o in outcome.of.main.formula.offsets)]
+    found = [call(sym("log"), sub(sym(outcome.parts.about.name(exposure)), ROW_INDEX))] if exposure else []
+    return [*found, *(sub(sym(o.text), ROW_INDEX) for o in outcome.of.main.formula.offsets)]
 
 
 def _treatment(parts: Parts) -> list[str]:
@@ -206,11 +216,11 @@ def _treatment(parts: Parts) -> list[str]:
     if parts.builder != "stepped_wedge":
         return []
     course = parts.spec["facts"]["exposure_time"]
-    treat = sub(sym("x"), ROW)
+    treat = sub(sym("x"), ROW_INDEX)
     if course == "constant":
         found = [f"{sym('θ')}{treat}"]
     else:
-        found = [f"{sub(sym('θ'), row(sym('e'), op('['), ROW, op(']')))}{treat}"]
+        found = [f"{sub(sym('θ'), row(sym('e'), op('['), ROW_INDEX, op(']')))}{treat}"]
     if parts.spec["options"].get("treatment_effect") == "random":
         found.append(sub(sym("w"), _level(parts, (parts.spec["facts"]["cluster"],))) + treat)
     return found
@@ -219,7 +229,7 @@ def _treatment(parts: Parts) -> list[str]:
 # ------------------------------------------------------------------------------------------------------- group effects
 
 
-def _group_lines(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
+def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:
     """The distribution of the effects of each group term; effects that are correlated have one line."""
     shared: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
@@ -234,7 +244,7 @@ def _group_lines(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
         yield from _distributed(parts, GroupTerm(("1",), tuple(name.split(":"))), effects, [])
 
 
-def _effects(outcome: Outcome, part: Part, group: GroupTerm) -> list[str]:
+def _effects(outcome: NumberedOutcome, part: Part, group: GroupTerm) -> list[str]:
     terms = list(effects_of(group))
     numbers = [[num(n)] for n in range(1, len(terms) + 1)] if len(terms) > 1 else [[]]
     factor = _factor(outcome.parts, group.factor)
@@ -273,21 +283,25 @@ def _exposure(parts: Parts) -> Iterator[Line]:
 def _meta(parts: Parts) -> Iterator[Line]:
     """Arm t (0 control, 1 treated) of study i."""
     options, t = parts.spec["options"], sym("t")
-    y, d, m, b = (sub(sym(s), ROW) for s in ("y", "d", "m", "b"))
-    y = sub(sym("y"), ROW, t)
+    y, d, m, b = (sub(sym(s), ROW_INDEX) for s in ("y", "d", "m", "b"))
+    y = sub(sym("y"), ROW_INDEX, t)
     of_risks = parts.spec["link"] == "logit"
-    mean = sub(sym("p" if of_risks else "μ"), ROW, t)
-    yield y, "∼", call(sym("Binomial"), sub(sym("n"), ROW, t), mean) if of_risks else call(sym("Poisson"), mean)
-    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW, t))]
+    mean = sub(sym("p" if of_risks else "μ"), ROW_INDEX, t)
+    yield y, "∼", call(sym("Binomial"), sub(sym("n"), ROW_INDEX, t), mean) if of_risks else call(sym("Poisson"), mean)
+    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, t))]
     covariates = [
-        f"{sub(sym('β'), sym(name))}{op('(')}{sub(sym(name), ROW)}{MINUS}{mean_of(sym(name))}{op(')')}"
+        f"{sub(sym('β'), sym(name))}{op('(')}{sub(sym(name), ROW_INDEX)}{MINUS}{barred(sym(name))}{op(')')}"
         for name in (":".join(parts.name(e) for e in term) for term in parts.outcomes[0].main.terms)
     ]
     average = PLUS.join([sym("δ"), *covariates])
     if options["baseline"] == "bivariate":
-        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sym("α"), f"{t}{m}", sub(sym("u"), ROW, t)])
+        yield (
+            _linked(parts.spec["link"], mean),
+            "=",
+            PLUS.join([*time, sym("α"), f"{t}{m}", sub(sym("u"), ROW_INDEX, t)]),
+        )
         yield m, "=", average
-        vector = f"{op('(')}{sub(sym('u'), ROW, num(0))}{op(',')}{sub(sym('u'), ROW, num(1))}{op(')')}"
+        vector = f"{op('(')}{sub(sym('u'), ROW_INDEX, num(0))}{op(',')}{sub(sym('u'), ROW_INDEX, num(1))}{op(')')}"
         yield vector, "∼", call(sym("MultivariateNormal"), num(0), sym("Σ"))
         return
     if options["coding"] == "half":
@@ -299,11 +313,11 @@ def _meta(parts: Parts) -> Iterator[Line]:
         yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, f"{t}{d}"])
         yield d, "∼", normal(squared(sym("τ")), average)
     if options["baseline"] == "random":
-        yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW)}"
-        yield sub(sym("u"), ROW), "∼", normal(squared(sym("σ")))
+        yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW_INDEX)}"
+        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
 
 
-def _hazard(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
+def _hazard(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:
     """The hazard of the event of subject j at time t; of several causes, of each cause k."""
     event, t, j = parts.spec["event"], sym("t"), sym("j")
     k = [sym("k")] if len(event["causes"]) > 1 else []
@@ -325,7 +339,7 @@ def _hazard(parts: Parts, outcomes: Sequence[Outcome]) -> Iterator[Line]:
     yield call(sub(sym("h"), *k, j), t), "=", f"{call(sub(sym('h'), *k, num(0)), t)}{risk}"
 
 
-def _followed(outcome: Outcome, label: str) -> str:
+def _followed(outcome: NumberedOutcome, label: str) -> str:
     """What of a marker's course the hazard follows."""
     form, _, covariate = label.partition(":")
     t, j, mean = sym("t"), sym("j"), outcome.symbol("μ" if outcome.of.link == "identity" else "η", sym("j"))

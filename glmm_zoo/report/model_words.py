@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Term, article, effects_of, joined
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -109,8 +109,8 @@ def _subject(parts: Parts) -> str:
     return parts.about.name(parts.spec["options"]["subject"])
 
 
-def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
-    """What the linear predictor is: "the log odds of a new case"."""
+def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
+    """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     if outcome.family in ORDERED:
         base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
         return f"the {base} of a higher category of {what}"
@@ -121,6 +121,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
             "cloglog": "complementary log-log of the probability",
         }
         return f"the {base[outcome.link]} of {what}"
+    if outcome.link == "log" and (shares_zeros or outcome.family.startswith(("hurdle", "zero_inflated"))):
+        return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
         return (
             f"the log of the rate of {what} per unit of {exposure}"
@@ -136,7 +138,7 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None) -> str:
 def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     what = outcome_words(parts, outcome)
     exposure = parts.spec["options"].get("exposure")
-    subject = amount_words(outcome, what, exposure and parts.about.name(exposure))
+    subject = amount_words(outcome, what, exposure and parts.about.name(exposure), parts.builder == "never_at_risk")
     own = list(_own(parts))
     thresholds = outcome.family in ORDERED
     yield _sum(parts, outcome.main, subject, "β", "u", own, thresholds)
@@ -184,7 +186,7 @@ def _own(parts: Parts) -> Iterator[str]:
         yield words[course]
 
 
-def _term_words(parts: Parts, terms: Sequence[Term], coefficient: str) -> list[str]:
+def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> list[str]:
     """One item for each factor; numbers together; interactions together."""
     numbers = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
     items = []
@@ -206,11 +208,11 @@ def _term_words(parts: Parts, terms: Sequence[Term], coefficient: str) -> list[s
     return items
 
 
-def _product(parts: Parts, term: Term) -> str:
+def _product(parts: Parts, term: Summand) -> str:
     return " with ".join(_plain(parts, (e,)) for e in term)
 
 
-def _plain(parts: Parts, term: Term) -> str:
+def _plain(parts: Parts, term: Summand) -> str:
     """The words for the columns of a term; I(day/365) is day/365."""
     text = " by ".join(parts.name(e) for e in term)
     return re.sub(r"^I\((.*)\)$", r"\1", text)
@@ -222,7 +224,7 @@ def _smooth_words(parts: Parts, variables: Sequence[str], by: str | None) -> str
     return f"a smooth {what} f of {names}" + (f" for each {parts.about.name(by)}" if by else "")
 
 
-def _group_words(parts: Parts, terms: Sequence[Term], factor: tuple[str, ...], effect: str) -> str:
+def _group_words(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], effect: str) -> str:
     slopes = [_plain(parts, t) for t in terms if t]
     shifts = [*(["of the level"] if () in terms else []), *(f"of the effect of {s}" for s in slopes)]
     each = f"for each {parts.group_name(factor)}"

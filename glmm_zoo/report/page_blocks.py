@@ -101,7 +101,10 @@ class Blocks:
 
 
 def marked(text: str) -> Markup:
-    """Text with `code` between backquotes and **what stands out** between asterisks, all else escaped."""
-    found = str(escape(text))
-    found = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", found)
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", found))
+    """Text with `code` between backquotes and **what stands out** between asterisks, neither inside the other; all else escaped."""
+    tags = re.sub(r"\*\*(.+?)\*\*|`(.+?)`", _tagged, str(escape(text)))
+    return Markup(tags)
+
+
+def _tagged(found: re.Match[str]) -> str:
+    return f"<b>{found[1]}</b>" if found[1] else f"<code>{found[2]}</code>"

@@ -291,6 +291,8 @@ def _ratio(value: float) -> str:
 
 def _held_at(parts: Parts, of: _Of) -> str:
     """Where the prior of a baseline holds."""
+    if parts.builder == "meta_analysis":  # whose covariates are no part of the baselines
+        return ""
     part = of.outcome.others[of.part] if of.part else of.outcome.main
     return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
 

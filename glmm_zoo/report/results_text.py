@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.answer_text import amount, mean_scale
+from glmm_zoo.report.answer_text import amount_told, mean_scale
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
@@ -19,8 +19,8 @@ from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 
-MOST_VALUES = 4  # of a variable that are told; of more the first and the last
-MOST_FACTORS = 4
+VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
+FACTORS_TOLD = 4
 _MEASURES = {"ratio": "ratio", "odds_ratio": "odds ratio", "better": "probability of a higher score"}
 _OF_TRIAL = {  # rows of the summary, their words and their scale
     "odds_ratio": ("the odds ratio in the mean study", "ratio"), "rate_ratio": ("the rate ratio in the mean study", "ratio"),
@@ -69,10 +69,10 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
         if estimates is None or answer.variable not in estimates.table:
             continue
         for outcome, rows in _by_outcome(estimates.table):
-            what = _FURTHER[scale_name] if scale_name else amount(parts.tree, parts.about, outcome)
+            what = _FURTHER[scale_name] if scale_name else amount_told(parts.tree, parts.about, outcome)
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
-            ends = rows if len(rows) <= MOST_VALUES else rows.iloc[[0, -1]]
+            ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
             values = [
                 f"{_written(row, scale, unit)} {_place(parts, answer.variable, row[answer.variable])}"
                 for _, row in ends.iterrows()
@@ -90,7 +90,7 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
         return
     for outcome, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
-        contrasts = contrasts if len(contrasts) < MOST_VALUES else [contrasts[0], contrasts[-1]]
+        contrasts = contrasts if len(contrasts) < VALUES_TOLD else [contrasts[0], contrasts[-1]]
         of = f" in {outcome_words_of(parts, outcome)}" if outcome is not None else ""
         for contrast in contrasts:
             told = rows[(rows["contrast"] == contrast) & (rows["measure"] != NUMBER_NEEDED)]
@@ -103,9 +103,14 @@ def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, st
     """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
     measure = str(row["measure"])
     if measure in ("difference", "slope"):
-        scale: Scale = "points" if mean_scale(parts.tree, outcome) == "risk" else "number"
-        return measure, _written(row, scale, _unit(parts, outcome) if scale == "number" else "")
-    return _MEASURES.get(measure, measure), _written(row, "probability" if measure == "better" else "ratio")
+        risk = mean_scale(parts.tree, outcome) == "risk"
+        scale: Scale = "points" if risk else "number"
+        return f"{'risk ' if risk else ''}{measure}", _written(
+            row, scale, _unit(parts, outcome) if scale == "number" else ""
+        )
+    name = f"{'risk ' if measure == 'ratio' and mean_scale(parts.tree, outcome) == 'risk' else ''}{_MEASURES.get(measure, measure)}"
+    averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
+    return f"{averaged}{name}", _written(row, "probability" if measure == "better" else "ratio")
 
 
 def outcome_words_of(parts: Parts, outcome: str | None) -> str:
@@ -173,11 +178,17 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
-            part = {"zi": " of a zero", "never": " of never being at risk"}.get(prefix.split("_")[-1], "")
+            part = f" of {zero}" if (zero := _zeros(parts).get(prefix.split("_")[-1])) else ""
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
             yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)} was {value}."
+
+
+def _zeros(parts: Parts) -> dict[str, str]:
+    """What the further parts of counts are the probability of."""
+    hurdle = any(outcome.family.startswith("hurdle") for outcome in parts.outcomes)
+    return {"zi": "a zero" if hurdle else "a structural zero", "never": "never being at risk"}
 
 
 def _within(parts: Parts) -> str:
@@ -201,12 +212,13 @@ def _label(parts: Parts, label: str) -> str:
 
 def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
     """How groups differ: standard deviations, intraclass correlations and median ratios, then correlations."""
-    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:MOST_FACTORS]:
+    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:FACTORS_TOLD]:
         rows = [n for n in table.index if re.fullmatch(rf"{re.escape(variable)}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
-        of_part = {"zi_": " in the log odds of zero", "never_": " in the log odds of never being at risk"}.get(lead, "")
-        effects = [f" for the {_effect(n)}" if len(rows) > 1 else "" for n in rows]
+        zero = _zeros(parts).get(lead.rstrip("_").split("_")[-1])
+        of_part = f" in the log odds of {zero}" if zero else ""
+        effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
             were = "standard deviations were" if len(rows) > 1 else "standard deviation was"
@@ -217,7 +229,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
                 yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
     for name in (n for n in table.index if n.startswith("corr_") and "_at_means" not in n):
         one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
-        yield f"The correlation of the {_effect(f'[{one}]')} and the {_effect(f'[{other}]')} was {_written(table.loc[name], 'number')}."
+        yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
     if "sigma" in table.index:
         yield f"The residual standard deviation was {_written(table.loc['sigma'], 'number', _unit(parts, None))}."
 
@@ -234,11 +246,11 @@ def _scale(parts: Parts) -> str:
     return scale if len(parts.outcomes) == 1 else ""
 
 
-def _effect(name: str) -> str:
+def _effect(parts: Parts, name: str) -> str:
     """ "sd_id[logy:time]" as "slope of time of logy"; "intercept"."""
     effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
     prefix, found, inner = effect.partition(":")
-    of = " of the zero part" if prefix == "zi" else f" of {prefix}"
+    of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
     if found and inner == "Intercept":
         return f"intercept{of}"
     plain = re.sub(r"^I\((.*)\)$", r"\1", inner if found else effect)

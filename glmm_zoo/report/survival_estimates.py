@@ -9,7 +9,7 @@ i goes over the subjects' covariates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,10 +27,12 @@ from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import Estimates, summarised
 from glmm_zoo.results.figures.marker_hazard import MarkerAxis, level_series
+from glmm_zoo.results.figures.over_time import ROLES
 
-DRAWS, RISK_DRAWS = 400, 200
-GRID = 40  # levels of the marker along which its hazard ratio is drawn
-_MOST_LEVELS = 4
+_DRAWS, _RISK_DRAWS = 400, 200
+_GRID = 40  # levels of the marker along which its hazard ratio is drawn
+_MOST_LINES, _MOST_LEVELS = len(ROLES), 4
+_LOG = r"log\(\s*(`[^`]+`|[\w.]+)\s*\)"
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,13 @@ class SurvivalEstimates:
 
     @cached_property
     def draws(self) -> PosteriorDraws:
-        return posterior_draws(self.tree, DRAWS)
+        return posterior_draws(self.tree, _DRAWS)
 
     @property
     def causes(self) -> list[str]:
-        """The names of the causes; "" for an only one."""
+        """The names of the causes, three at most; "" for an only one."""
         events = self.fit.hazard.events
-        return list(events.causes) if events.competing else [""]
+        return list(events.causes[:_MOST_LINES]) if events.competing else [""]
 
     # ----------------------------------------------------------------------------------------------- times and markers
 
@@ -90,16 +92,21 @@ class SurvivalEstimates:
         for number, term in enumerate(terms):
             part = self.fit.joint.parts[term.outcome]
             alike = not any(t.by is not None and t.outcome == term.outcome for t in terms)
-            if term.form == "value" and alike and (part.link == "identity" or (part.link == "log")):
+            if term.form == "value" and alike and part.link in ("identity", "log"):
                 return FollowedMarker(number, term, part, self.marker_axis(term.outcome, mean_scale=term.mean_scale))
         return None
+
+    def of_log(self, outcome: int) -> bool:
+        """Whether a marker is the logarithm of a column, so that it is shown as the column on a log axis."""
+        is_log = re.fullmatch(_LOG, self.fit.response_texts[outcome]) is not None
+        return is_log and self.fit.joint.parts[outcome].link == "identity"
 
     def marker_axis(self, outcome: int, *, mean_scale: bool = False) -> MarkerAxis:
         """How a marker is shown: log(bili) as bili on a log axis, a count on a log axis where the hazard follows its logarithm."""
         part, text = self.fit.joint.parts[outcome], self.fit.response_texts[outcome]
-        of_log = re.fullmatch(r"log\(\s*(`[^`]+`|[\w.]+)\s*\)", text)
+        of_log = re.fullmatch(_LOG, text) if self.of_log(outcome) else None
         column = (of_log[1] if of_log else text.split("|")[0]).strip().strip("`")
-        log = bool(of_log and part.link == "identity") or (part.link == "log" and not mean_scale)
+        log = of_log is not None or (part.link == "log" and not mean_scale)
         measured = np.exp(part.outcome.values) if of_log else np.asarray(part.outcome.values, float)
         measured = measured[measured > 0] if log else measured
         middle = float(np.median(measured)) if len(measured) else 1.0
@@ -109,13 +116,15 @@ class SurvivalEstimates:
         name = said.outcome or self.about.name(column)
         return MarkerAxis(name, self.about.unit_of(column) or said.unit, log, measured, float(reference))
 
-    def levels(self, axis: MarkerAxis) -> np.ndarray:
-        """A few round levels of the marker, from low to high."""
+    def levels(self, marker: FollowedMarker) -> np.ndarray:
+        """A few round levels of the marker, from low to high, on a log axis those where the hazard is high."""
+        axis = marker.axis
         if not axis.log:
             return np.unique([_rounded(v) for v in np.quantile(axis.measured, [0.1, 0.5, 0.9])])
-        series = level_series(*np.quantile(axis.measured, [0.1, 0.95]))
-        places = np.linspace(0, len(series) - 1, min(_MOST_LEVELS, len(series))).round().astype(int)
-        return series[places] if len(series) else np.array([axis.reference])
+        series = level_series(*np.quantile(axis.measured, [0.05, 0.95]))
+        rises = np.median(self._by_cause("assoc")[:, marker.number, 0]) > 0
+        found = series[-_MOST_LEVELS:] if rises else series[:_MOST_LEVELS]
+        return found if len(found) else np.array([axis.reference])
 
     # ------------------------------------------------------------------------------------------------------ estimates
 
@@ -123,7 +132,7 @@ class SurvivalEstimates:
         """Hazard ratios along the marker, and that of a doubling, or of one standard deviation more, by cause."""
         axis, spread = marker.axis, float(np.std(marker.axis.measured))
         low, high = np.quantile(axis.measured, [0.01, 0.99])
-        x = np.geomspace(low, high, GRID) if axis.log else np.linspace(low, high, GRID)
+        x = np.geomspace(low, high, _GRID) if axis.log else np.linspace(low, high, _GRID)
         step, size = (
             ("twice as high", np.log(2)) if axis.log else (f"{axis.level(_rounded(spread))} more", _rounded(spread))
         )
@@ -136,15 +145,14 @@ class SurvivalEstimates:
 
     def hazards(self, marker: FollowedMarker | None) -> Estimates:
         """The hazard over time at the means of the covariates, for each cause, or with one cause for a few levels of the marker."""
-        log_h = self.draws["surv_log_hazard"]  # (S, times[, causes])
-        times = self.tree["posterior"]["surv_time"].values.astype(float)
+        log_h = self._by_cause("surv_log_hazard")  # (S, times, causes)
+        times = np.asarray(self.tree["posterior"]["surv_time"], float)
         if marker is None or len(self.causes) > 1:
-            by_line = log_h[:, :, None] if log_h.ndim == 2 else log_h
-            lines = self.causes
+            by_line, lines = log_h, self.causes
         else:
-            levels = self.levels(marker.axis)[:3]
+            levels = self.levels(marker)[:_MOST_LINES]
             shift = marker.coded(levels) - marker.term.centre
-            by_line = log_h[:, :, None] + self.draws["assoc"][:, marker.number, None, None] * shift
+            by_line = log_h + self.draws["assoc"][:, marker.number, None, None] * shift
             lines = [marker.axis.level(v) for v in levels]
         of = [{"line": line, "time": t, "measure": "hazard"} for line in lines for t in times]
         return self._estimates(of, np.exp(by_line).transpose(0, 2, 1).reshape(len(by_line), -1))
@@ -155,9 +163,9 @@ class SurvivalEstimates:
         fit = self.fit
         if len(self.causes) > 1 or any(t.form not in ("value", "slope") for t in fit.hazard.terms):
             return None
-        draws = posterior_draws(self.tree, RISK_DRAWS)
+        draws = posterior_draws(self.tree, _RISK_DRAWS)
         hazard, weight = _in_distinct_rows(fit)
-        m, levels = len(weight), self.levels(marker.axis)
+        m, levels = len(weight), self.levels(marker)
         L, w = self.landmark, self.window
         t = np.append(L, L + w * (1 + KRONROD[0]) / 2)
         subject = np.repeat(np.arange(m), len(t))
@@ -176,7 +184,7 @@ class SurvivalEstimates:
     def _by_cause(self, name: str) -> np.ndarray:
         """Draws (S, ..., causes) of a variable, also with one cause."""
         values = self.draws[name]
-        return values if len(self.causes) > 1 else values[..., None]
+        return values[..., : len(self.causes)] if len(self.causes) > 1 else values[..., None]
 
     def _estimates(self, of: Iterable[dict[str, Any]], values: np.ndarray) -> Estimates:
         return summarised(pd.DataFrame(of), self.draws.by_chain(values), "")
@@ -189,22 +197,23 @@ class SurvivalEstimates:
         rows = fit.joint.table.take(np.searchsorted(fit.joint.table.row_numbers, part.rows))
         codes, labels = rows[fit.id].group_labels()
         values = np.asarray(part.outcome.values, float)
-        if self.marker_axis(outcome).log and part.link == "identity":
+        if self.of_log(outcome):
             values = np.exp(values)
         return pd.DataFrame({"id": np.array(labels)[codes], "time": rows[fit.time].numbers("time"), "value": values})
 
     def three_patients(self) -> dict[str, str]:
-        """Of those still followed at the landmark with three measurements by then, the ids of those whose last one is low, middling and
-        high, with the words for that."""
+        """Of those still followed at the landmark, the ids of those whose last measurement by then is low, in the middle and high, with the
+        words for that: near the 10th, 50th and 90th of 100 the one that was measured most often."""
         events, L = self.fit.hazard.events, self.landmark
         followed = {i for i, a, b in zip(events.ids, events.entry, events.time, strict=True) if a <= L < b}
         seen = self.measurements()
         seen = seen[seen["id"].isin(followed) & (seen["time"] <= L)].sort_values("time", kind="stable")
-        last = seen.groupby("id")["value"].agg(["last", "size"])
-        enough = last[last["size"] >= min(3, last["size"].max())].sort_values("last", kind="stable")
-        words = ("low", "middling", "high")
-        places = [round(share * (len(enough) - 1)) for share in (0.1, 0.5, 0.9)]
-        return {str(enough.index[p]): word for p, word in zip(places, words, strict=True)}
+        last = seen.groupby("id")["value"].agg(["last", "size"]).sort_values("last", kind="stable")
+        found = {}
+        for word, share in (("low", 0.1), ("middle", 0.5), ("high", 0.9)):
+            near = last.iloc[round((share - 0.05) * (len(last) - 1)) : round((share + 0.05) * (len(last) - 1)) + 1]
+            found[str(near["size"].idxmax())] = word
+        return found
 
 
 def _at_zero_effects(fit: FittedJointModel, draws: PosteriorDraws, s: int, rows: int) -> Any:
@@ -225,8 +234,3 @@ def _in_distinct_rows(fit: FittedJointModel) -> tuple[HazardModel, np.ndarray]:
 def _rounded(value: float) -> float:
     """Two significant digits."""
     return float(f"{value:.2g}")
-
-
-def as_shown(axis: MarkerAxis, values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Linear predictors as the marker is shown."""
-    return np.exp(values) if axis.log else np.asarray(values, float)

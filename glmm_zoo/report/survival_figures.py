@@ -19,8 +19,8 @@ from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
 from glmm_zoo.joint.risk_curves import kaplan_meier
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.entry import Entry
-from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates, as_shown
-from glmm_zoo.results.figures.hazard import FollowUp, hazard
+from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates
+from glmm_zoo.results.figures.hazard import ObservedEnds, hazard
 from glmm_zoo.results.figures.landmark import landmark
 from glmm_zoo.results.figures.marker_hazard import MarkerRisks, marker_hazard
 from glmm_zoo.results.figures.over_time import at_time, event_word
@@ -28,12 +28,11 @@ from glmm_zoo.results.figures.patients import PatientCourse, patients
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.survival_curves import survival_curves
 from glmm_zoo.results.numbers import alone
-from glmm_zoo.tables.columns import Table
 
-PATIENT_DRAWS, CURVE_DRAWS, LANDMARK_DRAWS = 100, 100, 50  # enough for a picture, within tenths of a second
-TIMES = 24  # of a patient's course
-CURVE_TIMES = 12
-MOST_ARMS = 3
+_PATIENT_DRAWS, _CURVE_DRAWS, _LANDMARK_DRAWS = 100, 100, 50  # enough for a picture, within tenths of a second
+_TIMES = 16  # of a patient's course
+_CURVE_TIMES = 12
+_MOST_ARMS = 3
 
 
 def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, Entry]]:
@@ -70,7 +69,7 @@ def marker_hazard_of(of: SurvivalEstimates, marker: FollowedMarker) -> Picture:
 def hazard_of(of: SurvivalEstimates, marker: FollowedMarker | None) -> Picture:
     """The hazard over time."""
     events = of.fit.hazard.events
-    followed = FollowUp(events.entry, events.time, events.status)
+    followed = ObservedEnds(events.entry, events.time, events.status)
     means = events.covariates.means if events.covariates.labels else []
     at = [f"{label} {alone(mean)}" for label, mean in zip(events.covariates.labels, means, strict=True)]
     of_covariates = f"At the mean of each covariate ({', '.join(at)})" if at else "Without covariates"
@@ -86,25 +85,26 @@ def patients_of(of: SurvivalEstimates) -> Picture:
     """Three patients at the landmark."""
     L, horizon = of.landmark, of.fit.hazard.events.horizon
     asked = of.three_patients()
-    step = max(horizon - L, L) / (TIMES / 2)
+    step = max(horizon - L, L) / (_TIMES / 2)
     times = np.unique(np.concatenate([np.arange(L, 0, -step), np.arange(L, horizon, step), [horizon]]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)
-        found = dynamic_prediction(of.tree, landmark=L, times=times.tolist(), ids=list(asked), draws=PATIENT_DRAWS)
-    axis = of.marker_axis(0)
+        found = dynamic_prediction(of.tree, landmark=L, times=times.tolist(), ids=list(asked), draws=_PATIENT_DRAWS)
+    axis, of_log = of.marker_axis(0), of.of_log(0)
     courses = [_course(of, found.sel(id=i), times, i, words) for i, words in asked.items()]
     title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
-    note = f"Chosen by their last measurement before: the 10th, 50th and 90th of 100. {PATIENT_DRAWS} draws."
-    return patients(courses, L, title, axis.log, of.about, note)
+    note = f"Chosen by their last measurement before, near the 10th, 50th and 90th of 100, as those who had been measured most often. {_PATIENT_DRAWS} draws."
+    return patients(courses, L, title, of_log, of.about, note)
 
 
 def _course(of: SurvivalEstimates, found: xr.Dataset, times: np.ndarray, name: str, words: str) -> PatientCourse:
     """A patient's measurements, predictions and end."""
-    events, axis = of.fit.hazard.events, of.marker_axis(0)
+    events = of.fit.hazard.events
     own = of.measurements().query("id == @name").sort_values("time")
-    which = "marker" if axis.log else "response"
+    which = "marker" if of.of_log(0) else "response"
     ends = (f"{which}_lower", which, f"{which}_upper")
-    marker = np.stack([as_shown(axis, found[v].isel(outcome=0).values) for v in ends])
+    marker = np.stack([found[v].isel(outcome=0).values for v in ends])
+    marker = np.exp(marker) if of.of_log(0) else marker
     survival = np.stack([found[v].values for v in ("lower", "survival", "upper")])
     place = events.ids.index(name)
     return PatientCourse(
@@ -117,23 +117,25 @@ def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
     """Survival by level of a variable, where it is one of a few subjects' levels, else of all."""
     events = of.fit.hazard.events
     horizon = float(np.quantile(events.time, 0.98))
-    times = np.linspace(events.origin, horizon, CURVE_TIMES + 1)[1:].tolist()
-    arms = _arms(subject_rows(of.fit), variable)
+    times = np.linspace(events.origin, horizon, _CURVE_TIMES + 1)[1:].tolist()
+    arms = _arms(of, variable)
     at: Mapping[str, Any] = {variable: list(arms)} if variable and arms else {}
-    survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=CURVE_DRAWS)
+    survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=_CURVE_DRAWS)
     whole = {"": np.ones(len(events.ids), bool)}
     observed = {arm: kaplan_meier(events.time[rows], events.status[rows]) for arm, rows in (arms or whole).items()}
-    return survival_curves(survival, variable or "" if arms else "", observed, of.about, f"{CURVE_DRAWS} draws.")
+    return survival_curves(survival, variable or "" if arms else "", observed, of.about, f"{_CURVE_DRAWS} draws.")
 
 
-def _arms(rows: Table, variable: str | None) -> dict[str, np.ndarray]:
-    """Which subjects (n,) are of each level of a variable of theirs that has a few levels."""
-    if variable not in rows.columns:
+def _arms(of: SurvivalEstimates, variable: str | None) -> dict[str, np.ndarray]:
+    """Which subjects (n,) are of each level of a variable of theirs that has a few levels, the control first."""
+    rows = subject_rows(of.fit)
+    if variable is None or variable not in rows.columns or not rows[variable].is_coded:
         return {}
     codes, levels = rows[variable].codes_and_levels()
-    if not 2 <= len(levels) <= MOST_ARMS or not rows[variable].is_coded:
-        return {}
-    return {level: codes == i for i, level in enumerate(levels)}
+    learnt = of.fit.hazard.events.covariates.learnt.get("levels", {}).get(variable, levels)
+    control = of.about.control if of.about.control in levels else learnt[0]
+    found = {level: codes == i for i, level in enumerate(levels)}
+    return {control: found[control], **found} if 2 <= len(levels) <= _MOST_ARMS else {}
 
 
 def landmark_of(of: SurvivalEstimates) -> Picture:
@@ -144,13 +146,13 @@ def landmark_of(of: SurvivalEstimates) -> Picture:
     cause = None if not events.competing else events.causes[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)
-        found = accuracy_by_horizon(of.tree, landmark=L, horizons=horizons, cause=cause, draws=LANDMARK_DRAWS)
+        found = accuracy_by_horizon(of.tree, landmark=L, horizons=horizons, cause=cause, draws=_LANDMARK_DRAWS)
     if not found:
         raise InputError(
             f"no event is predicted from {at_time(of.about, L)} on; choose times yourself: zoo.landmark_accuracy"
         )
     note = (
-        f"They are of the subjects that the model was fitted to; for others they are less good. {LANDMARK_DRAWS} draws."
+        f"They are of the subjects that the model was fitted to; for others they are less good. {_LANDMARK_DRAWS} draws."
         + (f" The event is {cause}." if cause else "")
     )
     return landmark(found, of.about, note)

@@ -76,7 +76,8 @@ class Group:
     def cells(self) -> list[tuple[str, str]]:
         """Estimate and interval of each row."""
         triples = list(map(tuple, self.rows[INTERVAL].to_numpy(float)))
-        return estimate_cells(triples, [self.scale] * len(triples), np.nan_to_num(self.rows["mcse"]).tolist())
+        scales: list[Scale] = [self.scale] * len(triples)
+        return estimate_cells(triples, scales, np.nan_to_num(self.rows["mcse"]).tolist())
 
 
 # ---------------------------------------------------------------------------------------------------- what the page has
@@ -92,7 +93,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     found: dict[str, PaperTable] = {}
     means = list(mean_groups(tree, answer))
     if means:
-        found["means"] = _table(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
+        found["means"] = table_of_groups(f"Population-averaged estimates{whose(tree, about, answer)}.", head, means)
     compared = list(comparison_groups(tree, answer))
     if compared:
         found["comparisons"] = _compared(tree, answer, about, head, compared)
@@ -100,17 +101,19 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     conditional = list(conditional_groups(tree, rows))
     if conditional:
         caption = "Conditional estimates: at equal group effects, and how groups differ."
-        found["conditional"] = _table(caption, head, conditional)
+        found["conditional"] = table_of_groups(caption, head, conditional)
     found["parameters"] = parameter_table(tree, rows, prob)
     return found
 
 
-def _table(caption: str, head: Sequence[str], groups: Sequence[Group], note: str = "") -> PaperTable:
+def table_of_groups(caption: str, head: Sequence[str], groups: Sequence[Group], *, named: bool = False) -> PaperTable:
+    """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
     for group in groups:
         rows.append(PaperRow(group.title))
-        rows += [PaperRow(label, cells) for label, cells in zip(group.labels, group.cells(), strict=True)]
-    return PaperTable(caption, tuple(head), tuple(rows), note)
+        told = zip(group.labels, group.cells(), group.names, strict=True)
+        rows += [PaperRow(label, (*cells, *([name] if named else []))) for label, cells, name in told]
+    return PaperTable(caption, tuple(head), tuple(rows))
 
 
 def _compared(
@@ -119,7 +122,7 @@ def _compared(
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
     lower = about.good == "lower"
-    plain = _table(
+    plain = table_of_groups(
         f"Population-averaged comparisons of {about.name(answer.variable)}{whose(tree, about, answer)}.", head, groups
     )
     p = iter([p for group in groups for p in group.rows["p"]])
@@ -309,18 +312,18 @@ def scale_of(name: str) -> Scale:
         return "ratio"
     if base.startswith(_CORRELATIONS):
         return "correlation"
-    known = (
+    known: Iterator[Scale] = (
         scale
         for word, scale in _SCALES.items()
         if base == word or base.startswith(f"{word}_") or base.endswith(f"_{word}")
     )
-    return next(known, "number")
+    return next(known, None) or "number"
 
 
 def parameter_table(tree: xr.DataTree, rows: pd.DataFrame, prob: float) -> PaperTable:
     """The model's own parameters, in the names of the summary."""
     own = rows[rows.index.str.split("[").str[0].isin([str(name) for name in tree["posterior"].data_vars])]
-    scales = [scale_of(str(name)) for name in own.index]
+    scales: list[Scale] = [scale_of(str(name)) for name in own.index]
     cells = estimate_cells(list(map(tuple, own[INTERVAL].to_numpy(float))), scales, own["mcse_mean"].tolist())
     told = [
         (str(name), *texts, whole(min(row["ess_bulk"], row["ess_tail"])), written(row["r_hat"], 3))

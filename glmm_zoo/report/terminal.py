@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.errors import InputError
+from glmm_zoo.report.answer import answering
+from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_groups, table_of_groups, whose
+from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.paper_table import PaperTable
-from glmm_zoo.results.report.estimates_text import estimates_as_text
+from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
 from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
+from glmm_zoo.results.table_forms import text_lines
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 if TYPE_CHECKING:
@@ -21,48 +26,81 @@ if TYPE_CHECKING:
 
     from glmm_zoo.results.estimates import Estimates
 
-MOST_ROWS = 25  # of a table of findings or of estimates
+_MOST_ROWS = 25  # of a table of findings or of estimates
+_MARGIN = 9  # letters of what stands before the overview's lines
 
 
 @of_a_whole_fit
-def full_report(tree: xr.DataTree, *, prob: float = 0.95) -> list[RenderableType]:
-    """What `glmm-zoo fit` prints: overview, notes, tables of estimates, findings; the verdict follows it there."""
+def full_report(tree: xr.DataTree, *, prob: float = 0.95, spell: Callable[[str], str] = str) -> list[RenderableType]:
+    """What `glmm-zoo fit` prints: overview, notes, tables of estimates, findings; the verdict follows it there.
+
+    `spell` turns advice into the form in which its reader follows it.
+    """
     from rich.text import Text
 
-    lines = [Text.assemble((f"{name:<9}", "bold"), value) for name, value in overview(tree).items()]
-    notes = [Text(f"note: {note}", style="yellow") for note in metadata(tree)["spec"]["notes"]]
+    lines = [
+        Text.assemble((f"{name:<{_MARGIN}}", "bold"), value.replace("\n", "\n" + " " * _MARGIN))
+        for name, value in overview(tree).items()
+    ]
+    notes = [Text(f"note: {spell(note)}", style="yellow") for note in metadata(tree)["spec"]["notes"]]
     estimates = summary_tables(tree, summary(tree, prob=prob), prob)
-    return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob).values())]
+    return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob).values(), spell)]
 
 
 @of_a_whole_fit
 def summary_tables(tree: xr.DataTree, summary: pd.DataFrame, prob: float) -> list[RenderableType]:
-    """A table of the model's parameters, then one of the quantities derived from them."""
+    """What the model expects of the population, then what it says at equal group effects and of groups, then its own parameters."""
+    from rich.text import Text
+
+    head = ("", "Estimate", interval_heading(prob))
+    lines: list[RenderableType] = []
+    try:
+        answer = answering(tree, prob=prob)
+        averaged = [*mean_groups(tree, answer), *comparison_groups(tree, answer)]
+        title = f"What the model expects{whose(tree, about_of(tree), answer)}"
+    except InputError as err:
+        averaged, title = [], ""
+        lines += [Text(f"no averages over the population: {err}", style="yellow"), ""]
+    if averaged:
+        lines += paper_lines(table_of_groups(title, head, averaged))
+    conditional = list(conditional_groups(tree, summary))
+    if conditional:
+        title = "At equal group effects, and how groups differ; at the right the names for `hypotheses`"
+        lines += paper_lines(table_of_groups(title, (*head, ""), conditional, named=True))
+    return [*lines, *_parameters(summary[~is_derived(tree, summary)], prob)]
+
+
+def _parameters(rows: pd.DataFrame, prob: float) -> list[RenderableType]:
+    """The model's own parameters."""
     from rich.table import Table
     from rich.text import Text
 
-    derived = is_derived(tree, summary)
-    lines: list[RenderableType] = []
-    for title, rows in (("estimates", summary[~derived]), ("natural scale", summary[derived])):
-        if not len(rows):
-            continue
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        table.add_column("", overflow="fold", min_width=min(60, max(len(str(name)) for name in rows.index)))
-        for heading in summary_headings(prob):
-            table.add_column(heading, justify="right")
-        for name, cells in zip(rows.index, summary_rows(rows), strict=True):
-            table.add_row(Text(str(name)), *cells)
-        lines += [table, ""]
-    return lines
+    table = Table(
+        title="The model's own parameters", title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    table.add_column("", overflow="fold", min_width=min(60, max(len(str(name)) for name in rows.index)))
+    for heading in summary_headings(prob):
+        table.add_column(heading, justify="right")
+    for name, cells in zip(rows.index, summary_rows(rows), strict=True):
+        table.add_row(Text(str(name)), *cells)
+    return [table, ""]
+
+
+def paper_lines(table: PaperTable) -> list[RenderableType]:
+    """A table with its caption and its note."""
+    from rich.text import Text
+
+    note = [Text(table.note)] if table.note else []
+    return [Text(table.caption, style="bold"), *map(Text, text_lines(table)), *note, ""]
 
 
 def estimates_table(estimates: Estimates) -> list[RenderableType]:
-    """The sentence and the table, at most `MOST_ROWS` rows of it."""
+    """The sentence and the table, at most `_MOST_ROWS` rows of it."""
     from rich.text import Text
 
     n = len(estimates.table)
-    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > MOST_ROWS else []
-    return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, MOST_ROWS)), *rest]
+    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > _MOST_ROWS else []
+    return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, _MOST_ROWS)), *rest]
 
 
 def _as_rich(shown: PaperTable) -> RenderableType:
@@ -79,8 +117,8 @@ def _as_rich(shown: PaperTable) -> RenderableType:
     return table
 
 
-def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
-    """Title, sentences and tables of each finding; of a table at most `MOST_ROWS` rows."""
+def _findings(findings: Iterable[Finding], spell: Callable[[str], str]) -> list[RenderableType]:
+    """Title, sentences and tables of each finding; of a table at most `_MOST_ROWS` rows."""
     from rich.table import Table
     from rich.text import Text
 
@@ -88,15 +126,15 @@ def _findings(findings: Iterable[Finding]) -> list[RenderableType]:
     for finding in findings:
         if finding.empty:
             continue
-        lines += [Text(finding.title, style="bold"), *(Text(sentence) for sentence in finding.sentences)]
+        lines += [Text(finding.title, style="bold"), *(Text(spell(sentence)) for sentence in finding.sentences)]
         for data in finding.tables.values():
             table = Table(box=None, pad_edge=False)
             for heading in ("", *map(str, data.columns)):
                 table.add_column(heading, justify="left" if heading == "" else "right")
-            for row in finding_rows(data.head(MOST_ROWS)):
+            for row in finding_rows(data.head(_MOST_ROWS)):
                 table.add_row(*map(Text, row))
             lines.append(table)
-            if len(data) > MOST_ROWS:
+            if len(data) > _MOST_ROWS:
                 lines.append(Text(f"... {len(data)} rows in all; the file and the HTML report have them"))
         lines.append("")
     return lines

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.errors import InputError, listing
+from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.names import not_a_plain_word, variable_name
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.storage import check_target, column_variable, metadata, read_column
-from glmm_zoo.results.table_forms import FORMS
+from glmm_zoo.results.table_forms import FORMS, check_ending
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.tables.columns import Column
 
@@ -56,8 +56,7 @@ def check_estimates_target(path: str | os.PathLike[str], *, overwrite: bool = Fa
     InputError
         An ending for which there is no form, and all that `check_target` refuses.
     """
-    if Path(path).suffix.lower() not in _FORMS:
-        raise InputError(f"out: {str(path)!r} should end in one of {listing(_FORMS)}, which says the form of the table")
+    check_ending(path, _FORMS)
     return check_target(path, overwrite=overwrite)
 
 

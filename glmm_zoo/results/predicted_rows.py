@@ -35,8 +35,8 @@ class PredictedRows:
     drawn, weights
         Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
         predict it.
-    density
-        The probability, or density, that the other rows give to each value (n,); NaN where the file does not tell.
+    log_p
+        The logarithm of the probability, or density, of each value under each draw (draws, n); None where the file does not have it.
     rows
         The place (n,) of each row in the source, from 0.
     covariates
@@ -50,7 +50,7 @@ class PredictedRows:
     y: np.ndarray
     drawn: np.ndarray
     weights: np.ndarray
-    density: np.ndarray
+    log_p: np.ndarray | None
     rows: np.ndarray
     covariates: Mapping[str, np.ndarray]
 
@@ -58,7 +58,8 @@ class PredictedRows:
         """The same with every k-th draw, so that there are at most so many."""
         step = -(-len(self.drawn) // draws)
         weights = self.weights[::step]
-        return replace(self, drawn=self.drawn[::step], weights=weights / weights.sum(axis=0))
+        log_p = None if self.log_p is None else self.log_p[::step]
+        return replace(self, drawn=self.drawn[::step], weights=weights / weights.sum(axis=0), log_p=log_p)
 
 
 def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
@@ -71,12 +72,11 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)
         weights = _weights(drawn, log_p)
-        density = np.full(len(y), np.nan) if log_p is None else np.einsum("si,si->i", weights, np.exp(log_p))
         rows = observed[name][dim].values
         kind = _kind(spec, outcome, y, drawn)
         label = str(outcome["response"]).split(":")[0]
         covariates = _covariates(tree, spec, kind, dim, rows)
-        yield PredictedRows(name, label, kind, y, drawn, weights, density, rows, covariates)
+        yield PredictedRows(name, label, kind, y, drawn, weights, log_p, rows, covariates)
 
 
 def _by_variable(tree: xr.DataTree, spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -119,6 +119,17 @@ def _truncated(weights: np.ndarray) -> np.ndarray:
     """Weights (draws, n) that are at most sqrt(draws) times their mean, with a sum of 1 in each column."""
     weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0))
     return weights / weights.sum(axis=0)
+
+
+def predicted_for_new_groups(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
+    """The same rows as the model predicts them with group effects drawn anew; None where the file does not have that."""
+    group = "posterior_predictive_new_groups"
+    stored = tree[group].dataset if group in tree.children else xr.Dataset()
+    if rows.name not in stored:
+        return None
+    dim = str(tree["observed_data"].dataset[rows.name].dims[0])
+    drawn = stored[rows.name].transpose("sample", dim).values.astype(float)
+    return replace(rows, drawn=drawn, weights=_weights(drawn, None), log_p=None)
 
 
 def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
@@ -201,5 +212,5 @@ def rows_alike(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
     weights = _truncated(np.exp(log_weights - log_weights.max(axis=0)))
     return replace(
         rows, kind="binomial", y=rows.y @ member, drawn=rows.drawn @ member, weights=weights, rows=rows.rows[first],
-        density=np.full(sums, np.nan), covariates={name: x[first] for name, x in rows.covariates.items()},
+        log_p=None, covariates={name: x[first] for name, x in rows.covariates.items()},
     )  # fmt: skip

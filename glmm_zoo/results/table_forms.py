@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import io
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
+from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.numbers import INFINITE, MINUS, NO_BREAK, NONE, THIN
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 
@@ -127,6 +130,46 @@ def word_table(table: PaperTable) -> bytes:
     buffer = io.BytesIO()
     document.save(buffer)
     return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------------------- plain text
+
+
+def text_lines(table: PaperTable) -> list[str]:
+    """The headings, then the rows, below each other; headings of rows stand alone, and their rows are moved in."""
+    under = any(row.heading for row in table.rows)
+    rows = [
+        table.headings,
+        *(((f"  {row.label}" if under else row.label), *row.cells) for row in table.rows if not row.heading),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = table.numeric
+
+    def line(cells: Sequence[str]) -> str:
+        placed = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(cells, widths, numeric, strict=True))
+        return "  ".join(placed).rstrip()
+
+    filled = iter(rows[1:])
+    return [line(table.headings), *(row.label if row.heading else line(next(filled)) for row in table.rows)]
+
+
+def text_table(table: PaperTable) -> str:
+    """Caption, lines and note, as Python shows a table."""
+    return "\n".join([table.caption, "", *text_lines(table), *(["", table.note] if table.note else [])])
+
+
+def check_ending(path: str | os.PathLike[str], endings: Collection[str]) -> None:
+    """Refuse a file whose ending says no form.
+
+    Raises
+    ------
+    InputError
+        Such an ending.
+    """
+    if Path(path).suffix.lower() not in endings:
+        raise InputError(
+            f"out: {str(path)!r} should end in one of {listing(endings)}, which says the form of the table"
+        )
 
 
 FORMS: dict[str, Callable[[PaperTable], bytes]] = {

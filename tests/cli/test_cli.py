@@ -336,7 +336,7 @@ def test_hypotheses(capsys: pytest.CaptureFixture[str], beta: np.ndarray) -> Non
     np.testing.assert_allclose(found["p"], [(-a > b).mean(), (np.abs(a) < 1).mean(), (np.abs(a - b) <= 0.5).mean()])
     assert cli.run(["hypotheses", "f.nc", "--prob", "0.8", "beta[a]"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"beta[a] is {a.mean():.3f} (") and "Means of 40 draws, 80 % intervals" in out
+    assert out.startswith(f"beta[a] is {np.median(a):.1f} (") and "Medians of 40 draws, 80\u00a0% intervals." in out
 
 
 @pytest.mark.parametrize(
@@ -368,6 +368,8 @@ def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
     spec = zoo.load("f.nc").attrs["glmm_zoo"]
     assert '"beta": "Normal(0, 1)"' in spec and '"sd_g": "Exponential(2)"' in spec and '"center": false' in spec
     assert cli.run(["check", "f.nc"]) == code
+    said = capsys.readouterr().out.splitlines()
+    assert said == str(zoo.verdicts(zoo.load("f.nc"))).splitlines() and len(said) == 3
     assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
     assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
     assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out

@@ -17,16 +17,14 @@ from rows import ROWS, Row
 import glmm_zoo as zoo
 from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.methods import methods
+from glmm_zoo.results.numbers import MINUS, NO_BREAK, THIN
 from glmm_zoo.results.storage import metadata, write_metadata
 
 DRAWS = 40
 FIRST = list({row.builder: row for row in reversed(ROWS)}.values())
-NUMBER = r"(?:[<>] )?\N{MINUS SIGN}?[\d\N{NARROW NO-BREAK SPACE}]+(?:\.\d+)?".replace("\\N{MINUS SIGN}", "−").replace(
-    "\\N{NARROW NO-BREAK SPACE}", "\u202f"
-)
-TRIPLE = re.compile(
-    rf"({NUMBER})(?:\N{{NO-BREAK SPACE}}%| percentage points)? \(({NUMBER}) to ({NUMBER})(?:\N{{NO-BREAK SPACE}}%)?\)"
-)
+NUMBER = rf"(?:[<>] )?{MINUS}?[\d{THIN}]+(?:\.\d+)?"
+PERCENT = f"{NO_BREAK}%"
+TRIPLE = re.compile(rf"({NUMBER})(?:{PERCENT}| percentage points)? \(({NUMBER}) to ({NUMBER})(?:{PERCENT})?\)")
 
 
 def sampled(model: Any) -> xr.DataTree:
@@ -49,7 +47,7 @@ def sampled(model: Any) -> xr.DataTree:
 
 def rounds_to(value: float, text: str) -> bool:
     """Whether a value, a share also in per cent, is written as this text."""
-    bare = text.replace("−", "-").replace("\u202f", "")
+    bare = text.replace(MINUS, "-").replace(THIN, "")
     decimals = len(bare.partition(".")[2])
     half = 0.5 * 10.0**-decimals * (1 + 1e-9)
     number = float(bare.lstrip("<> "))
@@ -88,21 +86,21 @@ def test_the_right_number_stands_at_each_value() -> None:
     assert answer.means is not None and answer.comparisons is not None
     ends = answer.means.table.iloc[[0, -1]]
     for _, estimate in ends.iterrows():
-        value = f"{estimate[answer.variable]:.10g}".replace("-", "−")
+        value = f"{estimate[answer.variable]:.10g}".replace("-", MINUS)
         before = results.split(f" for {answer.variable} {value}")[0]
         assert rounds_to(estimate["median"], TRIPLE.findall(before)[-1][0])
     measures = answer.comparisons.table.set_index("measure")["median"]
-    for words, measure in (("difference was", "difference"), ("the ratio", "ratio"), ("the odds ratio", "odds_ratio")):
-        assert rounds_to(
-            measures[measure], re.split(rf"{words} ", results.lower())[1].split(" ")[0].split("\N{NO-BREAK SPACE}")[0]
-        )
+    for words, measure in (
+        ("difference was", "difference"),
+        ("risk ratio", "ratio"),
+        ("averaged odds ratio", "odds_ratio"),
+    ):
+        assert rounds_to(measures[measure], re.split(rf"{words} ", results.lower())[1].split(" ")[0].split(NO_BREAK)[0])
 
 
 def test_without_estimates_there_are_still_parameters() -> None:
     frame = pd.DataFrame({"y": [0.1, 0.4, 0.2, 0.9] * 3})
     tree = sampled(zoo.lmm(frame, "y ~ 1"))
     first, results = methods(tree, Answer(None))
-    assert results.startswith(
-        "Medians with 95\N{NO-BREAK SPACE}% credible intervals: the residual standard deviation was "
-    )
+    assert results.startswith(f"Medians with 95{PERCENT} credible intervals: the residual standard deviation was ")
     assert "Averages" not in first

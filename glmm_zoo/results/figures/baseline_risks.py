@@ -15,9 +15,9 @@ from glmm_zoo.results.numbers import decimals, interval, whole, written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BASELINE = "baseline"  # the column of the estimates
-ROW = 38  # px
-LARGE = 1000
+_COLUMN = "baseline"  # the column of the estimates
+_ROW = 38  # px
+_PER = 1000
 NO_NUMBER = "benefit to harm"
 
 
@@ -40,7 +40,7 @@ def baseline_risks(mean: Estimates, new: Estimates, about: About) -> Picture:
         for text, n in zip(told, needed or [""] * len(told), strict=True)
     ]
     caption = (
-        f"{f'First panel: {events}' if needed else capital(events)} {word} per {LARGE} treated in the mean trial (blue: median, 50 % and 95 % "
+        f"{f'First panel: {events}' if needed else capital(events)} {word} per {_PER} treated in the mean trial (blue: median, 50 % and 95 % "
         f"intervals) and in a new trial (orange: 95 % prediction interval), by the risk without treatment; below 0 means "
         f"{'more' if fewer else 'fewer'}."
     )
@@ -49,7 +49,7 @@ def baseline_risks(mean: Estimates, new: Estimates, about: About) -> Picture:
             f" Second panel: how many are treated in the mean trial for one {event} {word}, log axis; none is given where the interval of "
             "the difference includes 0."
         )
-    words = (f"{capital(events)} {word} per {LARGE}", f"Treated for one {event} {word}")
+    words = (f"{capital(events)} {word} per {_PER}", f"Treated for one {event} {word}")
     return Picture(
         "baseline_risks",
         f"{words[0]} at risks without treatment",
@@ -63,15 +63,15 @@ def _differences(estimates: Estimates) -> tuple[np.ndarray, np.ndarray]:
     """The risks without treatment (n,), and quantiles at `BANDS` of the differences (5, n)."""
     rows = np.flatnonzero(estimates.table["measure"] == "difference")
     draws = estimates.draws["value"].values.reshape(-1, len(estimates.table))[:, rows]
-    return estimates.table[BASELINE].to_numpy(float)[rows], np.quantile(draws, BANDS, axis=0)
+    return estimates.table[_COLUMN].to_numpy(float)[rows], np.quantile(draws, BANDS, axis=0)
 
 
 def _per_thousand(risk: float) -> str:
-    return f"risk {LARGE * risk:.4g} per {LARGE}"
+    return f"risk {_PER * risk:.4g} per {_PER}"
 
 
 def _text(q: np.ndarray) -> str:
-    q = LARGE * q
+    q = _PER * q
     d = max(decimals("number", q[[0, 2, 4]]), 0)
     return f"{written(q[2], d)} ({interval(q[0], q[4], d)})"
 
@@ -95,20 +95,20 @@ def _draw(
     right = [canvas.text_width(t, SMALL) + 14 for t in (texts, numbers)]
     count = 2 if needed else 1
     axes = canvas.panels(
-        count, ROW * (len(at) + 0.4), left=[left, left if canvas.narrow else 12][:count], right=right[:count], below=24
+        count, _ROW * (len(at) + 0.4), left=[left, left if canvas.narrow else 12][:count], right=right[:count], below=24
     )
     for axis, names, title in zip(axes, (labels, labels if canvas.narrow else [""] * len(labels)), words, strict=False):
         canvas.row_labels(axis, at, names)
         canvas.title(axis, title)
-    both = LARGE * np.concatenate([mean, new], axis=1)
+    both = _PER * np.concatenate([mean, new], axis=1)
     if both.min() > 0:
         _log_axis(canvas, axes[0], both.min(), both.max())
     else:
         margin = 0.04 * np.ptp(both)
         axes[0].set_xlim(min(both.min() - margin, 0), max(both.max() + margin, 0))
         canvas.no_effect(axes[0], 0)
-    axes[0].hlines(at + 0.22, LARGE * new[0], LARGE * new[4], colors=canvas.colour["data"], linewidth=4, alpha=0.5)
-    canvas.intervals(axes[0], at - 0.1, LARGE * mean, scale=0.85)
+    axes[0].hlines(at + 0.22, _PER * new[0], _PER * new[4], colors=canvas.colour["data"], linewidth=4, alpha=0.5)
+    canvas.intervals(axes[0], at - 0.1, _PER * mean, scale=0.85)
     canvas.row_numbers(axes[0], at, texts)
     if needed:
         _draw_needed(canvas, axes[1], at - 0.1, mean, np.array([bool(text) for text in needed]))

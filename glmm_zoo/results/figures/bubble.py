@@ -9,6 +9,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.picture import BANDS, Canvas, Picture, capital
 from glmm_zoo.results.figures.study_effects import (
     Covariate,
@@ -18,7 +19,6 @@ from glmm_zoo.results.figures.study_effects import (
     study_effects,
 )
 from glmm_zoo.results.findings.finding import draws_of
-from glmm_zoo.results.numbers import estimate_text
 from glmm_zoo.results.storage import metadata
 
 POINTS = 50  # of the curves
@@ -47,7 +47,7 @@ def bubble(tree: xr.DataTree, about: About) -> Picture:
     word, name = about.name(study.rows.columns[0]), about.name(covariate.column)
     treated, control, _ = of_what(tree, about)
     ends = (
-        f"{estimate_text(*mean[[2, 0, 4], i], 'ratio')} at {name} {covariate_text(about, covariate.column, grid[i])}"
+        f"{quantiles_text(mean[:, i], 'ratio')} at {name} {covariate_text(about, covariate.column, grid[i])}"
         for i in (0, -1)
     )
     return Picture(
@@ -107,7 +107,12 @@ def _draw(
             (name,) = canvas.shortened([study.labels[i]], axis.get_position().width * canvas.width / 2 - 20)
             shift = size[i] / 2 + 5
             canvas.note(
-                axis, x[i], own[i], name, align="left" if right else "right", shift=(shift if right else -shift, 0)
+                axis,
+                float(x[i]),
+                float(own[i]),
+                name,
+                align="left" if right else "right",
+                shift=(shift if right else -shift, 0),
             )
     canvas.axis_title(axis, axis_words)
     canvas.title(axis, words)

@@ -10,10 +10,11 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.group_estimates import GroupEstimates, group_estimates
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
 from glmm_zoo.results.figures.sheet import PANEL_BELOW
-from glmm_zoo.results.numbers import NO_BREAK, decimals, estimate_text, interval, whole
+from glmm_zoo.results.numbers import NO_BREAK, decimals, interval, whole
 from glmm_zoo.results.storage import metadata
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 PANELS = 2  # effects of one factor that are drawn
 ROW, STRIP = 22, 90  # px of a level, and of all those between the lowest and the highest
-BINS = 50  # of the spread, over the whole axis
+_BINS = 50  # of the spread, over the whole axis
 NAME, SHORT = 190, 150  # px of names, and where there is less room
 
 
@@ -82,7 +83,7 @@ def _caption(panels: list[GroupEstimates], effects: list[str]) -> str:
 
 def _finding(panel: GroupEstimates) -> str:
     places = ((panel.quantiles[:, -1], panel.labels[-1]), (panel.quantiles[:, 0], panel.labels[0]))
-    ends = (f"{estimate_text(*q[[2, 0, 4]], panel.scale)} in {label}" for q, label in places)
+    ends = (f"{quantiles_text(q, panel.scale)} in {label}" for q, label in places)
     low, high = panel.population[[0, 4]]
     span = interval(low, high, decimals(panel.scale, (low, high)), panel.scale)
     return (
@@ -147,7 +148,7 @@ def _spread(canvas: Canvas, axis: Axes, panel: GroupEstimates, base: float) -> N
     to, back = (np.log, np.exp) if panel.scale == "ratio" else (np.asarray, np.asarray)
     low, high = to(axis.get_xlim())
     values = np.clip(to(panel.between), low, high)
-    edges = np.linspace(low, high, BINS + 1)
+    edges = np.linspace(low, high, _BINS + 1)
     share, edges = np.histogram(values, edges[max(np.searchsorted(edges, values.min(), "right") - 1, 0) :])
     heights = (STRIP / ROW - 1) * share / share.max()
     axis.fill(

@@ -18,6 +18,7 @@ from glmm_zoo.results.storage import metadata
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+HEAD = 56  # px of the name of a period, at least
 SINGLY, MOST_CELLS = 40, 320  # clusters that have a row each, and cells
 ROW, GAP, WAVE = 20, 10, 42  # px of a cluster, between waves, and of the words for a wave
 LIGHT, DARK = 0.05, 0.50  # opacity of the lowest and the highest value
@@ -35,7 +36,7 @@ def design_map(tree: xr.DataTree, about: About) -> Picture:
     waves = np.unique(cells.start[order], return_inverse=True)[1]
     what = (
         "events in per cent"
-        if cells.binomial
+        if cells.shares
         else f"mean {about.outcome or 'outcome'}{f', {about.unit}' if about.unit else ''}"
     )
     each = f"a {word} in a period" if singly else f"a wave of {about.plural(word)} in a period, pooled"
@@ -54,7 +55,7 @@ def design_map(tree: xr.DataTree, about: About) -> Picture:
 def _observed(cells: WedgeCells) -> str:
     """What was observed under both conditions, in words."""
     means = [float(pooled(*(a[cells.treated == t].sum()[None] for a in (cells.sums, cells.sizes)))[0]) for t in (0, 1)]
-    texts = [percent(m) if cells.binomial else written(m, decimals("number", means)) for m in means]
+    texts = [percent(m) if cells.shares else written(m, decimals("number", means)) for m in means]
     return f"observed {texts[0]} under {cells.control} and {texts[1]} under {cells.intervention}"
 
 
@@ -103,7 +104,11 @@ def _draw(canvas: Canvas, cells: WedgeCells, order: np.ndarray, waves: np.ndarra
 def _heads(canvas: Canvas, axis: Axes, periods: list[str], wide: float) -> None:
     """The names of the periods, as many as have room, with the word where it has."""
     with_word = [f"period {p}" for p in periods]
-    texts = with_word if canvas.text_width(with_word, SMALL) < wide else periods
+    texts = (
+        with_word
+        if canvas.text_width(with_word, SMALL) < wide
+        else canvas.shortened(periods, max(wide - 4, HEAD), SMALL)
+    )
     every = int(np.ceil((canvas.text_width(texts, SMALL) + 4) / wide))
     for j in range(0, len(periods), every):
         canvas.note(axis, j + 0.5, 0, texts[j], role="ink", align="center", shift=(0, 10))
@@ -115,7 +120,7 @@ def _cells(
     """The cells of one row, of one cluster or of those of a wave together."""
     sums, sizes = cells.sums[group].sum(axis=0), cells.sizes[group].sum(axis=0)
     values, everything = pooled(sums, sizes), cells.values
-    low, high = (0.0, np.nanmax(everything)) if cells.binomial else (np.nanmin(everything), np.nanmax(everything))
+    low, high = (0.0, np.nanmax(everything)) if cells.shares else (np.nanmin(everything), np.nanmax(everything))
     gap_x, gap_y = 1.5 / wide, 1.0 / ROW
     texts = _texts(canvas, cells, sums, sizes, values, wide)
     for j, (value, text) in enumerate(zip(values, texts, strict=True)):
@@ -134,7 +139,7 @@ def _texts(
     canvas: Canvas, cells: WedgeCells, sums: np.ndarray, sizes: np.ndarray, values: np.ndarray, wide: float
 ) -> list[str]:
     """What stands on cells: "18 (3/17)" where all have room, else "18", else nothing."""
-    if cells.binomial:
+    if cells.shares:
         short = [f"{100 * v:.0f}" if np.isfinite(v) else "–" for v in values]
         counts = [f"{s} ({a:.0f}/{n:.0f})" if n else s for s, a, n in zip(short, sums, sizes, strict=True)]
         longest = canvas.text_width([f"100 ({cells.sums.max():.0f}/{cells.sizes.max():.0f})"], 11)

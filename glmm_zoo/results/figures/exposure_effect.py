@@ -10,13 +10,14 @@ import xarray as xr
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.picture import BANDS, SMALL, Canvas, Picture, capital
 from glmm_zoo.results.findings.finding import draws_of
-from glmm_zoo.results.numbers import Scale, estimate_text
+from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata
 
-ROW = 26  # px
-TIMES = "exposure_time"
+_ROW = 26  # px
+_TIMES = "exposure_time"
 
 
 def exposure_effect(tree: xr.DataTree, about: About) -> Picture:
@@ -28,13 +29,13 @@ def exposure_effect(tree: xr.DataTree, about: About) -> Picture:
         A fit whose effect is one for all exposure times.
     """
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
-    if TIMES not in posterior["effect"].dims:
+    if _TIMES not in posterior["effect"].dims:
         raise InputError(
             "exposure_effect: this fit has one effect for all exposure times; fit with exposure_time='categorical' to see how it changes"
         )
     draws = draws_of(posterior, "effect")
     draws = draws.reshape(-1, draws.shape[-1])
-    times = [str(time) for time in posterior[TIMES].values]
+    times = [str(time) for time in posterior[_TIMES].values]
     ratio = LINKS[spec["link"]].ratio
     quantiles = np.quantile(np.column_stack([draws, draws.mean(axis=1)]), BANDS, axis=0)
     scale: Scale = "number" if ratio is None else "ratio"
@@ -43,7 +44,7 @@ def exposure_effect(tree: xr.DataTree, about: About) -> Picture:
     words = f"difference, {unit}" if ratio is None else str(ratio).replace("_", " ")
     words = f"{words}, intervention against control"
     labels = [f"{time} period{'' if time == '1' else 's'}" for time in times] + [f"mean of {times[0]} to {times[-1]}"]
-    texts = [estimate_text(*q[[2, 0, 4]], scale) for q in quantiles.T]
+    texts = [quantiles_text(q, scale) for q in quantiles.T]
     return Picture(
         "exposure_effect",
         "Effect by time since crossing over",
@@ -58,7 +59,7 @@ def _draw(canvas: Canvas, labels: list[str], quantiles: np.ndarray, texts: list[
     at = np.append(np.arange(len(labels) - 1.0), len(labels) - 0.6)
     (axis,) = canvas.panels(
         1,
-        ROW * (len(labels) + 1),
+        _ROW * (len(labels) + 1),
         left=canvas.text_width(labels) + 12,
         right=canvas.text_width(texts, SMALL) + 14,
         top=14,

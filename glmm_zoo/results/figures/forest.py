@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, covariate_text, of_what, study_effects
-from glmm_zoo.results.numbers import estimate_text, interval
+from glmm_zoo.results.numbers import interval
 
 MOST = 60  # trials
 ROW, TWO_LINES = 27, 38  # px of a trial, and where its name stands above its interval
-APART = 4.5  # px from the middle of its two intervals to each
+_APART = 4.5  # px from the middle of its two intervals to each
 NAME, COVARIATE, NUMBERS = 190, 70, 132  # px of the columns beside the axis
 BEYOND = 3.0  # how many times farther than the model's intervals the axis goes for the trials' own
 
@@ -64,9 +65,9 @@ def _caption(study: StudyEffects, about: About, word: str, drawn: int) -> str:
 
 
 def _alt(study: StudyEffects, word: str, shown: np.ndarray) -> str:
-    mean = estimate_text(*study.mean[[2, 0, 4]], "ratio")
+    mean = quantiles_text(study.mean, "ratio")
     low, high = (shown[pick(study.model[2, shown])] for pick in (np.argmin, np.argmax))
-    ends = (f"{estimate_text(*study.model[[2, 0, 4], i], 'ratio')} in {study.labels[i]}" for i in (low, high))
+    ends = (f"{quantiles_text(study.model[:, i], 'ratio')} in {study.labels[i]}" for i in (low, high))
     return (
         f"The {study.ratio} of the mean {word} is {mean}, and that of a new {word} lies within {interval(study.new[0], study.new[4], 2, 'ratio')} "
         f"with a probability of 95 %; the {len(shown)} estimates go from {' to '.join(ends)}."
@@ -83,7 +84,7 @@ def _draw(
     names = [f"Mean {word}{at_mean(study, about)}", f"A new {word}{at_mean(study, about)}"]
     labels = [*(study.labels[i] for i in shown), *names]
     values = _covariate_texts(study, about, shown)
-    numbers = [estimate_text(*q[[2, 0, 4]], "ratio") for q in (*study.model[:, shown].T, study.mean, study.new)]
+    numbers = [quantiles_text(q, "ratio") for q in (*study.model[:, shown].T, study.mean, study.new)]
     left = 14 if canvas.narrow else min(canvas.text_width(labels), NAME) + 10 + (COVARIATE if values else 0)
     (axis,) = canvas.panels(1, row * (n + 2.6), left=left, right=14 if canvas.narrow else NUMBERS, top=30, below=62)
     at = np.append(np.arange(n), [n + 0.4, n + 1.4])
@@ -94,8 +95,8 @@ def _draw(
     axis.axhline(n - 0.3, color=canvas.colour["line"], linewidth=1)
     middle = at + (8 / row if canvas.narrow else 0)  # of the intervals, below a name that stands above them
     _references(canvas, study.mean[2], middle, row)
-    _own(canvas, study, shown, middle[:n] - APART / row)
-    canvas.intervals(axis, middle[:n] + APART / row, study.model[:, shown], scale=0.7)
+    _own(canvas, study, shown, middle[:n] - _APART / row)
+    canvas.intervals(axis, middle[:n] + _APART / row, study.model[:, shown], scale=0.7)
     _mean_and_new(canvas, study, middle[n:], row)
     (_names_above if canvas.narrow else _names_beside)(canvas, at, labels, values, numbers)
     _heads(canvas, study, about, word, bool(values))
@@ -106,7 +107,8 @@ def _draw(
         "fontsize": SMALL,
         "color": canvas.colour["muted"],
     }
-    for x, text, align in ((0, sides[0], "left"), (1, sides[1], "right")):
+    fewer, more = canvas.shortened(sides, axis.get_position().width * canvas.width / 2 - 4, SMALL)
+    for x, text, align in ((0, fewer, "left"), (1, more, "right")):
         axis.annotate(text, (x, 0), (0, -52), ha=align, **below)
 
 

@@ -21,13 +21,15 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor, trials_of_rows
+from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
+from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
+LONGEST_HEAD = 18  # letters above the counts of a caterpillar
 MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
 SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
 
@@ -169,7 +171,7 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
         raw=raw,
         counts=counts,
-        counts_head=f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}",
+        counts_head=_counts_head(about),
         scale=how.scale,
         measure=how.measure,
         short=how.short,
@@ -214,7 +216,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
             return _Scale("number", level, inverse, f"mean {name}{unit}", "mean", absolute=True)
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
-    per = "" if intercept else f" per unit of {about.name(effect.name)}"
+    per = "" if intercept else f" per {about.unit_of(effect.name) or f'unit of {about.name(effect.name)}'}"
     added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
@@ -245,12 +247,16 @@ def _raw(
     tree: xr.DataTree, effect: _Effect, rows: FactorRows, levels: np.ndarray
 ) -> tuple[np.ndarray | None, list[str]]:
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
-    observed = tree["observed_data"].dataset
-    y = observed[effect.prefix or next(iter(observed))].values.astype(float)
-    size = trials_of_rows(effect.spec, rows)
-    if len(y) != len(rows.codes):
+    if effect.spec["options"].get("collapse"):
         return None, []
-    sums, sizes = (np.bincount(rows.codes, values, len(rows.first))[levels] for values in (y, size))
-    return sums / sizes, [] if effect.link == "identity" else [
-        f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)
-    ]
+    raw = raw_data(tree, effect.prefix)
+    codes = rows.codes_at(raw.rows)
+    sums, sizes = (np.bincount(codes, values, len(rows.first))[levels] for values in (raw.values, raw.sizes))
+    counts = [f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)] if raw.shares else []
+    return np.divide(sums, sizes, out=np.full(len(sums), np.nan), where=sizes > 0), counts
+
+
+def _counts_head(about: About) -> str:
+    """ "cases/animals", and short words where these are long."""
+    words = f"{about.plural(about.outcome or 'event')}/{about.plural(about.individual) if about.individual else 'all'}"
+    return words if len(words) <= LONGEST_HEAD else "events/all"

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import grouping_factor
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
-from glmm_zoo.results.storage import stored_table
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.frames import take_columns
 from glmm_zoo.tables.text_values import as_number
 
@@ -42,6 +39,10 @@ class FactorRows:
     levels: tuple[str, ...]
     codes: np.ndarray
     first: np.ndarray
+
+    def codes_at(self, rows: pd.DataFrame) -> np.ndarray:
+        """The levels of some rows of the table, as its index names them."""
+        return pd.Series(self.codes, self.table.index).loc[rows.index].to_numpy()
 
     def labels(self, about: About, levels: np.ndarray) -> list[str]:
         """These levels in words: their label columns ("Aronson, 1948"), or their names, numbers with the word for the column.
@@ -74,20 +75,17 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     """
     table = stored_table(tree)
     known = {variable_name(c): c for c in table.columns.map(str)}
-    columns = [known[part] for part in _parts(name, list(known))]
+    columns = [known[part] for part in _parts(_without_predictor(tree, name), list(known))]
     factor = grouping_factor(columns, take_columns(table, columns))
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
 
 
-def trials_of_rows(spec: Mapping[str, Any], rows: FactorRows) -> np.ndarray:
-    """What responses are out of in each row (n,): trials, or the exposure given by name; 1 where there is neither."""
-    response = parse_formula(spec["formula"]).response if spec.get("family") == "binomial" else None
-    trials = None if response is None else response.trials
-    if trials is None and spec["options"].get("exposure"):
-        return rows.table[spec["options"]["exposure"]].to_numpy(float)
-    if trials is None or isinstance(trials, int):
-        return np.full(len(rows.codes), float(trials or 1))
-    return evaluate_expression(trials, take_columns(rows.table, trials.columns))
+def _without_predictor(tree: xr.DataTree, name: str) -> str:
+    """The name of a factor, without that of the linear predictor: "gen" of "zi_gen", whose sd is `zi_sd_gen`."""
+    group = metadata(tree)["spec"]["groups"].get(name)
+    if group is None:
+        return name
+    return name[next(i for i in range(len(name)) if f"{name[:i]}sd_{name[i:]}" == group["sd"]) :]
 
 
 def _parts(name: str, known: Sequence[str]) -> list[str]:

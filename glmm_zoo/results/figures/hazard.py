@@ -9,7 +9,7 @@ import numpy as np
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.over_time import (
-    MOST_MARKS,
+    MOST_TICKS,
     ROLES,
     at_time,
     band_quantiles,
@@ -20,6 +20,7 @@ from glmm_zoo.results.figures.over_time import (
     rug,
     some_of,
     time_axis,
+    time_ticks,
 )
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
 from glmm_zoo.results.numbers import NO_BREAK, estimate_text
@@ -29,7 +30,7 @@ _HIGHEST = 3  # times the highest median: bands are cut there
 
 
 @dataclass(frozen=True)
-class FollowUp:
+class ObservedEnds:
     """When each of n subjects entered and left, and its status: 0 or the number of a cause; all (n,)."""
 
     entry: np.ndarray
@@ -41,7 +42,7 @@ class FollowUp:
         return int(((self.entry <= t) & (self.time > t)).sum())
 
 
-def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> Picture:
+def hazard(curves: Estimates, followed: ObservedEnds, holds: str, about: About) -> Picture:
     """The hazard over time.
 
     Parameters
@@ -62,14 +63,16 @@ def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> P
     times = table["time"].to_numpy(float)[rows[0]]
     word, individual = event_word(about), about.individual or "person"
     unit = f"{individual}-{about.time_unit}" if about.time_unit else "units of time"
-    title = f"{about.plural(word).capitalize()} per {per if per > 1 else 'unit of time'} {unit if per > 1 else ''}".strip()
+    title = (
+        f"{about.plural(word).capitalize()} per {per if per > 1 else 'unit of time'} {unit if per > 1 else ''}".strip()
+    )
     shown = [len(times) // 5, len(times) // 2, len(times) - 1]
     told = "; ".join(
         f"{line or word} {', '.join(f'at {at_time(about, times[i])} {estimate_text(*(per * q[[2, 0, 4], i]))}' for i in shown)}"
         for line, q in zip(lines, quantiles, strict=True)
     )
     events = followed.time[followed.status > 0]
-    marks = f"Ticks are {about.plural(word)}{f', {MOST_MARKS} of {len(events)}' if len(events) > MOST_MARKS else ''}."
+    marks = f"Ticks are {about.plural(word)}{f', {MOST_TICKS} of {len(events)}' if len(events) > MOST_TICKS else ''}."
     caption = (
         f"{title} over time. {holds} Line = median, darker band = 50{NO_BREAK}%, lighter band = 95{NO_BREAK}%, pointwise. {marks} The "
         "numbers below are those still followed; where few are, the curve rests on the smoothness of its prior."
@@ -82,7 +85,13 @@ def hazard(curves: Estimates, followed: FollowUp, holds: str, about: About) -> P
 
 
 def _draw(
-    canvas: Canvas, times: np.ndarray, quantiles: list[np.ndarray], lines: list[str], followed: FollowUp, title: str, about: About
+    canvas: Canvas,
+    times: np.ndarray,
+    quantiles: list[np.ndarray],
+    lines: list[str],
+    followed: ObservedEnds,
+    title: str,
+    about: About,
 ) -> None:
     roles = ROLES if len(lines) > 1 else ("model",)
     labelled = len(lines) > 1
@@ -97,8 +106,7 @@ def _draw(
     if labelled:
         label_lines(canvas, axis, [q[2, -1] for q in quantiles], lines, roles)
     rug(axis, some_of(followed.time[(followed.status > 0) & (followed.time <= times[-1])]), canvas.colour["ink"])
-    ticks = [t for t in axis.get_xticks() if origin <= t <= times[-1]]
-    axis.set_xticks(ticks)
-    numbers_at_risk(canvas, axis, np.array(ticks), [followed.at_risk(t) for t in ticks], "still followed")
+    ticks = time_ticks(canvas, axis)
+    numbers_at_risk(canvas, axis, ticks, [followed.at_risk(t) for t in ticks], "still followed")
     canvas.title(axis, title)
     canvas.axis_title(axis, time_axis(about))

@@ -43,7 +43,7 @@ def landmark(accuracies: Sequence[Accuracy], about: About, note: str = "") -> Pi
     ).strip()
 
     def draw(canvas: Canvas) -> None:
-        first, second = canvas.panels(2, 200, left=[52, 44], right=14)
+        first, second = canvas.panels(2, 200, left=[64, 44], right=[24, 14])
         _draw_calibration(canvas, first, last)
         _draw_auc(canvas, second, accuracies)
         canvas.title(first, f"Observed and predicted risk by {until}")

@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.over_time import (
-    MOST_MARKS,
+    MOST_TICKS,
     ROLES,
     band_quantiles,
     event_word,
@@ -90,8 +90,8 @@ def marker_hazard(
     alt = f"Hazard of {word} by today’s {marker.name}: {told}"
     first = (
         f"hazard of {word} by today’s {marker.name}, for the same subject, relative to {marker.level(marker.reference)}, with bands of 50 "
-        f"and 95{NO_BREAK}%; ticks are levels measured{', a sample' if len(marker.measured) > MOST_MARKS else ''}. That the line is straight "
-        "is the model’s assumption."
+        f"and 95{NO_BREAK}%; ticks are levels measured{', a sample' if len(marker.measured) > MOST_TICKS else ''}. That the line is straight "
+        f"is the model’s assumption.{'' if marker.log else f' {what[0].upper()}{what[1:]} is one standard deviation of the measurements.'}"
     )
     caption = f"{first[0].upper()}{first[1:]}"
     if risks is not None:
@@ -105,9 +105,18 @@ def marker_hazard(
         first, *second = _panels(canvas, risks, marker)
         _draw_ratios(canvas, first, x, quantiles, lines, marker, about)
         if len(lines) == 1:
-            canvas.note(first, x[-1], first.get_ylim()[0], f"{what}: {steps[0].split(' (')[0]}", align="right", role="model", shift=(0, 24))
+            canvas.note(
+                first,
+                x[-1],
+                first.get_ylim()[0],
+                f"{what}: {steps[0].split(' (')[0]}",
+                align="right",
+                role="model",
+                shift=(0, 24),
+            )
         if risks is not None:
             _draw_risks(canvas, second[0], risks, marker)
+            canvas.axis_title(second[0], f"probability of {word}")
 
     return Picture("marker_hazard", f"Hazard and {marker.name}", caption, f"{alt}.", draw)
 
@@ -120,7 +129,13 @@ def _panels(canvas: Canvas, risks: MarkerRisks | None, marker: MarkerAxis) -> li
 
 
 def _draw_ratios(
-    canvas: Canvas, axis: Axes, x: np.ndarray, quantiles: list[np.ndarray], lines: list[str], marker: MarkerAxis, about: About
+    canvas: Canvas,
+    axis: Axes,
+    x: np.ndarray,
+    quantiles: list[np.ndarray],
+    lines: list[str],
+    marker: MarkerAxis,
+    about: About,
 ) -> None:
     low, high = min(q[0].min() for q in quantiles), max(q[4].max() for q in quantiles)
     axis.set_yscale("log")
@@ -132,7 +147,7 @@ def _draw_ratios(
         fixed_ticks(axis, level_series(x[0], x[-1]))
     axis.set_xlim(x[0], x[-1])
     canvas.no_effect(axis, 1.0, vertical=False)
-    roles = ROLES[1:] if len(lines) > 1 else ("model",)
+    roles = ROLES if len(lines) > 1 else ("model",)
     for q, role in zip(quantiles, roles, strict=False):
         line_with_bands(canvas, axis, x, q, role, lighter=len(lines) > 1)
     if len(lines) > 1:

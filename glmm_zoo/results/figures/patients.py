@@ -10,8 +10,8 @@ import numpy as np
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.marker_hazard import fixed_ticks, level_series
-from glmm_zoo.results.figures.over_time import at_time, event_word, time_axis
-from glmm_zoo.results.figures.picture import Canvas, Picture
+from glmm_zoo.results.figures.over_time import at_time, event_word, free_of, time_axis
+from glmm_zoo.results.figures.picture import TEXT, Canvas, Picture
 from glmm_zoo.results.numbers import NO_BREAK, percent
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class PatientCourse:
     event: bool
 
 
-def patients(courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = "") -> Picture:
+def patients(
+    courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About, note: str = ""
+) -> Picture:
     """Predictions for patients, three or fewer.
 
     Parameters
@@ -65,34 +67,42 @@ def patients(courses: Sequence[PatientCourse], landmark: float, marker: str, log
     horizon = courses[0].times[-1]
     told = "; ".join(_told(c, individual, word, about) for c in courses)
     alt = (
-        f"Predictions at {when} for {len(courses)} {about.plural(individual)}, free of {word} until {at_time(about, horizon)} with "
+        f"Predictions at {when} for {len(courses)} {about.plural(individual)}, {free_of(about)} until {at_time(about, horizon)} with "
         f"probability: {told}"
     )
     caption = (
         f"Predictions at {when} (dotted line) for {len(courses)} {about.plural(individual)}. Upper row (on a phone the first column): "
         f"{marker}{', log axis' if log else ''}; full dots were used, open ones came later; line and band: expected level and its "
-        f"95{NO_BREAK}% interval, of the level and not of measurements. Lower row (second column): probability of being free of {word}, given "
-        f"that at {when}; the band holds 95{NO_BREAK}% of {about.plural(individual)} with such a history. Orange mark: what happened. {note}"
+        f"95{NO_BREAK}% interval, of the level and not of measurements. Lower row (second column): probability of being {free_of(about)}, given "
+        f"that at {when}; the band holds 95{NO_BREAK}% of {about.plural(individual)} with such a history. Orange mark: what happened, a cross for the event, a disc where it was last seen without. {note}"
     ).strip()
 
     def draw(canvas: Canvas) -> None:
         _draw(canvas, courses, landmark, marker, log, about)
 
-    return Picture("patients", f"{about.plural(individual)} at {when}".capitalize(), caption, f"{alt}.", draw)
+    return Picture("patients", _upper_first(f"{about.plural(individual)} at {when}"), caption, f"{alt}.", draw)
+
+
+def _upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _told(course: PatientCourse, individual: str, word: str, about: About) -> str:
     low, middle, high = course.survival[:, -1]
     happened = f"{word if course.event else 'last seen'} at {at_time(about, course.end)}"
-    return f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
+    return (
+        f"{individual} {course.name} ({course.words}) {percent(middle)} ({percent(low)} to {percent(high)}), {happened}"
+    )
 
 
-def _draw(canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About) -> None:
+def _draw(
+    canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, marker: str, log: bool, about: About
+) -> None:
     n = len(courses)
-    across = 2 if canvas.narrow else n
-    axes = canvas.panels(2 * n, 120 if canvas.narrow else 150, left=42, right=8, across=across)
+    left = [46] * (2 * n) if canvas.narrow else 2 * [62, *[46] * (n - 1)]
+    axes = canvas.panels(2 * n, 120 if canvas.narrow else 150, left=left, right=8, across=2 if canvas.narrow else n)
     of_marker, of_survival = (axes[::2], axes[1::2]) if canvas.narrow else (axes[:n], axes[n:])
-    shown = np.concatenate([v for c in courses for v in (c.values, c.marker.ravel())])
+    shown = np.concatenate([v for c in courses for v in (c.values, c.marker[1])])
     low, high = np.nanmin(shown), np.nanmax(shown)
     horizon = courses[0].times[-1]
     for i, (course, upper, lower) in enumerate(zip(courses, of_marker, of_survival, strict=True)):
@@ -101,16 +111,16 @@ def _draw(canvas: Canvas, courses: Sequence[PatientCourse], landmark: float, mar
             axis.axvline(landmark, color=canvas.colour["muted"], linewidth=1, linestyle=(0, (1, 2)))
         if log:
             upper.set_yscale("log")
-        margin = 0.0 if log else 0.04 * (high - low)
-        upper.set_ylim(*((low / 1.15, high * 1.15) if log else (low - margin, high + margin)))
+        limits = (low / 2, high * 2) if log else (low - 0.3 * (high - low), high + 0.3 * (high - low))
+        upper.set_ylim(*limits)
         if log:
-            ticks = level_series(low, high)
+            ticks = level_series(*limits)
             fixed_ticks(upper, ticks[:: max(1, len(ticks) // 4)], vertical=True)
         _draw_marker(canvas, upper, course, landmark)
-        _draw_survival(canvas, lower, course, landmark)
-        canvas.title(upper, f"{about.individual or 'subject'} {course.name}: {course.words}".capitalize())
+        _draw_survival(canvas, lower, course, landmark, event_word(about))
+        canvas.title(upper, _upper_first(f"{about.individual or 'subject'} {course.name}: {course.words}"))
         if canvas.narrow or i == 0:
-            canvas.title(lower, f"Free of {event_word(about)}")
+            canvas.note(lower, 0, 1.02, free_of(about).capitalize(), role="ink", bold=True, shift=(0, 15), size=TEXT)
         if not canvas.narrow and i == 0:
             canvas.axis_title(upper, marker, vertical=True)
         if not canvas.narrow or i == n - 1:
@@ -122,14 +132,22 @@ def _draw_marker(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: fl
     canvas.band(axis, course.times, course.marker[0], course.marker[2])
     before = course.times <= landmark
     canvas.line(axis, course.times[before], course.marker[1][before])
-    canvas.line(axis, course.times[~before], course.marker[1][~before], dashed=True)
+    after = course.times >= landmark
+    canvas.line(axis, course.times[after], course.marker[1][after], dashed=True)
     used = course.visits <= landmark
-    style = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgecolor": canvas.colour["ink"], "zorder": 5}
+    style = {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 4.5,
+        "markeredgecolor": canvas.colour["ink"],
+        "zorder": 5,
+        "clip_on": False,
+    }
     axis.plot(course.visits[used], course.values[used], markerfacecolor=canvas.colour["ink"], **style)
     axis.plot(course.visits[~used], course.values[~used], markerfacecolor=canvas.colour["paper"], **style)
 
 
-def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: float) -> None:
+def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: float, word: str) -> None:
     after = course.times >= landmark
     t, (low, middle, high) = course.times[after], course.survival[:, after]
     axis.set_ylim(0, 1.02)
@@ -137,9 +155,11 @@ def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: 
     canvas.line(axis, t, middle)
     canvas.percent_axis(axis, vertical=True)
     axis.set_yticks([0, 0.5, 1])
-    if course.end <= t[-1]:
-        colour = canvas.colour["data"]
-        place = 0.04 if course.event else float(np.interp(course.end, t, middle))
-        axis.plot(course.end, place, marker="X" if course.event else "|", markersize=9, markeredgewidth=1.5, color=colour, zorder=6)
-    words = ("event" if course.event else "seen until")
-    canvas.note(axis, min(course.end, t[-1]), 0.17 if course.event else 0.08, words, role="data", align="right", shift=(0, 0))
+    end = min(course.end, t[-1])
+    axis.plot(
+        end, 0.06, marker="X" if course.event else "o", markersize=8 if course.event else 6, linestyle="none",
+        color=canvas.colour["data"], zorder=6, clip_on=False,
+    )  # fmt: skip
+    late = end > 0.6 * t[-1]
+    words = word if course.event else "last seen"
+    canvas.note(axis, end, 0.06, words, role="data", align="right" if late else "left", shift=(-8 if late else 8, 0))

@@ -69,7 +69,7 @@ class StudyEffects:
 def study_effects(tree: xr.DataTree, about: About) -> StudyEffects:
     """The effects of the studies of a meta-analysis."""
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
-    facts, ratio = spec["facts"], LINKS[spec["link"]].ratio
+    facts, ratio = spec["facts"], str(LINKS[spec["link"]].ratio)
     totals = {name: np.array(sums) for name, sums in facts["totals"].items()}
     log_ratio, half_width = own_ratios(totals, spec["link"] == "logit", 0.95)
     half_widths = half_width * np.array([[-1.0], [0.0], [1.0]])
@@ -80,7 +80,7 @@ def study_effects(tree: xr.DataTree, about: About) -> StudyEffects:
         rows.labels(about, np.arange(len(rows.first))), np.exp(log_ratio + half_widths),
         np.nan_to_num(1 / half_width**2), np.quantile(effects, BANDS, axis=(0, 1)),
         np.quantile(ratios[ratio], BANDS), np.quantile(ratios[f"{ratio}_new"], BANDS),
-        str(ratio).replace("_", " "), _covariate(facts["covariates"]["means"], rows), rows,
+        ratio.replace("_", " "), _covariate(facts["covariates"]["means"], rows), rows,
     )  # fmt: skip
 
 

@@ -13,11 +13,12 @@ from glmm_zoo.results.figures.over_time import (
     ROLES,
     at_time,
     band_quantiles,
-    event_word,
+    free_of,
     label_lines,
     line_with_bands,
     numbers_at_risk,
     time_axis,
+    time_ticks,
 )
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
 from glmm_zoo.results.figures.value_words import value_words
@@ -62,7 +63,7 @@ def survival_curves(
         f"{label} {', '.join(_told(about, times[i], q[:, i], curve) for i in (last // 2, last))}".strip()
         for label, q, curve in zip(labels, quantiles, observed.values(), strict=True)
     )
-    title = f"Free of {event_word(about)}"
+    title = free_of(about).capitalize()
     caption = (
         f"{title}{f' by {about.name(variable)}' if variable else ''}. Lines: the model, averaged over the population of subjects and over the "
         f"covariates as they are, with bands of 50 and 95{NO_BREAK}%, pointwise. Dashed steps: the data (Kaplan–Meier). They agree where "
@@ -86,12 +87,17 @@ def _told(about: About, t: float, q: np.ndarray, curve: Steps) -> str:
 
 
 def _draw(
-    canvas: Canvas, times: np.ndarray, quantiles: Sequence[np.ndarray], labels: Sequence[str], observed: Sequence[Steps], about: About
+    canvas: Canvas,
+    times: np.ndarray,
+    quantiles: Sequence[np.ndarray],
+    labels: Sequence[str],
+    observed: Sequence[Steps],
+    about: About,
 ) -> None:
     several = len(labels) > 1
     roles = ROLES if several else ("model",)
     right = canvas.text_width(labels, SMALL) + 18 if several else 14
-    (axis,) = canvas.panels(1, 230 if canvas.narrow else 260, right=right, below=70 + 16 * len(labels))
+    (axis,) = canvas.panels(1, 230 if canvas.narrow else 260, left=50, right=right, below=70 + 16 * len(labels))
     axis.set_xlim(0, times[-1])
     axis.set_ylim(0, 1.01)
     x = np.append(0.0, times)
@@ -105,11 +111,10 @@ def _draw(
         )  # fmt: skip
     if several:
         label_lines(canvas, axis, [q[2, -1] for q in quantiles], labels, roles)
-    ticks = [t for t in axis.get_xticks() if 0 <= t <= times[-1]]
-    axis.set_xticks(ticks)
+    ticks = time_ticks(canvas, axis)
     for line, (curve, role) in enumerate(zip(observed, roles, strict=False)):
         counts = [int(curve.at_risk[curve.time >= t].max(initial=0)) for t in ticks]
-        numbers_at_risk(canvas, axis, np.array(ticks), counts, "" if line else "at risk", line=line, role=role)
+        numbers_at_risk(canvas, axis, ticks, counts, "" if line else "at risk", line=line, role=role)
     canvas.percent_axis(axis, vertical=True)
-    canvas.title(axis, f"Free of {event_word(about)}: model (line), Kaplan–Meier (dashed)")
+    canvas.title(axis, f"{free_of(about).capitalize()}: model (line), Kaplan–Meier (dashed)")
     canvas.axis_title(axis, time_axis(about))

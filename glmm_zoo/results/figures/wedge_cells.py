@@ -9,10 +9,11 @@ import xarray as xr
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
-from glmm_zoo.results.figures.group_names import rows_of_factor, trials_of_rows
+from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.storage import metadata
+from glmm_zoo.trials.wedge_columns import TREATMENT
 
-TREATMENT = "treat"  # the column of treatment where the data have none
 YES_OR_NO = ("0", "1", "False", "True")  # levels that say nothing themselves
 
 
@@ -32,7 +33,7 @@ class WedgeCells:
         The column of treatment, and by its levels whether it is that of treatment.
     control, intervention
         The words for the two.
-    binomial
+    shares
         Whether `sums` are events of `sizes` trials.
     """
 
@@ -46,7 +47,7 @@ class WedgeCells:
     conditions: dict[str, bool]
     control: str
     intervention: str
-    binomial: bool
+    shares: bool
 
     @property
     def values(self) -> np.ndarray:
@@ -73,10 +74,8 @@ def wedge_cells(tree: xr.DataTree, about: About) -> WedgeCells:
     place = np.array([design["periods"].index(level) for level in period.levels])
     shape = (len(design["clusters"]), len(design["periods"]))
     cell = cluster.codes * shape[1] + place[period.codes]
-    y = next(iter(tree["observed_data"].dataset.data_vars.values())).values.astype(float)
-    sums, sizes = (
-        np.bincount(cell, values, shape[0] * shape[1]).reshape(shape) for values in (y, trials_of_rows(spec, cluster))
-    )
+    raw = raw_data(tree)
+    sums, sizes = (np.bincount(cell, values, shape[0] * shape[1]).reshape(shape) for values in (raw.values, raw.sizes))
     signs = {"1": 1, "0": 0, "": -1}
     treated = np.array([[signs[t] for t in row] for row in design["treated"]])
     column = options["treatment"] or TREATMENT
@@ -91,5 +90,5 @@ def wedge_cells(tree: xr.DataTree, about: About) -> WedgeCells:
     return WedgeCells(
         sums, sizes, treated, cluster.labels(about, np.arange(shape[0])),
         [about.level(options["period"], p) for p in design["periods"]], design["periods"], column, conditions, control, intervention,
-        spec["family"] == "binomial",
+        raw.shares,
     )  # fmt: skip

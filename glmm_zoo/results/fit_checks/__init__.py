@@ -38,7 +38,7 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
         if rows.kind == "binary":
             yield from binary_checks(rows, tree)
         elif rows.kind in ("binomial", "count"):
-            yield from spread_checks(rows, spec)
+            yield from spread_checks(rows, tree)
             if "zeros" in spec["aspects"]:
                 yield zeros_check(tree, rows)
             yield distribution_check(few)

@@ -16,12 +16,13 @@ from glmm_zoo.results.predicted_rows import PredictedRows, rows_alike
 from glmm_zoo.results.storage import metadata
 
 BINS, ROWS_IN_BIN = 10, 25
+CALIBRATION_DRAWS = 100
 
 
 @dataclass(frozen=True)
 class CalibrationBins:
-    """Rows in bins from the least to the most likely by the other rows: in each (bins,) the share `expected`, the share `observed`,
-    and the sd of the latter if predictions are right; `p` is the probability of being as far off over all bins."""
+    """Rows in bins from the least to the most likely: in each (bins,) the share `expected`, the share `observed`, and the sd of the
+    latter if the model holds, means over the draws; `p` is the probability of being as far off over all bins."""
 
     expected: np.ndarray
     observed: np.ndarray
@@ -30,19 +31,34 @@ class CalibrationBins:
 
 
 def calibration(rows: PredictedRows) -> CalibrationBins | None:
-    """Predicted against observed shares of binary rows; None where there are too few rows, or nothing that tells them apart."""
+    """Predicted against observed shares of binary rows; None where there are too few rows, or nothing that tells them apart.
+
+    Under each draw rows are sorted into bins by their probabilities there, and their sums compared with those (a realized discrepancy;
+    Gelman, Meng & Stern 1996). Probabilities that have followed a row's own outcome, as means over the draws have, look too mild.
+    """
     from scipy.special import chdtrc
 
-    predicted = np.clip(np.where(rows.y == 1, rows.density, 1 - rows.density), 0, 1)
-    bins = min(BINS, len(predicted) // ROWS_IN_BIN)
-    if bins < 3 or not np.isfinite(predicted).all():
+    bins = min(BINS, len(rows.y) // ROWS_IN_BIN)
+    few = rows.at_most(CALIBRATION_DRAWS)
+    if bins < 3 or few.log_p is None:
         return None
-    parts = np.array_split(np.argsort(predicted, kind="stable"), bins)
-    expected, observed = (np.array([v[part].mean() for part in parts]) for v in (predicted, rows.y))
-    sd = np.array([np.sqrt((predicted[part] * (1 - predicted[part])).sum()) / len(part) for part in parts])
-    if expected[-1] - expected[0] < 2 * sd.max() or not sd.all():
+    likely = np.exp(few.log_p)
+    predicted = np.clip(np.where(few.y == 1, likely, 1 - likely), 0, 1)  # (draws, n)
+    order = np.argsort(predicted, axis=1)
+    starts = np.linspace(0, len(few.y), bins + 1).astype(int)[:-1]
+    sizes = np.diff(np.append(starts, len(few.y)))
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(np.take_along_axis(values, order, 1), starts, axis=1)
+
+    events, expected = sums(np.broadcast_to(few.y, predicted.shape)), sums(predicted)
+    variance = sums(predicted * (1 - predicted))
+    if np.mean(expected[:, -1] / sizes[-1] - expected[:, 0] / sizes[0]) < 2 * np.sqrt(variance.max()) / sizes.min():
         return None
-    return CalibrationBins(expected, observed, sd, float(chdtrc(bins, (((observed - expected) / sd) ** 2).sum())))
+    distance = ((events - expected) ** 2 / np.maximum(variance, 1e-9)).sum(axis=1)
+    sd = np.sqrt(variance.mean(axis=0)) / sizes
+    p = float(np.mean(chdtrc(bins, distance)))
+    return CalibrationBins(expected.mean(axis=0) / sizes, events.mean(axis=0) / sizes, sd, p)
 
 
 def binary_checks(rows: PredictedRows, tree: xr.DataTree) -> Iterator[FitCheck]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -25,21 +24,30 @@ from glmm_zoo.results.fit_checks.fit_check import (
     usual_number,
 )  # fmt: skip
 from glmm_zoo.results.numbers import nominal, whole, written
-from glmm_zoo.results.predicted_rows import PredictedRows
+from glmm_zoo.results.predicted_rows import PredictedRows, predicted_for_new_groups
+from glmm_zoo.results.storage import metadata
 
 UNIT_BINS, COUNT_BINS = 15, 14  # counts up to which each has a bin of its own, and bins of larger ones
 
 
-def spread_checks(rows: PredictedRows, spec: Mapping[str, Any]) -> Iterator[FitCheck]:
-    """Pearson's statistic against what the other rows predict, and how many rows lie outside their intervals."""
-    if dispersion.effect_for_nearly_every_row(spec):
-        words = "With an effect for nearly every row the model takes up variation of any size, so the spread was not judged."
-        yield FitCheck("spread", rows.name, "sound", (words,))
-    else:
-        yield judged_spread(
-            rows.name, rows.kind, spec["builder"], *dispersion.pearson_spread(rows.y, rows.drawn, rows.weights)
-        )
-    yield _outside(rows)
+def spread_checks(rows: PredictedRows, tree: xr.DataTree) -> Iterator[FitCheck]:
+    """Pearson's statistic against what the other rows predict, and how many rows lie outside their intervals.
+
+    Where there is an effect for nearly every row, rows are counted that lie outside what is predicted with effects drawn anew.
+    """
+    spec = metadata(tree)["spec"]
+    if not dispersion.effect_for_nearly_every_row(spec):
+        found = dispersion.pearson_spread(rows.y, rows.drawn, rows.weights)
+        yield judged_spread(rows.name, rows.kind, spec["builder"], *found)
+        yield outside_check(rows, "that the other rows predict")
+        return
+    words = (
+        "With an effect for nearly every row the model takes up variation of any size, so the spread was not judged."
+    )
+    yield FitCheck("spread", rows.name, "sound", (words,))
+    anew = predicted_for_new_groups(tree, rows)
+    if anew is not None:
+        yield outside_check(anew, "predicted for them with effects drawn anew")
 
 
 def judged_spread(outcome: str, kind: str, builder: str, observed: float, expected: np.ndarray) -> FitCheck:
@@ -71,16 +79,19 @@ def _what_gives_more_spread(kind: str, builder: str) -> str:
     return dispersion.what_gives_more_spread(builder)
 
 
-def _outside(rows: PredictedRows) -> FitCheck:
-    """How many rows lie outside the interval that the other rows predict."""
+def outside_check(rows: PredictedRows, which: str) -> FitCheck:
+    """How many rows lie outside the interval of 95 % that `which` says."""
     tail = (1 - WITHIN) / 2
     outside = int(((below(rows) < tail) | (above(rows) < tail)).sum())
     usual = usual_number(len(rows.y), 1 - WITHIN)
     words = (
-        f"{whole(outside)} of {whole(len(rows.y))} rows lie outside the {nominal(WITHIN)} interval that the other rows predict (at most "
-        f"{whole(usual)} would be usual)."
+        f"{whole(outside)} of {whole(len(rows.y))} rows lie outside the {nominal(WITHIN)} interval {which} (at most {whole(usual)} would "
+        "be usual)."
     )
-    return FitCheck("outside", rows.name, "sound", (words,))
+    if outside <= 2 * usual:
+        return FitCheck("outside", rows.name, "sound", (words,))
+    remedy = "Look for what these rows have in common, and compare with another family or another grouping factor."
+    return FitCheck("outside", rows.name, "caution", (words, remedy), "rows out of line")
 
 
 def zeros_check(tree: xr.DataTree, rows: PredictedRows) -> FitCheck:

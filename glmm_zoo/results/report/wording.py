@@ -31,6 +31,9 @@ USUAL_OPTIONS = {
 }
 
 
+_ORDINALS = {2: "nd", 3: "rd"}  # and "th"; thin is at most 8 unless it is given
+
+
 def overview(tree: xr.DataTree) -> dict[str, str]:
     """What was fitted to which data with which priors and how it was sampled, by heading."""
     content = metadata(tree)
@@ -46,9 +49,10 @@ def overview(tree: xr.DataTree) -> dict[str, str]:
             for outcome in outcome_specs(spec).values()
         ),
         "data": _data_and_groups(spec),
-        "priors": "; ".join(
-            f"{name} ~ {prior if isinstance(prior, str) else ', '.join(prior.values())}"
-            for name, prior in spec["priors"].items()
+        "priors": "\n".join(
+            f"{element} ~ {prior}"
+            for name, priors in spec["priors"].items()
+            for element, prior in ({name: priors} if isinstance(priors, str) else priors).items()
         ),
         "sampled": _sampling(content["sampling"], content["seconds"]["all"]),
     }
@@ -73,18 +77,19 @@ def _data_and_groups(spec: dict[str, Any]) -> str:
 def _sampling(settings: dict[str, Any], seconds: float) -> str:
     """In one line: what was made, what is kept of it, where chains go on, and what became of earlier runs."""
     last, abandoned = (settings.get("runs") or [{"parts": 1}])[-1], abandoned_runs(settings)
-    thinned = f", each the last of {settings['thin']}," if settings["thin"] > 1 else ""
+    thin = settings["thin"]
+    thinned = f", thinned: every {thin}{_ORDINALS.get(thin, 'th')} draw was kept," if thin > 1 else ""
     joined = ""
     if last["parts"] > 1:
         anew = " in new coordinates" if last["coordinates_from_draws"] else ""
         joined = (
             f", in {last['parts']} parts, each chain going on from its own last draw after "
-            f"{settings['tune_between']} of warm-up{anew}"
+            f"{settings['tune_between']} more{anew}"
         )
     target = f"target_accept {settings['target_accept']:g}" + (f" ({abandoned})" if abandoned else "")
     return (
-        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']}{joined}, {target}, "
-        f"seed {settings['seed']}, {seconds:.1f} s"
+        f"{settings['chains']} chains x {settings['draws']} draws{thinned} after {settings['tune']} of warm-up{joined}, {target}, "
+        f"seed {settings['seed']}, {written(seconds, 1)}{NO_BREAK}s"
     )
 
 

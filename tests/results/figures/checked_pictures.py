@@ -7,7 +7,7 @@ import re
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 
 from glmm_zoo.results.figures.picture import NARROW, WIDE, Picture
@@ -27,7 +27,7 @@ def checked(picture: Picture) -> dict[int, Figure]:
         assert figure.bbox.width == width
         for text in texts(figure):
             box = text.get_window_extent()
-            assert text.get_fontsize() >= LEAST_TEXT, text
+            assert float(text.get_fontsize()) >= LEAST_TEXT, text
             assert "$" not in text.get_text() or not text.get_parse_math(), text
             assert box.x0 >= -1 and box.x1 <= width + 1, (text, box, width)
             assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, (text, box)
@@ -42,7 +42,7 @@ def checked(picture: Picture) -> dict[int, Figure]:
     return figures
 
 
-def texts(figure: Figure) -> list[Text]:
+def texts(figure: Figure | SubFigure) -> list[Text]:
     """The words of a figure that are seen: not labels of ticks beyond the limits of their axis."""
     found = [*figure.texts]
     for axis in figure.axes:
@@ -55,7 +55,7 @@ def texts(figure: Figure) -> list[Text]:
     return [t for t in found if t.get_visible() and t.get_text().strip()]
 
 
-def words(figure: Figure) -> list[str]:
+def words(figure: Figure | SubFigure) -> list[str]:
     """The same as text."""
     return [t.get_text() for t in texts(figure)]
 
@@ -68,7 +68,7 @@ def marks(axis: Axes) -> list[np.ndarray]:
             found += [np.asarray(segment) for segment in collection.get_segments()]
         elif isinstance(collection, PathCollection):
             found.append(np.asarray(collection.get_offsets()))
-    return [*found, *(np.asarray(patch.get_xy()) for patch in axis.patches)]  # pyright: ignore[reportAttributeAccessIssue]
+    return [*found, *(patch.get_patch_transform().transform(patch.get_path().vertices) for patch in axis.patches)]
 
 
 def _inside(axis: Axes, points: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def herds(n: int, name: Callable[[int], object] = lambda i: i + 1) -> pd.DataFra
         "cases": rng.binomial(size, 0.2),
         "size": size,
         "x": rng.normal(size=3 * n),
-        "herd": [name(i) for i in herd],
+        "herd": [name(int(i)) for i in herd],
     }
     return pd.DataFrame(data)
 
@@ -54,7 +54,7 @@ def test_risks_of_levels_are_those_of_the_draws_beside_raw_proportions(width) ->
     data = herds(12)
     tree = fit_of(data)
     axis = checked(picture := caterpillar(tree, "herd", ABOUT))[width].axes[0]
-    posterior = tree["posterior"]
+    posterior = tree["posterior"].dataset
     risks = expit(posterior["Intercept"].values[..., None] + posterior["u_herd"].values[..., 0]).reshape(-1, 12)
     order = np.argsort(-np.median(risks, axis=0))
     np.testing.assert_allclose(circles(axis)[:, 0], np.median(risks, axis=0)[order])
@@ -85,8 +85,11 @@ def test_of_many_levels_the_ends_are_drawn_and_the_others_as_their_spread() -> N
         axis = figure.axes[0]
         assert len(circles(axis)) == 20
         assert "40 between" in words(figure)
-        risks = expit(tree["posterior"]["Intercept"].values[..., None] + tree["posterior"]["u_herd"].values[..., 0])
-        best = np.sort(np.argsort(-tree["posterior"]["u_herd"].values.mean(axis=(0, 1)).ravel())[:10])
+        risks = expit(
+            tree["posterior"].dataset["Intercept"].values[..., None]
+            + tree["posterior"].dataset["u_herd"].values[..., 0]
+        )
+        best = np.sort(np.argsort(-tree["posterior"].dataset["u_herd"].values.mean(axis=(0, 1)).ravel())[:10])
         np.testing.assert_allclose(np.sort(circles(axis)[:10, 0]), np.sort(np.median(risks[..., best], axis=(0, 1))))
     assert "Of 60 farms the 10 highest and lowest are drawn" in picture.caption
 
@@ -107,10 +110,10 @@ def test_ten_thousand_levels_are_drawn() -> None:
 def test_intercepts_and_slopes_have_a_panel_each_and_slopes_are_those_of_the_level(tree) -> None:
     picture = caterpillar(tree, "site", About())
     first, second = checked(picture)[NARROW].axes
-    posterior = tree["posterior"]
+    posterior = tree["posterior"].dataset
     slopes = (posterior["beta"].values[..., None, 0] + posterior["u_site"].values[..., 1]).reshape(-1, 10)
     np.testing.assert_allclose(circles(second)[:, 0], np.sort(np.exp(np.median(slopes, axis=0)))[::-1], rtol=1e-3)
-    means = np.array([tree["constant_data"]["x"].values.mean()])
+    means = np.array([tree["constant_data"].dataset["x"].values.mean()])
     level = posterior["Intercept"].values + posterior["beta"].values @ means
     at_means = posterior["u_site"].values[..., 0] + means * posterior["u_site"].values[..., 1]
     risks = expit(level[..., None] + at_means).reshape(-1, 10)
@@ -121,7 +124,7 @@ def test_intercepts_and_slopes_have_a_panel_each_and_slopes_are_those_of_the_lev
 def test_moments_in_place_of_draws_give_intervals_of_normal_distributions() -> None:
     data = herds(12)
     tree = fit_of(data)
-    u = tree["posterior"]["u_herd"]
+    u = tree["posterior"].dataset["u_herd"]
     moments = xr.concat(
         [u.mean(("chain", "draw")), u.std(("chain", "draw"))], pd.Index(["mean", "sd"], name="statistic")
     )

@@ -80,10 +80,12 @@ def test_a_forest_has_the_quantiles_of_the_draws_and_each_study_s_own_ratio(data
     picture = forest(tree, ABOUT)
     axis = checked(picture)[width].axes[0]
     order = np.lexsort((-_information(data), -data["lat"]))
-    draws = np.exp(tree["posterior"]["study_effect"].values.reshape(-1, 9))
+    draws = np.exp(tree["posterior"].dataset["study_effect"].values.reshape(-1, 9))
     drawn = circles(axis)
     np.testing.assert_allclose(drawn[:9, 0], np.median(draws, axis=0)[order])
-    np.testing.assert_allclose(drawn[9, 0], np.median(np.exp(tree["posterior"]["effect"])), rtol=0.2)  # a new trial's
+    np.testing.assert_allclose(
+        drawn[9, 0], np.median(np.exp(tree["posterior"].dataset["effect"])), rtol=0.2
+    )  # a new trial's
     thin = segments(axis, 1.8 * 0.7)
     np.testing.assert_allclose(thin[:, :, 0], np.quantile(draws, [0.025, 0.975], axis=0).T[order])
     thick = segments(axis, 6 * 0.7)
@@ -94,13 +96,13 @@ def test_a_forest_has_the_quantiles_of_the_draws_and_each_study_s_own_ratio(data
         if r.events1
     ]
     np.testing.assert_allclose(discs(axis)[0][:, 0], own)
-    assert f"{np.median(np.exp(tree['posterior']['effect'])):.2f}" in picture.alt
+    assert f"{np.median(np.exp(tree['posterior'].dataset['effect'])):.2f}" in picture.alt
 
 
 def _information(data: pd.DataFrame) -> np.ndarray:
     counts = [data.events1, data.events2, data.n1 - data.events1, data.n2 - data.events2]
     with np.errstate(divide="ignore"):
-        return 1 / sum(1 / count.to_numpy(float) for count in counts)
+        return 1 / np.sum([1 / count.to_numpy(float) for count in counts], axis=0)
 
 
 def test_a_forest_names_studies_by_their_label_columns_and_says_what_is_what(data, tree) -> None:
@@ -138,12 +140,19 @@ def test_of_many_studies_those_with_most_information_are_drawn_with_hostile_name
     assert not any(text.startswith(least[:8]) for text in words(figures[WIDE]))
 
 
+def test_long_words_stay_inside(tree) -> None:
+    long = "vaccinated by a nurse of the village with the strain that was to be had in that year"
+    about = About(outcome="case of tuberculosis of the lungs or of another organ", levels={"treat": {"arm 2": long}})
+    for width, figure in checked(forest(tree, about)).items():
+        assert any(text.startswith("← fewer case of") and text.endswith("…") for text in words(figure)), width
+
+
 def test_a_bubble_has_the_mean_along_the_covariate_and_the_own_ratios(data, tree) -> None:
     picture = bubble(tree, ABOUT)
     for figure in checked(picture).values():
         axis = figure.axes[0]
         x, y = np.asarray(axis.lines[0].get_xydata()).T
-        posterior = tree["posterior"]
+        posterior = tree["posterior"].dataset
         effect, slope = (posterior[name].values.ravel()[:, None] for name in ("effect", "beta"))
         np.testing.assert_allclose(y, np.exp(np.median(effect + slope * (x - data.lat.mean()), axis=0)))
         assert len(discs(axis)[0]) == 8
@@ -171,7 +180,7 @@ def test_risks_without_treatment_have_the_differences_that_the_effect_gives_ther
     )
     picture = baseline_risks(mean, new, ABOUT)
     first, second = checked(picture)[width].axes
-    fewer = 1000 * (p - expit(logit(p) + tree["posterior"]["effect"].values.ravel()[:, None]))
+    fewer = 1000 * (p - expit(logit(p) + tree["posterior"].dataset["effect"].values.ravel()[:, None]))
     np.testing.assert_allclose(circles(first)[:, 0], np.median(fewer, axis=0), rtol=1e-6)
     np.testing.assert_allclose(circles(second)[:, 0], 1000 / np.median(fewer, axis=0), rtol=1e-6)
     low, high = np.quantile(1000 / fewer[:, 3], [0.025, 0.975])
@@ -180,7 +189,9 @@ def test_risks_without_treatment_have_the_differences_that_the_effect_gives_ther
 
 def test_no_number_needed_to_treat_where_the_difference_may_be_nothing(tree) -> None:
     unclear = tree.copy()
-    unclear["posterior"] = xr.DataTree(unclear["posterior"].dataset.assign(effect=unclear["posterior"]["effect"] + 0.5))
+    unclear["posterior"] = xr.DataTree(
+        unclear["posterior"].dataset.assign(effect=unclear["posterior"].dataset["effect"] + 0.5)
+    )
     asked = {"at": {"baseline": [0.1, 0.2]}, "measures": ["difference", "nnt"]}
     mean, new = (zoo.comparisons(unclear, "treat", groups=groups, **asked) for groups in ("typical", "new"))
     figures = checked(baseline_risks(mean, new, About()))

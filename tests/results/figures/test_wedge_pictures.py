@@ -69,7 +69,7 @@ def test_a_design_map_has_what_was_observed_and_lines_where_clusters_cross_over(
     assert told == sorted([*cells, *(str(p) for p in range(1, 6) if str(p) in narrow)])
     axis = figures[WIDE].axes[0]
     assert sorted(float(np.asarray(line.get_xdata())[0]) for line in axis.lines) == [1, 2, 3, 4]
-    shares = [patch.get_alpha() for patch in axis.patches]
+    shares = [patch.get_alpha() or 0.0 for patch in axis.patches]
     highest = (data.y / data.n).max()
     np.testing.assert_allclose(shares, LIGHT + (DARK - LIGHT) * (data.y / data.n) / highest, atol=0.006)
     observed = data.groupby("arm")[["y", "n"]].sum()
@@ -120,12 +120,23 @@ def test_risks_by_period_are_the_estimates_beside_what_each_cluster_had(data, tr
     assert "mean of 2 to 4: −" in picture.alt
 
 
+def test_long_names_of_conditions_and_periods_stay_inside(tree) -> None:
+    means = zoo.predictions(tree, at={"arm": ["control", "new"]}, by=["period"])
+    differences = zoo.comparisons(tree, "arm", measures="difference", by=["period"])
+    levels = {
+        "arm": {"control": "care as it was usual before the trial in all these wards", "new": "what the trial was about to try, at last"},
+        "period": {str(i): f"the three months from January to March {2000 + i}" for i in range(1, 6)},
+    }  # fmt: skip
+    checked(period_risks(tree, means, differences, About(levels=levels)))
+    checked(design_map(tree, About(levels=levels)))
+
+
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_effects_by_exposure_are_those_of_the_draws_and_their_mean(data, width) -> None:
     tree = fit_of(data, exposure_time="categorical")
     picture = exposure_effect(tree, ABOUT)
     axis = checked(picture)[width].axes[0]
-    effect = tree["posterior"]["effect"].values.reshape(-1, 4)
+    effect = tree["posterior"].dataset["effect"].values.reshape(-1, 4)
     np.testing.assert_allclose(circles(axis)[:, 0], np.exp(np.median(effect, axis=0)))
     np.testing.assert_allclose(circles(axis, "D")[:, 0], np.exp(np.median(effect.mean(axis=1))))
     assert f"{np.exp(np.median(effect.mean(axis=1))):.2f}" in picture.alt
