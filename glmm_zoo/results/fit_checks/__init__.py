@@ -2,7 +2,7 @@
 
 A check has P, the share of predicted data sets that are as far off as the observed one. The limits of P are chosen so that of fits
 of true models about one in ten is told a hint of anything, and none that its estimates are not to be trusted; see
-docs/decisions/0080-three-verdicts.md. Residuals against covariates are those of the fit itself, which makes that check careful.
+docs/decisions/0072-three-verdicts.md. Residuals against covariates are those of the fit itself, which makes that check careful.
 """
 
 from __future__ import annotations
