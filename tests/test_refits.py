@@ -170,3 +170,27 @@ def test_what_was_asked_of_the_sampler_and_said_of_the_fit_is_kept() -> None:
     assert metadata(again)["spec"] == metadata(first)["spec"]
     other = zoo.update(first, seed=5, draws=40)
     assert other["posterior"].sizes["draw"] == 40 and metadata(other)["sampling"]["asked"]["seed"] == 5
+
+
+def test_arms_with_gaps_outcomes_with_gaps_and_subjects_without_a_covariate_come_back() -> None:
+    by_name = {row.name: row for row in ROWS}
+    wide = pd.DataFrame(
+        {"study": list("abcdefgh"), "events1": range(1, 9), "n1": 50, "events2": range(2, 10), "n2": 60}
+    )
+    wide["lat"] = np.where(wide.study == "c", np.nan, np.arange(8.0))
+    followed = by_name["joint survival"].data().assign(age=lambda d: d.age.mask(d.id == "p07"))
+    gaps = by_name["joint"].data().assign(x=lambda d: d.x.mask(d.index == 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZooWarning)
+        models = [
+            zoo.meta_analysis(wide, "events | trials(n) ~ lat", missing="drop", heterogeneity="general"),
+            zoo.joint_outcomes(gaps, {"ill ~ x + (1 |p| g)": "bernoulli(probit)", "c ~ w + (1 |p| g)": "poisson"}, missing="drop"),
+            zoo.joint_survival(
+                followed, None, {"y ~ time + (1 | id)": "gaussian"}, event="Surv(years, death) ~ age", missing="drop",
+                baseline="exponential",
+            ),
+        ]  # fmt: skip
+    for model in models:
+        again = zoo.model_of(bare_tree(model))
+        assert {**again.spec, "auxiliary": []} == {**metadata(bare_tree(model))["spec"], "auxiliary": []}
+        assert again.coords == model.coords and any("dropped" in note for note in again.spec["notes"])

@@ -114,6 +114,7 @@ class SurvivalEstimates:
         reference = nearest[np.argmin(np.abs(np.log(nearest / middle)))] if log else nearest[0]
         said = self.about.outcome_of(part.name)
         name = said.outcome or self.about.name(column)
+        name = f"expected {name}" if part.link == "log" else name
         return MarkerAxis(name, self.about.unit_of(column) or said.unit, log, measured, float(reference))
 
     def levels(self, marker: FollowedMarker) -> np.ndarray:

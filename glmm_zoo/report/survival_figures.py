@@ -29,7 +29,7 @@ from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.survival_curves import survival_curves
 from glmm_zoo.results.numbers import alone
 
-_PATIENT_DRAWS, _CURVE_DRAWS, _LANDMARK_DRAWS = 100, 100, 50  # enough for a picture, within tenths of a second
+_PATIENT_DRAWS, _CURVE_DRAWS, _LANDMARK_DRAWS = 100, 100, 20  # enough for a picture, within tenths of a second
 _TIMES = 16  # of a patient's course
 _CURVE_TIMES = 12
 _MOST_ARMS = 3
@@ -114,16 +114,17 @@ def _course(of: SurvivalEstimates, found: xr.Dataset, times: np.ndarray, name: s
 
 
 def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
-    """Survival by level of a variable, where it is one of a few subjects' levels, else of all."""
+    """Survival by level of a variable, or of another factor of the event, where subjects have a few levels of it, else of all."""
     events = of.fit.hazard.events
     horizon = float(np.quantile(events.time, 0.98))
     times = np.linspace(events.origin, horizon, _CURVE_TIMES + 1)[1:].tolist()
-    arms = _arms(of, variable)
-    at: Mapping[str, Any] = {variable: list(arms)} if variable and arms else {}
+    factors = [variable, *events.covariates.learnt.get("levels", {})]
+    variable, arms = next(((v, found) for v in factors if (found := _arms(of, v))), (None, {}))
+    at: Mapping[str, Any] = {variable: list(arms)} if variable else {}
     survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=_CURVE_DRAWS)
     whole = {"": np.ones(len(events.ids), bool)}
     observed = {arm: kaplan_meier(events.time[rows], events.status[rows]) for arm, rows in (arms or whole).items()}
-    return survival_curves(survival, variable or "" if arms else "", observed, of.about, f"{_CURVE_DRAWS} draws.")
+    return survival_curves(survival, variable or "", observed, of.about, f"{_CURVE_DRAWS} draws.")
 
 
 def _arms(of: SurvivalEstimates, variable: str | None) -> dict[str, np.ndarray]:

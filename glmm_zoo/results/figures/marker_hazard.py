@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW = 30  # px
+_FINE_RATIOS = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8, 2.2])
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,9 @@ def _draw_ratios(
     low, high = min(q[0].min() for q in quantiles), max(q[4].max() for q in quantiles)
     axis.set_yscale("log")
     axis.set_ylim(min(low, 0.8), max(high, 1.25))
-    fixed_ticks(axis, RATIO_TICKS, vertical=True)
+    low, high = axis.get_ylim()
+    ticks = RATIO_TICKS[(RATIO_TICKS >= low) & (RATIO_TICKS <= high)]
+    fixed_ticks(axis, ticks if len(ticks) > 2 else _FINE_RATIOS, vertical=True)
     if marker.log:
         axis.set_xscale("log")
         axis.set_xlim(x[0], x[-1])

@@ -156,10 +156,11 @@ def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: 
     canvas.percent_axis(axis, vertical=True)
     axis.set_yticks([0, 0.5, 1])
     end = min(course.end, t[-1])
+    y = 0.06 if np.interp(end, t, middle) > 0.35 else 0.92  # away from the curve
     axis.plot(
-        end, 0.06, marker="X" if course.event else "o", markersize=8 if course.event else 6, linestyle="none",
+        end, y, marker="X" if course.event else "o", markersize=8 if course.event else 6, linestyle="none",
         color=canvas.colour["data"], zorder=6, clip_on=False,
     )  # fmt: skip
     late = end > 0.6 * t[-1]
     words = word if course.event else "last seen"
-    canvas.note(axis, end, 0.06, words, role="data", align="right" if late else "left", shift=(-8 if late else 8, 0))
+    canvas.note(axis, end, y, words, role="data", align="right" if late else "left", shift=(-8 if late else 8, 0))
