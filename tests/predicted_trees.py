@@ -47,7 +47,11 @@ def predicted_tree(
     }  # fmt: skip
     tree = xr.DataTree.from_dict(groups)
     write_metadata(
-        tree, {"spec": {**known, **spec}, "sampling": {"draws": len(drawn), "chains": 4, "finished": [len(drawn)] * 4, "seed": 1}}
+        tree,
+        {
+            "spec": {**known, **spec},
+            "sampling": {"draws": len(drawn), "chains": 4, "finished": [len(drawn)] * 4, "seed": 1},
+        },
     )
     return tree
 

@@ -20,7 +20,7 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-MOST_LEVELS = 12  # a number with as many values or fewer is compared from its first to its last
+_MOST_LEVELS = 12  # a number with as many values or fewer is compared from its first to its last
 GRID = 25  # values of a number along which means are given
 
 
@@ -131,7 +131,7 @@ def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
 
 def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
     """The values of a number at which means are given: all that there are where they are few; those that are compared among them."""
-    if len(numbers) > MOST_LEVELS:
+    if len(numbers) > _MOST_LEVELS:
         numbers = np.linspace(numbers[0], numbers[-1], GRID)
     return sorted({*(float(f"{v:.6g}") for v in numbers), *compared})
 
@@ -141,7 +141,7 @@ def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
     if levels:
         others = [level for level in levels if level != control]
         return (others[0], control) if len(levels) == 2 and len(others) == 1 else "reference"
-    if len(numbers) <= MOST_LEVELS:
+    if len(numbers) <= _MOST_LEVELS:
         return float(numbers[0]), float(numbers[-1])
     low, high = np.quantile(numbers, [0.25, 0.75], method="nearest")
     return float(low), float(high)

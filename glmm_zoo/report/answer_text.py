@@ -54,7 +54,7 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     high, low = _sides(answer, str(contrast))
     by_value = means.set_index(means[answer.variable].map(_as_text))
     scale = mean_scale(tree, outcome)
-    what = amount(tree, about, outcome)
+    what = amount_told(tree, about, outcome)
     at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
     unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
     values = {s: f"**{_median(row, scale)}{unit}**" for s, row in at.items()}
@@ -102,7 +102,7 @@ def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     return "risk" if _family(tree, outcome) in SHARES else "number"
 
 
-def amount(tree: xr.DataTree, about: About, outcome: str | None) -> str:
+def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
@@ -176,7 +176,7 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     averaged = "averaged over the rows of the data"
     if answer.at:
         averaged += " with " + joined([value_words(about, column, value) for column, value in answer.at.items()])
-    expected = f"The {amount(tree, about, None)}" if not answer_of_several(answer) else "The expected value"
+    expected = f"The {amount_told(tree, about, None)}" if not answer_of_several(answer) else "The expected value"
     names = [
         about.name(group) if group in about.names else parts.group_name(tuple(group.split(":"))) for group in groups
     ]
@@ -220,8 +220,8 @@ def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, 
     d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
     middle, low, high = (numbers.written(row[c], d) for c in ("median", "lower", "upper"))
     sentence = (
-        f"{about.plural(subject).capitalize()} with a higher {amount(tree, about, first)} tend to have a {'lower' if lower else 'higher'} "
-        f"{amount(tree, about, second)}: correlation **{middle}** "
+        f"{about.plural(subject).capitalize()} with a higher {amount_told(tree, about, first)} tend to have a {'lower' if lower else 'higher'} "
+        f"{amount_told(tree, about, second)}: correlation **{middle}** "
         f"({numbers.nominal(prob)} interval {low} to {high})."
     )
     what = (

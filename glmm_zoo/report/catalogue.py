@@ -44,7 +44,7 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
+_BASELINES = (0.001, 0.01, 0.05, 0.1)  # 1, 10, 50 and 100 in 1000
 MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where they are asked for
 
 
@@ -158,7 +158,7 @@ class Catalogue:
         table = stored_table(self.tree)
         covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
-        at = {"baseline": list(BASELINES), **means}
+        at = {"baseline": list(_BASELINES), **means}
         asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)

@@ -6,7 +6,7 @@ the extension of CONSORT, Hemming et al. (2018), BMJ 363:k1614. Meta-analyses: P
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,6 @@ from glmm_zoo.errors import listing, plural
 from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
-from glmm_zoo.results.paper_table import PaperTable
 
 State = Literal["done", "not done", "not applicable"]
 BAYES = "BARG, ROBUST"
@@ -85,28 +84,6 @@ def checklist(tree: xr.DataTree, shown: Collection[str] | Mapping[str, str], pat
     ]
 
 
-def checklist_table(
-    tree: xr.DataTree, figures: Sequence[str], tables: Sequence[str], path: str = "FILE.nc"
-) -> PaperTable:
-    """The checklist as a page shows it, given the names of its figures and of its tables in their order."""
-    shown = {block: block.capitalize() for block in BLOCKS}
-    for kind, names in (("Table", tables), ("Figure", figures)):
-        shown |= {name: f"{kind} {i}" for i, name in enumerate(names, start=1)}
-    items = checklist(tree, shown, path)
-    guidelines = listing(dict.fromkeys(g for item in items for g in item.guideline.split(", ") if g[0].isupper()), 9)
-    rows = [(item.item, item.state, _capital(item.where)) for item in items]
-    return PaperTable.of(
-        f"What guidelines ask of such an analysis ({guidelines}).",
-        ("Item", "State", "Where, or what does it"),
-        rows,
-        words=True,
-    )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 # ---------------------------------------------------------------------------------------------------------- every fit
 
 
@@ -116,10 +93,10 @@ def _question(page: _Page) -> Iterator[Item]:
         BARG,
         "Question stated",
         "answer",
-        f"say it: {page.update('--about FILE.toml')} with its question",
+        f"Say it: {page.update('--about FILE.toml')} with its question",
         bool(about.question),
     )
-    yield page.item(BARG, "Outcome and data described", "model", f"say what was measured, in whom: {page.update('--about FILE.toml')} with its outcome "
+    yield page.item(BARG, "Outcome and data described", "model", f"Say what was measured, in whom: {page.update('--about FILE.toml')} with its outcome "
                     "and individual", bool(about.outcome or about.outcomes))  # fmt: skip
     yield page.item(BAYES, "Likelihood, link and linear predictor stated", "model", f"`glmm-zoo report {page.path}`")
     if data["dropped"]:
@@ -130,7 +107,7 @@ def _question(page: _Page) -> Iterator[Item]:
             f"{plural(data['dropped'], 'row')} dropped: `glmm-zoo report {page.path}`",
         )
     else:
-        yield Item(BARG, "Missing values reported", "not applicable", "no row was dropped")
+        yield Item(BARG, "Missing values reported", "not applicable", "No row was dropped")
 
 
 def _priors(page: _Page) -> Iterator[Item]:
@@ -138,7 +115,7 @@ def _priors(page: _Page) -> Iterator[Item]:
     yield page.item(BAYES, "Priors stated", "priors", f"`glmm-zoo report {page.path}`")
     without = list(dict.fromkeys(row.parameter for row in rows if not row.why))
     yield page.item(
-        BAYES, "Priors justified", "priors", f"give your reasons for the priors of {listing(without, 5)}" if without else
+        BAYES, "Priors justified", "priors", f"Give your reasons for the priors of {listing(without, 5)}" if without else
         f"`glmm-zoo report {page.path}`", not without,
     )  # fmt: skip
     yield page.item(BARG, "Prior predictive check", "prior_predictive", f"`{prior_command(page.parts.spec)}`")
@@ -165,8 +142,7 @@ def _computation(page: _Page) -> Iterator[Item]:
     yield page.item(BARG, "Code, data, seed and versions", "reproduce", f"`glmm-zoo report {page.path}`", made)
 
 
-BLOCKS = ("answer", "verdict", "model", "methods", "reproduce")  # that every page has, beside its figures and tables
-ESTIMATES = ("means", "comparisons", "conditional", "estimates", "parameters", "pooled/", "further/")
+ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled")  # tables
 
 
 def _posterior(page: _Page) -> Iterator[Item]:
@@ -179,12 +155,12 @@ def _posterior(page: _Page) -> Iterator[Item]:
     )
     level = f" --level {groups[-1]}" if groups and page.parts.builder not in ("meta_analysis", "joint_survival") else ""
     yield page.item(
-        BARG, "Models compared", ("loo", "loo/"), f"one model only: `glmm-zoo loo {page.path} OTHER.nc{level}`"
+        BARG, "Models compared", ("loo", "loo/"), f"One model only: `glmm-zoo loo {page.path} OTHER.nc{level}`"
     )
     asked = [n for n in _stored(tree) if "p_rope" in tree[f"estimands/{n}"].dataset]
     yield page.item(
         BARG, "Decision with a region of practical equivalence", tuple(asked),
-        f"where a decision is made: `glmm-zoo comparisons {page.path} VARIABLE --rope LOW,HIGH`", bool(asked),
+        f"Where a decision is made: `glmm-zoo comparisons {page.path} VARIABLE --rope LOW,HIGH`", bool(asked),
     )  # fmt: skip
 
 
@@ -194,7 +170,7 @@ def _stored(tree: xr.DataTree) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------------- designs
 
-ELSEWHERE = "not in the file of a fit: the paper has to tell it"
+ELSEWHERE = "Not in the file of a fit: the paper has to tell it"
 
 
 def _wedge(page: _Page) -> Iterator[Item]:
@@ -208,7 +184,9 @@ def _wedge(page: _Page) -> Iterator[Item]:
     yield page.item(WEDGE, "Outcome by cluster and period under both conditions", ("period_risks", "design_map"),
                     f"`glmm-zoo plot {page.path} period_risks`")  # fmt: skip
     yield page.item(WEDGE, "How change over time is allowed for", "model", f"`glmm-zoo report {page.path}`")
-    yield page.item(WEDGE, "Correlations within clusters reported", "wedge_effects/", f"`glmm-zoo summary {page.path}`")
+    yield page.item(
+        WEDGE, "Correlations within clusters reported", "wedge_effects/correlation", f"`glmm-zoo summary {page.path}`"
+    )
     yield page.item(WEDGE, "Absolute and relative effects", "comparisons", f"`glmm-zoo comparisons {page.path} {page.parts.spec['options']['treatment'] or 'treat'}`")  # fmt: skip
     yield page.item(
         WEDGE, "Effect that varies with the time since crossing over", "exposure_effect",
@@ -229,12 +207,12 @@ def _meta(page: _Page) -> Iterator[Item]:
     yield page.item(
         PRISMA, "Results of single studies", ("forest", "pooled/studies"), f"`glmm-zoo plot {page.path} forest`"
     )
-    yield page.item(PRISMA, "Characteristics of the studies", "forest", "name columns of the studies: --about FILE.toml with label = [...]",
+    yield page.item(PRISMA, "Characteristics of the studies", "forest", f"Name columns of the studies: {page.update('--about FILE.toml')} with its label",
                     bool(page.parts.about.label))  # fmt: skip
     yield page.item(
         f"{PRISMA}, {GRADE}", "Pooled effect with its interval (imprecision)", pooled, f"`glmm-zoo report {page.path}`"
     )
-    yield page.item(f"{PRISMA}, {GRADE}", "Heterogeneity (inconsistency)", ("pooled/pooled", "parameters", "conditional", "forest"),
+    yield page.item(f"{PRISMA}, {GRADE}", "Heterogeneity (inconsistency)", ("parameters", "forest"),
                     f"`glmm-zoo summary {page.path}`")  # fmt: skip
     yield page.item(PRISMA, "Prediction interval", pooled, f"`glmm-zoo report {page.path}`")
     yield page.item(GRADE, "Absolute effects at a stated baseline risk", ("baseline_risks", "pooled/absolute"),
@@ -250,7 +228,7 @@ def _meta(page: _Page) -> Iterator[Item]:
         f"{PRISMA}, {GRADE}",
         "Publication bias",
         "not done",
-        "no method for it here: a funnel plot, with other software",
+        "No method for it here: a funnel plot, with other software",
     )
     yield Item(f"{PRISMA}, {GRADE}", "Risk of bias of the studies, indirectness", "not done", ELSEWHERE)
     yield Item(PRISMA, "Search and selection of studies", "not done", ELSEWHERE)
@@ -273,7 +251,7 @@ def _joint(page: _Page) -> Iterator[Item]:
         f"`glmm-zoo plot {page.path} survival`",
     )
     yield page.item(JOINT, "Accuracy of predictions (AUC, Brier score, calibration)", ("auc", "calibration", "accuracy/"),
-                    "in Python: zoo.landmark_accuracy(tree, ...)")  # fmt: skip
+                    "In Python: zoo.landmark_accuracy(tree, ...)")  # fmt: skip
     causes = len(event["causes"])
     yield Item(JOINT, "Competing events", "done" if causes > 1 and "model" in page.shown else "not done", page.shown.get("model", "") if causes > 1 else
-               "one cause only: what ends follow-up otherwise counts as censoring; a column of causes as the event tells them apart")  # fmt: skip
+               "One cause only: what ends follow-up otherwise counts as censoring; a column of causes as the event tells them apart")  # fmt: skip

@@ -11,7 +11,7 @@ from glmm_zoo.errors import plural
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Product, article, effects_of, joined, read_parts, sizes
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
@@ -146,15 +146,15 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
 
 
-def _covariate(parts: Parts, term: Product) -> str:
+def _covariate(parts: Parts, term: Summand) -> str:
     return f"{_column(parts, term)} (categorical)" if parts.levels(term[0]) else _column(parts, term)
 
 
-def _column(parts: Parts, term: Product) -> str:
+def _column(parts: Parts, term: Summand) -> str:
     return re.sub(r"^I\((.*)\)$", r"\1", parts.name(term[0]))
 
 
-def _random(parts: Parts, terms: Sequence[Product], factor: tuple[str, ...], correlated: bool) -> str:
+def _random(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], correlated: bool) -> str:
     """ "a random intercept and slope of time for each subject"."""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Product, effects_of
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
@@ -185,7 +185,7 @@ def _factor(parts: Parts, factor: Sequence[str]) -> str:
     return sym(":".join(parts.about.name(c) for c in factor))
 
 
-def _times(outcome: NumberedOutcome, coefficient: str, term: Product) -> str:
+def _times(outcome: NumberedOutcome, coefficient: str, term: Summand) -> str:
     """A coefficient, with the levels of factors as indices, times the columns of numbers."""
     parts = outcome.parts
     indices = [
@@ -194,7 +194,7 @@ def _times(outcome: NumberedOutcome, coefficient: str, term: Product) -> str:
     return outcome.symbol(coefficient, *indices) + _covariates(parts, term)
 
 
-def _covariates(parts: Parts, term: Product) -> str:
+def _covariates(parts: Parts, term: Summand) -> str:
     return "".join(
         op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
         if e.kind == "call"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Product, article, effects_of, joined
+from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -186,7 +186,7 @@ def _own(parts: Parts) -> Iterator[str]:
         yield words[course]
 
 
-def _term_words(parts: Parts, terms: Sequence[Product], coefficient: str) -> list[str]:
+def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> list[str]:
     """One item for each factor; numbers together; interactions together."""
     numbers = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
     items = []
@@ -208,11 +208,11 @@ def _term_words(parts: Parts, terms: Sequence[Product], coefficient: str) -> lis
     return items
 
 
-def _product(parts: Parts, term: Product) -> str:
+def _product(parts: Parts, term: Summand) -> str:
     return " with ".join(_plain(parts, (e,)) for e in term)
 
 
-def _plain(parts: Parts, term: Product) -> str:
+def _plain(parts: Parts, term: Summand) -> str:
     """The words for the columns of a term; I(day/365) is day/365."""
     text = " by ".join(parts.name(e) for e in term)
     return re.sub(r"^I\((.*)\)$", r"\1", text)
@@ -224,7 +224,7 @@ def _smooth_words(parts: Parts, variables: Sequence[str], by: str | None) -> str
     return f"a smooth {what} f of {names}" + (f" for each {parts.about.name(by)}" if by else "")
 
 
-def _group_words(parts: Parts, terms: Sequence[Product], factor: tuple[str, ...], effect: str) -> str:
+def _group_words(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], effect: str) -> str:
     slopes = [_plain(parts, t) for t in terms if t]
     shifts = [*(["of the level"] if () in terms else []), *(f"of the effect of {s}" for s in slopes)]
     each = f"for each {parts.group_name(factor)}"

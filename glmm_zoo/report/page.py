@@ -37,10 +37,10 @@ from glmm_zoo.results.verdicts import Verdicts, verdicts
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
-PARTS = ("Answer", "Estimates", "Verdict", "Model", "Priors", "Checks", "Methods", "Checklist", "Reproduce")
-MOST_ROWS = 60  # of a finding's table; the file has all
-FOLDED = 12  # rows from which on a finding's table is folded
-LOOKS = {"sound": "w", "caution": "y", "unsound": "u"}
+PAGE_PARTS = ("Answer", "Estimates", "Verdict", "Model", "Priors", "Checks", "Methods", "Checklist", "Reproduce")
+_MOST_ROWS = 60  # of a finding's table; the file has all
+_FOLDED = 12  # rows from which on a finding's table is folded
+_LOOKS = {"sound": "w", "caution": "y", "unsound": "u"}
 
 
 @of_a_whole_fit
@@ -77,10 +77,10 @@ def render(content: Mapping[str, Any]) -> str:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(text_of(TEMPLATE)).render(content)
+    return environment.from_string(_text_of(TEMPLATE)).render(content)
 
 
-def text_of(name: str) -> str:
+def _text_of(name: str) -> str:
     """A file beside this one."""
     return files("glmm_zoo.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -100,7 +100,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "verdict": _strip(verdict),
         "answer": marked(_no_answer(verdict) or sentence),
         "estimand": estimand,
-        "parts": PARTS,
+        "parts": PAGE_PARTS,
         "key": None if key is None else blocks.figure(catalogue.picture(key), key=True),
         "estimates": list(_estimates(catalogue, blocks)),
         "model": {"words": model.words, "mathml": Markup(model.mathml), "lines": _coded(model.formula_lines)},
@@ -161,13 +161,13 @@ def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:
     for part, data in finding.tables.items():
         table = _finding_table(finding.title, part, data)
         block = blocks.table(f"{name}/{part}", table)
-        yield FoldedBlock(f"Table {block.number}: {table.caption}", (block,)) if len(table.rows) > FOLDED else block
+        yield FoldedBlock(f"Table {block.number}: {table.caption}", (block,)) if len(table.rows) > _FOLDED else block
 
 
 def _finding_table(title: str, part: str, data: pd.DataFrame) -> PaperTable:
     """A table of a finding, of a long one the first rows."""
-    rows = data.head(MOST_ROWS)
-    left = f"The first {MOST_ROWS} of {len(data)} rows; the file of the fit has all." if len(data) > MOST_ROWS else ""
+    rows = data.head(_MOST_ROWS)
+    left = f"The first {_MOST_ROWS} of {len(data)} rows; the file of the fit has all." if len(data) > _MOST_ROWS else ""
     headings = (str(data.index.name or ""), *map(str, data.columns))
     return PaperTable.of(
         f"{title[:1].upper()}{title[1:]}: {part.replace('_', ' ')}.", headings, finding_rows(rows), note=left
@@ -179,7 +179,7 @@ def _strip(verdict: Verdicts) -> dict[str, Any]:
     of = (verdict.sampling, verdict.fit, verdict.design)
     states = [judgement.state for judgement in of]
     look = " bad" if states[0] == "unsound" else "" if all(state == "sound" for state in states[:2]) else " warn"
-    shown = [(LOOKS[j.state], j.title, " ".join(j.sentences)) for j in of if j.title]
+    shown = [(_LOOKS[j.state], j.title, " ".join(j.sentences)) for j in of if j.title]
     return {"unsound": states[0] == "unsound", "look": look, "judgements": shown}
 
 
@@ -207,7 +207,7 @@ def _priors(tree: xr.DataTree) -> PaperTable:
 
 def _checklist(tree: xr.DataTree, blocks: Blocks) -> PaperTable:
     """What guidelines ask for, and where the page has it."""
-    shown = {part.lower(): part for part in PARTS}
+    shown = {part.lower(): part for part in PAGE_PARTS}
     shown |= {name: f"Figure {i + 1}" for i, name in enumerate(blocks.figures)}
     shown |= {name: f"Table {i + 1}" for i, name in enumerate(blocks.tables)}
     rows = [(item.item, item.guideline, item.state, item.where) for item in checklist(tree, shown)]
@@ -229,5 +229,5 @@ def _css(blocks: Blocks) -> str:
     light, dark = css_variables(LIGHT), css_variables(DARK)
     return (
         f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-        f"{text_of(STYLE)}{blocks.styles.css()}"
+        f"{_text_of(STYLE)}{blocks.styles.css()}"
     )

@@ -16,7 +16,7 @@ from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
 
-Product = tuple[Expression, ...]  # what is multiplied
+Summand = tuple[Expression, ...]  # what is multiplied
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Part:
         )
 
     @property
-    def terms(self) -> list[Product]:
+    def terms(self) -> list[Summand]:
         """The population terms, main effects first, else in the order of the formula."""
         return terms_of(self.formula.population)
 
@@ -158,7 +158,7 @@ def _is_of(name: str, term: GroupTerm) -> bool:
     return name == term.name or name.endswith(f"_{term.name}") or name.replace("_", " ") == term.name.replace("_", " ")
 
 
-def terms_of(symbols: tuple[Symbol, ...]) -> list[Product]:
+def terms_of(symbols: tuple[Symbol, ...]) -> list[Summand]:
     """The terms that symbols of the algebra of terms stand for, main effects first, else in their order; without the intercept."""
     order = {e: i for i, e in reversed(list(enumerate(s for s in symbols if isinstance(s, Expression))))}
     found: dict[frozenset[Expression], None] = {}
@@ -172,7 +172,7 @@ def terms_of(symbols: tuple[Symbol, ...]) -> list[Product]:
     return sorted(terms, key=len)
 
 
-def effects_of(group: GroupTerm) -> Iterator[Product]:
+def effects_of(group: GroupTerm) -> Iterator[Summand]:
     """The effects of a group term that vary: () for the intercept, then the terms of the slopes."""
     part = Part("", "", Formula("", None, group.effects))
     if part.intercept:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.answer_text import amount, mean_scale
+from glmm_zoo.report.answer_text import amount_told, mean_scale
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
@@ -69,7 +69,7 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
         if estimates is None or answer.variable not in estimates.table:
             continue
         for outcome, rows in _by_outcome(estimates.table):
-            what = _FURTHER[scale_name] if scale_name else amount(parts.tree, parts.about, outcome)
+            what = _FURTHER[scale_name] if scale_name else amount_told(parts.tree, parts.about, outcome)
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
             ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from glmm_zoo.results.estimates import Estimates
 
-MOST_ROWS = 25  # of a table of findings or of estimates
+_MOST_ROWS = 25  # of a table of findings or of estimates
 _MARGIN = 9  # letters of what stands before the overview's lines
 
 
@@ -95,12 +95,12 @@ def paper_lines(table: PaperTable) -> list[RenderableType]:
 
 
 def estimates_table(estimates: Estimates) -> list[RenderableType]:
-    """The sentence and the table, at most `MOST_ROWS` rows of it."""
+    """The sentence and the table, at most `_MOST_ROWS` rows of it."""
     from rich.text import Text
 
     n = len(estimates.table)
-    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > MOST_ROWS else []
-    return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, MOST_ROWS)), *rest]
+    rest = [Text(f"... {n} rows in all; --out table.csv writes them")] if n > _MOST_ROWS else []
+    return [Text(estimates.sentence), "", _as_rich(estimates_as_text(estimates, _MOST_ROWS)), *rest]
 
 
 def _as_rich(shown: PaperTable) -> RenderableType:
@@ -118,7 +118,7 @@ def _as_rich(shown: PaperTable) -> RenderableType:
 
 
 def _findings(findings: Iterable[Finding], spell: Callable[[str], str]) -> list[RenderableType]:
-    """Title, sentences and tables of each finding; of a table at most `MOST_ROWS` rows."""
+    """Title, sentences and tables of each finding; of a table at most `_MOST_ROWS` rows."""
     from rich.table import Table
     from rich.text import Text
 
@@ -131,10 +131,10 @@ def _findings(findings: Iterable[Finding], spell: Callable[[str], str]) -> list[
             table = Table(box=None, pad_edge=False)
             for heading in ("", *map(str, data.columns)):
                 table.add_column(heading, justify="left" if heading == "" else "right")
-            for row in finding_rows(data.head(MOST_ROWS)):
+            for row in finding_rows(data.head(_MOST_ROWS)):
                 table.add_row(*map(Text, row))
             lines.append(table)
-            if len(data) > MOST_ROWS:
+            if len(data) > _MOST_ROWS:
                 lines.append(Text(f"... {len(data)} rows in all; the file and the HTML report have them"))
         lines.append("")
     return lines

@@ -187,7 +187,9 @@ def summarised(
             _share_in_region(rope, m, z, draws[:, :, i])
             for i, (m, z) in enumerate(zip(of["measure"], null, strict=True))
         ]
-    scales: list[Scale] = [_scale(m, share) for m, share in zip(of["measure"], shares or [False] * len(of), strict=True)]
+    scales: list[Scale] = [
+        _scale(m, share) for m, share in zip(of["measure"], shares or [False] * len(of), strict=True)
+    ]
     return Estimates.of_table(table, list(of.columns), draws, sentence, scales=scales, prob=prob)
 
 

@@ -368,6 +368,8 @@ def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
     spec = zoo.load("f.nc").attrs["glmm_zoo"]
     assert '"beta": "Normal(0, 1)"' in spec and '"sd_g": "Exponential(2)"' in spec and '"center": false' in spec
     assert cli.run(["check", "f.nc"]) == code
+    said = capsys.readouterr().out.splitlines()
+    assert said == str(zoo.verdicts(zoo.load("f.nc"))).splitlines() and len(said) == 3
     assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
     assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
     assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out

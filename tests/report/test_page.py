@@ -33,9 +33,11 @@ def test_pages_have_their_blocks_in_order(example: tuple[str, xr.DataTree], tmp_
     root = parsed(html)
     ids = [n.attributes["id"] for n in root.every() if "id" in n.attributes]
     assert len(ids) == len(set(ids))
-    assert [n.attributes["id"] for n in root.all("h2")] == [p.lower() for p in page.PARTS if p not in ("Answer", "Verdict")]
+    assert [n.attributes["id"] for n in root.all("h2")] == [
+        p.lower() for p in page.PAGE_PARTS if p not in ("Answer", "Verdict")
+    ]
     assert len(root.all("h1")) == 1 and root.all("html")[0].attributes["lang"] == "en"
-    assert [a.attributes["href"] for a in root.all("nav")[0].all("a")] == [f"#{p.lower()}" for p in page.PARTS]
+    assert [a.attributes["href"] for a in root.all("nav")[0].all("a")] == [f"#{p.lower()}" for p in page.PAGE_PARTS]
     assert len(html.encode()) < SIZE
     _check_tables(root)
     _check_figures(root, ids)
@@ -114,7 +116,10 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
 
 def test_hostile_names_of_columns_and_levels(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    arm, site = rng.choice(["<b>a</b>", "$x$ & \"y\""], 80), rng.choice(["<i>1", "</svg>", "'3'", "{{ 4 }}", "%s", "&amp;"], 80)
+    arm, site = (
+        rng.choice(["<b>a</b>", '$x$ & "y"'], 80),
+        rng.choice(["<i>1", "</svg>", "'3'", "{{ 4 }}", "%s", "&amp;"], 80),
+    )
     data = pd.DataFrame({"y": rng.integers(0, 2, 80), "a<r>m": arm, "s&ite": site})
     model = zoo.hierarchical_logistic(data, "y ~ `a<r>m` + (1 | `s&ite`)")
     tree = zoo.fit(model, draws=120, tune=200, chains=2, thin=1, seed=1, progress=False)

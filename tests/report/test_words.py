@@ -322,7 +322,7 @@ def test_states_are_those_of_the_file(trial: xr.DataTree) -> None:
 def test_priors_without_a_reason_are_not_justified() -> None:
     frame = pd.DataFrame({"y": [0, 1, 1, 0] * 4, "x": range(16)})
     tree = described(zoo.hierarchical_logistic(frame, "y ~ x", priors={"beta": "Normal(0, 9)"}))
-    assert items(tree)["Priors justified"].where == "give your reasons for the priors of beta"
+    assert items(tree)["Priors justified"].where == "Give your reasons for the priors of beta"
 
 
 def test_what_is_not_done_says_a_command_that_there_is(trial: xr.DataTree) -> None:

@@ -104,7 +104,9 @@ def test_energies_of_all_transitions_count(tree: xr.DataTree, bfmi: float, sound
     without["sample_stats"] = without["sample_stats"].to_dataset().drop_vars("bfmi")
     for fit, chain in ((of_file, 2), (without, 0)):
         (found,) = [p.found for p in zoo.check(fit).problems if p.check == "bfmi"] or [""]
-        assert found == ("" if sound else f"E-BFMI is {bfmi:.2f} in chain {chain}, more than 0.3 needed".replace("nan", "–"))
+        assert found == (
+            "" if sound else f"E-BFMI is {bfmi:.2f} in chain {chain}, more than 0.3 needed".replace("nan", "–")
+        )
 
 
 def energies_of(bfmi: float, draws: int) -> np.ndarray:
@@ -379,6 +381,7 @@ def test_false_alarms_at_the_limit_are_as_rare_as_said(chains: int, folded: bool
 
 def test_remarks_are_stored_and_shown(ideal: xr.DataTree, tmp_path) -> None:
     from glmm_zoo.results.report.html import write_report
+
     from glmm_zoo.results.report.stored import with_report
 
     remarked = with_report(planted(ideal, diverging=counted(ideal["sample_stats"]["diverging"], 1)))

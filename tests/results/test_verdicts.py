@@ -72,7 +72,14 @@ def test_true_models_are_seldom_doubted_and_never_called_unsound(simulate):
 
 @pytest.mark.parametrize(
     ("far", "ratio", "state"),
-    [(51, 1.5, "sound"), (49, 1.5, "caution"), (11, 1.5, "caution"), (1, 3.0, "caution"), (0, 1.9, "caution"), (0, 2.1, "unsound")],
+    [
+        (51, 1.5, "sound"),
+        (49, 1.5, "caution"),
+        (11, 1.5, "caution"),
+        (1, 3.0, "caution"),
+        (0, 1.9, "caution"),
+        (0, 2.1, "unsound"),
+    ],
 )
 def test_limits_of_the_spread(far, ratio, state):
     """Of 1000 predicted data sets so many vary as much as observed; the observed spread is `ratio` times the mean one."""
@@ -113,7 +120,10 @@ def test_more_spread_is_said_in_the_title_with_what_to_do():
     y = rng.binomial(12, rng.beta(1, 1, 60))
     found = verdicts(shares_of_groups(y, group, rng, trials=12), SOUND).fit
     assert found.state == "unsound" and "of more spread than a binomial allows" in found.title
-    assert "intervals are too narrow. Add a column that numbers the rows and the term (1 | row), and compare." in found.sentences[0]
+    assert (
+        "intervals are too narrow. Add a column that numbers the rows and the term (1 | row), and compare."
+        in found.sentences[0]
+    )
 
 
 def test_binary_rows_that_are_alike_are_added_up():
@@ -189,7 +199,10 @@ def test_categories_out_of_place():
     found = named(tree, "categories")
     assert found.state == "caution" and "nominal='~ x'" in found.sentences[1]
     drawn = np.where(x == "a", drawn, 1)
-    assert named(predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal"), "categories").state == "sound"
+    assert (
+        named(predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal"), "categories").state
+        == "sound"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- binary and continuous
@@ -224,7 +237,9 @@ def test_predictions_out_of_line():
     share = 1 / (1 + np.exp(-3 * x))
     y = rng.binomial(1, 0.5 + (share - 0.5) / 2)
     log_p = np.tile(np.log(np.where(y == 1, share, 1 - share)), (200, 1))
-    tree = predicted_tree(y, rng.binomial(1, share, (200, 400)), link="logit", log_p=log_p, builder="hierarchical_logistic")
+    tree = predicted_tree(
+        y, rng.binomial(1, share, (200, 400)), link="logit", log_p=log_p, builder="hierarchical_logistic"
+    )
     found = named(tree, "calibration")
     assert found.state == "caution" and "Predictions are out of line with the data (P < 0.01)" in found.sentences[0]
 
@@ -235,7 +250,9 @@ def test_values_far_off_are_named():
     y[[7, 40]] = 9.0, -11.0
     found = named(straight_line(x, y, rng), "tails")
     assert found.state == "caution"
-    assert "2 of 100 values lie outside the 99.8\xa0% interval" in found.sentences[0] and re.search("rows (8, 41|41, 8)", found.sentences[0])
+    assert "2 of 100 values lie outside the 99.8\xa0% interval" in found.sentences[0] and re.search(
+        "rows (8, 41|41, 8)", found.sentences[0]
+    )
 
 
 def test_studies_against_what_is_expected_of_them():
@@ -244,7 +261,9 @@ def test_studies_against_what_is_expected_of_them():
 
     n = np.array([40, 300, 80, 150, 60])
     events = np.array([[8, 4], [60, 30], [16, 9], [30, 31], [3, 0]])
-    data = pd.DataFrame({"s": np.repeat(list("abcde"), 2), "treat": [0, 1] * 5, "n": np.repeat(n, 2), "y": events.ravel()})
+    data = pd.DataFrame(
+        {"s": np.repeat(list("abcde"), 2), "treat": [0, 1] * 5, "n": np.repeat(n, 2), "y": events.ravel()}
+    )
     model = zoo.meta_analysis(data, "y | trials(n) ~ treat", study="s", treatment="treat")
     rng = np.random.default_rng(12)
     effect, tau = rng.normal(-0.6, 0.1, (1, 4000)), np.abs(rng.normal(0, 0.3, (1, 4000)))
@@ -321,7 +340,10 @@ def test_a_group_with_most_of_the_rows(share, said):
 def test_what_a_stepped_wedge_cannot_tell():
     design = {"periods": ["0", "1", "2"], "treated": [["0", "1", "1"], ["0", "0", "1"]]}
     tree = changed(
-        line(np.random.default_rng(1)), builder="stepped_wedge", facts={"map": design}, options={"exposure_time": "constant"}
+        line(np.random.default_rng(1)),
+        builder="stepped_wedge",
+        facts={"map": design},
+        options={"exposure_time": "constant"},
     )
     found = verdicts(tree, SOUND).design
     assert found.title == "Design."
@@ -343,7 +365,11 @@ def test_a_fresh_fit_a_loaded_one_and_the_file_say_the_same(tree, tmp_path: Path
     for name in ("sampling", "fit", "design"):
         judged = getattr(fresh, name)
         kept = json.loads(stored.attrs[name])
-        assert (kept["state"], kept["title"], tuple(kept["sentences"])) == (judged.state, judged.title, judged.sentences)
+        assert (kept["state"], kept["title"], tuple(kept["sentences"])) == (
+            judged.state,
+            judged.title,
+            judged.sentences,
+        )
     assert stored["check"].values.tolist() == [check.name for check in fresh.checks]
     np.testing.assert_array_equal(stored["p"], [check.p for check in fresh.checks])
 

@@ -12,7 +12,15 @@ import xarray as xr
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
-from glmm_zoo.results.figures.effects import LEAST_AXIS, MARKS, MOST_ROWS, Forest, RowLayout, draw_rows, panels_of
+from glmm_zoo.results.figures.effects import (
+    LEAST_AXIS,
+    MARKS,
+    MOST_FOREST_ROWS,
+    Forest,
+    RowLayout,
+    draw_rows,
+    panels_of,
+)
 from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, beyond_words, estimated, value_limits
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import diameters, jitter, raw_data
@@ -22,8 +30,8 @@ from glmm_zoo.results.numbers import NO_BREAK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEIGHT = 200.0  # px
-MOST_NUMBERED = 6  # levels beside whose circles the medians stand
+_HEIGHT = 200.0  # px
+_MOST_NUMBERED = 6  # levels beside whose circles the medians stand
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,13 @@ def adjusted_means(
     rows = np.arange(len(table)) if outcome is None else np.flatnonzero(table["outcome"] == outcome)
     measure = str(table["measure"].iloc[rows[0]])
     amount = amount_of(tree, about, measure, outcome)
-    first = means_panel(estimated(means, amount.scale, rows[:MOST_ROWS]), about, amount)
+    first = means_panel(estimated(means, amount.scale, rows[:MOST_FOREST_ROWS]), about, amount)
     raw = _raw(tree, first.of, about, outcome) if measure == "mean" else None
     second = None if comparisons is None else differences_panel(comparisons, amount, about, outcome)
     limits = value_limits(first.of.quantiles, np.empty(0) if raw is None else raw.values, amount)
     caption = f"{'First panel: ' if second else ''}{_whose(means)}{amount.words}, {MARKS}"
     caption += f"; grey discs are {raw.words}{beyond_words(raw.values, limits)}." if raw is not None else "."
-    caption += f" The first {MOST_ROWS} of {len(rows)} are drawn." if len(rows) > MOST_ROWS else ""
+    caption += f" The first {MOST_FOREST_ROWS} of {len(rows)} are drawn." if len(rows) > MOST_FOREST_ROWS else ""
     alt = f"{first.title}, with 95{NO_BREAK}% interval: {told(first.labels, first.of.told)}"
     if second is not None:
         title = f"{second.title[:1].lower()}{second.title[1:]}{f', {second.axis}' if second.axis else ''}"
@@ -94,7 +102,7 @@ def differences_panel(comparisons: Estimates, amount: Amount, about: About, outc
     """The differences among comparisons; where all are from the same level it is in the title."""
     table = comparisons.table
     of_outcome = True if outcome is None else table["outcome"] == outcome
-    rows = np.flatnonzero((table["measure"] == "difference") & of_outcome)[:MOST_ROWS]
+    rows = np.flatnonzero((table["measure"] == "difference") & of_outcome)[:MOST_FOREST_ROWS]
     of = estimated(comparisons, amount.of_differences, rows)
     axis = "percentage points" if amount.of_differences == "points" else amount.unit
     columns = [c for c in ("variable", "contrast") if of.of[c].nunique() > 1]
@@ -145,7 +153,7 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
         axes[0].set_xlim(limits)
         draw_rows(canvas, axes[0], replace(first, axis=""), layouts[0])
     else:
-        layouts[0] = replace(layouts[0], left=56.0, right=16.0, height=HEIGHT)
+        layouts[0] = replace(layouts[0], left=56.0, right=16.0, height=_HEIGHT)
         axes = panels_of(canvas, layouts, widths=[1.25, 1], below=42 + 15 * max(text.count("\n") for text in ticks))
         axes[0].set_ylim(limits)
         upright_means(canvas, axes[0], first, ticks)
@@ -175,6 +183,6 @@ def upright_means(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str
     canvas.intervals(axis, at, panel.of.quantiles, vertical=True)
     canvas.title(axis, panel.title)
     canvas.axis_title(axis, panel.axis)
-    if len(ticks) <= MOST_NUMBERED:
-        for x, y, text in zip(at, panel.of.quantiles[2], panel.of.medians, strict=True):
+    if len(ticks) <= _MOST_NUMBERED:
+        for x, y, text in zip(at.tolist(), panel.of.quantiles[2], panel.of.medians, strict=True):
             canvas.note(axis, x, y, text, role="model", bold=True, shift=(9, 0))

@@ -23,9 +23,9 @@ from glmm_zoo.results.numbers import NO_BREAK, percent, written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_LEVELS = 12
-BAR, GAP, KEY = 21, 14, 20  # px of a bar, between levels, and of a line of the names of categories
-LIGHTEST, DARKEST = 0.06, 0.5  # opacity of the lowest and of the highest category, on which ink can be read
+_MOST_LEVELS = 12
+_BAR, _GAP, _KEY = 21, 14, 20  # px of a bar, between levels, and of a line of the names of categories
+_LIGHTEST, _DARKEST = 0.06, 0.5  # opacity of the lowest and of the highest category, on which ink can be read
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def categories(tree: xr.DataTree, probabilities: Estimates, about: About, *, out
     response = fitted_family(tree, outcome)[0]
     names = [value_words(about, response, c, short=True) for c in dict.fromkeys(rows["category"])]
     every = _levels(tree, rows[probabilities.of], rows["mean"].to_numpy(float), about, outcome)
-    levels = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, MOST_LEVELS).round().astype(int))]
+    levels = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, _MOST_LEVELS).round().astype(int))]
     words = about.outcome_of(outcome or "").outcome or response
     upper = "upper bar = shares observed, lower bar = " if any(level.observed.any() for level in levels) else ""
     whose = "population-averaged " if set(rows["groups"]) == {"population"} else ""
@@ -108,27 +108,27 @@ def _draw(canvas: Canvas, levels: Sequence[_Level], names: Sequence[str], title:
     labels = [wrapped(level.name, 90 if canvas.narrow else 180, TEXT) for level in levels]
     left, right = max(canvas.text_width(labels) + 12, 22), canvas.text_width(["observed"], SMALL) + 14
     keys = _key_places(canvas, names, canvas.width - left - right)
-    top = KEY * (1 + max(line for line, _ in keys)) + 6
+    top = _KEY * (1 + max(line for line, _ in keys)) + 6
     heights = [
-        max(len(level.bars) * BAR, 15 * (label.count("\n") + 1)) + GAP
+        max(len(level.bars) * _BAR, 15 * (label.count("\n") + 1)) + _GAP
         for level, label in zip(levels, labels, strict=True)
     ]
     (axis,) = canvas.panels(1, top + sum(heights), left=left, right=right)
     axis.set(xlim=(0, 1), ylim=(top + sum(heights), 0))
     axis.spines["left"].set_visible(False)
     width = axis.get_position().width * canvas.width
-    opacities = np.linspace(LIGHTEST, DARKEST, len(names))
+    opacities = np.linspace(_LIGHTEST, _DARKEST, len(names))
     for name, opacity, (line, at) in zip(names, opacities, keys, strict=True):
-        _box(canvas, axis, (at / width, KEY * line + 3, 12 / width, 12), "model", opacity)
-        canvas.note(axis, at / width, KEY * line + 9, name, role="ink", shift=(17, 0))
+        _box(canvas, axis, (at / width, _KEY * line + 3, 12 / width, 12), "model", opacity)
+        canvas.note(axis, at / width, _KEY * line + 9, name, role="ink", shift=(17, 0))
     y, middles = top, []
     for level, height in zip(levels, heights, strict=True):
-        middles.append(y + len(level.bars) * BAR / 2)
+        middles.append(y + len(level.bars) * _BAR / 2)
         for what, role, shares in level.bars:
             _bar(canvas, axis, y, shares, role, opacities, width)
-            canvas.note(axis, 1, y + BAR / 2 - 1, what, shift=(8, 0))
-            y += BAR
-        y += height - len(level.bars) * BAR
+            canvas.note(axis, 1, y + _BAR / 2 - 1, what, shift=(8, 0))
+            y += _BAR
+        y += height - len(level.bars) * _BAR
     axis.set_yticks(middles, labels, fontsize=TEXT)
     axis.tick_params(axis="y", length=0)
     canvas.percent_axis(axis)
@@ -143,10 +143,10 @@ def _bar(
     for share, start, opacity in zip(shares, ends, opacities, strict=False):
         if share <= 0:
             continue
-        _box(canvas, axis, (start, y, share, BAR - 3), role, opacity)
+        _box(canvas, axis, (start, y, share, _BAR - 3), role, opacity)
         text = f"{written(100 * share, 0)}{NO_BREAK}%"
         if canvas.text_width([text], SMALL) + 4 <= share * width:
-            canvas.note(axis, start + share / 2, y + (BAR - 3) / 2, text, role="ink", align="center")
+            canvas.note(axis, start + share / 2, y + (_BAR - 3) / 2, text, role="ink", align="center")
 
 
 def _box(canvas: Canvas, axis: Axes, box: tuple[float, float, float, float], role: str, opacity: float) -> None:

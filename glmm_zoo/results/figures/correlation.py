@@ -17,9 +17,9 @@ from glmm_zoo.results.numbers import NO_BREAK, written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_EFFECTS = 8
-LARGEST = 44.0  # px, the disc of a correlation of 1
-WITH_INTERVAL = 88.0  # px of a cell in which an interval has room
+_MOST_EFFECTS = 8
+_LARGEST = 44.0  # px, the disc of a correlation of 1
+_WITH_INTERVAL = 88.0  # px of a cell in which an interval has room
 
 
 def correlation(tree: xr.DataTree, about: About, *, factor: str | None = None) -> Picture:
@@ -31,7 +31,7 @@ def correlation(tree: xr.DataTree, about: About, *, factor: str | None = None) -
         A fit without correlated group effects.
     """
     found = correlated_effects(tree, about, "correlation", factor)
-    words, k = found.words[:MOST_EFFECTS], min(len(found.words), MOST_EFFECTS)
+    words, k = found.words[:_MOST_EFFECTS], min(len(found.words), _MOST_EFFECTS)
     draws = found.correlations.reshape(-1, *found.correlations.shape[2:])[:, :k, :k]
     quantiles = np.quantile(draws, BANDS, axis=0)
     name = about.name(found.factor)
@@ -40,7 +40,9 @@ def correlation(tree: xr.DataTree, about: About, *, factor: str | None = None) -
     labels = [f"{words[i]} and {words[j]}" for i, j in pairs]
     where = " Intercepts are at the means of the columns of slopes." if found.at_means else ""
     more = (
-        f" The first {MOST_EFFECTS} of {len(found.words)} effects are drawn." if len(found.words) > MOST_EFFECTS else ""
+        f" The first {_MOST_EFFECTS} of {len(found.words)} effects are drawn."
+        if len(found.words) > _MOST_EFFECTS
+        else ""
     )
     caption = (
         f"Correlations of the effects of {about.plural(name)}: disc and number = median, the area is as the correlation (blue: positive, "
@@ -64,7 +66,7 @@ def _draw(canvas: Canvas, words: Sequence[str], quantiles: np.ndarray) -> None:
     labels = [wrapped(f"{i + 1}  {text}", 120 if canvas.narrow else 240, TEXT) for i, text in enumerate(words)]
     left = canvas.text_width(labels) + 12
     cell = min((canvas.width - left - 12) / k, 110.0)
-    row = max(min(cell, LARGEST + 10), 16.0 * (1 + max(text.count("\n") for text in labels)), 34.0)
+    row = max(min(cell, _LARGEST + 10), 16.0 * (1 + max(text.count("\n") for text in labels)), 34.0)
     right = canvas.width - left - k * cell
     (axis,) = canvas.panels(1, k * row, left=left, right=right, top=24, below=10)
     axis.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5))
@@ -77,10 +79,10 @@ def _draw(canvas: Canvas, words: Sequence[str], quantiles: np.ndarray) -> None:
     edges = np.arange(k + 1) - 0.5
     axis.vlines(edges, -0.5, k - 0.5, colors=canvas.colour["line"], linewidth=1, zorder=0.5)
     axis.hlines(edges, -0.5, k - 0.5, colors=canvas.colour["line"], linewidth=1, zorder=0.5)
-    largest = min(LARGEST, cell - 6, row - 6)
+    largest = min(_LARGEST, cell - 6, row - 6)
     for i in range(k):
         for j in range(k):
-            _cell(canvas, axis, i, j, quantiles[:, i, j], largest, interval=cell >= WITH_INTERVAL)
+            _cell(canvas, axis, i, j, quantiles[:, i, j], largest, interval=cell >= _WITH_INTERVAL)
 
 
 def _cell(canvas: Canvas, axis: Axes, i: int, j: int, q: np.ndarray, largest: float, *, interval: bool) -> None:

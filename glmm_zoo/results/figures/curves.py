@@ -27,15 +27,15 @@ from glmm_zoo.results.storage import metadata
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEIGHT, SMALL_HEIGHT = 220.0, 150.0  # px
-ROLES, DASHES = ("model", "data", "control"), ("-", "--", ":", "-.")
-LOOKS = [(ROLES[i % 3], DASHES[(i % 3 + i // 3) % 4]) for i in range(12)]  # of groups: colour and dash
-WITH_BANDS = 3  # groups; of more there are lines alone
-MOST_LINES = 40  # of single groups
-MOST_CURVES = 12
-MOST_POINTS = 20  # along the number, beyond which binary data are put into bins
-BINS = 12
-BANDS_WORDS = f"bands = 50 and 95{NO_BREAK}% intervals at each value"
+_HEIGHT, _SMALL_HEIGHT = 220.0, 150.0  # px
+_ROLES, _DASHES = ("model", "data", "control"), ("-", "--", ":", "-.")
+_LOOKS = [(_ROLES[i % 3], _DASHES[(i % 3 + i // 3) % 4]) for i in range(12)]  # of groups: colour and dash
+_WITH_BANDS = 3  # groups; of more there are lines alone
+_MOST_LINES = 40  # of single groups
+_MOST_CURVES = 12
+_MOST_POINTS = 20  # along the number, beyond which binary data are put into bins
+_BINS = 12
+_BANDS_WORDS = f"bands = 50 and 95{NO_BREAK}% intervals at each value"
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def curves_by(
     by = [c for c in level_columns(of) if c != x]
     data = raw_data(tree, outcome) if measure == "mean" else None
     lines = _curves(means, rows, x, by, amount, about, data)
-    if len(lines) > len(LOOKS):
+    if len(lines) > len(_LOOKS):
         raise InputError(
-            f"curves_by draws at most {len(LOOKS)} curves, and these are {len(lines)} ({listing(c.name for c in lines)}); "
+            f"curves_by draws at most {len(_LOOKS)} curves, and these are {len(lines)} ({listing(c.name for c in lines)}); "
             "ask for fewer values with at="
         )
     axis = about.axis(x) if x != "time" or x in of else f"time, {about.time_unit}".removesuffix(", ")
@@ -89,7 +89,7 @@ def curves_by(
         raw = f"; thin lines are single {about.plural(about.name(_factor(tree)))} ({len(thin)} drawn)"
     else:
         raw = _raw_words(data, lines, amount)
-    banded = f", {BANDS_WORDS}" if len(lines) <= WITH_BANDS else ""
+    banded = f", {_BANDS_WORDS}" if len(lines) <= _WITH_BANDS else ""
     several = len(lines) == 2
     caption = f"{'First panel: ' if several else ''}{amount.words} by {about.name(x)}, line = median{banded}{raw}."
     caption += (
@@ -108,7 +108,9 @@ def _lines_of_groups(tree: xr.DataTree, own: Estimates, x: str) -> list[np.ndarr
     rows = rows_of_factor(tree, _factor(tree))
     number, median = own.table[x].to_numpy(float), own.table["median"].to_numpy(float)
     levels = np.arange(len(rows.first))
-    chosen = levels if len(levels) <= MOST_LINES else np.random.default_rng(1).choice(levels, MOST_LINES, replace=False)
+    chosen = (
+        levels if len(levels) <= _MOST_LINES else np.random.default_rng(1).choice(levels, _MOST_LINES, replace=False)
+    )
     found = []
     for level in chosen:
         at = np.flatnonzero(rows.codes == level)
@@ -170,8 +172,8 @@ def _discs(data: RawData, place: np.ndarray, x: str) -> tuple[np.ndarray, np.nda
     if not data.shares:
         return numbers, values / sizes, sizes
     cut = np.unique(numbers)
-    if len(cut) > MOST_POINTS:
-        edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)))
+    if len(cut) > _MOST_POINTS:
+        edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _BINS + 1)))
         bins = np.clip(np.searchsorted(edges, numbers, "right") - 1, 0, len(edges) - 2)
     else:
         bins = np.searchsorted(cut, numbers)
@@ -184,9 +186,10 @@ def _fewer(curve: _Curve, share: float) -> _Curve:
     """A sample of the discs."""
     if curve.discs is None:
         return curve
-    n = len(curve.discs[0])
+    x, y, sizes = curve.discs
+    n = len(x)
     kept = np.sort(np.random.default_rng(1).choice(n, max(int(share * n), 1), replace=False))
-    return _Curve(curve.name, curve.x, curve.of, curve.draws, tuple(d[kept] for d in curve.discs))
+    return _Curve(curve.name, curve.x, curve.of, curve.draws, (x[kept], y[kept], sizes[kept]))
 
 
 # ---------------------------------------------------------------------------------------------------------------- words
@@ -227,7 +230,7 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
     names = [wrapped(line.name, 90 if canvas.narrow else 130, TEXT) for line in lines]
     right = canvas.text_width(names) + 16 if len(lines) > 1 else 16.0
     axes = canvas.panels(
-        1 + several, HEIGHT, left=52, right=[right, 16.0][: 1 + several], widths=[1.2, 1][: 1 + several]
+        1 + several, _HEIGHT, left=52, right=[right, 16.0][: 1 + several], widths=[1.2, 1][: 1 + several]
     )
     axis = axes[0]
     canvas.title(axis, amount.title)
@@ -235,25 +238,25 @@ def _draw(canvas: Canvas, lines: Sequence[_Curve], amount: Amount, x_title: str,
     axis.set_xlim(min(c.x.min() for c in lines), max(c.x.max() for c in lines))
     for points in thin:
         canvas.line(axis, *points, role="control", width=0.8, opacity=0.45)
-    for line, (role, style) in zip(lines, LOOKS, strict=False):
+    for line, (role, style) in zip(lines, _LOOKS, strict=False):
         if line.discs is not None:
             x, y, sizes = line.discs
             canvas.discs(
                 axis,
                 x,
                 y,
-                role=role if 1 < len(lines) <= WITH_BANDS else "control",
+                role=role if 1 < len(lines) <= _WITH_BANDS else "control",
                 diameter=diameters(sizes, len(_raw_values(lines))),
                 opacity=0.35,
             )
-        if len(lines) <= WITH_BANDS:
+        if len(lines) <= _WITH_BANDS:
             bands(canvas, axis, line.x, line.of.quantiles, role, style)
         else:
             canvas.line(axis, line.x, line.of.quantiles[2], role=role, style=style)
     if amount.scale == "risk":
         canvas.percent_axis(axis, vertical=True)
     if len(lines) > 1:
-        roles = [role for role, _ in LOOKS]
+        roles = [role for role, _ in _LOOKS]
         canvas.end_labels(axis, lines[0].x[-1], [c.of.quantiles[2, -1] for c in lines], names, roles[: len(lines)])
     canvas.axis_title(axis, x_title)
     if several:
@@ -284,7 +287,7 @@ def bands(canvas: Canvas, axis: Axes, x: np.ndarray, quantiles: np.ndarray, role
 def _limits(lines: Sequence[_Curve], amount: Amount, thin: Sequence[np.ndarray] = ()) -> tuple[float, float]:
     quantiles = np.concatenate([c.of.quantiles for c in lines], axis=1)
     raw = np.concatenate([_raw_values(lines), *(points[1] for points in thin)])
-    return value_limits(quantiles if len(lines) <= WITH_BANDS else quantiles[2], raw, amount)
+    return value_limits(quantiles if len(lines) <= _WITH_BANDS else quantiles[2], raw, amount)
 
 
 def _raw_values(lines: Sequence[_Curve]) -> np.ndarray:
@@ -307,7 +310,7 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
     if not found:
         raise InputError("smooths draws smooth curves of one variable, and this fit has none")
     every = curves(tree)
-    shown = [every.sel(curve=curve.label) for curve in found[:MOST_CURVES]]
+    shown = [every.sel(curve=curve.label) for curve in found[:_MOST_CURVES]]
     lead = "response_" if all(np.isfinite(c["response_mean"]).all() for c in shown) else ""
     alone_in_model = len(found) == 1 and "beta" not in tree["posterior"]
     discs = (
@@ -324,7 +327,7 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
         if lead
         else "on the scale of the link, where a curve has mean zero"
     )
-    cut = f" The first {MOST_CURVES} of {len(found)} curves are drawn." if len(found) > MOST_CURVES else ""
+    cut = f" The first {_MOST_CURVES} of {len(found)} curves are drawn." if len(found) > _MOST_CURVES else ""
     caption = (
         f"Smooth curves {scale}: line = mean, dark band = 95{NO_BREAK}% interval at each value, light band = 95{NO_BREAK}% band of the whole "
         f"curve; edf = effective degrees of freedom, 1 for a straight line{'; discs are observations' if discs is not None else ''}.{cut}"
@@ -334,7 +337,7 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
     )
 
     def draw(canvas: Canvas) -> None:
-        height = HEIGHT if len(shown) < 3 else SMALL_HEIGHT
+        height = _HEIGHT if len(shown) < 3 else _SMALL_HEIGHT
         axes = canvas.panels(
             len(shown), height, left=52, right=14, across=None if len(shown) < 3 or canvas.narrow else 3
         )

@@ -18,6 +18,7 @@ from glmm_zoo.results.storage import metadata
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+HEAD = 56  # px of the name of a period, at least
 SINGLY, MOST_CELLS = 40, 320  # clusters that have a row each, and cells
 ROW, GAP, WAVE = 20, 10, 42  # px of a cluster, between waves, and of the words for a wave
 LIGHT, DARK = 0.05, 0.50  # opacity of the lowest and the highest value
@@ -103,7 +104,11 @@ def _draw(canvas: Canvas, cells: WedgeCells, order: np.ndarray, waves: np.ndarra
 def _heads(canvas: Canvas, axis: Axes, periods: list[str], wide: float) -> None:
     """The names of the periods, as many as have room, with the word where it has."""
     with_word = [f"period {p}" for p in periods]
-    texts = with_word if canvas.text_width(with_word, SMALL) < wide else periods
+    texts = (
+        with_word
+        if canvas.text_width(with_word, SMALL) < wide
+        else canvas.shortened(periods, max(wide - 4, HEAD), SMALL)
+    )
     every = int(np.ceil((canvas.text_width(texts, SMALL) + 4) / wide))
     for j in range(0, len(periods), every):
         canvas.note(axis, j + 0.5, 0, texts[j], role="ink", align="center", shift=(0, 10))

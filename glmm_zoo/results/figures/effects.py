@@ -23,12 +23,17 @@ from glmm_zoo.results.summary import derived_quantities
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_ROWS = 40
-ROW, LINE = 26, 15  # px of a row, and of each further line of its label
+MOST_FOREST_ROWS = 40
+_ROW, _LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
-FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
+_FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
-PARTS = {"zi": "a structural zero", "never": "never being at risk", "surv": "the event", "assoc": "the marker"}
+PREDICTOR_WORDS = {
+    "zi": "a structural zero",
+    "never": "never being at risk",
+    "surv": "the event",
+    "assoc": "the marker",
+}
 _ORDINALS = ("First", "Second")
 _KINDS = {"odds_ratio": "odds ratio", "rate_ratio": "rate ratio", "hazard_ratio": "hazard ratio"}
 
@@ -49,9 +54,14 @@ class Forest:
 
     def first_rows(self) -> Forest:
         """As many rows as a picture has."""
-        rows = np.arange(min(len(self.labels), MOST_ROWS))
+        rows = np.arange(min(len(self.labels), MOST_FOREST_ROWS))
         return Forest(
-            self.of.take(rows), self.labels[:MOST_ROWS], self.short[:MOST_ROWS], self.null, self.title, self.axis
+            self.of.take(rows),
+            self.labels[:MOST_FOREST_ROWS],
+            self.short[:MOST_FOREST_ROWS],
+            self.null,
+            self.title,
+            self.axis,
         )
 
 
@@ -119,7 +129,7 @@ def forest_picture(name: str, title: str, caption: str, panels: Sequence[Forest]
         if len(drawn) == 1
         else [f"{n} panel: {_lower(t)}." for n, t in zip(_ORDINALS, titles, strict=False)]
     )
-    cut = f"The first {MOST_ROWS} of {count} rows are drawn." if count > MOST_ROWS else ""
+    cut = f"The first {MOST_FOREST_ROWS} of {count} rows are drawn." if count > MOST_FOREST_ROWS else ""
     alt = "; ".join(
         f"{t} with 95{NO_BREAK}% interval: {told(p.labels, p.of.told)}" for t, p in zip(titles, drawn, strict=True)
     )
@@ -159,7 +169,7 @@ class RowLayout:
     def of(cls, canvas: Canvas, panel: Forest, widest: float) -> RowLayout:
         """With labels of at most `widest` px, and intervals in numbers."""
         labels = [wrapped(text, widest, TEXT) for text in (panel.short if canvas.narrow else panel.labels)]
-        row = ROW + LINE * max(text.count("\n") for text in labels)
+        row = _ROW + _LINE * max(text.count("\n") for text in labels)
         return cls(
             labels,
             panel.of.texts,
@@ -198,7 +208,7 @@ def _limits(canvas: Canvas, axis: Axes, panel: Forest) -> None:
     """The axis takes in the intervals and no effect; ratios are cut far beyond the medians."""
     q = panel.of.quantiles[:, np.isfinite(panel.of.quantiles[2])]
     if panel.of.scale == "ratio":
-        low, high = max(q.min(), q[2].min() / FARTHEST), min(q.max(), q[2].max() * FARTHEST)
+        low, high = max(q.min(), q[2].min() / _FARTHEST), min(q.max(), q[2].max() * _FARTHEST)
         canvas.ratio_axis(axis, low / 1.08, high * 1.08)
         return
     low, high = min(q.min(), panel.null), max(q.max(), panel.null)
@@ -256,7 +266,7 @@ def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]
-        kind = f"{kind} of {PARTS.get(matched[1], matched[1])}" if matched[1] else kind
+        kind = f"{kind} of {PREDICTOR_WORDS.get(matched[1], matched[1])}" if matched[1] else kind
         found.setdefault(kind, {})[matched[3]] = draws
     return found
 

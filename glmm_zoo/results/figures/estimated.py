@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
+_SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
 OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
 
 
@@ -110,7 +111,7 @@ class Amount:
         return f"{capital(self.words)}{f', {self.unit}' if self.unit else ''}"
 
 
-FARTHEST = (
+_FARTHEST = (
     4.0  # times the range of the middle 96 % of raw values, or of the intervals, that an axis goes beyond the intervals
 )
 
@@ -120,7 +121,7 @@ def value_limits(quantiles: np.ndarray, raw: np.ndarray, amount: Amount) -> tupl
     there."""
     low, high = float(quantiles.min()), float(quantiles.max())
     if len(raw):
-        reach = FARTHEST * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
+        reach = _FARTHEST * max(high - low, float(np.ptp(np.quantile(raw, [0.02, 0.98]))))
         low, high = max(min(low, raw.min()), low - reach), min(max(high, raw.max()), high + reach)
     low = 0.0 if amount.from_zero else low
     high = min(high, 1.0) if amount.scale == "risk" else high
@@ -139,7 +140,7 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     said = about.outcome_of(outcome or "")
     name, family = fitted_family(tree, outcome)
     words = said.outcome or name
-    if measure in SHARES:
+    if measure in _SHARES:
         kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "positive":
@@ -155,11 +156,16 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
 
 
+def prefix_of(specs: Mapping[str, Any], outcome: str | None) -> str:
+    """Of the variables of one of several outcomes, or of the only one."""
+    return outcome if outcome is not None and outcome in specs else next(iter(specs))
+
+
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
     """The name of the response and of its family, of one of several outcomes or the only one."""
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
-    prefix = outcome if outcome in specs else next(iter(specs))
+    prefix = prefix_of(specs, outcome)
     name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
     return name, specs[prefix].get("family", "")
 

@@ -107,7 +107,8 @@ def _draw(
         "fontsize": SMALL,
         "color": canvas.colour["muted"],
     }
-    for x, text, align in ((0, sides[0], "left"), (1, sides[1], "right")):
+    fewer, more = canvas.shortened(sides, axis.get_position().width * canvas.width / 2 - 4, SMALL)
+    for x, text, align in ((0, fewer, "left"), (1, more, "right")):
         axis.annotate(text, (x, 0), (0, -52), ha=align, **below)
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
-from glmm_zoo.results.figures.effects import PARTS, coefficient_words
+from glmm_zoo.results.figures.effects import PREDICTOR_WORDS, coefficient_words
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.storage import metadata
 
@@ -60,10 +60,10 @@ def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str
         raise InputError(
             f"{figure} draws correlated group effects{f' of {factor!r}' if factor else ' of this fit'}, and {has}"
         )
-    factor = factor or next(iter(found))
-    variables, group = found[factor], spec["groups"][factor]
+    chosen = next(iter(found)) if factor is None else factor
+    variables, group = found[chosen], spec["groups"][chosen]
     return CorrelatedEffects(
-        factor,
+        chosen,
         [_words(about, effect, group["predictors"]) for effect in group["effects"]],
         bool(group["at_means"]),
         draws_of(posterior, variables["sd"]),
@@ -83,4 +83,4 @@ def _words(about: About, effect: str, predictors: list[str]) -> str:
     known = bool(part) and part in predictors
     name = rest if known else effect
     words = "intercept" if name == "Intercept" else f"slope of {coefficient_words(about, name)}"
-    return f"{PARTS.get(part) or about.outcome_of(part).outcome or part}: {words}" if known else words
+    return f"{PREDICTOR_WORDS.get(part) or about.outcome_of(part).outcome or part}: {words}" if known else words

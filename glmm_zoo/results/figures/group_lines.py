@@ -19,8 +19,8 @@ from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import alone
 from glmm_zoo.results.storage import metadata
 
-MOST_GROUPS = 12
-HEIGHT = 96.0  # px
+_MOST_GROUPS = 12
+_HEIGHT = 96.0  # px
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def group_lines(
     median = own.table["median"].to_numpy(float)
     level = np.bincount(rows.codes, median) / np.bincount(rows.codes)
     order = np.argsort(level, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, MOST_GROUPS).round().astype(int))]
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, _MOST_GROUPS).round().astype(int))]
     number, seen, mean = own.table[x].to_numpy(float), data.values / data.sizes, means.table["median"].to_numpy(float)
     found = []
     for name, code in zip(rows.labels(about, chosen), chosen, strict=True):
@@ -94,7 +94,7 @@ def _draw(
     canvas: Canvas, groups: Sequence[_Group], limits: tuple[float, float], axis_title: str, *, share: bool
 ) -> None:
     """The same axes in all panels."""
-    axes = canvas.panels(len(groups), HEIGHT, left=50, right=10, below=40, across=2 if canvas.narrow else 4)
+    axes = canvas.panels(len(groups), _HEIGHT, left=50, right=10, below=40, across=2 if canvas.narrow else 4)
     low, high = (f(getattr(g.x, f.__name__)() for g in groups) for f in (min, max))
     margin = 0.04 * (high - low)
     for axis, group in zip(axes, groups, strict=True):

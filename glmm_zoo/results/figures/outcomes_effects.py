@@ -15,14 +15,16 @@ from glmm_zoo.results.figures.picture import Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told
 from glmm_zoo.results.numbers import NO_BREAK
 
-MOST_OUTCOMES = 8
+_MOST_OUTCOMES = 8
 
 
 def outcomes_effects(comparisons: Estimates, about: About) -> Picture:
     """Comparisons of several outcomes: risk differences, differences of means, and ratios of counts, each in its own unit."""
     outcomes = [str(o) for o in dict.fromkeys(comparisons.table["outcome"])]
-    panels = [_panel(comparisons, about, outcome) for outcome in outcomes[:MOST_OUTCOMES]]
-    more = f" The first {MOST_OUTCOMES} of {len(outcomes)} outcomes are drawn." if len(outcomes) > MOST_OUTCOMES else ""
+    panels = [_panel(comparisons, about, outcome) for outcome in outcomes[:_MOST_OUTCOMES]]
+    more = (
+        f" The first {_MOST_OUTCOMES} of {len(outcomes)} outcomes are drawn." if len(outcomes) > _MOST_OUTCOMES else ""
+    )
     caption = (
         f"A panel for each outcome, each on its own scale with no effect (dashed) at the same place: sizes cannot be compared between "
         f"panels. {capital(MARKS)}.{more}"

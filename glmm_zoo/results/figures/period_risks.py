@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_DISCS = 200
+NAME, TICK = 140, 64  # px of the names of periods, in rows and below an axis
 _ROW = 30  # px
 _APART = 0.08  # periods from the middle to each condition
 
@@ -124,7 +125,7 @@ def _draw(
     canvas: Canvas, cells: WedgeCells, amount: Amount, arms: list[tuple[Estimated, np.ndarray]], differences: Estimated,
     labels: list[str], unit: str,
 ) -> None:  # fmt: skip
-    texts = differences.texts if labels else []
+    texts, labels = differences.texts if labels else [], canvas.shortened(labels, NAME)
     left = canvas.text_width(labels) + 12
     axes = canvas.panels(
         2 if labels else 1, max(_ROW * (len(labels) + 0.4), 200), left=[52, left][: 2 if labels else 1],
@@ -164,23 +165,16 @@ def _draw_means(
         at = places + side * _APART
         axis.plot(at, e.quantiles[2], linestyle="--", linewidth=1, color=canvas.colour[role])
         canvas.intervals(axis, at, e.quantiles, role=role, vertical=True, scale=0.85)
-        name = cells.intervention if treated else cells.control
+        half = axis.get_position().width * canvas.width / 2 - 10
+        (name,) = canvas.shortened([cells.intervention if treated else cells.control], half / 1.1, SMALL)
         end = axis.get_xlim()[treated]
         canvas.note(
             axis, end, axis.get_ylim()[1], name, role=role, align="right" if treated else "left", bold=True,
             shift=(-4 if treated else 6, -6),
         )  # fmt: skip
-    every = max(
-        int(
-            np.ceil(
-                len(cells.periods)
-                * (canvas.text_width(cells.periods, SMALL) + 8)
-                / (axis.get_position().width * canvas.width)
-            )
-        ),
-        1,
-    )
-    axis.set_xticks(range(0, len(cells.periods), every), cells.periods[::every])
+    names, wide = canvas.shortened(cells.periods, TICK, SMALL), axis.get_position().width * canvas.width
+    every = max(int(np.ceil(len(names) * (canvas.text_width(names, SMALL) + 8) / wide)), 1)
+    axis.set_xticks(range(0, len(names), every), names[::every])
     if amount.scale == "risk":
         canvas.percent_axis(axis, vertical=True)
     canvas.axis_title(axis, "period")

@@ -241,8 +241,15 @@ class Canvas(Sheet):
         )  # fmt: skip
 
     def axis_title(self, axis: Axes, text: str, *, vertical: bool = False) -> None:
-        """What an axis is, with its unit."""
-        (axis.set_ylabel if vertical else axis.set_xlabel)(text, fontsize=SMALL, color=self.colour["ink"], labelpad=5)
+        """What an axis is, with its unit; below a horizontal axis as far in its middle as the figure has room."""
+        style: dict[str, Any] = {"fontsize": SMALL, "color": self.colour["ink"], "labelpad": 5}
+        if vertical:
+            axis.set_ylabel(text, **style)
+            return
+        (text,) = self.shortened([text], self.width - 8, SMALL)
+        box, half = axis.get_position(), self.text_width([text], SMALL) / 2 + 3
+        middle = np.clip((box.x0 + box.x1) / 2 * self.width, half, max(self.width - half, half))
+        axis.set_xlabel(text, x=float(middle / self.width - box.x0) / box.width, **style)
 
     def note(self, axis: Axes, x: float, y: float, text: str, *, role: str = "muted", align: str = "left", bold: bool = False, shift: tuple[float, float] = (0, 0), size: float = SMALL) -> None:  # fmt: skip
         """Words at a place of the axis, shifted by px."""

@@ -31,6 +31,7 @@ _MOST_OUTCOMES = 4
 _MOST_STUDIES = 60
 _REPLICATED = 100  # data sets whose densities make the band
 _POINTS = 80
+_TITLED, _PERCENT, _BARE = 64, 78, 16  # px at the left of a panel
 _HEIGHT, _NARROW_HEIGHT, _ROW = 220, 190, 24
 
 
@@ -42,7 +43,7 @@ class Panel:
     draw: Callable[[Canvas, Axes], None]
     marks: str
     finding: str
-    wide: bool = False  # labels of the vertical axis have a unit
+    left: float = _TITLED  # px that labels and title of the vertical axis need
 
 
 def predictive_check(tree: xr.DataTree, about: About) -> Picture:
@@ -70,7 +71,7 @@ def _draw(canvas: Canvas, panels: list[Panel]) -> None:
     axes = canvas.panels(
         len(panels),
         _NARROW_HEIGHT if canvas.narrow else _HEIGHT,
-        left=64 if any(panel.wide for panel in panels) else 48,
+        left=[panel.left for panel in panels],
         right=14,
     )
     for axis, panel in zip(axes, panels, strict=True):
@@ -128,7 +129,7 @@ def _calibration(found: CalibrationBins, of: str) -> Panel:
         f"{int(outside.sum())} of {len(outside)} bins{of} lie outside their 95 % band; observed shares go from {percent(found.observed[0])} where "
         f"{percent(found.expected[0])} was predicted to {percent(found.observed[-1])} where {percent(found.expected[-1])} was."
     )
-    return Panel(f"Observed against predicted{of}", draw, marks, finding, wide=True)
+    return Panel(f"Observed against predicted{of}", draw, marks, finding, _PERCENT)
 
 
 def _number_of_events(rows: PredictedRows, about: About, of: str) -> Panel:
@@ -137,7 +138,7 @@ def _number_of_events(rows: PredictedRows, about: About, of: str) -> Panel:
     low, high = np.quantile(drawn, [0.025, 0.975])
     marks = f"number of {events}{of} in data sets from the model (grey), and in the data (orange)."
     finding = f"{whole(observed)} {events}{of} were observed, {whole(low)} to {whole(high)} (95 %) predicted."
-    return Panel(capital(f"number of {events}{of}"), _histogram(drawn, observed, f"{events}"), marks, finding)
+    return Panel(capital(f"number of {events}{of}"), _histogram(drawn, observed, events), marks, finding, _BARE)
 
 
 def _histogram(drawn: np.ndarray, observed: float, axis_title: str) -> Callable[[Canvas, Axes], None]:
@@ -180,7 +181,9 @@ def _spread(rows: PredictedRows) -> Panel:
         f"Residuals vary {written(observed / float(expected.mean()), 1)} times as much as expected; of data sets from the model a share of {p} "
         "varies as much."
     )
-    return Panel("Spread", _histogram(expected, observed, "mean squared residual, 1 is expected"), marks, finding)
+    return Panel(
+        "Spread", _histogram(expected, observed, "mean squared residual, 1 is expected"), marks, finding, _BARE
+    )
 
 
 def _rootogram(rows: PredictedRows, about: About, of: str) -> Panel:
@@ -238,7 +241,7 @@ def _categories(tree: xr.DataTree, rows: PredictedRows, about: About, of: str) -
         f"{int(outside.sum())} of {len(at)} categories{of} lie outside their 95 % interval; the farthest off is {about.level(rows.label, levels[worst])}, "
         f"{percent(observed[worst])} observed and {percent(quantiles[2, worst])} predicted."
     )
-    return Panel(f"Observed and predicted{of or ' categories'}", draw, marks, finding)
+    return Panel(f"Observed and predicted{of or ' categories'}", draw, marks, finding, _PERCENT)
 
 
 def _density(rows: PredictedRows, name: str) -> Panel:
@@ -263,7 +266,7 @@ def _density(rows: PredictedRows, name: str) -> Panel:
     finding = (
         f"The density of {name} lies in the band of predicted data sets over {percent(1 - share, 0)} of its range."
     )
-    return Panel(capital(f"density of {name}"), draw, marks, finding)
+    return Panel(capital(f"density of {name}"), draw, marks, finding, _BARE)
 
 
 def _means(x: np.ndarray, observed: np.ndarray, drawn: np.ndarray, name: str, axis_title: str) -> Panel:

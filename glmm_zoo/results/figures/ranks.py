@@ -58,10 +58,15 @@ def worst_parameters(tree: xr.DataTree) -> tuple[list[ChainDraws], int]:
     draws = np.concatenate(values, axis=2)
     draws = split_chains(draws) if len(draws) == 1 else draws
     with np.errstate(divide="ignore", invalid="ignore"):  # chains at one value
-        r_hat, effective = ess_bulk_and_rhat(draws)[1], ess_bulk(draws) / len(draws)
-    order = np.argsort(-np.nan_to_num(r_hat, nan=np.inf), kind="stable")[:_MOST]
-    most = draws.shape[1]  # effective draws of a chain: more than draws is no gain for ranks
-    return [ChainDraws(names[i], draws[..., i], float(r_hat[i]), min(effective[i], most)) for i in order], len(names)
+        r_hat = ess_bulk_and_rhat(draws)[1]
+        order = np.argsort(-np.nan_to_num(r_hat, nan=np.inf), kind="stable")[:_MOST]
+        effective = np.mean([ess_bulk(chain[None]) for chain in draws[..., order]], axis=0)
+    most = draws.shape[1]  # more effective draws than draws are no gain for ranks
+    shown = [
+        ChainDraws(names[i], draws[..., i], float(r_hat[i]), float(np.nanmin([n, most])))
+        for i, n in zip(order, effective, strict=True)
+    ]
+    return shown, len(names)
 
 
 def rank_departures(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,6 +196,8 @@ def _draw_trace(shown: list[ChainDraws], step: int, canvas: Canvas) -> None:
     for axis, one in zip(_small_panels(canvas, [one.name for one in shown]), shown, strict=True):
         places = np.arange(0, one.draws.shape[1], step)
         axis.set_xlim(1, one.draws.shape[1])
+        margin = 0.05 * float(np.ptp(one.draws))
+        axis.set_ylim(one.draws.min() - margin, one.draws.max() + margin)
         axis.xaxis.set_major_locator(MaxNLocator(2, integer=True))
         for k, draws in enumerate(one.draws[:8]):
             canvas.line(axis, places + 1, draws[places], role=roles[k % len(roles)], width=0.7)

@@ -13,14 +13,14 @@ from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
-from glmm_zoo.results.figures.estimated import exposure_column, fitted_family
+from glmm_zoo.results.figures.estimated import exposure_column, fitted_family, prefix_of
 from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
 
-MOST_MARKS = 300
-SMALLEST, LARGEST, MANY = 3.0, 14.0, 60  # px of discs, and from how many on the largest are smaller
+MOST_RAW = 300
+_SMALLEST, _LARGEST, _MANY = 3.0, 14.0, 60  # px of discs, and from how many on the largest are smaller
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RawData:
         return np.array([keys.get(tuple(label(v) for v in row), -1) for row in observed])
 
     def discs(self, place: np.ndarray, about: About) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-        """Places (m,), ratios (m,) and sizes (m,) of at most `MOST_MARKS` discs, and what each is, in words.
+        """Places (m,), ratios (m,) and sizes (m,) of at most `MOST_RAW` discs, and what each is, in words.
 
         Shares are those of groups at each of the places (n,) of observations, else of all; other values are single ones. Beyond
         that many a sample is drawn.
@@ -86,7 +86,7 @@ class RawData:
         for columns in self.groups:
             codes = self.rows.groupby(list(columns), sort=False).ngroup().to_numpy()
             pairs = len(np.unique(np.column_stack([place, codes]), axis=0))
-            found.append((pairs <= MOST_MARKS, pairs if pairs <= MOST_MARKS else -pairs, codes, columns[-1]))
+            found.append((pairs <= MOST_RAW, pairs if pairs <= MOST_RAW else -pairs, codes, columns[-1]))
         if not found:
             return np.zeros(len(place), int), ""
         _, _, codes, name = max(found, key=lambda each: each[:2])
@@ -97,18 +97,19 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     """What was observed of one of several outcomes, or of the only one."""
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
-    prefix = outcome if outcome in specs else next(iter(specs))
+    prefix = prefix_of(specs, outcome)
     _, family = fitted_family(tree, outcome)
     every = tree["observed_data"].dataset
     observed = every[prefix or str(next(iter(every.data_vars)))]  # the marker stands before its event
     rows = stored_table(tree).loc[observed[observed.dims[0]].values]
     text = str(spec["formula"]).split("; ")[list(specs).index(prefix)]
     response = parse_formula(text).response
+    trials = None if response is None else response.trials
     sizes = np.ones(len(rows))
-    if response is not None and isinstance(response.trials, int):
-        sizes = np.full(len(rows), float(response.trials))
-    elif response is not None and response.trials is not None:
-        sizes = evaluate_expression(response.trials, take_columns(rows, response.trials.columns))
+    if isinstance(trials, int):
+        sizes = np.full(len(rows), float(trials))
+    elif trials is not None:
+        sizes = evaluate_expression(trials, take_columns(rows, trials.columns))
     elif exposure := exposure_column(tree):
         sizes = rows[exposure].to_numpy(float)
     shares = family in FAMILIES and FAMILIES[family].choice == "success"
@@ -120,9 +121,9 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
 def diameters(sizes: np.ndarray, count: int | None = None) -> np.ndarray:
     """Of discs whose area is as their size, in px; smaller where they, or `count` in all, are many."""
     count = count or len(sizes)
-    largest = LARGEST if count <= MANY else LARGEST * (MANY / count) ** 0.5
+    largest = _LARGEST if count <= _MANY else _LARGEST * (_MANY / count) ** 0.5
     return (
-        np.maximum(largest * np.sqrt(sizes / sizes.max()), SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
+        np.maximum(largest * np.sqrt(sizes / sizes.max()), _SMALLEST) if np.ptp(sizes) > 0 else np.full(len(sizes), 4.5)
     )
 
 
@@ -132,7 +133,7 @@ def jitter(count: int) -> np.ndarray:
 
 
 def _some(index: np.ndarray) -> np.ndarray:
-    """At most `MOST_MARKS` of them, in their order."""
-    if len(index) <= MOST_MARKS:
+    """At most `MOST_RAW` of them, in their order."""
+    if len(index) <= MOST_RAW:
         return index
-    return np.sort(np.random.default_rng(1).choice(index, MOST_MARKS, replace=False))
+    return np.sort(np.random.default_rng(1).choice(index, MOST_RAW, replace=False))

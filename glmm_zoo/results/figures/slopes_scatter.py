@@ -9,13 +9,13 @@ from scipy import stats
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_effect_words import CorrelatedEffects, correlated_effects
 from glmm_zoo.results.figures.picture import Canvas, Picture
-from glmm_zoo.results.figures.raw_data import MOST_MARKS, diameters
+from glmm_zoo.results.figures.raw_data import MOST_RAW, diameters
 from glmm_zoo.results.numbers import NO_BREAK, written
 
-HEIGHT = 300.0  # px
-CELLS = 15  # in each direction, into which more groups than `MOST_MARKS` are counted
-RADIUS = float(np.sqrt(stats.chi2.ppf(0.95, 2)))  # of the ellipse, in standard deviations
-ANGLES = np.linspace(0, 2 * np.pi, 73)
+_HEIGHT = 300.0  # px
+_CELLS = 15  # in each direction, into which more groups than `MOST_RAW` are counted
+_RADIUS = float(np.sqrt(stats.chi2.ppf(0.95, 2)))  # of the ellipse, in standard deviations
+_ANGLES = np.linspace(0, 2 * np.pi, 73)
 
 
 def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None) -> Picture:
@@ -35,7 +35,9 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
     rho = np.quantile(found.correlations[..., 0, 1], [0.5, 0.025, 0.975])
     told = f"{written(rho[0], 2)} (95{NO_BREAK}% interval {written(rho[1], 2)} to {written(rho[2], 2)})"
     where = ", at the means of the columns of slopes" if found.at_means else ""
-    marks = f"each disc is a {name} (mean of its draws)" if few else f"discs count {names} in {CELLS} by {CELLS} cells"
+    marks = (
+        f"each disc is a {name} (mean of its draws)" if few else f"discs count {names} in {_CELLS} by {_CELLS} cells"
+    )
     caption = (
         f"Effects of {names} on the scale of the link, as differences from the mean {name}{where}: {marks}; the line is the ellipse with "
         f"95{NO_BREAK}% of the population of {names}, at median standard deviations and correlation. Effects of {names} with few data are "
@@ -44,7 +46,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
     alt = f"{first} against {second[:1].lower()}{second[1:]} of {found.effects.shape[2]} {names}: correlation {told}."
 
     def draw(canvas: Canvas) -> None:
-        (axis,) = canvas.panels(1, HEIGHT, left=76, right=16)
+        (axis,) = canvas.panels(1, _HEIGHT, left=76, right=16)
         for low_high, values, limits in ((axis.set_xlim, x, ellipse[0]), (axis.set_ylim, y, ellipse[1])):
             most = 1.08 * max(np.abs(values).max(), np.abs(limits).max())
             low_high(-most, most)
@@ -61,9 +63,9 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
 def _discs(found: CorrelatedEffects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both effects (n,) and how many groups each disc is for."""
     x, y = found.effects.mean(axis=(0, 1)).T[:2]
-    if len(x) <= MOST_MARKS:
+    if len(x) <= MOST_RAW:
         return x, y, np.ones(len(x))
-    counts, xs, ys = np.histogram2d(x, y, CELLS)
+    counts, xs, ys = np.histogram2d(x, y, _CELLS)
     i, j = np.nonzero(counts)
     middle = [(edges[1:] + edges[:-1]) / 2 for edges in (xs, ys)]
     return middle[0][i], middle[1][j], counts[i, j]
@@ -74,4 +76,4 @@ def _ellipse(found: CorrelatedEffects) -> np.ndarray:
     sd = np.median(found.sd, axis=(0, 1))[:2]
     rho = float(np.median(found.correlations[..., 0, 1]))
     covariance = np.outer(sd, sd) * np.array([[1, rho], [rho, 1]])
-    return RADIUS * np.linalg.cholesky(covariance) @ np.array([np.cos(ANGLES), np.sin(ANGLES)])
+    return _RADIUS * np.linalg.cholesky(covariance) @ np.array([np.cos(_ANGLES), np.sin(_ANGLES)])

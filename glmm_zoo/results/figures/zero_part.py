@@ -21,8 +21,8 @@ from glmm_zoo.results.figures.value_words import told
 from glmm_zoo.results.numbers import NO_BREAK
 from glmm_zoo.results.storage import metadata
 
-MOST_LEVELS = 12  # beyond, numbers are a curve
-HEIGHT = 190.0  # px
+_MOST_LEVELS = 12  # beyond, numbers are a curve
+_HEIGHT = 190.0  # px
 _NTH = ("First", "Second", "Third")
 
 
@@ -84,7 +84,7 @@ def _part(tree: xr.DataTree, part: Estimates, about: About, data: RawData) -> _P
     amount = amount_of(tree, about, measure)
     of = estimated(part, amount.scale)
     columns = level_columns(of.of)
-    numeric = len(of.of) > MOST_LEVELS and len(columns) == 1 and of.of[columns[0]].dtype.kind in "iuf"
+    numeric = len(of.of) > _MOST_LEVELS and len(columns) == 1 and of.of[columns[0]].dtype.kind in "iuf"
     place = data.where(of.of, columns) if not numeric else None
     observed = np.full(len(of.of), np.nan) if place is None else _observed(data, place, measure, len(of.of))
     if exposure_column(tree) and measure != "mean":
@@ -124,7 +124,7 @@ def _draw(canvas: Canvas, parts: Sequence[_Part]) -> None:
     if parts[0].x is not None or ticks is not None:
         below = 42 + 15 * max(text.count("\n") for text in ticks or [""])
         axes = canvas.panels(
-            len(parts), HEIGHT, left=54, right=14 if parts[0].x is not None else 20, below=below,
+            len(parts), _HEIGHT, left=54, right=14 if parts[0].x is not None else 20, below=below,
             across=None if canvas.narrow else across,
         )  # fmt: skip
         for axis, part in zip(axes, parts, strict=True):

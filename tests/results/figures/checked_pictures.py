@@ -68,7 +68,7 @@ def marks(axis: Axes) -> list[np.ndarray]:
             found += [np.asarray(segment) for segment in collection.get_segments()]
         elif isinstance(collection, PathCollection):
             found.append(np.asarray(collection.get_offsets()))
-    return [*found, *(np.asarray(patch.get_xy()) for patch in axis.patches)]  # pyright: ignore[reportAttributeAccessIssue]
+    return [*found, *(patch.get_patch_transform().transform(patch.get_path().vertices) for patch in axis.patches)]
 
 
 def _inside(axis: Axes, points: np.ndarray) -> None:

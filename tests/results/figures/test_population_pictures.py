@@ -20,7 +20,7 @@ from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.effects import coefficient_words, conditional_effects, effects
 from glmm_zoo.results.figures.group_lines import group_lines
-from glmm_zoo.results.figures.never_at_risk import never_at_risk
+from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.picture import BANDS, NARROW, WIDE, Picture
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
@@ -87,7 +87,7 @@ PICTURES = {
     ),
     "zero_part": lambda: in_parts(calls(), by="fed"),
     "zero_part, curve": lambda: in_parts(calls(), by=True, at={"time": list(np.linspace(0, 9, 15))}),
-    "never_at_risk": lambda: never_at_risk(absent(), About(levels={"mined": {"yes": HOSTILE[2], "no": HOSTILE[1]}})),
+    "never_at_risk": lambda: never_share(absent(), About(levels={"mined": {"yes": HOSTILE[2], "no": HOSTILE[1]}})),
     "outcomes_effects": lambda: outcomes_effects(
         zoo.comparisons(two_outcomes(), "arm"), About(outcomes={"weight": AboutOutcome("weight", "kg")})
     ),
@@ -270,7 +270,7 @@ def test_zeros_and_means_stand_beside_what_was_observed():
 
 def test_the_share_never_at_risk_is_that_of_the_coefficients():
     tree = absent()
-    first, second = never_at_risk(tree, About()).figure(WIDE).axes
+    first, second = never_share(tree, About()).figure(WIDE).axes
     posterior = tree["posterior"]
     at_means, beta = posterior["never_Intercept_at_means"].values, posterior["never_beta"].values[..., 0]
     expected = [np.median(expit(at_means + beta * (x - 0.5))) for x in (0, 1)]  # half of the subjects are mined

@@ -140,6 +140,13 @@ def test_of_many_studies_those_with_most_information_are_drawn_with_hostile_name
     assert not any(text.startswith(least[:8]) for text in words(figures[WIDE]))
 
 
+def test_long_words_stay_inside(tree) -> None:
+    long = "vaccinated by a nurse of the village with the strain that was to be had in that year"
+    about = About(outcome="case of tuberculosis of the lungs or of another organ", levels={"treat": {"arm 2": long}})
+    for width, figure in checked(forest(tree, about)).items():
+        assert any(text.startswith("← fewer case of") and text.endswith("…") for text in words(figure)), width
+
+
 def test_a_bubble_has_the_mean_along_the_covariate_and_the_own_ratios(data, tree) -> None:
     picture = bubble(tree, ABOUT)
     for figure in checked(picture).values():

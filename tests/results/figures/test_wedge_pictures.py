@@ -120,6 +120,17 @@ def test_risks_by_period_are_the_estimates_beside_what_each_cluster_had(data, tr
     assert "mean of 2 to 4: −" in picture.alt
 
 
+def test_long_names_of_conditions_and_periods_stay_inside(tree) -> None:
+    means = zoo.predictions(tree, at={"arm": ["control", "new"]}, by=["period"])
+    differences = zoo.comparisons(tree, "arm", measures="difference", by=["period"])
+    levels = {
+        "arm": {"control": "care as it was usual before the trial in all these wards", "new": "what the trial was about to try, at last"},
+        "period": {str(i): f"the three months from January to March {2000 + i}" for i in range(1, 6)},
+    }  # fmt: skip
+    checked(period_risks(tree, means, differences, About(levels=levels)))
+    checked(design_map(tree, About(levels=levels)))
+
+
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_effects_by_exposure_are_those_of_the_draws_and_their_mean(data, width) -> None:
     tree = fit_of(data, exposure_time="categorical")

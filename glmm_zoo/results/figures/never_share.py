@@ -25,12 +25,12 @@ from glmm_zoo.results.storage import metadata
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEIGHT = 180.0  # px
-BINS = np.linspace(0, 1, 11)
-SURE = (0.1, 0.9)  # probabilities below and above which a subject is told from the others
+_HEIGHT = 180.0  # px
+_BINS = np.linspace(0, 1, 11)
+_SURE = (0.1, 0.9)  # probabilities below and above which a subject is told from the others
 
 
-def never_at_risk(tree: xr.DataTree, about: About) -> Picture:
+def never_share(tree: xr.DataTree, about: About) -> Picture:
     """The probability of never being at risk by level of a factor of its predictor, at the means of the other covariates, and the
     probability of each subject with zeros only, as a histogram, or against the number of visits where that differs.
 
@@ -59,21 +59,21 @@ def never_at_risk(tree: xr.DataTree, about: About) -> Picture:
         else f"the {len(subjects)} {names} with zeros only by their probability of never being at risk"
         + (f"; all have {rows[0]:.0f} visits" if len(rows) else "")
     )
-    unsure = int(((probability > SURE[0]) & (probability < SURE[1])).sum())
+    unsure = int(((probability > _SURE[0]) & (probability < _SURE[1])).sum())
     caption = (
         f"First panel: probability that one of the {names} is never at risk{', ' if axis else ''}{axis}, {MARKS}. Second panel: {second}. "
         f"Zeros alone do not tell never at risk from a low rate: probabilities far from 0 and 1 are of {names} about whom the data do not decide."
     )
     alt = (
         f"Probability of never being at risk, with 95{NO_BREAK}% interval: {told(labels, of.told)}; of {every} {names} {len(subjects)} have "
-        f"zeros only, and for {unsure} of these the probability is between {SURE[0]:g} and {SURE[1]:g}."
+        f"zeros only, and for {unsure} of these the probability is between {_SURE[0]:g} and {_SURE[1]:g}."
     )
 
     def draw(canvas: Canvas) -> None:
         layout = RowLayout.of(canvas, panel, 110)
         axes = canvas.panels(
             2,
-            [max(layout.height, 0 if canvas.narrow else HEIGHT), HEIGHT],
+            [max(layout.height, 0 if canvas.narrow else _HEIGHT), _HEIGHT],
             left=[layout.left, 56],
             right=[layout.right, 28],
         )
@@ -111,9 +111,9 @@ def _shares(tree: xr.DataTree, about: About) -> tuple[Estimated, list[str], str]
 
 def _histogram(canvas: Canvas, axis: Axes, probability: np.ndarray, rows: np.ndarray) -> None:
     """Numbers of subjects in ten bins of probability."""
-    counts = np.histogram(probability, BINS)[0]
+    counts = np.histogram(probability, _BINS)[0]
     axis.set(xlim=(0, 1), ylim=(0, 1.08 * max(counts.max(), 1)))
-    for low, count in zip(BINS[:-1], counts, strict=True):
+    for low, count in zip(_BINS[:-1], counts, strict=True):
         if count:
             axis.fill(
                 low + np.array([0.004, 0.096, 0.096, 0.004]), [0, 0, count, count], linewidth=0,
