@@ -99,7 +99,7 @@ class Answer:
     format
         table for people; csv or json, in full precision, for programs.
     out
-        Also write it: the ending says how, .csv, .tex, .docx, .html or .nc.
+        Also write it: the ending says how, .csv, .tex, .docx, .html, .md or .nc.
     overwrite
         Replace an existing file.
     store

@@ -23,7 +23,7 @@ from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
-from glmm_zoo.results.numbers import alone, decimals, interval, written
+from glmm_zoo.results.numbers import alone, interval, written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
@@ -369,9 +369,9 @@ def _sentence(row: pd.Series) -> str:
 
 
 def _interval(row: pd.Series, lead: str = "") -> str:
-    """Median and interval with a digit more than usual, so that small moves are seen."""
+    """Median and interval, whose width has three digits, one more than usual, so that small moves are seen."""
     median, lower, upper = (row[f"{lead}{q}"] for q in ("median", "lower", "upper"))
-    digits = decimals("number", (median, lower, upper)) + 1
+    digits = max(2 - int(np.floor(np.log10(upper - lower))), 0) if upper > lower else 2
     return f"{written(median, digits)} ({interval(lower, upper, digits)})"
 
 

@@ -29,7 +29,7 @@ from glmm_zoo.results.figures.design_map import design_map
 from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
-from glmm_zoo.results.figures.never_at_risk import never_at_risk
+from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
 from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
@@ -37,6 +37,7 @@ from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
+from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.zero_part import zero_part
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -96,7 +97,7 @@ class Catalogue:
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
-            yield "never_at_risk", Entry("key", "", partial(never_at_risk, self.tree, self.about))
+            yield "never_at_risk", Entry("key", "", partial(never_share, self.tree, self.about))
         elif "probability" in answer.further:
             yield (
                 "categories",
@@ -123,6 +124,7 @@ class Catalogue:
     def _period_risks(self) -> Picture:
         """Means under both conditions and their difference, by period."""
         answer, period = self.answer, self.spec["options"]["period"]
+        assert answer.variable is not None
         means = predictions(self.tree, at={answer.variable: list(answer.values)}, by=[period], prob=self.prob)
         by_period = comparisons(self.tree, answer.variable, measures="difference", by=[period], prob=self.prob)
         return period_risks(self.tree, means, by_period, self.about)
@@ -139,7 +141,7 @@ class Catalogue:
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
-            if "beta" in self.tree["posterior"]:
+            if numeric_covariate(self.tree) is not None:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))

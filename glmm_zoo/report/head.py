@@ -6,9 +6,10 @@ from importlib.resources import files
 
 import xarray as xr
 
+from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.parts import read_parts, sizes
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import metadata
 
 
 def kicker(tree: xr.DataTree) -> str:
@@ -21,9 +22,10 @@ def kicker(tree: xr.DataTree) -> str:
 
 def question(tree: xr.DataTree) -> str:
     """The question as it was told, or else what is modelled by what."""
-    about, spec = about_of(tree), metadata(tree)["spec"]
+    about = about_of(tree)
     if about.question:
         return about.question
-    outcomes = " and ".join(about.outcome_of(n).outcome or n or spec["outcome"] for n in outcome_specs(spec))
+    parts = read_parts(tree)
+    outcomes = " and ".join(outcome_words(parts, outcome) for outcome in parts.outcomes)
     of = about.of and f" and {about.name(about.of)}"
     return f"{outcomes[:1].upper()}{outcomes[1:]}{of}"

@@ -82,7 +82,7 @@ def _model(parts: Parts) -> Iterator[str]:
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     for name, part in outcome.others.items():
         yield f"{_cap(_OF_PART[name](parts, outcome))} was modelled with {_items(_predictor(parts, part))}."
-    for factor in dict.fromkeys(g.factor for part in outcome.others.values() for g in part.formula.groups if g.label):
+    for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
 
 
@@ -96,6 +96,7 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
         return f"The ordered outcome {what}", "was"
     if outcome.family in BINARY and (response is None or response.trials is None):
         return f"The binary outcome {what}", "was"
+    what = parts.about.plural(what) if outcome.family in BINARY and parts.about.outcome else what
     return "Counts" if what == "count" else f"Counts of {what}", "were"
 
 
@@ -183,7 +184,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         for of, part in outcome.others.items():
             yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} was modelled with {_items(_predictor(parts, part))}."
-    if any(g.label for o in parts.outcomes for g in o.main.formula.groups) and len(parts.outcomes) > 1:
+    if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):
         yield "Random effects of the same level are correlated between outcomes."
     if parts.event is not None:
         forms = joined([label.replace("_", " ") for label in parts.spec["event"]["association"]])

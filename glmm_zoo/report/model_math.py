@@ -46,6 +46,8 @@ def model_math(parts: Parts) -> str:
     lines += _group_lines(parts, outcomes)
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
+    if parts.spec["options"].get("residual_correlation"):
+        lines.append((call(sym("corr"), *(o.response() for o in outcomes if o.of.family == "gaussian")), "=", sym("ρ")))
     if parts.event is not None:
         lines += _hazard(parts, outcomes)
     return display(lines)
@@ -167,11 +169,13 @@ def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], witho
         curve = outcome.symbol("f", *(sym(outcome.parts.about.name(v)) for v in smooth.variables), *of_by)
         summands.append(call(curve, *(sub(sym(outcome.parts.about.name(v)), ROW_INDEX) for v in smooth.variables)))
     summands += extra
-    for group in part.formula.groups:
-        terms = list(effects_of(group))
-        for n, term in enumerate(terms, start=1):
-            number = [num(n)] if len(terms) > 1 else []
-            value = outcome.symbol(effect, *number, _level(outcome.parts, group.factor))
+    for group, effects in _numbered(part):
+        loaded = outcome.parts.loaded(outcome.of, group)
+        for term, number in effects:
+            indices = *number, _level(outcome.parts, group.factor)
+            value = (
+                outcome.symbol("λ") + sub(sym(effect), num(1), *indices) if loaded else outcome.symbol(effect, *indices)
+            )
             summands.append(value + _covariates(outcome.parts, term))
     return PLUS.join(summands) or num(0)
 
@@ -232,34 +236,47 @@ def _treatment(parts: Parts) -> list[str]:
 def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:
     """The distribution of the effects of each group term; effects that are correlated have one line."""
     shared: dict[tuple[str, str], list[str]] = {}
+    if parts.spec["options"].get("treatment_effect") == "random":
+        cluster = _factor(parts, (parts.spec["facts"]["cluster"],))
+        shared[parts.spec["facts"]["cluster"], ""] = [sub(sym("w"), cluster)]
     for outcome in outcomes:
         for part in (outcome.of.main, *outcome.of.others.values()):
-            for group in part.formula.groups:
-                effects = _effects(outcome, part, group)
-                if group.label:
-                    shared.setdefault((group.name, group.label), []).extend(effects)
+            for group, numbered in _numbered(part):
+                letter = COEFFICIENTS[part.of][2]
+                factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
+                effects = [outcome.symbol(letter, *number, factor) for number in numbers]
+                if parts.loaded(outcome.of, group):
+                    continue
+                if parts.shared(group) or (group.name, "") in shared:
+                    shared.setdefault((group.name, group.label or ""), []).extend(effects)
+                elif len(effects) == 1 or not group.correlated:
+                    of = [*outcome.index, *([sym(letter)] if part.of else [])]
+                    for effect, number in zip(effects, numbers, strict=True):
+                        yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, factor)))
                 else:
-                    yield from _distributed(parts, group, effects, [sym(COEFFICIENTS[part.of][2])] if part.of else [])
+                    yield _correlated(effects, factor)
     for (name, _), effects in shared.items():
-        yield from _distributed(parts, GroupTerm(("1",), tuple(name.split(":"))), effects, [])
+        factor = _factor(parts, name.split(":"))
+        yield (
+            _correlated(effects, factor)
+            if len(effects) > 1
+            else (effects[0], "∼", normal(squared(sub(sym("σ"), factor))))
+        )
 
 
-def _effects(outcome: NumberedOutcome, part: Part, group: GroupTerm) -> list[str]:
-    terms = list(effects_of(group))
-    numbers = [[num(n)] for n in range(1, len(terms) + 1)] if len(terms) > 1 else [[]]
-    factor = _factor(outcome.parts, group.factor)
-    return [outcome.symbol(COEFFICIENTS[part.of][2], *number, factor) for number in numbers]
+def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[str]]]]]:
+    """Each group term with its effects and their numbers, which go on where a factor has several terms; a single effect has none."""
+    groups = [(group, list(effects_of(group))) for group in part.formula.groups]
+    for i, (group, terms) in enumerate(groups):
+        before, of_factor = (
+            sum(len(others) for other, others in some if other.name == group.name) for some in (groups[:i], groups)
+        )
+        yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _distributed(parts: Parts, group: GroupTerm, effects: Sequence[str], of: Sequence[str]) -> Iterator[Line]:
-    name = _factor(parts, group.factor)
-    if len(effects) == 1 or not group.correlated:
-        for n, effect in enumerate(effects, start=1):
-            number = [num(n)] if len(effects) > 1 else []
-            yield f"{effect}", "∼", normal(squared(sub(sym("σ"), *of, *number, name)))
-    else:
-        vector = f"{op('(')}{listed(effects)}{op(')')}"
-        yield vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), *of, name))
+def _correlated(effects: Sequence[str], factor: str) -> Line:
+    vector = f"{op('(')}{listed(effects)}{op(')')}"
+    return vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), factor))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
+from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -50,12 +51,26 @@ def response_column(outcome: OutcomeParts) -> str:
 
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
-    said = parts.about.outcome_of(outcome.prefix) if len(parts.outcomes) > 1 else parts.about
+    said, response = said_of(parts, outcome), outcome.main.formula.response
+    if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
+        function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
+        return said.outcome if said.outcome.startswith(f"{function} ") else response.value.code.format(said.outcome)
     if said.outcome:
         return said.outcome
     column = parts.about.name(response_column(outcome))
     success = re.search(r"success is ('.*?'), failure", str(outcome_specs(parts.spec)[outcome.prefix]["response"]))
     return f"{column} = {success[1][1:-1]}" if success and success[1] != "'1'" else column
+
+
+def said_of(parts: Parts, outcome: OutcomeParts) -> AboutOutcome:
+    """What the user said of an outcome."""
+    return parts.about.outcome_of(outcome.prefix)
+
+
+def is_measured(outcome: OutcomeParts) -> bool:
+    """Whether the unit that was said is that of the response: it is measured, and not transformed."""
+    response = outcome.main.formula.response
+    return outcome.family == "gaussian" and response is not None and response.value.kind != "call"
 
 
 def individuals(parts: Parts, outcome: OutcomeParts) -> str:
@@ -137,6 +152,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
 
 def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     what = outcome_words(parts, outcome)
+    if outcome.family in BINARY:
+        what = said_of(parts, outcome).an_outcome or what
     exposure = parts.spec["options"].get("exposure")
     subject = amount_words(outcome, what, exposure and parts.about.name(exposure), parts.builder == "never_at_risk")
     own = list(_own(parts))
@@ -147,7 +164,7 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     for name, part in outcome.others.items():
         if name == "nominal":
             terms = joined([_plain(parts, term) for term in part.terms])
-            yield f"The effects of {terms} may differ between the thresholds."
+            yield f"The effects of {terms} differ between the thresholds, those of others do not (proportional odds)."
             continue
         zero = "of zero" if outcome.family.startswith("hurdle") else "of a structural zero"
         of = {
@@ -198,7 +215,8 @@ def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> lis
         if len(term) == 1 and levels:
             column, name = term[0].columns[0], parts.name(term[0])
             first, *others = (parts.about.level(column, level) for level in levels)
-            shift = f"{name} {others[0]} against {first}" if len(others) == 1 else f"each {name} other than {first}"
+            lead = "" if column in parts.about.levels else f"{name} "
+            shift = f"{lead}{others[0]} against {first}" if len(others) == 1 else f"each {name} other than {first}"
             items.append(f"a shift {coefficient} for {shift}")
     products = [_product(parts, t) for t in terms if len(t) > 1]
     if products:
@@ -238,6 +256,8 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
         "sratio": "Thresholds c, one for each category but the last, say how probable it is to stop at that category once it is reached.",
         "acat": "Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is.",
     }[outcome.family]
+    if "nominal" in outcome.others:
+        return "Thresholds c, one between neighbouring categories, cut it into the categories' probabilities."
     return kind.replace(" (proportional odds)", "") if outcome.link != "logit" else kind
 
 
@@ -246,7 +266,8 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
 
 def _groups(parts: Parts) -> Iterator[str]:
     """How group effects are distributed."""
-    terms = [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    every = [(o, g) for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    terms = [g for outcome, g in every if not parts.loaded(outcome, g)]
     if not terms:
         return
     of = joined(list(dict.fromkeys(parts.group_plural(g.factor) for g in terms)))
@@ -257,11 +278,23 @@ def _groups(parts: Parts) -> Iterator[str]:
         if several
         else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
     )
-    shared = [g for g in terms if g.label]
-    correlated = [g for g in terms if g.label or (g.correlated and len(list(effects_of(g))) > 1)]
-    for name in dict.fromkeys(parts.group_name(g.factor) for g in correlated):
-        outcomes = " of all outcomes" if shared and len(parts.outcomes) > 1 else ""
-        yield f"The shifts of one {name}{outcomes} are correlated."
+    for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
+        yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
+    if parts.spec["options"].get("residual_correlation"):
+        yield "What is left of the two normal outcomes in one row is correlated too."
+    told = []
+    for (factor, label), (effects, predictors) in parts.blocks().items():
+        if effects > 1:
+            in_formula = f" with the label {label}" if label and not label.isdigit() else ""
+            of = (
+                ""
+                if predictors == 1
+                else f" of all outcomes{in_formula}"
+                if len(parts.outcomes) > 1
+                else " of both parts"
+            )
+            told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
+    yield from dict.fromkeys(told)
 
 
 def _curves(parts: Parts) -> Iterator[str]:
@@ -277,7 +310,7 @@ def _wedge(parts: Parts) -> Iterator[str]:
     yield "Periods have effects of their own, so that change over time is not mistaken for an effect of the intervention."
     yield f"{_capital(_CORRELATIONS[facts['correlation']])}."
     if options.get("treatment_effect") == "random":
-        yield "Clusters differ in the effect of the intervention too."
+        yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
 def _meta(parts: Parts) -> Iterator[str]:

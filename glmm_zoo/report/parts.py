@@ -81,6 +81,28 @@ class Parts:
                 found[term.name] = levels[0]
         return found
 
+    def shared(self, group: GroupTerm) -> bool:
+        """Whether the effects of a term are correlated with those of other linear predictors."""
+        of_subject = self.event is not None and len(self.outcomes) > 1 and group.name == self.spec["event"]["id"]
+        return group.label is not None or of_subject
+
+    def blocks(self) -> dict[tuple[tuple[str, ...], str], tuple[int, int]]:
+        """By factor and label, or number of the term: how many effects are correlated with each other, and of how many predictors."""
+        found: dict[tuple[tuple[str, ...], str], tuple[int, int]] = {}
+        every = [(o, g) for o in self.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+        for i, (outcome, group) in enumerate(every):
+            if not self.loaded(outcome, group):
+                key = (group.factor, (group.label or "") if self.shared(group) else str(i))
+                effects, predictors = found.get(key, (0, 0))
+                own = len(list(effects_of(group))) if group.correlated or self.shared(group) else 1
+                found[key] = (effects + own, predictors + 1)
+        return found
+
+    def loaded(self, outcome: OutcomeParts, group: GroupTerm) -> bool:
+        """Whether the effects of a term are those of the first outcome times a loading."""
+        of_one_effect = self.spec["options"].get("shared") == "loading" and group.label is not None
+        return of_one_effect and outcome.prefix in self.spec["facts"]["loaded"]["outcomes"]
+
     def levels(self, expression: Expression) -> tuple[str, ...] | None:
         """The levels of a factor, the reference first; None of numbers."""
         column = expression.columns[0]

@@ -13,7 +13,7 @@ import xarray as xr
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.priors import Prior, parse
-from glmm_zoo.report.model_words import ORDERED, outcome_words
+from glmm_zoo.report.model_words import ORDERED, is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
@@ -308,8 +308,8 @@ def _percent(share: float) -> str:
 
 
 def _unit(parts: Parts, of: _Of) -> str:
-    said = parts.about.outcome_of(of.outcome.prefix)
-    return f"{numbers.NO_BREAK}{said.unit}" if said.unit else ""
+    unit = said_of(parts, of.outcome).unit if is_measured(of.outcome) else ""
+    return f"{numbers.NO_BREAK}{unit}" if unit else ""
 
 
 # ------------------------------------------------------------------------------------------------------------------ why

@@ -10,7 +10,7 @@ import pandas as pd
 
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.answer_text import amount_told, mean_scale
-from glmm_zoo.report.model_words import outcome_words
+from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
@@ -69,7 +69,7 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
         if estimates is None or answer.variable not in estimates.table:
             continue
         for outcome, rows in _by_outcome(estimates.table):
-            what = _FURTHER[scale_name] if scale_name else amount_told(parts.tree, parts.about, outcome)
+            what = _FURTHER[scale_name] if scale_name else _amount(parts, outcome)
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
             ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
@@ -111,6 +111,14 @@ def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, st
     name = f"{'risk ' if measure == 'ratio' and mean_scale(parts.tree, outcome) == 'risk' else ''}{_MEASURES.get(measure, measure)}"
     averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
     return f"{averaged}{name}", _written(row, "probability" if measure == "better" else "ratio")
+
+
+def _amount(parts: Parts, outcome: str | None) -> str:
+    """ "risk of a new case", "mean log(bilirubin)": of a response that is transformed it is the mean of that."""
+    of = next((o for o in parts.outcomes if o.prefix == (outcome or "")), parts.outcomes[0])
+    return (
+        f"mean {outcome_words(parts, of)}" if of.family == "gaussian" else amount_told(parts.tree, parts.about, outcome)
+    )
 
 
 def outcome_words_of(parts: Parts, outcome: str | None) -> str:
@@ -253,7 +261,7 @@ def _effect(parts: Parts, name: str) -> str:
     of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
     if found and inner == "Intercept":
         return f"intercept{of}"
-    plain = re.sub(r"^I\((.*)\)$", r"\1", inner if found else effect)
+    plain = re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(inner if found else effect))
     return "intercept" if effect == "Intercept" else f"slope of {plain}{of if found else ''}"
 
 
@@ -267,5 +275,6 @@ def _written(row: Any, scale: Scale, unit: str = "") -> str:
 
 
 def _unit(parts: Parts, outcome: str | None) -> str:
-    unit = parts.about.outcome_of(outcome or "").unit
+    of = next((o for o in parts.outcomes if o.prefix == (outcome or "")), parts.outcomes[0])
+    unit = said_of(parts, of).unit if is_measured(of) else ""
     return f"{numbers.NO_BREAK}{unit}" if unit else ""

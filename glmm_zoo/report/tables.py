@@ -52,7 +52,7 @@ _SCALES: dict[str, Scale] = {"icc": "icc", "nnt": "nnt", "risk_difference": "poi
 
 
 @dataclass(frozen=True)
-class Group:
+class TableRows:
     """Rows of a table under one heading.
 
     Attributes
@@ -106,7 +106,9 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     return found
 
 
-def table_of_groups(caption: str, head: Sequence[str], groups: Sequence[Group], *, named: bool = False) -> PaperTable:
+def table_of_groups(
+    caption: str, head: Sequence[str], groups: Sequence[TableRows], *, named: bool = False
+) -> PaperTable:
     """The groups below each other, each under its heading; `named` has the names in the summary in a last column."""
     rows: list[PaperRow] = []
     for group in groups:
@@ -117,7 +119,7 @@ def table_of_groups(caption: str, head: Sequence[str], groups: Sequence[Group], 
 
 
 def _compared(
-    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[Group]
+    tree: xr.DataTree, answer: Answer, about: About, head: Sequence[str], groups: Sequence[TableRows]
 ) -> PaperTable:
     """Comparisons with the probability of the good direction, where it is known, else of a higher value."""
     assert answer.variable is not None
@@ -160,7 +162,7 @@ def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
 # ----------------------------------------------------------------------------------------------------- groups of rows
 
 
-def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
+def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Averages at the values of the variable that answers, those of each outcome and of each scale under a heading."""
     about = about_of(tree)
     for estimates in filter(None, (answer.means, *answer.further.values())):
@@ -172,7 +174,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
             yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
 
 
-def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[Group]:
+def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
     """Comparisons of the variable that answers, those of each measure under a heading."""
     if answer.comparisons is None:
         return
@@ -220,7 +222,7 @@ def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answ
     return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
 
 
-def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> Group:
+def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> TableRows:
     table = estimates.table.iloc[list(rows)]
     labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
     if "note" in table:
@@ -229,14 +231,14 @@ def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) 
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
-    return Group(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+    return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
 
 
 def _with_unit(title: str, scale: Scale) -> str:
     return f"{title}, {UNITS[scale]}" if scale in UNITS else title
 
 
-def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[Group]:
+def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableRows]:
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
@@ -249,7 +251,7 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[Group]
     for (_, title), names in sorted(found.items(), key=lambda item: item[0][0]):
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
-        yield Group(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
+        yield TableRows(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
 
 
 def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:

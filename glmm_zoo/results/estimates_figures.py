@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.report.estimates_text import label
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from glmm_zoo.results.estimates import Estimates
 
 STYLE = "arviz-variat"
-BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)  # the quantiles that bound 95 and 50 %, and the median
 MOST_DRAWN = {"intervals": 60, "curves": 12, "bars": 30}  # in one panel
 LETTERS_PER_INCH = 11  # of the title; 13 of mixed text would fit
 LONGEST_LINE = 30  # letters of a label, which goes on below

@@ -18,6 +18,7 @@ import xarray as xr
 import glmm_zoo as zoo
 from glmm_zoo import cli, registry
 from glmm_zoo.cli.arguments import SamplerArguments
+from glmm_zoo.cli.spelling import as_typed
 from glmm_zoo.cli.target import locked
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
@@ -369,7 +370,7 @@ def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"beta": "Normal(0, 1)"' in spec and '"sd_g": "Exponential(2)"' in spec and '"center": false' in spec
     assert cli.run(["check", "f.nc"]) == code
     said = capsys.readouterr().out.splitlines()
-    assert said == str(zoo.verdicts(zoo.load("f.nc"))).splitlines() and len(said) == 3
+    assert said == as_typed(str(zoo.verdicts(zoo.load("f.nc")))).splitlines() and len(said) == 3
     assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
     assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
     assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out

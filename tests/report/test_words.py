@@ -86,25 +86,26 @@ def test_models_are_told_in_words_and_as_well_formed_formulas(row: Row) -> None:
     assert model.spec["builder"] in dict(told.formula_lines)["builder"]
 
 
-def test_every_group_effect_of_a_formula_has_a_distribution() -> None:
-    for row in ROWS:
-        model = model_of(row.name)
-        if row.builder == "meta_analysis":
-            continue
-        text = "".join(ET.fromstring(model_text(described(model)).mathml).itertext())
-        terms = [
-            g
-            for o in read_parts(described(model)).outcomes
-            for p in (o.main, *o.others.values())
-            for g in p.formula.groups
-        ]
-        assert text.count("σ" if not terms else "Normal(0,") >= (1 if terms else 0), row.name
+@rows()
+def test_effects_that_the_model_correlates_stand_in_one_line(row: Row) -> None:
+    """Each matrix of correlations has a vector of effects, and each effect stands once among the distributions."""
+    if row.builder == "meta_analysis":
+        return
+    model = model_of(row.name)
+    lines = ["".join(line.itertext()) for line in ET.fromstring(model_text(described(model)).mathml).findall(".//mtr")]
+    vectors = [line for line in lines if "MultivariateNormal" in line]
+    matrices = [v.name for v in model.free_RVs if "pcorr_" in v.name and "residual" not in v.name]
+    assert len(vectors) == len(matrices)
+    left = [line.split("∼")[0] for line in lines if re.match(r"[(uvw].*∼(?:Multivariate)?Normal\(0,", line)]
+    names = [n for text in left for n in re.findall(r"[uvw](?:[\d,]*)[a-z][\w:]*", text)]
+    assert len(names) == len(set(names)) == sum(len(g["effects"]) for g in model.spec["groups"].values())
 
 
 def test_words_of_the_user_stand_in_place_of_columns() -> None:
     frame = pd.DataFrame({"y": [1, 0, 2, 1] * 4, "n": 3, "q": ["a", "b"] * 8, "h": np.arange(16) // 2})
     about = About(
         outcome="new case",
+        an_outcome="a new case",
         individual="animal",
         names={"q": "quarter", "h": "herd"},
         levels={"q": {"a": "spring", "b": "autumn"}},
@@ -112,11 +113,20 @@ def test_words_of_the_user_stand_in_place_of_columns() -> None:
     model = zoo.hierarchical_logistic(frame, "y | trials(n) ~ q + (1 | h)")
     told = model_text(described(model, about))
     assert told.words == (
-        "In each row, y of n animals had the event (new case): a binomial count with probability p. The log odds of new case has a level "
-        "α, a shift β for quarter autumn against spring and a shift u for each herd. The shifts of herds come from a normal distribution "
+        "In each row, y of n animals had the event (new case): a binomial count with probability p. The log odds of a new case has a level "
+        "α, a shift β for autumn against spring and a shift u for each herd. The shifts of herds come from a normal distribution "
         "around 0 with standard deviation σ."
     )
     assert "quarter" in told.mathml and dict(told.formula_lines)["data"] == "16 rows, 8 herds; no row dropped"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("bilirubin", "log(bilirubin)"), ("log bilirubin", "log bilirubin"), ("", "log(y)")]
+)
+def test_a_response_that_is_transformed_is_told_as_such(said: str, told: str) -> None:
+    frame = pd.DataFrame({"y": [1.0, 2.0, 0.5, 3.0, 2.0, 1.0], "x": range(6)})
+    words = model_text(described(zoo.lmm(frame, "log(y) ~ x"), About(outcome=said, unit="mg"))).words
+    assert f"The mean μ of {told} has" in words
 
 
 def test_names_are_escaped_in_formulas() -> None:

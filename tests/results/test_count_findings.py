@@ -279,4 +279,4 @@ def test_overdispersion_reaches_file_and_reports(fitted, tmp_path: Path):
     for name in ("dispersion", "zeros"):
         assert here[name].sentences[0] in lines
         assert here[name].sentences[0] in html
-    assert advice in lines and "rate[covariates at zero]" in html and "per 365.25 units of days" in html
+    assert advice in lines and "covariates at zero" in html and "per 365.25 units of days" in html

@@ -64,7 +64,7 @@ def test_extrapolation_warns_and_is_straight(fitted):
 
 def test_report_shows_the_curves(fitted, tmp_path):
     html = zoo.write_report(fitted[1], tmp_path / "fit.html").read_text()
-    assert "pointwise and simultaneous bands</h3>" in html and "effective" in html
+    assert "Smooth curves</h3>" in html and "edf" in html
 
 
 def test_surfaces_and_curves_of_groups_have_their_shape():

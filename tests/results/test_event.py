@@ -77,7 +77,9 @@ def test_ratios_per_standard_deviation_are_at_the_covariates_means() -> None:
     np.testing.assert_allclose(
         finding.quantities["assoc_hazard_ratio[value]"], np.exp(at_means.values[..., 0] - 0.4), rtol=1e-14
     )
-    assert finding.sentences[1].endswith(f"with {np.median(per_sd):,.0f} times, at the covariates' means.")
+    assert finding.sentences[1].endswith(
+        f"with {np.median(per_sd):,.0f} times, at the covariates' means.".replace(",", "\u202f", 1)
+    )
     assert finding.meanings["assoc_hazard_ratio_per_sd"].endswith("at the covariates' means")
     assert not any(
         "means" in text for text in (*found(tree_of(LATE)).sentences, *found(tree_of(LATE)).meanings.values())

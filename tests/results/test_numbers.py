@@ -92,7 +92,7 @@ def test_a_column_shares_decimals_unless_its_numbers_differ_by_orders_of_magnitu
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)]) == [2, 2]
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)], [0.09, 0.001]) == [1, 2]
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (4000.0, 1000.0, 9000.0)], [0.01, 50.0]) == [2, 0]
-    assert numbers.column_decimals("number", [(0.07, 0.02, 0.13), (4000.0, 1000.0, 9000.0)]) == [2, 0]
+    assert numbers.column_decimals("number", [(0.07, 0.02, 0.13), (4000.0, 1000.0, 9000.0)]) == [3, 0]
     assert numbers.column_decimals("ratio", []) == []
 
 

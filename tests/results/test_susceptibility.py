@@ -140,4 +140,4 @@ def test_probabilities_and_rates_are_those_of_all_draws(link, words):
     assert found.sentences[1].startswith(f"Were all 158 subjects at risk, {middle:.1f} ({low:.1f} to {high:.1f}) would")
     s = np.median(sd)
     assert f"standard deviation of {s:.2f} (sd_id)" in found.sentences[2]
-    assert f"the {words} below {np.exp(stats.norm.ppf(0.025) * s):.2g} times" in found.sentences[2]
+    assert f"the {words} below {np.exp(stats.norm.ppf(0.025) * s):.3g} times" in found.sentences[2]

@@ -135,7 +135,7 @@ def test_binary_rows_that_are_alike_are_added_up():
     assert sums is not None
     np.testing.assert_array_equal(sums.y, np.bincount(group, rows.y))
     np.testing.assert_array_equal(sums.drawn[:, 3], rows.drawn[:, group == 3].sum(axis=1))
-    log_p = tree["log_likelihood"]["y"].values[0][:, group == 3].sum(axis=1)
+    log_p = tree["log_likelihood"].dataset["y"].values[0][:, group == 3].sum(axis=1)
     weights = np.exp(-log_p - (-log_p).max())
     weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean())
     np.testing.assert_allclose(sums.weights[:, 3], weights / weights.sum(), rtol=1e-6)
@@ -217,7 +217,7 @@ def test_calibration_by_bins():
     (rows,) = predicted_rows(tree)
     found = calibration(rows)
     assert found is not None
-    log_p = tree["log_likelihood"]["y"].values[0][::10]
+    log_p = tree["log_likelihood"].dataset["y"].values[0][::10]
     expected, observed, p = [], [], []
     for one in np.where(y == 1, np.exp(log_p), 1 - np.exp(log_p)):
         bins = np.argsort(one).reshape(10, 40)

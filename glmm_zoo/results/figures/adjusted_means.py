@@ -65,7 +65,7 @@ def adjusted_means(
     rows = np.arange(len(table)) if outcome is None else np.flatnonzero(table["outcome"] == outcome)
     measure = str(table["measure"].iloc[rows[0]])
     amount = amount_of(tree, about, measure, outcome)
-    first = means_panel(estimated(means, amount.scale, rows[:MOST_FOREST_ROWS]), about, amount)
+    first = means_panel(estimated(means, rows[:MOST_FOREST_ROWS]), about, amount)
     raw = _raw(tree, first.of, about, outcome) if measure == "mean" else None
     second = None if comparisons is None else differences_panel(comparisons, amount, about, outcome)
     limits = value_limits(first.of.quantiles, np.empty(0) if raw is None else raw.values, amount)
@@ -103,7 +103,7 @@ def differences_panel(comparisons: Estimates, amount: Amount, about: About, outc
     table = comparisons.table
     of_outcome = True if outcome is None else table["outcome"] == outcome
     rows = np.flatnonzero((table["measure"] == "difference") & of_outcome)[:MOST_FOREST_ROWS]
-    of = estimated(comparisons, amount.of_differences, rows)
+    of = estimated(comparisons, rows)
     axis = "percentage points" if amount.of_differences == "points" else amount.unit
     columns = [c for c in ("variable", "contrast") if of.of[c].nunique() > 1]
     found = [sides(str(c)) for c in of.of["contrast"]]
@@ -160,7 +160,8 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
     if first.of.scale == "risk":
         canvas.percent_axis(axes[0], vertical=upright)
     if raw is not None:
-        at = raw.place + (0.35 * jitter(len(raw.place)) - 0.24 if upright else 0.4 * jitter(len(raw.place)))
+        spread = 0.35 * min(1.0, len(first.labels) / 3) * jitter(len(raw.place))
+        at = raw.place + (spread - 0.24 if upright else spread)
         points = (at, raw.values) if upright else (raw.values, at)
         canvas.discs(axes[0], *points, diameter=diameters(raw.sizes))
     if second is not None:

@@ -31,8 +31,7 @@ def baseline_risks(mean: Estimates, new: Estimates, about: About) -> Picture:
     fewer = bool(np.median(of_mean[2]) < 0)
     sign, word = (-1.0, "fewer") if fewer else (1.0, "more")
     of_mean, of_new = (np.sort(sign * q, axis=0) for q in (of_mean, _differences(new)[1]))
-    event = about.outcome or "event"
-    events, labels = about.plural(event), [_per_thousand(risk) for risk in risks]
+    events, labels = about.plural(about.outcome or "event"), [_per_thousand(risk) for risk in risks]
     needed = [_needed(q) for q in of_mean.T] if NUMBER_NEEDED in set(mean.table["measure"]) else []
     told = [f"at a {label} without treatment {_text(q)}" for label, q in zip(labels, of_mean.T, strict=True)]
     told = [
@@ -46,10 +45,10 @@ def baseline_risks(mean: Estimates, new: Estimates, about: About) -> Picture:
     )
     if needed:
         caption += (
-            f" Second panel: how many are treated in the mean trial for one {event} {word}, log axis; none is given where the interval of "
+            f" Second panel: how many are treated in the mean trial for one {word}, log axis; none is given where the interval of "
             "the difference includes 0."
         )
-    words = (f"{capital(events)} {word} per {_PER}", f"Treated for one {event} {word}")
+    words = (f"{capital(events)} {word} per {_PER}", f"Treated for one {word}")
     return Picture(
         "baseline_risks",
         f"{words[0]} at risks without treatment",

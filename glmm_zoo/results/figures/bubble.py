@@ -27,12 +27,12 @@ SMALLEST, LARGEST = 4.0, 20.0  # px, diameters of discs
 
 
 def bubble(tree: xr.DataTree, about: About) -> Picture:
-    """The trials' own ratios against the first covariate, with the band of the mean trial and that of a new one.
+    """The trials' own ratios against the first covariate that is a number, with the band of the mean trial and that of a new one.
 
     Raises
     ------
     InputError
-        A meta-analysis whose first covariate is no column of numbers.
+        A meta-analysis without a covariate that is a column of numbers.
     """
     study = study_effects(tree, about)
     covariate = study.covariate
@@ -115,4 +115,4 @@ def _draw(
                 shift=(shift if right else -shift, 0),
             )
     canvas.axis_title(axis, axis_words)
-    canvas.title(axis, words)
+    canvas.title(axis, capital(words))

@@ -102,7 +102,7 @@ def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
     left = [
         canvas.text_width([*n, *([_between(p)] if between else [])]) + 12 for n, p in zip(names, panels, strict=True)
     ]
-    counts = [canvas.text_width([*p.counts, p.counts_head], SMALL) + 12 if p.counts else 14 for p in panels]
+    counts = [canvas.text_width([*p.counts, p.counts_head], SMALL) + 12 if p.counts else 22 for p in panels]
     axes = canvas.panels(len(panels), height, left=left, right=counts, below=PANEL_BELOW)
     for axis, panel, labels in zip(axes, panels, names, strict=True):
         at = np.arange(len(labels)) + (np.arange(len(labels)) >= len(labels) / 2) * (STRIP / ROW if between else 0)

@@ -155,9 +155,7 @@ def _curves(
         if data is not None:
             place = data.where(cell.iloc[:1], list(by)) if by else np.zeros(len(data.values), int)
             own = _discs(data, place, x) if place is not None else None
-        found.append(
-            _Curve(name, of[x].to_numpy(float)[index], estimated(means, amount.scale, index), draws[:, index], own)
-        )
+        found.append(_Curve(name, of[x].to_numpy(float)[index], estimated(means, index), draws[:, index], own))
     most = sum(len(c.discs[0]) for c in found if c.discs is not None)
     return found if most <= 300 else [_fewer(c, 300 / most) for c in found]
 

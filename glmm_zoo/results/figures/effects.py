@@ -14,7 +14,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
-from glmm_zoo.results.figures.estimated import OF_SHARES, Estimated, comparison_scale, estimated
+from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
@@ -68,8 +68,6 @@ class Forest:
 def effects(comparisons: Estimates, about: About) -> Picture:
     """Comparisons, a panel for differences and one for ratios; odds ratios where there are no other ratios.
 
-    Differences are percentage points where the same comparison has an odds ratio or a number needed to treat, as only shares have.
-
     Raises
     ------
     InputError
@@ -103,7 +101,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
         of = pd.DataFrame({"coefficient": list(quantities), "measure": "ratio"})
         estimates = summarised(of, np.stack(list(quantities.values()), axis=2), "")
         labels = [coefficient_words(about, coefficient) for coefficient in quantities]
-        panels.append(Forest(estimated(estimates, "ratio"), labels, labels, 1.0, capital(kind), "log axis"))
+        panels.append(Forest(estimated(estimates), labels, labels, 1.0, capital(kind), "log axis"))
     whose = "At equal group effects, for one unit more of a number or for a level against the reference."
     return forest_picture("conditional_effects", "Ratios within a group", whose, panels)
 
@@ -223,18 +221,17 @@ def _limits(canvas: Canvas, axis: Axes, panel: Forest) -> None:
 
 def _panel(comparisons: Estimates, about: About, measure: str) -> Forest:
     table = comparisons.table
-    of = estimated(
-        comparisons, comparison_scale(measure, list(table["measure"])), np.flatnonzero(table["measure"] == measure)
-    )
-    title, axis = _titles(measure, set(table["measure"]), about)
+    of = estimated(comparisons, np.flatnonzero(table["measure"] == measure))
+    title, axis = _titles(comparisons, measure, about)
     return Forest(
         of, row_words(of.of, about), row_words(of.of, about, short=True), NO_EFFECT.get(measure, 0.0), title, axis
     )
 
 
-def _titles(measure: str, measures: set[str], about: About) -> tuple[str, str]:
+def _titles(comparisons: Estimates, measure: str, about: About) -> tuple[str, str]:
     """The title of a panel and that of its axis."""
-    shares, risk = bool(set(OF_SHARES) & measures), NUMBER_NEEDED in measures
+    measures = set(comparisons.table["measure"])
+    shares, risk = of_shares(comparisons), NUMBER_NEEDED in measures
     if measure == "difference":
         title = ("Risk difference" if risk else "Difference of probabilities") if shares else "Difference"
         counted = not shares and "ratio" in measures

@@ -13,13 +13,13 @@ import xarray as xr
 
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.about import About
-from glmm_zoo.results.estimates import RATIOS, Estimates
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 _SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
-OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
+_OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,21 @@ class Estimated:
         return Estimated(self.of.iloc[rows], self.quantiles[:, rows], self.scale, self.mcse[rows])
 
 
-def estimated(estimates: Estimates, scale: Scale, rows: np.ndarray | None = None) -> Estimated:
-    """Those of the `rows` (n,) of the table, by default all, as they are written on a scale."""
+def estimated(estimates: Estimates, rows: np.ndarray | None = None) -> Estimated:
+    """Those of the `rows` (n,) of the table, by default all; they have one scale."""
     rows = np.arange(len(estimates.table)) if rows is None else np.asarray(rows)
+    scale = estimates.scales[rows[0]]
     draws = estimates.draws["value"].values.reshape(-1, len(estimates.table))[:, rows]
     mcse = np.nan_to_num(estimates.table["mcse"].to_numpy(float)[rows])
     return Estimated(estimates.table[estimates.of].iloc[rows], np.quantile(draws, BANDS, axis=0), scale, mcse)
 
 
-def comparison_scale(measure: str, measures: Sequence[str]) -> Scale:
-    """How a measure is written, given all measures of the same comparison: a difference of shares, which alone have odds ratios and
-    numbers needed to treat, in percentage points."""
-    if measure in RATIOS:
-        return "ratio"
-    if measure == "better":
-        return "probability"
-    return "points" if set(OF_SHARES) & set(measures) else "number"
+def of_shares(comparisons: Estimates, outcome: str | None = None) -> bool:
+    """Whether what is compared are shares, of one of several outcomes or in all rows."""
+    table = comparisons.table
+    rows = np.full(len(table), True) if outcome is None else (table["outcome"] == outcome).to_numpy()
+    scales = np.array(comparisons.scales, object)[rows]
+    return bool((scales == "points").any() or table["measure"][rows].isin(_OF_SHARES).any())
 
 
 def quantiles_text(quantiles: np.ndarray, scale: Scale) -> str:

@@ -11,7 +11,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.study_effects import StudyEffects, at_mean, covariate_text, of_what, study_effects
-from glmm_zoo.results.numbers import interval
+from glmm_zoo.results.numbers import decimals, interval
 
 MOST = 60  # trials
 ROW, TWO_LINES = 27, 38  # px of a trial, and where its name stands above its interval
@@ -65,12 +65,13 @@ def _caption(study: StudyEffects, about: About, word: str, drawn: int) -> str:
 
 
 def _alt(study: StudyEffects, word: str, shown: np.ndarray) -> str:
-    mean = quantiles_text(study.mean, "ratio")
-    low, high = (shown[pick(study.model[2, shown])] for pick in (np.argmin, np.argmax))
-    ends = (f"{quantiles_text(study.model[:, i], 'ratio')} in {study.labels[i]}" for i in (low, high))
+    lowest, highest = (shown[pick(study.model[2, shown])] for pick in (np.argmin, np.argmax))
+    ends = (f"{quantiles_text(study.model[:, i], 'ratio')} in {study.labels[i]}" for i in (lowest, highest))
+    low, high = study.new[[0, 4]]
     return (
-        f"The {study.ratio} of the mean {word} is {mean}, and that of a new {word} lies within {interval(study.new[0], study.new[4], 2, 'ratio')} "
-        f"with a probability of 95 %; the {len(shown)} estimates go from {' to '.join(ends)}."
+        f"The {study.ratio} of the mean {word} is {quantiles_text(study.mean, 'ratio')}, and that of a new {word} lies within "
+        f"{interval(low, high, decimals('ratio', (low, high)), 'ratio')} with a probability of 95 %; the {len(shown)} estimates go from "
+        f"{' to '.join(ends)}."
     )
 
 

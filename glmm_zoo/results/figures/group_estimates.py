@@ -21,6 +21,7 @@ from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
+from glmm_zoo.results.figures.effects import coefficient_words
 from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
@@ -209,20 +210,32 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
-                "risk", level, inverse, _risk_words(effect, name), "risk", absolute=effect.outcome is not None
+                "risk",
+                level,
+                inverse,
+                _risk_words(effect, of.an_outcome or name),
+                "risk",
+                absolute=effect.outcome is not None,
             )
         if effect.link == "identity":
             unit = f", {of.unit}" if of.unit else ""
             return _Scale("number", level, inverse, f"mean {name}{unit}", "mean", absolute=True)
     slope = effect.coefficient() if kept and not intercept else None
     against = "" if slope is not None else " against the median"
-    per = "" if intercept else f" per {about.unit_of(effect.name) or f'unit of {about.name(effect.name)}'}"
+    per = "" if intercept else _per(about, effect.name)
     added = np.zeros(1) if slope is None else slope
     if effect.ratio is None or effect.link == "identity":
         unit = of.unit or name
         words = f"{unit}{per}{against}" if effect.link == "identity" else f"difference of the predictor{per}{against}"
         return _Scale("number", added, lambda eta: eta, words, "difference" if intercept else "slope")
     return _Scale("ratio", added, np.exp, f"{effect.ratio}{per}{against}", effect.ratio)
+
+
+def _per(about: About, name: str) -> str:
+    """What a slope is for: " per day", " per unit of age", " of treatment b"."""
+    if "[" in name:
+        return f" of {coefficient_words(about, name)}"
+    return f" per {about.unit_of(name) or f'unit of {about.name(name)}'}"
 
 
 def _risk_words(effect: _Effect, name: str) -> str:

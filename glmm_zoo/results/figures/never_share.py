@@ -106,7 +106,7 @@ def _shares(tree: xr.DataTree, about: About) -> tuple[Estimated, list[str], str]
         labels = [value_words(about, factor, each) for each in learnt["levels"][factor]]
         where = "at the means of other covariates" if len(coefficients) > len(own) else ""
     table = pd.DataFrame({"level": labels, "measure": "probability"})
-    return estimated(summarised(table, np.stack(values, axis=2), ""), "risk"), labels, where
+    return estimated(summarised(table, np.stack(values, axis=2), "", shares=[True] * len(values))), labels, where
 
 
 def _histogram(canvas: Canvas, axis: Axes, probability: np.ndarray, rows: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import RATIOS, Estimates
 from glmm_zoo.results.figures.effects import LEAST_AXIS, MARKS, Forest, RowLayout, draw_rows, panels_of
-from glmm_zoo.results.figures.estimated import OF_SHARES, comparison_scale, estimated
+from glmm_zoo.results.figures.estimated import estimated, of_shares
 from glmm_zoo.results.figures.picture import Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told
 from glmm_zoo.results.numbers import NO_BREAK
@@ -42,10 +42,10 @@ def _panel(comparisons: Estimates, about: About, outcome: str) -> Forest:
     """Differences of shares and of means; ratios of counts."""
     table = comparisons.table
     measures = list(table["measure"][table["outcome"] == outcome])
-    shares = bool(set(OF_SHARES) & set(measures))
+    shares = of_shares(comparisons, outcome)
     measure = "ratio" if "ratio" in measures and not shares else measures[0]
     rows = np.flatnonzero((table["outcome"] == outcome) & (table["measure"] == measure))
-    of = estimated(comparisons, comparison_scale(measure, measures), rows)
+    of = estimated(comparisons, rows)
     said = about.outcome_of(outcome)
     words = said.outcome or outcome
     titles = {

@@ -70,8 +70,8 @@ def label_lines(canvas: Canvas, axis: Axes, ends: Sequence[float], labels: Seque
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + _LABEL)
     moved -= max(0.0, (moved - places[order]).mean())
-    for place, i in zip(moved, map(int, order), strict=True):
-        canvas.note(axis, x, ends[i], labels[i], role=roles[i], bold=True, shift=(6, place - places[i]))
+    for place, i in zip(moved, order.tolist(), strict=True):
+        canvas.note(axis, x, ends[i], str(labels[i]), role=str(roles[i]), bold=True, shift=(6, place - places[i]))
 
 
 def numbers_at_risk(

@@ -15,12 +15,12 @@ from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.pooled import find, own_ratios
 from glmm_zoo.results.numbers import MINUS, alone
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, stored_table
 
 
 @dataclass(frozen=True)
 class Covariate:
-    """The first covariate of the studies, where it is a column: its values by study, and its mean, NaN of a factor."""
+    """A covariate of the studies: its values by study, and its mean, NaN of a factor."""
 
     column: str
     values: pd.Series
@@ -80,16 +80,21 @@ def study_effects(tree: xr.DataTree, about: About) -> StudyEffects:
         rows.labels(about, np.arange(len(rows.first))), np.exp(log_ratio + half_widths),
         np.nan_to_num(1 / half_width**2), np.quantile(effects, BANDS, axis=(0, 1)),
         np.quantile(ratios[ratio], BANDS), np.quantile(ratios[f"{ratio}_new"], BANDS),
-        ratio.replace("_", " "), _covariate(facts["covariates"]["means"], rows), rows,
+        ratio.replace("_", " "), _covariate(tree, facts["covariates"]["means"], rows), rows,
     )  # fmt: skip
 
 
-def _covariate(means: dict[str, float], rows: FactorRows) -> Covariate | None:
-    for label, mean in means.items():
-        column = label.split("[")[0]
-        if column in rows.table:
-            return Covariate(column, rows.table[column].iloc[rows.first], mean if label == column else np.nan)
-    return None
+def numeric_covariate(tree: xr.DataTree) -> str | None:
+    """The first covariate of the studies that is a column of numbers; None where there is none."""
+    table, means = stored_table(tree), metadata(tree)["spec"]["facts"]["covariates"]["means"]
+    return next((label for label in means if label in table), None)
+
+
+def _covariate(tree: xr.DataTree, means: dict[str, float], rows: FactorRows) -> Covariate | None:
+    """The first that is a number, else the first that is a column."""
+    columns = [numeric_covariate(tree), *(label.split("[")[0] for label in means)]
+    column = next((c for c in columns if c in rows.table), None)
+    return None if column is None else Covariate(column, rows.table[column].iloc[rows.first], means.get(column, np.nan))
 
 
 def at_mean(study: StudyEffects, about: About) -> str:

@@ -82,7 +82,7 @@ def zero_part(tree: xr.DataTree, parts: Sequence[Estimates], about: About) -> Pi
 def _part(tree: xr.DataTree, part: Estimates, about: About, data: RawData) -> _Part:
     measure = str(part.table["measure"].iloc[0])
     amount = amount_of(tree, about, measure)
-    of = estimated(part, amount.scale)
+    of = estimated(part)
     columns = level_columns(of.of)
     numeric = len(of.of) > _MOST_LEVELS and len(columns) == 1 and of.of[columns[0]].dtype.kind in "iuf"
     place = data.where(of.of, columns) if not numeric else None

@@ -128,6 +128,11 @@ def test_comparisons_are_drawn_where_their_quantiles_are():
         assert f"{median} ({low} to {high})" in picture.alt
 
 
+def test_a_difference_of_risks_alone_is_in_percentage_points():
+    figure = effects(zoo.comparisons(herds(), "period", measures="difference"), ABOUT).figure(WIDE)
+    assert len(figure.axes) == 1 and figure.axes[0].get_xlabel() == "percentage points"
+
+
 def test_ratios_within_a_group_are_exp_of_the_coefficients():
     figure = conditional_effects(herds(), ABOUT).figure(WIDE)
     q = np.exp(np.quantile(herds()["posterior"]["beta"].values, BANDS, axis=(0, 1)))
