@@ -14,6 +14,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
@@ -106,7 +107,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    words = said.outcome or outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
+    column = outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
+    words = said.outcome or with_success(about.name(column), str(spec["response"]))
     family = _family(tree, outcome)
     if family in SHARES:
         return f"risk of {said.an_outcome or words}"

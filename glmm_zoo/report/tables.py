@@ -227,11 +227,19 @@ def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) 
     labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
     if "note" in table:
         labels = [
-            f"{label}, {note.split(':')[0]}" if note else label
+            f"{label}, {_to_what(note, about)}" if note else label
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
     return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+
+
+def _to_what(note: str, about: About) -> str:
+    """Whether a number needed to treat is one of benefit or of harm, if it was said which direction is good."""
+    fewer = "fewer" in note
+    if about.good is None:
+        return f"for one event {'fewer' if fewer else 'more'}"
+    return "to benefit" if fewer == (about.good == "lower") else "to harm"
 
 
 def _with_unit(title: str, scale: Scale) -> str:
