@@ -250,6 +250,7 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
+    rows = rows[[not _far_beyond(rows, str(name)) for name in rows.index]]
     bases = list(rows.index.str.split("[").str[0])
     found: dict[tuple[bool, str], list[str]] = {}
     for name, base in zip(rows.index, bases, strict=True):
@@ -260,6 +261,14 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
         yield TableRows(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
+
+
+def _far_beyond(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a rate at zero covariates is of another world than that at their means: zero is far outside the data."""
+    at_means = name.replace("at zero]", "at means]")
+    if at_means == name or at_means not in rows.index:
+        return False
+    return not 1e-3 < rows.loc[name, "median"] / rows.loc[at_means, "median"] < 1e3
 
 
 def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
