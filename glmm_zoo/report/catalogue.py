@@ -22,7 +22,7 @@ from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
 from glmm_zoo.results.figures.categories import categories
-from glmm_zoo.results.figures.caterpillar import caterpillar
+from glmm_zoo.results.figures.caterpillar import caterpillar, heading
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map
@@ -146,13 +146,13 @@ class Catalogue:
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
             if self.spec["options"]["exposure_time"] != "constant":
-                heading = "Does the effect change with exposure?"
-                yield "exposure_effect", Entry("estimates", heading, partial(exposure_effect, self.tree, self.about))
+                title = "Does the effect change with exposure?"
+                yield "exposure_effect", Entry("estimates", title, partial(exposure_effect, self.tree, self.about))
         if self.spec["smooths"]:
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
         if builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1:
-            heading = "How outcomes go together"
-            yield "correlation", Entry("groups", heading, partial(correlation, self.tree, self.about))
+            title = "How outcomes go together"
+            yield "correlation", Entry("groups", title, partial(correlation, self.tree, self.about))
 
     def _baseline_risks(self) -> Picture:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
@@ -174,8 +174,12 @@ class Catalogue:
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
             for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
             section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
-            heading = f"How {self.about.plural(self.about.name(factor))} differ"
-            yield name, Entry(section, heading, partial(caterpillar, self.tree, factor, self.about))
+            yield (
+                name,
+                Entry(
+                    section, heading(self.tree, factor, self.about), partial(caterpillar, self.tree, factor, self.about)
+                ),
+            )
         sloped = next((f for f in factors if len(self.spec["groups"][f]["effects"]) > 1), None)
         if sloped is not None:
             yield "slopes_scatter", Entry("groups", "", partial(slopes_scatter, self.tree, self.about))
