@@ -264,7 +264,6 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
         yield TableRows(_with_unit(title, scale), [_label(name, about, spec) for name in names], names, shown, scale)
 
 
-<<<<<<< HEAD
 def _far_beyond(rows: pd.DataFrame, name: str) -> bool:
     """Whether a rate at zero covariates is of another world than that at their means: zero is far outside the data."""
     at_means = name.replace("at zero]", "at means]")
@@ -273,10 +272,7 @@ def _far_beyond(rows: pd.DataFrame, name: str) -> bool:
     return not 1e-3 < rows.loc[name, "median"] / rows.loc[at_means, "median"] < 1e3
 
 
-def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
-=======
 def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, str] | None:
->>>>>>> look
     """The heading of a variable that says how groups differ; of effects with slopes those at the means of their columns."""
     groups = list(spec["groups"].values())
     corr = [g.get("at_means", {}).get("corr", g["sd"].replace("sd_", "corr_", 1)) for g in groups]
