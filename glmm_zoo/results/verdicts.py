@@ -76,7 +76,7 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     effects = verdict.table.index.str.split("[").str[0].isin(random_effect_variables(content["spec"]))
     rows = verdict.table[~effects]
     few = rows[["ess_bulk", "ess_tail"]].min().min()
-    r_hat = written(float(np.nanmax(rows["r_hat"])), 3)
+    r_hat = written(float(np.nanmax(verdict.table["r_hat"])), 3)
     error = 1 / np.sqrt(rows["ess_bulk"].min())
     words = (
         f"The {number_word(chains)} chains agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "

@@ -74,7 +74,7 @@ class Estimated:
 def estimated(estimates: Estimates, rows: np.ndarray | None = None) -> Estimated:
     """Those of the `rows` (n,) of the table, by default all; they have one scale."""
     rows = np.arange(len(estimates.table)) if rows is None else np.asarray(rows)
-    scale = estimates.scales[rows[0]]
+    scale = estimates.scales[rows[0] if len(rows) else 0]
     draws = estimates.draws["value"].values.reshape(-1, len(estimates.table))[:, rows]
     mcse = np.nan_to_num(estimates.table["mcse"].to_numpy(float)[rows])
     return Estimated(estimates.table[estimates.of].iloc[rows], np.quantile(draws, BANDS, axis=0), scale, mcse)

@@ -142,7 +142,7 @@ def _draw_ratios(
     axis.set_yscale("log")
     axis.set_ylim(min(low, 0.8), max(high, 1.25))
     low, high = axis.get_ylim()
-    ticks = RATIO_TICKS[(RATIO_TICKS >= low) & (RATIO_TICKS <= high)]
+    ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
     fixed_ticks(axis, ticks if len(ticks) > 2 else _FINE_RATIOS, vertical=True)
     if marker.log:
         axis.set_xscale("log")

@@ -85,7 +85,7 @@ def _arm(
     places = np.array([cells.labels.index(_level(v)) for v in table[period]])
     rows = np.flatnonzero(of_arm & seen[places])
     rows = rows[np.argsort(places[rows], kind="stable")]
-    return estimated(means, amount.scale, rows), places[rows]
+    return estimated(means, rows), places[rows]
 
 
 def _differences(
@@ -96,7 +96,7 @@ def _differences(
     places = np.array([cells.labels.index(_level(v)) for v in table[period]])
     rows = np.flatnonzero((table["measure"] == "difference") & np.isin(places, both))
     rows = rows[np.argsort(places[rows], kind="stable")]
-    each = estimated(comparisons, amount.of_differences, rows)
+    each = estimated(comparisons, rows)
     if not len(rows):
         return each, []
     draws = comparisons.draws["value"].values.reshape(-1, len(table))[:, rows].mean(axis=1)
