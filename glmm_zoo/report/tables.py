@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -170,8 +170,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
             if answer.numeric:
                 rows = _some_values(estimates.table, rows, str(answer.variable))
             amount, scale = amount_of(tree, about, measure, outcome), estimates.scales[rows[0]]
-            group = _group(about, estimates, rows, _with_unit(amount.title, scale))
-            yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
+            yield _group(about, estimates, rows, _with_unit(amount.title, scale))
 
 
 def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
@@ -214,18 +213,12 @@ def _some_values(table: pd.DataFrame, rows: Sequence[int], variable: str) -> lis
     return [row for row in rows if float(table[variable].iloc[row]) in kept]
 
 
-def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answer, labels: Sequence[str]) -> list[str]:
-    """Labels in which a number along which there is a curve has three digits."""
-    if not answer.numeric:
-        return list(labels)
-    x = str(answer.variable)
-    table = estimates.table.iloc[list(rows)].assign(**{x: lambda of: [float(f"{v:.3g}") for v in of[x]]})
-    return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
-
-
 def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> TableRows:
     table = estimates.table.iloc[list(rows)]
-    labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
+    labels = [
+        words or "averaged over all rows"
+        for words in row_words(table[[c for c in estimates.of if c != "outcome"]], about)
+    ]
     if "note" in table:
         labels = [
             f"{label}, {_to_what(note, about)}" if note else label
