@@ -15,7 +15,6 @@ from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-
 _CHECKS = ("dispersion", "zeros")  # of data against predictions, from which no quantity is derived
 
 
