@@ -59,10 +59,13 @@ def mean_of(
         return f(x.mean)
     sd = np.sqrt(x.variance)
     largest = float(sd.max())
-    total: np.ndarray | float = 0.0
+    total = np.zeros(())
     for t, w in zip(*nodes(largest, step, min(largest, SPAN) if grows else 0.0), strict=True):
-        total = total + w * f(x.mean + t * sd)
-    return np.asarray(total)
+        value = f(x.mean + t * sd)
+        value *= w
+        value += total  # in place, since new memory takes as long as the function
+        total = value
+    return total
 
 
 def mean_of_inverse_link(link: str, x: Normal) -> np.ndarray:

@@ -225,7 +225,7 @@ def _a(noun: str) -> str:
 
 def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str] | None:
     """The correlation of the first two propensities of a subject; None where there is none."""
-    table = findings(tree, prob)["propensities"].tables.get("correlation")
+    table = findings(tree, prob, checks=False)["propensities"].tables.get("correlation")
     if table is None:
         return None
     factor, first, second = re.fullmatch(r".*\[(.+?): (.+), (.+)\]", str(table.index[0])).groups()  # pyright: ignore[reportOptionalMemberAccess]
@@ -285,7 +285,7 @@ def _own_dim(array: xr.DataArray) -> str:
 
 def _of_trials(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> tuple[str, str]:
     """The ratio of the mean trial, and where that of a new trial lies."""
-    table = findings(tree, prob)["pooled"].tables["pooled"]
+    table = findings(tree, prob, checks=False)["pooled"].tables["pooled"]
     (name, mean), (_, new) = list(table.iterrows())[:2]
     ratio = str(name).removeprefix("pooled ")
     d = numbers.decimals("ratio", mean)

@@ -243,7 +243,9 @@ def _with_unit(title: str, scale: Scale) -> str:
 def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableRows]:
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
-    meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
+    meanings = {
+        name: words for finding in findings(tree, checks=False).values() for name, words in finding.meanings.items()
+    }
     rows = rows[[not _far_beyond(rows, str(name)) for name in rows.index]]
     bases = list(rows.index.str.split("[").str[0])
     found: dict[tuple[bool, str], list[str]] = {}

@@ -125,7 +125,7 @@ def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
             quantities.update(_ratios(posterior, prefix, link, ratio))
     for prefix, outcome in outcomes.items():
         quantities.update(_between_levels(posterior, spec, prefix, outcome))
-    for finding in findings(tree).values():
+    for finding in findings(tree, checks=False).values():
         quantities.update(finding.quantities)
     return quantities
 

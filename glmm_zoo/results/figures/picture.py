@@ -185,9 +185,14 @@ class Canvas(Sheet):
 
     def band(self, axis: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, *, role: str = "model", opacity: float = 0.18) -> None:  # fmt: skip
         """A band between `low` and `high` (n,) over `x` (n,), as one polygon."""
+        from matplotlib.patches import Polygon
+
         bottom, top = axis.get_ylim() if not axis.get_autoscaley_on() else (-np.inf, np.inf)
         y = np.clip(np.concatenate([low, high[::-1]]), bottom, top)
-        axis.fill(np.concatenate([x, x[::-1]]), y, facecolor=self.colour[role], alpha=opacity, linewidth=0)
+        corners = np.column_stack([np.concatenate([x, x[::-1]]), y])
+        axis.add_artist(Polygon(corners, facecolor=self.colour[role], alpha=opacity, linewidth=0))
+        axis.update_datalim(corners)
+        axis.autoscale_view()
 
     def line(self, axis: Axes, x: np.ndarray, y: np.ndarray, *, role: str = "model", width: float = 2, dashed: bool = False, style: str = "", opacity: float = 1) -> None:  # fmt: skip
         """A line; parts beyond limits that were set before are left out. `style` is that of matplotlib, such as ":"."""

@@ -22,6 +22,7 @@ LIGHT = {"--bg": "#ffffff", "--panel": "#f4f6f8", "--ink": "#1a1f26", "--muted":
 DARK = {"--bg": "#14181d", "--panel": "#1d232b", "--ink": "#e6e9ed", "--muted": "#a7b1bc", "--line": "#3a444f", "--c1": "#82b5f0", "--c2": "#f0a36b", "--c3": "#9aa7b4", "--good": "#6fce9d", "--warn": "#e6b84d", "--bad": "#ff8f85"}  # fmt: skip
 SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 _KEPT = ("fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-size", "font-weight", "font-style", "text-anchor")  # fmt: skip
 _USUAL = {"fill-opacity": "1", "stroke-opacity": "1", "opacity": "1", "stroke-width": "1", "font-weight": "400"}
 
@@ -59,11 +60,23 @@ def page_svg(svg: str, colours: Mapping[str, str], styles: Stylesheet, prefix: s
     root.attrib = {"viewBox": f"0 0 {width:g} {height:.0f}", "aria-hidden": "true", "focusable": "false"}
     text = ElementTree.tostring(root, encoding="unicode")
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("ns0:", "").replace(":ns0", "")
-    return re.sub(r"\s*\n\s*", "", re.sub(r' d="([^"]*)"', _compact_path, text))
+    return re.sub(r"\s*\n\s*", "", text)
 
 
-def _compact_path(found: re.Match[str]) -> str:
-    return f' d="{re.sub(r" ?([MLCQz]) ?", r"\1", re.sub(r" +", " ", found[1].replace(chr(10), " "))).strip()}"'
+def _compact_path(path: str) -> str:
+    """A path with one decimal, its lines relative to the point before; one with curves stays absolute."""
+    if "C" in path or "Q" in path:
+        return re.sub(r"\s*([MLCQz])\s*", r"\1", re.sub(r"\s+", " ", _rounded(path)))
+    written, at, steps = [], (0, 0), iter(path.split())
+    for letter in steps:
+        if letter == "z":
+            written.append("z")
+            continue
+        to = round(10 * float(next(steps))), round(10 * float(next(steps)))
+        x, y = to if letter == "M" else (to[0] - at[0], to[1] - at[1])
+        written.append(f"{'M' if letter == 'M' else 'l'}{x / 10:g} {y / 10:g}")
+        at = to
+    return "".join(written).replace(" -", "-")
 
 
 def standalone_svg(svg: str, colours: Mapping[str, str], title: str) -> str:
@@ -100,7 +113,8 @@ def _strip(node: ElementTree.Element, colours: Mapping[str, str], styles: Styles
 
 
 def _attributes(child: ElementTree.Element, tag: str, colours: Mapping[str, str], styles: Stylesheet, prefix: str, referred: set[str]) -> None:  # fmt: skip
-    kept = {k: _rounded(v) for k, v in child.attrib.items() if k in ("d", "x", "y", "transform", "cx", "cy", "r", "rx", "ry", "width", "height")}  # fmt: skip
+    path = child.get("d")
+    kept = {k: _rounded(v) for k, v in child.attrib.items() if k in ("x", "y", "transform", "cx", "cy", "r", "rx", "ry", "width", "height")}  # fmt: skip
     if child.get("id") in referred:
         kept["id"] = prefix + child.attrib["id"]
     if child.get(_HREF):
@@ -109,10 +123,11 @@ def _attributes(child: ElementTree.Element, tag: str, colours: Mapping[str, str]
     if style:
         kept["class"] = styles.name(style)
     child.attrib = kept
-    disc = _disc(kept["d"]) if tag == "path" and "id" not in kept and "d" in kept else None
+    disc = _disc(_rounded(path)) if path and "id" not in kept else None
+    if path and disc is None:
+        kept["d"] = _compact_path(path)
     if disc is not None:
         child.tag = f"{{{SVG}}}circle"
-        del child.attrib["d"]
         child.attrib |= dict(zip(("cx", "cy", "r"), (f"{v:.1f}" for v in disc), strict=True))
 
 
@@ -167,4 +182,4 @@ def _flatten(node: ElementTree.Element) -> None:
 
 def _rounded(text: str, decimals: int = 1) -> str:
     """Numbers with at most so many decimals."""
-    return re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.{decimals}f}".rstrip("0").rstrip("."), text).strip()
+    return _DECIMAL.sub(lambda m: f"{float(m[0]):.{decimals}f}".rstrip("0").rstrip("."), text).strip()

@@ -15,9 +15,11 @@ from glmm_zoo.results.findings.finding import Finding
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
+_CHECKS = ("dispersion", "zeros")  # of data against predictions, from which no quantity is derived
+
 
 @of_a_whole_fit
-def findings(tree: xr.DataTree, prob: float = 0.95) -> dict[str, Finding]:
+def findings(tree: xr.DataTree, prob: float = 0.95, *, checks: bool = True) -> dict[str, Finding]:
     """What the fit says of each aspect of its model, by name.
 
     Parameters
@@ -26,6 +28,8 @@ def findings(tree: xr.DataTree, prob: float = 0.95) -> dict[str, Finding]:
         A fit, fresh or loaded.
     prob
         Probability inside the intervals of the tables.
+    checks
+        Whether data are also held against predictions, which takes longer than all else.
     """
-    names = metadata(tree)["spec"]["aspects"]
+    names = [name for name in metadata(tree)["spec"]["aspects"] if checks or name not in _CHECKS]
     return {name: importlib.import_module(f"glmm_zoo.results.findings.{name}").find(tree, prob) for name in names}
