@@ -302,7 +302,8 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
-        return inside
+        factor, _, outcomes = inside.partition(": ")
+        return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
     if inside:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):
