@@ -10,7 +10,15 @@ from glmm_zoo.cli.terminal import computing, print_rich
 from glmm_zoo.tables.memory import check_limit
 
 
-def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrite: Flag = False) -> int:
+def report(
+    file: str,
+    /,
+    *,
+    out: str | None = None,
+    prob: float = 0.95,
+    about: str | None = None,
+    overwrite: Flag = False,
+) -> int:
     """Write the report of a fit as one HTML file.
 
     Parameters
@@ -21,6 +29,8 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
         The HTML file to write; by default beside the fit.
     prob
         Probability inside the intervals.
+    about
+        A .toml file of what is said of the fit in words, for this report; by default what the fit's file says.
     overwrite
         Replace an existing file.
     """
@@ -30,6 +40,8 @@ def report(file: str, /, *, out: str | None = None, prob: float = 0.95, overwrit
     check_limit()
     tree = storage.load(file)
     with computing():
-        written = write_report(tree, out or Path(file).with_suffix(".html"), prob=prob, overwrite=overwrite)
+        written = write_report(
+            tree, out or Path(file).with_suffix(".html"), prob=prob, about=about, overwrite=overwrite
+        )
     print_rich(f"saved {written}")
     return ExitCode.DONE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,13 @@ import msgspec
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import KEY, About, read_about
+from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.columns import Column, Table
-from glmm_zoo.tables.frames import column_names, further_columns
+from glmm_zoo.tables.frames import column_names, further_columns, take_columns_with_gaps
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from glmm_zoo.graph.model import Model
 
 type Words = About | Mapping[str, Any] | str | os.PathLike[str]
@@ -52,7 +57,7 @@ def words_of(model: Model, about: Words | None) -> tuple[About, dict[str, dict[s
     InputError
         Columns that the model does not have, levels that a column does not have, outcomes that are not there.
     """
-    known = _Vocabulary(model)
+    known = _of_model(model)
     if about is None:
         said = known.part_of(model.about)
     else:
@@ -61,17 +66,68 @@ def words_of(model: Model, about: Words | None) -> tuple[About, dict[str, dict[s
     return said, known.labels(said)
 
 
-class _Vocabulary:
-    """What of a model words can be about: the columns of its tables, their levels, and its outcomes."""
+def words_for(tree: xr.DataTree, about: Words) -> About:
+    """What is said of a fit afterwards, such as of one of which nothing was said.
 
-    def __init__(self, model: Model):
-        self.tables: dict[str, Table] = {"row": model.frame, **model.also}
-        self.arms: Mapping[str, str] = model.spec.get("facts", {}).get("arms", {})
-        self.columns = {dim: [] if t.data is None else column_names(t.data) for dim, t in self.tables.items()}
-        event = None if model.event is None else model.event.name
-        self.outcomes = [str(rv.name) for rv in model.observed_RVs if rv.name != event]
+    Raises
+    ------
+    InputError
+        As `words_of`; columns that the file does not hold.
+    """
+    said = given_words(about)
+    raise_all(_of_fit(tree).problems(said))
+    return said
+
+
+def _of_model(model: Model) -> _Vocabulary:
+    tables = {"row": model.frame, **model.also}
+    sources = {dim: [] if t.data is None else column_names(t.data) for dim, t in tables.items()}
+    event = None if model.event is None else model.event.name
+    outcomes = [str(rv.name) for rv in model.observed_RVs if rv.name != event]
+    return _Vocabulary(tables, sources, model.spec, outcomes, "the data have")
+
+
+def _of_fit(tree: xr.DataTree) -> _Vocabulary:
+    columns = tree["constant_data"].dataset
+    frames = {str(dim): stored_table(tree, str(dim)) for dim in dict.fromkeys(v.dims[0] for v in columns.values())}
+    tables = {dim: take_columns_with_gaps(frame, list(frame)) for dim, frame in frames.items()}
+    spec, outcomes = metadata(tree)["spec"], list(map(str, tree["observed_data"].data_vars))
+    sources = {dim: list(table.columns) for dim, table in tables.items()}
+    return _Vocabulary(tables, sources, spec, outcomes[:-1] if "event" in spec else outcomes, "the file holds")
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """What words can be about.
+
+    Attributes
+    ----------
+    tables
+        With the columns of the model and their levels, by the dimension of their rows.
+    columns
+        Those of the sources of the tables.
+    spec
+        Of the model, whose trial may have a variable of its own.
+    outcomes
+        Their names, without the event.
+    source
+        What has the columns: "the data have".
+    """
+
+    tables: Mapping[str, Table]
+    columns: Mapping[str, list[str]]
+    spec: Mapping[str, Any]
+    outcomes: list[str]
+    source: str
+
+    @property
+    def arms(self) -> Mapping[str, str]:
+        return self.spec.get("facts", {}).get("arms", {})
+
+    @cached_property
+    def variables(self) -> list[str]:
         own = dict.fromkeys(c for table in self.tables.values() for c in table.columns)
-        self.variables = list(own | dict.fromkeys([self.arms["variable"]] if self.arms else []))
+        return list(own | dict.fromkeys([self.arms["variable"]] if self.arms else []))
 
     def levels(self, variable: str) -> Collection[str]:
         """The levels of a variable, numbers also as the source writes them."""
@@ -118,7 +174,7 @@ class _Vocabulary:
             problems += [_unknown(what, level, levels, "levels") for level in words if level not in levels]
         what = "outcomes: the model has no outcome"
         problems += [_unknown(what, n, self.outcomes, "outcomes") for n in about.outcomes if n not in self.outcomes]
-        known, what = dict.fromkeys(chain(*self.columns.values())), "label: the data have no column"
+        known, what = dict.fromkeys(chain(*self.columns.values())), f"label: {self.source} no column"
         problems += [_unknown(what, c, known, "columns") for c in about.label if not self.may_label(c)]
         return problems + self._problems_of_control(about)
 

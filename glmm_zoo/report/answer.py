@@ -20,7 +20,10 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-_MOST_LEVELS = 12  # a number with as many values or fewer is compared from its first to its last
+_MOST_LEVELS = (
+    12  # a number with as many values or fewer is compared from its first to its last; curves that can be told apart
+)
+_MIDDLE = 0.025, 0.975  # quantiles between which means are told: at the ends of a long tail they are absurd
 GRID = 25  # values of a number along which means are given
 
 
@@ -31,7 +34,7 @@ class Answer:
     Attributes
     ----------
     variable
-        The column whose effect answers the question; None where the model has no covariate.
+        The column whose effect answers the question; None where the model has no covariate, whose means are then one for all rows.
     values
         The values at which there are means: the levels of a factor, the reference first, or numbers.
     numeric
@@ -74,7 +77,9 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     about, model = about_of(tree), read_fitted(tree, 1)
     variable = about.of or _variable(model)
     if variable is None:
-        return Answer(None)
+        of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
+        further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
+        return Answer(None, at=about.at, means=predictions(tree, **of_all), further=further)
     levels = _levels(model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
@@ -87,7 +92,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
-    along = _along(tree, variable) if levels else None
+    along = _along(tree, variable) if 0 < len(levels) <= _MOST_LEVELS else None
     trajectories = differences = None
     if along is not None:
         grid = {**at, along: _grid(_numbers(tree, along))}
@@ -100,7 +105,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
             at=grid,
             prob=prob,
         )
-    numeric = not levels and len(numbers) > 2
+    numeric = not levels and len(np.unique(numbers)) > 2
     return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
 
 
@@ -125,15 +130,24 @@ def _levels(model: FittedModel, variable: str) -> list[str]:
 
 
 def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
-    """The values of a number in the fit, without repetition."""
-    return np.unique(stored_table(tree)[variable].dropna().to_numpy(float))
+    """The values of a number in the rows of the fit."""
+    return stored_table(tree)[variable].dropna().to_numpy(float)
 
 
 def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
-    """The values of a number at which means are given: all that there are where they are few; those that are compared among them."""
-    if len(numbers) > _MOST_LEVELS:
-        numbers = np.linspace(numbers[0], numbers[-1], GRID)
-    return sorted({*(float(f"{v:.6g}") for v in numbers), *compared})
+    """The values of a number at which means are given: all that there are where they are few, else from the 2.5 % quantile of the
+    data to the 97.5 % quantile, and those that are compared among them."""
+    values = np.unique(numbers)
+    if len(values) > _MOST_LEVELS:
+        ends = [*np.quantile(numbers, _MIDDLE), *compared]
+        return sorted({*_few_digits(np.linspace(min(ends), max(ends), GRID), values, 2), *compared})
+    return values.tolist()
+
+
+def _few_digits(chosen: np.ndarray, values: np.ndarray, digits: int) -> list[float]:
+    """Numbers with so many digits after the first one of their spread, and none beyond the values of the data."""
+    decimals = digits - int(np.floor(np.log10(np.ptp(chosen))))
+    return [float(v) for v in np.clip(np.round(chosen, decimals), values[0], values[-1])]
 
 
 def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
@@ -141,10 +155,10 @@ def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
     if levels:
         others = [level for level in levels if level != control]
         return (others[0], control) if len(levels) == 2 and len(others) == 1 else "reference"
-    if len(numbers) <= _MOST_LEVELS:
-        return float(numbers[0]), float(numbers[-1])
-    low, high = np.quantile(numbers, [0.25, 0.75], method="nearest")
-    return float(low), float(high)
+    values = np.unique(numbers)
+    if len(values) <= _MOST_LEVELS:
+        return float(values[0]), float(values[-1])
+    return tuple(_few_digits(np.quantile(values, [0.25, 0.75], method="nearest"), values, 1))
 
 
 def _along(tree: xr.DataTree, variable: str) -> str | None:
@@ -164,7 +178,7 @@ def _scales(model: FittedModel) -> list[str]:
     outcome = next(iter(model.outcomes.values()))
     if outcome.family.choice == "levels":
         return ["probability"]
-    return ["zero", "positive"] if {"zi", "never"} & {*outcome.parts, *outcome.own} else []
+    return ["zero", "positive"] if outcome.family.counted and {"zi", "never"} & {*outcome.parts, *outcome.own} else []
 
 
 def _of_event(tree: xr.DataTree) -> set[str]:

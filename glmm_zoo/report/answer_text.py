@@ -14,6 +14,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
@@ -26,20 +27,21 @@ SHARES, COUNTS = ("bernoulli", "binomial"), ("poisson", "negative_binomial")
 
 
 def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[str, str]:
-    """The sentence, and "What this number is"; both "" where there is nothing to compare."""
+    """The sentence, and "What this number is"; of a model without covariates it is the mean of all."""
     about, builder = about_of(tree), metadata(tree)["spec"]["builder"]
     if builder == "joint_survival":
         return _of_hazard(tree, about, prob)
     if builder == "meta_analysis":
         return _of_trials(tree, about, answer, prob)
-    if answer.comparisons is None or answer.means is None:
-        return "", ""
-    outcomes = [str(o) for o in dict.fromkeys(answer.comparisons.table.get("outcome", pd.Series(dtype=str)))] or [None]
+    assert answer.means is not None
+    estimates = answer.comparisons or answer.means
+    outcomes = [str(o) for o in dict.fromkeys(estimates.table.get("outcome", pd.Series(dtype=str)))] or [None]
     if builder == "joint_outcomes":
         together = _of_correlation(tree, about, prob)
         if together and not about.of:
             return together
-    sentences = [_of_outcome(tree, about, answer, outcome, prob) for outcome in outcomes]
+    of_outcome = _of_outcome if answer.comparisons is not None else _of_all
+    sentences = [of_outcome(tree, about, answer, outcome, prob) for outcome in outcomes]
     return " ".join(sentences), _what_it_is(tree, about, answer)
 
 
@@ -62,6 +64,16 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
     change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
     return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
+
+
+def _of_all(tree: xr.DataTree, about: About, answer: Answer, outcome: str | None, prob: float) -> str:
+    """ "The risk of a new case was 22.0 % (95 % interval 15.4 to 31.1 %)." """
+    assert answer.means is not None
+    row, scale = _rows_of(answer.means.table, outcome).iloc[0], mean_scale(tree, outcome)
+    d = numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"])
+    unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
+    interval = numbers.interval(row["lower"], row["upper"], d, scale)
+    return f"The {amount_told(tree, about, outcome)} was **{_median(row, scale)}{unit}** ({numbers.nominal(prob)} interval {interval}{unit})."
 
 
 def _median(row: pd.Series, scale: Scale) -> str:
@@ -87,7 +99,8 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
         return f"{size} ({share} interval {numbers.interval(low, high, d, scale)} times{likely if spans else ''})."
     unit = " percentage points" if scale == "points" else _unit(tree, about, outcome)
     word = "lower" if median < 0 else "higher"
-    size = f"**{numbers.on_scale(abs(median), scale, d)}{unit}** {word}"
+    amount = numbers.on_scale(abs(median), scale, d)
+    size = f"**{amount}{' percentage point' if (amount, scale) == ('1', 'points') else unit}** {word}"
     if not spans:
         near, far = sorted((abs(low), abs(high)))
         return f"{size} ({share} interval {numbers.interval(near, far, d, scale)})."
@@ -106,7 +119,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    words = said.outcome or outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
+    column = outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
+    words = said.outcome or with_success(about.name(column), str(spec["response"]))
     family = _family(tree, outcome)
     if family in SHARES:
         return f"risk of {said.an_outcome or words}"
@@ -182,7 +196,8 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     ]
     whose = about.individual
     if not names:
-        return f"{expected}{f' of {_a(whose)}' if whose else ''}, {averaged}, other covariates as they are in the data."
+        others = ", other covariates as they are in the data" if answer.variable is not None else ""
+        return f"{expected}{f' of {_a(whose)}' if whose else ''}, {averaged}{others}."
     of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
     who = f"of {_a(whose)} in {of}" if whose and whose not in names else f"of {of}" if whose else f"in {of}"
     return (
@@ -216,14 +231,14 @@ def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, 
     factor, first, second = re.fullmatch(r".*\[(.+?): (.+), (.+)\]", str(table.index[0])).groups()  # pyright: ignore[reportOptionalMemberAccess]
     row, subject = table.iloc[0], about.individual or about.name(factor)
     names = [about.outcome_of(name).outcome or about.name(name) for name in (first, second)]
-    lower = row["median"] < 0
     d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
     middle, low, high = (numbers.written(row[c], d) for c in ("median", "lower", "upper"))
-    sentence = (
-        f"{about.plural(subject).capitalize()} with a higher {amount_told(tree, about, first)} tend to have a {'lower' if lower else 'higher'} "
-        f"{amount_told(tree, about, second)}: correlation **{middle}** "
-        f"({numbers.nominal(prob)} interval {low} to {high})."
-    )
+    subjects, one, other = about.plural(subject), amount_told(tree, about, first), amount_told(tree, about, second)
+    if row["lower"] <= 0 <= row["upper"]:
+        tendency = f"Whether {subjects} with a higher {one} tend to have a higher or a lower {other} is open"
+    else:
+        tendency = f"{subjects.capitalize()} with a higher {one} tend to have a {'lower' if row['median'] < 0 else 'higher'} {other}"
+    sentence = f"{tendency}: correlation **{middle}** ({numbers.nominal(prob)} interval {low} to {high})."
     what = (
         f"The correlation between {about.plural(subject)} of what {_a(subject)} tends to, over the whole time of the study, in "
         f"{names[0]} and in {names[1]}, apart from covariates. It is not the correlation of single measurements."

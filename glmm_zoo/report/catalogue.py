@@ -17,7 +17,7 @@ from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
@@ -29,6 +29,7 @@ from glmm_zoo.results.figures.design_map import design_map
 from glmm_zoo.results.figures.effects import conditional_effects, conditional_ratios, effects
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
+from glmm_zoo.results.figures.group_effect_words import correlated_factors
 from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
@@ -108,7 +109,7 @@ class Catalogue:
             yield "zero_part", Entry("key", "", partial(zero_part, self.tree, parts, self.about))
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
-        elif answer.means is not None:
+        elif answer.variable is not None:
             yield self._means("key")
 
     def _means(self, section: Section) -> tuple[str, Entry]:
@@ -133,7 +134,7 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
-        if answer.means is not None and (another or answer.trajectories is not None):
+        if answer.variable is not None and (another or answer.trajectories is not None):
             yield self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
@@ -148,9 +149,9 @@ class Catalogue:
             if self.spec["options"]["exposure_time"] != "constant":
                 title = "Does the effect change with exposure?"
                 yield "exposure_effect", Entry("estimates", title, partial(exposure_effect, self.tree, self.about))
-        if self.spec["smooths"]:
+        if any(len(smooth["variables"]) == 1 for smooth in self.spec["smooths"]):
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
-        if builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1:
+        if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
             title = "How outcomes go together"
             yield "correlation", Entry("groups", title, partial(correlation, self.tree, self.about))
 
@@ -158,10 +159,12 @@ class Catalogue:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
         table = stored_table(self.tree)
-        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
+        outcome = read_fitted(self.tree, 1).outcome(None)[0]
+        covariates = [c for c in outcome.coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
         at = {"baseline": list(_BASELINES), **means}
-        asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
+        measures = ["difference", *([NUMBER_NEEDED] if outcome.is_share("mean") else [])]
+        asked: dict[str, Any] = {"at": at, "measures": measures, "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 
@@ -174,14 +177,9 @@ class Catalogue:
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
             for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
             section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
-            yield (
-                name,
-                Entry(
-                    section, heading(self.tree, factor, self.about), partial(caterpillar, self.tree, factor, self.about)
-                ),
-            )
-        sloped = next((f for f in factors if len(self.spec["groups"][f]["effects"]) > 1), None)
-        if sloped is not None:
+            title = heading(self.tree, factor, self.about)
+            yield name, Entry(section, title, partial(caterpillar, self.tree, factor, self.about))
+        if correlated_factors(self.tree):
             yield "slopes_scatter", Entry("groups", "", partial(slopes_scatter, self.tree, self.about))
 
     def _checks(self) -> Iterator[tuple[str, Entry]]:

@@ -67,7 +67,7 @@ def table(tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95) -> Fi
     Raises
     ------
     InputError
-        Another table; means or comparisons of a fit without covariates.
+        Another table; comparisons of a fit without covariates, means of a meta-analysis.
     """
     if of not in _TABLES:
         raise InputError(f"there is no table {of!r}{did_you_mean(str(of), _TABLES) or ';'} tables: {listing(_TABLES)}")
@@ -108,9 +108,8 @@ def _of_estimates(tree: xr.DataTree, prob: float) -> FitTable:
     groups = [*averaged, *conditional_groups(tree, summary(tree, prob=prob))]
     first = "Estimates"
     if averaged:
-        first = (
-            f"Estimates for {about.name(str(answer.variable))}, population-averaged{whose(tree, about, answer)}; then"
-        )
+        of = "" if answer.variable is None else f" for {about.name(answer.variable)}"
+        first = f"Estimates{of}, population-averaged{whose(tree, about, answer)}; then"
     caption = f"{first} at equal group effects. Medians with {nominal(prob)} intervals."
     text = table_of_groups(caption, ("", "Estimate", interval_heading(prob)), groups)
     frames = [

@@ -13,6 +13,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.inference.said import Words, words_for
 from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.report.catalogue import Catalogue, Section
 from glmm_zoo.report.checklist import checklist
@@ -23,6 +24,7 @@ from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TableBlock, 
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
+from glmm_zoo.results.about import KEY, stored_about
 from glmm_zoo.results.diagnostics import judge
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
@@ -32,7 +34,7 @@ from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.report.wording import finding_rows
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.verdicts import Verdicts, verdicts
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -45,7 +47,12 @@ _LOOKS = {"sound": "w", "caution": "y", "unsound": "u"}
 
 @of_a_whole_fit
 def write_report(
-    tree: xr.DataTree, path: str | os.PathLike[str], *, prob: float = 0.95, overwrite: bool = False
+    tree: xr.DataTree,
+    path: str | os.PathLike[str],
+    *,
+    prob: float = 0.95,
+    about: Words | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write one HTML file: the answer with its figure, tables, verdict, model, priors, checks. It refers to nothing outside.
 
@@ -55,11 +62,15 @@ def write_report(
         A fit, fresh or loaded.
     prob
         Probability inside the intervals.
+    about
+        What is said of the fit in words, in place of what its file says: the fields of `About`, or a TOML file of them. They are on
+        the page alone; `update` stores words.
 
     Raises
     ------
     InputError
-        A folder that is not there, an existing file without `overwrite`, a fit that was interrupted.
+        A folder that is not there, an existing file without `overwrite`, a fit that was interrupted, words about columns, levels
+        or outcomes that the fit does not have.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -68,6 +79,10 @@ def write_report(
         raise InputError(
             f"report: {str(path)!r} exists; use --overwrite (overwrite=True) to replace it, or another name"
         )
+    if about is not None:
+        content = {**metadata(tree), KEY: stored_about(words_for(tree, about))}
+        tree = tree.copy()
+        write_metadata(tree, content)
     replace_file(path, render(page_content(tree, prob)).encode())
     return path
 
@@ -99,7 +114,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "question": asked,
         "verdict": _strip(verdict),
         "answer": marked(unbroken(_no_answer(verdict) or sentence)),
-        "estimand": estimand,
+        "estimand": "" if _no_answer(verdict) else estimand,
         "parts": PAGE_PARTS,
         "key": None if key is None else blocks.figure(catalogue.picture(key), key=True),
         "estimates": list(_estimates(catalogue, blocks)),

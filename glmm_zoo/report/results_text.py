@@ -62,11 +62,9 @@ def _summary(parts: Parts, prob: float) -> pd.DataFrame:
 
 def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "The risk of a new case was 22.0 % (15.4 to 31.1 %) for quarter 1, ..." """
-    if answer.variable is None:
-        return
     told = [("", answer.means), *((s, e) for s, e in answer.further.items() if s in _FURTHER)]
     for scale_name, estimates in told:
-        if estimates is None or answer.variable not in estimates.table:
+        if estimates is None:
             continue
         for outcome, rows in _by_outcome(estimates.table):
             what = _FURTHER[scale_name] if scale_name else _amount(parts, outcome)
@@ -74,7 +72,7 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
             unit = _unit(parts, outcome) if scale == "number" else ""
             ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
             values = [
-                f"{_written(row, scale, unit)} {_place(parts, answer.variable, row[answer.variable])}"
+                f"{_written(row, scale, unit)} {_place(parts, answer.variable, row)}".strip()
                 for _, row in ends.iterrows()
             ]
             yield f"The {what} was {joined(values)}."
@@ -134,8 +132,11 @@ def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, pd.DataFrame]
         yield str(outcome), table[table["outcome"] == outcome]
 
 
-def _place(parts: Parts, variable: str, value: Any) -> str:
-    """ "for quarter 1", "at time 4 years"."""
+def _place(parts: Parts, variable: str | None, row: pd.Series) -> str:
+    """ "for quarter 1", "at time 4 years"; "" of a mean of all."""
+    if variable is None:
+        return ""
+    value = row[variable]
     text = _number(f"{value:.10g}" if isinstance(value, float) else str(value))
     unit = parts.about.unit_of(variable)
     words = parts.about.level(variable, value)

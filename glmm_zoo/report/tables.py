@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_effect_words import effect_words
-from glmm_zoo.results.figures.value_words import row_words
+from glmm_zoo.results.figures.value_words import row_words, value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
@@ -155,7 +155,7 @@ def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
     parts = read_parts(tree)
     groups = [parts.group_plural(tuple(name.split(":"))) for name in parts.groups]
     words = f" in the population of {joined(groups)}" if groups and metadata(tree)["spec"]["groups"] else ""
-    at = listing(f"{about.name(name)} {value}" for name, value in answer.at.items())
+    at = listing(value_words(about, name, value) for name, value in answer.at.items())
     return f"{words}, with {at}" if at else words
 
 
@@ -170,8 +170,7 @@ def mean_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
             if answer.numeric:
                 rows = _some_values(estimates.table, rows, str(answer.variable))
             amount, scale = amount_of(tree, about, measure, outcome), estimates.scales[rows[0]]
-            group = _group(about, estimates, rows, _with_unit(amount.title, scale))
-            yield replace(group, labels=_short(about, estimates, rows, answer, group.labels))
+            yield _group(about, estimates, rows, _with_unit(amount.title, scale))
 
 
 def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
@@ -214,25 +213,27 @@ def _some_values(table: pd.DataFrame, rows: Sequence[int], variable: str) -> lis
     return [row for row in rows if float(table[variable].iloc[row]) in kept]
 
 
-def _short(about: About, estimates: Estimates, rows: Sequence[int], answer: Answer, labels: Sequence[str]) -> list[str]:
-    """Labels in which a number along which there is a curve has three digits."""
-    if not answer.numeric:
-        return list(labels)
-    x = str(answer.variable)
-    table = estimates.table.iloc[list(rows)].assign(**{x: lambda of: [float(f"{v:.3g}") for v in of[x]]})
-    return row_words(table[[c for c in estimates.of if c != "outcome"]], about)
-
-
 def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) -> TableRows:
     table = estimates.table.iloc[list(rows)]
-    labels = row_words(table[[c for c in estimates.of if c != "outcome"]], about)
+    labels = [
+        words or "averaged over all rows"
+        for words in row_words(table[[c for c in estimates.of if c != "outcome"]], about)
+    ]
     if "note" in table:
         labels = [
-            f"{label}, {note.split(':')[0]}" if note else label
+            f"{label}, {_to_what(note, about)}" if note else label
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
     return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+
+
+def _to_what(note: str, about: About) -> str:
+    """Whether a number needed to treat is one of benefit or of harm, if it was said which direction is good."""
+    fewer = "fewer" in note
+    if about.good is None:
+        return f"for one event {'fewer' if fewer else 'more'}"
+    return "to benefit" if fewer == (about.good == "lower") else "to harm"
 
 
 def _with_unit(title: str, scale: Scale) -> str:
@@ -243,6 +244,7 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
+    rows = rows[[not _far_beyond(rows, str(name)) for name in rows.index]]
     bases = list(rows.index.str.split("[").str[0])
     found: dict[tuple[bool, str], list[str]] = {}
     for name, base in zip(rows.index, bases, strict=True):
@@ -253,6 +255,14 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
         yield TableRows(_with_unit(title, scale), [_label(name, about, spec) for name in names], names, shown, scale)
+
+
+def _far_beyond(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a rate at zero covariates is of another world than that at their means: zero is far outside the data."""
+    at_means = name.replace("at zero]", "at means]")
+    if at_means == name or at_means not in rows.index:
+        return False
+    return not 1e-3 < rows.loc[name, "median"] / rows.loc[at_means, "median"] < 1e3
 
 
 def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, str] | None:

@@ -177,8 +177,12 @@ def test_a_table_without_covariates_has_what_there_is(tree: xr.DataTree, tmp_pat
     plain = zoo.fit(model, draws=100, tune=200, chains=2, seed=1, progress=False)
     headings = {row.label for row in zoo.table(plain).text.rows if row.heading}
     assert {"Standard deviations between groups", "Residual standard deviation"} <= headings
-    with pytest.raises(zoo.InputError, match="this fit has no means of a variable that answers its question"):
-        zoo.table(plain, "means")
+    mean = zoo.predictions(plain, by=[]).table.iloc[0]
+    assert zoo.table(plain, "means").data["median"].tolist() == pytest.approx([mean["median"]])
+    shown = read(rows_of(zoo.table(plain))["Mean y", "averaged over all rows"][0])
+    assert shown == pytest.approx(mean["median"], abs=0.06)
+    with pytest.raises(zoo.InputError, match="this fit has no comparisons of a variable that answers its question"):
+        zoo.table(plain, "comparisons")
     with pytest.raises(zoo.InputError, match=r"should end in one of \.csv, \.tex, \.docx, \.html, \.md, which says"):
         zoo.write_table(zoo.table(plain), tmp_path / "t.xlsx")
 

@@ -172,7 +172,13 @@ def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, s
     specs = outcome_specs(spec)
     prefix = prefix_of(specs, outcome)
     name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
-    return name, specs[prefix].get("family", "")
+    return with_success(name, specs[prefix]["response"]), specs[prefix].get("family", "")
+
+
+def with_success(name: str, response: str) -> str:
+    """ "status = good" where the response says which label is the success."""
+    success = re.search(r"success is ('.*?'), failure", response)
+    return f"{name} = {success[1][1:-1]}" if success and success[1] != "'1'" else name
 
 
 def exposure_column(tree: xr.DataTree) -> str:

@@ -33,7 +33,7 @@ class CorrelatedEffects:
     correlations
         Draws (chain, draw, k, k).
     effects
-        Draws (chain, draw, levels, k).
+        Means (levels, k) of the draws.
     """
 
     factor: str
@@ -53,8 +53,7 @@ def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str
         No such factor.
     """
     spec, posterior = metadata(tree)["spec"], tree["posterior"].dataset
-    found = {name: _variables(group) for name, group in spec["groups"].items()}
-    found = {name: v for name, v in found.items() if v["corr"] in posterior}
+    found = correlated_factors(tree)
     if not found or (factor is not None and factor not in found):
         has = f"its factors with them are {listing(found)}" if found else "it has none"
         raise InputError(
@@ -68,8 +67,21 @@ def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str
         bool(group["at_means"]),
         draws_of(posterior, variables["sd"]),
         draws_of(posterior, variables["corr"]),
-        draws_of(posterior, variables["u"]),
+        _means(tree, variables["u"]),
     )
+
+
+def correlated_factors(tree: xr.DataTree) -> dict[str, dict[str, str]]:
+    """The factors that have correlated effects, and the variables of their sds, correlations and effects."""
+    found = {name: _variables(group) for name, group in metadata(tree)["spec"]["groups"].items()}
+    return {name: v for name, v in found.items() if v["corr"] in tree["posterior"]}
+
+
+def _means(tree: xr.DataTree, name: str) -> np.ndarray:
+    """The means of group effects, of which a fit may have kept no draws."""
+    if name in tree["posterior"]:
+        return tree["posterior"][name].mean(("chain", "draw")).values
+    return tree["group_effects"][name].sel(statistic="mean").values
 
 
 def _variables(group: Mapping[str, Any]) -> dict[str, str]:

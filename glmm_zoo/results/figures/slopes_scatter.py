@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_effect_words import CorrelatedEffects, correlated_effects
@@ -14,7 +14,7 @@ from glmm_zoo.results.numbers import NO_BREAK, written
 
 _HEIGHT = 300.0  # px
 _CELLS = 15  # in each direction, into which more groups than `MOST_RAW` are counted
-_RADIUS = float(np.sqrt(stats.chi2.ppf(0.95, 2)))  # of the ellipse, in standard deviations
+_RADIUS = float(np.sqrt(special.chdtri(2, 0.05)))  # of the ellipse, in standard deviations
 _ANGLES = np.linspace(0, 2 * np.pi, 73)
 
 
@@ -30,7 +30,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
     first, second = (word[:1].upper() + word[1:] for word in found.words[:2])
     name, names = about.name(found.factor), about.plural(about.name(found.factor))
     x, y, count = _discs(found)
-    few = len(x) == found.effects.shape[2]
+    few = len(x) == len(found.effects)
     ellipse = _ellipse(found)
     rho = np.quantile(found.correlations[..., 0, 1], [0.5, 0.025, 0.975])
     told = f"{written(rho[0], 2)} (95{NO_BREAK}% interval {written(rho[1], 2)} to {written(rho[2], 2)})"
@@ -43,7 +43,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
         f"95{NO_BREAK}% of the population of {names}, at median standard deviations and correlation. Effects of {names} with few data are "
         f"drawn to the middle."
     )
-    alt = f"{first} against {second[:1].lower()}{second[1:]} of {found.effects.shape[2]} {names}: correlation {told}."
+    alt = f"{first} against {second[:1].lower()}{second[1:]} of {len(found.effects)} {names}: correlation {told}."
 
     def draw(canvas: Canvas) -> None:
         (axis,) = canvas.panels(1, _HEIGHT, left=76, right=16)
@@ -62,7 +62,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
 
 def _discs(found: CorrelatedEffects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both effects (n,) and how many groups each disc is for."""
-    x, y = found.effects.mean(axis=(0, 1)).T[:2]
+    x, y = found.effects.T[:2]
     if len(x) <= MOST_RAW:
         return x, y, np.ones(len(x))
     counts, xs, ys = np.histogram2d(x, y, _CELLS)
