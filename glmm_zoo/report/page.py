@@ -20,7 +20,7 @@ from glmm_zoo.report.checklist import checklist
 from glmm_zoo.report.head import kicker, question
 from glmm_zoo.report.methods import methods
 from glmm_zoo.report.model_text import model_text
-from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TableBlock, TextBlock, marked
+from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TableBlock, TextBlock, marked, unbroken
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
@@ -113,7 +113,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
         "kicker": kicker(tree),
         "question": asked,
         "verdict": _strip(verdict),
-        "answer": marked(_no_answer(verdict) or sentence),
+        "answer": marked(unbroken(_no_answer(verdict) or sentence)),
         "estimand": "" if _no_answer(verdict) else estimand,
         "parts": PAGE_PARTS,
         "key": None if key is None else blocks.figure(catalogue.picture(key), key=True),
@@ -200,7 +200,7 @@ def _strip(verdict: Verdicts) -> dict[str, Any]:
     of = (verdict.sampling, verdict.fit, verdict.design)
     states = [judgement.state for judgement in of]
     look = " bad" if states[0] == "unsound" else "" if all(state == "sound" for state in states[:2]) else " warn"
-    shown = [(_LOOKS[j.state], j.title, " ".join(j.sentences)) for j in of if j.title]
+    shown = [(_LOOKS[j.state], j.title, unbroken(" ".join(j.sentences))) for j in of if j.title]
     return {"unsound": states[0] == "unsound", "look": look, "judgements": shown}
 
 

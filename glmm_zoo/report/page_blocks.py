@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from glmm_zoo.results.figures.picture import NARROW, WIDE, Picture
 from glmm_zoo.results.figures.svg import Stylesheet
+from glmm_zoo.results.numbers import NO_BREAK
 from glmm_zoo.results.paper_table import PaperTable
 
 
@@ -86,7 +87,7 @@ class Blocks:
             Markup(picture.inline_svg(width, self.styles, f"f{n}{side}-"))
             for width, side in ((WIDE, "w"), (NARROW, "n"))
         )
-        return FigureBlock(n, picture.name, picture.caption, picture.alt, wide, narrow, key)
+        return FigureBlock(n, picture.name, unbroken(picture.caption), picture.alt, wide, narrow, key)
 
     def table(self, name: str, table: PaperTable) -> TableBlock:
         """A table with the next number."""
@@ -97,7 +98,12 @@ class Blocks:
             for row in table.rows
         )
         notes = (table.note,) if table.note else ()
-        return TableBlock(len(self.tables), table.caption, table.headings, numeric, rows, notes, table.words)
+        return TableBlock(len(self.tables), unbroken(table.caption), table.headings, numeric, rows, notes, table.words)
+
+
+def unbroken(text: str) -> str:
+    """Text of which no line begins with a sign of per cent."""
+    return text.replace(" %", f"{NO_BREAK}%")
 
 
 def marked(text: str) -> Markup:

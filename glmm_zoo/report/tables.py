@@ -19,7 +19,7 @@ from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_effect_words import effect_words
-from glmm_zoo.results.figures.value_words import row_words
+from glmm_zoo.results.figures.value_words import row_words, value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
@@ -155,7 +155,7 @@ def whose(tree: xr.DataTree, about: About, answer: Answer) -> str:
     parts = read_parts(tree)
     groups = [parts.group_plural(tuple(name.split(":"))) for name in parts.groups]
     words = f" in the population of {joined(groups)}" if groups and metadata(tree)["spec"]["groups"] else ""
-    at = listing(f"{about.name(name)} {value}" for name, value in answer.at.items())
+    at = listing(value_words(about, name, value) for name, value in answer.at.items())
     return f"{words}, with {at}" if at else words
 
 
@@ -314,7 +314,8 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
-        return inside
+        factor, _, outcomes = inside.partition(": ")
+        return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
     if inside:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):

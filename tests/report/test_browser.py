@@ -20,7 +20,7 @@ from tests.report.screenshots import check_looks
 PHONE, SCREEN = 375, 1280
 WIDTHS = (PHONE, SCREEN)
 LEAST_TEXT = 11  # px
-FOOT = 48 + 36  # points from the lower edge of a printed page: its margin, and a heading with one line
+FOOT = 48 + 56  # points from the lower edge of a printed page: its margin, and a heading with three lines of text
 
 FIGURES = """[...document.querySelectorAll('figure')].map(figure => {
   const [wide, narrow] = ['wide', 'narrow'].map(look => {

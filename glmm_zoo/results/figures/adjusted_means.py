@@ -154,7 +154,8 @@ def _draw(canvas: Canvas, first: Forest, second: Forest | None, raw: _Raw | None
         draw_rows(canvas, axes[0], replace(first, axis=""), layouts[0])
     else:
         layouts[0] = replace(layouts[0], left=56.0, right=16.0, height=_HEIGHT)
-        axes = panels_of(canvas, layouts, widths=[1.25, 1], below=42 + 15 * max(text.count("\n") for text in ticks))
+        widths = [max(1.25, 0.4 * len(ticks)), 1]
+        axes = panels_of(canvas, layouts, widths=widths, below=42 + 15 * max(text.count("\n") for text in ticks))
         axes[0].set_ylim(limits)
         upright_means(canvas, axes[0], first, ticks)
     if first.of.scale == "risk":
@@ -185,5 +186,8 @@ def upright_means(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str
     canvas.title(axis, panel.title)
     canvas.axis_title(axis, panel.axis)
     if len(ticks) <= _MOST_NUMBERED:
-        for x, y, text in zip(at.tolist(), panel.of.quantiles[2], panel.of.medians, strict=True):
+        texts, slot = panel.of.medians, axis.get_position().width * canvas.width / (len(at) + 0.2)
+        if canvas.text_width(texts) > 0.5 * slot:  # the axis has the sign of per cent
+            texts = [text.removesuffix(f"{NO_BREAK}%") for text in texts]
+        for x, y, text in zip(at.tolist(), panel.of.quantiles[2], texts, strict=True):
             canvas.note(axis, x, y, text, role="model", bold=True, shift=(9, 0))

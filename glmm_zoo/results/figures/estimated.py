@@ -138,7 +138,7 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     """What predictions of a measure are of."""
     said = about.outcome_of(outcome or "")
     name, family = fitted_family(tree, outcome)
-    words = said.outcome or name
+    words = response_words(said.outcome, name)
     if measure in _SHARES:
         kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
@@ -153,6 +153,12 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
     return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
+
+
+def response_words(said: str, response: str) -> str:
+    """What an outcome is called: "log(bilirubin)" where the response is log(bili) and it was said to be bilirubin."""
+    function = re.fullmatch(r"(\w+)\(.+\)", response)
+    return f"{function[1]}({said})" if said and function and function[1] not in said else said or response
 
 
 def prefix_of(specs: Mapping[str, Any], outcome: str | None) -> str:

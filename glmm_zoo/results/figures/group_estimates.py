@@ -22,6 +22,7 @@ from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
 from glmm_zoo.results.figures.effects import coefficient_words
+from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
@@ -206,7 +207,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     intercept = effect.name == "Intercept"
     level, inverse = level_and_inverse_link(tree, effect.prefix)
     of = about.outcome_of(effect.response)
-    name = of.outcome or effect.response
+    name = response_words(of.outcome, effect.response)
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
@@ -235,7 +236,12 @@ def _per(about: About, name: str) -> str:
     """What a slope is for: " per day", " per unit of age", " of treatment b"."""
     if "[" in name:
         return f" of {coefficient_words(about, name)}"
-    return f" per {about.unit_of(name) or f'unit of {about.name(name)}'}"
+    return f" per {_one(about, about.unit_of(name)) or f'unit of {about.name(name)}'}"
+
+
+def _one(about: About, unit: str) -> str:
+    """A unit of one: "year" of "years"."""
+    return unit[:-1] if len(unit) > 3 and about.plural(unit[:-1]) == unit else unit
 
 
 def _risk_words(effect: _Effect, name: str) -> str:

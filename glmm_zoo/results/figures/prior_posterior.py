@@ -16,7 +16,7 @@ from glmm_zoo.priors import Prior, parse
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.densities import kernel_density, prior_density, prior_quantiles
 from glmm_zoo.results.figures.picture import Canvas, Picture
-from glmm_zoo.results.numbers import written
+from glmm_zoo.results.numbers import NO_BREAK, written
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables
 
@@ -135,7 +135,7 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
             height_of = np.clip(np.nan_to_num(values, nan=top), 0, top)
             canvas.band(axis, x, np.zeros_like(x), height_of, role=role, opacity=opacity)
             canvas.line(axis, x, height_of, role=role, width=1.5)
-        canvas.title(axis, canvas.shortened([one.name], canvas.width / across - 22)[0])
+        canvas.title(axis, one.name.replace(" ", NO_BREAK))
 
 
 def densities(one: PriorAndPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

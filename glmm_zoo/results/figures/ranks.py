@@ -18,7 +18,7 @@ from glmm_zoo.errors import listing, number_word
 from glmm_zoo.results.about import About
 from glmm_zoo.results.convergence import ess_bulk, ess_bulk_and_rhat, split_chains
 from glmm_zoo.results.figures.picture import Canvas, Picture
-from glmm_zoo.results.numbers import written
+from glmm_zoo.results.numbers import NO_BREAK, written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
 from glmm_zoo.results.summary import repeated_correlations
@@ -168,9 +168,8 @@ def _small_panels(canvas: Canvas, names: list[str]) -> list:
     across = min(2 if canvas.narrow else 3, len(names))
     height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
     axes = canvas.panels(len(names), height, left=40, right=16, across=across, below=28)
-    room = canvas.width / across - (8 if canvas.narrow else 44)
     for axis, name in zip(axes, names, strict=True):
-        canvas.title(axis, canvas.shortened([name], room)[0])
+        canvas.title(axis, name.replace(" ", NO_BREAK))
     return axes
 
 

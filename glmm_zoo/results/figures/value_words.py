@@ -10,7 +10,7 @@ import pandas as pd
 
 from glmm_zoo.errors import listing
 from glmm_zoo.results.about import About
-from glmm_zoo.results.numbers import MINUS, NO_BREAK
+from glmm_zoo.results.numbers import MINUS, NO_BREAK, alone
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.tables.text_values import as_number
 
@@ -26,8 +26,10 @@ def value_words(about: About, column: str, value: Any, *, short: bool = False) -
     words = about.level(column, text)
     if words != text:
         return words
-    number = as_number(text.replace(MINUS, "-")) is not None
-    unit = about.unit_of(column)
+    amount = as_number(text.replace(MINUS, "-"))
+    number, unit = amount is not None, about.unit_of(column)
+    if amount is not None and not float(amount).is_integer():
+        text = alone(float(amount))
     words = f"{MINUS}{text[1:]}" if number and text.startswith("-") else text
     words += f"{NO_BREAK}{unit}" if number and unit else ""
     return f"{about.name(column)} {words}" if (number or text.casefold() in _YES_OR_NO) and not short else words
