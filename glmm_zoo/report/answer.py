@@ -42,7 +42,8 @@ class Answer:
     at
         Values of other columns at which all is given; else it is averaged over the rows.
     means, comparisons
-        Averages over the rows with the variable at each of its values, and these compared; None where they say nothing.
+        Averages over the rows with the variable at each of its values, and these compared; None where they say nothing, as means of
+        trials and those under a treatment whose effect depends on how long it has gone on.
     further
         Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival".
     along
@@ -87,7 +88,8 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     at = dict(about.at)
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
-    means = None if meta else predictions(tree, **asked)
+    course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
+    means = None if meta or course else predictions(tree, **asked)
     compared = comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):

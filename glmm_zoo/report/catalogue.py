@@ -90,6 +90,8 @@ class Catalogue:
         builder, answer = self.spec["builder"], self.answer
         if builder == "meta_analysis":
             yield "forest", Entry("key", "", partial(forest, self.tree, self.about))
+        elif builder == "stepped_wedge" and answer.means is None:
+            yield "exposure_effect", Entry("key", "", partial(exposure_effect, self.tree, self.about))
         elif builder == "stepped_wedge":
             yield "period_risks", Entry("key", "", self._period_risks)
         elif builder == "joint_survival":
@@ -146,9 +148,6 @@ class Catalogue:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
-            if self.spec["options"]["exposure_time"] != "constant":
-                heading = "Does the effect change with exposure?"
-                yield "exposure_effect", Entry("estimates", heading, partial(exposure_effect, self.tree, self.about))
         if any(len(smooth["variables"]) == 1 for smooth in self.spec["smooths"]):
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
         if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
