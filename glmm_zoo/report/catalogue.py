@@ -112,17 +112,19 @@ class Catalogue:
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
         elif answer.variable is not None:
-            yield self._means("key")
+            yield from self._means("key")
 
-    def _means(self, section: Section) -> tuple[str, Entry]:
-        """Means of the answering variable: a curve over a number, or intervals by level."""
+    def _means(self, section: Section) -> Iterator[tuple[str, Entry]]:
+        """Means of the answering variable, of each outcome: a curve over a number, or intervals by level."""
         answer = self.answer
         assert answer.means is not None
-        if answer.numeric:
-            return "curves", Entry(section, "", partial(curves_by, self.tree, answer.means, self.about))
-        return "adjusted_means", Entry(
-            section, "", partial(adjusted_means, self.tree, answer.means, self.about, answer.comparisons)
-        )
+        for i, outcome in enumerate(dict.fromkeys(answer.means.table.get("outcome", [None]))):
+            name = "curves" if answer.numeric else "adjusted_means"
+            if answer.numeric:
+                make = partial(curves_by, self.tree, answer.means, self.about, outcome=outcome)
+            else:
+                make = partial(adjusted_means, self.tree, answer.means, self.about, answer.comparisons, outcome=outcome)
+            yield f"{name}:{outcome}" if i else name, Entry(section, "", make)
 
     def _period_risks(self) -> Picture:
         """Means under both conditions and their difference, by period."""
@@ -137,9 +139,11 @@ class Catalogue:
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
         if answer.variable is not None and (another or answer.trajectories is not None):
-            yield self._means("estimates")
+            yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
-            yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
+            several = "outcome" in answer.comparisons.table
+            drawn = outcomes_effects if several else effects
+            yield drawn.__name__, Entry("asked", "", partial(drawn, answer.comparisons, self.about))
         if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
