@@ -148,8 +148,10 @@ def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
 
 def _few_digits(chosen: np.ndarray, values: np.ndarray, digits: int) -> list[float]:
     """Numbers with so many digits after the first one of their spread, and none beyond the values of the data."""
-    decimals = digits - int(np.floor(np.log10(np.ptp(chosen))))
-    return [float(v) for v in np.clip(np.round(chosen, decimals), values[0], values[-1])]
+    unit = 10.0 ** (int(np.floor(np.log10(np.ptp(chosen)))) - digits)
+    low, high = np.ceil(values[0] / unit), np.floor(values[-1] / unit)
+    short = [float(f"{unit * v:.12g}") for v in np.clip(np.round(chosen / unit), low, high)]
+    return [float(v) for v in np.clip(short, values[0], values[-1])]
 
 
 def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:
