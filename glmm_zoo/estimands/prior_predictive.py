@@ -217,7 +217,7 @@ def _what_to_change(prior: PriorOfOutcome) -> str:
     """The priors that most of the spread of the rows comes from."""
     spreads = prior.spreads()
     priors = _priors_of(prior, max(spreads, key=lambda kind: spreads[kind]))
-    return f"most of it comes from {listing(priors, 4)}: a narrower prior is given by priors= (--prior)"
+    return f"most of it comes from {listing(priors, 4)}; give it a narrower prior"
 
 
 def _priors_of(prior: PriorOfOutcome, kind: str) -> list[str]:

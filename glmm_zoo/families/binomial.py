@@ -173,7 +173,7 @@ def success_by_name(levels: Sequence[str]) -> str | None:
 
 def _say_which(name: str) -> str:
     return (
-        f"say which is the success: --option success=LABEL, in Python success=LABEL, and of one response among several "
+        f"say which is the success: success=LABEL (--option success=LABEL), and of one response among several "
         f"success={{{name!r}: LABEL}}"
     )
 

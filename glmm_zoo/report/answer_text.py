@@ -14,7 +14,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.figures.estimated import fitted_family
+from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
@@ -131,8 +131,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    name, family = fitted_family(tree, outcome)
-    words = said.outcome or name
+    family = fitted_family(tree, outcome)[1]
+    words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
     if family in SHARES:
         return f"risk of {said.an_outcome or words}"
     if family == "ordinal":

@@ -22,7 +22,7 @@ from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
 from glmm_zoo.results.figures.categories import categories
-from glmm_zoo.results.figures.caterpillar import caterpillar
+from glmm_zoo.results.figures.caterpillar import caterpillar, heading
 from glmm_zoo.results.figures.correlation import correlation
 from glmm_zoo.results.figures.curves import curves_by, smooths
 from glmm_zoo.results.figures.design_map import design_map
@@ -155,8 +155,8 @@ class Catalogue:
         if any(len(smooth["variables"]) == 1 for smooth in self.spec["smooths"]):
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
         if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
-            heading = "How outcomes go together"
-            yield "correlation", Entry("groups", heading, partial(correlation, self.tree, self.about))
+            title = "How outcomes go together"
+            yield "correlation", Entry("groups", title, partial(correlation, self.tree, self.about))
 
     def _baseline_risks(self) -> Picture:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
@@ -180,8 +180,8 @@ class Catalogue:
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
             for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
             section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
-            heading = f"How {self.about.plural(self.about.name(factor))} differ"
-            yield name, Entry(section, heading, partial(caterpillar, self.tree, factor, self.about))
+            title = heading(self.tree, factor, self.about)
+            yield name, Entry(section, title, partial(caterpillar, self.tree, factor, self.about))
         if correlated_factors(self.tree):
             yield "slopes_scatter", Entry("groups", "", partial(slopes_scatter, self.tree, self.about))
 

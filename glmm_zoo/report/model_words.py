@@ -9,6 +9,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.about import AboutOutcome
+from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -58,8 +59,7 @@ def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     if said.outcome:
         return said.outcome
     column = parts.about.name(response_column(outcome))
-    success = re.search(r"success is ('.*?'), failure", str(outcome_specs(parts.spec)[outcome.prefix]["response"]))
-    return f"{column} = {success[1][1:-1]}" if success and success[1] != "'1'" else column
+    return with_success(column, str(outcome_specs(parts.spec)[outcome.prefix]["response"]))
 
 
 def said_of(parts: Parts, outcome: OutcomeParts) -> AboutOutcome:

@@ -20,7 +20,7 @@ from glmm_zoo.report.checklist import checklist
 from glmm_zoo.report.head import kicker, question
 from glmm_zoo.report.methods import methods
 from glmm_zoo.report.model_text import model_text
-from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TextBlock, marked
+from glmm_zoo.report.page_blocks import Block, Blocks, FoldedBlock, TableBlock, TextBlock, marked
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
@@ -133,7 +133,8 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
 def _estimates(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
     """Tables of estimates, then what the builder has of its own, how groups differ, findings, and what was asked of the fit."""
     for name, table in estimate_tables(catalogue.tree, catalogue.answer, catalogue.prob).items():
-        yield blocks.table(name, table)
+        block = blocks.table(name, table)
+        yield _folded(block, table) if name == "parameters" else block
     told = findings(catalogue.tree, catalogue.prob)
     for section in ("estimates", "groups"):
         yield from _figures(catalogue, blocks, section)
@@ -176,7 +177,12 @@ def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:
     for part, data in finding.tables.items():
         table = _finding_table(finding.title, part, data)
         block = blocks.table(f"{name}/{part}", table)
-        yield FoldedBlock(f"Table {block.number}: {table.caption}", (block,)) if len(table.rows) > _FOLDED else block
+        yield _folded(block, table) if len(table.rows) > _FOLDED else block
+
+
+def _folded(block: TableBlock, table: PaperTable) -> FoldedBlock:
+    """A table that opens below its caption."""
+    return FoldedBlock(f"Table {block.number}: {table.caption}", (block,))
 
 
 def _finding_table(title: str, part: str, data: pd.DataFrame) -> PaperTable:

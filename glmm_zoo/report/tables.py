@@ -16,8 +16,9 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
-from glmm_zoo.results.figures.effects import coefficient_words
+from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import amount_of
+from glmm_zoo.results.figures.group_effect_words import effect_words
 from glmm_zoo.results.figures.value_words import row_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
@@ -36,7 +37,6 @@ _RATIOS = {
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
-_PARTS = {"zi": "a structural zero", "never": "never being at risk"}
 _BETWEEN = {
     "icc": "Intraclass correlation, latent scale", "median_odds_ratio": "Median odds ratio of two groups",
     "median_rate_ratio": "Median rate ratio of two groups", "propensity_correlation": "Correlation of the propensities for two outcomes",
@@ -190,9 +190,10 @@ def comparison_groups(tree: xr.DataTree, answer: Answer) -> Iterator[TableRows]:
         words = _MEASURES.get(measure, measure).format(kind[:1].upper() + kind[1:])
         if "{}" in _MEASURES.get(measure, "") and kind not in ("risk", "rate"):
             words = f"{measure.capitalize()} of the {amount.words}"
-        words = words.replace(",", f" of {outcome},") if outcome and "," in words else words
+        name = about.outcome_of(outcome).outcome or outcome if outcome else ""
+        words = words.replace(",", f" of {name},") if name and "," in words else words
         unit = f", {amount.unit}" if amount.unit and measure == "difference" else ""
-        of = f" of {outcome}" if outcome and f" {outcome}" not in words else ""
+        of = f" of {name}" if name and f" {name}" not in words else ""
         yield _group(about, answer.comparisons, told, _with_unit(words + of + unit, answer.comparisons.scales[told[0]]))
 
 
@@ -220,11 +221,19 @@ def _group(about: About, estimates: Estimates, rows: Sequence[int], title: str) 
     ]
     if "note" in table:
         labels = [
-            f"{label}, {note.split(':')[0]}" if note else label
+            f"{label}, {_to_what(note, about)}" if note else label
             for label, note in zip(labels, table["note"], strict=True)
         ]
     shown = table[[*INTERVAL, "mcse"]].assign(p=table["p_positive"])
     return TableRows(title, labels, [""] * len(table), shown, estimates.scales[rows[0]])
+
+
+def _to_what(note: str, about: About) -> str:
+    """Whether a number needed to treat is one of benefit or of harm, if it was said which direction is good."""
+    fewer = "fewer" in note
+    if about.good is None:
+        return f"for one event {'fewer' if fewer else 'more'}"
+    return "to benefit" if fewer == (about.good == "lower") else "to harm"
 
 
 def _with_unit(title: str, scale: Scale) -> str:
@@ -235,19 +244,28 @@ def conditional_groups(tree: xr.DataTree, rows: pd.DataFrame) -> Iterator[TableR
     """What the summary `rows` has at equal group effects, then how groups differ."""
     about, spec = about_of(tree), metadata(tree)["spec"]
     meanings = {name: words for finding in findings(tree).values() for name, words in finding.meanings.items()}
+    rows = rows[[not _far_beyond(rows, str(name)) for name in rows.index]]
     bases = list(rows.index.str.split("[").str[0])
     found: dict[tuple[bool, str], list[str]] = {}
     for name, base in zip(rows.index, bases, strict=True):
-        key = _of_groups(base, spec) or _at_equal_effects(base, spec, about, meanings, bases)
+        key = _of_groups(base, spec, about) or _at_equal_effects(base, spec, about, meanings, bases)
         if key:
             found.setdefault(key, []).append(str(name))
     for (_, title), names in sorted(found.items(), key=lambda item: item[0][0]):
         shown = rows.loc[names, [*INTERVAL, "mcse_mean"]].rename(columns={"mcse_mean": "mcse"})
         scale = scale_of(names[0])
-        yield TableRows(_with_unit(title, scale), [_label(name, about) for name in names], names, shown, scale)
+        yield TableRows(_with_unit(title, scale), [_label(name, about, spec) for name in names], names, shown, scale)
 
 
-def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
+def _far_beyond(rows: pd.DataFrame, name: str) -> bool:
+    """Whether a rate at zero covariates is of another world than that at their means: zero is far outside the data."""
+    at_means = name.replace("at zero]", "at means]")
+    if at_means == name or at_means not in rows.index:
+        return False
+    return not 1e-3 < rows.loc[name, "median"] / rows.loc[at_means, "median"] < 1e3
+
+
+def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, str] | None:
     """The heading of a variable that says how groups differ; of effects with slopes those at the means of their columns."""
     groups = list(spec["groups"].values())
     corr = [g.get("at_means", {}).get("corr", g["sd"].replace("sd_", "corr_", 1)) for g in groups]
@@ -259,7 +277,7 @@ def _of_groups(base: str, spec: Mapping[str, Any]) -> tuple[bool, str] | None:
         return True, "Correlations of group effects"
     known = next((n for n in _BETWEEN if base == n or base.endswith(f"_{n}")), "")
     of = base.removesuffix(known).removesuffix("_")
-    return (True, f"{_BETWEEN[known]}{f', {of}' if of else ''}") if known else None
+    return (True, f"{_BETWEEN[known]}{f', {predictor_words(spec, of, about)}' if of else ''}") if known else None
 
 
 def _at_equal_effects(
@@ -276,21 +294,23 @@ def _at_equal_effects(
         unit = about.outcome_of(prefix).unit
         return False, f"Difference{of}{f', {unit}' if unit else ''}"
     if base.endswith("odds_ratio"):
-        return False, f"Odds ratio of {_PARTS.get(base.removesuffix('_odds_ratio'), base)}"
+        return False, f"Odds ratio of {predictor_words(spec, base.removesuffix('_odds_ratio'), about)}"
     if own == "sigma":
         return True, f"Residual standard deviation{of}"
     meaning = meanings.get(base, "").split(";")[0]
     return (False, meaning[:1].upper() + meaning[1:]) if meaning else None
 
 
-def _label(name: str, about: About) -> str:
+def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     """ "quarter 4" of "odds_ratio[period[4]]", "herd" of "icc[herd]", "herd, slope of age" of "sd_herd[age]"."""
     base, _, inside = name.partition("[")
     inside = inside.removesuffix("]")
-    of_factor = re.match(r"(?:.*_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
+    of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
-        effects = [e if "Intercept" in e else f"slope of {e}" for e in inside.split(", ")]
-        return f"{about.name(of_factor[1])}, {' and '.join(effects).replace('Intercept', 'intercept')}"
+        predictor, factor = of_factor.groups()
+        effects = [effect_words(spec, e, list(outcome_specs(spec)), about) for e in inside.split(", ")]
+        of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
+        return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
         return inside
     if inside:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 import glmm_zoo as zoo
 from tests.report.browser import headless_chromium, opened
-from tests.report.screenshots import compare
+from tests.report.screenshots import check_looks
 
 PHONE, SCREEN = 375, 1280
 WIDTHS = (PHONE, SCREEN)
@@ -27,7 +27,7 @@ FIGURES = """[...document.querySelectorAll('figure')].map(figure => {
     const svg = figure.querySelector(`.${look} svg`), box = svg.getBoundingClientRect()
     const marks = [...svg.querySelectorAll('path, circle, rect, use')].map(mark => mark.getBoundingClientRect())
     return {
-      shown: svg.checkVisibility(), width: box.width, height: box.height,
+      shown: svg.checkVisibility({visibilityProperty: true, opacityProperty: true}), width: box.width, height: box.height,
       marks: marks.filter(mark => mark.width + mark.height > 0).length,
       outside: [...svg.querySelectorAll('text')].filter(text => {
         const at = text.getBoundingClientRect()
@@ -80,7 +80,7 @@ def test_pages_are_whole_at_the_width_of_a_telephone_and_of_a_screen(
         assert figures
         for figure in figures:
             check_figure(figure, "narrow" if width == PHONE else "wide", "wide" if width == PHONE else "narrow")
-        compare(page, f"{report.stem}_{width}")
+        check_looks(page, f"{report.stem}_{width}")
 
 
 def check_figure(figure: dict[str, Any], look: str, other: str) -> None:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.links import LINKS
@@ -178,8 +178,10 @@ def _quasi_random_points(q: int, draws: int, seed: int) -> tuple[np.ndarray, np.
     Half of the points are a Sobol sequence in (0, 1)^q, moved around by an amount of its own for every draw of theta (Cranley &
     Patterson 1976), the others their opposites: what is odd in x has its mean exactly.
     """
+    from scipy.stats.qmc import Sobol  # slow to import
+
     rng = np.random.default_rng(seed)
-    net = stats.qmc.Sobol(q, rng=rng).random(EFFECT_POINTS // 2)
+    net = Sobol(q, rng=rng).random(EFFECT_POINTS // 2)
     u = np.clip((net + rng.random((draws, 1, q))) % 1.0, 1e-12, 1 - 1e-12)
     half = special.stdtrit(DEGREES_OF_FREEDOM, u)
     x = np.concatenate([half, -half], axis=1)

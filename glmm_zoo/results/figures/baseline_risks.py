@@ -137,7 +137,5 @@ def _log_axis(canvas: Canvas, axis: Axes, low: float, high: float) -> None:
         if len(ticks) * 38 < axis.get_position().width * canvas.width:
             break
     axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axis.xaxis.set_major_formatter(
-        lambda value, _: written(value, decimals("number", [value])) if value < 1 else f"{value:.6g}"
-    )
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
     axis.xaxis.set_minor_locator(NullLocator())

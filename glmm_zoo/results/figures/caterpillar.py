@@ -10,17 +10,20 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.effects import predictor_words
 from glmm_zoo.results.figures.estimated import quantiles_text
 from glmm_zoo.results.figures.group_estimates import GroupEstimates, group_estimates
+from glmm_zoo.results.figures.group_names import plural_of_levels
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
-from glmm_zoo.results.figures.sheet import PANEL_BELOW
+from glmm_zoo.results.figures.sheet import PANEL_BELOW, PANEL_TOP
 from glmm_zoo.results.numbers import NO_BREAK, decimals, interval, whole
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, outcome_specs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = 2  # effects of one factor that are drawn
+_NO_HEAD = 6  # px above a panel without words above it
 ROW, STRIP = 22, 90  # px of a level, and of all those between the lowest and the highest
 _BINS = 50  # of the spread, over the whole axis
 NAME, SHORT = 190, 150  # px of names, and where there is less room
@@ -46,11 +49,20 @@ def caterpillar(tree: xr.DataTree, factor: str, about: About) -> Picture:
     panels = [group_estimates(tree, factor, effect, about) for effect in effects[:PANELS]]
     return Picture(
         f"caterpillar_{factor}",
-        f"How {panels[0].plural} differ",
+        heading(tree, factor, about),
         _caption(panels, effects),
         " ".join(map(_finding, panels)),
         partial(_draw, panels=panels),
     )
+
+
+def heading(tree: xr.DataTree, factor: str, about: About) -> str:
+    """ "How herds differ", of effects on another predictor than that of the mean "How herds differ in the probability of zero"."""
+    spec = metadata(tree)["spec"]
+    predictor = spec["groups"][factor]["predictors"][0]
+    other = predictor and predictor not in outcome_specs(spec)
+    of = f" in the probability of {predictor_words(spec, predictor, about)}" if other else ""
+    return f"How {plural_of_levels(tree, factor, about)} differ{of}"
 
 
 def _caption(panels: list[GroupEstimates], effects: list[str]) -> str:
@@ -103,7 +115,8 @@ def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
         canvas.text_width([*n, *([_between(p)] if between else [])]) + 12 for n, p in zip(names, panels, strict=True)
     ]
     counts = [canvas.text_width([*p.counts, p.counts_head], SMALL) + 12 if p.counts else 22 for p in panels]
-    axes = canvas.panels(len(panels), height, left=left, right=counts, below=PANEL_BELOW)
+    top = PANEL_TOP if panels[0].counts else _NO_HEAD
+    axes = canvas.panels(len(panels), height, left=left, right=counts, top=top, below=PANEL_BELOW)
     for axis, panel, labels in zip(axes, panels, names, strict=True):
         at = np.arange(len(labels)) + (np.arange(len(labels)) >= len(labels) / 2) * (STRIP / ROW if between else 0)
         _limits(canvas, axis, panel)
@@ -133,7 +146,7 @@ def _limits(canvas: Canvas, axis: Axes, panel: GroupEstimates) -> None:
         return
     margin = 0.03 * (high - low) or 1.0
     if panel.scale == "risk":
-        axis.set_xlim(0, min(high + margin, 1.0))
+        axis.set_xlim(max(low - margin, 0.0), min(high + margin, 1.0))
         canvas.percent_axis(axis)
     else:
         axis.set_xlim(low - margin, high + margin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -271,7 +272,7 @@ def _difference(canvas: Canvas, axis: Axes, lines: Sequence[_Curve], amount: Amo
     bands(canvas, axis, x, quantiles, "model", "-")
     if amount.of_differences == "points":
         canvas.points_axis(axis, vertical=True)
-    canvas.title(axis, _second_title(lines, amount))
+    canvas.title(axis, capital(_second_title(lines, amount)))
     canvas.axis_title(axis, x_title)
 
 
@@ -341,7 +342,7 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
         )
         for axis, curve, title, of in zip(axes, shown, titles, found, strict=False):
             _smooth(canvas, axis, curve, lead, discs)
-            canvas.title(axis, title)
+            canvas.title(axis, capital(title))
             canvas.axis_title(axis, about.axis(of.variables[0]))
 
     return Picture("smooths", "Smooth curves", caption, f"{alt}.", draw)
@@ -367,10 +368,12 @@ def _smooth(canvas: Canvas, axis: Axes, curve: xr.Dataset, lead: str, discs: tup
 
 
 def _smooth_title(about: About, label: str, variable: str, edf: float) -> str:
-    """ "time, ozone: edf 4.8" of "s(time, by=treat, k=6) [ozone]"."""
+    """ "ozone: edf 4.8" of "s(time, by=treat, k=6) [ozone]"."""
     part = label.split(" s(", 1)[0] if " s(" in label else ""
     level = label.rsplit("[", 1)[1].rstrip("]") if label.endswith("]") else ""
-    words = ", ".join(filter(None, [part, about.name(variable), level]))
+    by = re.search(r"by=([^,)]+)", label)
+    level = about.level(by[1].strip(), level) if by else level
+    words = ", ".join(filter(None, [part, level or about.name(variable)]))
     return f"{words}: edf {edf:.1f}"
 
 

@@ -32,7 +32,7 @@ def prior_density(prior: Prior, x: np.ndarray, levels: int = 2) -> np.ndarray:
     if prior.distribution == "Dirichlet":
         return _beta(x, a["a"], a["a"] * (levels - 1))
     with np.errstate(all="ignore"):  # at the ends of the support
-        density = _DENSITIES[prior.distribution](x, _usual(prior.distribution, a))
+        density = _DENSITIES[prior.distribution](x, usual_arguments(prior.distribution, a))
     low, high = prior.interval
     return np.where((x >= low) & (x <= high), np.nan_to_num(density, posinf=np.nan), 0.0)
 
@@ -43,7 +43,7 @@ def prior_quantiles(prior: Prior, probabilities: np.ndarray, levels: int = 2) ->
     if np.isfinite(high - low):
         grid = np.linspace(low, high, 20001)
     else:
-        a = _usual(prior.distribution, dict(prior.arguments))
+        a = usual_arguments(prior.distribution, dict(prior.arguments))
         location = a.get("mu", a.get("alpha", 0.0)) if low == -np.inf else 0.0
         steps = np.sinh(np.linspace(-_FARTHEST, _FARTHEST, 40001))
         grid = np.unique(np.clip(location + _scale(prior.distribution, a) * steps, low, high))
@@ -61,7 +61,7 @@ def _scale(distribution: str, a: Mapping[str, float]) -> float:
     return 1 / a[rate] if rate else next(a[name] for name in ("sigma", "b", "s", "beta") if name in a)
 
 
-def _usual(distribution: str, a: dict[str, float]) -> dict[str, float]:
+def usual_arguments(distribution: str, a: dict[str, float]) -> dict[str, float]:
     """The arguments that a density is written in, where others were given."""
     if distribution == "Normal" and "tau" in a:
         return {"mu": a["mu"], "sigma": a["tau"] ** -0.5}

@@ -12,12 +12,13 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.results.about import About
+from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
+from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import derived_quantities
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
         panels.append(Forest(estimated(estimates), labels, labels, 1.0, capital(kind), "log axis"))
     whose = "At equal group effects, for one unit more of a number or for a level against the reference."
     return forest_picture("conditional_effects", "Ratios within a group", whose, panels)
+
+
+def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:
+    """What the event or the outcome of a predictor is called."""
+    if predictor == "zi" and "hurdle" in str(spec["family"]):
+        return "zero"
+    return PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
 
 
 def coefficient_words(about: About, coefficient: str) -> str:
@@ -257,13 +265,14 @@ def _whose(comparisons: Estimates) -> str:
 
 def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]:
     """Draws of ratios by coefficient, by kind."""
+    spec, about = metadata(tree)["spec"], about_of(tree)
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, draws in derived_quantities(tree).items():
         matched = re.fullmatch(r"(?:(.+)_)?(odds_ratio|rate_ratio|hazard_ratio)\[(.+)\]", name)
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]
-        kind = f"{kind} of {PREDICTOR_WORDS.get(matched[1], matched[1])}" if matched[1] else kind
+        kind = f"{kind} of {predictor_words(spec, matched[1], about)}" if matched[1] else kind
         found.setdefault(kind, {})[matched[3]] = draws
     return found
 

@@ -166,9 +166,22 @@ def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, s
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
     prefix = prefix_of(specs, outcome)
+    return with_success(response_name(tree, outcome), specs[prefix]["response"]), specs[prefix].get("family", "")
+
+
+def response_name(tree: xr.DataTree, outcome: str | None = None) -> str:
+    """The column of the response where it is one, else its name among variables, such as "logbili"."""
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
+    prefix = prefix_of(specs, outcome)
     name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
-    columns = {variable_name(column): column for column in map(str, stored_table(tree).columns)}
-    return columns.get(name, name), specs[prefix].get("family", "")
+    return {variable_name(column): column for column in map(str, stored_table(tree).columns)}.get(name, name)
+
+
+def with_success(name: str, response: str) -> str:
+    """ "status = good" where the response says which label is the success."""
+    success = re.search(r"success is ('.*?'), failure", response)
+    return f"{name} = {success[1][1:-1]}" if success and success[1] != "'1'" else name
 
 
 def exposure_column(tree: xr.DataTree) -> str:

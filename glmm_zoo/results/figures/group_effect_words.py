@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
-from glmm_zoo.results.figures.effects import PREDICTOR_WORDS, coefficient_words
+from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.storage import metadata
 
@@ -63,7 +63,7 @@ def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str
     variables, group = found[chosen], spec["groups"][chosen]
     return CorrelatedEffects(
         chosen,
-        [_words(about, effect, group["predictors"]) for effect in group["effects"]],
+        [effect_words(metadata(tree)["spec"], effect, group["predictors"], about) for effect in group["effects"]],
         bool(group["at_means"]),
         draws_of(posterior, variables["sd"]),
         draws_of(posterior, variables["corr"]),
@@ -90,9 +90,10 @@ def _variables(group: Mapping[str, Any]) -> dict[str, str]:
     return {**usual, **group["at_means"]}
 
 
-def _words(about: About, effect: str, predictors: list[str]) -> str:
+def effect_words(spec: Mapping[str, Any], effect: str, predictors: Sequence[str], about: About) -> str:
+    """An effect of a factor: "intercept", "slope of age", of one of several predictors "platelets: intercept"."""
     part, _, rest = effect.partition(":")
     known = bool(part) and part in predictors
     name = rest if known else effect
     words = "intercept" if name == "Intercept" else f"slope of {coefficient_words(about, name)}"
-    return f"{PREDICTOR_WORDS.get(part) or about.outcome_of(part).outcome or part}: {words}" if known else words
+    return f"{predictor_words(spec, part, about)}: {words}" if known else words

@@ -22,7 +22,7 @@ from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
 from glmm_zoo.results.figures.effects import coefficient_words
-from glmm_zoo.results.figures.group_names import FactorRows, rows_of_factor
+from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
@@ -178,7 +178,7 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         short=how.short,
         holds_at=_holds_at(how, effect, spec, raw is not None),
         word=words[-1],
-        plural=" within ".join(map(about.plural, reversed(words))),
+        plural=plural_of_levels(tree, dim, about),
         total=len(order),
         approximate=not kept,
     )

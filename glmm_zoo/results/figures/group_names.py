@@ -74,11 +74,21 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
         A name that is not made of columns of the fit.
     """
     table = stored_table(tree)
-    known = {variable_name(c): c for c in table.columns.map(str)}
-    columns = [known[part] for part in _parts(_without_predictor(tree, name), list(known))]
+    columns = _columns(tree, name)
     table = table.dropna(subset=columns)
     factor = grouping_factor(columns, take_columns(table, columns))
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
+
+
+def plural_of_levels(tree: xr.DataTree, name: str, about: About) -> str:
+    """ "herds", "genotypes within populations": the levels of the factor of that name."""
+    return " within ".join(about.plural(about.name(c)) for c in reversed(_columns(tree, name)))
+
+
+def _columns(tree: xr.DataTree, name: str) -> list[str]:
+    """The columns that make a factor."""
+    known = {variable_name(c): c for c in stored_table(tree).columns.map(str)}
+    return [known[part] for part in _parts(_without_predictor(tree, name), list(known))]
 
 
 def _without_predictor(tree: xr.DataTree, name: str) -> str:

@@ -231,7 +231,9 @@ class Canvas(Sheet):
         first = self.narrow and box.x0 == min(mate.x0 for mate in row)
         left = 4 if first else box.x0 * self.width
         end = min((mate.x0 * self.width for mate in row if mate.x0 > box.x0), default=float(self.width))
-        lines = textwrap.wrap(text, max(int((end - left - 8) / (BOLD_LETTER * TEXT)), 8), max_lines=3, placeholder="…")
+        room = max(int((end - left - 8) / (BOLD_LETTER * TEXT)), 8)
+        lines = textwrap.wrap(text, room, max_lines=3, placeholder="…", break_long_words=False)
+        lines = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
         lower = (len(lines) - 1) * TITLE_LINE
         axis.set_position((box.x0, box.y0, box.width, box.height - lower / height))
         axis.annotate(

@@ -72,7 +72,7 @@ def _draw(canvas: Canvas, panels: list[Panel]) -> None:
         len(panels),
         _NARROW_HEIGHT if canvas.narrow else _HEIGHT,
         left=[panel.left for panel in panels],
-        right=14,
+        right=20,
     )
     for axis, panel in zip(axes, panels, strict=True):
         canvas.title(axis, panel.title)

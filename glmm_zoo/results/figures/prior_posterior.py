@@ -20,6 +20,7 @@ from glmm_zoo.results.numbers import written
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables
 
+_SIDE = 20  # px, for half the label of a tick
 _MOST = 9  # panels
 _POINTS = 80
 _REACH = 5.0  # half the axis, in standard deviations of the posterior
@@ -121,7 +122,7 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
 
     across = min(2 if canvas.narrow else 3, len(shown))
     height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
-    axes: list[Any] = canvas.panels(len(shown), height, left=14, right=14, across=across, below=32)
+    axes: list[Any] = canvas.panels(len(shown), height, left=_SIDE, right=_SIDE, across=across, below=32)
     for axis, one in zip(axes, shown, strict=True):
         x, prior, posterior = densities(one)
         axis.set_xlim(x[0], x[-1])

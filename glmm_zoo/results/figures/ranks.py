@@ -158,7 +158,7 @@ def _draw_ranks(
                     axis, z[i], line[i], str(k + 1), role="data", align="center", shift=(0, 7 * np.sign(line[i]))
                 )
         canvas.points_axis(axis, vertical=True)
-        axis.set_xticks([0, 0.5, 1], ["lowest", "rank", "highest"])
+        axis.set_xticks([0, 0.5, 1], ["lowest", "" if canvas.narrow else "rank", "highest"])
         for label, align in zip(axis.get_xticklabels(), ("left", "center", "right"), strict=True):
             label.set_horizontalalignment(align)
 

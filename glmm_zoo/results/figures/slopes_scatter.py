@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import special
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_effect_words import CorrelatedEffects, correlated_effects
@@ -14,7 +14,7 @@ from glmm_zoo.results.numbers import NO_BREAK, written
 
 _HEIGHT = 300.0  # px
 _CELLS = 15  # in each direction, into which more groups than `MOST_RAW` are counted
-_RADIUS = float(np.sqrt(stats.chi2.ppf(0.95, 2)))  # of the ellipse, in standard deviations
+_RADIUS = float(np.sqrt(special.chdtri(2, 0.05)))  # of the ellipse, in standard deviations
 _ANGLES = np.linspace(0, 2 * np.pi, 73)
 
 
