@@ -17,7 +17,7 @@ from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
@@ -147,7 +147,8 @@ class Catalogue:
         if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
-            yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
+            if not self.spec["options"].get("exposure"):  # of risks, not of rates
+                yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
             if numeric_covariate(self.tree) is not None:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
@@ -162,12 +163,10 @@ class Catalogue:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
         table = stored_table(self.tree)
-        outcome = read_fitted(self.tree, 1).outcome(None)[0]
-        covariates = [c for c in outcome.coding.columns if c != variable]
+        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
         at = {"baseline": list(_BASELINES), **means}
-        measures = ["difference", *([NUMBER_NEEDED] if outcome.is_share("mean") else [])]
-        asked: dict[str, Any] = {"at": at, "measures": measures, "prob": self.prob}
+        asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 
