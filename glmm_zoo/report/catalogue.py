@@ -138,7 +138,7 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
-        if answer.variable is not None and (another or answer.trajectories is not None):
+        if answer.variable is not None and answer.means is not None and (another or answer.trajectories is not None):
             yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             several = "outcome" in answer.comparisons.table

@@ -158,7 +158,7 @@ def test_words_are_given_to_a_report_alone(tmp_path: Path) -> None:
     [
         ({"of": "stge"}, "about: of: the model has no variable 'stge'; did you mean 'stage'?"),
         ({"of": "stage", "control": "IV"}, "about: control: 'stage' has no level 'IV'"),
-        ({"levels": {"drug": {"plac": "none"}}}, "about: levels: 'drug' has no level 'plac'; did you mean 'placebo'?"),
+        ({"levels": {"stage": {"IV": "last"}}}, "about: levels: 'stage' has no level 'IV'"),
         ({"outcomes": {"event": {"unit": "m"}}}, "about: outcomes: the model has no outcome 'event'; outcomes: y, ill"),
         ({"label": ["ward"]}, "about: label: the file holds no column 'ward'"),
         ({"question": 3}, "about: Expected `str`, got `int` - at `$.question`"),
