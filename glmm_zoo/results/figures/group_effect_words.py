@@ -80,8 +80,8 @@ def correlated_factors(tree: xr.DataTree) -> dict[str, dict[str, str]]:
 def _means(tree: xr.DataTree, name: str) -> np.ndarray:
     """The means of group effects, of which a fit may have kept no draws."""
     if name in tree["posterior"]:
-        return tree["posterior"][name].mean(("chain", "draw")).values
-    return tree["group_effects"][name].sel(statistic="mean").values
+        return tree["posterior"].dataset[name].mean(("chain", "draw")).values
+    return tree["group_effects"].dataset[name].sel(statistic="mean").values
 
 
 def _variables(group: Mapping[str, Any]) -> dict[str, str]:
