@@ -81,7 +81,7 @@ def formula_family_pairs(formulas: Any, families: Any = None) -> list[tuple[str,
     if given and families is not None:
         raise InputError("families are given with the formulas and by families=; keep one")
     if not given:
-        given = families.split(",") if isinstance(families, str) else list(families or [])
+        given = [name.strip() for name in families.split(",")] if isinstance(families, str) else list(families or [])
     if len(given) != len(formulas) or not given:
         raise InputError(
             f"{len(formulas)} formula{'s' * (len(formulas) != 1)} and {len(given)} famil{'y' if len(given) == 1 else 'ies'}; "

@@ -42,7 +42,8 @@ class Answer:
     at
         Values of other columns at which all is given; else it is averaged over the rows.
     means, comparisons
-        Averages over the rows with the variable at each of its values, and these compared; None where they say nothing.
+        Averages over the rows with the variable at each of its values, and these compared; None where they say nothing, as means of
+        trials, those under a treatment whose effect depends on how long it has gone on, and those of a variable of the event alone.
     further
         Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival".
     along
@@ -80,15 +81,17 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
         further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
         return Answer(None, at=about.at, means=predictions(tree, **of_all), further=further)
-    levels = _levels(model, variable)
+    meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
+    of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
+    levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
     values = tuple(levels) or tuple(_grid(numbers, contrast))
     at = dict(about.at)
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
-    meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
-    means = None if meta else predictions(tree, **asked)
-    compared = comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
+    course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
+    means = None if meta or course or of_event else predictions(tree, **asked)
+    compared = None if of_event else comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
@@ -130,8 +133,10 @@ def _levels(model: FittedModel, variable: str) -> list[str]:
 
 
 def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
-    """The values of a number in the rows of the fit."""
-    return stored_table(tree)[variable].dropna().to_numpy(float)
+    """The values of a number in the rows of the fit, or of its events."""
+    table = stored_table(tree)
+    table = table if variable in table else stored_table(tree, "event_row")
+    return table[variable].dropna().to_numpy(float)
 
 
 def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
@@ -146,8 +151,10 @@ def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
 
 def _few_digits(chosen: np.ndarray, values: np.ndarray, digits: int) -> list[float]:
     """Numbers with so many digits after the first one of their spread, and none beyond the values of the data."""
-    decimals = digits - int(np.floor(np.log10(np.ptp(chosen))))
-    return [float(v) for v in np.clip(np.round(chosen, decimals), values[0], values[-1])]
+    unit = 10.0 ** (int(np.floor(np.log10(np.ptp(chosen)))) - digits)
+    low, high = np.ceil(values[0] / unit), np.floor(values[-1] / unit)
+    short = [float(f"{unit * v:.12g}") for v in np.clip(np.round(chosen / unit), low, high)]
+    return [float(v) for v in np.clip(short, values[0], values[-1])]
 
 
 def _contrast(levels: list[str], numbers: np.ndarray, control: str) -> Any:

@@ -14,7 +14,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.figures.estimated import with_success
+from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
@@ -33,7 +33,8 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
         return _of_hazard(tree, about, prob)
     if builder == "meta_analysis":
         return _of_trials(tree, about, answer, prob)
-    assert answer.means is not None
+    if answer.means is None:
+        return _of_course(tree, about, answer, prob), _what_it_is(tree, about, answer)
     estimates = answer.comparisons or answer.means
     outcomes = [str(o) for o in dict.fromkeys(estimates.table.get("outcome", pd.Series(dtype=str)))] or [None]
     if builder == "joint_outcomes":
@@ -64,6 +65,16 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     places = {s: f"for {value_words(about, answer.variable, as_number(s) if answer.numeric else s)}" for s in at}
     change = _change(compared[compared["contrast"] == contrast], tree, about, outcome, prob)
     return f"The {what} was {values[low]} {places[low]} and {values[high]} {places[high]}: {change}"
+
+
+def _of_course(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> str:
+    """ "The risk of k for treat 1 against treat 0, average of exposure times 1 to 3 (TATE): 2 percentage points higher (...)." """
+    assert answer.comparisons is not None and answer.variable is not None
+    table = answer.comparisons.table
+    rows = table[table["contrast"] == table["contrast"].iloc[0]]
+    contrast, _, when = str(rows["contrast"].iloc[0]).partition(", ")
+    high, low = (value_words(about, answer.variable, side) for side in _sides(answer, contrast))
+    return f"The {amount_told(tree, about, None)} for {high} against {low}, {when}: {_change(rows, tree, about, None, prob)}"
 
 
 def _of_all(tree: xr.DataTree, about: About, answer: Answer, outcome: str | None, prob: float) -> str:
@@ -98,30 +109,30 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
         size = f"**{numbers.on_scale(median, scale, d)} times** as much"
         return f"{size} ({share} interval {numbers.interval(low, high, d, scale)} times{likely if spans else ''})."
     unit = " percentage points" if scale == "points" else _unit(tree, about, outcome)
-    word = "lower" if median < 0 else "higher"
     amount = numbers.on_scale(abs(median), scale, d)
-    size = f"**{amount}{' percentage point' if (amount, scale) == ('1', 'points') else unit}** {word}"
+    one = " percentage point" if (amount, scale) == ("1", "points") else unit
+    size = f"**{amount}{one}** {'lower' if median < 0 else 'higher'}"
     if not spans:
         near, far = sorted((abs(low), abs(high)))
         return f"{size} ({share} interval {numbers.interval(near, far, d, scale)})."
+    size = f"{size}, but no difference is not excluded" if amount.strip("0.") else f"**{amount}{one}** of difference"
     return (
-        f"{size}, but no difference is not excluded ({share} interval from {numbers.on_scale(abs(low), scale, d)}{unit} lower to "
+        f"{size} ({share} interval from {numbers.on_scale(abs(low), scale, d)}{unit} lower to "
         f"{numbers.on_scale(abs(high), scale, d)}{unit} higher{likely})."
     )
 
 
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     """How means of an outcome are written: risks in per cent, all else as numbers."""
-    return "risk" if _family(tree, outcome) in SHARES else "number"
+    return "risk" if fitted_family(tree, outcome)[1] in SHARES else "number"
 
 
 def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    column = outcome or metadata(tree)["spec"].get("outcome") or str(spec["response"]).partition(":")[0]
-    words = said.outcome or with_success(about.name(column), str(spec["response"]))
-    family = _family(tree, outcome)
+    family = fitted_family(tree, outcome)[1]
+    words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
     if family in SHARES:
         return f"risk of {said.an_outcome or words}"
     if family == "ordinal":
@@ -145,10 +156,6 @@ def exposure_of(tree: xr.DataTree, spec: Any) -> str:
     return str(metadata(tree)["spec"]["options"].get("exposure") or "")
 
 
-def _family(tree: xr.DataTree, outcome: str | None) -> str:
-    return str(_outcome_spec(tree, outcome).get("family", ""))
-
-
 def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
     specs = outcome_specs(metadata(tree)["spec"])
     return specs.get(outcome or "", next(iter(specs.values())))
@@ -157,7 +164,7 @@ def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
 def _unit(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """The unit of what is measured; that of counts is what they are per."""
     unit = about.outcome_of(outcome or "").unit
-    return f"{NO_BREAK}{unit}" if unit and not _counted(_family(tree, outcome)) else ""
+    return f"{NO_BREAK}{unit}" if unit and not _counted(fitted_family(tree, outcome)[1]) else ""
 
 
 def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:
@@ -224,9 +231,10 @@ def _a(noun: str) -> str:
 
 
 def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str] | None:
-    """The correlation of the first two propensities of a subject; None where there is none."""
-    table = findings(tree, prob, checks=False)["propensities"].tables.get("correlation")
-    if table is None:
+    """The correlation of the first two propensities of a subject that the model correlates; None where there are none."""
+    table = findings(tree, prob, checks=False)["propensities"].tables.get("correlation", pd.DataFrame(columns=["lower", "upper"]))
+    table = table[table["lower"] < table["upper"]]
+    if table.empty:
         return None
     factor, first, second = re.fullmatch(r".*\[(.+?): (.+), (.+)\]", str(table.index[0])).groups()  # pyright: ignore[reportOptionalMemberAccess]
     row, subject = table.iloc[0], about.individual or about.name(factor)

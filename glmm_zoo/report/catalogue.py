@@ -17,7 +17,7 @@ from glmm_zoo.report.answer import Answer, answering
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
 from glmm_zoo.results.figures.bubble import bubble
@@ -90,6 +90,8 @@ class Catalogue:
         builder, answer = self.spec["builder"], self.answer
         if builder == "meta_analysis":
             yield "forest", Entry("key", "", partial(forest, self.tree, self.about))
+        elif builder == "stepped_wedge" and answer.means is None:
+            yield "exposure_effect", Entry("key", "", partial(exposure_effect, self.tree, self.about))
         elif builder == "stepped_wedge":
             yield "period_risks", Entry("key", "", self._period_risks)
         elif builder == "joint_survival":
@@ -110,17 +112,19 @@ class Catalogue:
         elif answer.trajectories is not None:
             yield "curves", Entry("key", "", partial(curves_by, self.tree, answer.trajectories, self.about))
         elif answer.variable is not None:
-            yield self._means("key")
+            yield from self._means("key")
 
-    def _means(self, section: Section) -> tuple[str, Entry]:
-        """Means of the answering variable: a curve over a number, or intervals by level."""
+    def _means(self, section: Section) -> Iterator[tuple[str, Entry]]:
+        """Means of the answering variable, of each outcome: a curve over a number, or intervals by level."""
         answer = self.answer
         assert answer.means is not None
-        if answer.numeric:
-            return "curves", Entry(section, "", partial(curves_by, self.tree, answer.means, self.about))
-        return "adjusted_means", Entry(
-            section, "", partial(adjusted_means, self.tree, answer.means, self.about, answer.comparisons)
-        )
+        for i, outcome in enumerate(dict.fromkeys(answer.means.table.get("outcome", [None]))):
+            name = "curves" if answer.numeric else "adjusted_means"
+            if answer.numeric:
+                make = partial(curves_by, self.tree, answer.means, self.about, outcome=outcome)
+            else:
+                make = partial(adjusted_means, self.tree, answer.means, self.about, answer.comparisons, outcome=outcome)
+            yield f"{name}:{outcome}" if i else name, Entry(section, "", make)
 
     def _period_risks(self) -> Picture:
         """Means under both conditions and their difference, by period."""
@@ -134,21 +138,21 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
-        if answer.variable is not None and (another or answer.trajectories is not None):
-            yield self._means("estimates")
+        if answer.variable is not None and answer.means is not None and (another or answer.trajectories is not None):
+            yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
-            yield "effects", Entry("asked", "", partial(effects, answer.comparisons, self.about))
+            several = "outcome" in answer.comparisons.table
+            drawn = outcomes_effects if several else effects
+            yield drawn.__name__, Entry("asked", "", partial(drawn, answer.comparisons, self.about))
         if conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
-            yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
+            if not self.spec["options"].get("exposure"):  # of risks, not of rates
+                yield "baseline_risks", Entry("estimates", "", self._baseline_risks)
             if numeric_covariate(self.tree) is not None:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
-            if self.spec["options"]["exposure_time"] != "constant":
-                title = "Does the effect change with exposure?"
-                yield "exposure_effect", Entry("estimates", title, partial(exposure_effect, self.tree, self.about))
         if any(len(smooth["variables"]) == 1 for smooth in self.spec["smooths"]):
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
         if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
@@ -159,12 +163,10 @@ class Catalogue:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
         table = stored_table(self.tree)
-        outcome = read_fitted(self.tree, 1).outcome(None)[0]
-        covariates = [c for c in outcome.coding.columns if c != variable]
+        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
         at = {"baseline": list(_BASELINES), **means}
-        measures = ["difference", *([NUMBER_NEEDED] if outcome.is_share("mean") else [])]
-        asked: dict[str, Any] = {"at": at, "measures": measures, "prob": self.prob}
+        asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
         mean, new = (comparisons(self.tree, variable, groups=groups, **asked) for groups in ("typical", "new"))
         return baseline_risks(mean, new, self.about)
 

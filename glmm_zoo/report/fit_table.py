@@ -69,9 +69,9 @@ def table(tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95) -> Fi
     InputError
         Another table; comparisons of a fit without covariates, means of a meta-analysis.
     """
-    if of not in _TABLES:
-        raise InputError(f"there is no table {of!r}{did_you_mean(str(of), _TABLES) or ';'} tables: {listing(_TABLES)}")
-    return _TABLES[of](tree, prob)
+    if of not in TABLES:
+        raise InputError(f"there is no table {of!r}{did_you_mean(str(of), TABLES) or ';'} tables: {listing(TABLES)}")
+    return TABLES[of](tree, prob)
 
 
 def write_table(table: FitTable, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -157,7 +157,7 @@ def _of_priors(tree: xr.DataTree, prob: float) -> FitTable:
     return FitTable(text, pd.DataFrame([vars(p) for p in told]))
 
 
-_TABLES: dict[str, Callable[[xr.DataTree, float], FitTable]] = {
+TABLES: dict[str, Callable[[xr.DataTree, float], FitTable]] = {
     "estimates": _of_estimates,
     "means": _asked("means"),
     "comparisons": _asked("comparisons"),

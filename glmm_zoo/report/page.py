@@ -238,7 +238,7 @@ def _checklist(tree: xr.DataTree, blocks: Blocks) -> PaperTable:
 
 def _coded(lines: Iterator[tuple[str, str]] | Any) -> list[tuple[str, Markup]]:
     """Lines of which the formulas are written as code."""
-    return [(name, marked(f"`{text}`") if "~" in text else marked(text)) for name, text in lines]
+    return [(name, Markup("<code>{}</code>").format(text) if "~" in text else marked(text)) for name, text in lines]
 
 
 def _footer(content: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
+from glmm_zoo.results.storage import sd_at_means
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 
@@ -220,9 +221,10 @@ def _label(parts: Parts, label: str) -> str:
 
 
 def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
-    """How groups differ: standard deviations, intraclass correlations and median ratios, then correlations."""
-    for variable in list(dict.fromkeys(g["sd"] for g in parts.spec["groups"].values()))[:FACTORS_TOLD]:
-        rows = [n for n in table.index if re.fullmatch(rf"{re.escape(variable)}(\[.*\])?", n)]
+    """How groups differ, at the means of the columns of slopes: standard deviations, intraclass correlations, median ratios, correlations."""
+    groups_of = {g["sd"]: g for g in parts.spec["groups"].values()}
+    for variable, group in list(groups_of.items())[:FACTORS_TOLD]:
+        rows = [n for n in table.index if re.fullmatch(rf"{re.escape(sd_at_means(group))}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
         zero = _zeros(parts).get(lead.rstrip("_").split("_")[-1])
@@ -236,7 +238,8 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             row = f"{lead}{name}[{factor}]"
             if row in table.index and parts.builder != "stepped_wedge":
                 yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
-    for name in (n for n in table.index if n.startswith("corr_") and "_at_means" not in n):
+    elsewhere = {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
+    for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):
         one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
         yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
     if "sigma" in table.index:

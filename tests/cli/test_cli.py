@@ -372,7 +372,9 @@ def test_fit_check_summary_report(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out.splitlines()
     assert said == as_typed(str(zoo.verdicts(zoo.load("f.nc")))).splitlines() and len(said) == 3
     assert cli.run(["summary", "f.nc", "--format", "csv", "--prob", "0.9"]) == 0
-    assert cli.run(["report", "f.nc"]) == 0 and Path("f.html").exists()
+    Path("about.toml").write_text('question = "Does it?"\n')
+    assert cli.run(["report", "f.nc", "--about", "about.toml"]) == 0
+    assert "<h1>Does it?</h1>" in Path("f.html").read_text(encoding="utf-8")
     assert "parameter,mean,median,sd,lower,upper" in capsys.readouterr().out
     assert cli.run(["loo", "f.nc", "--level", "g"]) == 0
     out = capsys.readouterr().out

@@ -39,11 +39,11 @@ def test_pages_have_their_blocks_in_order(example: tuple[str, xr.DataTree], tmp_
     assert len(root.all("h1")) == 1 and root.all("html")[0].attributes["lang"] == "en"
     assert [a.attributes["href"] for a in root.all("nav")[0].all("a")] == [f"#{p.lower()}" for p in page.PAGE_PARTS]
     assert len(html.encode()) < SIZE
-    _check_tables(root)
-    _check_figures(root, ids)
+    check_tables(root)
+    check_figures(root, ids)
 
 
-def _check_tables(root: Node) -> None:
+def check_tables(root: Node) -> None:
     for table in root.all("table"):
         assert len(table.all("caption")) == 1 and table.all("caption")[0].text.startswith("Table ")
         assert all(th.attributes.get("scope") for th in table.all("th"))
@@ -55,9 +55,9 @@ def _check_tables(root: Node) -> None:
         assert box.attributes["tabindex"] == "0" and box.attributes["role"] == "region" and box.attributes["aria-label"]
 
 
-def _check_figures(root: Node, ids: list[str]) -> None:
+def check_figures(root: Node, ids: list[str], *, key: bool = True) -> None:
     figures = root.all("figure")
-    assert figures and "key" in figures[0].attributes["class"]
+    assert figures and ("key" in figures[0].attributes.get("class", "")) == key
     for figure in figures:
         picture = figure.all("div", **{"class": "plot"})[0]
         assert picture.attributes["role"] == "img" and len(picture.attributes["aria-label"]) > 20

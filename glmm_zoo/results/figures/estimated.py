@@ -12,11 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.picture import BANDS, capital
 from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_text, interval, on_scale
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 
 _SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
 _OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
@@ -171,8 +172,16 @@ def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, s
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
     prefix = prefix_of(specs, outcome)
+    return with_success(response_name(tree, outcome), specs[prefix]["response"]), specs[prefix].get("family", "")
+
+
+def response_name(tree: xr.DataTree, outcome: str | None = None) -> str:
+    """The column of the response where it is one, else its name among variables, such as "logbili"."""
+    spec = metadata(tree)["spec"]
+    specs = outcome_specs(spec)
+    prefix = prefix_of(specs, outcome)
     name = specs[prefix].get("outcome") or prefix or str(spec["formula"]).partition("~")[0].strip()
-    return with_success(name, specs[prefix]["response"]), specs[prefix].get("family", "")
+    return {variable_name(column): column for column in map(str, stored_table(tree).columns)}.get(name, name)
 
 
 def with_success(name: str, response: str) -> str:

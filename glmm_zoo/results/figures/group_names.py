@@ -27,7 +27,7 @@ class FactorRows:
     columns
         The columns that make it: more than one where it is nested in others.
     table
-        The rows of the fit.
+        The rows of the fit that have it; of one of several outcomes others may lack it.
     levels, codes
         The levels in the order of the posterior, and that of each row (n,).
     first
@@ -75,6 +75,7 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     """
     table = stored_table(tree)
     columns = _columns(tree, name)
+    table = table.dropna(subset=columns)
     factor = grouping_factor(columns, take_columns(table, columns))
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
 

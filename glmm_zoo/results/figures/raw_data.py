@@ -101,7 +101,8 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     _, family = fitted_family(tree, outcome)
     every = tree["observed_data"].dataset
     observed = every[prefix or str(next(iter(every.data_vars)))]  # the marker stands before its event
-    rows = stored_table(tree).loc[observed[observed.dims[0]].values]
+    table, (dim,) = stored_table(tree), observed.dims
+    rows = table if dim == "row" else table.loc[observed[dim].values]  # those of one of several outcomes
     text = str(spec["formula"]).split("; ")[list(specs).index(prefix)]
     response = parse_formula(text).response
     trials = None if response is None else response.trials
@@ -114,6 +115,7 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
         sizes = rows[exposure].to_numpy(float)
     shares = family in FAMILIES and FAMILIES[family].choice == "success"
     groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
+    groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
     lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 

@@ -36,7 +36,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
     told = f"{written(rho[0], 2)} (95{NO_BREAK}% interval {written(rho[1], 2)} to {written(rho[2], 2)})"
     where = ", at the means of the columns of slopes" if found.at_means else ""
     marks = (
-        f"each disc is a {name} (mean of its draws)" if few else f"discs count {names} in {_CELLS} by {_CELLS} cells"
+        f"each disc is one {name} (mean of its draws)" if few else f"discs count {names} in {_CELLS} by {_CELLS} cells"
     )
     caption = (
         f"Effects of {names} on the scale of the link, as differences from the mean {name}{where}: {marks}; the line is the ellipse with "
