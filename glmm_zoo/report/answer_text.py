@@ -232,7 +232,9 @@ def _a(noun: str) -> str:
 
 def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str] | None:
     """The correlation of the first two propensities of a subject that the model correlates; None where there are none."""
-    table = findings(tree, prob, checks=False)["propensities"].tables.get("correlation", pd.DataFrame(columns=["lower", "upper"]))
+    table = findings(tree, prob, checks=False)["propensities"].tables.get(
+        "correlation", pd.DataFrame(columns=["lower", "upper"])
+    )
     table = table[table["lower"] < table["upper"]]
     if table.empty:
         return None

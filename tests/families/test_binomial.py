@@ -179,7 +179,10 @@ def test_counts_of_successes():
 WRONG = {
     "one value": (([1, 1, 1],), r"'r' has a single value \(1\)"),
     "one label": ((["a", "a"],), r"'r' has a single value \(a\)"),
-    "1/2": (([1, 2, 2],), r"'r' needs 0/1; found \{1, 2\}; say which is the success: success=LABEL \(--option success=LABEL\)"),
+    "1/2": (
+        ([1, 2, 2],),
+        r"'r' needs 0/1; found \{1, 2\}; say which is the success: success=LABEL \(--option success=LABEL\)",
+    ),
     "labels by the alphabet": (
         (["female", "male"],),
         r"the labels 'female', 'male', of which neither is plainly the success; say which",
