@@ -40,7 +40,7 @@ def test_arguments_are_spelled_as_they_are_typed(text: str, typed: str) -> None:
 
 
 def test_the_shell_completes(tmp_path: Path) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    environment = {**os.environ, "HOME": str(tmp_path), "SHELL": "bash"}
     command = [sys.executable, "-m", "glmm_zoo", "--install-completion", "--shell", "bash"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

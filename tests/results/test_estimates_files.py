@@ -201,4 +201,4 @@ def test_a_fit_with_estimates_is_read_as_before_and_reported(tree: xr.DataTree, 
     assert str(zoo.check(loaded)) == str(zoo.check(tree))
     without, with_them = (zoo.write_report(t, tmp_path / f"{i}.html").read_text() for i, t in enumerate((tree, loaded)))
     assert "Asked of this fit" in with_them and "Asked of this fit" not in without
-    assert "Risk of 50 % &amp; more" in with_them and "50% &amp; more vs a" in with_them
+    assert "Risk of 50\N{NO-BREAK SPACE}% &amp; more" in with_them and "50% &amp; more vs a" in with_them
