@@ -7,8 +7,7 @@ from typing import Literal
 from glmm_zoo.cli.arguments import Count, Flag, Reading, SamplerArguments, TableFormat
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.cli.fit import ModelArguments, read_request
-from glmm_zoo.cli.table_or_picture import check_table_or_picture, write_table_or_picture
-from glmm_zoo.cli.terminal import print_for_programs, print_rich
+from glmm_zoo.cli.table_or_picture import check_table_or_picture, print_and_write
 
 
 def prior(
@@ -62,12 +61,5 @@ def prior(
     target = None if out is None else check_table_or_picture(out, overwrite=overwrite)
     built = request.model(request.tables(reading or Reading()))
     found = prior_predictive(built, draws=draws, seed=seed, variable=of, prob=prob)
-    if format == "table":
-        print_rich(*found.sentences)
-    else:
-        print_for_programs(found.table, format, labels=False)
-    if target is not None:
-        write_table_or_picture(target, found.table, found.picture)
-        if format == "table":
-            print_rich(f"saved {target}")
+    print_and_write(found, found.sentences, format, target)
     return ExitCode.DONE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from glmm_zoo.cli.arguments import Flag, TableFormat, probability_problems
 from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.table_or_picture import check_table_or_picture, write_table_or_picture
-from glmm_zoo.cli.terminal import computing, print_for_programs, print_rich, table_for_people
+from glmm_zoo.cli.table_or_picture import check_table_or_picture, print_and_write
+from glmm_zoo.cli.terminal import computing, table_for_people
 from glmm_zoo.errors import raise_all
 
 
@@ -46,12 +46,5 @@ def sensitivity(
     tree = storage.load(file)
     with computing():
         found = sensitivity_of(tree, targets or None, refit=refit, prob=prob)
-    if format == "table":
-        print_rich(*table_for_people(found.shown(), *found.sentences))
-    else:
-        print_for_programs(found.table, format, labels=False)
-    if target is not None:
-        write_table_or_picture(target, found.table, found.picture)
-        if format == "table":
-            print_rich(f"saved {target}")
+    print_and_write(found, table_for_people(found.shown(), *found.sentences), format, target)
     return ExitCode.DONE

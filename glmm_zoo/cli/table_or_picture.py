@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from glmm_zoo.cli.arguments import TableFormat
+from glmm_zoo.cli.terminal import print_for_programs, print_rich
 from glmm_zoo.errors import InputError, listing
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from glmm_zoo.estimands.prior_predictive import PriorPredictive
+    from glmm_zoo.estimands.sensitivity import Sensitivity
 
-    from glmm_zoo.results.figures.picture import Picture
+    type Told = PriorPredictive | Sensitivity
 
 
 def check_table_or_picture(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
@@ -32,11 +36,20 @@ def check_table_or_picture(path: str | os.PathLike[str], *, overwrite: bool) -> 
     return check_target(path, overwrite=overwrite)
 
 
-def write_table_or_picture(path: Path, table: pd.DataFrame, picture: Picture) -> None:
-    """Write the one that the ending of a path that was checked says, in place of an older file."""
+def print_and_write(found: Told, for_people: Iterable[Any], form: TableFormat, path: Path | None) -> None:
+    """Print what was found, for people or for programs, and write the table or the picture that the ending of a path that was checked
+    says, in place of an older file."""
     from glmm_zoo.results.replacement import replace_file
 
-    if path.suffix.lower() == ".csv":
-        replace_file(path, table.to_csv(index=False).encode())
+    if form == "table":
+        print_rich(*for_people)
     else:
-        picture.save(path, overwrite=True)
+        print_for_programs(found.table, form, labels=False)
+    if path is None:
+        return
+    if path.suffix.lower() == ".csv":
+        replace_file(path, found.table.to_csv(index=False).encode())
+    else:
+        found.picture.save(path, overwrite=True)
+    if form == "table":
+        print_rich(f"saved {path}")

@@ -20,9 +20,8 @@ from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
-_MOST_LEVELS = (
-    12  # a number with as many values or fewer is compared from its first to its last; curves that can be told apart
-)
+# a number with as many values or fewer is compared from its first to its last; so many curves can be told apart
+_MOST_LEVELS = 12
 _MIDDLE = 0.025, 0.975  # quantiles between which means are told: at the ends of a long tail they are absurd
 GRID = 25  # values of a number along which means are given
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.parts import joined, read_parts
+from glmm_zoo.report.parts import article, joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
@@ -54,7 +54,7 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     assert answer.means is not None and answer.comparisons is not None
     means, compared = (_rows_of(e.table, outcome) for e in (answer.means, answer.comparisons))
     contrast = compared["contrast"].iloc[-1]
-    high, low = _sides(answer, str(contrast))
+    high, low = _sides(str(contrast))
     by_value = means.set_index(means[answer.variable].map(_as_text))
     scale = mean_scale(tree, outcome)
     what = amount_told(tree, about, outcome)
@@ -73,7 +73,7 @@ def _of_course(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> 
     table = answer.comparisons.table
     rows = table[table["contrast"] == table["contrast"].iloc[0]]
     contrast, _, when = str(rows["contrast"].iloc[0]).partition(", ")
-    high, low = (value_words(about, answer.variable, side) for side in _sides(answer, contrast))
+    high, low = (value_words(about, answer.variable, side) for side in _sides(contrast))
     return f"The {amount_told(tree, about, None)} for {high} against {low}, {when}: {_change(rows, tree, about, None, prob)}"
 
 
@@ -171,8 +171,8 @@ def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:
     return table if outcome is None else table[table["outcome"] == outcome]
 
 
-def _sides(answer: Answer, contrast: str) -> tuple[str, str]:
-    """The two values of a contrast "4 vs 1"; of a number also where it is written otherwise."""
+def _sides(contrast: str) -> tuple[str, str]:
+    """The two values of a contrast "4 vs 1"; the first may have these words in its own name."""
     high, _, low = contrast.rpartition(" vs ")
     return high, low
 
@@ -204,9 +204,11 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     whose = about.individual
     if not names:
         others = ", other covariates as they are in the data" if answer.variable is not None else ""
-        return f"{expected}{f' of {_a(whose)}' if whose else ''}, {averaged}{others}."
-    of = joined([f"{_a(name)} drawn at random from the population of such {_plural(about, name)}" for name in names])
-    who = f"of {_a(whose)} in {of}" if whose and whose not in names else f"of {of}" if whose else f"in {of}"
+        return f"{expected}{f' of {article(whose)}' if whose else ''}, {averaged}{others}."
+    of = joined(
+        [f"{article(name)} drawn at random from the population of such {_plural(about, name)}" for name in names]
+    )
+    who = f"of {article(whose)} in {of}" if whose and whose not in names else f"of {of}" if whose else f"in {of}"
     return (
         f"{expected} {who}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
         f"zero{', and not an odds ratio' if mean_scale(tree, None) == 'risk' else ''}."
@@ -221,10 +223,6 @@ def answer_of_several(answer: Answer) -> bool:
 def _plural(about: About, name: str) -> str:
     first, of, rest = name.partition(" of ")
     return f"{about.plural(first)}{of}{rest}"
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 # ---------------------------------------------------------------------------------- outcomes together, hazards, trials
@@ -250,7 +248,7 @@ def _of_correlation(tree: xr.DataTree, about: About, prob: float) -> tuple[str, 
         tendency = f"{subjects.capitalize()} with a higher {one} tend to have a {'lower' if row['median'] < 0 else 'higher'} {other}"
     sentence = f"{tendency}: correlation **{middle}** ({numbers.nominal(prob)} interval {low} to {high})."
     what = (
-        f"The correlation between {about.plural(subject)} of what {_a(subject)} tends to, over the whole time of the study, in "
+        f"The correlation between {about.plural(subject)} of what {article(subject)} tends to, over the whole time of the study, in "
         f"{names[0]} and in {names[1]}, apart from covariates. It is not the correlation of single measurements."
     )
     return sentence, what
@@ -275,9 +273,9 @@ def _of_hazard(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]:
     median, low, high = np.quantile(factor, [0.5, tail, 1 - tail])
     d = numbers.decimals("ratio", (median, low, high))
     individual = about.individual or "subject"
-    subject = f"{_a(individual).capitalize()} whose current {words} is {step}"
+    subject = f"{article(individual).capitalize()} whose current {words} is {step}"
     if "value" not in label:
-        subject = f"{_a(individual).capitalize()} whose {label} of {words} is {step}"
+        subject = f"{article(individual).capitalize()} whose {label} of {words} is {step}"
     sentence = (
         f"{subject} has **{numbers.on_scale(median, 'ratio', d)} times** the hazard of {event} at that time "
         f"({numbers.nominal(prob)} interval {numbers.interval(low, high, d, 'ratio')})."

@@ -53,17 +53,16 @@ MOST_FACTORS = 3  # with a caterpillar on the page; the others are drawn where t
 class Catalogue:
     """The figures of a fit; what several of them need is computed once, when the first is made."""
 
-    def __init__(self, tree: xr.DataTree, *, prob: float = 0.95, answer: Answer | None = None):
+    def __init__(self, tree: xr.DataTree, *, prob: float = 0.95):
         self.tree = tree
         self.prob = prob
         self.spec = metadata(tree)["spec"]
         self.about = about_of(tree)
-        self._given = answer
 
     @cached_property
     def answer(self) -> Answer:
         """The answer of the fit."""
-        return self._given if self._given is not None else answering(self.tree, prob=self.prob)
+        return answering(self.tree, prob=self.prob)
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:

@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
@@ -33,7 +32,7 @@ from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 from glmm_zoo.results.report.stored import stored_diagnostics
-from glmm_zoo.results.report.wording import finding_rows
+from glmm_zoo.results.report.wording import finding_tables
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.verdicts import Verdicts, verdicts
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -174,8 +173,7 @@ def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:
     yield TextBlock("heading", finding.title[:1].upper() + finding.title[1:])
     for sentence in finding.sentences:
         yield TextBlock("text", sentence)
-    for part, data in finding.tables.items():
-        table = _finding_table(finding.title, part, data)
+    for part, table in finding_tables(finding, _MOST_ROWS).items():
         block = blocks.table(f"{name}/{part}", table)
         yield _folded(block, table) if len(table.rows) > _FOLDED else block
 
@@ -183,16 +181,6 @@ def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:
 def _folded(block: TableBlock, table: PaperTable) -> FoldedBlock:
     """A table that opens below its caption."""
     return FoldedBlock(f"Table {block.number}: {table.caption}", (block,))
-
-
-def _finding_table(title: str, part: str, data: pd.DataFrame) -> PaperTable:
-    """A table of a finding, of a long one the first rows."""
-    rows = data.head(_MOST_ROWS)
-    left = f"The first {_MOST_ROWS} of {len(data)} rows; the file of the fit has all." if len(data) > _MOST_ROWS else ""
-    headings = (str(data.index.name or ""), *map(str, data.columns))
-    return PaperTable.of(
-        f"{title[:1].upper()}{title[1:]}: {part.replace('_', ' ')}.", headings, finding_rows(rows), note=left
-    )
 
 
 def _strip(verdict: Verdicts) -> dict[str, Any]:

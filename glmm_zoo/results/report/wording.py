@@ -124,7 +124,7 @@ def finding_tables(finding: Finding, most: int) -> dict[str, PaperTable]:
     tables = {}
     for name, table in finding.tables.items():
         headings = (str(table.index.name or ""), *map(str, table.columns))
-        note = f"The first {most} of {len(table)} rows; the file has all." if len(table) > most else ""
+        note = f"The first {most} of {len(table)} rows; the file of the fit has all." if len(table) > most else ""
         caption = f"{finding.title[:1].upper()}{finding.title[1:]}: {name.replace('_', ' ')}."
         tables[name] = PaperTable.of(caption, headings, finding_rows(table.head(most)), note=note)
     return tables
