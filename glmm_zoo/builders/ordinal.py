@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.family import Family
 from glmm_zoo.families.nominal import read_nominal, separated_thresholds
 from glmm_zoo.families.ordinal import level_names
-from glmm_zoo.families.registry import FAMILIES, Family, checked_link, with_nominal
+from glmm_zoo.families.registry import FAMILIES, checked_link, with_nominal
 from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.tables.frames import Missing

@@ -16,8 +16,9 @@ from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.estimands.wedge_rows import read_wedge
+from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
+from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model

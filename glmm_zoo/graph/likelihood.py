@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.families.ordinal import initial_cutpoints
-from glmm_zoo.families.registry import OwnParameter
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.cutpoints import add_cutpoints

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
-from glmm_zoo.families.registry import Family, family_and_link
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import family_and_link
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
 from glmm_zoo.formulas.names import prefixed, variable_name

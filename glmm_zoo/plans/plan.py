@@ -10,8 +10,8 @@ import numpy as np
 
 from glmm_zoo import priors
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import Family
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign

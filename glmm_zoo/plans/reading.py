@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
+from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import Family
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.predictor import (

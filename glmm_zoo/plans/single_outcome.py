@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families.registry import Family, checked_link
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import checked_link
 from glmm_zoo.formulas.group_effects import GroupingFactor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import Expression

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from scipy.special import expit, log_expit, log_ndtr, logit, logsumexp
 
-from glmm_zoo.families.registry import FAMILIES, Family, negative_binomial_family
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
 
 ETA = np.array([-30.0, -12.0, -4.0, -0.7, 0.0, 0.3, 2.0, 6.0])[:, None]  # draws by rows
 COUNTS = np.array([0.0, 1.0, 2.0, 17.0, 400.0])
