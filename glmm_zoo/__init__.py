@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.hypotheses import hypotheses
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
+    from glmm_zoo.results.verdicts import verdicts
     from glmm_zoo.trials.simulation import simulate_design
 
 _HOME = {
