@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordinal
+from glmm_zoo.families import binomial, counts, gamma, gaussian, log_densities, lognormal, moments, ordinal, student_t
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
@@ -232,11 +232,11 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
         steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
         ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
 
-    gamma = OwnParameter(
+    coefficients = OwnParameter(
         "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
         to_zero=nominal.to_zero,
     )  # fmt: skip
-    return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
+    return replace(family, own=(*family.own, coefficients), observe=add, findings=("proportional_odds",))
 
 
 # ----------------------------------------------------------------------------------------------------------- registry
@@ -258,6 +258,9 @@ FAMILIES: Mapping[str, Family] = {
             own=(_SIGMA,),
             draw=lambda rng, eta, own, _: rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)),
         ),
+        student_t.STUDENT_T,
+        gamma.GAMMA,
+        lognormal.LOGNORMAL,
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
         _count_family("poisson", counts.POISSON, _POISSON),
@@ -302,7 +305,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 ALIASES = {
     "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
-    "cumulative": "ordinal",
+    "cumulative": "ordinal", "student": "student_t",
 }  # fmt: skip
 
 
