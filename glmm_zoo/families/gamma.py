@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from glmm_zoo.errors import InputError, plural
+from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
@@ -15,10 +16,9 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.columns import Table
 
-Own = Mapping[str, np.ndarray]
 # The square of the coefficient of variation, 1 / shape, is Gamma(0.4, rate 0.3): most of it below 1, some far above. It is the
 # default of a negative binomial's alpha, which is the shape of the gamma distribution that its rates have.
-SHAPE = parameter("shape", "positive", Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3}))
+_SHAPE = parameter("shape", "positive", Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3}))
 _LARGE = np.log(1000)
 _LARGEST_LOG = 700.0  # means are cut here in simulation
 
@@ -43,7 +43,9 @@ def read_positive(table: Table, response: Response, name: str) -> np.ndarray:
     bad = ~(y > 0)
     if bad.any():
         row = np.flatnonzero(bad)[0]
-        zeros = "zeros" if (y[bad] == 0).all() else "values below 0" if (y[bad] < 0).all() else "zeros and values below 0"
+        zeros = (
+            "zeros" if (y[bad] == 0).all() else "values below 0" if (y[bad] < 0).all() else "zeros and values below 0"
+        )
         instead = (
             "; there is no hurdle for zeros of measured values: model whether there is any with hierarchical_logistic, and how "
             "much with the rows above 0" if (y == 0).any() else "; hierarchical_linear and student_t take any number"
@@ -93,17 +95,17 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     )  # fmt: skip
 
 
-def _moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """mu and mu^2 / shape"""
     mu = np.exp(eta)
     return mu, mu**2 / own["shape"]
 
 
-def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
+def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, trials: np.ndarray | None) -> np.ndarray:
     return gamma_log_f(y, eta, own["shape"])
 
 
-def _draw(rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
+def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
     return np.exp(eta) * rng.gamma(np.broadcast_to(own["shape"], eta.shape)) / own["shape"]
 
 
@@ -120,7 +122,7 @@ GAMMA = Family(
     formula="Gamma(μ, φ)",
     own=(
         OwnParameter(
-            "shape", "log", lambda _: SHAPE, option="dispersion", words="the shape", symbol="φ", shown=lambda shape: shape**-0.5,
+            "shape", "log", lambda _: _SHAPE, option="dispersion", words="the shape", symbol="φ", shown=lambda shape: shape**-0.5,
             allows="Standard deviations from {high} to {low} times the mean ({inner})",
             why="the square of the coefficient of variation, 1/φ, is mostly below 1 and may be far above",
         ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gamma import read_positive
 from glmm_zoo.families.outcome import Outcome
@@ -13,8 +14,6 @@ from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytens
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import parameter, sd_default
 from glmm_zoo.tables.columns import Table
-
-Own = Mapping[str, np.ndarray]
 
 
 def _read(table: Table, response: Response, _: object) -> Outcome:
@@ -44,18 +43,18 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     )  # fmt: skip
 
 
-def _moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """exp(eta + sigma^2 / 2) and its square times exp(sigma^2) - 1"""
     variance = own["sigma"] ** 2
     mean = np.exp(eta + 0.5 * variance)
     return mean, mean**2 * np.expm1(variance)
 
 
-def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
+def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, trials: np.ndarray | None) -> np.ndarray:
     return lognormal_log_f(y, eta, own["sigma"])
 
 
-def _draw(rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
+def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
     return np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)))
 
 

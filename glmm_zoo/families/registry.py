@@ -315,6 +315,12 @@ def family_of_fit(name: str, options: Mapping[str, Any]) -> Family:
     return FAMILIES[name] if parameterization is None else negative_binomial_family(name, parameterization)
 
 
+def family_described(outcome: Mapping[str, Any]) -> Family:
+    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
+    return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
+
+
 def family_and_link(text: str) -> tuple[Family, str]:
     """Family and link of text such as "poisson" or "bernoulli(probit)".
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gaussian import read_gaussian
 from glmm_zoo.families.outcome import Outcome
@@ -15,8 +16,9 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter, sd_default
 from glmm_zoo.tables.columns import Table
 
-Own = Mapping[str, np.ndarray]
-NU = parameter("nu", "positive", Prior("Gamma", {"alpha": 2.0, "beta": 0.1}))  # Juarez & Steel 2010; brms's, which has nu > 1
+_NU = parameter(
+    "nu", "positive", Prior("Gamma", {"alpha": 2.0, "beta": 0.1})
+)  # Juarez & Steel 2010; brms's, which has nu > 1
 _LARGE = 1000.0
 
 
@@ -54,18 +56,18 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     )  # fmt: skip
 
 
-def _moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """eta and sigma^2 nu / (nu - 2), infinite for nu <= 2"""
     nu = own["nu"]
     spread = own["sigma"] ** 2 * np.where(nu > 2, nu / np.where(nu > 2, nu - 2, 1.0), np.inf)
     return eta, np.broadcast_to(spread, eta.shape)
 
 
-def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
+def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, trials: np.ndarray | None) -> np.ndarray:
     return student_t_log_f(y, eta, own["sigma"], own["nu"])
 
 
-def _draw(rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
+def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
     return eta + own["sigma"] * rng.standard_t(np.broadcast_to(own["nu"], eta.shape))
 
 
@@ -87,7 +89,7 @@ STUDENT_T = Family(
             why="the mean is one standard deviation of the response",
         ),
         OwnParameter(
-            "nu", "identity", lambda _: NU, words="the degrees of freedom", symbol="ν",
+            "nu", "identity", lambda _: _NU, words="the degrees of freedom", symbol="ν",
             allows="From {low}, tails that let single values be far off, to {high}, nearly normal ({inner})",
             why="from heavy tails to nearly normal ones (Juárez and Steel 2010); brms has the same above 1",
         ),
