@@ -225,6 +225,25 @@ def _gaussian_moments(d, p, eta):
     return eta, np.full(len(d), p["sigma"].item())
 
 
+def _own(p, name, log):
+    """A positive parameter of a family: a number, or exp of its own predictor."""
+    return p[name].item() if log is None else np.exp(log)
+
+
+def _gamma(d, p, eta, shape=None):
+    a = _own(p, "shape", shape)
+    return stats.gamma.logpdf(d.days, a, scale=np.exp(eta) / a)
+
+
+def _lognormal_sd(p, eta, sigma=None):
+    return np.exp(eta + _own(p, "sigma", sigma) ** 2 / 2) * np.sqrt(np.expm1(_own(p, "sigma", sigma) ** 2))
+
+
+def _student_sd(p, sigma=None):
+    nu = p["nu"].item()
+    return _own(p, "sigma", sigma) * np.sqrt(nu / (nu - 2) if nu > 2 else np.inf)
+
+
 def _bernoulli(success, log_p, log_q):
     return lambda d, p, eta: np.where(success(d), log_p(eta), log_q(eta))
 
@@ -266,6 +285,21 @@ BINOMIAL = {
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
 GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambda d, y: np.isfinite(y)}
+GAMMA = {
+    "density": _gamma,
+    "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) / np.sqrt(_own(p, "shape", shape))),
+    "support": lambda d, y: y > 0,
+}
+LOGNORMAL = {
+    "density": lambda d, p, eta: stats.lognorm.logpdf(d.days, p["sigma"].item(), scale=np.exp(eta)),
+    "moments": lambda d, p, eta: (np.exp(eta + p["sigma"].item() ** 2 / 2), _lognormal_sd(p, eta)),
+    "support": lambda d, y: y > 0,
+}
+STUDENT = {
+    "density": lambda d, p, eta, sigma=None: stats.t.logpdf(d.y, p["nu"].item(), eta, _own(p, "sigma", sigma)),
+    "moments": lambda d, p, eta, sigma=None: (eta, np.full(len(d), 1.0) * _student_sd(p, sigma)),
+    "support": lambda d, y: np.isfinite(y),
+}
 
 
 def _counts(y: str, size: str = "", zeros: str = "") -> dict:
@@ -780,6 +814,23 @@ ROWS = [
             "sd_g_at_means_HalfNormal_g_effect": ONE, "sd_g_at_means_Exponential_g_effect": ("x",),
         },
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
+    ),
+    Row(
+        "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("sigma"), _scalar("nu")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "sigma_coef": ("w",), "g_effect": ("Intercept", "sigma:Intercept"),
+                "g_effect_bis": ("Intercept", "sigma:Intercept"), "pcorr_g_pair": ("sigma:Intercept|Intercept",)},
+        X=_x, Z=_g, also={"sigma": (_w, lambda d: {"g": (d.g, {"sigma:Intercept": 1.0})})}, **STUDENT,
+    ),
+    Row(
+        "gamma", "gamma", "days ~ x + (1 | g)", {"days": "exposure", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("shape")), options={"dispersion": "~ w"},
+        coords={"coef": ("x",), "shape_coef": ("w",), "g_effect": ONE}, X=_x, Z=_g, also={"shape": (_w, _nothing)}, **GAMMA,
+    ),
+    Row(
+        "lognormal", "lognormal", "days ~ x + (1 + x | g)", {"days": "exposure", **NUMBER},
+        **_variables(_group("g", corr=1, slopes=True), sigma=True),
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
     ),
     Row(
         "logistic", "hierarchical_logistic", "ill ~ x + arm + (1 | g)", {"ill": "binary", "arm": "factor", **NUMBER},

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 ALIASES = ("gam",)
 
 BUILDERS = {
-    "gaussian": "hierarchical_linear",
     "bernoulli": "hierarchical_logistic",
     "binomial": "hierarchical_logistic",
     "ordinal": "ordinal",
-    **{name: name for name, record in FAMILIES.items() if record.counted},
+    **{name: name for name, record in FAMILIES.items() if record.counted or record.responses == "measured"},
+    "gaussian": "hierarchical_linear",
 }
 
 
@@ -57,8 +57,8 @@ def gamm(
         them. `s(x, by=f)`: a curve for each level of the factor f (whose own effect `+ f` is not in the curves), or one
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
-        "gaussian", "bernoulli", "binomial", "ordinal", "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial".
+        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "ordinal", "poisson", "negative_binomial",
+        "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial".
     exposure
         Counts: a column > 0 whose logarithm is the offset.
     zi
