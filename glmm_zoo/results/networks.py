@@ -1,7 +1,7 @@
 """The network of a fitted meta-analysis, read again from its file, and how well the model fits its arms.
 
     D_ik = 2 (log p(y_ik | y_ik) - log p(y_ik | eta_ik))                residual deviance of an arm
-    pD = mean D - D at the mean of the expected counts,  DIC = mean D + pD       (Dias et al. 2013, TSD 2)
+    pD = mean D - D at the mean of eta,  DIC = mean D + pD              (Spiegelhalter et al. 2002, as in NICE DSU TSD 2 to 4)
 """
 
 from __future__ import annotations
@@ -55,15 +55,16 @@ def deviance(tree: xr.DataTree, network: Network) -> Deviance | None:
         return None
     of_risks = network.exposure is None
     y, size = network.outcome.values, network.sizes
-    expected = size * LINKS["logit" if of_risks else "log"].inverse(eta)
+    link = LINKS["logit" if of_risks else "log"]
 
-    def of(mu: np.ndarray) -> np.ndarray:
+    def of(eta: np.ndarray) -> np.ndarray:
+        mu = size * link.inverse(eta)
         if of_risks:
             return 2 * (_excess(y, mu) + _excess(size - y, size - mu)).sum(axis=-1)
         return 2 * (_excess(y, mu) - (y - mu)).sum(axis=-1)
 
-    mean = float(of(expected).mean())
-    return Deviance(len(y), mean, mean - float(of(expected.mean(axis=(0, 1)))))
+    mean = float(of(eta).mean())
+    return Deviance(len(y), mean, mean - float(of(eta.mean(axis=(0, 1)))))
 
 
 def _excess(y: np.ndarray, mu: np.ndarray) -> np.ndarray:
