@@ -59,7 +59,9 @@ class _ArmCoding:
         if given:
             offset = offset + given_baseline(table, of_risks=self.exposure is None)
         elif self.baseline == "fixed":
-            own = own_study(self.effects, table, codes, labels, "risk" if self.exposure is None else "rate", self.may_be_given)
+            own = own_study(
+                self.effects, table, codes, labels, "risk" if self.exposure is None else "rate", self.may_be_given
+            )
             blocks.append((own, self.draws["study_Intercept"]))
         else:
             blocks.append((np.ones((table.rows, 1)), self.draws["Intercept"][:, None]))

@@ -112,7 +112,10 @@ class _NetworkCoding:
         amount = "risk" if self.exposure is None else "rate"
         if not self.of.consistent:
             studies = own_study(self.effects, table, codes, labels, amount, False)
-            blocks = [(studies, self.of.draws["study_Intercept"]), (self._direct(table, t, codes), self.of.draws["effect"])]
+            blocks = [
+                (studies, self.of.draws["study_Intercept"]),
+                (self._direct(table, t, codes), self.of.draws["effect"]),
+            ]
             return {"": LinearRows(tuple(blocks), offset, (self._term(z, codes, labels),))}
         z = z[:, 1:]
         blocks = [(z, self.of.draws["effect"])]
@@ -151,7 +154,9 @@ class _NetworkCoding:
         return columns
 
 
-def read_network_fit(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> tuple[SingleOutcome, RowCoding]:
+def read_network_fit(
+    tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws
+) -> tuple[SingleOutcome, RowCoding]:
     """The arms of a fitted network meta-analysis, and how rows become linear predictors."""
     options = spec["options"]
     study, treatment, exposure = options["study"], options["treatment"], options["exposure"]

@@ -17,6 +17,7 @@ from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _FAMILIES = {
     "gaussian": "linear", "binomial": "binomial", "bernoulli": "binomial", "poisson": "Poisson", "negative_binomial": "negative binomial",
@@ -67,8 +68,8 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
 
 def _model(parts: Parts) -> Iterator[str]:
     """Design, sizes, and the formula in words."""
-    if parts.builder == "meta_analysis":
-        yield from _meta(parts)
+    if parts.builder in META_ANALYSES:
+        yield from (_meta if parts.builder == "meta_analysis" else _network)(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
     several = len(parts.outcomes) > 1
@@ -213,6 +214,26 @@ def _meta(parts: Parts) -> Iterator[str]:
     )
 
 
+def _network(parts: Parts) -> Iterator[str]:
+    options, facts = parts.spec["options"], parts.spec["facts"]
+    of_risks = parts.spec["link"] == "logit"
+    studies = parts.group_count((facts["study"],), parts.groups[facts["study"]])
+    random = options["trt_effects"] == "random"
+    likelihood = "binomial likelihoods of all arms" if of_risks else "Poisson likelihoods of all arms with person-time"
+    effects = "consistent effects" if options["consistency"] == "consistency" else "unrelated mean effects"
+    levels = (
+        "a level of its own for each study"
+        if options["baseline"] == "fixed"
+        else "normally distributed levels of the studies"
+    )
+    vary = " that vary normally between studies, with correlation 1/2 within those of several arms" if random else ""
+    yield (
+        f"{studies} of {len(facts['labels'])} treatments were combined in a one-stage Bayesian {options['trt_effects']}-effects network "
+        f"meta-analysis with {likelihood}, {levels}, and {effects} (log {'odds' if of_risks else 'rate'} ratios){vary}; the reference was "
+        f"{parts.about.level(options['treatment'], facts['labels'][0])}."
+    )
+
+
 # -------------------------------------------------------------------------------------------------------------- priors
 
 
@@ -309,7 +330,7 @@ def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:
     estimates = answer.means or answer.comparisons
     if estimates is None:
         return
-    if parts.builder == "meta_analysis":
+    if parts.builder in META_ANALYSES:
         yield "The mean effect is that at the centre of the population of studies; the prediction interval is that of the effect in a new one."
         return
     used = estimates.draws.sizes["chain"] * estimates.draws.sizes["draw"]

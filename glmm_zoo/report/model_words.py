@@ -11,6 +11,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
 ORDERED = ("ordinal", "sratio", "acat")
 BINARY = ("binomial", "bernoulli")
@@ -28,8 +29,8 @@ _BASELINES = {
 
 def model_words(parts: Parts) -> str:
     """The whole model in sentences."""
-    if parts.builder == "meta_analysis":
-        return " ".join(_meta(parts))
+    if parts.builder in META_ANALYSES:
+        return " ".join((_meta if parts.builder == "meta_analysis" else _network)(parts))
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
@@ -336,6 +337,33 @@ def _meta(parts: Parts) -> Iterator[str]:
     if covariates:
         count = "covariates count from their means" if len(covariates) > 1 else "covariate counts from its mean"
         yield f"The {count}, so that δ is the log {ratio} in the average {study}."
+    yield "Counts enter with their exact likelihood; nothing is added to zeros (one-stage model)."
+
+
+def _network(parts: Parts) -> Iterator[str]:
+    facts, options = parts.spec["facts"], parts.spec["options"]
+    study, of_risks = parts.about.name(facts["study"]), parts.spec["link"] == "logit"
+    studies, ratio = parts.about.plural(study), "odds ratio" if of_risks else "rate ratio"
+    amount = "a binomial count of those at risk" if of_risks else "a Poisson count of person-time"
+    what = outcome_words(parts, parts.outcomes[0])
+    yield f"In each arm of {article(study)} the number with the outcome ({what}) is {amount}."
+    level = (
+        "says nothing of the levels of others"
+        if options["baseline"] == "fixed"
+        else f"varies normally between {studies}"
+    )
+    yield f"Each {study} has a level b of its own, which {level}, in the first of its treatments, and log {ratio}s δ of the others against it."
+    reference = parts.about.level(options["treatment"], facts["labels"][0])
+    mean = (
+        f"the difference of the effects d of the two treatments against {reference}, so that direct and indirect evidence are of one effect "
+        "(consistency)"
+        if options["consistency"] == "consistency"
+        else "an effect d of that pair of treatments, which has nothing to do with those of other pairs (unrelated mean effects)"
+    )
+    if options["trt_effects"] == "random":
+        yield f"Each δ varies normally with standard deviation τ around {mean}; those of one {study} have correlation 1/2, as they share its first arm."
+    else:
+        yield f"Each δ is {mean}, the same in all {studies} (fixed effects)."
     yield "Counts enter with their exact likelihood; nothing is added to zeros (one-stage model)."
 
 

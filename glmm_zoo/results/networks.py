@@ -1,7 +1,7 @@
 """The network of a fitted meta-analysis, read again from its file, and how well the model fits its arms.
 
-    D_ik = 2 (log p(y_ik | y_ik) - log p(y_ik | eta_ik))                residual deviance of an arm
-    pD = mean D - D at the mean of eta,  DIC = mean D + pD              (Spiegelhalter et al. 2002, as in NICE DSU TSD 2 to 4)
+D_ik = 2 (log p(y_ik | y_ik) - log p(y_ik | eta_ik))                residual deviance of an arm
+pD = mean D - D at the mean of eta,  DIC = mean D + pD              (Spiegelhalter et al. 2002, as in NICE DSU TSD 2 to 4)
 """
 
 from __future__ import annotations

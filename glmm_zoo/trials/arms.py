@@ -28,6 +28,7 @@ from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.control import treated_rows
 
 FEW_STUDIES = 6
+META_ANALYSES = ("meta_analysis", "network_meta_analysis")  # builders whose rows are arms of studies
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """What a network meta-analysis says: every pair of treatments, their ranks, and how well direct and indirect evidence agree.
 
-    d_ab = effect_a - effect_b                                  log ratio of a against b
-    new study: d_ab + tau z                                     its prediction interval
-    SUCRA of t = (T - mean rank of t) / (T - 1)                 (Salanti, Ades & Ioannidis 2011), 1 for a treatment that is surely first
-    loop a, b, c: d_ab - (d_ac - d_bc)                          direct against indirect, of unrelated mean effects (Bucher et al. 1997)
+d_ab = effect_a - effect_b                                  log ratio of a against b
+new study: d_ab + tau z                                     its prediction interval
+SUCRA of t = (T - mean rank of t) / (T - 1)                 (Salanti, Ades & Ioannidis 2011), 1 for a treatment that is surely first
+loop a, b, c: d_ab - (d_ac - d_bc)                          direct against indirect, of unrelated mean effects (Bucher et al. 1997)
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _rank_sentences(tree: xr.DataTree, table: pd.DataFrame, prob: float) -> Iter
         f"probability {probability(float(table['P(rank 1)'].iloc[0]))}; rank 1 is the {_first_is(tree)}."
     )
     if about.good is None:
-        yield "Whether events are good was not said: good = \"lower\" or \"higher\" of --about turns the ranks the right way round."
+        yield 'Whether events are good was not said: good = "lower" or "higher" of --about turns the ranks the right way round.'
 
 
 # ------------------------------------------------------------------------------------------- direct evidence, deviance
@@ -161,7 +161,9 @@ def _of_loops(
         if {(b, a), (c, b), (c, a)} <= set(of)
     }
     if not loops:
-        return ["No three treatments were all compared with each other: no loop tells direct from indirect evidence."], {"direct": direct}
+        return [
+            "No three treatments were all compared with each other: no loop tells direct from indirect evidence."
+        ], {"direct": direct}
     table = interval_table({name: np.exp(w) for name, w in loops.items()}, prob, "loop")
     table["P(above 1)"] = [float((w > 0).mean()) for w in loops.values()]
     apart = table.index[(table["lower"] > 1) | (table["upper"] < 1)]
