@@ -20,6 +20,7 @@ from glmm_zoo.results.figures.picture import capital
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
+from glmm_zoo.results.findings.network import treatment_names
 from glmm_zoo.results.numbers import NO_BREAK, Scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
@@ -324,7 +325,7 @@ def _of_network(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]
     if spec["options"]["consistency"] == "ume":
         what = "Each effect rests on the studies of its pair alone: this fit is there to be compared with one of consistent effects."
         return found.sentences[0], what
-    column, reference = spec["options"]["treatment"], spec["facts"]["labels"][0]
+    reference = treatment_names(tree)[0]
     pairs, ranks, share = found.tables["pairs"], found.tables["ranks"], numbers.nominal(prob)
     best, first = str(ranks.index[0]), float(ranks["P(rank 1)"].iloc[0])
     shown = best if best != reference else str(ranks.index[1])
@@ -332,14 +333,13 @@ def _of_network(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]
     d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
     ratio = str(LINKS[spec["link"]].ratio).replace("_", " ")
     outcome = about.outcome or spec["outcome"]
-    words = {label: about.level(column, label) for label in (best, shown, reference)}
-    lead = f"{capital(words[best])}{', the reference,' if best == reference else ''} has the best mean rank and is first with probability {numbers.probability(first)}"
+    lead = f"{capital(best)}{', the reference,' if best == reference else ''} has the best mean rank and is first with probability {numbers.probability(first)}"
     new = ""
     if "new study, lower" in pairs:
         ends = numbers.interval(row["new study, lower"], row["new study, upper"], d, "ratio").replace(" to ", " and ")
         new = f"; in a new one it lies between {ends} with probability {share}"
     sentence = (
-        f"{lead}: in the mean study the {ratio} of {outcome}, {words[shown]} against {words[reference]}, is "
+        f"{lead}: in the mean study the {ratio} of {outcome}, {shown} against {reference}, is "
         f"**{numbers.on_scale(row['median'], 'ratio', d)}** ({share} interval {numbers.interval(row['lower'], row['upper'], d, 'ratio')}){new}."
     )
     what = (

@@ -14,6 +14,7 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import sd_at_means
@@ -187,7 +188,8 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
         elif prefix == "surv":
             yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
         elif parts.builder == "network_meta_analysis":
-            yield f"The {ratio} of {label.replace(' vs ', ' against ')} in the mean study was {value}."
+            words = comparison_words(parts.about, parts.spec["options"]["treatment"], label, short=True)
+            yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:

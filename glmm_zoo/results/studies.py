@@ -9,7 +9,7 @@ where each contrast of a study with its baseline counts, to all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class StudiesApart:
     middle: np.ndarray
     upper: np.ndarray
     covariates: tuple[str, ...]
+    what: str = "studies"
 
     @property
     def outside(self) -> np.ndarray:
@@ -76,7 +77,7 @@ def _contrasts_apart(tree: xr.DataTree, spec: Mapping[str, Any]) -> StudiesApart
     words = [about.level(column, label) for label in network.labels]
     labels = [f"{studies[i]}: {words[t]} vs {words[network.first[i]]}" for i, t in network.contrasts]
     mean = effect.reshape(-1, effect.shape[-1]) @ design.T
-    return _apart(tree, labels, own, np.sqrt(np.diag(covariance)), mean, ())
+    return replace(_apart(tree, labels, own, np.sqrt(np.diag(covariance)), mean, ()), what="contrasts of studies")
 
 
 def _apart(

@@ -73,7 +73,7 @@ def _draw(canvas: Canvas, found: Network, names: list[str], sizes: np.ndarray, b
                 bold=True,
             )
     diameter = _SMALLEST + (_LARGEST - _SMALLEST) * np.sqrt(sizes / sizes.max())
-    axis.scatter(x, y, s=diameter**2, color=canvas.colour["model"], linewidths=0, zorder=2)
+    axis.scatter(x, y, s=diameter**2, color=canvas.colour["model"], linewidths=0, zorder=2, clip_on=False)
     for k, name in enumerate(canvas.shortened(names, room + 40.0)):
         side = "center" if abs(x[k]) < 0.3 else "left" if x[k] > 0 else "right"
         away = diameter[k] / 2 + 6

@@ -312,13 +312,15 @@ def _of_studies(studies: StudiesApart, about: About) -> Picture:
         f"Each study’s own ratio (diamond) against the 95 % interval expected for a study of its {words} (bar, blue; the circle is its middle); "
         "orange diamonds lie outside. Log axis."
         + (
-            f" The {_MOST_STUDIES} of {len(away)} studies that are farthest off are drawn."
+            f" The {_MOST_STUDIES} of {len(away)} {studies.what} that are farthest off are drawn."
             if len(away) > _MOST_STUDIES
             else ""
         )
     )
     which = f": {listing(names, 3)}" if names else ""
-    finding = f"{len(names)} of {len(away)} studies lie outside the 95 % interval expected for their {words}{which}."
+    finding = (
+        f"{len(names)} of {len(away)} {studies.what} lie outside the 95 % interval expected for their {words}{which}."
+    )
 
     def draw(canvas: Canvas) -> None:
         labels = canvas.shortened([studies.labels[i] for i in shown], 130 if canvas.narrow else 220)

@@ -48,22 +48,29 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         ranks = _ranks(tree, network)
         quantities |= {f"rank[{label}]": ranks[..., k] for k, label in enumerate(network.labels)}
         meanings["rank"] = f"rank, 1 for the {_first_is(tree)}"
-        tables = {"pairs": pairs(tree, network, prob)}
-        if len(network.labels) <= MOST_IN_SQUARE:
-            tables["league"] = league(tree, network, prob)
-        tables["ranks"] = _rank_table(ranks, network, prob)
+        names = treatment_names(tree)
+        tables = {"pairs": _pairs(tree, network, names, prob)}
+        if len(names) <= MOST_IN_SQUARE:
+            tables["league"] = _league(tree, names, prob)
+        tables["ranks"] = _rank_table(ranks, network, names, prob)
         sentences = _rank_sentences(tree, tables["ranks"], prob)
         title = "comparisons of all treatments"
     told = [*sentences, *_fit_sentences(spec, network, fitted)]
     return Finding(title, tuple(told), tables, quantities, meanings)
 
 
-def pairs(tree: xr.DataTree, network: Network, prob: float) -> pd.DataFrame:
+def treatment_names(tree: xr.DataTree) -> list[str]:
+    """The treatments in the words that were said of them, the reference first."""
+    spec, about = metadata(tree)["spec"], about_of(tree)
+    return [about.level(spec["options"]["treatment"], label) for label in spec["facts"]["labels"]]
+
+
+def _pairs(tree: xr.DataTree, network: Network, treatments: list[str], prob: float) -> pd.DataFrame:
     """Every pair: the studies with both, the ratio in the mean study, its interval in a new one, and whether it is above 1."""
     of = treatment_effects(tree)
     both = network.present.astype(int).T @ network.present
     chosen = [(b, a) for a, b in combinations(range(len(network.labels)), 2)]
-    names = [f"{network.labels[a]} vs {network.labels[b]}" for a, b in chosen]
+    names = [f"{treatments[a]} vs {treatments[b]}" for a, b in chosen]
     differences = np.stack([of[..., a] - of[..., b] for a, b in chosen], axis=-1)
     each = dict(zip(names, np.moveaxis(np.exp(differences), -1, 0), strict=True))
     table = interval_table(each, prob, "pair")
@@ -76,7 +83,7 @@ def pairs(tree: xr.DataTree, network: Network, prob: float) -> pd.DataFrame:
     return table
 
 
-def league(tree: xr.DataTree, network: Network, prob: float) -> pd.DataFrame:
+def _league(tree: xr.DataTree, treatments: list[str], prob: float) -> pd.DataFrame:
     """The league table: in a cell the ratio of the row's treatment against the column's, with its interval."""
     of = treatment_effects(tree)
 
@@ -86,9 +93,9 @@ def league(tree: xr.DataTree, network: Network, prob: float) -> pd.DataFrame:
         ends = np.quantile(np.exp(of[..., a] - of[..., b]), [0.5, (1 - prob) / 2, (1 + prob) / 2])
         return estimate_text(*map(float, ends), "ratio")
 
-    places = range(len(network.labels))
+    places = range(len(treatments))
     cells = [[cell(a, b) for b in places] for a in places]
-    return pd.DataFrame(cells, pd.Index(network.labels, name="row against column"), pd.Index(network.labels))
+    return pd.DataFrame(cells, pd.Index(treatments, name="row against column"), pd.Index(treatments))
 
 
 def _spread(tree: xr.DataTree, shape: tuple[int, ...]) -> np.ndarray:
@@ -113,14 +120,14 @@ def _first_is(tree: xr.DataTree) -> str:
     return f"treatment with the {'fewest' if about.good == 'lower' else 'most'} {events}"
 
 
-def _rank_table(ranks: np.ndarray, network: Network, prob: float) -> pd.DataFrame:
+def _rank_table(ranks: np.ndarray, network: Network, treatments: list[str], prob: float) -> pd.DataFrame:
     """Each treatment, the best first: SUCRA, mean rank with its interval, and the probability of each rank."""
-    count = len(network.labels)
+    count = len(treatments)
     flat = ranks.reshape(-1, count)
     mean, ends = flat.mean(axis=0), np.quantile(flat, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     table = pd.DataFrame(
         {"studies": network.present.sum(axis=0), "SUCRA": (count - mean) / (count - 1), "mean rank": mean},
-        pd.Index(network.labels, name="treatment"),
+        pd.Index(treatments, name="treatment"),
     ).assign(**{"rank, lower": ends[0].astype(int), "rank, upper": ends[1].astype(int)})
     if count <= MOST_IN_SQUARE:
         table = table.assign(**{f"P(rank {r})": (flat == r).mean(axis=0) for r in range(1, count + 1)})
@@ -130,14 +137,12 @@ def _rank_table(ranks: np.ndarray, network: Network, prob: float) -> pd.DataFram
 
 
 def _rank_sentences(tree: xr.DataTree, table: pd.DataFrame, prob: float) -> Iterator[str]:
-    about, treatment = about_of(tree), metadata(tree)["spec"]["options"]["treatment"]
-    first = str(table.index[0])
     yield (
-        f"{about.level(treatment, first)} has the best mean rank ({written(table['mean rank'].iloc[0], 1)} of {len(table)}, {nominal(prob)} interval "
+        f"{table.index[0]} has the best mean rank ({written(table['mean rank'].iloc[0], 1)} of {len(table)}, {nominal(prob)} interval "
         f"{table['rank, lower'].iloc[0]} to {table['rank, upper'].iloc[0]}; SUCRA {written(table['SUCRA'].iloc[0], 2)}) and is first with "
         f"probability {probability(float(table['P(rank 1)'].iloc[0]))}; rank 1 is the {_first_is(tree)}."
     )
-    if about.good is None:
+    if about_of(tree).good is None:
         yield 'Whether events are good was not said: good = "lower" or "higher" of --about turns the ranks the right way round.'
 
 

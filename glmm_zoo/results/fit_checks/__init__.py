@@ -56,7 +56,7 @@ def _studies_check(tree: xr.DataTree) -> FitCheck:
     studies = studies_apart(tree)
     outside, usual = studies.outside, usual_number(len(studies.labels), 1 - WITHIN)
     words = (
-        f"{int(outside.sum())} of {len(outside)} studies lie outside the {nominal(WITHIN)} interval expected for "
+        f"{int(outside.sum())} of {len(outside)} {studies.what} lie outside the {nominal(WITHIN)} interval expected for "
         f"{'their size and covariates' if studies.covariates else 'their size'} (at most {usual} would be usual)"
     )
     names = listing(np.array(studies.labels)[outside], 3)
