@@ -387,7 +387,7 @@ def _network(rate: bool = False) -> dict:
         if "study_effect" not in p:
             return eta + (d.drug.map(effect) - first.map(effect)).to_numpy()
         added = [
-            0.0 if drug == base else p["study_effect"].sel(study_contrast=f"{trial}: {drug} vs {base}").item()
+            0.0 if drug == base else p["study_effect"].sel({"trial:drug": f"{trial}:{drug}"}).item()
             for trial, drug, base in zip(d.trial, d.drug, first, strict=True)
         ]
         return eta + np.array(added)
@@ -742,19 +742,8 @@ TRIALS = tuple(f"T{j}" for j in range(1, 9))
 TWO_ARMS = ("control", "treatment")
 FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "study_Intercept": ("trial",)}
 AGAINST_A = ("B vs A", "C vs A", "D vs A")
-IN_TRIALS = (
-    "N1: B vs A",
-    "N2: B vs A",
-    "N2: C vs A",
-    "N3: C vs B",
-    "N4: C vs A",
-    "N5: C vs B",
-    "N5: D vs B",
-    "N6: D vs A",
-    "N7: D vs B",
-    "N8: B vs A",
-)
-NETWORK = {"effect": ("contrast",), "tau": SCALAR, "study_effect": ("study_contrast",), "study_Intercept": ("trial",)}
+IN_TRIALS = ("N1:B", "N2:B", "N2:C", "N3:C", "N4:C", "N5:C", "N5:D", "N6:D", "N7:D", "N8:B")
+NETWORK = {"effect": ("contrast",), "tau": SCALAR, "study_effect": ("trial:drug",), "study_Intercept": ("trial",)}
 RANDOM_TRIALS = _group("trial")[0] | {"Intercept": SCALAR, "effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",)}
 
 
@@ -1020,7 +1009,7 @@ ROWS = [
         "network", "network_meta_analysis", "ev | trials(size) ~ drug",
         {"ev": "count", "size": "count", "drug": "factor", "trial": "group"}, free=NETWORK, posterior=NETWORK,
         options={"study": "trial", "treatment": "drug", "reference": "A"}, data=networked, X=_nothing, Z=_nothing,
-        coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A, "study_contrast": IN_TRIALS}, **_network(),
+        coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A, "trial:drug": IN_TRIALS}, **_network(),
     ),
     Row(
         "network, fixed, rates", "network_meta_analysis", "ev ~ 1",

@@ -80,8 +80,7 @@ def network_meta_analysis(
 
     Returns
     -------
-    A PyMC model with `effect` (contrast: "B vs A"), `tau` and `study_effect` (study_contrast: "study 1: B vs A") = delta with random
-    effects, and `study_Intercept` (study), or `Intercept`, `sd_<study>` and `u_<study>`.
+    A PyMC model with `effect` (contrast: "B vs A"), `tau` and `study_effect` (study:treat, "1:B") = delta with random effects, and `study_Intercept` (study), or `Intercept`, `sd_<study>` and `u_<study>`.
 
     Raises
     ------
@@ -132,10 +131,11 @@ def network_meta_analysis(
             by_row["study_Intercept"] = np.eye(len(network.study.levels))[network.study.codes]
         eta = linear_predictors(model, also=by_row)[""]
         if trt_effects == "random":
-            model.add_coord("study_contrast", network.contrast_labels)
+            in_study = f"{study}:{variable_name(treatment)}"
+            model.add_coord(in_study, network.contrast_labels)
             tau = standard_deviation(model, "tau", near=network.rough_heterogeneity())
             mean, rough = pm.math.dot(design, model["effect"]), network.rough_contrasts()
-            d = study_contrasts("study_effect", mean, tau, network.root, rough, "study_contrast")
+            d = study_contrasts("study_effect", mean, tau, network.root, rough, in_study)
             arm = pm.Data("_contrast_of", np.maximum(network.contrast_of, 0), dims="row")
             eta = eta + pm.Data("_in_contrast", np.sign(network.contrast_of + 1.0), dims="row") * d[arm]
         observe_outcome(model, plan.outcomes[0], {"": eta})

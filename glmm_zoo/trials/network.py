@@ -88,8 +88,8 @@ class Network:
 
     @property
     def contrast_labels(self) -> list[str]:
-        """ "study 3: B vs A"."""
-        return [f"{self.study.levels[i]}: {self.labels[t]} vs {self.labels[self.first[i]]}" for i, t in self.contrasts]
+        """ "3:B" of treatment B in study 3."""
+        return [f"{self.study.levels[i]}:{self.labels[t]}" for i, t in self.contrasts]
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:

@@ -186,8 +186,7 @@ def _fit_sentences(spec: dict[str, Any], network: Network, fitted: Deviance | No
     """Residual deviance and DIC, and with which fit to compare them."""
     if fitted is not None:
         yield (
-            f"Residual deviance {written(fitted.mean, 1)} for {fitted.arms} arms, which is about what a model that fits has where they are near "
-            f"equal; effective number of parameters {written(fitted.effective, 1)}, DIC {written(fitted.dic, 1)}."
+            f"Residual deviance {written(fitted.mean, 1)} for {fitted.arms} arms (a model that fits has about one for each); effective number of parameters {written(fitted.effective, 1)}, DIC {written(fitted.dic, 1)}."
         )
     consistent = spec["options"]["consistency"] == "consistency"
     if len(network.pairs) < len(network.labels):
