@@ -266,7 +266,9 @@ def _parts_apart(network: Network) -> list[str]:
     for row in network.present:
         together = np.isin(part, part[row])
         part[together] = part[row].min()
-    parts = [np.array(network.labels)[part == p] for p in dict.fromkeys(part.tolist())]
+    parts = [
+        [label for label, q in zip(network.labels, part, strict=True) if q == p] for p in dict.fromkeys(part.tolist())
+    ]
     if len(parts) == 1:
         return []
     words = "; ".join(f"({listing(map(repr, labels), 6)})" for labels in parts)
