@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import listing, raise_all
+from glmm_zoo.errors import raise_all
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.options import unknown_choices
 from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, beta_defaults, coefficients, parameter
@@ -164,11 +165,7 @@ def meta_analysis(
 
 def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     """What can be said of the options before the data are read."""
-    problems = [
-        f"unknown {name} {options[name]!r}; known: {listing(known)}"
-        for name, known in (("baseline", BASELINES), ("coding", CODINGS))
-        if options[name] not in known
-    ]
+    problems = unknown_choices(options, {"baseline": BASELINES, "coding": tuple(CODINGS)})
     problems += heterogeneity_problems(options, priors, tau=options["baseline"] != "bivariate")
     risk, most = options["baseline_risk"], np.inf if options["exposure"] else 1
     if risk is not None and (isinstance(risk, bool) or not isinstance(risk, Real) or not 0 < float(risk) < most):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import listing, raise_all
+from glmm_zoo.errors import raise_all
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.options import unknown_choices
 from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, coefficients, parameter
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ALIASES = ("nma",)
-CHOICES = {
+NETWORK_CHOICES = {
     "trt_effects": ("random", "fixed"),
     "consistency": ("consistency", "ume"),
     "baseline": ("fixed", "random"),
@@ -144,11 +145,7 @@ def network_meta_analysis(
 
 def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     """What can be said of the options before the data are read."""
-    problems = [
-        f"unknown {name} {options[name]!r}; known: {listing(known)}"
-        for name, known in CHOICES.items()
-        if options[name] not in known
-    ]
+    problems = unknown_choices(options, NETWORK_CHOICES)
     if options["consistency"] == "ume" and options["baseline"] == "random":
         problems.append(
             "consistency='ume' has effects of pairs and none of a treatment against the reference, on which the levels of baseline='random' "

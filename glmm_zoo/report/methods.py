@@ -11,6 +11,7 @@ from glmm_zoo.errors import plural
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
+from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
@@ -69,7 +70,7 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
 def _model(parts: Parts) -> Iterator[str]:
     """Design, sizes, and the formula in words."""
     if parts.builder in META_ANALYSES:
-        yield from (_meta if parts.builder == "meta_analysis" else _network)(parts)
+        yield from (_meta if parts.builder == "meta_analysis" else network_methods)(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
     several = len(parts.outcomes) > 1
@@ -211,26 +212,6 @@ def _meta(parts: Parts) -> Iterator[str]:
     yield (
         f"{studies} were combined in a one-stage Bayesian {kind} with {likelihood}, {_META[options['baseline']]}, and "
         f"{ratio} that vary normally{line}."
-    )
-
-
-def _network(parts: Parts) -> Iterator[str]:
-    options, facts = parts.spec["options"], parts.spec["facts"]
-    of_risks = parts.spec["link"] == "logit"
-    studies = parts.group_count((facts["study"],), parts.groups[facts["study"]])
-    random = options["trt_effects"] == "random"
-    likelihood = "binomial likelihoods of all arms" if of_risks else "Poisson likelihoods of all arms with person-time"
-    effects = "consistent effects" if options["consistency"] == "consistency" else "unrelated mean effects"
-    levels = (
-        "a level of its own for each study"
-        if options["baseline"] == "fixed"
-        else "normally distributed levels of the studies"
-    )
-    vary = " that vary normally between studies, with correlation 1/2 within those of several arms" if random else ""
-    yield (
-        f"{studies} of {len(facts['labels'])} treatments were combined in a one-stage Bayesian {options['trt_effects']}-effects network "
-        f"meta-analysis with {likelihood}, {levels}, and {effects} (log {'odds' if of_risks else 'rate'} ratios){vary}; the reference was "
-        f"{parts.about.level(options['treatment'], facts['labels'][0])}."
     )
 
 

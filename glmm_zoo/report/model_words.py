@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -30,7 +31,11 @@ _BASELINES = {
 def model_words(parts: Parts) -> str:
     """The whole model in sentences."""
     if parts.builder in META_ANALYSES:
-        return " ".join((_meta if parts.builder == "meta_analysis" else _network)(parts))
+        return " ".join(
+            (_meta if parts.builder == "meta_analysis" else network_words)(
+                parts, outcome_words(parts, parts.outcomes[0])
+            )
+        )
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
@@ -314,11 +319,10 @@ def _wedge(parts: Parts) -> Iterator[str]:
         yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
-def _meta(parts: Parts) -> Iterator[str]:
+def _meta(parts: Parts, what: str) -> Iterator[str]:
     facts, options = parts.spec["facts"], parts.spec["options"]
     study = parts.about.name(facts["study"])
     of_risks = parts.spec["link"] == "logit"
-    what = outcome_words(parts, parts.outcomes[0])
     control, treated = (parts.about.level(options["treatment"], label) for label in facts["labels"])
     ratio, amount = (
         ("odds ratio", "a binomial count of those at risk")
@@ -337,33 +341,6 @@ def _meta(parts: Parts) -> Iterator[str]:
     if covariates:
         count = "covariates count from their means" if len(covariates) > 1 else "covariate counts from its mean"
         yield f"The {count}, so that δ is the log {ratio} in the average {study}."
-    yield "Counts enter with their exact likelihood; nothing is added to zeros (one-stage model)."
-
-
-def _network(parts: Parts) -> Iterator[str]:
-    facts, options = parts.spec["facts"], parts.spec["options"]
-    study, of_risks = parts.about.name(facts["study"]), parts.spec["link"] == "logit"
-    studies, ratio = parts.about.plural(study), "odds ratio" if of_risks else "rate ratio"
-    amount = "a binomial count of those at risk" if of_risks else "a Poisson count of person-time"
-    what = outcome_words(parts, parts.outcomes[0])
-    yield f"In each arm of {article(study)} the number with the outcome ({what}) is {amount}."
-    level = (
-        "says nothing of the levels of others"
-        if options["baseline"] == "fixed"
-        else f"varies normally between {studies}"
-    )
-    yield f"Each {study} has a level b of its own, which {level}, in the first of its treatments, and log {ratio}s δ of the others against it."
-    reference = parts.about.level(options["treatment"], facts["labels"][0])
-    mean = (
-        f"the difference of the effects d of the two treatments against {reference}, so that direct and indirect evidence are of one effect "
-        "(consistency)"
-        if options["consistency"] == "consistency"
-        else "an effect d of that pair of treatments, which has nothing to do with those of other pairs (unrelated mean effects)"
-    )
-    if options["trt_effects"] == "random":
-        yield f"Each δ varies normally with standard deviation τ around {mean}; those of one {study} have correlation 1/2, as they share its first arm."
-    else:
-        yield f"Each δ is {mean}, the same in all {studies} (fixed effects)."
     yield "Counts enter with their exact likelihood; nothing is added to zeros (one-stage model)."
 
 

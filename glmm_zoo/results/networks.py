@@ -40,7 +40,7 @@ def network_of(tree: xr.DataTree) -> Network:
     )  # fmt: skip
 
 
-def study_effects(tree: xr.DataTree, network: Network) -> np.ndarray:
+def contrasts_of_studies(tree: xr.DataTree, network: Network) -> np.ndarray:
     """Draws (chain, draw, contrasts) of the true effects in the studies; fixed effects are those of the treatments."""
     posterior = tree["posterior"].dataset
     if "study_effect" in posterior:
@@ -83,7 +83,7 @@ def _arm_predictors(tree: xr.DataTree, network: Network) -> np.ndarray | None:
         level = draws_of(posterior, "Intercept")[..., None] + u + of_first
     else:
         return None
-    delta = study_effects(tree, network)
+    delta = contrasts_of_studies(tree, network)
     own = np.concatenate([delta, np.zeros((*delta.shape[:-1], 1))], axis=-1)[..., network.contrast_of]
     return level[..., network.study.codes] + own
 
