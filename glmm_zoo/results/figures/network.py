@@ -19,7 +19,7 @@ from glmm_zoo.trials.network import Network
 _LARGEST, _SMALLEST = 44.0, 9.0  # px, the disc of the treatment of most persons, and of none
 _WIDEST = 9.0  # px, the line of the pair of most studies
 _HEIGHT, _NARROW_HEIGHT = 330, 270
-_ROOM = 130, 96  # px for names beside the discs
+_MOST_ROOM = 190, 104  # px for names beside the discs
 
 
 def network(tree: xr.DataTree, about: About) -> Picture:
@@ -50,8 +50,10 @@ def network(tree: xr.DataTree, about: About) -> Picture:
 
 
 def _draw(canvas: Canvas, found: Network, names: list[str], sizes: np.ndarray, both: np.ndarray) -> None:
-    height, room = (_NARROW_HEIGHT, _ROOM[1]) if canvas.narrow else (_HEIGHT, _ROOM[0])
-    (axis,) = canvas.panels(1, height, left=room, right=room, top=34, below=34)
+    beside = _LARGEST / 2 + 8
+    room = min(canvas.text_width(names) + beside, _MOST_ROOM[1] if canvas.narrow else _MOST_ROOM[0])
+    height = _NARROW_HEIGHT if canvas.narrow else _HEIGHT
+    (axis,) = canvas.panels(1, height, left=room, right=room, top=44, below=44)
     axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set_visible(False)
@@ -74,7 +76,7 @@ def _draw(canvas: Canvas, found: Network, names: list[str], sizes: np.ndarray, b
             )
     diameter = _SMALLEST + (_LARGEST - _SMALLEST) * np.sqrt(sizes / sizes.max())
     axis.scatter(x, y, s=diameter**2, color=canvas.colour["model"], linewidths=0, zorder=2, clip_on=False)
-    for k, name in enumerate(canvas.shortened(names, room + 40.0)):
+    for k, name in enumerate(canvas.shortened(names, room - beside)):
         side = "center" if abs(x[k]) < 0.3 else "left" if x[k] > 0 else "right"
         away = diameter[k] / 2 + 6
         shift = (0.0, np.sign(y[k]) * (away + 12)) if side == "center" else (np.sign(x[k]) * away, 0.0)
