@@ -22,6 +22,7 @@ from glmm_zoo.results.numbers import alone, decimals, percent, probability, whol
 from glmm_zoo.results.predicted_rows import PredictedRows, predicted_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.studies import StudiesApart, studies_apart
+from glmm_zoo.trials.arms import META_ANALYSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ class Panel:
 
 def predictive_check(tree: xr.DataTree, about: About) -> Picture:
     """Observed against predicted, in at most two panels; of several outcomes a panel for each, of a meta-analysis a row for each study."""
-    if metadata(tree)["spec"]["builder"] == "meta_analysis":
+    if metadata(tree)["spec"]["builder"] in META_ANALYSES:
         return _of_studies(studies_apart(tree), about)
     outcomes = list(predicted_rows(tree))
     several = len(outcomes) > 1
@@ -309,13 +310,15 @@ def _of_studies(studies: StudiesApart, about: About) -> Picture:
         f"Each study’s own ratio (diamond) against the 95 % interval expected for a study of its {words} (bar, blue; the circle is its middle); "
         "orange diamonds lie outside. Log axis."
         + (
-            f" The {_MOST_STUDIES} of {len(away)} studies that are farthest off are drawn."
+            f" The {_MOST_STUDIES} of {len(away)} {studies.what} that are farthest off are drawn."
             if len(away) > _MOST_STUDIES
             else ""
         )
     )
     which = f": {listing(names, 3)}" if names else ""
-    finding = f"{len(names)} of {len(away)} studies lie outside the 95 % interval expected for their {words}{which}."
+    finding = (
+        f"{len(names)} of {len(away)} {studies.what} lie outside the 95 % interval expected for their {words}{which}."
+    )
 
     def draw(canvas: Canvas) -> None:
         labels = canvas.shortened([studies.labels[i] for i in shown], 130 if canvas.narrow else 220)
