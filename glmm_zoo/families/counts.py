@@ -178,10 +178,10 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
 def _negative_binomial_log_f(y: Array, eta: Array, log_a: Array) -> Array:
     """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
     pt = functions_of(eta)
-    return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
+    return log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
 
 
-def _log_rising(y: Array, log_a: Array) -> Array:
+def log_rising(y: Array, log_a: Array) -> Array:
     """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
     a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
     pt = functions_of(log_a)
