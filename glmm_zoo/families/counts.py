@@ -28,7 +28,7 @@ from glmm_zoo.tables.columns import Table
 ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
-_LARGE = np.log(1000)
+_LARGE = 1000.0
 _LARGEST_LOG = 700.0  # beyond it a mean is infinite, and slopes of what a switch leaves out are 0 times infinity
 _ANY = probability_link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
@@ -186,10 +186,12 @@ def log_rising(y: Array, log_a: Array) -> Array:
     a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
     pt = functions_of(log_a)
     some = pt.maximum(y, 1)
-    near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
+    a = pt.exp(log_a)
+    near, far = pt.minimum(a, _LARGE), pt.maximum(a, _LARGE)
     direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
-    series = (far + y - 0.5) * pt.log1p(y / far) - y + 1 / (12 * (far + y)) - 1 / (12 * far)
-    return pt.switch(y > 0, pt.switch(log_a < _LARGE, direct, series), 0.0)
+    r = y / far
+    series = (far + y - 0.5) * pt.log1p(r) - y - r / (12 * (far + y))
+    return pt.switch(y > 0, pt.switch(a < _LARGE, direct, series), 0.0)
 
 
 def _negative_binomial_log_f0(eta: Array, log_a: Array) -> Array:

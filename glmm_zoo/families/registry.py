@@ -22,8 +22,8 @@ from glmm_zoo.families import (
     gaussian,
     log_densities,
     moments,
-    ordinal,
     ordered_beta,
+    ordinal,
 )
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
