@@ -8,7 +8,7 @@ Two cutpoints c_1 < c_2 cut the latent variable into zero, between and one, so t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,12 @@ from glmm_zoo.families.moments import Own
 from glmm_zoo.families.ordinal import CUTPOINTS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.tables.columns import Table
 
 _LOGIT = probability_link("logit")
+_ENDS = {0.0: "zeros", 1.0: "ones"}
 
 
 def log_ordered_beta(y: Array, eta: Array, log_phi: Array, low: Array, high: Array) -> Array:
@@ -37,6 +41,19 @@ def log_ordered_beta(y: Array, eta: Array, log_phi: Array, low: Array, high: Arr
     pt = functions_of(eta)
     between = _LOGIT.log_between(low - eta, high - eta, high - low) + log_beta_inside(y, eta, log_phi, _LOGIT)
     return pt.switch(y > 0, pt.switch(y < 1, between, _LOGIT.log_q(high - eta)), _LOGIT.log_p(low - eta))
+
+
+def _read(table: Table, response: Response, bounds: Any) -> Outcome:
+    """A proportion, with a note where one of the ends never occurs."""
+    outcome = read_proportion(table, response, bounds, zeros=True, ones=True)
+    unseen = without_ends(outcome, _ENDS, "cutpoints")
+    return replace(outcome, notes=tuple(unseen)) if len(unseen) == 1 else outcome
+
+
+def _doubts(outcome: Outcome, _: DesignMatrix) -> list[str]:
+    if ((outcome.values == 0) | (outcome.values == 1)).any():
+        return []
+    return [f"response {outcome.name!r} has neither zeros nor ones: the cutpoints rest on their prior; beta says the same without them"]
 
 
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
@@ -68,11 +85,11 @@ def _moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarr
 ORDERED_BETA = Family(
     "ordered_beta",
     ("logit",),
-    partial(read_proportion, zeros=True, ones=True),
+    _read,
     _observe,
     _moments,
     _log_density,
     own=(OwnParameter("cutpoints", "thresholds", lambda _: CUTPOINTS, labels=("0|between", "between|1")), PHI),
     choice="bounds",
-    doubts=lambda outcome, _: without_ends(outcome, {0.0: "zeros", 1.0: "ones"}, "cutpoints"),
+    doubts=_doubts,
 )
