@@ -18,7 +18,7 @@ from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
+from glmm_zoo.families.registry import FAMILIES, family_of_fit
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
@@ -185,9 +185,7 @@ def family_of(spec: Mapping[str, Any]) -> Family:
     name = str(spec.get("family"))
     if name not in FAMILIES:
         raise InputError(f"this fit does not say its family ({name!r}): an older glmm_zoo wrote it; fit again")
-    if "parameterization" in spec["options"]:
-        return negative_binomial_family(name, spec["options"]["parameterization"])
-    return FAMILIES[name]
+    return family_of_fit(name, spec["options"])
 
 
 def with_stored_bases(predictors: Sequence[PredictorDesign], spec: Mapping[str, Any]) -> list[PredictorDesign]:

@@ -101,7 +101,7 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
     link, alone = outcome.link, outcome.family.count_alone
-    if alone is None or not _is_hurdle(outcome):
+    if alone is None or outcome.family.zeros != "all":
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 
     def of_positive_count(x: Normal, own: Own) -> np.ndarray:
@@ -121,13 +121,9 @@ def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     alone, link = outcome.family.count_alone, outcome.link
     if alone is None:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
-    if _is_hurdle(outcome):
+    if outcome.family.zeros == "all":
         return _with_share(p, lambda x, own: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape)))
     return _with_share(p, lambda x, own: mean_of(lambda eta: alone(eta, own)[2], x))
-
-
-def _is_hurdle(outcome: FittedOutcome) -> bool:
-    return outcome.family.name.startswith("hurdle")
 
 
 def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
@@ -164,7 +160,7 @@ def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarr
     """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
     assert p.thresholds is not None
     x = p.variables[""]
-    if outcome.family.name == "ordinal":
+    if outcome.family.latent:
         up_to = [mean_of_inverse_link(outcome.link, Normal(c - x.mean, x.variance)) for c in p.thresholds]
         edge = np.ones_like(up_to[0])
         return np.diff(np.stack([0 * edge, *up_to, edge]), axis=0)

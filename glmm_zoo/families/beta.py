@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
-from glmm_zoo.families.beta_binomial import PHI, draw_share
+from glmm_zoo.families.beta_binomial import PHI, draw_share, drawn_share
 from glmm_zoo.families.counts import separated_share, uniform_share
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
@@ -173,7 +173,19 @@ def _draw_zero_one_inflated(
     return pt.switch(is_end, is_one, y)
 
 
+def drawn_beta(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """`draw_beta` in NumPy."""
+    return np.clip(drawn_share(rng, mu, phi), _LEAST, _MOST)
+
+
 # ------------------------------------------------------------------------------------------------------------- records
+
+PRECISION = replace(
+    PHI,
+    allows="At a mean of 0.5, standard deviations from {high} to {low} ({inner})",
+    shown=lambda phi: 0.5 / (1 + phi) ** 0.5,
+    why="that of a negative binomial's shape: wide, with little weight near 0",
+)
 
 
 def observe_proportion(
@@ -206,9 +218,13 @@ def _beta_family(
     log_f: Callable[..., Array],
     draw: Callable[..., Tensor],
     moments: Callable[..., tuple[np.ndarray, np.ndarray]],
+    new: Callable[[np.random.Generator, np.ndarray, Own], np.ndarray],
     shares: Sequence[OwnParameter] = (),
+    ends: tuple[tuple[str, str], ...] = (),
+    at_ends: str = "",
 ) -> Family:
-    """A family whose density takes y, eta, log phi and the logits of its `shares` after the link."""
+    """A family whose density takes y, eta, log phi and the logits of its `shares` after the link; `new(rng, y, own)` puts ends among
+    values y that are drawn without, and `at_ends` are the words for them."""
     zeros, ones = bool(shares), len(shares) > 1
     words = {0.0: "zeros"} if zeros else {}
     words |= {1.0: "ones"} if ones else {}
@@ -230,19 +246,28 @@ def _beta_family(
         observe,
         moments,
         log_density,
-        own=(*shares, PHI),
+        responses="measured",
+        called=f"{name.replace('_', '-').replace('-beta', ' beta')}",
+        distribution=f"{at_ends}has a beta distribution with mean μ and precision φ",
+        formula="Beta(μφ, (1−μ)φ)",
+        own=(*shares, PRECISION),
+        draw=lambda rng, eta, own, link: new(rng, drawn_beta(rng, LINKS[link].inverse(eta), own["phi"]), own),
+        ends=ends,
         choice="bounds",
         doubts=lambda outcome, _: without_ends(outcome, words, "coi" if ones else "zi"),
     )
 
 
-def _share(name: str, at: Callable[[np.ndarray], np.ndarray], words: str) -> OwnParameter:
-    """The probability of what `at` (n,) says of the values, called `words`."""
+def _share(name: str, at: Callable[[np.ndarray], np.ndarray], words: str, one: str, symbol: str) -> OwnParameter:
+    """The probability of what `at` (n,) says of the values, called `words`, `one` of which is said singly."""
 
     def doubts(outcome: Outcome, design: DesignMatrix) -> list[str]:
         return separated_share(name, at(outcome.values), f"{words} of {outcome.name!r}", "row", design)
 
-    return OwnParameter(name, "logit", lambda _: uniform_share(name), option=name, doubts=doubts)
+    return OwnParameter(
+        name, "logit", lambda _: uniform_share(name), option=name, doubts=doubts, words=one, symbol=symbol,
+        why="every value is as likely as any other",
+    )  # fmt: skip
 
 
 BETA = _beta_family(
@@ -251,6 +276,7 @@ BETA = _beta_family(
     lambda link, y, *parameters: log_beta(y, *parameters, link),
     lambda link, eta, log_phi, size: draw_beta(eta, log_phi, link, size),
     beta_moments,
+    lambda _, y, __: y,
 )
 ZERO_INFLATED_BETA = _beta_family(
     "zero_inflated_beta",
@@ -258,7 +284,10 @@ ZERO_INFLATED_BETA = _beta_family(
     _log_zero_inflated,
     _draw_zero_inflated,
     _zero_inflated_moments,
-    [_share("zi", lambda y: y == 0, "zeros")],
+    lambda rng, y, own: np.where(rng.random(y.shape) < own["zi"], 0.0, y),
+    [_share("zi", lambda y: y == 0, "zeros", "a zero", "π")],
+    (("y=0", "π"),),
+    "is 0 with probability π; otherwise it ",
 )
 ZERO_ONE_INFLATED_BETA = _beta_family(
     "zero_one_inflated_beta",
@@ -266,8 +295,11 @@ ZERO_ONE_INFLATED_BETA = _beta_family(
     _log_zero_one_inflated,
     _draw_zero_one_inflated,
     _zero_one_inflated_moments,
+    lambda rng, y, own: np.where(rng.random(y.shape) < own["zoi"], rng.random(y.shape) < own["coi"], y),
     [
-        _share("zoi", lambda y: (y == 0) | (y == 1), "zeros and ones"),
-        replace(_share("coi", lambda y: y == 1, "ones"), doubts=lambda *_: ()),
+        _share("zoi", lambda y: (y == 0) | (y == 1), "zeros and ones", "a zero or one", "π"),
+        replace(_share("coi", lambda y: y == 1, "ones", "a one among zeros and ones", "κ"), doubts=lambda *_: ()),
     ],
+    (("y∈{0,1}", "π"), ("y=1|y∈{0,1}", "κ")),
+    "is 0 or 1 with probability π, and then 1 with probability κ; otherwise it ",
 )

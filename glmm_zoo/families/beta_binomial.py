@@ -18,7 +18,7 @@ from glmm_zoo.families import moments
 from glmm_zoo.families.binomial import doubts_of_successes, has_many_trials, log_binomial, read_binomial
 from glmm_zoo.families.counts import ALPHA_DEFAULT, log_rising
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.links import PROBABILITY_LINKS, ProbabilityLink, probability_link
+from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
@@ -27,7 +27,11 @@ from glmm_zoo.priors import parameter
 
 LEAST_SHAPE, MOST_SHAPE = 1e-12, 1e15  # shapes of a Beta are cut here in simulation: beyond NumPy's generators fail
 
-PHI = OwnParameter("phi", "log", lambda _: parameter("phi", "positive", ALPHA_DEFAULT), option="dispersion")
+PHI = OwnParameter(
+    "phi", "log", lambda _: parameter("phi", "positive", ALPHA_DEFAULT), option="dispersion", words="the precision", symbol="φ",
+    allows="Correlations of two trials of a row from {high} to {low} ({inner})", shown=lambda phi: 1 / (1 + phi),
+    why="that of a negative binomial's shape, near the prior that has a binomial count as its simplest case",
+)  # fmt: skip
 
 
 def log_beta_binomial(y: Array, n: Array, eta: Array, log_phi: Array, link: ProbabilityLink) -> Array:
@@ -44,6 +48,11 @@ def draw_share(eta: Tensor, log_phi: Tensor, link: ProbabilityLink, shape: Any =
     pt = import_pytensor()
     a, b = (pt.clip(pt.exp(log(eta) + log_phi), LEAST_SHAPE, MOST_SHAPE) for log in (link.log_p, link.log_q))
     return pm.Beta.dist(alpha=a, beta=b, size=a.shape if shape is None else shape)
+
+
+def drawn_share(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """The same in NumPy, of mean mu and precision phi."""
+    return rng.beta(*(np.clip(share * phi, LEAST_SHAPE, MOST_SHAPE) for share in (mu, 1 - mu)))
 
 
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
@@ -88,7 +97,13 @@ BETA_BINOMIAL = Family(
     _observe,
     moments.bernoulli_moments,
     _log_density,
+    responses="binary",
+    called="beta-binomial",
+    distribution="has a beta-binomial distribution with mean probability p and precision φ, so that two trials of a row are correlated by "
+    "1/(1 + φ)",
+    formula="BetaBinomial(n, pφ, (1−p)φ)",
     own=(PHI,),
+    draw=lambda rng, eta, own, link: drawn_share(rng, LINKS[link].inverse(eta), own["phi"]),
     choice="success",
     one_per_row=has_many_trials,
     doubts=_doubts,

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.families.beta import (
+    PRECISION,
     beta_moments,
     draw_beta,
+    drawn_beta,
     log_beta_inside,
     observe_proportion,
     read_proportion,
     without_ends,
 )
-from glmm_zoo.families.beta_binomial import PHI
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, probability_link
 from glmm_zoo.families.moments import Own
@@ -53,7 +54,9 @@ def _read(table: Table, response: Response, bounds: Any) -> Outcome:
 def _doubts(outcome: Outcome, _: DesignMatrix) -> list[str]:
     if ((outcome.values == 0) | (outcome.values == 1)).any():
         return []
-    return [f"response {outcome.name!r} has neither zeros nor ones: the cutpoints rest on their prior; beta says the same without them"]
+    return [
+        f"response {outcome.name!r} has neither zeros nor ones: the cutpoints rest on their prior; beta says the same without them"
+    ]
 
 
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
@@ -82,6 +85,16 @@ def _moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarr
     return mean, square - mean**2
 
 
+def _drawn(rng: np.random.Generator, eta: np.ndarray, own: Own, _: str) -> np.ndarray:
+    F, u, cutpoints = LINKS["logit"].inverse, rng.random(eta.shape), own["cutpoints"]
+    low, high = (u < F(cutpoints[..., k] - eta) for k in (0, 1))
+    return np.where(low, 0.0, np.where(high, drawn_beta(rng, F(eta), own["phi"]), 1.0))
+
+
+_CUTPOINTS = OwnParameter(
+    "cutpoints", "thresholds", lambda _: CUTPOINTS, labels=("0|between", "between|1"), words="the thresholds", symbol="c", why="brms's"
+)  # fmt: skip
+
 ORDERED_BETA = Family(
     "ordered_beta",
     ("logit",),
@@ -89,7 +102,14 @@ ORDERED_BETA = Family(
     _observe,
     _moments,
     _log_density,
-    own=(OwnParameter("cutpoints", "thresholds", lambda _: CUTPOINTS, labels=("0|between", "between|1")), PHI),
+    responses="measured",
+    called="ordered beta",
+    distribution="is 0, between or 1 as two thresholds c₁ < c₂ cut its latent variable; between them it has a beta distribution with mean μ "
+    "and precision φ",
+    formula="Beta(μφ, (1−μ)φ)",
+    own=(_CUTPOINTS, PRECISION),
+    draw=_drawn,
+    ends=(("y=0", "logit⁻¹(c₁−logit(μ))"), ("y=1", "logit⁻¹(logit(μ)−c₂)")),
     choice="bounds",
     doubts=_doubts,
 )

@@ -23,7 +23,6 @@ from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
 
 LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
-SHARES, COUNTS = ("bernoulli", "binomial"), ("poisson", "negative_binomial")
 
 
 def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[str, str]:
@@ -124,28 +123,24 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
 
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     """How means of an outcome are written: risks in per cent, all else as numbers."""
-    return "risk" if fitted_family(tree, outcome)[1] in SHARES else "number"
+    return "risk" if fitted_family(tree, outcome).responses == "binary" else "number"
 
 
 def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    family = fitted_family(tree, outcome)[1]
+    kind = fitted_family(tree, outcome).responses
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
-    if family in SHARES:
+    if kind == "binary":
         return f"risk of {said.an_outcome or words}"
-    if family == "ordinal":
+    if kind == "ordered":
         return f"expected score of {words}"
-    if _counted(family):
+    if kind == "count":
         per = exposure_of(tree, spec)
         one = said.unit or (f"unit of {about.name(per)}" if per else "")
         return f"{'rate' if per else 'mean number'} of {words}{f' per {one}' if one else ''}"
     return f"mean {words}"
-
-
-def _counted(family: str) -> bool:
-    return any(family.endswith(count) for count in COUNTS)
 
 
 def exposure_of(tree: xr.DataTree, spec: Any) -> str:
@@ -164,7 +159,7 @@ def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
 def _unit(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """The unit of what is measured; that of counts is what they are per."""
     unit = about.outcome_of(outcome or "").unit
-    return f"{NO_BREAK}{unit}" if unit and not _counted(fitted_family(tree, outcome)[1]) else ""
+    return f"{NO_BREAK}{unit}" if unit and fitted_family(tree, outcome).responses != "count" else ""
 
 
 def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from typing import Any
 import xarray as xr
 
 from glmm_zoo.errors import plural
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import family_of_fit
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
@@ -16,6 +18,7 @@ from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
 
+_COEFFICIENTS, _EFFECTS = "βγδζκ", "uvwrq"  # of the main linear predictor, then of further ones
 Summand = tuple[Expression, ...]  # what is multiplied
 
 
@@ -44,10 +47,15 @@ class OutcomeParts:
     """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of."""
 
     prefix: str
-    family: str
+    family: Family
     link: str
     main: Part
     others: Mapping[str, Part]
+
+    def letters(self, part: str) -> tuple[str, str, str]:
+        """The symbols of the level, the coefficients and the group effects of a linear predictor."""
+        place = list(self.others).index(part) + 1 if part else 0
+        return _COEFFICIENTS[place] if part else "α", _COEFFICIENTS[place], _EFFECTS[place]
 
 
 @dataclass(frozen=True)
@@ -161,10 +169,7 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
         for name, formula in spec["formulas"].items()
         if name != "event" and name.startswith(lead)
     }
-    family = of["family"]
-    if spec["builder"] == "never_at_risk":
-        family = spec["options"]["family"]
-    return OutcomeParts(prefix, family, of["link"], main, others)
+    return OutcomeParts(prefix, family_of_fit(of["family"], spec["options"]), of["link"], main, others)
 
 
 def _without(formula: Formula, column: str) -> Formula:

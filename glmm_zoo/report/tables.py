@@ -33,13 +33,15 @@ _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "
 _CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho")
 _RATIOS = {
     "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
+    "ratio_of_means": "Ratio of means, at equal group effects",
     "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
 _BETWEEN = {
     "icc": "Intraclass correlation, latent scale", "median_odds_ratio": "Median odds ratio of two groups",
-    "median_rate_ratio": "Median rate ratio of two groups", "propensity_correlation": "Correlation of the propensities for two outcomes",
+    "median_rate_ratio": "Median rate ratio of two groups", "median_ratio_of_means": "Median ratio of means of two groups",
+    "propensity_correlation": "Correlation of the propensities for two outcomes",
     **dict.fromkeys(("icc_within_period", "icc_between_period"), "Intraclass correlation, latent scale, under control"),
     **dict.fromkeys(("cac", "iac"), "Autocorrelations"),
 }  # fmt: skip

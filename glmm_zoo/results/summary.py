@@ -20,6 +20,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
@@ -38,9 +39,11 @@ MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
+    "ratio_of_means": "ratio of means for one unit more, at equal group effects",
     "icc": "share of the latent variance that lies between levels" + _WHERE,
     "median_odds_ratio": "median odds ratio between two rows alike but for their level" + _WHERE,
     "median_rate_ratio": "median rate ratio between two rows alike but for their level" + _WHERE,
+    "median_ratio_of_means": "median ratio of means between two rows alike but for their level" + _WHERE,
 }
 _NORMAL_UPPER_QUARTILE = 0.6744897501960817
 
@@ -117,10 +120,9 @@ def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     outcomes = outcome_specs(spec)
     quantities: dict[str, np.ndarray] = {}
-    links = {**{prefix: outcome["link"] for prefix, outcome in outcomes.items()}, **spec["links"]}
-    for prefix, link in links.items():
-        # exp(coefficient) of a positive parameter, such as alpha, is a ratio but not one of rates
-        ratio = "ratio" if prefix not in outcomes and link == "log" else LINKS[link].ratio
+    ratios = {p: (link, "ratio" if link == "log" else LINKS[link].ratio) for p, link in spec["links"].items()}
+    ratios |= {p: (o["link"], FAMILIES[o["family"]].ratio(o["link"])) for p, o in outcomes.items()}
+    for prefix, (link, ratio) in ratios.items():
         if ratio:
             quantities.update(_ratios(posterior, prefix, link, ratio))
     for prefix, outcome in outcomes.items():
@@ -161,7 +163,7 @@ def _between_levels(
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
-    name = LINKS[outcome["link"]].median_ratio
+    name = FAMILIES[outcome["family"]].median_ratio(outcome["link"])
     if name is not None:
         for factor, sd in sds.items():
             with np.errstate(over="ignore"):

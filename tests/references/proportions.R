@@ -5,7 +5,7 @@ settings <- list(chains = 4, cores = 1, warmup = 1000, iter = 3500, seed = 1, co
 common <- c(prior(normal(0, 2.5), class = b), prior(student_t(3, 0, 2.5), class = b, coef = Intercept),
             prior(exponential(1), class = sd), prior(inv_gamma(0.4, 0.3), class = phi))
 
-record <- function(name, formula, data, family, priors = common, stanvars = NULL, ...) {
+record <- function(name, formula, data, family, priors = common, stanvars = NULL, source) {
   fit <- do.call(brm, c(list(formula, data = data, family = family, prior = priors, stanvars = stanvars), settings))
   kept <- grep("^(b_|bsp_|sd_|phi|zoi|coi|cut)", variables(fit), value = TRUE)
   s <- summarise_draws(as_draws_df(fit)[kept], mean, sd, mcse_mean, mcse_sd, rhat)
@@ -13,7 +13,7 @@ record <- function(name, formula, data, family, priors = common, stanvars = NULL
     list(mean = signif(r$mean, 7), sd = signif(r$sd, 7), mcse_mean = signif(r$mcse_mean, 6), mcse_sd = signif(r$mcse_sd, 6)))
   divergences <- sum(nuts_params(fit, pars = "divergent__")$Value)
   peer <- sprintf("brms %s, rstan %s, R %s", packageVersion("brms"), packageVersion("rstan"), getRversion())
-  written <- list(peer = peer, ..., model = paste(deparse(formula$formula), "by proportions.R"),
+  written <- list(peer = peer, data = source, model = paste(deparse(formula$formula), "by proportions.R"),
                   priors = c("b ~ normal(0, 2.5)", "b Intercept ~ student_t(3, 0, 2.5)", "sd ~ exponential(1)", "phi ~ inv_gamma(0.4, 0.3)"),
                   sampler = list(chains = 4, warmup = 1000, draws_per_chain = 2500, seed = 1, adapt_delta = 0.95),
                   divergences = divergences, max_rhat = signif(max(s$rhat), 6), parameters = parameters)
@@ -21,13 +21,13 @@ record <- function(name, formula, data, family, priors = common, stanvars = NULL
 }
 
 data(cbpp, package = "lme4")
-record("cbpp_beta_binomial", bf(incidence | trials(size) ~ period + (1 | herd), center = FALSE), cbpp, beta_binomial(), data = "lme4_cbpp.csv")
+record("cbpp_beta_binomial", bf(incidence | trials(size) ~ period + (1 | herd), center = FALSE), cbpp, beta_binomial(), source = "lme4_cbpp.csv")
 
 oil <- transform(read.csv("models/gasoline/data.csv"), y = yield / 100, t = (endpoint - 330) / 10)
-record("gasoline_beta", bf(y ~ t + (1 | Sample), center = FALSE), oil, Beta(), data = "models/gasoline/data.csv")
+record("gasoline_beta", bf(y ~ t + (1 | Sample), center = FALSE), oil, Beta(), source = "models/gasoline/data.csv")
 
 record("sim_zoib", bf(y ~ x + (1 | g), center = FALSE) + lf(zoi ~ x, center = FALSE), read.csv("tests/data/sim_zoib.csv"),
-       zero_one_inflated_beta(), data = "sim_zoib.csv",
+       zero_one_inflated_beta(), source = "sim_zoib.csv",
        c(common, prior(normal(0, 2.5), class = b, dpar = zoi), prior(student_t(3, 0, 2.5), class = b, coef = Intercept, dpar = zoi),
          prior(beta(1, 1), class = coi)))
 
@@ -41,6 +41,6 @@ real ordered_beta_lpdf(real y, real mu, real phi, real cutzero, real cutgap) {
   return log_diff_exp(log_inv_logit(mu - cutzero), log_inv_logit(mu - cutzero - cutgap)) + beta_proportion_lpdf(y | inv_logit(mu), phi);
 }"
 cutpoints <- "target += student_t_lpdf(cutzero | 3, 0, 2.5) + student_t_lpdf(cutzero + cutgap | 3, 0, 2.5);"
-record("fries_ordered_beta", bf(y ~ week + oil + (1 | subject), center = FALSE), fries, ordered_beta, data = "models/fries/data.csv",
+record("fries_ordered_beta", bf(y ~ week + oil + (1 | subject), center = FALSE), fries, ordered_beta, source = "models/fries/data.csv",
        c(common, prior("", class = cutzero), prior("", class = cutgap)),
        stanvar(scode = density, block = "functions") + stanvar(scode = cutpoints, block = "model"))

@@ -61,7 +61,8 @@ def heading(tree: xr.DataTree, factor: str, about: About) -> str:
     spec = metadata(tree)["spec"]
     predictor = spec["groups"][factor]["predictors"][0]
     other = predictor and predictor not in outcome_specs(spec)
-    of = f" in the probability of {predictor_words(spec, predictor, about)}" if other else ""
+    share = "the probability of " if spec["links"].get(predictor) == "logit" else ""
+    of = f" in {share}{predictor_words(spec, predictor, about)}" if other else ""
     return f"How {plural_of_levels(tree, factor, about)} differ{of}"
 
 
