@@ -180,6 +180,7 @@ def drawn_beta(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.
 
 # ------------------------------------------------------------------------------------------------------------- records
 
+INSIDE = "mean of values between 0 and 1"
 PRECISION = replace(
     PHI,
     allows="At a mean of 0.5, standard deviations from {high} to {low} ({inner})",
@@ -248,8 +249,9 @@ def _beta_family(
         log_density,
         responses="measured",
         called=f"{name.replace('_', '-').replace('-beta', ' beta')}",
-        distribution=f"{at_ends}has a beta distribution with mean μ and precision φ",
-        formula="Beta(μφ, (1−μ)φ)",
+        distribution=f"{at_ends}has a beta distribution with mean {'m' if ends else 'μ'} and precision φ",
+        formula="Beta(mφ, (1−m)φ)" if ends else "Beta(μφ, (1−μ)φ)",
+        centre=INSIDE if ends else "mean",
         own=(*shares, PRECISION),
         draw=lambda rng, eta, own, link: new(rng, drawn_beta(rng, LINKS[link].inverse(eta), own["phi"]), own),
         ends=ends,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.families.beta import (
+    INSIDE,
     PRECISION,
     beta_moments,
     draw_beta,
@@ -104,12 +105,13 @@ ORDERED_BETA = Family(
     _log_density,
     responses="measured",
     called="ordered beta",
-    distribution="is 0, between or 1 as two thresholds c₁ < c₂ cut its latent variable; between them it has a beta distribution with mean μ "
+    distribution="is 0, between or 1 as two thresholds c₁ < c₂ cut its latent variable; between them it has a beta distribution with mean m "
     "and precision φ",
-    formula="Beta(μφ, (1−μ)φ)",
+    formula="Beta(mφ, (1−m)φ)",
     own=(_CUTPOINTS, PRECISION),
     draw=_drawn,
-    ends=(("y=0", "logit⁻¹(c₁−logit(μ))"), ("y=1", "logit⁻¹(logit(μ)−c₂)")),
+    ends=(("y=0", "logit⁻¹(c₁−logit(m))"), ("y=1", "logit⁻¹(logit(m)−c₂)")),
+    centre=INSIDE,
     choice="bounds",
     doubts=_doubts,
 )
