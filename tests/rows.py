@@ -119,6 +119,14 @@ def visits() -> pd.DataFrame:
     )
 
 
+def shares() -> pd.DataFrame:
+    """`visits` with proportions: p strictly between 0 and 1, q with zeros, and pain from 0 to 10 with both ends."""
+    rng, d = np.random.default_rng(17), visits()
+    p = rng.beta(2.0, 3.0, len(d))
+    end = rng.random(len(d))
+    return d.assign(p=p, q=np.where(end < 0.3, 0.0, p), pain=10 * np.select([end < 0.2, end > 0.85], [0.0, 1.0], p))
+
+
 def trial() -> pd.DataFrame:
     """A stepped-wedge cohort of 3 in each of 8 clusters and 4 periods, some not seen; `since` counts treated periods."""
     rng = np.random.default_rng(11)
@@ -269,6 +277,59 @@ def _binomial(d, p, eta):
 
 def _binomial_moments(d, p, eta):
     return d.n.values * expit(eta), np.sqrt(d.n.values * expit(eta) * expit(-eta))
+
+
+def _phi(p, log_phi=None):
+    return p["phi"].item() if log_phi is None else np.exp(log_phi)
+
+
+def _beta_binomial(d, p, eta, phi=None):
+    mu, phi = stats.norm.cdf(eta), _phi(p, phi)
+    return stats.betabinom(d.n.values, mu * phi, (1 - mu) * phi)
+
+
+BETA_BINOMIAL = {
+    "density": lambda d, p, eta, **others: _beta_binomial(d, p, eta, **others).logpmf(d.k),
+    "moments": lambda d, p, eta, **others: (
+        _beta_binomial(d, p, eta, **others).mean(),
+        _beta_binomial(d, p, eta, **others).std(),
+    ),
+    "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
+}
+
+
+def _shares(y: str, ends: Callable, scale: float = 1.0) -> dict:
+    """Beta between 0 and 1, beside them `ends(p, eta, **others)`: the probabilities of 0 and of 1, each (n,)."""
+
+    def parts(p, eta, phi=None, **others):
+        mu, phi = expit(eta), _phi(p, phi)
+        return *ends(p, eta, **others), stats.beta(mu * phi, (1 - mu) * phi)
+
+    def density(d, p, eta, **others):
+        zero, one, inside = parts(p, eta, **others)
+        x = d[y] / scale
+        with np.errstate(divide="ignore"):
+            return np.select([x == 0, x == 1], [np.log(zero), np.log(one)], np.log(1 - zero - one) + inside.logpdf(x))
+
+    def moments(d, p, eta, **others):
+        zero, one, inside = parts(p, eta, **others)
+        mean, square = ((1 - zero - one) * inside.moment(k) + one for k in (1, 2))
+        return mean, np.sqrt(square - mean**2)
+
+    def support(d, values):
+        return (values >= 0) & (values <= 1) & ((y != "p") | ((values > 0) & (values < 1)))
+
+    return {"density": density, "moments": moments, "support": support, "data": shares}
+
+
+def _zoi(p, eta, zoi=None, coi=None):
+    share, ones = expit(zoi), p["coi"].item() if coi is None else expit(coi)
+    return share * (1 - ones), share * ones
+
+
+def _ordered_ends(p, eta):
+    low, high = p["cutpoints"].values
+    return expit(low - eta), expit(eta - high)
 
 
 def _cloglog(eta):
@@ -911,6 +972,38 @@ ROWS = [
         "cloglog", "hierarchical_logistic", "ill ~ x + (0 + x | g)", {"ill": "binary", **NUMBER},
         **_variables(_group("g")), options={"link": "cloglog"}, coords={"coef": ("x",), "g_effect": ("x",)}, X=_x,
         Z=lambda d: {"g": (d.g, {"x": d.x})}, **CLOGLOG,
+    ),
+    Row(
+        "beta-binomial", "beta_binomial", "k | trials(n) ~ x + (1 | g) + (1 | h)",
+        {"k": "count", "n": "count", "w": "number", "h": "group", **NUMBER}, options={"link": "probit", "dispersion": "~ w + (1 | g)"},
+        **_variables(_group("g"), _group("h"), _regression("phi"), _group("g", lead="phi_")), X=_x,
+        Z=lambda d: {"g": (d.g, {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})}, also={"phi": (_w, _g)},
+        coords={"coef": ("x",), "phi_coef": ("w",), "g_effect": ONE, "h_effect": ONE, "phi_g_effect": ONE}, **BETA_BINOMIAL,
+    ),
+    Row(
+        "beta", "beta", "p ~ x + (1 | g)", {"p": "share", **NUMBER}, **_variables(_group("g"), _scalar("phi")),
+        coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, **_shares("p", lambda p, eta: (0 * eta, 0 * eta)),
+    ),
+    Row(
+        "beta, zeros", "beta", "q ~ x + (1 |p| g)", {"q": "share", "w": "number", **NUMBER}, options={"zi": "~ w + (1 |p| g)"},
+        **_variables(_group("g", corr=1), _regression("zi"), _scalar("phi")), X=_x, Z=_g,
+        coords={"coef": ("x",), "zi_coef": ("w",), "g_effect": BOTH, "g_effect_bis": BOTH, "pcorr_g_pair": ("zi:Intercept|Intercept",)},
+        also={"zi": (_w, _in(g={"zi:Intercept": None}))},
+        **_shares("q", lambda p, eta, zi: (expit(zi), 0 * eta)),
+    ),
+    Row(
+        "beta, zeros and ones", "beta", "pain ~ x + (1 | g)", {"pain": "share", "w": "number", "v": "number", **NUMBER},
+        options={"zoi": "~ w + (1 | g)", "coi": "~ v", "bounds": "0,10"},
+        **_variables(_group("g"), _regression("zoi"), _group("g", lead="zoi_"), _regression("coi"), _scalar("phi")), X=_x, Z=_g,
+        coords={"coef": ("x",), "zoi_coef": ("w",), "coi_coef": ("v",), "g_effect": ONE, "zoi_g_effect": ONE},
+        also={"zoi": (_w, _g), "coi": (lambda d: {"v": d.v}, _nothing)}, **_shares("pain", _zoi, 10.0),
+    ),
+    Row(
+        "ordered beta", "ordered_beta", "pain ~ x + (1 | g)", {"pain": "share", "w": "number", **NUMBER},
+        options={"bounds": [0, 10], "dispersion": "~ w"},
+        **_variables(_group("g"), _regression("phi"), ({"cutpoints": ("cutpoint",)}, {"cutpoints": ("cutpoint",)})), X=_x, Z=_g,
+        coords={"coef": ("x",), "phi_coef": ("w",), "g_effect": ONE, "cutpoint": ("0|between", "between|1")}, also={"phi": (_w, _nothing)},
+        **_shares("pain", _ordered_ends, 10.0),
     ),
     Row(
         "poisson", "poisson", "k ~ x + (1 | g)", {"k": "count", "days": "exposure", **NUMBER}, **_variables(_group("g")),

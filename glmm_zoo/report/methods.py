@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import xarray as xr
 
 from glmm_zoo.errors import plural
+from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
@@ -111,7 +112,7 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     """ "binomial mixed model with a logit link"."""
     mixed = "mixed model" if outcome.main.formula.groups else "regression model"
     name = f"{outcome.family.called} {mixed}"
-    if outcome.family.responses in ("binary", "ordered"):
+    if outcome.link in PROBABILITY_LINKS:
         name += f" with a {outcome.link} link"
     if parts.builder == "never_at_risk":
         name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"

@@ -68,6 +68,10 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield from _categories(outcome)
     elif family.responses == "binary" and (response is None or response.trials is None):
         yield _at_risk(y) if of_never else y, "∼", _formula(outcome, "Bernoulli(p)")
+    elif family.ends:
+        for event, probability in family.ends:
+            yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
     elif family.zeros == "all":
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
         positive = f"{y}{op('>')}{num(0)}"

@@ -117,16 +117,13 @@ def _subject(parts: Parts) -> str:
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     family = outcome.family
+    base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
     if family.responses == "ordered":
-        base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
-        return f"the {base} of a higher category of {what}"
+        return f"the {base[outcome.link]} of a higher category of {what}"
     if family.responses == "binary":
-        base = {
-            "logit": "log odds",
-            "probit": "probit of the probability",
-            "cloglog": "complementary log-log of the probability",
-        }
-        return f"the {base[outcome.link]} of {what}"
+        return f"the {base[outcome.link]}{'' if outcome.link == 'logit' else ' of the probability'} of {what}"
+    if outcome.link in base:
+        return f"the {base[outcome.link]} of {family.symbol}, the {family.centre} of {what},"
     if outcome.link == "log" and (shares_zeros or family.zeros):
         return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
