@@ -1006,7 +1006,7 @@ ROWS = [
     Row(
         "ordinal, disc", "ordinal", "rating ~ x + v + (1 |p| g)",
         {"rating": "rank", "w": "number", "v": "number", **NUMBER}, data=ratings,
-        options={"disc": "~ w + (1 |p| g)", "nominal": "~ v"},
+        options={"disc": "~ w + (1 |p| g)", "nominal": "~ v", "priors": {"disc_beta": "Normal(0, 0.5)", "sd": "Exponential(3)"}},
         **_variables(_group("g", corr=1), _cutpoints(nominal=True), ({"disc_beta": ("disc_coef",)},) * 2, intercept=""),
         coords={"coef": ("x", "v"), "cutpoint": RATINGS, "nominal_coef": ("v: 2|3", "v: 3|4"), "disc_coef": ("w",),
                 **_shared("g", "Intercept", "disc:Intercept")},
