@@ -241,7 +241,9 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         groups = parts.group_plural(tuple(factor.split(":")))
         part = lead.rstrip("_").split("_")[-1]
         zero = _zeros(parts).get(part)
-        of_part = f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        of_part = (
+            f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        )
         effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:

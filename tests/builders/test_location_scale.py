@@ -143,9 +143,15 @@ def frame(rows: int, seed: int) -> pd.DataFrame:
 def test_the_truth_is_found():
     d = frame(1800, 3)
     linear = zoo.fit(
-        zoo.hierarchical_linear(d, "y ~ t + (1 |p| g)", dispersion="~ t + (1 |p| g)"), draws=500, tune=500, chains=2, seed=1
+        zoo.hierarchical_linear(d, "y ~ t + (1 |p| g)", dispersion="~ t + (1 |p| g)"),
+        draws=500,
+        tune=500,
+        chains=2,
+        seed=1,
     )
-    ordinal = zoo.fit(zoo.ordinal(d, "rating ~ t + (1 |p| g)", disc="~ t + (1 |p| g)"), draws=500, tune=500, chains=2, seed=1)
+    ordinal = zoo.fit(
+        zoo.ordinal(d, "rating ~ t + (1 |p| g)", disc="~ t + (1 |p| g)"), draws=500, tune=500, chains=2, seed=1
+    )
     for tree, name, truth in ((linear, "sigma_beta[t]", 0.5), (linear, "sd_g[sigma:Intercept]", 0.316), (linear, "corr_g[Intercept, sigma:Intercept]", 0.67),
                               (ordinal, "disc_beta[t]", -0.5), (ordinal, "sd_g[disc:Intercept]", 0.316)):  # fmt: skip
         row = zoo.summary(tree, prob=0.99).loc[name]
