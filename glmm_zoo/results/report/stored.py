@@ -59,8 +59,8 @@ def stored_verdicts(tree: xr.DataTree) -> Verdicts:
     if "verdicts" not in report.children:
         return verdicts(tree, diagnostics.judge(tree, stored_diagnostics(tree)))
     told = report["verdicts"].attrs
-    read = {name: json.loads(told[name]) for name in JUDGEMENTS}
-    return Verdicts(**{name: Judgement(of["state"], of["title"], tuple(of["sentences"])) for name, of in read.items()})
+    read = [json.loads(told[name]) for name in JUDGEMENTS]
+    return Verdicts(*(X)
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:
