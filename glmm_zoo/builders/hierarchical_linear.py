@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.repeated_measures import plan_repeated_measures
 from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-ALIASES = ("lmm",)
+ALIASES = ("lmm", "mmrm")
 
 
 def hierarchical_linear(
     data: Any,
     formula: str,
     *,
+    residual: str | None = None,
+    time: str | None = None,
+    within: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -56,8 +61,15 @@ def hierarchical_linear(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"center": center, "clusters": clusters, "missing": missing}
-    plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
+    options = {
+        "residual": residual, "time": time, "within": within, "center": center, "clusters": clusters, "missing": missing,
+    }  # fmt: skip
+    if residual is not None:
+        plan = plan_repeated_measures("hierarchical_linear", data, formula, options, priors)
+    elif (given := time or within) is not None:
+        raise InputError(f"{'time' if time else 'within'}={given!r} is for correlated residuals; say how by residual='unstructured'")
+    else:
+        plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

@@ -1,0 +1,82 @@
+"""The plan of repeated measures: a Gaussian outcome whose residuals are correlated within subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
+from glmm_zoo.families.family import OwnParameter
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.plans.plan import Plan
+from glmm_zoo.plans.reading import read_outcome
+from glmm_zoo.plans.residuals import RESIDUALS, STRUCTURES, Residuals, read_residuals
+from glmm_zoo.plans.single_outcome import plan_single_outcome
+from glmm_zoo.priors import Parameter, sd_default
+from glmm_zoo.tables.frames import column_names
+
+
+def plan_repeated_measures(
+    builder: str,
+    data: Any,
+    formula: str,
+    options: Mapping[str, Any],
+    given: Mapping[str, str] | None,
+) -> Plan:
+    """The plan of a Gaussian outcome whose residuals are correlated within subjects, as `options` say: `residual`, `time`, `within`.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with formula, data or priors; subjects with two rows at one visit.
+    """
+    _check_options(data, options)
+    single = read_outcome(
+        data, formula, FAMILIES["gaussian"], columns=[options["time"], options["within"]], missing=options["missing"],
+        clusters=options["clusters"],
+    )  # fmt: skip
+    residuals = read_residuals(single, options)
+    if residuals.by_visit:
+        gaussian = single.family
+        own = tuple(_by_visit(p, residuals) if p.name == "sigma" else p for p in gaussian.own)
+        single = replace(single, family=replace(gaussian, own=own))
+    plan = plan_single_outcome(
+        builder,
+        single,
+        options,
+        given,
+        extra=[STRUCTURES[residuals.structure].parameter(len(residuals.visits))],
+        findings=("residuals",),
+        facts={"visits": list(residuals.visits), "subject": variable_name(options["within"]), "visit": residuals.dim},
+        unit=residuals.subjects,
+    )
+    return replace(plan, residuals=residuals)
+
+
+def _check_options(data: Any, options: Mapping[str, Any]) -> None:
+    residual, known = options["residual"], column_names(data)
+    if residual not in RESIDUALS:
+        raise InputError(f"unknown residual {residual!r}{did_you_mean(str(residual), RESIDUALS) or ';'} known: {listing(RESIDUALS)}")
+    meaning = {"time": "the visits", "within": "the subjects whose residuals are correlated"}
+    raise_all(
+        [
+            f"residual={residual!r} needs {option}=, the column of {words} (--option {option}=NAME); columns: {listing(known)}"
+            if options[option] is None
+            else f"{option}={options[option]!r} is no column of the data{did_you_mean(str(options[option]), known) or ';'} columns: {listing(known)}"
+            for option, words in meaning.items()
+            if options[option] not in known
+        ]
+    )
+
+
+def _by_visit(sigma: OwnParameter, residuals: Residuals) -> OwnParameter:
+    """The residual sd of every visit, each with the default prior of one for all."""
+
+    def default(outcome: Outcome) -> Parameter:
+        keys = tuple((f"sigma[{visit}]", "sigma") for visit in residuals.visits)
+        return Parameter("sigma", "positive", keys, (sd_default(1.0, outcome.scale),) * len(keys))
+
+    return replace(sigma, default=default, dim=residuals.dim, labels=residuals.visits)
