@@ -31,6 +31,8 @@ def gamm(
     family: str = "gaussian",
     exposure: str | None = None,
     zi: str | None = None,
+    dispersion: str | None = None,
+    disc: str | None = None,
     link: str | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -63,6 +65,10 @@ def gamm(
         Counts: a column > 0 whose logarithm is the offset.
     zi
         Zero-inflated and hurdle families: `"~ s(x)"` models logit zi.
+    dispersion
+        Gaussian and negative binomial families: `"~ s(x)"` models log sigma or log alpha.
+    disc
+        Ordinal: `"~ s(x)"` models log disc.
     link
         Bernoulli, binomial and ordinal: "logit", "probit" or "cloglog".
     center, clusters, missing
@@ -86,10 +92,11 @@ def gamm(
         )
     takes = {
         "exposure": [name for name in BUILDERS if FAMILIES[name].counted],
-        "zi": [name for name in BUILDERS if "zi" in FAMILIES[name].options],
+        **{option: [n for n in BUILDERS if option in FAMILIES[n].options] for option in ("zi", "dispersion", "disc")},
         "link": [name for name in BUILDERS if len(FAMILIES[name].links) > 1],
     }
-    given = {k: v for k, v in {"exposure": exposure, "zi": zi, "link": link}.items() if v is not None}
+    options = {"exposure": exposure, "zi": zi, "dispersion": dispersion, "disc": disc, "link": link}
+    given = {k: v for k, v in options.items() if v is not None}
     for name in given:
         if family not in takes[name]:
             raise InputError(f"{name}= is for families {listing(takes[name], 99)}, not for {family!r}")

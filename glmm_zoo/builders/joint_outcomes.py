@@ -23,6 +23,7 @@ def joint_outcomes(
     residual_correlation: bool = False,
     zi: Mapping[str, str] | None = None,
     dispersion: Mapping[str, str] | None = None,
+    disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
     center: bool = True,
@@ -65,8 +66,8 @@ def joint_outcomes(
         "correlation" or "loading".
     residual_correlation
         For two Gaussian outcomes.
-    zi, dispersion
-        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts.
+    zi, dispersion, disc
+        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts, `hierarchical_linear` and `ordinal`.
     success, levels
         By response, `{"reply": "yes"}` and `{"grade": ["low", "mid", "high"]}`: as in `hierarchical_logistic` and `ordinal`.
     center, clusters
@@ -94,13 +95,13 @@ def joint_outcomes(
     pairs = formula_family_pairs(formulas, families)
     options = {
         "families": [family for _, family in pairs], "shared": shared,
-        "residual_correlation": residual_correlation, "zi": zi, "dispersion": dispersion, "success": success,
-        "levels": levels, "center": center, "clusters": clusters, "missing": missing,
+        "residual_correlation": residual_correlation, "zi": zi, "dispersion": dispersion, "disc": disc,
+        "success": success, "levels": levels, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     joint = read_joint_outcomes(
         data,
         pairs,
-        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
+        choices={"zi": zi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels},
         residual_correlation=residual_correlation,
         shared=shared,
         missing=missing,

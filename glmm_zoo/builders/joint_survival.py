@@ -34,6 +34,7 @@ def joint_survival(
     carry_forward: bool = False,
     zi: Mapping[str, str] | None = None,
     dispersion: Mapping[str, str] | None = None,
+    disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
     center: bool = True,
@@ -101,7 +102,7 @@ def joint_survival(
     carry_forward
         Covariates of the longitudinal formula that change between visits go on at their last value; otherwise they are refused,
         because the hazard needs them at every time.
-    zi, dispersion, success, levels
+    zi, dispersion, disc, success, levels
         By response, as in `joint_outcomes`.
     center
         Priors are those at the means of covariates and marker, as in `hierarchical_linear`, those of log h0 and of `assoc` in
@@ -145,14 +146,14 @@ def joint_survival(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
-        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
+        choices={"zi": zi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels},
         clusters=clusters, missing=missing,
     )  # fmt: skip
     options = {
         "event": event, "time": time, "id": id, "association": association, "association_scale": association_scale,
         "baseline": baseline, "cuts": cuts, "families": families, "causes": causes, "censored": censored,
-        "carry_forward": carry_forward, "zi": zi, "dispersion": dispersion, "success": success, "levels": levels,
-        "center": center, "clusters": clusters, "missing": missing,
+        "carry_forward": carry_forward, "zi": zi, "dispersion": dispersion, "disc": disc, "success": success,
+        "levels": levels, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = plan_joint_outcomes(
         "joint_survival", joint, options, priors, findings=("event",), extra=hazard_parameters(hazard, priors),

@@ -22,7 +22,7 @@ from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
-from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
+from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
@@ -208,7 +208,7 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
     joint = read_joint_outcomes(
         stored_table(tree),
         pairs,
-        choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
+        choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
         shared=options["shared"],
     )
     return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]

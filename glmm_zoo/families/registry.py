@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordinal
+from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordered_predictors, ordinal
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
@@ -152,8 +152,12 @@ def _ordered_family(
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps, pattern = ordinal.threshold_steps(own["cutpoints"]), np.zeros(len(outcome.values), int)
-        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern)
+        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern, _log_disc(own))
 
+    cutpoints = OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS)
+    disc = OwnParameter(
+        "disc", "log", None, option="disc", code=ordered_predictors.discrimination_predictor, doubts=ordered_predictors.zero_far_away
+    )
     return Family(
         name,
         tuple(links),
@@ -161,16 +165,21 @@ def _ordered_family(
         add,
         moments.category_moments(probabilities),
         log_density,
-        own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
+        own=(cutpoints, disc) if kind.cumulative else (cutpoints,),
         choice="levels",
         doubts=lambda outcome, columns: [
             *ordinal.unseen_levels(outcome),
             *ordinal.separated_categories(outcome, columns),
         ],
-        code=ordinal.ordered_predictor,
+        code=ordered_predictors.ordered_predictor,
         latent=kind.cumulative,
         probabilities=probabilities,
     )
+
+
+def _log_disc(own: Mapping[str, Tensor]) -> list[Tensor]:
+    """log of the discrimination of ordered categories, which is 1 but where it has a linear predictor."""
+    return [own["disc"]] if "disc" in own else []
 
 
 def with_nominal(family: Family, nominal: Nominal) -> Family:
@@ -178,7 +187,9 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
-        ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
+        ordinal.observe_ordered(
+            name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern, _log_disc(own)
+        )
 
     gamma = OwnParameter(
         "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
@@ -199,7 +210,7 @@ FAMILIES: Mapping[str, Family] = {
             _observe_gaussian,
             moments.gaussian_moments,
             log_densities.gaussian_log_density,
-            own=(OwnParameter("sigma", "identity", _sigma),),
+            own=(OwnParameter("sigma", "log", _sigma, option="dispersion", location=lambda o: float(np.log(o.scale))),),
         ),
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),

@@ -17,11 +17,15 @@ from glmm_zoo.plans.plan import PlannedOutcome
 
 def observe_outcome(model: Model, planned: PlannedOutcome, etas: Mapping[str, Tensor], *, center: bool = True) -> None:
     """Add the family's own parameters and the likelihood of one outcome, given the linear predictors by prefix."""
-    own = {p.name: own_parameter(model, planned, p, etas, center) for p in planned.family.own}
+    own = {
+        p.name: _own_parameter(model, planned, p, etas, center)
+        for p in planned.family.own
+        if p.default is not None or prefixed(planned.prefix, p.name) in etas
+    }
     planned.family.observe(planned.name, planned.outcome, etas[planned.prefix], planned.link, own)
 
 
-def own_parameter(
+def _own_parameter(
     model: Model, planned: PlannedOutcome, parameter: OwnParameter, etas: Mapping[str, Tensor], center: bool
 ) -> Tensor:
     """A parameter of the family on the scale on which its density takes it."""

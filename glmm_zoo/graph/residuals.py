@@ -25,11 +25,10 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.correlation import correlation_factor
-from glmm_zoo.graph.likelihood import own_parameter
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import along_series
 from glmm_zoo.graph.triangular import ONE, ROUNDING, ZERO
-from glmm_zoo.graph.variables import data_name, variable
+from glmm_zoo.graph.variables import data_name, log_positive, variable
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.residuals import RESIDUAL, Residuals
 
@@ -47,26 +46,30 @@ class ResidualLaw(Protocol):
 
 
 def observe_repeated_measures(
-    model: Model, planned: PlannedOutcome, residuals: Residuals, etas: Mapping[str, Tensor], *, center: bool
+    model: Model, planned: PlannedOutcome, residuals: Residuals, etas: Mapping[str, Tensor]
 ) -> None:
     """y (n,) over all rows; its log density is a vector over subjects."""
-    own = {p.name: own_parameter(model, planned, p, etas, center) for p in planned.family.own}
     codes, y = residuals.subjects.codes, planned.outcome.values
-    sigma: Tensor = own["sigma"][residuals.visit] if residuals.by_visit else own["sigma"] + pt.zeros(len(y))
+    if residuals.structure == "unstructured" or residuals.by_visit:
+        model.add_coord(residuals.dim, list(residuals.visits))
+    if residuals.by_visit:
+        log_sigma: Tensor = pt.log(variable(model, "sigma", residuals.dim))[residuals.visit]
+    else:
+        log_sigma = log_positive(model, "sigma", etas) + pt.zeros(len(y))
     law, correlations = _law_of(model, residuals)
     constant = -0.5 * np.log(2 * np.pi) * np.bincount(codes)
 
-    def log_p(y: Tensor, eta: Tensor, sigma: Tensor, correlations: Tensor) -> Tensor:
-        return law.log_density((y - eta) / sigma, correlations) - _sums(pt.log(sigma), codes) + constant
+    def log_p(y: Tensor, eta: Tensor, log_sigma: Tensor, correlations: Tensor) -> Tensor:
+        return law.log_density((y - eta) * pt.exp(-log_sigma), correlations) - _sums(log_sigma, codes) + constant
 
-    def draw(eta: Tensor, sigma: Tensor, correlations: Tensor, size: Tensor) -> Tensor:
-        return eta + sigma * law.draw(correlations, () if rv_size_is_none(size) else tuple(size))
+    def draw(eta: Tensor, log_sigma: Tensor, correlations: Tensor, size: Tensor) -> Tensor:
+        return eta + pt.exp(log_sigma) * law.draw(correlations, () if rv_size_is_none(size) else tuple(size))
 
     eta = etas[planned.prefix]
     pm.CustomDist(
         planned.name,
         eta,
-        sigma,
+        log_sigma,
         correlations,
         logp=log_p,
         dist=draw,
@@ -75,7 +78,7 @@ def observe_repeated_measures(
         dims="row",
         class_name="MvNormal",
     )
-    model.working_log_likelihood = -0.5 * ((y - eta) / sigma) ** 2 - pt.log(sigma)
+    model.working_log_likelihood = -0.5 * ((y - eta) * pt.exp(-log_sigma)) ** 2 - log_sigma
 
 
 def _law_of(model: Model, residuals: Residuals) -> tuple[ResidualLaw, Tensor]:
@@ -102,7 +105,6 @@ def _sums(rows: Tensor, codes: np.ndarray) -> Tensor:
 def _pairs(model: Model, residuals: Residuals) -> Tensor:
     """Correlations of the pairs of visits, in the order of `combinations`, and `corr_residual`."""
     visits = residuals.visits
-    model.add_coord(residuals.dim, list(visits))
     model.add_coord(f"{residuals.dim}_bis", list(visits))
     model.auxiliary.add(f"pcorr_{RESIDUAL}")
     eta = model.chosen[f"corr_{RESIDUAL}"][0].arguments["eta"]

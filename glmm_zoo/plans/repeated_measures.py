@@ -12,9 +12,8 @@ from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.plan import Plan
-from glmm_zoo.plans.reading import read_outcome
-from glmm_zoo.plans.residuals import RESIDUALS, STRUCTURES, Residuals, read_residuals
-from glmm_zoo.plans.single_outcome import plan_single_outcome
+from glmm_zoo.plans.residuals import MOST_VISITS, RESIDUALS, STRUCTURES, Residuals, read_residuals
+from glmm_zoo.plans.single_outcome import plan_single_outcome, read_single_outcome
 from glmm_zoo.priors import Parameter, sd_default
 from glmm_zoo.tables.frames import column_names
 
@@ -34,15 +33,13 @@ def plan_repeated_measures(
         Everything that is wrong with formula, data or priors; subjects with two rows at one visit.
     """
     _check_options(data, options)
-    single = read_outcome(
-        data, formula, FAMILIES["gaussian"], columns=[options["time"], options["within"]], missing=options["missing"],
-        clusters=options["clusters"],
-    )  # fmt: skip
+    columns = [options["time"], options["within"]]
+    single = read_single_outcome(data, formula, FAMILIES["gaussian"], options, columns)
     residuals = read_residuals(single, options)
     if residuals.by_visit:
-        gaussian = single.family
-        own = tuple(_by_visit(p, residuals) if p.name == "sigma" else p for p in gaussian.own)
-        single = replace(single, family=replace(gaussian, own=own))
+        (sigma,) = single.family.own
+        single = replace(single, family=replace(single.family, own=(_by_visit(sigma, residuals),)))
+    few = len(residuals.visits) <= MOST_VISITS
     plan = plan_single_outcome(
         builder,
         single,
@@ -50,7 +47,11 @@ def plan_repeated_measures(
         given,
         extra=[STRUCTURES[residuals.structure].parameter(len(residuals.visits))],
         findings=("residuals",),
-        facts={"visits": list(residuals.visits), "subject": variable_name(options["within"]), "visit": residuals.dim},
+        facts={
+            **({"visits": residuals.visits, "times": residuals.times.tolist()} if few else {}),
+            "visit": residuals.dim,
+            "subject": variable_name(options["within"]),
+        },
         unit=residuals.subjects,
     )
     return replace(plan, residuals=residuals)
@@ -79,4 +80,4 @@ def _by_visit(sigma: OwnParameter, residuals: Residuals) -> OwnParameter:
         keys = tuple((f"sigma[{visit}]", "sigma") for visit in residuals.visits)
         return Parameter("sigma", "positive", keys, (sd_default(1.0, outcome.scale),) * len(keys))
 
-    return replace(sigma, default=default, dim=residuals.dim, labels=residuals.visits)
+    return replace(sigma, default=default)

@@ -82,7 +82,7 @@ class Residuals:
     structure
         A name of `STRUCTURES`.
     by_visit
-        Whether every visit has a residual sd of its own.
+        Whether every visit has a residual sd of its own, where these have no formula.
     dim, visits
         The dimension of the visits, and how they are called, in order.
     visit, time
@@ -99,6 +99,11 @@ class Residuals:
     time: np.ndarray
     subjects: GroupingFactor
 
+    @property
+    def times(self) -> np.ndarray:
+        """When each visit is (visits,)."""
+        return self.time[np.unique(self.visit, return_index=True)[1]]
+
 
 def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residuals:
     """Whose row each is, and at which visit.
@@ -109,7 +114,7 @@ def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residua
         Two rows of a subject at one visit, one visit only, visits whose distances or order a structure needs and that have none.
     """
     table, name = single.table, options["residual"]
-    by_visit = name in BY_VISIT
+    by_visit = name in BY_VISIT and "sigma" not in single.texts
     structure = name if name in STRUCTURES else name.removesuffix("h")
     kind = STRUCTURES[structure]
     subjects, column = grouping_factor([options["within"]], table), table[options["time"]]
