@@ -87,11 +87,15 @@ def _law_of(model: Model, residuals: Residuals) -> tuple[ResidualLaw, Tensor]:
         return _ByPattern.of_pairs(residuals), _pairs(model, residuals)
     if residuals.structure == "toeplitz":
         return _ByPattern.of_lags(residuals), _lags(model, len(residuals.visits))
-    rho = variable(model, "rho")
     if residuals.structure == "compound":
-        return _Exchangeable(residuals.subjects.codes), rho[None]
+        return _Exchangeable(residuals.subjects.codes), variable(model, "rho")[None]
     law = _OneBefore.of(residuals)
-    return law, law.weights(rho, positive=residuals.structure == "car1")
+    if residuals.structure == "ar1":
+        return law, law.of_steps(variable(model, "rho"))
+    model.auxiliary.add("rho_at_gap")
+    log_rho: Tensor = pt.log(variable(model, "rho_at_gap")) / law.middle_gap
+    pm.Deterministic("rho", pt.exp(log_rho))
+    return law, law.of_times(log_rho)
 
 
 def _sums(rows: Tensor, codes: np.ndarray) -> Tensor:
@@ -123,7 +127,7 @@ def _lags(model: Model, visits: int) -> Tensor:
     """
     model.add_coord("lag", [str(k) for k in range(1, visits)])
     model.auxiliary.add("partial_rho")
-    p = variable(model, "partial_rho", "lag", key="rho")
+    p = variable(model, "partial_rho", "lag")
     rho: list[Tensor] = []
     a: list[Tensor] = []
     v: Tensor = ONE
@@ -189,18 +193,23 @@ class _OneBefore:
         blocks = [np.array([c[k] for c in chains if len(c) > k]) for k in range(len(chains[0]))]
         return cls(codes, before, gaps, gap, blocks)
 
-    def weights(self, rho: Tensor, *, positive: bool) -> Tensor:
-        """w of every gap and then of none, 0, followed by v of these: (2 (G + 1),). Gaps are whole numbers unless rho > 0."""
-        if positive:
-            log_w = self.gaps * pt.log(rho)
-            w, v = pt.exp(log_w), -pt.expm1(2.0 * log_w)
-        else:
-            powers: list[Tensor] = [ONE]
-            for _ in range(int(self.gaps.max())):
-                powers.append(powers[-1] * rho)
-            w = pt.stack([powers[int(gap)] for gap in self.gaps])
-            v = 1.0 - w * w
-        return pt.concatenate([w, pt.zeros(1), v, pt.ones(1)])
+    @property
+    def middle_gap(self) -> float:
+        """The median distance in time of a row to the one before it, for which the prior of car1 holds in every unit of time."""
+        return float(np.median(self.gaps[self.gap[self.gap < len(self.gaps)]]))
+
+    def of_times(self, log_rho: Tensor) -> Tensor:
+        """w of every gap and then of none, 0, followed by v of these: (2 (G + 1),)."""
+        log_w = self.gaps * log_rho
+        return pt.concatenate([pt.exp(log_w), pt.zeros(1), -pt.expm1(2.0 * log_w), pt.ones(1)])
+
+    def of_steps(self, rho: Tensor) -> Tensor:
+        """The same of gaps that are whole numbers, for which rho may be below 0."""
+        powers: list[Tensor] = [ONE]
+        for _ in range(int(self.gaps.max())):
+            powers.append(powers[-1] * rho)
+        w: Tensor = pt.stack([powers[int(gap)] for gap in self.gaps])
+        return pt.concatenate([w, pt.zeros(1), 1.0 - w * w, pt.ones(1)])
 
     def _of_rows(self, correlations: Tensor) -> tuple[Tensor, Tensor]:
         return correlations[self.gap], pt.sqrt(correlations[self.gap + len(self.gaps) + 1])

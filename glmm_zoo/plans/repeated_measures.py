@@ -48,7 +48,7 @@ def plan_repeated_measures(
         extra=[STRUCTURES[residuals.structure].parameter(len(residuals.visits))],
         findings=("residuals",),
         facts={
-            **({"visits": residuals.visits, "times": residuals.times.tolist()} if few else {}),
+            **({"visits": list(residuals.visits), "times": residuals.times.tolist()} if few else {}),
             "visit": residuals.dim,
             "subject": variable_name(options["within"]),
         },

@@ -14,18 +14,20 @@ A visit that was missed leaves the correlations of the others as they are. Sourc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.counts import uniform_share
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.reading import SingleOutcome
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, Prior, parameter
 from glmm_zoo.tables.columns import Column
 
+EVERY_CORRELATION = Prior("Uniform", {"lower": -1.0, "upper": 1.0})
 RESIDUAL = "residual"  # what corr_residual is named after
 MOST_VISITS = 20  # of structures with a factor for every pattern of missed visits, whose work grows with their cube
 
@@ -35,15 +37,15 @@ def _correlations(_: int) -> Parameter:
 
 
 def _autocorrelation(_: int) -> Parameter:
-    return parameter("rho", "correlation", Prior("Uniform", {"lower": -1.0, "upper": 1.0}))
+    return parameter("rho", "correlation", EVERY_CORRELATION)
 
 
 def _partial_autocorrelations(visits: int) -> Parameter:
-    return Parameter("rho", "correlation", (("rho",),) * (visits - 1), _autocorrelation(visits).defaults * (visits - 1))
+    return Parameter("partial_rho", "correlation", (("partial_rho", "rho"),) * (visits - 1), (EVERY_CORRELATION,) * (visits - 1))
 
 
-def _share_of_variance(_: int) -> Parameter:
-    return parameter("rho", "unit", Prior("Beta", {"alpha": 1.0, "beta": 1.0}))
+def _share(name: str) -> Callable[[int], Parameter]:
+    return lambda _: replace(uniform_share("rho"), name=name)
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ STRUCTURES: Mapping[str, Structure] = {
     "unstructured": Structure(_correlations, holds_subjects=True, has_factors=True),
     "toeplitz": Structure(_partial_autocorrelations, in_steps=True, holds_subjects=True, has_factors=True),
     "ar1": Structure(_autocorrelation, in_steps=True),
-    "car1": Structure(_share_of_variance, at_times=True),
-    "compound": Structure(_share_of_variance, holds_subjects=True),
+    "car1": Structure(_share("rho_at_gap"), at_times=True),
+    "compound": Structure(_share("rho"), holds_subjects=True),
 }
 BY_VISIT = ("unstructured", *(f"{name}h" for name in ("toeplitz", "ar1", "compound")))  # h: heterogeneous, as in R's mmrm
 RESIDUALS = (*dict.fromkeys((*STRUCTURES, *BY_VISIT)),)
