@@ -19,11 +19,12 @@ def new_observations(
     eta = _drawn(p.variables, p.covariances, rng)
     family, link = outcome.family, outcome.link
     certain = RowPredictors({part: Normal(x, np.zeros((1, 1))) for part, x in eta.items()}, {}, p.own, p.thresholds)
+    scales = {part: scale for part, scale in family.scales.items() if part in eta and part not in SHARES}
     shape = eta[""].shape
     if family.choice == "levels":
         up_to = np.cumsum(category_probabilities(certain, outcome), axis=0)[:-1]
         return 1.0 + np.sum(rng.random(shape) > up_to, axis=0)
-    own = {**p.own, **{part: np.exp(eta[part]) for part in ("alpha",) if part in eta}}
+    own = {**p.own, **{part: LINKS[scale].inverse(eta[part]) for part, scale in scales.items()}}
     share = np.ones((1, 1))
     for part in SHARES:
         if part in eta or part in p.own:

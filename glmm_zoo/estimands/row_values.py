@@ -147,28 +147,35 @@ def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
 
 
 def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner) -> np.ndarray:
-    """E of `inner` over the predictor of the dispersion, if it has one, and the main predictor."""
-    if "alpha" not in variables:
+    """E of `inner` over the predictor of a logarithm, "alpha", "sigma" or "disc", if there is one, and the main predictor."""
+    part = next((part for part in variables if part), None)
+    if part is None:
         return inner(variables[""], own)
 
-    def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
-        return inner(others[""], {**own, "alpha": np.exp(eta)})
+    def given(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+        return inner(others[""], {**own, part: np.exp(eta)})
 
-    return mean_given("alpha", variables, covariances, given_alpha)
+    return mean_given(part, variables, covariances, given)
 
 
 # ------------------------------------------------------------------------------------------------------ ordered categories
 
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
-    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
+    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
     assert p.thresholds is not None
-    x = p.variables[""]
     if outcome.family.name == "ordinal":
-        up_to = [mean_of_inverse_link(outcome.link, Normal(c - x.mean, x.variance)) for c in p.thresholds]
-        edge = np.ones_like(up_to[0])
-        return np.diff(np.stack([0 * edge, *up_to, edge]), axis=0)
-    thresholds = np.moveaxis(p.thresholds, 0, -1)
+        cutpoints = p.thresholds
+
+        def up_to(x: Normal, own: Own) -> np.ndarray:
+            disc = own.get("disc", np.ones((1, 1)))
+            scaled = [Normal(disc * (c - x.mean), disc**2 * x.variance) for c in cutpoints]
+            return np.stack([mean_of_inverse_link(outcome.link, of_one) for of_one in scaled])
+
+        below = _over_dispersion(p.variables, p.covariances, p.own, up_to)
+        edge = np.ones_like(below[:1])
+        return np.diff(np.concatenate([0 * edge, below, edge]), axis=0)
+    x, thresholds = p.variables[""], np.moveaxis(p.thresholds, 0, -1)
 
     def at(eta: np.ndarray) -> np.ndarray:
         assert outcome.family.probabilities is not None

@@ -16,7 +16,11 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
 PLUS, MINUS = op("+"), op("−")
-COEFFICIENTS = {"": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"), "alpha": ("α", "δ", "w")}
+COEFFICIENTS = {
+    "": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"),
+    **{part: ("α", "δ", "w") for part in ("alpha", "sigma", "disc")},
+}  # fmt: skip
+SYMBOLS = {"alpha": "φ", "sigma": "σ", "disc": "d"}  # of what has a predictor of its logarithm
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     y, family, s = outcome.response(), outcome.of.family, outcome.symbol
     of_never = outcome.parts.builder == "never_at_risk"
     if family == "gaussian":
-        yield y, "∼", normal(squared(s("σ")), s("μ", ROW_INDEX))
+        yield y, "∼", normal(squared(_of_row(outcome, "sigma")), s("μ", ROW_INDEX))
     elif family in ("binomial", "bernoulli"):
         response = outcome.of.main.formula.response
         trials = response and response.trials
@@ -96,10 +100,15 @@ def _count(outcome: NumberedOutcome) -> str:
     mean = outcome.symbol("μ", ROW_INDEX)
     if "negative_binomial" not in outcome.of.family:
         return call(sym("Poisson"), mean)
-    shape = outcome.symbol("φ", ROW_INDEX) if "alpha" in outcome.of.others else outcome.symbol("φ")
+    shape = _of_row(outcome, "alpha")
     if outcome.parts.spec["options"].get("parameterization") == "nb1":
         shape = shape + mean
     return call(sym("NegBinomial"), mean, shape)
+
+
+def _of_row(outcome: NumberedOutcome, part: str) -> str:
+    """A positive parameter, which is that of the row where it has a predictor."""
+    return outcome.symbol(SYMBOLS[part], *([ROW_INDEX] if part in outcome.of.others else []))
 
 
 def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
@@ -113,7 +122,10 @@ def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     }[outcome.of.family]
     nominal = outcome.parts.spec["facts"].get("nominal")
     cut = outcome.symbol("c", k, ROW_INDEX) if nominal else outcome.symbol("c", k)
-    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    distance = f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    if "disc" in outcome.of.others:
+        distance = f"{_of_row(outcome, 'disc')}{op('(')}{distance}{op(')')}"
+    yield _linked(outcome.of.link, call(sym("P"), event)), "=", distance
     if nominal:
         yield (
             call(sym("log"), f"{sub(sym('c'), after, ROW_INDEX)}{MINUS}{cut}"), "=",
@@ -152,7 +164,7 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     for name, part in of.others.items():
         if name == "nominal":
             continue
-        left = s("φ", ROW_INDEX) if name == "alpha" else s("π", ROW_INDEX)
+        left = _of_row(outcome, name) if name in SYMBOLS else s("π", ROW_INDEX)
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield _linked(part.link, left), "=", _predictor(outcome, part, [])

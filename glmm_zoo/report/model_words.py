@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.model_math import COEFFICIENTS
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -82,7 +83,8 @@ def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     """How a response varies around what the model predicts."""
     what, family = outcome_words(parts, outcome), outcome.family
     if family == "gaussian":
-        return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ."
+        own = ", which differs between rows" if "sigma" in outcome.others else ""
+        return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ{own}."
     if family in BINARY:
         response = outcome.main.formula.response
         if response is not None and response.trials is not None:
@@ -169,9 +171,11 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
         zero = "of zero" if outcome.family.startswith("hurdle") else "of a structural zero"
         of = {
             "zi": f"the log odds {zero}", "never": f"the log odds that {article(_subject(parts))} is never at risk"
-            if name == "never" else "", "alpha": "the log of φ",
+            if name == "never" else "", "alpha": "the log of φ", "sigma": "the log of σ", "disc": "the log of the discrimination d",
         }[name]  # fmt: skip
-        yield _sum(parts, part, of, {"alpha": "δ"}.get(name, "γ"), {"alpha": "w"}.get(name, "v"), [])
+        if name == "disc":
+            yield "A row's distance from the thresholds is multiplied by its discrimination d: the smaller d is, the more its categories scatter."
+        yield _sum(parts, part, of, *COEFFICIENTS[name][1:], [])
 
 
 def _sum(

@@ -17,6 +17,7 @@ from glmm_zoo.report.model_words import ORDERED, is_measured, outcome_words, sai
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
+from glmm_zoo.results.figures.effects import LOGARITHMS
 
 INNER = numbers.nominal(0.95)
 NORMAL_975 = 1.959963984540054
@@ -147,7 +148,8 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link == "log":
         per = parts.spec["options"].get("exposure")
-        what = f"rate per unit of {parts.about.name(per)}" if per else "mean count" if not of.part else "φ"
+        what = f"rate per unit of {parts.about.name(per)}" if per else "mean count"
+        what = LOGARITHMS.get(of.part, what)
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
     return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
@@ -155,7 +157,7 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
 
 def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     """A ratio, or a difference of an identity link."""
-    ratio = LINKS[of.link].ratio if of.part != "alpha" else None
+    ratio = LINKS[of.link].ratio if of.part not in LOGARITHMS else None
     if ratio or of.link == "log":
         words = (ratio or "ratio").replace("_", " ")
         return f"{words.capitalize()}s from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){_per(parts, of)}"
@@ -197,10 +199,10 @@ def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: fl
         return f"{start}{_unit(parts, of)}: {group} from alike to {_value(NORMAL_975 * most)}{_unit(parts, of)} from the average{effect}"
     if ratio is None:
         return start
-    words = ratio.replace("_", " ")
-    of_what = (
-        f"{article(words)} of {slope}" if slope else {"odds ratio": "odds"}.get(words, article(words.split(" ")[0]))
-    )
+    words = LOGARITHMS.get(of.part, ratio.replace("_", " "))
+    whole = words if of.part in LOGARITHMS else words.split(" ")[0]
+    words = f"ratio of {words}s" if of.part in LOGARITHMS else words
+    of_what = f"{article(words)} of {slope}" if slope else {"odds ratio": "odds"}.get(words, article(whole))
     return f"{start}: {group} from alike to {of_what} {_ratio(exp(NORMAL_975 * most))} times the average"
 
 
@@ -318,6 +320,8 @@ def _unit(parts: Parts, of: _Of) -> str:
 def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = _REASONS.get(of.kind, ("", ""))
+    if of.kind == "intercept" and of.part == "sigma":
+        reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part and of.outcome.family not in ORDERED:
         centre = {"identity": "centred at the mean of the response, scale 2.5 of its standard deviations", "log": "centred at the log of "
                   "the crude rate, so that the unit of the exposure does not matter"}.get(of.link)  # fmt: skip

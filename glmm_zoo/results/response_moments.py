@@ -28,8 +28,8 @@ class ResponseMoments:
     level
         Draws (chain, draw) of the linear predictor at the covariates' means.
     parameters
-        Draws (chain, draw, ...) of the family's own parameters: "sigma", "alpha", "zi", "cutpoints"; those with formulas of
-        their own at the covariates' means.
+        Draws (chain, draw, ...) of the family's own parameters: "sigma", "alpha", "zi", "disc", "cutpoints"; those with formulas
+        of their own at the covariates' means.
     """
 
     family: str
@@ -52,12 +52,11 @@ class ResponseMoments:
 def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> ResponseMoments:
     """The outcome called `name`."""
     outcome = spec["outcomes"][name]
+    family = FAMILIES[outcome["family"]]
     parameters = {
-        part: draws_of(posterior, f"{name}_{part}")
-        for part in ("sigma", "alpha", "zi", "cutpoints")
-        if f"{name}_{part}" in posterior
+        own.name: draws_of(posterior, f"{name}_{own.name}") for own in family.own if f"{name}_{own.name}" in posterior
     }
-    for part, link in (("zi", "logit"), ("alpha", "log")):
+    for part, link in family.scales.items():
         if f"{name}_{part}" in spec["formulas"]:
             parameters[part] = LINKS[link].inverse(_predictor_at_means(posterior, spec, f"{name}_{part}"))
     return ResponseMoments(outcome["family"], outcome["link"], _predictor_at_means(posterior, spec, name), parameters)

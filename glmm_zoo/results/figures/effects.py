@@ -29,11 +29,13 @@ _ROW, _LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
 _FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
+LOGARITHMS = {"alpha": "shape", "sigma": "residual standard deviation", "disc": "discrimination"}
 PREDICTOR_WORDS = {
     "zi": "a structural zero",
     "never": "never being at risk",
     "surv": "the event",
     "assoc": "the marker",
+    **{part: f"log {words}" for part, words in LOGARITHMS.items()},
 }
 _ORDINALS = ("First", "Second")
 _KINDS = {"odds_ratio": "odds ratio", "rate_ratio": "rate ratio", "hazard_ratio": "hazard ratio"}
@@ -111,7 +113,12 @@ def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> st
     """What the event or the outcome of a predictor is called."""
     if predictor == "zi" and "hurdle" in str(spec["family"]):
         return "zero"
-    return PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
+    if predictor in PREDICTOR_WORDS:
+        return PREDICTOR_WORDS[predictor]
+    outcome, _, part = predictor.rpartition("_")
+    if outcome in spec.get("outcomes", ()) and part in LOGARITHMS:
+        return f"{PREDICTOR_WORDS[part]} of {about.outcome_of(outcome).outcome or outcome}"
+    return about.outcome_of(predictor).outcome or predictor
 
 
 def coefficient_words(about: About, coefficient: str) -> str:
