@@ -13,6 +13,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
+from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
@@ -77,7 +78,7 @@ def _model(parts: Parts) -> Iterator[str]:
         yield from _joint(parts, size)
         return
     outcome = parts.outcomes[0]
-    contents = [*_wedge(parts), *_predictor(parts, outcome.main)]
+    contents = [*_wedge(parts), *_predictor(parts, outcome.main), *residual_methods(parts)]
     trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
@@ -246,7 +247,7 @@ _KINDS = {
     "corr": "correlations", "sigma": "the residual standard deviation", "alpha": "the shape", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
-    "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities",
+    "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "autocorrelation": "correlations",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip

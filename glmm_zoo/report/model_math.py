@@ -12,6 +12,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.report.residual_words import residual_line, sds_by_visit
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
@@ -47,6 +48,7 @@ def model_math(parts: Parts) -> str:
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome)]
+        lines += _correlated_rows(outcome)
     lines += _group_lines(parts, outcomes)
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
@@ -65,7 +67,8 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     y, family, s = outcome.response(), outcome.of.family, outcome.symbol
     of_never = outcome.parts.builder == "never_at_risk"
     if family == "gaussian":
-        yield y, "∼", normal(squared(_of_row(outcome, "sigma")), s("μ", ROW_INDEX))
+        sigma = _of_visit(outcome) if sds_by_visit(outcome.parts) else _of_row(outcome, "sigma")
+        yield y, "∼", normal(squared(sigma), s("μ", ROW_INDEX))
     elif family in ("binomial", "bernoulli"):
         response = outcome.of.main.formula.response
         trials = response and response.trials
@@ -89,6 +92,20 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _of_visit(outcome: NumberedOutcome) -> str:
+    return outcome.symbol("σ", _level(outcome.parts, (outcome.parts.spec["options"]["time"],)))
+
+
+def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
+    """The correlation of two rows of a subject."""
+
+    def visit(index: str) -> str:
+        return f"{sym(outcome.parts.spec['options']['time'])}{op('[')}{sym(index)}{op(']')}"
+
+    line = residual_line(outcome.parts, lambda index: outcome.symbol("y", sym(index)), visit)
+    return [] if line is None else [line]
 
 
 def _at_risk(y: str) -> str:

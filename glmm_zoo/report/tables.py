@@ -318,6 +318,8 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     if base == "propensity_correlation":
         factor, _, outcomes = inside.partition(": ")
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
+    if base == "sigma" and inside:
+        return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):
