@@ -166,7 +166,7 @@ def _outcome_of(
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
-        if name in draws and name not in parts and (name != "sigma" or draws[name].ndim == 1)
+        if name in draws and name not in parts and not (name == "sigma" and spec["facts"].get("sds_by_visit"))
     }
     return FittedOutcome(
         single.outcome.name,

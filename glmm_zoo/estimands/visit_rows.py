@@ -17,7 +17,7 @@ from glmm_zoo.tables.columns import Table
 
 def with_sds_by_visit(coding: RowCoding, spec: Mapping[str, Any], draws: PosteriorDraws) -> RowCoding:
     """The coding with the part "sigma" where every visit has a residual sd of its own; else the same."""
-    if not spec["options"].get("residual") or "sigma" not in draws or draws["sigma"].ndim == 1:
+    if not spec["facts"].get("sds_by_visit"):
         return coding
     column, log_sds = spec["options"]["time"], np.log(draws["sigma"])
     visits = [str(v) for v in draws.posterior[spec["facts"]["visit"]].values]

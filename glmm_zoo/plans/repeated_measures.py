@@ -50,6 +50,8 @@ def plan_repeated_measures(
         facts={
             **({"visits": list(residuals.visits), "times": residuals.times.tolist()} if few else {}),
             "visit": residuals.dim,
+            "sds_by_visit": residuals.by_visit,
+            "subjects": len(residuals.subjects.levels),
             "subject": variable_name(options["within"]),
         },
         unit=residuals.subjects,

@@ -143,7 +143,7 @@ def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residua
     same = [e.factor.name for e in single.main.effects if _same_groups(e.factor.codes, subjects.codes)]
     if kind.holds_subjects and same:
         raise InputError(
-            f"(1 | {same[0]}) and residual={name!r} say the same thing of a {subjects.name}, that its rows are alike; leave out one"
+            f"(1 | {same[0]}) and residual={name!r} say the same thing of each {subjects.name}, that its rows are alike; leave out one"
         )
     return Residuals(structure, by_visit, variable_name(column.name), visits, visit, time, subjects)
 

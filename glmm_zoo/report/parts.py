@@ -224,8 +224,7 @@ def sizes(parts: Parts) -> list[str]:
     found = [plural(spec["data"]["rows"], "row")]
     found += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
     if spec["options"].get("residual") and spec["options"]["within"] not in parts.groups:
-        subjects = len(set(parts.tree["constant_data"].dataset[spec["facts"]["subject"]].values.tolist()))
-        found.append(parts.group_count((spec["options"]["within"],), subjects))
+        found.append(parts.group_count((spec["options"]["within"],), spec["facts"]["subjects"]))
     if "event" in spec:
         found.append(plural(sum(spec["event"]["events"]), "event"))
     return found

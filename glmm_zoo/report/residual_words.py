@@ -27,8 +27,7 @@ def structure_of(parts: Parts) -> str | None:
 
 def sds_by_visit(parts: Parts) -> bool:
     """Whether every visit has a residual sd of its own."""
-    posterior = parts.tree["posterior"].dataset
-    return structure_of(parts) is not None and "sigma" in posterior and posterior["sigma"].ndim > 2
+    return parts.spec["facts"].get("sds_by_visit", False)
 
 
 def residual_sentences(parts: Parts) -> Iterator[str]:

@@ -160,7 +160,7 @@ def _between_levels(
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
     residual = posterior[f"{lead}sigma"].values ** 2 if f"{lead}sigma" in posterior else outcome["latent_variance"]
-    if residual is not None and np.ndim(residual) > 2:  # one for each visit
+    if spec["facts"].get("sds_by_visit"):
         residual = None
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual

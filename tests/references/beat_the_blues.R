@@ -4,7 +4,7 @@
 library(nlme); library(rstan); library(brms); library(jsonlite)
 rstan_options(boost_lib = "/usr/include")
 d <- read.csv("models/beat_the_blues/data.csv", stringsAsFactors = FALSE)
-d$treatment <- factor(d$treatment, c("TAU", "BtheB")); d$m <- factor(d$month); d$visit <- as.integer(d$m)
+d$treatment <- factor(d$treatment, c("TAU", "BtheB")); d$m <- factor(d$month)
 d <- d[order(d$subject, d$visit), ]
 f <- bdi ~ bdi_pre + treatment * m
 X <- model.matrix(f, d); n <- as.integer(table(d$subject))
@@ -27,7 +27,7 @@ design <- "columns of X: Intercept, bdi_pre, treatment BtheB, months 3, 5, 8, an
 sampler <- list(chains = 4, warmup = 1000, draws_per_chain = 4000)
 fit <- stan(model_code = program, data = list(N = nrow(d), K = ncol(X), S = length(n), T = 4, X = X, y = d$bdi, n = n, visit = d$visit),
   chains = 4, iter = 5000, warmup = 1000, seed = 1, cores = 1, refresh = 0)
-written("beat_the_blues_unstructured", peer = paste("Stan, rstan", packageVersion("rstan")), data = "models/beat_the_blues/data.csv",
+written("beat_the_blues_unstructured", peer = paste("Stan, rstan", packageVersion("rstan")), data = "HSAUR3_BtheB.csv",
   model = "bdi ~ bdi_pre + treatment * factor(month), unstructured residuals of a subject", design = design,
   priors = list(b1 = "normal(15, 20)", b = "normal(0, 10)", sigma = "exponential(0.1)", R = "lkj(2)"), sampler = sampler,
   divergences = get_num_divergent(fit), max_rhat = max(summary(fit)$summary[, "Rhat"], na.rm = TRUE),
@@ -37,7 +37,7 @@ marginal <- stanvar(scode = "  target += exponential_lpdf(sigma / sqrt(1 - squar
 brm <- brm(bf(update(f, . ~ 0 + Intercept + . + ar(time = visit, gr = subject, p = 1, cov = TRUE))), data = d, cores = 1, chains = 4,
   iter = 5000, warmup = 1000, seed = 1, refresh = 0, stanvars = marginal,
   prior = c(prior(normal(0, 10), class = b), prior(normal(15, 20), class = b, coef = Intercept), prior("", class = sigma)))
-written("beat_the_blues_ar1", peer = paste("brms", packageVersion("brms")), data = "models/beat_the_blues/data.csv",
+written("beat_the_blues_ar1", peer = paste("brms", packageVersion("brms")), data = "HSAUR3_BtheB.csv",
   model = "bdi ~ bdi_pre + treatment * factor(month) + ar(time = visit, gr = subject, p = 1, cov = TRUE)", design = design,
   priors = list(b1 = "normal(15, 20)", b = "normal(0, 10)", sd_residual = "exponential(0.1)", ar = "uniform(-1, 1)"), sampler = sampler,
   divergences = get_num_divergent(brm$fit), max_rhat = max(summary(brm$fit)$summary[, "Rhat"], na.rm = TRUE),
@@ -53,6 +53,6 @@ maximum <- lapply(structures, function(s) {
   sds <- sqrt(diag(as.matrix(getVarCov(g, individual = names(one)))))
   list(logLik = as.numeric(logLik(g)), coefficients = unname(coef(g)), sds = unname(sds), correlations = R[lower.tri(R)])
 })
-written("beat_the_blues_maximum", peer = paste("nlme::gls", packageVersion("nlme")), data = "models/beat_the_blues/data.csv",
+written("beat_the_blues_maximum", peer = paste("nlme::gls", packageVersion("nlme")), data = "HSAUR3_BtheB.csv",
   model = "bdi ~ bdi_pre + treatment * factor(month); corSymm and varIdent, corAR1, corCAR1, corCompSymm, corARMA(p = 3)", design = design,
-  estimation = "maximum likelihood; correlations of visits 1 and 2, 1 and 3, 1 and 4, 2 and 3, 2 and 4, 3 and 4", structures = maximum)
+  estimation = "maximum likelihood; correlations of visits 1 and 2, 1 and 3, 1 and 4, 2 and 3, 2 and 4, 3 and 4", parameters = maximum)
