@@ -244,8 +244,12 @@ REFERENCES = (
         {
             **{f"b[{k}]": name for k, name in enumerate(OF_MONTHS, start=1)},
             **{f"sigma[{k}]": f"sigma[{month}]" for k, month in enumerate((2, 3, 5, 8), start=1)},
-            "R[1,2]": "corr_residual[2, 3]", "R[1,3]": "corr_residual[2, 5]", "R[1,4]": "corr_residual[2, 8]",
-            "R[2,3]": "corr_residual[3, 5]", "R[2,4]": "corr_residual[3, 8]", "R[3,4]": "corr_residual[5, 8]",
+            "R[1,2]": "corr_residual[2, 3]",
+            "R[1,3]": "corr_residual[2, 5]",
+            "R[1,4]": "corr_residual[2, 8]",
+            "R[2,3]": "corr_residual[3, 5]",
+            "R[2,4]": "corr_residual[3, 8]",
+            "R[3,4]": "corr_residual[5, 8]",
         },
         {"residual": "unstructured", "time": "month", "within": "subject"},
         {**OF_BDI, "corr": "LKJ(2)"},
@@ -256,9 +260,25 @@ REFERENCES = (
         "hierarchical_linear",
         MONTHS,
         {
-            **dict(zip(("b_Intercept", "b_bdi_pre", "b_treatmentBtheB", "b_m3", "b_m5", "b_m8", "b_treatmentBtheB:m3",
-                        "b_treatmentBtheB:m5", "b_treatmentBtheB:m8"), OF_MONTHS, strict=True)),
-            "sd_residual": "sigma", "ar[1]": "rho",
+            **dict(
+                zip(
+                    (
+                        "b_Intercept",
+                        "b_bdi_pre",
+                        "b_treatmentBtheB",
+                        "b_m3",
+                        "b_m5",
+                        "b_m8",
+                        "b_treatmentBtheB:m3",
+                        "b_treatmentBtheB:m5",
+                        "b_treatmentBtheB:m8",
+                    ),
+                    OF_MONTHS,
+                    strict=True,
+                )
+            ),
+            "sd_residual": "sigma",
+            "ar[1]": "rho",
         },
         {"residual": "ar1", "time": "visit", "within": "subject"},
         {**OF_BDI, "rho": "Uniform(-1, 1)"},

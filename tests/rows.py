@@ -248,7 +248,11 @@ def _repeated(correlation: Callable) -> dict:
     """Residuals of a subject correlate by `correlation(p, visits)`, with the sd of their visit; one log density for each subject."""
 
     def sds(d, p):
-        return p["sigma"].sel(visit=d.visit.astype(str).to_numpy()).values if p["sigma"].dims else np.full(len(d), p["sigma"].item())
+        return (
+            p["sigma"].sel(visit=d.visit.astype(str).to_numpy()).values
+            if p["sigma"].dims
+            else np.full(len(d), p["sigma"].item())
+        )
 
     def density(d, p, eta):
         found = []

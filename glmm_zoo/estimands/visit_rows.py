@@ -26,7 +26,9 @@ def with_sds_by_visit(coding: RowCoding, spec: Mapping[str, Any], draws: Posteri
         codes, levels = table[column].codes_and_levels()
         unknown = [level for level in levels if level not in visits]
         if unknown:
-            raise InputError(f"column {column!r} has {listing(unknown)}, and the fit has the visits {listing(visits, 20)}")
+            raise InputError(
+                f"column {column!r} has {listing(unknown)}, and the fit has the visits {listing(visits, 20)}"
+            )
         of_row = np.array([visits.index(level) for level in levels])[codes]
         sigma = LinearRows(((np.eye(len(visits))[of_row], log_sds),), np.zeros(table.rows))
         return {**coding.code(table, exposure), "sigma": sigma}

@@ -156,7 +156,12 @@ def _ordered_family(
 
     cutpoints = OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS)
     disc = OwnParameter(
-        "disc", "log", None, option="disc", code=ordered_predictors.discrimination_predictor, doubts=ordered_predictors.zero_far_away
+        "disc",
+        "log",
+        None,
+        option="disc",
+        code=ordered_predictors.discrimination_predictor,
+        doubts=ordered_predictors.zero_far_away,
     )
     return Family(
         name,

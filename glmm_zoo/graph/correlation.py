@@ -17,7 +17,6 @@ from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import ROUNDING, lower_positions
 
 
-
 def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of a correlation matrix under LKJ(eta), row by row from its partial correlations:
 

@@ -23,7 +23,6 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import along_series
@@ -53,7 +52,8 @@ def observe_repeated_measures(
     if residuals.structure == "unstructured" or residuals.by_visit:
         model.add_coord(residuals.dim, list(residuals.visits))
     if residuals.by_visit:
-        log_sigma: Tensor = pt.log(variable(model, "sigma", residuals.dim))[residuals.visit]
+        log_sigma: Tensor = variable(model, "sigma", residuals.dim)
+        log_sigma = pt.log(log_sigma[residuals.visit])
     else:
         log_sigma = log_positive(model, "sigma", etas) + pt.zeros(len(y))
     law, correlations = _law_of(model, residuals)
@@ -93,7 +93,8 @@ def _law_of(model: Model, residuals: Residuals) -> tuple[ResidualLaw, Tensor]:
     if residuals.structure == "ar1":
         return law, law.of_steps(variable(model, "rho"))
     model.auxiliary.add("rho_at_gap")
-    log_rho: Tensor = pt.log(variable(model, "rho_at_gap")) / law.middle_gap
+    log_rho: Tensor = pt.log(variable(model, "rho_at_gap"))
+    log_rho = log_rho / law.middle_gap
     pm.Deterministic("rho", pt.exp(log_rho))
     return law, law.of_times(log_rho)
 
@@ -116,7 +117,9 @@ def _pairs(model: Model, residuals: Residuals) -> Tensor:
     of_pair = {(i, j): _product(C[i][: i + 1], C[j][: i + 1]) for i, j in combinations(range(len(visits)), 2)}
     places = range(len(visits))
     R = [[ONE if i == j else of_pair[min(i, j), max(i, j)] for j in places] for i in places]
-    pm.Deterministic(f"corr_{RESIDUAL}", pt.stack([pt.stack(row) for row in R]), dims=(residuals.dim, f"{residuals.dim}_bis"))
+    pm.Deterministic(
+        f"corr_{RESIDUAL}", pt.stack([pt.stack(row) for row in R]), dims=(residuals.dim, f"{residuals.dim}_bis")
+    )
     return pt.stack(list(of_pair.values()))
 
 
@@ -155,7 +158,8 @@ class _Exchangeable:
         rho, m = correlations[0], np.bincount(self.codes).astype(float)
         together: Tensor = 1.0 + (m - 1.0) * rho
         square = (_sums(e * e, self.codes) - rho * _sums(e, self.codes) ** 2 / together) / (1.0 - rho)
-        return -0.5 * (square + (m - 1.0) * pt.log1p(-rho) + pt.log(together))
+        log_rest: Tensor = pt.log1p(-rho)
+        return -0.5 * (square + (m - 1.0) * log_rest + pt.log(together))
 
     def draw(self, correlations: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
         rho = correlations[0]
@@ -201,7 +205,8 @@ class _OneBefore:
     def of_times(self, log_rho: Tensor) -> Tensor:
         """w of every gap and then of none, 0, followed by v of these: (2 (G + 1),)."""
         log_w = self.gaps * log_rho
-        return pt.concatenate([pt.exp(log_w), pt.zeros(1), -pt.expm1(2.0 * log_w), pt.ones(1)])
+        v: Tensor = pt.expm1(2.0 * log_w)
+        return pt.concatenate([pt.exp(log_w), pt.zeros(1), -v, pt.ones(1)])
 
     def of_steps(self, rho: Tensor) -> Tensor:
         """The same of gaps that are whole numbers, for which rho may be below 0."""
@@ -268,7 +273,7 @@ class _ByPattern:
 
     def _factors(self, correlations: Tensor) -> list[list[Tensor]]:
         """Rows of the lower triangle of each pattern's factor (patterns,); 1 on the diagonal where there is no row."""
-        with_zero = pt.concatenate([correlations, pt.zeros(1)])
+        with_zero: Tensor = pt.concatenate([correlations, pt.zeros(1)])
         L: list[list[Tensor]] = []
         for i in range(self.rows.shape[1]):
             row: list[Tensor] = []
@@ -285,7 +290,7 @@ class _ByPattern:
             seen = self.seen[:, i].astype(float)
             known = _product([x[self.pattern] for x in row], z)
             z.append((e[self.rows[:, i]] * seen - known) / last[self.pattern])
-        log_det: Tensor = sum((pt.log(row[-1]) for row in L), start=ZERO)
+        log_det = _product([pt.log(row[-1]) for row in L], [ONE] * len(L))
         return -0.5 * _product(z, z) - log_det[self.pattern]
 
     @cached_property
@@ -297,5 +302,9 @@ class _ByPattern:
     def draw(self, correlations: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
         subjects, most = self.rows.shape
         z = pm.Normal.dist(0.0, 1.0, size=(*batch, subjects, most))
-        e = [_product([x[self.pattern] for x in row], [z[..., j] for j in range(len(row))]) for row in self._factors(correlations)]
-        return pt.stack(e, axis=-1).reshape((*batch, subjects * most))[..., self._place_of_row]
+        e: list[Tensor] = [
+            _product([x[self.pattern] for x in row], [z[..., j] for j in range(len(row))])
+            for row in self._factors(correlations)
+        ]
+        places: Tensor = pt.stack(e, axis=-1)
+        return places.reshape((*batch, subjects * most))[..., self._place_of_row]

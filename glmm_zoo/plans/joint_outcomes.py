@@ -318,9 +318,7 @@ def plan_joint_outcomes(
     """
     parts = joint.parts
     units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
-    others = {
-        prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()
-    }
+    others = {prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()}
     needed = predictor_parameters(joint.predictors, 0.0, 1.0, {**units, **others})
     for part in parts:
         predicted = [own.name for own in part.family.own if prefixed(part.prefix, own.name) in joint.texts]

@@ -62,7 +62,9 @@ def plan_repeated_measures(
 def _check_options(data: Any, options: Mapping[str, Any]) -> None:
     residual, known = options["residual"], column_names(data)
     if residual not in RESIDUALS:
-        raise InputError(f"unknown residual {residual!r}{did_you_mean(str(residual), RESIDUALS) or ';'} known: {listing(RESIDUALS)}")
+        raise InputError(
+            f"unknown residual {residual!r}{did_you_mean(str(residual), RESIDUALS) or ';'} known: {listing(RESIDUALS)}"
+        )
     meaning = {"time": "the visits", "within": "the subjects whose residuals are correlated"}
     raise_all(
         [

@@ -41,7 +41,9 @@ def _autocorrelation(_: int) -> Parameter:
 
 
 def _partial_autocorrelations(visits: int) -> Parameter:
-    return Parameter("partial_rho", "correlation", (("partial_rho", "rho"),) * (visits - 1), (EVERY_CORRELATION,) * (visits - 1))
+    return Parameter(
+        "partial_rho", "correlation", (("partial_rho", "rho"),) * (visits - 1), (EVERY_CORRELATION,) * (visits - 1)
+    )
 
 
 def _share(name: str) -> Callable[[int], Parameter]:
@@ -71,7 +73,10 @@ STRUCTURES: Mapping[str, Structure] = {
     "car1": Structure(_share("rho_at_gap"), at_times=True),
     "compound": Structure(_share("rho"), holds_subjects=True),
 }
-BY_VISIT = ("unstructured", *(f"{name}h" for name in ("toeplitz", "ar1", "compound")))  # h: heterogeneous, as in R's mmrm
+BY_VISIT = (
+    "unstructured",
+    *(f"{name}h" for name in ("toeplitz", "ar1", "compound")),
+)  # h: heterogeneous, as in R's mmrm
 RESIDUALS = (*dict.fromkeys((*STRUCTURES, *BY_VISIT)),)
 
 

@@ -123,7 +123,9 @@ def _last_visit(model: FittedModel, variable: str) -> dict[str, Any]:
 
 def _variables(model: FittedModel) -> set[str]:
     """The columns of the formulas."""
-    return {c for outcome in model.outcomes.values() for design in outcome.parts.values() for c in design.formula.columns}
+    return {
+        c for outcome in model.outcomes.values() for design in outcome.parts.values() for c in design.formula.columns
+    }
 
 
 def _variable(model: FittedModel) -> str | None:

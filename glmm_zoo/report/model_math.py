@@ -19,7 +19,7 @@ ROW_INDEX = sym("i")
 PLUS, MINUS = op("+"), op("−")
 COEFFICIENTS = {
     "": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"),
-    **{part: ("α", "δ", "w") for part in ("alpha", "sigma", "disc")},
+    **dict.fromkeys(("alpha", "sigma", "disc"), ("α", "δ", "w")),
 }  # fmt: skip
 SYMBOLS = {"alpha": "φ", "sigma": "σ", "disc": "d"}  # of what has a predictor of its logarithm
 

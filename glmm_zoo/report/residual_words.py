@@ -10,11 +10,17 @@ import pandas as pd
 from glmm_zoo.report.mathml import call, op, power, sub, sym
 from glmm_zoo.report.parts import Parts, article, joined
 
-STRUCTURES = {
+STRUCTURE_WORDS = {
     "unstructured": ("unstructured", "each pair of {visits} has a correlation ρ of its own"),
     "toeplitz": ("Toeplitz", "the correlation ρ depends on how many {visits} apart two of them are"),
-    "ar1": ("first-order autoregressive", "the correlation of neighbours is ρ, and falls by this factor with each further {visit} between two"),
-    "car1": ("continuous-time first-order autoregressive", "the correlation falls by the factor ρ for each unit of {visit} between two"),
+    "ar1": (
+        "first-order autoregressive",
+        "the correlation of neighbours is ρ, and falls by this factor with each further {visit} between two",
+    ),
+    "car1": (
+        "continuous-time first-order autoregressive",
+        "the correlation falls by the factor ρ for each unit of {visit} between two",
+    ),
     "compound": ("compound symmetric", "any two have the correlation ρ"),
 }
 
@@ -22,7 +28,7 @@ STRUCTURES = {
 def structure_of(parts: Parts) -> str | None:
     """The name of the structure without the mark of standard deviations by visit; None where residuals are independent."""
     residual = parts.spec["options"].get("residual")
-    return residual if residual is None or residual in STRUCTURES else residual.removesuffix("h")
+    return residual if residual is None or residual in STRUCTURE_WORDS else residual.removesuffix("h")
 
 
 def sds_by_visit(parts: Parts) -> bool:
@@ -35,11 +41,13 @@ def residual_sentences(parts: Parts) -> Iterator[str]:
     structure = structure_of(parts)
     if structure is not None:
         visit, subject = _visit(parts), parts.about.name(parts.spec["options"]["within"])
-        words = STRUCTURES[structure][1].format(visit=visit, visits=parts.about.plural(visit))
+        words = STRUCTURE_WORDS[structure][1].format(visit=visit, visits=parts.about.plural(visit))
         yield f"What is left of the rows of one {subject} is correlated: {words}{_sds(parts, f', and each {visit} has a σ of its own')}."
 
 
-def residual_line(parts: Parts, response: Callable[[str], str], level: Callable[[str], str]) -> tuple[str, str, str] | None:
+def residual_line(
+    parts: Parts, response: Callable[[str], str], level: Callable[[str], str]
+) -> tuple[str, str, str] | None:
     """corr(y_i, y_j) = ρ ..., i and j of one subject. `response(i)` is y_i, `level(i)` the visit of row i."""
     structure = structure_of(parts)
     if structure is None:
@@ -61,7 +69,9 @@ def residual_methods(parts: Parts) -> list[str]:
         return []
     visit, subject = _visit(parts), parts.about.name(parts.spec["options"]["within"])
     sds = _sds(parts, f" and a residual standard deviation for each {visit}")
-    return [f"{article(STRUCTURES[structure][0])} correlation of the residuals of each {subject} over {visit}{sds}"]
+    return [
+        f"{article(STRUCTURE_WORDS[structure][0])} correlation of the residuals of each {subject} over {visit}{sds}"
+    ]
 
 
 def residual_results(parts: Parts, table: pd.DataFrame, written: Callable[[str], str]) -> Iterator[str]:
@@ -96,4 +106,3 @@ def _visit(parts: Parts) -> str:
 
 def _sds(parts: Parts, words: str) -> str:
     return words if sds_by_visit(parts) else ""
-

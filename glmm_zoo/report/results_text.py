@@ -242,7 +242,9 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         groups = parts.group_plural(tuple(factor.split(":")))
         part = lead.rstrip("_").split("_")[-1]
         zero = _zeros(parts).get(part)
-        of_part = f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        of_part = (
+            f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        )
         effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
@@ -252,7 +254,9 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             row = f"{lead}{name}[{factor}]"
             if row in table.index and parts.builder != "stepped_wedge":
                 yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
-    yield from residual_results(parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation"))
+    yield from residual_results(
+        parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation")
+    )
     elsewhere = {"corr_residual"} if structure_of(parts) else set()
     elsewhere |= {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
     for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):

@@ -58,7 +58,10 @@ def values_at(model: Any, point: Any) -> tuple[dict[str, np.ndarray], np.ndarray
     variables = [*model.free_RVs, *model.deterministics]
     run = row_models.function(
         model,
-        [*model.replace_rvs_by_values([*variables, model.linear[""].eta]), *model.logp(vars=model.observed_RVs, sum=False)],
+        [
+            *model.replace_rvs_by_values([*variables, model.linear[""].eta]),
+            *model.logp(vars=model.observed_RVs, sum=False),
+        ],
     )
     *values, eta, pointwise = run(point)
     return {v.name: x for v, x in zip(variables, values, strict=True)}, eta, pointwise
@@ -261,7 +264,9 @@ def test_findings_and_answer_are_of_visits(tmp_path):
     tree = zoo.load(tmp_path / "fit.nc")
     finding = zoo.findings(tree)["residuals"]
     posterior = tree["posterior"].dataset
-    assert finding.tables["standard deviation"].loc["5", "median"] == pytest.approx(posterior["sigma"].sel(month="5").median().item())
+    assert finding.tables["standard deviation"].loc["5", "median"] == pytest.approx(
+        posterior["sigma"].sel(month="5").median().item()
+    )
     assert finding.tables["correlation"].loc["3", "8"] == pytest.approx(
         posterior["corr_residual"].sel(month="3", month_bis="8").median().item()
     )
@@ -277,7 +282,9 @@ def test_findings_and_answer_are_of_visits(tmp_path):
 def test_correlations_of_findings_go_by_lag(structure, lag):
     tree = fitted(structure).copy()
     rho = tree["posterior"].dataset["rho"]
-    value = xr.full_like(rho, 0.7) if rho.ndim == 2 else rho * 0 + xr.DataArray(lag, dims="lag", coords={"lag": rho["lag"]})
+    value = (
+        xr.full_like(rho, 0.7) if rho.ndim == 2 else rho * 0 + xr.DataArray(lag, dims="lag", coords={"lag": rho["lag"]})
+    )
     tree["posterior"] = xr.DataTree(tree["posterior"].dataset.assign(rho=value))
     table = zoo.findings(tree)["residuals"].tables["correlation"]
     np.testing.assert_allclose(table.loc["1"].to_numpy(), [1.0, *lag])
@@ -286,10 +293,12 @@ def test_correlations_of_findings_go_by_lag(structure, lag):
 def test_the_sampler_finds_the_truth_beside_group_effects():
     rng = np.random.default_rng(5)
     n, T = 150, 4
-    d = pd.DataFrame({"id": np.repeat(np.arange(n), T), "visit": np.tile(np.arange(T), n)}).assign(site=lambda d: d.id % 10)
+    d = pd.DataFrame({"id": np.repeat(np.arange(n), T), "visit": np.tile(np.arange(T), n)}).assign(
+        site=lambda d: d.id % 10
+    )
     R = 0.7 ** np.abs(np.subtract.outer(range(T), range(T)))
     d["x"] = rng.normal(size=len(d))
-    d["y"] = (rng.multivariate_normal(np.zeros(T), R, n).ravel() * 2 + 1 + 0.5 * d.x + rng.normal(0, 1, 10)[d.site])
+    d["y"] = rng.multivariate_normal(np.zeros(T), R, n).ravel() * 2 + 1 + 0.5 * d.x + rng.normal(0, 1, 10)[d.site]
     d = d[rng.random(len(d)) > 0.15]
     model = zoo.hierarchical_linear(d, "y ~ x + (1 | site)", residual="ar1", time="visit", within="id")
     tree = zoo.fit(model, draws=300, chains=2, seed=2, progress=False)
@@ -319,7 +328,7 @@ WRONG = {
     "no time": (of(time=None), r"residual='unstructured' needs time=, the column of the visits \(--option time=NAME\)"),
     "no subjects": (of(within=None), r"needs within=, the column of the subjects whose residuals are correlated"),
     "column": (of(within="idd"), r"within='idd' is no column of the data; did you mean 'id'"),
-    "time alone": (of(residual=None, within=None), r"time='visit' is for correlated residuals; say how by residual='unstructured'"),
+    "time alone": (of(residual=None, within=None), r"time= and within= are for correlated residuals; say how"),
     "twice": (
         of(frame=repeated().assign(visit=lambda d: d.visit.replace(7, 4))),
         r"id 's\d+' has two rows at visit 4 \(rows \d+, \d+\); residual='unstructured' takes one row of a subject at each visit",
@@ -357,6 +366,8 @@ def test_what_is_wrong_is_said(build, message):
 
 
 def test_an_ordered_factor_has_the_order_of_its_levels():
-    weeks = repeated().assign(visit=lambda d: pd.Categorical("week " + d.visit.astype(str), [f"week {v}" for v in (7, 4, 2, 1)], ordered=True))
+    weeks = repeated().assign(
+        visit=lambda d: pd.Categorical("week " + d.visit.astype(str), [f"week {v}" for v in (7, 4, 2, 1)], ordered=True)
+    )
     model = zoo.hierarchical_linear(weeks, "y ~ x", residual="ar1h", time="visit", within="id")
     assert model.coords["visit"] == ("week 7", "week 4", "week 2", "week 1")

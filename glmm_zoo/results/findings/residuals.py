@@ -14,6 +14,7 @@ from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.storage import metadata
 
+
 def find(tree: xr.DataTree, prob: float) -> Finding:
     """Tables of standard deviations and of correlations by visit, and how closely measurements of one subject go together."""
     posterior, facts = tree["posterior"].dataset, metadata(tree)["spec"]["facts"]
