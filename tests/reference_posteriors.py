@@ -44,6 +44,13 @@ class Reference:
     priors: Mapping[str, str | None] = field(default_factory=dict)
 
 
+MONTHS = 'bdi ~ bdi_pre + C(treatment, ref="TAU") * C(month)'
+OF_MONTHS = (
+    "Intercept", "beta[bdi_pre]", "beta[treatment[BtheB]]", "beta[month[3]]", "beta[month[5]]", "beta[month[8]]",
+    "beta[treatment[BtheB]:month[3]]", "beta[treatment[BtheB]:month[5]]", "beta[treatment[BtheB]:month[8]]",
+)  # fmt: skip
+OF_BDI = {"Intercept": "Normal(15, 20)", "beta": "Normal(0, 10)", "sd": None, "sigma": "Exponential(0.1)"}
+
 REFERENCES = (
     Reference(
         "cbpp_binomial",
@@ -228,6 +235,53 @@ REFERENCES = (
             "sd_judge__Intercept": "sd_judge[Intercept]",
         },
         priors={"Intercept": None, "cutpoints": "StudentT(3, 0, 2.5)"},
+    ),
+    Reference(
+        "beat_the_blues_unstructured",
+        "HSAUR3_BtheB.csv",
+        "hierarchical_linear",
+        MONTHS,
+        {
+            **{f"b[{k}]": name for k, name in enumerate(OF_MONTHS, start=1)},
+            **{f"sigma[{k}]": f"sigma[{month}]" for k, month in enumerate((2, 3, 5, 8), start=1)},
+            "R[1,2]": "corr_residual[2, 3]",
+            "R[1,3]": "corr_residual[2, 5]",
+            "R[1,4]": "corr_residual[2, 8]",
+            "R[2,3]": "corr_residual[3, 5]",
+            "R[2,4]": "corr_residual[3, 8]",
+            "R[3,4]": "corr_residual[5, 8]",
+        },
+        {"residual": "unstructured", "time": "month", "within": "subject"},
+        {**OF_BDI, "corr": "LKJ(2)"},
+    ),
+    Reference(
+        "beat_the_blues_ar1",
+        "HSAUR3_BtheB.csv",
+        "hierarchical_linear",
+        MONTHS,
+        {
+            **dict(
+                zip(
+                    (
+                        "b_Intercept",
+                        "b_bdi_pre",
+                        "b_treatmentBtheB",
+                        "b_m3",
+                        "b_m5",
+                        "b_m8",
+                        "b_treatmentBtheB:m3",
+                        "b_treatmentBtheB:m5",
+                        "b_treatmentBtheB:m8",
+                    ),
+                    OF_MONTHS,
+                    strict=True,
+                )
+            ),
+            "sd_residual": "sigma",
+            "ar[1]": "rho",
+        },
+        {"residual": "ar1", "time": "visit", "within": "subject"},
+        {**OF_BDI, "rho": "Uniform(-1, 1)"},
     ),
 )
 

@@ -186,6 +186,21 @@ def followed() -> pd.DataFrame:
     )  # fmt: skip
 
 
+def repeated() -> pd.DataFrame:
+    """52 rows of 18 subjects at visits 1, 2, 4 and 7, every fifth missed, and in no order; h is the site of a subject, x of a row."""
+    rng = np.random.default_rng(41)
+    i, visit = np.repeat(np.arange(18), 4), np.tile([1, 2, 4, 7], 18)
+    n = len(i)
+    d = pd.DataFrame(
+        {
+            "y": 3.0 + rng.normal(0, 1.5, 18)[i] + 0.2 * visit + rng.normal(0, 1, n), "x": rng.normal(1.0, 1.0, n), "visit": visit,
+            "id": np.array([f"s{k + 1:02d}" for k in range(18)])[i], "h": i % 7,
+        }
+    )  # fmt: skip
+    seen = (np.arange(n) * 7) % 19 > 4
+    return d[seen].sample(frac=1.0, random_state=4, ignore_index=True)
+
+
 ALL_ZERO = ("s01", "s04", "s06", "s09", "s12")
 
 
@@ -265,6 +280,34 @@ def _lognormal_sd(p, eta, sigma=None):
 def _student_sd(p, sigma=None):
     nu = p["nu"].item()
     return _own(p, "sigma", sigma) * np.sqrt(nu / (nu - 2) if nu > 2 else np.inf)
+
+
+def _repeated(correlation: Callable) -> dict:
+    """Residuals of a subject correlate by `correlation(p, visits)`, with the sd of their visit; one log density for each subject."""
+
+    def sds(d, p):
+        return (
+            p["sigma"].sel(visit=d.visit.astype(str).to_numpy()).values
+            if p["sigma"].dims
+            else np.full(len(d), p["sigma"].item())
+        )
+
+    def density(d, p, eta):
+        found = []
+        for _, rows in d.assign(eta=eta, sd=sds(d, p)).groupby("id"):
+            R = correlation(p, rows.visit.to_numpy())
+            law = stats.multivariate_normal(rows.eta.to_numpy(), np.outer(rows.sd, rows.sd) * R)
+            found.append(float(law.logpdf(rows.y.to_numpy())))
+        return np.array(found)
+
+    return {
+        "density": density, "moments": lambda d, p, eta: (eta, sds(d, p)), "support": lambda d, y: np.isfinite(y), "data": repeated,
+    }  # fmt: skip
+
+
+def _of_pairs(p, visits):
+    labels = [str(visit) for visit in visits]
+    return p["corr_residual"].sel(visit=labels, visit_bis=labels).values
 
 
 def _bernoulli(success, log_p, log_q):
@@ -838,6 +881,7 @@ RATINGS = ("1|2", "2|3", "3|4")
 BOTH = ("Intercept", "zi:Intercept")
 PAIR = {"pcorr_g_pair": ("x|Intercept",)}
 NUMBER = {"x": "number", "g": "group"}
+VISITS, SUBJECTS = ("1", "2", "4", "7"), tuple(f"s{k:02d}" for k in range(1, 19))
 TRIALS = tuple(f"T{j}" for j in range(1, 9))
 TWO_ARMS = ("control", "treatment")
 FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "study_Intercept": ("trial",)}
@@ -901,6 +945,24 @@ ROWS = [
         **_variables(_group("a"), _group("a:b"), sigma=True),
         coords={"coef": ("x",), "a_effect": ONE, "a:b_effect": ONE}, X=_x,
         Z=lambda d: {"a": (d.a, {"Intercept": 1.0}), "a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
+    ),
+    Row(
+        "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",
+        {"y": "number", "x": "number", "h": "group", "id": "group", "visit": "factor"},
+        options={"residual": "unstructured", "time": "visit", "within": "id"},
+        free=_variables(_group("h"))["free"] | {"sigma": ("visit",), "pcorr_residual": ("pcorr_residual_pair",)},
+        posterior=_variables(_group("h"))["posterior"] | {"sigma": ("visit",), "corr_residual": ("visit", "visit_bis")},
+        coords={"coef": ("x",), "h_effect": ONE, "visit": VISITS, "visit_bis": VISITS, "id": SUBJECTS,
+                "pcorr_residual_pair": ("2|1", "4|1", "4|2", "7|1", "7|2", "7|4")},
+        X=_x, Z=lambda d: {"h": (d.h, {"Intercept": 1.0})}, **_repeated(_of_pairs),
+    ),
+    Row(
+        "linear, residuals by time", "hierarchical_linear", "y ~ x + (1 | id)",
+        {"y": "number", "x": "number", "id": "group", "visit": "number"},
+        options={"residual": "car1", "time": "visit", "within": "id"},
+        **_variables(_group("id"), ({"rho_at_gap": SCALAR}, {"rho": SCALAR}), sigma=True), coords={"coef": ("x",), "id_effect": ONE}, X=_x,
+        Z=lambda d: {"id": (d.id, {"Intercept": 1.0})},
+        **_repeated(lambda p, visits: p["rho"].item() ** np.abs(np.subtract.outer(visits, visits))),
     ),
     Row(
         "linear, mixed priors", "hierarchical_linear", "y ~ x + w + v + (x || g)",

@@ -16,6 +16,7 @@ from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
 from glmm_zoo.estimands.network_rows import read_network_fit
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.estimands.visit_rows import with_sds_by_visit
 from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
@@ -150,11 +151,12 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         also=spec["formulas"],
         units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
         exposure=options.get("exposure"),
+        columns=[options["time"], options["within"]] if options.get("residual") else (),
     )
     single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
     parts = {p.prefix: p for p in single.predictors}
     coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
-    return [_outcome_of(single, coding, spec, draws)]
+    return [_outcome_of(single, with_sds_by_visit(coding, spec, draws), spec, draws)]
 
 
 def _outcome_of(
@@ -166,7 +168,7 @@ def _outcome_of(
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
-        if name in draws and name not in parts
+        if name in draws and name not in parts and not (name == "sigma" and spec["facts"].get("sds_by_visit"))
     }
     return FittedOutcome(
         single.outcome.name,

@@ -162,6 +162,10 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
     if model.spec["options"].get("correlation") == "decay":
         raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
+    if model.spec["options"].get("residual"):
+        raise InputError(
+            f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"
+        )
     factor = factor_called(level, outcome.coding.factors, "level")
     rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]

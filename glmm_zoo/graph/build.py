@@ -17,9 +17,10 @@ from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.likelihood import observe_outcome
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
+from glmm_zoo.graph.residuals import observe_repeated_measures
 from glmm_zoo.graph.variables import log_positive, variable
-from glmm_zoo.plans.joint_outcomes import RESIDUAL
 from glmm_zoo.plans.plan import Plan, PlannedOutcome
+from glmm_zoo.plans.residuals import RESIDUAL
 
 
 def build_model(plan: Plan) -> Model:
@@ -39,6 +40,8 @@ def observe_outcomes(model: Model, plan: Plan) -> dict[str, Tensor]:
     for planned in plan.outcomes:
         if plan.residual_pair and planned is plan.residual_pair[1]:
             _observe_given_first(model, plan.residual_pair[0], planned, etas)
+        elif plan.residuals is not None:
+            observe_repeated_measures(model, planned, plan.residuals, etas)
         else:
             observe_outcome(model, planned, etas, center=plan.center)
     return etas

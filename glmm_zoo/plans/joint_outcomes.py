@@ -30,11 +30,11 @@ from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
+from glmm_zoo.plans.residuals import RESIDUAL
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
-RESIDUAL = "residual"  # what corr_residual is named after
 OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "bounds")
 
 

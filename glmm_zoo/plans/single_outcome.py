@@ -21,11 +21,14 @@ from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import Parameter
 
 
-def read_single_outcome(data: Any, formula: str, family: Family, options: Mapping[str, Any]) -> SingleOutcome:
+def read_single_outcome(
+    data: Any, formula: str, family: Family, options: Mapping[str, Any], columns: Sequence[str] = ()
+) -> SingleOutcome:
     """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
 
     `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
-    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`).
+    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`). `columns` are those that the builder reads
+    itself.
 
     Raises
     ------
@@ -40,6 +43,7 @@ def read_single_outcome(data: Any, formula: str, family: Family, options: Mappin
         choice=options.get(family.choice or ""),
         also={parameter: options[option] for option, parameter in family.options.items() if option in options},
         exposure=options.get("exposure"),
+        columns=columns,
         missing=options["missing"],
         clusters=options["clusters"],
     )

@@ -87,7 +87,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
     values = tuple(levels) or tuple(_grid(numbers, contrast))
-    at = dict(about.at)
+    at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
     means = None if meta or course or of_event else predictions(tree, **asked)
@@ -113,6 +113,23 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         )
     numeric = not levels and len(np.unique(numbers)) > 2
     return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
+
+
+def _last_visit(model: FittedModel, variable: str) -> dict[str, Any]:
+    """Of repeated measures the last visit, where the formula has it: it is what a trial is about."""
+    facts, time = model.spec["facts"], model.spec["options"].get("time")
+    if "visits" not in facts or time == variable or time not in _variables(model):
+        return {}
+    last = facts["visits"][-1]
+    number = stored_table(model.tree)[time].dtype.kind in "iuf"
+    return {time: float(last) if number else last}
+
+
+def _variables(model: FittedModel) -> set[str]:
+    """The columns of the formulas."""
+    return {
+        c for outcome in model.outcomes.values() for design in outcome.parts.values() for c in design.formula.columns
+    }
 
 
 def _variable(model: FittedModel) -> str | None:

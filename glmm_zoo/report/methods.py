@@ -15,6 +15,7 @@ from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
+from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
@@ -74,7 +75,7 @@ def _model(parts: Parts) -> Iterator[str]:
         yield from _joint(parts, size)
         return
     outcome = parts.outcomes[0]
-    contents = [*_wedge(parts), *_predictor(parts, outcome.main)]
+    contents = [*_wedge(parts), *_predictor(parts, outcome.main), *residual_methods(parts)]
     trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
@@ -250,6 +251,7 @@ _KINDS = {
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
+    "autocorrelation": "correlations",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.report.residual_words import residual_line, sds_by_visit
 from glmm_zoo.trials.arms import META_ANALYSES
 
 Line = tuple[str, str, str]
@@ -44,6 +45,7 @@ def model_math(parts: Parts) -> str:
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome)]
+        lines += _correlated_rows(outcome)
     lines += _group_lines(parts, outcomes)
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
@@ -80,11 +82,27 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
         yield zero, "=", s("π", ROW_INDEX)
         yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
+    elif sds_by_visit(outcome.parts):
+        yield y, "∼", normal(squared(_of_visit(outcome)), s("μ", ROW_INDEX))
     else:
         yield _at_risk(y) if of_never else y, "∼", _formula(outcome, family.formula)
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _of_visit(outcome: NumberedOutcome) -> str:
+    return outcome.symbol("σ", _level(outcome.parts, (outcome.parts.spec["options"]["time"],)))
+
+
+def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
+    """The correlation of two rows of a subject."""
+
+    def visit(index: str) -> str:
+        return f"{sym(outcome.parts.spec['options']['time'])}{op('[')}{sym(index)}{op(']')}"
+
+    line = residual_line(outcome.parts, lambda index: outcome.symbol("y", sym(index)), visit)
+    return [] if line is None else [line]
 
 
 def _at_risk(y: str) -> str:

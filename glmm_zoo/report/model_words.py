@@ -9,6 +9,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
+from glmm_zoo.report.residual_words import residual_sentences
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
@@ -36,7 +37,7 @@ def model_words(parts: Parts) -> str:
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
-    sentences += [*_groups(parts), *_curves(parts)]
+    sentences += [*_groups(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
     if parts.event is not None:

@@ -230,6 +230,8 @@ def sizes(parts: Parts) -> list[str]:
     spec = parts.spec
     found = [plural(spec["data"]["rows"], "row")]
     found += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
+    if spec["options"].get("residual") and spec["options"]["within"] not in parts.groups:
+        found.append(parts.group_count((spec["options"]["within"],), spec["facts"]["subjects"]))
     if "event" in spec:
         found.append(plural(sum(spec["event"]["events"]), "event"))
     return found

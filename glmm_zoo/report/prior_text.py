@@ -98,7 +98,8 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
 _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
-    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never|rho",
+    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
+    "autocorrelation": "rho|rho_at_gap|partial_rho",
 }  # fmt: skip
 
 
@@ -239,9 +240,16 @@ def _slope(parts: Parts, of: _Of) -> str:
 
 
 def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
-    if of.variable == "rho":
-        return f"Correlations of neighbouring periods from {_value(low)} to {_value(high)} ({INNER})"
     return f"Probabilities of never being at risk from {_percent(low)} to {_percent(high)} ({INNER})"
+
+
+def _autocorrelation(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    visits = parts.spec["options"].get("time")
+    of_two = f"two values of {parts.about.name(visits)}" if visits else "neighbouring periods"
+    what = {
+        "rho_at_gap": f"Correlations over the median gap of {visits and parts.about.name(visits)}", "partial_rho": "Partial autocorrelations",
+    }.get(of.variable, f"Correlations of {of_two}")  # fmt: skip
+    return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
 
 
 def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -259,7 +267,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
-    "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
@@ -269,7 +277,7 @@ def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
     if of.kind == "exposure_shares":
         return "Shares of the long-term effect that each period of exposure adds; together 1"
     sizes = [len(g["effects"]) for name, g in parts.spec["groups"].items() if of.variable.endswith(f"corr_{name}")]
-    size = sizes[0] if sizes else 2
+    size = sizes[0] if sizes else len(parts.spec["facts"].get("visits", ("", "")))
     high = correlation_quantile(prior, size, 0.975)
     return f"Each correlation from {_value(-high)} to {_value(high)} ({INNER})"
 
@@ -324,7 +332,7 @@ def _why(parts: Parts, of: _Of, prior: Prior) -> str:
         reason = f"{centre}; {reason}" if centre else reason
     if of.kind == "tau" and parts.spec["options"].get("heterogeneity"):
         return f"an empirical prior, {parts.spec['options']['heterogeneity']} (Turner et al. 2012)"
-    return reason if prior.distribution == shape else ""
+    return reason if prior.distribution in shape.split("|") else ""
 
 
 _CENTRES = {
@@ -353,6 +361,7 @@ _REASONS = {
     ),
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
+    "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),

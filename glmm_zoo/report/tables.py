@@ -322,6 +322,8 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
     if inside and spec["builder"] == "network_meta_analysis":
         return _network_label(base, inside, about, spec["options"]["treatment"])
+    if base == "sigma" and inside:
+        return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):

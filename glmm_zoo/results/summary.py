@@ -161,7 +161,7 @@ def _between_levels(
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
-    residual = _residual_variance(posterior, lead, outcome)
+    residual = None if spec["facts"].get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
