@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gamma import read_positive
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
-from glmm_zoo.formulas.terms import Response
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import parameter, sd_default
 from glmm_zoo.tables.columns import Table
 
@@ -19,6 +21,17 @@ from glmm_zoo.tables.columns import Table
 def _read(table: Table, response: Response, _: object) -> Outcome:
     y, name = read_positive(table, response, "lognormal"), response.value.text
     return Outcome(name, y, None, float(np.mean(np.log(y))), 1.0, f"{name}: lognormal, log link of the median")
+
+
+def _code(formula: Formula, table: Table, prefix: str) -> PredictorDesign:
+    """As usual, but for group effects on sigma: the mean grows as exp(sigma^2 / 2), which is infinite over a normal log sigma."""
+    if prefix and formula.groups:
+        group = formula.groups[0].name
+        raise InputError(
+            f"{prefix} of a lognormal outcome takes no group effects: over a population in which levels of {group!r} differ in it the mean "
+            "is infinite; give it covariates or curves, or model the logarithm of the response with hierarchical_linear"
+        )
+    return code_predictor(formula, table, prefix)
 
 
 def lognormal_log_f(y: Array, eta: Array, log_sigma: Array) -> Array:
@@ -76,6 +89,7 @@ LOGNORMAL = Family(
             allows="Median {middle}, {inner} below {most}, on the scale of the logarithm", why="the mean is one unit of the logarithm",
         ),
     ),
+    code=_code,
     centre="median",
     draw=_draw,
 )  # fmt: skip
