@@ -9,7 +9,7 @@ import numpy as np
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.gamma import read_positive
+from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
@@ -48,7 +48,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     pt = import_pytensor()
 
     def draw(eta: Tensor, log_sigma: Tensor, size: object) -> Tensor:
-        return pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size))
+        return pt.clip(pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size)), *DRAWN_BETWEEN)
 
     pm.CustomDist(
         name, eta, own["sigma"], logp=lognormal_log_f, dist=draw, class_name="LogNormal", dims=outcome.dim,
@@ -68,7 +68,7 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, tr
 
 
 def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
-    return np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)))
+    return np.clip(np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape))), *DRAWN_BETWEEN)
 
 
 LOGNORMAL = Family(
