@@ -14,7 +14,7 @@ from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome, read_fitted
 from glmm_zoo.estimands.linear_rows import LinearRows, covariance, own_effects
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
-from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS
 from glmm_zoo.results.estimates import STATISTIC_COLUMNS
 from glmm_zoo.results.parameter_statistics import statistics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -142,7 +142,7 @@ def _inverse(outcome: FittedOutcome, etas: Mapping[str, np.ndarray]) -> dict[str
 def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, LinearRows]) -> dict[str, np.ndarray]:
     """Draws (S,); nothing where no variance of a row is known on the scale of the predictor."""
     main, size, family = parts[""], model.draws.size, outcome.family
-    if family.choice == "levels" and not family.latent:
+    if outcome.link in PROBABILITY_LINKS and not family.latent:
         return {}
     eta = main.fixed(size)
     fixed = np.var(eta - main.offset, axis=1, ddof=1)

@@ -105,6 +105,11 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return _with_share(
             p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
         )
+    if "zoi" in p.variables or "zoi" in p.own:
+        return _with_ends(p, outcome)
+    if p.thresholds is not None:  # of a proportion, whose ends they cut off
+        own = {**p.own, "cutpoints": np.moveaxis(p.thresholds, 0, -1)}
+        return mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], p.variables[""])
     if alone is None or outcome.family.zeros != "all":
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 
@@ -118,6 +123,20 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return mean_of_inverse_link("log", x) + mean_of(rest, x, grows=True)
 
     return _with_share(p, of_positive_count)
+
+
+def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """E[(1 - zoi) mean + zoi coi] (S, m), of what is 0 or 1 with probability zoi and then 1 with probability coi."""
+
+    def given(zoi: np.ndarray, others: Mapping[str, Normal]) -> np.ndarray:
+        ones = mean_of_inverse_link("logit", others["coi"]) if "coi" in others else p.own["coi"]
+        return (1 - zoi) * mean_of_inverse_link(outcome.link, others[""]) + zoi * ones
+
+    if "zoi" in p.own:
+        return given(p.own["zoi"], p.variables)
+    return mean_given(
+        "zoi", p.variables, p.covariances, lambda eta, others, _: given(LINKS["logit"].inverse(eta), others)
+    )
 
 
 def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:

@@ -50,6 +50,12 @@ class OwnParameter:
     shown: Callable[[float], float] = lambda value: value
     why: str = ""
 
+    def on_its_scale(self, draws: np.ndarray) -> np.ndarray:
+        """Draws as the density takes them: the logarithm of a positive parameter, the logit of a share."""
+        if self.scale == "logit":
+            return np.log(draws) - np.log1p(-draws)
+        return np.log(draws) if self.scale == "log" else draws
+
 
 @dataclass(frozen=True)
 class Family:
@@ -89,7 +95,10 @@ class Family:
     zeros
         What the share "zi" of zeros of counts is of: "structural" zeros beyond those of the count, or "all" zeros.
     draw
-        `draw(rng, eta, own, link)`: responses in NumPy, `own` as in `moments`; None of those that are drawn by their probabilities.
+        `draw(rng, eta, own, link)`: responses in NumPy, `own` as in `moments`, of binary ones the probability of success of a row;
+        None of those that are drawn by their probabilities.
+    ends
+        Of proportions, what may happen at the ends of the scale and how probable it is, as formulas with the symbols of `formula`.
     choice
         The keyword that `read` listens to: "success" or "levels".
     code
@@ -129,6 +138,7 @@ class Family:
     centre: str = "mean"
     zeros: Literal["structural", "all"] | None = None
     draw: Callable[[np.random.Generator, np.ndarray, Mapping[str, np.ndarray], str], np.ndarray] | None = None
+    ends: tuple[tuple[str, str], ...] = ()
     findings: tuple[str, ...] = ()
     counted: str | None = None
     count_alone: Callable[[np.ndarray, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = (

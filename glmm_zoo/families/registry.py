@@ -14,7 +14,20 @@ from typing import Any, Literal
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gamma, gaussian, log_densities, lognormal, moments, ordinal, student_t
+from glmm_zoo.families import (
+    beta,
+    beta_binomial,
+    binomial,
+    counts,
+    gamma,
+    gaussian,
+    log_densities,
+    lognormal,
+    moments,
+    ordered_beta,
+    ordinal,
+    student_t,
+)
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
@@ -62,10 +75,7 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         formula="Binomial(n, p)",
         choice="success",
         one_per_row=binomial.has_many_trials,
-        doubts=lambda outcome, columns: [
-            *binomial.separated(outcome, columns.values, columns.labels),
-            *binomial.separated_references(outcome, columns),
-        ],
+        doubts=binomial.doubts_of_successes,
         latent=True,
     )
 
@@ -263,6 +273,11 @@ FAMILIES: Mapping[str, Family] = {
         lognormal.LOGNORMAL,
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
+        beta_binomial.BETA_BINOMIAL,
+        beta.BETA,
+        beta.ZERO_INFLATED_BETA,
+        beta.ZERO_ONE_INFLATED_BETA,
+        ordered_beta.ORDERED_BETA,
         _count_family("poisson", counts.POISSON, _POISSON),
         negative_binomial_family("negative_binomial", "nb2"),
         _count_family("zero_inflated_poisson", counts.POISSON, _POISSON, zeros=_INFLATED),

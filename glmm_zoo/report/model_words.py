@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
@@ -25,8 +27,12 @@ _BASELINES = {
 
 def model_words(parts: Parts) -> str:
     """The whole model in sentences."""
-    if parts.builder == "meta_analysis":
-        return " ".join(_meta(parts))
+    if parts.builder in META_ANALYSES:
+        return " ".join(
+            (_meta if parts.builder == "meta_analysis" else network_words)(
+                parts, outcome_words(parts, parts.outcomes[0])
+            )
+        )
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
@@ -111,16 +117,13 @@ def _subject(parts: Parts) -> str:
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     family = outcome.family
+    base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
     if family.responses == "ordered":
-        base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
-        return f"the {base} of a higher category of {what}"
+        return f"the {base[outcome.link]} of a higher category of {what}"
     if family.responses == "binary":
-        base = {
-            "logit": "log odds",
-            "probit": "probit of the probability",
-            "cloglog": "complementary log-log of the probability",
-        }
-        return f"the {base[outcome.link]} of {what}"
+        return f"the {base[outcome.link]}{'' if outcome.link == 'logit' else ' of the probability'} of {what}"
+    if outcome.link in base:
+        return f"the {base[outcome.link]} of {family.symbol}, the {family.centre} of {what},"
     if outcome.link == "log" and (shares_zeros or family.zeros):
         return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
@@ -299,11 +302,10 @@ def _wedge(parts: Parts) -> Iterator[str]:
         yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
-def _meta(parts: Parts) -> Iterator[str]:
+def _meta(parts: Parts, what: str) -> Iterator[str]:
     facts, options = parts.spec["facts"], parts.spec["options"]
     study = parts.about.name(facts["study"])
     of_risks = parts.spec["link"] == "logit"
-    what = outcome_words(parts, parts.outcomes[0])
     control, treated = (parts.about.level(options["treatment"], label) for label in facts["labels"])
     ratio, amount = (
         ("odds ratio", "a binomial count of those at risk")
