@@ -27,8 +27,8 @@ class OwnParameter:
 
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
     "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
-    `option` is the keyword by which builders give it a linear predictor, None where it has none; `doubts` are those of that
-    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
+    `option` is the keyword by which builders give it a linear predictor, None where it has none; `location` is where the
+    intercept of that predictor is expected, `doubts` are those of that predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
     of it the one at zero of covariates, the density takes that at the means.
 
     What reports tell: `words` for what it is, of a share for what it is the probability of; its `symbol` in formulas; what its
@@ -40,6 +40,7 @@ class OwnParameter:
     scale: str
     default: Callable[[Outcome], Parameter]
     option: str | None = None
+    location: Callable[[Outcome], float] = lambda _: 0.0
     dim: str = ""
     labels: tuple[str, ...] = ()
     to_zero: np.ndarray | None = None
@@ -155,6 +156,10 @@ class Family:
     def scales(self) -> dict[str, str]:
         """The links of those linear predictors, by the parameters' names."""
         return {own.name: own.scale for own in self.own if own.option}
+
+    def locations(self, outcome: Outcome) -> dict[str, float]:
+        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
+        return {own.name: own.location(outcome) for own in self.own if own.option}
 
     @property
     def symbol(self) -> str:

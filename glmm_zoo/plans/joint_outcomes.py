@@ -318,7 +318,8 @@ def plan_joint_outcomes(
     """
     parts = joint.parts
     units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
-    needed = predictor_parameters(joint.predictors, 0.0, 1.0, units)
+    others = {prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()}
+    needed = predictor_parameters(joint.predictors, 0.0, 1.0, {**units, **others})
     for part in parts:
         own = [_with_prefix(p.default(part.outcome), part.prefix) for p in part.family.own]
         needed += [p for p in own if p.name not in joint.texts]

@@ -96,7 +96,8 @@ def plan_single_outcome(
         "notes": list(single.notes),
     }
     location = outcome.location - offset_level(single.main.offset, link)
-    needed = [*predictor_parameters(single.predictors, location, outcome.scale), *extra, *own]
+    others = {name: (at, 1.0) for name, at in family.locations(outcome).items()}
+    needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
     spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(
         variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))
