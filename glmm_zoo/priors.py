@@ -15,7 +15,7 @@ has two, else its standard deviation.
 * s_<x>_sd ~ Exponential(r / s), r the standard deviation over the rows of a curve whose weights have sd 1: the bend of
   a curve has one unit of standard deviation in the mean, as a group effect has.
 * s_<x>_linear as beta: the unpenalised part of a smooth is a column like others.
-* sigma ~ Exponential(1 / s).
+* sigma ~ Exponential(1 / s); where log sigma has a predictor, its intercept as above, with m = log s and s = 1 there.
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
 """
 

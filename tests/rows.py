@@ -236,12 +236,16 @@ def patients() -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
 
 
-def _gaussian(d, p, eta):
-    return stats.norm.logpdf(d.y, eta, p["sigma"].item())
+def _sd(p, sigma=None):
+    return p["sigma"].item() if sigma is None else np.exp(sigma)
 
 
-def _gaussian_moments(d, p, eta):
-    return eta, np.full(len(d), p["sigma"].item())
+def _gaussian(d, p, eta, **others):
+    return stats.norm.logpdf(d.y, eta, _sd(p, **others))
+
+
+def _gaussian_moments(d, p, eta, **others):
+    return eta, np.zeros(len(d)) + _sd(p, **others)
 
 
 def _own(p, name, log):
@@ -501,7 +505,7 @@ def _network(rate: bool = False) -> dict:
 def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: tuple[str, ...] = ()) -> dict:
     """Categories by their probabilities (n, K); `position(d)` is 0, ..., K - 1, `law` has F as its distribution function."""
 
-    def probabilities(d, p, eta):
+    def probabilities(d, p, eta, disc=0.0):
         c = np.tile(p["cutpoints"].values, (len(d), 1))
         if nominal:
             upper = p["cutpoints"].cutpoint.values[1:]
@@ -515,16 +519,17 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
         if family == "sratio":
             reached = np.cumprod(np.column_stack([np.ones(len(d)), law.sf(x)]), axis=1)
             return reached * law.cdf(np.column_stack([x, edge]))
+        x = x * np.exp(disc + np.zeros(len(d)))[:, None]
         a, b = np.column_stack([-edge, x]), np.column_stack([x, edge])
         return np.where(a > 0, law.sf(a) - law.sf(b), law.cdf(b) - law.cdf(a))
 
-    def moments(d, p, eta):
-        P = probabilities(d, p, eta)
+    def moments(d, p, eta, **others):
+        P = probabilities(d, p, eta, **others)
         k = np.arange(P.shape[1])
         return P @ k, np.sqrt(P @ k**2 - (P @ k) ** 2)
 
-    def density(d, p, eta):
-        return np.log(probabilities(d, p, eta)[np.arange(len(d)), position(d)])
+    def density(d, p, eta, **others):
+        return np.log(probabilities(d, p, eta, **others)[np.arange(len(d)), position(d)])
 
     return {"density": density, "moments": moments, "support": lambda d, y: np.isin(y, np.unique(position(d)))}
 
@@ -597,7 +602,7 @@ def _loaded() -> dict:
 
 
 def _measured(y: str) -> dict:
-    return GAUSSIAN | {"density": lambda d, p, eta: stats.norm.logpdf(d[y], eta, p["sigma"].item())}
+    return GAUSSIAN | {"density": lambda d, p, eta, **others: stats.norm.logpdf(d[y], eta, _sd(p, **others))}
 
 
 CUTS = (0.0, 1.5, 3.0, np.inf)
@@ -937,6 +942,12 @@ ROWS = [
         coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
     ),
     Row(
+        "linear, dispersion", "hierarchical_linear", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("sigma")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "sigma_coef": ("w",), **_shared("g", "Intercept", "sigma:Intercept")},
+        X=_x, Z=_g, also={"sigma": (_w, lambda d: {"g": (d.g, {"sigma:Intercept": 1.0})})}, **GAUSSIAN,
+    ),
+    Row(
         "logistic", "hierarchical_logistic", "ill ~ x + arm + (1 | g)", {"ill": "binary", "arm": "factor", **NUMBER},
         **_variables(_group("g")), coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": ONE},
         X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"}, Z=_g, **LOGIT,
@@ -1193,6 +1204,16 @@ ROWS = [
         coords={"coef": ("x", "w", "v"), "g_effect": ONE, "cutpoint": RATINGS,
                 "nominal_coef": ("x: 2|3", "x: 3|4", "v: 2|3", "v: 3|4")},
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, **_ordered(_rating, nominal=("x", "v")),
+    ),
+    Row(
+        "ordinal, disc", "ordinal", "rating ~ x + v + (1 |p| g)",
+        {"rating": "rank", "w": "number", "v": "number", **NUMBER}, data=ratings,
+        options={"disc": "~ w + (1 |p| g)", "nominal": "~ v", "priors": {"disc_beta": "Normal(0, 0.5)", "sd": "Exponential(3)"}},
+        **_variables(_group("g", corr=1), _cutpoints(nominal=True), ({"disc_beta": ("disc_coef",)},) * 2, intercept=""),
+        coords={"coef": ("x", "v"), "cutpoint": RATINGS, "nominal_coef": ("v: 2|3", "v: 3|4"), "disc_coef": ("w",),
+                **_shared("g", "Intercept", "disc:Intercept")},
+        X=lambda d: {"x": d.x, "v": d.v}, Z=_g, also={"disc": (_w, lambda d: {"g": (d.g, {"disc:Intercept": 1.0})})},
+        **_ordered(_rating, nominal=("v",)),
     ),
     Row(
         "ordinal sratio", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,

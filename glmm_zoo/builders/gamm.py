@@ -35,6 +35,7 @@ def gamm(
     zoi: str | None = None,
     coi: str | None = None,
     dispersion: str | None = None,
+    disc: str | None = None,
     bounds: Sequence[float] | str | None = None,
     link: str | None = None,
     center: bool = True,
@@ -72,7 +73,9 @@ def gamm(
     zoi, coi
         Beta: `"~ s(x)"` models logit zoi and logit coi.
     dispersion
-        `"~ s(x)"` models the family's dispersion, log alpha or log phi.
+        `"~ s(x)"` models the logarithm of the family's own parameter: sigma, alpha, shape or phi.
+    disc
+        Ordinal: `"~ s(x)"` models log disc.
     bounds
         Beta and ordered beta: the ends of the scale, "0,100".
     link
@@ -97,7 +100,7 @@ def gamm(
             f"unknown family {family!r}{did_you_mean(str(family), BUILDERS) or ';'} known: {listing(BUILDERS, 99)}"
         )
     options = {
-        "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "bounds": bounds, "link": link
+        "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "bounds": bounds, "link": link
     }  # fmt: skip
     given = {k: v for k, v in options.items() if v is not None}
     for name in given:

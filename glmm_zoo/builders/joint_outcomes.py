@@ -25,6 +25,7 @@ def joint_outcomes(
     zoi: Mapping[str, str] | None = None,
     coi: Mapping[str, str] | None = None,
     dispersion: Mapping[str, str] | None = None,
+    disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
     bounds: Mapping[str, Sequence[float] | str] | None = None,
@@ -69,8 +70,8 @@ def joint_outcomes(
         "correlation" or "loading".
     residual_correlation
         For two Gaussian outcomes.
-    zi, zoi, coi, dispersion
-        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts, `beta` and `beta_binomial`.
+    zi, zoi, coi, dispersion, disc
+        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts, `beta`, `hierarchical_linear` and `ordinal`.
     success, levels, bounds
         By response, `{"reply": "yes"}`, `{"grade": ["low", "mid", "high"]}` and `{"pain": "0,100"}`: as in `hierarchical_logistic`,
         `ordinal` and `ordered_beta`.
@@ -98,7 +99,7 @@ def joint_outcomes(
     """
     pairs = formula_family_pairs(formulas, families)
     by_response = {
-        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "success": success, "levels": levels, "bounds": bounds
+        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels, "bounds": bounds
     }  # fmt: skip
     options = {
         "families": [family for _, family in pairs], "shared": shared,

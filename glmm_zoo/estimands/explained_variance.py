@@ -36,7 +36,8 @@ def r2(tree: xr.DataTree, *, prob: float = 0.95) -> pd.DataFrame:
 
     Bayesian R2 is V(E(y_i)) / (V(E(y_i)) + mean of var(y_i)), V the variance over rows; E and var of an ordered category are those of
     its number 1, ..., K. Nakagawa's are F / (F + G + E) and (F + G) / (F + G + E): F the variance over rows of x'beta, G the mean over
-    rows of z'S z, E the variance that is left, sigma^2 (identity link), that of the latent variable (pi^2 / 3 for logit), or
+    rows of z'S z, E the mean over rows of the variance that is left, sigma^2 (identity link), that of the latent variable (pi^2 / 3 for
+    logit, over disc^2 where there is one), or
     log(1 + var(y) / E(y)^2) at the mean expected count (log link), plus that of effects that every row has of its own.
 
     Parameters
@@ -152,12 +153,22 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
         of_rows += covariance(term, term)
         (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
     if family.latent:
-        left = np.full(size, family.latent_variance(outcome.link))
+        left = family.latent_variance(outcome.link) * _mean_power(parts, "disc", -2.0, size)
     else:
         at = eta if outcome.link == "identity" else np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
         of_parts = {part: linear.fixed(size).mean(axis=1, keepdims=True) for part, linear in parts.items() if part}
         own = {**_own(model, outcome), **_inverse(outcome, of_parts)}
+        if "sigma" in parts:
+            own["sigma"] = np.sqrt(_mean_power(parts, "sigma", 2.0, size))[:, None]
         mean, spread = family.moments(at, own, outcome.link)
         left = spread[:, 0] if outcome.link == "identity" else np.log1p(spread / mean**2)[:, 0]
     total = fixed + groups + each_row + left
     return {MARGINAL: fixed / total, **({CONDITIONAL: (fixed + groups) / total} if main.random else {})}
+
+
+def _mean_power(parts: Mapping[str, LinearRows], part: str, power: float, size: int) -> np.ndarray:
+    """The mean over rows and group effects (S,) of a power of what has a predictor of its logarithm; 1 where it has none."""
+    if part not in parts:
+        return np.ones(size)
+    variance = sum((covariance(term, term) for term in parts[part].random), start=np.zeros((1, 1)))
+    return np.mean(np.exp(power * parts[part].fixed(size) + 0.5 * power**2 * variance), axis=1)

@@ -181,14 +181,20 @@ def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, 
 
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
-    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
+    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
     assert p.thresholds is not None
-    x = p.variables[""]
     if outcome.family.latent:
-        up_to = [mean_of_inverse_link(outcome.link, Normal(c - x.mean, x.variance)) for c in p.thresholds]
-        edge = np.ones_like(up_to[0])
-        return np.diff(np.stack([0 * edge, *up_to, edge]), axis=0)
-    thresholds = np.moveaxis(p.thresholds, 0, -1)
+        cutpoints = p.thresholds
+
+        def up_to(x: Normal, own: Own) -> np.ndarray:
+            disc = own.get("disc", np.ones((1, 1)))
+            scaled = [Normal(disc * (c - x.mean), disc**2 * x.variance) for c in cutpoints]
+            return np.stack([mean_of_inverse_link(outcome.link, of_one) for of_one in scaled])
+
+        below = _over_dispersion(p.variables, p.covariances, p.own, up_to)
+        edge = np.ones_like(below[:1])
+        return np.diff(np.concatenate([0 * edge, below, edge]), axis=0)
+    x, thresholds = p.variables[""], np.moveaxis(p.thresholds, 0, -1)
 
     def at(eta: np.ndarray) -> np.ndarray:
         assert outcome.family.probabilities is not None

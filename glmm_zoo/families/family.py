@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,9 +26,9 @@ class OwnParameter:
     """A parameter of a family beside its linear predictor.
 
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
-    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
+    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior; None of what is 1 but where it has a linear predictor.
     `option` is the keyword by which builders give it a linear predictor, None where it has none; `location` is where the
-    intercept of that predictor is expected, `doubts` are those of that predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
+    intercept of that predictor is expected, `code` how it is coded if not as the main one; `doubts` are its, as a family's. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
     of it the one at zero of covariates, the density takes that at the means.
 
     What reports tell: `words` for what it is, of a share for what it is the probability of; its `symbol` in formulas; what its
@@ -38,9 +38,10 @@ class OwnParameter:
 
     name: str
     scale: str
-    default: Callable[[Outcome], Parameter]
+    default: Callable[[Outcome], Parameter] | None
     option: str | None = None
     location: Callable[[Outcome], float] = lambda _: 0.0
+    code: Callable[[Formula, Table, str], PredictorDesign] | None = None
     dim: str = ""
     labels: tuple[str, ...] = ()
     to_zero: np.ndarray | None = None
@@ -157,10 +158,6 @@ class Family:
         """The links of those linear predictors, by the parameters' names."""
         return {own.name: own.scale for own in self.own if own.option}
 
-    def locations(self, outcome: Outcome) -> dict[str, float]:
-        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
-        return {own.name: own.location(outcome) for own in self.own if own.option}
-
     @property
     def symbol(self) -> str:
         """The symbol of the inverse link of eta; of ordered categories, whose mean no formula has, that of eta."""
@@ -177,6 +174,18 @@ class Family:
     def own_parameter(self, name: str) -> OwnParameter | None:
         """The own parameter of that name, None where it has none."""
         return next((own for own in self.own if own.name == name), None)
+
+    def parameters(self, outcome: Outcome, predicted: Collection[str]) -> list[Parameter]:
+        """The family's own parameters but for those that are `predicted`, each with its default prior."""
+        return [p.default(outcome) for p in self.own if p.default is not None and p.name not in predicted]
+
+    def locations(self, outcome: Outcome) -> dict[str, float]:
+        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
+        return {own.name: own.location(outcome) for own in self.own if own.option}
+
+    def coder(self, part: str) -> Callable[[Formula, Table, str], PredictorDesign]:
+        """How the right side of the main predictor, "", or of an own parameter's is coded."""
+        return next((own.code for own in self.own if own.name == part and own.code is not None), self.code)
 
     def latent_variance(self, link: str) -> float | None:
         """The variance of the latent variable's error, None where there is none."""

@@ -25,6 +25,7 @@ from glmm_zoo.families import (
     lognormal,
     moments,
     ordered_beta,
+    ordered_predictors,
     ordinal,
     student_t,
 )
@@ -53,7 +54,8 @@ def _sigma(outcome: Outcome) -> Parameter:
 
 
 _SIGMA = OwnParameter(
-    "sigma", "identity", _sigma, words="the residual standard deviation", symbol="σ",
+    "sigma", "log", _sigma, option="dispersion", location=lambda outcome: float(np.log(outcome.scale)),
+    words="the residual standard deviation", symbol="σ",
     allows="Median {middle}{unit}, {inner} below {most}{unit}", why="the mean is one standard deviation of the response",
 )  # fmt: skip
 
@@ -212,8 +214,19 @@ def _ordered_family(
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps, pattern = ordinal.threshold_steps(own["cutpoints"]), np.zeros(len(outcome.values), int)
-        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern)
+        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern, _log_disc(own))
 
+    cutpoints = OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS)
+    disc = OwnParameter(
+        "disc",
+        "log",
+        None,
+        option="disc",
+        code=ordered_predictors.discrimination_predictor,
+        doubts=ordered_predictors.zero_far_away,
+        words="the discrimination",
+        symbol="d",
+    )
     return Family(
         name,
         tuple(links),
@@ -223,16 +236,21 @@ def _ordered_family(
         log_density,
         responses="ordered",
         **told,
-        own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
+        own=(cutpoints, disc) if kind.cumulative else (cutpoints,),
         choice="levels",
         doubts=lambda outcome, columns: [
             *ordinal.unseen_levels(outcome),
             *ordinal.separated_categories(outcome, columns),
         ],
-        code=ordinal.ordered_predictor,
+        code=ordered_predictors.ordered_predictor,
         latent=kind.cumulative,
         probabilities=probabilities,
     )
+
+
+def _log_disc(own: Mapping[str, Tensor]) -> list[Tensor]:
+    """log of the discrimination of ordered categories, which is 1 but where it has a linear predictor."""
+    return [own["disc"]] if "disc" in own else []
 
 
 def with_nominal(family: Family, nominal: Nominal) -> Family:
@@ -240,7 +258,9 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
-        ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
+        ordinal.observe_ordered(
+            name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern, _log_disc(own)
+        )
 
     coefficients = OwnParameter(
         "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,

@@ -19,7 +19,11 @@ from glmm_zoo.plans.plan import PlannedOutcome
 
 def observe_outcome(model: Model, planned: PlannedOutcome, etas: Mapping[str, Tensor], *, center: bool = True) -> None:
     """Add the family's own parameters and the likelihood of one outcome, given the linear predictors by prefix."""
-    own = {p.name: _own_parameter(model, planned, p, etas, center) for p in planned.family.own}
+    own = {
+        p.name: _own_parameter(model, planned, p, etas, center)
+        for p in planned.family.own
+        if p.default is not None or prefixed(planned.prefix, p.name) in etas
+    }
     planned.family.observe(planned.name, planned.outcome, etas[planned.prefix], planned.link, own)
 
 

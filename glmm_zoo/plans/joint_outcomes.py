@@ -35,7 +35,7 @@ from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
 RESIDUAL = "residual"  # what corr_residual is named after
-OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "success", "levels", "bounds")
+OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "bounds")
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -321,8 +321,8 @@ def plan_joint_outcomes(
     others = {prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()}
     needed = predictor_parameters(joint.predictors, 0.0, 1.0, {**units, **others})
     for part in parts:
-        own = [_with_prefix(p.default(part.outcome), part.prefix) for p in part.family.own]
-        needed += [p for p in own if p.name not in joint.texts]
+        predicted = [own.name for own in part.family.own if prefixed(part.prefix, own.name) in joint.texts]
+        needed += [_with_prefix(p, part.prefix) for p in part.family.parameters(part.outcome, predicted)]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
         needed.append(parameter(prefixed(name, "loading"), "real", default))

@@ -78,7 +78,6 @@ def plan_single_outcome(
     """
     family, outcome = single.family, single.outcome
     link = checked_link(family, options.get("link", family.links[0]))
-    own = [p for p in (own.default(outcome) for own in family.own) if p.name not in single.texts]
     if facts is None and family.counted is not None:
         facts = rates(options["exposure"], options["per"], single.main.formula.offsets, family.counted)
     described = {
@@ -97,6 +96,7 @@ def plan_single_outcome(
     }
     location = outcome.location - offset_level(single.main.offset, link)
     others = {name: (at, 1.0) for name, at in family.locations(outcome).items()}
+    own = family.parameters(outcome, single.texts)
     needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
     spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(

@@ -17,6 +17,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
+from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -252,7 +253,11 @@ _KINDS = {
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip
-_PARTS = {"zi": " of the zero part", "never": " of never being at risk"}
+_PARTS = {
+    "zi": " of the zero part",
+    "never": " of never being at risk",
+    **{part: f" of the log {words}" for part, words in LOGARITHMS.items()},
+}
 _NAMES = {
     "Normal": "normal", "StudentT": "Student-t", "Exponential": "exponential", "HalfNormal": "half-normal", "Gamma": "gamma",
     "InverseGamma": "inverse-gamma", "Beta": "beta", "LogNormal": "log-normal", "Uniform": "uniform", "HalfCauchy": "half-Cauchy",

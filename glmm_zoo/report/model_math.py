@@ -113,13 +113,23 @@ def _formula(outcome: NumberedOutcome, text: str) -> str:
     return "".join(parts)
 
 
+def _of_row(outcome: NumberedOutcome, name: str) -> str:
+    """An own parameter, which is that of the row where it has a predictor."""
+    own = outcome.of.family.own_parameter(name)
+    assert own is not None
+    return outcome.symbol(own.symbol, *([ROW_INDEX] if name in outcome.of.others else []))
+
+
 def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     """Cumulative or sequential probabilities of ordered categories."""
     k = sym("k")
     event, after = _formula(outcome, outcome.of.family.formula), f"{k}{PLUS}{num(1)}"
     nominal = outcome.parts.spec["facts"].get("nominal")
     cut = outcome.symbol("c", k, ROW_INDEX) if nominal else outcome.symbol("c", k)
-    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    distance = f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    if "disc" in outcome.of.others:
+        distance = f"{_of_row(outcome, 'disc')}{op('(')}{distance}{op(')')}"
+    yield _linked(outcome.of.link, call(sym("P"), event)), "=", distance
     if nominal:
         yield (
             call(sym("log"), f"{sub(sym('c'), after, ROW_INDEX)}{MINUS}{cut}"), "=",

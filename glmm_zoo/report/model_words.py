@@ -164,6 +164,11 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
                 if part.link == "logit"
                 else f"the log of {own_parameter.symbol}"
             )
+            if name == "disc":
+                yield (
+                    "A row's distance from the thresholds is multiplied by its discrimination d: the smaller d is, the more its "
+                    "categories scatter."
+                )
         yield _sum(parts, part, of, outcome.letters(name), [])
 
 

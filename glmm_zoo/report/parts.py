@@ -25,7 +25,7 @@ Summand = tuple[Expression, ...]  # what is multiplied
 
 @dataclass(frozen=True)
 class Part:
-    """One linear predictor: `of` is "" of the main one, else what it is of: "zi", "alpha", "never", "nominal"."""
+    """One linear predictor: `of` is "" of the main one, else what it is of: "zi", "alpha", "sigma", "disc", "never", "nominal"."""
 
     of: str
     link: str
@@ -33,7 +33,7 @@ class Part:
 
     @property
     def intercept(self) -> bool:
-        return not any(
+        return self.of != "disc" and not any(
             s == "-" and part in (["1"],) or part == ["0"] for s, part in signed_summands(self.formula.population)
         )
 

@@ -318,6 +318,8 @@ def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     own = of.outcome.family.own_parameter(of.kind)
     if own is not None:
         return own.why
+    if of.kind == "intercept" and of.part == "sigma":
+        reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part:
         centre = _CENTRES.get((of.outcome.family.responses, of.link))
         reason = f"{centre}; {reason}" if centre else reason

@@ -14,6 +14,7 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
@@ -178,12 +179,14 @@ def _trial(table: pd.DataFrame) -> Iterator[str]:
 
 def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
-    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|ratio_of_means)\[(.*)\]")
+    pattern = re.compile(
+        rf"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|ratio_of_means|(?:{'|'.join(LOGARITHMS)})_ratio)\[(.*)\]"
+    )
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
     in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
     for match in found:
-        prefix, ratio, label = match[1] or "", match[2].replace("_", " "), match[3]
+        prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
         value = _written(table.loc[match[0]], "ratio")
         if prefix == "assoc":
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
@@ -199,7 +202,18 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
-            yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)} was {value}."
+            of_one = " where disc is 1" if match[2] == "odds_ratio" and _has_disc(parts, prefix) else ""
+            yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)}{of_one} was {value}."
+
+
+def _ratio_words(name: str) -> str:
+    """ "odds ratio", "ratio of residual standard deviations"."""
+    part = name.removesuffix("_ratio")
+    return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else name.replace("_", " ")
+
+
+def _has_disc(parts: Parts, prefix: str) -> bool:
+    return any(o.prefix == prefix and "disc" in o.others for o in parts.outcomes)
 
 
 def _zeros(parts: Parts) -> dict[str, str]:
@@ -234,8 +248,11 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         rows = [n for n in table.index if re.fullmatch(rf"{re.escape(sd_at_means(group))}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
-        zero = _zeros(parts).get(lead.rstrip("_").split("_")[-1])
-        of_part = f" in the log odds of {zero}" if zero else ""
+        part = lead.rstrip("_").split("_")[-1]
+        zero = _zeros(parts).get(part)
+        of_part = (
+            f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        )
         effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
@@ -271,6 +288,7 @@ def _effect(parts: Parts, name: str) -> str:
     effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
     prefix, found, inner = effect.partition(":")
     of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
+    of = f" of the log {LOGARITHMS[prefix]}" if prefix in LOGARITHMS else of
     if found and inner == "Intercept":
         return f"intercept{of}"
     plain = re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(inner if found else effect))

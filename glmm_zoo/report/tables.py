@@ -16,7 +16,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
-from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
+from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_effect_words import effect_words
 from glmm_zoo.results.figures.value_words import comparison_words, row_words, value_words
@@ -35,6 +35,7 @@ _RATIOS = {
     "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
     "ratio_of_means": "Ratio of means, at equal group effects",
     "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
+    **{f"{part}_ratio": f"Ratio of {words}s, at equal group effects" for part, words in LOGARITHMS.items()},
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
@@ -293,7 +294,8 @@ def _at_equal_effects(
     of = f" of {about.outcome_of(prefix).outcome or prefix}" if prefix else ""
     own = base.removeprefix(lead)
     if own in _RATIOS:
-        return False, _RATIOS[own].replace(",", f"{of},")
+        where = " where disc is 1" if own == "odds_ratio" and f"{lead}disc" in spec["formulas"] else ""
+        return False, _RATIOS[own].replace(",", f"{of},") + where
     if own == "beta" and not {f"{lead}{ratio}" for ratio in _RATIOS} & set(bases):
         unit = about.outcome_of(prefix).unit
         return False, f"Difference{of}{f', {unit}' if unit else ''}"
@@ -312,7 +314,7 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
         predictor, factor = of_factor.groups()
-        effects = [effect_words(spec, e, list(outcome_specs(spec)), about) for e in inside.split(", ")]
+        effects = [effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"]], about) for e in inside.split(", ")]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":

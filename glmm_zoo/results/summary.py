@@ -150,8 +150,10 @@ def _ratios(posterior: xr.Dataset, prefix: str, link: str, ratio: str) -> dict[s
 def _between_levels(
     posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str, outcome: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """ICC and median ratio of every factor with a varying intercept of one outcome."""
+    """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows."""
     lead = f"{prefix}_" if prefix else ""
+    if f"{lead}disc" in spec["formulas"]:  # they are others in every row
+        return {}
     sds = {}
     for group in spec["groups"].values():
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"

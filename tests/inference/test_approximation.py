@@ -283,12 +283,17 @@ def test_a_pass_that_fails_is_logged_and_leaves_the_non_centred_form(monkeypatch
         lambda d: zoo.nb(d, "count ~ x + (1 | g)"),
         lambda d: zoo.zip(d, "count ~ x + (1 |p| g)", zi="~ x + (1 |p| g)"),
         lambda d: zoo.hurdle_poisson(d, "count ~ x + (1 + x | g)", zi="~ w + (1 | h)"),
+        lambda d: zoo.lmm(d, "y ~ x + (1 |p| g)", dispersion="~ x + (1 |p| g)"),
+        lambda d: zoo.ordinal(d, "rank ~ x + (1 | g)", disc="~ x + (1 | h)", levels=["0", "1", "2"]),
     ],
-    ids=["poisson crossed", "negative binomial", "zip shared label", "hurdle, two parts"],
+    ids=["poisson crossed", "negative binomial", "zip shared label", "hurdle, two parts", "dispersion", "disc"],
 )
 def test_every_family_has_an_approximation(make):
     rng = np.random.default_rng(5)
-    frame = visits().assign(count=lambda d: rng.poisson(np.exp(0.4 * d.x)) * rng.integers(0, 2, len(d)))
+    frame = visits().assign(
+        count=lambda d: rng.poisson(np.exp(0.4 * d.x)) * rng.integers(0, 2, len(d)),
+        rank=lambda d: d["count"].clip(0, 2),
+    )
     model, start = parameterize(make(pd.DataFrame(frame)), "auto")
     assert start is not None
     for u in model.group_effect_names:

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.registry import family_described
+from glmm_zoo.families.registry import FAMILIES, family_described
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
@@ -30,6 +30,12 @@ _ROW, _LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
 _FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
+LOGARITHMS = {  # what has a predictor of its logarithm, in words
+    own.name: own.words.removeprefix("the ")
+    for family in reversed(list(FAMILIES.values()))
+    for own in family.own
+    if own.option and own.scale == "log"
+}
 _PREDICTOR_WORDS = {
     "never": "never being at risk",
     "surv": "the event",

@@ -22,7 +22,7 @@ from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
+from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
@@ -99,10 +99,18 @@ class _Effect:
     @property
     def response(self) -> str:
         """The name of the response that the predictor is of."""
-        outcome = self.outcome or self.spec
-        return (
-            self.prefix if self.prefix and self.outcome else outcome.get("outcome") or outcome["response"].split(":")[0]
-        )
+        of = self.whole_outcome
+        return self._owner or of.get("outcome") or of["response"].split(":")[0]
+
+    @property
+    def whole_outcome(self) -> Mapping[str, Any]:
+        """The part of the spec on the outcome that the predictor is a part of."""
+        return outcome_specs(self.spec)[self._owner]
+
+    @property
+    def _owner(self) -> str:
+        """The name of that outcome, "" of an only one."""
+        return next((n for n in outcome_specs(self.spec) if n and f"{self.prefix}_".startswith(f"{n}_")), "")
 
     @property
     def link(self) -> str:
@@ -113,7 +121,8 @@ class _Effect:
     def ratio(self) -> str | None:
         """What exp of the effect is called; None where it has no name."""
         if self.outcome is None and self.link == "log":
-            return "ratio"
+            part = self.prefix.rpartition("_")[2]
+            return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else "ratio"
         falls = self.link == "cloglog" and prefixed(self.prefix, "cutpoints") in self.posterior
         ratio = LINKS[self.link].ratio if self.outcome is None else family_described(self.outcome).ratio(self.link)
         return None if falls or ratio is None else ratio.replace("_", " ")

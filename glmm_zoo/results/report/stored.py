@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,8 +60,12 @@ def stored_verdicts(tree: xr.DataTree) -> Verdicts:
     if "verdicts" not in report.children:
         return verdicts(tree, diagnostics.judge(tree, stored_diagnostics(tree)))
     told = report["verdicts"].attrs
-    read = {name: json.loads(told[name]) for name in JUDGEMENTS}
-    return Verdicts(**{name: Judgement(of["state"], of["title"], tuple(of["sentences"])) for name, of in read.items()})
+    sampling, fit, design = (json.loads(told[name]) for name in JUDGEMENTS)
+    return Verdicts(_judgement(sampling), _judgement(fit), _judgement(design))
+
+
+def _judgement(told: dict[str, Any]) -> Judgement:
+    return Judgement(told["state"], told["title"], tuple(told["sentences"]))
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:
