@@ -40,8 +40,8 @@ def lognormal(
     data, formula, center, clusters, missing
         As in `gamma`.
     dispersion
-        `"~ x + (1 | g)"` models log sigma; without it sigma is one number. Where sigma varies between groups the mean over the
-        population of groups is infinite, and only typical or observed groups have one.
+        `"~ x + s(z)"` models log sigma; without it sigma is one number. It takes no group effects: over a population of groups that
+        differ in sigma the mean is infinite.
     priors
         Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, and `sigma` or
         `sigma_Intercept`, `sigma_beta`.
@@ -54,7 +54,7 @@ def lognormal(
     Raises
     ------
     InputError
-        As in `gamma`.
+        As in `gamma`; group effects on sigma.
     """
     options = {"dispersion": dispersion, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("lognormal", FAMILIES["lognormal"], data, formula, options, priors)

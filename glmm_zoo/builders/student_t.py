@@ -41,7 +41,8 @@ def student_t(
     dispersion
         `"~ x + (1 | g)"` models log sigma; without it sigma is one number.
     priors
-        Text by parameter: those of `hierarchical_linear`, and `nu`; of `dispersion` `sigma_Intercept`, `sigma_beta`.
+        Text by parameter: those of `hierarchical_linear`, and `nu`; of `dispersion` `sigma_Intercept`, by default StudentT(3, log sd(y), 2.5), and
+        `sigma_beta`.
 
     Returns
     -------

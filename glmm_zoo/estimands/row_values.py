@@ -102,7 +102,6 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
     link, alone = outcome.link, outcome.family.count_alone
     if outcome.family.centre != "mean":
-        _refuse_infinite_mean(p, outcome)
         return _with_share(
             p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
         )
@@ -124,16 +123,6 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return mean_of_inverse_link("log", x) + mean_of(rest, x, grows=True)
 
     return _with_share(p, of_positive_count)
-
-
-def _refuse_infinite_mean(p: RowPredictors, outcome: FittedOutcome) -> None:
-    """A mean that grows as exp(sigma^2 / 2) is infinite over the normal distribution of log sigma."""
-    for part, x in p.variables.items():
-        if part in outcome.family.scales and not x.certain:
-            raise InputError(
-                f"the mean of {outcome.name!r} over a population of groups that differ in {part} is infinite; ask for groups='typical' or "
-                "'observed', or for scale='linear', the log of the median"
-            )
 
 
 def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:

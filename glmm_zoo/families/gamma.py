@@ -20,7 +20,7 @@ from glmm_zoo.tables.columns import Table
 # default of a negative binomial's alpha, which is the shape of the gamma distribution that its rates have.
 _SHAPE = parameter("shape", "positive", Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3}))
 _LARGE = np.log(1000)
-_LARGEST_LOG = 700.0  # means are cut here in simulation
+DRAWN_BETWEEN = (1e-300, 1e30)  # of what is drawn: what a small shape, or an absurd mean, rounds to 0 or infinity
 
 
 # ------------------------------------------------------------------------------------------------------------- responses
@@ -87,7 +87,9 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
 
     def draw(eta: Tensor, log_a: Tensor, size: object) -> Tensor:
         a = pt.exp(log_a)
-        return pt.exp(pt.clip(eta, -_LARGEST_LOG, _LARGEST_LOG)) * pm.Gamma.dist(alpha=a, beta=a, size=size)
+        return pt.clip(
+            pt.exp(eta) * pt.maximum(pm.Gamma.dist(alpha=a, beta=a, size=size), DRAWN_BETWEEN[0]), *DRAWN_BETWEEN
+        )
 
     pm.CustomDist(
         name, eta, own["shape"], logp=gamma_log_f, dist=draw, class_name="Gamma", dims=outcome.dim,
@@ -106,7 +108,8 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, tr
 
 
 def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
-    return np.exp(eta) * rng.gamma(np.broadcast_to(own["shape"], eta.shape)) / own["shape"]
+    shape = own["shape"]
+    return np.clip(np.exp(eta) * rng.gamma(np.broadcast_to(shape, eta.shape)) / shape, *DRAWN_BETWEEN)
 
 
 GAMMA = Family(

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.gamma import read_positive
+from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
-from glmm_zoo.formulas.terms import Response
+from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
+from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import parameter, sd_default
 from glmm_zoo.tables.columns import Table
 
@@ -19,6 +21,17 @@ from glmm_zoo.tables.columns import Table
 def _read(table: Table, response: Response, _: object) -> Outcome:
     y, name = read_positive(table, response, "lognormal"), response.value.text
     return Outcome(name, y, None, float(np.mean(np.log(y))), 1.0, f"{name}: lognormal, log link of the median")
+
+
+def _code(formula: Formula, table: Table, prefix: str) -> PredictorDesign:
+    """As usual, but for group effects on sigma: the mean grows as exp(sigma^2 / 2), which is infinite over a normal log sigma."""
+    if prefix and formula.groups:
+        group = formula.groups[0].name
+        raise InputError(
+            f"{prefix} of a lognormal outcome takes no group effects: over a population in which levels of {group!r} differ in it the mean "
+            "is infinite; give it covariates or curves, or model the logarithm of the response with hierarchical_linear"
+        )
+    return code_predictor(formula, table, prefix)
 
 
 def lognormal_log_f(y: Array, eta: Array, log_sigma: Array) -> Array:
@@ -35,7 +48,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     pt = import_pytensor()
 
     def draw(eta: Tensor, log_sigma: Tensor, size: object) -> Tensor:
-        return pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size))
+        return pt.clip(pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size)), *DRAWN_BETWEEN)
 
     pm.CustomDist(
         name, eta, own["sigma"], logp=lognormal_log_f, dist=draw, class_name="LogNormal", dims=outcome.dim,
@@ -55,7 +68,7 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, tr
 
 
 def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
-    return np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)))
+    return np.clip(np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape))), *DRAWN_BETWEEN)
 
 
 LOGNORMAL = Family(
@@ -76,6 +89,7 @@ LOGNORMAL = Family(
             allows="Median {middle}, {inner} below {most}, on the scale of the logarithm", why="the mean is one unit of the logarithm",
         ),
     ),
+    code=_code,
     centre="median",
     draw=_draw,
 )  # fmt: skip

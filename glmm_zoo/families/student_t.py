@@ -85,6 +85,7 @@ STUDENT_T = Family(
     own=(
         OwnParameter(
             "sigma", "log", lambda outcome: parameter("sigma", "positive", sd_default(1.0, outcome.scale)), option="dispersion",
+            location=lambda outcome: float(np.log(outcome.scale)),
             words="the residual scale", symbol="σ", allows="Median {middle}{unit}, {inner} below {most}{unit}",
             why="the mean is one standard deviation of the response",
         ),

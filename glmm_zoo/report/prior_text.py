@@ -154,7 +154,8 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
     if of.link == "log":
         per = parts.spec["options"].get("exposure")
         own = of.outcome.family.own_parameter(of.part)
-        words = "mean count" if of.outcome.family.responses == "count" else outcome_words(parts, of.outcome)
+        family, response = of.outcome.family, outcome_words(parts, of.outcome)
+        words = "mean count" if family.responses == "count" else f"{family.centre} {response}"
         what = own.symbol if own is not None else f"rate per unit of {parts.about.name(per)}" if per else words
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
