@@ -161,6 +161,17 @@ def arms() -> pd.DataFrame:
     )
 
 
+def networked() -> pd.DataFrame:
+    """20 arms of 8 trials of the drugs A to D in no order; two trials have three, N5 and N7 not A, N6 two rows of D, N8 no events."""
+    rng = np.random.default_rng(8)
+    designs = {"N1": "AB", "N2": "ABC", "N3": "BC", "N4": "AC", "N5": "BCD", "N6": "ADD", "N7": "BD", "N8": "AB"}
+    d = pd.DataFrame([(trial, drug) for trial, drugs in designs.items() for drug in drugs], columns=["trial", "drug"])
+    size = rng.integers(20, 90, len(d))
+    return d.assign(
+        ev=np.where(d.trial == "N8", 0, rng.binomial(size, 0.3)), size=size, years=rng.uniform(10.0, 80.0, len(d))
+    ).sample(frac=1.0, random_state=4, ignore_index=True)  # fmt: skip
+
+
 def followed() -> pd.DataFrame:
     """70 visits of 12 subjects, 3 to 9 each and in no order; s01, s04, s06, s09 and s12 never have a count, w is the subject's."""
     rng = np.random.default_rng(21)
@@ -231,6 +242,25 @@ def _gaussian(d, p, eta):
 
 def _gaussian_moments(d, p, eta):
     return eta, np.full(len(d), p["sigma"].item())
+
+
+def _own(p, name, log):
+    """A positive parameter of a family: a number, or exp of its own predictor."""
+    return p[name].item() if log is None else np.exp(log)
+
+
+def _gamma(d, p, eta, shape=None):
+    a = _own(p, "shape", shape)
+    return stats.gamma.logpdf(d.days, a, scale=np.exp(eta) / a)
+
+
+def _lognormal_sd(p, eta, sigma=None):
+    return np.exp(eta + _own(p, "sigma", sigma) ** 2 / 2) * np.sqrt(np.expm1(_own(p, "sigma", sigma) ** 2))
+
+
+def _student_sd(p, sigma=None):
+    nu = p["nu"].item()
+    return _own(p, "sigma", sigma) * np.sqrt(nu / (nu - 2) if nu > 2 else np.inf)
 
 
 def _bernoulli(success, log_p, log_q):
@@ -327,6 +357,21 @@ BINOMIAL = {
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
 GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambda d, y: np.isfinite(y)}
+GAMMA = {
+    "density": _gamma,
+    "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) / np.sqrt(_own(p, "shape", shape))),
+    "support": lambda d, y: y > 0,
+}
+LOGNORMAL = {
+    "density": lambda d, p, eta: stats.lognorm.logpdf(d.days, p["sigma"].item(), scale=np.exp(eta)),
+    "moments": lambda d, p, eta: (np.exp(eta + p["sigma"].item() ** 2 / 2), _lognormal_sd(p, eta)),
+    "support": lambda d, y: y > 0,
+}
+STUDENT = {
+    "density": lambda d, p, eta, sigma=None: stats.t.logpdf(d.y, p["nu"].item(), eta, _own(p, "sigma", sigma)),
+    "moments": lambda d, p, eta, sigma=None: (eta, np.full(len(d), 1.0) * _student_sd(p, sigma)),
+    "support": lambda d, y: np.isfinite(y),
+}
 
 
 def _counts(y: str, size: str = "", zeros: str = "") -> dict:
@@ -412,6 +457,35 @@ def _meta(control: float = 0.0, slope: str = "", rate: bool = False) -> dict:
         if "corr_trial" not in p:
             eta = eta + (control + d["drug"]) * (p["study_effect"].sel(trial=at).values - mean)
         return eta + d["drug"] * mean
+
+    def law(d, p, eta):
+        eta = full(d, p, eta)
+        return stats.poisson(np.exp(eta)) if rate else stats.binom(d["size"].to_numpy(), expit(eta))
+
+    return {
+        "density": lambda d, p, eta: law(d, p, eta).logpmf(d["ev"]),
+        "moments": lambda d, p, eta: (law(d, p, eta).mean(), law(d, p, eta).std()),
+        "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (rate | (y <= d["size"].to_numpy())),
+    }
+
+
+def _network(rate: bool = False) -> dict:
+    """Arms of a network: to eta, which has levels that vary at random, add fixed ones and what each drug adds to its trial's first."""
+
+    def full(d, p, eta):
+        at = xr.DataArray(d["trial"].to_numpy(), dims="row")
+        first = d.groupby("trial").drug.transform("min")  # A is the reference, the others follow in their order
+        effect = {"A": 0.0, **{drug: p["effect"].sel(contrast=f"{drug} vs A").item() for drug in "BCD"}}
+        eta = eta + first.map(effect).to_numpy()
+        if "study_Intercept" in p:
+            eta = eta + p["study_Intercept"].sel(trial=at).values - first.map(effect).to_numpy()
+        if "study_effect" not in p:
+            return eta + (d.drug.map(effect) - first.map(effect)).to_numpy()
+        added = [
+            0.0 if drug == base else p["study_effect"].sel({"trial:drug": f"{trial}:{drug}"}).item()
+            for trial, drug, base in zip(d.trial, d.drug, first, strict=True)
+        ]
+        return eta + np.array(added)
 
     def law(d, p, eta):
         eta = full(d, p, eta)
@@ -762,6 +836,9 @@ NUMBER = {"x": "number", "g": "group"}
 TRIALS = tuple(f"T{j}" for j in range(1, 9))
 TWO_ARMS = ("control", "treatment")
 FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "study_Intercept": ("trial",)}
+AGAINST_A = ("B vs A", "C vs A", "D vs A")
+IN_TRIALS = ("N1:B", "N2:B", "N2:C", "N3:C", "N4:C", "N5:C", "N5:D", "N6:D", "N7:D", "N8:B")
+NETWORK = {"effect": ("contrast",), "tau": SCALAR, "study_effect": ("trial:drug",), "study_Intercept": ("trial",)}
 RANDOM_TRIALS = _group("trial")[0] | {"Intercept": SCALAR, "effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",)}
 
 
@@ -841,6 +918,23 @@ ROWS = [
             "sd_g_at_means_HalfNormal_g_effect": ONE, "sd_g_at_means_Exponential_g_effect": ("x",),
         },
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
+    ),
+    Row(
+        "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("sigma"), _scalar("nu")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "sigma_coef": ("w",), "g_effect": ("Intercept", "sigma:Intercept"),
+                "g_effect_bis": ("Intercept", "sigma:Intercept"), "pcorr_g_pair": ("sigma:Intercept|Intercept",)},
+        X=_x, Z=_g, also={"sigma": (_w, lambda d: {"g": (d.g, {"sigma:Intercept": 1.0})})}, **STUDENT,
+    ),
+    Row(
+        "gamma", "gamma", "days ~ x + (1 | g)", {"days": "exposure", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("shape")), options={"dispersion": "~ w"},
+        coords={"coef": ("x",), "shape_coef": ("w",), "g_effect": ONE}, X=_x, Z=_g, also={"shape": (_w, _nothing)}, **GAMMA,
+    ),
+    Row(
+        "lognormal", "lognormal", "days ~ x + (1 + x | g)", {"days": "exposure", **NUMBER},
+        **_variables(_group("g", corr=1, slopes=True), sigma=True),
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
     ),
     Row(
         "logistic", "hierarchical_logistic", "ill ~ x + arm + (1 | g)", {"ill": "binary", "arm": "factor", **NUMBER},
@@ -1054,6 +1148,21 @@ ROWS = [
         {"ev": "count", "years": "exposure", "drug": "factor", "trial": "group"}, free=FIXED_TRIALS, posterior=FIXED_TRIALS,
         options={"study": "trial", "treatment": "drug", "exposure": "years"}, data=arms, X=_nothing, Z=_nothing,
         coords={"trial": TRIALS}, offset=lambda d: np.log(d.years), **_meta(rate=True),
+    ),
+    Row(
+        "network", "network_meta_analysis", "ev | trials(size) ~ drug",
+        {"ev": "count", "size": "count", "drug": "factor", "trial": "group"}, free=NETWORK, posterior=NETWORK,
+        options={"study": "trial", "treatment": "drug", "reference": "A"}, data=networked, X=_nothing, Z=_nothing,
+        coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A, "trial:drug": IN_TRIALS}, **_network(),
+    ),
+    Row(
+        "network, fixed, rates", "network_meta_analysis", "ev ~ 1",
+        {"ev": "count", "years": "exposure", "drug": "factor", "trial": "group"},
+        free=_group("trial")[0] | {"Intercept": SCALAR, "effect": ("contrast",)},
+        posterior=_group("trial")[1] | {"Intercept": SCALAR, "effect": ("contrast",)},
+        options={"study": "trial", "treatment": "drug", "reference": "A", "trt_effects": "fixed", "baseline": "random", "exposure": "years"},
+        data=networked, X=_nothing, Z=lambda d: {"trial": (d.trial, {"Intercept": 1.0})},
+        coords={"trial_effect": ONE, "contrast": AGAINST_A}, offset=lambda d: np.log(d.years), **_network(rate=True),
     ),
     Row(
         "ordinal", "ordinal", "rating ~ x + arm + (1 + x | g)", {"rating": "rank", "arm": "factor", **NUMBER},

@@ -62,8 +62,9 @@ def gamm(
         them. `s(x, by=f)`: a curve for each level of the factor f (whose own effect `+ f` is not in the curves), or one
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
-        "gaussian", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal", "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial".
+        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
+        "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
+        "hurdle_negative_binomial".
     exposure
         Counts: a column > 0 whose logarithm is the offset.
     zi

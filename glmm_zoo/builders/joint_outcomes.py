@@ -61,7 +61,7 @@ def joint_outcomes(
         `{"infected ~ time + (1 |p| id)": "bernoulli", "severity ~ time + (1 |p| id)": "negative_binomial"}`, a list of such
         pairs, or a list of formulas with `families` in step. On the command line --formula is repeated.
     families
-        "gaussian", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
+        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
         "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",
         "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", as in
         the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.

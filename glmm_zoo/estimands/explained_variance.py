@@ -153,13 +153,11 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
         (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
     if family.latent:
         left = np.full(size, family.latent_variance(outcome.link))
-    elif outcome.link == "identity":
-        left = model.draws[outcome.own["sigma"]] ** 2
     else:
-        log_mean = np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
+        at = eta if outcome.link == "identity" else np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
         of_parts = {part: linear.fixed(size).mean(axis=1, keepdims=True) for part, linear in parts.items() if part}
         own = {**_own(model, outcome), **_inverse(outcome, of_parts)}
-        mean, spread = family.moments(log_mean, own, outcome.link)
-        left = np.log1p(spread / mean**2)[:, 0]
+        mean, spread = family.moments(at, own, outcome.link)
+        left = spread[:, 0] if outcome.link == "identity" else np.log1p(spread / mean**2)[:, 0]
     total = fixed + groups + each_row + left
     return {MARGINAL: fixed / total, **({CONDITIONAL: (fixed + groups) / total} if main.random else {})}

@@ -13,6 +13,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.arm_rows import read_meta
 from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
+from glmm_zoo.estimands.network_rows import read_network_fit
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
 from glmm_zoo.estimands.wedge_rows import read_wedge
@@ -124,6 +125,7 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
         "joint_survival": _read_joint_survival,
         "stepped_wedge": lambda *of: [_outcome_of(*read_wedge(*of), *of[1:])],
         "meta_analysis": lambda *of: [_outcome_of(*read_meta(*of), *of[1:])],
+        "network_meta_analysis": lambda *of: [_outcome_of(*read_network_fit(*of), *of[1:])],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted

@@ -101,6 +101,11 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
     link, alone = outcome.link, outcome.family.count_alone
+    if outcome.family.centre != "mean":
+        _refuse_infinite_mean(p, outcome)
+        return _with_share(
+            p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
+        )
     if "zoi" in p.variables or "zoi" in p.own:
         return _with_ends(p, outcome)
     if p.thresholds is not None:  # of a proportion, whose ends they cut off
@@ -119,6 +124,16 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
         return mean_of_inverse_link("log", x) + mean_of(rest, x, grows=True)
 
     return _with_share(p, of_positive_count)
+
+
+def _refuse_infinite_mean(p: RowPredictors, outcome: FittedOutcome) -> None:
+    """A mean that grows as exp(sigma^2 / 2) is infinite over the normal distribution of log sigma."""
+    for part, x in p.variables.items():
+        if part in outcome.family.scales and not x.certain:
+            raise InputError(
+                f"the mean of {outcome.name!r} over a population of groups that differ in {part} is infinite; ask for groups='typical' or "
+                "'observed', or for scale='linear', the log of the median"
+            )
 
 
 def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
@@ -162,14 +177,15 @@ def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
 
 
 def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner) -> np.ndarray:
-    """E of `inner` over the predictor of the dispersion, if it has one, and the main predictor."""
-    if "alpha" not in variables:
+    """E of `inner` over the predictor of the logarithm of an own parameter, if there is one, and the main predictor."""
+    part = next((part for part in variables if part), None)
+    if part is None:
         return inner(variables[""], own)
 
-    def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
-        return inner(others[""], {**own, "alpha": np.exp(eta)})
+    def given(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+        return inner(others[""], {**own, part: np.exp(eta)})
 
-    return mean_given("alpha", variables, covariances, given_alpha)
+    return mean_given(part, variables, covariances, given)
 
 
 # ------------------------------------------------------------------------------------------------------ ordered categories

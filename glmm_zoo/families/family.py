@@ -50,6 +50,12 @@ class OwnParameter:
     shown: Callable[[float], float] = lambda value: value
     why: str = ""
 
+    def on_its_scale(self, draws: np.ndarray) -> np.ndarray:
+        """Draws as the density takes them: the logarithm of a positive parameter, the logit of a share."""
+        if self.scale == "logit":
+            return np.log(draws) - np.log1p(-draws)
+        return np.log(draws) if self.scale == "log" else draws
+
 
 @dataclass(frozen=True)
 class Family:

@@ -19,11 +19,14 @@ from glmm_zoo.families import (
     beta_binomial,
     binomial,
     counts,
+    gamma,
     gaussian,
     log_densities,
+    lognormal,
     moments,
     ordered_beta,
     ordinal,
+    student_t,
 )
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
@@ -239,11 +242,11 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
         steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
         ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
 
-    gamma = OwnParameter(
+    coefficients = OwnParameter(
         "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
         to_zero=nominal.to_zero,
     )  # fmt: skip
-    return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
+    return replace(family, own=(*family.own, coefficients), observe=add, findings=("proportional_odds",))
 
 
 # ----------------------------------------------------------------------------------------------------------- registry
@@ -265,6 +268,9 @@ FAMILIES: Mapping[str, Family] = {
             own=(_SIGMA,),
             draw=lambda rng, eta, own, _: rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)),
         ),
+        student_t.STUDENT_T,
+        gamma.GAMMA,
+        lognormal.LOGNORMAL,
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
         beta_binomial.BETA_BINOMIAL,
@@ -314,7 +320,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 ALIASES = {
     "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
-    "cumulative": "ordinal",
+    "cumulative": "ordinal", "student": "student_t",
 }  # fmt: skip
 
 
@@ -322,6 +328,12 @@ def family_of_fit(name: str, options: Mapping[str, Any]) -> Family:
     """The family of a fit from its name and the options that its builder had."""
     parameterization = options.get("parameterization")
     return FAMILIES[name] if parameterization is None else negative_binomial_family(name, parameterization)
+
+
+def family_described(outcome: Mapping[str, Any]) -> Family:
+    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
+    return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
 
 
 def family_and_link(text: str) -> tuple[Family, str]:

@@ -12,12 +12,14 @@ from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
+from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _CORRELATIONS = {
     "exchangeable": "exchangeable", "nested_exchangeable": "nested exchangeable", "decay": "discrete-time decay",
@@ -62,8 +64,8 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
 
 def _model(parts: Parts) -> Iterator[str]:
     """Design, sizes, and the formula in words."""
-    if parts.builder == "meta_analysis":
-        yield from _meta(parts)
+    if parts.builder in META_ANALYSES:
+        yield from (_meta if parts.builder == "meta_analysis" else network_methods)(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
     several = len(parts.outcomes) > 1
@@ -312,7 +314,7 @@ def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:
     estimates = answer.means or answer.comparisons
     if estimates is None:
         return
-    if parts.builder == "meta_analysis":
+    if parts.builder in META_ANALYSES:
         yield "The mean effect is that at the centre of the population of studies; the prediction interval is that of the effect in a new one."
         return
     used = estimates.draws.sizes["chain"] * estimates.draws.sizes["draw"]

@@ -13,6 +13,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.trials.arms import META_ANALYSES
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
@@ -36,8 +37,8 @@ class NumberedOutcome:
 
 def model_math(parts: Parts) -> str:
     """The whole model as one MathML formula."""
-    if parts.builder == "meta_analysis":
-        return display(list(_meta(parts)))
+    if parts.builder in META_ANALYSES:
+        return display(list((_meta if parts.builder == "meta_analysis" else _network)(parts)))
     several = len(parts.outcomes) > 1
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
@@ -331,6 +332,29 @@ def _meta(parts: Parts) -> Iterator[Line]:
         yield d, "∼", normal(squared(sym("τ")), average)
     if options["baseline"] == "random":
         yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW_INDEX)}"
+        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
+
+
+def _network(parts: Parts) -> Iterator[Line]:
+    """Arm k of study i, whose treatment is t_ik; arm 1 is its baseline."""
+    options, k, one = parts.spec["options"], sym("k"), num(1)
+    of_risks = parts.spec["link"] == "logit"
+    mean, delta = sub(sym("p" if of_risks else "μ"), ROW_INDEX, k), sub(sym("δ"), ROW_INDEX, k)
+    law = call(sym("Binomial"), sub(sym("n"), ROW_INDEX, k), mean) if of_risks else call(sym("Poisson"), mean)
+    yield sub(sym("y"), ROW_INDEX, k), "∼", law
+    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, k))]
+    yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sub(sym("b"), ROW_INDEX), delta])
+    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
+    own, base = sub(sym("t"), ROW_INDEX, k), sub(sym("t"), ROW_INDEX, one)
+    consistent = options["consistency"] == "consistency"
+    effect = f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
+    if options["trt_effects"] == "random":
+        yield delta, "∼", normal(squared(sym("τ")), effect)
+        yield call(sym("corr"), delta, sub(sym("δ"), ROW_INDEX, sym("l"))), "=", fraction(one, num(2))
+    else:
+        yield delta, "=", effect
+    if options["baseline"] == "random":
+        yield sub(sym("b"), ROW_INDEX), "=", PLUS.join([sym("α"), sub(sym("d"), base), sub(sym("u"), ROW_INDEX)])
         yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
 
 

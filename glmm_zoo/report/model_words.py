@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
@@ -25,8 +27,12 @@ _BASELINES = {
 
 def model_words(parts: Parts) -> str:
     """The whole model in sentences."""
-    if parts.builder == "meta_analysis":
-        return " ".join(_meta(parts))
+    if parts.builder in META_ANALYSES:
+        return " ".join(
+            (_meta if parts.builder == "meta_analysis" else network_words)(
+                parts, outcome_words(parts, parts.outcomes[0])
+            )
+        )
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
@@ -296,11 +302,10 @@ def _wedge(parts: Parts) -> Iterator[str]:
         yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
-def _meta(parts: Parts) -> Iterator[str]:
+def _meta(parts: Parts, what: str) -> Iterator[str]:
     facts, options = parts.spec["facts"], parts.spec["options"]
     study = parts.about.name(facts["study"])
     of_risks = parts.spec["link"] == "logit"
-    what = outcome_words(parts, parts.outcomes[0])
     control, treated = (parts.about.level(options["treatment"], label) for label in facts["labels"])
     ratio, amount = (
         ("odds ratio", "a binomial count of those at risk")

@@ -17,6 +17,7 @@ from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
 from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Symbol, signed_summands
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _COEFFICIENTS, _EFFECTS = "βγδζκ", "uvwrq"  # of the main linear predictor, then of further ones
 Summand = tuple[Expression, ...]  # what is multiplied
@@ -80,8 +81,9 @@ class Parts:
     def groups(self) -> dict[str, int]:
         """The number of levels of each grouping factor by its name, once for each factor; the studies of a meta-analysis too."""
         found: dict[str, int] = {}
-        if self.builder == "meta_analysis":
-            found[self.spec["facts"]["study"]] = len(self.spec["facts"]["totals"]["control_events"])
+        if self.builder in META_ANALYSES:
+            facts = self.spec["facts"]
+            found[facts["study"]] = facts["studies"] if "studies" in facts else len(facts["totals"]["control_events"])
         terms = (g for o in self.outcomes for part in (o.main, *o.others.values()) for g in part.formula.groups)
         for term in terms:
             levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
@@ -160,7 +162,7 @@ def read_parts(tree: xr.DataTree) -> Parts:
 def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: str) -> OutcomeParts:
     lead = f"{prefix}_" if prefix else ""
     main = Part("", of["link"], parse_formula(spec["facts"].get("predictor", text)))
-    if spec["builder"] == "meta_analysis":
+    if spec["builder"] in META_ANALYSES:
         main = replace(main, formula=_without(main.formula, spec["options"]["treatment"]))
     others = {
         name.removeprefix(lead): Part(

@@ -17,6 +17,7 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
+from glmm_zoo.trials.arms import META_ANALYSES
 
 INNER = numbers.nominal(0.95)
 NORMAL_975 = 1.959963984540054
@@ -288,7 +289,7 @@ def _ratio(value: float) -> str:
 
 def _held_at(parts: Parts, of: _Of) -> str:
     """Where the prior of a baseline holds."""
-    if parts.builder == "meta_analysis":  # whose covariates are no part of the baselines
+    if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
     part = of.outcome.others[of.part] if of.part else of.outcome.main
     return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""

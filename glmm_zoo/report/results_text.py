@@ -14,11 +14,13 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import sd_at_means
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
+from glmm_zoo.trials.arms import META_ANALYSES
 
 VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
 FACTORS_TOLD = 4
@@ -85,7 +87,7 @@ _SHARES = ("zero",)
 
 def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "For quarter 4 against 1 the difference was ..., the ratio ... and the odds ratio ...": of many contrasts the first and the last."""
-    if answer.comparisons is None or answer.variable is None or parts.builder == "meta_analysis":
+    if answer.comparisons is None or answer.variable is None or parts.builder in META_ANALYSES:
         return
     for outcome, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
@@ -187,6 +189,9 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
         elif prefix == "surv":
             yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
+        elif parts.builder == "network_meta_analysis":
+            words = comparison_words(parts.about, parts.spec["options"]["treatment"], label, short=True)
+            yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 Kind = Literal["continuous", "count", "binomial", "binary", "ordered"]
@@ -147,7 +147,7 @@ def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
 
 def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
     kinds: dict[str, Kind] = {"measured": "continuous", "count": "count", "ordered": "ordered"}
-    kind = kinds.get(FAMILIES[outcome["family"]].responses)
+    kind = kinds.get(family_described(outcome).responses)
     if kind is not None:
         return kind
     return "binary" if max(y.max(initial=0), drawn.max(initial=0)) <= 1 else "binomial"

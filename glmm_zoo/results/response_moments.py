@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import FAMILIES, family_described
 from glmm_zoo.results.findings.finding import draws_of
 
 Thinning = tuple[slice, slice]  # chains and draws that a quadrature is done for
@@ -52,7 +52,7 @@ class ResponseMoments:
 def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> ResponseMoments:
     """The outcome called `name`."""
     outcome = spec["outcomes"][name]
-    family = FAMILIES[outcome["family"]]
+    family = family_described(outcome)
     parameters = {
         part: draws_of(posterior, f"{name}_{part}")
         for part in (own.name for own in family.own)

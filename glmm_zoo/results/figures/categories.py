@@ -129,8 +129,7 @@ def _draw(canvas: Canvas, levels: Sequence[_Level], names: Sequence[str], title:
             canvas.note(axis, 1, y + _BAR / 2 - 1, what, shift=(8, 0))
             y += _BAR
         y += height - len(level.bars) * _BAR
-    axis.set_yticks(middles, labels, fontsize=TEXT)
-    axis.tick_params(axis="y", length=0)
+    canvas.row_ticks(axis, middles, labels)
     canvas.percent_axis(axis)
     canvas.title(axis, title)
 

@@ -121,8 +121,7 @@ def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
     for axis, panel, labels in zip(axes, panels, names, strict=True):
         at = np.arange(len(labels)) + (np.arange(len(labels)) >= len(labels) / 2) * (STRIP / ROW if between else 0)
         _limits(canvas, axis, panel)
-        canvas.row_labels(axis, at, labels)
-        axis.tick_params(axis="y", pad=7)
+        canvas.row_labels(axis, at, labels, pad=7)
         rows = np.array(axis.get_ylim())
         low, middle, high = (np.clip(panel.population[k], *axis.get_xlim()) for k in (0, 2, 4))
         axis.fill([low, high, high, low], np.repeat(rows, 2), facecolor=canvas.colour["model"], alpha=0.1, linewidth=0)

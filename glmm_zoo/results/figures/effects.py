@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
@@ -115,7 +115,7 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
 def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:
     """What the event or the outcome of a predictor is called."""
     for prefix, outcome in outcome_specs(spec).items():
-        own = FAMILIES[outcome["family"]].own_parameter(predictor.removeprefix(f"{prefix}_" if prefix else ""))
+        own = family_described(outcome).own_parameter(predictor.removeprefix(f"{prefix}_" if prefix else ""))
         if own is not None:
             return f"{own.words}{f' of {about.outcome_of(prefix).outcome or prefix}' if prefix else ''}"
     return _PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.family import Family
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
@@ -171,7 +171,7 @@ def prefix_of(specs: Mapping[str, Any], outcome: str | None) -> str:
 def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> Family:
     """The family of one of several outcomes or the only one."""
     specs = outcome_specs(metadata(tree)["spec"])
-    return FAMILIES[specs[prefix_of(specs, outcome)]["family"]]
+    return family_described(specs[prefix_of(specs, outcome)])
 
 
 def observed_name(tree: xr.DataTree, outcome: str | None = None) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
@@ -115,7 +115,7 @@ class _Effect:
         if self.outcome is None and self.link == "log":
             return "ratio"
         falls = self.link == "cloglog" and prefixed(self.prefix, "cutpoints") in self.posterior
-        ratio = LINKS[self.link].ratio if self.outcome is None else FAMILIES[self.outcome["family"]].ratio(self.link)
+        ratio = LINKS[self.link].ratio if self.outcome is None else family_described(self.outcome).ratio(self.link)
         return None if falls or ratio is None else ratio.replace("_", " ")
 
     def coefficient(self) -> np.ndarray | None:
