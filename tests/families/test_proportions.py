@@ -137,6 +137,15 @@ def test_mean_of_zeros_and_ones_over_correlated_effects():
     assert found.item() == pytest.approx(np.mean((1 - zoi) * mu + zoi * coi), abs=1e-3)
 
 
+def test_mean_of_zeros_over_correlated_effects():
+    S = np.array([[0.5, 0.3], [0.3, 0.6]])
+    variables = {p: Normal(np.full((1, 1), m), np.full((1, 1), v)) for p, m, v in (("", 0.3, 0.5), ("zi", -0.8, 0.6))}
+    p = RowPredictors(variables, {frozenset(("", "zi")): np.full((1, 1), 0.3)}, {"phi": np.full((1, 1), 3.0)})
+    found = quantity(outcome_of("zero_inflated_beta"), "mean").values(p)
+    mu, zi = expit(np.random.default_rng(3).multivariate_normal([0.3, -0.8], S, 400_000)).T
+    assert found.item() == pytest.approx(np.mean((1 - zi) * mu), abs=1e-3)
+
+
 def test_mean_of_ordered_beta_over_an_effect():
     cutpoints = np.array([-0.7, 1.1])
     x = {"": Normal(np.full((1, 1), 0.4), np.full((1, 1), 0.9))}
