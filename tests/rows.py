@@ -326,8 +326,8 @@ def _binomial_moments(d, p, eta):
     return d.n.values * expit(eta), np.sqrt(d.n.values * expit(eta) * expit(-eta))
 
 
-def _phi(p, log_phi=None):
-    return p["phi"].item() if log_phi is None else np.exp(log_phi)
+def _phi(p, phi=None):
+    return p["phi"].item() if phi is None else np.exp(phi)
 
 
 def _beta_binomial(d, p, eta, phi=None):
@@ -335,12 +335,13 @@ def _beta_binomial(d, p, eta, phi=None):
     return stats.betabinom(d.n.values, mu * phi, (1 - mu) * phi)
 
 
+def _beta_binomial_moments(n, mu, phi):
+    return n * mu, np.sqrt(n * mu * (1 - mu) * (1 + (n - 1) / (1 + phi)))
+
+
 BETA_BINOMIAL = {
     "density": lambda d, p, eta, **others: _beta_binomial(d, p, eta, **others).logpmf(d.k),
-    "moments": lambda d, p, eta, **others: (
-        _beta_binomial(d, p, eta, **others).mean(),
-        _beta_binomial(d, p, eta, **others).std(),
-    ),
+    "moments": lambda d, p, eta, **others: _beta_binomial_moments(d.n.values, stats.norm.cdf(eta), _phi(p, **others)),
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
 
@@ -349,18 +350,18 @@ def _shares(y: str, ends: Callable, scale: float = 1.0) -> dict:
     """Beta between 0 and 1, beside them `ends(p, eta, **others)`: the probabilities of 0 and of 1, each (n,)."""
 
     def parts(p, eta, phi=None, **others):
-        mu, phi = expit(eta), _phi(p, phi)
-        return *ends(p, eta, **others), stats.beta(mu * phi, (1 - mu) * phi)
+        return *ends(p, eta, **others), expit(eta), _phi(p, phi)
 
     def density(d, p, eta, **others):
-        zero, one, inside = parts(p, eta, **others)
-        x = d[y] / scale
+        zero, one, mu, phi = parts(p, eta, **others)
+        x, inside = d[y] / scale, stats.beta(mu * phi, (1 - mu) * phi)
         with np.errstate(divide="ignore"):
             return np.select([x == 0, x == 1], [np.log(zero), np.log(one)], np.log(1 - zero - one) + inside.logpdf(x))
 
     def moments(d, p, eta, **others):
-        zero, one, inside = parts(p, eta, **others)
-        mean, square = ((1 - zero - one) * inside.moment(k) + one for k in (1, 2))
+        zero, one, mu, phi = parts(p, eta, **others)
+        of_beta = mu, mu * (1 - mu) / (1 + phi) + mu**2
+        mean, square = ((1 - zero - one) * moment + one for moment in of_beta)
         return mean, np.sqrt(square - mean**2)
 
     def support(d, values):

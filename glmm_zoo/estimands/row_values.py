@@ -101,15 +101,15 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
     link, alone = outcome.link, outcome.family.count_alone
-    if outcome.family.centre != "mean":
-        return _with_share(
-            p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
-        )
     if "zoi" in p.variables or "zoi" in p.own:
         return _with_ends(p, outcome)
     if p.thresholds is not None:  # of a proportion, whose ends they cut off
-        own = {**p.own, "cutpoints": np.moveaxis(p.thresholds, 0, -1)}
+        own = {"phi": np.ones((1, 1)), "cutpoints": np.moveaxis(p.thresholds, 0, -1)}  # the mean is that of every phi
         return mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], p.variables[""])
+    if outcome.family.centre != "mean" and not outcome.family.ends:
+        return _with_share(
+            p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
+        )
     if alone is None or outcome.family.zeros != "all":
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 

@@ -181,7 +181,7 @@ def drawn_beta(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.
 # ------------------------------------------------------------------------------------------------------------- records
 
 INSIDE = "mean of values between 0 and 1"
-PRECISION = replace(
+PHI_OF_BETA = replace(
     PHI,
     allows="At a mean of 0.5, standard deviations from {high} to {low} ({inner})",
     shown=lambda phi: 0.5 / (1 + phi) ** 0.5,
@@ -252,7 +252,7 @@ def _beta_family(
         distribution=f"{at_ends}has a beta distribution with mean {'m' if ends else 'μ'} and precision φ",
         formula="Beta(mφ, (1−m)φ)" if ends else "Beta(μφ, (1−μ)φ)",
         centre=INSIDE if ends else "mean",
-        own=(*shares, PRECISION),
+        own=(*shares, PHI_OF_BETA),
         draw=lambda rng, eta, own, link: new(rng, drawn_beta(rng, LINKS[link].inverse(eta), own["phi"]), own),
         ends=ends,
         choice="bounds",

@@ -108,5 +108,5 @@ BETA_BINOMIAL = Family(
     one_per_row=has_many_trials,
     doubts=_doubts,
     latent=True,
-    findings=("dispersion",),
+    findings=("trial_correlation", "dispersion"),
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from glmm_zoo.families.beta import (
     INSIDE,
-    PRECISION,
+    PHI_OF_BETA,
     beta_moments,
     draw_beta,
     drawn_beta,
@@ -108,7 +108,7 @@ ORDERED_BETA = Family(
     distribution="is 0, between or 1 as two thresholds c₁ < c₂ cut its latent variable; between them it has a beta distribution with mean m "
     "and precision φ",
     formula="Beta(mφ, (1−m)φ)",
-    own=(_CUTPOINTS, PRECISION),
+    own=(_CUTPOINTS, PHI_OF_BETA),
     draw=_drawn,
     ends=(("y=0", "logit⁻¹(c₁−logit(m))"), ("y=1", "logit⁻¹(logit(m)−c₂)")),
     centre=INSIDE,

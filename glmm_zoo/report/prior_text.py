@@ -142,14 +142,16 @@ def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
 def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high: float) -> str:
     """A baseline: a risk, a rate, or a mean."""
     inverse = LINKS[of.link].inverse
-    if of.outcome.family.responses == "ordered" and not of.part:
+    ordered, measured = (of.outcome.family.responses == kind for kind in ("ordered", "measured"))
+    if (ordered or of.variable.endswith("cutpoints")) and not of.part:
         low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
         return f"The share at or below a threshold: median {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link in ("logit", "probit", "cloglog"):
         low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
         own = of.outcome.family.own_parameter(of.part)
         share = own.words if own is not None else "never being at risk"
-        what = f"probability of {share}" if of.part else "risk"
+        mean = f"{of.outcome.family.centre} of {outcome_words(parts, of.outcome)}"
+        what = f"probability of {share}" if of.part else mean if measured else "risk"
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link == "log":
         per = parts.spec["options"].get("exposure")

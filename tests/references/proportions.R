@@ -14,17 +14,19 @@ record <- function(name, formula, data, family, priors = common, stanvars = NULL
   divergences <- sum(nuts_params(fit, pars = "divergent__")$Value)
   peer <- sprintf("brms %s, rstan %s, R %s", packageVersion("brms"), packageVersion("rstan"), getRversion())
   written <- list(peer = peer, data = source, model = paste(deparse(formula$formula), "by proportions.R"),
-                  priors = c("b ~ normal(0, 2.5)", "b Intercept ~ student_t(3, 0, 2.5)", "sd ~ exponential(1)", "phi ~ inv_gamma(0.4, 0.3)"),
+                  priors = c("b ~ normal(0, 2.5)", "b Intercept ~ student_t(3, 0, 2.5)", "sd ~ exponential(1)",
+                             paste("phi ~", priors$prior[priors$class == "phi"])),
                   sampler = list(chains = 4, warmup = 1000, draws_per_chain = 2500, seed = 1, adapt_delta = 0.95),
                   divergences = divergences, max_rhat = signif(max(s$rhat), 6), parameters = parameters)
   writeLines(jsonlite::toJSON(written, auto_unbox = TRUE, pretty = 1, digits = NA), sprintf("tests/references/%s.json", name))
 }
 
 data(cbpp, package = "lme4")
-record("cbpp_beta_binomial", bf(incidence | trials(size) ~ period + (1 | herd), center = FALSE), cbpp, beta_binomial(), source = "lme4_cbpp.csv")
+record("cbpp_beta_binomial", bf(incidence | trials(size) ~ period + (1 | herd), center = FALSE), cbpp, beta_binomial(),
+       within(common, prior[class == "phi"] <- "gamma(2, 0.1)"), source = "lme4_cbpp.csv")  # moments that exist: cbpp may be binomial
 
 oil <- transform(read.csv("models/gasoline/data.csv"), y = yield / 100, t = (endpoint - 330) / 10)
-record("gasoline_beta", bf(y ~ t + (1 | Sample), center = FALSE), oil, Beta(), source = "models/gasoline/data.csv")
+record("gasoline_beta", bf(y ~ t + (1 | Sample), center = FALSE), oil, Beta(), source = "nlme_Gasoline.csv")
 
 record("sim_zoib", bf(y ~ x + (1 | g), center = FALSE) + lf(zoi ~ x, center = FALSE), read.csv("tests/data/sim_zoib.csv"),
        zero_one_inflated_beta(), source = "sim_zoib.csv",
@@ -41,6 +43,6 @@ real ordered_beta_lpdf(real y, real mu, real phi, real cutzero, real cutgap) {
   return log_diff_exp(log_inv_logit(mu - cutzero), log_inv_logit(mu - cutzero - cutgap)) + beta_proportion_lpdf(y | inv_logit(mu), phi);
 }"
 cutpoints <- "target += student_t_lpdf(cutzero | 3, 0, 2.5) + student_t_lpdf(cutzero + cutgap | 3, 0, 2.5);"
-record("fries_ordered_beta", bf(y ~ week + oil + (1 | subject), center = FALSE), fries, ordered_beta, source = "models/fries/data.csv",
+record("fries_ordered_beta", bf(y ~ week + oil + (1 | subject), center = FALSE), fries, ordered_beta, source = "reshape2_french_fries.csv",
        c(common, prior("", class = cutzero), prior("", class = cutgap)),
        stanvar(scode = density, block = "functions") + stanvar(scode = cutpoints, block = "model"))

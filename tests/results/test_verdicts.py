@@ -121,7 +121,7 @@ def test_more_spread_is_said_in_the_title_with_what_to_do():
     found = verdicts(shares_of_groups(y, group, rng, trials=12), SOUND).fit
     assert found.state == "unsound" and "of more spread than a binomial allows" in found.title
     assert (
-        "intervals are too narrow. Add a column that numbers the rows and the term (1 | row), and compare."
+        "intervals are too narrow. Fit beta_binomial, or add a column that numbers the rows and the term (1 | row), and compare."
         in found.sentences[0]
     )
 

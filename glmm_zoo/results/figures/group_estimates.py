@@ -219,6 +219,11 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     of = about.outcome_of(effect.response)
     name = response_words(of.outcome, effect.response)
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
+        family = None if effect.outcome is None else family_described(effect.outcome)
+        if family is not None and family.responses == "measured" and effect.link != "log":
+            unit = f", {of.unit}" if of.unit else ""
+            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean"
+            return _Scale("number", level, inverse, words, family.centre, absolute=comparable)
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
                 "risk",
