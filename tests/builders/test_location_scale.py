@@ -131,7 +131,7 @@ def test_zero_of_a_covariate_of_disc_lies_among_its_values():
 
 
 def test_the_likelihood_at_the_maximum_of_clm_is_its_own():
-    d = data_set("ordinal_soup.csv").assign(test=lambda d: (d["product"] == "Test").astype(int))
+    d = data_set("ordinal_soup.csv")
     for link, at in reference("soup_scale_maximum")["parameters"].items():
         model = zoo.ordinal(d, "sureness ~ test", disc="~ test", link=link, center=False)
         found = pointwise(model, {"cutpoints": at["cutpoints"], "beta": [at["beta"]], "disc_beta": [-at["zeta"]]})
@@ -139,7 +139,7 @@ def test_the_likelihood_at_the_maximum_of_clm_is_its_own():
 
 
 def test_the_likelihood_at_the_maximum_of_lme_is_its_own():
-    d = data_set("nlme_Orthodont.csv").assign(female=lambda d: (d.sex == "Female").astype(int))
+    d = data_set("nlme_Orthodont.csv")
     at = {name: value["estimate"] for name, value in reference("orthodont_varident_maximum")["parameters"].items()}
     model = zoo.hierarchical_linear(d, "distance ~ I(age - 11) + female + (1 | subject)", dispersion="~ female")
     tree = tree_of(

@@ -6,9 +6,8 @@ write <- function(about, file) jsonlite::write_json(about, file, auto_unbox = TR
 version <- function(package) sprintf("%s %s, R %s", package, packageVersion(package), getRversion())
 
 d <- as.data.frame(Orthodont)
-d <- data.frame(distance = d$distance, age = d$age, sex = as.character(d$Sex), subject = as.character(d$Subject))
+d <- data.frame(distance = d$distance, age = d$age, female = as.integer(d$Sex == "Female"), subject = as.character(d$Subject))
 write.csv(d, "../data/nlme_Orthodont.csv", row.names = FALSE)
-d$female <- as.integer(d$sex == "Female")
 fit <- lme(distance ~ I(age - 11) + female, d, random = ~ 1 | subject, weights = varIdent(form = ~ 1 | female), method = "ML",
            control = lmeControl(tolerance = 1e-12, msTol = 1e-12))
 ratio <- coef(fit$modelStruct$varStruct, unconstrained = FALSE)
@@ -23,9 +22,8 @@ write(list(peer = version("nlme"), data = "nlme_Orthodont.csv",
 
 data(soup, package = "ordinal")
 d <- subset(soup, LOCATION == "Region 1")
-d <- data.frame(sureness = as.integer(d$SURENESS), product = as.character(d$PROD), respondent = as.integer(as.character(d$RESP)))
+d <- data.frame(sureness = as.integer(d$SURENESS), test = as.integer(d$PROD == "Test"), respondent = as.integer(as.character(d$RESP)))
 write.csv(d, "../data/ordinal_soup.csv", row.names = FALSE)
-d$test <- as.integer(d$product == "Test")
 parameters <- list()
 for (link in c("logit", "probit", "cloglog")) {
   fit <- ordinal::clm(factor(sureness) ~ test, scale = ~ test, data = d, link = link)
