@@ -64,11 +64,12 @@ def _observe_given_first(
     matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
     pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
     y_1, sigma_1 = model[first.name], prefixed(first.name, "sigma")
-    log_sigma_1 = etas[sigma_1] if sigma_1 in etas else pt.log(model[sigma_1])
-    log_sigma_2 = log_positive(model, prefixed(second.name, "sigma"), etas)
+    log_sigma_1: Tensor = etas[sigma_1] if sigma_1 in etas else pt.log(model[sigma_1])
+    log_sigma_2: Tensor = log_positive(model, prefixed(second.name, "sigma"), etas)
     both = np.isin(second.rows, first.rows)
     row_of_first = np.where(both, np.searchsorted(first.rows, second.rows), 0)
     w: Any = rho * both.astype(float)
-    of_first = ((y_1 - etas[first.name]) * pt.exp(-log_sigma_1))[row_of_first]
+    of_first: Tensor = ((y_1 - etas[first.name]) * pt.exp(-log_sigma_1))[row_of_first]
     mean = etas[second.name] + pt.exp(log_sigma_2) * w * of_first
-    observe_gaussian(second.name, second.outcome, mean, log_sigma_2 + 0.5 * pt.log1p(-w * w))
+    log_rest: Tensor = pt.log1p(-w * w)
+    observe_gaussian(second.name, second.outcome, mean, log_sigma_2 + 0.5 * log_rest)

@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
+from data_sets import data_set
+from hand_made_trees import tree_of
+from reference_posteriors import reference
 from rows import ratings, visits
 from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.leave_one_out import left_out_levels
 
 
 def pointwise(model, values) -> np.ndarray:
@@ -124,6 +128,29 @@ def test_zero_of_a_covariate_of_disc_lies_among_its_values():
     d = ratings().assign(age=lambda d: 50 + 3 * d.w)
     with pytest.warns(ZooWarning, match=r"disc: age goes from .* I\(age - 49\.\d+\) in disc="):
         zoo.ordinal(d, "rating ~ x", disc="~ age")
+
+
+def test_the_likelihood_at_the_maximum_of_clm_is_its_own():
+    d = data_set("ordinal_soup.csv")
+    for link, at in reference("soup_scale_maximum")["parameters"].items():
+        model = zoo.ordinal(d, "sureness ~ test", disc="~ test", link=link, center=False)
+        found = pointwise(model, {"cutpoints": at["cutpoints"], "beta": [at["beta"]], "disc_beta": [-at["zeta"]]})
+        np.testing.assert_allclose(found.sum(), at["log_likelihood"], rtol=1e-9, err_msg=link)
+
+
+def test_the_likelihood_at_the_maximum_of_lme_is_its_own():
+    d = data_set("nlme_Orthodont.csv")
+    at = {name: value["estimate"] for name, value in reference("orthodont_varident_maximum")["parameters"].items()}
+    model = zoo.hierarchical_linear(d, "distance ~ I(age - 11) + female + (1 | subject)", dispersion="~ female")
+    tree = tree_of(
+        model,
+        {
+            "Intercept": [[at["Intercept"]]], "beta": [[[at["beta_age"], at["beta_female"]]]], "sd_subject": [[[at["sd_subject"]]]],
+            "sigma_Intercept": [[at["log_sigma_male"]]], "sigma_beta": [[[at["log_sigma_female"] - at["log_sigma_male"]]]],
+        },
+    )  # fmt: skip
+    of_subjects = left_out_levels(tree, "subject").likelihood().values
+    np.testing.assert_allclose(of_subjects.sum(), reference("orthodont_varident_maximum")["log_likelihood"], rtol=1e-9)
 
 
 def frame(rows: int, seed: int) -> pd.DataFrame:
