@@ -235,7 +235,7 @@ def _wrong(frame: pd.DataFrame, column: str, kind: str, fault: str) -> pd.DataFr
         values[FAULTY] = "perhaps"
     elif fault == "two":
         values[FAULTY] = 2
-    if fault in ("NaN", "infinite", "fraction") and kind in ("number", "binary", "count", "rank", "exposure"):
+    if fault in ("NaN", "infinite", "fraction") and kind in ("number", "binary", "count", "rank", "exposure", "share"):
         values = values.astype(float)
     return frame.assign(**{column: values.infer_objects()})
 
@@ -244,6 +244,7 @@ FAULTS = {
     "number": ("missing", "NaN", "infinite", "text", "dates", "mixed"),
     "binary": ("missing", "NaN", "infinite", "text", "dates", "mixed", "two", "negative", "fraction"),
     "count": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative", "fraction"),
+    "share": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative"),
     "rank": ("missing", "NaN", "infinite", "text", "dates", "mixed", "fraction"),
     "exposure": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative", "zero"),
     "label": ("missing", "NaN", "three", "dates", "mixed"),
