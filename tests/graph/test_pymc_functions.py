@@ -1,4 +1,4 @@
-"""`pm.do` and `pm.compute_log_likelihood` on our models, with orders and smooths."""
+"""`pm.do` and `pm.compute_log_likelihood` on our models, with orders and smooths, and where they begin."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ def test_a_coefficient_may_be_set_by_pymc(name):
     there = {v.name: point[v.name] for v in changed.value_vars}
     found = changed.compile_fn([changed.logp()], inputs=changed.value_vars, on_unused_input="ignore")(there)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["zip, zi", "wedge, random effect", "ordinal, nominal", "joint survival"])
+def test_the_initial_point_is_pymcs(name):
+    model = row_models.model_of(name)
+    found, expected = model.initial_point(), pm.Model.initial_point(model)
+    assert [*found] == [*expected]
+    for variable, value in found.items():
+        assert value.dtype == expected[variable].dtype
+        np.testing.assert_allclose(value, expected[variable], rtol=1e-14, atol=1e-15)
