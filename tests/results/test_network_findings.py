@@ -166,9 +166,7 @@ def test_own_contrasts_stand_beside_what_is_expected_of_them() -> None:
     apart = studies_apart(fit())
     assert apart.labels[0] == "N1: B vs A" and len(apart.own) == 10 and apart.what == "contrasts of studies"
     frame = networked().set_index(["trial", "drug"])
-    (y1, n1), (y0, n0) = (
-        (frame.loc[("N1", k), "ev"].iloc[0] + 0.5, frame.loc[("N1", k), "size"].iloc[0] + 1) for k in "BA"
-    )
+    (y1, n1), (y0, n0) = ((frame.loc[("N1", k), "ev"] + 0.5, frame.loc[("N1", k), "size"] + 1) for k in "BA")
     assert apart.own[0] == pytest.approx(np.log(y1 / (n1 - y1)) - np.log(y0 / (n0 - y0)))
 
 
