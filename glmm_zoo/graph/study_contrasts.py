@@ -31,7 +31,9 @@ def study_contrasts(
 
     def logp(d: Tensor, mean: Tensor, tau: Tensor) -> Tensor:
         z = (apart(blocks, d) - apart(blocks, mean)) / tau
-        return -0.5 * pt.sum(z * z) - size * pt.log(tau) - constant
+        square: Tensor = pt.sum(z * z)
+        log_tau: Tensor = pt.log(tau)
+        return -0.5 * square - size * log_tau - constant
 
     def dist(mean: Tensor, tau: Tensor, size: Tensor) -> Tensor:
         return mean + tau * with_contrasts(blocks, pm.Normal.dist(0.0, 1.0, size=len(estimate)))

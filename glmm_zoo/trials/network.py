@@ -128,7 +128,7 @@ class Network:
         They only tell the sampler where to look, and the reader what a study says alone; the model has the counts as they are.
         """
         events, sizes = (total[self.present] for total in self.arm_totals())
-        level, variance = np.zeros((2, *self.present.shape))
+        level, variance = np.zeros(self.present.shape), np.zeros(self.present.shape)
         level[self.present], variance[self.present] = rough_level(events, sizes, self.exposure is None)
         i, t = self.contrasts.T
         base = self.first[i]

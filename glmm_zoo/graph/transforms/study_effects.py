@@ -73,7 +73,8 @@ class ContrastsTransform(StudyEffectsTransform):
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         mean, sd = self._mean_and_sd(inputs)
-        return pt.sum(super().log_jac_det(value, mean, sd)) + log_scales(self.blocks)
+        total: Tensor = pt.sum(super().log_jac_det(value, mean, sd))
+        return total + log_scales(self.blocks)
 
 
 def with_contrasts(blocks: Sequence[np.ndarray], f: Tensor) -> Tensor:
