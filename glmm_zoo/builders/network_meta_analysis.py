@@ -123,20 +123,22 @@ def network_meta_analysis(
         model.add_coord("contrast", list(labels))
         variable(model, "effect", "contrast")
         of_arm = np.vstack([design, np.zeros(len(labels))])[network.contrast_of]  # (n, effects), 0 for baselines
-        by_row = {"effect": of_arm if trt_effects == "fixed" else np.zeros_like(of_arm)}
         if baseline == "random":
-            by_row["effect"] += np.eye(len(network.labels))[network.first[network.study.codes]][:, 1:]
+            at_first = np.eye(len(network.labels))[network.first[network.study.codes]][:, 1:]
+            by_row = {"effect": at_first + (of_arm if trt_effects == "fixed" else 0.0)}
+            eta = linear_predictors(model, also=by_row)[""]
         else:
             model.add_coord(study, list(network.study.levels))
-            variable(model, "study_Intercept", study)
-            by_row["study_Intercept"] = np.eye(len(network.study.levels))[network.study.codes]
-        eta = linear_predictors(model, also=by_row)[""]
+            i = pm.Data("_study_of", network.study.codes, dims="row")
+            eta = linear_predictors(model)[""] + variable(model, "study_Intercept", study)[i]
+            if trt_effects == "fixed":
+                eta = eta + pm.math.dot(of_arm, model["effect"])
         if trt_effects == "random":
             in_study = f"{study}:{variable_name(treatment)}"
             model.add_coord(in_study, network.contrast_labels)
             tau = standard_deviation(model, "tau", near=network.rough_heterogeneity())
             mean, rough = pm.math.dot(design, model["effect"]), network.rough_contrasts()
-            d = study_contrasts("study_effect", mean, tau, network.root, rough, in_study)
+            d = study_contrasts("study_effect", mean, tau, network.blocks, rough, in_study)
             arm = pm.Data("_contrast_of", np.maximum(network.contrast_of, 0), dims="row")
             eta = eta + pm.Data("_in_contrast", np.sign(network.contrast_of + 1.0), dims="row") * d[arm]
         observe_outcome(model, plan.outcomes[0], {"": eta})

@@ -70,14 +70,14 @@ def studies_apart(tree: xr.DataTree) -> StudiesApart:
 def _contrasts_apart(tree: xr.DataTree, spec: Mapping[str, Any]) -> StudiesApart:
     """Each treatment of a study against the study's baseline."""
     network, about, column = network_of(tree), about_of(tree), spec["options"]["treatment"]
-    own, covariance = network.rough_contrasts()
+    own, variance, of_base = network.rough_contrasts()
     design = network.effects(spec["options"]["consistency"] == "consistency")[1]
     effect = draws_of(tree["posterior"].dataset, "effect")
     studies = rows_of_factor(tree, spec["facts"]["study"]).labels(about, np.arange(len(network.present)))
     words = [about.level(column, label) for label in network.labels]
     labels = [f"{studies[i]}: {words[t]} vs {words[network.first[i]]}" for i, t in network.contrasts]
     mean = effect.reshape(-1, effect.shape[-1]) @ design.T
-    return replace(_apart(tree, labels, own, np.sqrt(np.diag(covariance)), mean, ()), what="contrasts of studies")
+    return replace(_apart(tree, labels, own, np.sqrt(variance + of_base), mean, ()), what="contrasts of studies")
 
 
 def _apart(

@@ -216,7 +216,7 @@ def _unavailable_terms(formula: Formula, response: Response, study: str, exposur
     if formula.groups:
         problems.append(
             f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
-            f"{formula.groups[0].name}) out and choose a baseline= of the model"
+            f"{formula.groups[0].name}) out and choose baseline='fixed' or 'random'"
         )
     if formula.smooths:
         problems.append(

@@ -97,10 +97,11 @@ class Network:
         return sorted({(int(t), int(self.first[i])) for i, t in self.contrasts}, key=lambda pair: pair[::-1])
 
     @property
-    def root(self) -> np.ndarray:
-        """L (C, C) with L L' the correlation of the contrasts: 1/2 between those of one study, which share its baseline."""
-        same = self.contrasts[:, None, 0] == self.contrasts[None, :, 0]
-        return np.linalg.cholesky((np.eye(len(same)) + same) / 2)
+    def blocks(self) -> list[np.ndarray]:
+        """The places of each study's first contrast, of each second one, ...; studies of most arms stand first in all of them."""
+        count = np.bincount(self.contrasts[:, 0])
+        start, order = np.cumsum(count) - count, np.argsort(-count, kind="stable")
+        return [start[order[count[order] > j]] + j for j in range(count.max())]
 
     def effects(self, consistent: bool) -> tuple[tuple[str, ...], np.ndarray]:
         """The effects' labels, and what contrasts are made of them (C, effects): each treatment against the reference if
@@ -120,23 +121,23 @@ class Network:
         )
         return events, sizes
 
-    def rough_contrasts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Each contrast's log odds or rate ratio (C,), and the covariance of their errors (C, C), with 1/2 added to every count.
+    def rough_contrasts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each contrast's log odds or rate ratio (C,), and the variances that its own arm and the baseline's give it, with 1/2 added to
+        every count.
 
         They only tell the sampler where to look, and the reader what a study says alone; the model has the counts as they are.
         """
         events, sizes = (total[self.present] for total in self.arm_totals())
-        level, variance = np.zeros((2, *self.present.shape))
+        level, variance = np.zeros(self.present.shape), np.zeros(self.present.shape)
         level[self.present], variance[self.present] = rough_level(events, sizes, self.exposure is None)
-        (i, t), rows = self.contrasts.T, np.arange(len(self.present))
-        of_base = variance[rows, self.first]
-        same = i[:, None] == i
-        return level[i, t] - level[i, self.first[i]], np.diag(variance[i, t]) + same * of_base[i]
+        i, t = self.contrasts.T
+        base = self.first[i]
+        return level[i, t] - level[i, base], variance[i, t], variance[i, base]
 
     def rough_heterogeneity(self) -> float:
         """Standard deviation of the effects around consistent ones; it only tells the sampler where to look."""
-        y, covariance = self.rough_contrasts()
-        return heterogeneity_by_moments(y, np.diag(covariance), self.effects(consistent=True)[1])
+        y, own, base = self.rough_contrasts()
+        return heterogeneity_by_moments(y, own + base, self.effects(consistent=True)[1])
 
     def facts(self, treatment: str) -> dict[str, Any]:
         """What the report says of the network, JSON-able."""

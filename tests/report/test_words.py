@@ -357,4 +357,4 @@ def test_the_items_of_a_design_are_those_of_its_guideline() -> None:
     for name, found in guidelines.items():
         assert {"BARG", "ROBUST"} <= found
         assert ("CONSORT for stepped wedges" in found) == (name == "stepped_wedge")
-        assert ({"PRISMA", "GRADE"} <= found) == (name == "meta_analysis")
+        assert ({"PRISMA", "GRADE"} <= found) == (name in ("meta_analysis", "network_meta_analysis"))

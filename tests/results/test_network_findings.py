@@ -45,14 +45,14 @@ def fit(good: str | None = None, **options) -> xr.DataTree:
 def test_every_pair_has_its_ratio_and_its_studies() -> None:
     tree = fit()
     pairs, league = (findings(tree)["network"].tables[name] for name in ("pairs", "league"))
-    d = tree["posterior"]["effect"].values.reshape(-1, 3)
+    d = tree["posterior"].dataset["effect"].values.reshape(-1, 3)
     assert list(pairs.index) == ["B vs A", "C vs A", "D vs A", "C vs B", "D vs B", "D vs C"]
     assert list(pairs["studies"]) == [3, 2, 1, 3, 2, 1]  # N2 and N5 have three pairs each
     expected = np.quantile(np.exp(d[:, 2] - d[:, 0]), [0.5, 0.025, 0.975])
     np.testing.assert_allclose(pairs.loc["D vs B", ["median", "lower", "upper"]].to_numpy(float), expected, rtol=1e-12)
     assert pairs.loc["D vs B", "P(above 1)"] == np.mean(d[:, 2] > d[:, 0])
     new = pairs.loc["D vs B", ["new study, lower", "new study, upper"]].to_numpy(float)
-    tau = tree["posterior"]["tau"].values.ravel()
+    tau = tree["posterior"].dataset["tau"].values.ravel()
     sd = np.sqrt(np.var(d[:, 2] - d[:, 0]) + np.mean(tau**2))
     np.testing.assert_allclose(np.log(new), np.mean(d[:, 2] - d[:, 0]) + 1.96 * sd * np.array([-1, 1]), atol=0.25)
     assert league.loc["D", "B"].startswith(f"{expected[0]:.2f} (") and league.loc["B", "B"] == "–"
@@ -63,7 +63,7 @@ def test_every_pair_has_its_ratio_and_its_studies() -> None:
 def test_ranks_and_their_uncertainty(good: str | None) -> None:
     tree = fit(good)
     found = findings(tree)["network"]
-    effect = np.column_stack([np.zeros(400), tree["posterior"]["effect"].values.reshape(-1, 3)])
+    effect = np.column_stack([np.zeros(400), tree["posterior"].dataset["effect"].values.reshape(-1, 3)])
     ranks = stats.rankdata(effect if good == "lower" else -effect, axis=1)
     table, names = found.tables["ranks"], ["A", "drug B" if good else "B", "C", "D"]
     for k, name in enumerate(names):
@@ -131,7 +131,7 @@ def test_the_deviance_is_twice_the_distance_from_the_saturated_model(options: di
 
 def test_loops_of_unrelated_mean_effects_tell_direct_from_indirect() -> None:
     tree = fit(consistency="ume")
-    found, p = findings(tree)["network"], tree["posterior"]["effect"]
+    found, p = findings(tree)["network"], tree["posterior"].dataset["effect"]
     d = {str(label): p.sel(contrast=label).values.ravel() for label in p["contrast"].values}
     loops = found.tables["loops"]
     assert list(loops.index) == ["A, B, C", "A, B, D"]
@@ -166,9 +166,7 @@ def test_own_contrasts_stand_beside_what_is_expected_of_them() -> None:
     apart = studies_apart(fit())
     assert apart.labels[0] == "N1: B vs A" and len(apart.own) == 10 and apart.what == "contrasts of studies"
     frame = networked().set_index(["trial", "drug"])
-    (y1, n1), (y0, n0) = (
-        (frame.loc[("N1", k), "ev"].iloc[0] + 0.5, frame.loc[("N1", k), "size"].iloc[0] + 1) for k in "BA"
-    )
+    (y1, n1), (y0, n0) = ((frame.loc[("N1", k), "ev"] + 0.5, frame.loc[("N1", k), "size"] + 1) for k in "BA")
     assert apart.own[0] == pytest.approx(np.log(y1 / (n1 - y1)) - np.log(y0 / (n0 - y0)))
 
 

@@ -90,8 +90,8 @@ def _league(tree: xr.DataTree, treatments: list[str], prob: float) -> pd.DataFra
     def cell(a: int, b: int) -> str:
         if a == b:
             return "–"
-        ends = np.quantile(np.exp(of[..., a] - of[..., b]), [0.5, (1 - prob) / 2, (1 + prob) / 2])
-        return estimate_text(*map(float, ends), "ratio")
+        middle, low, high = np.quantile(np.exp(of[..., a] - of[..., b]), [0.5, (1 - prob) / 2, (1 + prob) / 2])
+        return estimate_text(middle, low, high, "ratio")
 
     places = range(len(treatments))
     cells = [[cell(a, b) for b in places] for a in places]
