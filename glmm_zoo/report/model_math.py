@@ -63,29 +63,28 @@ def model_math(parts: Parts) -> str:
 
 def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     """The distribution of a response."""
-    y, family, s = outcome.response(), outcome.of.family, outcome.symbol
+    y, family, response = outcome.response(), outcome.of.family, outcome.of.main.formula.response
     of_never = outcome.parts.builder == "never_at_risk"
-    response = outcome.of.main.formula.response
+    alone = family.responses == "binary" and (response is None or response.trials is None)
+    formula = _formula(outcome, "Bernoulli(p)" if alone else family.formula)
     if family.responses == "ordered":
         yield from _categories(outcome)
-    elif family.responses == "binary" and (response is None or response.trials is None):
-        yield _at_risk(y) if of_never else y, "∼", _formula(outcome, "Bernoulli(p)")
     elif family.ends:
         for event, probability in family.ends:
             yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
-        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
     elif family.zeros == "all":
-        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
-        positive = f"{y}{op('>')}{num(0)}"
-        yield f"{y}{op('|')}{positive}", "∼", f"{_formula(outcome, family.formula)}{op('|')}{positive}"
+        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", outcome.symbol("π", ROW_INDEX)
+        positive = f"{op('|')}{y}{op('>')}{num(0)}"
+        yield f"{y}{positive}", "∼", f"{formula}{positive}"
     elif family.zeros == "structural":
-        zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
-        yield zero, "=", s("π", ROW_INDEX)
-        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
+        zero = f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}"
+        yield call(sym("P"), zero), "=", outcome.symbol("π", ROW_INDEX)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
     elif sds_by_visit(outcome.parts):
-        yield y, "∼", normal(squared(_of_visit(outcome)), s("μ", ROW_INDEX))
+        yield y, "∼", normal(squared(_of_visit(outcome)), outcome.symbol("μ", ROW_INDEX))
     else:
-        yield _at_risk(y) if of_never else y, "∼", _formula(outcome, family.formula)
+        yield f"{y}{op('|')}{sym('at risk')}" if of_never else y, "∼", formula
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
@@ -103,10 +102,6 @@ def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
 
     line = residual_line(outcome.parts, lambda index: outcome.symbol("y", sym(index)), visit)
     return [] if line is None else [line]
-
-
-def _at_risk(y: str) -> str:
-    return f"{y}{op('|')}{sym('at risk')}"
 
 
 def _formula(outcome: NumberedOutcome, text: str) -> str:

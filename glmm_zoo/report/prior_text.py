@@ -157,7 +157,9 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         per = parts.spec["options"].get("exposure")
         own = of.outcome.family.own_parameter(of.part)
         family, response = of.outcome.family, outcome_words(parts, of.outcome)
-        words = "mean count" if family.responses == "count" else f"{family.centre} {response}"
+        words = (
+            "mean count" if family.responses == "count" else f"mean {response}" if family.centre == "mean" else response
+        )
         what = own.symbol if own is not None else f"rate per unit of {parts.about.name(per)}" if per else words
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
@@ -340,7 +342,7 @@ def _why(parts: Parts, of: _Of, prior: Prior) -> str:
 
 _CENTRES = {
     ("measured", "identity"): "centred at the mean of the response, scale 2.5 of its standard deviations",
-    ("measured", "log"): "centred at the log of the mean of the response, so that its unit does not matter",
+    ("measured", "log"): "centred at the log of the level of the response, so that its unit does not matter",
     ("count", "log"): "centred at the log of the crude rate, so that the unit of the exposure does not matter",
 }
 _LEVELS = {
