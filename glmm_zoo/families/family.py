@@ -63,7 +63,7 @@ class Family:
     own
         The family's own parameters, in the order in which they enter the graph.
     choice
-        The keyword that `read` listens to: "success" or "levels".
+        The keyword that `read` listens to: "success", "levels" or "reference".
     code
         How the right side of the formula is coded, where the intercept is another than usual.
     one_per_row
@@ -80,6 +80,9 @@ class Family:
         Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
+    predictors
+        The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
+        one; else eta (..., K - 1) holds them in this order.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Family:
         None
     )
     probabilities: moments.Probabilities | None = None
+    predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
 
     @property
     def options(self) -> dict[str, str]:

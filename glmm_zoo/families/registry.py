@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordinal
+from glmm_zoo.families import binomial, categorical, counts, gaussian, log_densities, moments, ordinal
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
@@ -230,6 +230,7 @@ FAMILIES: Mapping[str, Family] = {
             moments.adjacent_category_probabilities,
             log_densities.sequential_log_density(ordinal.adjacent_category_log_f),
         ),
+        categorical.CATEGORICAL,
     )
 }
 ALIASES = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+import pytensor.tensor as pt
+
 from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.families.ordinal import initial_cutpoints
 from glmm_zoo.families.tensors import Tensor
@@ -18,7 +20,9 @@ from glmm_zoo.plans.plan import PlannedOutcome
 def observe_outcome(model: Model, planned: PlannedOutcome, etas: Mapping[str, Tensor], *, center: bool = True) -> None:
     """Add the family's own parameters and the likelihood of one outcome, given the linear predictors by prefix."""
     own = {p.name: _own_parameter(model, planned, p, etas, center) for p in planned.family.own}
-    planned.family.observe(planned.name, planned.outcome, etas[planned.prefix], planned.link, own)
+    of_outcome = [etas[prefix] for prefix in planned.predictors]
+    eta = of_outcome[0] if planned.prefix in etas else pt.stack(of_outcome, axis=-1)
+    planned.family.observe(planned.name, planned.outcome, eta, planned.link, own)
 
 
 def _own_parameter(
