@@ -10,7 +10,7 @@ import xarray as xr
 from glmm_zoo.errors import plural
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
+from glmm_zoo.report.model_words import BINARY, ORDERED, UNORDERED, outcome_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
@@ -22,7 +22,7 @@ _FAMILIES = {
     "gaussian": "linear", "binomial": "binomial", "bernoulli": "binomial", "poisson": "Poisson", "negative_binomial": "negative binomial",
     "zero_inflated_poisson": "zero-inflated Poisson", "zero_inflated_negative_binomial": "zero-inflated negative binomial",
     "hurdle_poisson": "hurdle Poisson", "hurdle_negative_binomial": "hurdle negative binomial", "ordinal": "cumulative",
-    "sratio": "stopping-ratio", "acat": "adjacent-category",
+    "sratio": "stopping-ratio", "acat": "adjacent-category", "categorical": "multinomial",
 }  # fmt: skip
 _CORRELATIONS = {
     "exchangeable": "exchangeable", "nested_exchangeable": "nested exchangeable", "decay": "discrete-time decay",
@@ -80,10 +80,22 @@ def _model(parts: Parts) -> Iterator[str]:
     trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
+    yield from _categories(parts, outcome)
     for name, part in outcome.others.items():
         yield f"{_cap(_OF_PART[name](parts, outcome))} was modelled with {_items(_predictor(parts, part))}."
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
+
+
+def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
+    """What the linear predictors of unordered categories are."""
+    if outcome.family in UNORDERED:
+        reference, *others = outcome.levels
+        each = f"{joined(others)} each had a linear predictor of these terms" if len(others) > 1 else f"{others[0]} had a linear predictor"
+        yield f"Against the reference category {reference}, {each}."
+        labelled = [g for g in outcome.main.formula.groups if g.label]
+        for group in labelled if len(others) > 1 else ():
+            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the categories."
 
 
 def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
@@ -94,6 +106,8 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
         return _cap(what), "was"
     if outcome.family in ORDERED:
         return f"The ordered outcome {what}", "was"
+    if outcome.family in UNORDERED:
+        return f"The categorical outcome {what}", "was"
     if outcome.family in BINARY and (response is None or response.trials is None):
         return f"The binary outcome {what}", "was"
     what = parts.about.plural(what) if outcome.family in BINARY and parts.about.outcome else what
@@ -116,7 +130,7 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     """ "binomial mixed model with a logit link"."""
     mixed = "mixed model" if outcome.main.formula.groups else "regression model"
     name = f"{_FAMILIES[outcome.family]} {mixed}"
-    if outcome.family in (*BINARY, *ORDERED):
+    if outcome.family in (*BINARY, *ORDERED, *UNORDERED):
         name += f" with a {outcome.link} link"
     if parts.builder == "never_at_risk":
         name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"
@@ -182,6 +196,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     yield f"{_cap(joined(names))}{event} were analysed together with a Bayesian joint model{size}."
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
+        yield from _categories(parts, outcome)
         for of, part in outcome.others.items():
             yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):

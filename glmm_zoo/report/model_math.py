@@ -6,11 +6,12 @@ Row i; the level of a factor that it has is [i], so that β with the index perio
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
+from glmm_zoo.report.model_words import UNORDERED
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 
 Line = tuple[str, str, str]
@@ -30,6 +31,10 @@ class NumberedOutcome:
     def symbol(self, name: str, *indices: str) -> str:
         return sub(sym(name), *self.index, *indices)
 
+    def of_category(self) -> NumberedOutcome:
+        """With the symbols of one category, k, where each has a linear predictor of its own."""
+        return replace(self, index=(*self.index, sym("k"))) if self.of.family in UNORDERED else self
+
     def response(self) -> str:
         return self.symbol("y", ROW_INDEX)
 
@@ -42,8 +47,8 @@ def model_math(parts: Parts) -> str:
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
     for outcome in outcomes:
-        lines += [*_likelihood(outcome), *_predictors(outcome)]
-    lines += _group_lines(parts, outcomes)
+        lines += [*_likelihood(outcome), *_predictors(outcome.of_category())]
+    lines += _group_lines(parts, [outcome.of_category() for outcome in outcomes])
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
@@ -72,6 +77,11 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield _at_risk(y) if of_never else y, "∼", distribution
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)
+    elif family in UNORDERED:
+        k, l = sym("k"), sym("l")
+        power = [f"<msup>{sym('e')}{row(s('η', of, ROW_INDEX))}</msup>" for of in (k, l)]
+        total = f"{num(1)}{PLUS}<munder>{op('∑')}{l}</munder>{power[1]}"
+        yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.startswith("hurdle"):
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
         positive = f"{y}{op('>')}{num(0)}"
@@ -140,15 +150,16 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
     ordered = of.family in ("ordinal", "sratio", "acat")
+    of_eta = ordered or of.family in UNORDERED
     mean = (
         s("η", ROW_INDEX)
-        if ordered
+        if of_eta
         else s("p", ROW_INDEX)
         if of.family in ("binomial", "bernoulli")
         else s("μ", ROW_INDEX)
     )
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    yield mean if ordered else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    yield mean if of_eta else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
     for name, part in of.others.items():
         if name == "nominal":
             continue

@@ -14,6 +14,7 @@ from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
 BINARY = ("binomial", "bernoulli")
+UNORDERED = ("categorical",)
 _SHAPES = {"nb2": "μ + μ²/φ", "nb1": "μ + μ/φ"}
 _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
@@ -91,6 +92,8 @@ def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
             start = f"In each row of {_subject(parts)} at risk" if parts.builder == "never_at_risk" else "In each row"
             return f"{start}, {count} had the event{_named(what, response_column(outcome))}: a binomial count with probability p."
         return f"In each row the event ({what}) came or did not, with probability p."
+    if family in UNORDERED:
+        return f"{_capital(what)} is one of {len(outcome.levels)} unordered categories, {listing(outcome.levels, 9)}."
     if family in ORDERED:
         levels = parts.spec["facts"].get("levels") or ()
         return (
@@ -126,6 +129,8 @@ def _subject(parts: Parts) -> str:
 
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
+    if outcome.family in UNORDERED:
+        return f"the log odds of each other category of {what} against {outcome.levels[0]}"
     if outcome.family in ORDERED:
         base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
         return f"the {base} of a higher category of {what}"
@@ -159,6 +164,8 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     own = list(_own(parts))
     thresholds = outcome.family in ORDERED
     yield _sum(parts, outcome.main, subject, "β", "u", own, thresholds)
+    if outcome.family in UNORDERED:
+        yield "Each of these categories has levels, changes and shifts of its own, and together the probabilities are one (softmax)."
     if thresholds:
         yield _thresholds(parts, outcome)
     for name, part in outcome.others.items():
@@ -288,7 +295,9 @@ def _groups(parts: Parts) -> Iterator[str]:
             in_formula = f" with the label {label}" if label and not label.isdigit() else ""
             of = (
                 ""
-                if predictors == 1
+                if predictors == 1 and not any(o.family in UNORDERED for o in parts.outcomes)
+                else " of all categories"
+                if len(parts.outcomes) == 1 and parts.outcomes[0].family in UNORDERED
                 else f" of all outcomes{in_formula}"
                 if len(parts.outcomes) > 1
                 else " of both parts"

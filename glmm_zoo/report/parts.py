@@ -41,13 +41,17 @@ class Part:
 
 @dataclass(frozen=True)
 class OutcomeParts:
-    """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of."""
+    """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of, categories.
+
+    Of unordered categories `main` is that of each but the reference, the first of the `levels`.
+    """
 
     prefix: str
     family: str
     link: str
     main: Part
     others: Mapping[str, Part]
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
     family = of["family"]
     if spec["builder"] == "never_at_risk":
         family = spec["options"]["family"]
-    return OutcomeParts(prefix, family, of["link"], main, others)
+    return OutcomeParts(prefix, family, of["link"], main, others, tuple(of.get("levels", ())))
 
 
 def _without(formula: Formula, column: str) -> Formula:

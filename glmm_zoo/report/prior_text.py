@@ -88,6 +88,8 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
+    for level in outcome.levels[1:] if outcome.family in UNORDERED else ():
+        base = base.removeprefix(f"{variable_name(level)}_")
     link = outcome.others[part].link if part else outcome.link
     kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), "other")
     return _Of(variable, element, kind, link, outcome, part)
@@ -143,6 +145,8 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         what = {"zi": "probability of a structural zero", "never": "probability of never being at risk"}.get(
             of.part, "risk"
         )
+        category = against_reference(parts.spec, of.variable.partition("_Intercept")[0])
+        what = f"probability of {category.replace(' against ', ' rather than ', 1)}" if category else what
         what = "probability of zero" if of.part == "zi" and of.outcome.family.startswith("hurdle") else what
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link == "log":

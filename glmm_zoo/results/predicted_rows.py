@@ -19,7 +19,7 @@ from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-Kind = Literal["continuous", "count", "binomial", "binary", "ordered"]
+Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PredictedRows:
     name, label, kind
         Its variable in the groups of the file, the response as the formula has it, and what it is.
     y
-        The values (n,), of ordered categories their codes.
+        The values (n,), of categories their codes.
     drawn, weights
         Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
         predict it.
@@ -40,7 +40,7 @@ class PredictedRows:
     rows
         The place (n,) of each row in the source, from 0.
     covariates
-        Columns (n,) of numbers with more than two values that the formula has beside the response, and for ordered categories those
+        Columns (n,) of numbers with more than two values that the formula has beside the response, and for categories those
         of text or two values too; no grouping factor.
     """
 
@@ -152,6 +152,8 @@ def _kind(spec: Mapping[str, Any], outcome: Mapping[str, Any], y: np.ndarray, dr
     family = FAMILIES.get(str(outcome.get("family")))
     if spec["builder"] == "ordinal" or (family is not None and family.probabilities is not None):
         return "ordered"
+    if family is not None and family.choice == "reference":
+        return "unordered"
     return "binary" if max(y.max(initial=0), drawn.max(initial=0)) <= 1 else "binomial"
 
 
@@ -162,7 +164,7 @@ def _covariates(
     found = {}
     for column, variable in _columns(tree, dim, rows).items():
         is_number = variable.attrs["kind"] == "number"
-        if column not in others and ((is_number and len(np.unique(variable.values)) > 2) or kind == "ordered"):
+        if column not in others and ((is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")):
             found[column] = variable.values.astype(float if is_number else str)
     return found
 

@@ -18,7 +18,7 @@ from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import against_reference, metadata
 from glmm_zoo.results.summary import derived_quantities
 
 if TYPE_CHECKING:
@@ -108,10 +108,11 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
 
 
 def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:
-    """What the event or the outcome of a predictor is called."""
+    """What the event or the outcome of a predictor is called, of an unordered category "car against bus"."""
     if predictor == "zi" and "hurdle" in str(spec["family"]):
         return "zero"
-    return PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
+    category = against_reference(spec, predictor)
+    return category or PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
 
 
 def coefficient_words(about: About, coefficient: str) -> str:

@@ -147,6 +147,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         return Amount(f"mean number of {words} where there are any", "number", "number", "")
     if family in FAMILIES and FAMILIES[family].choice == "success":
         return Amount(f"risk of {words}", "risk", "points", "")
+    if family in FAMILIES and FAMILIES[family].choice == "reference":
+        return Amount(f"probability of each category of {words}", "risk", "points", "")
     if family == "ordinal":
         return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if "poisson" in family or "binomial" in family:

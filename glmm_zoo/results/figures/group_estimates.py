@@ -27,7 +27,7 @@ from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, r
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
-from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.storage import against_reference, metadata, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -249,6 +249,8 @@ def _risk_words(effect: _Effect, name: str) -> str:
         return f"risk of {name}"
     if effect.prefix == "never":
         return "probability of never being at risk"
+    if category := against_reference(effect.spec, effect.prefix):
+        return f"probability of {category.replace(' against ', ' rather than ', 1)}"
     return f"probability of {'zero' if 'hurdle' in effect.spec['family'] else 'an extra zero'}"
 
 

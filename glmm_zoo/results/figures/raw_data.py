@@ -116,7 +116,8 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     shares = family in FAMILIES and FAMILIES[family].choice == "success"
     groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
-    lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
+    of_categories = family in FAMILIES and FAMILIES[family].choice in ("levels", "reference")
+    lowest = 1.0 if of_categories else 0.0  # the score of the first category
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 
