@@ -70,7 +70,9 @@ def r2(tree: xr.DataTree, *, prob: float = 0.95) -> pd.DataFrame:
                 "r2 is not there for subjects some of whom are never at risk: a row's variance is no row's alone"
             )
         if "" not in outcome.parts:
-            raise InputError(f"r2 is not there for unordered categories, such as {outcome.name!r}: they have no variance")
+            raise InputError(
+                f"r2 is not there for unordered categories, such as {outcome.name!r}: they have no variance"
+            )
         parts = outcome.coding.code(outcome.table, Exposure(given=frozenset(outcome.coding.exposure)))
         found = {**_bayesian(model, outcome, parts), **_nakagawa(model, outcome, parts)}
         draws = model.draws.by_chain(np.stack(list(found.values()), axis=1))

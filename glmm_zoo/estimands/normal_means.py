@@ -124,7 +124,9 @@ def mean_of_several(
     """
     root = triangular_root(variables, covariances)
     axes = [j for j, loadings in enumerate(root.values()) if np.any(loadings[j])]
-    steepest = max((float(np.abs(loadings[j]).max()) for loadings in root.values() for j in range(len(loadings))), default=0.0)
+    steepest = max(
+        (float(np.abs(loadings[j]).max()) for loadings in root.values() for j in range(len(loadings))), default=0.0
+    )
     total = np.zeros(())
     for z, w in zip(*_points_of_several(len(axes), round(steepest, 1)), strict=True):
         at = dict(zip(axes, z, strict=True))

@@ -41,7 +41,9 @@ def read_categorical(table: Table, response: Response, reference: Any = None) ->
     first = levels[0] if reference is None else level_of(reference, levels)
     if first is None:
         near = did_you_mean(str(reference), levels) or ";"
-        raise InputError(f"response {name!r} has no level {reference!r} to be the reference{near} levels: {listing(levels)}")
+        raise InputError(
+            f"response {name!r} has no level {reference!r} to be the reference{near} levels: {listing(levels)}"
+        )
     ordered = (first, *(level for level in levels if level != first))
     names = {}
     for level in ordered:
@@ -56,7 +58,9 @@ def read_categorical(table: Table, response: Response, reference: Any = None) ->
     unseen = [level for level in column.levels if level not in levels]
     notes = [taken] if reference is None else []
     if unseen:
-        notes.append(f"response {name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}, and the model is without")
+        notes.append(
+            f"response {name!r}: {listing(map(repr, unseen), 5)} never occur{'s' * (len(unseen) == 1)}, and the model is without"
+        )
     return Outcome(name, values, description=words, levels=ordered, notes=tuple(notes))
 
 
@@ -96,13 +100,23 @@ def separated_from_reference(outcome: Outcome, design: DesignMatrix) -> list[str
     for name, words, rows in rows_of_levels(design):
         lacking = [level for k, level in enumerate(outcome.levels) if not (y[rows] == k).any()]
         if lacking and rows.any():
-            whose = "its coefficients rest on their priors" if reference in lacking else f"its coefficient for {listing(map(repr, lacking), 5)} rests on its prior"
-            sentences.setdefault(name, f"{name} separates the categories of {outcome.name!r}: no {listing(map(repr, lacking), 5)} in the {plural(int(rows.sum()), 'row')} where {words}; {whose}")
+            whose = (
+                "its coefficients rest on their priors"
+                if reference in lacking
+                else f"its coefficient for {listing(map(repr, lacking), 5)} rests on its prior"
+            )
+            sentences.setdefault(
+                name,
+                f"{name} separates the categories of {outcome.name!r}: no {listing(map(repr, lacking), 5)} in the {plural(int(rows.sum()), 'row')} where {words}; {whose}",
+            )
     for label, x in zip(design.labels, design.values.T, strict=True):
         for k, level in enumerate(others, start=1):
             one, of_reference = x[y == k], x[y == 0]
             if len(np.unique(x)) > 2 and (one.min() >= of_reference.max() or one.max() <= of_reference.min()):
-                sentences.setdefault(label, f"column {label!r} separates the categories of {outcome.name!r}: all {level!r} lie on one side of all {reference!r} along it; its coefficient for {level!r} rests on its prior")
+                sentences.setdefault(
+                    label,
+                    f"column {label!r} separates the categories of {outcome.name!r}: all {level!r} lie on one side of all {reference!r} along it; its coefficient for {level!r} rests on its prior",
+                )
     return list(sentences.values())
 
 

@@ -45,7 +45,9 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
         if together and not about.of:
             return together
     of_outcome = _of_outcome if answer.comparisons is not None else _of_all
-    sentences = [of_outcome(tree, about, a, outcome, prob) for outcome in outcomes for a in _each_category(answer, outcome)]
+    sentences = [
+        of_outcome(tree, about, a, outcome, prob) for outcome in outcomes for a in _each_category(answer, outcome)
+    ]
     return " ".join(sentences), _what_it_is(tree, about, answer)
 
 
@@ -57,7 +59,11 @@ def _each_category(answer: Answer, outcome: str | None) -> Iterator[Answer]:
     if "category" not in table or not (table["category"] != "").all():
         yield answer
         return
-    size = table[table["measure"].isin(["difference", "mean"])].groupby("category", sort=False)["median"].agg(lambda m: m.abs().max())
+    size = (
+        table[table["measure"].isin(["difference", "mean"])]
+        .groupby("category", sort=False)["median"]
+        .agg(lambda m: m.abs().max())
+    )
     most = size.nlargest(_MOST_CATEGORIES).index
     for category in (c for c in size.index if c in most):
         of = {

@@ -91,7 +91,11 @@ def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     """What the linear predictors of unordered categories are."""
     if outcome.family in UNORDERED:
         reference, *others = outcome.levels
-        each = f"{joined(others)} each had a linear predictor of these terms" if len(others) > 1 else f"{others[0]} had a linear predictor"
+        each = (
+            f"{joined(others)} each had a linear predictor of these terms"
+            if len(others) > 1
+            else f"{others[0]} had a linear predictor"
+        )
         yield f"Against the reference category {reference}, {each}."
         labelled = [g for g in outcome.main.formula.groups if g.label]
         for group in labelled if len(others) > 1 else ():

@@ -78,9 +78,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)
     elif family in UNORDERED:
-        k, l = sym("k"), sym("l")
-        power = [f"<msup>{sym('e')}{row(s('η', of, ROW_INDEX))}</msup>" for of in (k, l)]
-        total = f"{num(1)}{PLUS}<munder>{op('∑')}{l}</munder>{power[1]}"
+        k, other = sym("k"), sym("l")
+        power = [f"<msup>{sym('e')}{row(s('η', of, ROW_INDEX))}</msup>" for of in (k, other)]
+        total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
         yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.startswith("hurdle"):
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)

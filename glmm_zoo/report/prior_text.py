@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
-from glmm_zoo.report.model_words import ORDERED, is_measured, outcome_words, said_of
+from glmm_zoo.report.model_words import ORDERED, UNORDERED, is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
+from glmm_zoo.results.storage import against_reference
 
 INNER = numbers.nominal(0.95)
 NORMAL_975 = 1.959963984540054

@@ -164,7 +164,9 @@ def _covariates(
     found = {}
     for column, variable in _columns(tree, dim, rows).items():
         is_number = variable.attrs["kind"] == "number"
-        if column not in others and ((is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")):
+        if column not in others and (
+            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")
+        ):
             found[column] = variable.values.astype(float if is_number else str)
     return found
 

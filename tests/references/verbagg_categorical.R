@@ -1,4 +1,4 @@
-# The fit of verbagg_categorical.json: Rscript tests/references/verbagg_categorical.R tests/data/lme4_VerbAgg.csv tests/references/verbagg_categorical.json
+# The fit of verbagg_categorical.json: Rscript tests/references/verbagg_categorical.R models/verbal_aggression/data.csv tests/references/verbagg_categorical.json
 arguments <- commandArgs(trailingOnly = TRUE)
 rstan::rstan_options(boost_lib = "/usr/include")
 library(brms)
@@ -23,7 +23,7 @@ s <- s[grepl("^(b_|sd_|cor_)", s$variable), ]
 parameters <- lapply(split(s, factor(s$variable, s$variable)), function(r) as.list(signif(unlist(r[c("mean", "sd", "mcse_mean", "mcse_sd")]), 7)))
 record <- list(
   peer = sprintf("brms %s, rstan %s, R %s", packageVersion("brms"), packageVersion("rstan"), getRversion()),
-  data = basename(arguments[1]),
+  data = "lme4_VerbAgg.csv",
   model = "resp ~ 0 + Intercept + mode + situ + (1 | p | id), categorical(refcat = 'no')",
   design = "modewant, situself 0/1; group id (105)",
   priors = c("b ~ normal(0, 2.5)", "b_Intercept ~ student_t(3, 0, 2.5)", "sd ~ exponential(1)", "cor ~ lkj(2)"),

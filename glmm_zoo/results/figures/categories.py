@@ -79,9 +79,7 @@ def categories(tree: xr.DataTree, probabilities: Estimates, about: About, *, out
         else "the lowest category is at the left, and darker is higher"
     )
     whose = "population-averaged " if set(rows["groups"]) == {"population"} else ""
-    caption = (
-        f"{capital(f'{upper}{whose}')}probability of each category of {words} from the model (mean of the draws); {order}.{f' {len(levels)} of {len(every)} levels are drawn.' if len(levels) < len(every) else ''}"
-    )
+    caption = f"{capital(f'{upper}{whose}')}probability of each category of {words} from the model (mean of the draws); {order}.{f' {len(levels)} of {len(every)} levels are drawn.' if len(levels) < len(every) else ''}"
     texts = [told(names, [percent(p) for p in level.model]) for level in levels]
     alt = "; ".join(f"{level.name}: {text}" if level.name else text for level, text in zip(levels, texts, strict=True))
     return Picture(
