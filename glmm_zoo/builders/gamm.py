@@ -20,6 +20,7 @@ BUILDERS = {
     "bernoulli": "hierarchical_logistic",
     "binomial": "hierarchical_logistic",
     "ordinal": "ordinal",
+    "categorical": "categorical",
     **{name: name for name, record in FAMILIES.items() if record.counted},
 }
 
@@ -57,7 +58,7 @@ def gamm(
         them. `s(x, by=f)`: a curve for each level of the factor f (whose own effect `+ f` is not in the curves), or one
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
-        "gaussian", "bernoulli", "binomial", "ordinal", "poisson", "negative_binomial", "zero_inflated_poisson",
+        "gaussian", "bernoulli", "binomial", "ordinal", "categorical", "poisson", "negative_binomial", "zero_inflated_poisson",
         "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial".
     exposure
         Counts: a column > 0 whose logarithm is the offset.

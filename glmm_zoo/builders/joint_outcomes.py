@@ -25,6 +25,7 @@ def joint_outcomes(
     dispersion: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
+    reference: Mapping[str, str | float | bool] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -59,16 +60,17 @@ def joint_outcomes(
         pairs, or a list of formulas with `families` in step. On the command line --formula is repeated.
     families
         "gaussian", "bernoulli", "binomial" (y | trials(n)), "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", as in
-        the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.
+        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat",
+        "categorical", as in the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.
     shared
         "correlation" or "loading".
     residual_correlation
         For two Gaussian outcomes.
     zi, dispersion
         By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts.
-    success, levels
-        By response, `{"reply": "yes"}` and `{"grade": ["low", "mid", "high"]}`: as in `hierarchical_logistic` and `ordinal`.
+    success, levels, reference
+        By response, `{"reply": "yes"}` `{"grade": ["low", "mid", "high"]}` and `{"mode": "walk"}`: as in `hierarchical_logistic`,
+        `ordinal` and `categorical`.
     center, clusters
         As in `hierarchical_linear`.
     missing
@@ -95,12 +97,12 @@ def joint_outcomes(
     options = {
         "families": [family for _, family in pairs], "shared": shared,
         "residual_correlation": residual_correlation, "zi": zi, "dispersion": dispersion, "success": success,
-        "levels": levels, "center": center, "clusters": clusters, "missing": missing,
+        "levels": levels, "reference": reference, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     joint = read_joint_outcomes(
         data,
         pairs,
-        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
+        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels, "reference": reference},
         residual_correlation=residual_correlation,
         shared=shared,
         missing=missing,

@@ -222,7 +222,7 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
     joint = read_joint_outcomes(
         stored_table(tree),
         pairs,
-        choices={name: options[name] for name in ("zi", "dispersion", "success", "levels", "reference")},
+        choices={name: options.get(name) for name in ("zi", "dispersion", "success", "levels", "reference")},
         shared=options["shared"],
     )
     return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]

@@ -119,8 +119,8 @@ def mean_of_several(
 ) -> np.ndarray:
     """E f(values by name), for f that gives (..., ...) with axes of its own in front, over correlated normal variables.
 
-    The trapezoid rule inside a ball of `_RADIUS` sds, for two variables or three with errors below 1e-5 up to an sd of 2; from
-    `_MANY` variables on a quasi-random sequence, with errors about 1e-3.
+    The trapezoid rule inside a ball of `_RADIUS` sds, with errors below 1e-5 for two or three variables up to an sd of 1, and
+    below 1e-4 up to an sd of 3; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
     """
     root = triangular_root(variables, covariances)
     axes = [j for j, loadings in enumerate(root.values()) if np.any(loadings[j])]
@@ -170,7 +170,7 @@ def _points_of_several(d: int, steepest: float) -> tuple[np.ndarray, np.ndarray]
         u = (0.5 + np.outer(np.arange(1, _MOST_POINTS), ratio ** -np.arange(1.0, d + 1))) % 1
         return ndtri(1 - np.abs(2 * u - 1)), np.full(len(u), 1 / len(u))
     ball = np.pi ** (d / 2) / math.gamma(d / 2 + 1) * _RADIUS**d
-    h = max(min(1.0, 2.0 / max(steepest, 1e-12)), (ball / _MOST_POINTS) ** (1 / d))
+    h = max(min(1.0, 1.5 / max(steepest, 1e-12)), (ball / _MOST_POINTS) ** (1 / d))
     along = h * np.arange(-(_RADIUS // h), _RADIUS // h + 1)
     z = np.stack(np.meshgrid(*[along] * d, indexing="ij"), -1).reshape(-1, d)
     z = z[np.sum(z * z, axis=1) <= _RADIUS**2]

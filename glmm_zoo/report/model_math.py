@@ -35,6 +35,12 @@ class NumberedOutcome:
         """With the symbols of one category, k, where each has a linear predictor of its own."""
         return replace(self, index=(*self.index, sym("k"))) if self.of.family in UNORDERED else self
 
+    def of_each_category(self) -> list[NumberedOutcome]:
+        """With the symbols of each category, by its number, where each has a linear predictor of its own."""
+        if self.of.family not in UNORDERED:
+            return [self]
+        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
+
     def response(self) -> str:
         return self.symbol("y", ROW_INDEX)
 
@@ -255,7 +261,8 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = COEFFICIENTS[part.of][2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
-                effects = [outcome.symbol(letter, *number, factor) for number in numbers]
+                owners = outcome.of_each_category() if group.label else [outcome]
+                effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
                     continue
                 if parts.shared(group) or (group.name, "") in shared:

@@ -130,8 +130,8 @@ def outcome_words_of(parts: Parts, outcome: str | None) -> str:
 
 def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, str, pd.DataFrame]]:
     """The rows of each outcome, and of each category of an unordered one."""
-    keys = table.reindex(columns=["outcome", "category"]).fillna("")
-    for (outcome, category), rows in table.groupby([keys["outcome"], keys["category"]], sort=False):
+    keys = [table[c] if c in table else pd.Series("", table.index) for c in ("outcome", "category")]
+    for (outcome, category), rows in table.groupby(keys, sort=False):
         yield str(outcome) or None, str(category), rows
 
 
