@@ -98,10 +98,10 @@ class _Effect:
     @property
     def response(self) -> str:
         """The name of the response that the predictor is of."""
-        outcome = self.outcome or self.spec
-        return (
-            self.prefix if self.prefix and self.outcome else outcome.get("outcome") or outcome["response"].split(":")[0]
-        )
+        for prefix in outcome_specs(self.spec):
+            if prefix and f"{self.prefix}_".startswith(f"{prefix}_"):
+                return prefix
+        return self.spec.get("outcome") or self.spec["response"].split(":")[0]
 
     @property
     def link(self) -> str:
