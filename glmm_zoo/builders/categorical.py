@@ -43,6 +43,7 @@ def categorical(
         `"y ~ x + s(z) + (1 |p| g)"` with y a column of labels, logicals or whole numbers.
     reference
         The category against which the others are; by default the first in the declared order of the levels, or in the alphabet's.
+        A frequent one is best: against a rare one all log odds are uncertain together, and sampling is slower.
     center, clusters, missing
         As in `hierarchical_linear`.
     priors

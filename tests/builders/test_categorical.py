@@ -16,6 +16,7 @@ import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.normal_means import Normal, mean_of_several
 from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.results.summary import derived_quantities
 
 DATA = choices()
@@ -254,3 +255,18 @@ def test_what_is_not_there_is_told():
 def test_ordered_rows_are_not_mixed_up_with_unordered_ones():
     model = zoo.categorical(ratings(), "grade ~ x")
     assert model.spec["levels"] == ["high", "low", "mid"]  # the alphabet's
+
+
+def test_the_sampler_knows_what_a_row_says_of_two_categories_together():
+    """The information of a level about its effects is that of a multinomial: sum of p_k (1 - p_k), and of - p_k p_l for two categories."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(20), 60), rng.normal(size=1200)
+    eta = np.column_stack([np.zeros(1200), 0.5 + 0.5 * x, -0.5 * x]) + rng.normal(0, 0.7, (20, 3))[g]
+    frame = pd.DataFrame({"y": np.argmax(eta + rng.gumbel(size=eta.shape), axis=1), "x": x, "g": g})
+    model = zoo.categorical(frame, "y ~ x + (1 |p| g)")
+    information = parameterize(model, "auto")[0].rvs_to_transforms[model["u_g"]].information
+    P = special.softmax(eta, axis=1)
+    for i, j in ((0, 0), (1, 1), (0, 1), (1, 0)):
+        of_rows = P[:, i + 1] * ((i == j) - P[:, j + 1])
+        np.testing.assert_allclose(information.A[:, i, j].sum(), of_rows.sum(), rtol=0.1)  # at estimated effects
+        np.testing.assert_allclose(information.B[:, i, 2 * j], information.A[:, i, j], rtol=1e-6)  # of the intercept
