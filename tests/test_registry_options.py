@@ -74,6 +74,7 @@ _CALLS: Mapping[str, tuple[list[pd.DataFrame], Any, dict[str, Any]]] = {
     "hierarchical_logistic": ([_table()], "ill ~ x + (1 | id)", {}),
     "ordinal": ([_table()], "grade ~ x + (1 | id)", {}),
     "meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
+    "network_meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "stepped_wedge": ([_table()], "ill ~ x", {}),
     "joint_outcomes": ([_table()], ["y ~ x + (1 |p| id)", "z ~ x + (1 |p| id)"], {"families": "gaussian,gaussian"}),
     "joint_survival": ([_table(), _FOLLOW_UP], "y ~ time + (1 | id)", {"event": "Surv(years, death) ~ 1"}),
@@ -98,6 +99,7 @@ _BESIDE: Mapping[tuple[str, str], tuple[dict[str, Any], str | list[str] | None, 
     ("stepped_wedge", "exposure"): ({"family": "poisson"}, "count ~ x", lambda value: value),
     ("stepped_wedge", "crossover"): ({"treatment": None}, None, lambda value: value),
     ("meta_analysis", "exposure"): ({}, "events ~ treat", lambda value: value),
+    ("network_meta_analysis", "exposure"): ({}, "events ~ treat", lambda value: value),
     ("meta_analysis", "baseline_risk"): ({"exposure": "years"}, "events ~ treat", lambda value: value),
 }
 

@@ -14,7 +14,7 @@ from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome, read_fitted
 from glmm_zoo.estimands.linear_rows import LinearRows, covariance, own_effects
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
-from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS
 from glmm_zoo.results.estimates import STATISTIC_COLUMNS
 from glmm_zoo.results.parameter_statistics import statistics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -146,7 +146,7 @@ def _inverse(outcome: FittedOutcome, etas: Mapping[str, np.ndarray]) -> dict[str
 def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, LinearRows]) -> dict[str, np.ndarray]:
     """Draws (S,); nothing where no variance of a row is known on the scale of the predictor."""
     main, size, family = parts[""], model.draws.size, outcome.family
-    if family.choice == "levels" and not family.latent:
+    if outcome.link in PROBABILITY_LINKS and not family.latent:
         return {}
     eta = main.fixed(size)
     fixed = np.var(eta - main.offset, axis=1, ddof=1)
@@ -157,13 +157,11 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
         (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
     if family.latent:
         left = np.full(size, family.latent_variance(outcome.link))
-    elif outcome.link == "identity":
-        left = model.draws[outcome.own["sigma"]] ** 2
     else:
-        log_mean = np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
+        at = eta if outcome.link == "identity" else np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
         of_parts = {part: linear.fixed(size).mean(axis=1, keepdims=True) for part, linear in parts.items() if part}
         own = {**_own(model, outcome), **_inverse(outcome, of_parts)}
-        mean, spread = family.moments(log_mean, own, outcome.link)
-        left = np.log1p(spread / mean**2)[:, 0]
+        mean, spread = family.moments(at, own, outcome.link)
+        left = spread[:, 0] if outcome.link == "identity" else np.log1p(spread / mean**2)[:, 0]
     total = fixed + groups + each_row + left
     return {MARGINAL: fixed / total, **({CONDITIONAL: (fixed + groups) / total} if main.random else {})}

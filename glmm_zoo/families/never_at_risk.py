@@ -21,7 +21,7 @@ from glmm_zoo.families.binomial import draw_binomial, log_binomial
 from glmm_zoo.families.counts import Count
 from glmm_zoo.families.links import ProbabilityLink
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tensors import Tensor, import_pytensor
+from glmm_zoo.families.tensors import Tensor, as_it_stands, import_pytensor
 from glmm_zoo.formulas.group_effects import GroupingFactor
 
 _PRIOR_DRAWS = 1000
@@ -128,5 +128,5 @@ def add_report_variables(
         model.add_coord("never_subject", [subjects.levels[i] for i in np.flatnonzero(all_zero)])
         each = pm.Deterministic("never_probability", pt.sigmoid(g - S)[np.flatnonzero(all_zero)], dims="never_subject")
         model.auxiliary.add(each.name)
-    draws = pm.draw(share, _PRIOR_DRAWS, random_seed=0, mode="FAST_COMPILE")
+    draws = pm.draw(share, _PRIOR_DRAWS, random_seed=0, mode=as_it_stands())
     return np.round(draws, 6).tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+import numpy as np
 import pytensor.tensor as pt
 
 from glmm_zoo.families.family import OwnParameter
@@ -35,6 +36,8 @@ def _own_parameter(
     if parameter.scale == "log":
         return log_positive(model, name, etas)
     if parameter.scale == "thresholds":
+        if parameter.labels:  # beside an intercept
+            return add_cutpoints(model, planned.main, parameter.labels, np.array([-2.0, 2.0]), center=False)
         levels = planned.outcome.levels
         start = initial_cutpoints(planned.outcome) if planned.family.latent else None
         return add_cutpoints(model, planned.main, [f"{a}|{b}" for a, b in pairwise(levels)], start, center=center)

@@ -35,6 +35,7 @@ from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
 RESIDUAL = "residual"  # what corr_residual is named after
+OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "success", "levels", "reference", "bounds")
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -110,7 +111,7 @@ def read_joint_outcomes(
     pairs
         (formula, family) of every outcome.
     choices
-        By option, "zi", "dispersion", "success", "levels", "reference", what is said of an outcome, by the name of its response.
+        By option of `OPTIONS_BY_RESPONSE`, what is said of an outcome, by the name of its response.
     residual_correlation
         Whether the residuals of two Gaussian outcomes are correlated.
     shared

@@ -20,6 +20,7 @@ from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 # a number with as many values or fewer is compared from its first to its last; so many curves can be told apart
 _MOST_LEVELS = 12
@@ -81,7 +82,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
         further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
         return Answer(None, at=about.at, means=predictions(tree, **of_all), further=further)
-    meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
+    meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
     levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
@@ -91,7 +92,10 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
     means = None if meta or course or of_event else predictions(tree, **asked)
-    compared = None if of_event else comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
+    pairs = (
+        model.spec["options"].get("consistency") == "ume"
+    )  # unrelated effects, of the pairs that were compared alone
+    compared = None if of_event or pairs else comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))

@@ -5,19 +5,19 @@ Row i; the level of a factor that it has is [i], so that β with the index perio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
-from glmm_zoo.report.model_words import UNORDERED
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.trials.arms import META_ANALYSES
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
 PLUS, MINUS = op("+"), op("−")
-COEFFICIENTS = {"": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"), "alpha": ("α", "δ", "w")}
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class NumberedOutcome:
 
     def of_category(self) -> NumberedOutcome:
         """With the symbols of one category, k, where each has a linear predictor of its own."""
-        return replace(self, index=(*self.index, sym("k"))) if self.of.family in UNORDERED else self
+        return replace(self, index=(*self.index, sym("k"))) if self.of.family.responses == "unordered" else self
 
     def of_each_category(self) -> list[NumberedOutcome]:
         """With the symbols of each category, by its number, where each has a linear predictor of its own."""
-        if self.of.family not in UNORDERED:
+        if self.of.family.responses != "unordered":
             return [self]
         return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
 
@@ -47,8 +47,8 @@ class NumberedOutcome:
 
 def model_math(parts: Parts) -> str:
     """The whole model as one MathML formula."""
-    if parts.builder == "meta_analysis":
-        return display(list(_meta(parts)))
+    if parts.builder in META_ANALYSES:
+        return display(list((_meta if parts.builder == "meta_analysis" else _network)(parts)))
     several = len(parts.outcomes) > 1
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
@@ -58,7 +58,9 @@ def model_math(parts: Parts) -> str:
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
-        lines.append((call(sym("corr"), *(o.response() for o in outcomes if o.of.family == "gaussian")), "=", sym("ρ")))
+        lines.append(
+            (call(sym("corr"), *(o.response() for o in outcomes if o.of.family.name == "gaussian")), "=", sym("ρ"))
+        )
     if parts.event is not None:
         lines += _hazard(parts, outcomes)
     return display(lines)
@@ -71,33 +73,30 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     """The distribution of a response."""
     y, family, s = outcome.response(), outcome.of.family, outcome.symbol
     of_never = outcome.parts.builder == "never_at_risk"
-    if family == "gaussian":
-        yield y, "∼", normal(squared(s("σ")), s("μ", ROW_INDEX))
-    elif family in ("binomial", "bernoulli"):
-        response = outcome.of.main.formula.response
-        trials = response and response.trials
-        size = num(trials) if isinstance(trials, int) else s("n", ROW_INDEX)
-        distribution = (
-            call(sym("Binomial"), size, s("p", ROW_INDEX)) if trials else call(sym("Bernoulli"), s("p", ROW_INDEX))
-        )
-        yield _at_risk(y) if of_never else y, "∼", distribution
-    elif family in ("ordinal", "sratio", "acat"):
+    response = outcome.of.main.formula.response
+    if family.responses == "ordered":
         yield from _categories(outcome)
-    elif family in UNORDERED:
+    elif family.responses == "unordered":
         k, other = sym("k"), sym("l")
         power = [f"<msup>{sym('e')}{row(s('η', of, ROW_INDEX))}</msup>" for of in (k, other)]
         total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
         yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
-    elif family.startswith("hurdle"):
+    elif family.responses == "binary" and (response is None or response.trials is None):
+        yield _at_risk(y) if of_never else y, "∼", _formula(outcome, "Bernoulli(p)")
+    elif family.ends:
+        for event, probability in family.ends:
+            yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
+    elif family.zeros == "all":
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
         positive = f"{y}{op('>')}{num(0)}"
-        yield f"{y}{op('|')}{positive}", "∼", f"{_count(outcome)}{op('|')}{positive}"
-    elif family.startswith("zero_inflated"):
+        yield f"{y}{op('|')}{positive}", "∼", f"{_formula(outcome, family.formula)}{op('|')}{positive}"
+    elif family.zeros == "structural":
         zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
         yield zero, "=", s("π", ROW_INDEX)
-        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _count(outcome)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _formula(outcome, family.formula)
     else:
-        yield _at_risk(y) if of_never else y, "∼", _count(outcome)
+        yield _at_risk(y) if of_never else y, "∼", _formula(outcome, family.formula)
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
@@ -107,26 +106,32 @@ def _at_risk(y: str) -> str:
     return f"{y}{op('|')}{sym('at risk')}"
 
 
-def _count(outcome: NumberedOutcome) -> str:
-    """Poisson, or negative binomial with its mean and shape."""
-    mean = outcome.symbol("μ", ROW_INDEX)
-    if "negative_binomial" not in outcome.of.family:
-        return call(sym("Poisson"), mean)
-    shape = outcome.symbol("φ", ROW_INDEX) if "alpha" in outcome.of.others else outcome.symbol("φ")
-    if outcome.parts.spec["options"].get("parameterization") == "nb1":
-        shape = shape + mean
-    return call(sym("NegBinomial"), mean, shape)
+def _formula(outcome: NumberedOutcome, text: str) -> str:
+    """The formula of a family: symbols of rows have their index, n may be one number of trials, y is the response."""
+    family, response = outcome.of.family, outcome.of.main.formula.response
+    of_rows = {family.symbol, "n", *(own.symbol for own in family.own if own.name in outcome.of.others)}
+    trials = response.trials if response is not None else None
+    parts: list[str] = []
+    for token in re.findall(r"[A-Za-z]{2,}|\S", text):
+        if token == "²":
+            parts[-1] = squared(parts[-1])
+        elif token == "n" and isinstance(trials, int):
+            parts.append(num(trials))
+        elif token in of_rows:
+            parts.append(outcome.symbol(token, ROW_INDEX))
+        elif token == "y":
+            parts.append(outcome.response())
+        elif token in "kl" or len(token) > 1:
+            parts.append(sym(token))
+        else:
+            parts.append(outcome.symbol(token) if token.isalpha() else num(token) if token.isdigit() else op(token))
+    return "".join(parts)
 
 
 def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     """Cumulative or sequential probabilities of ordered categories."""
-    y, k = outcome.response(), sym("k")
-    at_k, after = f"{y}{op('=')}{k}", f"{k}{PLUS}{num(1)}"
-    event = {
-        "ordinal": f"{y}{op('≤')}{k}",
-        "sratio": f"{at_k}{op('|')}{y}{op('≥')}{k}",
-        "acat": f"{at_k}{op('|')}{y}{op('∈')}{op('{')}{listed([k, after])}{op('}')}",
-    }[outcome.of.family]
+    k = sym("k")
+    event, after = _formula(outcome, outcome.of.family.formula), f"{k}{PLUS}{num(1)}"
     nominal = outcome.parts.spec["facts"].get("nominal")
     cut = outcome.symbol("c", k, ROW_INDEX) if nominal else outcome.symbol("c", k)
     yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
@@ -155,21 +160,15 @@ def _linked(link: str, mean: str) -> str:
 def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
-    ordered = of.family in ("ordinal", "sratio", "acat")
-    of_eta = ordered or of.family in UNORDERED
-    mean = (
-        s("η", ROW_INDEX)
-        if of_eta
-        else s("p", ROW_INDEX)
-        if of.family in ("binomial", "bernoulli")
-        else s("μ", ROW_INDEX)
-    )
+    ordered, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
+    of_eta = ordered or of.family.responses == "unordered"
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
     yield mean if of_eta else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
     for name, part in of.others.items():
         if name == "nominal":
             continue
-        left = s("φ", ROW_INDEX) if name == "alpha" else s("π", ROW_INDEX)
+        own = of.family.own_parameter(name)
+        left = s(own.symbol if own else "π", ROW_INDEX)
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield _linked(part.link, left), "=", _predictor(outcome, part, [])
@@ -177,9 +176,10 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
     """Intercept, coefficients, curves and group effects, added up."""
-    level, coefficient, effect = COEFFICIENTS[part.of]
-    base = coefficient if part.of else level
-    summands = [] if without_intercept or not part.intercept else [outcome.symbol(base, *([num(0)] if part.of else []))]
+    level, coefficient, effect = outcome.of.letters(part.of)
+    summands = (
+        [] if without_intercept or not part.intercept else [outcome.symbol(level, *([num(0)] if part.of else []))]
+    )
     summands += [_times(outcome, coefficient, term) for term in part.terms]
     for smooth in part.formula.smooths:
         of_by = [_level(outcome.parts, (smooth.by,))] if smooth.by else []
@@ -259,7 +259,7 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
     for outcome in outcomes:
         for part in (outcome.of.main, *outcome.of.others.values()):
             for group, numbered in _numbered(part):
-                letter = COEFFICIENTS[part.of][2]
+                letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
                 owners = outcome.of_each_category() if group.label else [outcome]
                 effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
@@ -349,6 +349,29 @@ def _meta(parts: Parts) -> Iterator[Line]:
         yield d, "∼", normal(squared(sym("τ")), average)
     if options["baseline"] == "random":
         yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW_INDEX)}"
+        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
+
+
+def _network(parts: Parts) -> Iterator[Line]:
+    """Arm k of study i, whose treatment is t_ik; arm 1 is its baseline."""
+    options, k, one = parts.spec["options"], sym("k"), num(1)
+    of_risks = parts.spec["link"] == "logit"
+    mean, delta = sub(sym("p" if of_risks else "μ"), ROW_INDEX, k), sub(sym("δ"), ROW_INDEX, k)
+    law = call(sym("Binomial"), sub(sym("n"), ROW_INDEX, k), mean) if of_risks else call(sym("Poisson"), mean)
+    yield sub(sym("y"), ROW_INDEX, k), "∼", law
+    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, k))]
+    yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sub(sym("b"), ROW_INDEX), delta])
+    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
+    own, base = sub(sym("t"), ROW_INDEX, k), sub(sym("t"), ROW_INDEX, one)
+    consistent = options["consistency"] == "consistency"
+    effect = f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
+    if options["trt_effects"] == "random":
+        yield delta, "∼", normal(squared(sym("τ")), effect)
+        yield call(sym("corr"), delta, sub(sym("δ"), ROW_INDEX, sym("l"))), "=", fraction(one, num(2))
+    else:
+        yield delta, "=", effect
+    if options["baseline"] == "random":
+        yield sub(sym("b"), ROW_INDEX), "=", PLUS.join([sym("α"), sub(sym("d"), base), sub(sym("u"), ROW_INDEX)])
         yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
 
 

@@ -14,11 +14,13 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
+from glmm_zoo.trials.arms import META_ANALYSES
 
 VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
 FACTORS_TOLD = 4
@@ -86,7 +88,7 @@ _SHARES = ("zero",)
 
 def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "For quarter 4 against 1 the difference was ..., the ratio ... and the odds ratio ...": of many contrasts the first and the last."""
-    if answer.comparisons is None or answer.variable is None or parts.builder == "meta_analysis":
+    if answer.comparisons is None or answer.variable is None or parts.builder in META_ANALYSES:
         return
     for outcome, category, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
@@ -119,7 +121,9 @@ def _amount(parts: Parts, outcome: str | None) -> str:
     """ "risk of a new case", "mean log(bilirubin)": of a response that is transformed it is the mean of that."""
     of = next((o for o in parts.outcomes if o.prefix == (outcome or "")), parts.outcomes[0])
     return (
-        f"mean {outcome_words(parts, of)}" if of.family == "gaussian" else amount_told(parts.tree, parts.about, outcome)
+        f"mean {outcome_words(parts, of)}"
+        if of.family.responses == "measured"
+        else amount_told(parts.tree, parts.about, outcome)
     )
 
 
@@ -176,7 +180,7 @@ def _trial(table: pd.DataFrame) -> Iterator[str]:
 
 def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
-    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio)\[(.*)\]")
+    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|ratio_of_means)\[(.*)\]")
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
     in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
@@ -187,6 +191,9 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
         elif prefix == "surv":
             yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
+        elif parts.builder == "network_meta_analysis":
+            words = comparison_words(parts.about, parts.spec["options"]["treatment"], label, short=True)
+            yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
@@ -199,9 +206,9 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
 
 
 def _zeros(parts: Parts) -> dict[str, str]:
-    """What the further parts of counts are the probability of."""
-    hurdle = any(outcome.family.startswith("hurdle") for outcome in parts.outcomes)
-    return {"zi": "a zero" if hurdle else "a structural zero", "never": "never being at risk"}
+    """What the further parts of a model are the probability of."""
+    shares = {own.name: own.words for outcome in parts.outcomes for own in outcome.family.own if own.scale == "logit"}
+    return {**shares, "never": "never being at risk"}
 
 
 def _within(parts: Parts) -> str:
@@ -246,13 +253,14 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
     for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):
         one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
         yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
-    if "sigma" in table.index:
-        yield f"The residual standard deviation was {_written(table.loc['sigma'], 'number', _unit(parts, None))}."
+    for own in parts.outcomes[0].family.own if len(parts.outcomes) == 1 else ():
+        if own.name in table.index and "{unit}" in own.allows:
+            yield f"{own.words[:1].upper()}{own.words[1:]} was {_written(table.loc[own.name], 'number', _unit(parts, None))}."
 
 
 _OF_FACTOR: tuple[tuple[str, str, Scale], ...] = (
     ("icc", "intraclass correlation", "icc"), ("median_odds_ratio", "median odds ratio", "ratio"),
-    ("median_rate_ratio", "median rate ratio", "ratio"),
+    ("median_rate_ratio", "median rate ratio", "ratio"), ("median_ratio_of_means", "median ratio of means", "ratio"),
 )  # fmt: skip
 
 

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.links import PROBABILITY_LINKS
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
@@ -73,7 +72,7 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         drawn, log_p = _drawn(tree, name)
         weights = _weights(drawn, log_p)
         rows = observed[name][dim].values
-        kind = _kind(spec, outcome, y, drawn)
+        kind = _kind(outcome, y, drawn)
         label = str(outcome["response"]).split(":")[0]
         covariates = _covariates(tree, spec, kind, dim, rows)
         yield PredictedRows(name, label, kind, y, drawn, weights, log_p, rows, covariates)
@@ -146,14 +145,16 @@ def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
     return stored[name].isel({level: codes}).drop_vars([level, dim], errors="ignore")
 
 
-def _kind(spec: Mapping[str, Any], outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
-    if outcome["link"] not in PROBABILITY_LINKS:
-        return "continuous" if outcome["link"] == "identity" else "count"
-    family = FAMILIES.get(str(outcome.get("family")))
-    if spec["builder"] == "ordinal" or (family is not None and family.probabilities is not None):
-        return "ordered"
-    if family is not None and family.choice == "reference":
-        return "unordered"
+def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
+    kinds: dict[str, Kind] = {
+        "measured": "continuous",
+        "count": "count",
+        "ordered": "ordered",
+        "unordered": "unordered",
+    }
+    kind = kinds.get(family_described(outcome).responses)
+    if kind is not None:
+        return kind
     return "binary" if max(y.max(initial=0), drawn.max(initial=0)) <= 1 else "binomial"
 
 

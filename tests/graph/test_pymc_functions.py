@@ -20,9 +20,7 @@ def test_log_likelihood_by_pymc_is_scipys(name):
     free = {v.name: values[v.name].expand_dims(chain=[0], draw=[0]) for v in model.free_RVs}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(free)})
     with model:
-        found = pm.compute_log_likelihood(
-            tree, extend_inferencedata=False, progressbar=False, compile_kwargs={"mode": "FAST_COMPILE"}
-        )
+        found = pm.compute_log_likelihood(tree, extend_inferencedata=False, progressbar=False)
     pointwise = row_models.together(model, found)[0, 0]
     np.testing.assert_allclose(pointwise, row.log_likelihood(row.data(), values), rtol=1e-9)
 

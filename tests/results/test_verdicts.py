@@ -195,12 +195,14 @@ def test_categories_out_of_place():
     x = np.repeat(["a", "b"], 60)
     y = np.where(x == "a", rng.integers(0, 3, 120), 1)  # b has the middle one only
     drawn = rng.integers(0, 3, (500, 120))
-    tree = predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal")
+    tree = predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal", family="ordinal")
     found = named(tree, "categories")
     assert found.state == "caution" and "nominal='~ x'" in found.sentences[1]
     drawn = np.where(x == "a", drawn, 1)
     assert (
-        named(predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal"), "categories").state
+        named(
+            predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal", family="ordinal"), "categories"
+        ).state
         == "sound"
     )
 

@@ -20,7 +20,7 @@ class StudyEffectsTransform(Transform):
     of its error. With them z, which the sampler moves, is near Normal(0, 1) under the posterior. The posterior is the same
     whatever m and v are; poor ones cost speed. v = infinity is the non-centred form.
 
-    The last two inputs of the methods are mean and sd of the study effects.
+    Mean and sd of the study effects are the inputs of the methods that are real numbers; the others are size and generator.
     """
 
     estimate: np.ndarray
@@ -29,8 +29,13 @@ class StudyEffectsTransform(Transform):
     name = "z"
     ndim_supp = 0
 
+    @staticmethod
+    def _mean_and_sd(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        mean, sd = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
+        return mean, sd
+
     def _location_scale(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        mean, sd = inputs[-2:]
+        mean, sd = self._mean_and_sd(inputs)
         r = sd * sd / (sd * sd + self.variance)
         return mean + r * (self.estimate - mean), sd * pt.sqrt(1.0 - r)
 
@@ -45,3 +50,29 @@ class StudyEffectsTransform(Transform):
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         log_scale: Tensor = pt.log(self._location_scale(inputs)[1])
         return log_scale + pt.zeros_like(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastsTransform(StudyEffectsTransform):
+    """u = L f, f moved as above with mean L^-1 mean: the effects of studies of several arms are correlated, L L' says how.
+
+    `estimate` and `variance` (C,) are those of f; L is `root` (C, C) and `inverse` its inverse.
+    """
+
+    root: np.ndarray
+    inverse: np.ndarray
+
+    ndim_supp = 1
+
+    def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        mean, sd = self._mean_and_sd(inputs)
+        return pt.dot(self.root, super().backward(value, pt.dot(self.inverse, mean), sd))
+
+    def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        mean, sd = self._mean_and_sd(inputs)
+        return super().forward(pt.dot(self.inverse, value), pt.dot(self.inverse, mean), sd)
+
+    def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
+        mean, sd = self._mean_and_sd(inputs)
+        each = super().log_jac_det(value, pt.dot(self.inverse, mean), sd)
+        return pt.sum(each) + float(np.log(np.diag(self.root)).sum())

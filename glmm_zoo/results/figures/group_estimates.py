@@ -18,10 +18,11 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.effects import coefficient_words
+from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
@@ -114,7 +115,7 @@ class _Effect:
         if self.outcome is None and self.link == "log":
             return "ratio"
         falls = self.link == "cloglog" and prefixed(self.prefix, "cutpoints") in self.posterior
-        ratio = LINKS[self.link].ratio
+        ratio = LINKS[self.link].ratio if self.outcome is None else family_described(self.outcome).ratio(self.link)
         return None if falls or ratio is None else ratio.replace("_", " ")
 
     def coefficient(self) -> np.ndarray | None:
@@ -214,7 +215,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
                 "risk",
                 level,
                 inverse,
-                _risk_words(effect, of.an_outcome or name),
+                _risk_words(effect, of.an_outcome or name, about),
                 "risk",
                 absolute=effect.outcome is not None,
             )
@@ -244,14 +245,11 @@ def _one(about: About, unit: str) -> str:
     return unit[:-1] if len(unit) > 3 and about.plural(unit[:-1]) == unit else unit
 
 
-def _risk_words(effect: _Effect, name: str) -> str:
+def _risk_words(effect: _Effect, name: str, about: About) -> str:
     if effect.outcome is not None:
         return f"risk of {name}"
-    if effect.prefix == "never":
-        return "probability of never being at risk"
-    if category := against_reference(effect.spec, effect.prefix):
-        return f"probability of {category.replace(' against ', ' rather than ', 1)}"
-    return f"probability of {'zero' if 'hurdle' in effect.spec['family'] else 'an extra zero'}"
+    words = predictor_words(effect.spec, effect.prefix, about)
+    return f"probability of {words.replace(' against ', ' rather than ', 1) if against_reference(effect.spec, effect.prefix) else words}"
 
 
 def _holds_at(how: _Scale, effect: _Effect, spec: Mapping[str, Any], raw: bool) -> str:
