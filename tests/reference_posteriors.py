@@ -436,6 +436,21 @@ REFERENCES = (
             "corr": "LKJ(2)",
         },
     ),
+    Reference(
+        "verbagg_categorical",
+        "lme4_VerbAgg.csv",
+        "categorical",
+        "resp ~ mode + situ + (1 |p| id)",
+        {
+            **{f"b_mu{k}_Intercept": f"{k}_Intercept" for k in ("perhaps", "yes")},
+            **{f"b_mu{k}_modewant": f"{k}_beta[mode[want]]" for k in ("perhaps", "yes")},
+            **{f"b_mu{k}_situself": f"{k}_beta[situ[self]]" for k in ("perhaps", "yes")},
+            **{f"sd_id__mu{k}_Intercept": f"sd_id[{k}:Intercept]" for k in ("perhaps", "yes")},
+            "cor_id__muperhaps_Intercept__muyes_Intercept": "corr_id[perhaps:Intercept, yes:Intercept]",
+        },
+        {"reference": "no"},
+        {"corr": "LKJ(2)"},
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter
 from glmm_zoo.tables.columns import Table
 
-type Responses = Literal["measured", "binary", "count", "ordered"]
+type Responses = Literal["measured", "binary", "count", "ordered", "unordered"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Family:
         `log_density(y, eta, own, link, trials)`: log f(y) in NumPy, `own` as in `observe`, for what is computed of a fit's draws.
     responses
         What its responses are, and with it what their mean is called: "measured" (a mean, in a unit), "binary" (a risk), "count" (a
-        mean number, or a rate), "ordered" (an expected score).
+        mean number, or a rate), "ordered" (an expected score), "unordered" (a probability of each category).
     called
         The word for it in "a Bayesian ... mixed model".
     distribution
@@ -102,7 +102,7 @@ class Family:
     ends
         Of proportions, what may happen at the ends of the scale and how probable it is, as formulas with the symbols of `formula`.
     choice
-        The keyword that `read` listens to: "success" or "levels".
+        The keyword that `read` listens to: "success", "levels" or "reference".
     code
         How the right side of the formula is coded, where the intercept is another than usual.
     one_per_row
@@ -119,6 +119,9 @@ class Family:
         Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
+    predictors
+        The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
+        one; else eta (..., K - 1) holds them in this order.
     """
 
     name: str
@@ -147,6 +150,7 @@ class Family:
         None
     )
     probabilities: moments.Probabilities | None = None
+    predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
 
     @property
     def options(self) -> dict[str, str]:
@@ -161,7 +165,9 @@ class Family:
     @property
     def symbol(self) -> str:
         """The symbol of the inverse link of eta; of ordered categories, whose mean no formula has, that of eta."""
-        return {"binary": "p", "ordered": "η"}.get(self.responses, "μ" if self.centre == "mean" else "m")
+        return {"binary": "p", "ordered": "η", "unordered": "η"}.get(
+            self.responses, "μ" if self.centre == "mean" else "m"
+        )
 
     def ratio(self, link: str) -> str | None:
         """What exp of a coefficient is called, None where it has no name: "rate_ratio", of what is measured "ratio_of_means"."""

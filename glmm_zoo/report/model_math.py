@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
@@ -32,6 +32,16 @@ class NumberedOutcome:
     def symbol(self, name: str, *indices: str) -> str:
         return sub(sym(name), *self.index, *indices)
 
+    def of_category(self) -> NumberedOutcome:
+        """With the symbols of one category, k, where each has a linear predictor of its own."""
+        return replace(self, index=(*self.index, sym("k"))) if self.of.family.responses == "unordered" else self
+
+    def of_each_category(self) -> list[NumberedOutcome]:
+        """With the symbols of each category, by its number, where each has a linear predictor of its own."""
+        if self.of.family.responses != "unordered":
+            return [self]
+        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
+
     def response(self) -> str:
         return self.symbol("y", ROW_INDEX)
 
@@ -44,9 +54,8 @@ def model_math(parts: Parts) -> str:
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
     for outcome in outcomes:
-        lines += [*_likelihood(outcome), *_predictors(outcome)]
-        lines += _correlated_rows(outcome)
-    lines += _group_lines(parts, outcomes)
+        lines += [*_likelihood(outcome), *_predictors(outcome.of_category()), *_correlated_rows(outcome)]
+    lines += _group_lines(parts, [outcome.of_category() for outcome in outcomes])
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
@@ -69,6 +78,11 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     formula = _formula(outcome, "Bernoulli(p)" if alone else family.formula)
     if family.responses == "ordered":
         yield from _categories(outcome)
+    elif family.responses == "unordered":
+        k, other = sym("k"), sym("l")
+        power = [f"<msup>{sym('e')}{row(outcome.symbol('η', of, ROW_INDEX))}</msup>" for of in (k, other)]
+        total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
+        yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.ends:
         for event, probability in family.ends:
             yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
@@ -169,8 +183,9 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
     ordered, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
+    of_eta = ordered or of.family.responses == "unordered"
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    yield mean if ordered else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    yield mean if of_eta else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
     for name, part in of.others.items():
         if name == "nominal":
             continue
@@ -268,7 +283,8 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
-                effects = [outcome.symbol(letter, *number, factor) for number in numbers]
+                owners = outcome.of_each_category() if group.label else [outcome]
+                effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
                     continue
                 if parts.shared(group) or (group.name, "") in shared:
