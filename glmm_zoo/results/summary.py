@@ -178,7 +178,7 @@ def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, A
     """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
     variable of its mean and variance has; else that of the latent variable. None where there is no one such variance."""
     family = family_described(outcome)
-    if family.responses != "measured":
+    if family.responses != "measured" or outcome["link"] not in ("identity", "log"):
         return outcome["latent_variance"]
     names = [own.name for own in family.own]
     if any(f"{lead}{name}" not in posterior for name in names):
