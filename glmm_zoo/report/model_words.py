@@ -175,7 +175,8 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
         }[name]  # fmt: skip
         if name == "disc":
             yield "A row's distance from the thresholds is multiplied by its discrimination d: the smaller d is, the more its categories scatter."
-        yield _sum(parts, part, of, *COEFFICIENTS[name][1:], [])
+        _, coefficient, effect = COEFFICIENTS[name]
+        yield _sum(parts, part, of, coefficient, effect, [])
 
 
 def _sum(
