@@ -140,11 +140,12 @@ def _group_information(
                 weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
                 weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
                 shared[u].append(SharedInformation(pairs.own, pairs.other, weights))
-    starts = dict(zip(owners, np.cumsum([0, *sizes]), strict=False))
+    starts = dict(zip(owners, np.cumsum([0, *sizes]).tolist(), strict=False))
     for one, other in itertools.combinations(owners, 2):
         w = approximation.shared_weights(one, other)
-        for pair in ((one, other), (other, one)) if w is not None else ():
-            _add_shared(approximation, group, pair, w, starts[pair[1]], (A, c, B))
+        if w is not None:
+            for pair in ((one, other), (other, one)):
+                _add_shared(approximation, group, pair, w, starts[pair[1]], (A, c, B))
     if len(owners) > 1:  # quadrature may have left it a little short of positive definite
         values, vectors = np.linalg.eigh(A)
         A = (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
