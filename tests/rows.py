@@ -414,7 +414,7 @@ GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambd
 GAMMA = {
     "density": _gamma,
     "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) / np.sqrt(_own(p, "shape", shape))),
-    "support": lambda d, y: y > 0,
+    "support": lambda d, y: y >= 0,  # the prior of the shape has draws so near 0 that the smallest outcomes round to 0
 }
 LOGNORMAL = {
     "density": lambda d, p, eta: stats.lognorm.logpdf(d.days, p["sigma"].item(), scale=np.exp(eta)),

@@ -137,7 +137,7 @@ def test_every_builder_is_in_a_system() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text().splitlines()) <= 160
+    assert len(README.read_text().splitlines()) <= 150
 
 
 def commands() -> list[str]:

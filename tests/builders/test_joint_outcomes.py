@@ -295,7 +295,7 @@ def test_formulas_and_families_in_step_on_the_command_line(tmp_path, monkeypatch
     for tokens, words in (
         (["fit", "poisson", "d.csv", *formulas], "takes one --formula, not 2"),
         (["fit", "mv", "d.csv", *formulas], "give one family for each formula"),
-        (["fit", "mv", "d.csv", *formulas, "--option", "families=bernoulli,gamma"], "unknown family 'gamma'"),
+        (["fit", "mv", "d.csv", *formulas, "--option", "families=bernoulli,tweedie"], "unknown family 'tweedie'"),
     ):
         assert cli.run(tokens) == 2
         assert words in capsys.readouterr().err
