@@ -26,10 +26,11 @@ class OwnParameter:
     """A parameter of a family beside its linear predictor.
 
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
-    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior; None of what is 1 but where it has a linear predictor.
-    `option` is the keyword by which builders give it a linear predictor, None where it has none; `location` is where the
-    intercept of that predictor is expected, `code` how it is coded if not as the main one; `doubts` are its, as a family's. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
-    of it the one at zero of covariates, the density takes that at the means.
+    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior; None of
+    what is 1 but where it has a linear predictor. `option` is the keyword by which builders give it a linear predictor, None
+    where it has none; `location` is where the intercept of that predictor is expected, `code` how it is coded if not as the main
+    one; `doubts` are its, as a family's. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes of it the
+    one at zero of covariates, the density takes that at the means.
 
     What reports tell: `words` for what it is, of a share for what it is the probability of; its `symbol` in formulas; what its
     prior `allows`, a sentence with `{low}`, `{middle}`, `{high}` for the 2.5 %, 50 % and 97.5 % quantiles, `{most}` for that of
