@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import VariableLookup
 from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import MeasurementHistory, SubjectHistories
-from glmm_zoo.joint.trajectories import LevelOfCopy, MarkerDesign, VariableLookup
+from glmm_zoo.joint.trajectories import LevelOfCopy, MarkerDesign
 from glmm_zoo.plans.joint_outcomes import plan_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 
