@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,6 +40,18 @@ class OwnParameter:
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
 
 
+class EventTimes(Protocol):
+    """A distribution of times to an event: log h and H (..., n) at times (n,), given eta (..., n) and the own parameters."""
+
+    def log_hazard(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
+        """log h"""
+        ...
+
+    def cumulative(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
+        """H"""
+        ...
+
+
 @dataclass(frozen=True)
 class Family:
     """A distribution of a response given its linear predictor eta.
@@ -63,7 +75,7 @@ class Family:
     own
         The family's own parameters, in the order in which they enter the graph.
     choice
-        The keyword that `read` listens to: "success" or "levels".
+        The keyword that `read` listens to: "success", "levels" or "censored".
     code
         How the right side of the formula is coded, where the intercept is another than usual.
     one_per_row
@@ -80,6 +92,8 @@ class Family:
         Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
+    event_times
+        Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
     """
 
     name: str
@@ -100,6 +114,7 @@ class Family:
         None
     )
     probabilities: moments.Probabilities | None = None
+    event_times: EventTimes | None = None
 
     @property
     def options(self) -> dict[str, str]:
