@@ -13,8 +13,10 @@ rows (start, stop], and a row that entered late counts from then on, given the e
     proportional hazards       log h(t) = eta + log h0(t)
         exponential            h0 = 1
         weibull                h0 = k (t / unit)^(k - 1)
-        piecewise              log h0 = 0 on the first piece, log_h0_ratio_j on the others
+        piecewise              log h0 = B(t)' (0, log_h0_ratio), B the indicators of the pieces
         bspline                log h0 = B(t)' (trend v + A e / sqrt(precision)), as `BaselineHazard` has it, without the level
+
+of which the mean over the times of events is taken, so that eta is the log hazard on average over these.
     accelerated failure time   log t = eta + s z,  P(z <= x) = F(x)
         weibull                F(x) = 1 - exp(-e^x), s = 1 / k
         loglogistic            F(x) = 1 / (1 + e^-x), s = 1 / k
@@ -27,7 +29,7 @@ Own parameters enter as log k, log sigma, and as they are. They are scalars or v
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -63,10 +65,11 @@ _GRID = 20  # intervals in a segment of a spline, in which simulated times are i
 
 @dataclass(frozen=True)
 class ProportionalHazards:
-    """log h(t) = eta + log h0(t); `unit` is that of time in a Weibull hazard."""
+    """log h(t) = eta + log h0(t); `unit` is that of time in a Weibull hazard, `centre` (size,) the mean of B over the times of events."""
 
     baseline: BaselineHazard
     unit: float = 1.0
+    centre: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:
@@ -131,7 +134,7 @@ class ProportionalHazards:
             return log_k + (functions_of(log_k).exp(log_k) - 1.0) * np.log(t / self.unit)
         if kind == "exponential" or not self.own:
             return np.zeros(len(t))
-        basis = self.baseline.basis(t)
+        basis = self.baseline.basis(t) - self.centre
         if kind == "piecewise":
             return _product(basis[:, 1:], own["log_h0_ratio"])
         v, A = self.baseline.random_walk
@@ -150,8 +153,8 @@ class ProportionalHazards:
         if kind == "piecewise":
             ends = np.array([origin, *self.baseline.cuts, np.inf])
             exposure = np.clip(t[:, None], ends[:-1], ends[1:]) - ends[:-1]
-            ratio = own["log_h0_ratio"]
-            return exposure[:, 0] + _product(exposure[:, 1:], functions_of(ratio).exp(ratio))
+            levels = self._log_h0(np.array([*self.baseline.cuts, horizon]), own)
+            return _sums(exposure, functions_of(levels).exp(levels))
         exp = functions_of(own["h0_trend"]).exp
         x, w = (1 + _GAUSS[0]) / 2, _GAUSS[1] / 2
         ends, inside = self._segments, np.clip(t, origin, horizon)
@@ -344,6 +347,7 @@ def read_event_times(distribution: str | None, baseline: str, cuts: Any, outcome
         "origin": hazard.origin,
         "horizon": hazard.horizon,
         "unit": unit,
+        "centre": hazard.basis(times).mean(axis=0).tolist(),
     }
 
 
@@ -352,7 +356,9 @@ def event_time_family(learnt: Mapping[str, Any]) -> Family:
     if "distribution" in learnt:
         return _family(ACCELERATED_FAILURE, "log_time", AcceleratedFailure(learnt["distribution"]))
     hazard = BaselineHazard(learnt["baseline"], learnt["horizon"], np.array(learnt["cuts"]), learnt["origin"])
-    return _family(PROPORTIONAL_HAZARDS, "log_hazard", ProportionalHazards(hazard, learnt["unit"]))
+    return _family(
+        PROPORTIONAL_HAZARDS, "log_hazard", ProportionalHazards(hazard, learnt["unit"], np.array(learnt["centre"]))
+    )
 
 
 def undecided_event_time_family(distribution: str | None) -> Family:
