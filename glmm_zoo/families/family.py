@@ -41,7 +41,16 @@ class OwnParameter:
 
 
 class EventTimes(Protocol):
-    """A distribution of times to an event: log h and H (..., n) at times (n,), given eta (..., n) and the own parameters."""
+    """A distribution of times to an event: log h and H (..., n) at times (n,), given eta (..., n) and the own parameters.
+
+    `origin` is the time before which nothing is said of the hazard, `breaks` those at which it jumps.
+    """
+
+    @property
+    def origin(self) -> float: ...
+
+    @property
+    def breaks(self) -> np.ndarray: ...
 
     def log_hazard(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
         """log h"""

@@ -72,6 +72,16 @@ class ProportionalHazards:
     centre: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
+    def origin(self) -> float:
+        """0, but for a hazard that is known where there are data."""
+        return self.baseline.origin if self.baseline.kind in ("piecewise", "bspline") else 0.0
+
+    @property
+    def breaks(self) -> np.ndarray:
+        """The cut points of a piecewise hazard."""
+        return self.baseline.cuts
+
+    @property
     def own(self) -> tuple[OwnParameter, ...]:
         """The parameters of h0."""
         kind = self.baseline.kind
@@ -179,6 +189,8 @@ class AcceleratedFailure:
     """log t = eta + s z, z with the distribution function of a link's inverse."""
 
     distribution: str
+    origin: float = 0.0
+    breaks: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def own(self) -> tuple[OwnParameter, ...]:

@@ -1,0 +1,100 @@
+"""Times to an event in a population: survival, restricted mean and median survival time of rows of covariates.
+
+    survival    S(t) = E exp(-H(t | eta)),  eta normal over the group effects
+    rmst        int_0^t S(s) ds
+    median      the time at which S is 1/2, of an average the time at which the average is
+
+Averaged over rows in each draw: standardised over covariates.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.level_likelihood import on_its_scale
+from glmm_zoo.estimands.normal_means import mean_of
+from glmm_zoo.estimands.row_values import Quantity, RowPredictors
+from glmm_zoo.families.event_times import FollowUp, follow_up
+
+_GRID = 60  # times in the follow-up, between which a median is interpolated
+_UNREACHED = 0.025  # of draws, in which the median may be beyond the follow-up
+_PANELS, _GAUSS = 4, np.polynomial.legendre.leggauss(12)
+
+
+def own_on_scales(outcome: FittedOutcome, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The family's own parameters as its density takes them."""
+    scales = {o.name: o.scale for o in outcome.family.own}
+    return {name: on_its_scale(scales[name], values) for name, values in own.items()}
+
+
+def rows_of_fit(outcome: FittedOutcome) -> FollowUp:
+    """The follow-up of the rows of the fit."""
+    assert outcome.response is not None
+    return follow_up(outcome.response)
+
+
+def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarray:
+    """S(t) (S, m)."""
+    times, x = outcome.family.event_times, p.variables[""]
+    assert times is not None
+    if t <= times.origin:
+        return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
+    own, at = own_on_scales(outcome, p.own), np.array([t])
+    return mean_of(lambda eta: np.exp(-times.cumulative(at, eta, own)), x)
+
+
+def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
+    """What a scale of events is for an outcome whose response is a time to an event."""
+    rows = rows_of_fit(outcome)
+    horizon = float(rows.stop.max())
+    if scale == MEDIAN:
+        grid = horizon * (np.arange(_GRID + 1) / _GRID) ** 2
+        return Quantity(
+            scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in grid]), combine=_median(grid)
+        )
+    if times[-1] > horizon:
+        warnings.warn(
+            f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: survival rests on the form of the hazard there",
+            ZooWarning,
+            stacklevel=6,
+        )
+    if scale != RESTRICTED_MEAN:
+        return Quantity(scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in times]), tuple(times))
+    law = outcome.family.event_times
+    assert law is not None
+    breaks = [c for c in (law.origin, *law.breaks) if c < times[-1]]
+    ends = np.unique([0.0, *times, *breaks, *np.linspace(0, times[-1], _PANELS + 1)])
+    nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
+    t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
+
+    def restricted(p: RowPredictors) -> np.ndarray:
+        S = np.stack([survival_at(outcome, p, s) for s in t])
+        return np.stack([np.tensordot(w * (t < until), S, 1) for until in times])
+
+    return Quantity(scale, ("",), restricted, tuple(times))
+
+
+def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """From survival at the times of the grid to the median."""
+
+    def combine(S: np.ndarray) -> np.ndarray:
+        """The time (1, S, cells) at which survival (times, S, cells) is 1/2, by interpolation of its logarithm."""
+        below = S < 0.5
+        unreached = ~below.any(axis=0)
+        if unreached.mean() > _UNREACHED:
+            raise InputError(
+                f"scale='median': half of the rows still are free of the event at {grid[-1]:g}, the end of the follow-up, in "
+                f"{unreached.mean():.0%} of the draws, so that the median is not known; ask for scale='rmst' or 'survival' at times within it"
+            )
+        after = np.where(unreached, len(grid) - 1, below.argmax(axis=0))[None]
+        low, high = (np.log(np.maximum(np.take_along_axis(S, i, 0), 1e-300)) for i in (after - 1, after))
+        share = np.clip((low - np.log(0.5)) / np.where(low > high, low - high, 1.0), 0.0, 1.0)
+        return grid[after - 1] + share * (grid[after] - grid[after - 1])
+
+    return combine
