@@ -17,8 +17,11 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
 from glmm_zoo.estimands.level_likelihood import on_its_scale
 from glmm_zoo.estimands.normal_means import mean_of
+from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import Quantity, RowPredictors
 from glmm_zoo.families.event_times import FollowUp, follow_up
 
@@ -98,3 +101,27 @@ def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         return grid[after - 1] + share * (grid[after] - grid[after - 1])
 
     return combine
+
+
+def hazard_over_time(outcome: FittedOutcome, draws: PosteriorDraws, times: np.ndarray) -> np.ndarray:
+    """h (S, times) at the mean of the linear predictor over the rows of the fit, group effects 0."""
+    law, linear = outcome.family.event_times, outcome.coding.code(outcome.table, Exposure())[""]
+    assert law is not None
+    eta = linear.fixed(draws.size).mean(axis=1, keepdims=True)
+    log_h = law.log_hazard(times, eta, own_on_scales(outcome, _own_draws(outcome, draws)))
+    return np.exp(np.broadcast_to(log_h, (draws.size, len(times))))
+
+
+def residuals(outcome: FittedOutcome, draws: PosteriorDraws) -> np.ndarray:
+    """Cox and Snell's residuals H(stop) - H(start) (S, n) of the rows of the fit, given the effects of their groups."""
+    law, rows = outcome.family.event_times, rows_of_fit(outcome)
+    assert law is not None
+    choice = read_group_choice("observed", "error", outcome.coding.factors, 0)
+    variables, _ = predictors_of_rows(outcome.coding.code(outcome.table, Exposure()), choice, draws.size)
+    eta, own = variables[""].mean, own_on_scales(outcome, _own_draws(outcome, draws))
+    until = law.cumulative(rows.stop, eta, own)
+    return until - law.cumulative(rows.start, eta, own) if (rows.start > law.origin).any() else until
+
+
+def _own_draws(outcome: FittedOutcome, draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    return {name: draws[variable][:, None] for name, variable in outcome.own.items()}

@@ -14,6 +14,7 @@ from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.time_words import TIME_DISTRIBUTIONS, TIMES
 from glmm_zoo.results import numbers
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -22,7 +23,7 @@ _FAMILIES = {
     "gaussian": "linear", "binomial": "binomial", "bernoulli": "binomial", "poisson": "Poisson", "negative_binomial": "negative binomial",
     "zero_inflated_poisson": "zero-inflated Poisson", "zero_inflated_negative_binomial": "zero-inflated negative binomial",
     "hurdle_poisson": "hurdle Poisson", "hurdle_negative_binomial": "hurdle negative binomial", "ordinal": "cumulative",
-    "sratio": "stopping-ratio", "acat": "adjacent-category",
+    "proportional_hazards": "proportional-hazards", "accelerated_failure": "accelerated-failure-time", "sratio": "stopping-ratio", "acat": "adjacent-category",
 }  # fmt: skip
 _CORRELATIONS = {
     "exchangeable": "exchangeable", "nested_exchangeable": "nested exchangeable", "decay": "discrete-time decay",
@@ -92,6 +93,8 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
     response = outcome.main.formula.response
     if outcome.family == "gaussian":
         return _cap(what), "was"
+    if outcome.family in TIMES:
+        return f"Time to {what}", "was"
     if outcome.family in ORDERED:
         return f"The ordered outcome {what}", "was"
     if outcome.family in BINARY and (response is None or response.trials is None):
@@ -118,6 +121,10 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     name = f"{_FAMILIES[outcome.family]} {mixed}"
     if outcome.family in (*BINARY, *ORDERED):
         name += f" with a {outcome.link} link"
+    if outcome.family in TIMES:
+        learnt = parts.spec["facts"]["event_times"]
+        law = learnt.get("distribution")
+        name += f" with {f'{TIME_DISTRIBUTIONS[law]} times' if law else _BASELINES[learnt['baseline']]}"
     if parts.builder == "never_at_risk":
         name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"
     return name

@@ -12,6 +12,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.report.time_words import TIMES
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
@@ -72,6 +73,8 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield _at_risk(y) if of_never else y, "∼", distribution
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)
+    elif family in TIMES:
+        yield _time(outcome)
     elif family.startswith("hurdle"):
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
         positive = f"{y}{op('>')}{num(0)}"
@@ -85,6 +88,16 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _time(outcome: NumberedOutcome) -> Line:
+    """The hazard, or the logarithm of the time."""
+    s, learnt = outcome.symbol, outcome.parts.spec["facts"]["event_times"]
+    eta = s("η", ROW_INDEX)
+    if outcome.of.link == "log_hazard":
+        return call(s("h", ROW_INDEX), sym("t")), "=", f"{call(sub(sym('h'), num(0)), sym('t'))}{call(sym('exp'), eta)}"
+    scale = s("σ") if learnt["distribution"] == "lognormal" else f"<mfrac>{num(1)}{s('k')}</mfrac>"
+    return call(sym("log"), s("T", ROW_INDEX)), "=", f"{eta}{PLUS}{scale}{s('z', ROW_INDEX)}"
 
 
 def _at_risk(y: str) -> str:
@@ -140,15 +153,16 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
     ordered = of.family in ("ordinal", "sratio", "acat")
+    of_eta = ordered or of.family in TIMES
     mean = (
         s("η", ROW_INDEX)
-        if ordered
+        if of_eta
         else s("p", ROW_INDEX)
         if of.family in ("binomial", "bernoulli")
         else s("μ", ROW_INDEX)
     )
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    yield mean if ordered else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    yield mean if of_eta else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
     for name, part in of.others.items():
         if name == "nominal":
             continue

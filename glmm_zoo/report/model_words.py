@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
+from glmm_zoo.report.time_words import BASELINE_WORDS, TIMES, event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
@@ -19,10 +20,6 @@ _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
     "nested_exchangeable": "observations of a cluster are more alike within a period than between periods (Hooper et al. 2016)",
     "decay": "the correlation within a cluster falls with each period between two observations, by the factor ρ (Kasza et al. 2019)",
-}  # fmt: skip
-_BASELINES = {
-    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
-    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
 }  # fmt: skip
 
 
@@ -53,6 +50,8 @@ def response_column(outcome: OutcomeParts) -> str:
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
     said, response = said_of(parts, outcome), outcome.main.formula.response
+    if outcome.family in TIMES:
+        return event_of(parts)
     if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
         function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
         return said.outcome if said.outcome.startswith(f"{function} ") else response.value.code.format(said.outcome)
@@ -83,6 +82,8 @@ def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     what, family = outcome_words(parts, outcome), outcome.family
     if family == "gaussian":
         return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ."
+    if family in TIMES:
+        return time_likelihood(parts)
     if family in BINARY:
         response = outcome.main.formula.response
         if response is not None and response.trials is not None:
@@ -136,6 +137,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
             "cloglog": "complementary log-log of the probability",
         }
         return f"the {base[outcome.link]} of {what}"
+    if outcome.family in TIMES:
+        return time_amount(outcome, what)
     if outcome.link == "log" and (shares_zeros or outcome.family.startswith(("hurdle", "zero_inflated"))):
         return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
@@ -350,7 +353,7 @@ def _event(parts: Parts) -> Iterator[str]:
     after = f" and on {joined(covariates)}" if covariates else ""
     causes = f" of each cause ({listing(event['causes'], 9)})" if len(event["causes"]) > 1 else ""
     yield f"The hazard of {what}{causes} depends on {follow} of the same {subject}{after}; the association is a."
-    yield f"The baseline hazard is {_BASELINES[options['baseline']]}."
+    yield f"The baseline hazard is {BASELINE_WORDS[options['baseline']]}."
     yield f"Both parts are estimated together, so that measurements that are missing because of {what} do not bias the marker's course."
 
 

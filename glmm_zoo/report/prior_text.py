@@ -99,7 +99,7 @@ _KINDS = {
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "zi|never|rho",
     **{name: name for name in (
         "sigma", "alpha", "tau", "study_Intercept", "h0_trend", "h0_precision", "weibull_shape", "exposure_shares", "loading",
-        "nominal_beta",
+        "nominal_beta", "shape", "log_h0_ratio", "h0_steps",
     )},
 }  # fmt: skip
 
@@ -145,12 +145,22 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         )
         what = "probability of zero" if of.part == "zi" and of.outcome.family.startswith("hurdle") else what
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
+    if of.link in ("log_hazard", "log_time"):
+        return _level_of_times(parts, of, low, middle, high)
     if of.link == "log":
         per = parts.spec["options"].get("exposure")
         what = f"rate per unit of {parts.about.name(per)}" if per else "mean count" if not of.part else "φ"
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
     return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
+
+
+def _level_of_times(parts: Parts, of: _Of, low: float, middle: float, high: float) -> str:
+    """The level of a hazard, or of a time."""
+    time = parts.about.time_unit or "units of time"
+    if of.link == "log_time":
+        return f"Median time {_ratio(exp(middle))} {time}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
+    return _hazard_level(parts, of, Prior("Normal", {}), low, middle, high) + _held_at(parts, of)
 
 
 def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -182,7 +192,13 @@ def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, h
 
 
 def _scale(of: _Of) -> str:
-    return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link)
+    return {
+        "logit": "log odds",
+        "log": "logarithm",
+        "identity": "outcome",
+        "log_hazard": "log hazard",
+        "log_time": "log time",
+    }.get(of.link, of.link)
 
 
 def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -264,7 +280,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
     "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
-    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "log_h0_ratio": _hazard_coefficient, "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 
@@ -320,7 +336,8 @@ def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     shape, reason = _REASONS.get(of.kind, ("", ""))
     if of.kind == "intercept" and not of.part and of.outcome.family not in ORDERED:
         centre = {"identity": "centred at the mean of the response, scale 2.5 of its standard deviations", "log": "centred at the log of "
-                  "the crude rate, so that the unit of the exposure does not matter"}.get(of.link)  # fmt: skip
+                  "the crude rate, so that the unit of the exposure does not matter", "log_hazard": "centred at the log of the crude rate",
+                  "log_time": "centred at the log of the follow-up per event"}.get(of.link)  # fmt: skip
         reason = f"{centre}; {reason}" if centre else reason
     if of.kind == "tau" and parts.spec["options"].get("heterogeneity"):
         return f"an empirical prior, {parts.spec['options']['heterogeneity']} (Turner et al. 2012)"
@@ -353,6 +370,9 @@ _REASONS = {
     "h0_trend": ("Normal", "how much the log hazard rises or falls over the follow-up; wide"),
     "h0_precision": ("Gamma", "the smoothness of the log hazard; arbitrary, as in JMbayes2"),
     "weibull_shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
+    "shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
+    "log_h0_ratio": ("Normal", "weak: 2.5 on the log scale between the first piece and another"),
+    "h0_steps": ("Normal", "standard normal steps of a random walk, whose size the precision has"),
     "exposure_shares": ("Dirichlet", "every course of the effect is as likely as any other"),
     "loading": ("Normal", "weak, in the ratio of the units of both links"),
     "nominal_beta": ("Normal", "drawn to proportional odds"),
