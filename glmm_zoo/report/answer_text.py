@@ -12,10 +12,9 @@ import xarray as xr
 from glmm_zoo.errors import listing
 from glmm_zoo.report.answer import Answer, answer_time
 from glmm_zoo.report.parts import article, joined, read_parts
-from glmm_zoo.report.time_words import TIMES
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
+from glmm_zoo.results.figures.estimated import TIME_FAMILIES, fitted_family, response_name, with_success
 from glmm_zoo.results.figures.over_time import at_time, free_of
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
@@ -25,7 +24,7 @@ from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
 
 LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
-SHARES, COUNTS = ("bernoulli", "binomial", *TIMES), ("poisson", "negative_binomial")
+SHARES, COUNTS = ("bernoulli", "binomial", *TIME_FAMILIES), ("poisson", "negative_binomial")
 
 
 def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[str, str]:
@@ -135,7 +134,7 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     said = about.outcome_of(outcome or "")
     family = fitted_family(tree, outcome)[1]
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
-    if family in TIMES:
+    if family in TIME_FAMILIES:
         return f"probability of being {free_of(about)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
     if family in SHARES:
         return f"risk of {said.an_outcome or words}"

@@ -14,8 +14,9 @@ from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.results_text import results_text
-from glmm_zoo.report.time_words import TIME_DISTRIBUTIONS, TIMES
+from glmm_zoo.report.time_words import TIME_DISTRIBUTIONS
 from glmm_zoo.results import numbers
+from glmm_zoo.results.figures.estimated import TIME_FAMILIES
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -93,7 +94,7 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
     response = outcome.main.formula.response
     if outcome.family == "gaussian":
         return _cap(what), "was"
-    if outcome.family in TIMES:
+    if outcome.family in TIME_FAMILIES:
         return f"Time to {what}", "was"
     if outcome.family in ORDERED:
         return f"The ordered outcome {what}", "was"
@@ -121,7 +122,7 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     name = f"{_FAMILIES[outcome.family]} {mixed}"
     if outcome.family in (*BINARY, *ORDERED):
         name += f" with a {outcome.link} link"
-    if outcome.family in TIMES:
+    if outcome.family in TIME_FAMILIES:
         learnt = parts.spec["facts"]["event_times"]
         law = learnt.get("distribution")
         name += f" with {f'{TIME_DISTRIBUTIONS[law]} times' if law else _BASELINES[learnt['baseline']]}"

@@ -12,7 +12,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
-from glmm_zoo.report.time_words import TIMES
+from glmm_zoo.results.figures.estimated import TIME_FAMILIES
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
@@ -73,7 +73,7 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield _at_risk(y) if of_never else y, "∼", distribution
     elif family in ("ordinal", "sratio", "acat"):
         yield from _categories(outcome)
-    elif family in TIMES:
+    elif family in TIME_FAMILIES:
         yield _time(outcome)
     elif family.startswith("hurdle"):
         yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
@@ -153,7 +153,7 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
     ordered = of.family in ("ordinal", "sratio", "acat")
-    of_eta = ordered or of.family in TIMES
+    of_eta = ordered or of.family in TIME_FAMILIES
     mean = (
         s("η", ROW_INDEX)
         if of_eta

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
-from glmm_zoo.report.time_words import BASELINE_WORDS, TIMES, event_of, time_amount, time_likelihood
+from glmm_zoo.report.time_words import BASELINE_WORDS, event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
-from glmm_zoo.results.figures.estimated import with_success
+from glmm_zoo.results.figures.estimated import TIME_FAMILIES, with_success
 from glmm_zoo.results.storage import outcome_specs
 
 ORDERED = ("ordinal", "sratio", "acat")
@@ -50,7 +50,7 @@ def response_column(outcome: OutcomeParts) -> str:
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
     said, response = said_of(parts, outcome), outcome.main.formula.response
-    if outcome.family in TIMES:
+    if outcome.family in TIME_FAMILIES:
         return event_of(parts)
     if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
         function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
@@ -82,7 +82,7 @@ def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     what, family = outcome_words(parts, outcome), outcome.family
     if family == "gaussian":
         return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ."
-    if family in TIMES:
+    if family in TIME_FAMILIES:
         return time_likelihood(parts)
     if family in BINARY:
         response = outcome.main.formula.response
@@ -137,7 +137,7 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
             "cloglog": "complementary log-log of the probability",
         }
         return f"the {base[outcome.link]} of {what}"
-    if outcome.family in TIMES:
+    if outcome.family in TIME_FAMILIES:
         return time_amount(outcome, what)
     if outcome.link == "log" and (shares_zeros or outcome.family.startswith(("hurdle", "zero_inflated"))):
         return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"

@@ -174,7 +174,7 @@ def _trial(table: pd.DataFrame) -> Iterator[str]:
 
 def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
-    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio)\[(.*)\]")
+    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio)\[(.*)\]")
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
     in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)

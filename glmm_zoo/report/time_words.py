@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from glmm_zoo.report.parts import OutcomeParts, Parts
 
-TIMES = ("proportional_hazards", "accelerated_failure")  # families
 BASELINE_WORDS = {
     "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
     "weibull": "that of a Weibull distribution", "exponential": "constant over time",

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.links import PROBABILITY_LINKS
+from glmm_zoo.families.links import PROBABILITY_LINKS, TIME_LINKS
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.results.storage import metadata, outcome_specs
 
@@ -67,7 +67,7 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     spec = metadata(tree)["spec"]
     observed = tree["observed_data"].dataset
     for name, outcome in _by_variable(tree, spec).items():
-        if name not in tree["posterior_predictive"].dataset:
+        if name not in tree["posterior_predictive"].dataset or outcome["link"] in TIME_LINKS:
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)

@@ -37,6 +37,9 @@ _WHERE = ", where slopes vary too at the means of their covariates (with center=
 MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
+    "time_ratio": "ratio of times for one unit more, at equal group effects",
+    "median_hazard_ratio": "median hazard ratio between two rows alike but for their level" + _WHERE,
+    "median_time_ratio": "median ratio of times between two rows alike but for their level" + _WHERE,
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
     "icc": "share of the latent variance that lies between levels" + _WHERE,
     "median_odds_ratio": "median odds ratio between two rows alike but for their level" + _WHERE,

@@ -36,7 +36,12 @@ PREDICTOR_WORDS = {
     "assoc": "the marker",
 }
 _ORDINALS = ("First", "Second")
-_KINDS = {"odds_ratio": "odds ratio", "rate_ratio": "rate ratio", "hazard_ratio": "hazard ratio"}
+_KINDS = {
+    "odds_ratio": "odds ratio",
+    "rate_ratio": "rate ratio",
+    "hazard_ratio": "hazard ratio",
+    "time_ratio": "ratio of times",
+}
 
 
 @dataclass(frozen=True)
@@ -268,7 +273,7 @@ def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]
     spec, about = metadata(tree)["spec"], about_of(tree)
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, draws in derived_quantities(tree).items():
-        matched = re.fullmatch(r"(?:(.+)_)?(odds_ratio|rate_ratio|hazard_ratio)\[(.+)\]", name)
+        matched = re.fullmatch(r"(?:(.+)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio)\[(.+)\]", name)
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]

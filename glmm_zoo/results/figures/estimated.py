@@ -20,6 +20,7 @@ from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 
 _SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
+TIME_FAMILIES = ("proportional_hazards", "accelerated_failure")  # of times to an event
 _OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
 
 
@@ -140,7 +141,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     said = about.outcome_of(outcome or "")
     name, family = fitted_family(tree, outcome)
     words = response_words(said.outcome, name)
-    if measure in _SHARES:
+    if measure in _SHARES or (family in TIME_FAMILIES and measure == "mean"):
+        measure = measure if measure in _SHARES else "survival"
         kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "positive":
