@@ -19,7 +19,7 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
 from glmm_zoo.estimands.level_likelihood import on_its_scale
-from glmm_zoo.estimands.normal_means import mean_of
+from glmm_zoo.estimands.normal_means import Normal, mean_of
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import Quantity, RowPredictors
@@ -27,7 +27,10 @@ from glmm_zoo.families.event_times import FollowUp, follow_up
 
 _GRID = 60  # times in the follow-up, between which a median is interpolated
 _UNREACHED = 0.025  # of draws, in which the median may be beyond the follow-up
-_PANELS, _GAUSS = 4, np.polynomial.legendre.leggauss(12)
+_PANELS = np.array(
+    [0.004, 0.03, 0.12, 0.35, 1.0]
+)  # of the time up to the last, shorter where many may have the event soon
+_GAUSS = np.polynomial.legendre.leggauss(12)
 
 
 def own_on_scales(outcome: FittedOutcome, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -49,7 +52,8 @@ def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarra
     if t <= times.origin:
         return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
     own, at = own_on_scales(outcome, p.own), np.array([t])
-    return mean_of(lambda eta: np.exp(-times.cumulative(at, eta, own)), x)
+    s = times.spread(own)
+    return mean_of(lambda z: np.exp(-times.cumulative(at, s * z, own)), Normal(x.mean / s, x.variance / s**2))
 
 
 def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
@@ -72,7 +76,7 @@ def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
     law = outcome.family.event_times
     assert law is not None
     breaks = [c for c in (law.origin, *law.breaks) if c < times[-1]]
-    ends = np.unique([0.0, *times, *breaks, *np.linspace(0, times[-1], _PANELS + 1)])
+    ends = np.unique([0.0, *times, *breaks, *times[-1] * _PANELS])
     nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
     t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
 

@@ -52,6 +52,10 @@ class EventTimes(Protocol):
     @property
     def breaks(self) -> np.ndarray: ...
 
+    def spread(self, own: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        """The size of a change of eta over which survival at a time falls from nearly 1 to nearly 0."""
+        ...
+
     def log_hazard(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
         """log h"""
         ...

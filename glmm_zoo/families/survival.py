@@ -81,6 +81,10 @@ class ProportionalHazards:
         """The cut points of a piecewise hazard."""
         return self.baseline.cuts
 
+    def spread(self, own: Mapping[str, np.ndarray]) -> float:
+        """That of exp(-e^eta)."""
+        return 1.0
+
     @property
     def own(self) -> tuple[OwnParameter, ...]:
         """The parameters of h0."""
@@ -202,6 +206,10 @@ class AcceleratedFailure:
                 ),
             )
         return (OwnParameter("shape", "log", lambda _: parameter("shape", "positive", SHAPE)),)
+
+    def spread(self, own: Mapping[str, np.ndarray]) -> np.ndarray:
+        """s"""
+        return np.exp(self._log_s(own))
 
     def _log_s(self, own: Mapping[str, Array]) -> Array:
         return own["sigma"] if self.distribution == "lognormal" else -own["shape"]
