@@ -127,9 +127,8 @@ def test_a_generated_table_is_up_to_date(path: Path, name: str) -> None:
     assert path.read_text() == fresh, "run make readme"
 
 
-def test_the_systems_are_twelve_and_every_builder_is_in_one() -> None:
+def test_every_builder_is_in_a_system() -> None:
     table = table_of_systems("")
-    assert len(table.splitlines()) - 2 == 12
     assert all(table.count(f"`{name}`") >= 1 for name in registry.builders())
 
 
