@@ -14,9 +14,9 @@ import pytest
 
 from glmm_zoo import registry
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.families.baselines import MOST_CUTS
 from glmm_zoo.families.outcome import level_of
 from glmm_zoo.graph import model as graph_model
-from glmm_zoo.families.baselines import MOST_CUTS
 from glmm_zoo.plans.options import LONGEST_TEXT, OptionType, read_option
 
 ODD = (

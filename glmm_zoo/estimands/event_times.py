@@ -23,7 +23,7 @@ from glmm_zoo.estimands.normal_means import Normal, mean_of
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import Quantity, RowPredictors
-from glmm_zoo.families.event_times import FollowUp, follow_up
+from glmm_zoo.families.event_times import RowsFollowed, follow_up
 
 _GRID = 60  # times in the follow-up, between which a median is interpolated
 _UNREACHED = 0.025  # of draws, in which the median may be beyond the follow-up
@@ -39,7 +39,7 @@ def own_on_scales(outcome: FittedOutcome, own: Mapping[str, np.ndarray]) -> dict
     return {name: on_its_scale(scales[name], values) for name, values in own.items()}
 
 
-def rows_of_fit(outcome: FittedOutcome) -> FollowUp:
+def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:
     """The follow-up of the rows of the fit."""
     assert outcome.response is not None
     return follow_up(outcome.response)

@@ -19,7 +19,7 @@ EVENTS_PER_PARAMETER = 10  # Peduzzi et al. (1995)
 
 
 @dataclass(frozen=True)
-class FollowUp:
+class RowsFollowed:
     """Of every row (n,): (start, stop], the left end of the interval in which the event came, and the status, 0 or 1.
 
     left = stop where the time of the event is known.
@@ -50,15 +50,15 @@ class FollowUp:
         return (self.status > 0) & (self.left < self.stop)
 
 
-def follow_up(outcome: Outcome) -> FollowUp:
+def follow_up(outcome: Outcome) -> RowsFollowed:
     """That of an outcome whose response is Surv(...)."""
     assert outcome.trials is not None
     return rows_followed(outcome.values, outcome.trials)
 
 
-def rows_followed(stop: np.ndarray, others: np.ndarray) -> FollowUp:
+def rows_followed(stop: np.ndarray, others: np.ndarray) -> RowsFollowed:
     """That of an outcome's `values` (n,) and `trials` (n, 3)."""
-    return FollowUp(others[:, 0], others[:, 1], stop, others[:, 2])
+    return RowsFollowed(others[:, 0], others[:, 1], stop, others[:, 2])
 
 
 def read_event_time(table: Table, response: Response, censored: Any) -> Outcome:

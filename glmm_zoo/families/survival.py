@@ -37,7 +37,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.baselines import BaselineHazard, read_baseline_hazard
-from glmm_zoo.families.event_times import FollowUp, doubtful_events, follow_up, read_event_time, rows_followed
+from glmm_zoo.families.event_times import RowsFollowed, doubtful_events, follow_up, read_event_time, rows_followed
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import probability_link
 from glmm_zoo.families.moments import Own
@@ -47,7 +47,7 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, Prior, coefficients, parameter
 from glmm_zoo.tables.columns import Table
 
-DISTRIBUTIONS = {
+TIME_LAWS = {
     "weibull": "cloglog",
     "lognormal": "probit",
     "loglogistic": "logit",
@@ -219,7 +219,7 @@ class AcceleratedFailure:
 
     def log_hazard(self, t: np.ndarray, eta: Array, own: Mapping[str, Array]) -> Array:
         """log h (n,) = log f(z) - log(1 - F(z)) - log s - log t, at times (n,) > 0."""
-        z, link = self._z(t, eta, own), probability_link(DISTRIBUTIONS[self.distribution])
+        z, link = self._z(t, eta, own), probability_link(TIME_LAWS[self.distribution])
         if self.distribution == "weibull":
             log_ratio: Array = z
         elif self.distribution == "loglogistic":
@@ -230,7 +230,7 @@ class AcceleratedFailure:
 
     def cumulative(self, t: np.ndarray, eta: Array, own: Mapping[str, Array]) -> Array:
         """H (n,) = -log(1 - F(z)) at times (n,) >= 0."""
-        link = probability_link(DISTRIBUTIONS[self.distribution])
+        link = probability_link(TIME_LAWS[self.distribution])
         H = -link.log_q(self._z(np.where(t > 0, t, 1.0), eta, own))
         return H if (t > 0).all() else np.where(t > 0, 1.0, 0.0) * H
 
@@ -266,7 +266,7 @@ def _sums(X: np.ndarray, values: Array) -> Array:
 # ------------------------------------------------------------------------------------------------------------- likelihood
 
 
-def log_likelihood(of: _Times, rows: FollowUp, eta: Array, own: Mapping[str, Array]) -> Array:
+def time_log_likelihood(of: _Times, rows: RowsFollowed, eta: Array, own: Mapping[str, Array]) -> Array:
     """That of every row (n,), see above."""
     xp, interval = functions_of(eta), rows.interval
     exact = (rows.status > 0) & ~interval
@@ -290,7 +290,7 @@ def _family(name: str, link: str, of: _Times) -> Family:
 
     def log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
         assert trials is not None
-        return log_likelihood(of, rows_followed(y, trials), eta, own)
+        return time_log_likelihood(of, rows_followed(y, trials), eta, own)
 
     def moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("a time that may be censored has no mean here; ask for survival at times")
@@ -323,7 +323,7 @@ def _observe(name: str, of: _Times, outcome: Outcome, eta: Tensor, own: Mapping[
 
     pm.CustomDist(
         name,
-        log_likelihood(of, rows, eta, own),
+        time_log_likelihood(of, rows, eta, own),
         eta,
         *own.values(),
         logp=lambda y, log_f, *_: pt.switch(y > 0, log_f, -np.inf),
@@ -349,9 +349,9 @@ def read_event_times(distribution: str | None, baseline: str, cuts: Any, outcome
         Unknown distributions and baselines; cut points that are not inside the follow-up.
     """
     if distribution is not None:
-        if distribution not in DISTRIBUTIONS:
+        if distribution not in TIME_LAWS:
             raise InputError(
-                f"unknown distribution {distribution!r}{did_you_mean(str(distribution), DISTRIBUTIONS) or ';'} known: {listing(DISTRIBUTIONS)}, or "
+                f"unknown distribution {distribution!r}{did_you_mean(str(distribution), TIME_LAWS) or ';'} known: {listing(TIME_LAWS)}, or "
                 "none for proportional hazards"
             )
         if cuts is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, plural, raise_all
 from glmm_zoo.families.baselines import read_baseline_hazard
+from glmm_zoo.families.survival import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import PredictorDesign
@@ -228,9 +229,6 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
 # ---------------------------------------------------------------------------------------------------------------- priors
 
 LEVEL_SD = 10.0  # of the default prior of log h0, about the log of the crude rate
-TREND = Prior("Normal", {"mu": 0.0, "sigma": 5.0})
-PRECISION = Prior("Gamma", {"alpha": 5.0, "beta": 0.5})  # JMbayes2's
-SHAPE = Prior("LogNormal", {"mu": 0.0, "sigma": 0.5})
 
 
 def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> list[Parameter]:
