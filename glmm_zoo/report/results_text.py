@@ -22,7 +22,12 @@ from glmm_zoo.tables.text_values import as_number
 
 VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
 FACTORS_TOLD = 4
-_MEASURES = {"ratio": "ratio", "odds_ratio": "odds ratio", "better": "probability of a higher score"}
+_MEASURES = {
+    "ratio": "ratio",
+    "odds_ratio": "odds ratio",
+    "better": "probability of a higher score",
+    "rmst": "difference of the restricted mean time",
+}
 _OF_TRIAL = {  # rows of the summary, their words and their scale
     "odds_ratio": ("the odds ratio in the mean study", "ratio"), "rate_ratio": ("the rate ratio in the mean study", "ratio"),
     "odds_ratio_new": ("the odds ratio in a new study (prediction interval)", "ratio"),
