@@ -15,8 +15,9 @@ has two, else its standard deviation.
 * s_<x>_sd ~ Exponential(r / s), r the standard deviation over the rows of a curve whose weights have sd 1: the bend of
   a curve has one unit of standard deviation in the mean, as a group effect has.
 * s_<x>_linear as beta: the unpenalised part of a smooth is a column like others.
-* sigma ~ Exponential(1 / s).
+* sigma ~ Exponential(1 / s); where log sigma has a predictor, its intercept as above, with m = log s and s = 1 there.
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
+* rho of repeated measures ~ Uniform(-1, 1), or Beta(1, 1) where it cannot be below 0: every value is as likely as any other.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Literal
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all
 
-Support = Literal["real", "positive", "unit", "corr", "simplex"]
+Support = Literal["real", "positive", "unit", "correlation", "corr", "simplex"]
 _INFINITY = math.inf
 SMALLEST_ARGUMENT, LARGEST_ARGUMENT = 1e-150, 1e150
 
@@ -106,6 +107,7 @@ _SUPPORTS: Mapping[Support, tuple[float, float, str]] = {  # lower and upper end
     "real": (-_INFINITY, _INFINITY, "any real number"),
     "positive": (0, _INFINITY, "a positive number"),
     "unit": (0, 1, "a number between 0 and 1"),
+    "correlation": (-1, 1, "a number between -1 and 1"),
 }
 
 

@@ -15,11 +15,14 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = ROOT.parent / "shared" / "data" / "tests-only"
 FOLDER, ALLOW = "GLMM_ZOO_DATA", "GLMM_ZOO_ALLOW_MISSING_DATA"
 CARDS = {  # the same rows and columns as the data of a card
+    "HSAUR3_BtheB.csv": "beat_the_blues",
     "HSAUR3_toenail.csv": "longitudinal_logistic",
     "MASS_epil.csv": "seizures",
     "glmmTMB_Owls.csv": "owls",
     "lme4_cbpp.csv": "multicenter",
+    "nlme_Gasoline.csv": "gasoline",
     "ordinal_wine.csv": "wine",
+    "reshape2_french_fries.csv": "fries",
     "rstanarm_roaches.csv": "roaches",
     "sim_sw_hussey_hughes.csv": "wedge_trial",
     "survival_kidney.csv": "kidney",

@@ -11,6 +11,11 @@ from scipy import stats
 from glmm_zoo.results.storage import write_metadata
 
 DRAWS = 1000
+FAMILY = {
+    "identity": "gaussian",
+    "log": "poisson",
+    **dict.fromkeys(("logit", "probit", "cloglog"), "binomial"),
+}  # by link
 
 
 def predicted_tree(
@@ -42,7 +47,7 @@ def predicted_tree(
         groups["posterior_predictive_new_groups"] = xr.Dataset({"y": (("sample", "row"), new_groups)}, {"row": rows})
     known = {
         "builder": "hierarchical_linear", "formula": f"y ~ {' + '.join(columns or {}) or '1'}", "outcome": "y", "response": "y: numbers",
-        "link": link, "aspects": [], "groups": {}, "smooths": [], "facts": {}, "options": {}, "priors": {},
+        "link": link, "family": FAMILY[link], "aspects": [], "groups": {}, "smooths": [], "facts": {}, "options": {}, "priors": {},
         "data": {"rows": len(y), "dropped": 0},
     }  # fmt: skip
     tree = xr.DataTree.from_dict(groups)

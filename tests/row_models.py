@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pytensor.gradient import grad
 from rows import ROWS, Row, Values
 
 Point = Mapping[str, np.ndarray]  # unconstrained values by name, as PyMC names them
@@ -82,10 +83,17 @@ def together(model: Any, responses: xr.Dataset) -> np.ndarray:
 
 
 @functools.cache
-def log_density(name: str) -> Callable[[Point], float]:
+def log_density(name: str) -> Callable[[Point], tuple[float, np.ndarray]]:
+    """The row's log density at a point, and its gradient (elements,)."""
     model = model_of(name)
-    run = function(model, [model.logp()])
-    return lambda point: float(run(point)[0])
+    density = model.logp()
+    run = function(model, [density, *grad(density, model.value_vars)])
+
+    def at(point: Point) -> tuple[float, np.ndarray]:
+        value, *gradient = run(point)
+        return float(value), np.concatenate([np.ravel(g) for g in gradient])
+
+    return at
 
 
 def jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float = 1e-5) -> np.ndarray:

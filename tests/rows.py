@@ -120,6 +120,14 @@ def visits() -> pd.DataFrame:
     )
 
 
+def shares() -> pd.DataFrame:
+    """`visits` with proportions: p strictly between 0 and 1, q with zeros, and pain from 0 to 10 with both ends."""
+    rng, d = np.random.default_rng(17), visits()
+    p = rng.beta(2.0, 3.0, len(d))
+    end = rng.random(len(d))
+    return d.assign(p=p, q=np.where(end < 0.3, 0.0, p), pain=10 * np.select([end < 0.2, end > 0.85], [0.0, 1.0], p))
+
+
 def trial() -> pd.DataFrame:
     """A stepped-wedge cohort of 3 in each of 8 clusters and 4 periods, some not seen; `since` counts treated periods."""
     rng = np.random.default_rng(11)
@@ -154,6 +162,17 @@ def arms() -> pd.DataFrame:
     )
 
 
+def networked() -> pd.DataFrame:
+    """20 arms of 8 trials of the drugs A to D in no order; two trials have three, N5 and N7 not A, N6 two rows of D, N8 no events."""
+    rng = np.random.default_rng(8)
+    designs = {"N1": "AB", "N2": "ABC", "N3": "BC", "N4": "AC", "N5": "BCD", "N6": "ADD", "N7": "BD", "N8": "AB"}
+    d = pd.DataFrame([(trial, drug) for trial, drugs in designs.items() for drug in drugs], columns=["trial", "drug"])
+    size = rng.integers(20, 90, len(d))
+    return d.assign(
+        ev=np.where(d.trial == "N8", 0, rng.binomial(size, 0.3)), size=size, years=rng.uniform(10.0, 80.0, len(d))
+    ).sample(frac=1.0, random_state=4, ignore_index=True)  # fmt: skip
+
+
 def followed() -> pd.DataFrame:
     """70 visits of 12 subjects, 3 to 9 each and in no order; s01, s04, s06, s09 and s12 never have a count, w is the subject's."""
     rng = np.random.default_rng(21)
@@ -166,6 +185,21 @@ def followed() -> pd.DataFrame:
             "days": rng.uniform(1.0, 30.0, n), "id": np.array([f"s{k + 1:02d}" for k in range(12)])[i], "h": i % 7,
         }
     )  # fmt: skip
+
+
+def repeated() -> pd.DataFrame:
+    """52 rows of 18 subjects at visits 1, 2, 4 and 7, every fifth missed, and in no order; h is the site of a subject, x of a row."""
+    rng = np.random.default_rng(41)
+    i, visit = np.repeat(np.arange(18), 4), np.tile([1, 2, 4, 7], 18)
+    n = len(i)
+    d = pd.DataFrame(
+        {
+            "y": 3.0 + rng.normal(0, 1.5, 18)[i] + 0.2 * visit + rng.normal(0, 1, n), "x": rng.normal(1.0, 1.0, n), "visit": visit,
+            "id": np.array([f"s{k + 1:02d}" for k in range(18)])[i], "h": i % 7,
+        }
+    )  # fmt: skip
+    seen = (np.arange(n) * 7) % 19 > 4
+    return d[seen].sample(frac=1.0, random_state=4, ignore_index=True)
 
 
 ALL_ZERO = ("s01", "s04", "s06", "s09", "s12")
@@ -233,12 +267,63 @@ def lives() -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
 
 
-def _gaussian(d, p, eta):
-    return stats.norm.logpdf(d.y, eta, p["sigma"].item())
+def _sd(p, sigma=None):
+    return p["sigma"].item() if sigma is None else np.exp(sigma)
 
 
-def _gaussian_moments(d, p, eta):
-    return eta, np.full(len(d), p["sigma"].item())
+def _gaussian(d, p, eta, **others):
+    return stats.norm.logpdf(d.y, eta, _sd(p, **others))
+
+
+def _gaussian_moments(d, p, eta, **others):
+    return eta, np.zeros(len(d)) + _sd(p, **others)
+
+
+def _own(p, name, log):
+    """A positive parameter of a family: a number, or exp of its own predictor."""
+    return p[name].item() if log is None else np.exp(log)
+
+
+def _gamma(d, p, eta, shape=None):
+    a = _own(p, "shape", shape)
+    return stats.gamma.logpdf(d.days, a, scale=np.exp(eta) / a)
+
+
+def _lognormal_sd(p, eta, sigma=None):
+    return np.exp(eta + _own(p, "sigma", sigma) ** 2 / 2) * np.sqrt(np.expm1(_own(p, "sigma", sigma) ** 2))
+
+
+def _student_sd(p, sigma=None):
+    nu = p["nu"].item()
+    return _own(p, "sigma", sigma) * np.sqrt(nu / (nu - 2) if nu > 2 else np.inf)
+
+
+def _repeated(correlation: Callable) -> dict:
+    """Residuals of a subject correlate by `correlation(p, visits)`, with the sd of their visit; one log density for each subject."""
+
+    def sds(d, p):
+        return (
+            p["sigma"].sel(visit=d.visit.astype(str).to_numpy()).values
+            if p["sigma"].dims
+            else np.full(len(d), p["sigma"].item())
+        )
+
+    def density(d, p, eta):
+        found = []
+        for _, rows in d.assign(eta=eta, sd=sds(d, p)).groupby("id"):
+            R = correlation(p, rows.visit.to_numpy())
+            law = stats.multivariate_normal(rows.eta.to_numpy(), np.outer(rows.sd, rows.sd) * R)
+            found.append(float(law.logpdf(rows.y.to_numpy())))
+        return np.array(found)
+
+    return {
+        "density": density, "moments": lambda d, p, eta: (eta, sds(d, p)), "support": lambda d, y: np.isfinite(y), "data": repeated,
+    }  # fmt: skip
+
+
+def _of_pairs(p, visits):
+    labels = [str(visit) for visit in visits]
+    return p["corr_residual"].sel(visit=labels, visit_bis=labels).values
 
 
 def _bernoulli(success, log_p, log_q):
@@ -255,6 +340,60 @@ def _binomial(d, p, eta):
 
 def _binomial_moments(d, p, eta):
     return d.n.values * expit(eta), np.sqrt(d.n.values * expit(eta) * expit(-eta))
+
+
+def _phi(p, phi=None):
+    return p["phi"].item() if phi is None else np.exp(phi)
+
+
+def _beta_binomial(d, p, eta, phi=None):
+    mu, phi = stats.norm.cdf(eta), _phi(p, phi)
+    return stats.betabinom(d.n.values, mu * phi, (1 - mu) * phi)
+
+
+def _beta_binomial_moments(n, mu, phi):
+    return n * mu, np.sqrt(n * mu * (1 - mu) * (1 + (n - 1) / (1 + phi)))
+
+
+BETA_BINOMIAL = {
+    "density": lambda d, p, eta, **others: _beta_binomial(d, p, eta, **others).logpmf(d.k),
+    "moments": lambda d, p, eta, **others: _beta_binomial_moments(d.n.values, stats.norm.cdf(eta), _phi(p, **others)),
+    "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
+}
+
+
+def _shares(y: str, ends: Callable, scale: float = 1.0) -> dict:
+    """Beta between 0 and 1, beside them `ends(p, eta, **others)`: the probabilities of 0 and of 1, each (n,)."""
+
+    def parts(p, eta, phi=None, **others):
+        return *ends(p, eta, **others), expit(eta), _phi(p, phi)
+
+    def density(d, p, eta, **others):
+        zero, one, mu, phi = parts(p, eta, **others)
+        x, inside = d[y] / scale, stats.beta(mu * phi, (1 - mu) * phi)
+        with np.errstate(divide="ignore"):
+            return np.select([x == 0, x == 1], [np.log(zero), np.log(one)], np.log(1 - zero - one) + inside.logpdf(x))
+
+    def moments(d, p, eta, **others):
+        zero, one, mu, phi = parts(p, eta, **others)
+        of_beta = mu, mu * (1 - mu) / (1 + phi) + mu**2
+        mean, square = ((1 - zero - one) * moment + one for moment in of_beta)
+        return mean, np.sqrt(square - mean**2)
+
+    def support(d, values):
+        return (values >= 0) & (values <= 1) & ((y != "p") | ((values > 0) & (values < 1)))
+
+    return {"density": density, "moments": moments, "support": support, "data": shares}
+
+
+def _zoi(p, eta, zoi=None, coi=None):
+    share, ones = expit(zoi), p["coi"].item() if coi is None else expit(coi)
+    return share * (1 - ones), share * ones
+
+
+def _ordered_ends(p, eta):
+    low, high = p["cutpoints"].values
+    return expit(low - eta), expit(eta - high)
 
 
 def _cloglog(eta):
@@ -282,6 +421,21 @@ BINOMIAL = {
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
 GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambda d, y: np.isfinite(y)}
+GAMMA = {
+    "density": _gamma,
+    "moments": lambda d, p, eta, shape=None: (np.exp(eta), np.exp(eta) / np.sqrt(_own(p, "shape", shape))),
+    "support": lambda d, y: y > 0,
+}
+LOGNORMAL = {
+    "density": lambda d, p, eta: stats.lognorm.logpdf(d.days, p["sigma"].item(), scale=np.exp(eta)),
+    "moments": lambda d, p, eta: (np.exp(eta + p["sigma"].item() ** 2 / 2), _lognormal_sd(p, eta)),
+    "support": lambda d, y: y > 0,
+}
+STUDENT = {
+    "density": lambda d, p, eta, sigma=None: stats.t.logpdf(d.y, p["nu"].item(), eta, _own(p, "sigma", sigma)),
+    "moments": lambda d, p, eta, sigma=None: (eta, np.full(len(d), 1.0) * _student_sd(p, sigma)),
+    "support": lambda d, y: np.isfinite(y),
+}
 
 
 def _counts(y: str, size: str = "", zeros: str = "") -> dict:
@@ -379,10 +533,39 @@ def _meta(control: float = 0.0, slope: str = "", rate: bool = False) -> dict:
     }
 
 
+def _network(rate: bool = False) -> dict:
+    """Arms of a network: to eta, which has levels that vary at random, add fixed ones and what each drug adds to its trial's first."""
+
+    def full(d, p, eta):
+        at = xr.DataArray(d["trial"].to_numpy(), dims="row")
+        first = d.groupby("trial").drug.transform("min")  # A is the reference, the others follow in their order
+        effect = {"A": 0.0, **{drug: p["effect"].sel(contrast=f"{drug} vs A").item() for drug in "BCD"}}
+        eta = eta + first.map(effect).to_numpy()
+        if "study_Intercept" in p:
+            eta = eta + p["study_Intercept"].sel(trial=at).values - first.map(effect).to_numpy()
+        if "study_effect" not in p:
+            return eta + (d.drug.map(effect) - first.map(effect)).to_numpy()
+        added = [
+            0.0 if drug == base else p["study_effect"].sel({"trial:drug": f"{trial}:{drug}"}).item()
+            for trial, drug, base in zip(d.trial, d.drug, first, strict=True)
+        ]
+        return eta + np.array(added)
+
+    def law(d, p, eta):
+        eta = full(d, p, eta)
+        return stats.poisson(np.exp(eta)) if rate else stats.binom(d["size"].to_numpy(), expit(eta))
+
+    return {
+        "density": lambda d, p, eta: law(d, p, eta).logpmf(d["ev"]),
+        "moments": lambda d, p, eta: (law(d, p, eta).mean(), law(d, p, eta).std()),
+        "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (rate | (y <= d["size"].to_numpy())),
+    }
+
+
 def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: tuple[str, ...] = ()) -> dict:
     """Categories by their probabilities (n, K); `position(d)` is 0, ..., K - 1, `law` has F as its distribution function."""
 
-    def probabilities(d, p, eta):
+    def probabilities(d, p, eta, disc=0.0):
         c = np.tile(p["cutpoints"].values, (len(d), 1))
         if nominal:
             upper = p["cutpoints"].cutpoint.values[1:]
@@ -396,16 +579,17 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
         if family == "sratio":
             reached = np.cumprod(np.column_stack([np.ones(len(d)), law.sf(x)]), axis=1)
             return reached * law.cdf(np.column_stack([x, edge]))
+        x = x * np.exp(disc + np.zeros(len(d)))[:, None]
         a, b = np.column_stack([-edge, x]), np.column_stack([x, edge])
         return np.where(a > 0, law.sf(a) - law.sf(b), law.cdf(b) - law.cdf(a))
 
-    def moments(d, p, eta):
-        P = probabilities(d, p, eta)
+    def moments(d, p, eta, **others):
+        P = probabilities(d, p, eta, **others)
         k = np.arange(P.shape[1])
         return P @ k, np.sqrt(P @ k**2 - (P @ k) ** 2)
 
-    def density(d, p, eta):
-        return np.log(probabilities(d, p, eta)[np.arange(len(d)), position(d)])
+    def density(d, p, eta, **others):
+        return np.log(probabilities(d, p, eta, **others)[np.arange(len(d)), position(d)])
 
     return {"density": density, "moments": moments, "support": lambda d, y: np.isin(y, np.unique(position(d)))}
 
@@ -571,7 +755,7 @@ def _loaded() -> dict:
 
 
 def _measured(y: str) -> dict:
-    return GAUSSIAN | {"density": lambda d, p, eta: stats.norm.logpdf(d[y], eta, p["sigma"].item())}
+    return GAUSSIAN | {"density": lambda d, p, eta, **others: stats.norm.logpdf(d[y], eta, _sd(p, **others))}
 
 
 CUTS = (0.0, 1.5, 3.0, np.inf)
@@ -807,9 +991,13 @@ RATINGS = ("1|2", "2|3", "3|4")
 BOTH = ("Intercept", "zi:Intercept")
 PAIR = {"pcorr_g_pair": ("x|Intercept",)}
 NUMBER = {"x": "number", "g": "group"}
+VISITS, SUBJECTS = ("1", "2", "4", "7"), tuple(f"s{k:02d}" for k in range(1, 19))
 TRIALS = tuple(f"T{j}" for j in range(1, 9))
 TWO_ARMS = ("control", "treatment")
 FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "study_Intercept": ("trial",)}
+AGAINST_A = ("B vs A", "C vs A", "D vs A")
+IN_TRIALS = ("N1:B", "N2:B", "N2:C", "N3:C", "N4:C", "N5:C", "N5:D", "N6:D", "N7:D", "N8:B")
+NETWORK = {"effect": ("contrast",), "tau": SCALAR, "study_effect": ("trial:drug",), "study_Intercept": ("trial",)}
 RANDOM_TRIALS = _group("trial")[0] | {"Intercept": SCALAR, "effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",)}
 
 
@@ -869,6 +1057,24 @@ ROWS = [
         Z=lambda d: {"a": (d.a, {"Intercept": 1.0}), "a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
     ),
     Row(
+        "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",
+        {"y": "number", "x": "number", "h": "group", "id": "group", "visit": "factor"},
+        options={"residual": "unstructured", "time": "visit", "within": "id"},
+        free=_variables(_group("h"))["free"] | {"sigma": ("visit",), "pcorr_residual": ("pcorr_residual_pair",)},
+        posterior=_variables(_group("h"))["posterior"] | {"sigma": ("visit",), "corr_residual": ("visit", "visit_bis")},
+        coords={"coef": ("x",), "h_effect": ONE, "visit": VISITS, "visit_bis": VISITS, "id": SUBJECTS,
+                "pcorr_residual_pair": ("2|1", "4|1", "4|2", "7|1", "7|2", "7|4")},
+        X=_x, Z=lambda d: {"h": (d.h, {"Intercept": 1.0})}, **_repeated(_of_pairs),
+    ),
+    Row(
+        "linear, residuals by time", "hierarchical_linear", "y ~ x + (1 | id)",
+        {"y": "number", "x": "number", "id": "group", "visit": "number"},
+        options={"residual": "car1", "time": "visit", "within": "id"},
+        **_variables(_group("id"), ({"rho_at_gap": SCALAR}, {"rho": SCALAR}), sigma=True), coords={"coef": ("x",), "id_effect": ONE}, X=_x,
+        Z=lambda d: {"id": (d.id, {"Intercept": 1.0})},
+        **_repeated(lambda p, visits: p["rho"].item() ** np.abs(np.subtract.outer(visits, visits))),
+    ),
+    Row(
         "linear, mixed priors", "hierarchical_linear", "y ~ x + w + v + (x || g)",
         {"y": "number", "w": "number", "v": "number", **NUMBER},
         options={
@@ -889,6 +1095,29 @@ ROWS = [
             "sd_g_at_means_HalfNormal_g_effect": ONE, "sd_g_at_means_Exponential_g_effect": ("x",),
         },
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
+    ),
+    Row(
+        "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("sigma"), _scalar("nu")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "sigma_coef": ("w",), "g_effect": ("Intercept", "sigma:Intercept"),
+                "g_effect_bis": ("Intercept", "sigma:Intercept"), "pcorr_g_pair": ("sigma:Intercept|Intercept",)},
+        X=_x, Z=_g, also={"sigma": (_w, lambda d: {"g": (d.g, {"sigma:Intercept": 1.0})})}, **STUDENT,
+    ),
+    Row(
+        "gamma", "gamma", "days ~ x + (1 | g)", {"days": "exposure", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("shape")), options={"dispersion": "~ w"},
+        coords={"coef": ("x",), "shape_coef": ("w",), "g_effect": ONE}, X=_x, Z=_g, also={"shape": (_w, _nothing)}, **GAMMA,
+    ),
+    Row(
+        "lognormal", "lognormal", "days ~ x + (1 + x | g)", {"days": "exposure", **NUMBER},
+        **_variables(_group("g", corr=1, slopes=True), sigma=True),
+        coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
+    ),
+    Row(
+        "linear, dispersion", "hierarchical_linear", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
+        **_variables(_group("g", corr=1), _regression("sigma")), options={"dispersion": "~ w + (1 |p| g)"},
+        coords={"coef": ("x",), "sigma_coef": ("w",), **_shared("g", "Intercept", "sigma:Intercept")},
+        X=_x, Z=_g, also={"sigma": (_w, lambda d: {"g": (d.g, {"sigma:Intercept": 1.0})})}, **GAUSSIAN,
     ),
     Row(
         "logistic", "hierarchical_logistic", "ill ~ x + arm + (1 | g)", {"ill": "binary", "arm": "factor", **NUMBER},
@@ -926,6 +1155,38 @@ ROWS = [
         "cloglog", "hierarchical_logistic", "ill ~ x + (0 + x | g)", {"ill": "binary", **NUMBER},
         **_variables(_group("g")), options={"link": "cloglog"}, coords={"coef": ("x",), "g_effect": ("x",)}, X=_x,
         Z=lambda d: {"g": (d.g, {"x": d.x})}, **CLOGLOG,
+    ),
+    Row(
+        "beta-binomial", "beta_binomial", "k | trials(n) ~ x + (1 | g) + (1 | h)",
+        {"k": "count", "n": "count", "w": "number", "h": "group", **NUMBER}, options={"link": "probit", "dispersion": "~ w + (1 | g)"},
+        **_variables(_group("g"), _group("h"), _regression("phi"), _group("g", lead="phi_")), X=_x,
+        Z=lambda d: {"g": (d.g, {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})}, also={"phi": (_w, _g)},
+        coords={"coef": ("x",), "phi_coef": ("w",), "g_effect": ONE, "h_effect": ONE, "phi_g_effect": ONE}, **BETA_BINOMIAL,
+    ),
+    Row(
+        "beta", "beta", "p ~ x + (1 | g)", {"p": "share", **NUMBER}, **_variables(_group("g"), _scalar("phi")),
+        coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, **_shares("p", lambda p, eta: (0 * eta, 0 * eta)),
+    ),
+    Row(
+        "beta, zeros", "beta", "q ~ x + (1 |p| g)", {"q": "share", "w": "number", **NUMBER}, options={"zi": "~ w + (1 |p| g)"},
+        **_variables(_group("g", corr=1), _regression("zi"), _scalar("phi")), X=_x, Z=_g,
+        coords={"coef": ("x",), "zi_coef": ("w",), "g_effect": BOTH, "g_effect_bis": BOTH, "pcorr_g_pair": ("zi:Intercept|Intercept",)},
+        also={"zi": (_w, _in(g={"zi:Intercept": None}))},
+        **_shares("q", lambda p, eta, zi: (expit(zi), 0 * eta)),
+    ),
+    Row(
+        "beta, zeros and ones", "beta", "pain ~ x + (1 | g)", {"pain": "share", "w": "number", "v": "number", **NUMBER},
+        options={"zoi": "~ w + (1 | g)", "coi": "~ v", "bounds": "0,10"},
+        **_variables(_group("g"), _regression("zoi"), _group("g", lead="zoi_"), _regression("coi"), _scalar("phi")), X=_x, Z=_g,
+        coords={"coef": ("x",), "zoi_coef": ("w",), "coi_coef": ("v",), "g_effect": ONE, "zoi_g_effect": ONE},
+        also={"zoi": (_w, _g), "coi": (lambda d: {"v": d.v}, _nothing)}, **_shares("pain", _zoi, 10.0),
+    ),
+    Row(
+        "ordered beta", "ordered_beta", "pain ~ x + (1 | g)", {"pain": "share", "w": "number", **NUMBER},
+        options={"bounds": [0, 10], "dispersion": "~ w"},
+        **_variables(_group("g"), _regression("phi"), ({"cutpoints": ("cutpoint",)}, {"cutpoints": ("cutpoint",)})), X=_x, Z=_g,
+        coords={"coef": ("x",), "phi_coef": ("w",), "g_effect": ONE, "cutpoint": ("0|between", "between|1")}, also={"phi": (_w, _nothing)},
+        **_shares("pain", _ordered_ends, 10.0),
     ),
     Row(
         "poisson", "poisson", "k ~ x + (1 | g)", {"k": "count", "days": "exposure", **NUMBER}, **_variables(_group("g")),
@@ -1072,6 +1333,21 @@ ROWS = [
         coords={"trial": TRIALS}, offset=lambda d: np.log(d.years), **_meta(rate=True),
     ),
     Row(
+        "network", "network_meta_analysis", "ev | trials(size) ~ drug",
+        {"ev": "count", "size": "count", "drug": "factor", "trial": "group"}, free=NETWORK, posterior=NETWORK,
+        options={"study": "trial", "treatment": "drug", "reference": "A"}, data=networked, X=_nothing, Z=_nothing,
+        coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A, "trial:drug": IN_TRIALS}, **_network(),
+    ),
+    Row(
+        "network, fixed, rates", "network_meta_analysis", "ev ~ 1",
+        {"ev": "count", "years": "exposure", "drug": "factor", "trial": "group"},
+        free=_group("trial")[0] | {"Intercept": SCALAR, "effect": ("contrast",)},
+        posterior=_group("trial")[1] | {"Intercept": SCALAR, "effect": ("contrast",)},
+        options={"study": "trial", "treatment": "drug", "reference": "A", "trt_effects": "fixed", "baseline": "random", "exposure": "years"},
+        data=networked, X=_nothing, Z=lambda d: {"trial": (d.trial, {"Intercept": 1.0})},
+        coords={"trial_effect": ONE, "contrast": AGAINST_A}, offset=lambda d: np.log(d.years), **_network(rate=True),
+    ),
+    Row(
         "ordinal", "ordinal", "rating ~ x + arm + (1 + x | g)", {"rating": "rank", "arm": "factor", **NUMBER},
         **_variables(_group("g", corr=1, slopes=True), _cutpoints(), intercept=""), data=ratings,
         coords={"coef": ("x", "arm[mid]", "arm[zero]"), "g_effect": SLOPE, "g_effect_bis": SLOPE, "cutpoint": RATINGS, **PAIR},
@@ -1100,6 +1376,16 @@ ROWS = [
         coords={"coef": ("x", "w", "v"), "g_effect": ONE, "cutpoint": RATINGS,
                 "nominal_coef": ("x: 2|3", "x: 3|4", "v: 2|3", "v: 3|4")},
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, **_ordered(_rating, nominal=("x", "v")),
+    ),
+    Row(
+        "ordinal, disc", "ordinal", "rating ~ x + v + (1 |p| g)",
+        {"rating": "rank", "w": "number", "v": "number", **NUMBER}, data=ratings,
+        options={"disc": "~ w + (1 |p| g)", "nominal": "~ v", "priors": {"disc_beta": "Normal(0, 0.5)", "sd": "Exponential(3)"}},
+        **_variables(_group("g", corr=1), _cutpoints(nominal=True), ({"disc_beta": ("disc_coef",)},) * 2, intercept=""),
+        coords={"coef": ("x", "v"), "cutpoint": RATINGS, "nominal_coef": ("v: 2|3", "v: 3|4"), "disc_coef": ("w",),
+                **_shared("g", "Intercept", "disc:Intercept")},
+        X=lambda d: {"x": d.x, "v": d.v}, Z=_g, also={"disc": (_w, lambda d: {"g": (d.g, {"disc:Intercept": 1.0})})},
+        **_ordered(_rating, nominal=("v",)),
     ),
     Row(
         "ordinal sratio", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
@@ -19,8 +21,7 @@ BUILDERS = {
     "gaussian": "hierarchical_linear",
     "bernoulli": "hierarchical_logistic",
     "binomial": "hierarchical_logistic",
-    "ordinal": "ordinal",
-    **{name: name for name, record in FAMILIES.items() if record.counted},
+    **{name: name for name in FAMILIES if (Path(__file__).parent / f"{name}.py").is_file()},
 }
 
 
@@ -31,6 +32,11 @@ def gamm(
     family: str = "gaussian",
     exposure: str | None = None,
     zi: str | None = None,
+    zoi: str | None = None,
+    coi: str | None = None,
+    dispersion: str | None = None,
+    disc: str | None = None,
+    bounds: Sequence[float] | str | None = None,
     link: str | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -57,14 +63,23 @@ def gamm(
         them. `s(x, by=f)`: a curve for each level of the factor f (whose own effect `+ f` is not in the curves), or one
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
-        "gaussian", "bernoulli", "binomial", "ordinal", "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial".
+        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
+        "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
+        "hurdle_negative_binomial".
     exposure
         Counts: a column > 0 whose logarithm is the offset.
     zi
-        Zero-inflated and hurdle families: `"~ s(x)"` models logit zi.
+        Zero-inflated and hurdle families, and beta: `"~ s(x)"` models logit zi.
+    zoi, coi
+        Beta: `"~ s(x)"` models logit zoi and logit coi.
+    dispersion
+        `"~ s(x)"` models the logarithm of the family's own parameter: sigma, alpha, shape or phi.
+    disc
+        Ordinal: `"~ s(x)"` models log disc.
+    bounds
+        Beta and ordered beta: the ends of the scale, "0,100".
     link
-        Bernoulli, binomial and ordinal: "logit", "probit" or "cloglog".
+        Bernoulli, binomial, beta-binomial, beta and ordinal: "logit", "probit" or "cloglog".
     center, clusters, missing
         As in `hierarchical_linear`.
     priors
@@ -84,14 +99,17 @@ def gamm(
         raise InputError(
             f"unknown family {family!r}{did_you_mean(str(family), BUILDERS) or ';'} known: {listing(BUILDERS, 99)}"
         )
-    takes = {
-        "exposure": [name for name in BUILDERS if FAMILIES[name].counted],
-        "zi": [name for name in BUILDERS if "zi" in FAMILIES[name].options],
-        "link": [name for name in BUILDERS if len(FAMILIES[name].links) > 1],
-    }
-    given = {k: v for k, v in {"exposure": exposure, "zi": zi, "link": link}.items() if v is not None}
+    options = {
+        "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "bounds": bounds, "link": link
+    }  # fmt: skip
+    given = {k: v for k, v in options.items() if v is not None}
     for name in given:
-        if family not in takes[name]:
-            raise InputError(f"{name}= is for families {listing(takes[name], 99)}, not for {family!r}")
-    builder = getattr(importlib.import_module(f"glmm_zoo.builders.{BUILDERS[family]}"), BUILDERS[family])
-    return builder(data, formula, **given, center=center, clusters=clusters, missing=missing, priors=priors)
+        takes = [of for of in BUILDERS if name in inspect.signature(_builder(of)).parameters]
+        if family not in takes:
+            raise InputError(f"{name}= is for families {listing(takes, 99)}, not for {family!r}")
+    return _builder(family)(data, formula, **given, center=center, clusters=clusters, missing=missing, priors=priors)
+
+
+def _builder(family: str) -> Callable[..., Model]:
+    """The builder of a family."""
+    return getattr(importlib.import_module(f"glmm_zoo.builders.{BUILDERS[family]}"), BUILDERS[family])

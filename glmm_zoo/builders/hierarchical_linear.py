@@ -1,24 +1,30 @@
-"""Linear mixed model: a continuous outcome, varying intercepts and slopes."""
+"""Linear mixed model: a continuous outcome, varying intercepts and slopes, repeated measures with correlated residuals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.plans.repeated_measures import plan_repeated_measures
 from glmm_zoo.plans.single_outcome import plan_of_family
 from glmm_zoo.tables.frames import Missing
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-ALIASES = ("lmm",)
+ALIASES = ("lmm", "mmrm")
 
 
 def hierarchical_linear(
     data: Any,
     formula: str,
     *,
+    dispersion: str | None = None,
+    residual: str | None = None,
+    time: str | None = None,
+    within: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -30,12 +36,35 @@ def hierarchical_linear(
         eta_i = Intercept + x_i' beta + sum_g z_gi' u_g[level of row i] + offset_i
         u_g[level] ~ Normal(0, S_g)
 
+    With `dispersion` the residual standard deviation has a linear predictor too (a location-scale model),
+
+        y_i ~ Normal(eta_i, sigma_i),  log sigma_i = sigma_Intercept + w_i' sigma_beta + group effects
+
+    and a label correlates effects on both: with `(1 |p| id)` in both formulas some subjects are higher and more variable.
+
+    With `residual` the residuals of one subject, the rows of one level of `within`, are correlated between visits, which `time`
+    names (a mixed model for repeated measures, MMRM): those of visits j and k by
+
+        "unstructured"  a correlation of its own, and a sigma for each visit
+        "ar1"           rho^|j - k|, of equally spaced visits; "toeplitz" rho_|j - k|
+        "car1"          rho^|t - s| at times t and s, which are numbers
+        "compound"      rho >= 0, as a random intercept has it
+
+    "ar1h", "toeplitzh" and "compoundh" have a sigma for each visit too; with `dispersion` its formula says what sigma is. Visits that
+    a subject missed have no row. The likelihood is exact, one term for each subject.
+
     Parameters
     ----------
     data
         A data frame, one row for each observation.
     formula
         `"y ~ x + (1 + x | g)"`; the response may be an expression, `log(y)`.
+    dispersion
+        `"~ x + (1 | g)"` models log sigma, with covariates, curves and group effects of its own; without it sigma is one
+        number. exp(sigma_beta) is a ratio of standard deviations.
+    residual, time, within
+        The structure, and the columns of visits and of subjects: `residual="unstructured", time="visit", within="id"`. A subject has
+        one row at a visit. `(1 | id)` beside "ar1" and "car1" adds a correlation that stays; the others have it already.
     center
         Priors of the intercept, of intercepts that vary beside slopes, and of main effects of covariates that are
         multiplied hold at the covariates' means (True) or at zero (False). `Intercept`, `beta`, `sd_<g>`, `corr_<g>` and
@@ -45,19 +74,34 @@ def hierarchical_linear(
     missing
         "error" refuses rows with missing values, "drop" drops them and says so.
     priors
-        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, `sigma`.
+        Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, `sigma` or
+        `sigma_Intercept`, `sigma_beta`, `sigma_sd`, `sigma_corr`. By default sigma_Intercept ~ StudentT(3, log sd(y), 2.5) and
+        the others as on every log scale. `sigma[2]`, `corr[residual]`, LKJ(2) by default, `rho`, by default uniform: between -1
+        and 1 for "ar1" and the partial autocorrelations of "toeplitz", between 0 and 1 for "compound" and, over the median gap between
+        two visits, "car1".
 
     Returns
     -------
-    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>`, `u_<g>` and `sigma`, in units of y.
+    A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>`, `u_<g>` and `sigma`, in units of y; with `dispersion`
+    `sigma_Intercept`, `sigma_beta` (sigma_coef), `sigma_sd_<g>`, `sigma_u_<g>` on the log scale in place of `sigma`. With `residual`
+    `corr_residual` (visit, visit_bis) or `rho`, of "toeplitz" by lag, and where visits have a sigma each `sigma` (visit). The log-likelihood
+    is that of subjects.
 
     Raises
     ------
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"center": center, "clusters": clusters, "missing": missing}
-    plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
+    correlated = {"residual": residual, "time": time, "within": within}
+    options = {"dispersion": dispersion, **correlated, "center": center, "clusters": clusters, "missing": missing}
+    if residual is not None:
+        plan = plan_repeated_measures("hierarchical_linear", data, formula, options, priors)
+    elif time is not None or within is not None:
+        raise InputError(
+            "time= and within= are for correlated residuals; say how they correlate, residual='unstructured'"
+        )
+    else:
+        plan = plan_of_family("hierarchical_linear", FAMILIES["gaussian"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 
     return build_model(plan)

@@ -22,9 +22,13 @@ def joint_outcomes(
     shared: str = "correlation",
     residual_correlation: bool = False,
     zi: Mapping[str, str] | None = None,
+    zoi: Mapping[str, str] | None = None,
+    coi: Mapping[str, str] | None = None,
     dispersion: Mapping[str, str] | None = None,
+    disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
+    bounds: Mapping[str, Sequence[float] | str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -58,17 +62,19 @@ def joint_outcomes(
         `{"infected ~ time + (1 |p| id)": "bernoulli", "severity ~ time + (1 |p| id)": "negative_binomial"}`, a list of such
         pairs, or a list of formulas with `families` in step. On the command line --formula is repeated.
     families
-        "gaussian", "bernoulli", "binomial" (y | trials(n)), "poisson", "negative_binomial", "zero_inflated_poisson",
+        "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
+        "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",
         "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", as in
         the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.
     shared
         "correlation" or "loading".
     residual_correlation
         For two Gaussian outcomes.
-    zi, dispersion
-        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts.
-    success, levels
-        By response, `{"reply": "yes"}` and `{"grade": ["low", "mid", "high"]}`: as in `hierarchical_logistic` and `ordinal`.
+    zi, zoi, coi, dispersion, disc
+        By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts, `beta`, `hierarchical_linear` and `ordinal`.
+    success, levels, bounds
+        By response, `{"reply": "yes"}`, `{"grade": ["low", "mid", "high"]}` and `{"pain": "0,100"}`: as in `hierarchical_logistic`,
+        `ordinal` and `ordered_beta`.
     center, clusters
         As in `hierarchical_linear`.
     missing
@@ -92,15 +98,17 @@ def joint_outcomes(
         Everything that is wrong with formulas, families, data or priors.
     """
     pairs = formula_family_pairs(formulas, families)
+    by_response = {
+        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels, "bounds": bounds
+    }  # fmt: skip
     options = {
         "families": [family for _, family in pairs], "shared": shared,
-        "residual_correlation": residual_correlation, "zi": zi, "dispersion": dispersion, "success": success,
-        "levels": levels, "center": center, "clusters": clusters, "missing": missing,
+        "residual_correlation": residual_correlation, **by_response, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     joint = read_joint_outcomes(
         data,
         pairs,
-        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
+        choices=by_response,
         residual_correlation=residual_correlation,
         shared=shared,
         missing=missing,

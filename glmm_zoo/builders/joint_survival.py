@@ -33,9 +33,13 @@ def joint_survival(
     censored: str | float | bool | None = None,
     carry_forward: bool = False,
     zi: Mapping[str, str] | None = None,
+    zoi: Mapping[str, str] | None = None,
+    coi: Mapping[str, str] | None = None,
     dispersion: Mapping[str, str] | None = None,
+    disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
+    bounds: Mapping[str, Sequence[float] | str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -101,7 +105,7 @@ def joint_survival(
     carry_forward
         Covariates of the longitudinal formula that change between visits go on at their last value; otherwise they are refused,
         because the hazard needs them at every time.
-    zi, dispersion, success, levels
+    zi, zoi, coi, dispersion, disc, success, levels, bounds
         By response, as in `joint_outcomes`.
     center
         Priors are those at the means of covariates and marker, as in `hierarchical_linear`, those of log h0 and of `assoc` in
@@ -141,17 +145,20 @@ def joint_survival(
     ----------
     Wulfsohn & Tsiatis (1997), Biometrics 53:330; Rizopoulos (2012), Joint Models for Longitudinal and Time-to-Event Data.
     """
+    by_response = {
+        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels, "bounds": bounds
+    }  # fmt: skip
     joint, hazard = read_joint_model(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
         censored=censored, carry_forward=carry_forward,
-        choices={"zi": zi, "dispersion": dispersion, "success": success, "levels": levels},
+        choices=by_response,
         clusters=clusters, missing=missing,
     )  # fmt: skip
     options = {
         "event": event, "time": time, "id": id, "association": association, "association_scale": association_scale,
         "baseline": baseline, "cuts": cuts, "families": families, "causes": causes, "censored": censored,
-        "carry_forward": carry_forward, "zi": zi, "dispersion": dispersion, "success": success, "levels": levels,
+        "carry_forward": carry_forward, **by_response,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = plan_joint_outcomes(

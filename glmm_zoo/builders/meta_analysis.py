@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import attempt, listing, raise_all
+from glmm_zoo.errors import raise_all
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.plans.options import unknown_choices
 from glmm_zoo.plans.reading import remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
-from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
+from glmm_zoo.priors import Parameter, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.arm_predictor import CODINGS, single_of_arms
 from glmm_zoo.trials.arms import Arms, read_arms
-from glmm_zoo.trials.heterogeneity import heterogeneity_prior
+from glmm_zoo.trials.heterogeneity import EFFECT, heterogeneity_problems, study_levels, tau_prior
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ALIASES = ("meta",)
 BASELINES = ("fixed", "random", "bivariate")
-EFFECT = Prior("Normal", {"mu": 0.0, "sigma": 2.5})
-TAU = Prior("HalfNormal", {"sigma": 1.0})
 
 
 def meta_analysis(
@@ -166,24 +165,8 @@ def meta_analysis(
 
 def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     """What can be said of the options before the data are read."""
-    problems = [
-        f"unknown {name} {options[name]!r}; known: {listing(known)}"
-        for name, known in (("baseline", BASELINES), ("coding", CODINGS))
-        if options[name] not in known
-    ]
-    named = options["heterogeneity"]
-    if named is not None:
-        attempt(lambda: heterogeneity_prior(named), problems)
-        if "tau" in priors:
-            problems.append(f"heterogeneity={named!r} is a prior for tau and priors has another; keep one of them")
-        if options["exposure"] is not None:
-            problems.append(
-                "heterogeneity= names priors for log odds ratios; with exposure= the effects are log rate ratios: give priors={'tau': ...}"
-            )
-        if options["baseline"] == "bivariate":
-            problems.append(
-                "heterogeneity= is a prior for tau, which sd and corr determine in a bivariate model; use another baseline"
-            )
+    problems = unknown_choices(options, {"baseline": BASELINES, "coding": tuple(CODINGS)})
+    problems += heterogeneity_problems(options, priors, tau=options["baseline"] != "bivariate")
     risk, most = options["baseline_risk"], np.inf if options["exposure"] else 1
     if risk is not None and (isinstance(risk, bool) or not isinstance(risk, Real) or not 0 < float(risk) < most):
         words = "a rate > 0" if options["exposure"] else "a risk between 0 and 1"
@@ -195,13 +178,10 @@ def _parameters(arms: Arms, baseline: str, heterogeneity: str | None) -> list[Pa
     """What needs a prior beside the group effects."""
     needed = [parameter("effect", "real", EFFECT)]
     if baseline != "bivariate":
-        default = TAU if heterogeneity is None else heterogeneity_prior(heterogeneity)
-        needed.append(parameter("tau", "positive", default))
+        needed.append(parameter("tau", "positive", tau_prior(heterogeneity)))
     if arms.covariates is not None:
         defaults = beta_defaults(arms.covariates.spreads.tolist(), 1.0)
         needed.append(coefficients("beta", arms.covariates.labels, defaults))
     if baseline == "fixed":
-        levels = arms.study.levels
-        default = Prior("Normal", {"mu": float(f"{arms.log_rate:.4g}"), "sigma": 5.0})
-        needed.append(coefficients("study_Intercept", levels, [default] * len(levels)))
+        needed.append(study_levels(arms.study.levels, arms.log_rate))
     return needed

@@ -26,6 +26,7 @@ def ordinal(
     formula: str,
     *,
     nominal: str | None = None,
+    disc: str | None = None,
     link: str = "logit",
     levels: Sequence[str | float] | str | None = None,
     family: str = "cumulative",
@@ -55,6 +56,14 @@ def ordinal(
     report gives the effect at every threshold, of a covariate in a product x:w with the other at its mean, and says
     whether the data speak against proportional odds.
 
+    With `disc` rows differ in how well they tell categories apart, the inverse of the latent variable's standard deviation:
+
+        P(y_i <= k) = F(disc_i (c_k - eta_i)),  log disc_i = v_i' disc_beta + group effects
+
+    without an intercept, which the cutpoints stand for: disc is 1 where its covariates and group effects are 0, and there cutpoints
+    and beta are what they are without it. exp(-disc_beta) is a ratio of standard deviations. A label correlates effects of a group on
+    eta and log disc: `(1 |p| rater)` in both.
+
     Parameters
     ----------
     data
@@ -64,6 +73,8 @@ def ordinal(
         numbers without a gap, or text with `levels`.
     nominal
         `"~ x"`: columns of the formula whose effects differ between cutpoints; family "cumulative", 3 levels or more.
+    disc
+        `"~ x + (1 | g)"` models log disc, as brms's `disc`; family "cumulative", columns that are not in `nominal`.
     link
         "logit", "probit" or "cloglog": P(y <= k) = 1 - exp(-exp(cutpoint_k - eta)).
     levels
@@ -80,13 +91,13 @@ def ordinal(
         As in `hierarchical_linear`.
     priors
         Text by parameter: `cutpoints` (one density for each element of the ordered vector), `beta`, `beta[x]`, `sd`,
-        `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, `nominal_beta`, `nominal_beta[x: 2|3]`.
+        `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`, `nominal_beta`, `nominal_beta[x: 2|3]`, `disc_beta`, `disc_sd`, `disc_corr`.
 
     Returns
     -------
     A PyMC model with `cutpoints` (cutpoint) labelled "2|3" by the categories that each divides, `beta` (coef),
     `sd_<g>`, `corr_<g>` and `u_<g>`, on the link scale; `nominal_beta` (nominal_coef), gamma, labelled "x: 2|3" by the threshold
-    whose distance from the one below it changes.
+    whose distance from the one below it changes; `disc_beta` (disc_coef), `disc_sd_<g>`, `disc_u_<g>`, on the log scale.
 
     Raises
     ------
@@ -95,18 +106,19 @@ def ordinal(
     """
     names = level_names(levels)
     options = {
-        "nominal": nominal, "link": link, "levels": names and list(names), "family": family, "center": center,
+        "nominal": nominal, "disc": disc, "link": link, "levels": names and list(names), "family": family, "center": center,
         "clusters": clusters, "missing": missing,
     }  # fmt: skip
     single = read_outcome(
-        data, formula, _family(family, link, nominal), choice=names, also={"nominal": nominal}, missing=missing,
-        clusters=clusters,
+        data, formula, _family(family, link, {"nominal": nominal, "disc": disc}), choice=names,
+        also={"nominal": nominal, "disc": disc}, missing=missing, clusters=clusters,
     )  # fmt: skip
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
     if nominal is not None:
-        thresholds = read_nominal(single.predictors[1], single.main, single.outcome.levels, center)
-        single = remark(single, separated_thresholds(single.outcome, single.predictors[1].population))
-        single = replace(single, family=with_nominal(single.family, thresholds), predictors=(single.main,))
+        main, asked, *others = single.predictors
+        thresholds = read_nominal(asked, main, single.outcome.levels, center, others)
+        single = remark(single, separated_thresholds(single.outcome, asked.population))
+        single = replace(single, family=with_nominal(single.family, thresholds), predictors=(main, *others))
         facts["nominal"] = thresholds.facts
     plan = plan_single_outcome("ordinal", single, options, priors, facts=facts)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
@@ -114,12 +126,13 @@ def ordinal(
     return build_model(plan)
 
 
-def _family(family: str, link: str, nominal: str | None) -> Family:
-    """The family that this builder calls "cumulative", "sratio" or "acat", if it has the link and nominal effects."""
+def _family(family: str, link: str, formulas: Mapping[str, str | None]) -> Family:
+    """The family that this builder calls "cumulative", "sratio" or "acat", if it has the link and takes these formulas."""
     names = {"cumulative": "ordinal", "sratio": "sratio", "acat": "acat"}
     if family not in names:
         raise InputError(f"unknown family {family!r}; known: {listing(names)}")
-    if nominal is not None and family != "cumulative":
-        raise InputError(f"nominal belongs to family 'cumulative', not {family!r}")
+    given = [name for name, formula in formulas.items() if formula is not None]
+    if given and family != "cumulative":
+        raise InputError(f"{given[0]} belongs to family 'cumulative', not {family!r}")
     checked_link(FAMILIES[names[family]], link)
     return FAMILIES[names[family]]

@@ -13,7 +13,7 @@ def table(
     file: str,
     /,
     *,
-    of: Literal["estimates", "means", "comparisons", "diagnostics", "priors"] = "estimates",
+    of: Literal["estimates", "means", "comparisons", "league", "diagnostics", "priors"] = "estimates",
     out: str | None = None,
     prob: float = 0.95,
     overwrite: Flag = False,
@@ -26,7 +26,7 @@ def table(
         A NetCDF file that `fit` wrote.
     of
         estimates: averages over the population, comparisons, ratios, how groups differ; means or comparisons of the variable that
-        answers the fit's question; diagnostics; priors.
+        answers the fit's question; league: all pairs of a network meta-analysis; diagnostics; priors.
     out
         Also write it: the ending says how, .csv (all digits), .html, .tex, .docx or .md.
     prob

@@ -57,9 +57,12 @@ class _ArmCoding:
         codes, labels = levels_in_rows(self.effects.levels, self.effects.columns, table)
         given = self.may_be_given and BASELINE in table.columns
         if given:
-            offset = offset + self._given_baseline(table)
+            offset = offset + given_baseline(table, of_risks=self.exposure is None)
         elif self.baseline == "fixed":
-            blocks.append((self._own_study(table, codes, labels), self.draws["study_Intercept"]))
+            own = own_study(
+                self.effects, table, codes, labels, "risk" if self.exposure is None else "rate", self.may_be_given
+            )
+            blocks.append((own, self.draws["study_Intercept"]))
         else:
             blocks.append((np.ones((table.rows, 1)), self.draws["Intercept"][:, None]))
         z = self._z(treated, given)
@@ -74,38 +77,41 @@ class _ArmCoding:
         effect = treated + (0.0 if given else CODINGS[self.coding])
         return effect[:, None] if self.baseline == "fixed" else np.column_stack([baseline, effect])
 
-    def _given_baseline(self, table: Table) -> np.ndarray:
-        """The link of the risks, or rates, under control (m,)."""
-        p = table[BASELINE].numbers("a control risk")
-        of_risks = self.exposure is None
-        wrong = (p <= 0) | (p >= (1 if of_risks else np.inf))
-        if wrong.any():
-            words = "a risk under control, between 0 and 1" if of_risks else "a rate under control, > 0"
-            where = "" if wrong.all() else f" ({table.at(wrong)})"
-            raise InputError(f"{BASELINE!r} must be {words}, not {p[wrong][0]:g}{where}")
-        return np.log(p) - np.log1p(-p) if of_risks else np.log(p)
 
-    def _own_study(self, table: Table, codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        """Which study each row is of (m, studies), for the baselines of a model that has one for each study.
+def given_baseline(table: Table, *, of_risks: bool) -> np.ndarray:
+    """The link of the risks, or rates, under control (m,)."""
+    p = table[BASELINE].numbers("a control risk")
+    wrong = (p <= 0) | (p >= (1 if of_risks else np.inf))
+    if wrong.any():
+        words = "a risk under control, between 0 and 1" if of_risks else "a rate under control, > 0"
+        where = "" if wrong.all() else f" ({table.at(wrong)})"
+        raise InputError(f"{BASELINE!r} must be {words}, not {p[wrong][0]:g}{where}")
+    return np.log(p) - np.log1p(-p) if of_risks else np.log(p)
 
-        Raises
-        ------
-        InputError
-            Rows that do not say their study, or have one that the fit lacks.
-        """
-        name, levels = self.effects.factor, self.effects.levels
-        way = f"with baseline='fixed' only its studies have a baseline; set a control {'risk' if self.exposure is None else 'rate'}"
-        way += f", at={{{BASELINE!r}: 0.1}}" if self.may_be_given else ""
-        if labels is None:
-            raise InputError(f"the data lack {name!r}, and {way}, or add the column")
-        unseen = codes < 0
-        if unseen.any():
-            label = str(labels[unseen][0])
-            near = did_you_mean(label, levels) or ","
-            raise InputError(
-                f"{name} {label!r} ({table.at(unseen)}) was not in the data of the fit{near} and {way}; {name}: {listing(levels)}"
-            )
-        return np.eye(len(levels))[codes]
+
+def own_study(
+    effects: EffectDraws, table: Table, codes: np.ndarray, labels: np.ndarray | None, amount: str, may_be_given: bool
+) -> np.ndarray:
+    """Which study each row is of (m, studies), for the baselines of a model that has one for each study; `amount` is "risk" or "rate".
+
+    Raises
+    ------
+    InputError
+        Rows that do not say their study, or have one that the fit lacks.
+    """
+    name, levels = effects.factor, effects.levels
+    way = f"with baseline='fixed' only its studies have a baseline; set a control {amount}"
+    way += f", at={{{BASELINE!r}: 0.1}}" if may_be_given else ""
+    if labels is None:
+        raise InputError(f"the data lack {name!r}, and {way}, or add the column")
+    unseen = codes < 0
+    if unseen.any():
+        label = str(labels[unseen][0])
+        near = did_you_mean(label, levels) or ","
+        raise InputError(
+            f"{name} {label!r} ({table.at(unseen)}) was not in the data of the fit{near} and {way}; {name}: {listing(levels)}"
+        )
+    return np.eye(len(levels))[codes]
 
 
 def read_meta(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> tuple[SingleOutcome, RowCoding]:

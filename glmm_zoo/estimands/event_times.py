@@ -18,7 +18,6 @@ import numpy as np
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
-from glmm_zoo.estimands.level_likelihood import on_its_scale
 from glmm_zoo.estimands.normal_means import Normal, mean_of
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
@@ -35,8 +34,8 @@ _GAUSS = np.polynomial.legendre.leggauss(12)
 
 def own_on_scales(outcome: FittedOutcome, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The family's own parameters as its density takes them."""
-    scales = {o.name: o.scale for o in outcome.family.own}
-    return {name: on_its_scale(scales[name], values) for name, values in own.items()}
+    known = {o.name: o for o in outcome.family.own}
+    return {name: known[name].on_its_scale(values) for name, values in own.items()}
 
 
 def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:

@@ -14,7 +14,7 @@ from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome, read_fitted
 from glmm_zoo.estimands.linear_rows import LinearRows, covariance, own_effects
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
-from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS
 from glmm_zoo.results.estimates import STATISTIC_COLUMNS
 from glmm_zoo.results.parameter_statistics import statistics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -36,7 +36,8 @@ def r2(tree: xr.DataTree, *, prob: float = 0.95) -> pd.DataFrame:
 
     Bayesian R2 is V(E(y_i)) / (V(E(y_i)) + mean of var(y_i)), V the variance over rows; E and var of an ordered category are those of
     its number 1, ..., K. Nakagawa's are F / (F + G + E) and (F + G) / (F + G + E): F the variance over rows of x'beta, G the mean over
-    rows of z'S z, E the variance that is left, sigma^2 (identity link), that of the latent variable (pi^2 / 3 for logit), or
+    rows of z'S z, E the mean over rows of the variance that is left, sigma^2 (identity link), that of the latent variable (pi^2 / 3 for
+    logit, over disc^2 where there is one), or
     log(1 + var(y) / E(y)^2) at the mean expected count (log link), plus that of effects that every row has of its own.
 
     Parameters
@@ -142,7 +143,7 @@ def _inverse(outcome: FittedOutcome, etas: Mapping[str, np.ndarray]) -> dict[str
 def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, LinearRows]) -> dict[str, np.ndarray]:
     """Draws (S,); nothing where no variance of a row is known on the scale of the predictor."""
     main, size, family = parts[""], model.draws.size, outcome.family
-    if family.choice == "levels" and not family.latent:
+    if outcome.link in PROBABILITY_LINKS and not family.latent:
         return {}
     eta = main.fixed(size)
     fixed = np.var(eta - main.offset, axis=1, ddof=1)
@@ -152,14 +153,22 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
         of_rows += covariance(term, term)
         (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
     if family.latent:
-        left = np.full(size, family.latent_variance(outcome.link))
-    elif outcome.link == "identity":
-        left = model.draws[outcome.own["sigma"]] ** 2
+        left = family.latent_variance(outcome.link) * _mean_power(parts, "disc", -2.0, size)
     else:
-        log_mean = np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
+        at = eta if outcome.link == "identity" else np.log(np.mean(np.exp(eta + 0.5 * of_rows), axis=1, keepdims=True))
         of_parts = {part: linear.fixed(size).mean(axis=1, keepdims=True) for part, linear in parts.items() if part}
         own = {**_own(model, outcome), **_inverse(outcome, of_parts)}
-        mean, spread = family.moments(log_mean, own, outcome.link)
-        left = np.log1p(spread / mean**2)[:, 0]
+        if "sigma" in parts:
+            own["sigma"] = np.sqrt(_mean_power(parts, "sigma", 2.0, size))[:, None]
+        mean, spread = family.moments(at, own, outcome.link)
+        left = spread[:, 0] if outcome.link == "identity" else np.log1p(spread / mean**2)[:, 0]
     total = fixed + groups + each_row + left
     return {MARGINAL: fixed / total, **({CONDITIONAL: (fixed + groups) / total} if main.random else {})}
+
+
+def _mean_power(parts: Mapping[str, LinearRows], part: str, power: float, size: int) -> np.ndarray:
+    """The mean over rows and group effects (S,) of a power of what has a predictor of its logarithm; 1 where it has none."""
+    if part not in parts:
+        return np.ones(size)
+    variance = sum((covariance(term, term) for term in parts[part].random), start=np.zeros((1, 1)))
+    return np.mean(np.exp(power * parts[part].fixed(size) + 0.5 * power**2 * variance), axis=1)

@@ -13,17 +13,18 @@ import xarray as xr
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
 from glmm_zoo.estimands.arm_rows import read_meta
 from glmm_zoo.estimands.event_rows import event_coding, event_name, subject_rows
+from glmm_zoo.estimands.network_rows import read_network_fit
 from glmm_zoo.estimands.posterior import PosteriorDraws, posterior_draws
 from glmm_zoo.estimands.row_coding import RowCoding, standard_coding
+from glmm_zoo.estimands.visit_rows import with_sds_by_visit
 from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
-from glmm_zoo.families.survival import event_time_family
+from glmm_zoo.families.registry import FAMILIES, family_of_fit
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
-from glmm_zoo.plans.joint_outcomes import JointOutcomes, read_joint_outcomes
+from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
@@ -127,6 +128,7 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
         "joint_survival": _read_joint_survival,
         "stepped_wedge": lambda *of: [_outcome_of(*read_wedge(*of), *of[1:])],
         "meta_analysis": lambda *of: [_outcome_of(*read_meta(*of), *of[1:])],
+        "network_meta_analysis": lambda *of: [_outcome_of(*read_network_fit(*of), *of[1:])],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
@@ -152,11 +154,12 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         also=spec["formulas"],
         units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
         exposure=options.get("exposure"),
+        columns=[options["time"], options["within"]] if options.get("residual") else (),
     )
     single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
     parts = {p.prefix: p for p in single.predictors}
     coding = standard_coding(parts, draws, counts=family.counted is not None, exposure=options.get("exposure"))
-    return [_outcome_of(single, coding, spec, draws)]
+    return [_outcome_of(single, with_sds_by_visit(coding, spec, draws), spec, draws)]
 
 
 def _outcome_of(
@@ -168,7 +171,7 @@ def _outcome_of(
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
-        if name in draws and name not in parts
+        if name in draws and name not in parts and not (name == "sigma" and spec["facts"].get("sds_by_visit"))
     }
     return FittedOutcome(
         single.outcome.name,
@@ -187,13 +190,9 @@ def _outcome_of(
 def family_of(spec: Mapping[str, Any]) -> Family:
     """The family of a fit with one outcome."""
     name = str(spec.get("family"))
-    if "event_times" in spec["facts"]:
-        return event_time_family(spec["facts"]["event_times"])
-    if name not in FAMILIES:
+    if name not in FAMILIES and "event_times" not in spec["facts"]:
         raise InputError(f"this fit does not say its family ({name!r}): an older glmm_zoo wrote it; fit again")
-    if "parameterization" in spec["options"]:
-        return negative_binomial_family(name, spec["options"]["parameterization"])
-    return FAMILIES[name]
+    return family_of_fit(name, spec)
 
 
 def with_stored_bases(predictors: Sequence[PredictorDesign], spec: Mapping[str, Any]) -> list[PredictorDesign]:
@@ -214,7 +213,7 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
     joint = read_joint_outcomes(
         stored_table(tree),
         pairs,
-        choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
+        choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
         shared=options["shared"],
     )
     return [outcome_of_joint(joint, part, spec, draws) for part in joint.parts]

@@ -19,6 +19,7 @@ from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import rows_as_text
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 DRAWS, NESTED_DRAWS = 1000, 250  # about how many are used where effects are integrated out, of one factor or of several
 LARGEST_K = 0.7  # Vehtari, Simpson, Gelman, Yao & Gabry (2024), J Mach Learn Res 25(72)
@@ -157,10 +158,14 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
             f"level= is not there for subjects some of whom are never at risk; loo() leaves out one {model.spec['options']['subject']} "
             "at a time"
         )
-    if outcome.response is None or model.spec["builder"] == "meta_analysis":
+    if outcome.response is None or model.spec["builder"] in META_ANALYSES:
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
     if model.spec["options"].get("correlation") == "decay":
         raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
+    if model.spec["options"].get("residual"):
+        raise InputError(
+            f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"
+        )
     factor = factor_called(level, outcome.coding.factors, "level")
     rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]

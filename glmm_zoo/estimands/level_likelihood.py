@@ -237,21 +237,14 @@ def _place_within(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 def _own_parameters(model: FittedModel, rows: RowsOfLevels) -> dict[str, np.ndarray]:
     """Draws of the family's own parameters, (S, 1), and thresholds (S, m or 1, K - 1)."""
-    scales = {own.name: own.scale for own in rows.outcome.family.own}
+    known = {own.name: own for own in rows.outcome.family.own if own.scale != "thresholds"}
     own = {
-        name: on_its_scale(scales[name], model.draws[variable])[:, None]
+        name: known[name].on_its_scale(model.draws[variable])[:, None]
         for name, variable in rows.outcome.own.items()
-        if scales.get(name) in ("identity", "log", "logit")
+        if name in known
     }
     thresholds = thresholds_of_rows(rows.outcome, model.draws, rows.parts.get("nominal"))
     return own if thresholds is None else {**own, "cutpoints": np.moveaxis(thresholds, 0, -1)}
-
-
-def on_its_scale(scale: str, draws: np.ndarray) -> np.ndarray:
-    """Draws of a family's own parameter as it enters the density: the logarithm of a positive one, the logit of a share."""
-    if scale == "logit":
-        return np.log(draws) - np.log1p(-draws)
-    return np.log(draws) if scale == "log" else draws
 
 
 def _columns(term: RandomTerm) -> np.ndarray:

@@ -32,7 +32,8 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     family = outcome.family
     allowed = [DIFFERENCE]
     is_share = outcome.is_share(scale)
-    if is_share or scale in ("positive", RESTRICTED_MEAN, MEDIAN) or (scale == "mean" and family.counted is not None):
+    positive_mean = scale == "mean" and family.responses in ("count", "measured") and family.links != ("identity",)
+    if is_share or positive_mean or scale in ("positive", RESTRICTED_MEAN, MEDIAN):
         allowed.append(RATIO)
     if is_share:
         allowed.append(ODDS_RATIO)

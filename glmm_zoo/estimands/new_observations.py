@@ -23,16 +23,18 @@ def new_observations(
     if family.choice == "levels":
         up_to = np.cumsum(category_probabilities(certain, outcome), axis=0)[:-1]
         return 1.0 + np.sum(rng.random(shape) > up_to, axis=0)
-    own = {**p.own, **{part: np.exp(eta[part]) for part in ("alpha",) if part in eta}}
+    own = {**p.own} if p.thresholds is None else {**p.own, "cutpoints": np.moveaxis(p.thresholds, 0, -1)}
+    own |= {part: LINKS[scale].inverse(eta[part]) for part, scale in family.scales.items() if part in eta}
     share = np.ones((1, 1))
     for part in SHARES:
         if part in eta or part in p.own:
             share = share * (1 - (LINKS["logit"].inverse(eta[part]) if part in eta else p.own[part]))
     at_risk = rng.random(shape) < share
     if family.choice == "success":
-        return at_risk * rng.binomial(np.broadcast_to(trials.astype(int), shape), LINKS[link].inverse(eta[""]))
-    if family.counted is None:
-        return rng.normal(eta[""], np.broadcast_to(own["sigma"], shape))
+        chance = LINKS[link].inverse(eta[""]) if family.draw is None else family.draw(rng, eta[""], own, link)
+        return at_risk * rng.binomial(np.broadcast_to(trials.astype(int), shape), chance)
+    if family.draw is not None:
+        return family.draw(rng, eta[""], own, link)
     return at_risk * _counts(eta[""], own, outcome, rng)
 
 
@@ -49,7 +51,7 @@ def _counts(
         of = stats.nbinom(size, size / (size + mu))
     else:
         of = stats.poisson(mu)
-    if not outcome.family.name.startswith("hurdle"):
+    if outcome.family.zeros != "all":
         return of.rvs(size=eta.shape, random_state=rng)
     return np.maximum(of.isf(above * rng.random(eta.shape)), 1.0)
 

@@ -203,9 +203,13 @@ def _width(prior: PriorOfOutcome, rows: Sequence[PriorQuantity], prob: float) ->
         return f"{percent(share)} of the prior lies {where}", fault
     lower, _, upper = rows[0].interval(prob)
     lies = f"{nominal(prob)} of the prior lies between {rough(lower)} and {rough(upper)}"
-    if prior.outcome.family.counted is not None:
+    if "log" in prior.outcome.family.links:
         orders = np.log10(upper) - np.log10(lower)
-        fault = "wider than counts that could be believed" if orders > _TOO_MANY_ORDERS else ""
+        fault = (
+            f"wider than {'counts' if prior.outcome.family.counted else 'means'} that could be believed"
+            if orders > _TOO_MANY_ORDERS
+            else ""
+        )
         return f"{lies}, {orders:.0f} orders of magnitude apart", fault
     data = prior.tree["observed_data"].dataset[prior.outcome.name].values
     low, high = float(data.min()), float(data.max())
@@ -237,9 +241,9 @@ def _priors_of(prior: PriorOfOutcome, kind: str) -> list[str]:
 
 
 def _of_contrasts(prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: float) -> Iterator[str]:
-    """Of the first contrast; differences of counts have no bounds and stand in the table only."""
+    """Of the first contrast; differences on a log link have no bounds and stand in the table only."""
     told = [q for q in quantities if q.of == quantities[0].of]
-    if prior.outcome.family.counted is not None:
+    if "log" in prior.outcome.family.links:
         told = [q for q in told if q.measure == "ratio"]
     if told:
         words = "; ".join(f"{_MEASURES.get(q.measure, q.measure)} {_text(q, prob)}" for q in told)

@@ -20,6 +20,7 @@ from glmm_zoo.estimands.wording import amount
 from glmm_zoo.results.findings import event
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.trials.arms import META_ANALYSES
 
 AT_MEANS, ROWS = "row at the means", "rows"
 _MOST_ROWS = 1000  # that are computed
@@ -77,7 +78,7 @@ class PriorOfOutcome:
             is_share = scale != "mean" or self.outcome.family.choice == "success"
             rows = self._linear(setting)
             choices = {ROWS: (rows, setting.question.choice)}
-            if self.fitted.spec["builder"] != "meta_analysis":  # whose studies each have columns of their own
+            if self.fitted.spec["builder"] not in META_ANALYSES:  # whose studies each have columns of their own
                 choices = {AT_MEANS: (self._mean_row(rows), self._all("new")), **choices}
             for of, (linear, choice) in choices.items():
                 values = self._values(setting, linear, choice)

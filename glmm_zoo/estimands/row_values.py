@@ -112,7 +112,16 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
     link, alone = outcome.link, outcome.family.count_alone
-    if alone is None or not _is_hurdle(outcome):
+    if "zoi" in p.variables or "zoi" in p.own:
+        return _with_ends(p, outcome)
+    if p.thresholds is not None:  # of a proportion, whose ends they cut off
+        own = {"phi": np.ones((1, 1)), "cutpoints": np.moveaxis(p.thresholds, 0, -1)}  # the mean is that of every phi
+        return mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], p.variables[""])
+    if outcome.family.centre != "mean" and not outcome.family.ends:
+        return _with_share(
+            p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
+        )
+    if alone is None or outcome.family.zeros != "all":
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
 
     def of_positive_count(x: Normal, own: Own) -> np.ndarray:
@@ -127,18 +136,28 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     return _with_share(p, of_positive_count)
 
 
+def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """E[(1 - zoi) mean + zoi coi] (S, m), of what is 0 or 1 with probability zoi and then 1 with probability coi."""
+
+    def given(zoi: np.ndarray, others: Mapping[str, Normal]) -> np.ndarray:
+        ones = mean_of_inverse_link("logit", others["coi"]) if "coi" in others else p.own["coi"]
+        return (1 - zoi) * mean_of_inverse_link(outcome.link, others[""]) + zoi * ones
+
+    if "zoi" in p.own:
+        return given(p.own["zoi"], p.variables)
+    return mean_given(
+        "zoi", p.variables, p.covariances, lambda eta, others, _: given(LINKS["logit"].inverse(eta), others)
+    )
+
+
 def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y > 0) (S, m)."""
     alone, link = outcome.family.count_alone, outcome.link
     if alone is None:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
-    if _is_hurdle(outcome):
+    if outcome.family.zeros == "all":
         return _with_share(p, lambda x, own: np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape)))
     return _with_share(p, lambda x, own: mean_of(lambda eta: alone(eta, own)[2], x))
-
-
-def _is_hurdle(outcome: FittedOutcome) -> bool:
-    return outcome.family.name.startswith("hurdle")
 
 
 def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
@@ -158,28 +177,35 @@ def _with_share(p: RowPredictors, inner: Inner) -> np.ndarray:
 
 
 def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, own: Own, inner: Inner) -> np.ndarray:
-    """E of `inner` over the predictor of the dispersion, if it has one, and the main predictor."""
-    if "alpha" not in variables:
+    """E of `inner` over the predictor of the logarithm of an own parameter, if there is one, and the main predictor."""
+    part = next((part for part in variables if part), None)
+    if part is None:
         return inner(variables[""], own)
 
-    def given_alpha(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
-        return inner(others[""], {**own, "alpha": np.exp(eta)})
+    def given(eta: np.ndarray, others: Mapping[str, Normal], rest: Covariances) -> np.ndarray:
+        return inner(others[""], {**own, part: np.exp(eta)})
 
-    return mean_given("alpha", variables, covariances, given_alpha)
+    return mean_given(part, variables, covariances, given)
 
 
 # ------------------------------------------------------------------------------------------------------ ordered categories
 
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
-    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(threshold_k - eta)."""
+    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
     assert p.thresholds is not None
-    x = p.variables[""]
-    if outcome.family.name == "ordinal":
-        up_to = [mean_of_inverse_link(outcome.link, Normal(c - x.mean, x.variance)) for c in p.thresholds]
-        edge = np.ones_like(up_to[0])
-        return np.diff(np.stack([0 * edge, *up_to, edge]), axis=0)
-    thresholds = np.moveaxis(p.thresholds, 0, -1)
+    if outcome.family.latent:
+        cutpoints = p.thresholds
+
+        def up_to(x: Normal, own: Own) -> np.ndarray:
+            disc = own.get("disc", np.ones((1, 1)))
+            scaled = [Normal(disc * (c - x.mean), disc**2 * x.variance) for c in cutpoints]
+            return np.stack([mean_of_inverse_link(outcome.link, of_one) for of_one in scaled])
+
+        below = _over_dispersion(p.variables, p.covariances, p.own, up_to)
+        edge = np.ones_like(below[:1])
+        return np.diff(np.concatenate([0 * edge, below, edge]), axis=0)
+    x, thresholds = p.variables[""], np.moveaxis(p.thresholds, 0, -1)
 
     def at(eta: np.ndarray) -> np.ndarray:
         assert outcome.family.probabilities is not None

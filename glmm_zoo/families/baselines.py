@@ -13,7 +13,11 @@ import numpy as np
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.tensors import Array, VariableLookup, matrix_product
 
-BASELINE_HAZARDS = ("bspline", "piecewise", "weibull", "exponential")
+BASELINE_WORDS = {
+    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
+    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
+}  # fmt: skip
+BASELINE_HAZARDS = tuple(BASELINE_WORDS)
 PIECES = 7
 SEGMENTS, DEGREE = 9, 2  # of the spline, as in JMbayes2
 EVENTS_PER_PIECE = 5

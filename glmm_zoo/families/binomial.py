@@ -224,6 +224,11 @@ def draw_binomial(n: Tensor, eta: Tensor, link: ProbabilityLink, shape: Any = No
     return pm.Binomial.dist(n=import_pytensor().cast(n, "int64"), p=link.p(eta), size=shape)
 
 
+def doubts_of_successes(outcome: Outcome, columns: DesignMatrix) -> list[str]:
+    """Sentences for columns and reference levels that alone separate failures from successes."""
+    return [*separated(outcome, columns.values, columns.labels), *separated_references(outcome, columns)]
+
+
 def separated(outcome: Outcome, columns: np.ndarray, labels: tuple[str, ...]) -> list[str]:
     """Sentences for columns (n, p) each of which alone separates failures from successes, completely or at its edge."""
     failures = np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials

@@ -28,7 +28,7 @@ from glmm_zoo.tables.columns import Table
 ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
-_LARGE = np.log(1000)
+_LARGE = 1000.0
 _LARGEST_LOG = 700.0  # beyond it a mean is infinite, and slopes of what a switch leaves out are 0 times infinity
 _ANY = probability_link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
@@ -178,18 +178,20 @@ def _poisson_above_zero(eta: Tensor, shape: Any = None) -> Tensor:
 def _negative_binomial_log_f(y: Array, eta: Array, log_a: Array) -> Array:
     """log f(y) = log Gamma(y + a) / (Gamma(a) y!) + y log(mu / (mu + a)) - a log(1 + mu / a)"""
     pt = functions_of(eta)
-    return _log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
+    return log_rising(y, log_a) - pt.gammaln(y + 1) + y * eta - (y + pt.exp(log_a)) * pt.softplus(eta - log_a)
 
 
-def _log_rising(y: Array, log_a: Array) -> Array:
+def log_rising(y: Array, log_a: Array) -> Array:
     """log Gamma(y + a) / (Gamma(a) a^y), 0 for y = 0; Gamma(a) = Gamma(1 + a) / a keeps it finite for small a, and from
     a = 1000 on it is Stirling's series, to 3e-12, since the difference loses its digits."""
     pt = functions_of(log_a)
     some = pt.maximum(y, 1)
-    near, far = pt.exp(pt.minimum(log_a, _LARGE)), pt.exp(pt.maximum(log_a, _LARGE))
+    a = pt.exp(log_a)
+    near, far = pt.minimum(a, _LARGE), pt.maximum(a, _LARGE)
     direct = pt.gammaln(some + near) - pt.gammaln(1 + near) + (1 - y) * log_a
-    series = (far + y - 0.5) * pt.log1p(y / far) - y + 1 / (12 * (far + y)) - 1 / (12 * far)
-    return pt.switch(y > 0, pt.switch(log_a < _LARGE, direct, series), 0.0)
+    r = y / far
+    series = (far + y - 0.5) * pt.log1p(r) - y - r / (12 * (far + y))
+    return pt.switch(y > 0, pt.switch(a < _LARGE, direct, series), 0.0)
 
 
 def _negative_binomial_log_f0(eta: Array, log_a: Array) -> Array:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from glmm_zoo.families import log_densities, moments
-from glmm_zoo.families.links import probability_link
+from glmm_zoo.families.links import LINKS, probability_link
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.population import DesignMatrix
@@ -18,26 +18,45 @@ from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter
 from glmm_zoo.tables.columns import Table
 
+type Responses = Literal["measured", "binary", "count", "ordered", "time"]
+
 
 @dataclass(frozen=True)
 class OwnParameter:
     """A parameter of a family beside its linear predictor.
 
     `scale` is that on which the density takes it, and on which a linear predictor of its own would be: "identity", "log" or
-    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior.
-    `option` is the keyword by which builders give it a linear predictor, None where it has none; `doubts` are those of that
-    predictor, as a family's are of the main one. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
+    "logit"; "thresholds" are the cutpoints of ordered categories. `default` gives the parameter with its default prior; None of what is 1 but where it has a linear predictor.
+    `option` is the keyword by which builders give it a linear predictor, None where it has none; `location` is where the
+    intercept of that predictor is expected, `code` how it is coded if not as the main one; `doubts` are its, as a family's. A vector has `labels` along the dimension `dim`; where `to_zero` (k, k) makes
     of it the one at zero of covariates, the density takes that at the means.
+
+    What reports tell: `words` for what it is, of a share for what it is the probability of; its `symbol` in formulas; what its
+    prior `allows`, a sentence with `{low}`, `{middle}`, `{high}` for the 2.5 %, 50 % and 97.5 % quantiles, `{most}` for that of
+    95 %, each put through `shown`, `{unit}` for the unit of the response and `{inner}` for "95 %"; `why` its default is what it is.
     """
 
     name: str
     scale: str
-    default: Callable[[Outcome], Parameter]
+    default: Callable[[Outcome], Parameter] | None
     option: str | None = None
+    location: Callable[[Outcome], float] = lambda _: 0.0
+    code: Callable[[Formula, Table, str], PredictorDesign] | None = None
     dim: str = ""
     labels: tuple[str, ...] = ()
     to_zero: np.ndarray | None = None
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
+    words: str = ""
+    symbol: str = ""
+    allows: str = "Values from {low} to {high} ({inner})"
+    shown: Callable[[float], float] = lambda value: value
+    why: str = ""
+
+    def on_its_scale(self, draws: np.ndarray) -> np.ndarray:
+        """Draws as the density takes them: the logarithm of a positive parameter, the logit of a share."""
+        if self.scale == "logit":
+            return np.log(draws) - np.log1p(-draws)
+        return np.log(draws) if self.scale == "log" else draws
 
 
 class EventTimes(Protocol):
@@ -85,8 +104,28 @@ class Family:
         `moments(eta, own, link)`: mean and variance of the response in NumPy, for what a report computes.
     log_density
         `log_density(y, eta, own, link, trials)`: log f(y) in NumPy, `own` as in `observe`, for what is computed of a fit's draws.
+    responses
+        What its responses are, and with it what their mean is called: "measured" (a mean, in a unit), "binary" (a risk), "count" (a
+        mean number, or a rate), "ordered" (an expected score), "time" to an event (no mean: survival at a time).
+    called
+        The word for it in "a Bayesian ... mixed model".
+    distribution
+        The predicate of the sentence on a response, with the symbols of `formula`: "has a Poisson distribution with mean μ"; of
+        ordered categories the sentence on their thresholds; of times that of their hazard or their logarithm.
+    formula
+        The distribution as a formula, "NegBinomial(μ, φ)", of which every letter is a symbol, with an index where it differs between
+        rows; of ordered categories the event that the threshold k is of; of times what their hazard or their logarithm is.
     own
         The family's own parameters, in the order in which they enter the graph.
+    centre
+        What the inverse link of eta is; unless it is the mean, `moments` has the mean. With it goes the symbol of the formulas.
+    zeros
+        What the share "zi" of zeros of counts is of: "structural" zeros beyond those of the count, or "all" zeros.
+    draw
+        `draw(rng, eta, own, link)`: responses in NumPy, `own` as in `moments`, of binary ones the probability of success of a row;
+        None of those that are drawn by their probabilities.
+    ends
+        Of proportions, what may happen at the ends of the scale and how probable it is, as formulas with the symbols of `formula`.
     choice
         The keyword that `read` listens to: "success", "levels" or "censored".
     code
@@ -115,12 +154,20 @@ class Family:
     observe: Callable[[str, Outcome, Tensor, str, Mapping[str, Tensor]], None]
     moments: Callable[[np.ndarray, Mapping[str, np.ndarray], str], tuple[np.ndarray, np.ndarray]]
     log_density: log_densities.RowLogDensity
+    responses: Responses
+    called: str
+    distribution: str
+    formula: str
     own: tuple[OwnParameter, ...] = ()
     choice: str | None = None
     code: Callable[[Formula, Table, str], PredictorDesign] = code_predictor
     one_per_row: Callable[[Outcome], bool] = lambda _: False
     doubts: Callable[[Outcome, DesignMatrix], Sequence[str]] = lambda _, __: ()
     latent: bool = False
+    centre: str = "mean"
+    zeros: Literal["structural", "all"] | None = None
+    draw: Callable[[np.random.Generator, np.ndarray, Mapping[str, np.ndarray], str], np.ndarray] | None = None
+    ends: tuple[tuple[str, str], ...] = ()
     findings: tuple[str, ...] = ()
     counted: str | None = None
     count_alone: Callable[[np.ndarray, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = (
@@ -138,6 +185,35 @@ class Family:
     def scales(self) -> dict[str, str]:
         """The links of those linear predictors, by the parameters' names."""
         return {own.name: own.scale for own in self.own if own.option}
+
+    @property
+    def symbol(self) -> str:
+        """The symbol of the inverse link of eta; of ordered categories and times, whose mean no formula has, that of eta."""
+        return {"binary": "p", "ordered": "η", "time": "η"}.get(self.responses, "μ" if self.centre == "mean" else "m")
+
+    def ratio(self, link: str) -> str | None:
+        """What exp of a coefficient is called, None where it has no name: "rate_ratio", of what is measured "ratio_of_means"."""
+        return "ratio_of_means" if link == "log" and self.responses == "measured" else LINKS[link].ratio
+
+    def median_ratio(self, link: str) -> str | None:
+        """What the median ratio between two levels of a group is called, None where it has no name."""
+        return "median_ratio_of_means" if link == "log" and self.responses == "measured" else LINKS[link].median_ratio
+
+    def own_parameter(self, name: str) -> OwnParameter | None:
+        """The own parameter of that name, None where it has none."""
+        return next((own for own in self.own if own.name == name), None)
+
+    def parameters(self, outcome: Outcome, predicted: Collection[str]) -> list[Parameter]:
+        """The family's own parameters but for those that are `predicted`, each with its default prior."""
+        return [p.default(outcome) for p in self.own if p.default is not None and p.name not in predicted]
+
+    def locations(self, outcome: Outcome) -> dict[str, float]:
+        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
+        return {own.name: own.location(outcome) for own in self.own if own.option}
+
+    def coder(self, part: str) -> Callable[[Formula, Table, str], PredictorDesign]:
+        """How the right side of the main predictor, "", or of an own parameter's is coded."""
+        return next((own.code for own in self.own if own.name == part and own.code is not None), self.code)
 
     def latent_variance(self, link: str) -> float | None:
         """The variance of the latent variable's error, None where there is none."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.families.tensors import Tensor, import_pytensor
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.tables.columns import Table
@@ -25,9 +25,9 @@ def read_gaussian(table: Table, response: Response) -> Outcome:
     return Outcome(name, y, None, float(np.mean(y)), float(np.std(y)), f"{name}: Gaussian, identity link")
 
 
-def observe_gaussian(name: str, outcome: Outcome, eta: Tensor, sigma: Tensor) -> None:
-    """y_i ~ Normal(eta_i, sigma)."""
+def observe_gaussian(name: str, outcome: Outcome, eta: Tensor, log_sigma: Tensor) -> None:
+    """y_i ~ Normal(eta_i, sigma_i)."""
     import pymc as pm
 
     y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
-    pm.Normal(name, mu=eta, sigma=sigma, observed=y, dims=outcome.dim)
+    pm.Normal(name, mu=eta, sigma=import_pytensor().exp(log_sigma), observed=y, dims=outcome.dim)

@@ -199,7 +199,6 @@ PROBABILITY_LINKS: Mapping[str, ProbabilityLink] = {
         ),
     )
 }
-TIME_LINKS = ("log_hazard", "log_time")  # of times to an event
 LINKS: Mapping[str, Link] = {
     "identity": Link("identity", _identity, _one),
     "log": Link("log", _exp, _exp, "rate_ratio", "median_rate_ratio"),

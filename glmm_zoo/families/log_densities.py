@@ -1,7 +1,7 @@
 """Log densities of responses given their linear predictors, in NumPy, by the functions that the graphs are built of.
 
-Every function takes y (m,), eta (..., m), the family's own parameters on the scales on which they enter a graph ("sigma", the log
-of "alpha", the logit of "zi", each (..., m) or (..., 1); "cutpoints" (..., m or 1, K - 1)), the name of the link, and the trials
+Every function takes y (m,), eta (..., m), the family's own parameters on the scales on which they enter a graph (the log
+of "sigma" and "alpha", the logit of "zi", each (..., m) or (..., 1); "cutpoints" (..., m or 1, K - 1)), the name of the link, and the trials
 (m,) of binomial counts or None; it returns log f(y) (..., m).
 """
 
@@ -22,8 +22,8 @@ type RowLogDensity = Callable[[np.ndarray, np.ndarray, Own, str, np.ndarray | No
 
 def gaussian_log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
     """-((y - eta) / sigma)^2 / 2 - log(sigma) - log(2 pi) / 2"""
-    sigma = own["sigma"]
-    return -0.5 * ((y - eta) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
+    log_sigma = own["sigma"]
+    return -0.5 * ((y - eta) * np.exp(-log_sigma)) ** 2 - log_sigma - 0.5 * np.log(2 * np.pi)
 
 
 def binomial_log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
@@ -47,15 +47,15 @@ def count_log_density(count: Count, with_zeros: Callable[..., np.ndarray] | None
 def cumulative_log_density(
     y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None
 ) -> np.ndarray:
-    """log(F(c_y - eta) - F(c_{y-1} - eta))"""
-    cutpoints = own["cutpoints"]
+    """log(F(disc (c_y - eta)) - F(disc (c_{y-1} - eta)))"""
+    cutpoints, disc = own["cutpoints"], np.exp(own.get("disc", 0.0))
     top, k = cutpoints.shape[-1], y.astype(int)
     shape = np.broadcast_shapes(cutpoints.shape[:-1], y.shape)
     cutpoints = np.broadcast_to(cutpoints, (*shape, top))
     ends = (np.broadcast_to(j, shape)[..., None] for j in (np.maximum(k - 1, 0), np.minimum(k, top - 1)))
     low, high = (np.take_along_axis(cutpoints, j, -1)[..., 0] for j in ends)
-    gap = np.where((k > 0) & (k < top), high - low, 1.0)
-    return log_between_thresholds(probability_link(link), k, top, low - eta, high - eta, gap)
+    gap = np.where((k > 0) & (k < top), disc * (high - low), 1.0)
+    return log_between_thresholds(probability_link(link), k, top, disc * (low - eta), disc * (high - eta), gap)
 
 
 def sequential_log_density(

@@ -61,7 +61,8 @@ def category_moments(probabilities: Probabilities) -> Callable[..., tuple[np.nda
     (..., K - 1) and the inverse link F."""
 
     def moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
-        P = probabilities(own["cutpoints"] - eta[..., None], LINKS[link].inverse)
+        x = own["cutpoints"] - eta[..., None]
+        P = probabilities(x * own["disc"][..., None] if "disc" in own else x, LINKS[link].inverse)
         k = np.arange(1, P.shape[-1] + 1)
         return P @ k, P @ k**2 - (P @ k) ** 2
 

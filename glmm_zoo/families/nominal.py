@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -35,8 +35,17 @@ class Nominal:
     to_zero: np.ndarray | None
 
 
-def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[str, ...], center: bool) -> Nominal:
-    """Check and prepare what `nominal=` named; with `center` products are taken at the means of their covariates."""
+def read_nominal(
+    asked: PredictorDesign,
+    main: PredictorDesign,
+    levels: tuple[str, ...],
+    center: bool,
+    others: Sequence[PredictorDesign] = (),
+) -> Nominal:
+    """Check and prepare what `nominal=` named; with `center` products are taken at the means of their covariates.
+
+    A column of `others`, which stretch all distances alike, cannot change them one by one too.
+    """
     W = asked.population
     absent = [label for label in W.labels if label not in main.population.labels]
     if asked.effects or asked.smooths or asked.offset is not None or not W.labels:
@@ -48,6 +57,12 @@ def read_nominal(asked: PredictorDesign, main: PredictorDesign, levels: tuple[st
         raise InputError(
             f"nominal: {listing(map(repr, absent))} must be in the formula too, whose coefficient moves the first "
             f"threshold; add {listing(dict.fromkeys(asked.formula.predictor_columns))} to the formula"
+        )
+    twice = [label for label in W.labels if any(label in other.population.labels for other in others)]
+    if twice:
+        raise InputError(
+            f"nominal and disc both have {listing(map(repr, twice))}: whether it moves the thresholds one by one or stretches all of them "
+            "cannot be told apart; leave it out of one of the two"
         )
     if len(levels) < 3:
         raise InputError(

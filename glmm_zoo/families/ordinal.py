@@ -17,7 +17,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -29,8 +29,7 @@ from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix
-from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
-from glmm_zoo.formulas.terms import Formula, Response
+from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 from glmm_zoo.tables.text_values import certain_order
@@ -227,12 +226,6 @@ def _whole_range(seen: Sequence[str]) -> list[str]:
     return [str(v) for v in range(int(seen[0]), min(int(seen[-1]), int(seen[0]) + MOST_LEVELS) + 1)]
 
 
-def ordered_predictor(formula: Formula, table: Table, prefix: str = "") -> PredictorDesign:
-    """A right side whose intercept is left to the cutpoints: factors are coded as beside one, even after `0 +`."""
-    coded = code_predictor(replace(formula, population=(*formula.population, "+", "1")), table, prefix)
-    return replace(coded, formula=formula, population=replace(coded.population, intercept=False), cutpoints=True)
-
-
 def threshold_steps(cutpoints: Tensor, W: Tensor = None, gamma: Tensor = None) -> Tensor:
     """Thresholds (m, K - 1) as steps: one pattern, or those of W (m, q) with gamma (q (K - 2),)."""
     pt = import_pytensor()
@@ -283,7 +276,7 @@ def initial_cutpoints(outcome: Outcome) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ThresholdFamily:
-    """`log_f(link, y, eta, steps, pattern, top)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for all k < top.
+    """`log_f(link, y, eta, steps, pattern, top, *log_disc)` = log P(y) (n,), `above(link, x)` = P(Y > k) (n, top) for all k < top.
 
     top = K - 1 is the highest category. `cumulative` says that thresholds are in order and cut one latent variable.
     """
@@ -300,16 +293,18 @@ def _x(eta: Tensor, steps: Tensor, pattern: Tensor) -> Tensor:
 
 
 def _cumulative_log_f(
-    link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int
+    link: ProbabilityLink, y: Tensor, eta: Tensor, steps: Tensor, pattern: Tensor, top: int, *log_disc: Tensor
 ) -> Tensor:
-    """log P(y) = log(F(b) - F(a)), a = c_{y-1} - eta and b = c_y - eta; no n x K matrix is made."""
+    """log P(y) = log(F(b) - F(a)), a = disc (c_{y-1} - eta) and b = disc (c_y - eta); no n x K matrix is made."""
     pt = import_pytensor()
     k = pt.cast(y, "int64")
     below, above = pattern * top + pt.maximum(k - 1, 0), pattern * top + pt.minimum(k, top - 1)
     thresholds = pt.cumsum(steps, axis=1).ravel()
     a, b = thresholds[below] - eta, thresholds[above] - eta
-    gap = pt.switch((k > 0) & (k < top), steps.ravel()[above], 1.0)
-    return log_between_thresholds(link, k, top, a, b, gap)
+    gap = steps.ravel()[above]
+    if log_disc:
+        a, b, gap = (x * pt.exp(log_disc[0]) for x in (a, b, gap))
+    return log_between_thresholds(link, k, top, a, b, pt.switch((k > 0) & (k < top), gap, 1.0))
 
 
 def log_between_thresholds(link: ProbabilityLink, k: Array, top: int, a: Array, b: Array, gap: Array) -> Array:
@@ -374,25 +369,31 @@ def observe_ordered(
     eta: Tensor,
     steps: Tensor,
     pattern: np.ndarray,
+    log_disc: Sequence[Tensor] = (),
 ) -> None:
-    """y_i falls in category k with the family's probability given eta_i and the thresholds of its pattern."""
+    """y_i falls in category k with the family's probability given eta_i, the thresholds of its pattern, and disc_i, if any."""
     import pymc as pm
     from pymc.distributions.shape_utils import rv_size_is_none
 
     pt, top = import_pytensor(), len(outcome.levels) - 1
 
-    def draw(eta: Tensor, steps: Tensor, pattern: Tensor, size: Any) -> Tensor:
+    def draw(eta: Tensor, steps: Tensor, pattern: Tensor, *rest: Any) -> Tensor:
+        *log_disc, size = rest
         u = pm.Uniform.dist(0.0, 1.0, size=eta.shape if rv_size_is_none(size) else size)
-        return pt.sum(u[..., None] < family.above(link, _x(eta, steps, pattern)), axis=-1, dtype="float64")
+        x = _x(eta, steps, pattern)
+        for of_rows in log_disc:
+            x = x * pt.exp(of_rows)[..., None]
+        return pt.sum(u[..., None] < family.above(link, x), axis=-1, dtype="float64")
 
     pm.CustomDist(
         name,
         eta,
         steps,
         pm.Data(f"_{name}_pattern", pattern, dims=outcome.dim),
-        logp=lambda y, eta, steps, pattern: family.log_f(link, y, eta, steps, pattern, top),
+        *log_disc,
+        logp=lambda y, eta, steps, pattern, *log_disc: family.log_f(link, y, eta, steps, pattern, top, *log_disc),
         dist=draw,
-        signature="(),(m,k),()->()",
+        signature=f"(),(m,k),(){',()' * len(log_disc)}->()",
         observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
         dims=outcome.dim,
         class_name=family.name,

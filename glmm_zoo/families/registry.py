@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families import binomial, counts, gaussian, log_densities, moments, ordinal
+from glmm_zoo.families import (
+    beta,
+    beta_binomial,
+    binomial,
+    counts,
+    gamma,
+    gaussian,
+    log_densities,
+    lognormal,
+    moments,
+    ordered_beta,
+    ordered_predictors,
+    ordinal,
+    student_t,
+)
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.survival import event_time_family
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, parameter, sd_default
@@ -39,6 +54,13 @@ def _sigma(outcome: Outcome) -> Parameter:
     return parameter("sigma", "positive", sd_default(1.0, outcome.scale))
 
 
+_SIGMA = OwnParameter(
+    "sigma", "log", _sigma, option="dispersion", location=lambda outcome: float(np.log(outcome.scale)),
+    words="the residual standard deviation", symbol="σ",
+    allows="Median {middle}{unit}, {inner} below {most}{unit}", why="the mean is one standard deviation of the response",
+)  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------ Bernoulli, binomial
 
 
@@ -50,12 +72,13 @@ def _binary_family(name: str, read: Callable[[Table, Response, Any], Outcome]) -
         _observe_binomial,
         moments.bernoulli_moments,
         log_densities.binomial_log_density,
+        responses="binary",
+        called="binomial",
+        distribution="is binomial with probability p",
+        formula="Binomial(n, p)",
         choice="success",
         one_per_row=binomial.has_many_trials,
-        doubts=lambda outcome, columns: [
-            *binomial.separated(outcome, columns.values, columns.labels),
-            *binomial.separated_references(outcome, columns),
-        ],
+        doubts=binomial.doubts_of_successes,
         latent=True,
     )
 
@@ -71,47 +94,83 @@ def _read_count(table: Table, response: Response, _: Any) -> Outcome:
     return counts.read_count(table, response)
 
 
-_WITH_ZEROS: Mapping[Callable[..., None], Callable[..., Any]] = {
-    counts.observe_zero_inflated: counts.zero_inflated_log_f,
-    counts.observe_hurdle: counts.hurdle_log_f,
-}
+@dataclass(frozen=True)
+class _Zeros:
+    """How a share of zeros goes with counts: its likelihood and density, and the words for it.
+
+    `of` completes "expected count", which is what rates count; `share` is what zi is the probability of; `predicate` has the
+    place of the distribution's words.
+    """
+
+    kind: Literal["structural", "all"] | None
+    observe: Callable[..., None]
+    log_f: Callable[..., Any] | None = None
+    called: str = ""
+    of: str = ""
+    share: str = ""
+    predicate: str = "has {}"
+
+
+_NO_ZEROS = _Zeros(None, counts.observe_count)
+_INFLATED = _Zeros(
+    "structural", counts.observe_zero_inflated, counts.zero_inflated_log_f, "zero-inflated ", " but for structural zeros",
+    "a structural zero", "is a structural zero with probability π; otherwise it has {}, which may be 0 too",
+)  # fmt: skip
+_HURDLE = _Zeros(
+    "all", counts.observe_hurdle, counts.hurdle_log_f, "hurdle ", " before zeros are cut off", "a zero",
+    "is 0 with probability π; what is above 0 has {} without its zeros",
+)  # fmt: skip
 
 
 def _count_family(
-    name: str, count: counts.Count, observe: Callable[..., None] = counts.observe_count, of: str = ""
+    name: str,
+    count: counts.Count,
+    distribution: tuple[str, str, str],
+    alpha: OwnParameter | None = None,
+    zeros: _Zeros = _NO_ZEROS,
 ) -> Family:
-    """A family of counts. `observe` adds its likelihood, with a share of zeros if it is not that of plain counts; `of`
-    completes "expected count", which is what its rates count."""
-    zeros = observe is not counts.observe_count
+    """A family of counts; `distribution` has what it is called, its words and its formula."""
 
     def add(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:
-        share = [own["zi"]] if zeros else []
-        size = [own["alpha"]] if count.sized else []
-        observe(name, count, outcome, *share, eta, *size)
+        share = [own["zi"]] if zeros.kind else []
+        size = [own["alpha"]] if alpha else []
+        zeros.observe(name, count, outcome, *share, eta, *size)
 
-    zi = OwnParameter("zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros)
-    alpha = OwnParameter("alpha", "log", lambda _: counts.ALPHA, option="dispersion")
+    called, words, formula = distribution
+    zi = OwnParameter(
+        "zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros, words=zeros.share, symbol="π",
+        why="every value is as likely as any other",
+    )  # fmt: skip
     return Family(
         name,
         ("log",),
         _read_count,
         add,
-        moments.hurdle_moments if observe is counts.observe_hurdle else moments.count_moments,
-        log_densities.count_log_density(count, _WITH_ZEROS.get(observe)),
-        own=(*([zi] if zeros else []), *([alpha] if count.sized else [])),
+        moments.hurdle_moments if zeros is _HURDLE else moments.count_moments,
+        log_densities.count_log_density(count, zeros.log_f),
+        responses="count",
+        called=f"{zeros.called}{called}",
+        distribution=zeros.predicate.format(words),
+        formula=formula,
+        own=(*([zi] if zeros.kind else []), *([alpha] if alpha else [])),
+        zeros=zeros.kind,
         one_per_row=lambda _: True,
         doubts=lambda outcome, columns: [
-            *(counts.without_zeros(outcome) if zeros else ()),
+            *(counts.without_zeros(outcome) if zeros.kind else ()),
             *counts.without_large(outcome, columns),
-            *(counts.without_large(outcome, columns, least=2) if observe is counts.observe_hurdle else ()),
+            *(counts.without_large(outcome, columns, least=2) if zeros is _HURDLE else ()),
         ],
         findings=("rates", "dispersion", "zeros"),
-        counted=f"expected count{of}",
+        counted=f"expected count{zeros.of}",
         count_alone=moments.count_alone,
     )
 
 
-_BUT_ZEROS, _BEFORE_ZEROS = " but for structural zeros", " before zeros are cut off"
+_POISSON = ("Poisson", "a Poisson distribution with mean μ", "Poisson(μ)")
+_VARIANCES: Mapping[str, tuple[str, str, Callable[[float], float]]] = {  # and the shape; the variance at a mean of 10
+    "nb2": ("μ + μ²/φ", "φ", lambda alpha: 10 + 100 / alpha),
+    "nb1": ("μ + μ/φ", "φμ", lambda alpha: 10 + 10 / alpha),
+}
 
 
 def negative_binomial_family(name: str, parameterization: str) -> Family:
@@ -124,13 +183,16 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
     """
     if parameterization not in counts.NEGATIVE_BINOMIALS:
         raise InputError(f"unknown parameterization {parameterization!r}; known: {listing(counts.NEGATIVE_BINOMIALS)}")
-    count = counts.NEGATIVE_BINOMIALS[parameterization]
-    if name.startswith("zero_inflated"):
-        family = _count_family(name, count, counts.observe_zero_inflated, _BUT_ZEROS)
-    elif name.startswith("hurdle"):
-        family = _count_family(name, count, counts.observe_hurdle, _BEFORE_ZEROS)
-    else:
-        family = _count_family(name, count)
+    variance, shape, at_ten = _VARIANCES[parameterization]
+    alpha = OwnParameter(
+        "alpha", "log", lambda _: counts.ALPHA, option="dispersion", words="the shape", symbol="φ", shown=at_ten,
+        allows="At a mean of 10, variances from {high} to {low} ({inner}); a Poisson count has 10",
+        why="near the prior that has a Poisson count as its simplest case; brms has the same",
+    )  # fmt: skip
+    words = f"a negative binomial distribution with mean μ and variance {variance}"
+    zeros = _INFLATED if name.startswith("zero_inflated") else _HURDLE if name.startswith("hurdle") else _NO_ZEROS
+    count, told = counts.NEGATIVE_BINOMIALS[parameterization], ("negative binomial", words, f"NegBinomial(μ, {shape})")
+    family = _count_family(name, count, told, alpha, zeros)
     if parameterization == "nb1":
         linear = moments.of_linear_variance
         return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone))
@@ -146,14 +208,26 @@ def _ordered_family(
     links: Sequence[str],
     probabilities: moments.Probabilities,
     log_density: log_densities.RowLogDensity,
+    **told: Any,
 ) -> Family:
     def read(table: Table, response: Response, levels: Any) -> Outcome:
         return ordinal.read_ordered(table, response, ordinal.level_names(levels))
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps, pattern = ordinal.threshold_steps(own["cutpoints"]), np.zeros(len(outcome.values), int)
-        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern)
+        ordinal.observe_ordered(name, kind, outcome, probability_link(link), eta, steps, pattern, _log_disc(own))
 
+    cutpoints = OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS)
+    disc = OwnParameter(
+        "disc",
+        "log",
+        None,
+        option="disc",
+        code=ordered_predictors.discrimination_predictor,
+        doubts=ordered_predictors.zero_far_away,
+        words="the discrimination",
+        symbol="d",
+    )
     return Family(
         name,
         tuple(links),
@@ -161,16 +235,23 @@ def _ordered_family(
         add,
         moments.category_moments(probabilities),
         log_density,
-        own=(OwnParameter("cutpoints", "thresholds", lambda _: ordinal.CUTPOINTS),),
+        responses="ordered",
+        **told,
+        own=(cutpoints, disc) if kind.cumulative else (cutpoints,),
         choice="levels",
         doubts=lambda outcome, columns: [
             *ordinal.unseen_levels(outcome),
             *ordinal.separated_categories(outcome, columns),
         ],
-        code=ordinal.ordered_predictor,
+        code=ordered_predictors.ordered_predictor,
         latent=kind.cumulative,
         probabilities=probabilities,
     )
+
+
+def _log_disc(own: Mapping[str, Tensor]) -> list[Tensor]:
+    """log of the discrimination of ordered categories, which is 1 but where it has a linear predictor."""
+    return [own["disc"]] if "disc" in own else []
 
 
 def with_nominal(family: Family, nominal: Nominal) -> Family:
@@ -178,13 +259,15 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps = nominal_steps(own["cutpoints"], nominal, own["nominal_beta"])
-        ordinal.observe_ordered(name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern)
+        ordinal.observe_ordered(
+            name, ordinal.CUMULATIVE, outcome, probability_link(link), eta, steps, nominal.pattern, _log_disc(own)
+        )
 
-    gamma = OwnParameter(
+    coefficients = OwnParameter(
         "nominal_beta", "identity", lambda _: nominal.parameter, dim="nominal_coef", labels=nominal.labels,
         to_zero=nominal.to_zero,
     )  # fmt: skip
-    return replace(family, own=(*family.own, gamma), observe=add, findings=("proportional_odds",))
+    return replace(family, own=(*family.own, coefficients), observe=add, findings=("proportional_odds",))
 
 
 # ----------------------------------------------------------------------------------------------------------- registry
@@ -199,15 +282,28 @@ FAMILIES: Mapping[str, Family] = {
             _observe_gaussian,
             moments.gaussian_moments,
             log_densities.gaussian_log_density,
-            own=(OwnParameter("sigma", "identity", _sigma),),
+            responses="measured",
+            called="linear",
+            distribution="varies around its mean μ with a normal distribution of standard deviation σ",
+            formula="Normal(μ, σ²)",
+            own=(_SIGMA,),
+            draw=lambda rng, eta, own, _: rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)),
         ),
+        student_t.STUDENT_T,
+        gamma.GAMMA,
+        lognormal.LOGNORMAL,
         _binary_family("bernoulli", binomial.read_bernoulli),
         _binary_family("binomial", binomial.read_binomial),
-        _count_family("poisson", counts.POISSON),
+        beta_binomial.BETA_BINOMIAL,
+        beta.BETA,
+        beta.ZERO_INFLATED_BETA,
+        beta.ZERO_ONE_INFLATED_BETA,
+        ordered_beta.ORDERED_BETA,
+        _count_family("poisson", counts.POISSON, _POISSON),
         negative_binomial_family("negative_binomial", "nb2"),
-        _count_family("zero_inflated_poisson", counts.POISSON, counts.observe_zero_inflated, _BUT_ZEROS),
+        _count_family("zero_inflated_poisson", counts.POISSON, _POISSON, zeros=_INFLATED),
         negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
-        _count_family("hurdle_poisson", counts.POISSON, counts.observe_hurdle, _BEFORE_ZEROS),
+        _count_family("hurdle_poisson", counts.POISSON, _POISSON, zeros=_HURDLE),
         negative_binomial_family("hurdle_negative_binomial", "nb2"),
         _ordered_family(
             "ordinal",
@@ -215,6 +311,10 @@ FAMILIES: Mapping[str, Family] = {
             tuple(PROBABILITY_LINKS),
             moments.cumulative_probabilities,
             log_densities.cumulative_log_density,
+            called="cumulative",
+            distribution="Thresholds c, one between neighbouring categories, cut it into the categories' probabilities, so that an "
+            "effect is the same at every threshold",
+            formula="y≤k",
         ),
         _ordered_family(
             "sratio",
@@ -222,6 +322,10 @@ FAMILIES: Mapping[str, Family] = {
             tuple(PROBABILITY_LINKS),
             moments.stopping_ratio_probabilities,
             log_densities.sequential_log_density(ordinal.stopping_ratio_log_f),
+            called="stopping-ratio",
+            distribution="Thresholds c, one for each category but the last, say how probable it is to stop at that category once it "
+            "is reached",
+            formula="y=k|y≥k",
         ),
         _ordered_family(
             "acat",
@@ -229,13 +333,32 @@ FAMILIES: Mapping[str, Family] = {
             ("logit",),
             moments.adjacent_category_probabilities,
             log_densities.sequential_log_density(ordinal.adjacent_category_log_f),
+            called="adjacent-category",
+            distribution="Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is",
+            formula="y=k|y∈{k,k+1}",
         ),
     )
 }
 ALIASES = {
     "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
-    "cumulative": "ordinal",
+    "cumulative": "ordinal", "student": "student_t",
 }  # fmt: skip
+
+
+def family_of_fit(name: str, spec: Mapping[str, Any]) -> Family:
+    """The family of an outcome of a fit from its name, what was learnt of times to an event, and the options that its builder had."""
+    if "event_times" in spec["facts"]:
+        return event_time_family(spec["facts"]["event_times"])
+    parameterization = spec["options"].get("parameterization")
+    return FAMILIES[name] if parameterization is None else negative_binomial_family(name, parameterization)
+
+
+def family_described(outcome: Mapping[str, Any]) -> Family:
+    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    if "event_times" in outcome.get("facts", {}):
+        return event_time_family(outcome["facts"]["event_times"])
+    of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
+    return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
 
 
 def family_and_link(text: str) -> tuple[Family, str]:

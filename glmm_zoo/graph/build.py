@@ -17,9 +17,10 @@ from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.likelihood import observe_outcome
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
-from glmm_zoo.graph.variables import variable
-from glmm_zoo.plans.joint_outcomes import RESIDUAL
+from glmm_zoo.graph.residuals import observe_repeated_measures
+from glmm_zoo.graph.variables import log_positive, variable
 from glmm_zoo.plans.plan import Plan, PlannedOutcome
+from glmm_zoo.plans.residuals import RESIDUAL
 
 
 def build_model(plan: Plan) -> Model:
@@ -39,6 +40,8 @@ def observe_outcomes(model: Model, plan: Plan) -> dict[str, Tensor]:
     for planned in plan.outcomes:
         if plan.residual_pair and planned is plan.residual_pair[1]:
             _observe_given_first(model, plan.residual_pair[0], planned, etas)
+        elif plan.residuals is not None:
+            observe_repeated_measures(model, planned, plan.residuals, etas)
         else:
             observe_outcome(model, planned, etas, center=plan.center)
     return etas
@@ -49,7 +52,7 @@ def _observe_given_first(
 ) -> None:
     """y_2 given y_1, whose residuals have correlation rho in the rows that have both, w = rho there and 0 elsewhere:
 
-    y_2 ~ Normal(eta_2 + sigma_2 w (y_1 - eta_1) / sigma_1, sigma_2 sqrt(1 - w^2))
+    y_2 ~ Normal(eta_2 + sigma_2 w (y_1 - eta_1) / sigma_1, sigma_2 sqrt(1 - w^2)),  each sigma that of the row
     """
     names = [first.name, second.name]
     model.add_coord(RESIDUAL, names)
@@ -60,10 +63,13 @@ def _observe_given_first(
     one = pt.constant(1.0)
     matrix = pt.stack([pt.stack([one, rho]), pt.stack([rho, one])])
     pm.Deterministic(f"corr_{RESIDUAL}", matrix, dims=(RESIDUAL, f"{RESIDUAL}_bis"))
-    y_1, sigma_1 = model[first.name], model[prefixed(first.name, "sigma")]
-    sigma_2 = variable(model, prefixed(second.name, "sigma"))
+    y_1, sigma_1 = model[first.name], prefixed(first.name, "sigma")
+    log_sigma_1: Tensor = etas[sigma_1] if sigma_1 in etas else pt.log(model[sigma_1])
+    log_sigma_2: Tensor = log_positive(model, prefixed(second.name, "sigma"), etas)
     both = np.isin(second.rows, first.rows)
     row_of_first = np.where(both, np.searchsorted(first.rows, second.rows), 0)
     w: Any = rho * both.astype(float)
-    mean = etas[second.name] + sigma_2 * w * ((y_1 - etas[first.name]) / sigma_1)[row_of_first]
-    observe_gaussian(second.name, second.outcome, mean, sigma_2 * pt.sqrt(1.0 - w * w))
+    of_first: Tensor = ((y_1 - etas[first.name]) * pt.exp(-log_sigma_1))[row_of_first]
+    mean = etas[second.name] + pt.exp(log_sigma_2) * w * of_first
+    log_rest: Tensor = pt.log1p(-w * w)
+    observe_gaussian(second.name, second.outcome, mean, log_sigma_2 + 0.5 * log_rest)

@@ -14,9 +14,7 @@ import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.triangular import lower_positions
-
-_ROUNDING = 2.0**-52  # of 1 - p^2 near p = 1, which may be 0 for a correlation that is not 1
+from glmm_zoo.graph.triangular import ROUNDING, lower_positions
 
 
 def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: float) -> list[list[Tensor]]:
@@ -36,6 +34,6 @@ def correlation_factor(model: Model, name: str, labels: Sequence[str], eta: floa
         for j in range(i):
             pij = p[pairs.index((i - 1, j))]
             row.append(pij * left)
-            left = left * pt.sqrt(pt.maximum(1.0 - pij * pij, _ROUNDING))
+            left = left * pt.sqrt(pt.maximum(1.0 - pij * pij, ROUNDING))
         rows.append([*row, left, *[zero] * (k - 1 - i)])
     return rows

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+import numpy as np
+
 from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.families.ordinal import initial_cutpoints
 from glmm_zoo.families.tensors import Tensor
@@ -17,7 +19,11 @@ from glmm_zoo.plans.plan import PlannedOutcome
 
 def observe_outcome(model: Model, planned: PlannedOutcome, etas: Mapping[str, Tensor], *, center: bool = True) -> None:
     """Add the family's own parameters and the likelihood of one outcome, given the linear predictors by prefix."""
-    own = {p.name: _own_parameter(model, planned, p, etas, center) for p in planned.family.own}
+    own = {
+        p.name: _own_parameter(model, planned, p, etas, center)
+        for p in planned.family.own
+        if p.default is not None or prefixed(planned.prefix, p.name) in etas
+    }
     planned.family.observe(planned.name, planned.outcome, etas[planned.prefix], planned.link, own)
 
 
@@ -31,6 +37,8 @@ def _own_parameter(
     if parameter.scale == "log":
         return log_positive(model, name, etas)
     if parameter.scale == "thresholds":
+        if parameter.labels:  # beside an intercept
+            return add_cutpoints(model, planned.main, parameter.labels, np.array([-2.0, 2.0]), center=False)
         levels = planned.outcome.levels
         start = initial_cutpoints(planned.outcome) if planned.family.latent else None
         return add_cutpoints(model, planned.main, [f"{a}|{b}" for a, b in pairwise(levels)], start, center=center)

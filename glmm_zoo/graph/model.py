@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import pymc as pm
+from pymc.initial_point import make_initial_point_expression
 from pymc.logprob.transforms import Transform
+from pymc.pytensorf import replace_rng_nodes
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.families.tensors import Tensor, as_it_stands
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.plans.groups import groups_of, smooth_name
 from glmm_zoo.plans.plan import Plan
@@ -125,10 +127,16 @@ class Model(pm.Model):
         return InputError(f"{whose}two parts of the model would have the name {name!r}; rename the column")
 
     def initial_point(self, random_seed: Any = None) -> dict[str, np.ndarray]:
-        """As PyMC's, computed once for the variables that the sampler moves."""
+        """As PyMC's, computed once for the variables that the sampler moves, from the graph as it stands."""
         values = [id(v) for v in self.value_vars]
         if self._initial is None or self._initial[0] != values:
-            self._initial = values, super().initial_point(random_seed)
+            graph = make_initial_point_expression(
+                free_rvs=self.free_RVs, rvs_to_transforms=self.rvs_to_transforms,
+                initval_strategies=self.rvs_to_initial_values, return_transformed=True,
+            )  # fmt: skip
+            run = pm.compile([], replace_rng_nodes(graph), random_seed=random_seed, mode=as_it_stands())
+            names = [self.rvs_to_values[rv].name for rv in self.free_RVs]
+            self._initial = values, {name: np.array(x) for name, x in zip(names, run(), strict=True)}
         return {name: value.copy() for name, value in self._initial[1].items()}
 
     def with_transforms(self, transforms: Mapping[str, Transform | None]) -> Model:

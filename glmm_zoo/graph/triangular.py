@@ -11,6 +11,7 @@ from glmm_zoo.families.tensors import Tensor
 
 ZERO: Tensor = pt.constant(0.0)
 ONE: Tensor = pt.constant(1.0)
+ROUNDING = 2.0**-52  # of 1 - p^2 near p = 1, which may be 0 for a correlation that is not 1
 
 
 def lower_positions(k: int) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import FitError
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.inference.compile_jax import CompiledFunctions, Vectorized, by_jax
 from glmm_zoo.inference.coordinates import UNCHANGED, Coordinates, SamplerStart
 from glmm_zoo.inference.kernel.expression import UnsupportedError
@@ -159,7 +160,7 @@ def check_density(model: pm.Model) -> None:
     """
     point = model.initial_point()
     try:
-        value = model.compile_logp(mode="FAST_COMPILE")(point)
+        value = model.compile_logp(mode=as_it_stands())(point)
     except IndexError as err:
         raise FitError(f"the model indexes past the levels of a factor: {err}") from err
     if not np.isfinite(value):

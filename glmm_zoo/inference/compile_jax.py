@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.inference.kernel.code_cache import private_folder
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _evaluated(
     edge.update(dict.fromkeys(v for v in outputs if v in known and v.owner is not None))
     if not edge:
         return outputs, inputs, list(data)
-    run: Any = function(inputs[parameters:], list(edge), mode="FAST_COMPILE", on_unused_input="ignore")
+    run: Any = function(inputs[parameters:], list(edge), mode=as_it_stands(), on_unused_input="ignore")
     values: dict[Any, np.ndarray] = dict(zip(edge, run(*data), strict=True))
     fresh: dict[Any, Any] = {v: v.type() if np.ndim(x) else as_tensor_variable(x) for v, x in values.items()}
     outputs = clone_replace(outputs, replace=fresh, rebuild_strict=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import FitError, ZooWarning
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
 from glmm_zoo.inference.parameterization import sampler_start
@@ -143,7 +144,7 @@ def _own_parameters(model: Model, approximation: GaussianApproximation) -> Means
     if not names:
         return {}
     graph = model.replace_rvs_by_values([model[name] for name in names])
-    run = model.compile_fn(graph, inputs=model.value_vars, on_unused_input="ignore", mode="FAST_COMPILE")
+    run = model.compile_fn(graph, inputs=model.value_vars, on_unused_input="ignore", mode=as_it_stands())
     estimates: MeansAndSds = {}
     for name, value in zip(names, run(point), strict=True):
         dims = model.named_vars_to_dims.get(name, ())

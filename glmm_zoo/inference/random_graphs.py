@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.families.tensors import as_it_stands
+
 
 def draw_all(
     responses: Sequence[Any], parameters: Sequence[Any], values: Sequence[np.ndarray], seed: int
 ) -> list[np.ndarray]:
     """Draws of each response for all `values` (draws, ...) of the parameters of what `written_out` has made of them."""
     from pymc.pytensorf import compile as compile_graph
-    from pytensor.compile.mode import Mode
-    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
-    from pytensor.link.vm import VMLinker
 
     # rewriting would bring in slower operations
-    as_it_stands = Mode(VMLinker(use_cloop=False, c_thunks=False), RewriteDatabaseQuery(include=()))
-    return compile_graph(*_of_all_draws(responses, parameters), random_seed=seed, mode=as_it_stands)(*values)
+    return compile_graph(*_of_all_draws(responses, parameters), random_seed=seed, mode=as_it_stands())(*values)
 
 
 def seed_of(purpose: int, seed: int | None) -> int:

@@ -216,7 +216,7 @@ def _check_mean(text: str, part: PlannedOutcome) -> None:
     """The scale of the mean needs a link that we can invert, and a family with one mean."""
     if part.link not in MEAN_LINKS:
         raise InputError(f"association: {text!r}: the mean is there for links {listing(MEAN_LINKS)}, not {part.link!r}")
-    if part.main.cutpoints or "zi" in part.family.options:
+    if part.main.cutpoints or "zi" in part.family.options or part.family.centre != "mean":
         raise InputError(
             f"association: {text!r}: family {part.family.name!r} has no one mean that follows its predictor; use the linear predictor"
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from glmm_zoo.errors import attempt, plural, raise_all
 from glmm_zoo.families.baselines import read_baseline_hazard
-from glmm_zoo.families.survival import PRECISION, SHAPE, TREND
+from glmm_zoo.families.time_laws import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import PredictorDesign

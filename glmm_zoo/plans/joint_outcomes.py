@@ -30,11 +30,12 @@ from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.plans.parameters import predictor_parameters
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
+from glmm_zoo.plans.residuals import RESIDUAL
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
-RESIDUAL = "residual"  # what corr_residual is named after
+OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "bounds")
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -110,7 +111,7 @@ def read_joint_outcomes(
     pairs
         (formula, family) of every outcome.
     choices
-        By option, "zi", "dispersion", "success", "levels", what is said of an outcome, by the name of its response.
+        By option of `OPTIONS_BY_RESPONSE`, what is said of an outcome, by the name of its response.
     residual_correlation
         Whether the residuals of two Gaussian outcomes are correlated.
     shared
@@ -317,10 +318,11 @@ def plan_joint_outcomes(
     """
     parts = joint.parts
     units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
-    needed = predictor_parameters(joint.predictors, 0.0, 1.0, units)
+    others = {prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()}
+    needed = predictor_parameters(joint.predictors, 0.0, 1.0, {**units, **others})
     for part in parts:
-        own = [_with_prefix(p.default(part.outcome), part.prefix) for p in part.family.own]
-        needed += [p for p in own if p.name not in joint.texts]
+        predicted = [own.name for own in part.family.own if prefixed(part.prefix, own.name) in joint.texts]
+        needed += [_with_prefix(p, part.prefix) for p in part.family.parameters(part.outcome, predicted)]
     for name in joint.loaded:
         (default,) = beta_defaults([units[joint.anchor][1]], units[name][1])
         needed.append(parameter(prefixed(name, "loading"), "real", default))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, get_args
 
-from glmm_zoo.errors import InputError, shown
+from glmm_zoo.errors import InputError, listing, shown
 from glmm_zoo.tables.frames import Missing
 
 LONGEST_TEXT = 10_000  # characters; formulas of a hundred terms have a tenth
@@ -205,3 +205,12 @@ def _literal(text: str) -> Any:
             continue
         return found if isinstance(found, list | tuple | dict) else None
     return None
+
+
+def unknown_choices(options: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sentences about options that are none of the known words."""
+    return [
+        f"unknown {name} {options[name]!r}; known: {listing(words)}"
+        for name, words in known.items()
+        if options[name] not in words
+    ]

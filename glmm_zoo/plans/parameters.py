@@ -24,7 +24,7 @@ def predictor_parameters(
     """What needs a prior: intercepts, coefficients, sds and correlations, with defaults in the unit of the link.
 
     `location` and `scale` are those of the outcome on the link scale of the main predictor, `others` those of further
-    outcomes by prefix; the remaining predictors are logits and logarithms, with location 0 and scale 1.
+    predictors by prefix; the remaining ones are logits and logarithms, with location 0 and scale 1.
     """
     given = {"": (location, scale), **(others or {})}
     units = {p.prefix: given.get(p.prefix, (0.0, 1.0)) for p in predictors}

@@ -17,6 +17,7 @@ from glmm_zoo.formulas.names import prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
+from glmm_zoo.plans.residuals import Residuals
 from glmm_zoo.priors import Parameter, Prior
 from glmm_zoo.tables.columns import Table
 
@@ -69,6 +70,8 @@ class Plan:
         `loaded_effect` times a loading in its place.
     residual_pair
         The two Gaussian outcomes whose residuals are correlated.
+    residuals
+        The correlation of the residuals of a subject, where there is one.
     """
 
     spec: Mapping[str, Any]
@@ -85,6 +88,7 @@ class Plan:
     loadings: Mapping[str, GroupEffects] = field(default_factory=dict)
     loaded_effect: str = ""
     residual_pair: tuple[PlannedOutcome, ...] = ()
+    residuals: Residuals | None = None
 
 
 def write_spec(

@@ -113,7 +113,7 @@ def read_outcome(
     raise_all(problems)
     assert outcome is not None
     predictors = {
-        p: replace(family.code(f, tables[p], p), dim=variable_name(units[p]) if p in units else "row")
+        p: replace(family.coder(p)(f, tables[p], p), dim=variable_name(units[p]) if p in units else "row")
         for p, f in formulas.items()
     }
     if offset is not None:
@@ -183,7 +183,7 @@ def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], c
             if clusters == "fixed":
                 notes.append(f"grouping factor {levels}: written as population terms, {as_population}")
                 texts[prefix] = as_population
-                again = single.family.code(_parse(prefix, as_population), tables[prefix], prefix)
+                again = single.family.coder(prefix)(_parse(prefix, as_population), tables[prefix], prefix)
                 predictor = replace(again, offset=predictor.offset, dim=predictor.dim)
             else:
                 sentence = (

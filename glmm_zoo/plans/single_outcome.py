@@ -21,11 +21,14 @@ from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import Parameter
 
 
-def read_single_outcome(data: Any, formula: str, family: Family, options: Mapping[str, Any]) -> SingleOutcome:
+def read_single_outcome(
+    data: Any, formula: str, family: Family, options: Mapping[str, Any], columns: Sequence[str] = ()
+) -> SingleOutcome:
     """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
 
     `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
-    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`).
+    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`). `columns` are those that the builder reads
+    itself.
 
     Raises
     ------
@@ -40,6 +43,7 @@ def read_single_outcome(data: Any, formula: str, family: Family, options: Mappin
         choice=options.get(family.choice or ""),
         also={parameter: options[option] for option, parameter in family.options.items() if option in options},
         exposure=options.get("exposure"),
+        columns=columns,
         missing=options["missing"],
         clusters=options["clusters"],
     )
@@ -78,7 +82,6 @@ def plan_single_outcome(
     """
     family, outcome = single.family, single.outcome
     link = checked_link(family, options.get("link", family.links[0]))
-    own = [p for p in (own.default(outcome) for own in family.own) if p.name not in single.texts]
     if facts is None and family.counted is not None:
         facts = rates(options["exposure"], options["per"], single.main.formula.offsets, family.counted)
     described = {
@@ -96,7 +99,9 @@ def plan_single_outcome(
         "notes": list(single.notes),
     }
     location = outcome.location - offset_level(single.main.offset, link)
-    needed = [*predictor_parameters(single.predictors, location, outcome.scale), *extra, *own]
+    others = {name: (at, 1.0) for name, at in family.locations(outcome).items()}
+    own = family.parameters(outcome, single.texts)
+    needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
     spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(
         variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))

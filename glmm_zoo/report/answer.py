@@ -19,6 +19,7 @@ from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 # a number with as many values or fewer is compared from its first to its last; so many curves can be told apart
 _MOST_LEVELS = 12
@@ -82,17 +83,21 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
         further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
         return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
-    meta, event = (model.spec["builder"] == name for name in ("meta_analysis", "joint_survival"))
+    meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
     levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
     values = tuple(levels) or tuple(_grid(numbers, contrast))
-    at = dict(about.at)
+    at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
     means = None if meta or course or of_event else predictions(tree, **asked, **scale)
-    compared = None if of_event else comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob, **scale)
+    pairs = (
+        model.spec["options"].get("consistency") == "ume"
+    )  # unrelated effects, of the pairs that were compared alone
+    of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
+    compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
@@ -112,6 +117,23 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         )
     numeric = not levels and len(np.unique(numbers)) > 2
     return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
+
+
+def _last_visit(model: FittedModel, variable: str) -> dict[str, Any]:
+    """Of repeated measures the last visit, where the formula has it: it is what a trial is about."""
+    facts, time = model.spec["facts"], model.spec["options"].get("time")
+    if "visits" not in facts or time == variable or time not in _variables(model):
+        return {}
+    last = facts["visits"][-1]
+    number = stored_table(model.tree)[time].dtype.kind in "iuf"
+    return {time: float(last) if number else last}
+
+
+def _variables(model: FittedModel) -> set[str]:
+    """The columns of the formulas."""
+    return {
+        c for outcome in model.outcomes.values() for design in outcome.parts.values() for c in design.formula.columns
+    }
 
 
 def _variable(model: FittedModel) -> str | None:

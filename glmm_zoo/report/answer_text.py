@@ -10,21 +10,23 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing
+from glmm_zoo.families.links import LINKS
 from glmm_zoo.report.answer import Answer, answer_time
 from glmm_zoo.report.parts import article, joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
-from glmm_zoo.results.figures.estimated import TIME_FAMILIES, fitted_family, response_name, with_success
+from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
 from glmm_zoo.results.figures.over_time import at_time, free_of
+from glmm_zoo.results.figures.picture import capital
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
+from glmm_zoo.results.findings.network import treatment_names
 from glmm_zoo.results.numbers import NO_BREAK, Scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
 
 LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
-SHARES, COUNTS = ("bernoulli", "binomial", *TIME_FAMILIES), ("poisson", "negative_binomial")
 
 
 def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[str, str]:
@@ -34,6 +36,8 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
         return _of_hazard(tree, about, prob)
     if builder == "meta_analysis":
         return _of_trials(tree, about, answer, prob)
+    if builder == "network_meta_analysis":
+        return _of_network(tree, about, prob)
     if answer.means is None:
         return _of_course(tree, about, answer, prob), _what_it_is(tree, about, answer)
     estimates = answer.comparisons or answer.means
@@ -125,30 +129,26 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
 
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     """How means of an outcome are written: risks in per cent, all else as numbers."""
-    return "risk" if fitted_family(tree, outcome)[1] in SHARES else "number"
+    return "risk" if fitted_family(tree, outcome).responses in ("binary", "time") else "number"
 
 
 def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """What is told of an outcome: "risk of a new case", "rate of calls per nestling", "mean reaction time"."""
     spec = _outcome_spec(tree, outcome)
     said = about.outcome_of(outcome or "")
-    family = fitted_family(tree, outcome)[1]
+    kind = fitted_family(tree, outcome).responses
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
-    if family in TIME_FAMILIES:
+    if kind == "time":
         return f"probability of being {free_of(about)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
-    if family in SHARES:
+    if kind == "binary":
         return f"risk of {said.an_outcome or words}"
-    if family == "ordinal":
+    if kind == "ordered":
         return f"expected score of {words}"
-    if _counted(family):
+    if kind == "count":
         per = exposure_of(tree, spec)
         one = said.unit or (f"unit of {about.name(per)}" if per else "")
         return f"{'rate' if per else 'mean number'} of {words}{f' per {one}' if one else ''}"
     return f"mean {words}"
-
-
-def _counted(family: str) -> bool:
-    return any(family.endswith(count) for count in COUNTS)
 
 
 def exposure_of(tree: xr.DataTree, spec: Any) -> str:
@@ -167,7 +167,7 @@ def _outcome_spec(tree: xr.DataTree, outcome: str | None) -> Any:
 def _unit(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     """The unit of what is measured; that of counts is what they are per."""
     unit = about.outcome_of(outcome or "").unit
-    return f"{NO_BREAK}{unit}" if unit and not _counted(fitted_family(tree, outcome)[1]) else ""
+    return f"{NO_BREAK}{unit}" if unit and fitted_family(tree, outcome).responses != "count" else ""
 
 
 def _rows_of(table: pd.DataFrame, outcome: str | None) -> pd.DataFrame:
@@ -313,6 +313,36 @@ def _of_trials(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> 
     what = (
         f"The {ratio} at the centre of the population of trials{at}. The second range is for the true effect in one new trial, drawn from "
         "that population. How many cases that means depends on the risk without treatment."
+    )
+    return sentence, what
+
+
+def _of_network(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]:
+    """The treatment of the best mean rank against the reference; of unrelated mean effects what their loops say."""
+    spec, found = metadata(tree)["spec"], findings(tree, prob, checks=False)["network"]
+    if spec["options"]["consistency"] == "ume":
+        what = "Each effect rests on the studies of its pair alone: this fit is there to be compared with one of consistent effects."
+        return found.sentences[0], what
+    reference = treatment_names(tree)[0]
+    pairs, ranks, share = found.tables["pairs"], found.tables["ranks"], numbers.nominal(prob)
+    best, first = str(ranks.index[0]), float(ranks["P(rank 1)"].iloc[0])
+    shown = best if best != reference else str(ranks.index[1])
+    row = pairs.loc[f"{shown} vs {reference}"]
+    d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
+    ratio = str(LINKS[spec["link"]].ratio).replace("_", " ")
+    outcome = about.outcome or spec["outcome"]
+    lead = f"{capital(best)}{', the reference,' if best == reference else ''} has the best mean rank and is first with probability {numbers.probability(first)}"
+    new = ""
+    if "new study, lower" in pairs:
+        ends = numbers.interval(row["new study, lower"], row["new study, upper"], d, "ratio").replace(" to ", " and ")
+        new = f"; in a new one it lies between {ends} with probability {share}"
+    sentence = (
+        f"{lead}: in the mean study the {ratio} of {outcome}, {shown} against {reference}, is "
+        f"**{numbers.on_scale(row['median'], 'ratio', d)}** ({share} interval {numbers.interval(row['lower'], row['upper'], d, 'ratio')}){new}."
+    )
+    what = (
+        f"The {ratio} at the centre of the population of studies, from direct and indirect evidence together. Ranks say which is likely the best, "
+        "not by how much: intervals of neighbouring treatments may have much in common."
     )
     return sentence, what
 

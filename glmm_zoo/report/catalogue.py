@@ -31,6 +31,7 @@ from glmm_zoo.results.figures.effects import conditional_effects, conditional_ra
 from glmm_zoo.results.figures.exposure_effect import exposure_effect
 from glmm_zoo.results.figures.forest import forest
 from glmm_zoo.results.figures.group_effect_words import correlated_factors
+from glmm_zoo.results.figures.network import network
 from glmm_zoo.results.figures.never_share import never_share
 from glmm_zoo.results.figures.outcomes_effects import outcomes_effects
 from glmm_zoo.results.figures.period_risks import period_risks
@@ -40,9 +41,11 @@ from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.study_effects import numeric_covariate
+from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,6 +94,8 @@ class Catalogue:
         builder, answer = self.spec["builder"], self.answer
         if builder == "meta_analysis":
             yield "forest", Entry("key", "", partial(forest, self.tree, self.about))
+        elif builder == "network_meta_analysis":
+            yield "forest", Entry("key", "", partial(treatments_forest, self.tree, self.about))
         elif builder == "stepped_wedge" and answer.means is None:
             yield "exposure_effect", Entry("key", "", partial(exposure_effect, self.tree, self.about))
         elif builder == "stepped_wedge":
@@ -147,7 +152,9 @@ class Catalogue:
             several = "outcome" in answer.comparisons.table
             drawn = outcomes_effects if several else effects
             yield drawn.__name__, Entry("asked", "", partial(drawn, answer.comparisons, self.about))
-        if conditional_ratios(self.tree):
+        if builder == "network_meta_analysis":
+            yield "network", Entry("estimates", "The network", partial(network, self.tree, self.about))
+        elif conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":
             if not self.spec["options"].get("exposure"):  # of risks, not of rates
@@ -175,7 +182,7 @@ class Catalogue:
 
     def _groups(self) -> Iterator[tuple[str, Entry]]:
         """How groups differ: a caterpillar for each factor, and the effects of a group against each other."""
-        if self.spec["builder"] == "meta_analysis":
+        if self.spec["builder"] in META_ANALYSES:
             return
         factors = list(self.spec["groups"])
         for i, factor in enumerate(factors):

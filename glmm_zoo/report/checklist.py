@@ -16,10 +16,12 @@ from glmm_zoo.errors import listing, plural
 from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
+from glmm_zoo.trials.arms import META_ANALYSES
 
 State = Literal["done", "not done", "not applicable"]
 BAYES = "BARG, ROBUST"
 BARG, WEDGE, PRISMA, GRADE, JOINT = "BARG", "CONSORT for stepped wedges", "PRISMA", "GRADE", "joint models"
+NMA = "PRISMA-NMA"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def checklist(tree: xr.DataTree, shown: Collection[str] | Mapping[str, str], pat
         else {name: name.replace("_", " ").replace("/", ": ") for name in shown}
     )
     page = _Page(read_parts(tree), labels, path)
-    of_design = {"stepped_wedge": _wedge, "meta_analysis": _meta, "joint_survival": _joint}.get(page.parts.builder)
+    of_design = {
+        "stepped_wedge": _wedge,
+        "meta_analysis": _meta,
+        "network_meta_analysis": _network,
+        "joint_survival": _joint,
+    }.get(page.parts.builder)
     return [
         *_question(page),
         *_priors(page),
@@ -142,7 +149,7 @@ def _computation(page: _Page) -> Iterator[Item]:
     yield page.item(BARG, "Code, data, seed and versions", "reproduce", f"`glmm-zoo report {page.path}`", made)
 
 
-ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled")  # tables
+ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled", "network/pairs", "network/direct")  # tables
 
 
 def _posterior(page: _Page) -> Iterator[Item]:
@@ -153,7 +160,7 @@ def _posterior(page: _Page) -> Iterator[Item]:
     yield page.item(
         BAYES, "Point estimates and intervals, with their scale", ESTIMATES, f"`glmm-zoo report {page.path}`"
     )
-    level = f" --level {groups[-1]}" if groups and page.parts.builder not in ("meta_analysis", "joint_survival") else ""
+    level = f" --level {groups[-1]}" if groups and page.parts.builder not in (*META_ANALYSES, "joint_survival") else ""
     yield page.item(
         BARG, "Models compared", ("loo", "loo/"), f"One model only: `glmm-zoo loo {page.path} OTHER.nc{level}`"
     )
@@ -217,6 +224,27 @@ def _meta(page: _Page) -> Iterator[Item]:
     yield page.item(PRISMA, "Prediction interval", pooled, f"`glmm-zoo report {page.path}`")
     yield page.item(GRADE, "Absolute effects at a stated baseline risk", ("baseline_risks", "pooled/absolute"),
                     page.update("--option baseline_risk=0.1"))  # fmt: skip
+    yield from _of_trials(page)
+
+
+def _network(page: _Page) -> Iterator[Item]:
+    again = f"`glmm-zoo report {page.path}`"
+    yield page.item(NMA, "Geometry of the network", "network", f"`glmm-zoo plot {page.path} network`")
+    yield page.item(
+        f"{NMA}, {GRADE}", "All pairs with their intervals (league table)", ("network/league", "network/pairs"), again
+    )
+    yield page.item(NMA, "Prediction intervals", ("network/pairs", "forest"), again)
+    yield page.item(NMA, "Ranks with their uncertainty", "network/ranks", again)
+    yield page.item(
+        f"{NMA}, {GRADE}",
+        "Inconsistency of direct and indirect evidence",
+        "network/loops",
+        page.update("--option consistency=ume"),
+    )
+    yield from _of_trials(page)
+
+
+def _of_trials(page: _Page) -> Iterator[Item]:
     tau = page.update("--prior 'tau=HalfNormal(0.5)'")
     yield page.item(
         PRISMA,

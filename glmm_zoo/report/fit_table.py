@@ -17,11 +17,13 @@ from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_g
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.findings import findings
 from glmm_zoo.results.numbers import nominal, whole, written
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
-from glmm_zoo.results.storage import check_target
+from glmm_zoo.results.report.wording import finding_tables
+from glmm_zoo.results.storage import check_target, metadata
 from glmm_zoo.results.summary import summary
 from glmm_zoo.results.table_forms import FORMS, check_ending, html_table, text_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -58,7 +60,7 @@ def table(tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95) -> Fi
     tree
         A fit, fresh or loaded.
     of
-        "estimates": averages over the population and comparisons of the variable that answers the fit's question, then ratios and
+        "league": all pairs of a network meta-analysis. "estimates": averages over the population and comparisons of the variable that answers the fit's question, then ratios and
         differences at equal group effects, and how groups differ. "means" and "comparisons": what `predictions` and `comparisons`
         give for that variable. "diagnostics": R-hat and effective draws of each parameter. "priors": by name.
     prob
@@ -157,10 +159,22 @@ def _of_priors(tree: xr.DataTree, prob: float) -> FitTable:
     return FitTable(text, pd.DataFrame([vars(p) for p in told]))
 
 
+def _of_league(tree: xr.DataTree, prob: float) -> FitTable:
+    if metadata(tree)["spec"]["builder"] != "network_meta_analysis":
+        raise InputError("a league table is of a network_meta_analysis; ask for of='comparisons'")
+    found = findings(tree, prob, checks=False)["network"]
+    if "pairs" not in found.tables:
+        raise InputError("unrelated mean effects have no league table; fit with consistency='consistency'")
+    name = "league" if "league" in found.tables else "pairs"
+    texts = finding_tables(found, len(found.tables[name]))
+    return FitTable(texts[name], found.tables["pairs"].reset_index())
+
+
 TABLES: dict[str, Callable[[xr.DataTree, float], FitTable]] = {
     "estimates": _of_estimates,
     "means": _asked("means"),
     "comparisons": _asked("comparisons"),
+    "league": _of_league,
     "diagnostics": _of_diagnostics,
     "priors": _of_priors,
 }

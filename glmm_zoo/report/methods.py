@@ -8,24 +8,22 @@ from collections.abc import Iterator, Sequence
 import xarray as xr
 
 from glmm_zoo.errors import plural
+from glmm_zoo.families.links import PROBABILITY_LINKS
+from glmm_zoo.families.time_laws import TIME_LAW_WORDS
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.model_words import BINARY, ORDERED, outcome_words
+from glmm_zoo.report.model_words import outcome_words
+from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_text import prior_kind
+from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
-from glmm_zoo.report.time_words import TIME_DISTRIBUTIONS
 from glmm_zoo.results import numbers
-from glmm_zoo.results.figures.estimated import TIME_FAMILIES
+from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
+from glmm_zoo.trials.arms import META_ANALYSES
 
-_FAMILIES = {
-    "gaussian": "linear", "binomial": "binomial", "bernoulli": "binomial", "poisson": "Poisson", "negative_binomial": "negative binomial",
-    "zero_inflated_poisson": "zero-inflated Poisson", "zero_inflated_negative_binomial": "zero-inflated negative binomial",
-    "hurdle_poisson": "hurdle Poisson", "hurdle_negative_binomial": "hurdle negative binomial", "ordinal": "cumulative",
-    "proportional_hazards": "proportional-hazards", "accelerated_failure": "accelerated-failure-time", "sratio": "stopping-ratio", "acat": "adjacent-category",
-}  # fmt: skip
 _CORRELATIONS = {
     "exchangeable": "exchangeable", "nested_exchangeable": "nested exchangeable", "decay": "discrete-time decay",
 }  # fmt: skip
@@ -69,8 +67,8 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
 
 def _model(parts: Parts) -> Iterator[str]:
     """Design, sizes, and the formula in words."""
-    if parts.builder == "meta_analysis":
-        yield from _meta(parts)
+    if parts.builder in META_ANALYSES:
+        yield from (_meta if parts.builder == "meta_analysis" else network_methods)(parts)
         return
     size = f" ({', '.join(sizes(parts))})"
     several = len(parts.outcomes) > 1
@@ -78,12 +76,12 @@ def _model(parts: Parts) -> Iterator[str]:
         yield from _joint(parts, size)
         return
     outcome = parts.outcomes[0]
-    contents = [*_wedge(parts), *_predictor(parts, outcome.main)]
+    contents = [*_wedge(parts), *_predictor(parts, outcome.main), *residual_methods(parts)]
     trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     for name, part in outcome.others.items():
-        yield f"{_cap(_OF_PART[name](parts, outcome))} was modelled with {_items(_predictor(parts, part))}."
+        yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
 
@@ -92,40 +90,39 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
     """What was analysed, and whether it was or were."""
     what = outcome_words(parts, outcome)
     response = outcome.main.formula.response
-    if outcome.family == "gaussian":
+    kind = outcome.family.responses
+    if kind == "measured":
         return _cap(what), "was"
-    if outcome.family in TIME_FAMILIES:
+    if kind == "time":
         return f"Time to {what}", "was"
-    if outcome.family in ORDERED:
+    if kind == "ordered":
         return f"The ordered outcome {what}", "was"
-    if outcome.family in BINARY and (response is None or response.trials is None):
+    if kind == "binary" and (response is None or response.trials is None):
         return f"The binary outcome {what}", "was"
-    what = parts.about.plural(what) if outcome.family in BINARY and parts.about.outcome else what
+    what = parts.about.plural(what) if kind == "binary" and parts.about.outcome else what
     return "Counts" if what == "count" else f"Counts of {what}", "were"
 
 
-_OF_PART = {
-    "zi": lambda _, outcome: (
-        f"the log odds of {'zero' if outcome.family.startswith('hurdle') else 'a structural zero'}"
-    ),
-    "never": lambda parts, _: (
-        f"the log odds that {article(parts.about.name(parts.spec['options']['subject']))} is never at risk"
-    ),
-    "alpha": lambda *_: "the logarithm of the shape",
-    "nominal": lambda *_: "the distance between thresholds",
-}
+def _of_part(parts: Parts, outcome: OutcomeParts, name: str) -> str:
+    """What a further linear predictor is: "the log odds of a structural zero", "the logarithm of the shape"."""
+    if name == "never":
+        return f"the log odds that {article(parts.about.name(parts.spec['options']['subject']))} is never at risk"
+    own = outcome.family.own_parameter(name)
+    if own is None:
+        return "the distance between thresholds"
+    return f"the {'log odds' if own.scale == 'logit' else 'logarithm'} of {own.words}"
 
 
 def _family(parts: Parts, outcome: OutcomeParts) -> str:
     """ "binomial mixed model with a logit link"."""
     mixed = "mixed model" if outcome.main.formula.groups else "regression model"
-    name = f"{_FAMILIES[outcome.family]} {mixed}"
-    if outcome.family in (*BINARY, *ORDERED):
+    name = f"{outcome.family.called} {mixed}"
+    if outcome.link in PROBABILITY_LINKS:
         name += f" with a {outcome.link} link"
-    if outcome.family in TIME_FAMILIES:
+    if outcome.family.responses == "time":
         learnt = parts.spec["facts"]["event_times"]
         law = learnt.get("distribution")
-        name += f" with {f'{TIME_DISTRIBUTIONS[law]} times' if law else _BASELINES[learnt['baseline']]}"
+        name += f" with {f'{TIME_LAW_WORDS[law]} times' if law else _BASELINES[learnt['baseline']]}"
     if parts.builder == "never_at_risk":
         name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"
     return name
@@ -191,7 +188,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         for of, part in outcome.others.items():
-            yield f"{_cap(_OF_PART[of](parts, outcome))} of {name} was modelled with {_items(_predictor(parts, part))}."
+            yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):
         yield "Random effects of the same level are correlated between outcomes."
     if parts.event is not None:
@@ -229,8 +226,7 @@ def _priors(parts: Parts) -> str:
     by_kind: dict[str, list[str]] = {}
     for variable, text in parts.spec["priors"].items():
         texts = [text] if isinstance(text, str) else list(text.values())
-        kind, part = prior_kind(parts, variable)
-        by_kind.setdefault(f"{_KINDS.get(kind, variable)}{_PARTS.get(part, '')}", []).extend(texts)
+        by_kind.setdefault(_prior_of(parts, variable), []).extend(texts)
     by_prior: dict[str, list[str]] = {}
     for kind, texts in by_kind.items():
         distinct = list(dict.fromkeys(texts))
@@ -246,16 +242,31 @@ def _priors(parts: Parts) -> str:
     return f"Priors were {'; '.join(told)}.{whose}"
 
 
+def _prior_of(parts: Parts, variable: str) -> str:
+    """What a prior is of: "the intercept of the zero part", "the shape", "coefficients of the log of the shape"."""
+    kind, outcome, part = prior_kind(parts, variable)
+    own = outcome.family.own_parameter(part or kind)
+    if own is not None and not part and own.scale != "logit":
+        return own.words
+    of_log = f" of the log of {own.words}" if own is not None and part and own.scale == "log" else ""
+    return f"{_KINDS.get(kind, variable)}{of_log or _PARTS.get(part, '')}"
+
+
 _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
-    "corr": "correlations", "sigma": "the residual standard deviation", "alpha": "the shape", "tau": "the heterogeneity tau",
+    "corr": "correlations", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
-    "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities",
+    "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
+    "autocorrelation": "correlations",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip
-_PARTS = {"zi": " of the zero part", "never": " of never being at risk", "alpha": " of the log shape"}
+_PARTS = {
+    "zi": " of the zero part",
+    "never": " of never being at risk",
+    **{part: f" of the log {words}" for part, words in LOGARITHMS.items()},
+}
 _NAMES = {
     "Normal": "normal", "StudentT": "Student-t", "Exponential": "exponential", "HalfNormal": "half-normal", "Gamma": "gamma",
     "InverseGamma": "inverse-gamma", "Beta": "beta", "LogNormal": "log-normal", "Uniform": "uniform", "HalfCauchy": "half-Cauchy",
@@ -317,7 +328,7 @@ def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:
     estimates = answer.means or answer.comparisons
     if estimates is None:
         return
-    if parts.builder == "meta_analysis":
+    if parts.builder in META_ANALYSES:
         yield "The mean effect is that at the centre of the population of studies; the prediction interval is that of the effect in a new one."
         return
     used = estimates.draws.sizes["chain"] * estimates.draws.sizes["draw"]

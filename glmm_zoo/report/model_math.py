@@ -5,6 +5,7 @@ Row i; the level of a factor that it has is [i], so that β with the index perio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,12 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
-from glmm_zoo.results.figures.estimated import TIME_FAMILIES
+from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.trials.arms import META_ANALYSES
 
 Line = tuple[str, str, str]
 ROW_INDEX = sym("i")
 PLUS, MINUS = op("+"), op("−")
-COEFFICIENTS = {"": ("α", "β", "u"), "zi": ("α", "γ", "v"), "never": ("α", "γ", "v"), "alpha": ("α", "δ", "w")}
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,21 @@ class NumberedOutcome:
 
 def model_math(parts: Parts) -> str:
     """The whole model as one MathML formula."""
-    if parts.builder == "meta_analysis":
-        return display(list(_meta(parts)))
+    if parts.builder in META_ANALYSES:
+        return display(list((_meta if parts.builder == "meta_analysis" else _network)(parts)))
     several = len(parts.outcomes) > 1
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome)]
+        lines += _correlated_rows(outcome)
     lines += _group_lines(parts, outcomes)
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
-        lines.append((call(sym("corr"), *(o.response() for o in outcomes if o.of.family == "gaussian")), "=", sym("ρ")))
+        lines.append(
+            (call(sym("corr"), *(o.response() for o in outcomes if o.of.family.name == "gaussian")), "=", sym("ρ"))
+        )
     if parts.event is not None:
         lines += _hazard(parts, outcomes)
     return display(lines)
@@ -59,74 +63,97 @@ def model_math(parts: Parts) -> str:
 
 def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     """The distribution of a response."""
-    y, family, s = outcome.response(), outcome.of.family, outcome.symbol
+    y, family, response = outcome.response(), outcome.of.family, outcome.of.main.formula.response
     of_never = outcome.parts.builder == "never_at_risk"
-    if family == "gaussian":
-        yield y, "∼", normal(squared(s("σ")), s("μ", ROW_INDEX))
-    elif family in ("binomial", "bernoulli"):
-        response = outcome.of.main.formula.response
-        trials = response and response.trials
-        size = num(trials) if isinstance(trials, int) else s("n", ROW_INDEX)
-        distribution = (
-            call(sym("Binomial"), size, s("p", ROW_INDEX)) if trials else call(sym("Bernoulli"), s("p", ROW_INDEX))
-        )
-        yield _at_risk(y) if of_never else y, "∼", distribution
-    elif family in ("ordinal", "sratio", "acat"):
+    alone = family.responses == "binary" and (response is None or response.trials is None)
+    formula = _formula(outcome, "Bernoulli(p)" if alone else family.formula)
+    if family.responses == "ordered":
         yield from _categories(outcome)
-    elif family in TIME_FAMILIES:
-        yield _time(outcome)
-    elif family.startswith("hurdle"):
-        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", s("π", ROW_INDEX)
-        positive = f"{y}{op('>')}{num(0)}"
-        yield f"{y}{op('|')}{positive}", "∼", f"{_count(outcome)}{op('|')}{positive}"
-    elif family.startswith("zero_inflated"):
-        zero = call(sym("P"), f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}")
-        yield zero, "=", s("π", ROW_INDEX)
-        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", _count(outcome)
+    elif family.responses == "time":
+        of_hazard = outcome.of.link == "log_hazard"
+        yield (
+            call(outcome.symbol("h", ROW_INDEX), sym("t"))
+            if of_hazard
+            else call(sym("log"), outcome.symbol("T", ROW_INDEX)),
+            "=",
+            formula,
+        )
+    elif family.ends:
+        for event, probability in family.ends:
+            yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
+    elif family.zeros == "all":
+        yield call(sym("P"), f"{y}{op('=')}{num(0)}"), "=", outcome.symbol("π", ROW_INDEX)
+        positive = f"{op('|')}{y}{op('>')}{num(0)}"
+        yield f"{y}{positive}", "∼", f"{formula}{positive}"
+    elif family.zeros == "structural":
+        zero = f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}"
+        yield call(sym("P"), zero), "=", outcome.symbol("π", ROW_INDEX)
+        yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
+    elif sds_by_visit(outcome.parts):
+        yield y, "∼", normal(squared(_of_visit(outcome)), outcome.symbol("μ", ROW_INDEX))
     else:
-        yield _at_risk(y) if of_never else y, "∼", _count(outcome)
+        yield f"{y}{op('|')}{sym('at risk')}" if of_never else y, "∼", formula
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
 
 
-def _time(outcome: NumberedOutcome) -> Line:
-    """The hazard, or the logarithm of the time."""
-    s, learnt = outcome.symbol, outcome.parts.spec["facts"]["event_times"]
-    eta = s("η", ROW_INDEX)
-    if outcome.of.link == "log_hazard":
-        return call(s("h", ROW_INDEX), sym("t")), "=", f"{call(sub(sym('h'), num(0)), sym('t'))}{call(sym('exp'), eta)}"
-    scale = s("σ") if learnt["distribution"] == "lognormal" else f"<mfrac>{num(1)}{s('k')}</mfrac>"
-    return call(sym("log"), s("T", ROW_INDEX)), "=", f"{eta}{PLUS}{scale}{s('z', ROW_INDEX)}"
+def _of_visit(outcome: NumberedOutcome) -> str:
+    return outcome.symbol("σ", _level(outcome.parts, (outcome.parts.spec["options"]["time"],)))
 
 
-def _at_risk(y: str) -> str:
-    return f"{y}{op('|')}{sym('at risk')}"
+def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
+    """The correlation of two rows of a subject."""
+
+    def visit(index: str) -> str:
+        return f"{sym(outcome.parts.spec['options']['time'])}{op('[')}{sym(index)}{op(']')}"
+
+    line = residual_line(outcome.parts, lambda index: outcome.symbol("y", sym(index)), visit)
+    return [] if line is None else [line]
 
 
-def _count(outcome: NumberedOutcome) -> str:
-    """Poisson, or negative binomial with its mean and shape."""
-    mean = outcome.symbol("μ", ROW_INDEX)
-    if "negative_binomial" not in outcome.of.family:
-        return call(sym("Poisson"), mean)
-    shape = outcome.symbol("φ", ROW_INDEX) if "alpha" in outcome.of.others else outcome.symbol("φ")
-    if outcome.parts.spec["options"].get("parameterization") == "nb1":
-        shape = shape + mean
-    return call(sym("NegBinomial"), mean, shape)
+def _formula(outcome: NumberedOutcome, text: str) -> str:
+    """The formula of a family: symbols of rows have their index, n may be one number of trials, y is the response."""
+    family, response = outcome.of.family, outcome.of.main.formula.response
+    of_rows = {family.symbol, "n", "z", *(own.symbol for own in family.own if own.name in outcome.of.others)}
+    trials = response.trials if response is not None else None
+    parts: list[str] = []
+    for token in re.findall(r"[A-Za-z]{2,}|\S", text):
+        if token == "²":
+            parts[-1] = squared(parts[-1])
+        elif token == "₀":
+            parts[-1] = sub(parts[-1], num(0))
+        elif token == "n" and isinstance(trials, int):
+            parts.append(num(trials))
+        elif token in of_rows:
+            parts.append(outcome.symbol(token, ROW_INDEX))
+        elif token == "y":
+            parts.append(outcome.response())
+        elif token in "kl" or len(token) > 1:
+            parts.append(sym(token))
+        else:
+            parts.append(outcome.symbol(token) if token.isalpha() else num(token) if token.isdigit() else op(token))
+    return "".join(parts)
+
+
+def _of_row(outcome: NumberedOutcome, name: str) -> str:
+    """An own parameter, which is that of the row where it has a predictor."""
+    own = outcome.of.family.own_parameter(name)
+    assert own is not None
+    return outcome.symbol(own.symbol, *([ROW_INDEX] if name in outcome.of.others else []))
 
 
 def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     """Cumulative or sequential probabilities of ordered categories."""
-    y, k = outcome.response(), sym("k")
-    at_k, after = f"{y}{op('=')}{k}", f"{k}{PLUS}{num(1)}"
-    event = {
-        "ordinal": f"{y}{op('≤')}{k}",
-        "sratio": f"{at_k}{op('|')}{y}{op('≥')}{k}",
-        "acat": f"{at_k}{op('|')}{y}{op('∈')}{op('{')}{listed([k, after])}{op('}')}",
-    }[outcome.of.family]
+    k = sym("k")
+    event, after = _formula(outcome, outcome.of.family.formula), f"{k}{PLUS}{num(1)}"
     nominal = outcome.parts.spec["facts"].get("nominal")
     cut = outcome.symbol("c", k, ROW_INDEX) if nominal else outcome.symbol("c", k)
-    yield _linked(outcome.of.link, call(sym("P"), event)), "=", f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    distance = f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
+    if "disc" in outcome.of.others:
+        distance = f"{_of_row(outcome, 'disc')}{op('(')}{distance}{op(')')}"
+    yield _linked(outcome.of.link, call(sym("P"), event)), "=", distance
     if nominal:
         yield (
             call(sym("log"), f"{sub(sym('c'), after, ROW_INDEX)}{MINUS}{cut}"), "=",
@@ -152,21 +179,15 @@ def _linked(link: str, mean: str) -> str:
 def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
-    ordered = of.family in ("ordinal", "sratio", "acat")
-    of_eta = ordered or of.family in TIME_FAMILIES
-    mean = (
-        s("η", ROW_INDEX)
-        if of_eta
-        else s("p", ROW_INDEX)
-        if of.family in ("binomial", "bernoulli")
-        else s("μ", ROW_INDEX)
-    )
+    without_intercept, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    yield mean if of_eta else _linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    left = mean if of.family.symbol == "η" else _linked(of.link, mean)
+    yield left, "=", _predictor(outcome, of.main, extra, without_intercept)
     for name, part in of.others.items():
         if name == "nominal":
             continue
-        left = s("φ", ROW_INDEX) if name == "alpha" else s("π", ROW_INDEX)
+        own = of.family.own_parameter(name)
+        left = s(own.symbol if own else "π", ROW_INDEX)
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield _linked(part.link, left), "=", _predictor(outcome, part, [])
@@ -174,9 +195,10 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
     """Intercept, coefficients, curves and group effects, added up."""
-    level, coefficient, effect = COEFFICIENTS[part.of]
-    base = coefficient if part.of else level
-    summands = [] if without_intercept or not part.intercept else [outcome.symbol(base, *([num(0)] if part.of else []))]
+    level, coefficient, effect = outcome.of.letters(part.of)
+    summands = (
+        [] if without_intercept or not part.intercept else [outcome.symbol(level, *([num(0)] if part.of else []))]
+    )
     summands += [_times(outcome, coefficient, term) for term in part.terms]
     for smooth in part.formula.smooths:
         of_by = [_level(outcome.parts, (smooth.by,))] if smooth.by else []
@@ -256,7 +278,7 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
     for outcome in outcomes:
         for part in (outcome.of.main, *outcome.of.others.values()):
             for group, numbered in _numbered(part):
-                letter = COEFFICIENTS[part.of][2]
+                letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
                 effects = [outcome.symbol(letter, *number, factor) for number in numbers]
                 if parts.loaded(outcome.of, group):
@@ -345,6 +367,29 @@ def _meta(parts: Parts) -> Iterator[Line]:
         yield d, "∼", normal(squared(sym("τ")), average)
     if options["baseline"] == "random":
         yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW_INDEX)}"
+        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
+
+
+def _network(parts: Parts) -> Iterator[Line]:
+    """Arm k of study i, whose treatment is t_ik; arm 1 is its baseline."""
+    options, k, one = parts.spec["options"], sym("k"), num(1)
+    of_risks = parts.spec["link"] == "logit"
+    mean, delta = sub(sym("p" if of_risks else "μ"), ROW_INDEX, k), sub(sym("δ"), ROW_INDEX, k)
+    law = call(sym("Binomial"), sub(sym("n"), ROW_INDEX, k), mean) if of_risks else call(sym("Poisson"), mean)
+    yield sub(sym("y"), ROW_INDEX, k), "∼", law
+    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, k))]
+    yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sub(sym("b"), ROW_INDEX), delta])
+    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
+    own, base = sub(sym("t"), ROW_INDEX, k), sub(sym("t"), ROW_INDEX, one)
+    consistent = options["consistency"] == "consistency"
+    effect = f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
+    if options["trt_effects"] == "random":
+        yield delta, "∼", normal(squared(sym("τ")), effect)
+        yield call(sym("corr"), delta, sub(sym("δ"), ROW_INDEX, sym("l"))), "=", fraction(one, num(2))
+    else:
+        yield delta, "=", effect
+    if options["baseline"] == "random":
+        yield sub(sym("b"), ROW_INDEX), "=", PLUS.join([sym("α"), sub(sym("d"), base), sub(sym("u"), ROW_INDEX)])
         yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
 
 

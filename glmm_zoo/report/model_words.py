@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
+from glmm_zoo.families.baselines import BASELINE_WORDS
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
-from glmm_zoo.report.time_words import BASELINE_WORDS, event_of, time_amount, time_likelihood
+from glmm_zoo.report.residual_words import residual_sentences
+from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
-from glmm_zoo.results.figures.estimated import TIME_FAMILIES, with_success
+from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
-ORDERED = ("ordinal", "sratio", "acat")
-BINARY = ("binomial", "bernoulli")
-_SHAPES = {"nb2": "μ + μ²/φ", "nb1": "μ + μ/φ"}
 _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
     "nested_exchangeable": "observations of a cluster are more alike within a period than between periods (Hooper et al. 2016)",
@@ -25,12 +26,16 @@ _CORRELATIONS = {
 
 def model_words(parts: Parts) -> str:
     """The whole model in sentences."""
-    if parts.builder == "meta_analysis":
-        return " ".join(_meta(parts))
+    if parts.builder in META_ANALYSES:
+        return " ".join(
+            (_meta if parts.builder == "meta_analysis" else network_words)(
+                parts, outcome_words(parts, parts.outcomes[0])
+            )
+        )
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
-    sentences += [*_groups(parts), *_curves(parts)]
+    sentences += [*_groups(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
     if parts.event is not None:
@@ -50,7 +55,7 @@ def response_column(outcome: OutcomeParts) -> str:
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
     said, response = said_of(parts, outcome), outcome.main.formula.response
-    if outcome.family in TIME_FAMILIES:
+    if outcome.family.responses == "time":
         return event_of(parts)
     if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
         function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
@@ -69,7 +74,7 @@ def said_of(parts: Parts, outcome: OutcomeParts) -> AboutOutcome:
 def is_measured(outcome: OutcomeParts) -> bool:
     """Whether the unit that was said is that of the response: it is measured, and not transformed."""
     response = outcome.main.formula.response
-    return outcome.family == "gaussian" and response is not None and response.value.kind != "call"
+    return outcome.family.responses == "measured" and response is not None and response.value.kind != "call"
 
 
 def individuals(parts: Parts, outcome: OutcomeParts) -> str:
@@ -80,45 +85,32 @@ def individuals(parts: Parts, outcome: OutcomeParts) -> str:
 def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     """How a response varies around what the model predicts."""
     what, family = outcome_words(parts, outcome), outcome.family
-    if family == "gaussian":
-        return f"{_capital(what)} varies around its mean μ with a normal distribution of standard deviation σ."
-    if family in TIME_FAMILIES:
-        return time_likelihood(parts)
-    if family in BINARY:
+    if family.responses == "time":
+        return time_likelihood(parts, outcome)
+    if family.responses == "measured":
+        return f"{_capital(what)} {family.distribution}."
+    if family.responses == "binary":
         response = outcome.main.formula.response
         if response is not None and response.trials is not None:
             size = response.trials if isinstance(response.trials, int) else response.trials.text
             count = f"{response_column(outcome)} of {size} {individuals(parts, outcome)}"
             start = f"In each row of {_subject(parts)} at risk" if parts.builder == "never_at_risk" else "In each row"
-            return f"{start}, {count} had the event{_named(what, response_column(outcome))}: a binomial count with probability p."
+            return f"{start}, {count} had the event{_named(what, response_column(outcome))}; this number {family.distribution}."
         return f"In each row the event ({what}) came or did not, with probability p."
-    if family in ORDERED:
+    if family.responses == "ordered":
         levels = parts.spec["facts"].get("levels") or ()
         return (
             f"{_capital(what)} is one of {len(levels)} ordered categories, {listing(levels, 9)}."
             if levels
             else (f"{_capital(what)} is one of several ordered categories.")
         )
-    return _counts(parts, outcome, what)
-
-
-def _counts(parts: Parts, outcome: OutcomeParts, what: str) -> str:
-    family = outcome.family
-    distribution = "a Poisson distribution with mean μ"
-    if "negative_binomial" in family:
-        variance = _SHAPES[parts.spec["options"].get("parameterization") or "nb2"]
-        distribution = f"a negative binomial distribution with mean μ and variance {variance}"
     if parts.builder == "never_at_risk":
         subject = _subject(parts)
         return (
             f"{_capital(article(subject))} is never at risk with probability π, and then every count of it is 0; at risk, its count"
-            f"{_named(what)} has {distribution}."
+            f"{_named(what)} {family.distribution}."
         )
-    if family.startswith("zero_inflated"):
-        return f"A count{_named(what)} is a structural zero with probability π; otherwise it has {distribution}, which may be 0 too."
-    if family.startswith("hurdle"):
-        return f"A count{_named(what)} is 0 with probability π; what is above 0 has {distribution} without its zeros."
-    return f"The count{_named(what)} has {distribution}."
+    return f"{'A' if family.zeros else 'The'} count{_named(what)} {family.distribution}."
 
 
 def _subject(parts: Parts) -> str:
@@ -127,27 +119,25 @@ def _subject(parts: Parts) -> str:
 
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
-    if outcome.family in ORDERED:
-        base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}[outcome.link]
-        return f"the {base} of a higher category of {what}"
-    if outcome.family in BINARY:
-        base = {
-            "logit": "log odds",
-            "probit": "probit of the probability",
-            "cloglog": "complementary log-log of the probability",
-        }
-        return f"the {base[outcome.link]} of {what}"
-    if outcome.family in TIME_FAMILIES:
+    family = outcome.family
+    base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
+    if family.responses == "time":
         return time_amount(outcome, what)
-    if outcome.link == "log" and (shares_zeros or outcome.family.startswith(("hurdle", "zero_inflated"))):
+    if family.responses == "ordered":
+        return f"the {base[outcome.link]} of a higher category of {what}"
+    if family.responses == "binary":
+        return f"the {base[outcome.link]}{'' if outcome.link == 'logit' else ' of the probability'} of {what}"
+    if outcome.link in base:
+        return f"the {base[outcome.link]} of {family.symbol}, the {family.centre} of {what},"
+    if outcome.link == "log" and (shares_zeros or family.zeros):
         return f"the log of μ per unit of {exposure}" if exposure else "the log of μ"
     if outcome.link == "log":
         return (
             f"the log of the rate of {what} per unit of {exposure}"
             if exposure
-            else f"the log of μ, the mean of {what},"
+            else f"the log of {family.symbol}, the {family.centre} of {what},"
         )
-    return f"the mean μ of {what}"
+    return f"the {family.centre} {family.symbol} of {what}"
 
 
 # --------------------------------------------------------------------------------------------------- linear predictors
@@ -155,13 +145,13 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
 
 def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     what = outcome_words(parts, outcome)
-    if outcome.family in BINARY:
+    if outcome.family.responses == "binary":
         what = said_of(parts, outcome).an_outcome or what
     exposure = parts.spec["options"].get("exposure")
     subject = amount_words(outcome, what, exposure and parts.about.name(exposure), parts.builder == "never_at_risk")
     own = list(_own(parts))
-    thresholds = outcome.family in ORDERED
-    yield _sum(parts, outcome.main, subject, "β", "u", own, thresholds)
+    thresholds = outcome.family.responses == "ordered"
+    yield _sum(parts, outcome.main, subject, outcome.letters(""), own, thresholds)
     if thresholds:
         yield _thresholds(parts, outcome)
     for name, part in outcome.others.items():
@@ -169,19 +159,30 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
             terms = joined([_plain(parts, term) for term in part.terms])
             yield f"The effects of {terms} differ between the thresholds, those of others do not (proportional odds)."
             continue
-        zero = "of zero" if outcome.family.startswith("hurdle") else "of a structural zero"
-        of = {
-            "zi": f"the log odds {zero}", "never": f"the log odds that {article(_subject(parts))} is never at risk"
-            if name == "never" else "", "alpha": "the log of φ",
-        }[name]  # fmt: skip
-        yield _sum(parts, part, of, {"alpha": "δ"}.get(name, "γ"), {"alpha": "w"}.get(name, "v"), [])
+        if name == "never":
+            of = f"the log odds that {article(_subject(parts))} is never at risk"
+        else:
+            own_parameter = outcome.family.own_parameter(name)
+            assert own_parameter is not None
+            of = (
+                f"the log odds of {own_parameter.words}"
+                if part.link == "logit"
+                else f"the log of {own_parameter.symbol}"
+            )
+            if name == "disc":
+                yield (
+                    "A row's distance from the thresholds is multiplied by its discrimination d: the smaller d is, the more its "
+                    "categories scatter."
+                )
+        yield _sum(parts, part, of, outcome.letters(name), [])
 
 
 def _sum(
-    parts: Parts, part: Part, subject: str, coefficient: str, effect: str, own: Sequence[str], thresholds: bool = False
+    parts: Parts, part: Part, subject: str, letters: tuple[str, str, str], own: Sequence[str], thresholds: bool = False
 ) -> str:
     """ "The log odds of a new case has a level α, a shift β for ... and a shift u for each herd." """
-    level = f"{coefficient}₀" if coefficient != "β" else "α"
+    level, coefficient, effect = letters
+    level = f"{level}₀" if part.of else level
     items = [] if thresholds or not part.intercept else [f"a level {level}"]
     items += _term_words(parts, part.terms, coefficient)
     items += [_smooth_words(parts, s.variables, s.by) for s in part.formula.smooths]
@@ -253,15 +254,10 @@ def _group_words(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...]
 
 
 def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
-    kind = {
-        "ordinal": "Thresholds c, one between neighbouring categories, cut it into the categories' probabilities, so that an effect is the "
-        "same at every threshold (proportional odds).",
-        "sratio": "Thresholds c, one for each category but the last, say how probable it is to stop at that category once it is reached.",
-        "acat": "Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is.",
-    }[outcome.family]
+    told = outcome.family.distribution
     if "nominal" in outcome.others:
-        return "Thresholds c, one between neighbouring categories, cut it into the categories' probabilities."
-    return kind.replace(" (proportional odds)", "") if outcome.link != "logit" else kind
+        return f"{told.partition(', so that')[0]}."
+    return f"{told} (proportional odds)." if outcome.family.latent and outcome.link == "logit" else f"{told}."
 
 
 # -------------------------------------------------------------------------------------------------------- group effects
@@ -316,11 +312,10 @@ def _wedge(parts: Parts) -> Iterator[str]:
         yield "Clusters differ in the effect of the intervention too, by a shift w that is correlated with u."
 
 
-def _meta(parts: Parts) -> Iterator[str]:
+def _meta(parts: Parts, what: str) -> Iterator[str]:
     facts, options = parts.spec["facts"], parts.spec["options"]
     study = parts.about.name(facts["study"])
     of_risks = parts.spec["link"] == "logit"
-    what = outcome_words(parts, parts.outcomes[0])
     control, treated = (parts.about.level(options["treatment"], label) for label in facts["labels"])
     ratio, amount = (
         ("odds ratio", "a binomial count of those at risk")

@@ -24,17 +24,16 @@ from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import reproduce
 from glmm_zoo.report.tables import estimate_tables
 from glmm_zoo.results.about import KEY, stored_about
-from glmm_zoo.results.diagnostics import judge
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
-from glmm_zoo.results.report.stored import stored_diagnostics
+from glmm_zoo.results.report.stored import stored_verdicts, with_report
 from glmm_zoo.results.report.wording import finding_tables
 from glmm_zoo.results.storage import metadata, write_metadata
-from glmm_zoo.results.verdicts import Verdicts, verdicts
+from glmm_zoo.results.verdicts import Verdicts
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
@@ -82,6 +81,7 @@ def write_report(
         content = {**metadata(tree), KEY: stored_about(words_for(tree, about))}
         tree = tree.copy()
         write_metadata(tree, content)
+        tree = with_report(tree)  # whose sentences have these words
     replace_file(path, render(page_content(tree, prob)).encode())
     return path
 
@@ -103,7 +103,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
     """Everything that the template shows, by the names it uses; figures and tables are numbered in the order of the page."""
     catalogue, blocks = Catalogue(tree, prob=prob), Blocks()
     content, answer = metadata(tree), catalogue.answer
-    verdict, model = verdicts(tree, judge(tree, stored_diagnostics(tree))), model_text(tree)
+    verdict, model = stored_verdicts(tree), model_text(tree)
     sentence, estimand = answer_text(tree, answer, prob)
     key = next((name for name, entry in catalogue.entries.items() if entry.section == "key"), None)
     asked = question(tree)

@@ -9,19 +9,23 @@ from typing import Any
 import xarray as xr
 
 from glmm_zoo.errors import plural
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import family_of_fit
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
 from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Symbol, signed_summands
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
+from glmm_zoo.trials.arms import META_ANALYSES
 
+_COEFFICIENTS, _EFFECTS = "βγδζκ", "uvwrq"  # of the main linear predictor, then of further ones
 Summand = tuple[Expression, ...]  # what is multiplied
 
 
 @dataclass(frozen=True)
 class Part:
-    """One linear predictor: `of` is "" of the main one, else what it is of: "zi", "alpha", "never", "nominal"."""
+    """One linear predictor: `of` is "" of the main one, else what it is of: "zi", "alpha", "sigma", "disc", "never", "nominal"."""
 
     of: str
     link: str
@@ -29,7 +33,7 @@ class Part:
 
     @property
     def intercept(self) -> bool:
-        return not any(
+        return self.of != "disc" and not any(
             s == "-" and part in (["1"],) or part == ["0"] for s, part in signed_summands(self.formula.population)
         )
 
@@ -44,10 +48,15 @@ class OutcomeParts:
     """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of."""
 
     prefix: str
-    family: str
+    family: Family
     link: str
     main: Part
     others: Mapping[str, Part]
+
+    def letters(self, part: str) -> tuple[str, str, str]:
+        """The symbols of the level, the coefficients and the group effects of a linear predictor."""
+        place = list(self.others).index(part) + 1 if part else 0
+        return _COEFFICIENTS[place] if part else "α", _COEFFICIENTS[place], _EFFECTS[place]
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,9 @@ class Parts:
     def groups(self) -> dict[str, int]:
         """The number of levels of each grouping factor by its name, once for each factor; the studies of a meta-analysis too."""
         found: dict[str, int] = {}
-        if self.builder == "meta_analysis":
-            found[self.spec["facts"]["study"]] = len(self.spec["facts"]["totals"]["control_events"])
+        if self.builder in META_ANALYSES:
+            facts = self.spec["facts"]
+            found[facts["study"]] = facts["studies"] if "studies" in facts else len(facts["totals"]["control_events"])
         terms = (g for o in self.outcomes for part in (o.main, *o.others.values()) for g in part.formula.groups)
         for term in terms:
             levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
@@ -152,7 +162,7 @@ def read_parts(tree: xr.DataTree) -> Parts:
 def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: str) -> OutcomeParts:
     lead = f"{prefix}_" if prefix else ""
     main = Part("", of["link"], parse_formula(spec["facts"].get("predictor", text)))
-    if spec["builder"] == "meta_analysis":
+    if spec["builder"] in META_ANALYSES:
         main = replace(main, formula=_without(main.formula, spec["options"]["treatment"]))
     others = {
         name.removeprefix(lead): Part(
@@ -161,10 +171,7 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
         for name, formula in spec["formulas"].items()
         if name != "event" and name.startswith(lead)
     }
-    family = of["family"]
-    if spec["builder"] == "never_at_risk":
-        family = spec["options"]["family"]
-    return OutcomeParts(prefix, family, of["link"], main, others)
+    return OutcomeParts(prefix, family_of_fit(of["family"], spec), of["link"], main, others)
 
 
 def _without(formula: Formula, column: str) -> Formula:
@@ -223,6 +230,8 @@ def sizes(parts: Parts) -> list[str]:
     spec = parts.spec
     found = [plural(spec["data"]["rows"], "row")]
     found += [parts.group_count(tuple(name.split(":")), n) for name, n in parts.groups.items()]
+    if spec["options"].get("residual") and spec["options"]["within"] not in parts.groups:
+        found.append(parts.group_count((spec["options"]["within"],), spec["facts"]["subjects"]))
     if "event" in spec:
         found.append(plural(sum(spec["event"]["events"]), "event"))
     return found

@@ -13,10 +13,11 @@ import xarray as xr
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.priors import Prior, parse
-from glmm_zoo.report.model_words import ORDERED, is_measured, outcome_words, said_of
+from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
+from glmm_zoo.trials.arms import META_ANALYSES
 
 INNER = numbers.nominal(0.95)
 NORMAL_975 = 1.959963984540054
@@ -70,10 +71,11 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
 # --------------------------------------------------------------------------------------------------------- what it is of
 
 
-def prior_kind(parts: Parts, variable: str) -> tuple[str, str]:
-    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., and of which further part, "zi", "never"."""
+def prior_kind(parts: Parts, variable: str) -> tuple[str, OutcomeParts, str]:
+    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., an own one of the family its name; of which outcome,
+    and of which further part, "zi", "never"."""
     of = _read(parts, variable, "")
-    return of.kind, of.part
+    return of.kind, of.outcome, of.part
 
 
 def _read(parts: Parts, variable: str, element: str) -> _Of:
@@ -89,18 +91,15 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
             part, base = name, base.removeprefix(f"{name}_")
             break
     link = outcome.others[part].link if part else outcome.link
-    kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), "other")
+    kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)
     return _Of(variable, element, kind, link, outcome, part)
 
 
 _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
-    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "zi|never|rho",
-    **{name: name for name in (
-        "sigma", "alpha", "tau", "study_Intercept", "h0_trend", "h0_precision", "weibull_shape", "exposure_shares", "loading",
-        "nominal_beta", "shape", "log_h0_ratio", "h0_steps",
-    )},
+    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
+    "autocorrelation": "rho|rho_at_gap|partial_rho",
 }  # fmt: skip
 
 
@@ -127,6 +126,14 @@ def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
     if of.kind in ("corr", "exposure_shares"):
         return _of_several(parts, of, prior)
     low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
+    own = of.outcome.family.own_parameter(of.kind)
+    if own is not None and own.scale == "logit":
+        return f"Probabilities of {own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
+    if own is not None:
+        most = prior_quantile(prior, 0.95)
+        values = {"low": low, "middle": middle, "high": high, "most": most}
+        written = {name: _value(own.shown(value)) for name, value in values.items()}
+        return own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
     if of.kind in _ALLOWED:
         return _ALLOWED[of.kind](parts, of, prior, low, middle, high)
     return f"Values from {_value(low)} to {_value(high)} ({INNER})"
@@ -135,21 +142,27 @@ def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
 def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high: float) -> str:
     """A baseline: a risk, a rate, or a mean."""
     inverse = LINKS[of.link].inverse
-    if of.outcome.family in ORDERED and not of.part:
+    ordered, measured = (of.outcome.family.responses == kind for kind in ("ordered", "measured"))
+    if (ordered or of.variable.endswith("cutpoints")) and not of.part:
         low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
         return f"The share at or below a threshold: median {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link in ("logit", "probit", "cloglog"):
         low, middle, high = (float(inverse(np.float64(v))) for v in (low, middle, high))
-        what = {"zi": "probability of a structural zero", "never": "probability of never being at risk"}.get(
-            of.part, "risk"
-        )
-        what = "probability of zero" if of.part == "zi" and of.outcome.family.startswith("hurdle") else what
+        own = of.outcome.family.own_parameter(of.part)
+        share = own.words if own is not None else "never being at risk"
+        mean = f"{of.outcome.family.centre} of {outcome_words(parts, of.outcome)}"
+        what = f"probability of {share}" if of.part else mean if measured else "risk"
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link in ("log_hazard", "log_time"):
         return _level_of_times(parts, of, low, middle, high)
     if of.link == "log":
         per = parts.spec["options"].get("exposure")
-        what = f"rate per unit of {parts.about.name(per)}" if per else "mean count" if not of.part else "φ"
+        own = of.outcome.family.own_parameter(of.part)
+        family, response = of.outcome.family, outcome_words(parts, of.outcome)
+        words = (
+            "mean count" if family.responses == "count" else f"mean {response}" if family.centre == "mean" else response
+        )
+        what = own.symbol if own is not None else f"rate per unit of {parts.about.name(per)}" if per else words
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
     return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
@@ -165,12 +178,20 @@ def _level_of_times(parts: Parts, of: _Of, low: float, middle: float, high: floa
 
 def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     """A ratio, or a difference of an identity link."""
-    ratio = LINKS[of.link].ratio if of.part != "alpha" else None
-    if ratio or of.link == "log":
-        words = (ratio or "ratio").replace("_", " ")
-        return f"{words.capitalize()}s from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){_per(parts, of)}"
+    ratio = _ratio_of(of)
+    if ratio:
+        one, _, rest = ratio.replace("_", " ").partition(" of ")
+        words = f"{one.capitalize()}s{rest and f' of {rest}'}"
+        return f"{words} from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}){_per(parts, of)}"
     what = "Differences" if of.link == "identity" else f"Differences of the {of.link}"
     return f"{what} from {_value(low)} to {_value(high)}{_unit(parts, of)} ({INNER}){_per(parts, of)}"
+
+
+def _ratio_of(of: _Of) -> str | None:
+    """What exp of a coefficient of the predictor is: of the log of a positive parameter a ratio, but none of rates."""
+    if not of.part:
+        return of.outcome.family.ratio(of.link)
+    return "ratio" if of.link == "log" else LINKS[of.link].ratio
 
 
 def _per(parts: Parts, of: _Of) -> str:
@@ -207,16 +228,14 @@ def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: fl
     group = _group(parts, of)
     start = f"Median {_value(middle)}, {INNER} below {_value(most)}"
     slope = _slope(parts, of)
-    ratio = LINKS[of.link].ratio
+    ratio = _ratio_of(of)
     if of.link == "identity":
         effect = f" in the effect of {slope}" if slope else ""
         return f"{start}{_unit(parts, of)}: {group} from alike to {_value(NORMAL_975 * most)}{_unit(parts, of)} from the average{effect}"
     if ratio is None:
         return start
     words = ratio.replace("_", " ")
-    of_what = (
-        f"{article(words)} of {slope}" if slope else {"odds ratio": "odds"}.get(words, article(words.split(" ")[0]))
-    )
+    of_what = f"{article(words)} of {slope}" if slope else _LEVELS[words]
     return f"{start}: {group} from alike to {of_what} {_ratio(exp(NORMAL_975 * most))} times the average"
 
 
@@ -241,27 +260,17 @@ def _slope(parts: Parts, of: _Of) -> str:
     return "" if effect.endswith("Intercept") else _column(parts, effect)
 
 
-def _sigma(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
-    unit, most = _unit(parts, of), prior_quantile(prior, 0.95)
-    return f"Median {_value(middle)}{unit}, {INNER} below {_value(most)}{unit}"
-
-
-def _alpha(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
-    """What the shape means for the variance of a count with mean 10."""
-    linear = parts.spec["options"].get("parameterization") == "nb1"
-    least, most = (10 + 10 / a if linear else 10 + 100 / a for a in (high, low))
-    return f"At a mean of 10, variances from {_value(least)} to {_value(most)} ({INNER}); a Poisson count has 10"
-
-
 def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
-    words = {
-        "never": "Probabilities of never being at risk",
-        "zi": "Probabilities of zero",
-        "rho": "Correlations of neighbouring periods",
-    }
-    what = next((w for k, w in words.items() if of.variable.endswith(k)), "Probabilities")
-    written = _value if of.variable == "rho" else _percent
-    return f"{what} from {written(low)} to {written(high)} ({INNER})"
+    return f"Probabilities of never being at risk from {_percent(low)} to {_percent(high)} ({INNER})"
+
+
+def _autocorrelation(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    visits = parts.spec["options"].get("time")
+    of_two = f"two values of {parts.about.name(visits)}" if visits else "neighbouring periods"
+    what = {
+        "rho_at_gap": f"Correlations over the median gap of {visits and parts.about.name(visits)}", "partial_rho": "Partial autocorrelations",
+    }.get(of.variable, f"Correlations of {of_two}")  # fmt: skip
+    return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
 
 
 def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -279,8 +288,8 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
-    "sigma": _sigma, "alpha": _alpha, "share": _share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
-    "log_h0_ratio": _hazard_coefficient, "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 
@@ -289,7 +298,7 @@ def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
     if of.kind == "exposure_shares":
         return "Shares of the long-term effect that each period of exposure adds; together 1"
     sizes = [len(g["effects"]) for name, g in parts.spec["groups"].items() if of.variable.endswith(f"corr_{name}")]
-    size = sizes[0] if sizes else 2
+    size = sizes[0] if sizes else len(parts.spec["facts"].get("visits", ("", "")))
     high = correlation_quantile(prior, size, 0.975)
     return f"Each correlation from {_value(-high)} to {_value(high)} ({INNER})"
 
@@ -307,7 +316,7 @@ def _ratio(value: float) -> str:
 
 def _held_at(parts: Parts, of: _Of) -> str:
     """Where the prior of a baseline holds."""
-    if parts.builder == "meta_analysis":  # whose covariates are no part of the baselines
+    if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
     part = of.outcome.others[of.part] if of.part else of.outcome.main
     return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
@@ -334,16 +343,33 @@ def _unit(parts: Parts, of: _Of) -> str:
 def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = _REASONS.get(of.kind, ("", ""))
-    if of.kind == "intercept" and not of.part and of.outcome.family not in ORDERED:
-        centre = {"identity": "centred at the mean of the response, scale 2.5 of its standard deviations", "log": "centred at the log of "
-                  "the crude rate, so that the unit of the exposure does not matter", "log_hazard": "centred at the log of the crude rate",
-                  "log_time": "centred at the log of the follow-up per event"}.get(of.link)  # fmt: skip
+    own = of.outcome.family.own_parameter(of.kind)
+    if own is not None and own.why:
+        return own.why
+    if of.kind == "intercept" and of.part == "sigma":
+        reason = f"centred at the log of the standard deviation of the response; {reason}"
+    if of.kind == "intercept" and not of.part:
+        centre = _CENTRES.get((of.outcome.family.responses, of.link))
         reason = f"{centre}; {reason}" if centre else reason
     if of.kind == "tau" and parts.spec["options"].get("heterogeneity"):
         return f"an empirical prior, {parts.spec['options']['heterogeneity']} (Turner et al. 2012)"
-    return reason if prior.distribution == shape else ""
+    return reason if prior.distribution in shape.split("|") else ""
 
 
+_CENTRES = {
+    ("measured", "identity"): "centred at the mean of the response, scale 2.5 of its standard deviations",
+    ("measured", "log"): "centred at the log of the level of the response, so that its unit does not matter",
+    ("count", "log"): "centred at the log of the crude rate, so that the unit of the exposure does not matter",
+    ("time", "log_hazard"): "centred at the log of the crude rate",
+    ("time", "log_time"): "centred at the log of the follow-up per event",
+}
+_LEVELS = {
+    "odds ratio": "odds",
+    "rate ratio": "a rate",
+    "hazard ratio": "a hazard",
+    "ratio of means": "a mean",
+    "ratio": "a value",
+}
 _REASONS = {
     "intercept": ("StudentT", "so wide that any baseline is possible; the shape is that of brms"),
     "coefficient": (
@@ -357,9 +383,8 @@ _REASONS = {
         "lets groups be alike (Simpson et al. 2017)",
     ),
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
-    "sigma": ("Exponential", "the mean is one standard deviation of the response"),
-    "alpha": ("InverseGamma", "near the prior that has a Poisson count as its simplest case; brms has the same"),
     "share": ("Beta", "every value is as likely as any other"),
+    "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),
@@ -370,9 +395,6 @@ _REASONS = {
     "h0_trend": ("Normal", "how much the log hazard rises or falls over the follow-up; wide"),
     "h0_precision": ("Gamma", "the smoothness of the log hazard; arbitrary, as in JMbayes2"),
     "weibull_shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
-    "shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
-    "log_h0_ratio": ("Normal", "weak: 2.5 on the log scale between the first piece and another"),
-    "h0_steps": ("Normal", "standard normal steps of a random walk, whose size the precision has"),
     "exposure_shares": ("Dirichlet", "every course of the effect is as likely as any other"),
     "loading": ("Normal", "weak, in the ratio of the units of both links"),
     "nominal_beta": ("Normal", "drawn to proportional odds"),

@@ -12,13 +12,17 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.answer_text import amount_told, mean_scale
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
+from glmm_zoo.report.residual_words import residual_results, structure_of
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
+from glmm_zoo.results.figures.effects import LOGARITHMS
+from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import sd_at_means
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
+from glmm_zoo.trials.arms import META_ANALYSES
 
 VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
 FACTORS_TOLD = 4
@@ -90,7 +94,7 @@ _SHARES = ("zero",)
 
 def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "For quarter 4 against 1 the difference was ..., the ratio ... and the odds ratio ...": of many contrasts the first and the last."""
-    if answer.comparisons is None or answer.variable is None or parts.builder == "meta_analysis":
+    if answer.comparisons is None or answer.variable is None or parts.builder in META_ANALYSES:
         return
     for outcome, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
@@ -121,7 +125,9 @@ def _amount(parts: Parts, outcome: str | None) -> str:
     """ "risk of a new case", "mean log(bilirubin)": of a response that is transformed it is the mean of that."""
     of = next((o for o in parts.outcomes if o.prefix == (outcome or "")), parts.outcomes[0])
     return (
-        f"mean {outcome_words(parts, of)}" if of.family == "gaussian" else amount_told(parts.tree, parts.about, outcome)
+        f"mean {outcome_words(parts, of)}"
+        if of.family.responses == "measured"
+        else amount_told(parts.tree, parts.about, outcome)
     )
 
 
@@ -179,17 +185,22 @@ def _trial(table: pd.DataFrame) -> Iterator[str]:
 
 def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
-    pattern = re.compile(r"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio)\[(.*)\]")
+    pattern = re.compile(
+        rf"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio|ratio_of_means|(?:{'|'.join(LOGARITHMS)})_ratio)\[(.*)\]"
+    )
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
     in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
     for match in found:
-        prefix, ratio, label = match[1] or "", match[2].replace("_", " "), match[3]
+        prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
         value = _written(table.loc[match[0]], "ratio")
         if prefix == "assoc":
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
         elif prefix == "surv":
             yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
+        elif parts.builder == "network_meta_analysis":
+            words = comparison_words(parts.about, parts.spec["options"]["treatment"], label, short=True)
+            yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."
         elif meta:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
@@ -197,13 +208,24 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
-            yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)} was {value}."
+            of_one = " where disc is 1" if match[2] == "odds_ratio" and _has_disc(parts, prefix) else ""
+            yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)}{of_one} was {value}."
+
+
+def _ratio_words(name: str) -> str:
+    """ "odds ratio", "ratio of residual standard deviations"."""
+    part = name.removesuffix("_ratio")
+    return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else name.replace("_", " ")
+
+
+def _has_disc(parts: Parts, prefix: str) -> bool:
+    return any(o.prefix == prefix and "disc" in o.others for o in parts.outcomes)
 
 
 def _zeros(parts: Parts) -> dict[str, str]:
-    """What the further parts of counts are the probability of."""
-    hurdle = any(outcome.family.startswith("hurdle") for outcome in parts.outcomes)
-    return {"zi": "a zero" if hurdle else "a structural zero", "never": "never being at risk"}
+    """What the further parts of a model are the probability of."""
+    shares = {own.name: own.words for outcome in parts.outcomes for own in outcome.family.own if own.scale == "logit"}
+    return {**shares, "never": "never being at risk"}
 
 
 def _within(parts: Parts) -> str:
@@ -232,8 +254,11 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         rows = [n for n in table.index if re.fullmatch(rf"{re.escape(sd_at_means(group))}(\[.*\])?", n)]
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
-        zero = _zeros(parts).get(lead.rstrip("_").split("_")[-1])
-        of_part = f" in the log odds of {zero}" if zero else ""
+        part = lead.rstrip("_").split("_")[-1]
+        zero = _zeros(parts).get(part)
+        of_part = (
+            f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        )
         effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
@@ -243,17 +268,22 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             row = f"{lead}{name}[{factor}]"
             if row in table.index and parts.builder != "stepped_wedge":
                 yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
-    elsewhere = {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
+    yield from residual_results(
+        parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation")
+    )
+    elsewhere = {"corr_residual"} if structure_of(parts) else set()
+    elsewhere |= {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
     for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):
         one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
         yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
-    if "sigma" in table.index:
-        yield f"The residual standard deviation was {_written(table.loc['sigma'], 'number', _unit(parts, None))}."
+    for own in parts.outcomes[0].family.own if len(parts.outcomes) == 1 else ():
+        if own.name in table.index and "{unit}" in own.allows:
+            yield f"{own.words[:1].upper()}{own.words[1:]} was {_written(table.loc[own.name], 'number', _unit(parts, None))}."
 
 
 _OF_FACTOR: tuple[tuple[str, str, Scale], ...] = (
     ("icc", "intraclass correlation", "icc"), ("median_odds_ratio", "median odds ratio", "ratio"),
-    ("median_rate_ratio", "median rate ratio", "ratio"),
+    ("median_rate_ratio", "median rate ratio", "ratio"), ("median_ratio_of_means", "median ratio of means", "ratio"),
 )  # fmt: skip
 
 
@@ -268,6 +298,7 @@ def _effect(parts: Parts, name: str) -> str:
     effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
     prefix, found, inner = effect.partition(":")
     of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
+    of = f" of the log {LOGARITHMS[prefix]}" if prefix in LOGARITHMS else of
     if found and inner == "Intercept":
         return f"intercept{of}"
     plain = re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(inner if found else effect))

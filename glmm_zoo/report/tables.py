@@ -16,10 +16,10 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
-from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
+from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_effect_words import effect_words
-from glmm_zoo.results.figures.value_words import row_words, value_words
+from glmm_zoo.results.figures.value_words import comparison_words, row_words, value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
@@ -33,15 +33,18 @@ _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "
 _CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho")
 _RATIOS = {
     "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
+    "ratio_of_means": "Ratio of means, at equal group effects",
     "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
+    **{f"{part}_ratio": f"Ratio of {words}s, at equal group effects" for part, words in LOGARITHMS.items()},
     "hazard_ratio": "Hazard ratio, at equal group effects", "time_ratio": "Ratio of times, at equal group effects",
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
 _BETWEEN = {
     "icc": "Intraclass correlation, latent scale", "median_odds_ratio": "Median odds ratio of two groups",
-    "median_rate_ratio": "Median rate ratio of two groups", "median_hazard_ratio": "Median hazard ratio of two groups",
-    "median_time_ratio": "Median ratio of times of two groups", "propensity_correlation": "Correlation of the propensities for two outcomes",
+    "median_rate_ratio": "Median rate ratio of two groups", "median_ratio_of_means": "Median ratio of means of two groups",
+    "median_hazard_ratio": "Median hazard ratio of two groups", "median_time_ratio": "Median ratio of times of two groups",
+    "propensity_correlation": "Correlation of the propensities for two outcomes",
     **dict.fromkeys(("icc_within_period", "icc_between_period"), "Intraclass correlation, latent scale, under control"),
     **dict.fromkeys(("cac", "iac"), "Autocorrelations"),
 }  # fmt: skip
@@ -293,7 +296,8 @@ def _at_equal_effects(
     of = f" of {about.outcome_of(prefix).outcome or prefix}" if prefix else ""
     own = base.removeprefix(lead)
     if own in _RATIOS:
-        return False, _RATIOS[own].replace(",", f"{of},")
+        where = " where disc is 1" if own == "odds_ratio" and f"{lead}disc" in spec["formulas"] else ""
+        return False, _RATIOS[own].replace(",", f"{of},") + where
     if own == "beta" and not {f"{lead}{ratio}" for ratio in _RATIOS} & set(bases):
         unit = about.outcome_of(prefix).unit
         return False, f"Difference{of}{f', {unit}' if unit else ''}"
@@ -312,17 +316,27 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
         predictor, factor = of_factor.groups()
-        effects = [effect_words(spec, e, list(outcome_specs(spec)), about) for e in inside.split(", ")]
+        effects = [effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"]], about) for e in inside.split(", ")]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
         factor, _, outcomes = inside.partition(": ")
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
+    if inside and spec["builder"] == "network_meta_analysis":
+        return _network_label(base, inside, about, spec["options"]["treatment"])
+    if base == "sigma" and inside:
+        return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):
         return "residual"
     return _LABELS.get(base, base.replace("_", " "))
+
+
+def _network_label(base: str, inside: str, about: About, treatment: str) -> str:
+    """ "B vs A, new study" of "odds_ratio_new[B vs A]", "B" of "rank[B]"."""
+    told = value_words if base == "rank" else comparison_words
+    return f"{told(about, treatment, inside, short=True)}{', new study' if base.endswith('_new') else ''}"
 
 
 def scale_of(name: str) -> Scale:

@@ -1,14 +1,8 @@
-"""Times to an event in words: their distributions, their baseline hazards, and what their linear predictor is."""
+"""Times to an event in words: how they vary, and what their linear predictor is."""
 
 from __future__ import annotations
 
 from glmm_zoo.report.parts import OutcomeParts, Parts
-
-BASELINE_WORDS = {
-    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
-    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
-}  # fmt: skip
-TIME_DISTRIBUTIONS = {"weibull": "Weibull", "lognormal": "lognormal", "loglogistic": "log-logistic"}
 
 
 def event_of(parts: Parts) -> str:
@@ -16,15 +10,15 @@ def event_of(parts: Parts) -> str:
     return parts.about.event or "the event"
 
 
-def time_likelihood(parts: Parts) -> str:
+def time_likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     """How times to an event vary."""
-    learnt, what = parts.spec["facts"]["event_times"], event_of(parts)
-    censored = "Of a row that is censored it is known that the event had not come."
-    if "distribution" in learnt:
-        law = TIME_DISTRIBUTIONS[learnt["distribution"]]
-        return f"The logarithm of the time to {what} is η plus an error, with which the time has a {law} distribution. {censored}"
-    baseline = BASELINE_WORDS[learnt["baseline"]]
-    return f"The hazard of {what} at time t is exp(η) times the baseline hazard h₀(t), {baseline} and the same for all. {censored}"
+    what = event_of(parts)
+    subject = (
+        f"The hazard of {what} at time t" if outcome.link == "log_hazard" else f"The logarithm of the time to {what}"
+    )
+    return (
+        f"{subject} {outcome.family.distribution}. Of a row that is censored it is known that the event had not come."
+    )
 
 
 def time_amount(outcome: OutcomeParts, what: str) -> str:

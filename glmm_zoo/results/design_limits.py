@@ -94,6 +94,7 @@ def _of_builder(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     of = {
         "stepped_wedge": _of_wedge,
         "meta_analysis": _of_studies,
+        "network_meta_analysis": _of_network,
         "joint_survival": _of_event,
         "never_at_risk": _of_never_at_risk,
         "survival": _of_times,
@@ -152,6 +153,26 @@ def _of_studies(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         yield Limit(
             f"{names} may stand for something else that differs among studies, and says nothing of persons within a study."
         )
+
+
+def _of_network(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
+    facts = spec["facts"]
+    studies, treatments = facts["studies"], len(facts["labels"])
+    if "tau" in tree["posterior"].dataset and studies - treatments + 1 < FEW_STUDIES:
+        yield Limit(
+            f"From {studies} studies of {treatments} treatments tau is poorly known and rests on its prior; heterogeneity= names empirical "
+            "priors for log odds ratios.",
+            grave=True,
+        )
+    empty = [label for label, y in zip(facts["labels"], facts["by_treatment"]["events"], strict=True) if y == 0]
+    if empty:
+        yield Limit(
+            f"No arm of {listing(empty)} has events: how large that effect may be rests on the prior.", grave=True
+        )
+    yield Limit(
+        "Studies of different treatments are taken to differ in nothing else that changes the effects (transitivity), and studies that were "
+        "never published are not allowed for."
+    )
 
 
 def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.links import PROBABILITY_LINKS, TIME_LINKS
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 Kind = Literal["continuous", "count", "binomial", "binary", "ordered"]
@@ -67,13 +66,13 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     spec = metadata(tree)["spec"]
     observed = tree["observed_data"].dataset
     for name, outcome in _by_variable(tree, spec).items():
-        if name not in tree["posterior_predictive"].dataset or outcome["link"] in TIME_LINKS:
+        if name not in tree["posterior_predictive"].dataset or family_described(outcome).responses == "time":
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)
         weights = _weights(drawn, log_p)
         rows = observed[name][dim].values
-        kind = _kind(spec, outcome, y, drawn)
+        kind = _kind(outcome, y, drawn)
         label = str(outcome["response"]).split(":")[0]
         covariates = _covariates(tree, spec, kind, dim, rows)
         yield PredictedRows(name, label, kind, y, drawn, weights, log_p, rows, covariates)
@@ -146,12 +145,11 @@ def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
     return stored[name].isel({level: codes}).drop_vars([level, dim], errors="ignore")
 
 
-def _kind(spec: Mapping[str, Any], outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
-    if outcome["link"] not in PROBABILITY_LINKS:
-        return "continuous" if outcome["link"] == "identity" else "count"
-    family = FAMILIES.get(str(outcome.get("family")))
-    if spec["builder"] == "ordinal" or (family is not None and family.probabilities is not None):
-        return "ordered"
+def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
+    kinds: dict[str, Kind] = {"measured": "continuous", "count": "count", "ordered": "ordered"}
+    kind = kinds.get(family_described(outcome).responses)
+    if kind is not None:
+        return kind
     return "binary" if max(y.max(initial=0), drawn.max(initial=0)) <= 1 else "binomial"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.registry import FAMILIES, family_described
 from glmm_zoo.results.findings.finding import draws_of
 
 Thinning = tuple[slice, slice]  # chains and draws that a quadrature is done for
@@ -28,7 +28,7 @@ class ResponseMoments:
     level
         Draws (chain, draw) of the linear predictor at the covariates' means.
     parameters
-        Draws (chain, draw, ...) of the family's own parameters: "sigma", "alpha", "zi", "cutpoints"; those with formulas of
+        Draws (chain, draw, ...) of the family's own parameters by their names; those with formulas of
         their own at the covariates' means.
     """
 
@@ -52,12 +52,13 @@ class ResponseMoments:
 def response_of(posterior: xr.Dataset, spec: Mapping[str, Any], name: str) -> ResponseMoments:
     """The outcome called `name`."""
     outcome = spec["outcomes"][name]
+    family = family_described(outcome)
     parameters = {
         part: draws_of(posterior, f"{name}_{part}")
-        for part in ("sigma", "alpha", "zi", "cutpoints")
+        for part in (own.name for own in family.own)
         if f"{name}_{part}" in posterior
     }
-    for part, link in (("zi", "logit"), ("alpha", "log")):
+    for part, link in family.scales.items():
         if f"{name}_{part}" in spec["formulas"]:
             parameters[part] = LINKS[link].inverse(_predictor_at_means(posterior, spec, f"{name}_{part}"))
     return ResponseMoments(outcome["family"], outcome["link"], _predictor_at_means(posterior, spec, name), parameters)

@@ -2,12 +2,15 @@
 
     own log ratio ~ Normal(effect + (x - mean of x)' beta, tau^2 + s^2)
 
-s is the standard error of a study's own log ratio. Where a study has an arm without events, 1/2 is added to its counts.
+s is the standard error of a study's own log ratio. Where a study has an arm without events, 1/2 is added to its counts; in a network,
+where each contrast of a study with its baseline counts, to all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +19,7 @@ from glmm_zoo.results.about import about_of
 from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.pooled import own_ratios
+from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.trials.arms import read_arms
 
@@ -32,6 +36,7 @@ class StudiesApart:
     middle: np.ndarray
     upper: np.ndarray
     covariates: tuple[str, ...]
+    what: str = "studies"
 
     @property
     def outside(self) -> np.ndarray:
@@ -40,9 +45,10 @@ class StudiesApart:
 
 
 def studies_apart(tree: xr.DataTree) -> StudiesApart:
-    """The studies of a fitted meta-analysis, on the log scale of ratios."""
-    posterior, content = tree["posterior"].dataset, metadata(tree)
-    spec = content["spec"]
+    """The studies of a fitted meta-analysis, or the contrasts of those of a network, on the log scale of ratios."""
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    if spec["builder"] == "network_meta_analysis":
+        return _contrasts_apart(tree, spec)
     options = spec["options"]
     arms = read_arms(
         stored_table(tree), spec["formula"], study=options["study"], treatment=options["treatment"],
@@ -56,11 +62,38 @@ def studies_apart(tree: xr.DataTree) -> StudiesApart:
     if arms.covariates is not None:
         beta = draws_of(posterior, "beta").reshape(len(mean), -1)
         mean = mean + beta @ (arms.covariates.values - arms.covariates.means).T
-    sd = np.hypot(draws_of(posterior, "tau").reshape(-1, 1), error)
-    z = np.random.default_rng([content["sampling"]["seed"], 2]).standard_normal(sd.shape)
-    lower, middle, upper = np.quantile(mean + sd * z, [(1 - _PROB) / 2, 0.5, (1 + _PROB) / 2], axis=0)
     labels = rows_of_factor(tree, spec["facts"]["study"]).labels(about_of(tree), np.arange(len(own)))
     covariates = () if arms.covariates is None else arms.covariates.labels
+    return _apart(tree, labels, own, error, mean, covariates)
+
+
+def _contrasts_apart(tree: xr.DataTree, spec: Mapping[str, Any]) -> StudiesApart:
+    """Each treatment of a study against the study's baseline."""
+    network, about, column = network_of(tree), about_of(tree), spec["options"]["treatment"]
+    own, variance, of_base = network.rough_contrasts()
+    design = network.effects(spec["options"]["consistency"] == "consistency")[1]
+    effect = draws_of(tree["posterior"].dataset, "effect")
+    studies = rows_of_factor(tree, spec["facts"]["study"]).labels(about, np.arange(len(network.present)))
+    words = [about.level(column, label) for label in network.labels]
+    labels = [f"{studies[i]}: {words[t]} vs {words[network.first[i]]}" for i, t in network.contrasts]
+    mean = effect.reshape(-1, effect.shape[-1]) @ design.T
+    return replace(_apart(tree, labels, own, np.sqrt(variance + of_base), mean, ()), what="contrasts of studies")
+
+
+def _apart(
+    tree: xr.DataTree,
+    labels: Sequence[str],
+    own: np.ndarray,
+    error: np.ndarray,
+    mean: np.ndarray,
+    covariates: tuple[str, ...],
+) -> StudiesApart:
+    """Given the expected log ratios (draws, studies) and the standard errors of own ones (studies,)."""
+    posterior = tree["posterior"].dataset
+    tau = draws_of(posterior, "tau").reshape(-1, 1) if "tau" in posterior else np.zeros((len(mean), 1))
+    sd = np.hypot(tau, error)
+    z = np.random.default_rng([metadata(tree)["sampling"]["seed"], 2]).standard_normal(sd.shape)
+    lower, middle, upper = np.quantile(mean + sd * z, [(1 - _PROB) / 2, 0.5, (1 + _PROB) / 2], axis=0)
     return StudiesApart(tuple(labels), own, lower, middle, upper, covariates)
 
 

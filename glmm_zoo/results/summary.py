@@ -20,6 +20,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
@@ -41,9 +42,11 @@ MEANINGS = {
     "median_hazard_ratio": "median hazard ratio between two rows alike but for their level" + _WHERE,
     "median_time_ratio": "median ratio of times between two rows alike but for their level" + _WHERE,
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
+    "ratio_of_means": "ratio of means for one unit more, at equal group effects",
     "icc": "share of the latent variance that lies between levels" + _WHERE,
     "median_odds_ratio": "median odds ratio between two rows alike but for their level" + _WHERE,
     "median_rate_ratio": "median rate ratio between two rows alike but for their level" + _WHERE,
+    "median_ratio_of_means": "median ratio of means between two rows alike but for their level" + _WHERE,
 }
 _NORMAL_UPPER_QUARTILE = 0.6744897501960817
 
@@ -120,10 +123,9 @@ def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     outcomes = outcome_specs(spec)
     quantities: dict[str, np.ndarray] = {}
-    links = {**{prefix: outcome["link"] for prefix, outcome in outcomes.items()}, **spec["links"]}
-    for prefix, link in links.items():
-        # exp(coefficient) of a positive parameter, such as alpha, is a ratio but not one of rates
-        ratio = "ratio" if prefix not in outcomes and link == "log" else LINKS[link].ratio
+    ratios = {p: (link, "ratio" if link == "log" else LINKS[link].ratio) for p, link in spec["links"].items()}
+    ratios |= {p: (o["link"], family_described(o).ratio(o["link"])) for p, o in outcomes.items()}
+    for prefix, (link, ratio) in ratios.items():
         if ratio:
             quantities.update(_ratios(posterior, prefix, link, ratio))
     for prefix, outcome in outcomes.items():
@@ -151,8 +153,10 @@ def _ratios(posterior: xr.Dataset, prefix: str, link: str, ratio: str) -> dict[s
 def _between_levels(
     posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str, outcome: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """ICC and median ratio of every factor with a varying intercept of one outcome."""
+    """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows."""
     lead = f"{prefix}_" if prefix else ""
+    if f"{lead}disc" in spec["formulas"]:  # they are others in every row
+        return {}
     sds = {}
     for group in spec["groups"].values():
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
@@ -160,13 +164,28 @@ def _between_levels(
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
-    residual = posterior[f"{lead}sigma"].values ** 2 if f"{lead}sigma" in posterior else outcome["latent_variance"]
+    residual = None if spec["facts"].get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
-    name = LINKS[outcome["link"]].median_ratio
+    family = family_described(outcome)
+    name = family.median_ratio(outcome["link"])
     if name is not None:
         for factor, sd in sds.items():
             with np.errstate(over="ignore"):
                 quantities[f"{lead}{name}[{factor}]"] = np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE)
     return quantities
+
+
+def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:
+    """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
+    variable of its mean and variance has; else that of the latent variable. None where there is no one such variance."""
+    family = family_described(outcome)
+    if family.responses != "measured":
+        return outcome["latent_variance"]
+    names = [own.name for own in family.own]
+    if any(f"{lead}{name}" not in posterior for name in names):
+        return None
+    own = {name: posterior[f"{lead}{name}"].values for name in names}
+    mean, spread = family.moments(np.zeros_like(own[names[0]]), own, outcome["link"])
+    return spread if outcome["link"] == "identity" else np.log1p(spread / mean**2)

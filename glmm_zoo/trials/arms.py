@@ -28,6 +28,7 @@ from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.control import treated_rows
 
 FEW_STUDIES = 6
+META_ANALYSES = ("meta_analysis", "network_meta_analysis")  # builders whose rows are arms of studies
 
 
 @dataclass(frozen=True)
@@ -73,24 +74,17 @@ class Arms:
 
         They only tell the sampler where to look; the model has the counts as they are.
         """
-        t, total, variance = self.totals(), np.zeros(len(self.study.levels)), np.zeros(len(self.study.levels))
-        for arm, sign in (("treated", 1), ("control", -1)):
-            events, size = t[f"{arm}_events"] + 0.5, t[f"{arm}_size"]
-            others = size if self.exposure is not None else size - events + 1
-            total += sign * np.log(events / others)
-            variance += 1 / events + (0 if self.exposure is not None else 1 / others)
-        return total, variance
+        t, of_risks = self.totals(), self.exposure is None
+        treated, control = (
+            rough_level(t[f"{arm}_events"], t[f"{arm}_size"], of_risks) for arm in ("treated", "control")
+        )
+        return treated[0] - control[0], treated[1] + control[1]
 
     def rough_heterogeneity(self) -> float:
-        """Standard deviation of the effects given the covariates, by moments (DerSimonian & Laird 1986; Thompson & Sharp
-        1999), or the largest that cannot be told from 0 if that is more. It only tells the sampler where to look."""
+        """Standard deviation of the effects given the covariates; it only tells the sampler where to look."""
         y, variance = self.rough_effects()
-        w = 1 / variance
         X = np.column_stack([np.ones(len(y)), *([self.covariates.values] if self.covariates else [])])
-        gain = np.linalg.pinv(X.T * w @ X)
-        residual = y - X @ (gain @ (X.T @ (w * y)))
-        tau2 = (w @ residual**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
-        return float(np.sqrt(max(tau2, np.sqrt(2 / np.sum(w**2)))))
+        return heterogeneity_by_moments(y, variance, X)
 
     def facts(self, treatment: str) -> dict[str, Any]:
         """What the report says of the studies, JSON-able: names, counts of both arms, how covariates are coded."""
@@ -125,6 +119,23 @@ class Arms:
         return notes
 
 
+def rough_level(events: np.ndarray, sizes: np.ndarray, of_risks: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The log odds, or log rate, of arms and its variance, with 1/2 added to every count so that they are finite."""
+    y = events + 0.5
+    others = sizes - y + 1 if of_risks else sizes
+    return np.log(y / others), 1 / y + (1 / others if of_risks else 0)
+
+
+def heterogeneity_by_moments(y: np.ndarray, variance: np.ndarray, X: np.ndarray) -> float:
+    """Standard deviation of true effects around X b, given estimates y (n,) and the variances of their errors, by moments
+    (DerSimonian & Laird 1986; Thompson & Sharp 1999), or the largest that cannot be told from 0 if that is more."""
+    w = 1 / variance
+    gain = np.linalg.pinv(X.T * w @ X)
+    residual = y - X @ (gain @ (X.T @ (w * y)))
+    tau2 = (w @ residual**2 - (len(y) - X.shape[1])) / max(w.sum() - np.trace(gain @ (X.T * w**2 @ X)), 1e-9)
+    return float(np.sqrt(max(tau2, np.sqrt(2 / np.sum(w**2)))))
+
+
 def read_arms(
     data: Any,
     text: str,
@@ -142,12 +153,8 @@ def read_arms(
     InputError
         Whatever is wrong with formula or data, with columns and rows as the user's table has them.
     """
-    formula = parse_formula(text)
-    response = formula.response
-    assert response is not None
-    problems = _unavailable_terms(formula, response, study, exposure)
-    formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
-    raise_all(problems)
+    formula, response = arms_formula(text, study, treatment, exposure)
+    problems: list[str] = []
     endings = _column_endings(response, column_names(data))
     if not endings:
         raise_all(_other_layout(response, exposure, column_names(data)))
@@ -155,9 +162,9 @@ def read_arms(
         raise InputError("control= names a label of a long table; in a wide one arm 1 is the control: leave it out")
     by_arm = [_with_ending(response, exposure, ending) for ending in endings or ("",)]  # of a long table, once
     columns = [study, *([] if endings else [treatment]), *formula.predictor_columns]
-    columns += [c for r, time in by_arm for c in (*_response_columns(r), *([time] if time else []))]
+    columns += [c for r, time in by_arm for c in (*response_columns(r), *([time] if time else []))]
     table = take_columns(data, list(dict.fromkeys(columns)), missing, problems)
-    counts = [attempt(lambda r=r, t=t: _events_and_sizes(table, r, t), problems) for r, t in by_arm]
+    counts = [attempt(lambda r=r, t=t: events_and_sizes(table, r, t), problems) for r, t in by_arm]
     treated_and_labels = None if endings else attempt(lambda: treated_rows(table[treatment], control), problems)
     check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
@@ -178,12 +185,29 @@ def read_arms(
     problems += _covariates_that_vary(study_of_row, first, table, formula.predictor_columns)
     raise_all(problems)
     return Arms(
-        formula, table, _outcome_of_arms(response, y, sizes, exposure, len(first)), sizes if exposure else None,
+        formula, table, outcome_of_arms(response, y, sizes, exposure, len(first)), sizes if exposure else None,
         study_of_arm, treated, labels, _study_covariates(formula, table, first) if formula.population else None,
     )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------------------- the formula
+
+
+def arms_formula(text: str, study: str, treatment: str, exposure: str | None) -> tuple[Formula, Response]:
+    """The formula with study covariates alone on its right, and its response.
+
+    Raises
+    ------
+    InputError
+        What a formula may have in other models and not for arms of studies.
+    """
+    formula = parse_formula(text)
+    response = formula.response
+    assert response is not None
+    problems = _unavailable_terms(formula, response, study, exposure)
+    formula = replace(formula, population=tuple(_study_terms(formula, treatment, problems)))
+    raise_all(problems)
+    return formula, response
 
 
 def _unavailable_terms(formula: Formula, response: Response, study: str, exposure: str | None) -> list[str]:
@@ -192,7 +216,7 @@ def _unavailable_terms(formula: Formula, response: Response, study: str, exposur
     if formula.groups:
         problems.append(
             f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
-            f"{formula.groups[0].name}) out and choose baseline='fixed', 'random' or 'bivariate'"
+            f"{formula.groups[0].name}) out and choose baseline='fixed' or 'random'"
         )
     if formula.smooths:
         problems.append(
@@ -237,7 +261,7 @@ def _study_terms(formula: Formula, treatment: str, problems: list[str]) -> list[
     return kept
 
 
-def _response_columns(response: Response) -> tuple[str, ...]:
+def response_columns(response: Response) -> tuple[str, ...]:
     """The columns of the events and of the trials."""
     trials = response.trials.columns if isinstance(response.trials, Expression) else ()
     return (*response.value.columns, *trials)
@@ -260,7 +284,7 @@ _LAYOUTS = (  # of other packages: events and size of the treated arm, then of t
 
 def _other_layout(response: Response, exposure: str | None, names: Sequence[str]) -> list[str]:
     """A sentence about a wide table whose columns are called otherwise."""
-    (events,), size = response.value.columns, exposure or (_response_columns(response)[1:] or ("n",))[0]
+    (events,), size = response.value.columns, exposure or (response_columns(response)[1:] or ("n",))[0]
     found = next((layout for layout in _LAYOUTS if set(layout[1]) <= set(names)), None)
     if events in names or found is None:
         return []
@@ -286,7 +310,7 @@ def _with_ending(response: Response, exposure: str | None, ending: str) -> tuple
 # ------------------------------------------------------------------------------------------------------------- the data
 
 
-def _events_and_sizes(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
+def events_and_sizes(table: Table, response: Response, exposure: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Events, and trials or person-time, of each row (n,)."""
     if exposure is None:
         return successes(table, response)[:2]
@@ -353,7 +377,7 @@ def _study_covariates(formula: Formula, table: Table, first: np.ndarray) -> Desi
     return coded
 
 
-def _outcome_of_arms(
+def outcome_of_arms(
     response: Response, y: np.ndarray, sizes: np.ndarray, exposure: str | None, studies: int
 ) -> Outcome:
     """The counts y of n arms and their sizes (n,) as a binomial outcome, or with `exposure` as a Poisson one."""

@@ -35,7 +35,7 @@ def treated_rows(column: Column, control: str | float | bool | None) -> tuple[np
                 f"treatment {column.name!r} has no value {level_text(control)!r} to be the control; it has {listing(levels)}"
             )
     else:
-        name = levels[0] if _in_known_order(column, levels) else control_by_name(levels)
+        name = levels[0] if in_known_order(column, levels) else control_by_name(levels)
         if name is None:
             ways = " or ".join(f"--option control={shlex.quote(level)}" for level in levels)
             raise InputError(
@@ -47,10 +47,10 @@ def treated_rows(column: Column, control: str | float | bool | None) -> tuple[np
 
 
 def control_by_name(levels: Sequence[str]) -> str | None:
-    """The one of two labels that is called as controls are, such as "placebo" or "usual care"; None if neither or both are."""
+    """The one of several labels that is called as controls are, such as "placebo" or "usual care"; None if none or several are."""
     return level_called(levels, _CONTROL)
 
 
-def _in_known_order(column: Column, levels: Sequence[str]) -> bool:
+def in_known_order(column: Column, levels: Sequence[str]) -> bool:
     """Whether the order of the labels says something: numbers, logicals, and what the source declares."""
     return column.has_declared_order or all(re.fullmatch(r"[+-]?\d+(\.\d*)?", level) for level in levels)

@@ -321,7 +321,7 @@ def beta() -> np.ndarray:
     posterior = xr.Dataset({"beta": (("chain", "draw", "coef"), draws)}, {"coef": ["a", "b"]})
     tree = xr.DataTree.from_dict({"posterior": posterior})
     nothing = {"links": {}, "groups": {}, "aspects": [], "auxiliary": [], "smooths": []}
-    spec = {"link": "identity", "latent_variance": None, **nothing}
+    spec = {"link": "identity", "family": "gaussian", "latent_variance": None, **nothing}
     sampling = {"draws": 20, "chains": 2, "finished": [20, 20]}
     storage.write_metadata(tree, {"spec": spec, "sampling": sampling})
     zoo.save(tree, "f.nc")

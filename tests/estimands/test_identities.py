@@ -28,7 +28,7 @@ from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
 
-LATER = ("stepped_wedge", "meta_analysis", "joint_survival")
+LATER = ("stepped_wedge", "meta_analysis", "network_meta_analysis", "joint_survival")
 ALL = {row.name: row for row in ROWS if row.builder not in LATER}
 every_row = pytest.mark.parametrize("name", ALL)
 LOGISTIC, POISSON, CROSSED, SLOPES = "logistic", "poisson, offset", "binomial crossed", "logistic, two labels"

@@ -37,7 +37,13 @@ ONE_EFFECT = [
     ("hurdle poisson", "g"), ("hurdle negative binomial", "g"), ("ordinal probit, labels", "h"), ("ordinal cloglog", "g"),
     ("ordinal, nominal", "g"), ("ordinal sratio", "g"), ("ordinal acat", "g"), ("gamm", "g"),
 ]  # fmt: skip
-TWO_EFFECTS = [("logistic, two labels", "g"), ("zinb, shared", "g"), ("ordinal", "g")]
+TWO_EFFECTS = [
+    ("logistic, two labels", "g"),
+    ("zinb, shared", "g"),
+    ("ordinal", "g"),
+    ("linear, dispersion", "g"),
+    ("ordinal, disc", "g"),
+]
 SEEDS = (3, 4)
 
 

@@ -74,6 +74,26 @@ def test_gaussian(frame: pd.DataFrame) -> None:
     assert "not the same quantity" in table.attrs["sentence"]
 
 
+def test_standard_deviations_and_discriminations_of_rows(frame: pd.DataFrame) -> None:
+    """What is left is averaged over rows, and over group effects where these are not given."""
+    rng, values = np.random.default_rng(7), points()
+    b, sd, u = rng.normal(size=(1, DRAWS, 1)), rng.uniform(0.1, 0.5, (1, DRAWS, 1)), rng.normal(size=(1, DRAWS, 7, 1))
+    fixed, full = etas(frame, values)
+    G, F = values["sd_g"][0, :, 0] ** 2, np.var(fixed, axis=1, ddof=1)
+    log_sigma = np.log(values["sigma"][0])[:, None] + b[0] * frame.x.to_numpy()
+    own = {"sigma_Intercept": np.log(values["sigma"]), "sigma_beta": b, "sigma_sd_g": sd, "sigma_u_g": u}
+    model = zoo.hierarchical_linear(frame, "y ~ x + (1 | g)", dispersion="~ x + (1 | g)")
+    table = zoo.r2(fit(model, {**values, **own}, *own))
+    check(table, WITH, bayesian(full, np.exp(2 * (log_sigma + u[0][:, frame.g.str[1:].astype(int), 0]))))
+    left = np.mean(np.exp(2 * log_sigma + 2 * sd[0] ** 2), axis=1)
+    check(table, MARGINAL, F / (F + G + left))
+    own = {"cutpoints": np.sort(rng.normal(size=(1, DRAWS, 2)), axis=2), "disc_beta": b, "disc_sd_g": sd, "disc_u_g": u}
+    model = zoo.ordinal(frame, "rank ~ x + (1 | g)", disc="~ x + (1 | g)")
+    tree = tree_of(model, {**{n: values[n] for n in ("beta", "sd_g", "u_g")}, **own})
+    left = np.pi**2 / 3 * np.mean(np.exp(-2 * b[0] * frame.x.to_numpy() + 2 * sd[0] ** 2), axis=1)
+    check(zoo.r2(tree), CONDITIONAL, (F + G) / (F + G + left))
+
+
 def test_logistic_and_the_variation_of_single_rows(frame: pd.DataFrame) -> None:
     """An effect of every row belongs to what is left, not to groups."""
     values = points(3)

@@ -1,4 +1,4 @@
-"""`pm.do` and `pm.compute_log_likelihood` on our models, with orders and smooths."""
+"""`pm.do` and `pm.compute_log_likelihood` on our models, with orders and smooths, and where they begin."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def test_log_likelihood_by_pymc_is_scipys(name):
     free = {v.name: values[v.name].expand_dims(chain=[0], draw=[0]) for v in model.free_RVs}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(free)})
     with model:
-        found = pm.compute_log_likelihood(
-            tree, extend_inferencedata=False, progressbar=False, compile_kwargs={"mode": "FAST_COMPILE"}
-        )
+        found = pm.compute_log_likelihood(tree, extend_inferencedata=False, progressbar=False)
     pointwise = row_models.together(model, found)[0, 0]
     np.testing.assert_allclose(pointwise, row.log_likelihood(row.data(), values), rtol=1e-9)
 
@@ -39,3 +37,13 @@ def test_a_coefficient_may_be_set_by_pymc(name):
     there = {v.name: point[v.name] for v in changed.value_vars}
     found = changed.compile_fn([changed.logp()], inputs=changed.value_vars, on_unused_input="ignore")(there)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["zip, zi", "wedge, random effect", "ordinal, nominal", "joint survival"])
+def test_the_initial_point_is_pymcs(name):
+    model = row_models.model_of(name)
+    found, expected = model.initial_point(), pm.Model.initial_point(model)
+    assert [*found] == [*expected]
+    for variable, value in found.items():
+        assert value.dtype == expected[variable].dtype
+        np.testing.assert_allclose(value, expected[variable], rtol=1e-14, atol=1e-15)

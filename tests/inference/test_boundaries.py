@@ -24,7 +24,7 @@ from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.kernel.density import GraphCompiler
 from glmm_zoo.inference.parameterization import parameterize
 
-OPTIONS = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
+OPTIONS = {"on_unused_input": "ignore"}
 
 
 @dataclass(frozen=True)

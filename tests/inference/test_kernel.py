@@ -83,7 +83,7 @@ def test_density_gradient_and_variables_equal_pytensors(name):
     outputs = [*model.replace_rvs_by_values(model.unobserved_RVs), *model.logp(vars=model.observed_RVs, sum=False)]
     compiled = GraphCompiler(model.value_vars, shapes_of(model))
     whole, (variables, shapes) = compiled.with_gradient(density), compiled.outputs(outputs)
-    options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore"}
+    options = {"on_unused_input": "ignore"}
     peer = function(model.value_vars, [density, *grad(density, model.value_vars), *outputs], **options)
     for seed in (1, 2):
         point = row_models.random_point(model, seed)
@@ -133,7 +133,6 @@ def test_gradients_of_graphs_equal_pytensors(name):
     peer = function(
         [x, y],
         [density, *grad(density, [x, y], disconnected_inputs="ignore")],
-        mode="FAST_COMPILE",
         on_unused_input="ignore",
     )
     expected, *rest = peer(value[:23], value[23:])

@@ -41,7 +41,7 @@ def event_terms(m, **values) -> np.ndarray:
         L = np.linalg.cholesky(to_means @ S @ to_means.T)
         fixed[root] = pt.constant(np.array([L[i, j] for i in range(q) for j in range(i + 1)]))
     term = clone_replace(pm.logp(m["event"], m.rvs_to_values[m["event"]]), fixed)
-    return pytensor.function([], term, mode="FAST_COMPILE")()
+    return pytensor.function([], term)()
 
 
 def log_survival(log_h, V: float, S: np.ndarray) -> float:

@@ -67,7 +67,7 @@ def densities(m: Any, named: Mapping[str, Any]) -> np.ndarray:
     """Pointwise log-likelihood (n,) of the event at these values of variables."""
     fixed = {m[name]: pt.constant(np.asarray(x, float)) for name, x in named.items()}
     term = clone_replace(pm.logp(m["event"], m.rvs_to_values[m["event"]]), fixed)
-    return pytensor.function([], term, mode="FAST_COMPILE")()
+    return pytensor.function([], term)()
 
 
 def density(r: Any, u: np.ndarray) -> float:

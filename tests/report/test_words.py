@@ -113,7 +113,7 @@ def test_words_of_the_user_stand_in_place_of_columns() -> None:
     model = zoo.hierarchical_logistic(frame, "y | trials(n) ~ q + (1 | h)")
     told = model_text(described(model, about))
     assert told.words == (
-        "In each row, y of n animals had the event (new case): a binomial count with probability p. The log odds of a new case has a level "
+        "In each row, y of n animals had the event (new case); this number is binomial with probability p. The log odds of a new case has a level "
         "α, a shift β for autumn against spring and a shift u for each herd. The shifts of herds come from a normal distribution "
         "around 0 with standard deviation σ."
     )
@@ -357,4 +357,4 @@ def test_the_items_of_a_design_are_those_of_its_guideline() -> None:
     for name, found in guidelines.items():
         assert {"BARG", "ROBUST"} <= found
         assert ("CONSORT for stepped wedges" in found) == (name == "stepped_wedge")
-        assert ({"PRISMA", "GRADE"} <= found) == (name == "meta_analysis")
+        assert ({"PRISMA", "GRADE"} <= found) == (name in ("meta_analysis", "network_meta_analysis"))

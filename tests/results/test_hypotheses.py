@@ -38,7 +38,7 @@ def made_up(moments_only: bool = False, finished: int = DRAWS) -> xr.DataTree:
     coords = {"coef": COEFFICIENTS, "a:b_effect": effects, "a:b_effect2": effects, "cut": ["1|2", "2|3"]}
     groups = {"a:b": {"sd": "sd_a:b", "u": "u_a:b", "effects": effects, "effect_dim": "a:b_effect", "predictors": [""]}}
     spec = {
-        "link": "logit", "latent_variance": np.pi**2 / 3, "links": {}, "groups": groups, "aspects": [], "auxiliary": [], "smooths": [],
+        "link": "logit", "family": "ordinal", "latent_variance": np.pi**2 / 3, "links": {}, "groups": groups, "aspects": [], "auxiliary": [], "smooths": [],
     }  # fmt: skip
     sampling = {"draws": DRAWS, "chains": CHAINS, "finished": [finished] * CHAINS}
     posterior = xr.Dataset(data, coords)

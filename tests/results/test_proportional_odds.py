@@ -29,7 +29,14 @@ def tree_of(gamma: np.ndarray, link: str = "logit", **spec) -> xr.DataTree:
     )
     tree = xr.DataTree.from_dict({"posterior": posterior})
     facts = {"nominal": {"x": {"mean": 0.25, "low": 0.0, "high": 1.0}}}
-    usual = {"link": link, "links": {}, "groups": {}, "latent_variance": None, "aspects": ["proportional_odds"]}
+    usual = {
+        "link": link,
+        "family": "ordinal",
+        "links": {},
+        "groups": {},
+        "latent_variance": None,
+        "aspects": ["proportional_odds"],
+    }
     storage.write_metadata(tree, {"spec": {**usual, "facts": facts, **spec}})
     return tree
 

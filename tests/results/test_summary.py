@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 import glmm_zoo as zoo
 from glmm_zoo.results import storage, summary
+from tests.predicted_trees import FAMILY
 
 
 def test_summary_numbers(tree: xr.DataTree) -> None:
@@ -60,7 +61,7 @@ def made_up(link: str, prefix: str = "", factors: tuple[str, ...] = ("site", "ra
         g: {"sd": f"sd_{g}", "u": f"u_{g}", "effects": [label], "effect_dim": f"{g}_effect", "predictors": [prefix]}
         for g in factors
     }
-    outcome = {"link": link, "latent_variance": LATENT.get(link)}
+    outcome = {"link": link, "family": FAMILY[link], "latent_variance": LATENT.get(link)}
     described = {"outcomes": {prefix: outcome}} if prefix else outcome
     known = {"links": {}, "groups": groups, "aspects": [], "auxiliary": [], "smooths": [], **described}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(data, coords)})

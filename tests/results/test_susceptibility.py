@@ -36,7 +36,13 @@ def _tree(share: np.ndarray, expected: float, zeros: int, others: int, prior: np
         "others": {"subjects": others, "rows": 4 * others, "exposure": 3.0 * others},
         "never_prior": prior.tolist(),
     }
-    spec = {"link": "log", "options": {"family": "poisson"}, "facts": facts, "aspects": ["susceptibility"]}
+    spec = {
+        "link": "log",
+        "family": "poisson",
+        "options": {"family": "poisson"},
+        "facts": facts,
+        "aspects": ["susceptibility"],
+    }
     spec["groups"] = {"id": {"sd": "sd_id", "effects": ["Intercept"], "effect_dim": "id_effect"}}
     tree = xr.DataTree.from_dict({"posterior": posterior})
     tree.attrs[ATTRIBUTE] = json.dumps({"spec": spec})

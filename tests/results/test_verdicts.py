@@ -121,7 +121,7 @@ def test_more_spread_is_said_in_the_title_with_what_to_do():
     found = verdicts(shares_of_groups(y, group, rng, trials=12), SOUND).fit
     assert found.state == "unsound" and "of more spread than a binomial allows" in found.title
     assert (
-        "intervals are too narrow. Add a column that numbers the rows and the term (1 | row), and compare."
+        "intervals are too narrow. Fit beta_binomial, or add a column that numbers the rows and the term (1 | row), and compare."
         in found.sentences[0]
     )
 
@@ -195,12 +195,14 @@ def test_categories_out_of_place():
     x = np.repeat(["a", "b"], 60)
     y = np.where(x == "a", rng.integers(0, 3, 120), 1)  # b has the middle one only
     drawn = rng.integers(0, 3, (500, 120))
-    tree = predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal")
+    tree = predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal", family="ordinal")
     found = named(tree, "categories")
     assert found.state == "caution" and "nominal='~ x'" in found.sentences[1]
     drawn = np.where(x == "a", drawn, 1)
     assert (
-        named(predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal"), "categories").state
+        named(
+            predicted_tree(y, drawn, link="logit", columns={"x": x}, builder="ordinal", family="ordinal"), "categories"
+        ).state
         == "sound"
     )
 

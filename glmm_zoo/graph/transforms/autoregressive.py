@@ -43,9 +43,9 @@ class AutoregressiveTransform(Transform):
 
 
 def along_series(blocks: Sequence[np.ndarray], weight: Tensor, scale: Tensor, z: Tensor) -> Tensor:
-    """u (levels,): the k-th block has the k-th level of every series, the longest series first."""
-    made = [scale[blocks[0]] * z[blocks[0]]]
+    """u (..., levels): the k-th block has the k-th level of every series, the longest series first."""
+    made = [scale[blocks[0]] * z[..., blocks[0]]]
     for block in blocks[1:]:
-        made.append(weight[block] * made[-1][: len(block)] + scale[block] * z[block])
-    u: Tensor = pt.concatenate(made)
-    return u[np.argsort(np.concatenate(blocks))]
+        made.append(weight[block] * made[-1][..., : len(block)] + scale[block] * z[..., block])
+    u: Tensor = pt.concatenate(made, axis=-1)
+    return u[..., np.argsort(np.concatenate(blocks))]

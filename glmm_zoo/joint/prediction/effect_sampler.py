@@ -36,7 +36,7 @@ from glmm_zoo.joint.prediction.histories import SubjectHistories
 from glmm_zoo.joint.prediction.history_likelihood import CumulativeHazards, HistoryLikelihood, level_of_copy
 from glmm_zoo.joint.trajectories import MarkerDesign
 
-EFFECT_POINTS = 16  # M, a power of 2
+EFFECT_POINTS = 16  # M, an even number
 DEGREES_OF_FREEDOM = 8.0  # of the t: its tails are longer than those of the normal prior of b
 FRACTIONS = 8  # of an interval between times, for cumulative incidence
 _FIRST_STEPS, _LATER_STEPS = 25, 2  # of Newton to the mode: for the first draw of theta, then from the mode before
@@ -60,7 +60,7 @@ def draw_predictions(
 ) -> PredictionDraws:
     """Survival and cumulative incidence of n subjects from their landmarks to the times (T,), and their markers at these."""
     theta = _posterior_draws(fit, draws)
-    sampler = _EffectSampler.of(fit, HistoryLikelihood.of(fit, subjects, theta))
+    sampler = _EffectSampler.of(fit, HistoryLikelihood.of(fit, subjects))
     factors, n, M = sampler.subject_factors, len(subjects.ids), EFFECT_POINTS
     Sigma = _effect_covariance(fit, theta)
     x, log_t, u = _quasi_random_points(fit.effect_count, draws, seed)
@@ -176,13 +176,15 @@ def _quasi_random_points(q: int, draws: int, seed: int) -> tuple[np.ndarray, np.
     """Points x (D, M, q) of q independent t's and their log density (D, M), up to a constant; numbers (D,) in (0, 1) to pick one
     point of each draw with.
 
-    Half of the points are a Sobol sequence in (0, 1)^q, moved around by an amount of its own for every draw of theta (Cranley &
-    Patterson 1976), the others their opposites: what is odd in x has its mean exactly.
+    Half of the points are k a mod 1 in (0, 1)^q with a_j = phi^-j, phi the positive root of phi^(q + 1) = phi + 1 (Roberts 2018),
+    moved around by an amount of its own for every draw of theta (Cranley & Patterson 1976), the others their opposites: what is odd
+    in x has its mean exactly.
     """
-    from scipy.stats.qmc import Sobol  # slow to import
-
+    phi = 2.0
+    for _ in range(40):  # a contraction
+        phi = (1 + phi) ** (1 / (q + 1))
     rng = np.random.default_rng(seed)
-    net = Sobol(q, rng=rng).random(EFFECT_POINTS // 2)
+    net = np.arange(EFFECT_POINTS // 2)[:, None] * phi ** -np.arange(1.0, q + 1)
     u = np.clip((net + rng.random((draws, 1, q))) % 1.0, 1e-12, 1 - 1e-12)
     half = special.stdtrit(DEGREES_OF_FREEDOM, u)
     x = np.concatenate([half, -half], axis=1)

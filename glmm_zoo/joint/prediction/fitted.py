@@ -17,7 +17,7 @@ from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.reading import read_joint_model
 from glmm_zoo.joint.trajectories import subject_effects
 from glmm_zoo.plans.groups import Group
-from glmm_zoo.plans.joint_outcomes import JointOutcomes
+from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 
@@ -93,7 +93,7 @@ def read_fitted_model(tree: xr.DataTree) -> FittedJointModel:
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         joint, hazard = read_joint_model(
             stored_table(tree), stored_table(tree, EVENT_TABLE), pairs, families=None,
-            choices={name: options[name] for name in ("zi", "dispersion", "success", "levels")},
+            choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
             **{name: options[name] for name in names},
         )  # fmt: skip
     _check_coding(tree, joint, hazard)

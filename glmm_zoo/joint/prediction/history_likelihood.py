@@ -1,7 +1,6 @@
 """The likelihood of a subject's effects given its history: log p(y, T > t | b), its gradient and its information.
 
-The density of the measurements is that of the graph that is fitted, so that it serves all families; its derivatives by a linear
-predictor are numerical. Hazards are integrated as in the likelihood of the event.
+The derivatives of the density of the measurements by a linear predictor are numerical, so that they serve all families. Hazards are integrated as in the likelihood of the event.
 """
 
 from __future__ import annotations
@@ -11,15 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import VariableLookup
-from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import MeasurementHistory, SubjectHistories
 from glmm_zoo.joint.trajectories import LevelOfCopy, MarkerDesign
-from glmm_zoo.plans.joint_outcomes import plan_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 
 _ROW_STEP, _EFFECT_STEP = 1e-2, 1e-3  # of numerical derivatives, in units of an outcome's scale and of an effect's sd
@@ -31,75 +28,22 @@ type LogDensity = Callable[[Sequence[np.ndarray], Mapping[str, np.ndarray]], np.
 # -------------------------------------------------------------------------------------------------------- measurements
 
 
-def measurement_log_density(
-    fit: FittedJointModel, histories: Sequence[MeasurementHistory], theta: Mapping[str, np.ndarray]
-) -> LogDensity:
-    """log f of every measurement (R,), one outcome after the other, given all linear predictors and one draw of the families' own
-    parameters: the likelihood of the model that was fitted, at these rows. `theta` has draws (D, ...).
-
-    An ordered family wants to see all of its levels: every outcome gets a further row for each, which is left out again.
-    """
-    if not histories:
-        return lambda etas, draw: np.zeros(0)
-    import pymc as pm
-    from pytensor.graph.replace import clone_replace
-    from pytensor.graph.traversal import graph_inputs
-
-    from glmm_zoo.graph.build import build_model
-    from glmm_zoo.inference.kernel.density import GraphCompiler
-
-    observed = {h.part.prefix: _with_row_for_each_level(h.part.outcome) for h in histories}
-    predictors = [_without_terms(p, observed[h.part.prefix]) for h in histories for p in h.predictors]
-    measured = [
-        len(h.subject) for h in histories for _ in h.predictors
-    ]  # rows of each predictor that are no further ones
-    by_prefix = {p.prefix: p for p in predictors}
-    parts = tuple(
-        replace(
-            h.part,
-            outcome=observed[h.part.prefix],
-            main=by_prefix[h.part.prefix],
-            rows=np.arange(by_prefix[h.part.prefix].rows),
-        )
-        for h in histories
-    )
-    joint = replace(fit.joint, parts=parts, predictors=tuple(predictors))
-    model = build_model(plan_joint_outcomes("joint_survival", joint, {}, None))
-    etas = [model.linear[p.prefix].eta for p in predictors]
-    eta_inputs = [eta.type() for eta in etas]
-    log_f = [pm.logp(rv, model.rvs_to_values[rv]) for rv in model.observed_RVs]
-    parameters = [rv.type(rv.name) for rv in model.free_RVs]
-    graph = clone_replace(
-        log_f, dict(zip([*etas, *model.free_RVs], [*eta_inputs, *parameters], strict=True)), rebuild_strict=False
-    )
-    used = [v for v in parameters if v in set(graph_inputs(graph))]
-    names, size = [str(v.name) for v in used], sum(len(part.rows) for part in parts)
-    is_measurement = np.concatenate(
-        [np.arange(len(part.rows)) < len(h.subject) for part, h in zip(parts, histories, strict=True)]
-    )
-    shapes = [*((p.rows,) for p in predictors), *(theta[name].shape[1:] for name in names)]
-    run, _ = GraphCompiler([*eta_inputs, *used], shapes).outputs(graph)
+def measurement_log_density(histories: Sequence[MeasurementHistory]) -> LogDensity:
+    """log f of every measurement (R,), one outcome after the other, given all linear predictors and one draw of the variables."""
 
     def log_density(etas: Sequence[np.ndarray], draw: Mapping[str, np.ndarray]) -> np.ndarray:
-        out = np.zeros(size)
-        padded = (
-            np.append(eta, np.zeros(p.rows - rows)) for eta, p, rows in zip(etas, predictors, measured, strict=True)
-        )
-        run(np.concatenate([*padded, *(np.ravel(draw[name]) for name in names)]), out)
-        return out[is_measurement]
+        found, of_predictors = [np.zeros(0)], iter(etas)
+        for h in histories:
+            part, own_etas = h.part, {p.prefix: next(of_predictors) for p in h.predictors}
+            own = {}
+            for parameter in part.family.own:
+                name = prefixed(part.prefix, parameter.name)
+                own[parameter.name] = own_etas[name] if name in own_etas else parameter.on_its_scale(draw[name])
+            y, trials = part.outcome.values, part.outcome.trials
+            found.append(part.family.log_density(y, own_etas[part.prefix], own, part.link, trials))
+        return np.concatenate(found)
 
     return log_density
-
-
-def _with_row_for_each_level(outcome: Outcome) -> Outcome:
-    """An outcome with a further row for each of its ordered levels."""
-    return replace(outcome, values=np.append(outcome.values, np.arange(len(outcome.levels))))
-
-
-def _without_terms(p: PredictorDesign, outcome: Outcome) -> PredictorDesign:
-    """A linear predictor of an outcome's rows with nothing in it but the intercept."""
-    columns = DesignMatrix(np.empty((len(outcome.values), 0)), (), p.population.intercept)
-    return replace(p, population=columns, offset=None, effects=(), smooths=())
 
 
 # ------------------------------------------------------------------------------------------------------------- hazards
@@ -182,10 +126,8 @@ class HistoryLikelihood:
     survived: CumulativeHazards
 
     @classmethod
-    def of(
-        cls, fit: FittedJointModel, subjects: SubjectHistories, theta: Mapping[str, np.ndarray]
-    ) -> HistoryLikelihood:
-        """The likelihood given draws `theta` (D, ...) of all variables but the subject effects."""
+    def of(cls, fit: FittedJointModel, subjects: SubjectHistories) -> HistoryLikelihood:
+        """The likelihood of the histories of these subjects."""
         predictors, end = [], 0
         for h in subjects.histories:
             rows = slice(end, end + len(h.subject))
@@ -194,7 +136,7 @@ class HistoryLikelihood:
                 step = _ROW_STEP * (h.part.outcome.scale if p.prefix == h.part.prefix else 1.0)
                 predictors.append(_PredictorRows(p, replace(h.part, main=p), design, offset, Z, h.subject, rows, step))
             end += len(h.subject)
-        log_density = measurement_log_density(fit, subjects.histories, theta)
+        log_density = measurement_log_density(subjects.histories)
         events, t = subjects.hazard.events, subjects.landmark[subjects.hazard.events.subject]
         survived = CumulativeHazards.over(
             subjects.hazard, np.arange(len(t)), np.minimum(events.start, t), np.minimum(events.stop, t), events.subject,

@@ -181,7 +181,7 @@ def upright_means(canvas: Canvas, axis: Axes, panel: Forest, ticks: Sequence[str
     """Levels from left to right, the medians beside their circles where they are few; limits upwards are set before."""
     at = np.arange(len(ticks))
     axis.set_xlim(-0.6, len(ticks) - 0.4)
-    axis.set_xticks(list(at), list(ticks))
+    canvas.ticks(axis, at, ticks)
     canvas.intervals(axis, at, panel.of.quantiles, vertical=True)
     canvas.title(axis, panel.title)
     canvas.axis_title(axis, panel.axis)

@@ -117,7 +117,7 @@ def _draw(
 def _draw_needed(canvas: Canvas, axis: Axes, at: np.ndarray, mean: np.ndarray, told: np.ndarray) -> None:
     """Numbers needed to treat on a log axis, of those differences whose interval is without 0."""
     if not told.any():
-        axis.set_xticks([])
+        canvas.ticks(axis, [])
         return
     numbers = np.sort(1 / np.abs(mean[:, told]), axis=0)
     _log_axis(canvas, axis, numbers.min(), numbers.max())
@@ -126,8 +126,6 @@ def _draw_needed(canvas: Canvas, axis: Axes, at: np.ndarray, mean: np.ndarray, t
 
 def _log_axis(canvas: Canvas, axis: Axes, low: float, high: float) -> None:
     """A horizontal log axis with ticks at 1, 2 and 5 of each power of ten, as far as there is room."""
-    from matplotlib.ticker import FixedLocator, NullLocator
-
     axis.set_xscale("log")
     axis.set_xlim(low / 1.1, high * 1.1)
     powers = 10.0 ** np.arange(np.floor(np.log10(low / 1.1)), np.ceil(np.log10(high * 1.1)) + 1)
@@ -136,6 +134,4 @@ def _log_axis(canvas: Canvas, axis: Axes, low: float, high: float) -> None:
         ticks = ticks[(ticks >= low / 1.1) & (ticks <= high * 1.1)]
         if len(ticks) * 38 < axis.get_position().width * canvas.width:
             break
-    axis.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
-    axis.xaxis.set_minor_locator(NullLocator())
+    canvas.ticks(axis, ticks, [f"{t:.6g}" for t in ticks])

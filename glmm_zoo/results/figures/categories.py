@@ -14,7 +14,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
-from glmm_zoo.results.figures.estimated import fitted_family
+from glmm_zoo.results.figures.estimated import observed_name
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
@@ -65,7 +65,7 @@ def categories(tree: xr.DataTree, probabilities: Estimates, about: About, *, out
             'categories draws probabilities of categories, and these have none; ask predictions for scale="probability"'
         )
     rows = table if outcome is None else table[table["outcome"] == outcome]
-    response = fitted_family(tree, outcome)[0]
+    response = observed_name(tree, outcome)
     names = [value_words(about, response, c, short=True) for c in dict.fromkeys(rows["category"])]
     every = _levels(tree, rows[probabilities.of], rows["mean"].to_numpy(float), about, outcome)
     levels = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, _MOST_LEVELS).round().astype(int))]
@@ -129,8 +129,7 @@ def _draw(canvas: Canvas, levels: Sequence[_Level], names: Sequence[str], title:
             canvas.note(axis, 1, y + _BAR / 2 - 1, what, shift=(8, 0))
             y += _BAR
         y += height - len(level.bars) * _BAR
-    axis.set_yticks(middles, labels, fontsize=TEXT)
-    axis.tick_params(axis="y", length=0)
+    canvas.row_ticks(axis, middles, labels)
     canvas.percent_axis(axis)
     canvas.title(axis, title)
 

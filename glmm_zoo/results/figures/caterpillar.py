@@ -61,7 +61,8 @@ def heading(tree: xr.DataTree, factor: str, about: About) -> str:
     spec = metadata(tree)["spec"]
     predictor = spec["groups"][factor]["predictors"][0]
     other = predictor and predictor not in outcome_specs(spec)
-    of = f" in the probability of {predictor_words(spec, predictor, about)}" if other else ""
+    share = "the probability of " if spec["links"].get(predictor) == "logit" else ""
+    of = f" in {share}{predictor_words(spec, predictor, about)}" if other else ""
     return f"How {plural_of_levels(tree, factor, about)} differ{of}"
 
 
@@ -120,8 +121,7 @@ def _draw(canvas: Canvas, panels: list[GroupEstimates]) -> None:
     for axis, panel, labels in zip(axes, panels, names, strict=True):
         at = np.arange(len(labels)) + (np.arange(len(labels)) >= len(labels) / 2) * (STRIP / ROW if between else 0)
         _limits(canvas, axis, panel)
-        canvas.row_labels(axis, at, labels)
-        axis.tick_params(axis="y", pad=7)
+        canvas.row_labels(axis, at, labels, pad=7)
         rows = np.array(axis.get_ylim())
         low, middle, high = (np.clip(panel.population[k], *axis.get_xlim()) for k in (0, 2, 4))
         axis.fill([low, high, high, low], np.repeat(rows, 2), facecolor=canvas.colour["model"], alpha=0.1, linewidth=0)

@@ -70,10 +70,9 @@ def _draw(canvas: Canvas, words: Sequence[str], quantiles: np.ndarray) -> None:
     right = canvas.width - left - k * cell
     (axis,) = canvas.panels(1, k * row, left=left, right=right, top=24, below=10)
     axis.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5))
-    axis.set_xticks(range(k), [str(i + 1) for i in range(k)], fontsize=TEXT)
-    axis.xaxis.tick_top()
-    axis.set_yticks(range(k), labels, fontsize=TEXT)
-    axis.tick_params(axis="both", length=0)
+    columns = canvas.ticks(axis, range(k), [str(i + 1) for i in range(k)])
+    columns.size, columns.marks, columns.opposite = TEXT, False, True
+    canvas.row_ticks(axis, range(k), labels)
     for spine in axis.spines.values():
         spine.set_visible(False)
     edges = np.arange(k + 1) - 0.5

@@ -12,13 +12,14 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.registry import FAMILIES, family_described
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NO_EFFECT, NUMBER_NEEDED, RATIOS, Estimates, summarised
 from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.results.summary import derived_quantities
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ _ROW, _LINE = 26, 15  # px of a row, and of each further line of its label
 LEAST_AXIS = 110  # px, with which a row still has its interval in numbers
 _FARTHEST = 30  # times the outermost medians: beyond, intervals of ratios are cut
 MARKS = f"circle = median, thick line = 50{NO_BREAK}% interval, thin line = 95{NO_BREAK}% interval"
-PREDICTOR_WORDS = {
-    "zi": "a structural zero",
+LOGARITHMS = {  # what has a predictor of its logarithm, in words
+    own.name: own.words.removeprefix("the ")
+    for family in reversed(list(FAMILIES.values()))
+    for own in family.own
+    if own.option and own.scale == "log"
+}
+_PREDICTOR_WORDS = {
     "never": "never being at risk",
     "surv": "the event",
     "assoc": "the marker",
@@ -41,6 +47,7 @@ _KINDS = {
     "rate_ratio": "rate ratio",
     "hazard_ratio": "hazard ratio",
     "time_ratio": "ratio of times",
+    "ratio_of_means": "ratio of means",
 }
 
 
@@ -114,9 +121,11 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
 
 def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:
     """What the event or the outcome of a predictor is called."""
-    if predictor == "zi" and "hurdle" in str(spec["family"]):
-        return "zero"
-    return PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
+    for prefix, outcome in outcome_specs(spec).items():
+        own = family_described(outcome).own_parameter(predictor.removeprefix(f"{prefix}_" if prefix else ""))
+        if own is not None:
+            return f"{own.words}{f' of {about.outcome_of(prefix).outcome or prefix}' if prefix else ''}"
+    return _PREDICTOR_WORDS.get(predictor) or about.outcome_of(predictor).outcome or predictor
 
 
 def coefficient_words(about: About, coefficient: str) -> str:
@@ -273,7 +282,7 @@ def conditional_ratios(tree: xr.DataTree) -> Mapping[str, dict[str, np.ndarray]]
     spec, about = metadata(tree)["spec"], about_of(tree)
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, draws in derived_quantities(tree).items():
-        matched = re.fullmatch(r"(?:(.+)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio)\[(.+)\]", name)
+        matched = re.fullmatch(rf"(?:(.+)_)?({'|'.join(_KINDS)})\[(.+)\]", name)
         if matched is None or (matched[1] or "").endswith("median"):
             continue
         kind = _KINDS[matched[2]]

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
@@ -20,7 +21,6 @@ from glmm_zoo.results.numbers import NO_BREAK, Scale, column_decimals, estimate_
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 
 _SHARES = ("probability", "zero", "survival", "incidence")  # scales of predictions that are shares
-TIME_FAMILIES = ("proportional_hazards", "accelerated_failure")  # of times to an event
 _OF_SHARES = ("odds_ratio", "nnt")  # measures that only shares have
 
 
@@ -139,23 +139,23 @@ def beyond_words(raw: np.ndarray, limits: tuple[float, float]) -> str:
 def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: str | None = None) -> Amount:
     """What predictions of a measure are of."""
     said = about.outcome_of(outcome or "")
-    name, family = fitted_family(tree, outcome)
-    words = response_words(said.outcome, name)
-    if measure in _SHARES or (family in TIME_FAMILIES and measure == "mean"):
+    family = fitted_family(tree, outcome)
+    words, kind = response_words(said.outcome, observed_name(tree, outcome)), family.responses
+    if measure in _SHARES or (kind == "time" and measure == "mean"):
         measure = measure if measure in _SHARES else "survival"
         kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "positive":
         return Amount(f"mean number of {words} where there are any", "number", "number", "")
-    if family in FAMILIES and FAMILIES[family].choice == "success":
+    if kind == "binary":
         return Amount(f"risk of {words}", "risk", "points", "")
-    if family == "ordinal":
+    if kind == "ordered":
         return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
-    if "poisson" in family or "binomial" in family:
+    if kind == "count":
         per = exposure_column(tree)
         rate = f"rate of {words} per {said.unit or f'unit of {per}'}"
         return Amount(rate if per else f"mean number of {words}", "number", "number", "")
-    return Amount(f"mean {words}", "number", "number", said.unit, from_zero=False)
+    return Amount(f"mean {words}", "number", "number", said.unit, from_zero="log" in family.links)
 
 
 def response_words(said: str, response: str) -> str:
@@ -169,12 +169,16 @@ def prefix_of(specs: Mapping[str, Any], outcome: str | None) -> str:
     return outcome if outcome is not None and outcome in specs else next(iter(specs))
 
 
-def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> tuple[str, str]:
-    """The name of the response and of its family, of one of several outcomes or the only one."""
-    spec = metadata(tree)["spec"]
-    specs = outcome_specs(spec)
-    prefix = prefix_of(specs, outcome)
-    return with_success(response_name(tree, outcome), specs[prefix]["response"]), specs[prefix].get("family", "")
+def fitted_family(tree: xr.DataTree, outcome: str | None = None) -> Family:
+    """The family of one of several outcomes or the only one."""
+    specs = outcome_specs(metadata(tree)["spec"])
+    return family_described(specs[prefix_of(specs, outcome)])
+
+
+def observed_name(tree: xr.DataTree, outcome: str | None = None) -> str:
+    """The name of the response, with its success, of one of several outcomes or the only one."""
+    specs = outcome_specs(metadata(tree)["spec"])
+    return with_success(response_name(tree, outcome), specs[prefix_of(specs, outcome)]["response"])
 
 
 def response_name(tree: xr.DataTree, outcome: str | None = None) -> str:

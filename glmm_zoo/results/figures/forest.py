@@ -90,8 +90,7 @@ def _draw(
     (axis,) = canvas.panels(1, row * (n + 2.6), left=left, right=14 if canvas.narrow else NUMBERS, top=30, below=62)
     at = np.append(np.arange(n), [n + 0.4, n + 1.4])
     axis.set_ylim(n + 2, -0.6)
-    axis.set_yticks([])
-    axis.spines["left"].set_visible(False)
+    canvas.no_axis(axis)
     canvas.ratio_axis(axis, *_limits(study, shown))
     axis.axhline(n - 0.3, color=canvas.colour["line"], linewidth=1)
     middle = at + (8 / row if canvas.narrow else 0)  # of the intervals, below a name that stands above them

@@ -18,10 +18,11 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
-from glmm_zoo.results.figures.effects import coefficient_words
+from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
 from glmm_zoo.results.figures.estimated import response_words
 from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS
@@ -98,10 +99,18 @@ class _Effect:
     @property
     def response(self) -> str:
         """The name of the response that the predictor is of."""
-        outcome = self.outcome or self.spec
-        return (
-            self.prefix if self.prefix and self.outcome else outcome.get("outcome") or outcome["response"].split(":")[0]
-        )
+        of = self.whole_outcome
+        return self._owner or of.get("outcome") or of["response"].split(":")[0]
+
+    @property
+    def whole_outcome(self) -> Mapping[str, Any]:
+        """The part of the spec on the outcome that the predictor is a part of."""
+        return outcome_specs(self.spec)[self._owner]
+
+    @property
+    def _owner(self) -> str:
+        """The name of that outcome, "" of an only one."""
+        return next((n for n in outcome_specs(self.spec) if n and f"{self.prefix}_".startswith(f"{n}_")), "")
 
     @property
     def link(self) -> str:
@@ -112,9 +121,10 @@ class _Effect:
     def ratio(self) -> str | None:
         """What exp of the effect is called; None where it has no name."""
         if self.outcome is None and self.link == "log":
-            return "ratio"
+            part = self.prefix.rpartition("_")[2]
+            return f"ratio of {LOGARITHMS[part]}s" if part in LOGARITHMS else "ratio"
         falls = self.link == "cloglog" and prefixed(self.prefix, "cutpoints") in self.posterior
-        ratio = LINKS[self.link].ratio
+        ratio = LINKS[self.link].ratio if self.outcome is None else family_described(self.outcome).ratio(self.link)
         return None if falls or ratio is None else ratio.replace("_", " ")
 
     def coefficient(self) -> np.ndarray | None:
@@ -209,12 +219,17 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     of = about.outcome_of(effect.response)
     name = response_words(of.outcome, effect.response)
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
+        family = None if effect.outcome is None else family_described(effect.outcome)
+        if family is not None and family.responses == "measured" and effect.link != "log":
+            unit = f", {of.unit}" if of.unit else ""
+            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean"
+            return _Scale("number", level, inverse, words, family.centre, absolute=comparable)
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
                 "risk",
                 level,
                 inverse,
-                _risk_words(effect, of.an_outcome or name),
+                _risk_words(effect, of.an_outcome or name, about),
                 "risk",
                 absolute=effect.outcome is not None,
             )
@@ -244,12 +259,10 @@ def _one(about: About, unit: str) -> str:
     return unit[:-1] if len(unit) > 3 and about.plural(unit[:-1]) == unit else unit
 
 
-def _risk_words(effect: _Effect, name: str) -> str:
+def _risk_words(effect: _Effect, name: str, about: About) -> str:
     if effect.outcome is not None:
         return f"risk of {name}"
-    if effect.prefix == "never":
-        return "probability of never being at risk"
-    return f"probability of {'zero' if 'hurdle' in effect.spec['family'] else 'an extra zero'}"
+    return f"probability of {predictor_words(effect.spec, effect.prefix, about)}"
 
 
 def _holds_at(how: _Scale, effect: _Effect, spec: Mapping[str, Any], raw: bool) -> str:

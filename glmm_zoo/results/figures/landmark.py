@@ -83,4 +83,4 @@ def _draw_auc(canvas: Canvas, axis: Axes, accuracies: Sequence[Accuracy]) -> Non
         horizons, values, linestyle="none", marker="o", markersize=6.5, markeredgewidth=1.8, clip_on=False,
         markeredgecolor=canvas.colour["data"], markerfacecolor=canvas.colour["paper"],
     )  # fmt: skip
-    axis.set_xticks(horizons)
+    canvas.ticks(axis, horizons)

@@ -143,11 +143,11 @@ def _draw_ratios(
     axis.set_ylim(min(low, 0.8), max(high, 1.25))
     low, high = axis.get_ylim()
     ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
-    fixed_ticks(axis, ticks if len(ticks) > 2 else _FINE_RATIOS, vertical=True)
+    fixed_ticks(canvas, axis, ticks if len(ticks) > 2 else _FINE_RATIOS, vertical=True)
     if marker.log:
         axis.set_xscale("log")
         axis.set_xlim(x[0], x[-1])
-        fixed_ticks(axis, level_series(x[0], x[-1]))
+        fixed_ticks(canvas, axis, level_series(x[0], x[-1]))
     axis.set_xlim(x[0], x[-1])
     canvas.no_effect(axis, 1.0, vertical=False)
     roles = ROLES if len(lines) > 1 else ("model",)
@@ -178,13 +178,8 @@ def level_series(low: float, high: float) -> np.ndarray:
     return series[(series >= low) & (series <= high)]
 
 
-def fixed_ticks(axis: Axes, ticks: np.ndarray, *, vertical: bool = False) -> None:
+def fixed_ticks(canvas: Canvas, axis: Axes, ticks: np.ndarray, *, vertical: bool = False) -> None:
     """Those of the ticks of a log axis that lie within its limits, as plain numbers."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
-    one = axis.yaxis if vertical else axis.xaxis
     low, high = axis.get_ylim() if vertical else axis.get_xlim()
     ticks = ticks[(ticks >= low) & (ticks <= high)]
-    one.set_major_locator(FixedLocator(list(ticks)))
-    one.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
-    one.set_minor_locator(NullLocator())
+    canvas.ticks(axis, ticks, [f"{t:g}" for t in ticks], vertical=vertical)

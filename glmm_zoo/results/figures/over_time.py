@@ -107,7 +107,7 @@ def time_ticks(canvas: Canvas, axis: Axes) -> np.ndarray:
     low, high = axis.get_xlim()
     ticks = np.array(MaxNLocator(5 if canvas.narrow else 8, steps=[1, 2, 5, 10]).tick_values(low, high))
     ticks = ticks[(ticks >= low) & (ticks <= high)]
-    axis.set_xticks(ticks)
+    canvas.ticks(axis, ticks)
     return ticks
 
 

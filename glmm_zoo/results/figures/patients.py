@@ -115,7 +115,7 @@ def _draw(
         upper.set_ylim(*limits)
         if log:
             ticks = level_series(*limits)
-            fixed_ticks(upper, ticks[:: max(1, len(ticks) // 4)], vertical=True)
+            fixed_ticks(canvas, upper, ticks[:: max(1, len(ticks) // 4)], vertical=True)
         _draw_marker(canvas, upper, course, landmark)
         _draw_survival(canvas, lower, course, landmark, event_word(about))
         canvas.title(upper, _upper_first(f"{about.individual or 'subject'} {course.name}: {course.words}"))
@@ -154,7 +154,7 @@ def _draw_survival(canvas: Canvas, axis: Axes, course: PatientCourse, landmark: 
     canvas.band(axis, t, low, high)
     canvas.line(axis, t, middle)
     canvas.percent_axis(axis, vertical=True)
-    axis.set_yticks([0, 0.5, 1])
+    canvas.ticks(axis, [0, 0.5, 1], vertical=True)
     end = min(course.end, t[-1])
     y = 0.06 if np.interp(end, t, middle) > 0.35 else 0.92  # away from the curve
     axis.plot(

@@ -174,7 +174,7 @@ def _draw_means(
         )  # fmt: skip
     names, wide = canvas.shortened(cells.periods, TICK, SMALL), axis.get_position().width * canvas.width
     every = max(int(np.ceil(len(names) * (canvas.text_width(names, SMALL) + 8) / wide)), 1)
-    axis.set_xticks(range(0, len(names), every), names[::every])
+    canvas.ticks(axis, range(0, len(names), every), names[::every])
     if amount.scale == "risk":
         canvas.percent_axis(axis, vertical=True)
     canvas.axis_title(axis, "period")

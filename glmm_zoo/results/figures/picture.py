@@ -280,12 +280,16 @@ class Canvas(Sheet):
             at = float(axis.transData.inverted().transform((0, of))[1])
             self.note(axis, x, at, text, role=role, shift=(6, float(to - of)), size=TEXT)
 
-    def row_labels(self, axis: Axes, at: np.ndarray, labels: Sequence[str]) -> None:
+    def row_labels(self, axis: Axes, at: np.ndarray, labels: Sequence[str], *, pad: float = 3) -> None:
         """Labels of rows at the left of the axis, the first row at the top, no spine."""
-        axis.set_yticks(list(at), list(labels), fontsize=TEXT)
-        axis.tick_params(axis="y", length=0)
+        self.row_ticks(axis, at, labels, pad=pad)
         axis.spines["left"].set_visible(False)
         axis.set_ylim(max(at) + 0.7, min(at) - 0.7)
+
+    def row_ticks(self, axis: Axes, at: Sequence[float] | np.ndarray, labels: Sequence[str], *, pad: float = 3) -> None:
+        """Labels at the left of an axis, so many px away, without marks."""
+        ticks = self.ticks(axis, at, labels, vertical=True)
+        ticks.size, ticks.marks, ticks.pad = TEXT, False, pad
 
     def row_numbers(self, axis: Axes, at: np.ndarray, texts: Sequence[str], *, role: str = "ink") -> None:
         """Numbers of rows at the right of the axis, below each other."""
@@ -297,8 +301,6 @@ class Canvas(Sheet):
 
     def ratio_axis(self, axis: Axes, low: float, high: float, *, vertical: bool = False) -> None:
         """A log axis with ticks at simple ratios; the limits take in 1 and at least a factor of 2."""
-        from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
         low, high = min(low, 0.75), max(high, 1.35)
         axis.set(**{"yscale" if vertical else "xscale": "log", "ylim" if vertical else "xlim": (low, high)})
         ticks = RATIO_TICKS[(low <= RATIO_TICKS) & (high >= RATIO_TICKS)]
@@ -306,10 +308,7 @@ class Canvas(Sheet):
             finer = np.array([0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 1.8])
             ticks = finer[(low <= finer) & (high >= finer)]
         ticks = self._apart(axis, ticks, vertical)
-        along = axis.yaxis if vertical else axis.xaxis
-        along.set_major_locator(FixedLocator(list(ticks)))
-        along.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
-        along.set_minor_locator(NullLocator())
+        self.ticks(axis, ticks, [f"{t:g}" for t in ticks], vertical=vertical)
 
     def _apart(self, axis: Axes, ticks: np.ndarray, vertical: bool) -> np.ndarray:
         """Those ticks of an axis whose labels have room, 1 before all others, then from the inside."""

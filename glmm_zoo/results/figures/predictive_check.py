@@ -22,6 +22,7 @@ from glmm_zoo.results.numbers import alone, decimals, percent, probability, whol
 from glmm_zoo.results.predicted_rows import PredictedRows, predicted_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.studies import StudiesApart, studies_apart
+from glmm_zoo.trials.arms import META_ANALYSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ class Panel:
 
 def predictive_check(tree: xr.DataTree, about: About) -> Picture:
     """Observed against predicted, in at most two panels; of several outcomes a panel for each, of a meta-analysis a row for each study."""
-    if metadata(tree)["spec"]["builder"] == "meta_analysis":
+    if metadata(tree)["spec"]["builder"] in META_ANALYSES:
         return _of_studies(studies_apart(tree), about)
     outcomes = list(predicted_rows(tree))
     several = len(outcomes) > 1
@@ -151,8 +152,7 @@ def _histogram(drawn: np.ndarray, observed: float, axis_title: str) -> Callable[
         density = kernel_density(drawn, x)
         axis.set_xlim(x[0], x[-1])
         axis.set_ylim(0, 1.15 * density.max())
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
+        canvas.no_axis(axis)
         canvas.band(axis, x, np.zeros_like(x), density, role="control", opacity=0.35)
         axis.vlines(observed, 0, 1.03 * density.max(), colors=canvas.colour["data"], linewidth=2.5)
         right = observed > (x[0] + x[-1]) / 2
@@ -199,7 +199,7 @@ def _rootogram(rows: PredictedRows, about: About, of: str) -> Panel:
         axis.bar(at, observed, width=0.75, color=canvas.colour["data"], alpha=0.35, linewidth=0)
         canvas.intervals(axis, at, quantiles, vertical=True, scale=0.6)
         step = -(-len(at) // (8 if canvas.narrow else 12))
-        axis.set_xticks(at[::step], [written(edge, 0) for edge in edges[:-1][::step]])
+        canvas.ticks(axis, at[::step], [written(edge, 0) for edge in edges[:-1][::step]])
         counts = about.plural(about.outcome) if about.outcome else about.name(rows.name)
         canvas.axis_title(axis, f"{counts} in a row" + ("" if edges[-1] == len(at) else ", from this number on"))
         canvas.axis_title(axis, "rows, on a root scale", vertical=True)
@@ -231,7 +231,7 @@ def _categories(tree: xr.DataTree, rows: PredictedRows, about: About, of: str) -
         canvas.intervals(axis, at, quantiles, vertical=True, scale=0.7)
         room = (canvas.width if canvas.narrow else canvas.width - 60) / len(at) - 6
         names = [about.level(rows.label, level) for level in levels]
-        axis.set_xticks(at, canvas.shortened(names, room, 11.5))
+        canvas.ticks(axis, at, canvas.shortened(names, room, 11.5))
         canvas.percent_axis(axis, vertical=True)
         canvas.axis_title(axis, about.name(rows.label))
 
@@ -256,8 +256,7 @@ def _density(rows: PredictedRows, name: str) -> Panel:
     def draw(canvas: Canvas, axis: Axes) -> None:
         axis.set_xlim(x[0], x[-1])
         axis.set_ylim(0, 1.1 * max(observed.max(), upper.max()))
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
+        canvas.no_axis(axis)
         canvas.band(axis, x, lower, upper, role="control", opacity=0.35)
         canvas.line(axis, x, observed, role="data")
         canvas.axis_title(axis, name)
@@ -311,13 +310,15 @@ def _of_studies(studies: StudiesApart, about: About) -> Picture:
         f"Each study’s own ratio (diamond) against the 95 % interval expected for a study of its {words} (bar, blue; the circle is its middle); "
         "orange diamonds lie outside. Log axis."
         + (
-            f" The {_MOST_STUDIES} of {len(away)} studies that are farthest off are drawn."
+            f" The {_MOST_STUDIES} of {len(away)} {studies.what} that are farthest off are drawn."
             if len(away) > _MOST_STUDIES
             else ""
         )
     )
     which = f": {listing(names, 3)}" if names else ""
-    finding = f"{len(names)} of {len(away)} studies lie outside the 95 % interval expected for their {words}{which}."
+    finding = (
+        f"{len(names)} of {len(away)} {studies.what} lie outside the 95 % interval expected for their {words}{which}."
+    )
 
     def draw(canvas: Canvas) -> None:
         labels = canvas.shortened([studies.labels[i] for i in shown], 130 if canvas.narrow else 220)

@@ -127,8 +127,7 @@ def _draw(shown: list[PriorAndPosterior], canvas: Canvas) -> None:
         x, prior, posterior = densities(one)
         axis.set_xlim(x[0], x[-1])
         axis.set_ylim(0, 1.05 * max(posterior.max(), min(np.nanmax(prior), 2 * posterior.max())))
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
+        canvas.no_axis(axis)
         axis.xaxis.set_major_locator(MaxNLocator(3 if canvas.narrow else 4))
         top = axis.get_ylim()[1]
         for values, role, opacity in ((prior, "control", 0.3), (posterior, "model", 0.3)):

@@ -88,15 +88,13 @@ def _histogram(canvas: Canvas, axis: Axes, row: pd.Series, draws: np.ndarray) ->
     axis.stairs(shares, edges, fill=True, color=canvas.colour["control"], alpha=0.45)
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(0, 1.08 * shares.max())
-    axis.yaxis.set_visible(False)
-    axis.spines["left"].set_visible(False)
+    canvas.no_axis(axis)
     if is_risk:
         canvas.percent_axis(axis)
     elif positive:
-        from matplotlib.ticker import LogLocator, NullLocator
+        from matplotlib.ticker import LogLocator
 
         axis.xaxis.set_major_locator(LogLocator(numticks=4 if canvas.narrow else 5))
-        axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter(lambda value, _: written(value, max(0, -round(np.log10(value)))))
 
 

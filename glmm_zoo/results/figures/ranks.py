@@ -158,9 +158,8 @@ def _draw_ranks(
                     axis, z[i], line[i], str(k + 1), role="data", align="center", shift=(0, 7 * np.sign(line[i]))
                 )
         canvas.points_axis(axis, vertical=True)
-        axis.set_xticks([0, 0.5, 1], ["lowest", "" if canvas.narrow else "rank", "highest"])
-        for label, align in zip(axis.get_xticklabels(), ("left", "center", "right"), strict=True):
-            label.set_horizontalalignment(align)
+        ticks = canvas.ticks(axis, [0, 0.5, 1], ["lowest", "" if canvas.narrow else "rank", "highest"])
+        ticks.align = ("left", "center", "right")
 
 
 def _small_panels(canvas: Canvas, names: list[str]) -> list:

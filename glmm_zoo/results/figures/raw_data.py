@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
@@ -98,7 +97,7 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
     prefix = prefix_of(specs, outcome)
-    _, family = fitted_family(tree, outcome)
+    kind = fitted_family(tree, outcome).responses
     every = tree["observed_data"].dataset
     observed = every[prefix or str(next(iter(every.data_vars)))]  # the marker stands before its event
     table, (dim,) = stored_table(tree), observed.dims
@@ -113,10 +112,10 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
         sizes = evaluate_expression(trials, take_columns(rows, trials.columns))
     elif exposure := exposure_column(tree):
         sizes = rows[exposure].to_numpy(float)
-    shares = family in FAMILIES and FAMILIES[family].choice == "success"
+    shares = kind == "binary"
     groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
-    lowest = 1.0 if family == "ordinal" else 0.0  # the score of the first category
+    lowest = 1.0 if kind == "ordered" else 0.0  # the score of the first category
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 

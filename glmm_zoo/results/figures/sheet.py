@@ -11,6 +11,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from glmm_zoo.results.figures.ticks import Ticks
 
 TEXT, SMALL = 12.5, 11.5  # px
 HINTED = 1.06  # of its width is that of text whose letters stand at whole pixels, at most
@@ -39,6 +42,7 @@ class Sheet:
         self.narrow = width < 500
         self.colour = COLOURS
         self.figure = Figure(figsize=(width / 72, 1), dpi=72, facecolor="none")
+        self._ticks: dict[Axis, Ticks] = {}
 
     # ------------------------------------------------------------------------------------------------------ panels
 
@@ -86,18 +90,44 @@ class Sheet:
         """Spines left and below only, in grey; text in the page's ink."""
         from matplotlib.ticker import MaxNLocator
 
+        from glmm_zoo.results.figures.ticks import Ticks
+
         axis.patch.set_visible(False)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
         for side in ("left", "bottom"):
             axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
-        axis.tick_params(
-            labelsize=SMALL, labelcolor=self.colour["ink"], color=self.colour["muted"], width=0.8, length=3.5, pad=3
-        )
         most = 4 if self.narrow else 5
+        for along, vertical in ((axis.xaxis, False), (axis.yaxis, True)):
+            self._ticks[along] = Ticks(
+                axis, vertical=vertical, size=SMALL, label_colour=self.colour["ink"], mark_colour=self.colour["muted"]
+            )
         for one, room in ((axis.xaxis, int(axis.get_position().width * self.width / TICK_ROOM)), (axis.yaxis, most)):
             one.set_major_locator(MaxNLocator(max(min(most, room), 2), steps=[1, 2, 2.5, 5, 10]))
             one.set_major_formatter(_ticks_as_written)
+
+    def ticks(
+        self,
+        axis: Axes,
+        at: Sequence[float] | np.ndarray,
+        labels: Sequence[str] | None = None,
+        *,
+        vertical: bool = False,
+    ) -> Ticks:
+        """Ticks at these places alone, with these labels, or as numbers; what is returned can be set further."""
+        from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+        along = axis.yaxis if vertical else axis.xaxis
+        along.set_major_locator(FixedLocator(list(at)))
+        along.set_minor_locator(NullLocator())
+        if labels is not None:
+            along.set_major_formatter(FixedFormatter(list(labels)))
+        return self._ticks[along]
+
+    def no_axis(self, axis: Axes, *, vertical: bool = True) -> None:
+        """Neither ticks nor a line at the left, or below."""
+        self.ticks(axis, [], vertical=vertical)
+        axis.spines["left" if vertical else "bottom"].set_visible(False)
 
     def text_width(self, texts: Sequence[str], size: float = TEXT) -> float:
         """How many px the longest line of these texts takes in the font of matplotlib, which is wider than those of pages."""

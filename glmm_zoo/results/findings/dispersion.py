@@ -69,7 +69,8 @@ def what_gives_more_spread(builder: str) -> str:
             f"Try {builder.replace('poisson', 'negative_binomial')}, or an effect for every row: (1 | obs) with a column "
             "obs that numbers the rows."
         )
-    return "Look for a missing covariate or grouping factor, or try dispersion='~ x' or the other parameterization."
+    other = " or the other parameterization" if "negative_binomial" in builder else ""
+    return f"Look for a missing covariate or grouping factor, or try dispersion='~ x'{other}."
 
 
 def _advice(spec: Mapping[str, Any], more: float, less: float) -> tuple[str, ...]:

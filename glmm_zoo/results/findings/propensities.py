@@ -192,7 +192,7 @@ def _of_new_subject(
     posterior: xr.Dataset, pair: Pair, responses: Mapping[str, ResponseMoments], kept: Thinning
 ) -> dict[str, np.ndarray]:
     """Draws (chain, draw) of the probability that both propensities are high, and of the responses' correlation."""
-    residual = _residual_covariance(posterior, pair.one, pair.two)
+    residual = _residual_covariance(posterior, pair, responses)
     return {
         f"P(both high)[{pair.label}]": both_high(pair.r[kept]),
         f"response_correlation[{pair.label}]": response_correlation(
@@ -232,12 +232,13 @@ def response_correlation(
     return (mean((mu_a - m_a) * (mu_b - m_b)) + residual[kept]) / np.sqrt(V_a * V_b)
 
 
-def _residual_covariance(posterior: xr.Dataset, one: str, two: str) -> np.ndarray:
+def _residual_covariance(posterior: xr.Dataset, pair: Pair, responses: Mapping[str, ResponseMoments]) -> np.ndarray:
     """Of two Gaussian outcomes in one row (chain, draw), 0 where residuals are independent."""
+    one, two = pair.one, pair.two
     if "corr_residual" not in posterior or not {one, two} <= set(posterior["residual"].values.tolist()):
         return np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
     rho = draws_of(posterior, "corr_residual", residual=one, residual_bis=two)
-    return rho * draws_of(posterior, f"{one}_sigma") * draws_of(posterior, f"{two}_sigma")
+    return rho * responses[one].parameters["sigma"] * responses[two].parameters["sigma"]
 
 
 def _subjects(

@@ -23,6 +23,7 @@ from glmm_zoo.results.numbers import nominal
 from glmm_zoo.results.predicted_rows import predicted_rows
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.studies import studies_apart
+from glmm_zoo.trials.arms import META_ANALYSES
 
 _MOST_DRAWS = 2000
 
@@ -30,7 +31,7 @@ _MOST_DRAWS = 2000
 def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
     """Every check that suits the model, of every outcome."""
     spec, about = metadata(tree)["spec"], about_of(tree)
-    if spec["builder"] == "meta_analysis":
+    if spec["builder"] in META_ANALYSES:
         yield _studies_check(tree)
         return
     for rows in predicted_rows(tree):
@@ -55,7 +56,7 @@ def _studies_check(tree: xr.DataTree) -> FitCheck:
     studies = studies_apart(tree)
     outside, usual = studies.outside, usual_number(len(studies.labels), 1 - WITHIN)
     words = (
-        f"{int(outside.sum())} of {len(outside)} studies lie outside the {nominal(WITHIN)} interval expected for "
+        f"{int(outside.sum())} of {len(outside)} {studies.what} lie outside the {nominal(WITHIN)} interval expected for "
         f"{'their size and covariates' if studies.covariates else 'their size'} (at most {usual} would be usual)"
     )
     names = listing(np.array(studies.labels)[outside], 3)

@@ -98,7 +98,7 @@ def category_checks(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
         drawn = np.stack([(drawn * here).sum(axis=1) for _, drawn, here in cells], axis=1) - expected
         p = far_from_expected(observed, drawn)
         if p < PATTERN / len(codes):
-            remedy = f"Let its effect differ between the thresholds, nominal='~ {column}', and compare."
+            remedy = f"Let its effect differ between the thresholds, nominal='~ {column}', or the spread, disc='~ {column}', and compare."
             words = f"By {about.name(column)}, categories are not as often observed as expected (P {p_words(p)})."
             doubt = f"categories out of place by {about.name(column)}"
             yield FitCheck("categories", rows.name, "caution", (words, remedy), doubt, p)

@@ -55,7 +55,8 @@ def judged_spread(outcome: str, kind: str, builder: str, observed: float, expect
     times = observed / float(expected.mean())
     more, less = float(np.mean(expected >= observed)), float(np.mean(expected <= observed))
     found = f"Residuals vary {written(times, 1)} times as much as expected (P {p_words(more)})"
-    allowed = "a binomial" if kind in ("binary", "binomial") else "the model of the counts"
+    binomial = kind in ("binary", "binomial") and builder != "beta_binomial"
+    allowed = "a binomial" if binomial else "the model of the counts"
     state: Soundness = "sound"
     doubt, then = "", "."
     if more < HINT:
@@ -74,8 +75,9 @@ def _what_gives_more_spread(kind: str, builder: str) -> str:
         return "Try correlation='nested_exchangeable', which gives each cluster-period an effect, and compare."
     if kind == "binary":
         return "Look for a grouping factor or a product of covariates by which rows differ, and compare."
-    if kind == "binomial":
-        return "Add a column that numbers the rows and the term (1 | row), and compare."
+    if kind == "binomial" and builder != "beta_binomial":
+        another = "Fit beta_binomial, or add" if builder == "hierarchical_logistic" else "Add"
+        return f"{another} a column that numbers the rows and the term (1 | row), and compare."
     return dispersion.what_gives_more_spread(builder)
 
 

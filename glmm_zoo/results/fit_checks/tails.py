@@ -1,4 +1,4 @@
-"""A check of continuous outcomes: values that are farther off than a normal distribution has them."""
+"""A check of continuous outcomes: values that are farther off than the model has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAR = 0.001  # probability on each side of what is called far off
 
 
 def tails_check(rows: PredictedRows) -> FitCheck:
-    """Values that are farther off than a normal distribution has them."""
+    """Values that are farther off than the model has them."""
     mean, scale = rows.drawn.mean(axis=0), rows.drawn.std(axis=0)
     kurtosis = _kurtosis((rows.y - mean) / scale)
     p = float(np.mean(_kurtosis((rows.drawn - mean) / scale) >= kurtosis))
@@ -26,7 +26,7 @@ def tails_check(rows: PredictedRows) -> FitCheck:
         f"predict (at most {whole(usual)} would be usual)"
     )
     if len(farthest) > usual and not kurtosis > HEAVY:
-        words += ", a few more than a normal distribution has"
+        words += ", a few more than the model has"
     if not (p < SIGN and kurtosis > HEAVY):
         return FitCheck("tails", rows.name, "sound", (f"{words}.",), p=p)
     remedy = "Look at them for errors, and compare with a fit without them."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ import xarray as xr
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.summary import summary
-from glmm_zoo.results.verdicts import table_of_checks, verdicts
+from glmm_zoo.results.verdicts import Judgement, Verdicts, table_of_checks, verdicts
+
+JUDGEMENTS = ("sampling", "fit", "design")
 
 
 def with_report(tree: xr.DataTree) -> xr.DataTree:
@@ -33,7 +36,7 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
         "diagnostics": _dataset(verdict.table).assign_attrs(verdict_attributes),
     }
     said = verdicts(tree, verdict)
-    judgements = {name: getattr(said, name) for name in ("sampling", "fit", "design")}
+    judgements = {name: getattr(said, name) for name in JUDGEMENTS}
     datasets["verdicts"] = _dataset(table_of_checks(said.checks)).assign_attrs(
         {
             name: json.dumps({"state": judged.state, "title": judged.title, "sentences": judged.sentences})
@@ -49,6 +52,20 @@ def with_report(tree: xr.DataTree) -> xr.DataTree:
 def stored_diagnostics(tree: xr.DataTree) -> pd.DataFrame:
     """The table of diagnostics that `with_report` stored, one row for each parameter."""
     return tree["report/diagnostics"].dataset.to_dataframe()
+
+
+def stored_verdicts(tree: xr.DataTree) -> Verdicts:
+    """The verdicts that `with_report` stored, without the checks behind them; computed where a file has none."""
+    report = tree["report"]
+    if "verdicts" not in report.children:
+        return verdicts(tree, diagnostics.judge(tree, stored_diagnostics(tree)))
+    told = report["verdicts"].attrs
+    sampling, fit, design = (json.loads(told[name]) for name in JUDGEMENTS)
+    return Verdicts(_judgement(sampling), _judgement(fit), _judgement(design))
+
+
+def _judgement(told: dict[str, Any]) -> Judgement:
+    return Judgement(told["state"], told["title"], tuple(told["sentences"]))
 
 
 def _dataset(table: pd.DataFrame) -> xr.Dataset:

@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from glmm_zoo.results.figures.picture import NARROW, WIDE, Picture
 from glmm_zoo.results.figures.svg import Stylesheet
+from glmm_zoo.results.figures.ticks import Ticks
 
 LEAST_TEXT = 11  # px
 
@@ -47,11 +48,8 @@ def texts(figure: Figure | SubFigure) -> list[Text]:
     found = [*figure.texts]
     for axis in figure.axes:
         found += [*axis.texts]
-        for along, limits, place in (
-            ((axis.xaxis, axis.get_xlim(), 0), (axis.yaxis, axis.get_ylim(), 1)) if axis.axison else ()
-        ):
-            ticks = [t for t in along.get_ticklabels() if min(limits) <= t.get_position()[place] <= max(limits)]
-            found += [along.label, *ticks]
+        for ticks in axis.artists:
+            found += ticks.texts() if isinstance(ticks, Ticks) and axis.axison else []
     return [t for t in found if t.get_visible() and t.get_text().strip()]
 
 

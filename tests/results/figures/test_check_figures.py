@@ -66,7 +66,13 @@ def of_kind(kind: str) -> xr.DataTree:
         drawn = rng.integers(1, 4, (300, 90))
         facts = {"levels": ["low", "middle", "high"]}
         return predicted_tree(
-            drawn[0], drawn, link="logit", columns={"x": np.arange(90.0)}, builder="ordinal", facts=facts
+            drawn[0],
+            drawn,
+            link="logit",
+            columns={"x": np.arange(90.0)},
+            builder="ordinal",
+            family="ordinal",
+            facts=facts,
         )
     return studies()
 

@@ -1,0 +1,112 @@
+"""Counts of successes that vary more than binomial: the beta-binomial distribution.
+
+Symbols: p = link^-1(eta) the mean share, phi the precision, n the trials, y the successes,
+
+    P_i ~ Beta(p phi, (1 - p) phi),  y_i | P_i ~ Binomial(n, P_i)
+
+Two trials of a row are correlated by 1 / (1 + phi); phi -> infinity is binomial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.families import moments
+from glmm_zoo.families.binomial import doubts_of_successes, has_many_trials, log_binomial, read_binomial
+from glmm_zoo.families.counts import ALPHA_DEFAULT, log_rising
+from glmm_zoo.families.family import Family, OwnParameter
+from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
+from glmm_zoo.families.moments import Own
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
+from glmm_zoo.formulas.population import DesignMatrix
+from glmm_zoo.priors import parameter
+
+LEAST_SHAPE, MOST_SHAPE = 1e-12, 1e15  # shapes of a Beta are cut here in simulation: beyond NumPy's generators fail
+
+PHI = OwnParameter(
+    "phi", "log", lambda _: parameter("phi", "positive", ALPHA_DEFAULT), option="dispersion", words="the precision", symbol="φ",
+    allows="Correlations of two trials of a row from {high} to {low} ({inner})", shown=lambda phi: 1 / (1 + phi),
+    why="that of a negative binomial's shape, near the prior that has a binomial count as its simplest case",
+)  # fmt: skip
+
+
+def log_beta_binomial(y: Array, n: Array, eta: Array, log_phi: Array, link: ProbabilityLink) -> Array:
+    """log C(n, y) + log B(y + p phi, n - y + q phi) - log B(p phi, q phi), q = 1 - p: log Binomial(y | n, p) and terms that
+    vanish for large phi, R(y, p phi) + R(n - y, q phi) - R(n, phi) with R(y, a) = log Gamma(y + a) / (Gamma(a) a^y)."""
+    more = log_rising(y, link.log_p(eta) + log_phi) + log_rising(n - y, link.log_q(eta) + log_phi)
+    return log_binomial(y, n, eta, link) + more - log_rising(n, log_phi)
+
+
+def draw_share(eta: Tensor, log_phi: Tensor, link: ProbabilityLink, shape: Any = None) -> Tensor:
+    """P ~ Beta(p phi, (1 - p) phi)"""
+    import pymc as pm
+
+    pt = import_pytensor()
+    a, b = (pt.clip(pt.exp(log(eta) + log_phi), LEAST_SHAPE, MOST_SHAPE) for log in (link.log_p, link.log_q))
+    return pm.Beta.dist(alpha=a, beta=b, size=a.shape if shape is None else shape)
+
+
+def drawn_share(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """The same in NumPy, of mean mu and precision phi."""
+    return rng.beta(*(np.clip(share * phi, LEAST_SHAPE, MOST_SHAPE) for share in (mu, 1 - mu)))
+
+
+def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
+    import pymc as pm
+
+    pt, of = import_pytensor(), probability_link(link)
+    trials = np.ones_like(outcome.values) if outcome.trials is None else outcome.trials
+
+    def draw(n: Tensor, eta: Tensor, log_phi: Tensor, size: Any) -> Tensor:
+        return pm.Binomial.dist(n=pt.cast(n, "int64"), p=draw_share(eta, log_phi, of, size))
+
+    pm.CustomDist(
+        name,
+        pm.Data(f"_{name}_trials", trials, dims=outcome.dim),
+        eta,
+        own["phi"],
+        logp=lambda y, n, eta, log_phi: log_beta_binomial(y, n, eta, log_phi, of),
+        dist=lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
+        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
+        dims=outcome.dim,
+        class_name="BetaBinomial",
+    )
+
+
+def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
+    n = np.ones_like(y) if trials is None else trials
+    return log_beta_binomial(y, n, eta, own["phi"], probability_link(link))
+
+
+def _doubts(outcome: Outcome, columns: DesignMatrix) -> list[str]:
+    single = [] if has_many_trials(outcome) else [
+        f"no row of {outcome.name!r} has more than one trial, where beta-binomial is the same as Bernoulli for every phi: phi rests on its "
+        "prior; use hierarchical_logistic"
+    ]  # fmt: skip
+    return [*doubts_of_successes(outcome, columns), *single]
+
+
+BETA_BINOMIAL = Family(
+    "beta_binomial",
+    tuple(PROBABILITY_LINKS),
+    read_binomial,
+    _observe,
+    moments.bernoulli_moments,
+    _log_density,
+    responses="binary",
+    called="beta-binomial",
+    distribution="has a beta-binomial distribution with mean probability p and precision φ, so that two trials of a row are correlated by "
+    "1/(1 + φ)",
+    formula="BetaBinomial(n, pφ, (1−p)φ)",
+    own=(PHI,),
+    draw=lambda rng, eta, own, link: drawn_share(rng, LINKS[link].inverse(eta), own["phi"]),
+    choice="success",
+    one_per_row=has_many_trials,
+    doubts=_doubts,
+    latent=True,
+    findings=("trial_correlation", "dispersion"),
+)

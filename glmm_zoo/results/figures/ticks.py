@@ -1,0 +1,121 @@
+"""The ticks of an axis: one artist that draws all of them, where matplotlib makes five for each tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis
+from matplotlib.backend_bases import RendererBase
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKDOWN, TICKLEFT
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+LENGTH = 3.5  # px of the mark of a tick
+
+
+class Ticks(Artist):
+    """The marks and labels of the ticks that the locator and the formatter of an axis say, and the title of the axis.
+
+    The axis of matplotlib itself is not drawn; its scale, limits, locator, formatter and title are what is drawn here.
+
+    Attributes
+    ----------
+    size, pad
+        Of labels, and between them and their marks, in px.
+    marks
+        Whether there are marks beside labels.
+    align
+        How labels stand to their ticks along the axis, one word for each tick, where not in their middle.
+    opposite
+        Whether they stand at the top, or at the right.
+    """
+
+    def __init__(self, axes: Axes, *, vertical: bool, size: float, label_colour: str, mark_colour: str):
+        super().__init__()
+        self._of, self.along = axes, axes.yaxis if vertical else axes.xaxis
+        self.along.set_visible(False)
+        self.size, self.pad, self.marks, self.opposite = size, 3.0, True, False
+        self.align: Sequence[str] = ()
+        self._colours = label_colour, mark_colour
+        axes.add_artist(self)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw marks, labels and title."""
+        if not (self.get_visible() and self._of.axison):
+            return
+        places, labels = self._shown()
+        if self.marks and len(places):
+            marker: Any = TICKDOWN if self._horizontal else TICKLEFT
+            line = Line2D(
+                *self._pixels(places, 0), linestyle="none", marker=marker, markersize=LENGTH, color=self._colours[1],
+                markeredgewidth=0.8,
+            )  # fmt: skip
+            line.set_figure(self._of.figure)
+            line.draw(renderer)
+        texts = self._texts(places, labels)
+        for text in texts:
+            text.draw(renderer)
+        if self.along.label.get_text():
+            self._place_title(texts, renderer)
+            self.along.label.draw(renderer)
+
+    def texts(self) -> list[Text]:
+        """The words of labels and title as artists, in their places."""
+        texts = self._texts(*self._shown())
+        title = self.along.label
+        if not title.get_text():
+            return texts
+        self._place_title(texts, None)
+        return [*texts, title]
+
+    @property
+    def _horizontal(self) -> bool:
+        return isinstance(self.along, XAxis)
+
+    def _shown(self) -> tuple[np.ndarray, list[str]]:
+        """The ticks (n,) within the limits, and their labels."""
+        places = np.asarray(self.along.get_majorticklocs(), float)
+        labels = self.along.get_major_formatter().format_ticks(list(places))
+        low, high = sorted(self.along.get_view_interval())
+        slack = 1e-9 * (high - low)
+        inside = (places >= low - slack) & (places <= high + slack)
+        return places[inside], [label for label, seen in zip(labels, inside, strict=True) if seen]
+
+    def _pixels(self, places: np.ndarray, away: float) -> tuple[np.ndarray, np.ndarray]:
+        """Where the ticks are (n,), so many px away from the axis."""
+        box, transform = self._of.bbox, self._of.transData
+        if self._horizontal:
+            x = transform.transform(np.column_stack([places, np.full(len(places), self._of.get_ylim()[0])]))[:, 0]
+            return x, np.full(len(x), box.y1 + away if self.opposite else box.y0 - away)
+        y = transform.transform(np.column_stack([np.full(len(places), self._of.get_xlim()[0]), places]))[:, 1]
+        return np.full(len(y), box.x1 + away if self.opposite else box.x0 - away), y
+
+    def _texts(self, places: np.ndarray, labels: Sequence[str]) -> list[Text]:
+        x, y = self._pixels(places, self.pad + (LENGTH if self.marks else 0))
+        across = "bottom" if self.opposite else "top"
+        made = []
+        for k, label in enumerate(labels):
+            if label:
+                ha, va = (
+                    (self.align[k] if self.align else "center", across) if self._horizontal else ("right", "center")
+                )
+                text = Text(
+                    x[k], y[k], label, ha=ha, va=va, fontsize=self.size, color=self._colours[0], parse_math=False
+                )
+                text.set_figure(self._of.figure)
+                made.append(text)
+        return made
+
+    def _place_title(self, texts: Sequence[Text], renderer: RendererBase | None) -> None:
+        """Put the title beyond the labels."""
+        boxes = [text.get_window_extent(renderer) for text in texts] or [self._of.bbox]
+        box, title, pad = Bbox.union(boxes), self.along.label, self.along.labelpad
+        if self._horizontal:
+            title.set_y(box.y0 - pad)
+        else:
+            title.set_x(box.x0 - pad)
