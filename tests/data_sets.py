@@ -19,6 +19,7 @@ CARDS = {  # the same rows and columns as the data of a card
     "HSAUR3_toenail.csv": "longitudinal_logistic",
     "MASS_epil.csv": "seizures",
     "glmmTMB_Owls.csv": "owls",
+    "lme4_VerbAgg.csv": "verbal_aggression",
     "lme4_cbpp.csv": "multicenter",
     "nlme_Gasoline.csv": "gasoline",
     "ordinal_wine.csv": "wine",

@@ -144,7 +144,7 @@ REFERENCES = (
         "fries_ordered_beta",
         "reshape2_french_fries.csv",
         "ordered_beta",
-        "rancid ~ I(time - 5) + C(treatment) + (1 | subject)",
+        "rancid ~ I(time - 5) + C(treatment) + (1 | subject) + offset(0 * (buttery + painty))",  # the rows that na.omit kept
         {
             "b_Intercept": "Intercept",
             "b_week": "beta[I(time-5)]",
@@ -465,6 +465,21 @@ REFERENCES = (
             "sd[respondent, disc:Intercept]": "Exponential(2)",
             "corr": "LKJ(2)",
         },
+    ),
+    Reference(
+        "verbagg_categorical",
+        "lme4_VerbAgg.csv",
+        "categorical",
+        "resp ~ mode + situ + (1 |p| id)",
+        {
+            **{f"b_mu{k}_Intercept": f"{k}_Intercept" for k in ("perhaps", "yes")},
+            **{f"b_mu{k}_modewant": f"{k}_beta[mode[want]]" for k in ("perhaps", "yes")},
+            **{f"b_mu{k}_situself": f"{k}_beta[situ[self]]" for k in ("perhaps", "yes")},
+            **{f"sd_id__mu{k}_Intercept": f"sd_id[{k}:Intercept]" for k in ("perhaps", "yes")},
+            "cor_id__muperhaps_Intercept__muyes_Intercept": "corr_id[perhaps:Intercept, yes:Intercept]",
+        },
+        {"reference": "no"},
+        {"corr": "LKJ(2)"},
     ),
 )
 

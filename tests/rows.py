@@ -211,6 +211,12 @@ def ratings() -> pd.DataFrame:
     return d.assign(rating=rng.integers(1, 5, len(d)), grade=rng.choice(["low", "mid", "high"], len(d)))
 
 
+def choices() -> pd.DataFrame:
+    """`visits` with unordered categories."""
+    d = visits()
+    return d.assign(mode=np.random.default_rng(19).choice(["bus", "car", "walk"], len(d)))
+
+
 def gaps() -> pd.DataFrame:
     """`ratings` with outcomes that are missing separately, some in the same row."""
     d, rng = ratings(), np.random.default_rng(17)
@@ -592,6 +598,24 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
         return np.log(probabilities(d, p, eta, **others)[np.arange(len(d)), position(d)])
 
     return {"density": density, "moments": moments, "support": lambda d, y: np.isin(y, np.unique(position(d)))}
+
+
+def _unordered(y: str, *levels: str) -> dict:
+    """Categories by their probabilities (n, K), the reference first; the etas of the others come as keywords."""
+
+    def probabilities(d, etas):
+        odds = np.exp(np.column_stack([np.zeros(len(d)), *(etas[level] for level in levels[1:])]))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def density(d, p, eta, **etas):
+        position = d[y].map({level: k for k, level in enumerate(levels)})
+        return np.log(probabilities(d, etas)[np.arange(len(d)), position])
+
+    def moments(d, p, eta, **etas):
+        P, k = probabilities(d, etas), np.arange(len(levels))
+        return P @ k, np.sqrt(P @ k**2 - (P @ k) ** 2)
+
+    return {"density": density, "moments": moments, "support": lambda d, y: np.isin(y, np.arange(len(levels)))}
 
 
 def _rating(d):
@@ -1397,6 +1421,27 @@ ROWS = [
         "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,
         **_variables(_group("g"), _cutpoints(), intercept=""), options={"family": "acat"},
         coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g, **_ordered(_rating, family="acat"),
+    ),
+    Row(
+        "categorical", "categorical", "mode ~ x + arm + (1 |p| g) + (1 + x | h)",
+        {"mode": "factor", "arm": "factor", "h": "group", **NUMBER}, data=choices, options={"reference": "walk"},
+        **_all(
+            *map(_regression, ("bus", "car")), _group("g", corr=1),
+            *(_group("h", corr=1, slopes=True, lead=lead) for lead in ("bus_", "car_")),
+        ),
+        coords={
+            **{f"{k}_coef": ("x", "arm[mid]", "arm[zero]") for k in ("bus", "car")}, **_shared("g", "bus:Intercept", "car:Intercept"),
+            **{f"{k}_h_effect{end}": SLOPE for k in ("bus", "car") for end in ("", "_bis")},
+            **{f"{k}_pcorr_h_pair": ("x|Intercept",) for k in ("bus", "car")},
+        },
+        also={
+            k: (
+                lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},
+                _in(g={f"{k}:Intercept": None}, h={"Intercept": None, "x": "x"}),
+            )
+            for k in ("bus", "car")
+        },
+        X=_nothing, Z=_nothing, **_unordered("mode", "walk", "bus", "car"),
     ),
     Row(
         "never at risk", "never_at_risk", "c ~ x + (1 | id)",

@@ -64,7 +64,7 @@ def gamm(
         curve times the numbers f. `s(g, bs="re")` is `(1 | g)`.
     family
         "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
-        "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
+        "categorical", "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
         "hurdle_negative_binomial".
     exposure
         Counts: a column > 0 whose logarithm is the offset.

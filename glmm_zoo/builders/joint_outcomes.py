@@ -28,6 +28,7 @@ def joint_outcomes(
     disc: Mapping[str, str] | None = None,
     success: Mapping[str, str | float | bool] | None = None,
     levels: Mapping[str, Sequence[str | float] | str] | None = None,
+    reference: Mapping[str, str | float | bool] | None = None,
     bounds: Mapping[str, Sequence[float] | str] | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -64,7 +65,7 @@ def joint_outcomes(
     families
         "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
         "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", as in
+        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", "categorical", as in
         the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.
     shared
         "correlation" or "loading".
@@ -72,9 +73,9 @@ def joint_outcomes(
         For two Gaussian outcomes.
     zi, zoi, coi, dispersion, disc
         By response, `{"severity": "~ x + (1 |p| id)"}`: as in the builders of counts, `beta`, `hierarchical_linear` and `ordinal`.
-    success, levels, bounds
-        By response, `{"reply": "yes"}`, `{"grade": ["low", "mid", "high"]}` and `{"pain": "0,100"}`: as in `hierarchical_logistic`,
-        `ordinal` and `ordered_beta`.
+    success, levels, reference, bounds
+        By response, `{"reply": "yes"}`, `{"grade": ["low", "mid", "high"]}`, `{"mode": "walk"}` and `{"pain": "0,100"}`: as in
+        `hierarchical_logistic`, `ordinal`, `categorical` and `ordered_beta`.
     center, clusters
         As in `hierarchical_linear`.
     missing
@@ -99,7 +100,8 @@ def joint_outcomes(
     """
     pairs = formula_family_pairs(formulas, families)
     by_response = {
-        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels, "bounds": bounds
+        "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "success": success, "levels": levels,
+        "reference": reference, "bounds": bounds,
     }  # fmt: skip
     options = {
         "families": [family for _, family in pairs], "shared": shared,

@@ -74,7 +74,7 @@ class Question:
 
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""
-        response = self.outcome.parts[""].formula.response
+        response = next(iter(self.outcome.parts.values())).formula.response
         trials = None if response is None else response.trials
         if isinstance(trials, Expression) and all(c in table.columns for c in trials.columns):
             return evaluate_expression(trials, table)

@@ -21,6 +21,7 @@ from glmm_zoo.estimands.wedge_rows import read_wedge
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES, family_of_fit
+from glmm_zoo.formulas.names import prefix_within
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import basis_from_json
 from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
@@ -42,13 +43,14 @@ class FittedOutcome:
     family, link
         As they were fitted.
     parts
-        Its linear predictors by what they are of: "" the main one, "zi", "alpha", "never", "nominal".
+        Its linear predictors by what they are of: "" the main one, or each unordered category but the reference; "zi", "alpha",
+        "never", "nominal".
     own
         The variables of its family's own parameters that have no linear predictor, by the parameters' names.
     table
         Its rows in the fit.
     levels
-        Ordered categories.
+        Categories, ordered or not.
     coding
         How rows become linear predictors.
     event
@@ -69,10 +71,23 @@ class FittedOutcome:
     event: FittedJointModel | None = None
     response: Outcome | None = None
 
+    @property
+    def prefixes(self) -> list[str]:
+        """What stands before the names of the variables of its main linear predictors."""
+        of = [""] if self.response is None else self.family.predictors(self.response)
+        return [prefix_within(self.prefix, name) for name in of]
+
+    def main(self, etas: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The main linear predictor (S, m) of those of all parts; of unordered categories all of theirs (S, m, K - 1)."""
+        if "" in etas:
+            return etas[""]
+        assert self.response is not None
+        return np.stack([etas[of] for of in self.family.predictors(self.response)], axis=-1)
+
     def is_share(self, scale: str) -> bool:
         """Whether what is expected on a scale is a probability."""
-        success = scale == "mean" and self.family.choice == "success"
-        return success or scale in ("probability", "zero", SURVIVAL, INCIDENCE)
+        share = scale == "mean" and self.family.choice in ("success", "reference")
+        return share or scale in ("probability", "zero", SURVIVAL, INCIDENCE)
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,6 @@ def _outcome_of(
 ) -> FittedOutcome:
     """The outcome of a model that has one."""
     family, parts = single.family, {p.prefix: p for p in single.predictors}
-    levels = tuple(single.outcome.levels) if family.choice == "levels" else ()
     own = {
         name: name
         for name in (*(o.name for o in family.own), "never", "nominal_beta")
@@ -181,7 +195,7 @@ def _outcome_of(
         parts,
         own,
         single.table,
-        levels,
+        single.outcome.levels,
         coding,
         response=single.outcome,
     )
@@ -232,12 +246,12 @@ def outcome_of_joint(
     """One outcome of several, whose group effects may be shared with others."""
     lead = f"{part.prefix}_" if part.prefix else ""
     designs = {p.prefix: p for p in with_stored_bases(joint.predictors, spec)}
-    names = {"": part.prefix, **{own.name: f"{lead}{own.name}" for own in part.family.own}}
+    main = zip(part.family.predictors(part.outcome), part.predictors, strict=True)
+    names = {**dict(main), **{own.name: f"{lead}{own.name}" for own in part.family.own}}
     parts = {name: designs[prefix] for name, prefix in names.items() if prefix in designs}
     own = {name: variable for name, variable in names.items() if name and variable in draws and name not in parts}
     table = joint.table.take(np.searchsorted(joint.table.row_numbers, part.rows))
     loaded = (joint.loaded[part.prefix], joint.anchor) if part.prefix in joint.loaded else None
-    levels = tuple(part.outcome.levels) if part.family.choice == "levels" else ()
     counts = part.family.counted is not None
     coding = standard_coding(parts, draws, counts=counts, all_predictors=tuple(designs.values()), loaded=loaded)
     return FittedOutcome(
@@ -248,7 +262,7 @@ def outcome_of_joint(
         parts,
         own,
         table,
-        levels,
+        part.outcome.levels,
         coding,
         response=part.outcome,
     )

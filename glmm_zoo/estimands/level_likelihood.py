@@ -194,7 +194,7 @@ class _GivenRows:
         """log f(y_i) (S, m)."""
         outcome = self.rows.outcome
         own = {**self.own, **{part: eta for part, eta in etas.items() if part}}
-        return outcome.family.log_density(self.rows.y, etas[""], own, outcome.link, self.rows.trials)
+        return outcome.family.log_density(self.rows.y, outcome.main(etas), own, outcome.link, self.rows.trials)
 
     def log_likelihood(self, z: np.ndarray) -> np.ndarray:
         """The log-likelihood (S, L) of each level given its effects (S, L, D)."""
@@ -222,7 +222,7 @@ class _GivenRows:
                         moved[term.part] = moved[term.part] + term.columns[:, :, 0] * z[:, level, 0]
                 return np.add.reduceat(of_levels(depth + 1, moved), inner, axis=1)
 
-            shape = (len(etas[""]), len(starts[depth]))
+            shape = (len(next(iter(etas.values()))), len(starts[depth]))
             return log_normal_mean(given, shape, 1, _NESTED_POINTS)
 
         return of_levels(0, self.etas)

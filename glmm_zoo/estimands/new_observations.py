@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from glmm_zoo.estimands.fitted import FittedOutcome
-from glmm_zoo.estimands.normal_means import Normal
+from glmm_zoo.estimands.normal_means import Normal, triangular_root
 from glmm_zoo.estimands.row_values import SHARES, Covariances, RowPredictors, category_probabilities
 from glmm_zoo.families.links import LINKS
 
@@ -59,22 +59,11 @@ def _counts(
 def _drawn(
     variables: Mapping[str, Normal], covariances: Covariances, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Draws (S, m) of correlated normal variables, each given the ones before it."""
-    eta: dict[str, np.ndarray] = {}
-    loadings: dict[str, list[np.ndarray]] = {}
-    z: list[np.ndarray] = []
-    for part, x in variables.items():
-        shape = np.broadcast_shapes(x.mean.shape, x.variance.shape)
-        known = [np.zeros((1, 1)) for _ in z]
-        for j, earlier in enumerate(eta):
-            covariance = covariances.get(frozenset((part, earlier)), np.zeros((1, 1)))
-            rest = covariance - sum(
-                (a * b for a, b in zip(known[:j], loadings[earlier][:j], strict=True)), start=np.zeros((1, 1))
-            )
-            pivot = loadings[earlier][j]
-            known[j] = np.where(pivot > 0, rest / np.where(pivot > 0, pivot, 1.0), 0.0)
-        left = np.sqrt(np.maximum(x.variance - sum((a * a for a in known), start=np.zeros((1, 1))), 0.0))
-        z.append(rng.standard_normal(shape))
-        loadings[part] = [*known, left]
-        eta[part] = x.mean + sum((a * b for a, b in zip(loadings[part], z, strict=True)), start=np.zeros(shape))
-    return eta
+    """Draws (S, m) of correlated normal variables."""
+    root = triangular_root(variables, covariances)
+    shapes = [np.broadcast_shapes(x.mean.shape, x.variance.shape) for x in variables.values()]
+    z = [rng.standard_normal(shape) for shape in shapes]
+    return {
+        part: x.mean + sum((a * b for a, b in zip(root[part], z, strict=False)), start=np.zeros(shape))
+        for (part, x), shape in zip(variables.items(), shapes, strict=True)
+    }

@@ -8,6 +8,7 @@ sd. Gauss-Hermite with 15 points is off by 3e-3 at an sd of 4, where this rule h
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ SPAN = 6.5  # in sds on either side
 _WIDEST, _NARROWEST = 13 / 30, 13 / 1200  # steps
 _STEP_OF_LOGIT = 0.87  # times 1 / sd: an error of 2e-10
 _STEP = 0.43  # of functions of exp(exp(.)), an error of 1e-10
+_RADIUS, _MOST_POINTS, _MANY = 5.5, 4000, 6  # of means over several variables
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,72 @@ def mean_given(
         }
         total = total + w * f(x.mean + t * sd, given, rest)
     return np.asarray(total)
+
+
+def mean_of_several(
+    f: Callable[[Mapping[str, np.ndarray]], np.ndarray],
+    variables: Mapping[str, Normal],
+    covariances: Mapping[frozenset[str], np.ndarray],
+) -> np.ndarray:
+    """E f(values by name), for f that gives (..., ...) with axes of its own in front, over correlated normal variables.
+
+    The trapezoid rule inside a ball of `_RADIUS` sds, with errors below 1e-5 for two or three variables up to an sd of 1, and
+    below 1e-4 up to an sd of 3; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
+    """
+    root = triangular_root(variables, covariances)
+    axes = [j for j, loadings in enumerate(root.values()) if np.any(loadings[j])]
+    steepest = max(
+        (float(np.abs(loadings[j]).max()) for loadings in root.values() for j in range(len(loadings))), default=0.0
+    )
+    total = np.zeros(())
+    for z, w in zip(*_points_of_several(len(axes), round(steepest, 1)), strict=True):
+        at = dict(zip(axes, z, strict=True))
+        value = f({
+            name: sum((at[j] * loadings[j] for j in axes if j < len(loadings)), start=variables[name].mean)
+            for name, loadings in root.items()
+        })  # fmt: skip
+        value *= w
+        value += total  # in place, as above
+        total = value
+    return total
+
+
+def triangular_root(
+    variables: Mapping[str, Normal], covariances: Mapping[frozenset[str], np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+    """Rows of the lower triangular matrix L of correlated normal variables x = mean + L z, z standard normal, by name."""
+    root: dict[str, list[np.ndarray]] = {}
+    for name, x in variables.items():
+        known: list[np.ndarray] = []
+        for j, (earlier, loadings) in enumerate(root.items()):
+            covariance = covariances.get(frozenset((name, earlier)), np.zeros((1, 1)))
+            rest = covariance - sum((a * b for a, b in zip(known, loadings[:j], strict=True)), start=np.zeros((1, 1)))
+            known.append(np.where(loadings[j] > 0, rest / np.where(loadings[j] > 0, loadings[j], 1.0), 0.0))
+        left = x.variance - sum((a * a for a in known), start=np.zeros((1, 1)))
+        root[name] = [*known, np.sqrt(np.maximum(left, 0.0))]
+    return root
+
+
+@functools.cache
+def _points_of_several(d: int, steepest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, d) of standard normal variables that are multiplied by up to `steepest`, and their weights (N,), which sum to one."""
+    if d == 0:
+        return np.zeros((1, 0)), np.ones(1)
+    if d >= _MANY:
+        from scipy.special import ndtri
+
+        ratio = 2.0  # of the sequence of Roberts: the root above 1 of x^(d + 1) = x + 1
+        for _ in range(60):
+            ratio = (1 + ratio) ** (1 / (d + 1))
+        u = (0.5 + np.outer(np.arange(1, _MOST_POINTS), ratio ** -np.arange(1.0, d + 1))) % 1
+        return ndtri(1 - np.abs(2 * u - 1)), np.full(len(u), 1 / len(u))
+    ball = np.pi ** (d / 2) / math.gamma(d / 2 + 1) * _RADIUS**d
+    h = max(min(1.0, 1.5 / max(steepest, 1e-12)), (ball / _MOST_POINTS) ** (1 / d))
+    along = h * np.arange(-(_RADIUS // h), _RADIUS // h + 1)
+    z = np.stack(np.meshgrid(*[along] * d, indexing="ij"), -1).reshape(-1, d)
+    z = z[np.sum(z * z, axis=1) <= _RADIUS**2]
+    w = np.exp(-0.5 * np.sum(z * z, axis=1))
+    return z, w / w.sum()
 
 
 def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:

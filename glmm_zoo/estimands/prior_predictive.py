@@ -182,7 +182,7 @@ def _of_rows(prior: PriorOfOutcome, quantities: Sequence[PriorQuantity], prob: f
         what = f"{amount(setting)} {of_outcome(setting)}"
         own = [q for q in quantities if q.measure == amount(setting)]
         at_means, rows = ([q for q in own if q.of == of] for of in (AT_MEANS, ROWS))
-        if prior.ordered:
+        if prior.of_categories:
             yield f"The {what} over the rows of the data: {'; '.join(f'{q.category!r} {_text(q, prob)}' for q in rows)}."
         else:
             groups = " in new groups" if prior.outcome.coding.factors else ""
@@ -197,8 +197,8 @@ def _width(prior: PriorOfOutcome, rows: Sequence[PriorQuantity], prob: float) ->
     if rows[0].scale == "risk":
         values = np.stack([q.draws for q in rows])
         certain = values.max(axis=0) > 1 - _EXTREME
-        share = float(np.mean(certain if prior.ordered else certain | (values[0] < _EXTREME)))
-        where = "above 99 % for one category" if prior.ordered else "below 1 % or above 99 %"
+        share = float(np.mean(certain if prior.of_categories else certain | (values[0] < _EXTREME)))
+        where = "above 99 % for one category" if prior.of_categories else "below 1 % or above 99 %"
         fault = "which calls nearly everything certain before the data" if share >= _TOO_MUCH else ""
         return f"{percent(share)} of the prior lies {where}", fault
     lower, _, upper = rows[0].interval(prob)
@@ -226,9 +226,9 @@ def _what_to_change(prior: PriorOfOutcome) -> str:
 
 def _priors_of(prior: PriorOfOutcome, kind: str) -> list[str]:
     """The priors of the intercept, of coefficients or of group effects, each with its text."""
-    lead, found = prefixed(prior.outcome.prefix, ""), []
+    found, leads = [], [prefixed(p, "") for p in prior.outcome.prefixes]
     for key, text in prior.fitted.spec["priors"].items():
-        own = key.removeprefix(lead)
+        own = key.removeprefix(next((lead for lead in leads if key.startswith(lead)), ""))
         is_of = {
             "groups": own.startswith("sd_") or own == "tau",
             "intercept": own in ("Intercept", "cutpoints", "study_Intercept"),

@@ -53,13 +53,13 @@ class PriorOfOutcome:
     seed: int
 
     @property
-    def ordered(self) -> bool:
-        return self.outcome.family.choice == "levels"
+    def of_categories(self) -> bool:
+        return self.outcome.family.choice in ("levels", "reference")
 
     @property
     def scales(self) -> list[str]:
         """What is told of rows: also the probability of a zero, where the model has a part for it."""
-        if self.ordered:
+        if self.of_categories:
             return ["probability"]
         return ["mean", "zero"] if {*self.outcome.parts, *self.outcome.own} & set(SHARES) else ["mean"]
 
@@ -75,7 +75,7 @@ class PriorOfOutcome:
         """On every scale a row at the means of the covariates in new groups, then one row of the data for each draw."""
         for scale in self.scales:
             setting, rng = self.setting(scale), np.random.default_rng([self.seed, 2])
-            is_share = scale != "mean" or self.outcome.family.choice == "success"
+            is_share = scale != "mean" or self.outcome.is_share("mean")
             rows = self._linear(setting)
             choices = {ROWS: (rows, setting.question.choice)}
             if self.fitted.spec["builder"] not in META_ANALYSES:  # whose studies each have columns of their own
@@ -99,7 +99,7 @@ class PriorOfOutcome:
             contrast=self._contrast(name), groups="observed", outcome=self.outcome.name, draws=self.fitted.draws.size,
             seed=self.seed,
         )  # fmt: skip
-        of_risks = self.outcome.family.choice == "success"
+        of_risks = self.outcome.is_share("mean")
         scales: dict[str, Scale] = {
             "difference": "points" if of_risks else "number",
             "ratio": "ratio",
@@ -108,7 +108,8 @@ class PriorOfOutcome:
         for i, (_, row) in enumerate(estimates.table.iterrows()):
             if row["measure"] in scales:
                 of, draws = f"{row['variable']} {row['contrast']}", estimates.draws["value"].values[0, :, i]
-                yield PriorQuantity(self.outcome.name, row["measure"], of, "", scales[row["measure"]], draws)
+                category = row.get("category", "")
+                yield PriorQuantity(self.outcome.name, row["measure"], of, category, scales[row["measure"]], draws)
 
     def _contrast(self, name: str) -> Any:
         """One standard deviation more of a number; the levels of all else against the reference."""
@@ -119,12 +120,13 @@ class PriorOfOutcome:
         return "reference" if len(values) <= 2 else float(f"{np.std(column.values[~column.missing]):.2g}")
 
     def spreads(self) -> dict[str, float]:
-        """The interquartile range that each kind of parameter gives to the main linear predictor of the rows."""
+        """The interquartile range that each kind of parameter gives to the main linear predictor of the rows, or the first of these."""
         setting = self.setting("mean")
-        rows = {"": self._linear(setting)[""]}
+        part, linear = next(iter(self._linear(setting).items()))
+        rows = {part: linear}
 
         def eta(linear: Mapping[str, LinearRows], choice: GroupChoice) -> np.ndarray:
-            return predictors_of_rows(linear, choice, self.fitted.draws.size)[0][""].mean
+            return predictors_of_rows(linear, choice, self.fitted.draws.size)[0][part].mean
 
         at_means, in_typical = eta(self._mean_row(rows), self._all("typical")), eta(rows, self._all("typical"))
         parts = {

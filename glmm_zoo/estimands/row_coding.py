@@ -194,7 +194,7 @@ def standard_coding(
             counts and part == "",
         )  # fmt: skip
     used = [r.effects for c in codings.values() for r in (*c.random.values(), *c.curves.values())]
-    main = parts[""].formula
+    main = next(iter(parts.values())).formula
     return RowCoding(
         _covariates(parts, counts),
         {effects.factor: effects for effects in reversed(used)},

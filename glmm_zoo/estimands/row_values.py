@@ -1,6 +1,6 @@
 """What is predicted of a row, given its linear predictors as normal variables: group effects are integrated out.
 
-    mean         E(y): risk, rate, expected value; with a share s of structural zeros, or of subjects never at risk, (1 - s) E(count)
+    mean         E(y): risk, rate, expected value; of unordered categories the probability of each; with a share s of structural zeros, or of subjects never at risk, (1 - s) E(count)
     zero         P(y = 0) = 1 - (1 - s) P(count > 0)
     positive     E(y | y > 0) = E(y) / P(y > 0)
     probability  P(y = k) of each category
@@ -19,7 +19,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import TIME_SCALES, FittedOutcome
-from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link
+from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link, mean_of_several
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.moments import Own
 
@@ -83,6 +83,10 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
         RESPONSE: lambda p: p.variables[""].mean[None],  # drawn, see `averages`
     }
     categories = ("",)
+    if family.choice == "reference":
+        known = {"linear": lambda p: np.stack([x.mean for x in p.variables.values()])}
+        known |= dict.fromkeys(("mean", "probability"), lambda p: unordered_probabilities(p, outcome))
+        categories = outcome.levels[1:] if scale == "linear" else outcome.levels
     if ordered:
         known["probability"] = lambda p: category_probabilities(p, outcome)
         known["mean"] = lambda p: np.tensordot(
@@ -99,7 +103,7 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
             f"scale={scale!r} is none of {outcome.name!r} ({family.name}, {link} link){did_you_mean(scale, known) or ';'} scales: "
             f"{listing(known)}"
         )
-    if scale == "probability":
+    if scale == "probability" and not categories[0]:
         categories = outcome.levels if ordered else ("no event", "event")
     return Quantity(scale, categories, known[scale])
 
@@ -188,7 +192,20 @@ def _over_dispersion(variables: Mapping[str, Normal], covariances: Covariances, 
     return mean_given(part, variables, covariances, given)
 
 
-# ------------------------------------------------------------------------------------------------------ ordered categories
+# -------------------------------------------------------------------------------------------------------------- categories
+
+
+def unordered_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
+    """P(y = k) (K, S, m) of categories that have a linear predictor each, but for the reference."""
+
+    def at(etas: Mapping[str, np.ndarray]) -> np.ndarray:
+        weights = np.ones((len(outcome.levels), *np.broadcast_shapes(*(eta.shape for eta in etas.values()))))
+        for weight, eta in zip(weights[1:], etas.values(), strict=True):
+            np.exp(np.minimum(eta, 700.0), out=weight)
+        weights /= weights.sum(axis=0)
+        return weights
+
+    return mean_of_several(at, p.variables, p.covariances)
 
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:

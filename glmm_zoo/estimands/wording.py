@@ -33,6 +33,8 @@ def amount(setting: Setting) -> str:
     outcome, scale = setting.outcome, setting.question.quantity.scale
     if scale in _SCALES:
         return _SCALES[scale]
+    if outcome.family.choice == "reference":
+        return _SCALES["probability"]
     if outcome.family.choice == "levels":
         return "expected score"
     if outcome.family.choice == "success":

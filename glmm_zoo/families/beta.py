@@ -275,7 +275,7 @@ def _share(name: str, at: Callable[[np.ndarray], np.ndarray], words: str, one: s
 BETA = _beta_family(
     "beta",
     "Beta",
-    lambda link, y, *parameters: log_beta(y, *parameters, link),
+    lambda link, y, eta, log_phi: log_beta(y, eta, log_phi, link),
     lambda link, eta, log_phi, size: draw_beta(eta, log_phi, link, size),
     beta_moments,
     lambda _, y, __: y,

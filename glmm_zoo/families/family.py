@@ -18,7 +18,7 @@ from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter
 from glmm_zoo.tables.columns import Table
 
-type Responses = Literal["measured", "binary", "count", "ordered", "time"]
+type Responses = Literal["measured", "binary", "count", "ordered", "unordered", "time"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ class EventTimes(Protocol):
         """The size of a change of eta over which survival at a time falls from nearly 1 to nearly 0."""
         ...
 
+    def log_variance(self, own: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """The variance of the logarithm of a time given eta; None where eta is not its level."""
+        ...
+
     def log_hazard(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
         """log h"""
         ...
@@ -106,7 +110,8 @@ class Family:
         `log_density(y, eta, own, link, trials)`: log f(y) in NumPy, `own` as in `observe`, for what is computed of a fit's draws.
     responses
         What its responses are, and with it what their mean is called: "measured" (a mean, in a unit), "binary" (a risk), "count" (a
-        mean number, or a rate), "ordered" (an expected score), "time" to an event (no mean: survival at a time).
+        mean number, or a rate), "ordered" (an expected score), "unordered" (a probability of each category), "time" to an event (none:
+        survival at a time is told).
     called
         The word for it in "a Bayesian ... mixed model".
     distribution
@@ -127,7 +132,7 @@ class Family:
     ends
         Of proportions, what may happen at the ends of the scale and how probable it is, as formulas with the symbols of `formula`.
     choice
-        The keyword that `read` listens to: "success", "levels" or "censored".
+        The keyword that `read` listens to: "success", "levels", "reference" or "censored".
     code
         How the right side of the formula is coded, where the intercept is another than usual.
     one_per_row
@@ -144,6 +149,9 @@ class Family:
         Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
         Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
+    predictors
+        The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
+        one; else eta (..., K - 1) holds them in this order.
     event_times
         Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
     """
@@ -174,6 +182,7 @@ class Family:
         None
     )
     probabilities: moments.Probabilities | None = None
+    predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
     event_times: EventTimes | None = None
 
     @property
@@ -188,8 +197,9 @@ class Family:
 
     @property
     def symbol(self) -> str:
-        """The symbol of the inverse link of eta; of ordered categories and times, whose mean no formula has, that of eta."""
-        return {"binary": "p", "ordered": "η", "time": "η"}.get(self.responses, "μ" if self.centre == "mean" else "m")
+        """The symbol of the inverse link of eta; of categories and times, whose mean no formula has, that of eta."""
+        of_mean = "μ" if self.centre == "mean" else "m"
+        return {"binary": "p", "ordered": "η", "unordered": "η", "time": "η"}.get(self.responses, of_mean)
 
     def ratio(self, link: str) -> str | None:
         """What exp of a coefficient is called, None where it has no name: "rate_ratio", of what is measured "ratio_of_means"."""

@@ -18,6 +18,7 @@ from glmm_zoo.families import (
     beta,
     beta_binomial,
     binomial,
+    categorical,
     counts,
     gamma,
     gaussian,
@@ -337,6 +338,7 @@ FAMILIES: Mapping[str, Family] = {
             distribution="Thresholds c, one for each pair of neighbouring categories, say how probable the lower one of the two is",
             formula="y=k|y∈{k,k+1}",
         ),
+        categorical.CATEGORICAL,
     )
 }
 ALIASES = {

@@ -118,14 +118,9 @@ def read_event_times(distribution: str | None, baseline: str, cuts: Any, outcome
     Raises
     ------
     InputError
-        Unknown distributions and baselines; cut points that are not inside the follow-up.
+        Unknown baselines; cut points that are not inside the follow-up.
     """
     if distribution is not None:
-        if distribution not in TIME_LAWS:
-            raise InputError(
-                f"unknown distribution {distribution!r}{did_you_mean(str(distribution), TIME_LAWS) or ';'} known: {listing(TIME_LAWS)}, or "
-                "none for proportional hazards"
-            )
         if cuts is not None:
             raise InputError("cuts belong to baseline='piecewise', not to a distribution of times")
         return {"distribution": distribution}
@@ -154,7 +149,18 @@ def event_time_family(learnt: Mapping[str, Any]) -> Family:
 
 
 def undecided_event_time_family(distribution: str | None) -> Family:
-    """The family of a response that is to be read before what `read_event_times` gives is known."""
+    """The family of a response that is to be read before what `read_event_times` gives is known.
+
+    Raises
+    ------
+    InputError
+        Unknown distributions.
+    """
     if distribution is None:
         return _family(PROPORTIONAL_HAZARDS, "log_hazard", ProportionalHazards(BaselineHazard("exponential", np.inf)))
+    if distribution not in TIME_LAWS:
+        raise InputError(
+            f"unknown distribution {distribution!r}{did_you_mean(str(distribution), TIME_LAWS) or ';'} known: {listing(TIME_LAWS)}, or "
+            "none for proportional hazards"
+        )
     return _family(ACCELERATED_FAILURE, "log_time", AcceleratedFailure(distribution))

@@ -78,6 +78,9 @@ class ProportionalHazards:
         """That of exp(-e^eta)."""
         return 1.0
 
+    def log_variance(self, own: Mapping[str, np.ndarray]) -> None:
+        """None: eta is a level of the log hazard."""
+
     @property
     def own(self) -> tuple[OwnParameter, ...]:
         """The parameters of h0."""
@@ -226,6 +229,10 @@ class AcceleratedFailure:
     def spread(self, own: Mapping[str, np.ndarray]) -> np.ndarray:
         """s"""
         return np.exp(self._log_s(own))
+
+    def log_variance(self, own: Mapping[str, np.ndarray]) -> np.ndarray:
+        """s^2 var(z)"""
+        return probability_link(TIME_LAWS[self.distribution]).latent_variance * self.spread(own) ** 2
 
     def _log_s(self, own: Mapping[str, Array]) -> Array:
         return own["sigma"] if self.distribution == "lognormal" else -own["shape"]

@@ -42,6 +42,11 @@ def not_a_plain_word(name: object) -> str | None:
     return f"must be a plain word of letters, digits, _ and -, at most 64, not {shown(name)}"
 
 
+def prefix_within(outcome: str, part: str) -> str:
+    """The prefix of one linear predictor of an outcome: `outcome`, "zi", or "count_zi"."""
+    return prefixed(outcome, part) if part else outcome
+
+
 def prefixed(prefix: str, name: str) -> str:
     """`Intercept`, or `zi_Intercept` for a predictor with the prefix "zi"."""
     return f"{prefix}_{name}" if prefix else name

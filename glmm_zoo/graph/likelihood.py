@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
+import pytensor.tensor as pt
 
 from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.families.ordinal import initial_cutpoints
@@ -24,7 +25,9 @@ def observe_outcome(model: Model, planned: PlannedOutcome, etas: Mapping[str, Te
         for p in planned.family.own
         if p.default is not None or prefixed(planned.prefix, p.name) in etas
     }
-    planned.family.observe(planned.name, planned.outcome, etas[planned.prefix], planned.link, own)
+    of_outcome = [etas[prefix] for prefix in planned.predictors]
+    eta = of_outcome[0] if planned.prefix in etas else pt.stack(of_outcome, axis=-1)
+    planned.family.observe(planned.name, planned.outcome, eta, planned.link, own)
 
 
 def _own_parameter(

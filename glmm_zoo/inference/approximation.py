@@ -45,6 +45,7 @@ _LONGEST_STEP = 3.0  # of eta in the first rounds, in units of the link
 _SHORT_ROUNDS = 5  # after them the longest step doubles with each round
 _LEAST_VARIANCE = 1e-6  # of eta at the nodes, in squared units of the link: differences of log f lose digits below
 _WIDER = 1.5  # about as far as posteriors of sds of group effects reach
+_NODES_OF_TWO, _MANY_BESIDE = 5, 3
 SETTLED = 0.02  # a change up to which an approximation stands for its limit
 
 
@@ -68,6 +69,24 @@ class GaussianApproximation:
             for group, u in zip(predictor.data.groups, predictor.u, strict=True)
         }
         return {prefix: predictor.b for prefix, predictor in self.predictors.items()}, effects
+
+    def shared_weights(self, one: str, other: str) -> np.ndarray | None:
+        """The weight (n,) that two predictors of the same rows share, minus the mean second derivative of log f by both; None of
+        others. It is scaled as the weights of the two are from their curvatures."""
+        rows, a, b = self.likelihood.rows_of[one], self.predictors[one], self.predictors[other]
+        if rows != self.likelihood.rows_of[other]:
+            return None
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES_OF_TWO)
+        weights = weights / weights.sum()
+        means = {p: q.mean for p, q in self.predictors.items() if self.likelihood.rows_of[p] == rows}
+        sd_a, sd_b = (np.sqrt(np.maximum(q.variance, _LEAST_VARIANCE * q.data.unit**2)) for q in (a, b))
+        bend = np.zeros((3, len(sd_a)))  # by one twice, by the other twice, by both
+        for (h, v), (k, w) in itertools.product(zip(nodes, weights, strict=True), repeat=2):
+            etas = {**means, one: a.mean + h * sd_a, other: b.mean + k * sd_b}
+            bend -= v * w * np.outer([h * h - 1, k * k - 1, h * k], self.likelihood.rows(etas, self.phi)[rows])
+        own = np.sqrt(np.maximum(bend[0] / sd_a**2, 1e-12) * np.maximum(bend[1] / sd_b**2, 1e-12))
+        share = np.nan_to_num(bend[2] / (sd_a * sd_b) / own)
+        return np.clip(share, -1.0, 1.0) * np.sqrt(a.w * b.w)
 
 
 def approximate(model: Model) -> GaussianApproximation | None:
@@ -190,7 +209,16 @@ def _sites(
 def _at_nodes(
     predictors: Mapping[str, PredictorApproximation], count: int
 ) -> list[tuple[dict[str, np.ndarray], float]]:
-    """Values of these predictors, by prefix, and weights: Gauss-Hermite nodes of each, with all of the others."""
+    """Values of these predictors, by prefix, and weights: Gauss-Hermite nodes of each, with all of the others; of many predictors the
+    two points of each that are exact for cubic functions (McNamee & Stenger 1967)."""
+    d = len(predictors)
+    if d > _MANY_BESIDE:
+        means = {p: q.mean for p, q in predictors.items()}
+        return [
+            ({**means, p: q.mean + sign * np.sqrt(d * q.variance)}, 0.5 / d)
+            for p, q in predictors.items()
+            for sign in (-1, 1)
+        ]
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     rules = [
         [(p, q.mean + h * np.sqrt(q.variance), w) for h, w in zip(nodes, weights / weights.sum(), strict=True)]

@@ -7,6 +7,7 @@ as a Gaussian approximation has it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,41 @@ def _group_information(
                 weights = np.zeros((k, len(coupled[u].labels), len(pairs.own)))
                 weights[columns[:, None], np.array(predictor.data.columns[e])] = pairs.weights
                 shared[u].append(SharedInformation(pairs.own, pairs.other, weights))
+    starts = dict(zip(owners, np.cumsum([0, *sizes]).tolist(), strict=False))
+    for one, other in itertools.combinations(owners, 2):
+        w = approximation.shared_weights(one, other)
+        if w is not None:
+            for pair in ((one, other), (other, one)):
+                _add_shared(approximation, group, pair, w, starts[pair[1]], (A, c, B))
+    if len(owners) > 1:  # quadrature may have left it a little short of positive definite
+        values, vectors = np.linalg.eigh(A)
+        A = (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
     return GroupEffectsInformation(A, c, B, [_joined(parts) for parts in shared.values()])
+
+
+def _add_shared(
+    approximation: GaussianApproximation,
+    group: Group,
+    pair: tuple[str, str],
+    w: np.ndarray,
+    start: int,
+    parts: tuple[np.ndarray, ...],
+) -> None:
+    """What the rows, with weights w (n,) that two predictors share, say of the effects of the one given those of the other, and its
+    coefficients, which begin at `start`; nothing where effects of further factors are averaged over."""
+    one, other = (approximation.predictors[p] for p in pair)
+    f, g = (q.data.names.index(group.free("u")) for q in (one, other))
+    if one.data.order[-1] != f or other.data.order[-1] != g:
+        return
+    A, c, B = parts
+    own, others = (np.array(q.data.columns[i]) for q, i in ((one, f), (other, g)))
+    further = [
+        np.einsum("nk,nk->n", other.data.z[e], other.u[e][other.data.codes[e]]) for e in range(len(other.u)) if e != g
+    ]
+    eta = other.mean - other.data.offset - sum(further)
+    A[:, own[:, None], others] += one.data.by_level(f, other.data.z[g] * w[:, None])
+    B[:, own, start : start + other.data.D.shape[1]] += one.data.by_level(f, other.data.D * w[:, None])
+    c[:, own] += one.data.by_level(f, (eta * w)[:, None])[:, :, 0]
 
 
 def _joined(parts: Sequence[SharedInformation]) -> SharedInformation:

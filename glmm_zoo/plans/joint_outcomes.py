@@ -24,10 +24,10 @@ from glmm_zoo.families.family import Family
 from glmm_zoo.families.registry import family_and_link
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
-from glmm_zoo.formulas.names import prefixed, variable_name
+from glmm_zoo.formulas.names import prefix_within, prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import Formula
-from glmm_zoo.plans.parameters import predictor_parameters
+from glmm_zoo.plans.parameters import predictor_parameters, with_keys_for_all
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.plans.residuals import RESIDUAL
@@ -35,7 +35,7 @@ from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
 from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
 from glmm_zoo.tables.frames import Missing
 
-OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "bounds")
+OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "reference", "bounds")
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -139,9 +139,9 @@ def read_joint_outcomes(
     predictors: list[tuple[PredictorDesign, Table]] = []
     for one, single in zip(requested, singles, strict=True):
         prefix, dim = ("", "row") if bare and len(requested) == 1 else (one.name, f"{one.name}_row")
-        own = [replace(p, prefix=_prefix(prefix, p.prefix), dim=dim) for p in single.predictors]
+        own = [replace(p, prefix=prefix_within(prefix, p.prefix), dim=dim) for p in single.predictors]
         predictors += [(p, single.table) for p in own]
-        formulas |= {_prefix(prefix, p): text for p, text in single.texts.items()}
+        formulas |= {prefix_within(prefix, p): text for p, text in single.texts.items()}
         links |= {prefixed(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
@@ -211,10 +211,6 @@ def _request(
                 one.chosen[option] = value
     raise_all(problems)
     return list(requested.values())
-
-
-def _prefix(outcome: str, part: str) -> str:
-    return prefixed(outcome, part) if part else outcome
 
 
 def _read_one(
@@ -317,7 +313,10 @@ def plan_joint_outcomes(
     narrower one.
     """
     parts = joint.parts
-    units = {p.prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale) for p in parts}
+    units = {
+        prefix: (p.outcome.location - offset_level(p.main.offset, p.link), p.outcome.scale)
+        for p in parts for prefix in p.predictors
+    }  # fmt: skip
     others = {prefixed(p.prefix, name): (at, 1.0) for p in parts for name, at in p.family.locations(p.outcome).items()}
     needed = predictor_parameters(joint.predictors, 0.0, 1.0, {**units, **others})
     for part in parts:
@@ -328,13 +327,13 @@ def plan_joint_outcomes(
         needed.append(parameter(prefixed(name, "loading"), "real", default))
     if joint.residual:
         needed.append(Parameter(f"corr_{RESIDUAL}", "corr", ((f"corr[{RESIDUAL}]", "corr"),), (CORR_DEFAULT,)))
-    names = sorted((p.prefix for p in parts), key=len, reverse=True)
+    names = [p.prefix for p in parts]
     described = {
         "formula": "; ".join(joint.texts[p.prefix] for p in parts),
         "formulas": {p: text for p, text in joint.texts.items() if p not in names},
         "options": dict(options),
         "outcomes": {p.prefix: _describe_outcome(p) for p in parts},
-        "links": dict(joint.links),
+        "links": {**joint.links, **{prefix: p.link for p in parts for prefix in p.predictors if prefix != p.prefix}},
         "aspects": list(findings),
         "facts": {
             "means": _covariate_means(joint.predictors),
@@ -343,7 +342,8 @@ def plan_joint_outcomes(
         },
         "notes": list(joint.notes),
     } | dict(more or {})
-    needed = [*(_with_keys_for_all(p, names) for p in needed), *extra]
+    names = sorted((name for p in parts for name in p.predictors), key=len, reverse=True)
+    needed = [*(with_keys_for_all(p, names) for p in needed), *extra]
     spec, chosen = write_spec(builder, described, joint.table, joint.predictors, needed, given)
     return Plan(
         spec, joint.table, joint.predictors, chosen, sum(len(p.rows) for p in parts), parts,
@@ -359,6 +359,7 @@ def _describe_outcome(part: PlannedOutcome) -> dict[str, Any]:
         "family": part.family.name,
         "link": part.link,
         "response": part.outcome.description,
+        "levels": list(part.outcome.levels),
         "latent_variance": part.family.latent_variance(part.link),
     }
 
@@ -384,11 +385,3 @@ def _with_prefix(parameter: Parameter, name: str) -> Parameter:
     """The parameter of one outcome: `severity_alpha`."""
     keys = tuple(tuple(prefixed(name, key) for key in keys) for keys in parameter.keys)
     return replace(parameter, name=prefixed(name, parameter.name), keys=keys)
-
-
-def _with_keys_for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
-    """The parameter with keys for all outcomes added to its own: `alpha` after `severity_alpha`."""
-    lead = next((f"{name}_" for name in names if name and parameter.name.startswith(f"{name}_")), None)
-    if lead is None:
-        return parameter
-    return replace(parameter, keys=tuple((*keys, *(k.removeprefix(lead) for k in keys)) for keys in parameter.keys))

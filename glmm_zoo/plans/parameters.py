@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,6 +50,15 @@ def predictor_parameters(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
     return needed
+
+
+def with_keys_for_all(parameter: Parameter, names: Sequence[str]) -> Parameter:
+    """The parameter with keys added to its own that hold for all predictors of these names, long names first: `alpha` after
+    `severity_alpha`."""
+    lead = next((f"{name}_" for name in names if name and parameter.name.startswith(f"{name}_")), None)
+    if lead is None:
+        return parameter
+    return replace(parameter, keys=tuple((*keys, *(k.removeprefix(lead) for k in keys)) for keys in parameter.keys))
 
 
 def _smooth_parameters(predictor: PredictorDesign, smooth: Smooth, scale: float) -> list[Parameter]:

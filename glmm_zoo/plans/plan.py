@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
-from glmm_zoo.formulas.names import prefixed, renamed, variable_name
+from glmm_zoo.formulas.names import prefix_within, prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
@@ -37,6 +37,11 @@ class PlannedOutcome:
     outcome: Outcome
     main: PredictorDesign
     rows: np.ndarray
+
+    @property
+    def predictors(self) -> list[str]:
+        """The prefixes of its main linear predictors, of which `main` is the first."""
+        return [prefix_within(self.prefix, of) for of in self.family.predictors(self.outcome)]
 
 
 @dataclass(frozen=True)

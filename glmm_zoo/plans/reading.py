@@ -31,7 +31,8 @@ from glmm_zoo.tables.frames import Missing, further_columns, take_columns
 class SingleOutcome:
     """One outcome, read and checked, with its linear predictors.
 
-    `texts` holds the formula of every predictor by its prefix, "" for the main one, which stands first in `predictors`.
+    `texts` holds the formula of every predictor by its prefix, "" for the main one, which stands first in `predictors`; of a family
+    that has several they stand there, each with the whole formula.
     """
 
     family: Family
@@ -129,7 +130,8 @@ def read_outcome(
         s for p in single.predictors if p.prefix in own_doubts for s in own_doubts[p.prefix](outcome, p.population)
     ]
     doubts += [s for p in single.predictors for s in doubtful_terms(p, tables[p.prefix], _log_or_not(family, p.prefix))]
-    return remark(single, doubts)
+    main = (replace(single.main, prefix=of) for of in family.predictors(outcome))
+    return remark(replace(single, predictors=(*main, *single.predictors[1:])), doubts)
 
 
 def _with_levels_that_occur(table: Table, names: Collection[str]) -> Table:

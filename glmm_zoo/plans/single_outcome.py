@@ -15,7 +15,7 @@ from glmm_zoo.families.registry import checked_link
 from glmm_zoo.formulas.group_effects import GroupingFactor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.plans.parameters import predictor_parameters
+from glmm_zoo.plans.parameters import predictor_parameters, with_keys_for_all
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.priors import Parameter
@@ -27,7 +27,7 @@ def read_single_outcome(
     """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
 
     `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
-    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`). `columns` are those that the builder reads
+    give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`, `reference`). `columns` are those that the builder reads
     itself.
 
     Raises
@@ -91,8 +91,12 @@ def plan_single_outcome(
         "outcome": variable_name(outcome.name),
         "family": family.name,
         "response": outcome.description,
+        "levels": list(outcome.levels),
         "link": link,
-        "links": {p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},
+        "links": {
+            **{p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},
+            **{of: link for of in family.predictors(outcome) if of},
+        },
         "latent_variance": family.latent_variance(link),
         "aspects": list(family.findings if findings is None else findings),
         "facts": dict(facts or {}),
@@ -102,6 +106,8 @@ def plan_single_outcome(
     others = {name: (at, 1.0) for name, at in family.locations(outcome).items()}
     own = family.parameters(outcome, single.texts)
     needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
+    main = sorted(family.predictors(outcome), key=len, reverse=True)
+    needed = [with_keys_for_all(p, main) for p in needed]
     spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(
         variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))

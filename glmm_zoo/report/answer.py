@@ -5,11 +5,12 @@ The numbers are those of `predictions` and `comparisons` with their usual settin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from glmm_zoo.estimands.comparisons import comparisons
@@ -134,6 +135,23 @@ def _variables(model: FittedModel) -> set[str]:
     return {
         c for outcome in model.outcomes.values() for design in outcome.parts.values() for c in design.formula.columns
     }
+
+
+def of_categories(answer: Answer) -> Estimates | None:
+    """The probabilities of the categories of an outcome that has them, ordered or not."""
+    if answer.means is not None and "category" in answer.means.table:
+        return answer.means
+    return answer.further.get("probability")
+
+
+def by_category(estimates: Estimates) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each unordered category that estimates are of; all of them, "", where there are none."""
+    table = estimates.table
+    if "category" not in table:
+        yield "", table
+        return
+    for category in dict.fromkeys(table["category"]):
+        yield str(category), table[table["category"] == category]
 
 
 def _variable(model: FittedModel) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from glmm_zoo.results.numbers import NO_BREAK, Scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
 
+_MOST_CATEGORIES = 3  # that are told
 LOGS = {"log": np.e, "log2": 2.0, "log10": 10.0}
 
 
@@ -47,8 +50,33 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
         if together and not about.of:
             return together
     of_outcome = _of_outcome if answer.comparisons is not None else _of_all
-    sentences = [of_outcome(tree, about, answer, outcome, prob) for outcome in outcomes]
+    sentences = [
+        of_outcome(tree, about, a, outcome, prob) for outcome in outcomes for a in _each_category(answer, outcome)
+    ]
     return " ".join(sentences), _what_it_is(tree, about, answer)
+
+
+def _each_category(answer: Answer, outcome: str | None) -> Iterator[Answer]:
+    """The answer for each category of an unordered outcome, of many those that change most; as it is for other outcomes."""
+    estimates = answer.comparisons or answer.means
+    assert estimates is not None
+    table = _rows_of(estimates.table, outcome)
+    if "category" not in table or not (table["category"] != "").all():
+        yield answer
+        return
+    size = (
+        table[table["measure"].isin(["difference", "mean"])]
+        .groupby("category", sort=False)["median"]
+        .agg(lambda m: m.abs().max())
+    )
+    most = size.nlargest(_MOST_CATEGORIES).index
+    for category in (c for c in size.index if c in most):
+        of = {
+            name: replace(e, table=e.table[e.table["category"] == category])
+            for name, e in (("means", answer.means), ("comparisons", answer.comparisons))
+            if e is not None
+        }
+        yield replace(answer, **of)
 
 
 # ---------------------------------------------------------------------------------------------------- means and changes
@@ -62,7 +90,7 @@ def _of_outcome(tree: xr.DataTree, about: About, answer: Answer, outcome: str | 
     high, low = _sides(str(contrast))
     by_value = means.set_index(means[answer.variable].map(_as_text))
     scale = mean_scale(tree, outcome)
-    what = amount_told(tree, about, outcome)
+    what = _amount_of_rows(tree, about, outcome, means)
     at = {side: by_value.loc[_nearest(by_value, side)] for side in (low, high)}
     unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
     values = {s: f"**{_median(row, scale)}{unit}**" for s, row in at.items()}
@@ -89,7 +117,8 @@ def _of_all(tree: xr.DataTree, about: About, answer: Answer, outcome: str | None
     d = numbers.decimals(scale, row[["median", "lower", "upper"]], row["mcse"])
     unit = f"{NO_BREAK}%" if scale == "risk" else _unit(tree, about, outcome)
     interval = numbers.interval(row["lower"], row["upper"], d, scale)
-    return f"The {amount_told(tree, about, outcome)} was **{_median(row, scale)}{unit}** ({numbers.nominal(prob)} interval {interval}{unit})."
+    what = _amount_of_rows(tree, about, outcome, _rows_of(answer.means.table, outcome))
+    return f"The {what} was **{_median(row, scale)}{unit}** ({numbers.nominal(prob)} interval {interval}{unit})."
 
 
 def _median(row: pd.Series, scale: Scale) -> str:
@@ -127,9 +156,16 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
     )
 
 
+def _amount_of_rows(tree: xr.DataTree, about: About, outcome: str | None, rows: pd.DataFrame) -> str:
+    """`amount_told`, or "probability of car" of rows of one category."""
+    if "category" not in rows or not rows["category"].iloc[0]:
+        return amount_told(tree, about, outcome)
+    return f"probability of {value_words(about, response_name(tree, outcome), rows['category'].iloc[0])}"
+
+
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     """How means of an outcome are written: risks in per cent, all else as numbers."""
-    return "risk" if fitted_family(tree, outcome).responses in ("binary", "time") else "number"
+    return "risk" if fitted_family(tree, outcome).responses in ("binary", "unordered", "time") else "number"
 
 
 def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
@@ -140,6 +176,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
     if kind == "time":
         return f"probability of being {free_of(about)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
+    if kind == "unordered":
+        return f"probability of each category of {words}"
     if kind == "binary":
         return f"risk of {said.an_outcome or words}"
     if kind == "ordered":

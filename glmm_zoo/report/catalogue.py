@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.report.answer import Answer, answering
+from glmm_zoo.report.answer import Answer, answering, of_categories
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.survival_figures import survival_figures
@@ -109,11 +109,8 @@ class Catalogue:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
         elif builder == "never_at_risk":
             yield "never_at_risk", Entry("key", "", partial(never_share, self.tree, self.about))
-        elif "probability" in answer.further:
-            yield (
-                "categories",
-                Entry("key", "", partial(categories, self.tree, answer.further["probability"], self.about)),
-            )
+        elif (probabilities := of_categories(answer)) is not None:
+            yield "categories", Entry("key", "", partial(categories, self.tree, probabilities, self.about))
         elif "zero" in answer.further:
             parts = [answer.further["zero"], answer.means, answer.further["positive"]]
             yield "zero_part", Entry("key", "", partial(zero_part, self.tree, parts, self.about))
@@ -146,7 +143,8 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk", "survival"} & {builder} or "zero" in answer.further
-        if answer.variable is not None and answer.means is not None and (another or answer.trajectories is not None):
+        drawn_already = answer.means is None or "category" in answer.means.table
+        if answer.variable is not None and not drawn_already and (another or answer.trajectories is not None):
             yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
             several = "outcome" in answer.comparisons.table

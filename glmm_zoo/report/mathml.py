@@ -78,3 +78,19 @@ def display(lines: Sequence[tuple[str, str, str]]) -> str:
         for line in ((left, op(relation), right) for left, relation, right in lines)
     )
     return f'<math display="block"><mtable columnalign="right center left" columnspacing=".3em">{rows}</mtable></math>'
+
+
+Line = tuple[str, str, str]
+ROW_INDEX = sym("i")
+PLUS, MINUS = op("+"), op("−")
+
+
+def linked(link: str, mean: str) -> str:
+    """g(mean)."""
+    if link == "identity":
+        return mean
+    if link == "probit":
+        return call(f"<msup>{sym('Φ')}{row(op('−'), num(1))}</msup>", mean)
+    if link == "cloglog":
+        return call(sym("log"), f"{MINUS}{call(sym('log'), f'{num(1)}{MINUS}{mean}')}")
+    return call(sym(link), mean)

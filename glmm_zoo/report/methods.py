@@ -80,10 +80,26 @@ def _model(parts: Parts) -> Iterator[str]:
     trial = " of a stepped-wedge trial" if parts.builder == "stepped_wedge" else ""
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
+    yield from _categories(parts, outcome)
     for name, part in outcome.others.items():
         yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
+
+
+def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
+    """What the linear predictors of unordered categories are."""
+    if outcome.family.responses == "unordered":
+        reference, *others = outcome.levels
+        each = (
+            f"{joined(others)} each had a linear predictor of these terms"
+            if len(others) > 1
+            else f"{others[0]} had a linear predictor"
+        )
+        yield f"Against the reference category {reference}, {each}."
+        labelled = [g for g in outcome.main.formula.groups if g.label]
+        for group in labelled if len(others) > 1 else ():
+            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the categories."
 
 
 def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
@@ -97,6 +113,8 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
         return f"Time to {what}", "was"
     if kind == "ordered":
         return f"The ordered outcome {what}", "was"
+    if kind == "unordered":
+        return f"The categorical outcome {what}", "was"
     if kind == "binary" and (response is None or response.trials is None):
         return f"The binary outcome {what}", "was"
     what = parts.about.plural(what) if kind == "binary" and parts.about.outcome else what
@@ -187,6 +205,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     yield f"{_cap(joined(names))}{event} were analysed together with a Bayesian joint model{size}."
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
+        yield from _categories(parts, outcome)
         for of, part in outcome.others.items():
             yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):

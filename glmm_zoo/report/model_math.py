@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
-from glmm_zoo.report.mathml import barred, call, display, fraction, listed, normal, num, op, row, squared, sub, sym
+from glmm_zoo.report.mathml import (
+    MINUS,
+    PLUS,
+    ROW_INDEX,
+    Line,
+    call,
+    display,
+    fraction,
+    linked,
+    listed,
+    normal,
+    num,
+    op,
+    row,
+    squared,
+    sub,
+    sym,
+)
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
-
-Line = tuple[str, str, str]
-ROW_INDEX = sym("i")
-PLUS, MINUS = op("+"), op("−")
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,16 @@ class NumberedOutcome:
     def symbol(self, name: str, *indices: str) -> str:
         return sub(sym(name), *self.index, *indices)
 
+    def of_category(self) -> NumberedOutcome:
+        """With the symbols of one category, k, where each has a linear predictor of its own."""
+        return replace(self, index=(*self.index, sym("k"))) if self.of.family.responses == "unordered" else self
+
+    def of_each_category(self) -> list[NumberedOutcome]:
+        """With the symbols of each category, by its number, where each has a linear predictor of its own."""
+        if self.of.family.responses != "unordered":
+            return [self]
+        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
+
     def response(self) -> str:
         return self.symbol("y", ROW_INDEX)
 
@@ -39,14 +63,13 @@ class NumberedOutcome:
 def model_math(parts: Parts) -> str:
     """The whole model as one MathML formula."""
     if parts.builder in META_ANALYSES:
-        return display(list((_meta if parts.builder == "meta_analysis" else _network)(parts)))
+        return display(list((meta_lines if parts.builder == "meta_analysis" else network_lines)(parts)))
     several = len(parts.outcomes) > 1
     outcomes = [NumberedOutcome(parts, o, (num(n),) if several else ()) for n, o in enumerate(parts.outcomes, start=1)]
     lines: list[Line] = []
     for outcome in outcomes:
-        lines += [*_likelihood(outcome), *_predictors(outcome)]
-        lines += _correlated_rows(outcome)
-    lines += _group_lines(parts, outcomes)
+        lines += [*_likelihood(outcome), *_predictors(outcome.of_category()), *_correlated_rows(outcome)]
+    lines += _group_lines(parts, [outcome.of_category() for outcome in outcomes])
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
@@ -69,15 +92,17 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     formula = _formula(outcome, "Bernoulli(p)" if alone else family.formula)
     if family.responses == "ordered":
         yield from _categories(outcome)
+    elif family.responses == "unordered":
+        k, other = sym("k"), sym("l")
+        power = [f"<msup>{sym('e')}{row(outcome.symbol('η', of, ROW_INDEX))}</msup>" for of in (k, other)]
+        total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
+        yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.responses == "time":
-        of_hazard = outcome.of.link == "log_hazard"
-        yield (
-            call(outcome.symbol("h", ROW_INDEX), sym("t"))
-            if of_hazard
-            else call(sym("log"), outcome.symbol("T", ROW_INDEX)),
-            "=",
-            formula,
+        hazard, log_time = (
+            call(outcome.symbol("h", ROW_INDEX), sym("t")),
+            call(sym("log"), outcome.symbol("T", ROW_INDEX)),
         )
+        yield hazard if outcome.of.link == "log_hazard" else log_time, "=", formula
     elif family.ends:
         for event, probability in family.ends:
             yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
@@ -153,24 +178,13 @@ def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
     distance = f"{cut}{MINUS}{outcome.symbol('η', ROW_INDEX)}"
     if "disc" in outcome.of.others:
         distance = f"{_of_row(outcome, 'disc')}{op('(')}{distance}{op(')')}"
-    yield _linked(outcome.of.link, call(sym("P"), event)), "=", distance
+    yield linked(outcome.of.link, call(sym("P"), event)), "=", distance
     if nominal:
         yield (
             call(sym("log"), f"{sub(sym('c'), after, ROW_INDEX)}{MINUS}{cut}"), "=",
             f"{call(sym('log'), f'{sub(sym("c"), after)}{MINUS}{sub(sym("c"), k)}')}{PLUS}"
             f"{sub(sym('γ'), k)}{sub(sym('w'), ROW_INDEX)}",
         )  # fmt: skip
-
-
-def _linked(link: str, mean: str) -> str:
-    """g(mean)."""
-    if link == "identity":
-        return mean
-    if link == "probit":
-        return call(f"<msup>{sym('Φ')}{row(op('−'), num(1))}</msup>", mean)
-    if link == "cloglog":
-        return call(sym("log"), f"{MINUS}{call(sym('log'), f'{num(1)}{MINUS}{mean}')}")
-    return call(sym(link), mean)
 
 
 # --------------------------------------------------------------------------------------------------- linear predictors
@@ -181,7 +195,7 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     of, s = outcome.of, outcome.symbol
     without_intercept, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    left = mean if of.family.symbol == "η" else _linked(of.link, mean)
+    left = mean if of.family.symbol == "η" else linked(of.link, mean)
     yield left, "=", _predictor(outcome, of.main, extra, without_intercept)
     for name, part in of.others.items():
         if name == "nominal":
@@ -190,7 +204,7 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
         left = s(own.symbol if own else "π", ROW_INDEX)
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
-        yield _linked(part.link, left), "=", _predictor(outcome, part, [])
+        yield linked(part.link, left), "=", _predictor(outcome, part, [])
 
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
@@ -280,7 +294,8 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
-                effects = [outcome.symbol(letter, *number, factor) for number in numbers]
+                owners = outcome.of_each_category() if group.label else [outcome]
+                effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
                     continue
                 if parts.shared(group) or (group.name, "") in shared:
@@ -331,66 +346,6 @@ def _exposure(parts: Parts) -> Iterator[Line]:
         s, t, c = sym("s"), sym("t"), sym("c")
         distance = row(op("|"), t, MINUS, s, op("|"))
         yield call(sym("corr"), sub(sym("u"), c, s), sub(sym("u"), c, t)), "=", f"<msup>{sym('ρ')}{distance}</msup>"
-
-
-def _meta(parts: Parts) -> Iterator[Line]:
-    """Arm t (0 control, 1 treated) of study i."""
-    options, t = parts.spec["options"], sym("t")
-    y, d, m, b = (sub(sym(s), ROW_INDEX) for s in ("y", "d", "m", "b"))
-    y = sub(sym("y"), ROW_INDEX, t)
-    of_risks = parts.spec["link"] == "logit"
-    mean = sub(sym("p" if of_risks else "μ"), ROW_INDEX, t)
-    yield y, "∼", call(sym("Binomial"), sub(sym("n"), ROW_INDEX, t), mean) if of_risks else call(sym("Poisson"), mean)
-    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, t))]
-    covariates = [
-        f"{sub(sym('β'), sym(name))}{op('(')}{sub(sym(name), ROW_INDEX)}{MINUS}{barred(sym(name))}{op(')')}"
-        for name in (":".join(parts.name(e) for e in term) for term in parts.outcomes[0].main.terms)
-    ]
-    average = PLUS.join([sym("δ"), *covariates])
-    if options["baseline"] == "bivariate":
-        yield (
-            _linked(parts.spec["link"], mean),
-            "=",
-            PLUS.join([*time, sym("α"), f"{t}{m}", sub(sym("u"), ROW_INDEX, t)]),
-        )
-        yield m, "=", average
-        vector = f"{op('(')}{sub(sym('u'), ROW_INDEX, num(0))}{op(',')}{sub(sym('u'), ROW_INDEX, num(1))}{op(')')}"
-        yield vector, "∼", call(sym("MultivariateNormal"), num(0), sym("Σ"))
-        return
-    if options["coding"] == "half":
-        effect = f"{t}{m}{PLUS}{op('(')}{t}{MINUS}{fraction(num(1), num(2))}{op(')')}{op('(')}{d}{MINUS}{m}{op(')')}"
-        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, effect])
-        yield m, "=", average
-        yield d, "∼", normal(squared(sym("τ")), m)
-    else:
-        yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, f"{t}{d}"])
-        yield d, "∼", normal(squared(sym("τ")), average)
-    if options["baseline"] == "random":
-        yield b, "=", f"{sym('α')}{PLUS}{sub(sym('u'), ROW_INDEX)}"
-        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
-
-
-def _network(parts: Parts) -> Iterator[Line]:
-    """Arm k of study i, whose treatment is t_ik; arm 1 is its baseline."""
-    options, k, one = parts.spec["options"], sym("k"), num(1)
-    of_risks = parts.spec["link"] == "logit"
-    mean, delta = sub(sym("p" if of_risks else "μ"), ROW_INDEX, k), sub(sym("δ"), ROW_INDEX, k)
-    law = call(sym("Binomial"), sub(sym("n"), ROW_INDEX, k), mean) if of_risks else call(sym("Poisson"), mean)
-    yield sub(sym("y"), ROW_INDEX, k), "∼", law
-    time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, k))]
-    yield _linked(parts.spec["link"], mean), "=", PLUS.join([*time, sub(sym("b"), ROW_INDEX), delta])
-    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
-    own, base = sub(sym("t"), ROW_INDEX, k), sub(sym("t"), ROW_INDEX, one)
-    consistent = options["consistency"] == "consistency"
-    effect = f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
-    if options["trt_effects"] == "random":
-        yield delta, "∼", normal(squared(sym("τ")), effect)
-        yield call(sym("corr"), delta, sub(sym("δ"), ROW_INDEX, sym("l"))), "=", fraction(one, num(2))
-    else:
-        yield delta, "=", effect
-    if options["baseline"] == "random":
-        yield sub(sym("b"), ROW_INDEX), "=", PLUS.join([sym("α"), sub(sym("d"), base), sub(sym("u"), ROW_INDEX)])
-        yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
 
 
 def _hazard(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:

@@ -97,6 +97,8 @@ def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
             start = f"In each row of {_subject(parts)} at risk" if parts.builder == "never_at_risk" else "In each row"
             return f"{start}, {count} had the event{_named(what, response_column(outcome))}; this number {family.distribution}."
         return f"In each row the event ({what}) came or did not, with probability p."
+    if family.responses == "unordered":
+        return f"{_capital(what)} is one of {len(outcome.levels)} unordered categories, {listing(outcome.levels, 9)}."
     if family.responses == "ordered":
         levels = parts.spec["facts"].get("levels") or ()
         return (
@@ -123,6 +125,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
     base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
     if family.responses == "time":
         return time_amount(outcome, what)
+    if family.responses == "unordered":
+        return f"the log odds of each other category of {what} against {outcome.levels[0]}"
     if family.responses == "ordered":
         return f"the {base[outcome.link]} of a higher category of {what}"
     if family.responses == "binary":
@@ -152,6 +156,8 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     own = list(_own(parts))
     thresholds = outcome.family.responses == "ordered"
     yield _sum(parts, outcome.main, subject, outcome.letters(""), own, thresholds)
+    if outcome.family.responses == "unordered":
+        yield "Each of these categories has levels, changes and shifts of its own, and together the probabilities are one (softmax)."
     if thresholds:
         yield _thresholds(parts, outcome)
     for name, part in outcome.others.items():
@@ -287,7 +293,9 @@ def _groups(parts: Parts) -> Iterator[str]:
             in_formula = f" with the label {label}" if label and not label.isdigit() else ""
             of = (
                 ""
-                if predictors == 1
+                if predictors == 1 and not any(o.family.responses == "unordered" for o in parts.outcomes)
+                else " of all categories"
+                if len(parts.outcomes) == 1 and parts.outcomes[0].family.responses == "unordered"
                 else f" of all outcomes{in_formula}"
                 if len(parts.outcomes) > 1
                 else " of both parts"

@@ -45,13 +45,17 @@ class Part:
 
 @dataclass(frozen=True)
 class OutcomeParts:
-    """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of."""
+    """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of, categories.
+
+    Of unordered categories `main` is that of each but the reference, the first of the `levels`.
+    """
 
     prefix: str
     family: Family
     link: str
     main: Part
     others: Mapping[str, Part]
+    levels: tuple[str, ...] = ()
 
     def letters(self, part: str) -> tuple[str, str, str]:
         """The symbols of the level, the coefficients and the group effects of a linear predictor."""
@@ -171,7 +175,8 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
         for name, formula in spec["formulas"].items()
         if name != "event" and name.startswith(lead)
     }
-    return OutcomeParts(prefix, family_of_fit(of["family"], spec), of["link"], main, others)
+    levels = tuple(of.get("levels", ()))
+    return OutcomeParts(prefix, family_of_fit(of["family"], spec), of["link"], main, others, levels)
 
 
 def _without(formula: Formula, column: str) -> Formula:

@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
+from glmm_zoo.results.storage import against_reference
 from glmm_zoo.trials.arms import META_ANALYSES
 
 INNER = numbers.nominal(0.95)
@@ -90,6 +92,8 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
+    for level in outcome.levels[1:] if outcome.family.responses == "unordered" else ():
+        base = base.removeprefix(f"{variable_name(level)}_")
     link = outcome.others[part].link if part else outcome.link
     kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)
     return _Of(variable, element, kind, link, outcome, part)
@@ -152,6 +156,8 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         share = own.words if own is not None else "never being at risk"
         mean = f"{of.outcome.family.centre} of {outcome_words(parts, of.outcome)}"
         what = f"probability of {share}" if of.part else mean if measured else "risk"
+        category = against_reference(parts.spec, of.variable.partition("_Intercept")[0])
+        what = f"probability of {category.replace(' against ', ' rather than ', 1)}" if category else what
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
     if of.link in ("log_hazard", "log_time"):
         return _level_of_times(parts, of, low, middle, high)
@@ -213,13 +219,7 @@ def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, h
 
 
 def _scale(of: _Of) -> str:
-    return {
-        "logit": "log odds",
-        "log": "logarithm",
-        "identity": "outcome",
-        "log_hazard": "log hazard",
-        "log_time": "log time",
-    }.get(of.link, of.link)
+    return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link.replace("_", " "))
 
 
 def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -364,12 +364,9 @@ _CENTRES = {
     ("time", "log_time"): "centred at the log of the follow-up per event",
 }
 _LEVELS = {
-    "odds ratio": "odds",
-    "rate ratio": "a rate",
-    "hazard ratio": "a hazard",
-    "ratio of means": "a mean",
+    "odds ratio": "odds", "rate ratio": "a rate", "hazard ratio": "a hazard", "time ratio": "a time", "ratio of means": "a mean",
     "ratio": "a value",
-}
+}  # fmt: skip
 _REASONS = {
     "intercept": ("StudentT", "so wide that any baseline is possible; the shape is that of brms"),
     "coefficient": (

@@ -19,7 +19,7 @@ from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
-from glmm_zoo.results.storage import sd_at_means
+from glmm_zoo.results.storage import against_reference, sd_at_means
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -76,8 +76,9 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
     for scale_name, estimates in told:
         if estimates is None:
             continue
-        for outcome, rows in _by_outcome(estimates.table):
+        for outcome, category, rows in _by_outcome(estimates.table):
             what = _FURTHER[scale_name] if scale_name else _amount(parts, outcome)
+            what = f"probability of {category}" if category else what
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
             ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
@@ -96,10 +97,11 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
     """ "For quarter 4 against 1 the difference was ..., the ratio ... and the odds ratio ...": of many contrasts the first and the last."""
     if answer.comparisons is None or answer.variable is None or parts.builder in META_ANALYSES:
         return
-    for outcome, rows in _by_outcome(answer.comparisons.table):
+    for outcome, category, rows in _by_outcome(answer.comparisons.table):
         contrasts = list(dict.fromkeys(rows["contrast"]))
         contrasts = contrasts if len(contrasts) < VALUES_TOLD else [contrasts[0], contrasts[-1]]
         of = f" in {outcome_words_of(parts, outcome)}" if outcome is not None else ""
+        of = f"{of} in the probability of {category}" if category else of
         for contrast in contrasts:
             told = rows[(rows["contrast"] == contrast) & (rows["measure"] != NUMBER_NEEDED)]
             first, *others = [_measure(parts, outcome, row) for _, row in told.iterrows()]
@@ -109,14 +111,15 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
 
 def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, str]:
     """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
-    measure = str(row["measure"])
+    measure, category = str(row["measure"]), row.get("category")
     if measure in ("difference", "slope"):
         risk = mean_scale(parts.tree, outcome) == "risk"
         scale: Scale = "points" if risk else "number"
-        return f"{'risk ' if risk else ''}{measure}", _written(
+        return f"{'risk ' if risk and not category else ''}{measure}", _written(
             row, scale, _unit(parts, outcome) if scale == "number" else ""
         )
-    name = f"{'risk ' if measure == 'ratio' and mean_scale(parts.tree, outcome) == 'risk' else ''}{_MEASURES.get(measure, measure)}"
+    of_risks = measure == "ratio" and mean_scale(parts.tree, outcome) == "risk" and not category
+    name = f"{'risk ' if of_risks else ''}{_MEASURES.get(measure, measure)}"
     averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
     return f"{averaged}{name}", _written(row, "probability" if measure == "better" else "ratio")
 
@@ -136,12 +139,11 @@ def outcome_words_of(parts: Parts, outcome: str | None) -> str:
     return next((outcome_words(parts, o) for o in parts.outcomes if o.prefix == outcome), outcome or "")
 
 
-def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, pd.DataFrame]]:
-    if "outcome" not in table:
-        yield None, table
-        return
-    for outcome in dict.fromkeys(table["outcome"]):
-        yield str(outcome), table[table["outcome"] == outcome]
+def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, str, pd.DataFrame]]:
+    """The rows of each outcome, and of each category of an unordered one."""
+    keys = [table[c] if c in table else pd.Series("", table.index) for c in ("outcome", "category")]
+    for (outcome, category), rows in table.groupby(keys, sort=False):
+        yield str(outcome) or None, str(category), rows
 
 
 def _place(parts: Parts, variable: str | None, row: pd.Series) -> str:
@@ -205,6 +207,7 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
             part = f" of {zero}" if (zero := _zeros(parts).get(prefix.split("_")[-1])) else ""
+            part += f" of {category}" if (category := against_reference(parts.spec, prefix)) else ""
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
@@ -255,7 +258,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
         part = lead.rstrip("_").split("_")[-1]
-        zero = _zeros(parts).get(part)
+        zero = _zeros(parts).get(part) or against_reference(parts.spec, lead.rstrip("_"))
         of_part = (
             f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
         )

@@ -316,7 +316,10 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
         predictor, factor = of_factor.groups()
-        effects = [effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"]], about) for e in inside.split(", ")]
+        effects = [
+            effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"], *spec["links"]], about)
+            for e in inside.split(", ")
+        ]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
         return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":

@@ -18,7 +18,7 @@ import xarray as xr
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-Kind = Literal["continuous", "count", "binomial", "binary", "ordered"]
+Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PredictedRows:
     name, label, kind
         Its variable in the groups of the file, the response as the formula has it, and what it is.
     y
-        The values (n,), of ordered categories their codes.
+        The values (n,), of categories their codes.
     drawn, weights
         Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
         predict it.
@@ -39,7 +39,7 @@ class PredictedRows:
     rows
         The place (n,) of each row in the source, from 0.
     covariates
-        Columns (n,) of numbers with more than two values that the formula has beside the response, and for ordered categories those
+        Columns (n,) of numbers with more than two values that the formula has beside the response, and for categories those
         of text or two values too; no grouping factor.
     """
 
@@ -146,7 +146,12 @@ def _pointwise(tree: xr.DataTree, name: str, dim: str) -> xr.DataArray | None:
 
 
 def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
-    kinds: dict[str, Kind] = {"measured": "continuous", "count": "count", "ordered": "ordered"}
+    kinds: dict[str, Kind] = {
+        "measured": "continuous",
+        "count": "count",
+        "ordered": "ordered",
+        "unordered": "unordered",
+    }
     kind = kinds.get(family_described(outcome).responses)
     if kind is not None:
         return kind
@@ -160,7 +165,9 @@ def _covariates(
     found = {}
     for column, variable in _columns(tree, dim, rows).items():
         is_number = variable.attrs["kind"] == "number"
-        if column not in others and ((is_number and len(np.unique(variable.values)) > 2) or kind == "ordered"):
+        if column not in others and (
+            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")
+        ):
             found[column] = variable.values.astype(float if is_number else str)
     return found
 

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.replacement import PARTIAL, replace_file
 from glmm_zoo.tables.memory import memory_ran_out
 
@@ -74,6 +76,17 @@ def write_metadata(tree: xr.DataTree, content: Mapping[str, Any]) -> None:
 def outcome_specs(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a spec that describes each outcome, by the prefix of its variables; one outcome has the prefix ""."""
     return spec.get("outcomes", {"": spec})
+
+
+def against_reference(spec: Mapping[str, Any], predictor: str) -> str:
+    """ "car against bus" of the linear predictor of an unordered category; "" of others."""
+    for prefix, of in outcome_specs(spec).items():
+        if of.get("family") in FAMILIES and FAMILIES[of["family"]].choice == "reference":
+            reference, *others = of["levels"]
+            for level in others:
+                if prefix_within(prefix, variable_name(level)) == predictor:
+                    return f"{level} against {reference}"
+    return ""
 
 
 def outcome_formulas(spec: Mapping[str, Any]) -> list[str]:

@@ -179,9 +179,13 @@ def _between_levels(
 
 def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:
     """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
-    variable of its mean and variance has; else that of the latent variable. None where there is no one such variance."""
+    variable of its mean and variance has; of a time that of its logarithm; else that of the latent variable. None where there is no one
+    such variance."""
     family = family_described(outcome)
-    if family.responses != "measured":
+    if family.event_times is not None:
+        known = {own.name: own.on_its_scale(posterior[own.name].values) for own in family.own if own.name in posterior}
+        return family.event_times.log_variance(known)
+    if family.responses != "measured" or outcome["link"] not in ("identity", "log"):
         return outcome["latent_variance"]
     names = [own.name for own in family.own]
     if any(f"{lead}{name}" not in posterior for name in names):

@@ -77,12 +77,11 @@ def test_of_every_family_is_that_of_a_grid_of_scipys_densities(name: str, factor
             of_rows = np.where(np.isnan(of_rows), -np.inf, of_rows)
             return np.bincount(level, of_rows, len(z)) + stats.norm.logpdf(z).sum(axis=1)
 
-        low, width, n = (
+        low, width = (
             np.full((len(order), K), -40.0 if K == 1 else -10.0),
             np.full((len(order), K), 80.0 if K == 1 else 20.0),
-            161 if K == 1 else 31,
         )
-        for _ in range(3):
+        for n in (161, 41, 41) if K == 1 else (31, 31, 31):
             unit = np.array(list(product(np.linspace(0, 1, n), repeat=K)))
             g = np.stack([log_integrand(low + width * t) for t in unit])
             total = logsumexp(g, axis=0) + np.sum(np.log(width / (n - 1)), axis=1)

@@ -75,5 +75,5 @@ def test_moments_of_ordered_categories():
 def test_every_family_has_moments_of_its_own_parameters():
     for family in FAMILIES.values():
         own = {parameter.name: np.array(0.4) for parameter in family.own} | {"cutpoints": np.array([-1.0, 1.0])}
-        mean, variance = family.moments(np.array(0.2), own, family.links[0])
+        mean, variance = family.moments(np.array([0.2]), own, family.links[0])
         assert np.isfinite(mean) and variance > 0

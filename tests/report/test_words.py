@@ -95,10 +95,16 @@ def test_effects_that_the_model_correlates_stand_in_one_line(row: Row) -> None:
     lines = ["".join(line.itertext()) for line in ET.fromstring(model_text(described(model)).mathml).findall(".//mtr")]
     vectors = [line for line in lines if "MultivariateNormal" in line]
     matrices = [v.name for v in model.free_RVs if "pcorr_" in v.name and "residual" not in v.name]
-    assert len(vectors) == len(matrices)
+    one_line = {re.sub("^(bus|car)_", "", name) for name in matrices}  # categories have theirs in one, with the index k
+    assert len(vectors) == len(one_line)
     left = [line.split("∼")[0] for line in lines if re.match(r"[(uvw].*∼(?:Multivariate)?Normal\(0,", line)]
-    names = [n for text in left for n in re.findall(r"[uvw](?:[\d,]*)[a-z][\w:]*", text)]
-    assert len(names) == len(set(names)) == sum(len(g["effects"]) for g in model.spec["groups"].values())
+    names = [n for text in left for n in re.findall(r"[uvw](?:[\dk,]*)[a-z][\w:]*", text)]
+    effects = {
+        f"{name.removeprefix('car_').removeprefix('bus_')}:{e}"
+        for name, g in model.spec["groups"].items()
+        for e in g["effects"]
+    }
+    assert len(names) == len(set(names)) == len(effects)
 
 
 def test_words_of_the_user_stand_in_place_of_columns() -> None:

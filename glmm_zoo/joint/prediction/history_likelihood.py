@@ -38,7 +38,10 @@ def measurement_log_density(histories: Sequence[MeasurementHistory]) -> LogDensi
             own = {}
             for parameter in part.family.own:
                 name = prefixed(part.prefix, parameter.name)
-                own[parameter.name] = own_etas[name] if name in own_etas else parameter.on_its_scale(draw[name])
+                if name in own_etas:
+                    own[parameter.name] = own_etas[name]
+                elif parameter.default is not None:  # else it is 1
+                    own[parameter.name] = parameter.on_its_scale(draw[name])
             y, trials = part.outcome.values, part.outcome.trials
             found.append(part.family.log_density(y, own_etas[part.prefix], own, part.link, trials))
         return np.concatenate(found)

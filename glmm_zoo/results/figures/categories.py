@@ -1,4 +1,4 @@
-"""Ordered categories as bars by level: their probabilities from the model below the observed shares, the lowest at the left."""
+"""Categories as bars by level: their probabilities from the model below the observed shares, the lowest, or the reference, at the left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
-from glmm_zoo.results.figures.estimated import observed_name
+from glmm_zoo.results.figures.estimated import fitted_family, observed_name
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
@@ -45,12 +45,12 @@ class _Level:
 
 
 def categories(tree: xr.DataTree, probabilities: Estimates, about: About, *, outcome: str | None = None) -> Picture:
-    """Probabilities of ordered categories by level, with the observed shares above them.
+    """Probabilities of categories by level, with the observed shares above them.
 
     Parameters
     ----------
     probabilities
-        From `predictions` with `scale="probability"`.
+        From `predictions` with `scale="probability"`, of unordered categories with any but "linear".
     outcome
         One of several.
 
@@ -71,11 +71,14 @@ def categories(tree: xr.DataTree, probabilities: Estimates, about: About, *, out
     levels = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, _MOST_LEVELS).round().astype(int))]
     words = about.outcome_of(outcome or "").outcome or response
     upper = "upper bar = shares observed, lower bar = " if any(level.observed.any() for level in levels) else ""
-    whose = "population-averaged " if set(rows["groups"]) == {"population"} else ""
-    caption = (
-        f"{capital(f'{upper}{whose}')}probability of each category of {words} from the model (mean of the draws); the lowest category is at "
-        f"the left, and darker is higher.{f' {len(levels)} of {len(every)} levels are drawn.' if len(levels) < len(every) else ''}"
+    unordered = fitted_family(tree, outcome).responses == "unordered"
+    order = (
+        f"the reference, {names[0]}, is at the left"
+        if unordered
+        else "the lowest category is at the left, and darker is higher"
     )
+    whose = "population-averaged " if set(rows["groups"]) == {"population"} else ""
+    caption = f"{capital(f'{upper}{whose}')}probability of each category of {words} from the model (mean of the draws); {order}.{f' {len(levels)} of {len(every)} levels are drawn.' if len(levels) < len(every) else ''}"
     texts = [told(names, [percent(p) for p in level.model]) for level in levels]
     alt = "; ".join(f"{level.name}: {text}" if level.name else text for level, text in zip(levels, texts, strict=True))
     return Picture(

@@ -19,7 +19,7 @@ from glmm_zoo.results.figures.estimated import Estimated, estimated, of_shares
 from glmm_zoo.results.figures.picture import SMALL, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.value_words import row_words, told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import against_reference, metadata, outcome_specs
 from glmm_zoo.results.summary import derived_quantities
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ def conditional_effects(tree: xr.DataTree, about: About) -> Picture:
 
 
 def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> str:
-    """What the event or the outcome of a predictor is called."""
+    """What the event or the outcome of a predictor is called, of an unordered category "car against bus"."""
+    if category := against_reference(spec, predictor):
+        return category
     for prefix, outcome in outcome_specs(spec).items():
         own = family_described(outcome).own_parameter(predictor.removeprefix(f"{prefix}_" if prefix else ""))
         if own is not None:

@@ -149,6 +149,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
         return Amount(f"mean number of {words} where there are any", "number", "number", "")
     if kind == "binary":
         return Amount(f"risk of {words}", "risk", "points", "")
+    if kind == "unordered":
+        return Amount(f"probability of each category of {words}", "risk", "points", "")
     if kind == "ordered":
         return Amount(f"expected score of {words}", "number", "number", "", from_zero=False)
     if kind == "count":

@@ -28,7 +28,7 @@ from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, r
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
-from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.storage import against_reference, metadata, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -262,7 +262,8 @@ def _one(about: About, unit: str) -> str:
 def _risk_words(effect: _Effect, name: str, about: About) -> str:
     if effect.outcome is not None:
         return f"risk of {name}"
-    return f"probability of {predictor_words(effect.spec, effect.prefix, about)}"
+    words = predictor_words(effect.spec, effect.prefix, about)
+    return f"probability of {words.replace(' against ', ' rather than ', 1) if against_reference(effect.spec, effect.prefix) else words}"
 
 
 def _holds_at(how: _Scale, effect: _Effect, spec: Mapping[str, Any], raw: bool) -> str:

@@ -20,7 +20,7 @@ from glmm_zoo.results.fit_checks.covariates import mean_by_stretch
 from glmm_zoo.results.fit_checks.spread import count_bins, rows_in_bins
 from glmm_zoo.results.numbers import alone, decimals, percent, probability, whole, written
 from glmm_zoo.results.predicted_rows import PredictedRows, predicted_rows
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.results.studies import StudiesApart, studies_apart
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -89,7 +89,7 @@ def _panels(tree: xr.DataTree, rows: PredictedRows, about: About) -> Iterator[Pa
     if rows.kind == "binary":
         found = calibration(every)
         yield _number_of_events(rows, about, of) if found is None else _calibration(found, of)
-    elif rows.kind == "ordered":
+    elif rows.kind in ("ordered", "unordered"):
         yield _categories(tree, rows, about, of)
     elif rows.kind == "continuous":
         yield _density(rows, name)
@@ -217,7 +217,8 @@ def _rootogram(rows: PredictedRows, about: About, of: str) -> Panel:
 
 def _categories(tree: xr.DataTree, rows: PredictedRows, about: About, of: str) -> Panel:
     spec = metadata(tree)["spec"]
-    levels = spec["facts"].get("levels") or [str(int(k)) for k in range(int(max(rows.y.max(), rows.drawn.max())) + 1)]
+    said = outcome_specs(spec).get(rows.name, spec).get("levels") or spec["facts"].get("levels")
+    levels = said or [str(int(k)) for k in range(int(max(rows.y.max(), rows.drawn.max())) + 1)]
     at = np.arange(len(levels))
     first = rows.y.min() if rows.y.min() == rows.drawn.min() and rows.y.max() - rows.y.min() == len(levels) - 1 else 0
     observed = np.array([(rows.y - first == k).mean() for k in at])

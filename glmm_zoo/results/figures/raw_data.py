@@ -115,7 +115,7 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     shares = kind == "binary"
     groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
-    lowest = 1.0 if kind == "ordered" else 0.0  # the score of the first category
+    lowest = 1.0 if kind in ("ordered", "unordered") else 0.0  # the score of the first category
     return RawData(rows, lowest + observed.values, sizes, shares, groups)
 
 

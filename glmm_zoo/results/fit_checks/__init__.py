@@ -43,7 +43,7 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
             if "zeros" in spec["aspects"]:
                 yield zeros_check(tree, rows)
             yield distribution_check(few)
-        if rows.kind == "ordered":
+        if rows.kind in ("ordered", "unordered"):
             yield from category_checks(few, about)
         else:
             yield from pattern_checks(few, spec, about)

@@ -1,4 +1,4 @@
-"""Checks against covariates: does a stretch of one lie above or below the model, is a category of an ordered outcome out of place?"""
+"""Checks against covariates: does a stretch of one lie above or below the model, is a category out of place?"""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _bend(column: str, spec: Mapping[str, Any]) -> str:
 
 
 def category_checks(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
-    """Categories of ordered outcomes by each covariate."""
+    """Categories by each covariate."""
     present = np.unique(rows.y)
     codes = {column: _level_codes(x) for column, x in rows.covariates.items()}
     for column, code in codes.items():
@@ -98,7 +98,11 @@ def category_checks(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
         drawn = np.stack([(drawn * here).sum(axis=1) for _, drawn, here in cells], axis=1) - expected
         p = far_from_expected(observed, drawn)
         if p < PATTERN / len(codes):
-            remedy = f"Let its effect differ between the thresholds, nominal='~ {column}', or the spread, disc='~ {column}', and compare."
+            remedy = (
+                f"Let its effect differ between the thresholds, nominal='~ {column}', or the spread, disc='~ {column}', and compare."
+                if rows.kind == "ordered"
+                else f"Give {column} a bend or an interaction, and compare."
+            )
             words = f"By {about.name(column)}, categories are not as often observed as expected (P {p_words(p)})."
             doubt = f"categories out of place by {about.name(column)}"
             yield FitCheck("categories", rows.name, "caution", (words, remedy), doubt, p)
