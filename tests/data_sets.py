@@ -26,6 +26,7 @@ CARDS = {  # the same rows and columns as the data of a card
     "reshape2_french_fries.csv": "fries",
     "rstanarm_roaches.csv": "roaches",
     "sim_sw_hussey_hughes.csv": "wedge_trial",
+    "survival_kidney.csv": "kidney",
     "survival_pbcseq.csv": "liver_platelets",
 }
 RESTRICTED = {  # not in the repository: where they come from

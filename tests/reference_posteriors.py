@@ -53,6 +53,36 @@ OF_BDI = {"Intercept": "Normal(15, 20)", "beta": "Normal(0, 10)", "sd": None, "s
 
 REFERENCES = (
     Reference(
+        "kidney_weibull",
+        "survival_kidney.csv",
+        "survival",
+        'Surv(time, status) ~ I(age / 10) + C(sex, ref="male") + (1 | id)',
+        {
+            "b_eta_Intercept": "Intercept",
+            "b_eta_age10": "beta[I(age/10)]",
+            "b_eta_female": "beta[sex[female]]",
+            "sd_id__eta_Intercept": "sd_id[Intercept]",
+            "shape": "shape",
+        },
+        {"distribution": "weibull"},
+        {"Intercept": "StudentT(3, 4, 2.5)"},
+    ),
+    Reference(
+        "kidney_lognormal",
+        "survival_kidney.csv",
+        "survival",
+        'Surv(time, status) ~ I(age / 10) + C(sex, ref="male") + (1 | id)',
+        {
+            "b_Intercept": "Intercept",
+            "b_age10": "beta[I(age/10)]",
+            "b_female": "beta[sex[female]]",
+            "sd_id__Intercept": "sd_id[Intercept]",
+            "sigma": "sigma",
+        },
+        {"distribution": "lognormal"},
+        {"Intercept": "StudentT(3, 4, 2.5)"},
+    ),
+    Reference(
         "cbpp_binomial",
         "lme4_cbpp.csv",
         "hierarchical_logistic",

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
-from scipy.special import expit, log_expit, log_ndtr
+from scipy.interpolate import BSpline
+from scipy.special import expit, gamma, gammaincc, log_expit, log_ndtr
 
 Values = Mapping[str, xr.DataArray]  # posterior variables by name, with their dims and labels
 Labels = Mapping[str, tuple[str, ...]]
@@ -252,6 +253,21 @@ def patients() -> pd.DataFrame:
     alone = int(np.flatnonzero(many[i[order]] == 1)[0])
     order[[3, alone]] = order[[alone, 3]]
     return d.iloc[order].reset_index(drop=True)
+
+
+def lives() -> pd.DataFrame:
+    """`visits` with times to an event: t with dead, from `entry` on; and the same only known to lie in (low, high], with gaps."""
+    d, rng = visits(), np.random.default_rng(41)
+    n = len(d)
+    t, last = 4.0 * rng.weibull(1.3, n), rng.uniform(1.0, 9.0, n)
+    end = np.round(np.minimum(t, last), 3) + 0.05
+    low = np.where(rng.random(n) < 0.2, np.nan, 0.7 * end)
+    high = np.where(t > last, np.nan, np.where(rng.random(n) < 0.2, low, 1.2 * end))
+    low = np.where(np.isnan(low) & np.isnan(high), end, low)
+    return d.assign(
+        t=end, dead=(t <= last).astype(int), entry=np.where(rng.random(n) < 0.4, rng.uniform(0.0, 0.8, n) * end, 0.0), low=low,
+        high=np.where(np.isnan(high) & ~np.isnan(low) & (t <= last), 1.2 * end, high),
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- densities, by SciPy only
@@ -608,6 +624,99 @@ def _rating(d):
 
 def _grade(d):
     return d.grade.map({"low": 0, "mid": 1, "high": 2})
+
+
+def _lives(law: Callable, entry: str = "") -> dict:
+    """Times to an event, `law(d, p, eta)` a frozen distribution of SciPy, given that they come after `entry`."""
+
+    def density(d, p, eta):
+        T = law(d, p, eta)
+        before = T.logsf(d[entry]) if entry else 0.0
+        return np.where(d.dead == 1, T.logpdf(d.t), T.logsf(d.t)) - before
+
+    def moments(d, p, eta):
+        T, start = law(d, p, eta), d[entry].to_numpy() if entry else 0.0
+        if not entry:
+            return T.mean(), T.std()
+        c, scale = T.kwds["c"], T.kwds["scale"]  # of a Weibull distribution
+        x = (start / scale) ** c
+        first, second = (scale**m * gamma(1 + m / c) * gammaincc(1 + m / c, x) * np.exp(x) for m in (1, 2))
+        return first, np.sqrt(second - first**2)
+
+    return {
+        "density": density,
+        "moments": moments,
+        "support": lambda d, y: y > (d[entry].to_numpy() if entry else 0.0),
+        "data": lives,
+    }
+
+
+def _weibull_hazard(d, p, eta):
+    """h = e^eta k (t / unit)^(k - 1), the unit the median time of events with one digit."""
+    k, unit = p["shape"].item(), float(f"{d.t[d.dead == 1].median():.1g}")
+    return stats.weibull_min(c=k, scale=unit * (unit * np.exp(eta)) ** (-1 / k))
+
+
+def _hazards(log_h0: Callable, ends: Callable, low: str, high: str) -> dict:
+    """Times from a hazard e^eta h0(t), smooth between `ends(d)` and constant after the last: events in (low, high] or at both."""
+
+    def cumulative(d, p, t):
+        a = np.minimum(t[:, None], ends(d)[:-1])
+        b = np.minimum(t[:, None], np.append(ends(d)[1:-1], np.inf))
+        x, w = np.polynomial.legendre.leggauss(40)
+        at = a[..., None] + (b - a)[..., None] * (1 + x) / 2
+        return (np.exp(log_h0(d, p, at.ravel()).reshape(at.shape)) @ w * (b - a) / 2).sum(axis=1)
+
+    def density(d, p, eta):
+        a, b = d[low].fillna(0.0).to_numpy(), d[high].to_numpy()
+        H = np.exp(eta) * cumulative(d, p, a)
+        known = np.where(a > 0, a, 1.0)
+        at = eta + log_h0(d, p, known) - H
+        between = np.exp(eta) * cumulative(d, p, np.where(np.isnan(b), 2 * a, b)) - H
+        with np.errstate(divide="ignore"):
+            return np.where(np.isnan(b), -H, np.where(a == b, at, np.log(-np.expm1(-between)) - H))
+
+    def moments(d, p, eta):
+        end = ends(d)[-1]
+        t, width = np.linspace(0, end, 4001)[1:] - end / 8000, end / 4000
+        S = np.exp(-np.exp(np.asarray(eta))[:, None] * cumulative(d, p, t))
+        rate = np.exp(eta + log_h0(d, p, np.array([end])))
+        last = np.exp(-np.exp(eta) * cumulative(d, p, np.array([end])))
+        first = S.sum(axis=1) * width + last / rate
+        second = 2 * ((S * t).sum(axis=1) * width + last * (end / rate + 1 / rate**2))
+        return first, np.sqrt(second - first**2)
+
+    return {"density": density, "moments": moments, "support": lambda d, y: y > 0, "data": lives}
+
+
+def _right_censored(family: dict) -> dict:
+    """The family of intervals with the event at t, or not until then."""
+    return family | {
+        "density": lambda d, p, eta: family["density"](d.assign(low=d.t, high=d.t.where(d.dead == 1)), p, eta)
+    }
+
+
+def _spline_ends(d):
+    return np.linspace(0.0, np.nanmax([d.low, d.high]), 10)
+
+
+def _spline_log_h0(d, p, t):
+    """Quadratic on nine segments; its coefficients a line and a random walk with these second differences; 0 on average over events."""
+    ends = _spline_ends(d)
+    knots = ends[1] * np.arange(-2, 12)
+    walk = np.linalg.pinv(np.diff(np.eye(11), 2, axis=0)) @ p["h0_steps"].values / np.sqrt(p["h0_precision"].item())
+    curve = BSpline(knots, p["h0_trend"].item() * np.linspace(-1, 1, 11) + walk, 2)
+    return curve(np.minimum(t, ends[-1] * (1 - 1e-12))) - curve(d.high[d.high.notna()]).mean()
+
+
+def _piece_ends(d):
+    return np.array([0.0, 1.5, 3.0, d.t.max()])
+
+
+def _piece_log_h0(d, p, t):
+    ratio = np.append(0.0, p["log_h0_ratio"].values)
+    piece = lambda t: ratio[(np.asarray(t)[:, None] > np.array([1.5, 3.0])).sum(axis=1)]  # noqa: E731
+    return piece(t) - piece(d.t[d.dead == 1]).mean()
 
 
 def _joint(**families: dict) -> dict:
@@ -1361,6 +1470,30 @@ ROWS = [
         coords={"coef": ("x",), "id_effect": ONE, "never_coef": ("w",), "never_subject": ALL_ZERO}, X=_x,
         Z=lambda d: {"id": (d.id, {"Intercept": 1.0})}, also={"never": (lambda d: {"w": d.w}, lambda d: {})},
         **_never("ill", lambda p, eta: stats.bernoulli(expit(eta))),
+    ),
+    Row(
+        "survival, late entry", "survival", "Surv(entry, t, dead) ~ x + (1 | a/b)",
+        {"entry": "number", "t": "exposure", "dead": "binary", "x": "number", "a": "group", "b": "group"},
+        options={"baseline": "weibull"}, **_variables(_group("a"), _group("a:b"), _scalar("shape")),
+        coords={"coef": ("x",), "a_effect": ONE, "a:b_effect": ONE}, X=_x,
+        Z=lambda d: {"a": (d.a, {"Intercept": 1.0}), "a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **_lives(_weibull_hazard, "entry"),
+    ),
+    Row(
+        "survival, intervals", "survival", 'Surv(low, high, type="interval2") ~ x + (1 | g)',
+        {"low": "number?", "high": "number?", **NUMBER}, **_variables(_group("g"), _scalar("h0_trend"), _scalar("h0_precision"), ({"h0_steps": ("h0_step",)}, {})),
+        coords={"coef": ("x",), "g_effect": ONE, "h0_step": tuple("123456789")}, X=_x, Z=_g, **_hazards(_spline_log_h0, _spline_ends, "low", "high"),
+    ),
+    Row(
+        "survival, pieces", "survival", "Surv(t, dead) ~ x + (1 | g)", {"t": "exposure", "dead": "binary", **NUMBER},
+        options={"baseline": "piecewise", "cuts": [1.5, 3.0]}, **_variables(_group("g"), ({"log_h0_ratio": ("piece",)},) * 2),
+        coords={"coef": ("x",), "g_effect": ONE, "piece": ("1.5-3", f"3-{lives().t.max():g}")}, X=_x, Z=_g,
+        **_right_censored(_hazards(_piece_log_h0, _piece_ends, "low", "high")),
+    ),
+    Row(
+        "survival, lognormal", "survival", "Surv(t, dead) ~ x + (1 + x | g)", {"t": "exposure", "dead": "binary", **NUMBER},
+        options={"distribution": "lognormal"}, **_variables(_group("g", corr=1, slopes=True), sigma=True), X=_x,
+        Z=_in(g={"Intercept": None, "x": "x"}), coords={"coef": ("x",), **_shared("g", "Intercept", "x")},
+        **_lives(lambda d, p, eta: stats.lognorm(s=p["sigma"].item(), scale=np.exp(eta))),
     ),
     Row(
         "gamm", "gamm", 'y ~ w + s(x, bs="cr", k=6) + (1 | g)', {"y": "number", "w": "number", **NUMBER},

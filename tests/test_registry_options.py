@@ -14,9 +14,9 @@ import pytest
 
 from glmm_zoo import registry
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.families.baselines import MOST_CUTS
 from glmm_zoo.families.outcome import level_of
 from glmm_zoo.graph import model as graph_model
-from glmm_zoo.joint.baselines import MOST_CUTS
 from glmm_zoo.plans.options import LONGEST_TEXT, OptionType, read_option
 
 ODD = (
@@ -77,6 +77,7 @@ _CALLS: Mapping[str, tuple[list[pd.DataFrame], Any, dict[str, Any]]] = {
     "network_meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "stepped_wedge": ([_table()], "ill ~ x", {}),
     "joint_outcomes": ([_table()], ["y ~ x + (1 |p| id)", "z ~ x + (1 |p| id)"], {"families": "gaussian,gaussian"}),
+    "survival": ([_table()], "Surv(days, ill) ~ x + (1 | id)", {}),
     "joint_survival": ([_table(), _FOLLOW_UP], "y ~ time + (1 | id)", {"event": "Surv(years, death) ~ 1"}),
 }
 _OPTIONS = [(b.name, option) for b in registry.builders().values() for option in (b.formula, *b.options)]
@@ -84,6 +85,7 @@ _OPTIONS = [(b.name, option) for b in registry.builders().values() for option in
 
 # options of which more is read beside others: the other options, the formula, and where in the option the value stands
 _BESIDE: Mapping[tuple[str, str], tuple[dict[str, Any], str | list[str] | None, Callable[[Any], Any]]] = {
+    ("survival", "cuts"): ({"baseline": "piecewise"}, None, lambda value: value),
     ("joint_survival", "cuts"): ({"baseline": "piecewise"}, None, lambda value: value),
     ("joint_survival", "association"): ({}, None, lambda value: {"y": value}),
     ("joint_survival", "levels"): ({"families": "ordinal"}, "grade ~ time + (1 | id)", lambda value: {"grade": value}),

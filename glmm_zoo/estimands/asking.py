@@ -13,12 +13,11 @@ import pandas as pd
 from scipy import sparse
 
 from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, raise_all, shown
-from glmm_zoo.estimands.averages import Question
+from glmm_zoo.estimands.averages import Question, quantity_asked
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import read_group_choice
 from glmm_zoo.estimands.row_coding import Exposure, RowCoding
-from glmm_zoo.estimands.row_values import quantity
 from glmm_zoo.estimands.rows_asked import Value, read_at, rows_asked, settings, with_values
 from glmm_zoo.estimands.survival import EventQuestion, event_question
 from glmm_zoo.formulas.predictor import PredictorDesign
@@ -136,7 +135,6 @@ class Setting:
 
     def restricted_to(self, horizon: float) -> Setting:
         """The restricted mean survival time of the same rows up to a horizon."""
-        assert isinstance(self.question, EventQuestion)
         return replace(self, question=self.question.restricted_to(horizon))
 
     def identities(self, model: FittedModel) -> Iterator[dict[str, Any]]:
@@ -178,7 +176,7 @@ def settings_asked(
     table = rows_asked(outcome, data, choice, {*asked.at, *lacking}, others)
     question: Question | EventQuestion
     if outcome.event is None:
-        question = Question(outcome, quantity(outcome, asked.scale), choice, exposure, model.draws)
+        question = Question(outcome, quantity_asked(outcome, asked.scale, asked.times), choice, exposure, model.draws)
     else:
         question = event_question(outcome, outcome.event, asked.scale, asked.times, choice, model.draws)
     groups = [c for columns in coding.factors.values() for c in columns]

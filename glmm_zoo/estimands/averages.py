@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.event_times import event_quantity
+from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
@@ -24,6 +25,19 @@ from glmm_zoo.tables.columns import Table
 _BLOCK = 200_000  # draws times rows computed at a time
 
 
+def quantity_asked(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
+    """What a scale is for an outcome, at these times where it is of events.
+
+    Raises
+    ------
+    InputError
+        A scale that is not known, or that the family does not have.
+    """
+    if outcome.family.event_times is not None and scale in (SURVIVAL, RESTRICTED_MEAN, MEDIAN):
+        return event_quantity(outcome, scale, times)
+    return quantity(outcome, scale)
+
+
 @dataclass(frozen=True)
 class Question:
     """What is predicted of each row of a table, and for whom."""
@@ -36,7 +50,11 @@ class Question:
 
     def of_scale(self, scale: str) -> Question:
         """The same of another scale."""
-        return replace(self, quantity=quantity(self.outcome, scale))
+        return replace(self, quantity=quantity_asked(self.outcome, scale, self.quantity.times))
+
+    def restricted_to(self, horizon: float) -> Question:
+        """The restricted mean survival time up to a horizon."""
+        return replace(self, quantity=event_quantity(self.outcome, RESTRICTED_MEAN, (horizon,)))
 
     def averages(self, table: Table, weights: sparse.csr_array) -> np.ndarray:
         """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows)."""
@@ -52,7 +70,7 @@ class Question:
             in_rows = {part: linear.take(places) for part, linear in rows.items()}
             return self.of_rows(in_rows, trials[places], rng)
 
-        return weighted_sums(values, first, of_row, weights, max(1, _BLOCK // self.draws.size))
+        return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, _BLOCK // self.draws.size)))
 
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""

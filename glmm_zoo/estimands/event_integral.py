@@ -18,10 +18,10 @@ from functools import cached_property
 import numpy as np
 
 from glmm_zoo.estimands.group_choice import covariance_root
-from glmm_zoo.joint.baselines import for_cause
+from glmm_zoo.families.baselines import for_cause
+from glmm_zoo.families.tensors import VariableLookup
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.history_likelihood import level_of_copy
-from glmm_zoo.joint.trajectories import VariableLookup
 from glmm_zoo.plans.groups import Group
 
 MOST_NODES = 4096  # a power of 2

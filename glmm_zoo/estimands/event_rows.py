@@ -9,9 +9,9 @@ import numpy as np
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import RowCoding, effect_draws, population_levels
+from glmm_zoo.families.event_status import event_text
 from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.joint.association import association_covariates
-from glmm_zoo.joint.event_status import event_text
 from glmm_zoo.joint.events import subject_positions
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.prediction.fitted import FittedJointModel

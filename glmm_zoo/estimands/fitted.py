@@ -124,6 +124,8 @@ class FittedModel:
 
 
 EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
+MEDIAN = "median"
+TIME_SCALES = (SURVIVAL, RESTRICTED_MEAN, MEDIAN, "linear")  # of an outcome that is a time to an event
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
@@ -146,10 +148,11 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
-    asked = {o.name: o for o in outcomes if (o.event is not None) == (scale in EVENT_SCALES)}
+    of_times = [o for o in outcomes if o.family.event_times is not None]
+    asked = {o.name: o for o in of_times or outcomes if of_times or (o.event is not None) == (scale in EVENT_SCALES)}
     if not asked:
         raise InputError(
-            f"scale={scale!r} is of the event of a joint_survival model, and this fit is of {spec['builder']}"
+            f"scale={scale!r} is of the event of a joint_survival or survival model, and this fit is of {spec['builder']}"
         )
     return FittedModel(tree, spec, chosen, asked)
 
@@ -201,9 +204,9 @@ def _outcome_of(
 def family_of(spec: Mapping[str, Any]) -> Family:
     """The family of a fit with one outcome."""
     name = str(spec.get("family"))
-    if name not in FAMILIES:
+    if name not in FAMILIES and "event_times" not in spec["facts"]:
         raise InputError(f"this fit does not say its family ({name!r}): an older glmm_zoo wrote it; fit again")
-    return family_of_fit(name, spec["options"])
+    return family_of_fit(name, spec)
 
 
 def with_stored_bases(predictors: Sequence[PredictorDesign], spec: Mapping[str, Any]) -> list[PredictorDesign]:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.families.links import LINKS
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.numbers import whole
 
 DIFFERENCE, RATIO, ODDS_RATIO, BETTER = "difference", "ratio", "odds_ratio", "better"
+HAZARD_RATIO, TIME_RATIO = "hazard_ratio", "time_ratio"  # at equal group effects
 
 
 def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
@@ -31,10 +33,12 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     allowed = [DIFFERENCE]
     is_share = outcome.is_share(scale)
     positive_mean = scale == "mean" and family.responses in ("count", "measured") and family.links != ("identity",)
-    if is_share or positive_mean or scale in ("positive", RESTRICTED_MEAN):
+    if is_share or positive_mean or scale in ("positive", RESTRICTED_MEAN, MEDIAN):
         allowed.append(RATIO)
     if is_share:
         allowed.append(ODDS_RATIO)
+    if family.event_times is not None and scale == "linear":
+        allowed.append(LINKS[outcome.link].ratio or "")
     if scale == "mean" and family.choice == "success":
         allowed.append(NUMBER_NEEDED)
     if scale in ("mean", "probability") and family.choice == "levels":
@@ -63,6 +67,8 @@ def compare(measure: str, high: np.ndarray, low: np.ndarray) -> np.ndarray:
             return high - low
         if measure == RATIO:
             return high / low
+        if measure in (HAZARD_RATIO, TIME_RATIO):
+            return np.exp(high - low)
         if measure == ODDS_RATIO:
             return high / (1 - high) / (low / (1 - low))
         return 1 / np.abs(high - low)

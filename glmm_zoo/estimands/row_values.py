@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import FittedOutcome
+from glmm_zoo.estimands.fitted import TIME_SCALES, FittedOutcome
 from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link, mean_of_several
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.moments import Own
@@ -43,15 +43,22 @@ class RowPredictors:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is predicted: its name, the categories that it is given for, and `values(predictors)` (categories, S, m)."""
+    """What is predicted: its name, the categories or times that it is given for, and `values(predictors)` (categories, S, m).
+
+    `combine` makes what is told of the averages (..., S, cells) of these.
+    """
 
     scale: str
     categories: tuple[str, ...]
     values: Callable[[RowPredictors], np.ndarray]
+    times: tuple[float, ...] = ()
+    combine: Callable[[np.ndarray], np.ndarray] = lambda averages: averages
 
     @property
     def identities(self) -> list[dict[str, Any]]:
         """What each value is of, beside its row."""
+        if self.times:
+            return [{"time": t} for t in self.times]
         return [{"category": category} if category else {} for category in self.categories]
 
 
@@ -66,6 +73,10 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     family, link = outcome.family, outcome.link
     ordered, binary, counts = family.choice == "levels", family.choice == "success", family.counted is not None
     never = "never" in outcome.parts or "never" in outcome.own
+    if family.event_times is not None and scale != "linear":
+        raise InputError(
+            f"scale={scale!r} is none of {outcome.name!r}, a time to an event; scales: {listing(TIME_SCALES)}, all but the last two at times="
+        )
     known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
         "mean": lambda p: _mean(p, outcome)[None],
         "linear": lambda p: p.variables[""].mean[None],

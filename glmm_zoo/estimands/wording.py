@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
-from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, SURVIVAL
+from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
@@ -18,12 +18,13 @@ from glmm_zoo.tables.text_values import as_number
 _SCALES = {
     "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
     "response": "new observation", "probability": "probability", SURVIVAL: "survival",
-    INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time",
+    INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time", MEDIAN: "median time",
 }  # fmt: skip
 _MOST_VALUES = 6  # that are listed
 _OF_AMOUNT = ("difference", "ratio", "slope")  # measures that say of what they are
 _OTHER_MEASURES = {
     "odds_ratio": "odds ratio", "nnt": "number needed to treat (benefit: fewer events)", "better": "probability of a higher score",
+    "hazard_ratio": "hazard ratio", "time_ratio": "ratio of times",
 }  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def of_outcome(setting: Setting) -> str:
     """ "of deaths per 1000 units of years", "of calls in one unit of chicks", "of rating (1 is 'bad', 5 is 'good')"."""
     outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
     words = f"of {outcome.name}"
-    if isinstance(setting.question, EventQuestion):
+    if scale in EVENT_SCALES:
         words = words if scale == INCIDENCE else f"free {words}"
         words += f" {'up to' if scale == RESTRICTED_MEAN else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     if outcome.coding.exposure and not exposure.given:

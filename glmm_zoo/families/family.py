@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from glmm_zoo.formulas.terms import Formula, Response
 from glmm_zoo.priors import Parameter
 from glmm_zoo.tables.columns import Table
 
-type Responses = Literal["measured", "binary", "count", "ordered", "unordered"]
+type Responses = Literal["measured", "binary", "count", "ordered", "unordered", "time"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,35 @@ class OwnParameter:
         return np.log(draws) if self.scale == "log" else draws
 
 
+class EventTimes(Protocol):
+    """A distribution of times to an event: log h and H (..., n) at times (n,), given eta (..., n) and the own parameters.
+
+    `origin` is the time before which nothing is said of the hazard, `breaks` those at which it jumps.
+    """
+
+    @property
+    def origin(self) -> float: ...
+
+    @property
+    def breaks(self) -> np.ndarray: ...
+
+    def spread(self, own: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        """The size of a change of eta over which survival at a time falls from nearly 1 to nearly 0."""
+        ...
+
+    def log_variance(self, own: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """The variance of the logarithm of a time given eta; None where eta is not its level."""
+        ...
+
+    def log_hazard(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
+        """log h"""
+        ...
+
+    def cumulative(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
+        """H"""
+        ...
+
+
 @dataclass(frozen=True)
 class Family:
     """A distribution of a response given its linear predictor eta.
@@ -82,15 +111,16 @@ class Family:
         `log_density(y, eta, own, link, trials)`: log f(y) in NumPy, `own` as in `observe`, for what is computed of a fit's draws.
     responses
         What its responses are, and with it what their mean is called: "measured" (a mean, in a unit), "binary" (a risk), "count" (a
-        mean number, or a rate), "ordered" (an expected score), "unordered" (a probability of each category).
+        mean number, or a rate), "ordered" (an expected score), "unordered" (a probability of each category), "time" to an event (none:
+        survival at a time is told).
     called
         The word for it in "a Bayesian ... mixed model".
     distribution
         The predicate of the sentence on a response, with the symbols of `formula`: "has a Poisson distribution with mean μ"; of
-        ordered categories the sentence on their thresholds.
+        ordered categories the sentence on their thresholds; of times that of their hazard or their logarithm.
     formula
         The distribution as a formula, "NegBinomial(μ, φ)", of which every letter is a symbol, with an index where it differs between
-        rows; of ordered categories the event that the threshold k is of.
+        rows; of ordered categories the event that the threshold k is of; of times what their hazard or their logarithm is.
     own
         The family's own parameters, in the order in which they enter the graph.
     centre
@@ -103,7 +133,7 @@ class Family:
     ends
         Of proportions, what may happen at the ends of the scale and how probable it is, as formulas with the symbols of `formula`.
     choice
-        The keyword that `read` listens to: "success", "levels" or "reference".
+        The keyword that `read` listens to: "success", "levels", "reference" or "censored".
     code
         How the right side of the formula is coded, where the intercept is another than usual.
     one_per_row
@@ -123,6 +153,8 @@ class Family:
     predictors
         The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
         one; else eta (..., K - 1) holds them in this order.
+    event_times
+        Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
     """
 
     name: str
@@ -152,6 +184,7 @@ class Family:
     )
     probabilities: moments.Probabilities | None = None
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
+    event_times: EventTimes | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -165,10 +198,9 @@ class Family:
 
     @property
     def symbol(self) -> str:
-        """The symbol of the inverse link of eta; of ordered categories, whose mean no formula has, that of eta."""
-        return {"binary": "p", "ordered": "η", "unordered": "η"}.get(
-            self.responses, "μ" if self.centre == "mean" else "m"
-        )
+        """The symbol of the inverse link of eta; of categories and times, whose mean no formula has, that of eta."""
+        of_mean = "μ" if self.centre == "mean" else "m"
+        return {"binary": "p", "ordered": "η", "unordered": "η", "time": "η"}.get(self.responses, of_mean)
 
     def ratio(self, link: str) -> str | None:
         """What exp of a coefficient is called, None where it has no name: "rate_ratio", of what is measured "ratio_of_means"."""

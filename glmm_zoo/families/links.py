@@ -202,6 +202,8 @@ PROBABILITY_LINKS: Mapping[str, ProbabilityLink] = {
 LINKS: Mapping[str, Link] = {
     "identity": Link("identity", _identity, _one),
     "log": Link("log", _exp, _exp, "rate_ratio", "median_rate_ratio"),
+    "log_hazard": Link("log_hazard", _exp, _exp, "hazard_ratio", "median_hazard_ratio"),
+    "log_time": Link("log_time", _exp, _exp, "time_ratio", "median_time_ratio"),
     **PROBABILITY_LINKS,
 }
 

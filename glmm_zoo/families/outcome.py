@@ -15,9 +15,10 @@ import numpy as np
 class Outcome:
     """A checked response of n rows.
 
-    `values` (n,); `trials` (n,) for binomial counts, else None; `scale` and `location` in the unit of the link, for
-    the default priors; `description` for the report; `levels` of ordered categories, from the lowest, or of unordered
-    ones, the reference first: `values` are their positions. `dim` names what the n rows are, where there are several outcomes with rows of their own. `notes` say what
+    `values` (n,); `trials` (n,) for binomial counts, (n, 3) for times to an event (see `event_times.RowsFollowed`), else None;
+    `scale` and `location` in the unit of the link, for the default priors; `description` for the report; `levels` of ordered
+    categories, from the lowest, or of unordered ones, the reference first: `values` are their positions. `dim` names what the n
+    rows are, where there are several outcomes with rows of their own. `notes` say what
     was taken for what.
     """
 

@@ -34,6 +34,7 @@ from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.survival import event_time_family
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Parameter, parameter, sd_default
@@ -346,14 +347,18 @@ ALIASES = {
 }  # fmt: skip
 
 
-def family_of_fit(name: str, options: Mapping[str, Any]) -> Family:
-    """The family of a fit from its name and the options that its builder had."""
-    parameterization = options.get("parameterization")
+def family_of_fit(name: str, spec: Mapping[str, Any]) -> Family:
+    """The family of an outcome of a fit from its name, what was learnt of times to an event, and the options that its builder had."""
+    if "event_times" in spec["facts"]:
+        return event_time_family(spec["facts"]["event_times"])
+    parameterization = spec["options"].get("parameterization")
     return FAMILIES[name] if parameterization is None else negative_binomial_family(name, parameterization)
 
 
 def family_described(outcome: Mapping[str, Any]) -> Family:
     """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    if "event_times" in outcome.get("facts", {}):
+        return event_time_family(outcome["facts"]["event_times"])
     of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
     return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
 

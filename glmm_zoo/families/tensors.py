@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 Tensor = Any  # a PyTensor variable: its own types do not describe arithmetic
 Array = Any  # a NumPy array or a PyTensor variable
+VariableLookup = Callable[[str], Array]  # from the name of a variable of the model to its value
 
 
 def import_pytensor() -> Any:
@@ -40,3 +42,10 @@ def _of_numpy() -> Any:
         logsumexp=special.logsumexp, maximum=np.maximum, minimum=np.minimum, softplus=lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
         sum=np.sum, switch=np.where, zeros_like=np.zeros_like,
     )  # fmt: skip
+
+
+def matrix_product(X: np.ndarray, beta: Array) -> Array:
+    """X beta (N,), X of data: a product of NumPy where beta is known, of PyTensor where it is not."""
+    if isinstance(beta, np.ndarray):
+        return X @ beta
+    return import_pytensor().constant(X) @ beta

@@ -14,12 +14,12 @@ from dataclasses import replace
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
+from glmm_zoo.formulas.responses import parse_response
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
     Expression,
     Formula,
     GroupTerm,
-    Response,
     SmoothTerm,
     Symbol,
 )
@@ -76,9 +76,10 @@ def _parse_sides(formula: FormulaText, response: bool) -> Formula:
         raise formula.error(f"the formula ends after {right[-1].text!r}", right[-1].at)
     parsed = _parse_right_side(formula, right)
     if response:
-        parsed = replace(parsed, response=_parse_response(formula, left))
+        parsed = replace(parsed, response=parse_response(formula, left))
     _refuse_two_intercepts(parsed.groups)
-    in_both = [c for c in parsed.response.value.columns if c in parsed.predictor_columns] if parsed.response else []
+    explained = parsed.response and (parsed.response.event or parsed.response.value)
+    in_both = [c for c in explained.columns if c in parsed.predictor_columns] if explained else []
     if in_both:
         raise InputError(f"formula: the response {in_both[0]!r} is also used as a predictor")
     return parsed
@@ -138,47 +139,6 @@ def signed_parts(formula: FormulaText, tokens: Sequence[Token]) -> Iterator[tupl
 def _refuse_minus(formula: FormulaText, sign: str, tokens: Sequence[Token], term: str) -> None:
     if sign == "-":
         raise formula.error(f"{term} cannot be subtracted; leave it out", tokens[0].at)
-
-
-def _parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
-    """`y`, or `successes | trials(n)`."""
-    bar = next((i for i, t in enumerate(tokens) if t.text == "|"), None)
-    value = tokens if bar is None else tokens[:bar]
-    if is_call_of(value, {"cbind"}):
-        raise formula.error(f"cbind() is not used here; write {_instead_of_cbind(value)} ~ ...", value[0].at)
-    trials = None
-    if bar is not None:
-        addition = tokens[bar + 1 :]
-        if not is_call_of(addition, {"trials"}):
-            raise formula.error(
-                f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at
-            )
-        if len(addition) == 3:
-            raise formula.error("trials() is empty; write trials(n)", addition[0].at)
-        constant = len(addition) == 4 and addition[2].text.isdigit()
-        trials = int(addition[2].text) if constant else parse_expression(formula, addition[2:-1])
-    if not value:
-        raise formula.error("the response is missing before '|'")
-    return Response(parse_expression(formula, value), trials)
-
-
-def _instead_of_cbind(call: Sequence[Token]) -> str:
-    """Our way to write `cbind(successes, failures)`, where failures may be `n - successes`."""
-    arguments = split_arguments(call[2:-1])
-    if len(arguments) != 2 or not all(arguments) or len(arguments[0]) != 1:
-        return "successes | trials(n)"
-    successes, failures = text_of(arguments[0]), arguments[1]
-    if len(failures) == 3 and failures[1].text == "-" and failures[2].text == successes:
-        return f"{successes} | trials({failures[0].text})"
-    return f"{successes} | trials({successes} + {text_of(failures)})"
-
-
-def _instead_of_weights(value: Sequence[Token], addition: Sequence[Token]) -> str:
-    """Our way to write a proportion with its number of trials as weights, `prop | weights(n)`."""
-    if not is_call_of(addition, {"weights"}):
-        return ""
-    n = text_of(addition[2:-1]) or "n"
-    return f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
 
 
 # ------------------------------------------------------------------------------------------------------------- smooths

@@ -83,11 +83,54 @@ class SmoothTerm:
 
 
 @dataclass(frozen=True)
+class StatusTest:
+    """`status == "dead"`, or `!=`: a column of labels as 0 and 1."""
+
+    column: str
+    level: str
+    equal: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True)
+class Surv:
+    """The time to an event: the kind of censoring, as R's Surv() calls it, its times, and whether the event came."""
+
+    kind: str  # "right", "counting", "interval", "interval2" or "left"
+    times: tuple[Expression, ...]
+    event: Expression | StatusTest | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its columns, once, in order."""
+        parts = (*self.times, *([self.event] if self.event else []))
+        return tuple(dict.fromkeys(c for part in parts for c in part.columns))
+
+    @property
+    def may_be_missing(self) -> tuple[str, ...]:
+        """The columns of ends of intervals, where a missing one says that the interval is open."""
+        open_ended = self.kind in ("interval", "interval2")
+        return tuple(dict.fromkeys(c for t in self.times for c in t.columns)) if open_ended else ()
+
+
+@dataclass(frozen=True)
 class Response:
-    """Left side: an expression of columns, and `trials(...)` for binomial counts."""
+    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call."""
 
     value: Expression
     trials: Expression | int | None = None  # a column or an expression, or one number for all rows
+    event: Surv | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its columns, once, in order."""
+        if self.event is not None:
+            return self.event.columns
+        trials = self.trials.columns if isinstance(self.trials, Expression) else ()
+        return tuple(dict.fromkeys([*self.value.columns, *trials]))
 
 
 @dataclass(frozen=True)
@@ -106,8 +149,7 @@ class Formula:
         """Every column that the formula names, once, in order."""
         names: list[str] = []
         if self.response:
-            names += self.response.value.columns
-            names += self.response.trials.columns if isinstance(self.response.trials, Expression) else ()
+            names += self.response.columns
         names += self.predictor_columns
         return tuple(dict.fromkeys(names))
 
@@ -124,33 +166,16 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class StatusTest:
-    """`status == "dead"`, or `!=`: a column of labels as 0 and 1."""
-
-    column: str
-    level: str
-    equal: bool
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True)
-class EventFormula:
-    """A parsed event formula: the kind of censoring, its times, whether the event came, and the covariates."""
+class EventFormula(Surv):
+    """A parsed event formula: the time to the event, and the covariates."""
 
     text: str
-    kind: str  # as R's Surv() calls it: "right", "counting", "interval", "interval2" or "left"
-    times: tuple[Expression, ...]
-    event: Expression | StatusTest | None
     covariates: Formula
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the formula names, once, in order."""
-        names = [c for part in (*self.times, *([self.event] if self.event else [])) for c in part.columns]
-        return tuple(dict.fromkeys([*names, *self.covariates.predictor_columns]))
+        return tuple(dict.fromkeys([*super().columns, *self.covariates.predictor_columns]))
 
 
 # -------------------------------------------------------------------------------------------------------------- as text

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from glmm_zoo.families.tensors import Array
+from glmm_zoo.families.tensors import Array, VariableLookup
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.model import Model
 from glmm_zoo.joint.hazards import HazardModel, HazardPoints, person_time_nodes
-from glmm_zoo.joint.trajectories import VariableLookup
 
 EVENT = "event"  # the observed variable
 _STEPS = 50  # of Newton's method, at most

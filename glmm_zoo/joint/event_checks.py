@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from glmm_zoo.errors import plural
+from glmm_zoo.families.event_times import EVENTS_PER_PARAMETER
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.joint.events import Events, ids_in_words, subject_positions
 from glmm_zoo.tables.columns import Column, Table
 
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
 DOUBTFUL_UNIT = 10.0
-EVENTS_PER_PARAMETER = 10
 LONG_FOLLOW_UP = 100.0  # times the median: arbitrary, far beyond what studies have
 LATE_START = 0.5  # of the median follow-up: when nobody was seen before, time does not begin at 0
 

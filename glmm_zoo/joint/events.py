@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
+from glmm_zoo.families.event_status import event_text, intervals, read_status
 from glmm_zoo.formulas.population import (
     CodeNewRows,
     DesignMatrix,
@@ -23,7 +24,6 @@ from glmm_zoo.formulas.population import (
 )
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import EventFormula, Expression
-from glmm_zoo.joint.event_status import event_text, read_status
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.frames import Missing, take_columns, take_columns_with_gaps
 
@@ -187,7 +187,7 @@ def _own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) ->
 
 def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:
     """The columns of the event's rows that must have a value, and those that need none: ends of intervals."""
-    may_miss = {c for t in formula.times for c in t.columns} if formula.kind in ("interval", "interval2") else set()
+    may_miss = set(formula.may_be_missing)
     return [c for c in dict.fromkeys([id, *formula.columns, *columns]) if c not in may_miss], may_miss
 
 
@@ -289,26 +289,6 @@ def _read_times(data: Any, operand: Expression, table: Table, may_miss: bool) ->
     times = np.full(int(max(table.row_numbers.max(), complete.row_numbers.max())) + 1, np.nan)
     times[complete.row_numbers] = evaluate_expression(operand, complete)
     return times[table.row_numbers]
-
-
-def intervals(
-    kind: str, times: Sequence[np.ndarray], status: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """start, left, stop and status (0 or a cause) of every row (R,), from the times and status of one kind of Surv()."""
-    zero = np.zeros(len(status))
-    if kind == "right":
-        return zero, times[0], times[0], status
-    if kind == "counting":
-        return times[0], times[1], times[1], status
-    if kind == "left":  # R: 0 where the event came before the time
-        return zero, np.where(status == 0, 0.0, times[0]), times[0], np.ones(len(status), int)
-    if kind == "interval":
-        low = np.where(status == 2, 0.0, times[0])
-        high = np.where(status == 3, times[1], times[0])
-        return zero, low, high, (status > 0).astype(int)
-    low, high = np.nan_to_num(times[0], nan=0.0), times[1]
-    open_ended = ~np.isfinite(high)
-    return zero, np.where(open_ended, times[0], low), np.where(open_ended, times[0], high), (~open_ended).astype(int)
 
 
 def _check_times(

@@ -16,18 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.families.baselines import BaselineHazard, CachedBaselineHazard, for_cause
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.families.tensors import Array
+from glmm_zoo.families.tensors import Array, VariableLookup, matrix_product
 from glmm_zoo.joint.association import AssociationTerm, associations_at_zero
-from glmm_zoo.joint.baselines import BaselineHazard, CachedBaselineHazard, for_cause
 from glmm_zoo.joint.events import Events
 from glmm_zoo.joint.trajectories import (
     LevelOfCopy,
     MarkerDesign,
     Trajectory,
-    VariableLookup,
     copy_indices,
-    matrix_product,
     subject_effects,
     window_start,
 )

@@ -19,12 +19,12 @@ from itertools import product
 import numpy as np
 import pytensor.tensor as pt
 
-from glmm_zoo.families.tensors import Array, Tensor
+from glmm_zoo.families.tensors import Array, Tensor, VariableLookup
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.triangular import unpacked, with_root
 from glmm_zoo.joint.hazards import HazardModel, sums_by_group
-from glmm_zoo.joint.trajectories import VariableLookup, subject_effects
+from glmm_zoo.joint.trajectories import subject_effects
 from glmm_zoo.plans.groups import Group
 
 _LONG_AXIS = np.linspace(-6.5, 6.5, 37)

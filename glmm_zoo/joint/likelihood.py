@@ -19,14 +19,13 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
-from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.families.tensors import Tensor, VariableLookup
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.variables import regression_coefficients, variable
 from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
 from glmm_zoo.joint.late_entry import late_entry_correction
-from glmm_zoo.joint.trajectories import VariableLookup
 
 CURVE_TIMES = 40  # of the hazard's curve in the report
 _FRACTIONS = 16  # of a follow-up, for the probabilities of its causes

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import attempt, plural, raise_all
+from glmm_zoo.families.baselines import read_baseline_hazard
+from glmm_zoo.families.time_laws import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import EventFormula
 from glmm_zoo.joint.association import association_covariates, read_association
-from glmm_zoo.joint.baselines import read_baseline_hazard
 from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
 from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
 from glmm_zoo.joint.hazards import HazardModel
@@ -192,7 +193,10 @@ def _read_hazard(
     terms = attempt(
         lambda: read_association(association, association_scale, joint, events, trajectories, id=id), problems
     )
-    baseline_hazard = attempt(lambda: read_baseline_hazard(baseline, cuts, events), problems)
+    baseline_hazard = attempt(
+        lambda: read_baseline_hazard(baseline, cuts, events.time[events.status > 0], events.origin, events.horizon),
+        problems,
+    )
     raise_all(problems)
     assert terms is not None and baseline_hazard is not None
     return HazardModel(events, trajectories, terms, baseline_hazard, groups_of(joint.predictors), id)
@@ -225,9 +229,6 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
 # ---------------------------------------------------------------------------------------------------------------- priors
 
 LEVEL_SD = 10.0  # of the default prior of log h0, about the log of the crude rate
-TREND = Prior("Normal", {"mu": 0.0, "sigma": 5.0})
-PRECISION = Prior("Gamma", {"alpha": 5.0, "beta": 0.5})  # JMbayes2's
-SHAPE = Prior("LogNormal", {"mu": 0.0, "sigma": 0.5})
 
 
 def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> list[Parameter]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.families.tensors import Array
+from glmm_zoo.families.tensors import Array, VariableLookup, matrix_product
 from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.joint.events import subject_positions
@@ -22,7 +22,6 @@ from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.columns import Column, Table
 
-VariableLookup = Callable[[str], Array]  # from the name of a variable of the model to its value
 LevelOfCopy = Callable[[np.ndarray, np.ndarray], np.ndarray]  # from a point's level and the number of its copy
 
 _SLOPE_STEP = 1e-4  # of the difference quotient of a slope, as a share of the follow-up
@@ -70,15 +69,6 @@ class MarkerDesign:
 def copy_indices(points: int, copies: int) -> tuple[np.ndarray, np.ndarray]:
     """The point and the number of every copy (points x copies,)."""
     return np.repeat(np.arange(points), copies), np.tile(np.arange(copies), points)
-
-
-def matrix_product(X: np.ndarray, beta: Array) -> Array:
-    """X beta (N,), X of data: a product of NumPy where beta is known, of PyTensor where it is not."""
-    if isinstance(beta, np.ndarray):
-        return X @ beta
-    import pytensor.tensor as pt
-
-    return pt.constant(X) @ beta
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,9 @@ def _describe_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, An
 
 def offset_level(offset: np.ndarray | None, link: str) -> float:
     """How much of the outcome's location is due to the offset, so that its unit does not enter the intercept's prior."""
-    if offset is None or link not in ("log", "identity"):
+    if offset is None or link not in ("log", "log_hazard", "log_time", "identity"):
         return 0.0
-    return float(np.logaddexp.reduce(offset) - np.log(len(offset)) if link == "log" else np.mean(offset))
+    return float(np.mean(offset) if link == "identity" else np.logaddexp.reduce(offset) - np.log(len(offset)))
 
 
 def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table) -> None:

@@ -24,7 +24,7 @@ from glmm_zoo.formulas.predictor import (
 )
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
-from glmm_zoo.tables.frames import Missing, take_columns
+from glmm_zoo.tables.frames import Missing, further_columns, take_columns
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,14 @@ def read_outcome(
         raise InputError(f"clusters must be 'random' or 'fixed', not {clusters!r}")
     units = units or {}
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
-    formulas, response = _parse_all(texts, exposure)
+    formulas, response = _parse_all(texts, exposure, family)
     used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
     problems: list[str] = []
-    table = take_columns(data, list(dict.fromkeys(used)), missing, problems, response.value.columns if gaps else ())
+    open_ends = response.event.may_be_missing if response.event else ()
+    complete = [c for c in dict.fromkeys(used) if c not in open_ends]
+    table = take_columns(data, complete, missing, problems, response.value.columns if gaps else ())
+    if open_ends:
+        table = replace(table, columns={**table.columns, **further_columns(table, open_ends)})
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
     groups = {c for f in formulas.values() for g in f.groups for c in g.factor} if gaps else ()
@@ -146,7 +150,7 @@ def _log_or_not(family: Family, prefix: str) -> str:
     return family.scales.get(prefix, "") if prefix else family.links[0]
 
 
-def _parse_all(texts: Mapping[str, str], exposure: str | None) -> tuple[dict[str, Formula], Response]:
+def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -> tuple[dict[str, Formula], Response]:
     """The formulas of all predictors by prefix, and the response of the main one."""
     problems: list[str] = []
     attempted = {p: attempt(lambda p=p, t=t: _parse(p, t), problems) for p, t in texts.items()}
@@ -154,6 +158,8 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None) -> tuple[dict[str
     formulas = {p: f for p, f in attempted.items() if f is not None}
     response = formulas[""].response
     assert response is not None
+    if response.event is not None and family.event_times is None:
+        problems.append(f"Surv() is the response of survival models, not of {family.name}; use survival")
     for prefix, parsed in formulas.items():
         again = [c for c in response.value.columns if prefix and c in parsed.predictor_columns]
         problems += [f"{prefix}: the response {c!r} is also used as a predictor" for c in again]

@@ -78,10 +78,12 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     """
     about, model = about_of(tree), read_fitted(tree, 1)
     variable = about.of or _variable(model)
+    of_times = "event_times" in model.spec["facts"]
+    scale: dict[str, Any] = {"scale": SURVIVAL, "times": [answer_time(model.spec)]} if of_times else {}
     if variable is None:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
         further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
-        return Answer(None, at=about.at, means=predictions(tree, **of_all), further=further)
+        return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
     meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
     levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
@@ -91,11 +93,12 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
-    means = None if meta or course or of_event else predictions(tree, **asked)
+    means = None if meta or course or of_event else predictions(tree, **asked, **scale)
     pairs = (
         model.spec["options"].get("consistency") == "ume"
     )  # unrelated effects, of the pairs that were compared alone
-    compared = None if of_event or pairs else comparisons(tree, variable, contrast=contrast, at=at or None, prob=prob)
+    of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
+    compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
     further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
@@ -103,7 +106,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     trajectories = differences = None
     if along is not None:
         grid = {**at, along: _grid(_numbers(tree, along))}
-        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, prob=prob)
+        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, prob=prob, **scale)
         differences = comparisons(
             tree,
             variable,
@@ -111,6 +114,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
             measures="difference",
             at=grid,
             prob=prob,
+            **scale,
         )
     numeric = not levels and len(np.unique(numbers)) > 2
     return Answer(variable, values, numeric, at, means, compared, further, along, trajectories, differences)
@@ -232,7 +236,17 @@ def _of_event(tree: xr.DataTree) -> set[str]:
 
 
 def _times(model: FittedModel) -> list[float]:
-    """A third and two thirds of the follow-up, rounded to whole units where it is longer than six."""
+    """A third and two thirds of the follow-up."""
     horizon = model.spec["event"]["horizon"]
-    thirds = [horizon / 3, 2 * horizon / 3]
-    return [float(round(t)) if horizon > 6 else float(f"{t:.2g}") for t in thirds]
+    return [_rounded(horizon / 3, horizon), _rounded(2 * horizon / 3, horizon)]
+
+
+def answer_time(spec: Mapping[str, Any]) -> float:
+    """The time at which survival is told: a third of the follow-up."""
+    origin, horizon = (spec["facts"][end] for end in ("origin", "horizon"))
+    return _rounded(origin + (horizon - origin) / 3, horizon)
+
+
+def _rounded(t: float, horizon: float) -> float:
+    """To whole units where the follow-up is longer than six."""
+    return float(round(t)) if horizon > 6 else float(f"{t:.2g}")

@@ -13,11 +13,12 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.answer import Answer, answer_time
 from glmm_zoo.report.parts import article, joined, read_parts
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
+from glmm_zoo.results.figures.over_time import at_time, free_of
 from glmm_zoo.results.figures.picture import capital
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
@@ -164,7 +165,7 @@ def _amount_of_rows(tree: xr.DataTree, about: About, outcome: str | None, rows: 
 
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
     """How means of an outcome are written: risks in per cent, all else as numbers."""
-    return "risk" if fitted_family(tree, outcome).responses in ("binary", "unordered") else "number"
+    return "risk" if fitted_family(tree, outcome).responses in ("binary", "unordered", "time") else "number"
 
 
 def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
@@ -173,6 +174,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     said = about.outcome_of(outcome or "")
     kind = fitted_family(tree, outcome).responses
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
+    if kind == "time":
+        return f"probability of being {free_of(about)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
     if kind == "unordered":
         return f"probability of each category of {words}"
     if kind == "binary":

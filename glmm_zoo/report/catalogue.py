@@ -15,6 +15,7 @@ from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering, of_categories
 from glmm_zoo.report.entry import Entry, Section
+from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
@@ -61,6 +62,7 @@ class Catalogue:
         self.prob = prob
         self.spec = metadata(tree)["spec"]
         self.about = about_of(tree)
+        self.of_times = "event_times" in self.spec["facts"]
 
     @cached_property
     def answer(self) -> Answer:
@@ -100,6 +102,8 @@ class Catalogue:
             yield "period_risks", Entry("key", "", self._period_risks)
         elif builder == "joint_survival":
             yield from survival_figures(self.tree, answer)
+        elif self.of_times:
+            yield from event_time_figures(self.tree, answer)
         elif builder == "joint_outcomes":
             if answer.comparisons is not None:
                 yield "outcomes_effects", Entry("key", "", partial(outcomes_effects, answer.comparisons, self.about))
@@ -138,7 +142,7 @@ class Catalogue:
     def _estimates(self) -> Iterator[tuple[str, Entry]]:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
-        another = {"joint_survival", "never_at_risk"} & {builder} or "zero" in answer.further
+        another = {"joint_survival", "never_at_risk", "survival"} & {builder} or "zero" in answer.further
         drawn_already = answer.means is None or "category" in answer.means.table
         if answer.variable is not None and not drawn_already and (another or answer.trajectories is not None):
             yield from self._means("estimates")
@@ -191,10 +195,17 @@ class Catalogue:
     def _checks(self) -> Iterator[tuple[str, Entry]]:
         """What checks priors, fit and sampler."""
         yield "prior_posterior", Entry("priors", "", partial(prior_posterior, self.tree, self.about))
-        check = "Does the model reproduce the data? (posterior predictive check)"
-        yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
+        if self.of_times:
+            check = "Does the model reproduce the data? (Cox–Snell residuals)"
+            yield "cox_snell", Entry("checks", check, partial(cox_snell_of, self.tree))
+        else:
+            yield from self._predictive_check()
         yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
         yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
+
+    def _predictive_check(self) -> Iterator[tuple[str, Entry]]:
+        check = "Does the model reproduce the data? (posterior predictive check)"
+        yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
 
     def of_stored(self, stored: Estimates) -> Picture | None:
         """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""

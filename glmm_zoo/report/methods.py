@@ -9,6 +9,7 @@ import xarray as xr
 
 from glmm_zoo.errors import plural
 from glmm_zoo.families.links import PROBABILITY_LINKS
+from glmm_zoo.families.time_laws import TIME_LAW_WORDS
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
@@ -108,6 +109,8 @@ def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
     kind = outcome.family.responses
     if kind == "measured":
         return _cap(what), "was"
+    if kind == "time":
+        return f"Time to {what}", "was"
     if kind == "ordered":
         return f"The ordered outcome {what}", "was"
     if kind == "unordered":
@@ -134,6 +137,10 @@ def _family(parts: Parts, outcome: OutcomeParts) -> str:
     name = f"{outcome.family.called} {mixed}"
     if outcome.link in PROBABILITY_LINKS:
         name += f" with a {outcome.link} link"
+    if outcome.family.responses == "time":
+        learnt = parts.spec["facts"]["event_times"]
+        law = learnt.get("distribution")
+        name += f" with {f'{TIME_LAW_WORDS[law]} times' if law else _BASELINES[learnt['baseline']]}"
     if parts.builder == "never_at_risk":
         name += f", in which {article(parts.about.name(parts.spec['options']['subject']))} may never be at risk"
     return name

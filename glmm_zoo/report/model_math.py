@@ -97,6 +97,12 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         power = [f"<msup>{sym('e')}{row(outcome.symbol('η', of, ROW_INDEX))}</msup>" for of in (k, other)]
         total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
         yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
+    elif family.responses == "time":
+        hazard, log_time = (
+            call(outcome.symbol("h", ROW_INDEX), sym("t")),
+            call(sym("log"), outcome.symbol("T", ROW_INDEX)),
+        )
+        yield hazard if outcome.of.link == "log_hazard" else log_time, "=", formula
     elif family.ends:
         for event, probability in family.ends:
             yield call(sym("P"), _formula(outcome, event)), "=", _formula(outcome, probability)
@@ -135,12 +141,14 @@ def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
 def _formula(outcome: NumberedOutcome, text: str) -> str:
     """The formula of a family: symbols of rows have their index, n may be one number of trials, y is the response."""
     family, response = outcome.of.family, outcome.of.main.formula.response
-    of_rows = {family.symbol, "n", *(own.symbol for own in family.own if own.name in outcome.of.others)}
+    of_rows = {family.symbol, "n", "z", *(own.symbol for own in family.own if own.name in outcome.of.others)}
     trials = response.trials if response is not None else None
     parts: list[str] = []
     for token in re.findall(r"[A-Za-z]{2,}|\S", text):
         if token == "²":
             parts[-1] = squared(parts[-1])
+        elif token == "₀":
+            parts[-1] = sub(parts[-1], num(0))
         elif token == "n" and isinstance(trials, int):
             parts.append(num(trials))
         elif token in of_rows:
@@ -185,10 +193,10 @@ def _categories(outcome: NumberedOutcome) -> Iterator[Line]:
 def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     """The linear predictor of the mean, then those of further parts."""
     of, s = outcome.of, outcome.symbol
-    ordered, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
-    of_eta = ordered or of.family.responses == "unordered"
+    without_intercept, mean = of.family.responses == "ordered", s(of.family.symbol, ROW_INDEX)
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
-    yield mean if of_eta else linked(of.link, mean), "=", _predictor(outcome, of.main, extra, ordered)
+    left = mean if of.family.symbol == "η" else linked(of.link, mean)
+    yield left, "=", _predictor(outcome, of.main, extra, without_intercept)
     for name, part in of.others.items():
         if name == "nominal":
             continue

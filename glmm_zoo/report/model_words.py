@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from glmm_zoo.errors import listing
+from glmm_zoo.families.baselines import BASELINE_WORDS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
+from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
 from glmm_zoo.results.storage import outcome_specs
@@ -19,10 +21,6 @@ _CORRELATIONS = {
     "exchangeable": "observations of a cluster are alike to the same degree at all times (Hussey and Hughes 2007)",
     "nested_exchangeable": "observations of a cluster are more alike within a period than between periods (Hooper et al. 2016)",
     "decay": "the correlation within a cluster falls with each period between two observations, by the factor ρ (Kasza et al. 2019)",
-}  # fmt: skip
-_BASELINES = {
-    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
-    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
 }  # fmt: skip
 
 
@@ -57,6 +55,8 @@ def response_column(outcome: OutcomeParts) -> str:
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
     said, response = said_of(parts, outcome), outcome.main.formula.response
+    if outcome.family.responses == "time":
+        return event_of(parts)
     if said.outcome and response is not None and response.value.kind == "call" and len(response.value.columns) == 1:
         function = response.value.code.split("(")[0]  # "log platelet count" is told of log(platelet) as it is
         return said.outcome if said.outcome.startswith(f"{function} ") else response.value.code.format(said.outcome)
@@ -85,6 +85,8 @@ def individuals(parts: Parts, outcome: OutcomeParts) -> str:
 def _likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     """How a response varies around what the model predicts."""
     what, family = outcome_words(parts, outcome), outcome.family
+    if family.responses == "time":
+        return time_likelihood(parts, outcome)
     if family.responses == "measured":
         return f"{_capital(what)} {family.distribution}."
     if family.responses == "binary":
@@ -121,6 +123,8 @@ def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     family = outcome.family
     base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
+    if family.responses == "time":
+        return time_amount(outcome, what)
     if family.responses == "unordered":
         return f"the log odds of each other category of {what} against {outcome.levels[0]}"
     if family.responses == "ordered":
@@ -352,7 +356,7 @@ def _event(parts: Parts) -> Iterator[str]:
     after = f" and on {joined(covariates)}" if covariates else ""
     causes = f" of each cause ({listing(event['causes'], 9)})" if len(event["causes"]) > 1 else ""
     yield f"The hazard of {what}{causes} depends on {follow} of the same {subject}{after}; the association is a."
-    yield f"The baseline hazard is {_BASELINES[options['baseline']]}."
+    yield f"The baseline hazard is {BASELINE_WORDS[options['baseline']]}."
     yield f"Both parts are estimated together, so that measurements that are missing because of {what} do not bias the marker's course."
 
 

@@ -176,7 +176,7 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
         if name != "event" and name.startswith(lead)
     }
     levels = tuple(of.get("levels", ()))
-    return OutcomeParts(prefix, family_of_fit(of["family"], spec["options"]), of["link"], main, others, levels)
+    return OutcomeParts(prefix, family_of_fit(of["family"], spec), of["link"], main, others, levels)
 
 
 def _without(formula: Formula, column: str) -> Formula:

@@ -159,6 +159,8 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         category = against_reference(parts.spec, of.variable.partition("_Intercept")[0])
         what = f"probability of {category.replace(' against ', ' rather than ', 1)}" if category else what
         return f"Median {what} {_percent(middle)}, {INNER} of it from {_percent(low)} to {_percent(high)}{_held_at(parts, of)}"
+    if of.link in ("log_hazard", "log_time"):
+        return _level_of_times(parts, of, low, middle, high)
     if of.link == "log":
         per = parts.spec["options"].get("exposure")
         own = of.outcome.family.own_parameter(of.part)
@@ -170,6 +172,14 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
         return f"Median {what} {_ratio(exp(middle))}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
     unit = _unit(parts, of)
     return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
+
+
+def _level_of_times(parts: Parts, of: _Of, low: float, middle: float, high: float) -> str:
+    """The level of a hazard, or of a time."""
+    time = parts.about.time_unit or "units of time"
+    if of.link == "log_time":
+        return f"Median time {_ratio(exp(middle))} {time}, {INNER} of it from {_ratio(exp(low))} to {_ratio(exp(high))}{_held_at(parts, of)}"
+    return _hazard_level(parts, of, Prior("Normal", {}), low, middle, high) + _held_at(parts, of)
 
 
 def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -209,7 +219,7 @@ def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, h
 
 
 def _scale(of: _Of) -> str:
-    return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link)
+    return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link.replace("_", " "))
 
 
 def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
@@ -334,7 +344,7 @@ def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = _REASONS.get(of.kind, ("", ""))
     own = of.outcome.family.own_parameter(of.kind)
-    if own is not None:
+    if own is not None and own.why:
         return own.why
     if of.kind == "intercept" and of.part == "sigma":
         reason = f"centred at the log of the standard deviation of the response; {reason}"
@@ -350,14 +360,13 @@ _CENTRES = {
     ("measured", "identity"): "centred at the mean of the response, scale 2.5 of its standard deviations",
     ("measured", "log"): "centred at the log of the level of the response, so that its unit does not matter",
     ("count", "log"): "centred at the log of the crude rate, so that the unit of the exposure does not matter",
+    ("time", "log_hazard"): "centred at the log of the crude rate",
+    ("time", "log_time"): "centred at the log of the follow-up per event",
 }
 _LEVELS = {
-    "odds ratio": "odds",
-    "rate ratio": "a rate",
-    "hazard ratio": "a hazard",
-    "ratio of means": "a mean",
+    "odds ratio": "odds", "rate ratio": "a rate", "hazard ratio": "a hazard", "time ratio": "a time", "ratio of means": "a mean",
     "ratio": "a value",
-}
+}  # fmt: skip
 _REASONS = {
     "intercept": ("StudentT", "so wide that any baseline is possible; the shape is that of brms"),
     "coefficient": (

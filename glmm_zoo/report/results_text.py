@@ -26,7 +26,12 @@ from glmm_zoo.trials.arms import META_ANALYSES
 
 VALUES_TOLD = 4  # of a variable that are told; of more the first and the last
 FACTORS_TOLD = 4
-_MEASURES = {"ratio": "ratio", "odds_ratio": "odds ratio", "better": "probability of a higher score"}
+_MEASURES = {
+    "ratio": "ratio",
+    "odds_ratio": "odds ratio",
+    "better": "probability of a higher score",
+    "rmst": "difference of the restricted mean time",
+}
 _OF_TRIAL = {  # rows of the summary, their words and their scale
     "odds_ratio": ("the odds ratio in the mean study", "ratio"), "rate_ratio": ("the rate ratio in the mean study", "ratio"),
     "odds_ratio_new": ("the odds ratio in a new study (prediction interval)", "ratio"),
@@ -183,7 +188,7 @@ def _trial(table: pd.DataFrame) -> Iterator[str]:
 def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     """Ratios of the answering variable at equal group effects, where it is in no product; of a joint model those of the hazard."""
     pattern = re.compile(
-        rf"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|ratio_of_means|(?:{'|'.join(LOGARITHMS)})_ratio)\[(.*)\]"
+        rf"(?:(.*)_)?(odds_ratio|rate_ratio|hazard_ratio|time_ratio|ratio_of_means|(?:{'|'.join(LOGARITHMS)})_ratio)\[(.*)\]"
     )
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]

@@ -36,12 +36,14 @@ _RATIOS = {
     "ratio_of_means": "Ratio of means, at equal group effects",
     "rate_ratio": "Rate ratio, at equal group effects", "rate_ratio_new": "Rate ratio, at equal group effects",
     **{f"{part}_ratio": f"Ratio of {words}s, at equal group effects" for part, words in LOGARITHMS.items()},
+    "hazard_ratio": "Hazard ratio, at equal group effects", "time_ratio": "Ratio of times, at equal group effects",
     "surv_hazard_ratio": "Hazard ratio of the event, at an equal marker", "assoc_hazard_ratio": "Hazard ratio for one unit more of the marker",
     "assoc_hazard_ratio_per_sd": "Hazard ratio for one standard deviation more of the marker",
 }  # fmt: skip
 _BETWEEN = {
     "icc": "Intraclass correlation, latent scale", "median_odds_ratio": "Median odds ratio of two groups",
     "median_rate_ratio": "Median rate ratio of two groups", "median_ratio_of_means": "Median ratio of means of two groups",
+    "median_hazard_ratio": "Median hazard ratio of two groups", "median_time_ratio": "Median ratio of times of two groups",
     "propensity_correlation": "Correlation of the propensities for two outcomes",
     **dict.fromkeys(("icc_within_period", "icc_between_period"), "Intraclass correlation, latent scale, under control"),
     **dict.fromkeys(("cac", "iac"), "Autocorrelations"),
@@ -275,7 +277,7 @@ def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, 
     groups = list(spec["groups"].values())
     corr = [g.get("at_means", {}).get("corr", g["sd"].replace("sd_", "corr_", 1)) for g in groups]
     links = {of["link"] for of in outcome_specs(spec).values()}
-    scale = f", {links.pop()} scale" if len(links) == 1 and links != {"identity"} else ""
+    scale = f", {links.pop().replace('_', ' ')} scale" if len(links) == 1 and links != {"identity"} else ""
     if base in map(sd_at_means, groups) or base == "tau":
         return True, f"Standard deviations between groups{scale}"
     if base in corr:

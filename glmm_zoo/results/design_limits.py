@@ -97,6 +97,7 @@ def _of_builder(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         "network_meta_analysis": _of_network,
         "joint_survival": _of_event,
         "never_at_risk": _of_never_at_risk,
+        "survival": _of_times,
     }.get(spec["builder"])
     if of is not None:
         yield from of(tree, spec)
@@ -191,6 +192,24 @@ def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     yield Limit(
         "Ratios of hazards are taken to be the same at all times, and to describe an association, not what changing the marker would do."
     )
+
+
+def _of_times(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
+    facts = spec["facts"]
+    censored = facts["rows"] - facts["events"]
+    if censored:
+        yield Limit(
+            f"{whole(censored)} of {whole(facts['rows'])} rows count as censored, as if their risk had been that of others with the same "
+            "covariates and groups; those who left for a reason that goes with the risk make it too low or too high."
+        )
+    if facts["entered_late"]:
+        yield Limit(
+            "Rows that begin late count from then on, as if groups had the same distribution of effects among those who were there then."
+        )
+    if spec["link"] == "log_hazard":
+        yield Limit("Ratios of hazards within a group are taken to be the same at all times.")
+    else:
+        yield Limit("Covariates and groups are taken to stretch or shrink all times by a factor.")
 
 
 def _of_never_at_risk(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:

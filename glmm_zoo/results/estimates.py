@@ -20,7 +20,7 @@ from glmm_zoo.results.table_forms import html_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RATIOS = ("ratio", "odds_ratio")  # measures whose value of no effect is 1
+RATIOS = ("ratio", "odds_ratio", "hazard_ratio", "time_ratio")  # measures whose value of no effect is 1
 NUMBER_NEEDED = "nnt"
 STATISTIC_COLUMNS = ("mean", "median", "sd", "lower", "upper", "p_positive", "mcse", "ess")
 TAKEN_NAMES = (

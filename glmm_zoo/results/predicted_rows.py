@@ -66,7 +66,7 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     spec = metadata(tree)["spec"]
     observed = tree["observed_data"].dataset
     for name, outcome in _by_variable(tree, spec).items():
-        if name not in tree["posterior_predictive"].dataset:
+        if name not in tree["posterior_predictive"].dataset or family_described(outcome).responses == "time":
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)

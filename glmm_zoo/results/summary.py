@@ -38,6 +38,9 @@ _WHERE = ", where slopes vary too at the means of their covariates (with center=
 MEANINGS = {
     "odds_ratio": "odds ratio for one unit more, at equal group effects",
     "hazard_ratio": "hazard ratio for one unit more, at equal group effects",
+    "time_ratio": "ratio of times for one unit more, at equal group effects",
+    "median_hazard_ratio": "median hazard ratio between two rows alike but for their level" + _WHERE,
+    "median_time_ratio": "median ratio of times between two rows alike but for their level" + _WHERE,
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
     "ratio_of_means": "ratio of means for one unit more, at equal group effects",
     "icc": "share of the latent variance that lies between levels" + _WHERE,
@@ -176,8 +179,12 @@ def _between_levels(
 
 def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:
     """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
-    variable of its mean and variance has; else that of the latent variable. None where there is no one such variance."""
+    variable of its mean and variance has; of a time that of its logarithm; else that of the latent variable. None where there is no one
+    such variance."""
     family = family_described(outcome)
+    if family.event_times is not None:
+        known = {own.name: own.on_its_scale(posterior[own.name].values) for own in family.own if own.name in posterior}
+        return family.event_times.log_variance(known)
     if family.responses != "measured" or outcome["link"] not in ("identity", "log"):
         return outcome["latent_variance"]
     names = [own.name for own in family.own]

@@ -94,7 +94,8 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
 def _fit(checks: Sequence[FitCheck]) -> Judgement:
     """What was found first; where nothing was, all that was looked at."""
     if not checks:
-        return Judgement("sound", "Fit to the data: not checked.", ("No predictive draws to compare the data with.",))
+        words = "No predictive draws to compare the data with; of times to an event, which may be censored, see the figures."
+        return Judgement("sound", "Fit to the data: not checked.", (words,))
     doubts = [check for check in checks if check.state != "sound"]
     others = [check for check in checks if check.state == "sound"]
     words = tuple(sentence for check in (*doubts, *others) for sentence in check.sentences)

@@ -28,7 +28,7 @@ from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
 
-LATER = ("stepped_wedge", "meta_analysis", "network_meta_analysis", "joint_survival")
+LATER = ("stepped_wedge", "meta_analysis", "network_meta_analysis", "joint_survival", "survival")
 ALL = {row.name: row for row in ROWS if row.builder not in LATER}
 SINGLE = [row for row in ALL.values() if row.builder not in ("joint_outcomes", "categorical")]
 JOINT = [

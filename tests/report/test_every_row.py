@@ -119,6 +119,8 @@ def test_every_structure_has_tables_and_a_report_in_the_terminal(name: str, tmp_
     for of in TABLES:
         if of in ("means", "comparisons") and getattr(answer, of) is None:
             continue
+        if of == "league" and not name.startswith("network"):
+            continue
         made = zoo.table(tree, of)
         assert len(made.data) and not any(WRONG.search(cell) for row in made.text.rows for cell in row.texts)
         for ending in (".md", ".csv", ".tex", ".html", *([".docx"] if of == "estimates" else [])):

@@ -30,10 +30,11 @@ from scipy import special
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.families.tensors import VariableLookup
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import SubjectHistories
 from glmm_zoo.joint.prediction.history_likelihood import CumulativeHazards, HistoryLikelihood, level_of_copy
-from glmm_zoo.joint.trajectories import MarkerDesign, VariableLookup
+from glmm_zoo.joint.trajectories import MarkerDesign
 
 EFFECT_POINTS = 16  # M, an even number
 DEGREES_OF_FREEDOM = 8.0  # of the t: its tails are longer than those of the normal prior of b

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glmm_zoo.families.tensors import VariableLookup
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import MeasurementHistory, SubjectHistories
-from glmm_zoo.joint.trajectories import LevelOfCopy, MarkerDesign, VariableLookup
+from glmm_zoo.joint.trajectories import LevelOfCopy, MarkerDesign
 from glmm_zoo.plans.plan import PlannedOutcome
 
 _ROW_STEP, _EFFECT_STEP = 1e-2, 1e-3  # of numerical derivatives, in units of an outcome's scale and of an effect's sd
@@ -37,7 +38,10 @@ def measurement_log_density(histories: Sequence[MeasurementHistory]) -> LogDensi
             own = {}
             for parameter in part.family.own:
                 name = prefixed(part.prefix, parameter.name)
-                own[parameter.name] = own_etas[name] if name in own_etas else parameter.on_its_scale(draw[name])
+                if name in own_etas:
+                    own[parameter.name] = own_etas[name]
+                elif parameter.default is not None:  # else it is 1
+                    own[parameter.name] = parameter.on_its_scale(draw[name])
             y, trials = part.outcome.values, part.outcome.trials
             found.append(part.family.log_density(y, own_etas[part.prefix], own, part.link, trials))
         return np.concatenate(found)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise_all
+from glmm_zoo.families.event_status import intervals, read_status
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.joint.event_checks import contradictions
-from glmm_zoo.joint.event_status import read_status
-from glmm_zoo.joint.events import Events, intervals, quoted_ids, subject_positions
+from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.tables.columns import Table, stack_tables
 from glmm_zoo.tables.frames import column_names, take_columns_with_gaps

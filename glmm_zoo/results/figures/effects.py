@@ -46,6 +46,7 @@ _KINDS = {
     "odds_ratio": "odds ratio",
     "rate_ratio": "rate ratio",
     "hazard_ratio": "hazard ratio",
+    "time_ratio": "ratio of times",
     "ratio_of_means": "ratio of means",
 }
 

@@ -141,7 +141,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     said = about.outcome_of(outcome or "")
     family = fitted_family(tree, outcome)
     words, kind = response_words(said.outcome, observed_name(tree, outcome)), family.responses
-    if measure in _SHARES:
+    if measure in _SHARES or (kind == "time" and measure == "mean"):
+        measure = measure if measure in _SHARES else "survival"
         kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "positive":

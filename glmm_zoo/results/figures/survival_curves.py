@@ -37,7 +37,13 @@ class Steps(Protocol):
 
 
 def survival_curves(
-    survival: Estimates, variable: str, observed: Mapping[str, Steps], about: About, note: str = ""
+    survival: Estimates,
+    variable: str,
+    observed: Mapping[str, Steps],
+    about: About,
+    note: str = "",
+    *,
+    told: bool = True,
 ) -> Picture:
     """Survival over time by level of a variable.
 
@@ -51,6 +57,8 @@ def survival_curves(
         By level, in the order of the lines, the step curve of what was observed.
     note
         What else is to be told in the caption.
+    told
+        Whether the step curves are drawn: of rows that entered late, or whose event lies in an interval, they are not right.
     """
     table = survival.table
     of_row = table[variable].astype(str) if variable else np.full(len(table), "")
@@ -59,21 +67,26 @@ def survival_curves(
     quantiles = [band_quantiles(survival, of_level) for of_level in rows]
     labels = [value_words(about, variable, level) if level else "" for level in observed]
     last = len(times) - 1
-    told = "; ".join(
-        f"{label} {', '.join(_told(about, times[i], q[:, i], curve) for i in (last // 2, last))}".strip()
+    words = "; ".join(
+        f"{label} {', '.join(_told(about, times[i], q[:, i], curve if told else None) for i in (last // 2, last))}".strip()
         for label, q, curve in zip(labels, quantiles, observed.values(), strict=True)
+    )
+    data = (
+        "Dashed steps: the data (Kaplan–Meier). They agree where censoring does not depend on the marker; the numbers below are those at risk."
+        if told
+        else "The data have no simple curve beside it, as rows began late or events lie in intervals."
     )
     title = free_of(about).capitalize()
     caption = (
         f"{title}{f' by {about.name(variable)}' if variable else ''}. Lines: the model, averaged over the population of subjects and over the "
-        f"covariates as they are, with bands of 50 and 95{NO_BREAK}%, pointwise. Dashed steps: the data (Kaplan–Meier). They agree where "
-        f"censoring does not depend on the marker; the numbers below are those at risk. {note}"
+        f"covariates as they are, with bands of 50 and 95{NO_BREAK}%, pointwise. {data} {note}"
     ).strip()
 
     def draw(canvas: Canvas) -> None:
-        _draw(canvas, times, quantiles, labels, list(observed.values()), about)
+        _draw(canvas, times, quantiles, labels, list(observed.values()), about, told)
 
-    return Picture("survival_curves", "Survival", caption, f"{title}, model and Kaplan–Meier: {told}.", draw)
+    of = "model and Kaplan–Meier" if told else "model"
+    return Picture("survival_curves", "Survival", caption, f"{title}, {of}: {words}.", draw)
 
 
 def observed_at(curve: Steps, t: np.ndarray) -> np.ndarray:
@@ -81,9 +94,9 @@ def observed_at(curve: Steps, t: np.ndarray) -> np.ndarray:
     return curve.value[np.searchsorted(curve.time, t, "right") - 1]
 
 
-def _told(about: About, t: float, q: np.ndarray, curve: Steps) -> str:
-    observed = percent(float(observed_at(curve, np.array([t]))[0]))
-    return f"at {at_time(about, t)} {estimate_text(q[2], q[0], q[4], 'risk')}, observed {observed}"
+def _told(about: About, t: float, q: np.ndarray, curve: Steps | None) -> str:
+    observed = f", observed {percent(float(observed_at(curve, np.array([t]))[0]))}" if curve is not None else ""
+    return f"at {at_time(about, t)} {estimate_text(q[2], q[0], q[4], 'risk')}{observed}"
 
 
 def _draw(
@@ -93,6 +106,7 @@ def _draw(
     labels: Sequence[str],
     observed: Sequence[Steps],
     about: About,
+    told: bool,
 ) -> None:
     several = len(labels) > 1
     roles = ROLES if several else ("model",)
@@ -103,6 +117,8 @@ def _draw(
     x = np.append(0.0, times)
     for q, role, curve in zip(quantiles, roles, observed, strict=False):
         line_with_bands(canvas, axis, x, np.column_stack([np.ones(5), q]), role, lighter=several)
+        if not told:
+            continue
         inside = curve.time <= times[-1]
         t, value = np.append(curve.time[inside], times[-1]), curve.value[inside]
         axis.plot(
@@ -112,9 +128,9 @@ def _draw(
     if several:
         label_lines(canvas, axis, [q[2, -1] for q in quantiles], labels, roles)
     ticks = time_ticks(canvas, axis)
-    for line, (curve, role) in enumerate(zip(observed, roles, strict=False)):
+    for line, (curve, role) in enumerate(zip(observed if told else [], roles, strict=False)):
         counts = [int(curve.at_risk[curve.time >= t].max(initial=0)) for t in ticks]
         numbers_at_risk(canvas, axis, ticks, counts, "" if line else "at risk", line=line, role=role)
     canvas.percent_axis(axis, vertical=True)
-    canvas.title(axis, f"{free_of(about).capitalize()}: model (line), Kaplan–Meier (dashed)")
+    canvas.title(axis, f"{free_of(about).capitalize()}: model (line){', Kaplan–Meier (dashed)' if told else ''}")
     canvas.axis_title(axis, time_axis(about))

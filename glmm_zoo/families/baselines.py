@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.families.tensors import Array
-from glmm_zoo.joint.events import Events
-from glmm_zoo.joint.trajectories import VariableLookup, matrix_product
+from glmm_zoo.families.tensors import Array, VariableLookup, matrix_product
 
-BASELINE_HAZARDS = ("bspline", "piecewise", "weibull", "exponential")
+BASELINE_WORDS = {
+    "bspline": "a penalised B-spline of time", "piecewise": "constant between cut points",
+    "weibull": "that of a Weibull distribution", "exponential": "constant over time",
+}  # fmt: skip
+BASELINE_HAZARDS = tuple(BASELINE_WORDS)
 PIECES = 7
 SEGMENTS, DEGREE = 9, 2  # of the spline, as in JMbayes2
 EVENTS_PER_PIECE = 5
@@ -128,8 +130,10 @@ def for_cause(values: Array, cause: int | None) -> Array:
     return values if cause is None else values[..., cause]
 
 
-def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard:
-    """The baseline hazard that the user asked for.
+def read_baseline_hazard(
+    kind: str, cuts: Any, event_times: np.ndarray, origin: float, horizon: float
+) -> BaselineHazard:
+    """The baseline hazard that the user asked for, of a follow-up from the origin to the horizon.
 
     `cuts` is a number of cut points, at quantiles of the times of events, or their times, or None for a number that leaves
     `EVENTS_PER_PIECE` events or more in each piece.
@@ -146,20 +150,19 @@ def read_baseline_hazard(kind: str, cuts: Any, events: Events) -> BaselineHazard
     if cuts is not None and kind != "piecewise":
         raise InputError(f"cuts belong to baseline='piecewise', not to {kind!r}")
     if kind != "piecewise":
-        return BaselineHazard(kind, events.horizon, origin=events.origin)
+        return BaselineHazard(kind, horizon, origin=origin)
     if isinstance(cuts, int) and cuts > MOST_CUTS:
         raise InputError(f"cuts must be at most {MOST_CUTS:,} cut points, not {cuts:,}")
-    event_times = np.sort(events.time[events.status > 0])
     if isinstance(cuts, Sequence | np.ndarray) and not isinstance(cuts, str):
         points = np.asarray(cuts, float)
-        inside = np.all((points > events.origin) & (points < events.horizon))
+        inside = np.all((points > origin) & (points < horizon))
         if not (inside and np.all(np.diff(points) > 0)):
             raise InputError(
-                f"cuts are increasing times inside the follow-up, between {events.origin:g} and {events.horizon:g}, not {listing(points.tolist())}"
+                f"cuts are increasing times inside the follow-up, between {origin:g} and {horizon:g}, not {listing(points.tolist())}"
             )
     elif cuts is None or (isinstance(cuts, int) and not isinstance(cuts, bool) and cuts >= 0):
         pieces = cuts + 1 if cuts is not None else max(1, min(PIECES, len(event_times) // EVENTS_PER_PIECE))
         points = np.unique(np.quantile(event_times, np.linspace(0, 1, pieces + 1)[1:-1]))
     else:
         raise InputError(f"cuts is a number of cut points or a list of times, not {cuts!r}")
-    return BaselineHazard(kind, events.horizon, points[points < events.horizon], events.origin)
+    return BaselineHazard(kind, horizon, points[points < horizon], origin)

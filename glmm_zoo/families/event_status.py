@@ -10,7 +10,7 @@ import numpy as np
 from glmm_zoo.errors import attempt, did_you_mean, listing
 from glmm_zoo.families.outcome import level_of, level_text
 from glmm_zoo.formulas.population import evaluate_expression
-from glmm_zoo.formulas.terms import EventFormula, Expression, StatusTest
+from glmm_zoo.formulas.terms import Expression, StatusTest, Surv
 from glmm_zoo.tables.columns import Table, suspicious_text
 
 CENSORED = frozenset({"0", "censored", "censor", "cens", "alive", "none", "no", "no event", "event-free", "false"})
@@ -24,7 +24,7 @@ def event_text(event: Expression | StatusTest) -> str:
 
 
 def read_status(
-    formula: EventFormula, table: Table, censored: Any, causes: Sequence[Any] | None, problems: list[str]
+    formula: Surv, table: Table, censored: Any, causes: Sequence[Any] | None, problems: list[str]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """The status (R,) of every row, 0 or the number of its cause from 1, and the names of the causes.
 
@@ -155,3 +155,23 @@ def _level_of_no_event(
         f"write {hint}, or say which one is censored: censored={levels[0]!r}"
     )
     return None
+
+
+def intervals(
+    kind: str, times: Sequence[np.ndarray], status: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """start, left, stop and status (0 or a cause) of every row (R,), from the times and status of one kind of Surv()."""
+    zero = np.zeros(len(status))
+    if kind == "right":
+        return zero, times[0], times[0], status
+    if kind == "counting":
+        return times[0], times[1], times[1], status
+    if kind == "left":  # R: 0 where the event came before the time
+        return zero, np.where(status == 0, 0.0, times[0]), times[0], np.ones(len(status), int)
+    if kind == "interval":
+        low = np.where(status == 2, 0.0, times[0])
+        high = np.where(status == 3, times[1], times[0])
+        return zero, low, high, (status > 0).astype(int)
+    low, high = np.nan_to_num(times[0], nan=0.0), times[1]
+    open_ended = ~np.isfinite(high)
+    return zero, np.where(open_ended, times[0], low), np.where(open_ended, times[0], high), (~open_ended).astype(int)

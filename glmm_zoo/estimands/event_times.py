@@ -1,0 +1,130 @@
+"""Times to an event in a population: survival, restricted mean and median survival time of rows of covariates.
+
+    survival    S(t) = E exp(-H(t | eta)),  eta normal over the group effects
+    rmst        int_0^t S(s) ds
+    median      the time at which S is 1/2, of an average the time at which the average is
+
+Averaged over rows in each draw: standardised over covariates.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
+from glmm_zoo.estimands.normal_means import Normal, mean_of
+from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.row_coding import Exposure
+from glmm_zoo.estimands.row_values import Quantity, RowPredictors
+from glmm_zoo.families.event_times import RowsFollowed, follow_up
+
+_GRID = 60  # times in the follow-up, between which a median is interpolated
+_UNREACHED = 0.025  # of draws, in which the median may be beyond the follow-up
+_PANELS = np.array(
+    [0.004, 0.03, 0.12, 0.35, 1.0]
+)  # of the time up to the last, shorter where many may have the event soon
+_GAUSS = np.polynomial.legendre.leggauss(12)
+
+
+def own_on_scales(outcome: FittedOutcome, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The family's own parameters as its density takes them."""
+    known = {o.name: o for o in outcome.family.own}
+    return {name: known[name].on_its_scale(values) for name, values in own.items()}
+
+
+def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:
+    """The follow-up of the rows of the fit."""
+    assert outcome.response is not None
+    return follow_up(outcome.response)
+
+
+def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarray:
+    """S(t) (S, m)."""
+    times, x = outcome.family.event_times, p.variables[""]
+    assert times is not None
+    if t <= times.origin:
+        return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
+    own, at = own_on_scales(outcome, p.own), np.array([t])
+    s = times.spread(own)
+    return mean_of(lambda z: np.exp(-times.cumulative(at, s * z, own)), Normal(x.mean / s, x.variance / s**2))
+
+
+def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
+    """What a scale of events is for an outcome whose response is a time to an event."""
+    rows = rows_of_fit(outcome)
+    horizon = float(rows.stop.max())
+    if scale == MEDIAN:
+        grid = horizon * (np.arange(_GRID + 1) / _GRID) ** 2
+        return Quantity(
+            scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in grid]), combine=_median(grid)
+        )
+    if times[-1] > horizon:
+        warnings.warn(
+            f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: survival rests on the form of the hazard there",
+            ZooWarning,
+            stacklevel=6,
+        )
+    if scale != RESTRICTED_MEAN:
+        return Quantity(scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in times]), tuple(times))
+    law = outcome.family.event_times
+    assert law is not None
+    breaks = [c for c in (law.origin, *law.breaks) if c < times[-1]]
+    ends = np.unique([0.0, *times, *breaks, *times[-1] * _PANELS])
+    nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
+    t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
+
+    def restricted(p: RowPredictors) -> np.ndarray:
+        S = np.stack([survival_at(outcome, p, s) for s in t])
+        return np.stack([np.tensordot(w * (t < until), S, 1) for until in times])
+
+    return Quantity(scale, ("",), restricted, tuple(times))
+
+
+def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """From survival at the times of the grid to the median."""
+
+    def combine(S: np.ndarray) -> np.ndarray:
+        """The time (1, S, cells) at which survival (times, S, cells) is 1/2, by interpolation of its logarithm."""
+        below = S < 0.5
+        unreached = ~below.any(axis=0)
+        if unreached.mean() > _UNREACHED:
+            raise InputError(
+                f"scale='median': half of the rows still are free of the event at {grid[-1]:g}, the end of the follow-up, in "
+                f"{unreached.mean():.0%} of the draws, so that the median is not known; ask for scale='rmst' or 'survival' at times within it"
+            )
+        after = np.where(unreached, len(grid) - 1, below.argmax(axis=0))[None]
+        low, high = (np.log(np.maximum(np.take_along_axis(S, i, 0), 1e-300)) for i in (after - 1, after))
+        share = np.clip((low - np.log(0.5)) / np.where(low > high, low - high, 1.0), 0.0, 1.0)
+        return grid[after - 1] + share * (grid[after] - grid[after - 1])
+
+    return combine
+
+
+def hazard_over_time(outcome: FittedOutcome, draws: PosteriorDraws, times: np.ndarray) -> np.ndarray:
+    """h (S, times) at the mean of the linear predictor over the rows of the fit, group effects 0."""
+    law, linear = outcome.family.event_times, outcome.coding.code(outcome.table, Exposure())[""]
+    assert law is not None
+    eta = linear.fixed(draws.size).mean(axis=1, keepdims=True)
+    log_h = law.log_hazard(times, eta, own_on_scales(outcome, _own_draws(outcome, draws)))
+    return np.exp(np.broadcast_to(log_h, (draws.size, len(times))))
+
+
+def residuals(outcome: FittedOutcome, draws: PosteriorDraws) -> np.ndarray:
+    """Cox and Snell's residuals H(stop) - H(start) (S, n) of the rows of the fit, given the effects of their groups."""
+    law, rows = outcome.family.event_times, rows_of_fit(outcome)
+    assert law is not None
+    choice = read_group_choice("observed", "error", outcome.coding.factors, 0)
+    variables, _ = predictors_of_rows(outcome.coding.code(outcome.table, Exposure()), choice, draws.size)
+    eta, own = variables[""].mean, own_on_scales(outcome, _own_draws(outcome, draws))
+    until = law.cumulative(rows.stop, eta, own)
+    return until - law.cumulative(rows.start, eta, own) if (rows.start > law.origin).any() else until
+
+
+def _own_draws(outcome: FittedOutcome, draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    return {name: draws[variable][:, None] for name, variable in outcome.own.items()}

@@ -1,0 +1,166 @@
+"""Times to an event as a family: their likelihood with censoring and late entry, their simulation, and their record.
+
+Row i is followed from start_i on; its event came at stop_i, or in (left_i, stop_i], or had not come by stop_i. With h the hazard and
+H its integral,
+
+    log h(stop) - (H(stop) - H(start))                                   the event came at stop
+    -(H(left) - H(start)) + log(1 - exp(-(H(stop) - H(left))))           it came in (left, stop]
+    -(H(stop) - H(start))                                                it had not come
+
+Given the group effects rows are independent: those of one subject with covariates that change, or with events that come again, are
+rows (start, stop], and a row that entered late counts from then on, given the effects. The distributions are in `time_laws`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.families.baselines import BaselineHazard, read_baseline_hazard
+from glmm_zoo.families.event_times import RowsFollowed, doubtful_events, follow_up, read_event_time, rows_followed
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.moments import Own
+from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
+from glmm_zoo.families.time_laws import TIME_LAWS, AcceleratedFailure, ProportionalHazards
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.tables.columns import Table
+
+_LEAST = 1e-300  # of a probability whose logarithm is taken
+
+_Times = ProportionalHazards | AcceleratedFailure
+
+
+# ------------------------------------------------------------------------------------------------------------- likelihood
+
+
+def time_log_likelihood(of: _Times, rows: RowsFollowed, eta: Array, own: Mapping[str, Array]) -> Array:
+    """That of every row (n,), see above."""
+    xp, interval = functions_of(eta), rows.interval
+    exact = (rows.status > 0) & ~interval
+    until = np.where(interval, rows.left, rows.stop)
+    total: Array = -of.cumulative(until, eta, own)
+    if (rows.start > 0).any():
+        total = total + of.cumulative(rows.start, eta, own)
+    if exact.any():
+        total = total + xp.switch(exact, of.log_hazard(rows.stop, eta, own), 0.0)
+    if interval.any():
+        risk = of.cumulative(np.where(interval, rows.stop, 2 * rows.stop), eta, own) - of.cumulative(until, eta, own)
+        total = total + xp.switch(interval, xp.log(-xp.expm1(-xp.maximum(risk, _LEAST))), 0.0)
+    return total
+
+
+def _family(name: str, link: str, of: _Times) -> Family:
+    """The record of a distribution of times."""
+
+    def observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:
+        _observe(name, of, outcome, eta, own)
+
+    def log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
+        assert trials is not None
+        return time_log_likelihood(of, rows_followed(y, trials), eta, own)
+
+    def moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
+        raise InputError("a time that may be censored has no mean here; ask for survival at times")
+
+    def read(table: Table, response: Response, censored: Any) -> Outcome:
+        outcome = read_event_time(table, response, censored)
+        return outcome if link == "log_hazard" else replace(outcome, location=-outcome.location)
+
+    return Family(
+        name, (link,), read, observe, moments, log_density, responses="time", called={"log_hazard": "proportional-hazards", "log_time": "accelerated-failure-time"}[link], distribution=of.words,
+        formula=of.formula, own=of.own, choice="censored", doubts=doubtful_events, findings=("survival",), event_times=of,
+    )  # fmt: skip
+
+
+def _observe(name: str, of: _Times, outcome: Outcome, eta: Tensor, own: Mapping[str, Tensor]) -> None:
+    """A time to an event after the row's start; its simulation is not censored."""
+    import pymc as pm
+    from pymc.distributions.shape_utils import rv_size_is_none
+
+    pt = import_pytensor()
+    rows, n, names = follow_up(outcome), len(outcome.values), list(own)
+    if "h0_steps" in own:
+        pm.modelcontext(None).auxiliary.add("h0_steps")  # pyright: ignore[reportAttributeAccessIssue]
+
+    def draw(_: Tensor, eta: Tensor, *parameters: Tensor) -> Tensor:
+        *values, size = parameters
+        of_names = dict(zip(names, values, strict=True))
+        waiting = pm.Exponential.dist(1.0, size=(n,) if rv_size_is_none(size) else (*tuple(size), n))
+        return of.inverse(waiting + of.cumulative(rows.start, eta, of_names), eta, of_names)
+
+    pm.CustomDist(
+        name,
+        time_log_likelihood(of, rows, eta, own),
+        eta,
+        *own.values(),
+        logp=lambda y, log_f, *_: pt.switch(y > 0, log_f, -np.inf),
+        dist=draw,
+        signature=f"(n),(n){''.join(',(k)' if own[p].ndim else ',()' for p in names)}->(n)",
+        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
+        dims=outcome.dim,
+        class_name="EventTime",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- records
+
+PROPORTIONAL_HAZARDS, ACCELERATED_FAILURE = "proportional_hazards", "accelerated_failure"
+
+
+def read_event_times(distribution: str | None, baseline: str, cuts: Any, outcome: Outcome) -> dict[str, Any]:
+    """What distribution of times was asked for, with what is learnt of it from the data; JSON-able.
+
+    Raises
+    ------
+    InputError
+        Unknown baselines; cut points that are not inside the follow-up.
+    """
+    if distribution is not None:
+        if cuts is not None:
+            raise InputError("cuts belong to baseline='piecewise', not to a distribution of times")
+        return {"distribution": distribution}
+    rows = follow_up(outcome)
+    times = rows.stop[rows.status > 0]
+    hazard = read_baseline_hazard(baseline, cuts, times, float(rows.start.min()), float(rows.stop.max()))
+    unit = float(f"{np.median(times):.1g}") if baseline == "weibull" else 1.0
+    return {
+        "baseline": hazard.kind,
+        "cuts": hazard.cuts.tolist(),
+        "origin": hazard.origin,
+        "horizon": hazard.horizon,
+        "unit": unit,
+        "centre": hazard.basis(times).mean(axis=0).tolist(),
+    }
+
+
+def event_time_family(learnt: Mapping[str, Any]) -> Family:
+    """The family of what `read_event_times` gave."""
+    if "distribution" in learnt:
+        return _family(ACCELERATED_FAILURE, "log_time", AcceleratedFailure(learnt["distribution"]))
+    hazard = BaselineHazard(learnt["baseline"], learnt["horizon"], np.array(learnt["cuts"]), learnt["origin"])
+    return _family(
+        PROPORTIONAL_HAZARDS, "log_hazard", ProportionalHazards(hazard, learnt["unit"], np.array(learnt["centre"]))
+    )
+
+
+def undecided_event_time_family(distribution: str | None) -> Family:
+    """The family of a response that is to be read before what `read_event_times` gives is known.
+
+    Raises
+    ------
+    InputError
+        Unknown distributions.
+    """
+    if distribution is None:
+        return _family(PROPORTIONAL_HAZARDS, "log_hazard", ProportionalHazards(BaselineHazard("exponential", np.inf)))
+    if distribution not in TIME_LAWS:
+        raise InputError(
+            f"unknown distribution {distribution!r}{did_you_mean(str(distribution), TIME_LAWS) or ';'} known: {listing(TIME_LAWS)}, or "
+            "none for proportional hazards"
+        )
+    return _family(ACCELERATED_FAILURE, "log_time", AcceleratedFailure(distribution))
