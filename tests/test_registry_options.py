@@ -51,7 +51,7 @@ def _table() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "y": rng.normal(size=n), "z": rng.normal(size=n), "count": rng.poisson(2, n), "ill": rng.integers(0, 2, n), "grade": rng.integers(1, 4, n),
-            "x": rng.normal(size=n), "days": rng.uniform(1, 9, n), "id": id, "time": np.tile(np.arange(4.0), 12),
+            "x": rng.normal(size=n), "days": rng.uniform(1, 9, n), "share": rng.uniform(0.1, 0.9, n), "id": id, "time": np.tile(np.arange(4.0), 12),
             "cluster": id, "period": np.tile(np.arange(4), 12), "treat": (np.tile(np.arange(4), 12) > id % 3).astype(int),
         }
     )  # fmt: skip
@@ -73,6 +73,9 @@ _CALLS: Mapping[str, tuple[list[pd.DataFrame], Any, dict[str, Any]]] = {
     "gamm": ([_table()], "y ~ s(x, k=5) + (1 | id)", {}),
     "hierarchical_logistic": ([_table()], "ill ~ x + (1 | id)", {}),
     "ordinal": ([_table()], "grade ~ x + (1 | id)", {}),
+    **dict.fromkeys(("beta", "ordered_beta"), ([_table()], "share ~ x + (1 | id)", {})),
+    "beta_binomial": ([_table()], "count | trials(30) ~ x + (1 | id)", {}),
+    **dict.fromkeys(("gamma", "lognormal"), ([_table()], "days ~ x + (1 | id)", {})),
     "meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "network_meta_analysis": ([_ARMS], "events | trials(n) ~ treat", {}),
     "stepped_wedge": ([_table()], "ill ~ x", {}),

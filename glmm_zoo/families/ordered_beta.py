@@ -105,7 +105,7 @@ ORDERED_BETA = Family(
     _log_density,
     responses="measured",
     called="ordered beta",
-    distribution="is 0, between or 1 as two thresholds c₁ < c₂ cut its latent variable; between them it has a beta distribution with mean m "
+    distribution="is 0, between or 1 as two thresholds c₁ and c₂, the lower and the upper, cut its latent variable; between them it has a beta distribution with mean m "
     "and precision φ",
     formula="Beta(mφ, (1−m)φ)",
     own=(_CUTPOINTS, PHI_OF_BETA),

@@ -78,6 +78,7 @@ def observe_repeated_measures(
         dims="row",
         class_name="MvNormal",
     )
+    model.preview_note = "this preview takes the residuals of a subject as independent: its coefficients may be off by two posterior standard deviations"
     model.working_log_likelihood = -0.5 * ((y - eta) * pt.exp(-log_sigma)) ** 2 - log_sigma
 
 

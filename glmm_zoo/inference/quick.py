@@ -30,11 +30,12 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
     the intervals of the rest do not allow for that: they are up to a quarter too narrow. Sample with `fit` before using a number.
 
-    Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Two models
+    Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Three models
     are further off, which a warning says: in `never_at_risk` subjects with zeros only are left out, and beta may be off by two
     standard deviations; in `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in
-    the pbc card by 1.3 standard deviations. Standard deviations of group effects of binary data come out too small where few rows of a
-    group say much of it, in the toenail trial 3.5 for 4.0.
+    the pbc card by 1.3 standard deviations; correlated residuals are taken as independent, and coefficients may be off by two. Standard
+    deviations of group effects of binary data come out too small where few rows of a group say much of it, in the toenail trial 3.5
+    for 4.0.
 
     Parameters
     ----------

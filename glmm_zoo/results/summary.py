@@ -155,7 +155,7 @@ def _between_levels(
 ) -> dict[str, np.ndarray]:
     """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows."""
     lead = f"{prefix}_" if prefix else ""
-    if f"{lead}disc" in spec["formulas"]:  # they are others in every row
+    if f"{lead}disc" in spec["links"]:  # they are others in every row
         return {}
     sds = {}
     for group in spec["groups"].values():
@@ -164,7 +164,7 @@ def _between_levels(
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
-    residual = None if spec["facts"].get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
+    residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})

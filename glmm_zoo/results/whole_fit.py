@@ -51,8 +51,9 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     yield from _wrong("", content, _CONTENT)
     several = "outcomes" in content["spec"]  # each of which has a response of its own
     yield from _wrong("spec.", content["spec"], {k: v for k, v in _SPEC.items() if k != "response" or not several})
-    if not isinstance(content["spec"].get("link", ""), str):
-        yield "the metadata have no proper spec.link"
+    for key in ("link", "family"):
+        if not isinstance(content["spec"].get(key, ""), str):
+            yield f"the metadata have no proper spec.{key}"
     yield from _wrong("sampling.", content.get("sampling"), _SAMPLING)
     sampling = content.get("sampling")
     if isinstance(sampling, dict) and "runs" in sampling:  # files of older versions have none
