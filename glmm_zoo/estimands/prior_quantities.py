@@ -12,10 +12,10 @@ import xarray as xr
 from glmm_zoo.estimands.asking import Setting, read_asked, settings_asked
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome
+from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, predictors_of_rows
 from glmm_zoo.estimands.linear_rows import LinearRows
-from glmm_zoo.estimands.row_values import SHARES, quantity
+from glmm_zoo.estimands.row_values import SHARES
 from glmm_zoo.estimands.wording import amount
 from glmm_zoo.results.findings import event
 from glmm_zoo.results.numbers import Scale
@@ -61,13 +61,22 @@ class PriorOfOutcome:
         """What is told of rows: also the probability of a zero, where the model has a part for it."""
         if self.of_categories:
             return ["probability"]
+        if self.times:
+            return [SURVIVAL]
         return ["mean", "zero"] if {*self.outcome.parts, *self.outcome.own} & set(SHARES) else ["mean"]
+
+    @property
+    def times(self) -> list[float] | None:
+        """Half of the follow-up of times to an event, when survival is told."""
+        if self.outcome.family.responses != "time":
+            return None
+        return [0.5 * float(np.max(self.tree["observed_data"].dataset[self.outcome.name].values))]
 
     def setting(self, scale: str) -> Setting:
         """All rows, each with the effects of its own levels, which every draw of the prior has anew."""
         asked = read_asked(
             at=None, by=None, over=None, weights=None, each=True, groups="observed", unseen="error", scale=scale,
-            outcome=self.outcome.name, times=None, per=None, prob=0.95, draws=self.fitted.draws.size, seed=self.seed,
+            outcome=self.outcome.name, times=self.times, per=None, prob=0.95, draws=self.fitted.draws.size, seed=self.seed,
         )  # fmt: skip
         return next(settings_asked(self.fitted, self.outcome, asked, None))
 
@@ -83,7 +92,7 @@ class PriorOfOutcome:
             for of, (linear, choice) in choices.items():
                 values = self._values(setting, linear, choice)
                 picked = values[:, np.arange(values.shape[1]), rng.integers(values.shape[2], size=values.shape[1])]
-                for category, draws in zip(quantity(self.outcome, scale).categories, picked, strict=True):
+                for category, draws in zip(setting.question.quantity.categories, picked, strict=True):
                     unit: Scale = "risk" if is_share else "number"
                     yield PriorQuantity(self.outcome.name, amount(setting), of, category, unit, draws)
 
@@ -97,9 +106,9 @@ class PriorOfOutcome:
         estimates = comparisons(
             self.tree, name, data.iloc[_places(len(data))] if len(data) > _MOST_ROWS else None,
             contrast=self._contrast(name), groups="observed", outcome=self.outcome.name, draws=self.fitted.draws.size,
-            seed=self.seed,
+            seed=self.seed, **({"scale": SURVIVAL, "times": self.times} if self.times else {}),
         )  # fmt: skip
-        of_risks = self.outcome.is_share("mean")
+        of_risks = self.outcome.is_share(SURVIVAL if self.times else "mean")
         scales: dict[str, Scale] = {
             "difference": "points" if of_risks else "number",
             "ratio": "ratio",
@@ -121,7 +130,7 @@ class PriorOfOutcome:
 
     def spreads(self) -> dict[str, float]:
         """The interquartile range that each kind of parameter gives to the main linear predictor of the rows, or the first of these."""
-        setting = self.setting("mean")
+        setting = self.setting(self.scales[0] if self.times else "mean")
         part, linear = next(iter(self._linear(setting).items()))
         rows = {part: linear}
 

@@ -503,7 +503,7 @@ def test_wrong_horizons_and_other_models_are_told() -> None:
     )
     with pytest.raises(
         InputError,
-        match="scale='survival' is of the event of a joint_survival model, and this fit is of hierarchical_linear",
+        match="scale='survival' is of the event of a joint_survival or survival model, and this fit is of hierarchical_linear",
     ):
         zoo.predictions(other, scale="survival", times=[1.0])
     with pytest.warns(ZooWarning, match="times up to 20 go beyond the last follow-up of the fit, 8"):

@@ -18,7 +18,7 @@ def test_inverse_links_are_distribution_functions(name):
 
 
 def test_every_link_has_a_scale():
-    assert set(LINKS) == {"identity", "log", *PROBABILITY_LINKS}
+    assert set(LINKS) == {"identity", "log", "log_hazard", "log_time", *PROBABILITY_LINKS}
     eta = np.array([-2.0, 0.5])
     assert LINKS["identity"].inverse(eta) is eta
     np.testing.assert_array_equal(LINKS["log"].inverse(eta), np.exp(eta))
