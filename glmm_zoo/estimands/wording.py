@@ -47,6 +47,7 @@ def of_outcome(setting: Setting) -> str:
     outcome, exposure, scale = setting.outcome, setting.question.exposure, setting.question.quantity.scale
     words = f"of {outcome.name}"
     if scale in EVENT_SCALES:
+        words = "of the event" if outcome.family.responses == "time" else words  # whose name is that of the time
         words = words if scale == INCIDENCE else f"free {words}"
         words += f" {'up to' if scale == RESTRICTED_MEAN else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     if outcome.coding.exposure and not exposure.given:
