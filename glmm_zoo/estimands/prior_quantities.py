@@ -84,6 +84,7 @@ class PriorOfOutcome:
         """On every scale a row at the means of the covariates in new groups, then one row of the data for each draw."""
         for scale in self.scales:
             setting, rng = self.setting(scale), np.random.default_rng([self.seed, 2])
+            assert isinstance(setting.question, Question)  # a marker, or an outcome
             is_share = scale != "mean" or self.outcome.is_share("mean")
             rows = self._linear(setting)
             choices = {ROWS: (rows, setting.question.choice)}

@@ -72,7 +72,7 @@ def survival_curves(
         for label, q, curve in zip(labels, quantiles, observed.values(), strict=True)
     )
     data = (
-        "Dashed steps: the data (Kaplan–Meier). They agree where censoring does not depend on the marker; the numbers below are those at risk."
+        "Dashed steps: the data (Kaplan–Meier). They agree where censoring is independent of the event; the numbers below are those at risk."
         if told
         else "The data have no simple curve beside it, as rows began late or events lie in intervals."
     )
