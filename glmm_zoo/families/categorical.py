@@ -17,7 +17,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing, plural
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.ordinal import MOST_LEVELS
-from glmm_zoo.families.outcome import Outcome, level_of
+from glmm_zoo.families.outcome import Outcome, column_of_response, level_of
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.names import variable_name
@@ -30,13 +30,7 @@ from glmm_zoo.tables.columns import Column, Table
 
 def read_categorical(table: Table, response: Response, reference: Any = None) -> Outcome:
     """Positions 0, ..., K - 1 of the levels of a column: `reference` first, by default the first level, then the others in their order."""
-    if response.trials is not None:
-        raise InputError("trials() belongs to a binomial response; one of unordered categories is y ~ ...")
-    if response.value.kind != "column":
-        raise InputError(
-            f"the response of a categorical model is a column, not {response.value.text!r}; make the column first"
-        )
-    column = table[response.value.columns[0]]
+    column = column_of_response(table, response, "a categorical model", "one of unordered categories is y ~ ...")
     name, (codes, levels) = column.name, _codes_and_levels(column, table)
     first = levels[0] if reference is None else level_of(reference, levels)
     if first is None:

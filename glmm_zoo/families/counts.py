@@ -15,7 +15,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, plural, raise_all
 from glmm_zoo.families.links import probability_link
-from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.outcome import Outcome, column_of_response
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix
@@ -43,13 +43,7 @@ def uniform_share(name: str) -> Parameter:
 
 def read_count(table: Table, response: Response) -> Outcome:
     """A column of whole numbers >= 0, not all of them 0."""
-    if response.trials is not None:
-        raise InputError("trials() belongs to a binomial response; a count is y ~ ..., with exposure= or offset()")
-    if response.value.kind != "column":
-        raise InputError(
-            f"the response of a count model is a column, not {response.value.text!r}; make the column first"
-        )
-    name = response.value.columns[0]
+    name = column_of_response(table, response, "a count model", "a count is y ~ ..., with exposure= or offset()").name
     y = counted(table, name)
     if np.all(y == 0):
         raise InputError(f"response {name!r} has a single value (0) in every row; there is nothing to model")

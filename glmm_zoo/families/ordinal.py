@@ -25,7 +25,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.links import ProbabilityLink
-from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.outcome import Outcome, column_of_response
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
 from glmm_zoo.formulas.population import DesignMatrix
@@ -93,13 +93,7 @@ def read_ordered(table: Table, response: Response, levels: tuple[str, ...] | Non
 
     A category that was never seen is kept where `levels` names it; what is said of it rests on the cutpoints' prior.
     """
-    if response.trials is not None:
-        raise InputError("trials() belongs to a binomial response; an ordinal one is y ~ ...")
-    if response.value.kind != "column":
-        raise InputError(
-            f"the response of an ordinal model is a column, not {response.value.text!r}; make the column first"
-        )
-    column = table[response.value.columns[0]]
+    column = column_of_response(table, response, "an ordinal model", "an ordinal one is y ~ ...")
     name = column.name
     if column.kind in ("date", "logical"):
         what = "dates" if column.kind == "date" else "logicals (true and false)"

@@ -10,6 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.errors import InputError
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.tables.columns import Column, Table
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -53,3 +57,18 @@ def level_called(levels: Sequence[str], words: re.Pattern[str]) -> str | None:
     """The one of several labels in which one of these words, in small letters, is found; None if there are none or several."""
     known = [level for level in levels if words.search(level.strip().casefold().replace("_", " "))]
     return known[0] if len(known) == 1 else None
+
+
+def column_of_response(table: Table, response: Response, model: str, without_trials: str) -> Column:
+    """The column that a response is, of a model, "an ordinal model", whose responses have no trials, "an ordinal one is y ~ ...".
+
+    Raises
+    ------
+    InputError
+        A response with trials, or one that is computed.
+    """
+    if response.trials is not None:
+        raise InputError(f"trials() belongs to a binomial response; {without_trials}")
+    if response.value.kind != "column":
+        raise InputError(f"the response of {model} is a column, not {response.value.text!r}; make the column first")
+    return table[response.value.columns[0]]

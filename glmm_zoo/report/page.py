@@ -30,7 +30,7 @@ from glmm_zoo.results.findings import Finding, findings
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
-from glmm_zoo.results.report.stored import stored_verdicts, with_report
+from glmm_zoo.results.report.stored import stored_verdicts
 from glmm_zoo.results.report.wording import finding_tables
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.verdicts import Verdicts
@@ -81,7 +81,9 @@ def write_report(
         content = {**metadata(tree), KEY: stored_about(words_for(tree, about))}
         tree = tree.copy()
         write_metadata(tree, content)
-        tree = with_report(tree)  # whose sentences have these words
+        tree["report"] = tree["report"].drop_nodes(
+            "verdicts", errors="ignore"
+        )  # their sentences are said anew, in these words
     replace_file(path, render(page_content(tree, prob)).encode())
     return path
 

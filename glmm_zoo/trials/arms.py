@@ -32,12 +32,11 @@ META_ANALYSES = ("meta_analysis", "network_meta_analysis")  # builders whose row
 
 
 @dataclass(frozen=True)
-class Arms:
-    """n arms of S studies, checked.
+class ArmCounts:
+    """The counts of n arms of S studies, checked.
 
-    `outcome` has the n counts, `exposure` (n,) the person-time of rates, else None. `study` holds the S studies and
-    the study of each arm, `treated` (n,) which arms are. `covariates` (S, p) are those of the studies, as coded, None
-    where there are none; `labels` names the control and the treated arm.
+    `outcome` has the n counts, `exposure` (n,) the person-time of rates, else None. `study` holds the S studies and the study of
+    each arm.
     """
 
     formula: Formula
@@ -45,9 +44,6 @@ class Arms:
     outcome: Outcome
     exposure: np.ndarray | None
     study: GroupingFactor
-    treated: np.ndarray
-    labels: tuple[str, str]
-    covariates: DesignMatrix | None
 
     @property
     def sizes(self) -> np.ndarray:
@@ -60,6 +56,18 @@ class Arms:
     def log_rate(self) -> float:
         """log of the crude rate over all arms; 0 for risks."""
         return 0.0 if self.exposure is None else float(np.log(self.outcome.values.sum() / self.exposure.sum()))
+
+
+@dataclass(frozen=True)
+class Arms(ArmCounts):
+    """Control and treated arms: `treated` (n,) says which arms are.
+
+    `covariates` (S, p) are those of the studies, as coded, None where there are none; `labels` names the control and the treated arm.
+    """
+
+    treated: np.ndarray
+    labels: tuple[str, str]
+    covariates: DesignMatrix | None
 
     def totals(self) -> dict[str, np.ndarray]:
         """Counts and sizes of both arms of each study (S,), rows of one arm added up."""

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, raise_all
-from glmm_zoo.families.outcome import Outcome, level_of, level_text
+from glmm_zoo.families.outcome import level_of, level_text
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.terms import Formula
-from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.columns import Column
 from glmm_zoo.tables.frames import Missing, take_columns
 from glmm_zoo.trials.arms import (
     FEW_STUDIES,
+    ArmCounts,
     arms_formula,
     events_and_sizes,
     heterogeneity_by_moments,
@@ -33,32 +33,11 @@ from glmm_zoo.trials.control import control_by_name, in_known_order
 
 
 @dataclass(frozen=True)
-class Network:
-    """n arms of S studies with T treatments, checked.
+class Network(ArmCounts):
+    """Arms with T treatments: `treatment` (n,) is the place of each arm's among the `labels`, of which the first is the reference."""
 
-    `outcome` has the n counts, `exposure` (n,) the person-time of rates, else None. `study` holds the S studies and the study of
-    each arm, `treatment` (n,) the place of each arm's treatment among the `labels`, of which the first is the reference.
-    """
-
-    formula: Formula
-    table: Table
-    outcome: Outcome
-    exposure: np.ndarray | None
-    study: GroupingFactor
     treatment: np.ndarray
     labels: tuple[str, ...]
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """Persons or person-time of each arm (n,)."""
-        sizes = self.outcome.trials if self.exposure is None else self.exposure
-        assert sizes is not None  # risks have trials
-        return sizes
-
-    @property
-    def log_rate(self) -> float:
-        """log of the crude rate over all arms; 0 for risks."""
-        return 0.0 if self.exposure is None else float(np.log(self.outcome.values.sum() / self.exposure.sum()))
 
     @cached_property
     def present(self) -> np.ndarray:
