@@ -107,6 +107,18 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
+    unavailable = [
+        what
+        for what, given in (
+            ("by=", term.by),
+            ("cov=", term.cov),
+            ("dist=", term.dist != "gaussian"),
+            ("mm()", term.members),
+        )
+        if given
+    ]
+    if unavailable:
+        return f"group term ({term.effects_text} | {term.factor_source}): {unavailable[0]} is not available here"
     if len(levels) == 1:
         return f"grouping factor {term.name!r} has one level ({levels[0]!r}); leave ({term.effects_text} | {term.name}) out"
     known = [label for other in earlier for label in other.labels]
