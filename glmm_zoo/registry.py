@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -28,6 +29,7 @@ from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
 from glmm_zoo.results.about import About, AboutOutcome
 from glmm_zoo.tables.card_files import card_data_file, card_text_file
 from glmm_zoo.tables.files import RawTable, read_table
+from glmm_zoo.tables.level_tables import with_level_tables
 
 _PACKAGE = Path(__file__).parent
 
@@ -100,6 +102,10 @@ class Builder:
         def checked(*arguments: Any, **keywords: Any) -> Any:
             positional = dict(zip((*self.tables, self.formula), arguments, strict=False))
             own = {k: keywords.pop(k) for k in (*self.tables, self.formula, "priors") if k in keywords}
+            beside = keywords.pop("tables", None)
+            for where in (positional, own):
+                if beside and self.tables[0] in where:
+                    where[self.tables[0]] = with_level_tables(where[self.tables[0]], beside)
             problems: list[str] = []
             for name in (self.formula, "priors"):
                 for where in (positional, own):
@@ -108,7 +114,10 @@ class Builder:
             options = self.read_options(keywords, problems)
             raise_all([*problems, *_environment_problems()])
             try:
-                return build(*positional.values(), *arguments[len(positional) :], **own, **options)
+                model = build(*positional.values(), *arguments[len(positional) :], **own, **options)
+                unused = [str(name) for name in beside or () if name not in model.spec["data"].get("tables", ())]
+                raise_all([_unused_table(name) for name in unused])
+                return model
             except ValueError as err:
                 flags = os.environ.get("PYTENSOR_FLAGS")
                 if isinstance(err, InputError) or not flags or "pymc" in sys.modules:
@@ -117,7 +126,20 @@ class Builder:
                     f"PyTensor cannot be imported with the environment variable PYTENSOR_FLAGS={shown(flags)}; correct or unset it"
                 ) from err
 
+        checked.__signature__ = _with_tables(inspect.signature(build))  # pyright: ignore[reportAttributeAccessIssue]
         return checked
+
+
+def _with_tables(signature: inspect.Signature) -> inspect.Signature:
+    """The signature of a builder, which takes `tables` too: tables of numbers between levels, by name."""
+    tables = inspect.Parameter("tables", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Mapping[str, Any] | None")
+    return signature.replace(parameters=[*signature.parameters.values(), tables])
+
+
+def _unused_table(name: str) -> str:
+    return (
+        f"table {name!r} is given and no term names it; write (1 | gr(g, cov={name})) or car({name}, gr=g, type=\"bym2\"), or leave it out"
+    )
 
 
 def _environment_problems() -> list[str]:

@@ -28,7 +28,7 @@ from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
-from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_data
 from glmm_zoo.tables.columns import Table
 
 
@@ -162,7 +162,7 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
     options = spec["options"]
     family = family_of(spec)
     single = read_outcome(
-        stored_table(tree),
+        stored_data(tree),
         spec["formula"],
         family,
         choice=options.get(family.choice or ""),
@@ -225,7 +225,7 @@ def _read_joint_outcomes(tree: xr.DataTree, spec: Mapping[str, Any], draws: Post
     options, texts = spec["options"], outcome_formulas(spec)
     pairs = [(t, f"{o['family']}({o['link']})") for t, o in zip(texts, spec["outcomes"].values(), strict=True)]
     joint = read_joint_outcomes(
-        stored_table(tree),
+        stored_data(tree),
         pairs,
         choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
         shared=options["shared"],

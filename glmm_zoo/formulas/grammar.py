@@ -13,7 +13,7 @@ from dataclasses import replace
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
-from glmm_zoo.formulas.group_terms import parse_factors, refuse_two_intercepts
+from glmm_zoo.formulas.group_terms import parse_car, parse_factors, refuse_two_intercepts, with_names_apart
 from glmm_zoo.formulas.responses import parse_response
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
@@ -95,6 +95,9 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
         if is_bracketed(tokens) and has_bar(tokens[1:-1]):
             _refuse_minus(formula, sign, tokens, "a group term")
             groups += _parse_group_terms(formula, tokens[1:-1])
+        elif is_call_of(tokens, {"car"}):
+            _refuse_minus(formula, sign, tokens, "car()")
+            groups.append(parse_car(formula, tokens))
         elif is_call_of(tokens, {"offset"}):
             _refuse_minus(formula, sign, tokens, "offset()")
             if len(tokens) == 3:
@@ -115,7 +118,7 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
             population += _parse_algebra(formula, tokens)
     _refuse_many_terms(formula, population, right[0])
     return Formula(
-        formula.text.strip(), None, tuple(population) or ("1",), tuple(offsets), tuple(groups), tuple(smooths)
+        formula.text.strip(), None, tuple(population) or ("1",), tuple(offsets), with_names_apart(groups), tuple(smooths)
     )
 
 

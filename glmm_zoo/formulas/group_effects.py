@@ -7,14 +7,16 @@ compiled samplers do not: a wrong index would sample silently.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from glmm_zoo.errors import attempt
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
+from glmm_zoo.formulas.structures import Structure, covariance_structure, neighbour_structure
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
+from glmm_zoo.tables.level_tables import refuse_missing_levels
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another.
+    that the effects' dimension has another. `structure` says how the levels depend on each other; None where they do not.
     """
 
     factor: GroupingFactor
@@ -45,6 +47,7 @@ class GroupEffects:
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
+    structure: Structure | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -81,6 +84,7 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
+    structure: Structure | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -94,14 +98,39 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
         if matrix is None:
             continue
-        coded = _CodedTerm(term, grouping_factor(term.factor, table), matrix)
         earlier = by_factor.setdefault(term.name, [])
+        factor = replace(grouping_factor(term.factor, table), name=term.name)
+        found = attempt(lambda t=term, f=factor: _structured(t, f, table), problems)
+        if found is None:
+            continue
+        coded = _CodedTerm(term, found[0], matrix, found[1])
         problem = _problem_of(coded, earlier)
         if problem:
             problems.append(problem)
         else:
             earlier.append(coded)
     return tuple(_join(coded) for coded in by_factor.values() if coded)
+
+
+def _structured(
+    term: GroupTerm, factor: GroupingFactor, table: Table
+) -> tuple[GroupingFactor, Structure | None]:
+    """The factor with the levels of the table that a term names, if it names one, and how they depend on each other."""
+    if term.structure is None:
+        return factor, None
+    name, kind = term.structure
+    if name not in table.beside:
+        given = f"tables: {listing(table.beside)}" if table.beside else "none is given"
+        raise InputError(
+            f"{term.source} names the table {name!r}, and {given}{did_you_mean(name, table.beside)}; give it as "
+            f"tables={{{name!r}: ...}} (--table {name}=FILE)"
+        )
+    levels = table.beside[name]
+    refuse_missing_levels(levels, factor.name, factor.levels)
+    place = {level: i for i, level in enumerate(levels.levels)}
+    codes = np.array([place[level] for level in factor.levels])[factor.codes]
+    structure = covariance_structure(levels) if kind == "cov" else neighbour_structure(levels, kind)
+    return GroupingFactor(factor.name, levels.levels, codes), structure
 
 
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
@@ -111,7 +140,6 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
         what
         for what, given in (
             ("by=", term.by),
-            ("cov=", term.cov),
             ("dist=", term.dist != "gaussian"),
             ("mm()", term.members),
         )
@@ -149,7 +177,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels),
+        _to_zero(terms, labels), structure=terms[0].structure,
     )  # fmt: skip
 
 

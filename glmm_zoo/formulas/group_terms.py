@@ -1,11 +1,13 @@
-"""Grouping factors of group terms: `a`, `a:b`, `a/b`, brms's `gr(g, by=arm)` and `mm(g1, g2)`."""
+"""Grouping factors of group terms: `a`, `a:b`, `a/b`, brms's `gr(g, by=arm)` and `mm(g1, g2)`; and areas, `car(W, gr=area)`."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.formulas.structures import KINDS
 from glmm_zoo.formulas.terms import GroupTerm, Symbol
 from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, split_arguments, text_of
 
@@ -79,6 +81,30 @@ def _parse_mm(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
             )
         weights = tuple(column_name(c[0]) for c in columns)
     return GroupTerm((), tuple(members), members=True, weights=weights)
+
+
+def parse_car(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
+    """`car(W, gr=area, type="bym2")`, the varying intercept of areas that have neighbours."""
+    example = 'car(W, gr=area, type="bym2")'
+    first, *others = split_arguments(tokens[2:-1])
+    if len(first) != 1 or first[0].kind not in _NAMES:
+        raise formula.error(f"car() takes the name of a table of neighbours first: {example}", tokens[0].at)
+    given = _named_arguments(formula, tokens[0], others, ("gr", "type"), example)
+    factors = parse_factors(formula, given["gr"]) if "gr" in given else []
+    if len(factors) != 1 or given["gr"][0].text in ("gr", "mm") and len(given["gr"]) > 1:
+        raise formula.error(f"gr of car() is the column of the areas: {example}", tokens[0].at)
+    kind = text_of(given["type"]).strip("\"'") if "type" in given else ""
+    if kind not in KINDS or given["type"][0].kind != "string":
+        raise formula.error('type of car() is "icar", intrinsic, or "bym2", with a part that is not spatial', tokens[0].at)
+    return GroupTerm(("1",), factors[0].factor, car=(column_name(first[0]), kind))
+
+
+def with_names_apart(groups: Sequence[GroupTerm]) -> tuple[GroupTerm, ...]:
+    """The terms, of which one with a table is known as "id_A" where the factor "id" has effects without one, or with another, too."""
+    structures = {g.name: dict.fromkeys(h.structure for h in groups if h.name == g.name) for g in groups}
+    return tuple(
+        replace(g, known_as=f"{g.name}_{g.structure[0]}") if g.structure and len(structures[g.name]) > 1 else g for g in groups
+    )
 
 
 def _named_arguments(

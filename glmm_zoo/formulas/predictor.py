@@ -27,6 +27,7 @@ from glmm_zoo.formulas.smooths.smooth import (
     smooth_by_numbers,
     surface_smooth,
 )
+from glmm_zoo.formulas.structures import structure_in_words
 from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
 from glmm_zoo.tables.columns import Table, suspicious_text
 
@@ -81,6 +82,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
         raise InputError(empty_cells(formula.population, table) or problem)
     coded = [o for o in offsets if o is not None]
     notes = tuple(_unused_levels(formula, table))
+    notes += tuple(n for e in effects if e.structure and (n := structure_in_words(e.structure)))
     design = PredictorDesign(prefix, formula, population, None, effects, notes, smooths=smooths)
     if not coded:
         return design
@@ -167,7 +169,7 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
         An intercept for each row in a family whose own variation it would repeat (Gaussian, Bernoulli).
     """
     notes, problems = [], []
-    for effects in (e for p in predictors for e in p.effects):
+    for effects in (e for p in predictors for e in p.effects if e.structure is None):
         name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
         if levels == rows and not one_per_row:
             problems.append(

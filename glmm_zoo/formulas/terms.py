@@ -43,6 +43,8 @@ class GroupTerm:
     As in brms, `gr(factor, by=, cov=, dist=)` gives each level of the column `by` a covariance of its own, names the table of
     a known covariance of the levels, or the effects' law, "gaussian" or "student". With `members`, `mm(g1, g2)`, a row belongs
     to a level of each column of `factor`, which share one set of levels, with the columns `weights`, or equal weights.
+    `car(W, gr=area, type="bym2")` is a varying intercept of areas, whose neighbours are in the table W. A factor that has other
+    effects too is then `known_as` another name.
     """
 
     effects: tuple[Symbol, ...]
@@ -54,10 +56,12 @@ class GroupTerm:
     dist: str = "gaussian"
     members: bool = False
     weights: tuple[str, ...] | None = None
+    car: tuple[str, str] | None = None  # the name of the table, and the type
+    known_as: str = ""
 
     @property
     def name(self) -> str:
-        return ("+" if self.members else ":").join(self.factor)
+        return self.known_as or ("+" if self.members else ":").join(self.factor)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,6 +79,19 @@ class GroupTerm:
             weights = [f"weights=cbind({', '.join(map(quoted, self.weights))})"] if self.weights else []
             return f"mm({', '.join([*map(quoted, self.factor), *weights])})"
         return f"gr({', '.join(arguments)})" if len(arguments) > 1 else arguments[0]
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        if self.car:
+            return f'car({quoted(self.car[0])}, gr={":".join(map(quoted, self.factor))}, type="{self.car[1]}")'
+        bar = f"|{self.label}|" if self.label else "|" if self.correlated else "||"
+        return f"({self.effects_text} {bar} {self.factor_source})"
+
+    @property
+    def structure(self) -> tuple[str, str] | None:
+        """The table that says how the levels depend on each other, and as what; None where they are independent."""
+        return self.car or ((self.cov, "cov") if self.cov else None)
 
     @property
     def effects_text(self) -> str:
@@ -253,8 +270,7 @@ def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
     kept = []
     for group in formula.groups:
         if group.name not in fixed:
-            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar} {group.factor_source})")
+            kept.append(group.source)
             continue
         cells = ":".join(f"C({quoted(f)})" for f in group.factor)
         effects = summands(group.effects)

@@ -24,6 +24,31 @@ from glmm_zoo.plans.groups import Group
 
 def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it; where it has a prior at the means of slopes' columns, there."""
+    k = len(group.labels)
+    root = model.covariance_roots[group.free("u")] = covariance_root(model, group)
+    owners = list(dict.fromkeys(group.owners))
+    mates = [u for other, u in earlier if set(other.owners) & set(owners)]
+    coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
+    model.group_effect_names.append(group.free("u"))
+    u = pm.CustomDist(
+        group.free("u"),
+        root,
+        coefficients,
+        *mates,
+        logp=correlated_logp,
+        dist=correlated_draw,
+        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
+        dims=(group.dim, group.effect_dim),
+        transform=GroupEffectsTransform(k),
+        class_name="MvNormal" if group.correlated else "Normal",
+    )
+    if group.to_zero is not None:
+        add_effects_at_zero(model, group, u, unpacked(root))
+    return u
+
+
+def covariance_root(model: Model, group: Group) -> Tensor:
+    """The Cholesky factor of the covariance of the effects of a level, packed (m,), with its standard deviations and correlations."""
     sd = standard_deviation(model, group.free("sd"), group.effect_dim, key=group.name("sd"))
     k = len(group.labels)
     C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
@@ -38,29 +63,10 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     if group.correlated:
         factor: Tensor = pt.stack([pt.stack(row) for row in C])
         pm.Deterministic(group.free("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
-    owners = list(dict.fromkeys(group.owners))
-    mates = [u for other, u in earlier if set(other.owners) & set(owners)]
-    coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
-    model.group_effect_names.append(group.free("u"))
-    root = model.covariance_roots[group.free("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
-    u = pm.CustomDist(
-        group.free("u"),
-        root,
-        coefficients,
-        *mates,
-        logp=_correlated_logp,
-        dist=_correlated_draw,
-        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
-        dims=(group.dim, group.effect_dim),
-        transform=GroupEffectsTransform(k),
-        class_name="MvNormal" if group.correlated else "Normal",
-    )
-    if group.to_zero is not None:
-        _add_effects_at_zero(model, group, u, unpacked(root))
-    return u
+    return pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
 
 
-def _add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Tensor]]) -> None:
+def add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Tensor]]) -> None:
     """T u, and the sds and correlations of its covariance T L L' T', T what makes effects at zero of those at the means."""
     model.auxiliary |= {group.free(what) for what in ("u", "sd", "corr")}
     k, dims = len(group.labels), (group.effect_dim, f"{group.effect_dim}_bis")
@@ -123,13 +129,13 @@ def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, 
     )
 
 
-def _correlated_logp(u: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
+def correlated_logp(u: Tensor, packed: Tensor, *_: Tensor) -> Tensor:
     """log Normal(u | 0, L L') for every level: u (levels, k). What else the transform reads does not enter."""
     L = unpacked(packed)
     return -0.5 * sum(z * z for z in solve_levels(L, u)) - log_determinant(L) - 0.5 * len(L) * np.log(2 * np.pi)
 
 
-def _correlated_draw(packed: Tensor, *others: Tensor) -> Tensor:
+def correlated_draw(packed: Tensor, *others: Tensor) -> Tensor:
     L, size = unpacked(packed), others[-1]
     levels = () if rv_size_is_none(size) else tuple(size)
     return with_root(L, pm.Normal.dist(0.0, 1.0, size=(*levels, len(L))))

@@ -60,8 +60,8 @@ class Model(pm.Model):
     to_zero
         By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
-        Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
-        Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
+        Names of the group effects that are independent between levels, those of the factor with the fewest levels first, and of the
+        coordinates of others. Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
     smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots
@@ -196,11 +196,18 @@ class LinearPredictor:
 @dataclass(frozen=True)
 class SmoothWeights:
     """The penalised weights (q,) of a smooth in the graph: the name of the variable, that of its standard deviations, and
-    which of these each weight has, `sd_of` (q,)."""
+    which of these each weight has, `sd_of` (q,).
+
+    Of group effects whose levels depend on each other they are the coordinates of the effects of one predictor: `prior` is the name
+    by which the sds have their prior, `places` are the positions of these effects among all of the group, and a weight has `scales`
+    (q,) times its sd."""
 
     name: str
     sd: str
     sd_of: np.ndarray
+    prior: str = ""
+    places: tuple[int, ...] = ()
+    scales: np.ndarray | None = None
 
 
 def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:

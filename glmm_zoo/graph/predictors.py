@@ -25,6 +25,7 @@ from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.smooth_weights import add_weights
+from glmm_zoo.graph.structured_effects import structured_effects
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, regression_coefficients, variable
 from glmm_zoo.plans.groups import Group, smooth_name
@@ -61,8 +62,8 @@ def linear_predictors(
 def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Group], Tensor]]) -> dict[str, Tensor]:
     """Effects (levels, k) by the name of the variable. A factor with more levels may depend on those with fewer."""
     earlier: list[tuple[Group, Tensor]] = []
-    effects: dict[str, Tensor] = {}
-    for group in sorted(model.groups, key=lambda g: len(g.factor.levels)):
+    effects = {g.name("u"): structured_effects(model, g) for g in model.groups if g.structure is not None}
+    for group in sorted((g for g in model.groups if g.structure is None), key=lambda g: len(g.factor.levels)):
         if group.factor.name in drawn:
             effects[group.name("u")] = drawn[group.factor.name](model, group)
         else:

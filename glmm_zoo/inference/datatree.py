@@ -35,7 +35,7 @@ class KeptVariables:
 
 def kept_variables(model: Model, settings: Settings) -> KeptVariables:
     """All variables, or all but the group effects."""
-    sizes = {name: len(g.factor.levels) * len(g.labels) for g in model.groups for name in (g.name("u"), g.free("u"))}
+    sizes = {name: len(g.factor.levels) * len(g.labels) for g in model.groups for name in g.effect_variables}
     numbers = settings.draws * settings.chains * sum(sizes.values())
     keep = settings.keep_group_effects
     if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
@@ -167,7 +167,9 @@ def data_groups(model: Model, labels: Mapping[str, Mapping[str, Column]] | None 
         (variable_name(name) if dim == "row" else f"{dim}:{variable_name(name)}"): storage.column_variable(column, dim)
         for dim, table in tables.items()
         for name, column in {**table.columns, **(labels or {}).get(dim, {})}.items()
-    }
+    } | dict(
+        storage.level_table_variable(model.frame.beside[name]) for name in model.spec["data"].get("tables", ())
+    )
     return {
         "observed_data": xr.Dataset(observed, labels_of_dims(model, list(dims.values()))),
         "constant_data": xr.Dataset(columns, {dim: table.row_numbers for dim, table in tables.items()}),

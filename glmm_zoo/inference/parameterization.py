@@ -43,6 +43,7 @@ def parameterize(model: Model, parameterization: str) -> tuple[Model, SamplerSta
         {
             **{sd: BentLogTransform(mode) for sd, mode in _standard_deviations(model, approximation).items()},
             **_weights_transforms(approximation),
+            **_coordinates_transforms(model, approximation),
             **_effects_transforms(model, approximation),
         }
     )
@@ -87,7 +88,7 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
     for predictor in approximation.predictors.values():
         for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
             if smooth.sd in estimates:
-                estimates[smooth.sd].flat = sds
+                estimates[smooth.sd].flat[smooth.places] = sds
         for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
             if group.free("sd") in estimates:
                 estimates[group.free("sd")][columns] = np.sqrt(np.diag(S))
@@ -99,7 +100,43 @@ def _weights_transforms(approximation: GaussianApproximation) -> dict[str, Smoot
         smooth.weights: SmoothWeightsTransform(predictor.information_about_weights(smooth))
         for predictor in approximation.predictors.values()
         for smooth in predictor.data.smooths
+        if not smooth.of_group
     }
+
+
+def _coordinates_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
+    return {
+        group.random: GroupEffectsTransform(len(group.labels), _coordinates_information(model, approximation, group))
+        for group in model.groups
+        if group.structure is not None and set(group.owners) <= set(approximation.predictors)
+    }
+
+
+def _coordinates_information(
+    model: Model, approximation: GaussianApproximation, group: Group
+) -> GroupEffectsInformation:
+    """What the likelihood says of the coordinates of effects whose levels depend on each other, which are turned so that it says
+    something of each by itself, as far as that is possible. Where their sds differ they are not turned."""
+    owners = list(dict.fromkeys(group.owners))
+    parts = {p: next(s for s in approximation.predictors[p].data.smooths if s.weights == group.random) for p in owners}
+    said = {p: approximation.predictors[p].information_about_coordinates(part) for p, part in parts.items()}
+    k, q, turn = len(group.labels), len(next(iter(said.values()))[1][0]), None
+    if group.structure is not None and group.structure.ratios is None:
+        whole = sum(A[j, :, j] / max(np.trace(A[j, :, j]), 1e-300) for A, *_ in said.values() for j in range(len(A)))
+        turn = np.linalg.eigh(whole)[1]
+    A, c, B = np.zeros((q, k, k)), np.zeros((q, k)), []
+    for p, (own_A, own_c, own_B) in said.items():
+        if turn is not None:
+            own_A = np.einsum("ij,aibl,lm->ajbm", turn, own_A, turn, optimize=True)
+            own_c, own_B = own_c @ turn, np.einsum("ij,aip->ajp", turn, own_B, optimize=True)
+        columns = parts[p].places
+        A[:, columns[:, None], columns] = np.einsum("aibi->iab", own_A)
+        c[:, columns] = own_c.T
+        B.append(np.zeros((q, k, own_B.shape[2])))
+        B[-1][:, columns] = own_B.transpose(1, 0, 2)
+    values, vectors = np.linalg.eigh(A)
+    A = (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)
+    return GroupEffectsInformation(A, c, np.concatenate(B, axis=2), turn=turn)
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:

@@ -91,11 +91,12 @@ class PredictorApproximation:
     def _next_smooth_sds(self, j: int) -> np.ndarray:
         """The sds of a smooth's weights after a step."""
         smooth, sds, variance = self.data.smooths[j], self.sds[j], np.diag(self.covariance)
-        prior = self.data.sd_priors.derivatives(smooth.sd, np.arange(len(sds)), np.log(sds))
+        prior = self.data.sd_priors.derivatives(smooth.prior, smooth.places, np.log(sds))
         found = []
         for i, sd in enumerate(sds):
-            own = smooth.positions[smooth.sd_of == i]
-            found.append(_next_sd(sd, self.b[own], variance[own], smooth.unit, *(x[i] for x in prior)))
+            own, scales = smooth.positions[smooth.sd_of == i], smooth.scales[smooth.sd_of == i]
+            mean, its_variance = self.b[own] / scales, variance[own] / scales**2
+            found.append(_next_sd(sd, mean, its_variance, smooth.unit, *(x[i] for x in prior)))
         return np.array(found)
 
     # three ways to solve: each gives q
@@ -260,19 +261,33 @@ class PredictorApproximation:
         effects are averaged over.
         """
         sd_of, at = smooth.sd_of, smooth.positions
-        precision, before = _inverse(self.covariance), np.arange(at[0])
-        g, q, first = precision @ self.b, len(at), len(before)
+        q, first = len(at), at[0]
         V, a, c, B = np.zeros((q, q)), np.zeros(q), np.zeros(q), np.zeros((q, first))
         for j in range(sd_of.max() + 1):
             these = np.flatnonzero(sd_of == j)
-            own = np.append(before, at[these])
-            rest = np.setdiff1d(np.arange(len(g)), own)
-            G = np.linalg.solve(precision[np.ix_(rest, rest)], precision[np.ix_(rest, own)]).T
-            H, h = precision[np.ix_(own, own)] - G @ precision[np.ix_(rest, own)], g[own] - G @ g[rest]
-            information, turn = np.linalg.eigh(H[first:, first:] - np.diag(self.prior_precision[at[these]]))
+            own, h, shared = self._information_at(at[these], first)
+            information, turn = np.linalg.eigh(own)
             V[np.ix_(these, these)], a[these] = turn, np.maximum(information, 0.0)
-            c[these], B[these] = turn.T @ h[first:], turn.T @ H[first:, :first]
+            c[these], B[these] = turn.T @ h, turn.T @ shared
         return SmoothWeightsInformation(V, a, c, B)
+
+    def information_about_coordinates(self, smooth: SmoothPart) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the likelihood says of the coordinates v (q, k) of group effects, given the coefficients before them and with all else
+        averaged over: A (k, q, k, q), c (k, q) and B (k, q, p)."""
+        at, k = smooth.positions, len(smooth.places)
+        A, c, B = self._information_at(at, at[0])
+        q = len(at) // k
+        return A.reshape(k, q, k, q), c.reshape(k, q), B.reshape(k, q, at[0])
+
+    def _information_at(self, at: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the likelihood says of the coefficients at some positions (q,) given the `first` ones, with the others and the group
+        effects averaged over: information (q, q), its product with the response (q,), and what is shared with the first (q, first)."""
+        precision = _inverse(self.covariance)
+        g, own = precision @ self.b, np.append(np.arange(first), at)
+        rest = np.setdiff1d(np.arange(len(g)), own)
+        G = np.linalg.solve(precision[np.ix_(rest, rest)], precision[np.ix_(rest, own)]).T
+        H, h = precision[np.ix_(own, own)] - G @ precision[np.ix_(rest, own)], g[own] - G @ g[rest]
+        return H[first:, first:] - np.diag(self.prior_precision[at]), h[first:], H[first:, :first]
 
 
 def before_the_first_round(data: PredictorData) -> PredictorApproximation:

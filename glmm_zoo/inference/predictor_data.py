@@ -15,7 +15,7 @@ from glmm_zoo.inference.row_likelihood import StandardDeviationPriors
 from glmm_zoo.plans.groups import Group
 
 if TYPE_CHECKING:
-    from glmm_zoo.graph.model import LinearPredictor
+    from glmm_zoo.graph.model import LinearPredictor, SmoothWeights
 
 WORK = 4e9  # multiplications of a round that solves for the effects of several factors at once,
 NUMBERS = 6e6  # and numbers that it holds
@@ -24,13 +24,20 @@ NUMBERS = 6e6  # and numbers that it holds
 @dataclass(frozen=True, eq=False)
 class SmoothPart:
     """The weights of a smooth: their name, that of their sds, which sd each has (q,), their positions among the
-    coefficients (q,), and the sd with which the curve varies over the rows as much as the `unit` of the predictor."""
+    coefficients (q,), and the sd with which the curve varies over the rows as much as the `unit` of the predictor.
+
+    `prior` is the name by which the sds have their prior, `places` are theirs among all of that name; a weight has `scales` (q,)
+    times its sd. `of_group` says that they are coordinates of group effects."""
 
     weights: str
     sd: str
     sd_of: np.ndarray
     positions: np.ndarray
     unit: float
+    prior: str
+    places: np.ndarray
+    scales: np.ndarray
+    of_group: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +112,7 @@ class PredictorData:
         """Of all coefficients (p,), given the sds of each smooth's weights."""
         precision = self.precision.copy()
         for smooth, sd in zip(self.smooths, sds, strict=True):
-            precision[smooth.positions] = sd[smooth.sd_of] ** -2.0
+            precision[smooth.positions] = (sd[smooth.sd_of] * smooth.scales) ** -2.0
         return precision
 
     def information(self, f: int, w: np.ndarray) -> np.ndarray:
@@ -160,10 +167,7 @@ def predictor_data(
     fixed = len(linear.elements)
     ends = fixed + np.cumsum([0, *(len(s.sd_of) for s in linear.smooth_weights)])
     positions = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
-    smooths = [
-        SmoothPart(s.name, s.sd, s.sd_of, at, unit / _size(D[:, at]))
-        for s, at in zip(linear.smooth_weights, positions, strict=True)
-    ]
+    smooths = [_smooth_part(s, at, D, unit) for s, at in zip(linear.smooth_weights, positions, strict=True)]
     flat = [100.0 * unit / (_size(D[:, [i]]) or 1.0) for i in range(fixed)]
     precision = np.array(
         [prior.arguments.get("sigma", sd) ** -2.0 for prior, sd in zip(linear.priors, flat, strict=True)]
@@ -183,6 +187,21 @@ def predictor_data(
         precision=np.append(precision, np.zeros(p - fixed)),
         score=score,
         sd_priors=sd_priors,
+    )
+
+
+def _smooth_part(weights: SmoothWeights, positions: np.ndarray, D: np.ndarray, unit: float) -> SmoothPart:
+    scales = np.ones(len(positions)) if weights.scales is None else weights.scales
+    return SmoothPart(
+        weights.name,
+        weights.sd,
+        weights.sd_of,
+        positions,
+        unit / _size(D[:, positions] * scales),
+        weights.prior or weights.sd,
+        np.array(weights.places or range(weights.sd_of.max() + 1)),
+        scales,
+        bool(weights.places),
     )
 
 

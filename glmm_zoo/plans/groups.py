@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
+from glmm_zoo.formulas.structures import Structure
 
 type _Term = tuple[PredictorDesign, GroupEffects]
 
@@ -43,6 +45,8 @@ class Group:
         zero of those there. Else None.
     taken
         Names of variables that the effects' dimension cannot have.
+    structure
+        How the effects of different levels depend on each other; None where they do not.
     """
 
     prefix: str
@@ -55,6 +59,7 @@ class Group:
     codes: Mapping[str, np.ndarray]
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
+    structure: Structure | None = None
 
     @property
     def dim(self) -> str:
@@ -68,6 +73,16 @@ class Group:
     def free(self, what: str) -> str:
         """The name of what has the prior: `free("sd")` is "sd_site_at_means" where it holds at the means of slopes' columns."""
         return self.name(what) if self.to_zero is None else f"{self.name(what)}_at_means"
+
+    @property
+    def random(self) -> str:
+        """The name of the random variable that the effects are or are made of: "v_site" where their levels depend on each other."""
+        return self.free("u" if self.structure is None else "v")
+
+    @property
+    def effect_variables(self) -> tuple[str, ...]:
+        """The names of all variables that have effects by level, once."""
+        return tuple(dict.fromkeys((self.name("u"), self.free("u"), self.random)))
 
     @property
     def effect_dim(self) -> str:
@@ -125,6 +140,10 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
+    if len({effects.structure for _, effects in terms}) > 1:
+        raise InputError(
+            f"terms of {terms[0][1].factor.name!r} that share a label, (1 |p| g), are of one distribution: give all of them the same cov="
+        )
     first = terms[0][0].prefix
     prefix = first if len(terms) == 1 or terms[0][1].factor.name in factors_of_main else ""
     codes = {predictor.prefix: effects.factor.codes for predictor, effects in terms}
@@ -139,6 +158,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         codes,
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
+        terms[0][1].structure,
     )
 
 

@@ -49,6 +49,9 @@ def predictor_parameters(
             needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
+        if g.structure is not None and g.structure.ratios is not None:
+            rho = prefixed(g.prefix, "rho")
+            needed.append(Parameter(g.name("rho"), "unit", ((f"{rho}[{g.factor.name}]", rho),), (priors.SHARE_DEFAULT,)))
     return needed
 
 

@@ -124,6 +124,7 @@ def write_spec(
                 "at_means": {what: g.free(what) for what in _at_means(g)},
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
+                **_structure_of(g, predictors),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
         },
@@ -137,9 +138,37 @@ def write_spec(
             "dropped": table.dropped,
             "columns": list(table.columns),
             "sha256": table.sha256(),
+            **_tables_beside(table, predictors),
         },
     }
     return spec, chosen
+
+
+def _structure_of(group: Group, predictors: Sequence[PredictorDesign]) -> dict[str, Any]:
+    """How the levels of a group depend on each other, nothing where they do not."""
+    if group.structure is None:
+        return {}
+    term = next(t for p in predictors for t in p.formula.groups if t.name == group.factor.name and p.prefix in group.owners)
+    described = {
+        "kind": group.structure.kind,
+        "table": group.structure.table.name,
+        "coordinates": group.random,
+        "columns": list(term.factor),
+        "with_rows": len(np.unique(np.concatenate([*group.codes.values()]))),
+        "variance": group.structure.variance,
+    }
+    return {"structure": described | ({} if group.structure.ratios is None else {"rho": group.name("rho")})}
+
+
+def _tables_beside(table: Table, predictors: Sequence[PredictorDesign]) -> dict[str, Any]:
+    """The tables of numbers between levels that terms name, nothing where there are none."""
+    used = {e.structure.table.name for p in predictors for e in p.effects if e.structure is not None}
+    described = {
+        name: {"source": t.source, "levels": len(t.levels), "sha256": t.sha256()}
+        for name, t in table.beside.items()
+        if name in used
+    }
+    return {"tables": described} if described else {}
 
 
 def _at_means(group: Group) -> tuple[str, ...]:
@@ -177,6 +206,7 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table
                 f"columns {other!r} and {column!r} would share the name {variable_name(column)!r} in the fit; rename one"
             )
     names: dict[str, str] = {}
+    levels: dict[str, tuple[str, ...]] = {}
     for p in predictors:
         for s in p.smooths:
             other = names.setdefault(smooth_name(p, s, "sd"), s.label)
@@ -191,6 +221,12 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table
                 raise InputError(
                     f"grouping factors {other!r} and {group.factor.name!r} would share the name {name!r}; rename one"
                 )
+        other_levels = levels.setdefault(group.dim, group.factor.levels)
+        if other_levels != group.factor.levels:
+            raise InputError(
+                f"{group.factor.name!r} has the levels of a table in one formula and those of the data in another; make a copy of the column "
+                "under another name, and use it in one of them"
+            )
 
 
 def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:

@@ -13,7 +13,8 @@ from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.leave_one_out import DRAWS, LeftOutLevels, Loo, leave_one_out, left_out_levels, with_exact
 from glmm_zoo.estimands.level_likelihood import level_likelihood, rows_by_level
 from glmm_zoo.refits.variations import call_of, settings_of
-from glmm_zoo.results.storage import stored_table
+from glmm_zoo.results.storage import stored_level_tables, stored_table
+from glmm_zoo.tables.level_tables import with_level_tables
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -77,4 +78,4 @@ def _model_without(tree: xr.DataTree, asked: LeftOutLevels, out: np.ndarray) -> 
     options = dict(call.options)
     if asked.rows.outcome.family.choice == "levels":
         options["levels"] = list(asked.rows.outcome.levels)  # of which the other rows may lack some
-    return replace(call, tables=(stored_table(tree)[~out],), options=options).model()
+    return replace(call, tables=(with_level_tables(stored_table(tree)[~out], stored_level_tables(tree)),), options=options).model()

@@ -19,9 +19,10 @@ from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
 from glmm_zoo.priors import unknown_key
 from glmm_zoo.registry import Builder, find_builder
 from glmm_zoo.results.about import about_of
-from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
+from glmm_zoo.results.storage import metadata, outcome_formulas, stored_level_tables, stored_table
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import SomeRows
+from glmm_zoo.tables.level_tables import with_level_tables
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -52,6 +53,7 @@ def update(
     formula: str | Sequence[str] | None = None,
     data: Any = None,
     survival: Any = None,
+    tables: Mapping[str, Any] | None = None,
     priors: Mapping[str, str | None] | None = None,
     about: Words | None = None,
     progress: bool | None = None,
@@ -69,6 +71,8 @@ def update(
     data, survival
         Another table, with its event table; without them those of the file, which has the columns that the fit used and no others,
         and not the rows that were dropped.
+    tables
+        Tables of numbers between levels by name, in the place of those of the file.
     priors
         Text by parameter, added to those that were given for the fit, and in the place of narrower ones; None takes one back to its
         default. Defaults are chosen anew.
@@ -95,7 +99,7 @@ def update(
     builder = _builder(metadata(tree)["spec"])
     own = {name: value for name, value in options.items() if name in _SETTINGS and name not in builder.options}
     others = {name: value for name, value in options.items() if name not in own}
-    model = changed_model(tree, formula=formula, data=data, survival=survival, priors=priors, options=others)
+    model = changed_model(tree, formula=formula, data=data, survival=survival, tables=tables, priors=priors, options=others)
     return fit(model, **{**settings_of(tree), **own}, about=about, progress=progress)
 
 
@@ -105,13 +109,14 @@ def changed_model(
     formula: str | Sequence[str] | None = None,
     data: Any = None,
     survival: Any = None,
+    tables: Mapping[str, Any] | None = None,
     priors: Mapping[str, str | None] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Model:
     """The model that `update` fits, with its arguments."""
     call, spec, options = call_of(tree), metadata(tree)["spec"], options or {}
     call = replace(call, priors=_merged(call.priors, priors or {}))
-    if formula is None and data is None and survival is None and not options:
+    if formula is None and data is None and survival is None and not (options or tables):
         return _with_the_files_words(_with_known_priors(call, tree), tree)
     dropped = spec["data"]["dropped"] if data is None else 0
     notes = [_rows_not_in_the_file(dropped, spec["data"]["source"])] if dropped else []
@@ -122,7 +127,7 @@ def changed_model(
     changed = {name: _changed_option(call.options.get(name), value) for name, value in options.items()}
     call = replace(
         call,
-        tables=_tables(call, tree, data, survival, notes),
+        tables=_tables(call, tree, data, survival, notes, tables),
         formula=call.formula if formula is None else _changed_formulas(call, formula),
         options={**call.options, **changed},
     )
@@ -207,11 +212,17 @@ def _builder(spec: Mapping[str, Any]) -> Builder:
 
 
 def _tables(
-    call: BuilderCall, tree: xr.DataTree, data: Any = None, survival: Any = None, notes: Sequence[str] = ()
+    call: BuilderCall,
+    tree: xr.DataTree,
+    data: Any = None,
+    survival: Any = None,
+    notes: Sequence[str] = (),
+    beside: Mapping[str, Any] | None = None,
 ) -> Any:
     """The tables of a builder in their order: those given, else those of the file."""
     spec = metadata(tree)["spec"]
     data = _stored_rows(tree, "row", spec["data"]["source"], notes) if data is None else data
+    data = with_level_tables(data, {**stored_level_tables(tree), **(beside or {})})
     if survival is None and "survival" in call.builder.tables:
         survival = _stored_rows(tree, EVENT_TABLE, spec["event"]["data"]["source"])
     return call.builder.table_arguments(data, survival)
@@ -247,8 +258,9 @@ def _with_the_files_words(model: Model, tree: xr.DataTree) -> Model:
 
 
 def _digests(spec: Mapping[str, Any]) -> list[str]:
-    """Of the table, and of the event's where there is one."""
-    return [part["data"]["sha256"] for part in (spec, spec.get("event")) if part]
+    """Of the table, of the event's where there is one, and of those between levels."""
+    beside = [table["sha256"] for table in spec["data"].get("tables", {}).values()]
+    return [*(part["data"]["sha256"] for part in (spec, spec.get("event")) if part), *beside]
 
 
 def _rows_not_in_the_file(dropped: int, source: str) -> str:

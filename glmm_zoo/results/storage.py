@@ -26,6 +26,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.replacement import PARTIAL, replace_file
+from glmm_zoo.tables.level_tables import LevelTable, with_level_tables
 from glmm_zoo.tables.memory import memory_ran_out
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
     """The variables of random effects: group effects, also those at means, and weights of smooths and of the baseline hazard."""
     weights = [*(smooth["weights"] for smooth in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
     effects = (name for group in spec["groups"].values() for name in (group["u"], group.get("at_means", {}).get("u")))
-    return {*filter(None, effects), *weights}
+    coordinates = (group.get("structure", {}).get("coordinates") for group in spec["groups"].values())
+    return {*filter(None, (*effects, *coordinates)), *weights}
 
 
 def sd_at_means(group: Mapping[str, Any]) -> str:
@@ -157,6 +159,33 @@ def stored_table(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
         tables = dict.fromkeys(str(d) for v in stored.data_vars.values() for d in v.dims)
         raise InputError(f"this fit has no table of {dim!r}; it has those of {listing(tables)}")
     return pd.DataFrame(columns).set_index(pd.Index(stored[dim].values, name=dim))
+
+
+def level_table_variable(table: LevelTable) -> tuple[str, xr.Variable]:
+    """A table of numbers between levels as group `constant_data` keeps it, and its name there."""
+    import xarray as xr
+
+    values = table.values
+    whole = np.array_equal(values, values.astype(np.int8))  # an adjacency is 64 times smaller on disk
+    attributes = {"table": table.name, "source": table.source, "levels": json.dumps(table.levels)}
+    dims = (f"level:{table.name}", f"level:{table.name}_bis")
+    return f"table:{table.name}", xr.Variable(dims, values.astype(np.int8) if whole else values, attributes)
+
+
+def stored_level_tables(tree: xr.DataTree) -> dict[str, LevelTable]:
+    """The tables of numbers between levels that a fit used, by name."""
+    return {
+        v.attrs["table"]: LevelTable(
+            v.attrs["table"], v.attrs["source"], tuple(json.loads(v.attrs["levels"])), v.values.astype(np.float64)
+        )
+        for v in tree["constant_data"].dataset.data_vars.values()
+        if "table" in v.attrs
+    }
+
+
+def stored_data(tree: xr.DataTree) -> Any:
+    """The main table with the tables beside it, as a builder takes them."""
+    return with_level_tables(stored_table(tree), stored_level_tables(tree))
 
 
 def read_column(variable: xr.DataArray) -> pd.Series:

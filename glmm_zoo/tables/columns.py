@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
+from glmm_zoo.tables.level_tables import LevelTable
 from glmm_zoo.tables.text_values import as_number, in_time_order, like_number, number_remedy
 
 SMALLEST_SIZE, LARGEST_SIZE = 1e-50, 1e50  # of a column's largest number; arbitrary, beyond every unit of measurement
@@ -152,7 +153,7 @@ class Column:
 class Table:
     """Columns of `rows` rows each, and what was done to get them: remarks, and how many rows were dropped.
 
-    `data` is the source, which has further columns.
+    `data` is the source, which has further columns; `beside` are tables of numbers between levels, by name.
     """
 
     columns: Mapping[str, Column]
@@ -162,6 +163,7 @@ class Table:
     dropped: int = 0
     row_numbers: np.ndarray = field(default_factory=lambda: np.empty(0, int))  # (n,) row of the source, from 0
     data: Any = field(default=None, compare=False, repr=False)
+    beside: Mapping[str, LevelTable] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -247,8 +249,8 @@ def merge_tables(tables: Sequence[Table]) -> Table:
         columns[name] = _merge_columns([t[name] for t in owners], [t.row_numbers for t in owners], row_numbers)
     notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
     first = tables[0]
-    return Table(
-        columns, len(row_numbers), first.source, notes, max(t.dropped for t in tables), row_numbers, first.data
+    return replace(
+        first, columns=columns, rows=len(row_numbers), notes=notes, dropped=max(t.dropped for t in tables), row_numbers=row_numbers
     )
 
 

@@ -29,7 +29,7 @@ class RawTable:
     """A file as read: columns of text, numbers or logicals, and remarks on them.
 
     `written` has the text of columns of numbers where it says more than the numbers; `missing_codes` the texts that stand for
-    missing values in a column of text.
+    missing values in a column of text; `row_names` the first column where it has no name.
     """
 
     arrow: pa.Table
@@ -37,6 +37,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     written: Mapping[str, pa.Array] = field(default_factory=dict)
     missing_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    row_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,14 @@ def _read_text(text: str, name: str, sep: str, options: ReadOptions) -> RawTable
     _refuse_open_quote(text, name, sep)
     if arrow.num_rows == 0:
         raise InputError(f"{name} has a header but no rows")
-    notes = []
+    notes, row_names = [], ()
     if has_row_names:
+        row_names = tuple(str(name) for name in arrow.column(names[0]).to_pylist())
         arrow = arrow.drop_columns(names[0])
         notes.append(f"{name}: the first column has no name and was taken for row names; it is ignored")
     arrow, codes = _without_missing_codes(arrow, options)
     typed, written = _typed(arrow, options, notes)
-    return RawTable(typed, name, tuple(notes), written, codes)
+    return RawTable(typed, name, tuple(notes), written, codes, row_names)
 
 
 def _clean_lines(text: str, name: str, comment: str | None) -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from glmm_zoo.errors import InputError, ZooWarning, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.files import RawTable
+from glmm_zoo.tables.level_tables import WithLevelTables
 from glmm_zoo.tables.text_values import are_dates, differ_in_outer_blanks, near_duplicates
 
 Missing = Literal["error", "drop"]
@@ -33,7 +34,7 @@ class SomeRows:
 
 def column_names(data: Any) -> list[str]:
     """Column names of a raw table or of any data frame."""
-    if isinstance(data, SomeRows):
+    if isinstance(data, SomeRows | WithLevelTables):
         return column_names(data.data)
     if isinstance(data, RawTable):
         return list(data.arrow.column_names)
@@ -77,6 +78,9 @@ def take_columns(
     InputError
         Columns that are not there (with the nearest name), missing values, infinite values, control characters.
     """
+    if isinstance(data, WithLevelTables):
+        table = take_columns(data.data, needed, missing, problems, may_be_missing, remedy)
+        return replace(table, beside=data.beside)
     if missing not in ("error", "drop"):
         raise InputError(f"missing must be 'error' or 'drop', not {missing!r}")
     known = column_names(data)
@@ -124,6 +128,8 @@ def take_columns_with_gaps(data: Any, needed: Collection[str]) -> Table:
     InputError
         Columns that are not there (with the nearest name), no rows, infinite values, control characters.
     """
+    if isinstance(data, WithLevelTables):
+        return replace(take_columns_with_gaps(data.data, needed), beside=data.beside)
     known = column_names(data)
     raise_all([_no_column(name, known) for name in needed if name not in known])
     columns, rows, source, notes = _columns_of(data, needed)

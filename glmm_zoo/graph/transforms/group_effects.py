@@ -40,13 +40,15 @@ class GroupEffectsInformation:
 
         u'r - u'A u / 2,  r = c - B coefficients - (weights) (effects of the earlier factors)
 
-    A (levels, k, k), c (levels, k), B (levels, k, p), and `shared` for each earlier factor.
+    A (levels, k, k), c (levels, k), B (levels, k, p), and `shared` for each earlier factor. Of effects whose covariance is the same in
+    all directions, `turn` (levels, levels) is orthogonal, and what is said is said of turn' u, which has the same prior.
     """
 
     A: np.ndarray
     c: np.ndarray
     B: np.ndarray
     shared: Sequence[SharedInformation] = ()
+    turn: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +116,17 @@ class GroupEffectsTransform(Transform):
         for i in reversed(range(self.effects)):
             known = sum((R[m][i] * v[m] for m in range(i + 1, self.effects)), start=ZERO)
             v[i] = (t[i] - known) / R[i][i]
-        return pt.stack([sum((Lim * v[m] for m, Lim in enumerate(row)), start=ZERO) for row in L], axis=1)
+        u: list[Tensor] = [sum((Lim * v[m] for m, Lim in enumerate(row)), start=ZERO) for row in L]
+        if self.information is not None and self.information.turn is not None:
+            turn: Tensor = pt.constant(self.information.turn)
+            u = [turn @ x for x in u]
+        return pt.stack(u, axis=1)
 
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, y = self._solved(inputs)
+        if self.information is not None and self.information.turn is not None:
+            back: Tensor = pt.constant(np.ascontiguousarray(self.information.turn.T))
+            value = pt.stack([back @ value[:, i] for i in range(self.effects)], axis=1)
         v = solve_levels(L, value)
         t = [sum((R[m][i] * v[m] for m in range(i, self.effects)), start=ZERO) for i in range(self.effects)]
         return pt.stack([ti - yi for ti, yi in zip(t, y, strict=True)], axis=1)

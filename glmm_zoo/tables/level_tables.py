@@ -1,0 +1,185 @@
+"""Tables of numbers between the levels of a factor: covariances of relatives, which areas are neighbours."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, raise_all
+from glmm_zoo.tables.files import RawTable, read_table
+
+MOST_LEVELS = 3000  # of a table, which is dense: 72 MB, and some seconds for its eigenvectors
+_ENDS = ("from", "to")
+_FORM = "a square table has the levels in its first column and in its header, a list of neighbours the columns 'from' and 'to'"
+
+
+@dataclass(frozen=True, eq=False)
+class LevelTable:
+    """A number for each pair of levels, `values` (levels, levels), as it was read from `source`."""
+
+    name: str
+    source: str
+    levels: tuple[str, ...]
+    values: np.ndarray
+
+    def sha256(self) -> str:
+        """Digest of levels and numbers; the same for a file and for a frame of its values."""
+        digest = hashlib.sha256("\0".join(self.levels).encode())
+        digest.update(np.ascontiguousarray(self.values, dtype=np.float64).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class WithLevelTables:
+    """A table of data in any form, and level tables beside it by name."""
+
+    data: Any
+    beside: Mapping[str, LevelTable]
+
+
+def with_level_tables(data: Any, given: Mapping[str, Any] | None) -> Any:
+    """The data with these tables beside them, each a file, a frame or a table that was read before.
+
+    Raises
+    ------
+    InputError
+        What is no mapping of names to tables; everything that is wrong with one of them.
+    """
+    if not given:
+        return data
+    if not isinstance(given, Mapping):
+        raise InputError(f"tables is a dict of tables by name, {{'A': 'file.csv'}}, not {type(given).__name__}")
+    problems: list[str] = []
+    read = {str(name): attempt(lambda n=name: read_level_table(str(n), given[n]), problems) for name in given}
+    raise_all(problems)
+    return WithLevelTables(data, {name: table for name, table in read.items() if table is not None})
+
+
+def read_level_table(name: str, given: Any) -> LevelTable:
+    """A table from a file, a `RawTable`, or a data frame.
+
+    Its levels stand in the first column (or are row names, or a pandas frame's index) and in the header, in any order;
+    or its columns are 'from' and 'to', which name neighbours, each pair once or twice.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with it, in sentences that begin with its name.
+    """
+    try:
+        if isinstance(given, LevelTable):
+            return given
+        source, columns, rows = _columns_and_rows(given)
+        if tuple(c.strip().lower() for c in columns) == _ENDS:
+            return LevelTable(name, source, *_from_pairs(*columns.values()))
+        return LevelTable(name, source, *_from_square(columns, rows))
+    except InputError as err:
+        raise InputError(*(f"table {name!r}: {problem}" for problem in err.problems)) from None
+
+
+def _columns_and_rows(given: Any) -> tuple[str, dict[str, list[Any]], list[str] | None]:
+    """The source in words, the columns by name, and the names of the rows where there are any beside the columns."""
+    if isinstance(given, str | os.PathLike):
+        given = read_table(given)
+    if isinstance(given, RawTable):
+        columns = {n: given.written.get(n, given.arrow.column(n)).to_pylist() for n in given.arrow.column_names}
+        return given.source, columns, list(given.row_names) or None
+    if type(given).__module__.startswith("pandas") and hasattr(given, "columns"):
+        names = [str(c) for c in given.columns]
+        if len(set(names)) < len(names):
+            raise InputError("a column appears twice; each level has one column")
+        columns = {name: given.iloc[:, i].tolist() for i, name in enumerate(names)}
+        return "the data frame", columns, [str(i) for i in given.index] if len(given) == len(names) else None
+    try:
+        arrow = pa.table(given)
+    except (pa.ArrowException, TypeError, ValueError):
+        raise InputError(
+            f"it is a {type(given).__name__}, which does not name its levels; give a file or a data frame with the levels as columns and index"
+        ) from None
+    return "the table", {n: arrow.column(n).to_pylist() for n in arrow.column_names}, None
+
+
+def _from_pairs(first: Sequence[Any], second: Sequence[Any]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Levels and adjacency of a list of neighbours."""
+    pairs = [(str(a), str(b)) for a, b in zip(first, second, strict=True)]
+    empty = next((i for i, pair in enumerate(zip(first, second, strict=True)) if None in pair), None)
+    if empty is not None:
+        raise InputError(f"row {empty + 1} lacks one of two neighbours; fill it in, or leave the row out")
+    levels = tuple(sorted({level for pair in pairs for level in pair}))
+    _refuse_many(levels)
+    place = {level: i for i, level in enumerate(levels)}
+    values = np.zeros((len(levels), len(levels)))
+    for a, b in pairs:
+        values[place[a], place[b]] = values[place[b], place[a]] = 1.0
+    return levels, values
+
+
+def _from_square(columns: Mapping[str, list[Any]], rows: list[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """Levels and numbers of a square table, its rows brought into the order of its columns."""
+    names = list(columns)
+    if rows is None and names:
+        rows = [str(value) for value in columns[names[0]]]
+        names = names[1:]
+    if not names or rows is None or len(rows) != len(names):
+        raise InputError(f"it has {plural(len(rows or ()), 'row')} and {plural(len(names), 'column')} of levels; {_FORM}")
+    _refuse_many(names)
+    repeated = [row for row in dict.fromkeys(rows) if rows.count(row) > 1]
+    strangers = [row for row in rows if row not in columns or row not in names]
+    if repeated or strangers:
+        row = (repeated or strangers)[0]
+        said = "stands twice in the first column" if repeated else f"has a row and no column{did_you_mean(row, names)}"
+        raise InputError(f"level {row!r} {said}; {_FORM}")
+    place = {row: i for i, row in enumerate(rows)}
+    order = [place[name] for name in names]
+    values = np.empty((len(names), len(names)))
+    for j, name in enumerate(names):
+        values[:, j] = _numbers(name, columns[name], rows)[order]
+    return tuple(names), values
+
+
+def _numbers(name: str, values: Sequence[Any], rows: Sequence[str]) -> np.ndarray:
+    """A column as numbers."""
+    for row, value in zip(rows, values, strict=True):
+        try:
+            number = float("nan" if value is None else value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not np.isfinite(number):
+            raise InputError(f"row {row!r}, column {name!r} has {value!r}; all of a square table are numbers")
+    return np.array([float(value) for value in values])
+
+
+def _refuse_many(levels: Sequence[str]) -> None:
+    if len(levels) > MOST_LEVELS:
+        raise InputError(
+            f"it has {len(levels):,} levels, and at most {MOST_LEVELS:,} are computed with, because the table is held whole; leave out "
+            "levels that the data do not need, or join small ones"
+        )
+
+
+def missing_levels(table: LevelTable, levels: Sequence[str]) -> list[str]:
+    """Levels of a factor that the table lacks."""
+    known = set(table.levels)
+    return [level for level in levels if level not in known]
+
+
+def refuse_missing_levels(table: LevelTable, factor: str, levels: Sequence[str]) -> None:
+    """Refuse data with levels that the table lacks.
+
+    Raises
+    ------
+    InputError
+        With their names.
+    """
+    missing = missing_levels(table, levels)
+    if missing:
+        raise InputError(
+            f"{plural(len(missing), 'level')} of {factor!r} {'is' if len(missing) == 1 else 'are'} not in table {table.name!r}: "
+            f"{listing(map(repr, missing), 6)}{did_you_mean(missing[0], table.levels)}; every level of the data needs its row and column there"
+        )
