@@ -132,14 +132,14 @@ class Builder:
 
 def _with_tables(signature: inspect.Signature) -> inspect.Signature:
     """The signature of a builder, which takes `tables` too: tables of numbers between levels, by name."""
-    tables = inspect.Parameter("tables", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Mapping[str, Any] | None")
+    tables = inspect.Parameter(
+        "tables", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Mapping[str, Any] | None"
+    )
     return signature.replace(parameters=[*signature.parameters.values(), tables])
 
 
 def _unused_table(name: str) -> str:
-    return (
-        f"table {name!r} is given and no term names it; write (1 | gr(g, cov={name})) or car({name}, gr=g, type=\"bym2\"), or leave it out"
-    )
+    return f'table {name!r} is given and no term names it; write (1 | gr(g, cov={name})) or car({name}, gr=g, type="bym2"), or leave it out'
 
 
 def _environment_problems() -> list[str]:

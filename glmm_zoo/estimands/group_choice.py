@@ -134,9 +134,15 @@ def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Tab
                 f"groups='observed' takes the effects of each row's own {factor}, and the data lack {columns}; add it, or ask for "
                 "groups='population'"
             )
-        elif unseen.any() and choice.unseen == "error":
+        elif unseen.any() and (choice.unseen == "error" or term.effects.table):
             labels = list(dict.fromkeys(term.labels[unseen].tolist()))
             near = did_you_mean(labels[0], term.effects.levels) or ";"
+            if term.effects.table:
+                problems.append(
+                    f"{factor} {listing(map(repr, labels), 4)} ({table.at(unseen)}) is not in table {term.effects.table!r} of the fit, which says how "
+                    f"the effects of levels depend on each other{near} fit again with a table that has it, or ask for groups='population'"
+                )
+                continue
             problems.append(
                 f"{factor} {listing(map(repr, labels), 4)} ({table.at(unseen)}) was not in the data of the fit{near} unseen='population' integrates "
                 f"over levels, unseen='new' draws one; levels: {listing(term.effects.levels)}"

@@ -16,7 +16,8 @@ class EffectDraws:
     """The effects of one grouping factor: draws of the covariance (S, K, K) of a level's effects, and of the effects, which are read
     when they are asked for: `of_levels()` (S, levels, K).
 
-    `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor.
+    `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor. `table` is the name of
+    the one that says how levels depend on each other; the covariance is then the mean of those of the levels.
     """
 
     factor: str
@@ -26,6 +27,7 @@ class EffectDraws:
     covariance: np.ndarray = field(compare=False)
     of_levels: Callable[[], np.ndarray] = field(compare=False)
     for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
+    table: str = ""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,8 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        len(levels) == len(group.factor.codes),
+        group.structure is None and len(levels) == len(group.factor.codes),
+        "" if group.structure is None else group.structure.table.name,
     )  # fmt: skip
 
 

@@ -65,6 +65,11 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         a = "an" if factor[:1].lower() in "aeiou" else "a"
         if effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
+        elif effects[factor].table and how in ("population", "new"):
+            drawn = ", drawn in each draw" if how == "new" else ""
+            phrases.append(
+                f"in {a} {factor} apart from those of table {effects[factor].table}, with their mean variance{drawn}"
+            )
         elif how == "population":
             phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
         elif how == "typical":

@@ -118,7 +118,12 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
             population += _parse_algebra(formula, tokens)
     _refuse_many_terms(formula, population, right[0])
     return Formula(
-        formula.text.strip(), None, tuple(population) or ("1",), tuple(offsets), with_names_apart(groups), tuple(smooths)
+        formula.text.strip(),
+        None,
+        tuple(population) or ("1",),
+        tuple(offsets),
+        with_names_apart(groups),
+        tuple(smooths),
     )
 
 

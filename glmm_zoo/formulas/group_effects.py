@@ -112,9 +112,7 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
     return tuple(_join(coded) for coded in by_factor.values() if coded)
 
 
-def _structured(
-    term: GroupTerm, factor: GroupingFactor, table: Table
-) -> tuple[GroupingFactor, Structure | None]:
+def _structured(term: GroupTerm, factor: GroupingFactor, table: Table) -> tuple[GroupingFactor, Structure | None]:
     """The factor with the levels of the table that a term names, if it names one, and how they depend on each other."""
     if term.structure is None:
         return factor, None

@@ -95,7 +95,9 @@ def parse_car(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
         raise formula.error(f"gr of car() is the column of the areas: {example}", tokens[0].at)
     kind = text_of(given["type"]).strip("\"'") if "type" in given else ""
     if kind not in KINDS or given["type"][0].kind != "string":
-        raise formula.error('type of car() is "icar", intrinsic, or "bym2", with a part that is not spatial', tokens[0].at)
+        raise formula.error(
+            'type of car() is "icar", intrinsic, or "bym2", with a part that is not spatial', tokens[0].at
+        )
     return GroupTerm(("1",), factors[0].factor, car=(column_name(first[0]), kind))
 
 
@@ -103,7 +105,8 @@ def with_names_apart(groups: Sequence[GroupTerm]) -> tuple[GroupTerm, ...]:
     """The terms, of which one with a table is known as "id_A" where the factor "id" has effects without one, or with another, too."""
     structures = {g.name: dict.fromkeys(h.structure for h in groups if h.name == g.name) for g in groups}
     return tuple(
-        replace(g, known_as=f"{g.name}_{g.structure[0]}") if g.structure and len(structures[g.name]) > 1 else g for g in groups
+        replace(g, known_as=f"{g.name}_{g.structure[0]}") if g.structure and len(structures[g.name]) > 1 else g
+        for g in groups
     )
 
 

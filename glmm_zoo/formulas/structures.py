@@ -75,17 +75,23 @@ def neighbour_structure(table: LevelTable, kind: str) -> Structure:
     others = np.argwhere((W != 0) & (W != 1))
     if len(others):
         a, b = others[0]
-        raise InputError(f"table {table.name!r} says who is a neighbour, by 1 and 0, and {_entry(table, a, b)}; make it 1 or 0")
+        raise InputError(
+            f"table {table.name!r} says who is a neighbour, by 1 and 0, and {_entry(table, a, b)}; make it 1 or 0"
+        )
     own = np.flatnonzero(np.diag(W))
     if len(own):
-        raise InputError(f"table {table.name!r} says that {table.levels[own[0]]!r} is its own neighbour; put 0 on the diagonal")
+        raise InputError(
+            f"table {table.name!r} says that {table.levels[own[0]]!r} is its own neighbour; put 0 on the diagonal"
+        )
     parts = _connected_parts(W)
     alone = [table.levels[part[0]] for part in parts if len(part) == 1]
     if len(alone) == len(parts):
-        raise InputError(f"table {table.name!r} has no neighbours at all; write (1 | g) for effects without a structure")
+        raise InputError(
+            f"table {table.name!r} has no neighbours at all; write (1 | g) for effects without a structure"
+        )
     if kind == "icar" and alone:
         raise InputError(
-            f"table {table.name!r}: {listing(map(repr, alone), 4)} {'has' if len(alone) == 1 else 'have'} no neighbours, so that type=\"icar\" says "
+            f'table {table.name!r}: {listing(map(repr, alone), 4)} {"has" if len(alone) == 1 else "have"} no neighbours, so that type="icar" says '
             'nothing of the effect there; use type="bym2", or join each to an area across the water'
         )
     n = len(W)
@@ -109,7 +115,9 @@ def _symmetric(table: LevelTable, what: str) -> np.ndarray:
     off = np.argwhere(np.abs(values - values.T) > 1e-8 * np.abs(values).max())
     if len(off):
         a, b = off[0]
-        raise InputError(f"table {table.name!r} is not symmetric, as {what} is: {_entry(table, a, b)} and {_entry(table, b, a)}; correct one")
+        raise InputError(
+            f"table {table.name!r} is not symmetric, as {what} is: {_entry(table, a, b)} and {_entry(table, b, a)}; correct one"
+        )
     return (values + values.T) / 2
 
 

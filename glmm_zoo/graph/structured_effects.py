@@ -61,7 +61,12 @@ def _add_columns(model: Model, group: Group, prefix: str, v: Tensor) -> None:
     columns = group.structure.basis[group.codes[prefix]]
     scales = np.tile(group.structure.scales(EXPECTED_SHARE), len(own))
     weights = SmoothWeights(
-        group.random, group.free("sd"), np.repeat(np.arange(len(own)), columns.shape[1]), group.name("sd"), tuple(own), scales
+        group.random,
+        group.free("sd"),
+        np.repeat(np.arange(len(own)), columns.shape[1]),
+        group.name("sd"),
+        tuple(own),
+        scales,
     )
     model.linear[prefix] = replace(
         linear,

@@ -51,7 +51,9 @@ def predictor_parameters(
             )
         if g.structure is not None and g.structure.ratios is not None:
             rho = prefixed(g.prefix, "rho")
-            needed.append(Parameter(g.name("rho"), "unit", ((f"{rho}[{g.factor.name}]", rho),), (priors.SHARE_DEFAULT,)))
+            needed.append(
+                Parameter(g.name("rho"), "unit", ((f"{rho}[{g.factor.name}]", rho),), (priors.SHARE_DEFAULT,))
+            )
     return needed
 
 

@@ -145,19 +145,23 @@ def write_spec(
 
 
 def _structure_of(group: Group, predictors: Sequence[PredictorDesign]) -> dict[str, Any]:
-    """How the levels of a group depend on each other, nothing where they do not."""
+    """How the levels of a group depend on each other, nothing where they do not; "levels" are then those that have rows."""
     if group.structure is None:
         return {}
-    term = next(t for p in predictors for t in p.formula.groups if t.name == group.factor.name and p.prefix in group.owners)
+    term = next(
+        t for p in predictors for t in p.formula.groups if t.name == group.factor.name and p.prefix in group.owners
+    )
+    with_rows = np.unique(np.concatenate([*group.codes.values()]))
     described = {
         "kind": group.structure.kind,
         "table": group.structure.table.name,
         "coordinates": group.random,
         "columns": list(term.factor),
-        "with_rows": len(np.unique(np.concatenate([*group.codes.values()]))),
+        "levels": len(group.factor.levels),
         "variance": group.structure.variance,
     }
-    return {"structure": described | ({} if group.structure.ratios is None else {"rho": group.name("rho")})}
+    described |= {} if group.structure.ratios is None else {"rho": group.name("rho")}
+    return {"levels": len(with_rows), "structure": described}
 
 
 def _tables_beside(table: Table, predictors: Sequence[PredictorDesign]) -> dict[str, Any]:

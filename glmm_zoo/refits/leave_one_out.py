@@ -78,4 +78,6 @@ def _model_without(tree: xr.DataTree, asked: LeftOutLevels, out: np.ndarray) -> 
     options = dict(call.options)
     if asked.rows.outcome.family.choice == "levels":
         options["levels"] = list(asked.rows.outcome.levels)  # of which the other rows may lack some
-    return replace(call, tables=(with_level_tables(stored_table(tree)[~out], stored_level_tables(tree)),), options=options).model()
+    return replace(
+        call, tables=(with_level_tables(stored_table(tree)[~out], stored_level_tables(tree)),), options=options
+    ).model()

@@ -99,7 +99,9 @@ def update(
     builder = _builder(metadata(tree)["spec"])
     own = {name: value for name, value in options.items() if name in _SETTINGS and name not in builder.options}
     others = {name: value for name, value in options.items() if name not in own}
-    model = changed_model(tree, formula=formula, data=data, survival=survival, tables=tables, priors=priors, options=others)
+    model = changed_model(
+        tree, formula=formula, data=data, survival=survival, tables=tables, priors=priors, options=others
+    )
     return fit(model, **{**settings_of(tree), **own}, about=about, progress=progress)
 
 

@@ -15,6 +15,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.report.answer import Answer, answer_time
 from glmm_zoo.report.parts import article, joined, read_parts
+from glmm_zoo.report.structure_words import averaged_over
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
@@ -251,7 +252,7 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     )
     who = f"of {article(whose)} in {of}" if whose and whose not in names else f"of {of}" if whose else f"in {of}"
     return (
-        f"{expected} {who}, {averaged} (population-averaged). It is not that of a typical {names[0]}, whose effect is "
+        f"{expected} {who}, {averaged} (population-averaged{averaged_over(parts)}). It is not that of a typical {names[0]}, whose effect is "
         f"zero{', and not an odds ratio' if mean_scale(tree, None) == 'risk' else ''}."
     )
 

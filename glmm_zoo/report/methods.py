@@ -18,6 +18,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.structure_words import averaged_over, structure_in_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -167,7 +168,11 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     offsets = [f"the logarithm of {parts.about.name(exposure)}"] if exposure else []
     offsets += [o.text for o in part.formula.offsets]
     found += [f"{o} as an offset" for o in offsets]
-    return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
+    random = (
+        _random(parts, list(effects_of(g)), g.factor, g.correlated) + structure_in_methods(parts, g)
+        for g in part.formula.groups
+    )
+    return [*found, *random]
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
@@ -277,7 +282,7 @@ _KINDS = {
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
-    "autocorrelation": "correlations",
+    "autocorrelation": "correlations", "spatial share": "the spatial share of the variance",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip
@@ -352,7 +357,11 @@ def _estimand(parts: Parts, answer: Answer) -> Iterator[str]:
         return
     used = estimates.draws.sizes["chain"] * estimates.draws.sizes["draw"]
     groups = joined([parts.group_plural(tuple(g.split(":"))) for g in parts.groups]) if parts.groups else ""
-    out = f", and the effects of {groups} were integrated out (population-averaged)" if groups else ""
+    out = (
+        f", and the effects of {groups} were integrated out (population-averaged{averaged_over(parts)})"
+        if groups
+        else ""
+    )
     yield (
         f"Averages and comparisons are over the rows of the data in each of {used} draws{out}, with all else as it is in the data."
     )

@@ -31,6 +31,7 @@ from glmm_zoo.report.mathml import (
 )
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.structure_words import among_levels
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -286,6 +287,7 @@ def _treatment(parts: Parts) -> list[str]:
 def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:
     """The distribution of the effects of each group term; effects that are correlated have one line."""
     shared: dict[tuple[str, str], list[str]] = {}
+    between: dict[str, str] = {}
     if parts.spec["options"].get("treatment_effect") == "random":
         cluster = _factor(parts, (parts.spec["facts"]["cluster"],))
         shared[parts.spec["facts"]["cluster"], ""] = [sub(sym("w"), cluster)]
@@ -298,20 +300,21 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
                     continue
+                between[group.name] = among_levels(group)
                 if parts.shared(group) or (group.name, "") in shared:
                     shared.setdefault((group.name, group.label or ""), []).extend(effects)
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
-                        yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, factor)))
+                        yield _single(effect, squared(sub(sym("σ"), *of, *number, factor)), between[group.name])
                 else:
-                    yield _correlated(effects, factor)
+                    yield _correlated(effects, factor, between[group.name])
     for (name, _), effects in shared.items():
         factor = _factor(parts, name.split(":"))
         yield (
-            _correlated(effects, factor)
+            _correlated(effects, factor, between.get(name, ""))
             if len(effects) > 1
-            else (effects[0], "∼", normal(squared(sub(sym("σ"), factor))))
+            else _single(effects[0], squared(sub(sym("σ"), factor)), between.get(name, ""))
         )
 
 
@@ -325,9 +328,17 @@ def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[
         yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _correlated(effects: Sequence[str], factor: str) -> Line:
+def _single(effect: str, variance: str, between: str) -> Line:
+    """One effect of each level; `between` is the covariance between levels, "" where they are independent."""
+    if not between:
+        return effect, "∼", normal(variance)
+    return effect, "∼", call(sym("MultivariateNormal"), num(0), variance + between)
+
+
+def _correlated(effects: Sequence[str], factor: str, between: str) -> Line:
     vector = f"{op('(')}{listed(effects)}{op(')')}"
-    return vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), factor))
+    covariance = sub(sym("Σ"), factor) + (op("⊗") + between if between else "")
+    return vector, "∼", call(sym("MultivariateNormal"), num(0), covariance)
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

@@ -11,6 +11,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
+from glmm_zoo.report.structure_words import structure_sentences
 from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -302,6 +303,7 @@ def _groups(parts: Parts) -> Iterator[str]:
             )
             told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
     yield from dict.fromkeys(told)
+    yield from structure_sentences(parts, terms)
 
 
 def _curves(parts: Parts) -> Iterator[str]:

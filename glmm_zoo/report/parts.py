@@ -92,7 +92,7 @@ class Parts:
         for term in terms:
             levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
             if levels:
-                found[term.name] = levels[0]
+                found[":".join(term.factor)] = levels[0]
         return found
 
     def shared(self, group: GroupTerm) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +14,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
+from glmm_zoo.report.prior_origin import prior_origin
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
 from glmm_zoo.results.storage import against_reference
@@ -61,7 +60,7 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
         elements = {"": text} if isinstance(text, str) else text
         for element, prior in elements.items():
             of = _read(parts, variable, element)
-            origin = _origin(parts.spec, variable, element, prior)
+            origin = prior_origin(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
             allows = f"{_allows(parts, of, parse(prior))}."
             rows.append(
@@ -103,23 +102,8 @@ _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
-    "autocorrelation": "rho|rho_at_gap|partial_rho",
+    "autocorrelation": "rho|rho_at_gap|partial_rho", "spatial share": "rho_.+",
 }  # fmt: skip
-
-
-def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) -> str:
-    """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
-    if "given" not in spec:
-        return ""
-    names = {variable, element, element.split("[")[0]} - {""}
-    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
-        found = re.fullmatch(pattern, variable)
-        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
-    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
-    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
-    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
-    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
-    return "yours" if any(str(parse(text)) == prior for text in given) else "default"
 
 
 # ------------------------------------------------------------------------------------------------------- what it allows
@@ -249,8 +233,9 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
 
 def _group(parts: Parts, of: _Of) -> str:
     factor = of.variable.split("sd_", 1)[1]
+    of_table = {g["sd"].split("sd_", 1)[1]: g["structure"] for g in parts.spec["groups"].values() if "structure" in g}
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
-    return parts.group_plural(tuple(name.split(":")))
+    return parts.group_plural(tuple(of_table[factor]["columns"] if factor in of_table else name.split(":")))
 
 
 def _slope(parts: Parts, of: _Of) -> str:
@@ -273,6 +258,10 @@ def _autocorrelation(parts: Parts, of: _Of, prior: Prior, low: float, middle: fl
     return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
 
 
+def _spatial_share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+    return f"A spatial share of the variance from {_percent(low)} to {_percent(high)} ({INNER})"
+
+
 def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Distances between thresholds that change by a factor from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}) for one unit"
 
@@ -288,7 +277,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
-    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "share": _share, "autocorrelation": _autocorrelation, "spatial share": _spatial_share, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
@@ -382,6 +371,7 @@ _REASONS = {
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
     "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
+    "spatial share": ("Beta", "every value is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),

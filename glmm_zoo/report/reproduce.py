@@ -65,6 +65,8 @@ def _model_arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "--survival", _file(spec["event"]["data"]["source"], "SURVIVAL.csv")
     for formula in outcome_formulas(spec):
         yield "--formula", formula
+    for name, table in spec["data"].get("tables", {}).items():
+        yield "--table", f"{name}={_file(table['source'], f'{name}.csv')}"
     options = {k: v for k, v in spec["options"].items() if v is not None and USUAL_OPTIONS.get(k) != v}
     if "outcomes" in spec and "families" not in options:
         families = [f"{of['family']}({of['link']})" for of in spec["outcomes"].values()]
@@ -108,6 +110,8 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "event" in spec:
         events = spec["event"]["data"]
         yield "events", f"{events['source']}, {plural(events['rows'], 'row')}; SHA-256 {events['sha256']}"
+    for name, table in data.get("tables", {}).items():
+        yield f"table {name}", f"{table['source']}, {plural(table['levels'], 'level')}; SHA-256 {table['sha256']}"
     if "given" not in spec:
         yield (
             "priors",

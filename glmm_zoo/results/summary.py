@@ -32,6 +32,7 @@ from glmm_zoo.results.storage import (
     reported_variables,
     sd_at_means,
 )
+from glmm_zoo.results.structures import marginal_ratio
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 _WHERE = ", where slopes vary too at the means of their covariates (with center=False at zero)"
@@ -162,7 +163,8 @@ def _between_levels(
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
-            sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
+            sd = posterior[sd_at_means(group)].sel({group["effect_dim"]: label})
+            sds[factor] = (sd * marginal_ratio(posterior, group)).values
     quantities: dict[str, np.ndarray] = {}
     residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:

@@ -61,7 +61,7 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     yield from (f"no group {name!r}" for name in _GROUPS if name not in tree.children)
     groups = {name: tree[name].dataset for name in _GROUPS if name in tree.children}
     for name, variable in groups["constant_data"].variables.items() if "constant_data" in groups else ():
-        if name not in variable.dims and not {"column", "kind"} <= set(variable.attrs):
+        if name not in variable.dims and not ({"column", "kind"} <= set(variable.attrs) or "table" in variable.attrs):
             yield f"constant_data[{name!r}] does not say its column"
     if "posterior" not in groups:
         return

@@ -250,7 +250,12 @@ def merge_tables(tables: Sequence[Table]) -> Table:
     notes = tuple(dict.fromkeys(note for t in tables for note in t.notes))
     first = tables[0]
     return replace(
-        first, columns=columns, rows=len(row_numbers), notes=notes, dropped=max(t.dropped for t in tables), row_numbers=row_numbers
+        first,
+        columns=columns,
+        rows=len(row_numbers),
+        notes=notes,
+        dropped=max(t.dropped for t in tables),
+        row_numbers=row_numbers,
     )
 
 

@@ -127,7 +127,9 @@ def _from_square(columns: Mapping[str, list[Any]], rows: list[str] | None) -> tu
         rows = [str(value) for value in columns[names[0]]]
         names = names[1:]
     if not names or rows is None or len(rows) != len(names):
-        raise InputError(f"it has {plural(len(rows or ()), 'row')} and {plural(len(names), 'column')} of levels; {_FORM}")
+        raise InputError(
+            f"it has {plural(len(rows or ()), 'row')} and {plural(len(names), 'column')} of levels; {_FORM}"
+        )
     _refuse_many(names)
     repeated = [row for row in dict.fromkeys(rows) if rows.count(row) > 1]
     strangers = [row for row in rows if row not in columns or row not in names]

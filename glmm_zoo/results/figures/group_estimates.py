@@ -29,6 +29,7 @@ from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.storage import against_reference, metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.structures import marginal_ratio
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -159,8 +160,12 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"][factor]
     u, dim, kept = _effects(tree, group, list(group["effects"]).index(label))
-    sd = posterior[sd_at_means(group)].transpose("chain", "draw", ...).values.reshape(-1, len(group["effects"]))
+    sd = posterior[sd_at_means(group)] * marginal_ratio(posterior, group)
+    sd = sd.transpose("chain", "draw", ...).values.reshape(-1, len(group["effects"]))
     effect, rows = _Effect.of(posterior, spec, group, label), rows_of_factor(tree, dim)
+    if "structure" in group:  # whose table has levels without rows too
+        place = {str(level): i for i, level in enumerate(tree["posterior"].dataset[dim].values)}
+        u = u[:, [place[level] for level in rows.levels]]
     how = _scale(tree, effect, about, kept)
     words = [about.name(c) for c in rows.columns]
     estimates = _thinned(u).mean(axis=0) if kept else u[0]

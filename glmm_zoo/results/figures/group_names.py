@@ -87,6 +87,13 @@ def plural_of_levels(tree: xr.DataTree, name: str, about: About) -> str:
 
 def _columns(tree: xr.DataTree, name: str) -> list[str]:
     """The columns that make a factor."""
+    of_tables = {
+        g["sd"].split("sd_", 1)[1]: g["structure"]
+        for g in metadata(tree)["spec"]["groups"].values()
+        if "structure" in g
+    }
+    if _without_predictor(tree, name) in of_tables:
+        return of_tables[_without_predictor(tree, name)]["columns"]
     known = {variable_name(c): c for c in stored_table(tree).columns.map(str)}
     return [known[part] for part in _parts(_without_predictor(tree, name), list(known))]
 
