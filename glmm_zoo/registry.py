@@ -29,7 +29,7 @@ from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
 from glmm_zoo.results.about import About, AboutOutcome
 from glmm_zoo.tables.card_files import card_data_file, card_text_file
 from glmm_zoo.tables.files import RawTable, read_table
-from glmm_zoo.tables.level_tables import with_level_tables
+from glmm_zoo.tables.level_tables import refuse_unused, with_level_tables
 
 _PACKAGE = Path(__file__).parent
 
@@ -115,8 +115,7 @@ class Builder:
             raise_all([*problems, *_environment_problems()])
             try:
                 model = build(*positional.values(), *arguments[len(positional) :], **own, **options)
-                unused = [str(name) for name in beside or () if name not in model.spec["data"].get("tables", ())]
-                raise_all([_unused_table(name) for name in unused])
+                refuse_unused(beside or (), model.spec["data"].get("tables", ()))
                 return model
             except ValueError as err:
                 flags = os.environ.get("PYTENSOR_FLAGS")
@@ -136,10 +135,6 @@ def _with_tables(signature: inspect.Signature) -> inspect.Signature:
         "tables", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Mapping[str, Any] | None"
     )
     return signature.replace(parameters=[*signature.parameters.values(), tables])
-
-
-def _unused_table(name: str) -> str:
-    return f'table {name!r} is given and no term names it; write (1 | gr(g, cov={name})) or car({name}, gr=g, type="bym2"), or leave it out'
 
 
 def _environment_problems() -> list[str]:
@@ -232,7 +227,7 @@ CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data` and `survival` are files in its folder."""
+    """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data`, `survival` and `tables`, by name, are files in its folder."""
 
     schema: int
     name: str
@@ -245,6 +240,7 @@ class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     example: bool = False
     data: str = "data.csv"
     survival: str | None = None
+    tables: dict[str, str] = {}
     options: dict[str, Any] = {}
     priors: dict[str, str] = {}
     sampling: Sampling = Sampling()
@@ -291,10 +287,14 @@ class Card:
         names = self.builder.table_arguments(self.file.data, self.file.survival)
         return [None if name is None else read_table(card_data_file(self.folder, name)) for name in names]
 
+    def level_tables(self) -> dict[str, RawTable]:
+        """The card's tables of numbers between levels, by name."""
+        return {name: read_table(card_data_file(self.folder, file)) for name, file in self.file.tables.items()}
+
     def model(self) -> Any:
         """The card's model, ready for `fit`, with what the card says of it in words."""
-        build = self.builder.function()
-        model = build(*self.tables(), self.file.formula, priors=self.file.priors, **self.file.options)
+        build, beside = self.builder.function(), self.level_tables()
+        model = build(*self.tables(), self.file.formula, tables=beside, priors=self.file.priors, **self.file.options)
         model.about = self.file.about
         return model
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cyclopts import Parameter
 
@@ -54,6 +54,9 @@ class ModelArguments:
         --option families=bernoulli,poisson.
     event
         For a joint model of survival: "Surv(years, death) ~ drug".
+    table
+        NAME=FILE, a table of covariances or neighbours that a formula names: A=pedigree.csv for (1 | gr(id, cov=A)); may be repeated.
+        It is read as the data are.
     prior
         NAME=DIST, for example "beta=Normal(0, 2.5)"; may be repeated.
     option
@@ -65,6 +68,7 @@ class ModelArguments:
     survival: str | None = None
     formula: Repeated = None
     event: str | None = None
+    table: Repeated = None
     prior: Repeated = None
     option: Repeated = None
     about: str | None = None
@@ -110,7 +114,7 @@ def fit(
     request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
-    target = check_fit_file(out, request.name, request.files, overwrite)
+    target = check_fit_file(out, request.name, [*request.files, *request.beside.values()], overwrite)
     check_limit()
     tables = request.tables(reading or Reading())
     with locked(target):
@@ -122,33 +126,43 @@ def fit(
 # ------------------------------------------------------------------------------------------------------ what is asked
 
 
+class ReadTables(NamedTuple):
+    """Tables in the order of a builder's arguments, None for one that is not given; and those between levels, by name."""
+
+    data: list[RawTable | None]
+    beside: Mapping[str, RawTable | None]
+
+
 @dataclass(frozen=True)
 class Request:
     """What a `fit` command asks for, checked as far as that is possible without reading the data.
 
     `card` is the one named, or the builder's example where no data are given; `files` are in the order of the builder's
-    table arguments, None for one that is not given.
+    table arguments, None for one that is not given; `beside` are those of tables between levels, by name.
     """
 
     name: str
     builder: Builder
     card: Card | None
     files: Sequence[str | None]
+    beside: Mapping[str, str]
     formula: str | list[str]
     priors: Mapping[str, str]
     options: Mapping[str, Any]
     settings: Settings
     about: About | None
 
-    def tables(self, reading: Reading) -> list[RawTable | None]:
+    def tables(self, reading: Reading) -> ReadTables:
         """The files as tables, or the card's own data where no file is given."""
+        beside = dict(zip(self.beside, reading.tables(list(self.beside.values())), strict=True))
         if self.card is not None and self.files[0] is None:
-            return self.card.tables()
-        return reading.tables(self.files)
+            return ReadTables(self.card.tables(), {**self.card.level_tables(), **beside})
+        return ReadTables(reading.tables(self.files), beside)
 
-    def model(self, tables: Sequence[RawTable | None]) -> Model:
+    def model(self, tables: ReadTables) -> Model:
         """The model of these tables, with what its card says of it in words."""
-        model = self.builder.function()(*tables, self.formula, priors=self.priors, **self.options)
+        build, (data, beside) = self.builder.function(), tables
+        model = build(*data, self.formula, tables=beside, priors=self.priors, **self.options)
         if self.card is not None:
             model.about = self.card.file.about
         return model
@@ -170,6 +184,7 @@ def read_request(
     settings = sampler.settings(Settings() if card is None else card.settings)
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
     priors = name_value_pairs(arguments.prior or [], "prior", "beta=Normal(0, 2.5)", problems)
+    beside = name_value_pairs(arguments.table or [], "table", "A=pedigree.csv", problems)
     options = given_options(builder, arguments, missing, problems)
     if card is not None:
         priors = {**card.file.priors, **priors}
@@ -189,6 +204,7 @@ def read_request(
         builder=builder,
         card=card,
         files=builder.table_arguments(data, arguments.survival),
+        beside=beside,
         formula=_formula(builder, arguments.formula, [] if card is None else card.file.formula),
         priors=priors,
         options=options,

@@ -31,6 +31,7 @@ def update(
     data: str | None = None,
     survival: str | None = None,
     event: str | None = None,
+    table: Repeated = None,
     prior: Repeated = None,
     option: Repeated = None,
     about: str | None = None,
@@ -56,6 +57,8 @@ def update(
         The event's file, for a joint model of survival.
     event
         A formula of the event, or a change of it: ". ~ . + sex".
+    table
+        NAME=FILE, a table of covariances or neighbours in the place of the one that the file has; may be repeated.
     prior
         NAME=DIST, added to the priors that were given for the fit; NAME=default takes one back. May be repeated.
     option
@@ -88,15 +91,16 @@ def update(
     settings = (sampler or SamplerArguments()).settings(Settings(**variations.settings_of(tree)))
     problems = settings.problems(least_draws=MIN_DRAWS, spell=option_name) + probability_problems("prob", prob)
     priors = name_value_pairs(prior or [], "prior", "beta=Normal(0, 2.5)", problems)
-    arguments = ModelArguments(survival, formula, event, prior, option)
+    arguments = ModelArguments(survival, formula, event, table, prior, option)
+    beside = name_value_pairs(table or [], "table", "A=pedigree.csv", problems)
     given = given_options(builder, arguments, missing, problems)
     read = builder.read_options({**variations.options_of(tree), **given}, problems)
     problems += builder.table_problems(survival)
     words = None if about is None else attempt(partial(given_words, about), problems)
     raise_all(problems)
-    target = check_fit_file(out, f"{Path(file).stem}-updated", [data, survival], overwrite)
+    target = check_fit_file(out, f"{Path(file).stem}-updated", [data, survival, *beside.values()], overwrite)
     check_limit()
-    tables = (reading or Reading()).tables([data, survival])
+    tables = (reading or Reading()).tables([data, survival, *beside.values()])
     with locked(target):
         return fit_and_save(
             lambda: variations.changed_model(
@@ -104,6 +108,7 @@ def update(
                 formula=formula,
                 data=tables[0],
                 survival=tables[1],
+                tables=dict(zip(beside, tables[2:], strict=True)),
                 priors={name: None if text == "default" else text for name, text in priors.items()},
                 options={name: read[name] for name in given},
             ),

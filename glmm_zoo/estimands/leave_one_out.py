@@ -169,6 +169,12 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
     factor = factor_called(level, outcome.coding.factors, "level")
     rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]
+    of_tables = [f for f in (factor, *inside) if outcome.coding.effects[f].table]
+    if of_tables:
+        raise InputError(
+            f"level= is not there where the levels of {of_tables[0]!r} depend on each other, as a new one would on those that stay; loo() "
+            "leaves out rows"
+        )
     inside.sort(key=lambda name: int(rows.codes[name].max()))
     if inside:
         model = read_fitted(tree, NESTED_DRAWS)

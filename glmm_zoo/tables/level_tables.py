@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,3 +185,19 @@ def refuse_missing_levels(table: LevelTable, factor: str, levels: Sequence[str])
             f"{plural(len(missing), 'level')} of {factor!r} {'is' if len(missing) == 1 else 'are'} not in table {table.name!r}: "
             f"{listing(map(repr, missing), 6)}{did_you_mean(missing[0], table.levels)}; every level of the data needs its row and column there"
         )
+
+
+def refuse_unused(given: Iterable[Any], used: Collection[str]) -> None:
+    """Refuse tables that no term names.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+    """
+    for name in given:
+        if name not in used:
+            raise InputError(
+                f"table {name!r} is given and no term names it; write (1 | gr(g, cov={name})) or "
+                f'car({name}, gr=g, type="bym2"), or leave it out'
+            )
