@@ -18,7 +18,7 @@ from glmm_zoo.formulas.learnt_columns import codes_of_levels
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.plans.reading import SingleOutcome
-from glmm_zoo.results.storage import stored_table
+from glmm_zoo.results.storage import stored_data
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.trials.stepped_wedge import WedgeDesign
 from glmm_zoo.trials.wedge_columns import TREATMENT, arm_labels, columns_of_trial
@@ -79,7 +79,7 @@ def read_wedge(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws
     """
     options = spec["options"]
     names = columns_of_trial(options)
-    design, single = read_wedge_trial(stored_table(tree), spec["formula"], names, options)
+    design, single = read_wedge_trial(stored_data(tree), spec["formula"], names, options)
     constant = options["exposure_time"] == "constant"
     single = replace(single, table=_with_own_columns(single.table, design, constant, names.treatment is None))
     column = names.treatment or TREATMENT

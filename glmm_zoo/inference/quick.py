@@ -101,11 +101,16 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
 def _standard_deviations(model: Model, predictor: PredictorApproximation) -> MeansAndSds:
     """Those of smooths' weights and of group effects."""
     estimates: MeansAndSds = {}
+    found = list(zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True))
     for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
+        if smooth.of_group:
+            group = next(g for g in model.groups if g.random == smooth.weights)
+            found.append((group, smooth.places.tolist(), np.diag(sds**2)))
+            continue
         parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
         names = [f"{smooth.sd}[{label}]" for label in parts] or [smooth.sd]
         estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
-    for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
+    for group, columns, S in found:
         to_zero = np.eye(len(columns)) if group.to_zero is None else group.to_zero[np.ix_(columns, columns)]
         for name, covariance in ((group.name("sd"), to_zero @ S @ to_zero.T), (group.free("sd"), S)):
             sds = np.sqrt(np.diag(covariance))

@@ -145,6 +145,10 @@ def _read_formulas(formulas: Any, families: Any, event: str, time: str) -> tuple
             problems.append(
                 f"s() is not available in a joint model of survival: {text!r}; write cr({time}, df=4) or poly({time}, 2)"
             )
+        if formula and any(group.structure for group in formula.groups):
+            problems.append(
+                f"a joint model of survival has effects that are independent between levels, and {text!r} names a table of them"
+            )
     raise_all(problems)
     assert event_formula is not None and pairs is not None
     return event_formula, pairs

@@ -242,10 +242,14 @@ def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tup
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
     designs = [p for p, _ in predictors]
     factors = {
-        e.factor.name: g.factor for p in designs for e in p.effects for g in p.formula.groups if g.name == e.factor.name
+        e.factor.name: g.factor
+        for p in designs
+        for e in p.effects
+        for g in p.formula.groups
+        if g.name == e.factor.name and e.structure is None  # else they are those of a table
     }
     for name, columns in factors.items():
-        users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects]]
+        users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects if e.structure is None]]
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
         stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in columns}
