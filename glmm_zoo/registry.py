@@ -104,7 +104,7 @@ class Builder:
             own = {k: keywords.pop(k) for k in (*self.tables, self.formula, "priors") if k in keywords}
             beside = keywords.pop("tables", None)
             for where in (positional, own):
-                if beside and self.tables[0] in where:
+                if self.tables[0] in where:
                     where[self.tables[0]] = with_level_tables(where[self.tables[0]], beside)
             problems: list[str] = []
             for name in (self.formula, "priors"):

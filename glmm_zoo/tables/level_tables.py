@@ -51,14 +51,15 @@ def with_level_tables(data: Any, given: Mapping[str, Any] | None) -> Any:
     InputError
         What is no mapping of names to tables; everything that is wrong with one of them.
     """
-    if not given:
+    if given is None:
         return data
     if not isinstance(given, Mapping):
         raise InputError(f"tables is a dict of tables by name, {{'A': 'file.csv'}}, not {type(given).__name__}")
     problems: list[str] = []
     read = {str(name): attempt(lambda n=name: read_level_table(str(n), given[n]), problems) for name in given}
     raise_all(problems)
-    return WithLevelTables(data, {name: table for name, table in read.items() if table is not None})
+    found = {name: table for name, table in read.items() if table is not None}
+    return WithLevelTables(data, found) if found else data
 
 
 def read_level_table(name: str, given: Any) -> LevelTable:
@@ -107,10 +108,10 @@ def _columns_and_rows(given: Any) -> tuple[str, dict[str, list[Any]], list[str] 
 
 def _from_pairs(first: Sequence[Any], second: Sequence[Any]) -> tuple[tuple[str, ...], np.ndarray]:
     """Levels and adjacency of a list of neighbours."""
+    for i, pair in enumerate(zip(first, second, strict=True)):
+        if any(value is None or value != value for value in pair):
+            raise InputError(f"row {i + 1} lacks one of two neighbours; fill it in, or leave the row out")
     pairs = [(str(a), str(b)) for a, b in zip(first, second, strict=True)]
-    empty = next((i for i, pair in enumerate(zip(first, second, strict=True)) if None in pair), None)
-    if empty is not None:
-        raise InputError(f"row {empty + 1} lacks one of two neighbours; fill it in, or leave the row out")
     levels = tuple(sorted({level for pair in pairs for level in pair}))
     _refuse_many(levels)
     place = {level: i for i, level in enumerate(levels)}

@@ -1,0 +1,136 @@
+"""Effects whose levels depend on each other: their density against SciPy's, limits, and how the sampler moves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import row_models
+from pytensor.gradient import grad
+from rows import visits
+from scipy import stats
+
+import glmm_zoo as zoo
+from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, GroupEffectsTransform
+from glmm_zoo.inference.parameterization import parameterize
+
+LEVELS = list("ABCDEFGHIJ")  # J has no rows
+
+
+def covariance() -> pd.DataFrame:
+    R = np.random.default_rng(0).normal(size=(10, 20))
+    return pd.DataFrame(R @ R.T / 20, index=LEVELS, columns=LEVELS)
+
+
+def circle() -> pd.DataFrame:
+    W = pd.DataFrame(np.eye(10, k=1) + np.eye(10, k=-1), index=LEVELS, columns=LEVELS).astype(int)
+    W.loc["A", "J"] = W.loc["J", "A"] = W.loc["A", "E"] = W.loc["E", "A"] = 1
+    return W
+
+
+def spatial(W: pd.DataFrame) -> np.ndarray:
+    Q = np.linalg.pinv(np.diag(W.sum(axis=1)) - W.to_numpy(float))
+    return Q / np.exp(np.log(np.diag(Q)).mean())
+
+
+TABLES = {"A": covariance(), "W": circle()}
+MODELS: dict[str, Any] = {
+    "intercepts": ("y ~ x + (1 | gr(g, cov=A))", "A"),
+    "slopes": ("y ~ x + (1 + w | gr(g, cov=A))", "A"),
+    "uncorrelated": ("y ~ x + (1 + w || gr(g, cov=A)) + (1 | h)", "A"),
+    "bym2": ('y ~ x + car(W, gr=g, type="bym2")', "W"),
+}
+
+
+def build(name: str) -> Any:
+    formula, table = MODELS[name]
+    return zoo.hierarchical_linear(visits(), formula, center=False, tables={table: TABLES[table]})
+
+
+def informed(model: Any, name: str) -> Any:
+    """The model with arbitrary information in the transform of the coordinates."""
+    rng, k = np.random.default_rng(4), 2 if "+ w" in MODELS[name][0] else 1
+    p = len(model.linear[""].elements)
+    root = rng.normal(size=(10, k, k))
+    turn = None if name == "bym2" else np.linalg.qr(rng.normal(size=(10, 10)))[0]
+    A, c, B = root @ root.transpose(0, 2, 1), rng.normal(size=(10, k)), rng.normal(size=(10, k, p))
+    return model.with_transforms({"v_g": GroupEffectsTransform(k, GroupEffectsInformation(A, c, B, turn=turn))})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_density_is_that_of_scipy_and_the_change_of_variables_is_exact(name: str) -> None:
+    model = informed(build(name), name)
+    others = [model[n] for n in ("corr_g", "rho_g") if n in model.named_vars]
+    outputs = model.replace_rvs_by_values([model["v_g"], model["u_g"], model["sd_g"], *others])
+    run = row_models.function(model, [*outputs, *(model.logp(vars=[model["v_g"]], jacobian=j) for j in (False, True))])
+    point = row_models.random_point(model, 2)
+    v, u, sd, *more, plain, whole = run(point)
+    R = more[0] if "corr_g" in model.named_vars else np.eye(len(sd))
+    between = covariance().to_numpy()
+    if name == "bym2":
+        between = more[0] * spatial(circle()) + (1 - more[0]) * np.eye(10)
+    of_u = stats.multivariate_normal(cov=np.kron(between, np.outer(sd, sd) * R)).logpdf(u.ravel())
+    # the density of u is that of v over the determinant of what makes u of v, for each effect
+    basis = model.groups[0].structure.basis
+    assert plain - len(sd) * np.linalg.slogdet(basis)[1] == pytest.approx(of_u, rel=1e-9)
+    np.testing.assert_allclose(u, basis @ v, atol=1e-12)
+    z = model.rvs_to_values[model["v_g"]].name
+    J = row_models.jacobian(lambda x: run({**point, z: x.reshape(v.shape)})[0].ravel(), point[z].ravel())
+    np.testing.assert_allclose(whole - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
+
+
+def test_the_identity_is_a_plain_factor() -> None:
+    """With A = I the log density is that of (1 + w | g) at the same point."""
+    levels = LEVELS[:9]
+    identity = pd.DataFrame(np.eye(9), index=levels, columns=levels)
+    model = zoo.hierarchical_linear(visits(), "y ~ x + (1 + w | gr(g, cov=I))", tables={"I": identity})
+    plain = zoo.hierarchical_linear(visits(), "y ~ x + (1 + w | g)")
+    point = row_models.random_point(plain, 3)
+    renamed = {name.replace("u_g", "v_g"): value for name, value in point.items()}
+    here, there = (row_models.function(m, [m.logp()])(p)[0] for m, p in ((plain, point), (model, renamed)))
+    assert there == pytest.approx(here, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["intercepts", "slopes"])
+def test_given_all_else_what_the_sampler_moves_is_nearly_standard_normal(name: str) -> None:
+    """Of a Gaussian response: the second derivatives of the log density by z are those of independent normal variables where the
+    turned coordinates are independent, and their diagonal is elsewhere."""
+    model, start = parameterize(build(name), "auto")
+    assert start is not None
+    point = {**model.initial_point(), **start.point}
+    z = next(v for v in model.value_vars if v.name.startswith("v_g"))
+    run = row_models.function(model, [grad(model.logp(), z)])
+    shape = point[z.name].shape
+    hessian = row_models.jacobian(lambda x: run({**point, z.name: x.reshape(shape)})[0].ravel(), point[z.name].ravel())
+    np.testing.assert_allclose(np.diag(hessian), -1.0, atol=0.02)
+    if name == "intercepts":
+        np.testing.assert_allclose(hessian, -np.eye(len(hessian)), atol=0.02)
+
+
+def test_a_factor_may_have_effects_with_and_without_a_table() -> None:
+    model = zoo.hierarchical_linear(visits(), "y ~ x + (1 | gr(g, cov=A)) + (1 | g)", tables={"A": covariance()})
+    assert model["u_g_A"].eval().shape == (10, 1) and model["u_g"].eval().shape == (9, 1)
+    run = row_models.function(
+        model,
+        model.replace_rvs_by_values([model[n] for n in ("u_g_A", "u_g", "beta", "Intercept")] + [model.linear[""].eta]),
+    )
+    a, b, beta, intercept, eta = run(row_models.random_point(model, 1))
+    at = [LEVELS.index(g) for g in visits().g]
+    np.testing.assert_allclose(eta, intercept + beta[0] * visits().x + a[at, 0] + b[at, 0], rtol=1e-10)
+
+
+def test_outcomes_share_the_levels_of_a_table() -> None:
+    """Rows of an outcome that lacks some levels have the effects of their own."""
+    frame = visits()
+    frame.loc[frame.g.isin(["A", "B"]), "c"] = np.nan
+    reverse = covariance().loc[LEVELS[::-1], LEVELS[::-1]]
+    formulas = {"y ~ x + (1 |p| gr(g, cov=A))": "gaussian", "c ~ x + (1 |p| gr(g, cov=A))": "poisson"}
+    model = zoo.joint_outcomes(frame, formulas, tables={"A": reverse})
+    u, eta, intercept, beta = row_models.function(
+        model, model.replace_rvs_by_values([model["u_g"], model.linear["c"].eta, model["c_Intercept"], model["c_beta"]])
+    )(row_models.random_point(model, 1))
+    rows = frame.dropna(subset="c")
+    at = [LEVELS[::-1].index(g) for g in rows.g]
+    np.testing.assert_allclose(eta, intercept + beta[0] * rows.x + u[at, 1], rtol=1e-10)
