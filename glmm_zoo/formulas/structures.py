@@ -10,6 +10,7 @@ u ~ Normal(0, sd^2) in "bym2". (Besag, York & Mollie 1991; Riebler et al. 2016; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,14 +52,14 @@ def covariance_structure(table: LevelTable) -> Structure:
         A table that is not symmetric or not positive definite.
     """
     A = _symmetric(table, "a covariance")
-    values, vectors = np.linalg.eigh(A)
+    values = np.linalg.eigvalsh(A)
     if values[0] <= _SINGULAR * values[-1]:
         same = _levels_alike(table, A)
         raise InputError(
             f"table {table.name!r} is no covariance: it is not positive definite, its smallest eigenvalue is {values[0]:.3g} and its largest "
             f"{values[-1]:.3g}; {same or 'correct it, or give the nearest positive definite matrix (Matrix::nearPD in R)'}"
         )
-    return Structure("cov", table, vectors * np.sqrt(values), float(np.mean(np.diag(A))))
+    return Structure("cov", table, np.linalg.cholesky(A), float(np.mean(np.diag(A))))
 
 
 @lru_cache(maxsize=4)
@@ -94,19 +95,29 @@ def neighbour_structure(table: LevelTable, kind: str) -> Structure:
             f'table {table.name!r}: {listing(map(repr, alone), 4)} {"has" if len(alone) == 1 else "have"} no neighbours, so that type="icar" says '
             'nothing of the effect there; use type="bym2", or join each to an area across the water'
         )
-    n = len(W)
-    basis, ratios, place = np.zeros((n, n)), np.zeros(n), 0
+    Q = np.diag(W.sum(axis=1)) - W
+    if kind == "icar":
+        return _intrinsic(table, Q, parts)
+    basis, ratios, place = np.zeros(Q.shape), np.zeros(len(Q)), 0
     for part in parts:
-        values, vectors = np.linalg.eigh(np.diag(W[np.ix_(part, part)].sum(axis=1)) - W[np.ix_(part, part)])
+        values, vectors = np.linalg.eigh(Q[np.ix_(part, part)])
         inverse = np.append(0.0, 1.0 / values[1:]) if len(part) > 1 else np.ones(1)
-        if kind == "bym2":
-            inverse = inverse / np.exp(np.mean(np.log(vectors**2 @ inverse)))
         at = slice(place, place := place + len(part))
-        basis[part, at], ratios[at] = vectors, inverse
-    variance = float(np.mean(basis**2 @ ratios))
-    if kind == "bym2":
-        return Structure(kind, table, basis, variance, ratios)
-    return Structure(kind, table, (basis * np.sqrt(ratios))[:, ratios > 0], variance)
+        basis[part, at] = vectors * np.sign(
+            np.sqrt(np.arange(1, len(part) + 1)) @ vectors
+        )  # else signs are the library's
+        ratios[at] = inverse / np.exp(np.mean(np.log(vectors**2 @ inverse)))
+    return Structure(kind, table, basis, float(np.mean(basis**2 @ ratios)), ratios)
+
+
+def _intrinsic(table: LevelTable, Q: np.ndarray, parts: Sequence[np.ndarray]) -> Structure:
+    """The last effect of each part is minus the sum of the others."""
+    basis, place = np.zeros((len(Q), len(Q) - len(parts))), 0
+    for part in parts:
+        root = np.linalg.cholesky(np.linalg.pinv(Q[np.ix_(part, part)], hermitian=True)[:-1, :-1])
+        at = slice(place, place := place + len(part) - 1)
+        basis[part, at] = np.vstack([root, -root.sum(axis=0)])
+    return Structure("icar", table, basis, float(np.mean(np.sum(basis**2, axis=1))))
 
 
 def _symmetric(table: LevelTable, what: str) -> np.ndarray:

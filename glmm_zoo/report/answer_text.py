@@ -15,7 +15,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.report.answer import Answer, answer_time
 from glmm_zoo.report.parts import article, joined, read_parts
-from glmm_zoo.report.structure_words import averaged_over
+from glmm_zoo.report.structure_words import averaged_over, structured_terms
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
@@ -235,7 +235,8 @@ def _what_it_is(tree: xr.DataTree, about: About, answer: Answer) -> str:
     """Whose number it is, averaged how, and what it is not."""
     parts = read_parts(tree)
     rows = parts.spec["data"]["rows"]
-    groups = [name for name, levels in parts.groups.items() if levels < rows]
+    of_tables = [":".join(term.factor) for term in structured_terms(parts)]
+    groups = [name for name, levels in parts.groups.items() if levels < rows or name in of_tables]
     averaged = "averaged over the rows of the data"
     if answer.at:
         averaged += " with " + joined([value_words(about, column, value) for column, value in answer.at.items()])

@@ -65,10 +65,16 @@ def structure_in_methods(parts: Parts, term: GroupTerm) -> str:
     return f" with the {law} distribution between neighbours of table {table}{of_levels}"
 
 
+def structured_terms(parts: Parts) -> list[GroupTerm]:
+    """The group terms whose levels depend on each other."""
+    return [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups if g.structure]
+
+
 def averaged_over(parts: Parts) -> str:
     """What population averages are over where levels depend on each other; "" where none do."""
-    terms = [g for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups if g.structure]
     tables = dict.fromkeys(
-        f"{parts.group_plural(t.factor)} with the mean variance of table {t.structure[0]}" for t in terms if t.structure
+        f"{parts.group_plural(t.factor)} with the mean variance of table {t.structure[0]}"
+        for t in structured_terms(parts)
+        if t.structure
     )
     return f", as those of {' and '.join(tables)}" if tables else ""

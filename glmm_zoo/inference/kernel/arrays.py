@@ -9,6 +9,7 @@ import numpy as np
 
 NARROW = 16  # an axis of the argument up to this is written out
 WIDEST = 200  # no axis beyond this is
+MANY = 48  # terms of a sum from which a product with a matrix of data is a loop of its own
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from glmm_zoo.inference.kernel.expression import PREDICATES, Expressions, Node, reachable
 from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
 from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
+from glmm_zoo.inference.kernel.products import product_function
 
 _CHEAP = {"add", "sub", "mul", "neg", "select", "abs", "max", "min", "gather", *PREDICATES}
 _PLAIN = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, math.inf, -math.inf}  # written into the code
@@ -65,7 +66,9 @@ class Emitter:
         stage: dict[Node, int] = {}
         for node in self.order:
             arguments = max((stage[a] for a in node.args), default=0)
-            moved = node.op in ("sum", "element", "scatter") or (node.op == "gather" and node.args[0].op not in MEMORY)
+            moved = node.op in ("sum", "element", "scatter", "product") or (
+                node.op == "gather" and node.args[0].op not in MEMORY
+            )
             if node.op == "element" and node.args[0].op in MEMORY:
                 moved = False
             stage[node] = arguments + 1 if moved else arguments
@@ -77,7 +80,9 @@ class Emitter:
 
         def loop_of(user: Node, a: Node) -> int:
             """The stage of the loop in which `user` needs its argument."""
-            across = user.op in ("sum", "scatter") or (user.op in ("element", "gather") and a.op not in MEMORY)
+            across = user.op in ("sum", "scatter", "product") or (
+                user.op in ("element", "gather") and a.op not in MEMORY
+            )
             return stage[user] - 1 if across else stage[user]
 
         for node in reversed(self.order):  # as late as its uses allow
@@ -93,7 +98,7 @@ class Emitter:
                 for u in uses[node]
                 if u.domain is not None and u.op not in ("scatter",) and loop_of(u, node) > stage[node]
             ]
-            needs = any(u.op in ("element", "gather") for u in uses[node]) or any(u.op == "pack" for u in uses[node])
+            needs = any(u.op in ("element", "gather", "pack", "product") for u in uses[node])
             if needs or (later and not self._cheap(node)):
                 self.kept.add(node)
         self.loops: dict[tuple[int, int], list[Node]] = {}
@@ -222,6 +227,9 @@ class Emitter:
         last = max([*self.stage.values(), *(at for at, _ in self.loops)], default=0)
         for at in range(last + 1):
             for node in self.order:
+                if node.op == "product" and self.stage[node] == at:
+                    self._product(node)
+            for node in self.order:
                 if node.op == "pack" and self.stage[node] == at:
                     base = self.scratch(node)
                     for i, a in enumerate(node.args):
@@ -245,6 +253,14 @@ class Emitter:
         self.used |= b.used
         self.code.text = self._assembled()
         return self.code
+
+    def _product(self, node: Node) -> None:
+        """matrix @ v, v being in memory."""
+        (v,) = node.args
+        base, stride = self.memory(v)
+        rows, columns = (self.slot("size", self._size(n)) for n in (node, v))
+        places = f"ptr {self.scratch(node)}, ptr {self.array('data', node.static)}, ptr {base}"
+        self.main.do(f"call void @product({places}, i64 {stride}, i64 {rows}, i64 {columns})")
 
     def as_float(self, b: Lines, name: str, node: Node) -> str:
         if node.op in PREDICATES:
@@ -371,6 +387,8 @@ class Emitter:
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
         functions = definitions(self.used)
+        if any(node.op == "product" for node in self.order):
+            functions = [*functions, product_function(W)]
         end = ["  ret i64 0" if self.value is None else "  ret i64 %status", "}", ""]
         return "\n".join([*declare, *functions, *head, *self.entry.lines, *self.main.lines, *tail, *end])
 

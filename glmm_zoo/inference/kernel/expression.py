@@ -5,6 +5,7 @@ the domain's size. Matrices with one narrow side are that many vectors. So every
 with sums, gathers and scatters between them:
 
     sum_i v_i          gather(v, index)_i = v[index_i]          scatter(v, index)_j = sum of v_i over index_i = j
+    product(M, v)_j = sum_i M_ji v_i for a matrix of data
 
 Equal expressions are one object, which is how common parts of a density and its gradient are computed once.
 """
@@ -144,6 +145,14 @@ class Expressions:
             counts = np.bincount(self.indices[place], minlength=size).astype(float)
             return self("mul", v, self.constant(counts))
         return self._make("scatter", (v,), size, place)
+
+    def product(self, matrix: np.ndarray, v: Node) -> Node:
+        """The vector matrix @ v."""
+        if v.domain is None:
+            return self("mul", v, self.constant(matrix.sum(axis=1)))
+        if v.op == "data":
+            return self.constant(matrix @ self.data[v.static])
+        return self._make("product", (v,), len(matrix), self._kept(self.data, matrix.ravel(), np.float64))
 
     def pack(self, numbers: Sequence[Node]) -> Node:
         if all(v.op == "number" for v in numbers):
@@ -332,6 +341,9 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
             index = E.indices[node.static]
             back = E.gather(g, index)
             give(node.args[0], back, len(index))
+        elif node.op == "product":
+            (v,) = node.args
+            give(v, E.product(E.data[node.static].reshape(node.domain, v.domain).T, g), None)
         elif node.op == "pack":
             for i, v in enumerate(node.args):
                 give(v, E.element(g, i), None)
@@ -347,8 +359,8 @@ def rows_in_order(E: Expressions, roots: Iterable[Node]) -> Mapping[int, np.ndar
     Rows sorted by the levels of the largest factor gather and scatter in memory that is at hand. By size of the domain.
     """
     nodes = reachable(roots)
-    fixed = {n.domain for n in nodes if n.op in ("load", "scatter", "pack")}
-    fixed |= {a.domain for n in nodes if n.op in ("gather", "element") for a in n.args}
+    fixed = {n.domain for n in nodes if n.op in ("load", "scatter", "pack", "product")}
+    fixed |= {a.domain for n in nodes if n.op in ("gather", "element", "product") for a in n.args}
     longest: dict[int, int] = {}
     for n in nodes:
         if n.op == "gather" and n.domain is not None and n.domain >= LARGE and n.domain not in fixed:

@@ -11,7 +11,7 @@ from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
 
-MEMORY = {"load", "data", "scatter", "pack"}  # vectors that are in memory by themselves
+MEMORY = {"load", "data", "scatter", "pack", "product"}  # vectors that are in memory by themselves
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq"}
 
 

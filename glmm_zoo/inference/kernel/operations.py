@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.inference.kernel.arrays import NARROW, WIDEST, ExpressionArray, items_of
+from glmm_zoo.inference.kernel.arrays import MANY, NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Node, UnsupportedError
 from glmm_zoo.inference.kernel.scalars import SCALARS, chain
 
@@ -100,6 +100,10 @@ def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     shape_a, shape_b = (list(x.shape if isinstance(x, ExpressionArray) else np.shape(x)) for x in (a, b))
     if len(shape_a) > 2 or len(shape_b) > 2:
         raise UnsupportedError(f"a product of shapes {shape_a} and {shape_b}")
+    if shape_b[0] > MANY and not isinstance(a, ExpressionArray) and len(shape_a) == 2 and _is_narrow(shape_b[1:]):
+        return _product(t, np.asarray(a), b)
+    if shape_b[0] > MANY and not isinstance(b, ExpressionArray) and len(shape_b) == 2 and _is_narrow(shape_a[:-1]):
+        return _turned(_product(t, np.asarray(b).T, _turned(a)))
     p, inner = shape_b[0], (len(shape_a) - 1, 0)
     over_domain = p > WIDEST and any(
         isinstance(x, ExpressionArray) and x.long == i for x, i in zip((a, b), inner, strict=True)
@@ -128,6 +132,22 @@ def _dot(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     )
     long = 0 if outer_a else items.ndim - 1 if outer_b else None
     return ExpressionArray(items, long, size if long is not None else 1)
+
+
+def _is_narrow(axes: Sequence[int]) -> bool:
+    return all(n <= NARROW for n in axes)
+
+
+def _turned(x: ExpressionArray) -> ExpressionArray:
+    """The transpose of a matrix; a vector as it is."""
+    return ExpressionArray(x.items.T, None if x.long is None else x.ndim - 1 - x.long, x.size)
+
+
+def _product(t: Translation, matrix: np.ndarray, columns: ExpressionArray) -> ExpressionArray:
+    """A matrix of data times a vector, or times a matrix of few columns, each in a loop of its own."""
+    items = t.vectors(columns, 0).items
+    made = (t.E.product(np.asarray(matrix, dtype=np.float64), v) for v in items.ravel())
+    return ExpressionArray(items_of(made, items.shape), 0, len(matrix))
 
 
 def _join(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:

@@ -77,7 +77,7 @@ def _caption(panels: list[GroupEstimates], effects: list[str]) -> str:
         + (f"; orange diamonds: the {word}’s raw {first.raw_word}" if first.raw is not None else "")
         + f"; dashed line and band: the median {word} and where 95 % of the population of {plural} lie.",
         first.holds_at,
-        f"{capital(plural)} with few rows are drawn to the middle.",
+        f"{capital(plural)} with few rows are drawn to {first.drawn_to}.",
         f"The order of two {plural} is uncertain where their intervals overlap.",
     ]
     if first.between.size:

@@ -69,6 +69,7 @@ class GroupEstimates:
     plural: str
     total: int
     approximate: bool
+    drawn_to: str = "the middle"
 
     @property
     def raw_word(self) -> str:
@@ -197,6 +198,9 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         plural=plural_of_levels(tree, dim, about),
         total=len(order),
         approximate=not kept,
+        drawn_to=f"those that table {group['structure']['table']} joins them with"
+        if "structure" in group
+        else "the middle",
     )
 
 

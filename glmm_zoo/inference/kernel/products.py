@@ -1,0 +1,73 @@
+"""Products of a matrix of data with a vector, as LLVM code: where the sums are too long to be written out."""
+
+from __future__ import annotations
+
+_CODE = """
+define private void @product(ptr noalias %out, ptr noalias %matrix, ptr noalias %v, i64 %stride, i64 %rows, i64 %columns) nounwind {
+entry:
+  %together = icmp eq i64 %stride, 1
+  %rounded = and i64 %columns, -STEP
+  %whole = select i1 %together, i64 %rounded, i64 0
+  %wide = icmp sgt i64 %whole, 0
+  %narrow = icmp slt i64 %whole, %columns
+  br label %row
+row:
+  %i = phi i64 [ 0, %entry ], [ %i1, %done ]
+  %at = mul i64 %i, %columns
+  %m = getelementptr double, ptr %matrix, i64 %at
+  br i1 %wide, label %lanes, label %between
+lanes:
+  %j = phi i64 [ 0, %row ], [ %j1, %lanes ]
+  %a = phi VECTOR [ zeroinitializer, %row ], [ %a1, %lanes ]
+  %b = phi VECTOR [ zeroinitializer, %row ], [ %b1, %lanes ]
+  %ma = getelementptr double, ptr %m, i64 %j
+  %va = getelementptr double, ptr %v, i64 %j
+  %mb = getelementptr double, ptr %ma, i64 WIDTH
+  %vb = getelementptr double, ptr %va, i64 WIDTH
+  %mal = load VECTOR, ptr %ma, align 8
+  %val = load VECTOR, ptr %va, align 8
+  %mbl = load VECTOR, ptr %mb, align 8
+  %vbl = load VECTOR, ptr %vb, align 8
+  %a1 = call VECTOR @llvm.fma.vWIDTHf64(VECTOR %mal, VECTOR %val, VECTOR %a)
+  %b1 = call VECTOR @llvm.fma.vWIDTHf64(VECTOR %mbl, VECTOR %vbl, VECTOR %b)
+  %j1 = add i64 %j, STEP
+  %more = icmp slt i64 %j1, %whole
+  br i1 %more, label %lanes, label %between
+between:
+  %as = phi VECTOR [ zeroinitializer, %row ], [ %a1, %lanes ]
+  %bs = phi VECTOR [ zeroinitializer, %row ], [ %b1, %lanes ]
+  %ab = fadd VECTOR %as, %bs
+  %s = call reassoc double @llvm.vector.reduce.fadd.vWIDTHf64(double 0x8000000000000000, VECTOR %ab)
+  br i1 %narrow, label %single, label %done
+single:
+  %k = phi i64 [ %whole, %between ], [ %k1, %single ]
+  %c = phi double [ %s, %between ], [ %c1, %single ]
+  %mk = getelementptr double, ptr %m, i64 %k
+  %place = mul i64 %k, %stride
+  %vk = getelementptr double, ptr %v, i64 %place
+  %mkl = load double, ptr %mk, align 8
+  %vkl = load double, ptr %vk, align 8
+  %c1 = call double @llvm.fma.f64(double %mkl, double %vkl, double %c)
+  %k1 = add i64 %k, 1
+  %again = icmp slt i64 %k1, %columns
+  br i1 %again, label %single, label %done
+done:
+  %total = phi double [ %s, %between ], [ %c1, %single ]
+  %o = getelementptr double, ptr %out, i64 %i
+  store double %total, ptr %o, align 8
+  %i1 = add i64 %i, 1
+  %next = icmp slt i64 %i1, %rows
+  br i1 %next, label %row, label %end
+end:
+  ret void
+}
+"""
+
+
+def product_function(lanes: int) -> str:
+    """The function `product`, out = matrix v, of a matrix row by row and a vector whose elements are `stride` apart."""
+    replaced = {"VECTOR": f"<{lanes} x double>", "WIDTH": str(lanes), "STEP": str(2 * lanes)}
+    code = _CODE
+    for name, value in replaced.items():
+        code = code.replace(name, value)
+    return code
