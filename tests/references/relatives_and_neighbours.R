@@ -54,7 +54,7 @@ fit <- sampled(
   data2 = list(W = W)
 )
 record(
-  "lip_cancer_bym2.json", fit, "models/lip_cancer", "cases ~ 0 + Intercept + I(aff / 10) + offset(log(expected)) + car(W, gr = district, type = 'bym2'), poisson",
+  "lip_cancer_bym2.json", fit, "models/lip_cancer/data.csv", "cases ~ 0 + Intercept + I(aff / 10) + offset(log(expected)) + car(W, gr = district, type = 'bym2'), poisson",
   "Intercept, aff / 10; districts (56), neighbours of models/lip_cancer/neighbours.csv",
   c("b ~ normal(0, 2.5)", "b_Intercept ~ student_t(3, 0, 2.5)", "sdcar ~ exponential(1)", "rhocar ~ beta(1, 1)"), "^(b_|sdcar|rhocar)"
 )

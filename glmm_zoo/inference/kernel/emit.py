@@ -255,7 +255,6 @@ class Emitter:
         return self.code
 
     def _product(self, node: Node) -> None:
-        """matrix @ v, v being in memory."""
         (v,) = node.args
         base, stride = self.memory(v)
         rows, columns = (self.slot("size", self._size(n)) for n in (node, v))
@@ -386,9 +385,7 @@ class Emitter:
             f"declare double @llvm.vector.reduce.fadd.v{W}f64(double, {vector})",
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
-        functions = definitions(self.used)
-        if any(node.op == "product" for node in self.order):
-            functions = [*functions, product_function(W)]
+        functions = [*definitions(self.used), *[product_function(W)][: any(n.op == "product" for n in self.order)]]
         end = ["  ret i64 0" if self.value is None else "  ret i64 %status", "}", ""]
         return "\n".join([*declare, *functions, *head, *self.entry.lines, *self.main.lines, *tail, *end])
 
