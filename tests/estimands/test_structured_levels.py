@@ -15,7 +15,7 @@ from scipy import stats
 import glmm_zoo as zoo
 from glmm_zoo.inference.datatree import kept_variables
 from glmm_zoo.inference.settings import Settings
-from glmm_zoo.refits.variations import changed_model
+from glmm_zoo.refits.variations import changed_model, priors_by_key
 from glmm_zoo.results.storage import metadata, stored_level_tables
 
 LEVELS = [f"a{i}" for i in range(12)]  # the first two have no rows
@@ -83,6 +83,13 @@ def test_updates_take_the_table_of_the_file_or_another(relatives: xr.DataTree) -
     assert another.spec["groups"]["id"]["structure"]["variance"] == pytest.approx(1.0)
     without = changed_model(relatives, formula=". ~ . - (1 | gr(id, cov=A)) + (1 | id)")
     assert "tables" not in without.spec["data"] and without.groups[0].structure is None
+
+
+def test_priors_of_a_map_are_given_by_their_keys(neighbours: xr.DataTree) -> None:
+    priors = priors_by_key(metadata(neighbours)["spec"])
+    assert priors["rho[id]"] == "Beta(1, 1)" and priors["sd[id]"] == "Exponential(1)"
+    again = changed_model(neighbours, priors={"rho[id]": "Beta(1, 2)"})
+    assert again.spec["priors"]["rho_id"] == "Beta(1, 2)"
 
 
 def test_a_level_without_rows_has_its_own_effect(relatives: xr.DataTree) -> None:
