@@ -31,7 +31,8 @@ def structured_effects(model: Model, group: Group) -> Tensor:
     packed = root
     if structure.ratios is not None:
         rho = variable(model, group.name("rho"))
-        packed = pt.sqrt(1.0 + rho * (pt.constant(structure.ratios) - 1.0))[:, None] * root
+        scales: Tensor = pt.sqrt(1.0 + rho * (pt.constant(structure.ratios) - 1.0))
+        packed = scales[:, None] * root
     owners = list(dict.fromkeys(group.owners))
     v = pm.CustomDist(
         group.random,

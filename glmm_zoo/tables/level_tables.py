@@ -56,7 +56,7 @@ def with_level_tables(data: Any, given: Mapping[str, Any] | None) -> Any:
     if not isinstance(given, Mapping):
         raise InputError(f"tables is a dict of tables by name, {{'A': 'file.csv'}}, not {type(given).__name__}")
     problems: list[str] = []
-    read = {str(name): attempt(lambda n=name: read_level_table(str(n), given[n]), problems) for name in given}
+    read = {str(n): attempt(lambda n=n, t=t: read_level_table(str(n), t), problems) for n, t in given.items()}
     raise_all(problems)
     found = {name: table for name, table in read.items() if table is not None}
     return WithLevelTables(data, found) if found else data

@@ -70,7 +70,9 @@ def test_the_file_holds_the_table(relatives: xr.DataTree) -> None:
 
 def test_the_model_is_built_again_from_the_file(relatives: xr.DataTree) -> None:
     model = zoo.model_of(relatives)
-    np.testing.assert_allclose(model.groups[0].structure.table.values, relationships())
+    structure = model.groups[0].structure
+    assert structure is not None
+    np.testing.assert_allclose(structure.table.values, relationships())
     assert [(g.factor.levels, g.codes[""].tolist()) for g in model.groups] == [
         (tuple(LEVELS), [LEVELS.index(i) for i in animals().id])
     ]
@@ -139,8 +141,8 @@ def test_the_median_ratio_has_the_mean_variance(relatives: xr.DataTree) -> None:
 
 def test_new_groups_are_another_draw_of_all_levels(relatives: xr.DataTree) -> None:
     """Replicated rows of a level vary with their own effects, and not with those of the fit."""
-    new = relatives["posterior_predictive_new_groups"]["calls"].values
-    old = relatives["posterior_predictive"]["calls"].values.reshape(-1, new.shape[1])
+    new = relatives["posterior_predictive_new_groups"].dataset["calls"].values
+    old = relatives["posterior_predictive"].dataset["calls"].values.reshape(-1, new.shape[1])
     own = animals().groupby("id").calls.mean().reindex(animals().id).to_numpy()
     assert np.corrcoef(old.mean(axis=0), own)[0, 1] > 0.8
     assert abs(np.corrcoef(new.mean(axis=0), own)[0, 1]) < 0.5

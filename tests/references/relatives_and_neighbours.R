@@ -1,4 +1,4 @@
-# The fits of sim_animal_slopes.json and lip_cancer_bym2.json, after the simulation of the animals where their files are not there:
+# The fit of lip_cancer_bym2.json, after the simulation of sim_animals.csv and sim_animals_A.csv where they are not there:
 # Rscript tests/references/relatives_and_neighbours.R
 rstan::rstan_options(boost_lib = "/usr/include")
 library(brms)
@@ -57,21 +57,4 @@ record(
   "lip_cancer_bym2.json", fit, "models/lip_cancer/data.csv", "cases ~ 0 + Intercept + I(aff / 10) + offset(log(expected)) + car(W, gr = district, type = 'bym2'), poisson",
   "Intercept, aff / 10; districts (56), neighbours of models/lip_cancer/neighbours.csv",
   c("b ~ normal(0, 2.5)", "b_Intercept ~ student_t(3, 0, 2.5)", "sdcar ~ exponential(1)", "rhocar ~ beta(1, 1)"), "^(b_|sdcar|rhocar)"
-)
-
-d <- read.csv(paste0(here, ".csv"))
-A <- as.matrix(read.csv(paste0(here, "_A.csv"), row.names = 1))
-fit <- sampled(
-  y ~ 0 + Intercept + age + (1 + age | gr(animal, cov = A)), d, gaussian(),
-  c(
-    set_prior("normal(0, 2.5)", class = "b"), set_prior("student_t(3, 0, 2.5)", class = "b", coef = "Intercept"),
-    set_prior("exponential(1)", class = "sd"), set_prior("lkj(2)", class = "cor"), set_prior("exponential(1)", class = "sigma")
-  ),
-  data2 = list(A = A)
-)
-record(
-  "sim_animal_slopes.json", fit, "sim_animals.csv", "y ~ 0 + Intercept + age + (1 + age | gr(animal, cov = A)), gaussian",
-  "Intercept, age; animals (80 with records, of 110), relationships of sim_animals_A.csv",
-  c("b ~ normal(0, 2.5)", "b_Intercept ~ student_t(3, 0, 2.5)", "sd ~ exponential(1)", "cor ~ lkj(2)", "sigma ~ exponential(1)"),
-  "^(b_|sd_|cor_|sigma|r_animal\\[a0(31|70),Intercept)"
 )

@@ -76,22 +76,6 @@ def test_areas_with_neighbours_equal_brms() -> None:
     agree(zoo.summary(tree), {ours: peer[theirs] for theirs, ours in names.items()})
 
 
-def test_relatives_equal_brms() -> None:
-    priors = {**PRIORS, "corr": "LKJ(2)", "sigma": "Exponential(1)"}
-    tables = {"A": data_set("sim_animals_A.csv").set_index("Unnamed: 0")}
-    formula = "y ~ age + (1 + age | gr(animal, cov=A))"
-    model = zoo.hierarchical_linear(data_set("sim_animals.csv"), formula, center=False, priors=priors, tables=tables)
-    names = {
-        "b_Intercept": "Intercept", "b_age": "beta[age]", "sd_animal__Intercept": "sd_animal[Intercept]",
-        "sd_animal__age": "sd_animal[age]", "cor_animal__Intercept__age": "corr_animal[Intercept, age]", "sigma": "sigma",
-        "r_animal[a031,Intercept]": "u_animal[a031, Intercept]",
-    }  # fmt: skip
-    tree = zoo.fit(model, draws=4000, seed=20, progress=False)
-    assert zoo.check(tree).sound, str(zoo.check(tree))
-    peer = reference("sim_animal_slopes")["parameters"]
-    agree(zoo.summary(tree, group_effects=True), {ours: peer[theirs] for theirs, ours in names.items()})
-
-
 @pytest.mark.parametrize("row", MAXIMA, ids=lambda row: row.data.removesuffix(".csv"))
 def test_posterior_lies_at_the_maximum_of_the_likelihood(row: Maximum) -> None:
     """Under the weak default priors: coefficients within 0.3 SE, sds of group effects up to 15 % above."""
