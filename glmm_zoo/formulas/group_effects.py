@@ -13,7 +13,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
-from glmm_zoo.formulas.structures import Structure, covariance_structure, neighbour_structure
+from glmm_zoo.formulas.structures import LevelStructure, covariance_structure, neighbour_structure
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.level_tables import refuse_missing_levels
@@ -47,7 +47,7 @@ class GroupEffects:
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
-    structure: Structure | None = None
+    structure: LevelStructure | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -84,7 +84,7 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
-    structure: Structure | None = None
+    structure: LevelStructure | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -112,7 +112,7 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
     return tuple(_join(coded) for coded in by_factor.values() if coded)
 
 
-def _structured(term: GroupTerm, factor: GroupingFactor, table: Table) -> tuple[GroupingFactor, Structure | None]:
+def _structured(term: GroupTerm, factor: GroupingFactor, table: Table) -> tuple[GroupingFactor, LevelStructure | None]:
     """The factor with the levels of the table that a term names, if it names one, and how they depend on each other."""
     if term.structure is None:
         return factor, None

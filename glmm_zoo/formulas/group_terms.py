@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.structures import KINDS
+from glmm_zoo.formulas.structures import NEIGHBOUR_KINDS
 from glmm_zoo.formulas.terms import GroupTerm, Symbol
 from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, split_arguments, text_of
 
@@ -94,7 +94,7 @@ def parse_car(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
     if len(factors) != 1 or given["gr"][0].text in ("gr", "mm") and len(given["gr"]) > 1:
         raise formula.error(f"gr of car() is the column of the areas: {example}", tokens[0].at)
     kind = text_of(given["type"]).strip("\"'") if "type" in given else ""
-    if kind not in KINDS or given["type"][0].kind != "string":
+    if kind not in NEIGHBOUR_KINDS or given["type"][0].kind != "string":
         raise formula.error(
             'type of car() is "icar", intrinsic, or "bym2", with a part that is not spatial', tokens[0].at
         )

@@ -19,19 +19,19 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.tables.level_tables import LevelTable
 
-KINDS = ("icar", "bym2")
+NEIGHBOUR_KINDS = ("icar", "bym2")
 _SINGULAR = 1e-9  # the smallest eigenvalue of a covariance, as a part of the largest
 
 
 @dataclass(frozen=True, eq=False)
-class Structure:
+class LevelStructure:
     """u (levels,) = basis (levels, q) v, v_j independent, each with the sd of the effects.
 
     Of "bym2" that of v_j is sd sqrt(rho ratios_j + 1 - rho), `ratios` (q,). `variance` is the mean over the levels of the variance of
     effects whose sd is 1, where rho is 1.
     """
 
-    kind: str  # "cov" or one of `KINDS`
+    kind: str  # "cov" or one of `NEIGHBOUR_KINDS`
     table: LevelTable
     basis: np.ndarray
     variance: float
@@ -43,7 +43,7 @@ class Structure:
 
 
 @lru_cache(maxsize=4)  # predictors of one model share it
-def covariance_structure(table: LevelTable) -> Structure:
+def covariance_structure(table: LevelTable) -> LevelStructure:
     """That of effects with the covariance in a table.
 
     Raises
@@ -59,11 +59,11 @@ def covariance_structure(table: LevelTable) -> Structure:
             f"table {table.name!r} is no covariance: it is not positive definite, its smallest eigenvalue is {values[0]:.3g} and its largest "
             f"{values[-1]:.3g}; {same or 'correct it, or give the nearest positive definite matrix (Matrix::nearPD in R)'}"
         )
-    return Structure("cov", table, np.linalg.cholesky(A), float(np.mean(np.diag(A))))
+    return LevelStructure("cov", table, np.linalg.cholesky(A), float(np.mean(np.diag(A))))
 
 
 @lru_cache(maxsize=4)
-def neighbour_structure(table: LevelTable, kind: str) -> Structure:
+def neighbour_structure(table: LevelTable, kind: str) -> LevelStructure:
     """That of effects of areas, of which the table says which are neighbours.
 
     Raises
@@ -107,17 +107,17 @@ def neighbour_structure(table: LevelTable, kind: str) -> Structure:
             np.sqrt(np.arange(1, len(part) + 1)) @ vectors
         )  # else signs are the library's
         ratios[at] = inverse / np.exp(np.mean(np.log(vectors**2 @ inverse)))
-    return Structure(kind, table, basis, float(np.mean(basis**2 @ ratios)), ratios)
+    return LevelStructure(kind, table, basis, float(np.mean(basis**2 @ ratios)), ratios)
 
 
-def _intrinsic(table: LevelTable, Q: np.ndarray, parts: Sequence[np.ndarray]) -> Structure:
+def _intrinsic(table: LevelTable, Q: np.ndarray, parts: Sequence[np.ndarray]) -> LevelStructure:
     """The last effect of each part is minus the sum of the others."""
     basis, place = np.zeros((len(Q), len(Q) - len(parts))), 0
     for part in parts:
         root = np.linalg.cholesky(np.linalg.pinv(Q[np.ix_(part, part)], hermitian=True)[:-1, :-1])
         at = slice(place, place := place + len(part) - 1)
         basis[part, at] = np.vstack([root, -root.sum(axis=0)])
-    return Structure("icar", table, basis, float(np.mean(np.sum(basis**2, axis=1))))
+    return LevelStructure("icar", table, basis, float(np.mean(np.sum(basis**2, axis=1))))
 
 
 def _symmetric(table: LevelTable, what: str) -> np.ndarray:
@@ -156,7 +156,7 @@ def _connected_parts(W: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(of_level == c) for c in range(count)]
 
 
-def structure_in_words(structure: Structure) -> str:
+def structure_in_words(structure: LevelStructure) -> str:
     """A note for the fit on a map in several parts; "" for others."""
     if structure.ratios is None and structure.kind != "icar":
         return ""

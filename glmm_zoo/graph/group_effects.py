@@ -25,7 +25,7 @@ from glmm_zoo.plans.groups import Group
 def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it; where it has a prior at the means of slopes' columns, there."""
     k = len(group.labels)
-    root = model.covariance_roots[group.free("u")] = covariance_root(model, group)
+    root = model.covariance_roots[group.free("u")] = effects_root(model, group)
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
@@ -47,7 +47,7 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     return u
 
 
-def covariance_root(model: Model, group: Group) -> Tensor:
+def effects_root(model: Model, group: Group) -> Tensor:
     """The Cholesky factor of the covariance of the effects of a level, packed (m,), with its standard deviations and correlations."""
     sd = standard_deviation(model, group.free("sd"), group.effect_dim, key=group.name("sd"))
     k = len(group.labels)

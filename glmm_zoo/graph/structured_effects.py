@@ -9,7 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.graph.group_effects import add_effects_at_zero, correlated_draw, correlated_logp, covariance_root
+from glmm_zoo.graph.group_effects import add_effects_at_zero, correlated_draw, correlated_logp, effects_root
 from glmm_zoo.graph.model import Model, SmoothWeights
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import unpacked
@@ -27,7 +27,7 @@ def structured_effects(model: Model, group: Group) -> Tensor:
     model.add_coord(dim, range(q))
     model.auxiliary.add(group.random)
     model.group_effect_names.append(group.random)
-    root = covariance_root(model, group)
+    root = effects_root(model, group)
     packed = root
     if structure.ratios is not None:
         rho = variable(model, group.name("rho"))

@@ -13,7 +13,7 @@ from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
-from glmm_zoo.formulas.structures import Structure
+from glmm_zoo.formulas.structures import LevelStructure
 
 type _Term = tuple[PredictorDesign, GroupEffects]
 
@@ -59,7 +59,7 @@ class Group:
     codes: Mapping[str, np.ndarray]
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
-    structure: Structure | None = None
+    structure: LevelStructure | None = None
 
     @property
     def dim(self) -> str:

@@ -9,7 +9,7 @@ from glmm_zoo.report.mathml import MINUS, PLUS, fraction, num, op, power, row, s
 from glmm_zoo.report.parts import Parts
 
 
-def structure_of(parts: Parts, term: GroupTerm) -> dict[str, object]:
+def structure_described(parts: Parts, term: GroupTerm) -> dict[str, object]:
     """What the spec says of how the levels of a term depend on each other; empty where they do not."""
     name = term.name.replace(" ", "_")
     found = (
@@ -57,7 +57,7 @@ def structure_in_methods(parts: Parts, term: GroupTerm) -> str:
     if term.structure is None:
         return ""
     table, kind = term.structure
-    levels = structure_of(parts, term).get("levels")
+    levels = structure_described(parts, term).get("levels")
     of_levels = f", which has {levels} levels" if levels else ""
     if kind == "cov":
         return f" with the known covariance between {parts.group_plural(term.factor)} of table {table}{of_levels}"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.tables.files import RawTable, read_table
 
-MOST_LEVELS = 3000  # of a table, which is dense: 72 MB, and some seconds for its eigenvectors
+MOST_TABLE_LEVELS = 3000  # of a table, which is dense: 72 MB, and some seconds for its eigenvectors
 _ENDS = ("from", "to")
 _FORM = "a square table has the levels in its first column and in its header, a list of neighbours the columns 'from' and 'to'"
 
@@ -159,9 +159,9 @@ def _numbers(name: str, values: Sequence[Any], rows: Sequence[str]) -> np.ndarra
 
 
 def _refuse_many(levels: Sequence[str]) -> None:
-    if len(levels) > MOST_LEVELS:
+    if len(levels) > MOST_TABLE_LEVELS:
         raise InputError(
-            f"it has {len(levels):,} levels, and at most {MOST_LEVELS:,} are computed with, because the table is held whole; leave out "
+            f"it has {len(levels):,} levels, and at most {MOST_TABLE_LEVELS:,} are computed with, because the table is held whole; leave out "
             "levels that the data do not need, or join small ones"
         )
 

@@ -16,7 +16,7 @@ import glmm_zoo as zoo
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.structures import covariance_structure, neighbour_structure
 from glmm_zoo.formulas.terms import fixed_formula
-from glmm_zoo.tables.level_tables import MOST_LEVELS, LevelTable, read_level_table
+from glmm_zoo.tables.level_tables import MOST_TABLE_LEVELS, LevelTable, read_level_table
 
 LEVELS = tuple("ABCDEFGHIJ")  # of visits().g, and J, which has no rows
 COV, CAR = "y ~ x + (1 | gr(g, cov=A))", 'y ~ x + car(W, gr=g, type="{}")'
@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "text": (COV, {"A": changed(covariance(), "C", "D", "?")}, r"table 'A': row 'C', column 'D' has '\?'; all of a square table are numbers"),
     "not square": (COV, {"A": covariance().drop(columns="C")}, "table 'A': it has 10 rows and 8 columns of levels"),
     "strangers": (COV, {"A": covariance().rename(index={"C": "c"})}, r"level 'c' has a row and no column; did you mean 'C'\?"),
-    "too many": (COV, {"A": pd.DataFrame({"from": range(MOST_LEVELS), "to": range(1, MOST_LEVELS + 1)})}, "it has 3,001 levels, and at most 3,000"),
+    "too many": (COV, {"A": pd.DataFrame({"from": range(MOST_TABLE_LEVELS), "to": range(1, MOST_TABLE_LEVELS + 1)})}, "it has 3,001 levels, and at most 3,000"),
     "half a pair": (CAR.format("bym2"), {"W": pd.DataFrame({"from": ["A", "B"], "to": ["B", None]})}, "row 2 lacks one of two neighbours"),
     "weights": (CAR.format("bym2"), {"W": neighbours(*CIRCLE) * 2}, "row 'A', column 'B' has 2; make it 1 or 0"),
     "one way": (CAR.format("bym2"), {"W": changed(neighbours(*CIRCLE), "A", "B", 0)}, "not symmetric, as an adjacency is: row 'A', column 'B' has 0"),
