@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
     from glmm_zoo.refits.leave_one_out import loo
+    from glmm_zoo.refits.replay import Replay, replay
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
@@ -54,6 +55,7 @@ _HOME = {
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
     "PriorPredictive": "estimands.prior_predictive",
+    "Replay": "refits.replay",
     "Sensitivity": "estimands.sensitivity",
     "Verdict": "results.diagnostics",
     "builders": "registry",
@@ -76,6 +78,7 @@ _HOME = {
     "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
+    "replay": "refits.replay",
     "save": "results.storage",
     "sensitivity": "refits.sensitivity",
     "simulate_design": "trials.simulation",
@@ -99,6 +102,7 @@ __all__ = [
     "Interrupted",
     "Loo",
     "PriorPredictive",
+    "Replay",
     "Sensitivity",
     "Verdict",
     "ZooWarning",
@@ -122,6 +126,7 @@ __all__ = [
     "prior_predictive",
     "quick",
     "r2",
+    "replay",
     "save",
     "sensitivity",
     "simulate_design",

@@ -14,6 +14,7 @@ from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.prior import prior
+from glmm_zoo.cli.replay import replay
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.sensitivity import sensitivity
 from glmm_zoo.cli.show import show
@@ -41,6 +42,7 @@ app.command(show)
 app.command(prior)
 app.command(fit)
 app.command(update)
+app.command(replay)
 app.command(check)
 app.command(summary)
 app.command(hypotheses)
