@@ -189,14 +189,19 @@ def _given_priors(spec: Mapping[str, Any]) -> Mapping[str, str]:
 
 def priors_by_key(spec: Mapping[str, Any]) -> dict[str, str]:
     """The priors of a fit as a builder takes them: those of group effects by their factor, "sd_herd" as "sd[herd]"."""
+    keys = spec["prior_keys"] if "prior_keys" in spec else _keys_of_older_files(spec)
+    priors = {}
+    for name, prior in spec["priors"].items():
+        priors |= prior if isinstance(prior, dict) else {keys.get(name, name): prior}
+    return priors
+
+
+def _keys_of_older_files(spec: Mapping[str, Any]) -> dict[str, str]:
     names = {}
     for key, group in spec["groups"].items():
         at = next(i for i in range(len(key)) if f"{key[:i]}sd_{key[i:]}" == group["sd"])
         names |= {f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr")}
-    priors = {}
-    for name, prior in spec["priors"].items():
-        priors |= prior if isinstance(prior, dict) else {names.get(name, name): prior}
-    return priors
+    return names
 
 
 def _builder(spec: Mapping[str, Any]) -> Builder:
