@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
+    from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
     from glmm_zoo.estimands.comparisons import comparisons
     from glmm_zoo.estimands.explained_variance import r2
     from glmm_zoo.estimands.leave_one_out import Loo
@@ -57,8 +58,10 @@ _HOME = {
     "PriorPredictive": "estimands.prior_predictive",
     "Replay": "refits.replay",
     "Sensitivity": "estimands.sensitivity",
+    "SimulationBasedCalibration": "calibration.calibrate",
     "Verdict": "results.diagnostics",
     "builders": "registry",
+    "calibrate": "calibration.calibrate",
     "card": "registry",
     "cards": "registry",
     "check": "results.diagnostics",
@@ -104,9 +107,11 @@ __all__ = [
     "PriorPredictive",
     "Replay",
     "Sensitivity",
+    "SimulationBasedCalibration",
     "Verdict",
     "ZooWarning",
     "builders",
+    "calibrate",
     "card",
     "cards",
     "check",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
@@ -52,6 +53,7 @@ app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(sensitivity)
+app.command(calibrate)
 app.command(table)
 app.command(report)
 app.command(plot)

@@ -24,6 +24,8 @@ from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import SomeRows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.said import Words
 
@@ -224,7 +226,11 @@ def _tables(
 
 def _stored_rows(tree: xr.DataTree, dim: str, source: str, notes: Sequence[str] = ()) -> SomeRows:
     """A table of the file, whose rows have the numbers and the source that they had."""
-    frame = stored_table(tree, dim)
+    return numbered_rows(stored_table(tree, dim), source, notes)
+
+
+def numbered_rows(frame: pd.DataFrame, source: str, notes: Sequence[str] = ()) -> SomeRows:
+    """A table for a builder whose rows have the numbers of the frame's index, which may have gaps."""
     kept = np.zeros(int(frame.index.max()) + 1, bool)
     kept[frame.index] = True
     place = np.zeros(len(kept), int)  # rows that are not kept are copies of one that is
