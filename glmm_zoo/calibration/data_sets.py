@@ -56,7 +56,7 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
         assert response is not None
         if not prefix and family_described(outcome).choice == "levels":
             options["levels"] = list(outcome["levels"])
-        y, was = responses[name], drawn["observed_data"][name]
+        y, was = responses[name], drawn["observed_data"].dataset[name]
         rows = table.index.isin(y[y.dims[0]].values) if prefix else np.ones(len(table), bool)
         if response.value.kind == "column":
             column = response.value.columns[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -85,13 +85,13 @@ def _by_draw(array: xr.DataArray) -> np.ndarray:
 
 def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
     """The log density of a model's data at the one draw of a tree."""
-    import pytensor
+    from pytensor import function
 
     from glmm_zoo.families.tensors import as_it_stands
 
     plain = model.with_transforms({v.name: None for v in model.free_RVs})
     terms = plain.logp(vars=plain.observed_RVs, sum=False)
-    run = pytensor.function(plain.value_vars, terms, mode=as_it_stands(), on_unused_input="ignore")
+    run: Any = function(plain.value_vars, terms, mode=as_it_stands(), on_unused_input="ignore")
     posterior = truth["posterior"].dataset
     values = [posterior[v.name].values.reshape(np.shape(posterior[v.name].values)[2:]) for v in plain.free_RVs]
     return float(sum(np.sum(term) for term in run(*values)))

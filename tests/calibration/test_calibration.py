@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.results.storage import stored_table
 
 DRAWN = [row for row in ROWS if not row.builder.endswith("survival")]
-SMALL = {"draws": 60, "tune": 100, "chains": 2}
+SMALL: Any = {"draws": 60, "tune": 100, "chains": 2}
 
 
 def drawn(row: Row) -> DrawnDataSet:
