@@ -106,7 +106,8 @@ def write_spec(
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
     """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`.
 
-    Its "priors" are those in force, its "given" those that the user gave.
+    Its "priors" are those in force, its "given" those that the user gave; "prior_keys" are the words for a user's prior of a whole
+    parameter.
     """
     _refuse_one_name_for_two(predictors, table)
     chosen = priors.choose(needed, given)
@@ -114,6 +115,7 @@ def write_spec(
         "builder": builder,
         **described,
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "prior_keys": {p.name: next(key for key in p.keys[0] if all(key in keys for keys in p.keys)) for p in needed},
         "given": {str(key): str(prior) for key, prior in (given or {}).items()},
         "groups": {
             prefixed(g.prefix, g.dim): {
