@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from glmm_zoo.families import log_densities, moments
+from glmm_zoo.families.law import Law
 from glmm_zoo.families.links import LINKS, probability_link
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
@@ -155,6 +156,10 @@ class Family:
         one; else eta (..., K - 1) holds them in this order.
     event_times
         Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
+    law
+        Its distribution function, with which responses may be censored, `y | cens(c)`, or truncated, `y | trunc(lb, ub)`.
+    bounds
+        Where it is truncated: the least and the largest value that is seen; its moments, draws and densities are those between them.
     """
 
     name: str
@@ -185,6 +190,8 @@ class Family:
     probabilities: moments.Probabilities | None = None
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
     event_times: EventTimes | None = None
+    law: Law | None = None
+    bounds: tuple[float, float] | None = None
 
     @property
     def options(self) -> dict[str, str]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.partly_observed import is_partly_observed, partly_observed
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.predictor import (
@@ -60,6 +62,7 @@ def read_outcome(
     missing: Missing = "error",
     clusters: str = "random",
     gaps: bool = False,
+    partly: bool = False,
 ) -> SingleOutcome:
     """Read and check one outcome with all its linear predictors, before any graph is built.
 
@@ -84,6 +87,8 @@ def read_outcome(
         factors as population terms.
     gaps
         Rows without a response are left out instead of refused.
+    partly
+        Whether the response may be seen in part, `y | trunc(lb, ub) + cens(c)`; the family is then that of what is seen.
 
     Raises
     ------
@@ -95,9 +100,10 @@ def read_outcome(
     units = units or {}
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
     formulas, response = _parse_all(texts, exposure, family)
+    family = _as_seen(family, response, partly)
     used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
     problems: list[str] = []
-    open_ends = response.event.may_be_missing if response.event else ()
+    open_ends = response.may_be_missing
     complete = [c for c in dict.fromkeys(used) if c not in open_ends]
     table = take_columns(data, complete, missing, problems, response.value.columns if gaps else ())
     if open_ends:
@@ -172,6 +178,20 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -
             "keep one: the offset is the logarithm of the exposure"
         )
     return formulas, response
+
+
+def _as_seen(family: Family, response: Response, partly: bool) -> Family:
+    """The family of what is seen of the response."""
+    if not is_partly_observed(response):
+        return family
+    role = "trunc()" if response.bounds else "cens()"
+    if family.law is None:
+        raise InputError(
+            f"{role} is not there for family {family.name!r}; families that have it: {listing([f.name for f in FAMILIES.values() if f.law])}"
+        )
+    if not partly:
+        raise InputError(f"{role} is for models of one outcome with a likelihood of rows, and not for this one; leave it out")
+    return partly_observed(family, response)
 
 
 def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], clusters: str) -> SingleOutcome:
