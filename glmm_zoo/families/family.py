@@ -159,7 +159,8 @@ class Family:
     law
         Its distribution function, with which responses may be censored, `y | cens(c)`, or truncated, `y | trunc(lb, ub)`.
     bounds
-        Where it is truncated: the least and the largest value that is seen; its moments, draws and densities are those between them.
+        Where responses are seen in part: the least and the largest value that is seen, minus and plus infinity where it is only that
+        they may be censored. Moments, draws and densities are those of what is seen.
     """
 
     name: str
@@ -202,6 +203,16 @@ class Family:
     def scales(self) -> dict[str, str]:
         """The links of those linear predictors, by the parameters' names."""
         return {own.name: own.scale for own in self.own if own.option}
+
+    @property
+    def described_bounds(self) -> list[float | None] | None:
+        """The bounds as a spec has them, with None for an open end."""
+        return None if self.bounds is None else [end if np.isfinite(end) else None for end in self.bounds]
+
+    @property
+    def truncated(self) -> bool:
+        """Whether there are values of the response that are not seen."""
+        return self.bounds is not None and bool(np.isfinite(self.bounds).any())
 
     @property
     def symbol(self) -> str:

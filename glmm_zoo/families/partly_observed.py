@@ -33,11 +33,13 @@ _TRIES = 20  # of a draw to fall between the bounds, before it is made to
 
 def partly_observed(family: Family, response: Response) -> Family:
     """The family, which has a `law`, as the response is seen: between bounds, or known to be beyond limits."""
-    if not is_partly_observed(response) or family.bounds is not None:
+    if not response.seen_in_part or family.bounds is not None:
         return family
     assert family.law is not None
     seen = _Seen(family, *(response.bounds or (-np.inf, np.inf)))
-    family = replace(family, bounds=(seen.lb, seen.ub), read=seen.read, observe=seen.observe, log_density=seen.log_density)
+    family = replace(
+        family, bounds=(seen.lb, seen.ub), read=seen.read, observe=seen.observe, log_density=seen.log_density
+    )
     if response.censoring:
         family = replace(family, findings=tuple(f for f in family.findings if f not in ("dispersion", "zeros")))
     if response.bounds is None:
@@ -53,11 +55,6 @@ def partly_observed(family: Family, response: Response) -> Family:
         counted=family.counted and f"{family.counted} before truncation",
         count_alone=family.count_alone and seen.count_alone,
     )
-
-
-def is_partly_observed(response: Response) -> bool:
-    """Whether a response has bounds or limits."""
-    return response.bounds is not None or bool(response.censoring)
 
 
 def bounds_words(lb: float, ub: float) -> str:
@@ -126,7 +123,11 @@ class _Seen:
         if response.censoring:
             status, upper = self._limits(table, response, outcome)
             trials = np.column_stack([status, upper])
-            said += [f"{int((status == code).sum())} {word}-censored" for word, code in CENSORING.items() if code and (status == code).any()]
+            said += [
+                f"{int((status == code).sum())} {word}-censored"
+                for word, code in CENSORING.items()
+                if code and (status == code).any()
+            ]
         return replace(outcome, trials=trials, description=", ".join([outcome.description, *said]))
 
     def _limits(self, table: Table, response: Response, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
@@ -155,9 +156,7 @@ class _Seen:
 
     # ------------------------------------------------------------------------------------------------------- density
 
-    def log_density(
-        self, y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None
-    ) -> np.ndarray:
+    def log_density(self, y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
         """As that of a family, `trials` (m, 2) those of `read`."""
         shape = np.broadcast_shapes(eta.shape, y.shape)
 
@@ -182,11 +181,15 @@ class _Seen:
 
         def log_f(y: Tensor, eta: Tensor, *values: Tensor) -> Tensor:
             of_names = dict(zip(names, values, strict=True))
-            return self._log_f(outcome.values, y, outcome.trials, eta, of_names, link, lambda x, at: x[at] if x.ndim else x, place)
+            return self._log_f(
+                outcome.values, y, outcome.trials, eta, of_names, link, lambda x, at: x[at] if x.ndim else x, place
+            )
 
         def draw(eta: Tensor, *rest: Any) -> Tensor:
             *values, size = rest
-            return self._random(name, names, link)(eta, *values, size=size)
+            return self._random(name, names, link)(
+                eta, *values, size=size, rng=pt.random.shared_rng(seed=None), return_next_rng=True
+            )[1]
 
         called = "Truncated" if np.isfinite([self.lb, self.ub]).any() else "Censored"
         observe_rows(name, f"{called}{self.family.name}", outcome, [eta, *own.values()], log_f, draw)
@@ -223,7 +226,10 @@ class _Seen:
     def _within(self, y: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """low and high (n,) of censored values, with P(low < Y <= high) that of what is known of them."""
         status, upper = trials.T
-        low, high = np.where(status == CENSORING["left"], -np.inf, y), np.where(status == CENSORING["right"], np.inf, upper)
+        low, high = (
+            np.where(status == CENSORING["left"], -np.inf, y),
+            np.where(status == CENSORING["right"], np.inf, upper),
+        )
         return np.maximum(low, self.ends[0]), np.minimum(high, self.ends[1])
 
     # ---------------------------------------------------------------------------------------------- moments and draws

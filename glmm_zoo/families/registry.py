@@ -324,11 +324,17 @@ def family_of_fit(name: str, spec: Mapping[str, Any]) -> Family:
 
 
 def family_described(outcome: Mapping[str, Any]) -> Family:
-    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link.
+
+    Of a response that is seen in part it has the bounds, and else what is said of the response itself.
+    """
     if "event_times" in outcome.get("facts", {}):
         return event_time_family(outcome["facts"]["event_times"])
     of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
-    return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
+    family = FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
+    low, high = outcome.get("bounds") or (None, None)
+    seen = (-np.inf if low is None else low, np.inf if high is None else high)
+    return replace(family, bounds=seen) if outcome.get("bounds") else family
 
 
 def family_and_link(text: str) -> tuple[Family, str]:

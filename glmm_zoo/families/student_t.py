@@ -104,7 +104,9 @@ def _within(low: float, high: float, eta: np.ndarray, own: moments.Own) -> tuple
     def weighted(end: float) -> Any:
         if np.isinf(end):
             return 0.0
-        return (nu + ((end - eta) / sigma) ** 2) * np.exp(student_t_log_f(end, eta, own["sigma"], nu) - log_mass) * sigma
+        return (
+            (nu + ((end - eta) / sigma) ** 2) * np.exp(student_t_log_f(end, eta, own["sigma"], nu) - log_mass) * sigma
+        )
 
     first = np.where(nu > 1, (weighted(low) - weighted(high)) / np.where(nu > 1, nu - 1, 1.0), np.inf)
     less = np.where(nu > 2, nu - 2, 1.0)

@@ -138,6 +138,11 @@ class Response:
         return tuple(dict.fromkeys([*self.value.columns, *trials, *self.censoring]))
 
     @property
+    def seen_in_part(self) -> bool:
+        """Whether it has bounds or may be censored."""
+        return self.bounds is not None or bool(self.censoring)
+
+    @property
     def may_be_missing(self) -> tuple[str, ...]:
         """The columns of ends of intervals, where a missing one says that the interval is open, or that there is none."""
         return self.event.may_be_missing if self.event else self.censoring[1:]

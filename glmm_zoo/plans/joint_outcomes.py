@@ -357,6 +357,7 @@ def _describe_outcome(part: PlannedOutcome) -> dict[str, Any]:
     """What the report needs to know of an outcome."""
     return {
         "family": part.family.name,
+        "bounds": part.family.described_bounds,
         "link": part.link,
         "response": part.outcome.description,
         "levels": list(part.outcome.levels),

@@ -12,7 +12,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.partly_observed import is_partly_observed, partly_observed
+from glmm_zoo.families.partly_observed import partly_observed
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
@@ -27,6 +27,9 @@ from glmm_zoo.formulas.predictor import (
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, further_columns, take_columns
+
+
+PARTLY_OBSERVED_ELSEWHERE = "trunc() and cens() are for models of one outcome whose rows are independent given their predictors; leave them out here"
 
 
 @dataclass(frozen=True)
@@ -182,15 +185,14 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -
 
 def _as_seen(family: Family, response: Response, partly: bool) -> Family:
     """The family of what is seen of the response."""
-    if not is_partly_observed(response):
+    if not response.seen_in_part:
         return family
     role = "trunc()" if response.bounds else "cens()"
     if family.law is None:
-        raise InputError(
-            f"{role} is not there for family {family.name!r}; families that have it: {listing([f.name for f in FAMILIES.values() if f.law])}"
-        )
+        known = listing([f.name for f in FAMILIES.values() if f.law], 9)
+        raise InputError(f"{role} is not there for family {family.name!r}; families that have it: {known}")
     if not partly:
-        raise InputError(f"{role} is for models of one outcome with a likelihood of rows, and not for this one; leave it out")
+        raise InputError(PARTLY_OBSERVED_ELSEWHERE)
     return partly_observed(family, response)
 
 

@@ -97,6 +97,7 @@ def plan_single_outcome(
         "options": dict(options),
         "outcome": variable_name(outcome.name),
         "family": family.name,
+        "bounds": family.described_bounds,
         "response": outcome.description,
         "levels": list(outcome.levels),
         "link": link,

@@ -67,7 +67,9 @@ def test_truncated_density_mean_and_variance(name: str, bounds: tuple[float, flo
             expected = p @ k, p @ k**2 - (p @ k) ** 2
         else:
             low, high = max(lb, one.support()[0]), ub
-            z, m, s = (integrate.quad(lambda y, j=j, one=one: y**j * one.pdf(y), low, high, limit=200)[0] for j in range(3))
+            z, m, s = (
+                integrate.quad(lambda y, j=j, one=one: y**j * one.pdf(y), low, high, limit=200)[0] for j in range(3)
+            )
             expected = m / z, s / z - (m / z) ** 2
         np.testing.assert_allclose((mean[i], variance[i]), expected, rtol=1e-5, atol=1e-6)
 
@@ -109,7 +111,10 @@ def test_tails_far_out(size: float) -> None:
     )
     for name, own, law, at in cases:
         log_mass, eta = FAMILIES[name].law.log_mass, np.array([[np.log(3.0) if "nom" in name else 0.0]])  # type: ignore[union-attr]
-        for found, expected in ((log_mass(-np.inf, at, eta, own), law.cdf(at)), (log_mass(at, np.inf, eta, own), law.sf(at))):
+        for found, expected in (
+            (log_mass(-np.inf, at, eta, own), law.cdf(at)),
+            (log_mass(at, np.inf, eta, own), law.sf(at)),
+        ):
             known = expected > 1e-280
             assert np.isfinite(found).all() and known.sum() > 5
             np.testing.assert_allclose(found[0, known], np.log(expected[known]), rtol=2e-9, atol=1e-9)
