@@ -11,6 +11,7 @@ from glmm_zoo.errors import InputError, plural
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.law import Law, mass_between, within_by_raising
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tails import log_gamma_tails
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
@@ -94,10 +95,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
             pt.exp(eta) * pt.maximum(pm.Gamma.dist(alpha=a, beta=a, size=size), DRAWN_BETWEEN[0]), *DRAWN_BETWEEN
         )
 
-    pm.CustomDist(
-        name, eta, own["shape"], logp=gamma_log_f, dist=draw, class_name="Gamma", dims=outcome.dim,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-    )  # fmt: skip
+    observe_rows(name, "Gamma", outcome, [eta, own["shape"]], gamma_log_f, draw)
 
 
 def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import log_densities, moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.law import Law, normal_mass
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
 from glmm_zoo.formulas.population import evaluate_expression
@@ -36,8 +37,19 @@ def observe_gaussian(name: str, outcome: Outcome, eta: Tensor, log_sigma: Tensor
     """y_i ~ Normal(eta_i, sigma_i)."""
     import pymc as pm
 
-    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
-    pm.Normal(name, mu=eta, sigma=import_pytensor().exp(log_sigma), observed=y, dims=outcome.dim)
+    exp = import_pytensor().exp
+    if outcome.weights is None:
+        y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
+        pm.Normal(name, mu=eta, sigma=exp(log_sigma), observed=y, dims=outcome.dim)
+        return
+
+    def log_f(y: Tensor, eta: Tensor, log_sigma: Tensor) -> Tensor:
+        return log_densities.gaussian_log_density(y, eta, {"sigma": log_sigma}, "identity", None)
+
+    def draw(eta: Tensor, log_sigma: Tensor, size: object) -> Tensor:
+        return pm.Normal.dist(mu=eta, sigma=exp(log_sigma), size=size)
+
+    observe_rows(name, "Normal", outcome, [eta, log_sigma], log_f, draw)
 
 
 def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
 from glmm_zoo.families.law import Law, normal_mass, within_by_raising
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
@@ -52,10 +53,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     def draw(eta: Tensor, log_sigma: Tensor, size: object) -> Tensor:
         return pt.clip(pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size)), *DRAWN_BETWEEN)
 
-    pm.CustomDist(
-        name, eta, own["sigma"], logp=lognormal_log_f, dist=draw, class_name="LogNormal", dims=outcome.dim,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-    )  # fmt: skip
+    observe_rows(name, "LogNormal", outcome, [eta, own["sigma"]], lognormal_log_f, draw)
 
 
 def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,13 +18,16 @@ def observe_rows(
     draw: Callable[..., Tensor],
     signature: str | None = None,
 ) -> None:
-    """y_i ~ f, given `log_f(y, *parameters)` and `draw(*parameters, size)`."""
+    """y_i ~ f, given `log_f(y, *parameters)` and `draw(*parameters, size)`; with weights w_i the density is f(y_i)^w_i."""
     import pymc as pm
+
+    def weighted(y: Tensor, *parameters: Tensor) -> Tensor:
+        return outcome.weights * log_f(y, *parameters)
 
     pm.CustomDist(
         name,
         *parameters,
-        logp=log_f,
+        logp=log_f if outcome.weights is None else weighted,
         dist=draw,
         signature=signature,
         observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),

@@ -12,6 +12,7 @@ from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gaussian import read_gaussian
 from glmm_zoo.families.law import Law, mass_between
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tails import both_tails, log_beta_tail
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
@@ -53,10 +54,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     def draw(eta: Tensor, log_sigma: Tensor, nu: Tensor, size: object) -> Tensor:
         return pm.StudentT.dist(nu=nu, mu=eta, sigma=pt.exp(log_sigma), size=size)
 
-    pm.CustomDist(
-        name, eta, own["sigma"], own["nu"], logp=student_t_log_f, dist=draw, class_name="StudentT", dims=outcome.dim,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-    )  # fmt: skip
+    observe_rows(name, "StudentT", outcome, [eta, own["sigma"], own["nu"]], student_t_log_f, draw)
 
 
 def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,6 @@ from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, further_columns, take_columns
 
-
 PARTLY_OBSERVED_ELSEWHERE = "trunc() and cens() are for models of one outcome whose rows are independent given their predictors; leave them out here"
 
 
@@ -66,6 +65,7 @@ def read_outcome(
     clusters: str = "random",
     gaps: bool = False,
     partly: bool = False,
+    weights: str | None = None,
 ) -> SingleOutcome:
     """Read and check one outcome with all its linear predictors, before any graph is built.
 
@@ -92,6 +92,8 @@ def read_outcome(
         Rows without a response are left out instead of refused.
     partly
         Whether the response may be seen in part, `y | trunc(lb, ub) + cens(c)`; the family is then that of what is seen.
+    weights
+        A column >= 0 by which the log-likelihood of each row is multiplied.
 
     Raises
     ------
@@ -104,7 +106,11 @@ def read_outcome(
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
     formulas, response = _parse_all(texts, exposure, family)
     family = _as_seen(family, response, partly)
-    used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
+    used = [
+        *(c for f in formulas.values() for c in f.columns),
+        *columns,
+        *(c for c in (exposure, weights) if c is not None),
+    ]
     problems: list[str] = []
     open_ends = response.may_be_missing
     complete = [c for c in dict.fromkeys(used) if c not in open_ends]
@@ -113,6 +119,9 @@ def read_outcome(
         table = replace(table, columns={**table.columns, **further_columns(table, open_ends)})
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
+    if weights is not None:
+        weighted = attempt(lambda: row_weights(table, weights), problems)
+        outcome = outcome and replace(outcome, weights=weighted)
     groups = {c for f in formulas.values() for g in f.groups for c in g.factor} if gaps else ()
     tables = dict.fromkeys(formulas, _with_levels_that_occur(table, groups))
     for prefix, parsed in formulas.items():
@@ -267,6 +276,22 @@ def log_exposure(table: Table, name: str) -> np.ndarray:
             else f"column {name!r} must be > 0 (exposure); {plural(len(bad), 'value')} not ({row}: {days[bad[0]]:g}, ...)",
         )
     return np.log(days)
+
+
+def row_weights(table: Table, name: str) -> np.ndarray:
+    """A column (n,) of numbers >= 0, not all of them 0."""
+    w = table[name].numbers("weights")
+    bad = ~(np.isfinite(w) & (w >= 0))
+    if bad.any():
+        raise InputError(
+            f"column {name!r} must be >= 0 and finite (weights); {table.at(bad)} {'has' if bad.sum() == 1 else 'have'} {w[bad][0]:g}"
+            f"{', ...' if bad.sum() > 1 else ''}"
+        )
+    if not w.any():
+        raise InputError(
+            f"column {name!r} is 0 in every row (weights), so that nothing is learnt from the data; give some row a weight"
+        )
+    return w
 
 
 def remark(single: SingleOutcome, sentences: Sequence[str]) -> SingleOutcome:

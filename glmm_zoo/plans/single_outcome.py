@@ -32,7 +32,7 @@ def read_single_outcome(
 ) -> SingleOutcome:
     """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
 
-    `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
+    `options` are what the user chose, by the builder's keywords: `exposure`, `weights`, `missing`, `clusters`, `link`, the keywords that
     give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`, `reference`). `columns` are those that the builder reads
     itself, `partly` says whether the response may be seen in part.
 
@@ -53,6 +53,7 @@ def read_single_outcome(
         missing=options["missing"],
         clusters=options["clusters"],
         partly=partly,
+        weights=options.get("weights"),
     )
 
 

@@ -131,7 +131,7 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
 
 def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
     """ "1 ≤ y ≤ 10", without an end that is open."""
-    lead = f"{num(f"{low:g}")}{op('≤')}" if np.isfinite(low) else ""
+    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
     return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
 
 

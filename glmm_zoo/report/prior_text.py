@@ -318,11 +318,12 @@ def _held_at(parts: Parts, of: _Of) -> str:
     """Where the prior of a baseline holds."""
     if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
-    part, family = of.outcome.others[of.part] if of.part else of.outcome.main, of.outcome.family
-    before = " before truncation" if family.truncated and not of.part else ""
-    return before + (
-        ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
+    part, centred = (
+        of.outcome.others[of.part] if of.part else of.outcome.main,
+        parts.spec["options"].get("center", True),
     )
+    before = " before truncation" if of.outcome.family.truncated and not of.part else ""
+    return f"{before}, with covariates at their means" if part.terms and centred else before
 
 
 def _column(parts: Parts, name: str) -> str:

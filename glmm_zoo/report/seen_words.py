@@ -1,4 +1,4 @@
-"""Sentences on responses that are truncated or censored."""
+"""Sentences on responses that are truncated or censored, and on weights of rows."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def seen_sentences(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
             f"Of {counts} only limits are known, and each enters by the probability that the model gives to what lies beyond; estimates "
             "are about the values themselves."
         )
+    weights = parts.spec["options"].get("weights")
+    if weights:
+        yield (
+            f"The log-likelihood of each row is multiplied by its weight, {parts.about.name(weights)}; estimates over rows and checks against "
+            "the data count each row once."
+        )
 
 
 def seen_methods(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
@@ -31,6 +37,9 @@ def seen_methods(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     counts = _censored(parts, outcome)
     if counts:
         yield f"The likelihood of {counts} was the probability of lying beyond their limits."
+    weights = parts.spec["options"].get("weights")
+    if weights:
+        yield f"The log-likelihood of each observation was multiplied by its weight ({parts.about.name(weights)})."
 
 
 def _censored(parts: Parts, outcome: OutcomeParts) -> str:

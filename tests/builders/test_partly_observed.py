@@ -148,8 +148,9 @@ def test_the_page_tells_of_it(truncated: xr.DataTree, censored: xr.DataTree, tmp
     assert "of which only values from 1 on are seen" in pages[0] and "before it is truncated" in pages[0]
     assert "Bayesian truncated Poisson mixed model" in pages[0] and "the mean of k before truncation" in pages[0]
     assert "<mo>|</mo><mn>1</mn><mo>≤</mo>" in pages[0]
-    assert "44 left-censored values only limits are known" in pages[1]
-    assert "In the place of 44 censored values are such as the model predicts within their limits" in pages[1]
+    n = (visits().c == "left").sum()
+    assert f"{n} left-censored values only limits are known" in pages[1]
+    assert f"In the place of {n} censored values are such as the model predicts within their limits" in pages[1]
     assert "censored ones at their limits" in pages[1]
 
 
