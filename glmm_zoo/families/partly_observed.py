@@ -82,8 +82,8 @@ def censoring_codes(column: Column) -> np.ndarray:
         first = repr(str(column.text[bad][0])) if bad.any() else ""
     if bad.any():
         raise InputError(
-            f"column {column.name!r} says how values are censored: none, left, right or interval, or 0, -1, 1 or 2; {column.at(bad)} has "
-            f"{first}"
+            f"column {column.name!r} says how values are censored: none, left, right or interval, or 0, -1, 1 or 2; "
+            f"{'it holds dates' if column.kind == 'date' else f'{column.at(bad)} has {first}'}"
         )
     return codes.astype(int)
 
