@@ -433,6 +433,8 @@ BINOMIAL = {
     "moments": _binomial_moments,
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
+
+
 def _between(p, eta):
     """A normal response that is seen between 0 and 12."""
     sigma = p["sigma"].item()

@@ -208,6 +208,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         yield from _categories(parts, outcome)
+        yield from seen_methods(parts, outcome)
         for of, part in outcome.others.items():
             yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):

@@ -37,13 +37,14 @@ def censored_values(tree: xr.DataTree, prefix: str = "") -> CensoredValues | Non
     """Those of one of several outcomes, or of the only one; None where the response has no cens()."""
     spec = metadata(tree)["spec"]
     specs = outcome_specs(spec)
+    prefix = prefix if prefix in specs else ""
     if not specs[prefix].get("bounds"):
         return None
     response = parse_formula(outcome_formulas(spec)[list(specs).index(prefix)]).response
     if response is None or not response.censoring:
         return None
     every = tree["observed_data"].dataset
-    observed = every[prefix or specs[prefix]["outcome"]]
+    observed = every[prefix or str(next(iter(every.data_vars)))]  # a marker stands before its event
     (dim,), table = observed.dims, stored_table(tree)
     rows = table if dim == "row" else table.loc[observed[dim].values]
     column, *ends = response.censoring

@@ -72,7 +72,7 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)
         weights = _weights(drawn, log_p)
-        limits = censored_values(tree, name if "outcomes" in spec else "")
+        limits = censored_values(tree, name)
         y = y if limits is None else limits.completed(y, drawn, weights)
         rows = observed[name][dim].values
         kind = _kind(outcome, y, drawn)

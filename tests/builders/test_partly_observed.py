@@ -91,8 +91,11 @@ def test_models_whose_rows_are_not_independent_refuse_them() -> None:
         zoo.hierarchical_linear(d, "y | cens(c) ~ x", residual="ar1", time="t", within="g")
     with pytest.raises(InputError, match="leave them out here"):
         zoo.never_at_risk(d, "k | trunc(ub = 99) ~ x", subject="g", family="poisson")
-    with pytest.raises(InputError, match="leave them out here"):
-        zoo.joint_outcomes(d, ["y | cens(c) ~ x + (1 |p| g)", "k ~ x + (1 |p| g)"], families=["gaussian", "poisson"])
+    of_both = {"families": ["gaussian", "gaussian"]}
+    with pytest.raises(InputError, match=r"trunc\(\) is for models of one outcome, and 'y' is one of several"):
+        zoo.joint_outcomes(d, ["y | trunc(ub = 99) ~ x + (1 |p| g)", "z ~ x + (1 |p| g)"], **of_both)
+    with pytest.raises(InputError, match=r"leave it out, or the cens\(\) of 'y'"):
+        zoo.joint_outcomes(d, ["y | cens(c) ~ x", "z ~ x"], residual_correlation=True, **of_both)
 
 
 # ---------------------------------------------------------------------------------------------------------------- fits
@@ -158,3 +161,55 @@ def test_a_file_makes_its_model_again(truncated: xr.DataTree) -> None:
     model = zoo.model_of(truncated)
     assert model.spec["bounds"] == [1.0, None] and model.spec["response"] == "k: counts, values from 1 on"
     assert zoo.update(truncated, formula=". ~ . - x", draws=20, tune=50, chains=1).children
+
+
+# --------------------------------------------------------------------------------------------- outcomes and markers
+
+
+def test_one_of_several_outcomes_may_be_censored() -> None:
+    d = visits()
+    formulas, families = ["y | cens(c) ~ x", "k ~ x"], ["gaussian", "poisson"]
+    both = zoo.joint_outcomes(d, formulas, families=families, center=False)
+    alone = zoo.hierarchical_linear(d, formulas[0], center=False)
+    at = both.initial_point() | {"y_beta": np.array([0.3])}
+    of_y = {name.removeprefix("y_"): value for name, value in at.items() if name.startswith("y_")}
+    np.testing.assert_allclose(log_likelihood(both, at), log_likelihood(alone, of_y), rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def marker() -> tuple[pd.DataFrame, pd.DataFrame, xr.DataTree]:
+    """48 subjects with two measurements each, of which those that are 0 are below a limit of detection."""
+    i = np.arange(48)
+    subjects = pd.DataFrame({"id": i, "years": 1.0 + i, "death": i % 2})
+    measured = pd.DataFrame(
+        {
+            "id": np.repeat(i, 2),
+            "time": np.column_stack([0.0 * i, 0.9 + 0.9 * i]).ravel(),
+            "y": np.arange(96) % 5.0,
+            "c": np.where(np.arange(96) % 5 == 0, -1, 0),
+        }
+    )
+    model = zoo.joint_survival(
+        measured, subjects, "y | cens(c) ~ time + (1 | id)", event="Surv(years, death) ~ 1", baseline="exponential"
+    )
+    return measured, subjects, zoo.fit(model, draws=50, tune=100, chains=2, seed=1)
+
+
+def test_a_marker_may_have_a_limit_of_detection(marker) -> None:
+    measured, _, tree = marker
+    p = tree["posterior"].dataset.isel(chain=0, draw=0)
+    eta = p["Intercept"].item() + p["beta"].item() * measured.time + p["u_id"].values[measured.id, 0]
+    law = stats.norm(eta, p["sigma"].item())
+    expected = np.where(measured.c == -1, law.logcdf(measured.y), law.logpdf(measured.y))
+    found = tree["log_likelihood"]["y"].sel(chain=0, draw=p.draw.item()).values
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_history_of_a_new_patient_may_be_below_the_limit(marker) -> None:
+    _, _, tree = marker
+    said = {}
+    for name, (y, c) in {"high": (4.0, -1), "low": (0.5, -1), "seen": (0.5, 0)}.items():
+        new = pd.DataFrame({"id": [999], "time": [0.5], "y": [y], "c": [c]})
+        found = zoo.dynamic_prediction(tree, new, landmark=1.0, times=[3.0], draws=100)
+        said[name] = float(found.survival.mean())
+    assert all(0 < value < 1 for value in said.values()) and len(set(said.values())) == 3
