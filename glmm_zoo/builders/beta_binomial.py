@@ -59,14 +59,7 @@ def beta_binomial(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {
-        "dispersion": dispersion,
-        "link": link,
-        "success": success,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
-    }
+    options = {"dispersion": dispersion, "link": link, "success": success, "weights": weights, "center": center, "clusters": clusters}  # fmt: skip
     options["missing"] = missing
     plan = plan_of_family("beta_binomial", FAMILIES["beta_binomial"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound

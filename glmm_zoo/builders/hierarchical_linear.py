@@ -99,13 +99,9 @@ def hierarchical_linear(
     """
     correlated = {"residual": residual, "time": time, "within": within}
     options = {
-        "dispersion": dispersion,
-        **correlated,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
+        "dispersion": dispersion, **correlated, "weights": weights, "center": center, "clusters": clusters,
         "missing": missing,
-    }
+    }  # fmt: skip
     if residual is not None and weights is not None:
         raise InputError("weights= are of rows whose residuals are independent; leave out weights= or residual=")
     if residual is not None:

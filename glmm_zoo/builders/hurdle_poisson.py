@@ -57,15 +57,7 @@ def hurdle_poisson(
     InputError
         As in `poisson`.
     """
-    options = {
-        "zi": zi,
-        "exposure": exposure,
-        "per": per,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -62,14 +62,7 @@ def ordered_beta(
 
     Source: Kubinec (2022), Political Analysis 31:519.
     """
-    options = {
-        "bounds": bounds,
-        "dispersion": dispersion,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"bounds": bounds, "dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("ordered_beta", FAMILIES["ordered_beta"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

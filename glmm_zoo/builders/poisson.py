@@ -57,14 +57,7 @@ def poisson(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {
-        "exposure": exposure,
-        "per": per,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("poisson", FAMILIES["poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

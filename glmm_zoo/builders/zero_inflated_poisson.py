@@ -60,15 +60,7 @@ def zero_inflated_poisson(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {
-        "zi": zi,
-        "exposure": exposure,
-        "per": per,
-        "weights": weights,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("zero_inflated_poisson", FAMILIES["zero_inflated_poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -318,12 +318,10 @@ def _held_at(parts: Parts, of: _Of) -> str:
     """Where the prior of a baseline holds."""
     if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
-    part, centred = (
-        of.outcome.others[of.part] if of.part else of.outcome.main,
-        parts.spec["options"].get("center", True),
-    )
+    part = of.outcome.others[of.part] if of.part else of.outcome.main
+    centred = part.terms and parts.spec["options"].get("center", True)
     before = " before truncation" if of.outcome.family.truncated and not of.part else ""
-    return f"{before}, with covariates at their means" if part.terms and centred else before
+    return f"{before}, with covariates at their means" if centred else before
 
 
 def _column(parts: Parts, name: str) -> str:
