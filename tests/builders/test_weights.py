@@ -10,9 +10,11 @@ import pytest
 import row_models
 import xarray as xr
 from rows import ROWS, Row, visits
+from scipy import stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.estimands.leave_one_out import left_out_levels
 from glmm_zoo.report.page import write_report
 
 FIRST = {  # a row of every builder, and of ordinal's and beta's families
@@ -112,3 +114,18 @@ def test_leave_one_out_and_the_page_tell_of_weights(historical: xr.DataTree, tmp
 def test_weights_are_no_covariate(historical: xr.DataTree) -> None:
     table = zoo.predictions(historical, by="x", at={"x": [0.0, 1.0]}).table
     assert isinstance(table, pd.DataFrame) and "weight" not in table
+
+
+def test_the_likelihood_of_a_group_has_the_weights_of_its_rows(historical: xr.DataTree) -> None:
+    """f(y)^w is a normal density with variance sigma^2 / w, times (2 pi sigma^2)^((1 - w) / 2) / sqrt(w)."""
+    asked, d = left_out_levels(historical, "g"), visits()
+    found, w = asked.likelihood(), np.where(d.arm == "zero", 0.3, 1.0)
+    draws = {name: asked.model.draws[name][7].ravel() for name in ("Intercept", "beta", "sigma", "sd_g")}
+    variance = draws["sigma"] ** 2
+    residual = (d.y - draws["Intercept"] - draws["beta"] * d.x).to_numpy()
+    for level, value in zip(found.levels, found.values[7], strict=True):
+        rows = (d.g == level).to_numpy()
+        S = np.diag(variance / w[rows]) + draws["sd_g"] ** 2
+        expected = stats.multivariate_normal.logpdf(residual[rows], cov=S)
+        expected += (0.5 * (1 - w[rows]) * np.log(2 * np.pi * variance) - 0.5 * np.log(w[rows])).sum()
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
