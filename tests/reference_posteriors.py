@@ -258,6 +258,27 @@ REFERENCES = (
         },
         priors={"Intercept": "Normal(3, 2)", "beta": "Normal(0, 1)", "sigma": "Exponential(1)"},
     ),
+    *(
+        Reference(
+            f"seen_in_part_{name}",
+            "sim_seen_in_part.csv",
+            builder,
+            formula,
+            {
+                "b_Intercept": "Intercept",
+                "b_x": "beta[x]",
+                "sd_g__Intercept": "sd_g[Intercept]",
+                **({"sigma": "sigma"} if "sigma" in priors else {}),
+            },
+            options,
+            {"Intercept": "Normal(0, 2)", "beta": "Normal(0, 1)", **priors},
+        )
+        for name, builder, formula, options, priors in (
+            ("censored", "hierarchical_linear", "y | cens(c, z) ~ x + (1 | g)", {}, {"sigma": "Exponential(1)"}),
+            ("truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
+            ("weighted", "hierarchical_linear", "y ~ x + (1 | g)", {"weights": "w"}, {"sigma": "Exponential(1)"}),
+        )
+    ),
     Reference(
         "epil_poisson_corr_slope",
         "glmmTMB_epil2.csv",

@@ -147,7 +147,7 @@ def _inverse(outcome: FittedOutcome, etas: Mapping[str, np.ndarray]) -> dict[str
 def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, LinearRows]) -> dict[str, np.ndarray]:
     """Draws (S,); nothing where no variance of a row is known on the scale of the predictor."""
     main, size, family = parts[""], model.draws.size, outcome.family
-    if outcome.link in PROBABILITY_LINKS and not family.latent:
+    if family.truncated or (outcome.link in PROBABILITY_LINKS and not family.latent):
         return {}
     eta = main.fixed(size)
     fixed = np.var(eta - main.offset, axis=1, ddof=1)

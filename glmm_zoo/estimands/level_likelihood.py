@@ -44,7 +44,7 @@ class LevelLikelihood:
 
 @dataclass(frozen=True)
 class RowsOfLevels:
-    """Rows whose likelihood is computed: their linear predictors, response and trials, and the level of each factor (m,), as a number
+    """Rows whose likelihood is computed: their linear predictors, response, trials and weights, and the level of each factor (m,), as a number
     and as it is called, by the factor's name."""
 
     outcome: FittedOutcome
@@ -53,6 +53,7 @@ class RowsOfLevels:
     trials: np.ndarray | None
     codes: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray]
+    weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> RowsOfLevels:
         return replace(
@@ -62,6 +63,7 @@ class RowsOfLevels:
             trials=None if self.trials is None else self.trials[rows],
             codes={factor: codes[rows] for factor, codes in self.codes.items()},
             labels={factor: labels[rows] for factor, labels in self.labels.items()},
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     def is_inside(self, inner: str, outer: str) -> bool:
@@ -70,14 +72,16 @@ class RowsOfLevels:
         return len(pairs) == len(np.unique(self.codes[inner]))
 
 
-def rows_by_level(outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None) -> RowsOfLevels:
+def rows_by_level(
+    outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None, weights: np.ndarray | None
+) -> RowsOfLevels:
     """The rows of a table with the exposure that they have, and with responses that are given."""
     parts = outcome.coding.code(table, Exposure(given=frozenset(outcome.coding.exposure)))
     terms = [term for linear in parts.values() for term in linear.random]
     labels = {term.effects.factor: term.labels for term in terms if term.labels is not None}
     codes = {t.effects.factor: t.labels if t.labels is not None and (t.codes < 0).any() else t.codes for t in terms}
     numbers = {factor: np.unique(of_rows, return_inverse=True)[1].ravel() for factor, of_rows in codes.items()}
-    return RowsOfLevels(outcome, parts, y, trials, numbers, labels)
+    return RowsOfLevels(outcome, parts, y, trials, numbers, labels, weights)
 
 
 def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside: Sequence[str]) -> LevelLikelihood:
@@ -191,10 +195,11 @@ class _GivenRows:
         return cls(rows, _own_parameters(model, rows), etas, tuple(terms), level, starts, places, dimension)
 
     def row_log_density(self, etas: Mapping[str, np.ndarray]) -> np.ndarray:
-        """log f(y_i) (S, m)."""
+        """log f(y_i) (S, m), times the weights of rows that have any."""
         outcome = self.rows.outcome
         own = {**self.own, **{part: eta for part, eta in etas.items() if part}}
-        return outcome.family.log_density(self.rows.y, outcome.main(etas), own, outcome.link, self.rows.trials)
+        log_f = outcome.family.log_density(self.rows.y, outcome.main(etas), own, outcome.link, self.rows.trials)
+        return log_f if self.rows.weights is None else log_f * self.rows.weights
 
     def log_likelihood(self, z: np.ndarray) -> np.ndarray:
         """The log-likelihood (S, L) of each level given its effects (S, L, D)."""

@@ -118,11 +118,16 @@ class Surv:
 
 @dataclass(frozen=True)
 class Response:
-    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call."""
+    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call.
+
+    `bounds` are those of `trunc(lb, ub)`, `censoring` the columns of `cens(c)` or `cens(c, y2)`.
+    """
 
     value: Expression
     trials: Expression | int | None = None  # a column or an expression, or one number for all rows
     event: Surv | None = None
+    bounds: tuple[float, float] | None = None
+    censoring: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -130,7 +135,17 @@ class Response:
         if self.event is not None:
             return self.event.columns
         trials = self.trials.columns if isinstance(self.trials, Expression) else ()
-        return tuple(dict.fromkeys([*self.value.columns, *trials]))
+        return tuple(dict.fromkeys([*self.value.columns, *trials, *self.censoring]))
+
+    @property
+    def seen_in_part(self) -> bool:
+        """Whether it has bounds or may be censored."""
+        return self.bounds is not None or bool(self.censoring)
+
+    @property
+    def may_be_missing(self) -> tuple[str, ...]:
+        """The columns of ends of intervals, where a missing one says that the interval is open, or that there is none."""
+        return self.event.may_be_missing if self.event else self.censoring[1:]
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def read_joint_outcomes(
         links |= {prefixed(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
-        parts.append(PlannedOutcome(one.name, prefix, one.family, one.link, outcome, own[0], rows))
+        parts.append(PlannedOutcome(one.name, prefix, single.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = JointOutcomes(
@@ -217,6 +217,11 @@ def _read_one(
     data: Any, requested: _RequestedOutcome, missing: Missing, clusters: str, columns: Sequence[str]
 ) -> SingleOutcome:
     family, chosen = requested.family, requested.chosen
+    response = requested.formula.response
+    if response is not None and response.bounds is not None:
+        raise InputError(
+            f"trunc() is for models of one outcome, and {requested.name!r} is one of several or a marker; cens() is there for it too"
+        )
     return read_outcome(
         data,
         requested.text,
@@ -227,6 +232,7 @@ def _read_one(
         missing=missing,
         clusters=clusters,
         gaps=True,
+        partly=True,
     )
 
 
@@ -263,6 +269,11 @@ def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...
         raise InputError(
             f"residual_correlation ties two Gaussian outcomes; there {'is' if len(pair) == 1 else 'are'} {len(pair)}"
         )
+    for part in pair:
+        if part.family.bounds is not None:
+            raise InputError(
+                f"residual_correlation ties outcomes that are seen; leave it out, or the cens() of {part.name!r}"
+            )
     if len(np.intersect1d(pair[0].rows, pair[1].rows)) < 3:
         raise InputError(
             f"residual_correlation needs rows with both {pair[0].name!r} and {pair[1].name!r}; fewer than 3 rows have both"
@@ -357,6 +368,7 @@ def _describe_outcome(part: PlannedOutcome) -> dict[str, Any]:
     """What the report needs to know of an outcome."""
     return {
         "family": part.family.name,
+        "bounds": part.family.described_bounds,
         "link": part.link,
         "response": part.outcome.description,
         "levels": list(part.outcome.levels),

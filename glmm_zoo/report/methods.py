@@ -18,6 +18,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.seen_words import seen_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -81,6 +82,7 @@ def _model(parts: Parts) -> Iterator[str]:
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     yield from _categories(parts, outcome)
+    yield from seen_methods(parts, outcome)
     for name, part in outcome.others.items():
         yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
@@ -206,6 +208,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         yield from _categories(parts, outcome)
+        yield from seen_methods(parts, outcome)
         for of, part in outcome.others.items():
             yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):

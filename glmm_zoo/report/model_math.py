@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import (
@@ -115,6 +117,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         zero = f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}"
         yield call(sym("P"), zero), "=", outcome.symbol("π", ROW_INDEX)
         yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
+    elif family.truncated:
+        seen = f"{op('|')}{_between(outcome, *(family.bounds or ()))}"
+        yield f"{y}{seen}", "∼", f"{formula}{seen}"
     elif sds_by_visit(outcome.parts):
         yield y, "∼", normal(squared(_of_visit(outcome)), outcome.symbol("μ", ROW_INDEX))
     else:
@@ -122,6 +127,12 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
+    """ "1 ≤ y ≤ 10", without an end that is open."""
+    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
+    return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:

@@ -11,6 +11,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
+from glmm_zoo.report.seen_words import seen_sentences
 from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -34,7 +35,7 @@ def model_words(parts: Parts) -> str:
         )
     sentences: list[str] = []
     for outcome in parts.outcomes:
-        sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
+        sentences += [_likelihood(parts, outcome), *seen_sentences(parts, outcome), *_predictors(parts, outcome)]
     sentences += [*_groups(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
@@ -122,6 +123,7 @@ def _subject(parts: Parts) -> str:
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     family = outcome.family
+    what = f"{what} before truncation" if family.truncated else what
     base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
     if family.responses == "time":
         return time_amount(outcome, what)

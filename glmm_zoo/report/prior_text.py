@@ -319,7 +319,9 @@ def _held_at(parts: Parts, of: _Of) -> str:
     if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
     part = of.outcome.others[of.part] if of.part else of.outcome.main
-    return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
+    centred = part.terms and parts.spec["options"].get("center", True)
+    before = " before truncation" if of.outcome.family.truncated and not of.part else ""
+    return f"{before}, with covariates at their means" if centred else before
 
 
 def _column(parts: Parts, name: str) -> str:

@@ -222,7 +222,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
         family = None if effect.outcome is None else family_described(effect.outcome)
         if family is not None and family.responses == "measured" and effect.link != "log":
             unit = f", {of.unit}" if of.unit else ""
-            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean"
+            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean" and not family.truncated
             return _Scale("number", level, inverse, words, family.centre, absolute=comparable)
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
@@ -280,9 +280,9 @@ def _raw(
     tree: xr.DataTree, effect: _Effect, rows: FactorRows, levels: np.ndarray
 ) -> tuple[np.ndarray | None, list[str]]:
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
-    if effect.spec["options"].get("collapse"):
-        return None, []
     raw = raw_data(tree, effect.prefix)
+    if effect.spec["options"].get("collapse") or raw.censored:
+        return None, []
     codes = rows.codes_at(raw.rows)
     sums, sizes = (np.bincount(codes, values, len(rows.first))[levels] for values in (raw.values, raw.sizes))
     counts = [f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)] if raw.shares else []

@@ -74,7 +74,7 @@ def group_lines(
     names = about.plural(about.name(rows.columns[-1]))
     every = "" if len(chosen) == len(order) else f" of {len(order)}, from the lowest mean to the highest"
     caption = (
-        f"{len(chosen)} {names}{every}: discs = observations, blue line = the model's median for this {about.name(rows.columns[-1])}, dashed "
+        f"{len(chosen)} {names}{every}: discs = {data.words}, blue line = the model's median for this {about.name(rows.columns[-1])}, dashed "
         f"grey line = the same rows in the population."
     )
     low, high = found[0], found[-1]
