@@ -24,7 +24,7 @@ class GroupChoice:
     by_factor: Mapping[str, str]
     unseen: str = "error"
     seed: int = 0
-    _new: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False)
+    _new: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict, compare=False)
 
     def of(self, factor: str) -> str:
         return self.by_factor[factor]
@@ -34,13 +34,22 @@ class GroupChoice:
         """The factors of which a row's own level matters."""
         return [factor for factor, choice in self.by_factor.items() if choice == "observed"]
 
-    def new_level(self, effects: EffectDraws, label: str) -> np.ndarray:
-        """Effects (S, K) of a level that the fit does not have, one draw for each draw; the same for every row of that label."""
-        key = (effects.variable, label)
+    def add_new_level(self, shift: np.ndarray, term: RandomTerm, label: str, rows: np.ndarray) -> None:
+        """Add to these rows of (S, m) the effects of a level that the fit does not have, one draw for each draw; the same for every row
+        of that label and stratum."""
+        of_rows = term.take(rows)
+        for own, S in of_rows.covariances:
+            stratum = 0 if of_rows.stratum is None else int(of_rows.stratum[own[0]])
+            effects = self._new_level(term.effects.variable, label, stratum, S)[:, None, :]
+            shift[:, rows[own]] += own_effects(of_rows.take(own), effects, np.zeros(len(own), int))
+
+    def _new_level(self, variable: str, label: str, stratum: int, S: np.ndarray) -> np.ndarray:
+        """Effects (S, K) with these covariances."""
+        key = (variable, label, stratum)
         if key not in self._new:
-            seeds = [self.seed, *(zlib.crc32(text.encode()) for text in key)]
-            z = np.random.default_rng(seeds).standard_normal(effects.covariance.shape[:2])
-            self._new[key] = np.einsum("skl,sl->sk", covariance_root(effects.covariance), z)
+            seeds = [self.seed, *(zlib.crc32(text.encode()) for text in (variable, label))]
+            z = np.random.default_rng(seeds).standard_normal(S.shape[:2])
+            self._new[key] = np.einsum("skl,sl->sk", covariance_root(S), z)
         return self._new[key]
 
 
@@ -141,6 +150,14 @@ def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Tab
                 f"{factor} {listing(map(repr, labels), 4)} ({table.at(unseen)}) was not in the data of the fit{near} unseen='population' integrates "
                 f"over levels, unseen='new' draws one; levels: {listing(term.effects.levels)}"
             )
+        elif term.stratum is not None and term.effects.strata is not None:
+            by, seen = term.effects.strata, np.flatnonzero(~unseen)
+            moved = seen[by.codes[term.codes[seen]] != term.stratum[seen]]
+            if len(moved):
+                problems.append(
+                    f"{factor} {str(term.labels[moved[0]])!r} had {by.column} {by.levels[by.codes[term.codes[moved[0]]]]!r} in the fit "
+                    f"and has {by.levels[term.stratum[moved[0]]]!r} here, where its own effect is not known; ask for groups='population'"
+                )
     raise_all(problems)
 
 
@@ -151,17 +168,16 @@ def known_part(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None
         return None, np.zeros(m, bool)
     if how == "population":
         return None, np.ones(m, bool)
+    shift = np.zeros((len(term.effects.covariance), m))
     if how == "new":
-        return own_effects(term, choice.new_level(term.effects, "")[:, None, :], np.zeros(m, int)), np.zeros(m, bool)
+        choice.add_new_level(shift, term, "", np.arange(m))
+        return shift, np.zeros(m, bool)
     assert term.labels is not None  # see `check_levels`
     unseen = term.codes < 0
-    shift = np.zeros((len(term.effects.covariance), m))
     if not unseen.all():
         seen = np.flatnonzero(~unseen)
         shift[:, seen] = own_effects(term.take(seen), term.effects.of_levels(), term.codes[seen])
     if choice.unseen == "new":
         for label in dict.fromkeys(term.labels[unseen].tolist()):
-            rows = np.flatnonzero(unseen & (term.labels == label))
-            effects = choice.new_level(term.effects, label)[:, None, :]
-            shift[:, rows] = own_effects(term.take(rows), effects, np.zeros(len(rows), int))
+            choice.add_new_level(shift, term, label, np.flatnonzero(unseen & (term.labels == label)))
     return shift, unseen & (choice.unseen == "population")

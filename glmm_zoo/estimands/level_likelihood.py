@@ -88,7 +88,7 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
     starts = _level_of_row(rows.codes[factor])[1]
     ends = np.append(starts[1:], len(rows.y))
     terms = [t for linear in rows.parts.values() for t in linear.random if t.effects.factor in integrated]
-    sizes = {t.effects.variable: t.effects.covariance.shape[1] for t in terms}
+    sizes = {t.effects.variable: t.effects.covariance.shape[-1] for t in terms}
     one_each = set(sizes.values()) == {1} and len(sizes) == len(integrated)
     chain = one_each and all(rows.is_inside(b, a) for a, b in pairwise(integrated))
     values, pareto_k = [], []
@@ -248,8 +248,11 @@ def _own_parameters(model: FittedModel, rows: RowsOfLevels) -> dict[str, np.ndar
 
 
 def _columns(term: RandomTerm) -> np.ndarray:
-    root = covariance_root(term.effects.covariance)[:, list(term.places), :]  # (S, k, K)
-    columns = np.einsum("mj,sjk->smk", term.z, root)
+    S = term.effects.covariance
+    columns = np.empty((len(S), len(term.z), S.shape[-1]))
+    for rows, of_rows in term.covariances:
+        root = covariance_root(of_rows)[:, list(term.places), :]  # (S, k, K)
+        columns[:, rows] = np.einsum("mj,sjk->smk", term.z[rows], root)
     return columns if term.loading is None else columns * term.loading[:, None, None]
 
 

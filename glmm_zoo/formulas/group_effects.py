@@ -7,14 +7,29 @@ compiled samplers do not: a wrong index would sample silently.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from glmm_zoo.errors import attempt
+from glmm_zoo.errors import InputError, at_rows, attempt, listing
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The column whose levels have covariances of their own, `gr(g, by=arm)`: its levels, and in which of them each level of g lies,
+    `codes` (levels of g,)."""
+
+    column: str
+    levels: tuple[str, ...]
+    codes: np.ndarray
+
+    @property
+    def dim(self) -> str:
+        return variable_name(self.column)
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class GroupingFactor:
     name: str
     levels: tuple[str, ...]
     codes: np.ndarray
+    by: Strata | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,33 @@ def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
     return GroupingFactor(":".join(columns), levels, codes)
 
 
+def with_strata(factor: GroupingFactor, by: str | None, table: Table) -> GroupingFactor:
+    """The factor with the levels of the column `by` in which its own lie.
+
+    Raises
+    ------
+    InputError
+        A level of the factor with rows in several levels of `by`, or one level of `by` alone.
+    """
+    if by is None:
+        return factor
+    of_row, strata = table[by].group_labels()
+    if len(strata) == 1:
+        raise InputError(f"gr({factor.name}, by={by}): {by!r} has one level ({strata[0]!r}); leave by= out")
+    _, first = np.unique(factor.codes, return_index=True)
+    codes = of_row[first].astype(np.int64)
+    other = np.flatnonzero(of_row != codes[factor.codes])
+    if len(other):
+        level = factor.codes[other[0]]
+        rows = np.array([first[level], other[0]])
+        raise InputError(
+            f"gr({factor.name}, by={by}): {factor.name} {factor.levels[level]!r} has {by} "
+            f"{listing(repr(strata[s]) for s in of_row[rows])} ({at_rows(table.row_numbers[rows])}); each {factor.name} must lie "
+            f"in one level of {by}, or write (1 | {factor.name}:{by})"
+        )
+    return replace(factor, by=Strata(by, strata, codes))
+
+
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels, with "#2", "#3" on those that stood before: levels "1" of "1:2" and "1:1" of "2" would share a name."""
     counts: dict[str, int] = {}
@@ -94,7 +137,10 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
         if matrix is None:
             continue
-        coded = _CodedTerm(term, grouping_factor(term.factor, table), matrix)
+        factor = attempt(lambda term=term: with_strata(grouping_factor(term.factor, table), term.by, table), problems)
+        if factor is None:
+            continue
+        coded = _CodedTerm(term, factor, matrix)
         earlier = by_factor.setdefault(term.name, [])
         problem = _problem_of(coded, earlier)
         if problem:
@@ -107,18 +153,15 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
-    unavailable = [
-        what
-        for what, given in (
-            ("by=", term.by),
-            ("cov=", term.cov),
-            ("dist=", term.dist != "gaussian"),
-            ("mm()", term.members),
+    unavailable = {"cov=": term.cov, "dist=": term.dist != "gaussian", "mm()": term.members}
+    if any(unavailable.values()):
+        what = next(name for name, given in unavailable.items() if given)
+        return f"group term ({term.effects_text} | {term.factor_source}): {what} is not available here"
+    if any(_of_factor(other.term) != _of_factor(term) for other in earlier):
+        return (
+            f"group {term.name!r} stands as {earlier[0].term.factor_source} and as {term.factor_source}; write its factor "
+            "alike in all terms"
         )
-        if given
-    ]
-    if unavailable:
-        return f"group term ({term.effects_text} | {term.factor_source}): {unavailable[0]} is not available here"
     if len(levels) == 1:
         return f"grouping factor {term.name!r} has one level ({levels[0]!r}); leave ({term.effects_text} | {term.name}) out"
     known = [label for other in earlier for label in other.labels]
@@ -128,6 +171,11 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     if not coded.labels:
         return f"the group term ({term.effects_text} | {term.name}) has no effects"
     return None
+
+
+def _of_factor(term: GroupTerm) -> GroupTerm:
+    """What a term says of its factor, without the effects."""
+    return replace(term, effects=(), correlated=True, label=None)
 
 
 def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:

@@ -1,4 +1,5 @@
-"""Group effects, u_g[level] ~ Normal(0, S_g) independently for each level, or autoregressive along series of levels.
+"""Group effects, u_g[level] ~ Normal(0, S_g) independently for each level, with a covariance S_g for all levels or for those of each
+stratum, `gr(g, by=arm)`, or autoregressive along series of levels.
 
 They are random variables with their own prior. The sampler moves them through a change of variables, see `transforms`.
 """
@@ -18,31 +19,30 @@ from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import ONE, ZERO, log_determinant, lower_positions, solve_levels, unpacked, with_root
-from glmm_zoo.graph.variables import standard_deviation
+from glmm_zoo.graph.variables import data_name, standard_deviation
 from glmm_zoo.plans.groups import Group
 
 
 def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Tensor]]) -> Tensor:
     """u_g (levels, k), given the effects of the factors before it; where it has a prior at the means of slopes' columns, there."""
-    sd = standard_deviation(model, group.free("sd"), group.effect_dim, key=group.name("sd"))
-    k = len(group.labels)
-    C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
-    eta = model.chosen[group.name("corr")][0].arguments["eta"] if group.correlated else 0.0
-    for b, block in enumerate(group.correlated):
-        name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "")
-        model.auxiliary.add(name)
-        labels = [group.labels[i] for i in block]
-        for i, row in zip(block, correlation_factor(model, name, labels, eta), strict=True):
-            for j, entry in zip(block, row, strict=True):
-                C[i][j] = entry
+    sd = standard_deviation(model, group.free("sd"), (*group.strata_dims, group.effect_dim), key=group.name("sd"))
+    k, strata = len(group.labels), range(len(group.strata))
+    factors = [_correlation_factor(model, group, s) for s in strata]
     if group.correlated:
-        factor: Tensor = pt.stack([pt.stack(row) for row in C])
-        pm.Deterministic(group.free("corr"), factor @ factor.T, dims=(group.effect_dim, f"{group.effect_dim}_bis"))
+        matrices = [(C := pt.stack([pt.stack(row) for row in factor])) @ C.T for factor in factors]
+        dims = (*group.strata_dims, group.effect_dim, f"{group.effect_dim}_bis")
+        pm.Deterministic(group.free("corr"), pt.stack(matrices) if group.by else matrices[0], dims=dims)
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     model.group_effect_names.append(group.free("u"))
-    root = model.covariance_roots[group.free("u")] = pt.stack([sd[i] * C[i][j] for i, j in lower_positions(k)])
+    of_stratum = [sd[s] if group.by else sd for s in strata]
+    packed = [[sd[i] * C[i][j] for i, j in lower_positions(k)] for sd, C in zip(of_stratum, factors, strict=True)]
+    root: Tensor = pt.stack(packed[0])
+    if group.by:  # (levels, k (k + 1) / 2)
+        stratum = pm.Data(data_name(group.name("stratum_of")), group.stratum, dims=group.dim)
+        root = pt.stack([pt.stack(of_strata)[stratum] for of_strata in zip(*packed, strict=True)], axis=1)
+    model.covariance_roots[group.free("u")] = root
     u = pm.CustomDist(
         group.free("u"),
         root,
@@ -56,23 +56,45 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
         class_name="MvNormal" if group.correlated else "Normal",
     )
     if group.to_zero is not None:
-        _add_effects_at_zero(model, group, u, unpacked(root))
+        _add_effects_at_zero(model, group, u, [unpacked(pt.stack(of_stratum)) for of_stratum in packed])
     return u
 
 
-def _add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Tensor]]) -> None:
-    """T u, and the sds and correlations of its covariance T L L' T', T what makes effects at zero of those at the means."""
+def _correlation_factor(model: Model, group: Group, stratum: int) -> list[list[Tensor]]:
+    """Cholesky factor C (k, k) of the correlations of the effects of a level of this stratum."""
+    k = len(group.labels)
+    C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
+    for b, block in enumerate(group.correlated):
+        name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "") + (f"_by{stratum}" if group.by else "")
+        model.auxiliary.add(name)
+        eta = model.chosen[group.name("corr")][0].arguments["eta"]
+        labels = [group.labels[i] for i in block]
+        for i, row in zip(block, correlation_factor(model, name, labels, eta), strict=True):
+            for j, entry in zip(block, row, strict=True):
+                C[i][j] = entry
+    return C
+
+
+def _add_effects_at_zero(model: Model, group: Group, u: Tensor, roots: Sequence[list[list[Tensor]]]) -> None:
+    """T u, and the sds and correlations of its covariances T L L' T', T what makes effects at zero of those at the means."""
     model.auxiliary |= {group.free(what) for what in ("u", "sd", "corr")}
-    k, dims = len(group.labels), (group.effect_dim, f"{group.effect_dim}_bis")
     T = [[(j, float(Tij)) for j, Tij in enumerate(row) if Tij] for row in np.asarray(group.to_zero)]
     pm.Deterministic(
         group.name("u"),
         pt.stack([sum((Tij * u[:, j] for j, Tij in row), start=ZERO) for row in T], axis=1),
         dims=(group.dim, group.effect_dim),
     )
-    root = [[sum((Tij * L[j][m] for j, Tij in row if m <= j), start=ZERO) for m in range(k)] for row in T]
+    found = [_sds_and_correlations(T, L) for L in roots]
+    sd, corr = (pt.stack(of_strata) if group.by else of_strata[0] for of_strata in zip(*found, strict=True))
+    dims = (*group.strata_dims, group.effect_dim)
+    pm.Deterministic(group.name("sd"), sd, dims=dims)
+    pm.Deterministic(group.name("corr"), corr, dims=(*dims, f"{group.effect_dim}_bis"))
+
+
+def _sds_and_correlations(T: Sequence[Sequence[tuple[int, float]]], L: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Of the covariance T L L' T', (k,) and (k, k); T as the columns and values that are not 0 of each of its rows."""
+    root = [[sum((Tij * L[j][m] for j, Tij in row if m <= j), start=ZERO) for m in range(len(L))] for row in T]
     sd: list[Tensor] = [pt.sqrt(sum((x * x for x in row), start=ZERO)) for row in root]
-    pm.Deterministic(group.name("sd"), pt.stack(sd), dims=group.effect_dim)
     corr: list[list[Tensor]] = [
         [
             ONE if i == j else sum((x * y for x, y in zip(a, b, strict=True)), start=ZERO) / (sd[i] * sd[j])
@@ -80,7 +102,7 @@ def _add_effects_at_zero(model: Model, group: Group, u: Tensor, L: list[list[Ten
         ]
         for i, a in enumerate(root)
     ]
-    pm.Deterministic(group.name("corr"), pt.stack([pt.stack(row) for row in corr]), dims=dims)
+    return pt.stack(sd), pt.stack([pt.stack(row) for row in corr])
 
 
 def autoregressive(model: Model, group: Group, rho: Tensor, series: np.ndarray, time: np.ndarray) -> Tensor:

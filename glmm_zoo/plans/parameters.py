@@ -40,9 +40,15 @@ def predictor_parameters(
         needed += [parameter for s in p.smooths for parameter in _smooth_parameters(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
         sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
-        keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
+        keys = tuple(
+            (*([f"{sd}[{g.factor.name}, {s}, {label}]"] if s else []), f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd)
+            for s in g.strata
+            for label in g.labels
+        )
         defaults = tuple(
-            priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
+            priors.sd_default(spread, units[owner][1])
+            for _ in g.strata
+            for spread, owner in zip(g.spreads, g.owners, strict=True)
         )
         needed.append(Parameter(g.name("sd"), "positive", keys, defaults))
         if g.correlated:
