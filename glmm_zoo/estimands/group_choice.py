@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
-from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm, covariance, own_effects
+from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm, covariance, own_effects
 from glmm_zoo.estimands.normal_means import Normal
 from glmm_zoo.tables.columns import Table
 

@@ -157,6 +157,11 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     if any(unavailable.values()):
         what = next(name for name, given in unavailable.items() if given)
         return f"group term ({term.effects_text} | {term.factor_source}): {what} is not available here"
+    if term.by and term.label:
+        return (
+            f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label have one covariance; "
+            "leave the label or by= out"
+        )
     if any(_of_factor(other.term) != _of_factor(term) for other in earlier):
         return (
             f"group {term.name!r} stands as {earlier[0].term.factor_source} and as {term.factor_source}; write its factor "

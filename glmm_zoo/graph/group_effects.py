@@ -7,6 +7,7 @@ They are random variables with their own prior. The sampler moves them through a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -29,14 +30,14 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     k, strata = len(group.labels), range(len(group.strata))
     factors = [_correlation_factor(model, group, s) for s in strata]
     if group.correlated:
-        matrices = [(C := pt.stack([pt.stack(row) for row in factor])) @ C.T for factor in factors]
+        matrices = [_product(factor) for factor in factors]
         dims = (*group.strata_dims, group.effect_dim, f"{group.effect_dim}_bis")
         pm.Deterministic(group.free("corr"), pt.stack(matrices) if group.by else matrices[0], dims=dims)
     owners = list(dict.fromkeys(group.owners))
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     model.group_effect_names.append(group.free("u"))
-    of_stratum = [sd[s] if group.by else sd for s in strata]
+    of_stratum: list[Any] = [sd[s] for s in strata] if group.by else [sd]  # pyright: ignore[reportIndexIssue]
     packed = [[sd[i] * C[i][j] for i, j in lower_positions(k)] for sd, C in zip(of_stratum, factors, strict=True)]
     root: Tensor = pt.stack(packed[0])
     if group.by:  # (levels, k (k + 1) / 2)
@@ -60,12 +61,20 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     return u
 
 
+def _product(C: Sequence[Sequence[Tensor]]) -> Tensor:
+    """C C'."""
+    factor: Tensor = pt.stack([pt.stack(row) for row in C])
+    return factor @ factor.T
+
+
 def _correlation_factor(model: Model, group: Group, stratum: int) -> list[list[Tensor]]:
     """Cholesky factor C (k, k) of the correlations of the effects of a level of this stratum."""
     k = len(group.labels)
     C: list[list[Tensor]] = [[pt.constant(float(i == j)) for j in range(k)] for i in range(k)]
     for b, block in enumerate(group.correlated):
-        name = group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "") + (f"_by{stratum}" if group.by else "")
+        name = (
+            group.name("pcorr") + (f"_{b}" if len(group.correlated) > 1 else "") + (f"_by{stratum}" if group.by else "")
+        )
         model.auxiliary.add(name)
         eta = model.chosen[group.name("corr")][0].arguments["eta"]
         labels = [group.labels[i] for i in block]

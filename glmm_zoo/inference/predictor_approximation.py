@@ -63,9 +63,7 @@ class PredictorApproximation:
         mean = data.offset + data.D @ solved.b
         for f, u in enumerate(solved.u):
             mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
-        S = [
-            np.stack([solved._next_covariance(f, stratum) for stratum in range(len(S))]) for f, S in enumerate(self.S)
-        ]
+        S = [np.stack([solved._next_covariance(f, stratum) for stratum in range(len(S))]) for f, S in enumerate(self.S)]
         sds = [solved._next_smooth_sds(j) for j in range(len(self.sds))]
         moved = [np.log(_diagonal(new) / _diagonal(old)) / 2 for new, old in zip(S, self.S, strict=True)]
         moved += [np.log(new / old) for new, old in zip(sds, self.sds, strict=True)]

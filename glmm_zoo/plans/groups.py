@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
@@ -146,11 +145,6 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         spreads += effects.spreads
         for i, (block, label) in enumerate(zip(effects.blocks, effects.shared, strict=True)):
             blocks.setdefault(label or (predictor.prefix, i), []).extend(start + k for k in block)
-    if any(_strata_of(effects) != _strata_of(terms[0][1]) for _, effects in terms):
-        raise InputError(
-            f"group {terms[0][1].factor.name!r}: terms that share a label have one covariance; write gr({terms[0][1].factor.name}, by=) "
-            "alike in all of them"
-        )
     first = terms[0][0].prefix
     prefix = first if len(terms) == 1 or terms[0][1].factor.name in factors_of_main else ""
     codes = {predictor.prefix: effects.factor.codes for predictor, effects in terms}
@@ -166,10 +160,6 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
     )
-
-
-def _strata_of(effects: GroupEffects) -> str | None:
-    return effects.factor.by.column if effects.factor.by else None
 
 
 def smooth_name(predictor: PredictorDesign, smooth: Smooth, what: str) -> str:

@@ -41,7 +41,12 @@ def predictor_parameters(
     for g in groups_of(predictors):
         sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
         keys = tuple(
-            (*([f"{sd}[{g.factor.name}, {s}, {label}]"] if s else []), f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd)
+            (
+                *([f"{sd}[{g.factor.name}, {s}, {label}]"] if s else []),
+                f"{sd}[{g.factor.name}, {label}]",
+                f"{sd}[{g.factor.name}]",
+                sd,
+            )
             for s in g.strata
             for label in g.labels
         )

@@ -12,7 +12,7 @@ from glmm_zoo import priors
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefix_within, prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
@@ -124,7 +124,7 @@ def write_spec(
                 "at_means": {what: g.free(what) for what in _at_means(g)},
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
-                **({"by": {"dim": g.by.dim, "levels": list(g.by.levels)}} if g.by else {}),
+                **({"by": _describe_strata(g.by)} if g.by else {}),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
         },
@@ -146,6 +146,12 @@ def write_spec(
 def _at_means(group: Group) -> tuple[str, ...]:
     """What of the group's variables there is at the means of its slopes' columns too."""
     return () if group.to_zero is None else ("sd", "u", *(["corr"] if group.correlated else []))
+
+
+def _describe_strata(by: Strata) -> dict[str, Any]:
+    """What a reader of the fit needs of the strata of a factor's levels, JSON-able; `sizes` are how many levels each has."""
+    sizes = np.bincount(by.codes, minlength=len(by.levels)).tolist()
+    return {"column": by.column, "dim": by.dim, "levels": list(by.levels), "sizes": sizes}
 
 
 def _describe_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import xarray as xr
 from glmm_zoo.errors import plural
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.time_laws import TIME_LAW_WORDS
+from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
@@ -167,7 +168,7 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     offsets = [f"the logarithm of {parts.about.name(exposure)}"] if exposure else []
     offsets += [o.text for o in part.formula.offsets]
     found += [f"{o} as an offset" for o in offsets]
-    return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
+    return [*found, *(_random(parts, g) for g in part.formula.groups)]
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
@@ -178,13 +179,15 @@ def _column(parts: Parts, term: Summand) -> str:
     return re.sub(r"^I\((.*)\)$", r"\1", parts.name(term[0]))
 
 
-def _random(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], correlated: bool) -> str:
+def _random(parts: Parts, group: GroupTerm) -> str:
     """ "a random intercept and slope of time for each subject"."""
+    terms = list(effects_of(group))
+    by = f" with variances of its own in each level of {parts.about.name(group.by)}" if group.by else ""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
-        return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(factor)}"
+        return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.factor)}{by}"
     of = [*(["intercepts"] if () in terms else []), *(f"slopes of {s}" for s in slopes)]
-    return f"{'correlated' if correlated else 'independent'} random {joined(of)} for each {parts.group_name(factor)}"
+    return f"{'correlated' if group.correlated else 'independent'} random {joined(of)} for each {parts.group_name(group.factor)}{by}"
 
 
 def _wedge(parts: Parts) -> list[str]:

@@ -18,7 +18,7 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
 from glmm_zoo.results import numbers
-from glmm_zoo.results.storage import against_reference
+from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
 
 INNER = numbers.nominal(0.95)
@@ -256,7 +256,9 @@ def _group(parts: Parts, of: _Of) -> str:
 def _slope(parts: Parts, of: _Of) -> str:
     """The column of a slope whose sd it is, "" of an intercept."""
     inside = re.fullmatch(r".*?\[(.*)\]", of.element)
-    effect = inside[1].split(", ", 1)[-1].split(":", 1)[-1] if inside and ", " in inside[1] else "Intercept"
+    effect = inside[1].split(", ", 1)[-1] if inside and ", " in inside[1] else "Intercept"
+    group = next((g for g in parts.spec["groups"].values() if g["sd"] == of.variable), {})
+    effect = stratum_of(group, effect)[1].split(":", 1)[-1]
     return "" if effect.endswith("Intercept") else _column(parts, effect)
 
 

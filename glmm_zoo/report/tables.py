@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.results.about import About, about_of
@@ -25,7 +26,7 @@ from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
 from glmm_zoo.results.report.wording import INTERVAL
-from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means, stratum_of
 from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
@@ -316,12 +317,15 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
         predictor, factor = of_factor.groups()
+        group = spec["groups"].get(prefixed(predictor or "", factor), {})
+        stratum, inside = stratum_of(group, inside)
         effects = [
             effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"], *spec["links"]], about)
             for e in inside.split(", ")
         ]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
-        return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
+        where = f" in {about.level(group['by']['column'], stratum)}" if stratum else ""
+        return f"{coefficient_words(about, factor)}{where}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
         factor, _, outcomes = inside.partition(": ")
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"

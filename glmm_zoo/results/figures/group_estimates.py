@@ -49,6 +49,8 @@ class GroupEstimates:
         Estimates of the levels that are not drawn.
     raw, counts
         Raw proportions or means (n,), None where they have not this scale, and events of trials as text.
+    strata
+        The column in whose levels the sd of the effect differs, in words; "" where it is one.
     scale, measure, short
         Of the numbers; what they are, with their unit; the same in one or two words.
     """
@@ -68,6 +70,7 @@ class GroupEstimates:
     plural: str
     total: int
     approximate: bool
+    strata: str = ""
 
     @property
     def raw_word(self) -> str:
@@ -159,7 +162,6 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"][factor]
     u, dim, kept = _effects(tree, group, list(group["effects"]).index(label))
-    sd = posterior[sd_at_means(group)].transpose("chain", "draw", ...).values.reshape(-1, len(group["effects"]))
     effect, rows = _Effect.of(posterior, spec, group, label), rows_of_factor(tree, dim)
     how = _scale(tree, effect, about, kept)
     words = [about.name(c) for c in rows.columns]
@@ -173,13 +175,12 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     )
     sorted_by_median = np.argsort(-quantiles[2], kind="stable")
     drawn, quantiles = drawn[sorted_by_median], quantiles[:, sorted_by_median]
-    spread = sd[:, list(group["effects"]).index(label), None] * SPREAD
     raw, counts = _raw(tree, effect, rows, drawn) if how.absolute and len(words) == 1 else (None, [])
     rest = np.setdiff1d(order, drawn)
     return GroupEstimates(
         labels=rows.labels(about, drawn),
         quantiles=quantiles,
-        population=np.quantile(how.values(spread), BANDS),
+        population=_population(posterior, group, label, how),
         between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
         raw=raw,
         counts=counts,
@@ -192,7 +193,19 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         plural=plural_of_levels(tree, dim, about),
         total=len(order),
         approximate=not kept,
+        strata=about.name(group["by"]["column"]) if "by" in group else "",
     )
+
+
+def _population(posterior: xr.Dataset, group: Mapping[str, Any], label: str, how: _Scale) -> np.ndarray:
+    """Quantiles at `BANDS` (5,) of the population of levels, each stratum in it as often as in the data."""
+    sd = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).transpose("chain", "draw", ...).values
+    sd = sd.reshape(sd.shape[0] * sd.shape[1], -1)  # (draws, strata)
+    values = np.stack([how.values(of_stratum[:, None] * SPREAD) for of_stratum in sd.T])
+    if len(values) == 1:
+        return np.quantile(values, BANDS)
+    weights = np.array(group["by"]["sizes"], float)[:, None, None]
+    return np.quantile(values, BANDS, weights=np.broadcast_to(weights, values.shape), method="inverted_cdf")
 
 
 def _effects(tree: xr.DataTree, group: Mapping[str, Any], place: int) -> tuple[np.ndarray, str, bool]:
