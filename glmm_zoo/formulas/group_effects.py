@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, listing
+from glmm_zoo.formulas.group_terms import LAWS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.terms import GroupTerm
@@ -49,7 +50,7 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another.
+    that the effects' dimension has another. `student` says that the effects of a level are Student-t, not normal.
     """
 
     factor: GroupingFactor
@@ -61,6 +62,7 @@ class GroupEffects:
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
+    student: bool = False
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -153,14 +155,14 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
-    unavailable = {"cov=": term.cov, "dist=": term.dist != "gaussian", "mm()": term.members}
+    unavailable = {"cov=": term.cov, "mm()": term.members}
     if any(unavailable.values()):
         what = next(name for name, given in unavailable.items() if given)
         return f"group term ({term.effects_text} | {term.factor_source}): {what} is not available here"
-    if term.by and term.label:
+    if term.label and (term.by or term.dist != LAWS[0]):
         return (
-            f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label have one covariance; "
-            "leave the label or by= out"
+            f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label are normal with one "
+            "covariance; leave the label or gr() out"
         )
     if any(_of_factor(other.term) != _of_factor(term) for other in earlier):
         return (
@@ -202,7 +204,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels),
+        _to_zero(terms, labels), student=terms[0].term.dist == "student",
     )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """Group effects, u_g[level] ~ Normal(0, S_g) independently for each level, with a covariance S_g for all levels or for those of each
-stratum, `gr(g, by=arm)`, or autoregressive along series of levels.
+stratum, `gr(g, by=arm)`; multivariate Student-t with scale S_g, `gr(g, dist="student")`; or autoregressive along series of levels.
 
 They are random variables with their own prior. The sampler moves them through a change of variables, see `transforms`.
 """
@@ -14,13 +14,14 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
+from glmm_zoo.families.student_t import log_gamma_ratio
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import ONE, ZERO, log_determinant, lower_positions, solve_levels, unpacked, with_root
-from glmm_zoo.graph.variables import data_name, standard_deviation
+from glmm_zoo.graph.variables import data_name, standard_deviation, variable
 from glmm_zoo.plans.groups import Group
 
 
@@ -44,17 +45,19 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
         stratum = pm.Data(data_name(group.name("stratum_of")), group.stratum, dims=group.dim)
         root = pt.stack([pt.stack(of_strata)[stratum] for of_strata in zip(*packed, strict=True)], axis=1)
     model.covariance_roots[group.free("u")] = root
+    df = [variable(model, group.name("df"))] if group.student else []
     u = pm.CustomDist(
         group.free("u"),
         root,
         coefficients,
         *mates,
-        logp=_correlated_logp,
-        dist=_correlated_draw,
-        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}->(k)",
+        *df,
+        logp=_student_logp if group.student else _correlated_logp,
+        dist=_student_draw if group.student else _correlated_draw,
+        signature=f"(m),(p){''.join(f',(g{i},k{i})' for i in range(len(mates)))}{',()' * len(df)}->(k)",
         dims=(group.dim, group.effect_dim),
         transform=GroupEffectsTransform(k),
-        class_name="MvNormal" if group.correlated else "Normal",
+        class_name=("Mv" if group.correlated else "") + ("StudentT" if group.student else "Normal"),
     )
     if group.to_zero is not None:
         _add_effects_at_zero(model, group, u, [unpacked(pt.stack(of_stratum)) for of_stratum in packed])
@@ -164,3 +167,22 @@ def _correlated_draw(packed: Tensor, *others: Tensor) -> Tensor:
     L, size = unpacked(packed), others[-1]
     levels = () if rv_size_is_none(size) else tuple(size)
     return with_root(L, pm.Normal.dist(0.0, 1.0, size=(*levels, len(L))))
+
+
+def _student_logp(u: Tensor, packed: Tensor, *others: Tensor) -> Tensor:
+    """log StudentT(u | df, 0, L L') for every level, df the last of the others:
+
+    Gamma((df + k) / 2) / (Gamma(df / 2) (df pi)^(k / 2) det L) (1 + z'z / df)^(-(df + k) / 2),  z = L^-1 u
+    """
+    L, df = unpacked(packed), others[-1]
+    k = len(L)
+    level = sum((log_gamma_ratio(df + j) + 0.5 * pt.log1p(j / df) for j in range(k)), start=ZERO)
+    square: Tensor = sum((z * z for z in solve_levels(L, u)), start=ZERO)
+    return level - 0.5 * (df + k) * pt.log1p(square / df) - log_determinant(L) - 0.5 * k * np.log(2 * np.pi)
+
+
+def _student_draw(packed: Tensor, *others: Tensor) -> Tensor:
+    """sqrt(df / chi^2) L z with one chi^2 of df degrees of freedom for each level."""
+    *inputs, df, size = others
+    u = _correlated_draw(packed, *inputs, size)
+    return u / pt.sqrt(pm.Gamma.dist(0.5 * df, 0.5 * df, size=u.shape[:-1]))[..., None]

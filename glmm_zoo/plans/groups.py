@@ -43,6 +43,8 @@ class Group:
         zero of those there. Else None.
     taken
         Names of variables that the effects' dimension cannot have.
+    student
+        Whether the effects of a level are multivariate Student-t, not normal.
     """
 
     prefix: str
@@ -55,6 +57,7 @@ class Group:
     codes: Mapping[str, np.ndarray]
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
+    student: bool = False
 
     @property
     def dim(self) -> str:
@@ -159,6 +162,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         codes,
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
+        terms[0][1].student,
     )
 
 

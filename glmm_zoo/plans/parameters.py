@@ -60,6 +60,9 @@ def predictor_parameters(
             needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
+        if g.student:
+            df = prefixed(g.prefix, "df")
+            needed.append(Parameter(g.name("df"), "positive", ((f"{df}[{g.factor.name}]", df),), (priors.DF_DEFAULT,)))
     return needed
 
 

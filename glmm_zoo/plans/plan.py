@@ -124,6 +124,7 @@ def write_spec(
                 "at_means": {what: g.free(what) for what in _at_means(g)},
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
+                **({"df": g.name("df")} if g.student else {}),
                 **({"by": _describe_strata(g.by)} if g.by else {}),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
