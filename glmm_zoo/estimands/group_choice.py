@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
-from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm, covariance, own_effects
+from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm, covariance, own_effects
 from glmm_zoo.estimands.normal_means import Normal
+from glmm_zoo.estimands.student_mixture import drawn_mixture
 from glmm_zoo.tables.columns import Table
 
 CHOICES = ("population", "typical", "observed", "new")
@@ -40,16 +41,17 @@ class GroupChoice:
         of_rows = term.take(rows)
         for own, S in of_rows.covariances:
             stratum = 0 if of_rows.stratum is None else int(of_rows.stratum[own[0]])
-            effects = self._new_level(term.effects.variable, label, stratum, S)[:, None, :]
+            effects = self._new_level(term.effects, label, stratum, S)[:, None, :]
             shift[:, rows[own]] += own_effects(of_rows.take(own), effects, np.zeros(len(own), int))
 
-    def _new_level(self, variable: str, label: str, stratum: int, S: np.ndarray) -> np.ndarray:
+    def _new_level(self, of: EffectDraws, label: str, stratum: int, S: np.ndarray) -> np.ndarray:
         """Effects (S, K) with these covariances."""
-        key = (variable, label, stratum)
+        key = (of.variable, label, stratum)
         if key not in self._new:
-            seeds = [self.seed, *(zlib.crc32(text.encode()) for text in (variable, label))]
-            z = np.random.default_rng(seeds).standard_normal(S.shape[:2])
-            self._new[key] = np.einsum("skl,sl->sk", covariance_root(S), z)
+            rng = np.random.default_rng([self.seed, *(zlib.crc32(text.encode()) for text in (of.variable, label))])
+            z = rng.standard_normal(S.shape[:2])
+            w = 1.0 if of.df is None else drawn_mixture(of.df, 1, rng)
+            self._new[key] = np.einsum("skl,sl->sk", covariance_root(S), np.sqrt(w) * z)
         return self._new[key]
 
 
@@ -99,10 +101,19 @@ def factor_called(name: str, factors: Mapping[str, tuple[str, ...]], argument: s
 # ------------------------------------------------------------------------------------------------------------ in rows
 
 
+def student_effects(rows: Mapping[str, LinearRows], choice: GroupChoice) -> EffectDraws | None:
+    """The Student-t effects, of which a model has those of one factor, where some are integrated over."""
+    terms = [t for linear in rows.values() for t in linear.random if t.effects.df is not None]
+    return next((t.effects for t in terms if known_part(t, choice)[1].any()), None)
+
+
 def predictors_of_rows(
-    rows: Mapping[str, LinearRows], choice: GroupChoice, size: int
+    rows: Mapping[str, LinearRows], choice: GroupChoice, size: int, mixing: np.ndarray | None = None
 ) -> tuple[dict[str, Normal], dict[frozenset[str], np.ndarray]]:
-    """Each part's linear predictor as a normal variable (S, m), and the covariances of those that share effects."""
+    """Each part's linear predictor as a normal variable (S, m), and the covariances of those that share effects.
+
+    Of Student-t effects these are given `mixing` (S, 1) or (S, m), by which their covariance is multiplied.
+    """
     m = len(next(iter(rows.values())).offset)
     variables, integrated = {}, {}
     for part, linear in rows.items():
@@ -113,9 +124,13 @@ def predictors_of_rows(
                 mean += shift
             if open_rows.any():
                 terms.append((term, open_rows))
-        variance = sum(
-            (covariance(t, t) * is_open for t, is_open in terms), start=np.zeros((size, m) if terms else (1, 1))
-        )
+        variance = np.zeros((size, m) if terms else (1, 1))
+        for t, is_open in terms:
+            if t.effects.df is not None and mixing is None:
+                raise AssertionError(
+                    f"the effects of {t.effects.factor} are Student-t, and are integrated over as normal ones"
+                )
+            variance = variance + covariance(t, t) * is_open * (1.0 if t.effects.df is None else mixing)
         variables[part], integrated[part] = Normal(mean, np.maximum(variance, 0.0)), terms
     covariances = {}
     parts = list(rows)

@@ -19,7 +19,7 @@ class EffectDraws:
     when they are asked for: `of_levels()` (S, levels, K).
 
     `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor. Where the levels
-    of another column have covariances of their own, `gr(g, by=arm)`, `strata` has them, and `covariance` is (S, strata, K, K).
+    of another column have covariances of their own, `gr(g, by=arm)`, `strata` has them, and `covariance` is (S, strata, K, K). Of Student-t effects `covariance` is the square of the scale, `df` (S,) their degrees of freedom.
     """
 
     factor: str
@@ -30,6 +30,7 @@ class EffectDraws:
     of_levels: Callable[[], np.ndarray] = field(compare=False)
     for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
     strata: Strata | None = None
+    df: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

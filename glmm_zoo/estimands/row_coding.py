@@ -226,7 +226,7 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        len(levels) == len(group.factor.codes), group.by,
+        len(levels) == len(group.factor.codes), group.by, draws[group.name("df")] if group.student else None,
     )  # fmt: skip
 
 

@@ -109,6 +109,7 @@ def write_spec(
     Its "priors" are those in force, its "given" those that the user gave.
     """
     _refuse_one_name_for_two(predictors, table)
+    _refuse_student_effects(predictors, described)
     chosen = priors.choose(needed, given)
     spec = {
         "builder": builder,
@@ -199,6 +200,32 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table
                 raise InputError(
                     f"grouping factors {other!r} and {group.factor.name!r} would share the name {name!r}; rename one"
                 )
+
+
+def _refuse_student_effects(predictors: Sequence[PredictorDesign], described: Mapping[str, Any]) -> None:
+    """Refuse Student-t effects that cannot be averaged over: their distribution has no moments of exp(u)."""
+    student = [g for g in groups_of(predictors) if g.student]
+    if len(student) > 1:
+        raise InputError(
+            f"Student-t group effects are available for one factor in one predictor, and this model has them "
+            f"{len(student)} times; leave dist= out of all but one"
+        )
+    links = (
+        {p: o["link"] for p, o in described["outcomes"].items()}
+        if "outcomes" in described
+        else {"": described.get("link")}
+    )
+    for group in student:
+        link, term = links.get(group.owners[0]), f'gr({group.factor.name}, dist="student")'
+        if link is None:
+            raise InputError(
+                f"{term} is available in the main predictor, not in that of {group.owners[0]}; leave dist= out"
+            )
+        if link == "log":
+            raise InputError(
+                f"{term} is not available with a log link: E exp(u) is infinite for Student-t effects, so that no mean over "
+                f"levels of {group.factor.name} exists; leave dist= out"
+            )
 
 
 def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:

@@ -16,7 +16,7 @@ from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
-from glmm_zoo.report.prior_text import prior_kind
+from glmm_zoo.report.prior_of import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.results import numbers
@@ -182,12 +182,13 @@ def _column(parts: Parts, term: Summand) -> str:
 def _random(parts: Parts, group: GroupTerm) -> str:
     """ "a random intercept and slope of time for each subject"."""
     terms = list(effects_of(group))
+    law = "Student-t distributed " if group.dist == "student" else ""
     by = f" with variances of its own in each level of {parts.about.name(group.by)}" if group.by else ""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
-        return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.factor)}{by}"
+        return f"a {law}random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.factor)}{by}"
     of = [*(["intercepts"] if () in terms else []), *(f"slopes of {s}" for s in slopes)]
-    return f"{'correlated' if group.correlated else 'independent'} random {joined(of)} for each {parts.group_name(group.factor)}{by}"
+    return f"{'correlated' if group.correlated else 'independent'} {law}random {joined(of)} for each {parts.group_name(group.factor)}{by}"
 
 
 def _wedge(parts: Parts) -> list[str]:
@@ -276,7 +277,7 @@ def _prior_of(parts: Parts, variable: str) -> str:
 
 _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
-    "corr": "correlations", "tau": "the heterogeneity tau",
+    "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",

@@ -26,6 +26,7 @@ from glmm_zoo.report.mathml import (
     op,
     row,
     squared,
+    student_law,
     sub,
     sym,
 )
@@ -307,9 +308,11 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
-                        yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, *which)))
+                        variance = squared(sub(sym("σ"), *of, *number, *which))
+                        student = group.dist == "student"
+                        yield effect, "∼", student_law(sub(sym("ν"), factor), variance) if student else normal(variance)
                 else:
-                    yield _correlated(effects, *which)
+                    yield _correlated(effects, *which, student=group.dist == "student")
     for (name, _), effects in shared.items():
         factor = _factor(parts, name.split(":"))
         yield (
@@ -329,9 +332,10 @@ def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[
         yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _correlated(effects: Sequence[str], *factor: str) -> Line:
+def _correlated(effects: Sequence[str], *factor: str, student: bool = False) -> Line:
     vector = f"{op('(')}{listed(effects)}{op(')')}"
-    return vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), *factor))
+    law = ["MultivariateStudentT", sub(sym("ν"), factor[0])] if student else ["MultivariateNormal"]
+    return vector, "∼", call(sym(law[0]), *law[1:], num(0), sub(sym("Σ"), *factor))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

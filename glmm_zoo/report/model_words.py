@@ -284,6 +284,11 @@ def _groups(parts: Parts) -> Iterator[str]:
         else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
     )
     for g in terms:
+        if g.dist == "student":
+            yield (
+                f"Those of {parts.group_plural(g.factor)} come from a Student-t distribution of ν degrees of freedom in place of a "
+                f"normal one, with σ as its scale, so that single {parts.group_plural(g.factor)} may be far off."
+            )
         if g.by:
             own = (
                 "standard deviations and correlations"

@@ -265,8 +265,11 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         effects = [_of_effect(parts, group, n) if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
-            were = "standard deviations were" if len(rows) > 1 else "standard deviation was"
+            what = "Student-t scale" if "df" in group else "standard deviation"
+            were = f"{what}s were" if len(rows) > 1 else f"{what} was"
             yield f"Between {groups} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
+        if group.get("df") in table.index:
+            yield f"The degrees of freedom of the effects of {groups} were {_written(table.loc[group['df']], 'number')}."
         for name, words, scale in _OF_FACTOR:
             for stratum in group["by"]["levels"] if "by" in group else [""]:
                 row = f"{lead}{name}[{factor}{f', {stratum}' if stratum else ''}]"

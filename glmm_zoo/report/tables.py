@@ -281,6 +281,8 @@ def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, 
     scale = f", {links.pop().replace('_', ' ')} scale" if len(links) == 1 and links != {"identity"} else ""
     if base in map(sd_at_means, groups) or base == "tau":
         return True, f"Standard deviations between groups{scale}"
+    if base in [g.get("df") for g in groups]:
+        return True, "Degrees of freedom of Student-t group effects"
     if base in corr:
         return True, "Correlations of group effects"
     known = next((n for n in _BETWEEN if base == n or base.endswith(f"_{n}")), "")
@@ -337,6 +339,9 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         return coefficient_words(about, inside)
     if base.endswith("sigma"):
         return "residual"
+    of_df = next((name for name, g in spec["groups"].items() if g.get("df") == base), "")
+    if of_df:
+        return coefficient_words(about, of_df)
     return _LABELS.get(base, base.replace("_", " "))
 
 

@@ -158,27 +158,35 @@ def _between_levels(
 ) -> dict[str, np.ndarray]:
     """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows.
 
-    Where a factor's sd differs between the levels of another column, there are an ICC of each factor in each of these levels.
+    Where a factor's sd differs between the levels of another column, there is an ICC of each factor in each of these levels. Of
+    Student-t effects the ICC has their variance, and there is no median ratio, which is that of normal effects.
     """
     lead = f"{prefix}_" if prefix else ""
     if f"{lead}disc" in spec["links"]:  # they are others in every row
         return {}
     sds: dict[str, xr.DataArray] = {}
+    student: set[str] = set()
     for group in spec["groups"].values():
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}, drop=True)
+            if "df" in group:  # sd is a scale, and the variance of df <= 2 infinite
+                df = posterior[group["df"]]
+                sds[factor] = sds[factor] * np.sqrt(xr.where(df > 2, df / (df - 2), np.inf))
+                student.add(factor)
     quantities: dict[str, np.ndarray] = {}
     residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:
         for where, own in _in_each_stratum(sds):
             total = sum(sd**2 for sd in own.values()) + residual
-            quantities.update({f"{lead}icc[{factor}{where}]": sd**2 / total for factor, sd in own.items()})
+            for factor, sd in own.items():
+                rest = residual + sum(other**2 for f, other in own.items() if f != factor)
+                quantities[f"{lead}icc[{factor}{where}]"] = 1 - rest / total if factor in student else sd**2 / total
     family = family_described(outcome)
     name = family.median_ratio(outcome["link"])
     if name is not None:
-        for factor, sd in sds.items():
+        for factor, sd in ((f, sd) for f, sd in sds.items() if f not in student):
             for where, own in _in_each_stratum({factor: sd}):
                 with np.errstate(over="ignore"):
                     quantities[f"{lead}{name}[{factor}{where}]"] = np.exp(

@@ -71,7 +71,9 @@ class GroupEffectsTransform(Transform):
 
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
         """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
-        packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64" and x.type.ndim)
+        packed, coefficients, *earlier = (
+            x for x in inputs if getattr(x.type, "dtype", "") == "float64" and x.type.ndim
+        )
         L, k = unpacked(packed), self.effects
         if self.information is None:
             return L, [[ONE if i == j else ZERO for j in range(i + 1)] for i in range(k)], [ZERO] * k

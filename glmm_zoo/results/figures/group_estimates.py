@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import stdtrit
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
@@ -34,7 +35,8 @@ SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest 
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
 LONGEST_HEAD = 18  # letters above the counts of a caterpillar
 MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
-SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
+_SHARES = (np.arange(40) + 0.5) / 40
+SPREAD = np.array([NormalDist().inv_cdf(p) for p in _SHARES])  # of standard normal effects
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,11 @@ def _population(posterior: xr.Dataset, group: Mapping[str, Any], label: str, how
     """Quantiles at `BANDS` (5,) of the population of levels, each stratum in it as often as in the data."""
     sd = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).transpose("chain", "draw", ...).values
     sd = sd.reshape(sd.shape[0] * sd.shape[1], -1)  # (draws, strata)
-    values = np.stack([how.values(of_stratum[:, None] * SPREAD) for of_stratum in sd.T])
+    spread = SPREAD
+    if "df" in group:
+        df = posterior[group["df"]].transpose("chain", "draw").values.reshape(-1, 1)
+        spread = stdtrit(df, _SHARES)
+    values = np.stack([how.values(of_stratum[:, None] * spread) for of_stratum in sd.T])
     if len(values) == 1:
         return np.quantile(values, BANDS)
     weights = np.array(group["by"]["sizes"], float)[:, None, None]

@@ -32,7 +32,7 @@ def slopes_scatter(tree: xr.DataTree, about: About, *, factor: str | None = None
     name, names = about.name(found.factor), about.plural(about.name(found.factor))
     x, y, count = _discs(found)
     few = len(x) == len(found.effects)
-    ellipses = [_ellipse(sd, rho) for sd, rho in zip(found.sd, found.correlations, strict=True)]
+    ellipses = [_ellipse(sd, rho, _radius(found)) for sd, rho in zip(found.sd, found.correlations, strict=True)]
     told = [
         f"{written(low_high[0], 2)} (95{NO_BREAK}% interval {written(low_high[1], 2)} to {written(low_high[2], 2)})"
         + (f" in {stratum}" if stratum else "")
@@ -84,8 +84,13 @@ def _discs(found: CorrelatedEffects) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return middle[0][i], middle[1][j], counts[i, j]
 
 
-def _ellipse(sd: np.ndarray, correlations: np.ndarray) -> np.ndarray:
+def _radius(found: CorrelatedEffects) -> float:
+    """The radius that 95 % of standard effects lie within: bivariate normal, or Student-t at the median degrees of freedom."""
+    return _RADIUS if found.df is None else float(np.sqrt(2 * special.fdtri(2, np.median(found.df), 0.95)))
+
+
+def _ellipse(sd: np.ndarray, correlations: np.ndarray, radius: float) -> np.ndarray:
     """The ellipse (2, n) at the medians of draws of sds (chain, draw, k) and correlations (chain, draw, k, k)."""
     sd, rho = np.median(sd, axis=(0, 1))[:2], float(np.median(correlations[..., 0, 1]))
     covariance = np.outer(sd, sd) * np.array([[1, rho], [rho, 1]])
-    return _RADIUS * np.linalg.cholesky(covariance) @ np.array([np.cos(_ANGLES), np.sin(_ANGLES)])
+    return radius * np.linalg.cholesky(covariance) @ np.array([np.cos(_ANGLES), np.sin(_ANGLES)])
