@@ -25,6 +25,7 @@ from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
+_MIXTURE_POINTS = 16  # over the scales of Student-t effects
 _NESTED_POINTS = 31  # in each of two dimensions or more, one integral inside another
 
 
@@ -129,7 +130,7 @@ def _mixture_of_levels(terms: Sequence[RandomTerm], factor: str, size: int) -> t
             f"level={factor!r} integrates over the Student-t effects of each {student.factor} inside, which is not available; "
             f"leave out level={student.factor!r}, or rows"
         )
-    w, p = mixture(student.df)
+    w, p = mixture(student.df, _MIXTURE_POINTS)
     return w, np.log(np.maximum(p, 1e-300))
 
 

@@ -205,7 +205,7 @@ def _draws(tree, name):
 
 def _mean_risk(eta, sd, law) -> np.ndarray:
     """E expit(eta + sd u) for each draw, by a fine sum over the distribution function of u."""
-    p = (np.arange(20_000) + 0.5) / 20_000
+    p = (np.arange(2000) + 0.5) / 2000
     return np.mean(expit(eta[:, None] + sd[:, None] * law(p)), axis=1)
 
 
@@ -214,7 +214,7 @@ def test_averages_integrate_over_the_sd_of_the_rows_own_stratum(by_arm):
     sd, beta, alpha = _draws(by_arm, "sd_g"), _draws(by_arm, "beta"), _draws(by_arm, "Intercept")
     for place, arm in enumerate(("drug", "none")):
         exact = _mean_risk(alpha + 0.5 * beta[:, 0] + place * beta[:, 1], sd[:, place, 0], stats.norm.ppf)
-        np.testing.assert_allclose(found.loc[found["arm"] == arm, "median"], np.median(exact), atol=1e-4)
+        np.testing.assert_allclose(found.loc[found["arm"] == arm, "median"], np.median(exact), atol=5e-4)
     assert "of the row's own arm" in zoo.predictions(by_arm, many().head(1)).sentence
 
 
@@ -246,7 +246,7 @@ def test_averages_integrate_over_the_tails(with_tails):
     eta = _draws(with_tails, "Intercept") + _draws(with_tails, "beta")[:, 0]
     sd, df = _draws(with_tails, "sd_g")[:, 0], _draws(with_tails, "df_g")
     exact = _mean_risk(eta, sd, lambda p: stdtrit(df[:, None], p))
-    np.testing.assert_allclose(found, np.median(exact), atol=1e-4)
+    np.testing.assert_allclose(found, np.median(exact), atol=5e-4)
 
 
 def test_level_likelihood_integrates_over_the_tails(with_tails):
