@@ -21,7 +21,7 @@ from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import ONE, ZERO, log_determinant, lower_positions, solve_levels, unpacked, with_root
-from glmm_zoo.graph.variables import data_name, standard_deviation, variable
+from glmm_zoo.graph.variables import standard_deviation, variable
 from glmm_zoo.plans.groups import Group
 
 
@@ -42,8 +42,7 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     packed = [[sd[i] * C[i][j] for i, j in lower_positions(k)] for sd, C in zip(of_stratum, factors, strict=True)]
     root: Tensor = pt.stack(packed[0])
     if group.by:  # (levels, k (k + 1) / 2)
-        stratum = pm.Data(data_name(group.name("stratum_of")), group.stratum, dims=group.dim)
-        root = pt.stack([pt.stack(of_strata)[stratum] for of_strata in zip(*packed, strict=True)], axis=1)
+        root = pt.stack([pt.stack(of_strata)[group.stratum] for of_strata in zip(*packed, strict=True)], axis=1)
     model.covariance_roots[group.free("u")] = root
     df = [variable(model, group.name("df"))] if group.student else []
     u = pm.CustomDist(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,18 @@ from scipy.special import expit, stdtrit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.estimands.leave_one_out import left_out_levels
+from glmm_zoo.estimands.level_likelihood import level_likelihood
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture, variance_ratio
 from glmm_zoo.graph.group_effects import _student_logp
 from glmm_zoo.inference.quick import quick
+from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.methods import methods
+from glmm_zoo.report.model_words import model_words
+from glmm_zoo.report.parts import read_parts
+from glmm_zoo.results.about import about_of
+from glmm_zoo.results.figures.caterpillar import caterpillar
+from glmm_zoo.results.figures.group_estimates import group_estimates
 
 BY = "ill ~ x + (1 + x | gr(a:b, by=a))"
 STUDENT = 'ill ~ x + (1 | gr(g, dist="student"))'
@@ -251,12 +260,11 @@ def test_averages_integrate_over_the_tails(with_tails):
 
 def test_level_likelihood_integrates_over_the_tails(with_tails):
     """One level's rows, by SciPy's quadrature over its t effect."""
-    from glmm_zoo.estimands.leave_one_out import left_out_levels
-
     asked = left_out_levels(with_tails, "g")
-    likelihood, draws = asked.likelihood(), asked.model.draws
+    of_one = asked.rows.take(np.flatnonzero(asked.rows.labels["g"] == "g03"))
+    likelihood, draws = level_likelihood(asked.model, of_one, "g", ()), asked.model.draws
     d = many()
-    rows = d[d.g == likelihood.levels[3]]
+    rows = d[d.g == "g03"]
     sign = 2 * rows.ill.to_numpy() - 1
     for s in (0, draws.size // 2):
         alpha, beta = draws["Intercept"][s], draws["beta"][s, 0]
@@ -266,7 +274,7 @@ def test_level_likelihood_integrates_over_the_tails(with_tails):
             lambda u, e=eta, c=sd, f=df: np.prod(expit(sign * (e + u))) * stats.t(f, 0, c).pdf(u),
             -60, 60, points=[-3, 0, 3], limit=400,
         )[0]  # fmt: skip
-        np.testing.assert_allclose(likelihood.values[s, 3], np.log(value), atol=2e-3)
+        np.testing.assert_allclose(likelihood.values[s, 0], np.log(value), atol=2e-3)
 
 
 def test_what_is_told_of_tails(with_tails):
@@ -284,23 +292,42 @@ def test_what_is_told_of_tails(with_tails):
     assert zoo.predictions(with_tails, many().head(2), scale="response").table["median"].isin([0, 1]).all()
 
 
-@pytest.mark.parametrize("which", ["by_arm", "with_tails"])
-def test_page_and_file(which, request, tmp_path):
-    tree = request.getfixturevalue(which)
-    zoo.save(tree, tmp_path / "fit.nc")
+def test_page_and_file(with_tails, tmp_path):
+    zoo.save(with_tails, tmp_path / "fit.nc")
     tree = zoo.load(tmp_path / "fit.nc")
     zoo.write_report(tree, tmp_path / "fit.html")
     page = (tmp_path / "fit.html").read_text()
-    for words in {
-        "by_arm": [
-            "Each level of arm has a standard deviation of its own for the shifts of its gs",
-            "with variances of its own in each level of arm",
-        ],
-        "with_tails": [
-            "come from a Student-t distribution of ν degrees of freedom",
-            "StudentT",
-            "Student-t distributed random intercept",
-        ],
-    }[which]:
+    for words in (
+        "come from a Student-t distribution of ν degrees of freedom",
+        "Student-t distributed random intercept",
+    ):
         assert words in page
-    assert json.loads(tree.attrs["glmm_zoo"])["spec"]["formula"] == zoo.model_of(tree).spec["formula"]
+    assert zoo.model_of(tree).spec["formula"] == STUDENT
+
+
+def test_the_words_of_strata(by_arm):
+    """Text of the model, of methods and results, and the picture of groups, whose band is that of both arms together."""
+    assert "Each level of arm has a standard deviation of its own for the shifts of its gs" in model_words(
+        read_parts(by_arm)
+    )
+    told = " ".join(methods(by_arm, Answer(None)))
+    assert "with variances of its own in each level of arm" in told
+    assert re.search(
+        r"etween gs the standard deviations of the log odds were [\d.]+ \(.*?\) in drug and [\d.]+ \(.*?\) in none",
+        told,
+    )
+    assert "intraclass correlation of gs in drug was" in told
+    found = group_estimates(by_arm, "g", "Intercept", about_of(by_arm))
+    assert found.strata == "arm"
+    assert (
+        "each level of arm with a standard deviation of its own" in caterpillar(by_arm, "g", about_of(by_arm)).caption
+    )
+    sd = _draws(by_arm, "sd_g")[:, :, 0]
+    level = (
+        _draws(by_arm, "Intercept")
+        + many().x.mean() * _draws(by_arm, "beta")[:, 0]
+        + 0.5 * _draws(by_arm, "beta")[:, 1]
+    )
+    u = stats.norm.ppf((np.arange(200) + 0.5) / 200)
+    of_both = [expit(level[:, None] + s[:, None] * u) for s in sd.T]
+    np.testing.assert_allclose(found.population, np.quantile(of_both, [0.025, 0.25, 0.5, 0.75, 0.975]), atol=0.01)
