@@ -100,10 +100,9 @@ class Question:
         elif self.quantity.scale == "linear" or (self.quantity.scale == "mean" and self.outcome.link == "identity"):
             values = self.quantity.values(predictors(np.ones((size, 1))))  # a mean that no variance enters
         else:
-            values = sum(
-                p[:, None] * self.quantity.values(predictors(w[:, None]))
-                for w, p in zip(*mixture(student.df), strict=True)
-            )
+            values = np.zeros(())
+            for w, p in zip(*mixture(student.df), strict=True):
+                values = values + p[:, None] * self.quantity.values(predictors(w[:, None]))
         return np.broadcast_to(values, (len(values), size, len(trials)))
 
 

@@ -38,7 +38,8 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     mates = [u for other, u in earlier if set(other.owners) & set(owners)]
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     model.group_effect_names.append(group.free("u"))
-    of_stratum: list[Any] = [sd[s] for s in strata] if group.by else [sd]  # pyright: ignore[reportIndexIssue]
+    of_all: Any = sd
+    of_stratum = [of_all[s] for s in strata] if group.by else [sd]
     packed = [[sd[i] * C[i][j] for i, j in lower_positions(k)] for sd, C in zip(of_stratum, factors, strict=True)]
     root: Tensor = pt.stack(packed[0])
     if group.by:  # (levels, k (k + 1) / 2)
@@ -177,11 +178,13 @@ def _student_logp(u: Tensor, packed: Tensor, *others: Tensor) -> Tensor:
     k = len(L)
     level = sum((log_gamma_ratio(df + j) + 0.5 * pt.log1p(j / df) for j in range(k)), start=ZERO)
     square: Tensor = sum((z * z for z in solve_levels(L, u)), start=ZERO)
-    return level - 0.5 * (df + k) * pt.log1p(square / df) - log_determinant(L) - 0.5 * k * np.log(2 * np.pi)
+    fall: Tensor = pt.log1p(square / df)
+    return level - 0.5 * (df + k) * fall - log_determinant(L) - 0.5 * k * np.log(2 * np.pi)
 
 
 def _student_draw(packed: Tensor, *others: Tensor) -> Tensor:
     """sqrt(df / chi^2) L z with one chi^2 of df degrees of freedom for each level."""
     *inputs, df, size = others
     u = _correlated_draw(packed, *inputs, size)
-    return u / pt.sqrt(pm.Gamma.dist(0.5 * df, 0.5 * df, size=u.shape[:-1]))[..., None]
+    spread: Tensor = pt.sqrt(pm.Gamma.dist(0.5 * df, 0.5 * df, size=u.shape[:-1]))
+    return u / spread[..., None]
