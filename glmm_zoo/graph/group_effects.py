@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 from pymc.distributions.shape_utils import rv_size_is_none
 
 from glmm_zoo.families.student_t import log_gamma_ratio
-from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.families.tensors import Tensor, functions_of
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform, along_series
@@ -39,11 +39,12 @@ def group_effects(model: Model, group: Group, earlier: Sequence[tuple[Group, Ten
     coefficients = pt.concatenate([model.linear[p].coefficients for p in owners])
     model.group_effect_names.append(group.free("u"))
     of_all: Any = sd
-    of_stratum = [of_all[s] for s in strata] if group.by else [sd]
+    of_stratum: list[Any] = [of_all[s] for s in strata] if group.by else [of_all]
     packed = [[sd[i] * C[i][j] for i, j in lower_positions(k)] for sd, C in zip(of_stratum, factors, strict=True)]
     root: Tensor = pt.stack(packed[0])
     if group.by:  # (levels, k (k + 1) / 2)
-        root = pt.stack([pt.stack(of_strata)[group.stratum] for of_strata in zip(*packed, strict=True)], axis=1)
+        in_strata: list[Tensor] = [pt.stack(of_strata) for of_strata in zip(*packed, strict=True)]
+        root = pt.stack([x[group.stratum] for x in in_strata], axis=1)
     model.covariance_roots[group.free("u")] = root
     df = [variable(model, group.name("df"))] if group.student else []
     u = pm.CustomDist(
@@ -175,11 +176,10 @@ def _student_logp(u: Tensor, packed: Tensor, *others: Tensor) -> Tensor:
     Gamma((df + k) / 2) / (Gamma(df / 2) (df pi)^(k / 2) det L) (1 + z'z / df)^(-(df + k) / 2),  z = L^-1 u
     """
     L, df = unpacked(packed), others[-1]
-    k = len(L)
-    level = sum((log_gamma_ratio(df + j) + 0.5 * pt.log1p(j / df) for j in range(k)), start=ZERO)
+    k, log1p = len(L), functions_of(df).log1p
+    level = sum((log_gamma_ratio(df + j) + 0.5 * log1p(j / df) for j in range(k)), start=ZERO)
     square: Tensor = sum((z * z for z in solve_levels(L, u)), start=ZERO)
-    fall: Tensor = pt.log1p(square / df)
-    return level - 0.5 * (df + k) * fall - log_determinant(L) - 0.5 * k * np.log(2 * np.pi)
+    return level - 0.5 * (df + k) * log1p(square / df) - log_determinant(L) - 0.5 * k * np.log(2 * np.pi)
 
 
 def _student_draw(packed: Tensor, *others: Tensor) -> Tensor:
