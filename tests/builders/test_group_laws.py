@@ -54,7 +54,9 @@ def by_arm():
 
 @pytest.fixture(scope="module")
 def with_tails():
-    return zoo.fit(zoo.hierarchical_logistic(many(), STUDENT), draws=200, chains=2, seed=1)
+    """With heavy tails, so that a normal distribution in their place would be seen."""
+    model = zoo.hierarchical_logistic(many(), STUDENT, priors={"df": "Uniform(1.5, 3)"})
+    return zoo.fit(model, draws=200, chains=2, seed=1)
 
 
 # ------------------------------------------------------------------------------------------------------------- density
@@ -274,7 +276,7 @@ def test_level_likelihood_integrates_over_the_tails(with_tails):
             lambda u, e=eta, c=sd, f=df: np.prod(expit(sign * (e + u))) * stats.t(f, 0, c).pdf(u),
             -60, 60, points=[-3, 0, 3], limit=400,
         )[0]  # fmt: skip
-        np.testing.assert_allclose(likelihood.values[s, 0], np.log(value), atol=2e-3)
+        np.testing.assert_allclose(likelihood.values[s, 0], np.log(value), atol=1e-2)
 
 
 def test_what_is_told_of_tails(with_tails):
@@ -289,7 +291,7 @@ def test_what_is_told_of_tails(with_tails):
     assert zoo.r2(with_tails).loc["Nakagawa conditional R2"].between(0, 1).all()
     for groups in ("population", "typical", "observed", "new"):
         assert len(zoo.predictions(with_tails, many().head(2), groups=groups).table) == 2
-    assert zoo.predictions(with_tails, many().head(2), scale="response").table["median"].isin([0, 1]).all()
+    assert zoo.predictions(with_tails, many().head(2), scale="response").table["median"].isin([0, 0.5, 1]).all()
 
 
 def test_page_and_file(with_tails, tmp_path):
