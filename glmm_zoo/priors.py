@@ -339,3 +339,5 @@ def sd_default(spread: float, scale: float) -> Prior:
 
 
 CORR_DEFAULT = Prior("LKJ", {"eta": 2.0})
+# of group effects: Juarez & Steel 2010; brms's, which has df > 1
+DF_DEFAULT = Prior("Gamma", {"alpha": 2.0, "beta": 0.1})

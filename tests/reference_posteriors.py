@@ -49,6 +49,10 @@ OF_MONTHS = (
     "Intercept", "beta[bdi_pre]", "beta[treatment[BtheB]]", "beta[month[3]]", "beta[month[5]]", "beta[month[8]]",
     "beta[treatment[BtheB]:month[3]]", "beta[treatment[BtheB]:month[5]]", "beta[treatment[BtheB]:month[8]]",
 )  # fmt: skip
+OF_TEETH = {"b_Intercept": "Intercept", "b_age": "beta[I(age-11)]", "b_female": "beta[female]", "sigma": "sigma"}
+OF_DISTANCE = {
+    "Intercept": "StudentT(3, 24, 5)", "beta": "Normal(0, 5)", "sd": "Exponential(0.5)", "corr": "LKJ(2)", "sigma": "Exponential(0.5)",
+}  # fmt: skip
 OF_BDI = {"Intercept": "Normal(15, 20)", "beta": "Normal(0, 10)", "sd": None, "sigma": "Exponential(0.1)"}
 
 REFERENCES = (
@@ -463,6 +467,36 @@ REFERENCES = (
             "sd[subject, Intercept]": "Exponential(0.5)",
             "corr": "LKJ(2)",
         },
+    ),
+    Reference(
+        "orthodont_by",
+        "nlme_Orthodont.csv",
+        "hierarchical_linear",
+        "distance ~ I(age - 11) + female + (1 + I(age - 11) | gr(subject, by = female))",
+        {
+            **OF_TEETH,
+            **{f"sd_subject__Intercept:female{s}": f"sd_subject[{s}, Intercept]" for s in (0, 1)},
+            **{f"sd_subject__age:female{s}": f"sd_subject[{s}, I(age-11)]" for s in (0, 1)},
+            **{
+                f"cor_subject__Intercept:female{s}__age:female{s}": f"corr_subject[{s}, Intercept, I(age-11)]"
+                for s in (0, 1)
+            },
+        },
+        priors=OF_DISTANCE,
+    ),
+    Reference(
+        "orthodont_student_effects",
+        "nlme_Orthodont.csv",
+        "hierarchical_linear",
+        'distance ~ I(age - 11) + female + (1 + I(age - 11) | gr(subject, dist = "student"))',
+        {
+            **OF_TEETH,
+            "sd_subject__Intercept": "sd_subject[Intercept]",
+            "sd_subject__age": "sd_subject[I(age-11)]",
+            "cor_subject__Intercept__age": "corr_subject[Intercept, I(age-11)]",
+            "df_subject": "df_subject",
+        },
+        priors={**OF_DISTANCE, "df": "Gamma(6, 1)"},
     ),
     Reference(
         "soup_disc",

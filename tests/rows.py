@@ -1101,6 +1101,13 @@ ROWS = [
         Z=lambda d: {"a": (d.a, {"Intercept": 1.0}), "a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
     ),
     Row(
+        "linear, t effects by column", "hierarchical_linear", 'y ~ x + (1 | gr(a:b, by=a, dist="student"))',
+        {"y": "number", "x": "number", "a": "group", "b": "group"},
+        **_variables(({"sd_a:b": ("a", "a:b_effect"), "u_a:b": ("a:b", "a:b_effect"), "df_a:b": SCALAR},) * 2, sigma=True),
+        coords={"coef": ("x",), "a": tuple(f"a{j}" for j in range(6)), "a:b_effect": ONE}, X=_x,
+        Z=lambda d: {"a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
+    ),
+    Row(
         "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",
         {"y": "number", "x": "number", "h": "group", "id": "group", "visit": "factor"},
         options={"residual": "unstructured", "time": "visit", "within": "id"},

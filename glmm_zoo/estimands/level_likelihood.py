@@ -20,10 +20,12 @@ from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm, own_effects
 from glmm_zoo.estimands.log_integrals import POINTS_BY_DIMENSION, log_normal_mean, sampled_log_normal_mean
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
+from glmm_zoo.estimands.student_mixture import mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
+_MIXTURE_POINTS = 16  # over the scales of Student-t effects
 _NESTED_POINTS = 31  # in each of two dimensions or more, one integral inside another
 
 
@@ -92,20 +94,17 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
     starts = _level_of_row(rows.codes[factor])[1]
     ends = np.append(starts[1:], len(rows.y))
     terms = [t for linear in rows.parts.values() for t in linear.random if t.effects.factor in integrated]
-    sizes = {t.effects.variable: t.effects.covariance.shape[1] for t in terms}
+    sizes = {t.effects.variable: t.effects.covariance.shape[-1] for t in terms}
     one_each = set(sizes.values()) == {1} and len(sizes) == len(integrated)
     chain = one_each and all(rows.is_inside(b, a) for a, b in pairwise(integrated))
+    mixing, log_p = _mixture_of_levels(terms, factor, size)
     values, pareto_k = [], []
     for block in block_by_block(list(_blocks(starts, ends, max(1, _BLOCK // size)))):
-        given = _GivenRows.of(model, rows.take(np.arange(starts[block[0]], ends[block[-1]])), integrated)
-        shape, k = (size, len(block)), np.full(len(block), np.nan)
-        if given.dimension <= max(POINTS_BY_DIMENSION):
-            value = log_normal_mean(given.log_likelihood, shape, given.dimension)
-        elif chain:
-            value = given.nested(integrated)
-        else:
-            value, weights = sampled_log_normal_mean(given.log_likelihood, shape, given.dimension)
-            k = _worst_pareto_k(weights)
+        value, k = np.array(-np.inf), np.full(len(block), np.nan)
+        for w, p in zip(mixing, log_p, strict=True):
+            given = _GivenRows.of(model, rows.take(np.arange(starts[block[0]], ends[block[-1]])), integrated, w)
+            of_w, its_k = _integral(given, (size, len(block)), integrated if chain else ())
+            value, k = np.logaddexp(value, of_w + p[:, None]), np.fmax(k, its_k)
         values.append(value)
         pareto_k.append(k)
     k = np.concatenate(pareto_k)
@@ -116,6 +115,38 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
         tuple(f for f in rows.outcome.coding.factors if f not in integrated),
         None if np.isnan(k).all() else k,
     )
+
+
+def _mixture_of_levels(terms: Sequence[RandomTerm], factor: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the covariance of the effects of a level of the factor left out is multiplied by (points, S), and the logarithms of the
+    probabilities of that: 1 alone, but of Student-t effects.
+
+    Raises
+    ------
+    InputError
+        Student-t effects of a factor nested inside, whose levels have such a number each.
+    """
+    student = next((t.effects for t in terms if t.effects.df is not None), None)
+    if student is None or student.df is None:
+        return np.ones((1, size)), np.zeros((1, size))
+    if student.factor != factor:
+        raise InputError(
+            f"level={factor!r} integrates over the Student-t effects of each {student.factor} inside, which is not available; "
+            f"leave out level={student.factor!r}, or rows"
+        )
+    w, p = mixture(student.df, _MIXTURE_POINTS)
+    return w, np.log(np.maximum(p, 1e-300))
+
+
+def _integral(given: _GivenRows, shape: tuple[int, int], chain: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The logarithm of the likelihood of each level (S, L), its effects integrated out, and the Pareto k (L,) of it, if any."""
+    k = np.full(shape[1], np.nan)
+    if given.dimension <= max(POINTS_BY_DIMENSION):
+        return log_normal_mean(given.log_likelihood, shape, given.dimension), k
+    if chain:
+        return given.nested(chain), k
+    value, weights = sampled_log_normal_mean(given.log_likelihood, shape, given.dimension)
+    return value, _worst_pareto_k(weights)
 
 
 def _blocks(starts: np.ndarray, ends: np.ndarray, most: int) -> list[list[int]]:
@@ -173,13 +204,15 @@ class _GivenRows:
     dimension: int
 
     @classmethod
-    def of(cls, model: FittedModel, rows: RowsOfLevels, integrated: Sequence[str]) -> _GivenRows:
+    def of(cls, model: FittedModel, rows: RowsOfLevels, integrated: Sequence[str], mixing: np.ndarray) -> _GivenRows:
         etas, terms = {}, []
         for part, linear in rows.parts.items():
             eta = linear.fixed(model.draws.size) if part != "nominal" else None
             for term in linear.random:
                 if term.effects.factor in integrated:
-                    terms.append(_IntegratedTerm(part, term.effects.factor, term.effects.variable, _columns(term)))
+                    terms.append(
+                        _IntegratedTerm(part, term.effects.factor, term.effects.variable, _columns(term, mixing))
+                    )
                 else:
                     eta += own_effects(term, term.effects.of_levels(), _known_levels(term))
             if eta is not None:
@@ -252,9 +285,14 @@ def _own_parameters(model: FittedModel, rows: RowsOfLevels) -> dict[str, np.ndar
     return own if thresholds is None else {**own, "cutpoints": np.moveaxis(thresholds, 0, -1)}
 
 
-def _columns(term: RandomTerm) -> np.ndarray:
-    root = covariance_root(term.effects.covariance)[:, list(term.places), :]  # (S, k, K)
-    columns = np.einsum("mj,sjk->smk", term.z, root)
+def _columns(term: RandomTerm, mixing: np.ndarray) -> np.ndarray:
+    S = term.effects.covariance
+    columns = np.empty((len(S), len(term.z), S.shape[-1]))
+    for rows, of_rows in term.covariances:
+        root = covariance_root(of_rows)[:, list(term.places), :]  # (S, k, K)
+        columns[:, rows] = np.einsum("mj,sjk->smk", term.z[rows], root)
+    if term.effects.df is not None:
+        columns *= np.sqrt(mixing)[:, None, None]
     return columns if term.loading is None else columns * term.loading[:, None, None]
 
 

@@ -66,7 +66,11 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         if effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif how == "population":
-            phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
+            by = effects[factor].strata
+            phrases.append(
+                f"in {a} {factor} drawn from the population of {_plural(factor)}"
+                + (f" of the row's own {by.column}" if by else "")
+            )
         elif how == "typical":
             phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":

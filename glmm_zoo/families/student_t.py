@@ -31,17 +31,22 @@ def _read(table: Table, response: Response, _: object) -> Outcome:
     return replace(outcome, description=f"{outcome.name}: Student-t, identity link")
 
 
-def student_t_log_f(y: Array, eta: Array, log_sigma: Array, nu: Array) -> Array:
-    """log Gamma((nu + 1) / 2) / (Gamma(nu / 2) sqrt(nu pi) sigma) - (nu + 1) / 2 log(1 + z^2 / nu), z = (y - eta) / sigma.
+def log_gamma_ratio(nu: Array) -> Array:
+    """log Gamma((nu + 1) / 2) - log Gamma(nu / 2) - log(nu / 2) / 2, which is 0 for nu = infinity.
 
-    From nu = 1000 on the ratio of the gamma functions is its series, to 1e-13, since the difference loses its digits.
+    From nu = 1000 on it is its series, to 1e-13, since the difference loses its digits.
     """
     pt = functions_of(nu)
-    z = (y - eta) * pt.exp(-log_sigma)
     near, far = pt.minimum(nu, _LARGE), pt.maximum(nu, _LARGE)
     direct = pt.gammaln(0.5 * near + 0.5) - pt.gammaln(0.5 * near) - 0.5 * pt.log(0.5 * near)
-    series = -1 / (4 * far) + 1 / (24 * far**3)
-    level = pt.switch(nu < _LARGE, direct, series) - 0.5 * np.log(2 * np.pi)
+    return pt.switch(nu < _LARGE, direct, -1 / (4 * far) + 1 / (24 * far**3))
+
+
+def student_t_log_f(y: Array, eta: Array, log_sigma: Array, nu: Array) -> Array:
+    """log Gamma((nu + 1) / 2) / (Gamma(nu / 2) sqrt(nu pi) sigma) - (nu + 1) / 2 log(1 + z^2 / nu), z = (y - eta) / sigma."""
+    pt = functions_of(nu)
+    z = (y - eta) * pt.exp(-log_sigma)
+    level = log_gamma_ratio(nu) - 0.5 * np.log(2 * np.pi)
     return level - log_sigma - 0.5 * (nu + 1) * pt.log1p(z * z / nu)
 
 

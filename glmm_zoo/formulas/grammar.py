@@ -6,7 +6,6 @@ population effects.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from dataclasses import replace
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
+from glmm_zoo.formulas.group_terms import parse_factors, refuse_two_intercepts
 from glmm_zoo.formulas.responses import parse_response
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
@@ -77,7 +77,7 @@ def _parse_sides(formula: FormulaText, response: bool) -> Formula:
     parsed = _parse_right_side(formula, right)
     if response:
         parsed = replace(parsed, response=parse_response(formula, left))
-    _refuse_two_intercepts(parsed.groups)
+    refuse_two_intercepts(parsed.groups)
     explained = parsed.response and (parsed.response.event or parsed.response.value)
     in_both = [c for c in explained.columns if c in parsed.predictor_columns] if explained else []
     if in_both:
@@ -218,40 +218,8 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     symbols = _parse_sum(formula, effects)
     _refuse_many_terms(formula, symbols, effects[0])
     correlated = tokens[bars[0]].text == "|"
-    return [GroupTerm(symbols, names, correlated, label) for names in _parse_grouping_factors(formula, factor)]
-
-
-def _parse_grouping_factors(formula: FormulaText, tokens: Sequence[Token]) -> list[tuple[str, ...]]:
-    """The columns of every grouping factor that `a`, `a:b` or `a/b` stands for."""
-    names, operators = tokens[::2], tokens[1::2]
-    only_columns = all(t.kind in ("name", "quoted") for t in names)
-    if not only_columns or any(t.text not in ("/", ":") for t in operators) or len(names) != len(operators) + 1:
-        raise formula.error("a grouping factor is a column, a:b or a/b", tokens[0].at)
-    factors: list[tuple[str, ...]] = [(column_name(names[0]),)]
-    for operator, name in zip(operators, names[1:], strict=True):
-        interaction = (*factors[-1], column_name(name))
-        if operator.text == "/":
-            factors.append(interaction)
-        else:
-            factors[-1] = interaction
-    return factors
-
-
-def _refuse_two_intercepts(groups: Sequence[GroupTerm]) -> None:
-    with_intercept: set[str] = set()
-    for group in groups:
-        symbols = list(group.effects)
-        if symbols[0] == "0" or symbols[:2] == ["-", "1"] or _drops_intercept(symbols):
-            continue
-        if group.name in with_intercept:
-            raise InputError(
-                f"group {group.name!r} has two intercept terms; write (0 + x | {group.name}) for a slope without a second intercept"
-            )
-        with_intercept.add(group.name)
-
-
-def _drops_intercept(symbols: Sequence[Symbol]) -> bool:
-    return any(a == "-" and b == "1" or a == "+" and b == "0" for a, b in itertools.pairwise(symbols))
+    terms = parse_factors(formula, factor)
+    return [replace(t, effects=symbols, correlated=correlated, label=label) for t in terms]
 
 
 # -------------------------------------------------------------------------------------------------- algebra of terms

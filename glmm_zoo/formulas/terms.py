@@ -38,16 +38,43 @@ Symbol = str | Expression
 
 @dataclass(frozen=True)
 class GroupTerm:
-    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors."""
+    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors.
+
+    As in brms, `gr(factor, by=, cov=, dist=)` gives each level of the column `by` a covariance of its own, names the table of
+    a known covariance of the levels, or the effects' law, "gaussian" or "student". With `members`, `mm(g1, g2)`, a row belongs
+    to a level of each column of `factor`, which share one set of levels, with the columns `weights`, or equal weights.
+    """
 
     effects: tuple[Symbol, ...]
     factor: tuple[str, ...]
     correlated: bool = True
     label: str | None = None  # brms's (1 |p| g): correlated with terms of the same label in other predictors
+    by: str | None = None
+    cov: str | None = None
+    dist: str = "gaussian"
+    members: bool = False
+    weights: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
-        return ":".join(self.factor)
+        return ("+" if self.members else ":").join(self.factor)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that say which effects a row has, and with which weights."""
+        return (*self.factor, *([self.by] if self.by else []), *(self.weights or ()))
+
+    @property
+    def factor_source(self) -> str:
+        """The grouping factor as it may be written in a formula."""
+        arguments = [":".join(map(quoted, self.factor))]
+        arguments += [f"by={quoted(self.by)}"] if self.by else []
+        arguments += [f"cov={quoted(self.cov)}"] if self.cov else []
+        arguments += [f'dist="{self.dist}"'] if self.dist != "gaussian" else []
+        if self.members:
+            weights = [f"weights=cbind({', '.join(map(quoted, self.weights))})"] if self.weights else []
+            return f"mm({', '.join([*map(quoted, self.factor), *weights])})"
+        return f"gr({', '.join(arguments)})" if len(arguments) > 1 else arguments[0]
 
     @property
     def effects_text(self) -> str:
@@ -176,7 +203,7 @@ class Formula:
         names += [c for smooth in self.smooths for c in smooth.columns]
         for group in self.groups:
             names += [c for symbol in group.effects if isinstance(symbol, Expression) for c in symbol.columns]
-            names += group.factor
+            names += group.columns
         return tuple(dict.fromkeys(names))
 
 
@@ -242,7 +269,7 @@ def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
     for group in formula.groups:
         if group.name not in fixed:
             bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar} {':'.join(map(quoted, group.factor))})")
+            kept.append(f"({group.effects_text} {bar} {group.factor_source})")
             continue
         cells = ":".join(f"C({quoted(f)})" for f in group.factor)
         effects = summands(group.effects)

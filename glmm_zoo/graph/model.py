@@ -65,7 +65,8 @@ class Model(pm.Model):
     smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots
-        Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name.
+        Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name; of
+        levels with covariances of their own (levels, k (k + 1) / 2).
     expected_sds
         Standard deviations on a log scale that may be bent below their estimate, with what is expected of each where the
         Gaussian approximation has no estimate.
@@ -220,5 +221,7 @@ def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:
     for g in groups_of(plan.predictors, plan.center):
         yield g.dim, list(g.factor.levels)
         yield g.effect_dim, list(g.labels)
+        if g.by:
+            yield g.by.dim, list(g.by.levels)
         if g.correlated or g.to_zero is not None:
             yield f"{g.effect_dim}_bis", list(g.labels)

@@ -168,7 +168,9 @@ def _with_secant_weights(
 def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, PredictorData]:
     """The arrays of every linear predictor that the likelihood has rows of."""
     smooths = [smooth for p in likelihood.rows_of for smooth in model.linear[p].smooth_weights]
-    sizes = {g.name("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
+    sizes = {g.name("sd"): len(g.strata) * len(g.labels) for g in model.groups} | {
+        s.sd: s.sd_of.max() + 1 for s in smooths
+    }
     priors = standard_deviation_priors(model, sizes)
     return {
         p: predictor_data(

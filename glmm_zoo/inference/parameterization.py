@@ -90,7 +90,8 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
                 estimates[smooth.sd].flat = sds
         for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
             if group.free("sd") in estimates:
-                estimates[group.free("sd")][columns] = np.sqrt(np.diag(S))
+                sds = np.sqrt(np.diagonal(S, axis1=1, axis2=2))  # (strata, k)
+                estimates[group.free("sd")][..., columns] = sds if group.by else sds[0]
     return estimates
 
 

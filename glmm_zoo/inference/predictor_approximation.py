@@ -28,7 +28,7 @@ class PredictorApproximation:
     u, V
         By factor, the means of the effects (levels, k) and their covariances (levels, k, k).
     S
-        By factor, the covariance of the effects between levels (k, k).
+        By factor, the covariances of the effects between levels, one for each stratum of these (strata, k, k).
     sds
         By smooth, the sds of its weights.
     mean, variance
@@ -63,17 +63,19 @@ class PredictorApproximation:
         mean = data.offset + data.D @ solved.b
         for f, u in enumerate(solved.u):
             mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
-        S = [solved._next_covariance(f) for f in range(len(self.S))]
+        S = [np.stack([solved._next_covariance(f, stratum) for stratum in range(len(S))]) for f, S in enumerate(self.S)]
         sds = [solved._next_smooth_sds(j) for j in range(len(self.sds))]
-        moved = [np.log(np.diag(new) / np.diag(old)) / 2 for new, old in zip(S, self.S, strict=True)]
+        moved = [np.log(_diagonal(new) / _diagonal(old)) / 2 for new, old in zip(S, self.S, strict=True)]
         moved += [np.log(new / old) for new, old in zip(sds, self.sds, strict=True)]
         change = max([0.0, *(float(np.max(np.abs(step))) for step in moved)]) / 5
         return replace(solved, mean=mean, S=S, sds=sds, change=change)
 
-    def _next_covariance(self, f: int) -> np.ndarray:
-        """The covariance of the effects of a factor (k, k) after a step: its sds by Newton, its correlations by EM."""
-        u, V, data = self.u[f], self.V[f], self.data
+    def _next_covariance(self, f: int, stratum: int) -> np.ndarray:
+        """The covariance of the effects of a stratum of a factor (k, k) after a step: its sds by Newton, its correlations by EM."""
+        data = self.data
         group, columns = data.groups[f], data.columns[f]
+        own_levels = group.stratum == stratum
+        u, V, S = self.u[f][own_levels], self.V[f][own_levels], self.S[f][stratum]
         levels, k = u.shape
         moment = (np.einsum("gk,gl->kl", u, u) + V.sum(axis=0)) / levels
         root = np.sqrt(np.diag(moment))
@@ -82,9 +84,10 @@ class PredictorApproximation:
         # what LKJ(1) on the scale of the sampler does, nearly: no correlation is exactly 1
         corr = np.where(together, moment / np.outer(root, root), 0.0) * levels / (levels + 2.0)
         corr[np.arange(k), np.arange(k)] = 1.0
-        sd, own = np.sqrt(np.diag(self.S[f])), np.diagonal(V, axis1=1, axis2=2)
+        sd, own = np.sqrt(np.diag(S)), _diagonal(V)
         units = data.unit / np.array([group.spreads[column] for column in columns])
-        prior = data.sd_priors.derivatives(group.name("sd"), np.array(columns), np.log(sd))
+        places = stratum * len(group.labels) + np.array(columns)
+        prior = data.sd_priors.derivatives(group.name("sd"), places, np.log(sd))
         sd = np.array([_next_sd(sd[j], u[:, j], own[:, j], units[j], *(x[j] for x in prior)) for j in range(k)])
         return corr * np.outer(sd, sd)
 
@@ -97,6 +100,10 @@ class PredictorApproximation:
             own = smooth.positions[smooth.sd_of == i]
             found.append(_next_sd(sd, self.b[own], variance[own], smooth.unit, *(x[i] for x in prior)))
         return np.array(found)
+
+    def _precisions(self, f: int) -> np.ndarray:
+        """The inverse covariance of the effects of each level of a factor (levels, k, k)."""
+        return np.linalg.inv(self.S[f])[self.data.groups[f].stratum]
 
     # three ways to solve: each gives q
     def _without_groups(self) -> PredictorApproximation:
@@ -114,7 +121,7 @@ class PredictorApproximation:
         H[np.arange(p), np.arange(p)] += self.prior_precision
         g[:p] += self.data.score
         for e, at in places.items():
-            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+            H[at[:, :, None], at[:, None, :]] += self._precisions(e)
         C = _inverse(H)
         solution = C @ g
         across = (_by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
@@ -133,7 +140,7 @@ class PredictorApproximation:
         *others, f = self.data.order
         H, g = self._system(others)
         X, c = self._coupling(f, others), self.data.by_level(f, (self.w * self.y)[:, None])
-        V = np.linalg.inv(self.data.information(f, self.w) + np.linalg.inv(self.S[f]))
+        V = np.linalg.inv(self.data.information(f, self.w) + self._precisions(f))
         Vc, VX = V @ c, V @ X
         X = _by_effect(X).T
         return H - X @ _by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
@@ -198,7 +205,7 @@ class PredictorApproximation:
             w = self._weights(f)
             A, B = data.information(f, w), data.by_level(f, D * w[:, None])
             c = data.by_level(f, (w * y)[:, None])[:, :, 0]
-            V = np.linalg.inv(A + np.linalg.inv(self.S[f]))
+            V = np.linalg.inv(A + self._precisions(f))
             VB = V @ B
             H = (D * w[:, None]).T @ D + np.diag(self.prior_precision)
             covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
@@ -213,8 +220,10 @@ class PredictorApproximation:
     def _weights(self, f: int) -> np.ndarray:
         """The rows' weights for factor f when the factors after it are averaged over: 1 / (1 / w + their variance)."""
         after = self.data.order[self.data.order.index(f) + 1 :]
-        z = self.data.z
-        spread = sum((np.einsum("nk,kl,nl->n", z[e], self.S[e], z[e]) for e in after), np.zeros(len(self.w)))
+        z, groups, codes = self.data.z, self.data.groups, self.data.codes
+        spread = np.zeros(len(self.w))
+        for e in after:
+            spread += np.einsum("nk,nkl,nl->n", z[e], self.S[e][groups[e].stratum[codes[e]]], z[e])
         return 1 / (1 / self.w + spread)
 
     # what is said of one factor or smooth when those after it are averaged over
@@ -239,7 +248,7 @@ class PredictorApproximation:
         K = H[end:, end:].copy()
         for e in after[:-1]:
             at = places[e] - end
-            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+            K[at[:, :, None], at[:, None, :]] += self._precisions(e)
         G = np.linalg.solve(K, H[end:, own]).T  # (own, later)
         H, c = H[own, :end] - G @ H[end:, :end], (g[own] - G @ g[end:]).reshape(-1, k)
         at = np.arange(len(own)).reshape(-1, k)
@@ -286,7 +295,7 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
         u=[np.zeros((levels, z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
         V=[np.zeros((levels, z.shape[1], z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
         S=[
-            np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])
+            np.stack([np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])] * len(group.strata))
             for group, columns in zip(data.groups, data.columns, strict=True)
         ],
         sds=sds,
@@ -310,6 +319,11 @@ def _next_sd(sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slo
     observed, expected = 2 * np.sum(known * (1 - known) - square * (1 - 2 * known)), 2 * np.sum(known**2)
     step = np.clip(gradient / max(observed - bend, expected - bend, 0.1), -_LONGEST_STEP, _LONGEST_STEP)
     return float(np.clip(sd * np.exp(step), _LEAST_SD * unit, _MOST_SD * unit))
+
+
+def _diagonal(matrices: np.ndarray) -> np.ndarray:
+    """Diagonals (..., k) of matrices (..., k, k)."""
+    return np.diagonal(matrices, axis1=-2, axis2=-1)
 
 
 def _by_effect(X: np.ndarray) -> np.ndarray:

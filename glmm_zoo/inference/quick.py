@@ -107,9 +107,11 @@ def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Mea
         estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
     for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
         to_zero = np.eye(len(columns)) if group.to_zero is None else group.to_zero[np.ix_(columns, columns)]
-        for name, covariance in ((group.name("sd"), to_zero @ S @ to_zero.T), (group.free("sd"), S)):
-            sds = np.sqrt(np.diag(covariance))
-            estimates |= {f"{name}[{group.labels[k]}]": (float(sd), np.nan) for k, sd in zip(columns, sds, strict=True)}
+        for name, covariances in ((group.name("sd"), to_zero @ S @ to_zero.T), (group.free("sd"), S)):
+            for stratum, covariance in zip(group.strata, covariances, strict=True):
+                sds, lead = np.sqrt(np.diag(covariance)), f"{stratum}, " if group.by else ""
+                names = [f"{name}[{lead}{group.labels[k]}]" for k in columns]
+                estimates |= {name: (float(sd), np.nan) for name, sd in zip(names, sds, strict=True)}
     return estimates
 
 

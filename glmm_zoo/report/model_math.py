@@ -28,6 +28,7 @@ from glmm_zoo.report.mathml import (
     op,
     row,
     squared,
+    student_law,
     sub,
     sym,
 )
@@ -305,6 +306,10 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
+                which = [
+                    factor,
+                    *([f"{sym(parts.about.name(group.by))}{op('[')}{factor}{op(']')}"] if group.by else []),
+                ]
                 owners = outcome.of_each_category() if group.label else [outcome]
                 effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
@@ -314,9 +319,11 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
-                        yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, factor)))
+                        variance = squared(sub(sym("σ"), *of, *number, *which))
+                        student = group.dist == "student"
+                        yield effect, "∼", student_law(sub(sym("ν"), factor), variance) if student else normal(variance)
                 else:
-                    yield _correlated(effects, factor)
+                    yield _correlated(effects, *which, student=group.dist == "student")
     for (name, _), effects in shared.items():
         factor = _factor(parts, name.split(":"))
         yield (
@@ -336,9 +343,10 @@ def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[
         yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _correlated(effects: Sequence[str], factor: str) -> Line:
+def _correlated(effects: Sequence[str], *factor: str, student: bool = False) -> Line:
     vector = f"{op('(')}{listed(effects)}{op(')')}"
-    return vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), factor))
+    law = ["MultivariateStudentT", sub(sym("ν"), factor[0])] if student else ["MultivariateNormal"]
+    return vector, "∼", call(sym(law[0]), *law[1:], num(0), sub(sym("Σ"), *factor))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

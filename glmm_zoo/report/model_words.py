@@ -285,6 +285,19 @@ def _groups(parts: Parts) -> Iterator[str]:
         if several
         else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
     )
+    for g in terms:
+        if g.dist == "student":
+            yield (
+                f"Those of {parts.group_plural(g.factor)} come from a Student-t distribution of ν degrees of freedom in place of a "
+                f"normal one, with σ as its scale, so that single {parts.group_plural(g.factor)} may be far off."
+            )
+        if g.by:
+            own = (
+                "standard deviations and correlations"
+                if g.correlated and len(list(effects_of(g))) > 1
+                else "a standard deviation"
+            )
+            yield f"Each level of {parts.about.name(g.by)} has {own} of its own for the shifts of its {parts.group_plural(g.factor)}."
     for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
         yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
     if parts.spec["options"].get("residual_correlation"):

@@ -59,7 +59,8 @@ class GroupEffectsTransform(Transform):
     r = 0: the non-centred form. The change of variables is exact whatever A and r are.
     log|du/dz| = sum log diag L - sum log diag R. (Osmundsen, Kleppe & Liesenfeld 2021.)
 
-    `effects` is k. The inputs of the methods are L, packed, the coefficients and the effects of the earlier factors.
+    `effects` is k. The inputs of the methods are L, packed, the coefficients, the effects of the earlier factors, and of Student-t
+    effects, whose scale L is, the degrees of freedom, a scalar that is not used.
     """
 
     effects: int
@@ -70,7 +71,9 @@ class GroupEffectsTransform(Transform):
 
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
         """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
-        packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
+        packed, coefficients, *earlier = (
+            x for x in inputs if getattr(x.type, "dtype", "") == "float64" and x.type.ndim
+        )
         L, k = unpacked(packed), self.effects
         if self.information is None:
             return L, [[ONE if i == j else ZERO for j in range(i + 1)] for i in range(k)], [ZERO] * k

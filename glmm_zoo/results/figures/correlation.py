@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.group_effect_words import correlated_effects
 from glmm_zoo.results.figures.picture import BANDS, SMALL, TEXT, Canvas, Picture
@@ -31,8 +32,12 @@ def correlation(tree: xr.DataTree, about: About, *, factor: str | None = None) -
         A fit without correlated group effects.
     """
     found = correlated_effects(tree, about, "correlation", factor)
+    if len(found.strata) > 1:
+        raise InputError(
+            f"correlation draws one matrix, and the effects of {found.factor} have one for each of {listing(found.strata)}"
+        )
     words, k = found.words[:_MOST_EFFECTS], min(len(found.words), _MOST_EFFECTS)
-    draws = found.correlations.reshape(-1, *found.correlations.shape[2:])[:, :k, :k]
+    draws = found.correlations.reshape(-1, *found.correlations.shape[3:])[:, :k, :k]
     quantiles = np.quantile(draws, BANDS, axis=0)
     name = about.name(found.factor)
     pairs = [(i, j) for i in range(k) for j in range(i)]
