@@ -13,6 +13,7 @@ import numpy as np
 
 from glmm_zoo.errors import attempt
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 
@@ -33,7 +34,7 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another.
+    that the effects' dimension has another. Levels that are times of a process have a `series`.
     """
 
     factor: GroupingFactor
@@ -45,6 +46,7 @@ class GroupEffects:
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
+    series: Series | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -81,6 +83,7 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
+    series: Series | None
 
     @property
     def labels(self) -> list[str]:
@@ -94,7 +97,9 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
         if matrix is None:
             continue
-        coded = _CodedTerm(term, grouping_factor(term.factor, table), matrix)
+        factor = grouping_factor(term.factor, table)
+        series = attempt(lambda term=term, factor=factor: _series_of(term, factor, table), problems)
+        coded = _CodedTerm(term, factor, matrix, series)
         earlier = by_factor.setdefault(term.name, [])
         problem = _problem_of(coded, earlier)
         if problem:
@@ -102,6 +107,15 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         else:
             earlier.append(coded)
     return tuple(_join(coded) for coded in by_factor.values() if coded)
+
+
+def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series | None:
+    """The series that the levels of a process belong to."""
+    if not term.process:
+        return None
+    *of, time = term.factor
+    series = grouping_factor(of, table)
+    return Series.of_rows(term.process, (series.name, series.codes), table[time], factor.codes)
 
 
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
@@ -137,7 +151,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels),
+        _to_zero(terms, labels), series=terms[0].series,
     )  # fmt: skip
 
 

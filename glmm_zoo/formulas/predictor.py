@@ -169,7 +169,7 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
     notes, problems = [], []
     for effects in (e for p in predictors for e in p.effects):
         name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
-        if levels == rows and not one_per_row:
+        if levels == rows and not one_per_row and effects.series is None:
             problems.append(
                 f"grouping factor {name!r} has {levels} levels for {rows} rows, one row each: its variance cannot be told "
                 "from the variation of single rows in this family; use a factor with repeated rows"

@@ -38,12 +38,16 @@ Symbol = str | Expression
 
 @dataclass(frozen=True)
 class GroupTerm:
-    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors."""
+    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors.
+
+    `ar1(time | g)` and `ou(time | g)` are an intercept of the levels of g:time, whose `process` says how those of one g correlate.
+    """
 
     effects: tuple[Symbol, ...]
     factor: tuple[str, ...]
     correlated: bool = True
     label: str | None = None  # brms's (1 |p| g): correlated with terms of the same label in other predictors
+    process: str = ""
 
     @property
     def name(self) -> str:
@@ -52,6 +56,15 @@ class GroupTerm:
     @property
     def effects_text(self) -> str:
         return as_text(self.effects)
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        if self.process:
+            *of, time = map(quoted, self.factor)
+            return f"{self.process}({time} | {':'.join(of)})"
+        bar = f"|{self.label}|" if self.label else "|" if self.correlated else "||"
+        return f"({self.effects_text} {bar} {':'.join(map(quoted, self.factor))})"
 
 
 @dataclass(frozen=True)
@@ -226,8 +239,7 @@ def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
     kept = []
     for group in formula.groups:
         if group.name not in fixed:
-            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar} {':'.join(map(quoted, group.factor))})")
+            kept.append(group.source)
             continue
         cells = ":".join(f"C({quoted(f)})" for f in group.factor)
         effects = summands(group.effects)

@@ -60,8 +60,8 @@ class Model(pm.Model):
     to_zero
         By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
-        Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
-        Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
+        Names of the group effects, those of the factor with the fewest levels first. Their transform is a `GroupEffectsTransform`,
+        of the values of a process a `SerialEffectsTransform`, whose inputs are the effects of the factors before it.
     smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pymc.logprob.transforms import Transform
 
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
@@ -19,6 +20,7 @@ from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsTransform,
     SharedInformation,
 )
+from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
 from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
@@ -102,15 +104,17 @@ def _weights_transforms(approximation: GaussianApproximation) -> dict[str, Smoot
     }
 
 
-def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
+def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, Transform]:
     groups = [g for g in model.groups if g.free("u") in model.group_effect_names]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
-    return {
-        group.free("u"): GroupEffectsTransform(
-            len(group.labels), _group_information(model, approximation, group, groups[:place])
-        )
+    informed = {
+        group.free("u"): (group, _group_information(model, approximation, group, groups[:place]))
         for place, group in enumerate(groups)
         if set(group.owners) <= set(approximation.predictors)
+    }
+    return {
+        u: GroupEffectsTransform(len(group.labels), known) if group.series is None else SerialEffectsTransform(known)
+        for u, (group, known) in informed.items()
     }
 
 

@@ -11,6 +11,7 @@ from scipy.linalg import block_diag
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 
 type _Term = tuple[PredictorDesign, GroupEffects]
@@ -43,6 +44,8 @@ class Group:
         zero of those there. Else None.
     taken
         Names of variables that the effects' dimension cannot have.
+    series
+        Of the values of a process, the series that the levels belong to; else None.
     """
 
     prefix: str
@@ -55,6 +58,7 @@ class Group:
     codes: Mapping[str, np.ndarray]
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
+    series: Series | None = None
 
     @property
     def dim(self) -> str:
@@ -139,6 +143,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         codes,
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
+        terms[0][1].series,
     )
 
 

@@ -49,6 +49,13 @@ def predictor_parameters(
             needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
+        if g.series is not None:
+            of = prefixed(g.prefix, g.series.parameter)
+            ar1 = g.series.process == "ar1"
+            default = priors.EVERY_CORRELATION if ar1 else priors.range_default(g.series.middle_gap)
+            support = "correlation" if ar1 else "positive"
+            key = f"{of}[{g.factor.name}]"
+            needed.append(Parameter(g.name(g.series.parameter), support, ((key, of),), (default,)))
     return needed
 
 

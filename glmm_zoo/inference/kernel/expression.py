@@ -31,6 +31,7 @@ class Node:
         self.op, self.args, self.domain, self.static, self.order = op, args, domain, static, order
 
 
+RECURRENCES = {"onward", "back", "predicted"}  # see `recurrences`
 PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
 LARGE = 20_000  # rows; what smaller loops read is in the cache in any order
 _FOLD = {
@@ -144,6 +145,10 @@ class Expressions:
             counts = np.bincount(self.indices[place], minlength=size).astype(float)
             return self("mul", v, self.constant(counts))
         return self._make("scatter", (v,), size, place)
+
+    def recurrence(self, op: str, args: tuple[Node, ...], size: int) -> Node:
+        """A vector whose elements are made one after another, one of `RECURRENCES`."""
+        return self._make(op, args, size)
 
     def pack(self, numbers: Sequence[Node]) -> Node:
         if all(v.op == "number" for v in numbers):
@@ -287,6 +292,8 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
 
 def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
     """Adjoints of the leaves `input` and `load` of a number."""
+    from glmm_zoo.inference.kernel.recurrences import passed_on  # it is made of expressions
+
     order = reachable([value])
     active = set()
     for node in order:
@@ -335,6 +342,9 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
         elif node.op == "pack":
             for i, v in enumerate(node.args):
                 give(v, E.element(g, i), None)
+        elif node.op in RECURRENCES:
+            for target, amount in passed_on(E, node, g):
+                give(target, amount, node.domain)
         else:
             for target, amount in _local(E, node, g):
                 give(target, amount, node.domain)
@@ -347,7 +357,7 @@ def rows_in_order(E: Expressions, roots: Iterable[Node]) -> Mapping[int, np.ndar
     Rows sorted by the levels of the largest factor gather and scatter in memory that is at hand. By size of the domain.
     """
     nodes = reachable(roots)
-    fixed = {n.domain for n in nodes if n.op in ("load", "scatter", "pack")}
+    fixed = {n.domain for n in nodes if n.op in {"load", "scatter", "pack", *RECURRENCES}}
     fixed |= {a.domain for n in nodes if n.op in ("gather", "element") for a in n.args}
     longest: dict[int, int] = {}
     for n in nodes:
