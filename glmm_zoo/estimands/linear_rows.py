@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from glmm_zoo.estimands.serial_rows import Neighbours, ProcessDraws
+
 
 @dataclass(frozen=True)
 class EffectDraws:
@@ -26,13 +28,15 @@ class EffectDraws:
     covariance: np.ndarray = field(compare=False)
     of_levels: Callable[[], np.ndarray] = field(compare=False)
     for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
+    process: ProcessDraws | None = None  # along which the effects of levels correlate
 
 
 @dataclass(frozen=True)
 class RandomTerm:
     """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
 
-    `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them.
+    `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them. `neighbours` are those of
+    rows at times of a process.
     """
 
     effects: EffectDraws
@@ -41,10 +45,12 @@ class RandomTerm:
     codes: np.ndarray
     labels: np.ndarray | None = None
     loading: np.ndarray | None = None
+    neighbours: Neighbours | None = None
 
     def take(self, rows: np.ndarray) -> RandomTerm:
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, z=self.z[rows], codes=self.codes[rows], labels=labels)
+        neighbours = None if self.neighbours is None else self.neighbours.take(rows)
+        return replace(self, z=self.z[rows], codes=self.codes[rows], labels=labels, neighbours=neighbours)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
 from glmm_zoo.estimands.survival import EventQuestion
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.results.numbers import nominal
 from glmm_zoo.tables.text_values import as_number
 
@@ -63,7 +64,10 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
     phrases = []
     for factor, how in choice.by_factor.items():
         a = "an" if factor[:1].lower() in "aeiou" else "a"
-        if effects[factor].for_each_row and how == "population":
+        process = effects[factor].process
+        if process is not None:
+            phrases.append(_of_process(process.series, how))
+        elif effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif how == "population":
             phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
@@ -75,6 +79,13 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         else:
             phrases.append(f"in one new {factor}, drawn in each draw")
     return ", ".join(phrases)
+
+
+def _of_process(series: Series, how: str) -> str:
+    called = series.called
+    if how == "observed":
+        return f"with {called} as each {series.of} has it, at other times than the fit's by its distribution given these"
+    return f"with {called} of a new {series.of} integrated over" if how == "population" else f"with {called} at 0"
 
 
 def _plural(factor: str) -> str:

@@ -115,7 +115,7 @@ def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series 
         return None
     *of, time = term.factor
     series = grouping_factor(of, table)
-    return Series.of_rows(term.process, (series.name, series.codes), table[time], factor.codes)
+    return Series.of_rows(term.process, (series.name, series.levels, series.codes), table[time], factor.codes)
 
 
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:

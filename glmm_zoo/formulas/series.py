@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -22,8 +22,8 @@ class Series:
     ----------
     process
         "ar1", whose correlation is rho between levels a step apart, or "ou", exp(-|t - s| / range).
-    of, time
-        The name of the factor of the series and that of the column of times.
+    of, levels, time
+        The name of the factor of the series and its levels, and the name of the column of times.
     codes, times
         The series of each level (levels,), and when it is (levels,); levels stand in the order of both.
     step
@@ -32,21 +32,25 @@ class Series:
 
     process: str
     of: str
+    levels: tuple[str, ...]
     time: str
     codes: np.ndarray
     times: np.ndarray
     step: float = 1.0
 
     @classmethod
-    def of_rows(cls, process: str, series: tuple[str, np.ndarray], time: Column, level: np.ndarray) -> Series:
-        """The series of levels, given the name of their factor and the series, the time and the level of every row.
+    def of_rows(
+        cls, process: str, of: tuple[str, tuple[str, ...], np.ndarray], time: Column, level: np.ndarray
+    ) -> Series:
+        """The series of levels, given the factor of the series, as its name, levels and codes of rows, and time and level of every row.
 
         Raises
         ------
         InputError
             Times that are no numbers, of "ar1" no whole ones; series of one time each.
         """
-        (name, codes), term = series, f"{process}({time.name} | {series[0]})"
+        name, levels, codes = of
+        term = f"{process}({time.name} | {name})"
         values = time.numbers(term)
         if process == "ar1" and not np.all(np.abs(values - np.round(values)) < _ROUNDING):
             bad = np.abs(values - np.round(values)) >= _ROUNDING
@@ -55,7 +59,7 @@ class Series:
                 f"times, or write ou({time.name} | {name}), which goes by the time between them"
             )
         first = np.unique(level, return_index=True)[1]
-        found = cls(process, name, time.name, codes[first], values[first])
+        found = cls(process, name, levels, time.name, codes[first], values[first])
         later = found.gaps[found.later]
         if not len(later):
             raise InputError(
@@ -68,7 +72,7 @@ class Series:
                 f"column {time.name!r} writes {found.times[at]:g} in two ways ({time.at(first[[at - 1, at]])}), and {term} has one value "
                 "for each time; write a number in one way"
             )
-        return cls(process, name, time.name, codes[first], found.times, _step(later) if process == "ar1" else 1.0)
+        return replace(found, step=_step(later)) if process == "ar1" else found
 
     @cached_property
     def later(self) -> np.ndarray:
@@ -80,6 +84,11 @@ class Series:
         """Steps to the level before (levels,); 0 for the first of a series."""
         gaps = np.append(0.0, np.diff(self.times)) / self.step
         return np.where(self.later, np.round(gaps) if self.process == "ar1" else gaps, 0.0)
+
+    @property
+    def called(self) -> str:
+        """The term as a reader knows it."""
+        return f"{self.process}({self.time} | {self.of})"
 
     @property
     def parameter(self) -> str:

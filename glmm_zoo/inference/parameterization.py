@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsInformation,
@@ -66,6 +68,8 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
         bent = isinstance(model.rvs_to_transforms[model[name]], BentLogTransform)
         for k, sd in enumerate(sds.flat):
             put(name, k, 0.0 if bent else float(np.log(sd)))
+    for name, value in _correlations(model, approximation).items():
+        put(name, 0, value)
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*approximation.estimates())
@@ -79,6 +83,19 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
         for (rv, position), value in zip(block.elements, block.mean, strict=True):
             put(rv, position, value)
     return SamplerStart(point, blocks)
+
+
+def _correlations(model: Model, approximation: GaussianApproximation) -> dict[str, float]:
+    """Estimates of the correlations of processes, unconstrained, by name; none outside the support of their prior."""
+    found = {}
+    for predictor in approximation.predictors.values():
+        for group, unbounded in zip(predictor.data.groups, predictor.correlations, strict=True):
+            if group.series is not None:
+                rv = model[group.name(group.series.parameter)]
+                value = np.tanh(0.5 * unbounded) if group.series.process == "ar1" else np.exp(unbounded)
+                there = model.rvs_to_transforms[rv].forward(pt.constant(value), *rv.owner.inputs)
+                found[rv.name] = float(there.eval(mode=as_it_stands()))
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def _standard_deviations(model: Model, approximation: GaussianApproximation) -> dict[str, np.ndarray]:
