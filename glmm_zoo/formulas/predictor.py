@@ -184,7 +184,7 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
 
 def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
     """Grouping factors with so few levels that their variance is poorly known."""
-    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
+    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS and e.series is None]
 
 
 def doubtful_terms(predictor: PredictorDesign, table: Table, link: str) -> list[str]:

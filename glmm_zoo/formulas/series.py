@@ -95,6 +95,10 @@ class Series:
         """What the name of the parameter of its correlation begins with."""
         return "ar1" if self.process == "ar1" else "range"
 
+    def natural(self, unbounded: float) -> float:
+        """The parameter whose logarithm, of "ar1" whose log((1 + ar1) / (1 - ar1)), this is."""
+        return float(np.tanh(0.5 * unbounded) if self.process == "ar1" else np.exp(unbounded))
+
     @property
     def middle_gap(self) -> float:
         """The median of the gaps."""

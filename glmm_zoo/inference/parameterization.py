@@ -26,6 +26,7 @@ from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
 from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
+from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 from glmm_zoo.plans.groups import Group
 
 if TYPE_CHECKING:
@@ -68,8 +69,11 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
         bent = isinstance(model.rvs_to_transforms[model[name]], BentLogTransform)
         for k, sd in enumerate(sds.flat):
             put(name, k, 0.0 if bent else float(np.log(sd)))
-    for name, value in _correlations(model, approximation).items():
-        put(name, 0, value)
+    for predictor in approximation.predictors.values():
+        for name, estimate in correlations(predictor).items():
+            value = _unconstrained(model, name, estimate)
+            if np.isfinite(value):
+                put(name, 0, value)
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*approximation.estimates())
@@ -85,17 +89,20 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
     return SamplerStart(point, blocks)
 
 
-def _correlations(model: Model, approximation: GaussianApproximation) -> dict[str, float]:
-    """Estimates of the correlations of processes, unconstrained, by name; none outside the support of their prior."""
-    found = {}
-    for predictor in approximation.predictors.values():
-        for group, unbounded in zip(predictor.data.groups, predictor.correlations, strict=True):
-            if group.series is not None:
-                rv = model[group.name(group.series.parameter)]
-                value = np.tanh(0.5 * unbounded) if group.series.process == "ar1" else np.exp(unbounded)
-                there = model.rvs_to_transforms[rv].forward(pt.constant(value), *rv.owner.inputs)
-                found[rv.name] = float(there.eval(mode=as_it_stands()))
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+def correlations(predictor: PredictorApproximation) -> dict[str, float]:
+    """Estimates of the correlations of processes, by name."""
+    return {
+        group.name(group.series.parameter): group.series.natural(unbounded)
+        for group, unbounded in zip(predictor.data.groups, predictor.correlations, strict=True)
+        if group.series is not None
+    }
+
+
+def _unconstrained(model: Model, name: str, value: float) -> float:
+    """A value of a random variable as the sampler moves it; not finite outside the support of its prior."""
+    rv = model[name]
+    there = model.rvs_to_transforms[rv].forward(pt.constant(value), *rv.owner.inputs)
+    return float(there.eval(mode=as_it_stands()))
 
 
 def _standard_deviations(model: Model, approximation: GaussianApproximation) -> dict[str, np.ndarray]:

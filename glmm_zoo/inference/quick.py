@@ -13,7 +13,7 @@ from glmm_zoo.errors import FitError, ZooWarning
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.inference.approximation import SETTLED, GaussianApproximation, approximate
-from glmm_zoo.inference.parameterization import sampler_start
+from glmm_zoo.inference.parameterization import correlations, sampler_start
 from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _coefficients(model: Model, prefix: str, predictor: PredictorApproximation) 
 
 
 def _standard_deviations(model: Model, predictor: PredictorApproximation) -> MeansAndSds:
-    """Those of smooths' weights and of group effects."""
+    """Those of smooths' weights and of group effects, and the correlations of processes."""
     estimates: MeansAndSds = {}
     for smooth, sds in zip(predictor.data.smooths, predictor.sds, strict=True):
         parts = _labels(model, f"{smooth.sd[:-3]}_part") if len(sds) > 1 else []
@@ -110,7 +110,7 @@ def _standard_deviations(model: Model, predictor: PredictorApproximation) -> Mea
         for name, covariance in ((group.name("sd"), to_zero @ S @ to_zero.T), (group.free("sd"), S)):
             sds = np.sqrt(np.diag(covariance))
             estimates |= {f"{name}[{group.labels[k]}]": (float(sd), np.nan) for k, sd in zip(columns, sds, strict=True)}
-    return estimates
+    return estimates | {name: (value, np.nan) for name, value in correlations(predictor).items()}
 
 
 def _event_coefficients(model: Model, approximation: GaussianApproximation) -> MeansAndSds:

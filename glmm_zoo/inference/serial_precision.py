@@ -59,10 +59,10 @@ def precision(series: Series, variance: float, correlation: float) -> Tridiagona
     """That of the values of all levels."""
     later, gaps = series.later, series.gaps
     if series.process == "ar1":
-        w = np.tanh(0.5 * correlation) ** gaps
+        w = series.natural(correlation) ** gaps
         left = (1.0 - w) * (1.0 + w)
     else:
-        w, left = np.exp(-gaps / np.exp(correlation)), -np.expm1(-2.0 * gaps / np.exp(correlation))
+        w, left = np.exp(-gaps / series.natural(correlation)), -np.expm1(-2.0 * gaps / series.natural(correlation))
     w, left = np.where(later, w, 0.0), np.where(later, np.maximum(left, 1e-12), 1.0)
     diagonal = 1.0 / left
     diagonal[:-1] += w[1:] ** 2 / left[1:]

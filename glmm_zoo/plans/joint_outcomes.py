@@ -217,7 +217,7 @@ def _read_one(
     data: Any, requested: _RequestedOutcome, missing: Missing, clusters: str, columns: Sequence[str]
 ) -> SingleOutcome:
     family, chosen = requested.family, requested.chosen
-    return read_outcome(
+    single = read_outcome(
         data,
         requested.text,
         family,
@@ -228,6 +228,13 @@ def _read_one(
         clusters=clusters,
         gaps=True,
     )
+    processes = [g.source for p in single.predictors for g in p.formula.groups if g.process]
+    if processes:
+        raise InputError(
+            f"{processes[0]} stands in models of one outcome, such as poisson; with several outcomes, or an event, write a slope of time "
+            "by subject or a curve, s(time)"
+        )
+    return single
 
 
 def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:

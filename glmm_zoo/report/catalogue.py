@@ -185,8 +185,9 @@ class Catalogue:
         factors = list(self.spec["groups"])
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
-            for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
-            section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
+            group = self.spec["groups"][factor]
+            for_every_row = 2 * group["levels"] > self.spec["data"]["rows"]
+            section: Section = "asked" if for_every_row or "process" in group or i >= MOST_FACTORS else "groups"
             title = heading(self.tree, factor, self.about)
             yield name, Entry(section, title, partial(caterpillar, self.tree, factor, self.about))
         if correlated_factors(self.tree):

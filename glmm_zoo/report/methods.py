@@ -10,6 +10,7 @@ import xarray as xr
 from glmm_zoo.errors import plural
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.time_laws import TIME_LAW_WORDS
+from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
@@ -18,6 +19,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -167,7 +169,7 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     offsets = [f"the logarithm of {parts.about.name(exposure)}"] if exposure else []
     offsets += [o.text for o in part.formula.offsets]
     found += [f"{o} as an offset" for o in offsets]
-    return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
+    return [*found, *(_random(parts, g) for g in part.formula.groups)]
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
@@ -178,8 +180,11 @@ def _column(parts: Parts, term: Summand) -> str:
     return re.sub(r"^I\((.*)\)$", r"\1", parts.name(term[0]))
 
 
-def _random(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], correlated: bool) -> str:
+def _random(parts: Parts, group: GroupTerm) -> str:
     """ "a random intercept and slope of time for each subject"."""
+    if group.process:
+        return process_methods(parts, group)
+    terms, factor, correlated = list(effects_of(group)), group.factor, group.correlated
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
         return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(factor)}"
@@ -277,7 +282,7 @@ _KINDS = {
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
-    "autocorrelation": "correlations",
+    "autocorrelation": "correlations", "range": "ranges",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip

@@ -31,6 +31,7 @@ from glmm_zoo.report.mathml import (
 )
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.serial_words import process_line
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -304,6 +305,8 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
                         yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, factor)))
+                    if group.process:
+                        yield process_line(parts, group, letter)
                 else:
                     yield _correlated(effects, factor)
     for (name, _), effects in shared.items():

@@ -17,6 +17,7 @@ from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
 from glmm_zoo.results.storage import against_reference
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -103,7 +104,7 @@ _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
-    "autocorrelation": "rho|rho_at_gap|partial_rho",
+    "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*",
 }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     if "given" not in spec:
         return ""
     names = {variable, element, element.split("[")[0]} - {""}
-    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+    for pattern, general in ((r"(.*?)(sd|corr|ar1|range)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
         found = re.fullmatch(pattern, variable)
         names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
     names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
@@ -267,7 +268,7 @@ def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high:
 def _autocorrelation(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
     visits = parts.spec["options"].get("time")
     of_two = f"two values of {parts.about.name(visits)}" if visits else "neighbouring periods"
-    what = {
+    what = process_prior(parts, of.variable) or {
         "rho_at_gap": f"Correlations over the median gap of {visits and parts.about.name(visits)}", "partial_rho": "Partial autocorrelations",
     }.get(of.variable, f"Correlations of {of_two}")  # fmt: skip
     return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
@@ -288,7 +289,7 @@ def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float
 
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
-    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "share": _share, **dict.fromkeys(("autocorrelation", "range"), _autocorrelation), "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
@@ -382,6 +383,7 @@ _REASONS = {
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
     "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
+    "range": ("InverseGamma", "every correlation over the median gap is as likely as any other, from 0 to 1"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),
