@@ -84,7 +84,9 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
 def _of_process(series: Series, how: str) -> str:
     called = series.called
     if how == "observed":
-        return f"with {called} as each {series.of} has it, at other times than the fit's by its distribution given these"
+        return (
+            f"with {called} as each {series.of} has it, at other times than the fit's by its distribution given these"
+        )
     return f"with {called} of a new {series.of} integrated over" if how == "population" else f"with {called} at 0"
 
 

@@ -246,7 +246,9 @@ def _parse_process(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
     process, inner = tokens[0].text, tokens[2:-1]
     bars = [i for i, t in enumerate(inner) if t.text == "|"]
     if bars != [1] or inner[0].kind not in ("name", "quoted") or len(inner) < 3:
-        raise formula.error(f"{process}() takes a column of times and a grouping factor: {process}(time | g)", tokens[0].at)
+        raise formula.error(
+            f"{process}() takes a column of times and a grouping factor: {process}(time | g)", tokens[0].at
+        )
     factors = _parse_grouping_factors(formula, inner[2:])
     if len(factors) > 1:
         raise formula.error(f"{process}() takes one grouping factor, g or a:b", inner[2].at)

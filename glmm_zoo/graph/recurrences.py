@@ -43,7 +43,7 @@ class Recurrence(Op):
             y[i] = last = own + slope * last
         output_storage[0][0] = np.ascontiguousarray(y[::step])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [shapes[1]]
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -70,7 +70,7 @@ class PredictedVariance(Op):
             p[i] = last = q + c * last / (1.0 + k * last)
         output_storage[0][0] = p
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [shapes[0]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:

@@ -1,7 +1,7 @@
 """The values of a stationary process at the times of each series, u_g (levels, 1), with sd_g and correlation w between levels:
 
-    w = ar1^steps      or      w = exp(-time / range)
-    u_i = w_i u_(i-1) + sd sqrt(1 - w_i^2) z_i,   u = sd z for the first of a series
+w = ar1^steps      or      w = exp(-time / range)
+u_i = w_i u_(i-1) + sd sqrt(1 - w_i^2) z_i,   u = sd z for the first of a series
 """
 
 from __future__ import annotations
@@ -70,4 +70,3 @@ def _power(x: Tensor, k: int) -> Tensor:
 def _logp(u: Tensor, w: Tensor, q: Tensor, *_: Tensor) -> Tensor:
     e: Tensor = u[:, 0] - w * shifted(u[:, 0], 1)
     return -0.5 * (pt.sum(e * e / q + pt.log(q)) + u.shape[0] * np.log(2 * np.pi))
-

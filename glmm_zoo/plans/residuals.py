@@ -121,6 +121,12 @@ def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residua
     """
     table, name = single.table, options["residual"]
     by_visit = name in BY_VISIT and "sigma" not in single.texts
+    latent = [g.source for g in single.main.formula.groups if g.process]
+    if latent:
+        raise InputError(
+            f"{latent[0]} and residual={name!r} both say how rows of one series go together; keep one: the term beside independent residuals, "
+            "or residual= alone"
+        )
     structure = name if name in STRUCTURES else name.removesuffix("h")
     kind = STRUCTURES[structure]
     subjects, column = grouping_factor([options["within"]], table), table[options["time"]]
@@ -143,12 +149,6 @@ def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residua
         raise InputError(
             f"every {subjects.name} has one row, so that no residuals are of one subject; leave residual= out, or name the column "
             "of the subjects by within="
-        )
-    latent = [g.source for g in single.main.formula.groups if g.process]
-    if latent:
-        raise InputError(
-            f"{latent[0]} and residual={name!r} both say how rows of one series go together; keep one: the term beside independent residuals, "
-            "or residual= alone"
         )
     same = [e.factor.name for e in single.main.effects if _same_groups(e.factor.codes, subjects.codes)]
     if kind.holds_subjects and same:

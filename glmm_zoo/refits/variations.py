@@ -192,7 +192,9 @@ def priors_by_key(spec: Mapping[str, Any]) -> dict[str, str]:
     names = {}
     for key, group in spec["groups"].items():
         at = next(i for i in range(len(key)) if f"{key[:i]}sd_{key[i:]}" == group["sd"])
-        names |= {f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr", "ar1", "range")}
+        names |= {
+            f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr", "ar1", "range")
+        }
     priors = {}
     for name, prior in spec["priors"].items():
         priors |= prior if isinstance(prior, dict) else {names.get(name, name): prior}

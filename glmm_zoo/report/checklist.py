@@ -161,7 +161,11 @@ def _posterior(page: _Page) -> Iterator[Item]:
     yield page.item(
         BAYES, "Point estimates and intervals, with their scale", ESTIMATES, f"`glmm-zoo report {page.path}`"
     )
-    level = f" --level {groups[-1]}" if groups and page.parts.builder not in (*META_ANALYSES, "joint_survival") and not processes(page.parts) else ""
+    level = (
+        f" --level {groups[-1]}"
+        if groups and page.parts.builder not in (*META_ANALYSES, "joint_survival") and not processes(page.parts)
+        else ""
+    )
     yield page.item(
         BARG, "Models compared", ("loo", "loo/"), f"One model only: `glmm-zoo loo {page.path} OTHER.nc{level}`"
     )

@@ -113,7 +113,10 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     if "given" not in spec:
         return ""
     names = {variable, element, element.split("[")[0]} - {""}
-    for pattern, general in ((r"(.*?)(sd|corr|ar1|range)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+    for pattern, general in (
+        (r"(.*?)(sd|corr|ar1|range)_(.*)", "{0}{1}[{2}"),
+        (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}"),
+    ):
         found = re.fullmatch(pattern, variable)
         names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
     names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()

@@ -66,7 +66,9 @@ class Emitter:
         stage: dict[Node, int] = {}
         for node in self.order:
             arguments = max((stage[a] for a in node.args), default=0)
-            moved = node.op in {"sum", "element", "scatter", *RECURRENCES} or (node.op == "gather" and node.args[0].op not in MEMORY)
+            moved = node.op in {"sum", "element", "scatter", *RECURRENCES} or (
+                node.op == "gather" and node.args[0].op not in MEMORY
+            )
             if node.op == "element" and node.args[0].op in MEMORY:
                 moved = False
             stage[node] = arguments + 1 if moved else arguments
@@ -78,7 +80,9 @@ class Emitter:
 
         def loop_of(user: Node, a: Node) -> int:
             """The stage of the loop in which `user` needs its argument."""
-            across = user.op in {"sum", "scatter", *RECURRENCES} or (user.op in ("element", "gather") and a.op not in MEMORY)
+            across = user.op in {"sum", "scatter", *RECURRENCES} or (
+                user.op in ("element", "gather") and a.op not in MEMORY
+            )
             return stage[user] - 1 if across else stage[user]
 
         for node in reversed(self.order):  # as late as its uses allow

@@ -17,7 +17,9 @@ def write_recurrence(emitter: Emitter, node: Node, stage: int, k: int) -> None:
     b, base, n = emitter.main, emitter.scratch(node), emitter.slot("size", node.domain)
     body = LoopBody(emitter, 1, stage, f"r{k}_", node.domain)
     count, before = (f"%rn{k}", f"%rb{k}")
-    body.b.do(f"{body.i} = sub i64 {b(f'sub i64 {n}, 1')}, {count}" if node.op == "back" else f"{body.i} = add i64 {count}, 0")
+    body.b.do(
+        f"{body.i} = sub i64 {b(f'sub i64 {n}, 1')}, {count}" if node.op == "back" else f"{body.i} = add i64 {count}, 0"
+    )
     args = [body.floats(a) for a in node.args]
     if node.op == "predicted":
         own, slope, information = args
