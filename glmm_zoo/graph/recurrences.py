@@ -49,8 +49,8 @@ class Recurrence(Op):
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         (a, _), (y,), (g,) = inputs, outputs, cotangents
         step = -1 if self.backward else 1
-        passed = Recurrence(not self.backward)(shifted(a, -step), g)
-        return [passed * shifted(y, step), passed]
+        passed = Recurrence(not self.backward)(beside(a, -step), g)
+        return [passed * beside(y, step), passed]
 
 
 class PredictedVariance(Op):
@@ -78,9 +78,9 @@ class PredictedVariance(Op):
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         (_, c, k), (p,), (g,) = inputs, outputs, cotangents
-        before = shifted(p, 1)
+        before = beside(p, 1)
         left = 1.0 + k * before
-        passed = back(shifted(c / (left * left), -1), g)
+        passed = back(beside(c / (left * left), -1), g)
         return [passed, passed * before / left, disconnected_type()]
 
 
@@ -99,7 +99,7 @@ def predicted(q: Tensor, c: Tensor, k: np.ndarray) -> Tensor:
     return PredictedVariance()(q, c, k)
 
 
-def shifted(x: Tensor, places: int) -> Tensor:
+def beside(x: Tensor, places: int) -> Tensor:
     """x_(i-1) for one place, x_(i+1) for -1; 0 where there is none."""
     edge = pt.zeros(1)
     return pt.concatenate([edge, x[:-1]] if places == 1 else [x[1:], edge])

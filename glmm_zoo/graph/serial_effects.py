@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.series import Series
 from glmm_zoo.graph.model import Model
-from glmm_zoo.graph.recurrences import onward, shifted
+from glmm_zoo.graph.recurrences import beside, onward
 from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.graph.triangular import ONE
 from glmm_zoo.graph.variables import standard_deviation, variable
@@ -68,5 +68,5 @@ def _power(x: Tensor, k: int) -> Tensor:
 
 
 def _logp(u: Tensor, w: Tensor, q: Tensor, *_: Tensor) -> Tensor:
-    e: Tensor = u[:, 0] - w * shifted(u[:, 0], 1)
+    e: Tensor = u[:, 0] - w * beside(u[:, 0], 1)
     return -0.5 * (pt.sum(e * e / q + pt.log(q)) + u.shape[0] * np.log(2 * np.pi))

@@ -113,12 +113,9 @@ def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) ->
     if "given" not in spec:
         return ""
     names = {variable, element, element.split("[")[0]} - {""}
-    for pattern, general in (
-        (r"(.*?)(sd|corr|ar1|range)_(.*)", "{0}{1}[{2}"),
-        (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}"),
-    ):
-        found = re.fullmatch(pattern, variable)
-        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
+    for form, key in ((r"(.*?)(sd|corr|ar1|range)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
+        found = re.fullmatch(form, variable)
+        names |= {key.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
     names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
     names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
     squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
@@ -386,7 +383,7 @@ _REASONS = {
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
     "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
-    "range": ("InverseGamma", "every correlation over the median gap is as likely as any other, from 0 to 1"),
+    "range": ("InverseGamma", "every correlation over the median gap from 0 to 1 is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),

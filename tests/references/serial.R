@@ -32,9 +32,9 @@ write_json(list(peer = paste("Stan, rstan", packageVersion("rstan")), data = "mo
 d$p <- factor(d$period); d$subject <- factor(d$subject)
 ml <- glmmTMB(y ~ lbase + trt + ar1(0 + p | subject), d, poisson)
 v <- VarCorr(ml)$cond$subject
+told <- lapply(split(coef(summary(ml))$cond[, 1:2], row.names(coef(summary(ml))$cond)), function(x) list(estimate = x[1], se = x[2]))
+told <- c(told, list(sd_u = list(estimate = attr(v, "stddev")[[1]]), rho = list(estimate = attr(v, "correlation")[2, 1])))
 write_json(list(peer = paste("glmmTMB", packageVersion("glmmTMB")), data = "models/seizures/data.csv",
   model = "y ~ lbase + trt + ar1(0 + factor(period) | subject), Poisson", design = design,
-  estimation = "maximum likelihood, Laplace's approximation",
-  parameters = list(b = unname(fixef(ml)$cond), sd_u = attr(v, "stddev")[[1]], rho = attr(v, "correlation")[2, 1],
-    logLik = as.numeric(logLik(ml)))),
+  estimation = "maximum likelihood, Laplace's approximation", parameters = told),
   "tests/references/epil_poisson_ar1_maximum.json", auto_unbox = TRUE, digits = 6, pretty = TRUE)

@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.graph.recurrences import back, onward, predicted, shifted
+from glmm_zoo.graph.recurrences import back, beside, onward, predicted
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, right_hand_side
 from glmm_zoo.graph.triangular import ZERO
 
@@ -49,12 +49,12 @@ class SerialEffectsTransform(Transform):
         w, q, coefficients, *earlier = _numbers(inputs)
         p, shrunk = self._filtered(inputs)
         f: Tensor = p * shrunk
-        g: Tensor = shifted(q / p, -1) + np.append(np.zeros(w.type.shape[0] - 1), 1.0)
+        g: Tensor = beside(q / p, -1) + np.append(np.zeros(w.type.shape[0] - 1), 1.0)
         mean: Tensor = ZERO
         if self.information is not None:
             (r,) = right_hand_side(self.information, coefficients, earlier)
             mean = g * onward(w * shrunk, f * r)
-        return f * shifted(w / p, -1), mean, pt.sqrt(f * g)
+        return f * beside(w / p, -1), mean, pt.sqrt(f * g)
 
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         slope, mean, sd = self._given_the_next(inputs)
@@ -63,7 +63,7 @@ class SerialEffectsTransform(Transform):
     def forward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         slope, mean, sd = self._given_the_next(inputs)
         u = value[:, 0]
-        return ((u - slope * shifted(u, -1) - mean) / sd)[:, None]
+        return ((u - slope * beside(u, -1) - mean) / sd)[:, None]
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         q = _numbers(inputs)[1]
