@@ -75,6 +75,8 @@ class Model(pm.Model):
         A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
     preview_note
         What a preview from the Gaussian approximation has wrong, and in which rows; empty where nothing is known to be.
+    no_preview
+        Why there is no preview; empty where there is one.
     """
 
     def __init__(self, plan: Plan):
@@ -102,6 +104,7 @@ class Model(pm.Model):
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
         self.preview_note = ""
+        self.no_preview = ""
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None

@@ -30,10 +30,10 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     Standard deviations of group effects and the family's own parameters are point estimates, without uncertainty, and
     the intervals of the rest do not allow for that: they are up to a quarter too narrow. Sample with `fit` before using a number.
 
-    Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Three models
+    Means of coefficients are within one posterior standard deviation of those of `fit`, most of them within a tenth. Two models
     are further off, which a warning says: in `never_at_risk` subjects with zeros only are left out, and beta may be off by two
     standard deviations; in `joint_survival` the event is regressed on estimates of the marker, and associations are too near 0, in
-    the pbc card by 1.3 standard deviations; correlated residuals are taken as independent, and coefficients may be off by two. Standard
+    the pbc card by 1.3 standard deviations. Correlated residuals have no preview. Standard
     deviations of group effects of binary data come out too small where few rows of a group say much of it, in the toenail trial 3.5
     for 4.0.
 
@@ -53,10 +53,12 @@ def quick(model: Model, *, prob: float = 0.95) -> pd.DataFrame:
     Raises
     ------
     FitError
-        When the approximation does not converge.
+        When the approximation does not converge, and for correlated residuals, whose rows it takes as independent.
     """
     import pandas as pd
 
+    if model.no_preview:
+        raise FitError(f"{model.no_preview}; sample with fit")
     approximation = approximate(model)
     if approximation is None or approximation.change > SETTLED:
         raise FitError("the quick approximation did not converge for this model; sample it with fit")
