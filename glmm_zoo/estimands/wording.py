@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, plural_of
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
 from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL
@@ -91,7 +91,7 @@ def _of_process(series: Series, how: str) -> str:
 
 
 def _plural(factor: str) -> str:
-    return f"{factor}s" if factor.isalpha() and not factor.endswith("s") else f"levels of {factor}"
+    return plural_of(factor) if factor.isalpha() else f"levels of {factor}"
 
 
 def averaged(asked: Asked, of_fit: bool, each: str) -> str:
@@ -102,7 +102,7 @@ def averaged(asked: Asked, of_fit: bool, each: str) -> str:
     elif averaging.over is not None:
         words = f"averaged over the rows of {rows} within each {averaging.over}, then over these alike"
     else:
-        words = f"averaged over the {each}s of {rows}"
+        words = f"averaged over the {plural_of(each)} of {rows}"
     if averaging.weights is not None:
         words += f" with weights {averaging.weights}"
     if averaging.by:

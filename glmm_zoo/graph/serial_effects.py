@@ -55,8 +55,10 @@ def _of_levels(series: Series, parameter: Tensor) -> tuple[Tensor, Tensor]:
         left: Tensor = (1.0 - w) * (1.0 + w)
     else:
         w = pt.exp(-gaps / parameter)
-        left = -pt.expm1(-2.0 * gaps / parameter)
-    return pt.concatenate([w, pt.zeros(1)])[gap], pt.concatenate([left, pt.ones(1)])[gap]
+        lost: Tensor = pt.expm1(-2.0 * gaps / parameter)
+        left = -lost
+    with_first: list[Tensor] = [pt.concatenate([w, pt.zeros(1)]), pt.concatenate([left, pt.ones(1)])]
+    return with_first[0][gap], with_first[1][gap]
 
 
 def _power(x: Tensor, k: int) -> Tensor:

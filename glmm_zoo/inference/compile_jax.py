@@ -121,8 +121,9 @@ def _recurrences(jax: Any) -> None:
 
         return run
 
-    jax_funcify.register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
-    jax_funcify.register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))
+    register: Any = jax_funcify.register
+    register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
+    register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))
 
 
 def _lower(

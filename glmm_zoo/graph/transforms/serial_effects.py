@@ -66,8 +66,8 @@ class SerialEffectsTransform(Transform):
         return ((u - slope * beside(u, -1) - mean) / sd)[:, None]
 
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
-        q = _numbers(inputs)[1]
-        return 0.5 * pt.sum(pt.log(q * self._filtered(inputs)[1]))
+        logs: Tensor = pt.log(_numbers(inputs)[1] * self._filtered(inputs)[1])
+        return 0.5 * logs.sum()
 
 
 def _numbers(inputs: Sequence[Tensor]) -> list[Tensor]:
