@@ -189,12 +189,11 @@ class Catalogue:
         """How groups differ: a caterpillar for each factor, and the effects of a group against each other."""
         if self.spec["builder"] in META_ANALYSES:
             return
-        factors = list(self.spec["groups"])
+        factors = [factor for factor, group in self.spec["groups"].items() if "process" not in group]
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
-            group = self.spec["groups"][factor]
-            for_every_row = 2 * group["levels"] > self.spec["data"]["rows"]
-            section: Section = "asked" if for_every_row or "process" in group or i >= MOST_FACTORS else "groups"
+            for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]
+            section: Section = "asked" if for_every_row or i >= MOST_FACTORS else "groups"
             title = heading(self.tree, factor, self.about)
             yield name, Entry(section, title, partial(caterpillar, self.tree, factor, self.about))
         if correlated_factors(self.tree):

@@ -17,7 +17,9 @@ from scipy.special import roots_hermitenorm
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.report.catalogue import Catalogue
 
 
 @functools.cache
@@ -214,7 +216,7 @@ def test_a_process_beside_correlated_residuals_or_further_outcomes_is_refused():
     with pytest.raises(InputError, match=r"ar1\(t \| id\) and residual='ar1' both say"):
         zoo.hierarchical_linear(d, "size ~ ar1(t | id)", residual="ar1", within="id", time="t")
     with pytest.raises(InputError, match=r"ar1\(t \| id\) stands in models of one outcome"):
-        zoo.joint_outcomes(d, ["y ~ ar1(t | id)", "size ~ x"], ["poisson", "gamma"])
+        zoo.joint_outcomes(d, ["y ~ ar1(t | id)", "size ~ x"], families=["poisson", "gamma"])
     with pytest.raises(InputError, match="this prior is not"):
         zoo.poisson(d, "y ~ ar1(t | id)", priors={"ar1": "Normal(0, 1)"})
 
@@ -243,8 +245,6 @@ def test_every_predictor_of_a_model_of_one_outcome_takes_a_process(builder, form
     model: Any = row_models.builder(builder)(counts(), formula, **options)
     assert name in model.named_vars
     adapted, start = parameterize(model, "auto")
-    from glmm_zoo.inference.compile import compile_model
-
     compiled = compile_model(adapted, start)
     assert compiled.program is not None  # no falling back to JAX
     assert np.isfinite(compiled.value_and_gradient(compiled.start)[1]).all()
@@ -341,6 +341,7 @@ def test_the_page_tells_of_the_process(tmp_path):
     ):
         assert words in page, words
     assert "random intercept for each combination" not in page
+    assert "caterpillar" not in Catalogue(fitted()).entries  # values over time are no groups to be sorted
 
 
 def test_a_file_knows_the_process_and_its_model_can_be_built_again(tmp_path):
