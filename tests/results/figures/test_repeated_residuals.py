@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from checked_pictures import checked, words
 
 import glmm_zoo as zoo
 from glmm_zoo.report.catalogue import Catalogue
+from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.residual_correlation import residual_correlation
+from glmm_zoo.results.findings.residuals import residual_correlations
 from glmm_zoo.results.fit_checks import fit_checks
 from glmm_zoo.results.fit_checks.correlation import judged_correlation
 from glmm_zoo.results.fit_checks.fit_check import PATTERN
+from glmm_zoo.results.numbers import alone
 from glmm_zoo.results.repeated_residuals import RepeatedResiduals, repeated_residuals
 
 TIMES = np.array([1, 2, 4, 7])
@@ -117,3 +122,16 @@ def test_the_page_shows_the_correlations(tmp_path):
     assert "Normalised residuals of one id" in page
     alt = re.search(r"Residual correlations by visit: ([^\"<]*)", page)
     assert alt and re.match(r"visit 0 and visit 1 0\.\d\d, of the data 0\.\d\d", alt[1])
+
+
+@pytest.mark.parametrize(("residual", "time"), [("ar1h", "visit"), ("compoundh", "visit"), ("car1", "week")])
+def test_the_picture_can_be_read_at_both_widths(residual, time):
+    picture = residual_correlation(fitted(residual, time), About())
+    model = np.median(residual_correlations(fitted(residual, time)), axis=(0, 1))
+    for figure in checked(picture).values():
+        told = words(figure)
+        assert f"{model[2, 0]:.2f}" in told
+        seen = residuals(residual, time).between_visits()[0, 3]
+        assert f"{seen:.2f}" in told
+    sigma = np.median(fitted(residual, time)["posterior"]["sigma"].values, axis=(0, 1))
+    assert alone(float(np.ravel(sigma)[-1])) in told
