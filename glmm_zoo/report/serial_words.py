@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ import pandas as pd
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import call, fraction, num, op, power, sub, sym
 from glmm_zoo.report.parts import Parts, article
+from glmm_zoo.results.about import About
+from glmm_zoo.results.figures.effects import predictor_words
 from glmm_zoo.results.numbers import Scale
 
 _NAMES = {"ar1": "first-order autoregressive process", "ou": "Ornstein\N{EN DASH}Uhlenbeck process"}
@@ -62,7 +65,7 @@ def process_results(parts: Parts, table: pd.DataFrame, written: Callable[[str, S
             time, of = parts.about.name(process["time"]), parts.group_name(tuple(process["of"].split(":")))
             ar1 = process["kind"] == "ar1"
             what = f"autocorrelation over one step of {time}" if ar1 else f"range in {time}"
-            yield f"The {what} within one {of} was {written(name, 'correlation' if ar1 else 'number')}."
+            yield f"The {what} within one {of}{_of_predictor(parts.spec, name, parts.about)} was {written(name, 'correlation' if ar1 else 'number')}."
 
 
 def process_prior(parts: Parts, variable: str) -> str:
@@ -76,7 +79,14 @@ def process_prior(parts: Parts, variable: str) -> str:
     return f"Distances in {time} after which a correlation has fallen to 0.37"
 
 
-def process_label(spec: Mapping[str, Any], variable: str) -> str:
+def process_label(spec: Mapping[str, Any], variable: str, about: About) -> str:
     """ "month within patient"."""
     process = next(g["process"] for g in spec["groups"].values() if g.get("process", {}).get("parameter") == variable)
-    return f"{process['time']} within {process['of']}"
+    of = " within ".join(about.name(c) for c in reversed(process["of"].split(":")))
+    return f"{about.name(process['time'])} within {of}{_of_predictor(spec, variable, about)}"
+
+
+def _of_predictor(spec: Mapping[str, Any], variable: str, about: About) -> str:
+    """ " (zero part)" of a process of a further linear predictor."""
+    lead = re.sub(r"_?(ar1|range)_.*", "", variable)
+    return f" ({predictor_words(spec, lead, about)})" if lead else ""

@@ -336,7 +336,7 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     if inside:
         return coefficient_words(about, inside)
     if any(g.get("process", {}).get("parameter") == base for g in spec["groups"].values()):
-        return process_label(spec, base)
+        return process_label(spec, base, about)
     if base.endswith("sigma"):
         return "residual"
     return _LABELS.get(base, base.replace("_", " "))

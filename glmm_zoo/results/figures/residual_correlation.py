@@ -15,9 +15,11 @@ from glmm_zoo.results.findings.residuals import residual_correlations
 from glmm_zoo.results.numbers import alone, written
 from glmm_zoo.results.repeated_residuals import repeated_residuals
 from glmm_zoo.results.storage import metadata
+from glmm_zoo.tables.text_values import as_number
 
 _MOST_VISITS = 8
 _LARGEST = 44.0  # px, the disc of a correlation of 1
+_LONGEST = 30.0  # px of a name of a visit above a column
 
 
 def residual_correlation(tree: xr.DataTree, about: About) -> Picture:
@@ -37,7 +39,7 @@ def residual_correlation(tree: xr.DataTree, about: About) -> Picture:
     seen = residuals.between_visits()[:k, :k]
     sds = _sds(tree, facts["visit"], k)
     visit, subject = about.name(facts["visit"]), about.name(facts["subject"])
-    names = [f"{visit} {name}" for name in residuals.names[:k]]
+    names = [f"{visit} {name}" if as_number(name) is not None else name for name in residuals.names[:k]]
     diagonal = (
         "on it the residual standard deviation (median)"
         if sds is not None
@@ -81,7 +83,11 @@ def _draw(
     sds: np.ndarray | None,
 ) -> None:
     model, seen = correlations
-    axis, cell, row = square_of_cells(canvas, short if canvas.narrow else names, short)
+    rows, columns = short if canvas.narrow else names, short
+    if canvas.text_width(short) > _LONGEST:
+        columns = [str(i + 1) for i in range(len(short))]
+        rows = [f"{number}  {name}" for number, name in zip(columns, rows, strict=True)]
+    axis, cell, row = square_of_cells(canvas, rows, columns)
     largest = min(_LARGEST, cell - 6, row - 6)
     for i in range(len(names)):
         if sds is not None:

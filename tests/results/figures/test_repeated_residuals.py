@@ -135,3 +135,13 @@ def test_the_picture_can_be_read_at_both_widths(residual, time):
         assert f"{seen:.2f}" in told
     sigma = np.median(fitted(residual, time)["posterior"]["sigma"].values, axis=(0, 1))
     assert alone(float(np.ravel(sigma)[-1])) in told
+
+
+def test_long_names_of_visits_stand_at_the_rows_and_numbers_above_the_columns():
+    names = [f"visit after week {week}" for week in TIMES]
+    d = measured().assign(when=lambda d: pd.Categorical([names[v] for v in d.visit], names, ordered=True))
+    model = zoo.hierarchical_linear(d, "y ~ 1", residual="toeplitz", time="when", within="id")
+    tree = zoo.fit(model, draws=50, tune=150, chains=2, seed=1)
+    for figure in checked(residual_correlation(tree, About())).values():
+        told = words(figure)
+        assert {"1", "2", "3", "4", "2  visit after week 2"} <= set(told) and names[0] not in told
