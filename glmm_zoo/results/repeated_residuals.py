@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 from scipy.linalg import solve_triangular
 
+from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.residuals import residual_correlations
 from glmm_zoo.results.predicted_rows import predicted_rows
 from glmm_zoo.results.storage import metadata, stored_table
@@ -112,4 +113,6 @@ def _correlations(tree: xr.DataTree, visits: Sequence[str]) -> np.ndarray:
     residual = metadata(tree)["spec"]["options"]["residual"]
     times = np.array(visits, float) if residual == "car1" else np.arange(len(visits))
     apart = np.abs(times[:, None] - times)
-    return float(tree["posterior"]["rho"].mean()) ** ((apart > 0) if residual.startswith("compound") else apart)
+    return float(draws_of(tree["posterior"].dataset, "rho").mean()) ** (
+        (apart > 0) if residual.startswith("compound") else apart
+    )
