@@ -414,6 +414,21 @@ REFERENCES = (
         {**OF_BDI, "corr": "LKJ(2)"},
     ),
     Reference(
+        "epil_poisson_ar1",
+        "MASS_epil.csv",
+        "poisson",
+        "y ~ lbase + trt + ar1(period | subject)",
+        {
+            "b[1]": "Intercept",
+            "b[2]": "beta[lbase]",
+            "b[3]": "beta[trt[progabide]]",
+            "sd_u": "sd_subject:period[Intercept]",
+            "rho": "ar1_subject:period",
+        },
+        {},
+        {"Intercept": "Normal(0, 2.5)", "beta": "Normal(0, 1)"},
+    ),
+    Reference(
         "beat_the_blues_ar1",
         "HSAUR3_BtheB.csv",
         "hierarchical_linear",
@@ -601,6 +616,18 @@ MAXIMA = (
             "V4": "beta[V4]",
             "lbase:trtprogabide": "beta[lbase:trt[progabide]]",
             "sd_subject": "sd_subject[Intercept]",
+        },
+    ),
+    Maximum(
+        "epil_poisson_ar1_maximum",
+        "MASS_epil.csv",
+        "poisson",
+        "y ~ lbase + trt + ar1(period | subject)",
+        {
+            "(Intercept)": "Intercept",
+            "lbase": "beta[lbase]",
+            "trtprogabide": "beta[trt[progabide]]",
+            "sd_u": "sd_subject:period[Intercept]",
         },
     ),
     Maximum(

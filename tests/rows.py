@@ -1251,6 +1251,13 @@ ROWS = [
         offset=lambda d: np.log(d.days), **_counts("k"),
     ),
     Row(
+        "poisson, ar1", "poisson", "c ~ x + ar1(visit | id) + (1 | h)",
+        {"c": "count", "x": "number", "visit": "number", "id": "group", "h": "group"},
+        **_variables(_group("id:visit"), _scalar("ar1_id:visit"), _group("h")), X=_x, data=lambda: repeated().assign(c=lambda d: d.y.abs().round()),
+        Z=lambda d: {"id:visit": (d.id + ":" + d.visit.astype(str), {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})},
+        coords={"coef": ("x",), "id:visit_effect": ONE, "h_effect": ONE}, **_counts("c"),
+    ),
+    Row(
         "poisson, offset", "poisson", "k ~ x + arm + offset(log(days)) + (1 + x | g) + (1 | h)",
         {"k": "count", "days": "number", "arm": "factor", "h": "group", **NUMBER},
         **_variables(_group("g", corr=1, slopes=True), _group("h")), X=lambda d: {"x": d.x, "arm[mid]": d.arm == "mid", "arm[zero]": d.arm == "zero"},

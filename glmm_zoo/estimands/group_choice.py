@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,7 +136,7 @@ def predictors_of_rows(
     parts = list(rows)
     for a, b in ((a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]):
         shared = [
-            covariance(s, t) * (open_s & open_t)
+            covariance(s, t) * np.minimum(open_s, open_t)
             for s, open_s in integrated[a]
             for t, open_t in integrated[b]
             if s.effects.variable == t.effects.variable
@@ -149,14 +149,19 @@ def predictors_of_rows(
 
 def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Table) -> None:
     """Refuse rows that are to have their own level's effects and do not say the level, or have one that the fit lacks."""
-    problems = []
+    problems = [p for linear in rows.values() for t in linear.random for p in _problems_of_process(t, choice, table)]
     for term in (t for linear in rows.values() for t in linear.random if choice.of(t.effects.factor) == "observed"):
         factor, columns = term.effects.factor, listing(map(repr, term.effects.columns))
-        unseen = term.codes < 0
+        unseen = _unseen(term)
         if term.labels is None:
             problems.append(
                 f"groups='observed' takes the effects of each row's own {factor}, and the data lack {columns}; add it, or ask for "
                 "groups='population'"
+            )
+        elif unseen.any() and choice.unseen == "error" and term.effects.process is not None:
+            called = term.effects.process.series.called
+            problems.append(
+                f"the fit has no series of {called} for {table.at(unseen)}; unseen='population' integrates over its values"
             )
         elif unseen.any() and choice.unseen == "error":
             labels = list(dict.fromkeys(term.labels[unseen].tolist()))
@@ -176,8 +181,34 @@ def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Tab
     raise_all(problems)
 
 
+def _unseen(term: RandomTerm) -> np.ndarray:
+    """Rows (m,) of whose level the fit says nothing: one that it lacks, or a series that it lacks."""
+    return term.codes < 0 if term.neighbours is None else ~term.neighbours.known
+
+
+def _problems_of_process(term: RandomTerm, choice: GroupChoice, table: Table) -> Iterator[str]:
+    """What is not known of the values of a process: one for all times of a new series, times between the steps."""
+    if term.effects.process is None:
+        return
+    series, how = term.effects.process.series, choice.of(term.effects.factor)
+    called = series.called
+    observed = how == "observed" and term.neighbours is not None
+    if how == "new" or (observed and choice.unseen == "new" and _unseen(term).any()):
+        yield (
+            f"'new' draws one level, and a new {series.of} has a value of {called} for each {series.time}; integrate over them by "
+            f"'population'"
+        )
+    if observed and term.neighbours is not None and term.neighbours.between_steps.any():
+        between = term.neighbours.between_steps
+        yield (
+            f"{called} has values at steps of {series.step:g}, and rows are between them ({table.at(between)}); ask at whole steps, or "
+            f"fit ou({series.time} | {series.of})"
+        )
+
+
 def known_part(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None, np.ndarray]:
-    """What a term adds to the predictor (S, m), None for nothing, and in which rows (m,) its effect is integrated over."""
+    """What a term adds to the predictor (S, m), None for nothing, and in which rows (m,) its effect is integrated over; of a process
+    which share of its variance is (S, m)."""
     m, how = len(term.z), choice.of(term.effects.factor)
     if how == "typical":
         return None, np.zeros(m, bool)
@@ -192,6 +223,12 @@ def known_part(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None
     if not unseen.all():
         seen = np.flatnonzero(~unseen)
         shift[:, seen] = own_effects(term.take(seen), term.effects.of_levels(), term.codes[seen])
+    if term.neighbours is not None and term.effects.process is not None:
+        given = np.flatnonzero(unseen & term.neighbours.known)
+        mean, left = term.neighbours.take(given).conditional(term.effects.process, term.effects.of_levels()[:, :, 0])
+        share = np.broadcast_to(unseen & ~term.neighbours.known, shift.shape).astype(float)
+        shift[:, given], share[:, given] = own_effects(term.take(given), mean[:, :, None], np.arange(len(given))), left
+        return shift, share
     if choice.unseen == "new":
         for label in dict.fromkeys(term.labels[unseen].tolist()):
             choice.add_new_level(shift, term, label, np.flatnonzero(unseen & (term.labels == label)))

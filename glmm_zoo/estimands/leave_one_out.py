@@ -115,9 +115,9 @@ def _without_rows(tree: xr.DataTree) -> Loo:
     )
     what += _weighted(tree)
     found = _smoothed(np.concatenate(blocks, axis=2), posterior)
-    advice = (
-        "" if not metadata(tree)["spec"]["groups"] else "; leave out whole levels (level=) or compare with another fit"
-    )
+    groups = metadata(tree)["spec"]["groups"]
+    leave = "" if any("process" in group for group in groups.values()) else "leave out whole levels (level=) or "
+    advice = f"; {leave}compare with another fit" if groups else ""
     return _result(identity, found, what, unit, advice)
 
 
@@ -170,6 +170,11 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
     if model.spec["options"].get("correlation") == "decay":
         raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
+    processes = [e.process.series for e in outcome.coding.effects.values() if e.process is not None]
+    if processes:
+        raise InputError(
+            f"level= is not there where values of {processes[0].called} are correlated over time; loo() leaves out rows"
+        )
     if model.spec["options"].get("residual"):
         raise InputError(
             f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"

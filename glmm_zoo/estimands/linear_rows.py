@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from glmm_zoo.estimands.serial_rows import Neighbours, ProcessDraws
 from glmm_zoo.formulas.group_effects import Strata
 
 
@@ -31,6 +32,7 @@ class EffectDraws:
     for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
     strata: Strata | None = None
     df: np.ndarray | None = field(default=None, compare=False)
+    process: ProcessDraws | None = None  # along which the effects of levels correlate
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RandomTerm:
     """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
 
     `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them; `stratum` (m,) says
-    which of the effects' covariances a row has, where there are several.
+    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process.
     """
 
     effects: EffectDraws
@@ -48,10 +50,14 @@ class RandomTerm:
     labels: np.ndarray | None = None
     loading: np.ndarray | None = None
     stratum: np.ndarray | None = None
+    neighbours: Neighbours | None = None
 
     def take(self, rows: np.ndarray) -> RandomTerm:
         labels, stratum = (None if x is None else x[rows] for x in (self.labels, self.stratum))
-        return replace(self, z=self.z[rows], codes=self.codes[rows], labels=labels, stratum=stratum)
+        neighbours = None if self.neighbours is None else self.neighbours.take(rows)
+        return replace(
+            self, z=self.z[rows], codes=self.codes[rows], labels=labels, stratum=stratum, neighbours=neighbours
+        )
 
     @property
     def covariances(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

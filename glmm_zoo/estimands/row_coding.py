@@ -10,6 +10,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.serial_rows import ProcessDraws, places_in_series
 from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows, variables_in_rows
@@ -132,6 +133,9 @@ class _PartCoding:
 
     def _term(self, random: _Random, z: np.ndarray, table: Table) -> RandomTerm:
         effects = random.effects
+        if effects.process is not None:
+            codes, labels, neighbours = places_in_series(effects.process, effects.columns, table)
+            return RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours)
         codes, labels = levels_in_rows(effects.levels, effects.columns, table)
         return RandomTerm(effects, random.places, z, codes, labels, random.loading, _strata_of_rows(effects, table))
 
@@ -226,7 +230,9 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        len(levels) == len(group.factor.codes), group.by, draws[group.name("df")] if group.student else None,
+        len(levels) == len(group.factor.codes) and group.series is None,
+        group.by, draws[group.name("df")] if group.student else None,
+        None if group.series is None else ProcessDraws(group.series, draws[group.name(group.series.parameter)]),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from glmm_zoo.errors import InputError, at_rows, attempt, listing
 from glmm_zoo.formulas.group_terms import LAWS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 
@@ -50,7 +51,8 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another. `student` says that the effects of a level are Student-t, not normal.
+    that the effects' dimension has another. `student` says that the effects of a level are Student-t, not normal. Levels that are times
+    of a process have a `series`.
     """
 
     factor: GroupingFactor
@@ -63,6 +65,7 @@ class GroupEffects:
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
     student: bool = False
+    series: Series | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -126,6 +129,7 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
+    series: Series | None
 
     @property
     def labels(self) -> list[str]:
@@ -142,7 +146,8 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         factor = attempt(lambda term=term: with_strata(grouping_factor(term.factor, table), term.by, table), problems)
         if factor is None:
             continue
-        coded = _CodedTerm(term, factor, matrix)
+        series = attempt(lambda term=term, factor=factor: _series_of(term, factor, table), problems)
+        coded = _CodedTerm(term, factor, matrix, series)
         earlier = by_factor.setdefault(term.name, [])
         problem = _problem_of(coded, earlier)
         if problem:
@@ -150,6 +155,15 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         else:
             earlier.append(coded)
     return tuple(_join(coded) for coded in by_factor.values() if coded)
+
+
+def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series | None:
+    """The series that the levels of a process belong to."""
+    if not term.process:
+        return None
+    *of, time = term.factor
+    series = grouping_factor(of, table)
+    return Series.of_rows(term.process, (series.name, series.levels, series.codes), table[time], factor.codes)
 
 
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
@@ -204,7 +218,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels), student=terms[0].term.dist == "student",
+        _to_zero(terms, labels), student=terms[0].term.dist == "student", series=terms[0].series,
     )  # fmt: skip
 
 

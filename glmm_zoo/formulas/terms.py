@@ -43,6 +43,7 @@ class GroupTerm:
     As in brms, `gr(factor, by=, cov=, dist=)` gives each level of the column `by` a covariance of its own, names the table of
     a known covariance of the levels, or the effects' law, "gaussian" or "student". With `members`, `mm(g1, g2)`, a row belongs
     to a level of each column of `factor`, which share one set of levels, with the columns `weights`, or equal weights.
+    `ar1(time | g)` and `ou(time | g)` are an intercept of the levels of g:time, whose `process` says how those of one g correlate.
     """
 
     effects: tuple[Symbol, ...]
@@ -54,6 +55,7 @@ class GroupTerm:
     dist: str = "gaussian"
     members: bool = False
     weights: tuple[str, ...] | None = None
+    process: str = ""
 
     @property
     def name(self) -> str:
@@ -79,6 +81,15 @@ class GroupTerm:
     @property
     def effects_text(self) -> str:
         return as_text(self.effects)
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        if self.process:
+            *of, time = map(quoted, self.factor)
+            return f"{self.process}({time} | {':'.join(of)})"
+        bar = f"|{self.label}|" if self.label else "|" if self.correlated else "||"
+        return f"({self.effects_text} {bar} {self.factor_source})"
 
 
 @dataclass(frozen=True)
@@ -268,8 +279,7 @@ def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
     kept = []
     for group in formula.groups:
         if group.name not in fixed:
-            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar} {group.factor_source})")
+            kept.append(group.source)
             continue
         cells = ":".join(f"C({quoted(f)})" for f in group.factor)
         effects = summands(group.effects)

@@ -60,8 +60,8 @@ class Model(pm.Model):
     to_zero
         By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
-        Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
-        Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
+        Names of the group effects, those of the factor with the fewest levels first. Their transform is a `GroupEffectsTransform`,
+        of the values of a process a `SerialEffectsTransform`, whose inputs are the effects of the factors before it.
     smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots
@@ -76,6 +76,8 @@ class Model(pm.Model):
         A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
     preview_note
         What a preview from the Gaussian approximation has wrong, and in which rows; empty where nothing is known to be.
+    no_preview
+        Why there is no preview; empty where there is one.
     """
 
     def __init__(self, plan: Plan):
@@ -103,6 +105,7 @@ class Model(pm.Model):
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
         self.preview_note = ""
+        self.no_preview = ""
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None

@@ -11,6 +11,7 @@ from scipy.linalg import block_diag
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 
 type _Term = tuple[PredictorDesign, GroupEffects]
@@ -45,6 +46,8 @@ class Group:
         Names of variables that the effects' dimension cannot have.
     student
         Whether the effects of a level are multivariate Student-t, not normal.
+    series
+        Of the values of a process, the series that the levels belong to; else None.
     """
 
     prefix: str
@@ -58,6 +61,7 @@ class Group:
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
     student: bool = False
+    series: Series | None = None
 
     @property
     def dim(self) -> str:
@@ -163,6 +167,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
         terms[0][1].student,
+        terms[0][1].series,
     )
 
 

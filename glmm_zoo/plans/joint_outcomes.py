@@ -222,7 +222,7 @@ def _read_one(
         raise InputError(
             f"trunc() is for models of one outcome, and {requested.name!r} is one of several or a marker; cens() is there for it too"
         )
-    return read_outcome(
+    single = read_outcome(
         data,
         requested.text,
         family,
@@ -234,6 +234,13 @@ def _read_one(
         gaps=True,
         partly=True,
     )
+    processes = [g.source for p in single.predictors for g in p.formula.groups if g.process]
+    if processes:
+        raise InputError(
+            f"{processes[0]} stands in models of one outcome, such as poisson; with several outcomes, or an event, write a slope of time "
+            "by subject or a curve, s(time)"
+        )
+    return single
 
 
 def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:

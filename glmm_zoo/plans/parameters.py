@@ -63,6 +63,13 @@ def predictor_parameters(
         if g.student:
             df = prefixed(g.prefix, "df")
             needed.append(Parameter(g.name("df"), "positive", ((f"{df}[{g.factor.name}]", df),), (priors.DF_DEFAULT,)))
+        if g.series is not None:
+            of = prefixed(g.prefix, g.series.parameter)
+            ar1 = g.series.process == "ar1"
+            default = priors.EVERY_CORRELATION if ar1 else priors.range_default(g.series.middle_gap)
+            support = "correlation" if ar1 else "positive"
+            key = f"{of}[{g.factor.name}]"
+            needed.append(Parameter(g.name(g.series.parameter), support, ((key, of),), (default,)))
     return needed
 
 

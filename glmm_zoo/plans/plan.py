@@ -15,6 +15,7 @@ from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefix_within, prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
 from glmm_zoo.plans.residuals import Residuals
@@ -129,6 +130,7 @@ def write_spec(
                 "predictors": list(dict.fromkeys(g.owners)),
                 **({"df": g.name("df")} if g.student else {}),
                 **({"by": _describe_strata(g.by)} if g.by else {}),
+                **({} if g.series is None else {"process": _describe_process(g, g.series)}),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
         },
@@ -145,6 +147,18 @@ def write_spec(
         },
     }
     return spec, chosen
+
+
+def _describe_process(group: Group, series: Series) -> dict[str, Any]:
+    """What a reader of the fit needs to know of a process, JSON-able."""
+    return {
+        "kind": series.process,
+        "parameter": group.name(series.parameter),
+        "of": series.of,
+        "time": series.time,
+        "series": len(np.unique(series.codes)),
+        "step": series.step,
+    }
 
 
 def _at_means(group: Group) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from glmm_zoo.report.prior_of import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
+from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -183,6 +184,8 @@ def _column(parts: Parts, term: Summand) -> str:
 
 def _random(parts: Parts, group: GroupTerm) -> str:
     """ "a random intercept and slope of time for each subject"."""
+    if group.process:
+        return process_methods(parts, group)
     terms = list(effects_of(group))
     law = "Student-t distributed " if group.dist == "student" else ""
     by = f" with variances of its own in each level of {parts.about.name(group.by)}" if group.by else ""
@@ -284,7 +287,7 @@ _KINDS = {
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
-    "autocorrelation": "correlations",
+    "autocorrelation": "correlations", "range": "ranges",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip

@@ -34,6 +34,7 @@ from glmm_zoo.report.mathml import (
 )
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.serial_words import process_line
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -322,6 +323,8 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                         variance = squared(sub(sym("σ"), *of, *number, *which))
                         student = group.dist == "student"
                         yield effect, "∼", student_law(sub(sym("ν"), factor), variance) if student else normal(variance)
+                    if group.process:
+                        yield process_line(parts, group, letter)
                 else:
                     yield _correlated(effects, *which, student=group.dist == "student")
     for (name, _), effects in shared.items():

@@ -12,6 +12,7 @@ from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
 from glmm_zoo.report.seen_words import seen_sentences
+from glmm_zoo.report.serial_words import process_item, process_sentences
 from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -197,7 +198,11 @@ def _sum(
     items += own
     items += [f"the known offset {o.text}" for o in part.formula.offsets]
     for group in part.formula.groups:
-        items.append(_group_words(parts, list(effects_of(group)), group.factor, effect))
+        items.append(
+            process_item(parts, group, effect)
+            if group.process
+            else _group_words(parts, list(effects_of(group)), group.factor, effect)
+        )
     if not items:
         return f"{_capital(subject)} is the same in every row."
     return f"{_capital(subject)} has {joined(items)}."
@@ -316,7 +321,7 @@ def _groups(parts: Parts) -> Iterator[str]:
                 else " of both parts"
             )
             told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
-    yield from dict.fromkeys(told)
+    yield from dict.fromkeys([*told, *process_sentences(parts)])
 
 
 def _curves(parts: Parts) -> Iterator[str]:

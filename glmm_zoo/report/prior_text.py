@@ -15,6 +15,7 @@ from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined, read_parts
 from glmm_zoo.report.prior_of import PriorOf, origin_of, read_prior_of
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
 from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -208,7 +209,7 @@ def _share(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, h
 def _autocorrelation(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     visits = parts.spec["options"].get("time")
     of_two = f"two values of {parts.about.name(visits)}" if visits else "neighbouring periods"
-    what = {
+    what = process_prior(parts, of.variable) or {
         "rho_at_gap": f"Correlations over the median gap of {visits and parts.about.name(visits)}", "partial_rho": "Partial autocorrelations",
     }.get(of.variable, f"Correlations of {of_two}")  # fmt: skip
     return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
@@ -229,7 +230,7 @@ def _hazard_level(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: f
 
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd, "df": _df,
-    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "share": _share, **dict.fromkeys(("autocorrelation", "range"), _autocorrelation), "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
@@ -326,6 +327,7 @@ _REASONS = {
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
     "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
+    "range": ("InverseGamma", "every correlation over the median gap from 0 to 1 is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),

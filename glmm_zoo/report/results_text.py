@@ -13,6 +13,7 @@ from glmm_zoo.report.answer_text import amount_told, mean_scale
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.report.residual_words import residual_results, structure_of
+from glmm_zoo.report.serial_words import process_results
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS
@@ -279,6 +280,7 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
     yield from residual_results(
         parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation")
     )
+    yield from process_results(parts, table, lambda name, scale: _written(table.loc[name], scale))
     elsewhere = {"corr_residual"} if structure_of(parts) else set()
     elsewhere |= {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
     for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):

@@ -15,6 +15,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
+from glmm_zoo.report.serial_words import process_label
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
@@ -31,7 +32,7 @@ from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "Odds ratio, population-averaged", NUMBER_NEEDED: "Number needed to treat", "better": "Probability of a higher score", "rmst": "Difference of the mean time free of the event"}  # fmt: skip
-_CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho")
+_CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho", "ar1")
 _RATIOS = {
     "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
     "ratio_of_means": "Ratio of means, at equal group effects",
@@ -285,6 +286,9 @@ def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, 
         return True, "Degrees of freedom of Student-t group effects"
     if base in corr:
         return True, "Correlations of group effects"
+    process = next((g["process"] for g in groups if g.get("process", {}).get("parameter") == base), None)
+    if process is not None:
+        return True, "Autocorrelations of one step" if process["kind"] == "ar1" else "Ranges of correlation over time"
     known = next((n for n in _BETWEEN if base == n or base.endswith(f"_{n}")), "")
     of = base.removesuffix(known).removesuffix("_")
     return (True, f"{_BETWEEN[known]}{f', {predictor_words(spec, of, about)}' if of else ''}") if known else None
@@ -337,6 +341,8 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
         return coefficient_words(about, inside)
+    if any(g.get("process", {}).get("parameter") == base for g in spec["groups"].values()):
+        return process_label(spec, base, about)
     if base.endswith("sigma"):
         return "residual"
     of_df = next((name for name, g in spec["groups"].items() if g.get("df") == base), "")

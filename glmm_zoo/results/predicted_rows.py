@@ -187,7 +187,8 @@ def _columns(tree: xr.DataTree, dim: str, rows: np.ndarray) -> dict[str, xr.Data
 
 def _other_columns(spec: Mapping[str, Any]) -> set[str]:
     """Columns that are no covariates: those of responses, of grouping factors and of options such as the exposure."""
-    factors = {column for factor in spec["groups"] for column in factor.split(":")}
+    grouping = (group.get("process", {}).get("of", factor) for factor, group in spec["groups"].items())
+    factors = {column for factor in grouping for column in factor.split(":")}
     options = {value for name, value in spec["options"].items() if isinstance(value, str) and name != "time"}
     return {*_responses(spec), *factors, *options}
 

@@ -20,6 +20,7 @@ from scipy.special import betaln
 import glmm_zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform
+from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.inference import compile
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.draws import Draws
@@ -286,10 +287,11 @@ def test_dates_group_rows_as_their_text_does(formula):
 
 
 def _factors(model) -> list[str]:
-    """All but those correlated between levels, which test_stepped_wedge.py tests."""
+    """All but those correlated between levels, which test_stepped_wedge.py and test_serial.py test."""
     return [
         rv.name for rv in model.free_RVs
-        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform)
+        if re.match(r"(\w+_)?u_", rv.name)
+        and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform | SerialEffectsTransform)
     ]  # fmt: skip
 
 

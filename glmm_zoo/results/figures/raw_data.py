@@ -14,7 +14,7 @@ from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
 from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.figures.estimated import exposure_column, fitted_family, prefix_of
-from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.figures.group_names import grouping_factors, rows_of_factor
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
@@ -122,7 +122,7 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     elif exposure := exposure_column(tree):
         sizes = rows[exposure].to_numpy(float)
     shares = kind == "binary"
-    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
+    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in grouping_factors(tree)]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
     lowest = 1.0 if kind in ("ordered", "unordered") else 0.0  # the score of the first category
     limits = censored_values(tree, prefix)
