@@ -135,7 +135,7 @@ class _PartCoding:
         effects = random.effects
         if effects.process is not None:
             codes, labels, neighbours = places_in_series(effects.process, effects.columns, table)
-            return RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours)
+            return RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours=neighbours)
         codes, labels = levels_in_rows(effects.levels, effects.columns, table)
         return RandomTerm(effects, random.places, z, codes, labels, random.loading, _strata_of_rows(effects, table))
 
