@@ -52,11 +52,11 @@ class PosteriorDraws:
         return values.reshape(self.chains, len(self.places), *values.shape[1:])
 
     def covariance(self, group: Group) -> np.ndarray:
-        """S_g (S, K, K) of the effects of one level of a factor, at zero of the covariates; the mean over the levels where their
-        variances differ."""
+        """S_g (S, K, K), or (S, strata, K, K), of the effects of one level of a factor, at zero of the covariates; the mean over the levels
+        where their variances differ."""
         sd = self[group.name("sd")]
-        correlation = self[group.name("corr")] if group.name("corr") in self else np.eye(sd.shape[1])
-        S = sd[:, :, None] * correlation * sd[:, None, :]
+        correlation = self[group.name("corr")] if group.name("corr") in self else np.eye(sd.shape[-1])
+        S = sd[..., :, None] * correlation * sd[..., None, :]
         if group.structure is None:
             return S
         rho = 1.0 if group.structure.ratios is None else self[group.name("rho")][:, None, None]

@@ -15,6 +15,7 @@ from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
 from glmm_zoo.formulas.group_terms import parse_car, parse_factors, refuse_two_intercepts, with_names_apart
 from glmm_zoo.formulas.responses import parse_response
+from glmm_zoo.formulas.series import PROCESSES
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
     Expression,
@@ -98,6 +99,9 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
         elif is_call_of(tokens, {"car"}):
             _refuse_minus(formula, sign, tokens, "car()")
             groups.append(parse_car(formula, tokens))
+        elif is_call_of(tokens, PROCESSES):
+            _refuse_minus(formula, sign, tokens, f"{tokens[0].text}()")
+            groups.append(_parse_process(formula, tokens))
         elif is_call_of(tokens, {"offset"}):
             _refuse_minus(formula, sign, tokens, "offset()")
             if len(tokens) == 3:
@@ -230,6 +234,20 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     return [replace(t, effects=symbols, correlated=correlated, label=label) for t in terms]
 
 
+def _parse_process(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
+    """`ar1(time | g)`: a value for every g and time."""
+    process, inner = tokens[0].text, tokens[2:-1]
+    bars = [i for i, t in enumerate(inner) if t.text == "|"]
+    if bars != [1] or inner[0].kind not in ("name", "quoted") or len(inner) < 3:
+        raise formula.error(
+            f"{process}() takes a column of times and a grouping factor: {process}(time | g)", tokens[0].at
+        )
+    factors = parse_factors(formula, inner[2:])
+    if len(factors) > 1 or factors[0] != GroupTerm((), factors[0].factor):
+        raise formula.error(f"{process}() takes one grouping factor, g or a:b", inner[2].at)
+    return GroupTerm(("1",), (*factors[0].factor, column_name(inner[0])), process=process)
+
+
 # -------------------------------------------------------------------------------------------------- algebra of terms
 
 
@@ -305,7 +323,7 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
     if token.kind in ("name", "quoted"):
         is_call = token.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "("
         end = _closing(formula, tokens, i + 1) if is_call else i
-        if is_call and token.text in SMOOTHS | {"offset"}:
+        if is_call and token.text in {*SMOOTHS, *PROCESSES, "offset"}:
             raise formula.error(f"{token.text}() stands alone, added with '+'", token.at)
         return [parse_expression(formula, tokens[i : end + 1])], end + 1
     raise formula.error(f"{token.text!r} is not expected", token.at)

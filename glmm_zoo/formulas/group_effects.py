@@ -11,12 +11,29 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, attempt, did_you_mean, listing
+from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing
+from glmm_zoo.formulas.group_terms import LAWS
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.structures import LevelStructure, covariance_structure, neighbour_structure
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.level_tables import refuse_missing_levels
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The column whose levels have covariances of their own, `gr(g, by=arm)`: its levels, and in which of them each level of g lies,
+    `codes` (levels of g,)."""
+
+    column: str
+    levels: tuple[str, ...]
+    codes: np.ndarray
+
+    @property
+    def dim(self) -> str:
+        return variable_name(self.column)
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,7 @@ class GroupingFactor:
     name: str
     levels: tuple[str, ...]
     codes: np.ndarray
+    by: Strata | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +53,8 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another. `structure` says how the levels depend on each other; None where they do not.
+    that the effects' dimension has another. `structure` says how the levels depend on each other; None where they do not. `student`
+    says that the effects of a level are Student-t, not normal. Levels that are times of a process have a `series`.
     """
 
     factor: GroupingFactor
@@ -48,6 +67,8 @@ class GroupEffects:
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
     structure: LevelStructure | None = None
+    student: bool = False
+    series: Series | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -62,6 +83,33 @@ def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
     if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
         raise AssertionError(f"group index of {':'.join(columns)!r} is outside its {len(levels)} levels")
     return GroupingFactor(":".join(columns), levels, codes)
+
+
+def with_strata(factor: GroupingFactor, by: str | None, table: Table) -> GroupingFactor:
+    """The factor with the levels of the column `by` in which its own lie.
+
+    Raises
+    ------
+    InputError
+        A level of the factor with rows in several levels of `by`, or one level of `by` alone.
+    """
+    if by is None:
+        return factor
+    of_row, strata = table[by].group_labels()
+    if len(strata) == 1:
+        raise InputError(f"gr({factor.name}, by={by}): {by!r} has one level ({strata[0]!r}); leave by= out")
+    _, first = np.unique(factor.codes, return_index=True)
+    codes = of_row[first].astype(np.int64)
+    other = np.flatnonzero(of_row != codes[factor.codes])
+    if len(other):
+        level = factor.codes[other[0]]
+        rows = np.array([first[level], other[0]])
+        raise InputError(
+            f"gr({factor.name}, by={by}): {factor.name} {factor.levels[level]!r} has {by} "
+            f"{listing(repr(strata[s]) for s in of_row[rows])} ({at_rows(table.row_numbers[rows])}); each {factor.name} must lie "
+            f"in one level of {by}, or write (1 | {factor.name}:{by})"
+        )
+    return replace(factor, by=Strata(by, strata, codes))
 
 
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
@@ -84,7 +132,8 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
-    structure: LevelStructure | None = None
+    structure: LevelStructure | None
+    series: Series | None
 
     @property
     def labels(self) -> list[str]:
@@ -98,12 +147,13 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
         if matrix is None:
             continue
-        earlier = by_factor.setdefault(term.name, [])
-        factor = replace(grouping_factor(term.factor, table), name=term.name)
-        found = attempt(lambda t=term, f=factor: _structured(t, f, table), problems)
+        found = attempt(lambda term=term: _factor_of(term, table), problems)
         if found is None:
             continue
-        coded = _CodedTerm(term, found[0], matrix, found[1])
+        factor, structure = found
+        series = attempt(lambda term=term, factor=factor: _series_of(term, factor, table), problems)
+        coded = _CodedTerm(term, factor, matrix, structure, series)
+        earlier = by_factor.setdefault(term.name, [])
         problem = _problem_of(coded, earlier)
         if problem:
             problems.append(problem)
@@ -112,8 +162,9 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
     return tuple(_join(coded) for coded in by_factor.values() if coded)
 
 
-def _structured(term: GroupTerm, factor: GroupingFactor, table: Table) -> tuple[GroupingFactor, LevelStructure | None]:
-    """The factor with the levels of the table that a term names, if it names one, and how they depend on each other."""
+def _factor_of(term: GroupTerm, table: Table) -> tuple[GroupingFactor, LevelStructure | None]:
+    """The factor, with the levels of the table that a term names, if it names one, and how they depend on each other."""
+    factor = with_strata(replace(grouping_factor(term.factor, table), name=term.name), term.by, table)
     if term.structure is None:
         return factor, None
     name, kind = term.structure
@@ -131,20 +182,36 @@ def _structured(term: GroupTerm, factor: GroupingFactor, table: Table) -> tuple[
     return GroupingFactor(factor.name, levels.levels, codes), structure
 
 
+def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series | None:
+    """The series that the levels of a process belong to."""
+    if not term.process:
+        return None
+    *of, time = term.factor
+    series = grouping_factor(of, table)
+    return Series.of_rows(term.process, (series.name, series.levels, series.codes), table[time], factor.codes)
+
+
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
-    unavailable = [
-        what
-        for what, given in (
-            ("by=", term.by),
-            ("dist=", term.dist != "gaussian"),
-            ("mm()", term.members),
+    if term.members:
+        return f"group term ({term.effects_text} | {term.factor_source}): mm() is not available here"
+    if term.cov and (term.by or term.dist != LAWS[0]):
+        what = "by=" if term.by else "dist="
+        return (
+            f"group term ({term.effects_text} | {term.factor_source}): effects of levels with a known covariance are normal with one "
+            f"sd; leave {what} or cov= out"
         )
-        if given
-    ]
-    if unavailable:
-        return f"group term ({term.effects_text} | {term.factor_source}): {unavailable[0]} is not available here"
+    if term.label and (term.by or term.dist != LAWS[0]):
+        return (
+            f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label are normal with one "
+            "covariance; leave the label or gr() out"
+        )
+    if any(_of_factor(other.term) != _of_factor(term) for other in earlier):
+        return (
+            f"group {term.name!r} stands as {earlier[0].term.factor_source} and as {term.factor_source}; write its factor "
+            "alike in all terms"
+        )
     if len(levels) == 1:
         return f"grouping factor {term.name!r} has one level ({levels[0]!r}); leave ({term.effects_text} | {term.name}) out"
     known = [label for other in earlier for label in other.labels]
@@ -154,6 +221,11 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     if not coded.labels:
         return f"the group term ({term.effects_text} | {term.name}) has no effects"
     return None
+
+
+def _of_factor(term: GroupTerm) -> GroupTerm:
+    """What a term says of its factor, without the effects."""
+    return replace(term, effects=(), correlated=True, label=None)
 
 
 def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
@@ -175,7 +247,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels), structure=terms[0].structure,
+        _to_zero(terms, labels), structure=terms[0].structure, student=terms[0].term.dist == "student", series=terms[0].series,
     )  # fmt: skip
 
 

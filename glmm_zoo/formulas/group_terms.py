@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.structures import NEIGHBOUR_KINDS
 from glmm_zoo.formulas.terms import GroupTerm, Symbol
 from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, split_arguments, text_of
@@ -133,6 +133,9 @@ def refuse_two_intercepts(groups: Sequence[GroupTerm]) -> None:
         symbols = list(group.effects)
         if symbols[0] == "0" or symbols[:2] == ["-", "1"] or _drops_intercept(symbols):
             continue
+        again = [g.source for g in groups if g.name == group.name]
+        if len(again) > 1 and any(g.process for g in groups if g.name == group.name):
+            raise InputError(f"{listing(again)} are about the same values, one for each {group.name}; keep one of them")
         if group.name in with_intercept:
             raise InputError(
                 f"group {group.name!r} has two intercept terms; write (0 + x | {group.name}) for a slope without a second intercept"

@@ -45,6 +45,7 @@ class GroupTerm:
     to a level of each column of `factor`, which share one set of levels, with the columns `weights`, or equal weights.
     `car(W, gr=area, type="bym2")` is a varying intercept of areas, whose neighbours are in the table W. A factor that has other
     effects too is then `known_as` another name.
+    `ar1(time | g)` and `ou(time | g)` are an intercept of the levels of g:time, whose `process` says how those of one g correlate.
     """
 
     effects: tuple[Symbol, ...]
@@ -58,6 +59,7 @@ class GroupTerm:
     weights: tuple[str, ...] | None = None
     car: tuple[str, str] | None = None  # the name of the table, and the type
     known_as: str = ""
+    process: str = ""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,9 @@ class GroupTerm:
         """The term as it may be written in a formula."""
         if self.car:
             return f'car({quoted(self.car[0])}, gr={":".join(map(quoted, self.factor))}, type="{self.car[1]}")'
+        if self.process:
+            *of, time = map(quoted, self.factor)
+            return f"{self.process}({time} | {':'.join(of)})"
         bar = f"|{self.label}|" if self.label else "|" if self.correlated else "||"
         return f"({self.effects_text} {bar} {self.factor_source})"
 
@@ -162,11 +167,16 @@ class Surv:
 
 @dataclass(frozen=True)
 class Response:
-    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call."""
+    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call.
+
+    `bounds` are those of `trunc(lb, ub)`, `censoring` the columns of `cens(c)` or `cens(c, y2)`.
+    """
 
     value: Expression
     trials: Expression | int | None = None  # a column or an expression, or one number for all rows
     event: Surv | None = None
+    bounds: tuple[float, float] | None = None
+    censoring: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -174,7 +184,17 @@ class Response:
         if self.event is not None:
             return self.event.columns
         trials = self.trials.columns if isinstance(self.trials, Expression) else ()
-        return tuple(dict.fromkeys([*self.value.columns, *trials]))
+        return tuple(dict.fromkeys([*self.value.columns, *trials, *self.censoring]))
+
+    @property
+    def seen_in_part(self) -> bool:
+        """Whether it has bounds or may be censored."""
+        return self.bounds is not None or bool(self.censoring)
+
+    @property
+    def may_be_missing(self) -> tuple[str, ...]:
+        """The columns of ends of intervals, where a missing one says that the interval is open, or that there is none."""
+        return self.event.may_be_missing if self.event else self.censoring[1:]
 
 
 @dataclass(frozen=True)

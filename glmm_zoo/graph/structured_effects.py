@@ -9,7 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.graph.group_effects import add_effects_at_zero, correlated_draw, correlated_logp, effects_root
+from glmm_zoo.graph.group_effects import add_effects_at_zero, correlated_draw, correlated_logp, effect_roots
 from glmm_zoo.graph.model import Model, SmoothWeights
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import unpacked
@@ -27,7 +27,7 @@ def structured_effects(model: Model, group: Group) -> Tensor:
     model.add_coord(dim, range(q))
     model.auxiliary.add(group.random)
     model.group_effect_names.append(group.random)
-    root = effects_root(model, group)
+    root: Tensor = pt.stack(effect_roots(model, group)[0])
     packed = root
     if structure.ratios is not None:
         rho = variable(model, group.name("rho"))
@@ -51,7 +51,7 @@ def structured_effects(model: Model, group: Group) -> Tensor:
     for p in owners:
         _add_columns(model, group, p, v)
     if group.to_zero is not None:
-        add_effects_at_zero(model, group, u, unpacked(root))
+        add_effects_at_zero(model, group, u, [unpacked(root)])
     return u
 
 

@@ -23,7 +23,7 @@ def lower_positions(k: int) -> list[tuple[int, int]]:
 
 
 def unpacked(packed: Tensor) -> list[list[Tensor]]:
-    """Rows of the lower triangle L, L[i][j] for j <= i: scalars, or (levels,) of a matrix with a row for each level."""
+    """Rows of the lower triangle L, L[i][j] for j <= i; of packed (levels, k (k + 1) / 2) each an element (levels,)."""
     size = packed.type.shape[-1]
     assert size is not None, "the number of effects is fixed when the model is built"
     k = int((np.sqrt(8 * size + 1) - 1) / 2)

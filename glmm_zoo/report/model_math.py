@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import (
@@ -26,11 +28,13 @@ from glmm_zoo.report.mathml import (
     op,
     row,
     squared,
+    student_law,
     sub,
     sym,
 )
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.serial_words import process_line
 from glmm_zoo.report.structure_words import among_levels
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -116,6 +120,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         zero = f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}"
         yield call(sym("P"), zero), "=", outcome.symbol("π", ROW_INDEX)
         yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
+    elif family.truncated:
+        seen = f"{op('|')}{_between(outcome, *(family.bounds or ()))}"
+        yield f"{y}{seen}", "∼", f"{formula}{seen}"
     elif sds_by_visit(outcome.parts):
         yield y, "∼", normal(squared(_of_visit(outcome)), outcome.symbol("μ", ROW_INDEX))
     else:
@@ -123,6 +130,12 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
+    """ "1 ≤ y ≤ 10", without an end that is open."""
+    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
+    return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:
@@ -296,6 +309,10 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
+                which = [
+                    factor,
+                    *([f"{sym(parts.about.name(group.by))}{op('[')}{factor}{op(']')}"] if group.by else []),
+                ]
                 owners = outcome.of_each_category() if group.label else [outcome]
                 effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
@@ -306,13 +323,18 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
-                        yield _single(effect, squared(sub(sym("σ"), *of, *number, factor)), between[group.name])
+                        variance = squared(sub(sym("σ"), *of, *number, *which))
+                        student = sub(sym("ν"), factor) if group.dist == "student" else ""
+                        yield _single(effect, variance, between[group.name], student)
+                    if group.process:
+                        yield process_line(parts, group, letter)
                 else:
-                    yield _correlated(effects, factor, between[group.name])
+                    student = sub(sym("ν"), factor) if group.dist == "student" else ""
+                    yield _correlated(effects, sub(sym("Σ"), *which), between[group.name], student)
     for (name, _), effects in shared.items():
         factor = _factor(parts, name.split(":"))
         yield (
-            _correlated(effects, factor, between.get(name, ""))
+            _correlated(effects, sub(sym("Σ"), factor), between.get(name, ""))
             if len(effects) > 1
             else _single(effects[0], squared(sub(sym("σ"), factor)), between.get(name, ""))
         )
@@ -328,17 +350,20 @@ def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[
         yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _single(effect: str, variance: str, between: str) -> Line:
-    """One effect of each level; `between` is the covariance between levels, "" where they are independent."""
+def _single(effect: str, variance: str, between: str, student: str = "") -> Line:
+    """One effect of each level; `between` is the covariance between levels, "" where they are independent, `student` the degrees of
+    freedom of a Student-t law, "" of a normal one."""
+    if student:
+        return effect, "∼", student_law(student, variance)
     if not between:
         return effect, "∼", normal(variance)
     return effect, "∼", call(sym("MultivariateNormal"), num(0), variance + between)
 
 
-def _correlated(effects: Sequence[str], factor: str, between: str) -> Line:
+def _correlated(effects: Sequence[str], covariance: str, between: str, student: str = "") -> Line:
     vector = f"{op('(')}{listed(effects)}{op(')')}"
-    covariance = sub(sym("Σ"), factor) + (op("⊗") + between if between else "")
-    return vector, "∼", call(sym("MultivariateNormal"), num(0), covariance)
+    law = ["MultivariateStudentT", student] if student else ["MultivariateNormal"]
+    return vector, "∼", call(sym(law[0]), *law[1:], num(0), covariance + (op("⊗") + between if between else ""))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders
