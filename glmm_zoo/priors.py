@@ -17,6 +17,7 @@ has two, else its standard deviation.
 * s_<x>_linear as beta: the unpenalised part of a smooth is a column like others.
 * sigma ~ Exponential(1 / s); where log sigma has a predictor, its intercept as above, with m = log s and s = 1 there.
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
+* simplex_<x>, the shares of the steps of mo(x), ~ Dirichlet(1), every course as likely as any other, as in brms.
 * rho of repeated measures ~ Uniform(-1, 1), or Beta(1, 1) where it cannot be below 0: every value is as likely as any other.
 """
 
@@ -339,3 +340,4 @@ def sd_default(spread: float, scale: float) -> Prior:
 
 
 CORR_DEFAULT = Prior("LKJ", {"eta": 2.0})
+SIMPLEX_DEFAULT = Prior("Dirichlet", {"a": 1.0})

@@ -171,6 +171,8 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
+    if term[0].kind == "monotonic":
+        return f"{_column(parts, term)} (monotonic, Bürkner and Charpentier 2020)"
     return f"{_column(parts, term)} (categorical)" if parts.levels(term[0]) else _column(parts, term)
 
 
@@ -279,7 +281,7 @@ _KINDS = {
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
-    "nominal_beta": "departures from proportional odds",
+    "nominal_beta": "departures from proportional odds", "simplex": "the shares of the steps of monotonic effects",
 }  # fmt: skip
 _PARTS = {
     "zi": " of the zero part",
