@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
-from rows import patients, ratings, trial, visits
+from rows import doses, patients, ratings, trial
 from scipy import stats
 from scipy.special import expit
 
@@ -17,11 +17,10 @@ LEVELS = ("none", "some", "more", "most")
 
 
 def scored() -> pd.DataFrame:
-    """`visits` with a dose from 0 to 3, the same by name, and the same in an order that is declared."""
-    d = visits()
-    x = np.random.default_rng(3).integers(0, 4, len(d))
-    name = np.array(LEVELS)[x]
-    return d.assign(dose=x, name=name, declared=pd.Categorical(name, LEVELS, ordered=True))
+    """`doses` by name too, and in an order that is declared."""
+    d = doses()
+    name = np.array(LEVELS)[d.dose]
+    return d.assign(name=name, declared=pd.Categorical(name, LEVELS, ordered=True))
 
 
 def at_random(model, seed: int = 1):
