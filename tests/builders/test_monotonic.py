@@ -154,3 +154,81 @@ def test_the_hazard_follows_a_marker_with_steps():
     H = np.exp(log_h0 + a * at_start) * np.expm1(a * slope * T) / (a * slope)
     log_h = log_h0 + a * (at_start + slope * T)
     np.testing.assert_allclose(found[-len(T) :], by_id.death * log_h - H, rtol=1e-7)
+
+
+# ------------------------------------------------------------------------------------------------------ of a fit
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A short fit, from its file."""
+    path = tmp_path_factory.mktemp("monotonic") / "fit.nc"
+    model = zoo.hierarchical_logistic(scored(), "ill ~ mo(declared) * w + (1 | g)", priors={"simplex[declared]": "Dirichlet(2)"})
+    tree = zoo.fit(model, draws=100, tune=150, chains=2, seed=1, progress=False)
+    zoo.save(tree, path)
+    return zoo.load(path)
+
+
+def draws(tree, name: str) -> np.ndarray:
+    return tree["posterior"][name].values.reshape(-1, *tree["posterior"][name].shape[2:])
+
+
+def test_predictions_are_on_the_curve(fitted):
+    new = pd.DataFrame({"declared": LEVELS, "w": [-1.0, 0.0, 0.5, 2.0]})
+    found = zoo.predictions(fitted, new, groups="typical", draws=200).draws["value"].values.reshape(-1, 4)
+    x = np.array([mo(range(4), s) for s in draws(fitted, "simplex_declared")])
+    b, w = draws(fitted, "beta"), new.w.to_numpy()
+    eta = draws(fitted, "Intercept")[:, None] + (b[:, [0]] + b[:, [2]] * w) * x + b[:, [1]] * w
+    np.testing.assert_allclose(found, expit(eta), rtol=1e-10)
+    contrasts = zoo.comparisons(fitted, "declared", groups="typical").table["contrast"]
+    assert list(dict.fromkeys(contrasts)) == ["some vs none", "more vs none", "most vs none"]
+    with pytest.raises(InputError, match="'declared' is a factor, which has no slope"):
+        zoo.slopes(fitted, "declared")
+    with pytest.raises(InputError, match=r"level 'all' of 'declared' \(row 3\) was not in the data of the fit"):
+        zoo.predictions(fitted, new.assign(declared=["none", "some", "all", "most"]))
+
+
+def test_what_a_page_says(fitted, tmp_path):
+    zoo.write_report(fitted, tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    for words in (
+        "a monotonic effect of declared, β for each step of it on average, in which each step has a share s of the whole change",
+        "declared (monotonic, Bürkner and Charpentier 2020)", "Shares of the whole change along declared that each step has; together 1.",
+        "for one mean step of declared", "Dirichlet (2) for the shares of the steps of monotonic effects", "declared (mean step)",
+    ):  # fmt: skip
+        assert words in page, words
+
+
+def test_it_is_fitted_again_scaled_and_left_out(fitted):
+    again = zoo.model_of(fitted)
+    assert again.spec == zoo.hierarchical_logistic(
+        scored(), "ill ~ mo(declared) * w + (1 | g)", priors={"simplex[declared]": "Dirichlet(2)"}
+    ).spec | {"data": again.spec["data"]}
+    assert "simplex_declared" in str(zoo.sensitivity(fitted, targets=["beta"]))
+    assert np.isfinite(zoo.loo(fitted, level="g").elpd)
+    assert {"risk", "difference"} <= set(zoo.prior_predictive(again).table["measure"])
+    updated = zoo.update(fitted, formula=". ~ . - mo(declared):w", draws=20, tune=50, chains=2, progress=False)
+    assert list(updated["posterior"].coef.values) == ["mo(declared)", "w"]
+
+
+REFUSED = {
+    "hazard": lambda: zoo.joint_survival(
+        patients(), patients().drop_duplicates("id").assign(stage=lambda d: np.arange(len(d)) % 3)[["id", "years", "death", "stage"]],
+        "y ~ time + (1 | id)", event="Surv(years, death) ~ mo(stage)",
+    ),
+    "nominal": lambda: zoo.ordinal(ratings().assign(dose=doses().dose), "rating ~ mo(dose)", nominal="~ mo(dose)"),
+    "simplex of a coefficient": lambda: zoo.poisson(scored(), "c ~ mo(dose)", priors={"simplex[dose]": "Normal(0, 1)"}),
+    "prior of another column": lambda: zoo.poisson(scored(), "c ~ mo(dose)", priors={"simplex[x]": "Dirichlet(1)"}),
+}  # fmt: skip
+WORDS = {
+    "hazard": r"mo\(stage\) is not available here; write C\(stage\)",
+    "nominal": r"without group terms, s\(\), mo\(\) and offset\(\)",
+    "simplex of a coefficient": r"shares that sum to one take Dirichlet\(a\)",
+    "prior of another column": r"unknown parameter 'simplex\[x\]'; did you mean 'simplex'",
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_where_it_is_not(case):
+    with pytest.raises(InputError, match=WORDS[case]):
+        REFUSED[case]()

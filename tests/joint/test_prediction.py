@@ -108,6 +108,23 @@ def integrated(f, log_f, log_h, t: float, times, cov=S) -> tuple[np.ndarray, np.
     return np.array([p @ np.exp(at_t - hazard_until(u)) for u in times]), p @ f(b)
 
 
+def test_monotonic_steps_of_a_marker_predict_as_levels_of_a_factor_do() -> None:
+    visits, survival = patients()
+    visits = visits.assign(stage=pd.factorize(visits.id)[0] % 4)
+    shares = np.array([0.2, 0.5, 0.3])
+    steps = build(visits, survival, "y ~ time + mo(stage) + (1 + time | id)")
+    levels = build(visits, survival, "y ~ time + C(stage) + (1 + time | id)")
+    one, other = (
+        predict(tree_at(model, {**TRUTH, **values}))
+        for model, values in (
+            (steps, {"beta": [0.3, 0.4], "simplex_stage": shares}),
+            (levels, {"beta": [0.3, *(1.2 * np.cumsum(shares))]}),
+        )
+    )
+    for name in other.data_vars:
+        np.testing.assert_allclose(one[name].values, other[name].values, rtol=1e-9, err_msg=str(name))
+
+
 # -------------------------------------------------------------------------------------------------------- against a grid
 
 ASSOCIATIONS = {
