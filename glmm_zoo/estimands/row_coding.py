@@ -114,7 +114,9 @@ class _PartCoding:
         if X.labels:
             blocks.append((X.values, self.draws[prefixed(prefix, "beta")]))
         for m in X.monotonic:
-            of_columns = self.draws[prefixed(prefix, "beta")][:, m.places, None] * self.draws[m.name(prefix)][:, None, :]
+            of_columns = (
+                self.draws[prefixed(prefix, "beta")][:, m.places, None] * self.draws[m.name(prefix)][:, None, :]
+            )
             blocks.append((m.steps, of_columns.reshape(self.draws.size, -1)))
         random = [self._term(self.random[e.factor.name], e.z, table) for e in design.effects]
         if self.loaded:

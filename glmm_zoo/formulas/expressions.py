@@ -185,7 +185,9 @@ def parse_monotonic(formula: FormulaText, tokens: Sequence[Token]) -> Expression
             tokens[0].at,
         )
     if order is not None and (len(set(order)) < len(order) or "" in order):
-        raise formula.error(f"levels of mo() are {listing(order)!r}; give each once, from the lowest to the highest", tokens[0].at)
+        raise formula.error(
+            f"levels of mo() are {listing(order)!r}; give each once, from the lowest to the highest", tokens[0].at
+        )
     name = column_name(column[0])
     return Expression("monotonic", f"mo({name})", (name,), "{0}", order=order)
 

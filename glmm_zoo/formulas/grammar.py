@@ -218,7 +218,10 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     symbols = _parse_sum(formula, effects)
     _refuse_many_terms(formula, symbols, effects[0])
     if any(isinstance(symbol, Expression) and symbol.kind == "monotonic" for symbol in symbols):
-        raise formula.error("mo() cannot vary over a grouping factor; write (1 + x | g) for slopes along the numbers of its levels", effects[0].at)
+        raise formula.error(
+            "mo() cannot vary over a grouping factor; write (1 + x | g) for slopes along the numbers of its levels",
+            effects[0].at,
+        )
     correlated = tokens[bars[0]].text == "|"
     return [GroupTerm(symbols, names, correlated, label) for names in _parse_grouping_factors(formula, factor)]
 

@@ -93,7 +93,9 @@ def codes_from_lowest(column: Column, order: Sequence[str] | None) -> tuple[np.n
             f"mo({column.name}): level {strange[0]!r} ({column.at(rows)}) is none of levels={listing(order)}; add it or correct the data"
         )
     if len(order) < 3:
-        raise InputError(f"mo({column.name}) needs three levels or more and has {listing(order)}; write {column.name} alone")
+        raise InputError(
+            f"mo({column.name}) needs three levels or more and has {listing(order)}; write {column.name} alone"
+        )
     return codes_of_levels(column, order).astype(float), tuple(order)
 
 

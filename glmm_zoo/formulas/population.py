@@ -75,7 +75,9 @@ def code_terms(symbols: Sequence[Symbol], table: Table, monotonic: bool = False)
     words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
     if names.monotonic and not monotonic:
         column = names.columns[next(iter(names.monotonic))]
-        problems.append(f"mo({column}) is not available here; write C({column}), or a column of numbers for the levels of {column}")
+        problems.append(
+            f"mo({column}) is not available here; write C({column}), or a column of numbers for the levels of {column}"
+        )
     raise_all(problems)
     if not frame:
         intercept = not {"0", "-1"} & set(summands(symbols))
@@ -255,9 +257,7 @@ def _add(expression: Expression, table: Table, frame: _Values, names: SafeNames,
     return _add_factor(expression, column, frame, names, problems)
 
 
-def _add_monotonic(
-    expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]
-) -> str:
+def _add_monotonic(expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]) -> str:
     column = table[expression.columns[0]]
     coded = attempt(lambda: codes_from_lowest(column, expression.order), problems)
     if coded is None:

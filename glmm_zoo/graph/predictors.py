@@ -19,8 +19,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.monotonic import Monotonic
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.group_effects import group_effects
@@ -169,7 +169,12 @@ def _add_steps(model: Model, prefix: str, monotonic: Monotonic, terms: _Terms) -
     coefficients: Tensor = pt.concatenate([whole[k] * shares for k in monotonic.places])
     terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), monotonic.steps) @ coefficients
     sd = np.sqrt((D - 1) / (D**2 * (D * a + 1)))
-    terms.add(monotonic.steps, coefficients, [], [model.chosen[beta][k].scaled(sd) for k in monotonic.places for _ in range(D)])
+    terms.add(
+        monotonic.steps,
+        coefficients,
+        [],
+        [model.chosen[beta][k].scaled(sd) for k in monotonic.places for _ in range(D)],
+    )
 
 
 def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:

@@ -236,7 +236,10 @@ class HazardModel:
             return ""
         places = np.array([0.0, 1.0, 0.5, 0.3])
         columns = [
-            [np.column_stack([d.one, d.X, *d.z.values(), *d.steps.values()]) for d in (designs[0] for designs in p.designs)]
+            [
+                np.column_stack([d.one, d.X, *d.z.values(), *d.steps.values()])
+                for d in (designs[0] for designs in p.designs)
+            ]
             for p in (self.points(subject, row, a + (b - a) * place) for place in places)
         ]
         constant = linear = True

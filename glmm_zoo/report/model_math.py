@@ -215,7 +215,11 @@ def _steps(outcome: NumberedOutcome, part: Part) -> Iterator[Line]:
     expressions = dict.fromkeys(e for term in part.terms for e in term if e.kind == "monotonic")
     for x, levels in ((sym(outcome.parts.name(e)), outcome.parts.monotonic_levels(e)) for e in expressions):
         share = [outcome.symbol("s", *of, x, index) for index in (num(1), x)]
-        yield call(sym("mo"), x), "=", f"{num(len(levels) - 1)}{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}"
+        yield (
+            call(sym("mo"), x),
+            "=",
+            f"{num(len(levels) - 1)}{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}",
+        )
 
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
@@ -263,8 +267,7 @@ def _covariates(parts: Parts, term: Summand) -> str:
     return "".join(
         call(sym("mo"), sub(sym(parts.name(e)), ROW_INDEX))
         if e.kind == "monotonic"
-        else
-        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
+        else op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
         if e.kind == "call"
         else sub(sym(parts.name(e)), ROW_INDEX)
         for e in term

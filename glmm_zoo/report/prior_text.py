@@ -16,8 +16,8 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
-from glmm_zoo.report.prior_reasons import CENTRES, REASONS
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.report.prior_reasons import CENTRES, REASONS
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import coefficient_words
 from glmm_zoo.results.storage import against_reference

@@ -47,7 +47,9 @@ def test_both_parts_of_a_zero_inflated_model_have_steps_of_their_own():
     b, g = of["beta"], of["zi_beta"]
     mu = np.exp(of["Intercept"] + b[0] * main + b[1] * d.w + b[2] * main * d.w)
     share = expit(of["zi_Intercept"] + g[0] * d.x + g[1] * zi)
-    expected = np.where(d.c == 0, np.log(share + (1 - share) * np.exp(-mu)), np.log1p(-share) + stats.poisson.logpmf(d.c, mu))
+    expected = np.where(
+        d.c == 0, np.log(share + (1 - share) * np.exp(-mu)), np.log1p(-share) + stats.poisson.logpmf(d.c, mu)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert list(p["beta"].coef.values) == ["mo(dose)", "w", "mo(dose):w"]
     assert list(p["simplex_dose"].dose_step.values) == ["0|1", "1|2", "2|3"]
@@ -68,12 +70,18 @@ def test_the_order_comes_from_numbers_from_the_data_or_from_the_formula(term):
 def test_with_even_steps_it_is_the_number_and_its_priors_hold_at_the_mean():
     d = scored()
     model, plain = (zoo.hierarchical_linear(d, f"y ~ {x} * w + (1 | g)") for x in ("mo(dose)", "dose"))
-    even = {name: value for name, value in row_models.random_point(plain, 2).items()}
+    even = row_models.random_point(plain, 2)
     point = {**even, "simplex_dose_simplex__": np.zeros(2)}
-    a, b = (row_models.function(m, m.logp(vars=m.observed_RVs, sum=False))(p)[0] for m, p in ((model, point), (plain, even)))
+    a, b = (
+        row_models.function(m, m.logp(vars=m.observed_RVs, sum=False))(p)[0] for m, p in ((model, point), (plain, even))
+    )
     np.testing.assert_allclose(a, b, rtol=1e-12)
     for name in ("Intercept", "beta", "sd_g"):
-        prior = {k.replace("mo(dose)", "dose"): v for k, v in model.spec["priors"][name].items()} if name == "beta" else model.spec["priors"][name]
+        prior = (
+            {k.replace("mo(dose)", "dose"): v for k, v in model.spec["priors"][name].items()}
+            if name == "beta"
+            else model.spec["priors"][name]
+        )
         assert prior == plain.spec["priors"][name]
     assert model.spec["priors"]["simplex_dose"] == "Dirichlet(1)"
 
@@ -139,7 +147,12 @@ def test_the_hazard_follows_a_marker_with_steps():
     d = d.assign(dose=pd.factorize(d.id)[0] % 4)
     one = d.drop_duplicates("id")[["id", "years", "death"]]
     model = zoo.joint_survival(
-        d[["id", "y", "time", "dose", "drug"]], one, "y ~ time + mo(dose) * drug + (1 | id)", event="Surv(years, death) ~ 1", baseline="piecewise", cuts=[],
+        d[["id", "y", "time", "dose", "drug"]],
+        one,
+        "y ~ time + mo(dose) * drug + (1 | id)",
+        event="Surv(years, death) ~ 1",
+        baseline="piecewise",
+        cuts=[],
     )
     p, found = at_random(model, 4)
     by_id = d.drop_duplicates("id").set_index("id").loc[list(p["u_id"].id.values)]
@@ -163,7 +176,9 @@ def test_the_hazard_follows_a_marker_with_steps():
 def fitted(tmp_path_factory):
     """A short fit, from its file."""
     path = tmp_path_factory.mktemp("monotonic") / "fit.nc"
-    model = zoo.hierarchical_logistic(scored(), "ill ~ mo(declared) * w + (1 | g)", priors={"simplex[declared]": "Dirichlet(2)"})
+    model = zoo.hierarchical_logistic(
+        scored(), "ill ~ mo(declared) * w + (1 | g)", priors={"simplex[declared]": "Dirichlet(2)"}
+    )
     tree = zoo.fit(model, draws=100, tune=150, chains=2, seed=1, progress=False)
     zoo.save(tree, path)
     return zoo.load(path)

@@ -9,7 +9,7 @@ import pytest
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.new_rows import predictor_in_rows
-from glmm_zoo.formulas.predictor import code_predictor
+from glmm_zoo.formulas.predictor import code_predictor, collapse_rows
 from glmm_zoo.formulas.terms import as_text
 from glmm_zoo.tables.frames import take_columns
 
@@ -53,6 +53,12 @@ def test_other_rows_have_the_levels_of_the_fit():
     np.testing.assert_array_equal(other.population.monotonic[0].steps, design.population.monotonic[0].steps[[5, 1]])
     with pytest.raises(InputError, match=r"level 'huge' of 'grade' \(row 1\) was not in the data of the fit"):
         predictor_in_rows(design, take_columns(DATA.iloc[[5]].assign(grade="huge"), ["grade", "z"]))
+
+
+def test_rows_are_equal_only_if_their_steps_are():
+    design = code("mo(dose):z", DATA.assign(dose=[2, 1, 0, 3] * 3, z=[1, 2, 0, 1] * 3))
+    assert len(set(design.population.values[:2, 0])) == 1
+    assert len(collapse_rows(design)[2]) == 4
 
 
 def test_a_level_that_never_occurs_is_kept_where_the_formula_names_it():
