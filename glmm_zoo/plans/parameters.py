@@ -40,7 +40,7 @@ def predictor_parameters(
         needed += [
             Parameter(
                 m.name(p.prefix), "simplex",
-                ((prefixed(p.prefix, f"simplex[{m.column}]"), prefixed(p.prefix, "simplex")),), (priors.SIMPLEX_DEFAULT,),
+                ((prefixed(p.prefix, f"simplex[{m.column}]"), m.name(p.prefix), prefixed(p.prefix, "simplex")),), (priors.SIMPLEX_DEFAULT,),
             )
             for m in p.population.monotonic
         ]  # fmt: skip

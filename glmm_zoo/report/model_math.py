@@ -215,11 +215,8 @@ def _steps(outcome: NumberedOutcome, part: Part) -> Iterator[Line]:
     expressions = dict.fromkeys(e for term in part.terms for e in term if e.kind == "monotonic")
     for x, levels in ((sym(outcome.parts.name(e)), outcome.parts.monotonic_levels(e)) for e in expressions):
         share = [outcome.symbol("s", *of, x, index) for index in (num(1), x)]
-        yield (
-            call(sym("mo"), x),
-            "=",
-            f"{num(len(levels) - 1)}{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}",
-        )
+        sum_of_shares = f"{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}"
+        yield call(sym("mo"), x), "=", f"{num(len(levels) - 1)}{sum_of_shares}"
 
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
