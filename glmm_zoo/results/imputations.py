@@ -25,6 +25,7 @@ from glmm_zoo.results.verdict import Verdict
 
 KEY = "imputations"  # of the metadata
 IMPUTED = "imputed_data"
+_WIDER = 0.02  # intervals by Rubin's rules, from which on it is said; arbitrary
 
 
 def imputed_tables(tree: xr.DataTree) -> list[dict[str, Any]]:
@@ -110,10 +111,19 @@ def missing_information(tree: xr.DataTree) -> pd.DataFrame:
 
 def most_missing(tree: xr.DataTree) -> str:
     """A sentence on the parameter of which most information is missing."""
-    fmi = missing_information(tree)["fmi"]
-    return (
+    table, count = missing_information(tree), len(imputed_tables(tree))
+    fmi, part = table["fmi"], table["between"] / count
+    told = (
         f"Of what complete data would tell, up to {100 * fmi.max():.0f}\N{NO-BREAK SPACE}% is missing "
         f"({fmi.idxmax()}; fraction of missing information)."
+    )
+    pooled_variance = table["within"] + table["between"] - part
+    wider = float(np.sqrt((pooled_variance + 2 * part) / pooled_variance).max()) - 1
+    if wider < _WIDER:
+        return told
+    return (
+        f"{told} Of so few tables the intervals are too narrow, by Rubin's rules up to {100 * wider:.0f}\N{NO-BREAK SPACE}% (Zhou and "
+        "Reiter 2010); impute more often."
     )
 
 
