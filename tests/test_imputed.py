@@ -151,7 +151,7 @@ def test_what_is_of_one_table(ask):
         InputError, match=r"is of one table, and this fit is of 3 imputed ones; ask it of each: zoo.imputations\(tree\)"
     ):
         ONE_TABLE[ask](fitted())
-    with pytest.raises(InputError, match="this fit is of one table; zoo.fit_imputed"):
+    with pytest.raises(InputError, match=r"this fit is of one table; zoo\.fit_imputed"):
         zoo.missing_information(zoo.imputations(fitted())[0])
 
 

@@ -23,7 +23,7 @@ from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 from glmm_zoo.tables.text_values import certain_order
 
-MOST_LEVELS = 20  # of a column of whole numbers; arbitrary
+MOST_STEPS = 20  # of a column of whole numbers; arbitrary
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _by_value(column: Column, seen: Sequence[str]) -> tuple[str, ...]:
             f"({column.values[bad][0]:g}, {column.at(bad)}); write s({name}) for a curve"
         )
     low, high = min(map(int, seen)), max(map(int, seen))
-    if high - low >= MOST_LEVELS:
+    if high - low > MOST_STEPS:
         raise InputError(
             f"mo({name}) would have {high - low} steps ({low} to {high}), each with a share of its own; write s({name}) for a curve, or join levels"
         )

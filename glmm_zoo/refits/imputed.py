@@ -14,7 +14,7 @@ from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.refits.variations import priors_by_key
 from glmm_zoo.registry import Builder, find_builder
-from glmm_zoo.results.imputations import IMPUTED, KEY, imputations_of, refuse_imputations
+from glmm_zoo.results.imputations import IMPUTATIONS, IMPUTED, imputations_of, refuse_imputations
 from glmm_zoo.results.parameter_statistics import IMPUTATION
 from glmm_zoo.results.report.stored import with_report
 from glmm_zoo.results.storage import metadata, write_metadata
@@ -82,7 +82,7 @@ def fit_each(
 
     first = settings.get("seed")
     seeds = [None if first is None else first + k for k in range(len(models))]
-    return pooled(
+    return together(
         [fit(m, **{**settings, "seed": s}, about=about, progress=progress) for m, s in zip(models, seeds, strict=True)]
     )
 
@@ -195,7 +195,7 @@ def _imputed_columns(models: Sequence[Model]) -> dict[str, np.ndarray]:
 # ------------------------------------------------------------------------------------------------------------- together
 
 
-def pooled(trees: Sequence[xr.DataTree]) -> xr.DataTree:
+def together(trees: Sequence[xr.DataTree]) -> xr.DataTree:
     """One tree of the fits of imputed tables."""
     for tree in trees:
         refuse_imputations(tree, "a fit to pool")
@@ -259,7 +259,7 @@ def _content(contents: Sequence[dict[str, Any]], differing: Sequence[str]) -> di
         "spec": {**specs[0], "learnt": learnt, "notes": [*specs[0]["notes"], note]},
         "sampling": sampling,
         "seconds": {name: round(sum(c["seconds"][name] for c in contents), 3) for name in first["seconds"]},
-        KEY: [
+        IMPUTATIONS: [
             {
                 "spec": {what: s[what] for what in ("data", "learnt", "notes")},
                 "sampling": c["sampling"],

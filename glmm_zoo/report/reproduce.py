@@ -13,7 +13,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.inference.settings import Settings
-from glmm_zoo.results.imputations import KEY, imputed_tables
+from glmm_zoo.results.imputations import IMPUTATIONS, imputed_tables
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import USUAL_OPTIONS
 from glmm_zoo.results.storage import metadata, outcome_formulas
@@ -105,7 +105,7 @@ def _as_text(value: object) -> str:
 def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = content["spec"]
     data = spec["data"]
-    tables = content.get(KEY, [])
+    tables = content.get(IMPUTATIONS, [])
     for of in [table["spec"]["data"] for table in tables] or [data]:
         yield "data", f"{of['source']}, {plural(of['rows'], 'row')}, {of['dropped']} dropped; SHA-256 {of['sha256']}"
     if "event" in spec:

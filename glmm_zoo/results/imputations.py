@@ -23,14 +23,14 @@ from glmm_zoo.results.parameter_statistics import IMPUTATION, element_labels, el
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables, write_metadata
 from glmm_zoo.results.verdict import Verdict
 
-KEY = "imputations"  # of the metadata
+IMPUTATIONS = "imputations"  # of the metadata
 IMPUTED = "imputed_data"
 _WIDER = 0.02  # intervals by Rubin's rules, from which on it is said; arbitrary
 
 
 def imputed_tables(tree: xr.DataTree) -> list[dict[str, Any]]:
     """What the fit of each imputed table says of itself; none of a fit of one table."""
-    return metadata(tree).get(KEY, [])
+    return metadata(tree).get(IMPUTATIONS, [])
 
 
 def imputations_of(tree: xr.DataTree) -> list[xr.DataTree]:
@@ -38,7 +38,7 @@ def imputations_of(tree: xr.DataTree) -> list[xr.DataTree]:
     content, tables = metadata(tree), imputed_tables(tree)
     if not tables:
         return [tree]
-    of_all = {key: value for key, value in content.items() if key != KEY}
+    of_all = {key: value for key, value in content.items() if key != IMPUTATIONS}
     found = []
     for k, own in enumerate(tables):
         groups = {
