@@ -50,6 +50,13 @@ def test_each_table_has_the_draws_of_its_own_fit_under_the_priors_of_the_first()
     assert metadata(one)["spec"]["data"]["sha256"] == model.spec["data"]["sha256"]
     pd.testing.assert_frame_equal(zoo.predictions(one).table, zoo.predictions(alone).table)
     pd.testing.assert_frame_equal(zoo.summary(one), zoo.summary(alone))
+    assert (
+        zoo.model_of(one).spec["priors"]
+        == first.spec["priors"]
+        != zoo.hierarchical_linear(tables()[1], FORMULA).spec["priors"]
+    )
+    stored = zoo.store_estimates(tree, "risks", zoo.predictions(tree, by="arm"))
+    assert set(zoo.imputations(stored)[0].children) == set(one.children)
 
 
 def test_agreement_is_within_tables():

@@ -113,7 +113,6 @@ def models_of_tables(
     first = models[0]
     for number, model in enumerate(models[1:], start=2):
         raise_all([f"imputed table {number}{_source(model)}: {problem}" for problem in _disagreements(first, model)])
-        model.spec = {**model.spec, "given": first.spec["given"]}
     if not _imputed_columns(models):
         raise InputError("the imputed tables are all the same, so nothing was imputed; fit one of them")
     return models
@@ -261,7 +260,7 @@ def _content(contents: Sequence[dict[str, Any]], differing: Sequence[str]) -> di
         "seconds": {name: round(sum(c["seconds"][name] for c in contents), 3) for name in first["seconds"]},
         IMPUTATIONS: [
             {
-                "spec": {what: s[what] for what in ("data", "learnt", "notes")},
+                "spec": {what: s[what] for what in ("data", "learnt", "notes", "given")},
                 "sampling": c["sampling"],
                 "seconds": c["seconds"],
             }

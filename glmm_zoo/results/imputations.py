@@ -44,7 +44,7 @@ def imputations_of(tree: xr.DataTree) -> list[xr.DataTree]:
         groups = {
             name: _chains_of(group.to_dataset(), k, len(tables))
             for name, group in tree.children.items()
-            if name not in ("report", IMPUTED)
+            if name not in ("report", "estimands", IMPUTED)
         }
         imputed = tree[IMPUTED].to_dataset().isel({IMPUTATION: k}, drop=True)
         groups["constant_data"] = groups["constant_data"].assign(
