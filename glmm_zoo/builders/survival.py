@@ -25,6 +25,7 @@ def survival(
     baseline: str = "bspline",
     cuts: int | Sequence[float] | None = None,
     distribution: str | None = None,
+    causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -90,10 +91,10 @@ def survival(
     Therneau & Grambsch (2000), Modeling Survival Data, chapters 8 and 9; Royston & Parmar (2013), BMC Med Res Methodol 13:152.
     """
     options = {
-        "baseline": baseline, "cuts": cuts, "distribution": distribution, "censored": censored, "center": center,
-        "clusters": clusters, "missing": missing,
+        "baseline": baseline, "cuts": cuts, "distribution": distribution, "causes": causes, "censored": censored,
+        "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    undecided = undecided_event_time_family(distribution)
+    undecided = undecided_event_time_family(distribution, causes)
     single = read_outcome(data, formula, undecided, choice=censored, missing=missing, clusters=clusters)
     learnt = read_event_times(distribution, baseline, cuts, single.outcome)
     single = replace(single, family=event_time_family(learnt))

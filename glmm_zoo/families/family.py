@@ -88,6 +88,10 @@ class EventTimes(Protocol):
         """H"""
         ...
 
+    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
+        """H (S, m) at the j-th of times (k,), given eta (S, m) and j, with draws in NumPy: what eta does not change is computed once."""
+        ...
+
 
 @dataclass(frozen=True)
 class Family:
@@ -154,7 +158,7 @@ class Family:
         The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
         one; else eta (..., K - 1) holds them in this order.
     event_times
-        Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
+        Of times to an event, whose response is Surv(...): the distribution of each cause by the name of its predictor, "" of an only one.
     """
 
     name: str
@@ -184,7 +188,7 @@ class Family:
     )
     probabilities: moments.Probabilities | None = None
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
-    event_times: EventTimes | None = None
+    event_times: Mapping[str, EventTimes] | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -219,8 +223,9 @@ class Family:
         return [p.default(outcome) for p in self.own if p.default is not None and p.name not in predicted]
 
     def locations(self, outcome: Outcome) -> dict[str, float]:
-        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
-        return {own.name: own.location(outcome) for own in self.own if own.option}
+        """Where the intercepts of several main linear predictors, and of those of its own parameters, are expected, by name."""
+        of_own = {own.name: own.location(outcome) for own in self.own if own.option}
+        return dict(zip(self.predictors(outcome), outcome.locations, strict=False)) | of_own
 
     def coder(self, part: str) -> Callable[[Formula, Table, str], PredictorDesign]:
         """How the right side of the main predictor, "", or of an own parameter's is coded."""

@@ -19,7 +19,7 @@ Own parameters enter as log k, log sigma, and as they are. They are scalars or v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import exp
@@ -127,6 +127,11 @@ class ProportionalHazards:
         """H (n,) at times (n,) >= the origin, counted from there; of a Weibull hazard from 0."""
         xp, H0 = functions_of(eta), self._cumulative_h0(t, own)
         return xp.exp(eta) * H0
+
+    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
+        """`cumulative` at the j-th of times (k,), given eta and j: the integral of h0 is computed once."""
+        H0 = np.atleast_2d(self._cumulative_h0(t, own))
+        return lambda eta, j: np.exp(eta) * H0[:, j, None]
 
     def inverse(self, H: Tensor, eta: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         """The times at which H is so much, in a graph."""
@@ -256,6 +261,10 @@ class AcceleratedFailure:
         link = probability_link(TIME_LAWS[self.distribution])
         H = -link.log_q(self._z(np.where(t > 0, t, 1.0), eta, own))
         return H if (t > 0).all() else np.where(t > 0, 1.0, 0.0) * H
+
+    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
+        """`cumulative` at the j-th of times (k,), given eta and j."""
+        return lambda eta, j: self.cumulative(t[j : j + 1], eta, own)
 
     def inverse(self, H: Tensor, eta: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         """The times at which H is so much, in a graph."""
