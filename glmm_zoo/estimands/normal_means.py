@@ -116,11 +116,12 @@ def mean_of_several(
     f: Callable[[Mapping[str, np.ndarray]], np.ndarray],
     variables: Mapping[str, Normal],
     covariances: Mapping[frozenset[str], np.ndarray],
+    steepness: float = 1.0,
 ) -> np.ndarray:
     """E f(values by name), for f that gives (..., ...) with axes of its own in front, over correlated normal variables.
 
     The trapezoid rule inside a ball of `_RADIUS` sds, with errors below 1e-5 for two or three variables up to an sd of 1, and
-    below 1e-4 up to an sd of 3; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
+    below 1e-4 up to an sd of 3, where f is as steep as the inverse logit, with a `steepness` against that; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
     """
     root = triangular_root(variables, covariances)
     axes = [j for j, loadings in enumerate(root.values()) if np.any(loadings[j])]
@@ -128,7 +129,7 @@ def mean_of_several(
         (float(np.abs(loadings[j]).max()) for loadings in root.values() for j in range(len(loadings))), default=0.0
     )
     total = np.zeros(())
-    for z, w in zip(*_points_of_several(len(axes), round(steepest, 1)), strict=True):
+    for z, w in zip(*_points_of_several(len(axes), round(steepness * steepest, 1)), strict=True):
         at = dict(zip(axes, z, strict=True))
         value = f({
             name: sum((at[j] * loadings[j] for j in axes if j < len(loadings)), start=variables[name].mean)

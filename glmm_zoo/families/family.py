@@ -88,8 +88,10 @@ class EventTimes(Protocol):
         """H"""
         ...
 
-    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, int], np.ndarray]:
-        """H (S, m) at the j-th of times (k,), given eta (S, m) and j, with draws in NumPy: what eta does not change is computed once."""
+    def course(
+        self, t: np.ndarray, own: Mapping[str, np.ndarray]
+    ) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
+        """From eta (S, m) to H (S, m) at the j-th of times (k,), with draws in NumPy: what eta does not change is computed once."""
         ...
 
 

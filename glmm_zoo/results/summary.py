@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.causes import own_of_cause
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.plans.options import OptionType, read_option
@@ -129,7 +130,8 @@ def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
         if ratio:
             quantities.update(_ratios(posterior, prefix, link, ratio))
     for prefix, outcome in outcomes.items():
-        quantities.update(_between_levels(posterior, spec, prefix, outcome))
+        for of in family_described(outcome).event_times or (prefix,):
+            quantities.update(_between_levels(posterior, spec, of, outcome))
     for finding in findings(tree, checks=False).values():
         quantities.update(finding.quantities)
     return quantities
@@ -164,7 +166,7 @@ def _between_levels(
             factor = group["sd"].split("sd_", 1)[1]
             sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
     quantities: dict[str, np.ndarray] = {}
-    residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
+    residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, prefix, outcome)
     if residual is not None and sds:
         total = sum(sd**2 for sd in sds.values()) + residual
         quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
@@ -177,14 +179,15 @@ def _between_levels(
     return quantities
 
 
-def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:
+def _residual_variance(posterior: xr.Dataset, prefix: str, outcome: Mapping[str, Any]) -> Any:
     """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
     variable of its mean and variance has; of a time that of its logarithm; else that of the latent variable. None where there is no one
     such variance."""
     family = family_described(outcome)
     if family.event_times is not None:
         known = {own.name: own.on_its_scale(posterior[own.name].values) for own in family.own if own.name in posterior}
-        return family.event_times.log_variance(known)
+        return family.event_times[prefix].log_variance(own_of_cause(prefix, known))
+    lead = f"{prefix}_" if prefix else ""
     if family.responses != "measured" or outcome["link"] not in ("identity", "log"):
         return outcome["latent_variance"]
     names = [own.name for own in family.own]
