@@ -38,6 +38,7 @@ class RowsFollowed:
         return {
             "rows": len(self.stop),
             "events": int((self.status > 0).sum()),
+            "by_cause": np.bincount(self.status.astype(int))[1:].tolist(),
             "in_intervals": int((self.interval & (self.left > 0)).sum()),
             "before": int((self.interval & (self.left == 0)).sum()),
             "person_time": float((self.stop - self.start).sum()),

@@ -18,6 +18,7 @@ from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, e
 from glmm_zoo.report.prior_text import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -88,7 +89,13 @@ def _model(parts: Parts) -> Iterator[str]:
 
 
 def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
-    """What the linear predictors of unordered categories are."""
+    """What the linear predictors of unordered categories, or of competing causes, are."""
+    if outcome.causes:
+        names = joined([cause_words(parts, cause) for cause in outcome.causes])
+        amount = "cause-specific hazard" if outcome.link == "log_hazard" else "distribution of times, with the others censored,"
+        yield f"The causes of the event, {names}, compete: each had a {amount} and a linear predictor of these terms of its own."
+        for group in (g for g in outcome.main.formula.groups if g.label):
+            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the causes."
     if outcome.family.responses == "unordered":
         reference, *others = outcome.levels
         each = (
@@ -264,9 +271,9 @@ def _priors(parts: Parts) -> str:
 def _prior_of(parts: Parts, variable: str) -> str:
     """What a prior is of: "the intercept of the zero part", "the shape", "coefficients of the log of the shape"."""
     kind, outcome, part = prior_kind(parts, variable)
-    own = outcome.family.own_parameter(part or kind)
+    own = outcome.family.own_parameter(part or kind) or outcome.family.own_parameter(variable)
     if own is not None and not part and own.scale != "logit":
-        return own.words
+        return own.words or _KINDS.get(kind, variable)
     of_log = f" of the log of {own.words}" if own is not None and part and own.scale == "log" else ""
     return f"{_KINDS.get(kind, variable)}{of_log or _PARTS.get(part, '')}"
 
@@ -275,7 +282,8 @@ _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
     "corr": "correlations", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
-    "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
+    "hazard level": "the level of the log baseline hazard", "h0_trend": "the trend of the log baseline hazard",
+    "h0_precision": "its smoothness", "h0_steps": "its steps",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
@@ -52,6 +53,11 @@ class _Of:
     outcome: OutcomeParts
     part: str = ""
 
+    @property
+    def own(self) -> OwnParameter | None:
+        """The family's own parameter that it is, of one cause where there are several."""
+        return self.outcome.family.own_parameter(self.kind) or self.outcome.family.own_parameter(self.variable)
+
 
 def prior_text(tree: xr.DataTree) -> list[PriorText]:
     """The priors of a fit in the order of its file."""
@@ -92,7 +98,7 @@ def _read(parts: Parts, variable: str, element: str) -> _Of:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
-    for level in outcome.levels[1:] if outcome.family.responses == "unordered" else ():
+    for level in outcome.named:
         base = base.removeprefix(f"{variable_name(level)}_")
     link = outcome.others[part].link if part else outcome.link
     kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)
@@ -130,14 +136,12 @@ def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
     if of.kind in ("corr", "exposure_shares"):
         return _of_several(parts, of, prior)
     low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.scale == "logit":
-        return f"Probabilities of {own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
-    if own is not None:
-        most = prior_quantile(prior, 0.95)
-        values = {"low": low, "middle": middle, "high": high, "most": most}
-        written = {name: _value(own.shown(value)) for name, value in values.items()}
-        return own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
+    if of.own is not None and of.own.scale == "logit":
+        return f"Probabilities of {of.own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
+    if of.own is not None:
+        values = {"low": low, "middle": middle, "high": high, "most": prior_quantile(prior, 0.95)}
+        written = {name: _value(of.own.shown(value)) for name, value in values.items()}
+        return of.own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
     if of.kind in _ALLOWED:
         return _ALLOWED[of.kind](parts, of, prior, low, middle, high)
     return f"Values from {_value(low)} to {_value(high)} ({INNER})"
@@ -214,8 +218,7 @@ def _smooth_line(parts: Parts, of: _Of, prior: Prior, low: float, middle: float,
 
 
 def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
-    most = prior_quantile(prior, 0.95)
-    return f"How much the curve bends: from a straight line (0) to a wiggly one; median {_value(middle)}, {INNER} below {_value(most)}"
+    return f"How much the curve bends: from a straight line (0) to a wiggly one; median {_value(middle)}, {INNER} below {_value(prior_quantile(prior, 0.95))}"
 
 
 def _scale(of: _Of) -> str:
@@ -343,9 +346,8 @@ def _unit(parts: Parts, of: _Of) -> str:
 def _why(parts: Parts, of: _Of, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = _REASONS.get(of.kind, ("", ""))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.why:
-        return own.why
+    if of.own is not None and of.own.why:
+        return of.own.why
     if of.kind == "intercept" and of.part == "sigma":
         reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part:
