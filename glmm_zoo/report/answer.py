@@ -88,7 +88,8 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
-    values = tuple(levels) or tuple(_grid(numbers, contrast))
+    drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
+    values = tuple(levels) or tuple(_grid(numbers, contrast, GRID if drawn else 3))
     at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
@@ -182,13 +183,13 @@ def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
     return table[variable].dropna().to_numpy(float)
 
 
-def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
-    """The values of a number at which means are given: all that there are where they are few, else from the 2.5 % quantile of the
+def _grid(numbers: np.ndarray, compared: Sequence[float] = (), count: int = GRID) -> list[float]:
+    """The values of a number at which means are given: all that there are where they are few, else `count` from the 2.5 % quantile of the
     data to the 97.5 % quantile, and those that are compared among them."""
     values = np.unique(numbers)
     if len(values) > _MOST_LEVELS:
         ends = [*np.quantile(numbers, _MIDDLE), *compared]
-        return sorted({*_few_digits(np.linspace(min(ends), max(ends), GRID), values, 2), *compared})
+        return sorted({*_few_digits(np.linspace(min(ends), max(ends), count), values, 2), *compared})
     return values.tolist()
 
 
