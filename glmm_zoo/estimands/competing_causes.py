@@ -60,10 +60,14 @@ def _values(
     def at(scaled: Mapping[str, np.ndarray]) -> np.ndarray:
         of_row = {cause: courses[cause](z * spreads[cause]) for cause, z in scaled.items()}
         found = dict(zip(ends.tolist(), _along(list(of_row.values()), ends, scale), strict=True))
-        values = [found[t] if t > ends[0] else found[ends[0]] - (ends[0] - t) * (scale == RESTRICTED_MEAN) for t in times]
+        values = [
+            found[t] if t > ends[0] else found[ends[0]] - (ends[0] - t) * (scale == RESTRICTED_MEAN) for t in times
+        ]
         return np.stack(values, axis=-3).reshape(-1, *values[0].shape[-2:])
 
-    covariances = {pair: C / np.prod([spreads[c] for c in pair], axis=0) for pair, C in p.covariances.items()}
+    covariances = {
+        pair: C / reduce(lambda a, b: a * b, (spreads[c] for c in pair)) for pair, C in p.covariances.items()
+    }
     return mean_of_several(at, _scaled(laws, own, p), covariances, _STEEPNESS, _RADIUS)
 
 

@@ -1,6 +1,8 @@
 """Competing causes of an event: each has a hazard of its own, with a linear predictor and parameters that bear its name.
 
     h(t) = sum_k h_k(t),  P(T <= t, cause k) = int_0^t h_k(s) exp(-sum_l H_l(s)) ds
+
+with H_k the integral of h_k.
 """
 
 from __future__ import annotations

@@ -68,9 +68,7 @@ def rows_followed(stop: np.ndarray, others: np.ndarray) -> RowsFollowed:
     return RowsFollowed(others[:, 0], others[:, 1], stop, others[:, 2])
 
 
-def read_event_time(
-    table: Table, response: Response, censored: Any, declared: Sequence[Any] | None = None
-) -> Outcome:
+def read_event_time(table: Table, response: Response, censored: Any, declared: Sequence[Any] | None = None) -> Outcome:
     """The response Surv(...): `values` are the ends of the rows, `trials` (n, 3) their starts, left ends and status, `levels` several
     causes; `declared` are those that the user named."""
     surv = response.event

@@ -179,9 +179,7 @@ def event_time_family(learnt: Mapping[str, Any]) -> Family:
     """The family of what `read_event_times` gave."""
     causes = learnt.get("causes")
     of = {"": _law(learnt)} if causes is None else {variable_name(c): _law(of_cause) for c, of_cause in causes.items()}
-    name, link = (
-        (ACCELERATED_FAILURE, "log_time") if "distribution" in learnt else (PROPORTIONAL_HAZARDS, "log_hazard")
-    )
+    name, link = (ACCELERATED_FAILURE, "log_time") if "distribution" in learnt else (PROPORTIONAL_HAZARDS, "log_hazard")
     return _family(name, link, of, None if causes is None else list(causes))
 
 

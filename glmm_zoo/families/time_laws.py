@@ -128,7 +128,9 @@ class ProportionalHazards:
         xp, H0 = functions_of(eta), self._cumulative_h0(t, own)
         return xp.exp(eta) * H0
 
-    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
+    def course(
+        self, t: np.ndarray, own: Mapping[str, np.ndarray]
+    ) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
         """From eta to `cumulative` at the j-th of times (k,): the integral of h0 is computed once."""
         H0 = np.atleast_2d(self._cumulative_h0(t, own))
 
@@ -267,7 +269,9 @@ class AcceleratedFailure:
         H = -link.log_q(self._z(np.where(t > 0, t, 1.0), eta, own))
         return H if (t > 0).all() else np.where(t > 0, 1.0, 0.0) * H
 
-    def course(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
+    def course(
+        self, t: np.ndarray, own: Mapping[str, np.ndarray]
+    ) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
         """From eta to `cumulative` at the j-th of times (k,)."""
         return lambda eta: lambda j: self.cumulative(t[j : j + 1], eta, own)
 

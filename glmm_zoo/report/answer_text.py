@@ -160,15 +160,15 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
 
 def _amount_of_rows(tree: xr.DataTree, about: About, outcome: str | None, rows: pd.DataFrame) -> str:
     """`amount_told`, or that of rows of one category or cause."""
-    column = part_column(rows)
-    return amount_told(tree, about, outcome) if column is None else part_told(tree, about, outcome, str(rows[column].iloc[0]))
+    if (column := part_column(rows)) is None:
+        return amount_told(tree, about, outcome)
+    return part_told(tree, about, outcome, str(rows[column].iloc[0]))
 
 
 def part_told(tree: xr.DataTree, about: About, outcome: str | None, part: str) -> str:
     """What is told of one category, "probability of car", or of one cause: "cumulative incidence of relapse at 5 years"."""
     if fitted_family(tree, outcome).responses == "time":
-        at = at_time(about, answer_time(metadata(tree)["spec"]))
-        return f"cumulative incidence of {cause_words(read_parts(tree), part)} at {at}"
+        return f"cumulative incidence of {cause_words(read_parts(tree), part)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
     return f"probability of {value_words(about, response_name(tree, outcome), part)}"
 
 
@@ -184,8 +184,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     kind = fitted_family(tree, outcome).responses
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
     if kind == "time":
-        at = at_time(about, answer_time(metadata(tree)["spec"]))
-        return f"cumulative incidence of each cause at {at}" if spec["levels"] else f"probability of being {free_of(about)} at {at}"
+        what = "cumulative incidence of each cause" if spec["levels"] else f"probability of being {free_of(about)}"
+        return f"{what} at {at_time(about, answer_time(metadata(tree)['spec']))}"
     if kind == "unordered":
         return f"probability of each category of {words}"
     if kind == "binary":

@@ -56,7 +56,8 @@ def _incidence_curves(tree: xr.DataTree, answer: Answer) -> Picture:
     often = np.bincount(rows.status.astype(int), minlength=len(causes) + 1)[1:]
     shown = sorted(np.argsort(-often, kind="stable")[:_MOST_CAUSES].tolist())
     observed = {
-        causes[k]: {arm: aalen_johansen(rows.stop[of], rows.status[of], k + 1) for arm, of in arms.items()} for k in shown
+        causes[k]: {arm: aalen_johansen(rows.stop[of], rows.status[of], k + 1) for arm, of in arms.items()}
+        for k in shown
     }
     words = {cause: cause_words(parts, cause) for cause in observed}
     left_out = f" {len(causes) - len(shown)} rarer causes are not drawn." if len(shown) < len(causes) else ""
@@ -116,9 +117,7 @@ def cox_snell_of(tree: xr.DataTree) -> Picture:
 
     found = residuals(outcome, model.draws).values()
     lines = [cause_words(parts, cause) for cause in outcome.levels] or [""]
-    of_lines = {
-        line: (r, partial(beyond, k)) for k, (line, r) in enumerate(zip(lines, found, strict=True), start=1)
-    }
+    of_lines = {line: (r, partial(beyond, k)) for k, (line, r) in enumerate(zip(lines, found, strict=True), start=1)}
     return cox_snell(dict(list(of_lines.items())[:_MOST_CAUSES]), about_of(tree))
 
 

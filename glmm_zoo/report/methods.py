@@ -92,7 +92,11 @@ def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     """What the linear predictors of unordered categories, or of competing causes, are."""
     if outcome.causes:
         names = joined([cause_words(parts, cause) for cause in outcome.causes])
-        amount = "cause-specific hazard" if outcome.link == "log_hazard" else "distribution of times, with the others censored,"
+        amount = (
+            "cause-specific hazard"
+            if outcome.link == "log_hazard"
+            else "distribution of times, with the others censored,"
+        )
         yield f"The causes of the event, {names}, compete: each had a {amount} and a linear predictor of these terms of its own."
         for group in (g for g in outcome.main.formula.groups if g.label):
             yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the causes."

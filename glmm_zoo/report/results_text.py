@@ -279,7 +279,9 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         part = lead.rstrip("_").split("_")[-1]
         zero = _zeros(parts).get(part) or _of_predictor(parts, lead.rstrip("_"))
         amount = "log odds" if part in _zeros(parts) else _LOGS.get(parts.outcomes[0].link, "log odds")
-        of_part = f" in the {amount} of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        of_part = (
+            f" in the {amount} of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+        )
         effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
@@ -317,7 +319,9 @@ _LOGS = {"log_hazard": "log hazard", "log_time": "log time"}
 def _scale(parts: Parts) -> str:
     """The scale of a standard deviation between groups of a single outcome."""
     link = parts.outcomes[0].link
-    scale = {"logit": " of the log odds", "log": " of the logarithm"}.get(link, f" of the {_LOGS[link]}" if link in _LOGS else "")
+    scale = {"logit": " of the log odds", "log": " of the logarithm"}.get(
+        link, f" of the {_LOGS[link]}" if link in _LOGS else ""
+    )
     return scale if len(parts.outcomes) == 1 else ""
 
 

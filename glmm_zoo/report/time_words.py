@@ -28,9 +28,7 @@ def time_likelihood(parts: Parts, outcome: OutcomeParts) -> str:
         f"The hazard of {what} at time t" if outcome.link == "log_hazard" else f"The logarithm of the time to {what}"
     )
     compete = " The cause that comes first is seen, and censors the others." if outcome.causes else ""
-    return (
-        f"{subject} {outcome.family.distribution}.{compete} Of a row that is censored it is known that the event had not come."
-    )
+    return f"{subject} {outcome.family.distribution}.{compete} Of a row that is censored it is known that the event had not come."
 
 
 def time_amount(outcome: OutcomeParts, what: str) -> str:

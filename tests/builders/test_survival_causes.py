@@ -41,7 +41,9 @@ def pointwise(model: pm.Model, **values: float) -> np.ndarray:
 def test_causes_are_separate_fits_with_the_others_censored(options: dict, start: str) -> None:
     d = ends()
     both = zoo.survival(d, f"Surv({start}t, how) ~ x + offset(w) + (1 | g)", **options)
-    of_one = [zoo.survival(d, f"Surv({start}t, how == '{c}') ~ x + offset(w) + (1 | g)", **options) for c in ("died", "moved")]
+    of_one = [
+        zoo.survival(d, f"Surv({start}t, how == '{c}') ~ x + offset(w) + (1 | g)", **options) for c in ("died", "moved")
+    ]
     np.testing.assert_allclose(pointwise(both), sum(map(pointwise, of_one)), rtol=1e-12)
     for cause, one in zip(("died", "moved"), of_one, strict=True):  # their priors too
         assert {both.spec["priors"][f"{cause}_{name}"] for name in ("Intercept", "beta")} == {
@@ -56,9 +58,13 @@ def test_a_declared_cause_alone_is_an_event() -> None:
 
 
 def test_effects_without_a_label_are_independent_and_a_prior_without_a_cause_is_of_all() -> None:
-    model = zoo.survival(ends(), FORMULA, baseline="weibull", priors={"shape": "LogNormal(0, 0.2)", "died_sd": "Exponential(3)"})
+    model = zoo.survival(
+        ends(), FORMULA, baseline="weibull", priors={"shape": "LogNormal(0, 0.2)", "died_sd": "Exponential(3)"}
+    )
     priors = model.spec["priors"]
-    assert "corr_g" not in priors and priors["died_sd_g"] == "Exponential(3)" and priors["moved_sd_g"] == "Exponential(1)"
+    assert (
+        "corr_g" not in priors and priors["died_sd_g"] == "Exponential(3)" and priors["moved_sd_g"] == "Exponential(1)"
+    )
     assert priors["died_shape"] == priors["moved_shape"] == "LogNormal(0, 0.2)"
 
 
@@ -94,7 +100,8 @@ def test_times_may_be_gaps_between_events() -> None:
     d = lives().assign(entry=lambda d: 0.5 * d.t)
     gaps = zoo.survival(d, "Surv(t - entry, dead) ~ x + (1 | g)", baseline="weibull")
     np.testing.assert_allclose(
-        pointwise(gaps), pointwise(zoo.survival(d.assign(t=d.t - d.entry), "Surv(t, dead) ~ x + (1 | g)", baseline="weibull"))
+        pointwise(gaps),
+        pointwise(zoo.survival(d.assign(t=d.t - d.entry), "Surv(t, dead) ~ x + (1 | g)", baseline="weibull")),
     )
 
 
@@ -143,5 +150,7 @@ def test_incidences_of_a_fit_are_those_of_survfit(tmp_path: Path) -> None:
     assert "risk difference" not in page
     with pytest.raises(InputError, match="r2 is not there for times to an event"):
         zoo.r2(tree)
-    with pytest.raises(InputError, match="scale='mean' is none of 'time', a time to an event; scales: survival, incidence, rmst, rmtl"):
+    with pytest.raises(
+        InputError, match="scale='mean' is none of 'time', a time to an event; scales: survival, incidence, rmst, rmtl"
+    ):
         zoo.predictions(tree)

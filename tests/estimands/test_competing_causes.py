@@ -37,7 +37,9 @@ def means(laws: dict) -> dict[str, float]:
 
 
 def predictors(laws: dict, sds: tuple[float, float], rho: float) -> RowPredictors:
-    variables = {c: Normal(np.array([[m]]), np.array([[sd**2]])) for (c, m), sd in zip(means(laws).items(), sds, strict=True)}
+    variables = {
+        c: Normal(np.array([[m]]), np.array([[sd**2]])) for (c, m), sd in zip(means(laws).items(), sds, strict=True)
+    }
     return RowPredictors(variables, {frozenset("ab"): np.array([[rho * sds[0] * sds[1]]])}, {})
 
 
