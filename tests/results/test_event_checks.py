@@ -25,7 +25,9 @@ def simulated(seed: int, shape: float = 1.0, slope: float = 0.0) -> tuple[Predic
     rates = rng.gamma(status.sum(), 1 / (stop - start).sum(), DRAWS)
     drawn = start + rng.exponential(size=(DRAWS, N)) / rates[:, None]
     arm = np.where(rng.random(N) < 0.5, "a", "b")
-    rows = PredictedRows("t", "t", "time", stop, drawn, np.full((DRAWS, N), 1 / DRAWS), None, np.arange(N), {"x": x, "arm": arm})
+    rows = PredictedRows(
+        "t", "t", "time", stop, drawn, np.full((DRAWS, N), 1 / DRAWS), None, np.arange(N), {"x": x, "arm": arm}
+    )
     return rows, RowsFollowed(start, stop, stop, status)
 
 
@@ -40,7 +42,9 @@ def test_true_models_are_called_sound() -> None:
     assert doubted <= 5
 
 
-@pytest.mark.parametrize(("wrong", "where"), [({"shape": 2.0}, "time"), ({"shape": 0.5}, "time"), ({"slope": 0.6}, "x")])
+@pytest.mark.parametrize(
+    ("wrong", "where"), [({"shape": 2.0}, "time"), ({"shape": 0.5}, "time"), ({"slope": 0.6}, "x")]
+)
 def test_wrong_models_are_found_where_they_are_wrong(wrong: dict, where: str) -> None:
     assert states(7, **wrong)[where] == "caution"
 

@@ -8,6 +8,7 @@ compared with Poisson counts of the expected number, which is careful: the rows 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -53,7 +54,7 @@ def checks_of_rows(rows: PredictedRows, followed: RowsFollowed, about: About) ->
         until = np.stack([expected_events(rows, np.minimum(followed.stop, t)).sum() for t in edges])
         period = np.searchsorted(ends, followed.stop, side="left")
         observed = np.bincount(period[came], minlength=len(edges) - 1).astype(float)
-        words = {k: f"from {alone(a)} to {alone(b)}" for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False))}
+        words = {k: f"from {alone(a)} to {alone(b)}" for k, (a, b) in enumerate(pairwise(edges))}
         tried["time"] = observed, np.diff(until), words
     expected = expected_events(rows, followed.stop)
     for column, x in rows.covariates.items():
@@ -80,9 +81,13 @@ def judged_events(
     p = far_from_expected(observed - expected, drawn)
     along = "Over time" if name == "time" else f"Along {name}"
     if p >= PATTERN / tried:
-        return FitCheck("events", outcome, "sound", (f"{along}, as many events came as expected (P {p_words(p)}).",), p=p)
+        return FitCheck(
+            "events", outcome, "sound", (f"{along}, as many events came as expected (P {p_words(p)}).",), p=p
+        )
     worst = np.sort(np.argsort(-((observed - expected) ** 2) / np.maximum(expected, 0.5))[:2])
-    found = "; ".join(f"{words[int(k)]} {observed[k]:g} came and {written(expected[k], 1)} were expected" for k in worst)
+    found = "; ".join(
+        f"{words[int(k)]} {observed[k]:g} came and {written(expected[k], 1)} were expected" for k in worst
+    )
     remedy = (
         "Let the baseline hazard follow time more freely (baseline='bspline'), or take another distribution, and compare."
         if name == "time"
@@ -96,7 +101,9 @@ def _parts(x: np.ndarray, column: str, about: About) -> tuple[np.ndarray | None,
     """The part (n,) of a covariate that each row is in, levels or stretches, with its words; None where there are too few rows."""
     levels, codes = np.unique(x, return_inverse=True)
     if x.dtype.kind == "U" or len(levels) == 2:
-        words = {k: f"where {about.name(column)} is {about.level(column, level)}" for k, level in enumerate(levels.tolist())}
+        words = {
+            k: f"where {about.name(column)} is {about.level(column, level)}" for k, level in enumerate(levels.tolist())
+        }
         return (codes if 1 < len(levels) <= len(x) / FEW_ROWS else None), words
     codes = stretches_of(x)
     if codes is None:
