@@ -83,21 +83,6 @@ REFERENCES = (
         {"Intercept": "StudentT(3, 4, 2.5)"},
     ),
     Reference(
-        "causes_lognormal",
-        "sim_causes.csv",
-        "survival",
-        "Surv(time, status) ~ arm + x + (1 |p| centre)",
-        {
-            **{f"b_{k}_Intercept": f"{k}_Intercept" for k in ("relapse", "death")},
-            **{f"b_{k}_treated": f"{k}_beta[arm[treated]]" for k in ("relapse", "death")},
-            **{f"b_{k}_x": f"{k}_beta[x]" for k in ("relapse", "death")},
-            **{f"sd_centre__{k}_Intercept": f"sd_centre[{k}:Intercept]" for k in ("relapse", "death")},
-            **{f"sigma_{k}": f"{k}_sigma" for k in ("relapse", "death")},
-            "cor_centre__relapse_Intercept__death_Intercept": "corr_centre[death:Intercept, relapse:Intercept]",
-        },
-        {"distribution": "lognormal"},
-    ),
-    Reference(
         "cbpp_binomial",
         "lme4_cbpp.csv",
         "hierarchical_logistic",
