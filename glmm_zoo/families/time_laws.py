@@ -42,7 +42,9 @@ SHAPE = Prior("LogNormal", {"mu": 0.0, "sigma": 0.5})
 TREND = Prior("Normal", {"mu": 0.0, "sigma": 5.0})
 PRECISION = Prior("Gamma", {"alpha": 5.0, "beta": 0.5})  # JMbayes2's
 RATIO = Prior("Normal", {"mu": 0.0, "sigma": 2.5})  # of the log hazard in a piece against the first
-_GAUSS = np.polynomial.legendre.leggauss(5)  # relative errors of H below 1e-6 while the hazard changes by less than e^2 in a segment
+_GAUSS = np.polynomial.legendre.leggauss(
+    5
+)  # relative errors of H below 1e-6 while the hazard changes by less than e^2 in a segment
 _GRID = 20  # intervals in a segment of a spline, in which simulated times are interpolated
 
 _SHAPE = OwnParameter(
