@@ -86,7 +86,7 @@ def judged_events(
         )
     worst = np.sort(np.argsort(-((observed - expected) ** 2) / np.maximum(expected, 0.5))[:2])
     found = "; ".join(
-        f"{words[int(k)]} {observed[k]:g} came and {written(expected[k], 1)} were expected" for k in worst
+        f"{words[int(k)]} {observed[k]:g} came and {written(float(expected[k]), 1)} were expected" for k in worst
     )
     remedy = (
         "Let the baseline hazard follow time more freely (baseline='bspline'), or take another distribution, and compare."
