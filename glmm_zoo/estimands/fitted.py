@@ -124,9 +124,10 @@ class FittedModel:
         return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
-EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
+EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN, TIME_LOST = ("survival", "incidence", "rmst", "rmtl")
 MEDIAN = "median"
-TIME_SCALES = (SURVIVAL, RESTRICTED_MEAN, MEDIAN, "linear")  # of an outcome that is a time to an event
+TIME_SCALES = (*EVENT_SCALES, MEDIAN, "linear")  # of an outcome that is a time to an event
+OF_CAUSES = (INCIDENCE, TIME_LOST)
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 

@@ -45,7 +45,7 @@ class RowPredictors:
 class Quantity:
     """What is predicted: its name, the categories or times that it is given for, and `values(predictors)` (categories, S, m).
 
-    `combine` makes what is told of the averages (..., S, cells) of these.
+    `label` is what a category is called, "category" or "cause"; `combine` makes what is told of the averages (..., S, cells) of these.
     """
 
     scale: str
@@ -53,13 +53,13 @@ class Quantity:
     values: Callable[[RowPredictors], np.ndarray]
     times: tuple[float, ...] = ()
     combine: Callable[[np.ndarray], np.ndarray] = lambda averages: averages
+    label: str = "category"
 
     @property
     def identities(self) -> list[dict[str, Any]]:
         """What each value is of, beside its row."""
-        if self.times:
-            return [{"time": t} for t in self.times]
-        return [{"category": category} if category else {} for category in self.categories]
+        categories = [{self.label: category} if category else {} for category in self.categories]
+        return [{**category, "time": t} for category in categories for t in self.times] if self.times else categories
 
 
 def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
@@ -76,6 +76,10 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     if family.event_times is not None and scale != "linear":
         raise InputError(
             f"scale={scale!r} is none of {outcome.name!r}, a time to an event; scales: {listing(TIME_SCALES)}, all but the last two at times="
+        )
+    if len(outcome.prefixes) > 1 and family.event_times is not None:
+        return Quantity(
+            scale, outcome.levels, lambda p: np.stack([x.mean for x in p.variables.values()]), label="cause"
         )
     known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
         "mean": lambda p: _mean(p, outcome)[None],

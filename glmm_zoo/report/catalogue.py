@@ -13,7 +13,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.estimands.fitted import read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.report.answer import Answer, answering, of_categories
+from glmm_zoo.report.answer import Answer, answering, of_categories, part_column
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.imputed import of_first, of_least_agreeing
@@ -145,7 +145,7 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk", "survival"} & {builder} or "zero" in answer.further
-        drawn_already = answer.means is None or "category" in answer.means.table
+        drawn_already = answer.means is None or part_column(answer.means.table) is not None
         if answer.variable is not None and not drawn_already and (another or answer.trajectories is not None):
             yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):

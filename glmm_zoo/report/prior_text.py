@@ -68,14 +68,12 @@ def _allows(parts: Parts, of: PriorOf, prior: Prior) -> str:
     if of.kind in ("corr", "exposure_shares", "simplex"):
         return _of_several(parts, of, prior)
     low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.scale == "logit":
-        return f"Probabilities of {own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
-    if own is not None:
-        most = prior_quantile(prior, 0.95)
-        values = {"low": low, "middle": middle, "high": high, "most": most}
-        written = {name: _value(own.shown(value)) for name, value in values.items()}
-        return own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
+    if of.own is not None and of.own.scale == "logit":
+        return f"Probabilities of {of.own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
+    if of.own is not None:
+        values = {"low": low, "middle": middle, "high": high, "most": prior_quantile(prior, 0.95)}
+        written = {name: _value(of.own.shown(value)) for name, value in values.items()}
+        return of.own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
     if of.kind in _ALLOWED:
         return _ALLOWED[of.kind](parts, of, prior, low, middle, high)
     return f"Values from {_value(low)} to {_value(high)} ({INNER})"
@@ -301,9 +299,8 @@ def _unit(parts: Parts, of: PriorOf) -> str:
 def _why(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = REASONS.get(of.kind, ("", ""))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.why:
-        return own.why
+    if of.own is not None and of.own.why:
+        return of.own.why
     if of.kind == "intercept" and of.part == "sigma":
         reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part:

@@ -19,7 +19,7 @@ from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
+Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered", "time"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PredictedRows:
         The place (n,) of each row in the source, from 0.
     covariates
         Columns (n,) of numbers with more than two values that the formula has beside the response, and for categories those
-        of text or two values too; no grouping factor.
+        and times those of text or two values too; no grouping factor.
     """
 
     name: str
@@ -64,10 +64,19 @@ class PredictedRows:
 
 def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     """The outcomes of a fit; those of which there is nothing predicted are left out, and so is the time to an event."""
+    return (rows for rows in _all_rows(tree) if rows.kind != "time")
+
+
+def predicted_times(tree: xr.DataTree) -> PredictedRows | None:
+    """The same of the outcome that is a time to an event, whose draws are not censored; None where there is none."""
+    return next((rows for rows in _all_rows(tree) if rows.kind == "time"), None)
+
+
+def _all_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     spec = metadata(tree)["spec"]
     observed = tree["observed_data"].dataset
     for name, outcome in _by_variable(tree, spec).items():
-        if name not in tree["posterior_predictive"].dataset or family_described(outcome).responses == "time":
+        if name not in tree["posterior_predictive"].dataset:
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)
@@ -154,6 +163,7 @@ def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
         "count": "count",
         "ordered": "ordered",
         "unordered": "unordered",
+        "time": "time",
     }
     kind = kinds.get(family_described(outcome).responses)
     if kind is not None:
@@ -169,7 +179,7 @@ def _covariates(
     for column, variable in _columns(tree, dim, rows).items():
         is_number = variable.attrs["kind"] == "number"
         if column not in others and (
-            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")
+            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered", "time")
         ):
             found[column] = variable.values.astype(float if is_number else str)
     return found
