@@ -44,15 +44,22 @@ def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:
     return follow_up(outcome.response)
 
 
-def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarray:
-    """S(t) (S, m)."""
-    times, x = outcome.family.event_times, p.variables[""]
-    assert times is not None
-    if t <= times.origin:
-        return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
-    own, at = own_on_scales(outcome, p.own), np.array([t])
-    s = times.spread(own)
-    return mean_of(lambda z: np.exp(-times.cumulative(at, s * z, own)), Normal(x.mean / s, x.variance / s**2))
+def survival_sums(outcome: FittedOutcome, p: RowPredictors, times: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums (k, S, m) of S(t) at increasing times (n,) with weights (k, n)."""
+    law, x, own = outcome.family.event_times, p.variables[""], own_on_scales(outcome, p.own)
+    assert law is not None
+    s, early = law.spread(own), int(np.searchsorted(times, law.origin, side="right"))
+    survival, later = law.survival(times[early:], own), weights[:, early:]
+
+    def sums(z: np.ndarray) -> np.ndarray:
+        total = np.empty((len(weights), *z.shape))
+        total[:] = weights[:, :early].sum(axis=1)[:, None, None]
+        for S, of_time in zip(survival(s * z), later.T, strict=True):
+            for k in np.flatnonzero(of_time):
+                total[k] += of_time[k] * S
+        return total
+
+    return mean_of(sums, Normal(x.mean / s, x.variance / s**2))
 
 
 def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
@@ -62,7 +69,7 @@ def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
     if scale == MEDIAN:
         grid = horizon * (np.arange(_GRID + 1) / _GRID) ** 2
         return Quantity(
-            scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in grid]), combine=_median(grid)
+            scale, ("",), lambda p: survival_sums(outcome, p, grid, np.eye(len(grid))), combine=_median(grid)
         )
     if times[-1] > horizon:
         warnings.warn(
@@ -71,19 +78,16 @@ def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
             stacklevel=6,
         )
     if scale != RESTRICTED_MEAN:
-        return Quantity(scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in times]), tuple(times))
+        each = np.eye(len(times))
+        return Quantity(scale, ("",), lambda p: survival_sums(outcome, p, np.array(times), each), tuple(times))
     law = outcome.family.event_times
     assert law is not None
     breaks = [c for c in (law.origin, *law.breaks) if c < times[-1]]
     ends = np.unique([0.0, *times, *breaks, *times[-1] * _PANELS])
     nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
     t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
-
-    def restricted(p: RowPredictors) -> np.ndarray:
-        S = np.stack([survival_at(outcome, p, s) for s in t])
-        return np.stack([np.tensordot(w * (t < until), S, 1) for until in times])
-
-    return Quantity(scale, ("",), restricted, tuple(times))
+    up_to = w * (t < np.array(times)[:, None])
+    return Quantity(scale, ("",), lambda p: survival_sums(outcome, p, t, up_to), tuple(times))
 
 
 def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

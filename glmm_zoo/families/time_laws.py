@@ -19,7 +19,7 @@ Own parameters enter as log k, log sigma, and as they are. They are scalars or v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import exp
@@ -127,6 +127,18 @@ class ProportionalHazards:
         """H (n,) at times (n,) >= the origin, counted from there; of a Weibull hazard from 0."""
         xp, H0 = functions_of(eta), self._cumulative_h0(t, own)
         return xp.exp(eta) * H0
+
+    def survival(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+        """What makes exp(-H) (S, m) at each of the times (n,) >= the origin of draws eta (S, m)."""
+        H0 = np.atleast_2d(self._cumulative_h0(t, own))
+
+        def at_times(eta: np.ndarray) -> Iterator[np.ndarray]:
+            h = -np.exp(eta)
+            for k in range(len(t)):
+                H = h * H0[:, k, None]
+                yield np.exp(H, out=H)
+
+        return at_times
 
     def inverse(self, H: Tensor, eta: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         """The times at which H is so much, in a graph."""
@@ -256,6 +268,10 @@ class AcceleratedFailure:
         link = probability_link(TIME_LAWS[self.distribution])
         H = -link.log_q(self._z(np.where(t > 0, t, 1.0), eta, own))
         return H if (t > 0).all() else np.where(t > 0, 1.0, 0.0) * H
+
+    def survival(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+        """What makes exp(-H) (S, m) at each of the times (n,) >= 0 of draws eta (S, m)."""
+        return lambda eta: (np.exp(-self.cumulative(np.array([one]), eta, own)) for one in t)
 
     def inverse(self, H: Tensor, eta: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         """The times at which H is so much, in a graph."""
