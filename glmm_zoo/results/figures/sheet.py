@@ -98,7 +98,7 @@ class Sheet:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
         for side in ("left", "bottom"):
-            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
+            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8, position=("outward", 0))
         most = 4 if self.narrow else 5
         for along, vertical in ((axis.xaxis, False), (axis.yaxis, True)):
             self._ticks[along] = Ticks(
