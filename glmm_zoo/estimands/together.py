@@ -8,12 +8,14 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
+from scipy import sparse
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Setting
 from glmm_zoo.estimands.averages import Question
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.row_values import Quantity, RowPredictors
+from glmm_zoo.estimands.survival import EventQuestion
 from glmm_zoo.tables.columns import Table, stack_columns
 
 _ROWS = 50_000  # coded at a time
@@ -25,10 +27,25 @@ def averages_of(groups: Sequence[Sequence[Setting]]) -> Iterator[list[np.ndarray
         of_outcome = list(alike)
         size = max(1, _ROWS // max(1, of_outcome[0][0].table.rows))
         for some in itertools.batched(of_outcome, size):
+            if isinstance(some[0][0].question, EventQuestion):
+                yield from _of_events([setting for (setting,) in some])
+                continue
             known = [all(setting.is_kept for setting in group) for group in some]
             coded = _coded([group[0] for group, is_known in zip(some, known, strict=True) if not is_known])
             for group, is_known in zip(some, known, strict=True):
                 yield _on_scales(group, None if is_known else next(coded))
+
+
+def _of_events(settings: Sequence[Setting]) -> Iterator[list[np.ndarray]]:
+    """The averages of settings of an event, whose hazards are those of their rows one after the other."""
+    try:
+        weights = sparse.csr_array(sparse.block_diag([s.weights for s in settings]))
+        found = settings[0].averages(_stacked([s.table for s in settings]), weights)
+    except InputError:  # it is said again, of the rows of one setting
+        yield from ([setting.averages()] for setting in settings)
+        return
+    ends = np.cumsum([s.weights.shape[0] for s in settings])
+    yield from ([part] for part in np.split(found, ends[:-1], axis=2))
 
 
 def _coded(settings: Sequence[Setting]) -> Iterator[dict[str, LinearRows] | None]:
@@ -63,8 +80,8 @@ def _on_scales(settings: Sequence[Setting], rows: dict[str, LinearRows] | None) 
     """The averages of settings of the same rows, whose values are computed beside each other."""
     first, *others = settings
     questions = [s.question for s in settings if isinstance(s.question, Question)]
-    if not others or len(questions) < len(settings):
-        return [s.averages(rows=rows) for s in settings]
+    if not others:
+        return [first.averages(rows=rows)]
     quantities = [q.quantity for q in questions]
 
     def values(p: RowPredictors) -> np.ndarray:
