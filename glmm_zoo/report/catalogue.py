@@ -18,6 +18,7 @@ from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import about_of
+from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
@@ -233,8 +234,22 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit; a width in which nothing can be read.
+        A name of no figure of this fit; a width in which nothing can be read; a fit that was interrupted.
     """
     check_width(width)
     with computed_once():
-        return Catalogue(tree, prob=prob).picture(figure).figure(width)
+        return picture_of(tree, figure, prob=prob).figure(width)
+
+
+def picture_of(tree: xr.DataTree, figure: str, *, prob: float) -> Picture:
+    """A figure that is asked for by name.
+
+    Raises
+    ------
+    InputError
+        A name of no figure of this fit; a fit that was interrupted.
+    """
+    gap = incomplete(tree)
+    if gap is not None:
+        raise InputError(f"no figure: {gap}; fit again")
+    return Catalogue(tree, prob=prob).picture(figure)

@@ -148,7 +148,7 @@ def _estimates(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
     if stored:
         yield TextBlock("heading", "Asked of this fit")
     for name, estimates in stored.items():
-        yield blocks.table(name, estimates_as_text(estimates))
+        yield blocks.table(name, estimates_as_text(estimates, about=catalogue.about))
         picture = catalogue.of_stored(estimates)
         if picture is not None:
             yield blocks.figure(picture)

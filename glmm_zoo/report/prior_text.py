@@ -304,13 +304,13 @@ def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
 
 
 def _value(value: float) -> str:
-    return numbers.alone(value)
+    return numbers.rough(value)
 
 
 def _ratio(value: float) -> str:
     """A ratio or a rate; what is beyond imagination is only said to be."""
     if 1 / EXTREME <= value <= EXTREME:
-        return numbers.alone(value)
+        return numbers.rough(value)
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 
@@ -328,8 +328,8 @@ def _column(parts: Parts, name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """ "22.0 %", "below 0.1 %"."""
-    return numbers.percent(share).replace("< ", "below ").replace("> ", "above ")
+    """ "22 %", "7.5 %", "below 0.1 %"."""
+    return numbers.percent(share, 0 if 0.1 <= share <= 0.9 else 1).replace("< ", "below ").replace("> ", "above ")
 
 
 def _unit(parts: Parts, of: _Of) -> str:
