@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -86,6 +86,10 @@ class EventTimes(Protocol):
 
     def cumulative(self, t: np.ndarray, eta: Any, own: Mapping[str, Any]) -> Any:
         """H"""
+        ...
+
+    def survival(self, t: np.ndarray, own: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+        """What makes exp(-H) (S, m) at each of the times (k,), in turn, of draws eta (S, m)."""
         ...
 
 

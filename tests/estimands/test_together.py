@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,7 +29,8 @@ def tree() -> xr.DataTree:
 
 
 def test_scales_together_are_scales_apart(tree: xr.DataTree) -> None:
-    scales, asked = ("mean", "zero", "positive"), {"at": {"x": [0.0, 1.0]}, "by": True, "prob": 0.9}
+    scales = ("mean", "zero", "positive")
+    asked: dict[str, Any] = {"at": {"x": [0.0, 1.0]}, "by": True, "prob": 0.9}
     together = predictions_on(tree, scales, **asked)
     assert list(together) == list(scales)
     for scale, found in together.items():
@@ -45,7 +48,7 @@ def test_values_of_a_grid_are_those_of_each_value(tree: xr.DataTree) -> None:
 
 
 def test_averages_that_come_again_are_not_computed_again(tree: xr.DataTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = {"contrast": (0.0, 1.0)}
+    compared: dict[str, Any] = {"contrast": (0.0, 1.0)}
     alone = zoo.comparisons(tree, "x", **compared)
     counted: list[int] = []
     usual = averages.weighted_sums

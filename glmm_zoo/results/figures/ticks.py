@@ -28,12 +28,17 @@ class _NoTicks:
         return axis.__dict__.setdefault(self.name, [])
 
 
-class _Across(XAxis):
-    majorTicks, minorTicks = _NoTicks(), _NoTicks()  # noqa: N815 - matplotlib's
+class _Bare:
+    majorTicks: Any = _NoTicks()  # noqa: N815 - matplotlib's names
+    minorTicks: Any = _NoTicks()  # noqa: N815
 
 
-class _Up(YAxis):
-    majorTicks, minorTicks = _NoTicks(), _NoTicks()  # noqa: N815
+class _Across(_Bare, XAxis):
+    pass
+
+
+class _Up(_Bare, YAxis):
+    pass
 
 
 class BareAxes(Axes):

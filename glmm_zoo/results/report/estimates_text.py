@@ -90,7 +90,10 @@ def estimates_as_text(estimates: Estimates, most: int | None = None, about: Abou
         columns[f"P(> {above})"] = [probability(p) for p in head["p_positive"]]
     columns |= {heading: [write(v) for v in head[c]] for c, (heading, write) in _BESIDE.items() if c in head}
     if about is not None:
-        columns = {_heading(about, c): [about.level(c, cell) for cell in cells] for c, cells in columns.items()}
+        words = {"variable": lambda _, cell: about.name(cell)}
+        columns = {
+            _heading(about, c): [words.get(c, about.level)(c, cell) for cell in cells] for c, cells in columns.items()
+        }
     return PaperTable.of(estimates.sentence, list(columns), list(zip(*columns.values(), strict=True)))
 
 
