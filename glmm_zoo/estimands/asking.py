@@ -27,7 +27,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.estimates import Estimates, Region, summarised
-from glmm_zoo.results.once import kept
+from glmm_zoo.results.once import computed_before
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import column_names
 
@@ -130,7 +130,7 @@ class Setting:
         )
         if isinstance(of.question, EventQuestion):  # whose notes are made on the way
             return of.question.averages(of.table, of.weights)
-        known = kept()
+        known = computed_before()
         if known is None:
             return of.question.averages(of.table, of.weights, rows)
         if of._key not in known:
@@ -140,12 +140,12 @@ class Setting:
     @property
     def is_kept(self) -> bool:
         """Whether the averages were computed already, within `computed_once`."""
-        known = kept()
+        known = computed_before()
         return known is not None and isinstance(self.question, Question) and self._key in known
 
     def keep(self, averages: np.ndarray) -> None:
         """Keep the averages of these rows within `computed_once`."""
-        known = kept()
+        known = computed_before()
         if known is not None:
             known[self._key] = self.question, averages
 

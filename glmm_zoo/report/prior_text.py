@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.estimands.prior_predictive import rough
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
@@ -304,13 +305,13 @@ def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
 
 
 def _value(value: float) -> str:
-    return numbers.rough(value)
+    return rough(value)
 
 
 def _ratio(value: float) -> str:
     """A ratio or a rate; what is beyond imagination is only said to be."""
     if 1 / EXTREME <= value <= EXTREME:
-        return numbers.rough(value)
+        return rough(value)
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 

@@ -174,12 +174,6 @@ def alone(value: float) -> str:
     return written(value, decimals("number", [value]))
 
 
-def rough(value: float) -> str:
-    """A number that gives an idea alone, with two significant digits."""
-    short = float(f"{value:.2g}")
-    return written(short, min(max(_for_digits(2, abs(short)), 0), MOST_DECIMALS))
-
-
 def estimate_text(median: float, lower: float, upper: float, scale: Scale = "number", mcse: float = 0.0) -> str:
     """ "0.47 (0.36 to 0.59)", "22.0 % (15.4 to 31.1 %)", "−15.6 percentage points (−23.6 to −8.6)"."""
     d = decimals(scale, (median, lower, upper), mcse)

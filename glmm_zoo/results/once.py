@@ -20,14 +20,14 @@ def computed_once() -> Iterator[None]:
         _kept.reset(token)
 
 
-def kept() -> dict[Hashable, Any] | None:
+def computed_before() -> dict[Hashable, Any] | None:
     """What was computed within `computed_once`, by keys that say all that it depends on; None outside."""
     return _kept.get()
 
 
 def once[R](key: Hashable, of: object, compute: Callable[[], R]) -> R:
     """What `compute()` gives for an object, kept within `computed_once`, with the object, so that no other one has its id."""
-    known = kept()
+    known = computed_before()
     if known is None:
         return compute()
     place = (key, id(of))

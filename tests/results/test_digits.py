@@ -88,22 +88,6 @@ def test_a_number_of_unknown_uncertainty(value, text):
     assert numbers.alone(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (134.3, "130"),
-        (0.007446, "0.0074"),
-        (-9.8, "−9.8"),
-        (2.996, "3.0"),
-        (99.6, "100"),
-        (12345.0, "12\u202f000"),
-        (0.0, "0"),
-    ],
-)
-def test_a_number_that_gives_an_idea(value, text):
-    assert numbers.rough(value) == text
-
-
 def test_a_column_shares_decimals_unless_its_numbers_differ_by_orders_of_magnitude():
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)]) == [2, 2]
     assert numbers.column_decimals("number", [(0.7, 0.2, 1.3), (0.3, 0.1, 0.5)], [0.09, 0.001]) == [1, 2]
