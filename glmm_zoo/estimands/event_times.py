@@ -46,15 +46,24 @@ def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:
     return follow_up(outcome.response)
 
 
-def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarray:
-    """S(t) (S, m), where there is one cause."""
+def survival_sums(outcome: FittedOutcome, p: RowPredictors, times: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums (k, S, m) of S(t) at increasing times (n,) with weights (k, n), where there is one cause."""
     assert outcome.family.event_times is not None
-    times, x = outcome.family.event_times[""], p.variables[""]
-    if t <= times.origin:
-        return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
-    own, at = own_on_scales(outcome, p.own), np.array([t])
-    s = times.spread(own)
-    return mean_of(lambda z: np.exp(-times.cumulative(at, s * z, own)), Normal(x.mean / s, x.variance / s**2))
+    law, x, own = outcome.family.event_times[""], p.variables[""], own_on_scales(outcome, p.own)
+    s, early = law.spread(own), int(np.searchsorted(times, law.origin, side="right"))
+    course, later = law.course(times[early:], own), weights[:, early:]
+
+    def sums(z: np.ndarray) -> np.ndarray:
+        total = np.empty((len(weights), *z.shape))
+        total[:] = weights[:, :early].sum(axis=1)[:, None, None]
+        H = course(s * z)
+        for j, of_time in enumerate(later.T):
+            S = np.exp(-H(j))
+            for k in np.flatnonzero(of_time):
+                total[k] += of_time[k] * S
+        return total
+
+    return mean_of(sums, Normal(x.mean / s, x.variance / s**2))
 
 
 def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
@@ -67,7 +76,7 @@ def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
         if "" not in laws:
             return values_over_time(laws, own_on_scales(outcome, p.own), p, scale, times)
         if scale in (SURVIVAL, INCIDENCE):
-            S = np.stack([survival_at(outcome, p, t) for t in times])
+            S = survival_sums(outcome, p, np.array(times), np.eye(len(times)))
             return S if scale == SURVIVAL else 1 - S
         free = _restricted(outcome, p, times)
         return free if scale == RESTRICTED_MEAN else np.reshape(times, (-1, 1, 1)) - free
@@ -94,8 +103,7 @@ def _restricted(outcome: FittedOutcome, p: RowPredictors, times: Sequence[float]
     ends = np.unique([0.0, *times, *breaks, *times[-1] * _PANELS])
     nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
     t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
-    S = np.stack([survival_at(outcome, p, s) for s in t])
-    return np.stack([np.tensordot(w * (t < until), S, 1) for until in times])
+    return survival_sums(outcome, p, t, w * (t < np.array(times)[:, None]))
 
 
 def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

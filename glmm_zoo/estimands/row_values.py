@@ -12,7 +12,7 @@ Each is a mean over the distribution of the group effects, taken before any rati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,13 @@ class RowPredictors:
     covariances: Covariances
     own: Own
     thresholds: np.ndarray | None = None
+    _known: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
+
+    def once(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """What several quantities of these rows have in common, computed for the first of them."""
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,10 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
+    return p.once("mean", lambda: _expected(p, outcome))
+
+
+def _expected(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     link, alone = outcome.link, outcome.family.count_alone
     if "zoi" in p.variables or "zoi" in p.own:
         return _with_ends(p, outcome)
@@ -160,6 +171,10 @@ def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
 
 def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y > 0) (S, m)."""
+    return p.once("positive", lambda: _above_zero(p, outcome))
+
+
+def _above_zero(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     alone, link = outcome.family.count_alone, outcome.link
     if alone is None:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
@@ -214,6 +229,10 @@ def unordered_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndar
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
+    return p.once("categories", lambda: _of_categories(p, outcome))
+
+
+def _of_categories(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     assert p.thresholds is not None
     if outcome.family.latent:
         cutpoints = p.thresholds

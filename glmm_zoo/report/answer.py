@@ -14,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import INCIDENCE, SURVIVAL, FittedModel, read_fitted
-from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.estimands.fitted import INCIDENCE, SURVIVAL, USUAL_DRAWS, FittedModel, read_fitted
+from glmm_zoo.estimands.predictions import predictions, predictions_on
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.imputations import imputations_of
@@ -78,16 +78,16 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         Probability inside the intervals.
     """
     one = imputations_of(tree)[0]  # whose variables are those of all
-    about, model = about_of(tree), read_fitted(one, 1)
+    about, model = about_of(tree), read_fitted(one, USUAL_DRAWS)
     variable = about.of or _variable(model)
     scale = _scale_of_times(model.spec)
     if variable is None:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
-        further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
+        further = predictions_on(tree, _scales(model), **of_all)
         return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
     meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
-    levels = _levels(read_fitted(one, 1, SURVIVAL) if of_event else model, variable)
+    levels = _levels(read_fitted(one, USUAL_DRAWS, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
     drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
@@ -95,13 +95,14 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
-    means = None if meta or course or of_event else predictions(tree, **asked, **scale)
+    tells_means = not (meta or course or of_event)
+    further = predictions_on(tree, [*(["mean"] if tells_means and not scale else []), *_scales(model)], **asked)
+    means = predictions(tree, **asked, **scale) if tells_means and scale else further.pop("mean", None)
     pairs = (
         model.spec["options"].get("consistency") == "ume"
     )  # unrelated effects, of the pairs that were compared alone
     of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
     compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
-    further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
     along = _along(tree, variable) if 0 < len(levels) <= _MOST_LEVELS else None

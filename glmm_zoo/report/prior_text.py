@@ -9,6 +9,7 @@ from math import exp
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.estimands.prior_predictive import rough
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
@@ -258,13 +259,13 @@ def _monotonic(parts: Parts, of: PriorOf) -> str:
 
 
 def _value(value: float) -> str:
-    return numbers.alone(value)
+    return rough(value)
 
 
 def _ratio(value: float) -> str:
     """A ratio or a rate; what is beyond imagination is only said to be."""
     if 1 / EXTREME <= value <= EXTREME:
-        return numbers.alone(value)
+        return rough(value)
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 
@@ -284,8 +285,8 @@ def _column(parts: Parts, name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """ "22.0 %", "below 0.1 %"."""
-    return numbers.percent(share).replace("< ", "below ").replace("> ", "above ")
+    """ "22 %", "7.5 %", "below 0.1 %"."""
+    return numbers.percent(share, 0 if 0.1 <= share <= 0.9 else 1).replace("< ", "below ").replace("> ", "above ")
 
 
 def _unit(parts: Parts, of: PriorOf) -> str:

@@ -17,6 +17,7 @@ import xarray as xr
 
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.censored_values import censored_values
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered", "time"]
@@ -79,8 +80,7 @@ def _all_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         if name not in tree["posterior_predictive"].dataset:
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
-        drawn, log_p = _drawn(tree, name)
-        weights = _weights(drawn, log_p)
+        drawn, log_p, weights = _predicted(tree, name)
         limits = censored_values(tree, name)
         y = y if limits is None else limits.completed(y, drawn, weights)
         rows = observed[name][dim].values
@@ -104,8 +104,18 @@ def predicted_by_others(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.nd
     With these weights the draws of a row are as the other rows predict it; where the density is that of a subject, as the other
     subjects do, and where the file has none all weights are equal.
     """
-    drawn, log_p = _drawn(tree, name)
-    return drawn, _weights(drawn, log_p)
+    drawn, _, weights = _predicted(tree, name)
+    return drawn, weights
+
+
+def _predicted(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Predictive draws, log-likelihood and weights, all (draws, n)."""
+
+    def read() -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        drawn, log_p = _drawn(tree, name)
+        return drawn, log_p, _weights(drawn, log_p)
+
+    return once(("predicted", name), tree, read)
 
 
 def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -113,9 +123,9 @@ def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]
     predicted = tree["posterior_predictive"].dataset[name]
     dim = next(str(d) for d in predicted.dims if d not in ("chain", "draw"))
     pointwise = _pointwise(tree, name, dim)
-    arrays = (predicted,) if pointwise is None else xr.align(predicted, pointwise, join="inner")
+    arrays = (predicted,) if pointwise is None else xr.align(predicted, pointwise, join="inner", copy=False)
     drawn, *log_p = (
-        array.stack(sample=("chain", "draw")).transpose("sample", dim).values.astype(float) for array in arrays
+        array.transpose("chain", "draw", dim).values.reshape(-1, array.sizes[dim]).astype(float) for array in arrays
     )
     return drawn, log_p[0] if log_p else None
 
