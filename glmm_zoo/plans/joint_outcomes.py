@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,16 +22,17 @@ from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_al
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.registry import family_and_link
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor, with_strata
+from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefix_within, prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.formulas.terms import Formula, GroupTerm
+from glmm_zoo.formulas.terms import Formula
 from glmm_zoo.plans.parameters import predictor_parameters, with_keys_for_all
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.plans.residuals import RESIDUAL
+from glmm_zoo.plans.shared_levels import with_all_levels
 from glmm_zoo.priors import CORR_DEFAULT, Parameter, beta_defaults, parameter
-from glmm_zoo.tables.columns import Table, merge_tables, stack_columns
+from glmm_zoo.tables.columns import Table, merge_tables
 from glmm_zoo.tables.frames import Missing
 
 OPTIONS_BY_RESPONSE = ("zi", "zoi", "coi", "dispersion", "disc", "success", "levels", "reference", "bounds")
@@ -149,7 +149,7 @@ def read_joint_outcomes(
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = JointOutcomes(
-        tuple(parts), _with_all_levels(predictors), formulas, links, merge_tables([s.table for s in singles]), tuple(notes),
+        tuple(parts), with_all_levels(predictors), formulas, links, merge_tables([s.table for s in singles]), tuple(notes),
         _gaussian_pair(parts) if residual_correlation else (),
     )  # fmt: skip
     return _with_loadings(joint) if shared == "loading" else joint
@@ -249,40 +249,6 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequen
     factors = {e.factor.name for p in predictors for e in p.effects}
     twice = {p for p in prefixes if prefixes.count(p) > 1} | (factors & taken)
     raise_all([f"two things would share the name {name!r}; rename a column" for name in sorted(twice)])
-
-
-def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tuple[PredictorDesign, ...]:
-    """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
-    designs = [p for p, _ in predictors]
-    terms = {
-        e.factor.name: g
-        for p in designs
-        for e in p.effects
-        for g in p.formula.groups
-        if g.name == e.factor.name and e.structure is None  # else they are those of a table
-    }
-    for name, term in terms.items():
-        _refuse_two_ways([g for p in designs for g in p.formula.groups if g.name == name])
-        users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects if e.structure is None]]
-        tables = [predictors[i][1] for i in users]
-        rows = [t.rows for t in tables]
-        stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in term.columns}
-        together = Table(stacked, sum(rows), "", row_numbers=np.concatenate([t.row_numbers for t in tables]))
-        whole = with_strata(grouping_factor(term.factor, together), term.by, together)
-        for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
-            own = replace(whole, codes=codes)
-            effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in designs[i].effects)
-            designs[i] = replace(designs[i], effects=effects)
-    return tuple(designs)
-
-
-def _refuse_two_ways(terms: Sequence[GroupTerm]) -> None:
-    """Refuse a factor whose levels lie in strata for one outcome and not for another: they are one set of levels."""
-    other = next((g for g in terms if g.factor_source != terms[0].factor_source), None)
-    if other is not None:
-        raise InputError(
-            f"group {other.name!r} stands as {terms[0].factor_source} and as {other.factor_source}; write its factor alike for all outcomes"
-        )
 
 
 def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,15 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.fitted import USUAL_DRAWS, read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.report.answer import Answer, answering, of_categories
+from glmm_zoo.report.answer import Answer, answering, of_categories, part_column
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
+from glmm_zoo.report.imputed import of_first, of_least_agreeing
 from glmm_zoo.report.survival_figures import survival_figures
-from glmm_zoo.results.about import about_of
+from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
@@ -44,6 +46,7 @@ from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -144,7 +147,7 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk", "survival"} & {builder} or "zero" in answer.further
-        drawn_already = answer.means is None or "category" in answer.means.table
+        drawn_already = answer.means is None or part_column(answer.means.table) is not None
         if answer.variable is not None and not drawn_already and (another or answer.trajectories is not None):
             yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
@@ -178,7 +181,7 @@ class Catalogue:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
         table = stored_table(self.tree)
-        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
+        covariates = [c for c in read_fitted(self.tree, USUAL_DRAWS).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
         at = {"baseline": list(_BASELINES), **means}
         asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
@@ -205,15 +208,21 @@ class Catalogue:
         yield "prior_posterior", Entry("priors", "", partial(prior_posterior, self.tree, self.about))
         if self.of_times:
             check = "Does the model reproduce the data? (Cox–Snell residuals)"
-            yield "cox_snell", Entry("checks", check, partial(cox_snell_of, self.tree))
+            yield "cox_snell", Entry("checks", check, partial(of_first, self.tree, cox_snell_of))
         else:
             yield from self._predictive_check()
-        yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
-        yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
+        yield (
+            "ranks",
+            Entry("checks", "Did the chains agree? (ranks)", partial(of_least_agreeing, self.tree, self._drawn(ranks))),
+        )
+        yield "trace", Entry("asked", "", partial(of_least_agreeing, self.tree, self._drawn(trace)))
+
+    def _drawn(self, draw: Callable[[xr.DataTree, About], Picture]) -> Callable[[xr.DataTree], Picture]:
+        return lambda tree: draw(tree, self.about)
 
     def _predictive_check(self) -> Iterator[tuple[str, Entry]]:
         check = "Does the model reproduce the data? (posterior predictive check)"
-        yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
+        yield "predictive_check", Entry("checks", check, partial(of_first, self.tree, self._drawn(predictive_check)))
 
     def of_stored(self, stored: Estimates) -> Picture | None:
         """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""
@@ -240,7 +249,22 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit; a width in which nothing can be read.
+        A name of no figure of this fit; a width in which nothing can be read; a fit that was interrupted.
     """
     check_width(width)
-    return Catalogue(tree, prob=prob).picture(figure).figure(width)
+    with computed_once():
+        return picture_of(tree, figure, prob=prob).figure(width)
+
+
+def picture_of(tree: xr.DataTree, figure: str, *, prob: float) -> Picture:
+    """A figure that is asked for by name.
+
+    Raises
+    ------
+    InputError
+        A name of no figure of this fit; a fit that was interrupted.
+    """
+    gap = incomplete(tree)
+    if gap is not None:
+        raise InputError(f"no figure: {gap}; fit again")
+    return Catalogue(tree, prob=prob).picture(figure)

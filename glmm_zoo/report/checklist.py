@@ -17,6 +17,7 @@ from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
 from glmm_zoo.report.serial_words import processes
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.trials.arms import META_ANALYSES
 
 State = Literal["done", "not done", "not applicable"]
@@ -114,6 +115,8 @@ def _question(page: _Page) -> Iterator[Item]:
             "model",
             f"{plural(data['dropped'], 'row')} dropped: `glmm-zoo report {page.path}`",
         )
+    elif imputed_tables(page.parts.tree):
+        yield page.item(BARG, "Missing values reported", "missing", f"`glmm-zoo report {page.path}`")
     else:
         yield Item(BARG, "Missing values reported", "not applicable", "No row was dropped")
 
@@ -156,7 +159,8 @@ ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled", "network/pa
 def _posterior(page: _Page) -> Iterator[Item]:
     tree, groups = page.parts.tree, list(page.parts.groups)
     predicted = "posterior_predictive" in tree.children
-    yield page.item(BARG, "Posterior predictive check", "predictive_check", f"`glmm-zoo plot {page.path} predictive_check`" if predicted else
+    figure = "cox_snell" if "event_times" in page.parts.spec["facts"] else "predictive_check"
+    yield page.item(BARG, "Posterior predictive check", figure, f"`glmm-zoo plot {page.path} {figure}`" if predicted else
                     page.update("--seed 1"), predicted)  # fmt: skip
     yield page.item(
         BAYES, "Point estimates and intervals, with their scale", ESTIMATES, f"`glmm-zoo report {page.path}`"

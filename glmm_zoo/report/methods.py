@@ -13,6 +13,7 @@ from glmm_zoo.families.time_laws import TIME_LAW_WORDS
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.imputed import imputed_methods
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
@@ -22,8 +23,10 @@ from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
 from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.report.structure_words import averaged_over, structure_in_methods
+from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -59,7 +62,7 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
     """
     parts = read_parts(tree)
     sentences = [
-        *_model(parts), _priors(parts), _sampler(parts), *_diagnostics(parts), *_estimand(parts, answer),
+        *_model(parts), *imputed_methods(tree), _priors(parts), _sampler(parts), *_diagnostics(parts), *_estimand(parts, answer),
         f"We report posterior medians with equal-tailed {numbers.nominal(prob)} credible intervals.",
     ]  # fmt: skip
     results = results_text(parts, answer, prob)
@@ -93,7 +96,17 @@ def _model(parts: Parts) -> Iterator[str]:
 
 
 def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
-    """What the linear predictors of unordered categories are."""
+    """What the linear predictors of unordered categories, or of competing causes, are."""
+    if outcome.causes:
+        names = joined([cause_words(parts, cause) for cause in outcome.causes])
+        amount = (
+            "cause-specific hazard"
+            if outcome.link == "log_hazard"
+            else "distribution of times, with the others censored,"
+        )
+        yield f"The causes of the event, {names}, compete: each had a {amount} and a linear predictor of these terms of its own."
+        for group in (g for g in outcome.main.formula.groups if g.label):
+            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the causes."
     if outcome.family.responses == "unordered":
         reference, *others = outcome.levels
         each = (
@@ -176,6 +189,8 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
+    if term[0].kind == "monotonic":
+        return f"{_column(parts, term)} (monotonic, Bürkner and Charpentier 2020)"
     return f"{_column(parts, term)} (categorical)" if parts.levels(term[0]) else _column(parts, term)
 
 
@@ -275,9 +290,9 @@ def _priors(parts: Parts) -> str:
 def _prior_of(parts: Parts, variable: str) -> str:
     """What a prior is of: "the intercept of the zero part", "the shape", "coefficients of the log of the shape"."""
     kind, outcome, part = prior_kind(parts, variable)
-    own = outcome.family.own_parameter(part or kind)
+    own = outcome.family.own_parameter(part or kind) or outcome.family.own_parameter(variable)
     if own is not None and not part and own.scale != "logit":
-        return own.words
+        return own.words or _KINDS.get(kind, variable)
     of_log = f" of the log of {own.words}" if own is not None and part and own.scale == "log" else ""
     return f"{_KINDS.get(kind, variable)}{of_log or _PARTS.get(part, '')}"
 
@@ -286,11 +301,12 @@ _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
     "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
-    "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
+    "hazard level": "the level of the log baseline hazard", "h0_trend": "the trend of the log baseline hazard",
+    "h0_precision": "its smoothness", "h0_steps": "its steps",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations", "range": "ranges", "spatial share": "the spatial share of the variance",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
-    "nominal_beta": "departures from proportional odds",
+    "nominal_beta": "departures from proportional odds", "simplex": "the shares of the steps of monotonic effects",
 }  # fmt: skip
 _PARTS = {
     "zi": " of the zero part",
@@ -326,7 +342,7 @@ def _prior_words(prior: Prior) -> str:
 def _sampler(parts: Parts) -> str:
     sampling, versions = parts.content["sampling"], parts.content.get("versions", {})
     thin, draws = sampling.get("thin", 1), sampling.get("draws", parts.tree["posterior"].sizes["draw"])
-    chains = sampling.get("chains", parts.tree["posterior"].sizes["chain"])
+    chains = sampling.get("chains", parts.tree["posterior"].sizes["chain"]) // (len(imputed_tables(parts.tree)) or 1)
     kept = f"{draws} draws kept in each" + (f", every {_ordinal(thin)} of {draws * thin}" if thin > 1 else "")
     warm = f" after {sampling['tune']} for warm-up" if "tune" in sampling else ""
     used = [

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.terms import GroupTerm
+from glmm_zoo.report.group_math import effect_lines, numbered_effects
 from glmm_zoo.report.mathml import (
     MINUS,
     PLUS,
@@ -22,47 +21,19 @@ from glmm_zoo.report.mathml import (
     display,
     fraction,
     linked,
-    listed,
     normal,
     num,
     op,
     row,
     squared,
-    student_law,
     sub,
     sym,
 )
-from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
+from glmm_zoo.report.outcome_symbols import NumberedOutcome, level_symbol
+from glmm_zoo.report.parts import Part, Parts, Summand
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
-from glmm_zoo.report.serial_words import process_line
-from glmm_zoo.report.structure_words import among_levels
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
-
-
-@dataclass(frozen=True)
-class NumberedOutcome:
-    """One outcome with the names of its symbols: of several, each has its number as an index."""
-
-    parts: Parts
-    of: OutcomeParts
-    index: tuple[str, ...] = ()
-
-    def symbol(self, name: str, *indices: str) -> str:
-        return sub(sym(name), *self.index, *indices)
-
-    def of_category(self) -> NumberedOutcome:
-        """With the symbols of one category, k, where each has a linear predictor of its own."""
-        return replace(self, index=(*self.index, sym("k"))) if self.of.family.responses == "unordered" else self
-
-    def of_each_category(self) -> list[NumberedOutcome]:
-        """With the symbols of each category, by its number, where each has a linear predictor of its own."""
-        if self.of.family.responses != "unordered":
-            return [self]
-        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
-
-    def response(self) -> str:
-        return self.symbol("y", ROW_INDEX)
 
 
 def model_math(parts: Parts) -> str:
@@ -74,7 +45,7 @@ def model_math(parts: Parts) -> str:
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome.of_category()), *_correlated_rows(outcome)]
-    lines += _group_lines(parts, [outcome.of_category() for outcome in outcomes])
+    lines += effect_lines(parts, [outcome.of_category() for outcome in outcomes])
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
@@ -103,6 +74,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
         yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.responses == "time":
+        if outcome.of.causes:
+            outcome = outcome.of_category()
+            formula = _formula(outcome, family.formula)
         hazard, log_time = (
             call(outcome.symbol("h", ROW_INDEX), sym("t")),
             call(sym("log"), outcome.symbol("T", ROW_INDEX)),
@@ -128,7 +102,7 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     else:
         yield f"{y}{op('|')}{sym('at risk')}" if of_never else y, "∼", formula
     if of_never:
-        subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
+        subject = level_symbol(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
 
 
@@ -139,7 +113,7 @@ def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:
-    return outcome.symbol("σ", _level(outcome.parts, (outcome.parts.spec["options"]["time"],)))
+    return outcome.symbol("σ", level_symbol(outcome.parts, (outcome.parts.spec["options"]["time"],)))
 
 
 def _correlated_rows(outcome: NumberedOutcome) -> list[Line]:
@@ -211,14 +185,26 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
     left = mean if of.family.symbol == "η" else linked(of.link, mean)
     yield left, "=", _predictor(outcome, of.main, extra, without_intercept)
+    yield from _steps(outcome, of.main)
     for name, part in of.others.items():
         if name == "nominal":
             continue
         own = of.family.own_parameter(name)
         left = s(own.symbol if own else "π", ROW_INDEX)
         if name == "never":
-            left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
+            left = sub(sym("π"), level_symbol(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield linked(part.link, left), "=", _predictor(outcome, part, [])
+        yield from _steps(outcome, part)
+
+
+def _steps(outcome: NumberedOutcome, part: Part) -> Iterator[Line]:
+    """mo(x) = D (s_1 + ... + s_x), x = 0, ..., D, for each monotonic effect of a predictor."""
+    of = [sym(part.of)] if part.of else []
+    expressions = dict.fromkeys(e for term in part.terms for e in term if e.kind == "monotonic")
+    for x, levels in ((sym(outcome.parts.name(e)), outcome.parts.monotonic_levels(e)) for e in expressions):
+        share = [outcome.symbol("s", *of, x, index) for index in (num(1), x)]
+        sum_of_shares = f"{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}"
+        yield call(sym("mo"), x), "=", f"{num(len(levels) - 1)}{sum_of_shares}"
 
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
@@ -229,28 +215,19 @@ def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], witho
     )
     summands += [_times(outcome, coefficient, term) for term in part.terms]
     for smooth in part.formula.smooths:
-        of_by = [_level(outcome.parts, (smooth.by,))] if smooth.by else []
+        of_by = [level_symbol(outcome.parts, (smooth.by,))] if smooth.by else []
         curve = outcome.symbol("f", *(sym(outcome.parts.about.name(v)) for v in smooth.variables), *of_by)
         summands.append(call(curve, *(sub(sym(outcome.parts.about.name(v)), ROW_INDEX) for v in smooth.variables)))
     summands += extra
-    for group, effects in _numbered(part):
+    for group, effects in numbered_effects(part):
         loaded = outcome.parts.loaded(outcome.of, group)
         for term, number in effects:
-            indices = *number, _level(outcome.parts, group.factor)
+            indices = *number, level_symbol(outcome.parts, group.factor)
             value = (
                 outcome.symbol("λ") + sub(sym(effect), num(1), *indices) if loaded else outcome.symbol(effect, *indices)
             )
             summands.append(value + _covariates(outcome.parts, term))
     return PLUS.join(summands) or num(0)
-
-
-def _level(parts: Parts, factor: Sequence[str]) -> str:
-    """ "herd[i]": the level that a row has."""
-    return f"{_factor(parts, factor)}{op('[')}{ROW_INDEX}{op(']')}"
-
-
-def _factor(parts: Parts, factor: Sequence[str]) -> str:
-    return sym(":".join(parts.about.name(c) for c in factor))
 
 
 def _times(outcome: NumberedOutcome, coefficient: str, term: Summand) -> str:
@@ -264,7 +241,9 @@ def _times(outcome: NumberedOutcome, coefficient: str, term: Summand) -> str:
 
 def _covariates(parts: Parts, term: Summand) -> str:
     return "".join(
-        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
+        call(sym("mo"), sub(sym(parts.name(e)), ROW_INDEX))
+        if e.kind == "monotonic"
+        else op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
         if e.kind == "call"
         else sub(sym(parts.name(e)), ROW_INDEX)
         for e in term
@@ -290,80 +269,8 @@ def _treatment(parts: Parts) -> list[str]:
     else:
         found = [f"{sub(sym('θ'), row(sym('e'), op('['), ROW_INDEX, op(']')))}{treat}"]
     if parts.spec["options"].get("treatment_effect") == "random":
-        found.append(sub(sym("w"), _level(parts, (parts.spec["facts"]["cluster"],))) + treat)
+        found.append(sub(sym("w"), level_symbol(parts, (parts.spec["facts"]["cluster"],))) + treat)
     return found
-
-
-# ------------------------------------------------------------------------------------------------------- group effects
-
-
-def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]:
-    """The distribution of the effects of each group term; effects that are correlated have one line."""
-    shared: dict[tuple[str, str], list[str]] = {}
-    between: dict[str, str] = {}
-    if parts.spec["options"].get("treatment_effect") == "random":
-        cluster = _factor(parts, (parts.spec["facts"]["cluster"],))
-        shared[parts.spec["facts"]["cluster"], ""] = [sub(sym("w"), cluster)]
-    for outcome in outcomes:
-        for part in (outcome.of.main, *outcome.of.others.values()):
-            for group, numbered in _numbered(part):
-                letter = outcome.of.letters(part.of)[2]
-                factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
-                which = [
-                    factor,
-                    *([f"{sym(parts.about.name(group.by))}{op('[')}{factor}{op(']')}"] if group.by else []),
-                ]
-                owners = outcome.of_each_category() if group.label else [outcome]
-                effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
-                if parts.loaded(outcome.of, group):
-                    continue
-                between[group.name] = among_levels(group)
-                if parts.shared(group) or (group.name, "") in shared:
-                    shared.setdefault((group.name, group.label or ""), []).extend(effects)
-                elif len(effects) == 1 or not group.correlated:
-                    of = [*outcome.index, *([sym(letter)] if part.of else [])]
-                    for effect, number in zip(effects, numbers, strict=True):
-                        variance = squared(sub(sym("σ"), *of, *number, *which))
-                        student = sub(sym("ν"), factor) if group.dist == "student" else ""
-                        yield _single(effect, variance, between[group.name], student)
-                    if group.process:
-                        yield process_line(parts, group, letter)
-                else:
-                    student = sub(sym("ν"), factor) if group.dist == "student" else ""
-                    yield _correlated(effects, sub(sym("Σ"), *which), between[group.name], student)
-    for (name, _), effects in shared.items():
-        factor = _factor(parts, name.split(":"))
-        yield (
-            _correlated(effects, sub(sym("Σ"), factor), between.get(name, ""))
-            if len(effects) > 1
-            else _single(effects[0], squared(sub(sym("σ"), factor)), between.get(name, ""))
-        )
-
-
-def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[str]]]]]:
-    """Each group term with its effects and their numbers, which go on where a factor has several terms; a single effect has none."""
-    groups = [(group, list(effects_of(group))) for group in part.formula.groups]
-    for i, (group, terms) in enumerate(groups):
-        before, of_factor = (
-            sum(len(others) for other, others in some if other.name == group.name) for some in (groups[:i], groups)
-        )
-        yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
-
-
-def _single(effect: str, variance: str, between: str, student: str = "") -> Line:
-    """One effect of each level; `between` is the covariance between levels, "" where they are independent, `student` the degrees of
-    freedom of a Student-t law, "" of a normal one."""
-    if student:
-        return effect, "∼", student_law(student, variance)
-    if not between:
-        return effect, "∼", normal(variance)
-    return effect, "∼", call(sym("MultivariateNormal"), num(0), variance + between)
-
-
-def _correlated(effects: Sequence[str], covariance: str, between: str, student: str = "") -> Line:
-    vector = f"{op('(')}{listed(effects)}{op(')')}"
-    law = ["MultivariateStudentT", student] if student else ["MultivariateNormal"]
-    return vector, "∼", call(sym(law[0]), *law[1:], num(0), covariance + (op("⊗") + between if between else ""))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.families.baselines import BASELINE_WORDS
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.group_words import group_sentences
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
 from glmm_zoo.report.seen_words import seen_sentences
-from glmm_zoo.report.serial_words import process_item, process_sentences
-from glmm_zoo.report.structure_words import structure_sentences
+from glmm_zoo.report.serial_words import process_item
 from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -38,7 +38,7 @@ def model_words(parts: Parts) -> str:
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *seen_sentences(parts, outcome), *_predictors(parts, outcome)]
-    sentences += [*_groups(parts), *_curves(parts), *residual_sentences(parts)]
+    sentences += [*group_sentences(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
     if parts.event is not None:
@@ -162,6 +162,8 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     yield _sum(parts, outcome.main, subject, outcome.letters(""), own, thresholds)
     if outcome.family.responses == "unordered":
         yield "Each of these categories has levels, changes and shifts of its own, and together the probabilities are one (softmax)."
+    if outcome.causes:
+        yield "Each cause has a baseline, a level, changes and shifts of its own."
     if thresholds:
         yield _thresholds(parts, outcome)
     for name, part in outcome.others.items():
@@ -223,11 +225,17 @@ def _own(parts: Parts) -> Iterator[str]:
 
 def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> list[str]:
     """One item for each factor; numbers together; interactions together."""
-    numbers = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
+    alone = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
+    numbers = [t for t in alone if t[0].kind != "monotonic"]
     items = []
     if numbers:
         change = "a change" if len(numbers) == 1 else "changes"
         items.append(f"{change} {coefficient} for each unit of {joined([_plain(parts, t) for t in numbers])}")
+    for (expression,) in (t for t in alone if t not in numbers):
+        name = parts.name(expression)
+        items.append(
+            f"a monotonic effect of {name}, {coefficient} for each step of it on average, in which each step has a share s of the whole change"
+        )
     for term in terms:
         levels = parts.levels(term[0])
         if len(term) == 1 and levels:
@@ -272,57 +280,6 @@ def _thresholds(parts: Parts, outcome: OutcomeParts) -> str:
     if "nominal" in outcome.others:
         return f"{told.partition(', so that')[0]}."
     return f"{told} (proportional odds)." if outcome.family.latent and outcome.link == "logit" else f"{told}."
-
-
-# -------------------------------------------------------------------------------------------------------- group effects
-
-
-def _groups(parts: Parts) -> Iterator[str]:
-    """How group effects are distributed."""
-    every = [(o, g) for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
-    terms = [g for outcome, g in every if not parts.loaded(outcome, g)]
-    if not terms:
-        return
-    of = joined(list(dict.fromkeys(parts.group_plural(g.factor) for g in terms)))
-    several = len(terms) > 1 or any(len(list(effects_of(g))) > 1 for g in terms)
-    each = "each kind with a standard deviation σ of its own" if several else "with standard deviation σ"
-    yield (
-        f"The shifts of {of} come from normal distributions around 0, {each}."
-        if several
-        else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
-    )
-    for g in terms:
-        if g.dist == "student":
-            yield (
-                f"Those of {parts.group_plural(g.factor)} come from a Student-t distribution of ν degrees of freedom in place of a "
-                f"normal one, with σ as its scale, so that single {parts.group_plural(g.factor)} may be far off."
-            )
-        if g.by:
-            own = (
-                "standard deviations and correlations"
-                if g.correlated and len(list(effects_of(g))) > 1
-                else "a standard deviation"
-            )
-            yield f"Each level of {parts.about.name(g.by)} has {own} of its own for the shifts of its {parts.group_plural(g.factor)}."
-    for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
-        yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
-    if parts.spec["options"].get("residual_correlation"):
-        yield "What is left of the two normal outcomes in one row is correlated too."
-    told = []
-    for (factor, label), (effects, predictors) in parts.blocks().items():
-        if effects > 1:
-            in_formula = f" with the label {label}" if label and not label.isdigit() else ""
-            of = (
-                ""
-                if predictors == 1 and not any(o.family.responses == "unordered" for o in parts.outcomes)
-                else " of all categories"
-                if len(parts.outcomes) == 1 and parts.outcomes[0].family.responses == "unordered"
-                else f" of all outcomes{in_formula}"
-                if len(parts.outcomes) > 1
-                else " of both parts"
-            )
-            told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
-    yield from dict.fromkeys([*told, *process_sentences(parts), *structure_sentences(parts, terms)])
 
 
 def _curves(parts: Parts) -> Iterator[str]:

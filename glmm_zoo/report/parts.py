@@ -48,7 +48,8 @@ class Part:
 class OutcomeParts:
     """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of, categories.
 
-    Of unordered categories `main` is that of each but the reference, the first of the `levels`.
+    Of unordered categories `main` is that of each but the reference, the first of the `levels`; of competing causes, which are the levels
+    of a time to an event, that of each.
     """
 
     prefix: str
@@ -57,6 +58,16 @@ class OutcomeParts:
     main: Part
     others: Mapping[str, Part]
     levels: tuple[str, ...] = ()
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The competing causes of an event; none where there is one."""
+        return self.levels if self.family.responses == "time" else ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The categories, or causes, that each have a main linear predictor; none where there is one for all."""
+        return self.levels[1:] if self.family.responses == "unordered" else self.causes
 
     def letters(self, part: str) -> tuple[str, str, str]:
         """The symbols of the level, the coefficients and the group effects of a linear predictor."""
@@ -110,6 +121,7 @@ class Parts:
                 key = (group.factor, (group.label or "") if self.shared(group) else str(i))
                 effects, predictors = found.get(key, (0, 0))
                 own = len(list(effects_of(group))) if group.correlated or self.shared(group) else 1
+                own *= len(outcome.named) or 1 if group.label else 1
                 found[key] = (effects + own, predictors + 1)
         return found
 
@@ -119,7 +131,9 @@ class Parts:
         return of_one_effect and outcome.prefix in self.spec["facts"]["loaded"]["outcomes"]
 
     def levels(self, expression: Expression) -> tuple[str, ...] | None:
-        """The levels of a factor, the reference first; None of numbers."""
+        """The levels of a factor, the reference first; None of numbers and of monotonic effects."""
+        if expression.kind == "monotonic":
+            return None
         column = expression.columns[0]
         for learnt in self.spec["learnt"].values():
             if column in learnt.get("levels", {}):
@@ -131,6 +145,11 @@ class Parts:
         if not of_column or (expression.kind == "column" and of_column[0].attrs["kind"] == "number"):
             return None
         return _reference_first(sorted({str(v) for v in of_column[0].values.tolist()}), expression.reference)
+
+    def monotonic_levels(self, expression: Expression) -> tuple[str, ...]:
+        """The levels of mo(x), from the lowest."""
+        every = (learnt.get("levels", {}) for learnt in self.spec["learnt"].values())
+        return next(tuple(levels[expression.columns[0]]) for levels in every if expression.columns[0] in levels)
 
     def name(self, expression: Expression) -> str:
         """The words for what a column, a factor or an expression is."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import parse
 from glmm_zoo.report.parts import OutcomeParts, Parts
@@ -22,6 +23,11 @@ class PriorOf:
     link: str
     outcome: OutcomeParts
     part: str = ""
+
+    @property
+    def own(self) -> OwnParameter | None:
+        """The family's own parameter that it is, of one cause where there are several."""
+        return self.outcome.family.own_parameter(self.kind) or self.outcome.family.own_parameter(self.variable)
 
 
 def prior_kind(parts: Parts, variable: str) -> tuple[str, OutcomeParts, str]:
@@ -43,7 +49,7 @@ def read_prior_of(parts: Parts, variable: str, element: str) -> PriorOf:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
-    for level in outcome.levels[1:] if outcome.family.responses == "unordered" else ():
+    for level in outcome.named:
         base = base.removeprefix(f"{variable_name(level)}_")
     link = outcome.others[part].link if part else outcome.link
     kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)
@@ -54,7 +60,7 @@ _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "df": "df_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
-    "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*", "spatial share": "rho_.+",
+    "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*", "spatial share": "rho_.+", "simplex": "simplex_.*",
 }  # fmt: skip
 
 
@@ -64,7 +70,7 @@ def origin_of(spec: Mapping[str, Any], variable: str, element: str, prior: str) 
         return ""
     names = {variable, element, element.split("[")[0]} - {""}
     for pattern, general in (
-        (r"(.*?)(sd|corr|df|ar1|range|rho)_(.*)", "{0}{1}[{2}"),
+        (r"(.*?)(sd|corr|df|ar1|range|rho|simplex)_(.*)", "{0}{1}[{2}"),
         (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}"),
     ):
         found = re.fullmatch(pattern, variable)

@@ -89,7 +89,7 @@ def test_updates_take_the_table_of_the_file_or_another(relatives: xr.DataTree) -
 
 def test_priors_of_a_map_are_given_by_their_keys(neighbours: xr.DataTree) -> None:
     priors = priors_by_key(metadata(neighbours)["spec"])
-    assert priors["rho[id]"] == "Beta(1, 1)" and priors["sd[id]"] == "Exponential(1)"
+    assert priors["rho[id]"] == "Beta(1, 1)" and priors["sd[id, Intercept]"] == "Exponential(1)"
     again = changed_model(neighbours, priors={"rho[id]": "Beta(1, 2)"})
     assert again.spec["priors"]["rho_id"] == "Beta(1, 2)"
 

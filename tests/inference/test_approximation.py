@@ -184,7 +184,7 @@ def test_a_round_solves_the_whole_system(formula):
     assert data.exact
     n, p = data.D.shape
     first = before_the_first_round(data)
-    first = replace(first, S=[np.diag(rng.uniform(0.5, 2, len(S))) + 0.3 for S in first.S])
+    first = replace(first, S=[np.diag(rng.uniform(0.5, 2, len(S)))[None] + 0.3 for (S,) in first.S])
     w, y = rng.uniform(0.5, 2, n), rng.normal(size=n)
     part = first.updated(w, y)
     columns, at, start = [data.D], [], p
@@ -198,7 +198,7 @@ def test_a_round_solves_the_whole_system(formula):
 
     def prior(S):
         whole = np.zeros((start, start))
-        for index, one in zip(at, S, strict=True):
+        for index, (one,) in zip(at, S, strict=True):
             whole[np.ix_(index, index)] = np.kron(np.eye(len(index) // len(one)), np.linalg.inv(one))
         return whole
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Expressions, Node, reachable
 from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
 from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
-from glmm_zoo.inference.kernel.products import product_function
+from glmm_zoo.inference.kernel.products import product_function, write_product
 from glmm_zoo.inference.kernel.recurrence_loop import write_recurrence
 
 _CHEAP = {"add", "sub", "mul", "neg", "select", "abs", "max", "min", "gather", *PREDICATES}
@@ -229,7 +229,7 @@ class Emitter:
         for at in range(last + 1):
             for node in self.order:
                 if node.op == "product" and self.stage[node] == at:
-                    self._product(node)
+                    write_product(self, node)
             for node in self.order:
                 if node.op == "pack" and self.stage[node] == at:
                     base = self.scratch(node)
@@ -258,13 +258,6 @@ class Emitter:
         self.used |= b.used
         self.code.text = self._assembled()
         return self.code
-
-    def _product(self, node: Node) -> None:
-        (v,) = node.args
-        base, stride = self.memory(v)
-        rows, columns = (self.slot("size", self._size(n)) for n in (node, v))
-        places = f"ptr {self.scratch(node)}, ptr {self.array('data', node.static)}, ptr {base}"
-        self.main.do(f"call void @product({places}, i64 {stride}, i64 {rows}, i64 {columns})")
 
     def as_float(self, b: Lines, name: str, node: Node) -> str:
         if node.op in PREDICATES:

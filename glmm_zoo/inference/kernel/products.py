@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from glmm_zoo.inference.kernel.expression import Node
+
+if TYPE_CHECKING:
+    from glmm_zoo.inference.kernel.emit import Emitter
+
 _CODE = """
 define private void @product(ptr noalias %out, ptr noalias %matrix, ptr noalias %v, i64 %stride, i64 %rows, i64 %columns) nounwind {
 entry:
@@ -71,3 +78,14 @@ def product_function(lanes: int) -> str:
     for name, value in replaced.items():
         code = code.replace(name, value)
     return code
+
+
+def write_product(emitter: Emitter, node: Node) -> None:
+    """The call of the function, which stores the vector of a product in scratch memory."""
+    assert node.domain is not None
+    (v,) = node.args
+    assert v.domain is not None
+    base, stride = emitter.memory(v)
+    rows, columns = (emitter.slot("size", size) for size in (node.domain, v.domain))
+    places = f"ptr {emitter.scratch(node)}, ptr {emitter.array('data', node.static)}, ptr {base}"
+    emitter.main.do(f"call void @product({places}, i64 {stride}, i64 {rows}, i64 {columns})")
