@@ -164,6 +164,11 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
 
 def _factor_of(term: GroupTerm, table: Table) -> tuple[GroupingFactor, LevelStructure | None]:
     """The factor, with the levels of the table that a term names, if it names one, and how they depend on each other."""
+    if term.cov and (term.by or term.dist != LAWS[0]):
+        raise InputError(
+            f"{term.source}: effects of levels with a known covariance are normal with one covariance; leave "
+            f"{'by=' if term.by else 'dist='} or cov= out"
+        )
     factor = with_strata(replace(grouping_factor(term.factor, table), name=term.name), term.by, table)
     if term.structure is None:
         return factor, None
@@ -196,12 +201,6 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     term, levels = coded.term, coded.factor.levels
     if term.members:
         return f"group term ({term.effects_text} | {term.factor_source}): mm() is not available here"
-    if term.cov and (term.by or term.dist != LAWS[0]):
-        what = "by=" if term.by else "dist="
-        return (
-            f"group term ({term.effects_text} | {term.factor_source}): effects of levels with a known covariance are normal with one "
-            f"sd; leave {what} or cov= out"
-        )
     if term.label and (term.by or term.dist != LAWS[0]):
         return (
             f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label are normal with one "
