@@ -18,7 +18,15 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.refits.variations import call_of, numbered_rows, priors_by_key
-from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs, stored_table, write_metadata
+from glmm_zoo.results.storage import (
+    metadata,
+    outcome_formulas,
+    outcome_specs,
+    stored_level_tables,
+    stored_table,
+    write_metadata,
+)
+from glmm_zoo.tables.level_tables import with_level_tables
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -69,7 +77,8 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in data that a prior draws
-            tables = [numbered_rows(table, spec["data"]["source"]), *call.tables[1:]]
+            rows = numbered_rows(table, spec["data"]["source"])
+            tables = [with_level_tables(rows, stored_level_tables(drawn)), *call.tables[1:]]
             again = replace(call, tables=tables, formula=formula, priors=priors_by_key(spec), options=options).model()
     except InputError:
         return None

@@ -13,9 +13,13 @@ import xarray as xr
 from scipy import stats
 
 import glmm_zoo as zoo
+from glmm_zoo.calibration.data_sets import draw_data_set
+from glmm_zoo.calibration.ranks import log_likelihood_of_truth
 from glmm_zoo.inference.datatree import kept_variables
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.refits.imputed import models_of_tables
 from glmm_zoo.refits.variations import changed_model, priors_by_key
+from glmm_zoo.registry import find_builder
 from glmm_zoo.results.storage import metadata, stored_level_tables
 
 LEVELS = [f"a{i}" for i in range(12)]  # the first two have no rows
@@ -92,6 +96,30 @@ def test_priors_of_a_map_are_given_by_their_keys(neighbours: xr.DataTree) -> Non
     assert priors["rho[id]"] == "Beta(1, 1)" and priors["sd[id, Intercept]"] == "Exponential(1)"
     again = changed_model(neighbours, priors={"rho[id]": "Beta(1, 2)"})
     assert again.spec["priors"]["rho_id"] == "Beta(1, 2)"
+
+
+def test_a_table_goes_with_the_data_sets_of_a_calibration_and_with_imputed_tables(relatives: xr.DataTree) -> None:
+    drawn = draw_data_set(zoo.model_of(relatives), 3)
+    assert drawn is not None and np.isfinite(log_likelihood_of_truth(drawn.model, drawn.truth))
+    assert drawn.model.spec["data"]["tables"] == metadata(relatives)["spec"]["data"]["tables"]
+    builder = find_builder("poisson")
+    assert builder is not None
+    imputed = [animals(), animals().assign(x=lambda d: d.x.where(d.index > 3, 0.0))]
+    models = models_of_tables(
+        builder, imputed, "calls ~ x + (1 | gr(id, cov=A))", {}, {"tables": {"A": relationships()}}
+    )
+    assert all(m.groups[0].structure is not None for m in models)
+
+
+def test_levels_that_depend_on_each_other_stand_beside_other_laws_of_the_factor() -> None:
+    data = animals().assign(t=lambda d: np.arange(len(d)) // 10, arm=lambda d: d.id.isin(["a2", "a3"]))
+    model = zoo.poisson(
+        data, "calls ~ x + (1 | gr(id, cov=A)) + (1 | gr(id, by=arm)) + ar1(t | id)", tables={"A": relationships()}
+    )
+    kinds = {g.factor.name: (g.structure is not None, g.by is not None, g.series is not None) for g in model.groups}
+    assert kinds == {"id_A": (True, False, False), "id": (False, True, False), "id:t": (False, False, True)}
+    estimates = zoo.quick(model)["mean"]
+    assert {"sd_id_A[Intercept]", "sd_id[False, Intercept]", "sd_id:t[Intercept]"} <= set(estimates.index)
 
 
 def test_a_level_without_rows_has_its_own_effect(relatives: xr.DataTree) -> None:
