@@ -335,7 +335,7 @@ def test_the_page_tells_of_the_process(tmp_path):
         "a shift u that changes over t within each id",
         "Two shifts of one id a step of 1 in t apart have the correlation",
         "a first-order autoregressive process over t within each id",
-        "Correlations of values one step of t apart from −0.950 to 0.950",
+        "Correlations of values one step of t apart from −0.95 to 0.95",
         "The autocorrelation over one step of t within one id was",
         "Autocorrelations of one step",
     ):
