@@ -284,11 +284,16 @@ def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     return t.elementwise(lambda a, b: t.E("exp", t.E("sub", a, b)), [x, spread])
 
 
+def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(lambda eta, nu: t.E(f"conway_{op.which}", eta, nu), inputs)
+
+
 HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = {
     "Elemwise": _elementwise, "DimShuffle": _dimshuffle, "Sum": _sum, "Max": _maximum, "Any": _any, "All": _all, "LogSumExp": _log_sum_exp,
     "Dot": _dot, "Blockwise": _dot, "Join": _join, "MakeVector": _make_vector, "Alloc": _alloc, "Reshape": _reshape,
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
+    "ConwayMaxwell": _conway_maxwell,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip

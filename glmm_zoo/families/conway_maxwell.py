@@ -1,0 +1,128 @@
+"""The sums of the Conway-Maxwell-Poisson distribution given its mean, in NumPy.
+
+    f(y) = lambda^y / (y!)^nu / Z(lambda, nu),  Z = sum_j lambda^j / (j!)^nu,  with the lambda whose mean is mu = e^eta
+
+(Huang 2017). lambda is found by Newton's method, each step with the sums over all terms that count; for large means Z is its
+asymptotic series (Gaunt, Iyengar, Olde Daalhuis & Simsek 2019) in m = lambda^(1 / nu), to 1e-10 of what it adds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+FAR, FAR_MODE = 300.0, 50.0  # from nu m = 300 and m = 50 on the series is taken
+TINY = -40.0  # below this eta only 0 and 1 count
+STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
+NEGLIGIBLE = 1e-17  # a term beside the sum
+CLOSE = 1e-3  # of the root in log lambda, from where derivatives reach it
+_AT_ONCE = 4096  # in the cache
+
+
+class Sums(NamedTuple):
+    """log lambda, log Z, var y, E log y! and cov(y, log y!), each of the shape of eta and nu together."""
+
+    log_rate: np.ndarray
+    log_norm: np.ndarray
+    variance: np.ndarray
+    log_factorial: np.ndarray
+    covariance: np.ndarray
+
+
+def conway_maxwell(eta: np.ndarray, nu: np.ndarray) -> Sums:
+    """The sums for the logarithm of the mean, eta, and nu."""
+    eta, nu = np.broadcast_arrays(np.asarray(eta, float), np.asarray(nu, float))
+    shape, eta, nu = eta.shape, eta.ravel(), nu.ravel()
+    mu = np.exp(np.maximum(eta, TINY))
+    tiny, far = eta < TINY, (mu >= FAR_MODE) & (mu * nu >= FAR)
+    found = np.stack([eta, np.exp(eta), np.exp(eta), np.zeros_like(eta), np.zeros_like(eta)])
+    found[:, far] = _series(mu[far], nu[far])
+    near = ~(tiny | far)
+    for rows in np.split(np.flatnonzero(near), range(_AT_ONCE, int(near.sum()), _AT_ONCE)):
+        found[:, rows] = _solved(mu[rows], nu[rows])
+    return Sums(*found.reshape(5, *shape))
+
+
+def first_rate(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """log lambda to begin with: of the mode near mu, or of a mean below 1 of what is between geometric, Poisson and Bernoulli."""
+    mode, bend = mu + (nu - 1) / (2 * nu), (1 - nu) / (1 + nu)
+    small = np.log(mu) - np.log(np.maximum(1 + bend * mu, 0.1))
+    return np.where(mode > np.maximum(1.0, mu / 2), nu * np.log(np.maximum(mode, 0.1)), small)
+
+
+def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The five sums (5, k), by Newton's method on log(M / (1 + c M)), M the mean at lambda, which is linear in log lambda for nu = 0
+    and 1; a step that leaves where the root is known to be goes to the middle of it, the last is a Taylor series."""
+    rate, c = first_rate(mu, nu), np.maximum((1 - nu) / (1 + nu), 0.0)
+    low, high = np.full_like(mu, -np.inf), np.full_like(mu, np.inf)
+    for _ in range(STEPS):
+        mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
+        low, high = np.where(mean < mu, rate, low), np.where(mean > mu, rate, high)
+        bent = mean * (1 + c * mean) / variance
+        step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
+        if np.all(~(np.abs(step) > CLOSE)):
+            break
+        new = rate + step
+        with np.errstate(invalid="ignore"):
+            rate = np.where(((new <= low) | (new >= high)) & (np.abs(step) > 0.1), (low + high) / 2, new)
+    ratio = third / variance
+    d = (mu - mean) / variance
+    d = d * (1 - d * ratio / 2 * (1 - d * ratio))
+    return np.stack([
+        rate + d, log_norm + d * (mean + d * (variance / 2 + d * third / 6)), variance + d * third,
+        log_factorial + d * (covariance + d * second / 2), covariance + d * second,
+    ])  # fmt: skip
+
+
+def _sums(rate: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The mean at log lambda, log Z, the next two cumulants of y, and E log y!, with the cumulants of it and y and of it and y twice:
+    terms from the first that counts, as ratios to it."""
+    from scipy.special import gammaln
+
+    mode = np.exp(np.minimum(rate / nu, 30.0))
+    first = np.maximum(np.floor(mode - 9 * np.sqrt(mode / nu) - 1), 0.0)
+    term, total, f = np.ones_like(rate), np.ones_like(rate), np.zeros_like(rate)
+    d1, d2, d3, f1, df, d2f = (np.zeros_like(rate) for _ in range(6))  # d the distance from the first, f log y! less that of the first
+    for d in range(1, TERMS + 1):
+        log_j = np.log(first + d)
+        f += log_j
+        term *= np.exp(rate - nu * log_j)
+        total += term
+        more, with_f = term * d, term * f
+        d1 += more
+        d2 += more * d
+        d3 += more * (d * d)
+        f1 += with_f
+        df += with_f * d
+        d2f += with_f * (d * d)
+        going = (first + d < mode) | (term > NEGLIGIBLE * total)
+        if not going.any():
+            break
+    total = np.where(going, np.nan, total)
+    d1, d2, d3, f1, df, d2f = (x / total for x in (d1, d2, d3, f1, df, d2f))
+    at_first = gammaln(first + 1)
+    return (
+        first + d1, np.log(total) + first * rate - nu * at_first, d2 - d1 * d1, d3 - d1 * (3 * d2 - 2 * d1 * d1),
+        at_first + f1, df - d1 * f1, d2f - 2 * d1 * df - f1 * (d2 - 2 * d1 * d1),
+    )  # fmt: skip
+
+
+def _series(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The five sums (5, k) from log Z = nu m - (nu - 1) / 2 log(2 pi m) - log(nu) / 2 + a1 / (nu m) + a2 / (nu m)^2 + a3 / (nu m)^3."""
+    square = nu * nu
+    a1, a2 = (square - 1) / 24, (square - 1) / 48
+    a3 = (square - 1) * (161 - 9 * square) / 5760
+    m, shift = mu, (nu - 1) / (2 * nu)
+    for _ in range(5):
+        x = 1 / (nu * m)
+        m = mu + shift + x * (a1 + x * (2 * a2 + 3 * a3 * x)) / nu
+    x, log_m = 1 / (nu * m), np.log(m)
+    slope = 1 + x * x * (a1 + x * (4 * a2 + 9 * a3 * x))  # of the mean by m
+    b1, b2, b3 = (1 + 1 / square) / 24, 1 / (24 * nu * square), (483 / square**2 - 170 / square - 9) / 5760
+    by_nu = m - 0.5 * np.log(2 * np.pi * m) - 0.5 / nu + (b1 + (b2 + b3 / m) / m) / m
+    bend = 1 - (0.5 + (b1 + (2 * b2 + 3 * b3 / m) / m) / m) / m
+    log_norm = nu * m - (nu - 1) / 2 * np.log(2 * np.pi * m) - 0.5 * np.log(nu) + x * (a1 + x * (a2 + a3 * x))
+    return np.stack(
+        [nu * log_m, log_norm, m / nu * slope, mu * log_m - by_nu, m / nu * (slope * log_m + mu / m - bend)]
+    )
