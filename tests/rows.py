@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 from scipy.interpolate import BSpline
-from scipy.special import expit, gamma, gammaincc, log_expit, log_ndtr
+from scipy.optimize import brentq
+from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr, logsumexp
 
 Values = Mapping[str, xr.DataArray]  # posterior variables by name, with their dims and labels
 Labels = Mapping[str, tuple[str, ...]]
@@ -465,6 +466,32 @@ def _counts(y: str, size: str = "", zeros: str = "") -> dict:
         count, share, above = parts(p, eta, **others)
         mean, square = count.mean() * (1 - share) / above, (count.var() + count.mean() ** 2) * (1 - share) / above
         return mean, np.sqrt(square - mean**2)
+
+    return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
+
+
+def _com_poisson(y: str) -> dict:
+    """Conway-Maxwell-Poisson with mean exp(eta): lambda by a root finder, sums over 2000 counts."""
+    j = np.arange(2000.0)
+
+    def law(eta, nu):
+        def weights(log_rate):
+            w = log_rate * j - nu * gammaln(j + 1)
+            return np.exp(w - logsumexp(w))
+
+        return weights(brentq(lambda x: np.log(weights(x) @ j) - eta, -60, 60 * max(1.0, nu), xtol=1e-14, rtol=1e-14))
+
+    def laws(p, eta, nu, zi):
+        each = np.array([law(e, n) for e, n in np.broadcast(eta, p["nu"].item() if nu is None else np.exp(nu))])
+        share = 0.0 if zi is None else expit(zi)[:, None]
+        return share * (j == 0) + (1 - share) * each
+
+    def density(d, p, eta, nu=None, zi=None):
+        return np.log(laws(p, eta, nu, zi)[np.arange(len(d)), d[y]])
+
+    def moments(d, p, eta, nu=None, zi=None):
+        P = laws(p, eta, nu, zi)
+        return P @ j, np.sqrt(P @ j**2 - (P @ j) ** 2)
 
     return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
 
@@ -1240,6 +1267,12 @@ ROWS = [
         "negative binomial, nb1", "negative_binomial", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},
         **_variables(_group("g"), _scalar("alpha")), options={"parameterization": "nb1", "exposure": "days"},
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, offset=lambda d: np.log(d.days), **_counts("c", "nb1"),
+    ),
+    Row(
+        "com-poisson", "com_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("nu"), _regression("zi")), options={"dispersion": "~ w", "zi": "~ w", "exposure": "days"},
+        coords={"coef": ("x",), "g_effect": ONE, "nu_coef": ("w",), "zi_coef": ("w",)},
+        X=_x, Z=_g, also={"nu": (_w, _nothing), "zi": (_w, _nothing)}, offset=lambda d: np.log(d.days), **_com_poisson("c"),
     ),
     Row(
         "zip", "zero_inflated_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},

@@ -50,26 +50,38 @@ def _operations() -> tuple[Any, Any]:
     """PyTensor's operations for one of the sums given eta and nu, and for the quantile of u given eta and nu."""
     from pytensor.graph.basic import Apply
     from pytensor.graph.op import Op
+    from pytensor.graph.replace import _vectorize_node
 
     pt = import_pytensor()
 
-    class ConwayMaxwell(Op):
-        __props__ = ("which",)
-
-        def __init__(self, which: str):
-            self.which = which
-
+    class Elementwise(Op):
         def make_node(self, *inputs: Tensor) -> Any:
             inputs = tuple(map(pt.as_tensor_variable, pt.broadcast_arrays(*inputs)))
             return Apply(self, inputs, [pt.tensor(dtype="float64", shape=inputs[0].type.shape)])
 
         def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
-            output_storage[0][0] = np.asarray(getattr(conway_maxwell(*inputs), self.which), float)
+            output_storage[0][0] = np.asarray(self.of(*inputs), float)
 
-        def infer_shape(self, fgraph: Any, node: Any, shapes: Any) -> Any:
+        def infer_shape(self, node: Any, shapes: Any) -> Any:
             return [shapes[0]]
 
-        def grad(self, inputs: Any, output_grads: Any) -> Any:
+        def of(self, *inputs: np.ndarray) -> np.ndarray:
+            raise NotImplementedError
+
+    @_vectorize_node.register(Elementwise)
+    def _(op: Any, node: Any, *inputs: Tensor) -> Any:
+        return op.make_node(*inputs)
+
+    class ConwayMaxwell(Elementwise):
+        __props__ = ("which",)
+
+        def __init__(self, which: str):
+            self.which = which
+
+        def of(self, *inputs: np.ndarray) -> np.ndarray:
+            return getattr(conway_maxwell(*inputs), self.which)
+
+        def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
             eta, nu = inputs
             of = Sums(*(ConwayMaxwell(name)(eta, nu) for name in Sums._fields))
             mu, rate_by_nu = pt.exp(eta), of.covariance / of.variance
@@ -77,20 +89,13 @@ def _operations() -> tuple[Any, Any]:
                 slopes = mu / of.variance, rate_by_nu
             else:
                 slopes = mu * mu / of.variance, mu * rate_by_nu - of.log_factorial
-            return [output_grads[0] * slope for slope in slopes]
+            return [cotangents[0] * slope for slope in slopes]
 
-    class ConwayMaxwellQuantile(Op):
+    class ConwayMaxwellQuantile(Elementwise):
         __props__ = ()
 
-        def make_node(self, *inputs: Tensor) -> Any:
-            inputs = tuple(map(pt.as_tensor_variable, pt.broadcast_arrays(*inputs)))
-            return Apply(self, inputs, [pt.tensor(dtype="float64", shape=inputs[0].type.shape)])
-
-        def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
-            output_storage[0][0] = np.asarray(quantile(*inputs), float)
-
-        def infer_shape(self, fgraph: Any, node: Any, shapes: Any) -> Any:
-            return [shapes[0]]
+        def of(self, *inputs: np.ndarray) -> np.ndarray:
+            return quantile(*inputs)
 
     return ConwayMaxwell, ConwayMaxwellQuantile
 

@@ -17,7 +17,7 @@ TINY = -40.0  # below this eta only 0 and 1 count
 STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
 NEGLIGIBLE = 1e-17  # a term beside the sum
 CLOSE = 1e-3  # of the root in log lambda, from where derivatives reach it
-_AT_ONCE = 4096  # in the cache
+_AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
 
 
 class Sums(NamedTuple):
@@ -81,6 +81,9 @@ def _sums(rate: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
     from scipy.special import gammaln
 
     mode = np.exp(np.minimum(rate / nu, 30.0))
+    count = mode.max() + 10 * np.sqrt((mode / nu).max()) + 20 if len(mode) else 1
+    if count < _TABLE and (found := _sums_of_table(rate, nu, int(count))) is not None:
+        return found
     first = np.maximum(np.floor(mode - 9 * np.sqrt(mode / nu) - 1), 0.0)
     term, total, f = np.ones_like(rate), np.ones_like(rate), np.zeros_like(rate)
     d1, d2, d3, f1, df, d2f = (np.zeros_like(rate) for _ in range(6))  # d the distance from the first, f log y! less that of the first
@@ -100,11 +103,34 @@ def _sums(rate: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
         if not going.any():
             break
     total = np.where(going, np.nan, total)
-    d1, d2, d3, f1, df, d2f = (x / total for x in (d1, d2, d3, f1, df, d2f))
     at_first = gammaln(first + 1)
+    mean, *cumulants = _cumulants(*(x / total for x in (d1, d2, d3, f1, df, d2f)))
+    cumulants[2] += at_first
+    return (first + mean, np.log(total) + first * rate - nu * at_first, *cumulants)
+
+
+def _sums_of_table(rate: np.ndarray, nu: np.ndarray, count: int) -> tuple[np.ndarray, ...] | None:
+    """The same from the first `count` terms; None where that leaves out one that counts."""
+    from scipy.special import gammaln
+
+    j = np.arange(count, dtype=float)
+    f = gammaln(j + 1)
+    terms = np.outer(rate, j) - np.outer(nu, f)
+    most = terms.max(axis=1)
+    np.exp(terms - most[:, None], out=terms)
+    total, *sums = np.stack([np.ones(count), j, j * j, j**3, f, j * f, j * j * f]) @ terms.T
+    if np.any(terms[:, -1] > NEGLIGIBLE * total):
+        return None
+    mean, *cumulants = _cumulants(*(x / total for x in sums))
+    return (mean, np.log(total) + most, *cumulants)
+
+
+def _cumulants(
+    d1: np.ndarray, d2: np.ndarray, d3: np.ndarray, f1: np.ndarray, df: np.ndarray, d2f: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """From the means of d, d^2, d^3, f, d f and d^2 f: those of d, d and d, three times d, f, d and f, twice d and f."""
     return (
-        first + d1, np.log(total) + first * rate - nu * at_first, d2 - d1 * d1, d3 - d1 * (3 * d2 - 2 * d1 * d1),
-        at_first + f1, df - d1 * f1, d2f - 2 * d1 * df - f1 * (d2 - 2 * d1 * d1),
+        d1, d2 - d1 * d1, d3 - d1 * (3 * d2 - 2 * d1 * d1), f1, df - d1 * f1, d2f - 2 * d1 * df - f1 * (d2 - 2 * d1 * d1)
     )  # fmt: skip
 
 
