@@ -16,7 +16,7 @@ FAR, FAR_MODE = 300.0, 50.0  # from nu m = 300 and m = 50 on the series is taken
 TINY = -40.0  # below this eta only 0 and 1 count
 STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
 NEGLIGIBLE = 1e-17  # a term beside the sum
-CLOSE = 1e-3  # of the root in log lambda, from where derivatives reach it
+CLOSE = 1e-3  # of the root in log lambda, times the sd: from there derivatives reach it
 _AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
 
 
@@ -61,7 +61,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         low, high = np.where(mean < mu, rate, low), np.where(mean > mu, rate, high)
         bent = mean * (1 + c * mean) / variance
         step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
-        if np.all(~(np.abs(step) > CLOSE)):
+        if np.all(~(np.abs(step) * np.maximum(np.sqrt(variance), 1.0) > CLOSE)):
             break
         new = rate + step
         with np.errstate(invalid="ignore"):

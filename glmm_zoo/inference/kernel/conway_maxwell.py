@@ -163,7 +163,8 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
         new = b.select(
             _both(b, "and", outside, b.compare("ogt", size, number(0.1))), b.mul(b.add(low, high), number(0.5)), new
         )
-        going = _both(b, "and", b.compare("ogt", size, number(CLOSE)), b.compare("olt", count, number(STEPS)))
+        scaled = b.mul(size, _max(b, b.intrinsic("sqrt", variance), number(1.0)))
+        going = _both(b, "and", b.compare("ogt", scaled, number(CLOSE)), b.compare("olt", count, number(STEPS)))
         return [new, low, high, b.add(count, number(1.0))], going
 
     start = [_first_rate(b, mu, nu), number(-math.inf), number(math.inf), number(1.0)]
