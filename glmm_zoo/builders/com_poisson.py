@@ -57,7 +57,7 @@ def com_poisson(
     Raises
     ------
     InputError
-        Everything that is wrong with formula, data or priors.
+        Everything that is wrong with formula, formulas of nu and zi, data or priors.
     """
     options = {
         "dispersion": dispersion, "zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters,

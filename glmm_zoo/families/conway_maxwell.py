@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from glmm_zoo.families.tensors import Array
+
 FAR, FAR_MODE = 300.0, 50.0  # from nu m = 300 and m = 50 on the series is taken
 TINY = -40.0  # below this eta only 0 and 1 count
 STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
@@ -23,14 +25,14 @@ _AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all 
 class Sums(NamedTuple):
     """log lambda, log Z, var y, E log y! and cov(y, log y!), each of the shape of eta and nu together."""
 
-    log_rate: np.ndarray
-    log_norm: np.ndarray
-    variance: np.ndarray
-    log_factorial: np.ndarray
-    covariance: np.ndarray
+    log_rate: Array
+    log_norm: Array
+    variance: Array
+    log_factorial: Array
+    covariance: Array
 
 
-def conway_maxwell(eta: np.ndarray, nu: np.ndarray) -> Sums:
+def conway_maxwell(eta: Array, nu: Array) -> Sums:
     """The sums for the logarithm of the mean, eta, and nu."""
     eta, nu = np.broadcast_arrays(np.asarray(eta, float), np.asarray(nu, float))
     shape, eta, nu = eta.shape, eta.ravel(), nu.ravel()
@@ -56,8 +58,8 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
     and 1; a step that leaves where the root is known to be goes to the middle of it, the last is a Taylor series."""
     rate, c = first_rate(mu, nu), np.maximum((1 - nu) / (1 + nu), 0.0)
     low, high = np.full_like(mu, -np.inf), np.full_like(mu, np.inf)
+    mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
     for _ in range(STEPS):
-        mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
         low, high = np.where(mean < mu, rate, low), np.where(mean > mu, rate, high)
         bent = mean * (1 + c * mean) / variance
         step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
@@ -66,6 +68,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         new = rate + step
         with np.errstate(invalid="ignore"):
             rate = np.where(((new <= low) | (new >= high)) & (np.abs(step) > 0.1), (low + high) / 2, new)
+        mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
     ratio = third / variance
     d = (mu - mean) / variance
     d = d * (1 - d * ratio / 2 * (1 - d * ratio))
@@ -86,7 +89,9 @@ def _sums(rate: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, ...]:
         return found
     first = np.maximum(np.floor(mode - 9 * np.sqrt(mode / nu) - 1), 0.0)
     term, total, f = np.ones_like(rate), np.ones_like(rate), np.zeros_like(rate)
-    d1, d2, d3, f1, df, d2f = (np.zeros_like(rate) for _ in range(6))  # d the distance from the first, f log y! less that of the first
+    d1, d2, d3, f1, df, d2f = (
+        np.zeros_like(rate) for _ in range(6)
+    )  # d the distance from the first, f log y! less that of the first
     for d in range(1, TERMS + 1):
         log_j = np.log(first + d)
         f += log_j

@@ -72,7 +72,7 @@ def definition(b: Lines, name: str) -> list[str]:
     return [*declared, head, "entry:", *b.lines, "}"]
 
 
-def call(b: Lines, which: str, eta: str, nu: str) -> str:
+def one_of_the_sums(b: Lines, which: str, eta: str, nu: str) -> str:
     """One of the results."""
     b.used.add(("conway", b.lanes))
     made = b(f"call {_several(b)} @conway_{b.lanes}({b.type} {eta}, {b.type} {nu})")
@@ -84,11 +84,15 @@ def _several(b: Lines) -> str:
 
 
 def _all(b: Lines, condition: str) -> str:
-    return condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.and.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
+    return (
+        condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.and.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
+    )
 
 
 def _any(b: Lines, condition: str) -> str:
-    return condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.or.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
+    return (
+        condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.or.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
+    )
 
 
 def _branch(b: Lines, condition: str, then: str, otherwise: str) -> None:
@@ -249,9 +253,7 @@ def _cumulants(b: Lines, sums: Sequence[str], total: str) -> list[str]:
     d1, d2, d3, f1, df, d2f = (b.div(x, total) for x in sums)
     square = b.mul(d1, d1)
     third = b.sub(d3, b.mul(d1, b.sub(b.mul(b.number(3.0), d2), b.mul(b.number(2.0), square))))
-    second = b.sub(
-        b.sub(d2f, b.mul(b.number(2.0), b.mul(d1, df))), b.mul(f1, b.sub(d2, b.mul(b.number(2.0), square)))
-    )
+    second = b.sub(b.sub(d2f, b.mul(b.number(2.0), b.mul(d1, df))), b.mul(f1, b.sub(d2, b.mul(b.number(2.0), square))))
     return [d1, b.function("log", total), b.sub(d2, square), third, f1, b.sub(df, b.mul(d1, f1)), second]
 
 

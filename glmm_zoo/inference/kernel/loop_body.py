@@ -167,6 +167,6 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
         case _ if op in conway_maxwell.RESULTS:
-            return conway_maxwell.call(b, op, *args)
+            return conway_maxwell.one_of_the_sums(b, op, *args)
     assert op in MACHINE_FUNCTIONS, op
     return b.function(op, args[0])

@@ -33,7 +33,9 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         {"observed": [observed], "expected": [median], "lower": [low], "upper": [high], "p": [more]},
         pd.Index(["zeros"], name="count"),
     )
-    return Finding("zeros", (words, *_advice(model_in_words(spec), more, fewer, spec.get("options", {}))), {"check": table})
+    return Finding(
+        "zeros", (words, *_advice(model_in_words(spec), more, fewer, spec.get("options", {}))), {"check": table}
+    )
 
 
 def _advice(builder: str, more: float, fewer: float, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -44,7 +46,11 @@ def _advice(builder: str, more: float, fewer: float, options: Mapping[str, Any])
     count = builder.removeprefix("zero_inflated_").removeprefix("hurdle_")
     if builder == UNDERDISPERSED and (fewer < ALARM or options.get("zi") is None):
         instead = "Try dispersion='~ x'." if fewer < ALARM else "Try zi='~ 1', a share of structural zeros."
-    elif builder == UNDERDISPERSED or builder.startswith("hurdle") or (builder.startswith("zero_inflated") and more < ALARM):
+    elif (
+        builder == UNDERDISPERSED
+        or builder.startswith("hurdle")
+        or (builder.startswith("zero_inflated") and more < ALARM)
+    ):
         instead = "Let their share depend on covariates or groups: zi='~ x + (1 | g)'."
     elif fewer < ALARM:
         instead = f"Try hurdle_{count}, in which the share of zeros may be lower than that of the counts' distribution."
