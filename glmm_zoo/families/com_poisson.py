@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.families import counts, moments
-from glmm_zoo.families.conway_maxwell import Sums, conway_maxwell
+from glmm_zoo.families.conway_maxwell import MOST_NU, Sums, conway_maxwell
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
@@ -24,7 +24,8 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.columns import Table
 
-_LEAST, _MOST = -650.0, 650.0  # logarithms of means and of nu are cut here, beyond what a number can hold
+_LEAST, _MOST = -650.0, 650.0  # logarithms of means are cut here, beyond what a number can hold
+_MOST_LOG_NU = float(np.log(MOST_NU))
 _WIDE = 1000.0  # from this standard deviation on a draw is that of a normal distribution, rounded
 _LARGEST_LOG_MEAN = 34.0  # of what is drawn
 
@@ -103,11 +104,11 @@ def _operations() -> tuple[Any, Any]:
 def _rate_and_norm(eta: Array, log_nu: Array) -> tuple[Array, Array, Array]:
     """log lambda, log Z and nu."""
     if isinstance(eta, np.ndarray | np.number | float):
-        nu = np.exp(np.clip(log_nu, _LEAST, _MOST))
+        nu = np.exp(np.clip(log_nu, _LEAST, _MOST_LOG_NU))
         found = conway_maxwell(np.clip(eta, _LEAST, _MOST), nu)
         return found.log_rate, found.log_norm, nu
     pt, (of, _) = import_pytensor(), _operations()
-    eta, nu = pt.clip(eta, _LEAST, _MOST), pt.exp(pt.clip(log_nu, _LEAST, _MOST))
+    eta, nu = pt.clip(eta, _LEAST, _MOST), pt.exp(pt.clip(log_nu, _LEAST, _MOST_LOG_NU))
     return of("log_rate")(eta, nu), of("log_norm")(eta, nu), nu
 
 
@@ -131,7 +132,7 @@ def quantile(u: np.ndarray, eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
     from scipy.special import gammaln, ndtri
 
     shape = np.broadcast_shapes(np.shape(u), np.shape(eta), np.shape(nu))
-    u, eta, nu = (np.broadcast_to(x, shape).ravel() for x in (u, eta, nu))
+    u, eta, nu = (np.broadcast_to(x, shape).ravel() for x in (u, eta, np.minimum(nu, MOST_NU)))
     found = conway_maxwell(eta, nu)
     mean, sd = np.exp(eta), np.sqrt(found.variance)
     y = np.maximum(np.round(mean + sd * ndtri(u)), 0.0)
@@ -159,7 +160,7 @@ def _drawn_above(least: Tensor, eta: Tensor, log_nu: Tensor, shape: Any) -> Tens
     import pymc as pm
 
     pt, (_, of_probability) = import_pytensor(), _operations()
-    eta, nu = pt.clip(eta, _LEAST, _LARGEST_LOG_MEAN), pt.exp(pt.clip(log_nu, _LEAST, _MOST))
+    eta, nu = pt.clip(eta, _LEAST, _LARGEST_LOG_MEAN), pt.exp(pt.clip(log_nu, _LEAST, _MOST_LOG_NU))
     u = pm.Uniform.dist(0, 1, size=(eta + nu).shape if shape is None else shape)
     return of_probability()(least + (1 - least) * u, eta, nu)
 

@@ -14,9 +14,12 @@ import numpy as np
 
 from glmm_zoo.families.tensors import Array
 
-FAR, FAR_MODE = 300.0, 50.0  # from nu m = 300 and m = 50 on the series is taken
+MOST_NU = 300.0  # nu beyond is taken for this, where hardly more than two counts are possible
+FAR, FAR_MEAN, FAR_SPREAD = 300.0, 50.0, 2.0  # from nu mu = 300, mu = 50 and mu / nu = 2 on the series is taken
 TINY = -40.0  # below this eta only 0 and 1 count
+LEAST = 1e-13  # of a variance beside the mean: below are rounding errors
 STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
+TWO, SHARE = 5.0, 1e-14  # from nu = 5 (mu + 1) on two counts are nearly all there is; the least share of one of them
 NEGLIGIBLE = 1e-17  # a term beside the sum
 CLOSE = 1e-3  # of the root in log lambda, times the sd: from there derivatives reach it
 _AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
@@ -37,7 +40,8 @@ def conway_maxwell(eta: Array, nu: Array) -> Sums:
     eta, nu = np.broadcast_arrays(np.asarray(eta, float), np.asarray(nu, float))
     shape, eta, nu = eta.shape, eta.ravel(), nu.ravel()
     mu = np.exp(np.maximum(eta, TINY))
-    tiny, far = eta < TINY, (mu >= FAR_MODE) & (mu * nu >= FAR)
+    nu = np.minimum(nu, MOST_NU)
+    tiny, far = eta < TINY, (mu >= FAR_MEAN) & (mu * nu >= FAR) & (mu >= FAR_SPREAD * nu)
     found = np.stack([eta, np.exp(eta), np.exp(eta), np.zeros_like(eta), np.zeros_like(eta)])
     found[:, far] = _series(mu[far], nu[far])
     near = ~(tiny | far)
@@ -47,10 +51,15 @@ def conway_maxwell(eta: Array, nu: Array) -> Sums:
 
 
 def first_rate(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    """log lambda to begin with: of the mode near mu, or of a mean below 1 of what is between geometric, Poisson and Bernoulli."""
+    """log lambda to begin with: of the mode near mu, of a mean below 1 of what is between geometric, Poisson and Bernoulli, and of a
+    large nu of two neighbouring counts alone."""
     mode, bend = mu + (nu - 1) / (2 * nu), (1 - nu) / (1 + nu)
     small = np.log(mu) - np.log(np.maximum(1 + bend * mu, 0.1))
-    return np.where(mode > np.maximum(1.0, mu / 2), nu * np.log(np.maximum(mode, 0.1)), small)
+    below = np.floor(mu)
+    share = np.clip(mu - below, SHARE, 1 - SHARE)
+    of_two = nu * np.log(below + 1) + np.log(share / (1 - share))
+    of_mode = np.where(mode > np.maximum(1.0, mu / 2), nu * np.log(np.maximum(mode, 0.1)), small)
+    return np.where(nu > TWO * (mu + 1), of_two, of_mode)
 
 
 def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
@@ -61,6 +70,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
     mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
     for _ in range(STEPS):
         low, high = np.where(mean < mu, rate, low), np.where(mean > mu, rate, high)
+        variance = np.maximum(variance, LEAST * mean)
         bent = mean * (1 + c * mean) / variance
         step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
         if np.all(~(np.abs(step) * np.maximum(np.sqrt(variance), 1.0) > CLOSE)):
@@ -69,6 +79,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             rate = np.where(((new <= low) | (new >= high)) & (np.abs(step) > 0.1), (low + high) / 2, new)
         mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
+    variance = np.maximum(variance, LEAST * mean)
     ratio = third / variance
     d = (mu - mean) / variance
     d = d * (1 - d * ratio / 2 * (1 - d * ratio))

@@ -20,7 +20,7 @@ from glmm_zoo.inference.kernel.density import GraphCompiler
 
 GRID = [
     (mu, nu)
-    for nu in (0.15, 0.5, 1.0, 1.7, 5.0, 30.0)
+    for nu in (0.15, 0.5, 1.0, 1.7, 5.0, 30.0, 300.0)
     for mu in (0.003, 0.3, 1.01, 2.5, 9.0, 45.0, 60.0, 301.0, 700.0)
     if nu >= 0.5 or mu < 100
 ]

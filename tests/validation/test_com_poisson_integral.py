@@ -36,7 +36,10 @@ def test_posterior_equals_an_integral() -> None:
     whole = weight + total[0] + total[1]
     p = np.exp(whole - logsumexp(whole))
     nu = np.exp(log_nu)
-    expected = {"Intercept": [np.sum(p * first**k) for k in (1, 2)], "nu": [np.sum(p.sum(axis=1) * nu**k) for k in (1, 2)]}
+    expected = {
+        "Intercept": [np.sum(p * first**k) for k in (1, 2)],
+        "nu": [np.sum(p.sum(axis=1) * nu**k) for k in (1, 2)],
+    }
     for name, g, t in zip(("beta[conc[80]]", "beta[conc[160]]"), given, total, strict=True):
         q = np.exp(g - t[:, None])
         expected[name] = [np.sum(p * np.einsum("amf,mf->af", q, beta**k)) for k in (1, 2)]

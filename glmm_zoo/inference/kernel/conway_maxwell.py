@@ -11,7 +11,20 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from glmm_zoo.families.conway_maxwell import CLOSE, FAR, FAR_MODE, NEGLIGIBLE, STEPS, TERMS, TINY, Sums
+from glmm_zoo.families.conway_maxwell import (
+    CLOSE,
+    FAR,
+    FAR_MEAN,
+    FAR_SPREAD,
+    LEAST,
+    NEGLIGIBLE,
+    SHARE,
+    STEPS,
+    TERMS,
+    TINY,
+    TWO,
+    Sums,
+)
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
@@ -37,7 +50,8 @@ def definition(b: Lines, name: str) -> list[str]:
     b.do(f"%powers = alloca [{MOST + 1} x {b.type}]")
     mu = b.function("exp", _max(b, "%eta", number(TINY)))
     tiny = b.compare("olt", "%eta", number(TINY))
-    far = _both(b, "and", b.compare("oge", mu, number(FAR_MODE)), b.compare("oge", b.mul(mu, "%nu"), number(FAR)))
+    far = _both(b, "and", b.compare("oge", mu, number(FAR_MEAN)), b.compare("oge", b.mul(mu, "%nu"), number(FAR)))
+    far = _both(b, "and", far, b.compare("oge", mu, b.mul("%nu", number(FAR_SPREAD))))
     outside = _both(b, "or", far, tiny)
     near_mu, near_nu = (b.select(outside, one, x) for x in (mu, "%nu"))
 
@@ -141,7 +155,14 @@ def _first_rate(b: Lines, mu: str, nu: str) -> str:
     below = b.function("log", _max(b, b.fma(bend, mu, number(1.0)), number(0.1)))
     small = b.sub(b.function("log", mu), below)
     of_mode = b.mul(nu, b.function("log", _max(b, mode, number(0.1))))
-    return b.select(b.compare("ogt", mode, _max(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
+    begun = b.select(b.compare("ogt", mode, _max(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
+    below, one = b.intrinsic("floor", mu), number(1.0)
+    share = b.sub(mu, below)
+    share = b.select(b.compare("olt", share, number(SHARE)), number(SHARE), share)
+    share = b.select(b.compare("ogt", share, number(1 - SHARE)), number(1 - SHARE), share)
+    odds = b.function("log", b.div(share, b.sub(one, share)))
+    of_two = b.fma(nu, b.function("log", b.add(below, one)), odds)
+    return b.select(b.compare("ogt", nu, b.mul(number(TWO), b.add(mu, one))), of_two, begun)
 
 
 def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
@@ -154,7 +175,8 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
         state[:] = given
         rate, low, high, count = given
         found[:] = sums(b, rate, nu)
-        mean, variance = found[0], found[2]
+        mean = found[0]
+        variance = found[2] = _max(b, found[2], b.mul(mean, number(LEAST)))
         low = b.select(b.compare("olt", mean, mu), rate, low)
         high = b.select(b.compare("ogt", mean, mu), rate, high)
         bent = b.fma(c, mean, number(1.0))
