@@ -128,7 +128,7 @@ def _log_1m_f0(eta: Array, log_nu: Array) -> Array:
 
 
 def quantile(u: np.ndarray, eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    """The least count with P(Y <= y) > u."""
+    """The least count with P(Y <= y) > u; where more terms count than are summed that of nu = 0, a geometric distribution."""
     from scipy.special import gammaln, ndtri
 
     shape = np.broadcast_shapes(np.shape(u), np.shape(eta), np.shape(nu))
@@ -136,6 +136,7 @@ def quantile(u: np.ndarray, eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
     found = conway_maxwell(eta, nu)
     mean, sd = np.exp(eta), np.sqrt(found.variance)
     y = np.maximum(np.round(mean + sd * ndtri(u)), 0.0)
+    y = np.where(np.isnan(sd), np.floor(-np.log1p(-u) / np.log1p(1 / mean)), y)
     near = np.flatnonzero(sd < _WIDE)
     at = np.maximum(np.floor(mean[near] - 10 * sd[near] - 1), 0.0)
     going, below = near, np.zeros(len(near))
