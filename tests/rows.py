@@ -471,27 +471,31 @@ def _counts(y: str, size: str = "", zeros: str = "") -> dict:
 
 
 def _com_poisson(y: str) -> dict:
-    """Conway-Maxwell-Poisson with mean exp(eta): lambda by a root finder, sums over 2000 counts."""
-    j = np.arange(2000.0)
+    """Conway-Maxwell-Poisson with mean exp(eta): lambda by a root finder, sums over all counts of any weight."""
 
     def law(eta, nu):
+        mu = np.exp(eta)
+        j = np.arange(200.0 + mu + 40 * np.sqrt(mu / nu) + 60 / nu)
+
         def weights(log_rate):
             w = log_rate * j - nu * gammaln(j + 1)
             return np.exp(w - logsumexp(w))
 
-        return weights(brentq(lambda x: np.log(weights(x) @ j) - eta, -60, 60 * max(1.0, nu), xtol=1e-14, rtol=1e-14))
+        found = weights(brentq(lambda x: np.log(weights(x) @ j) - eta, -60, 60 * max(1.0, nu), xtol=1e-14, rtol=1e-14))
+        return found, j
 
     def laws(p, eta, nu, zi):
-        each = np.array([law(e, n) for e, n in np.broadcast(eta, p["nu"].item() if nu is None else np.exp(nu))])
-        share = 0.0 if zi is None else expit(zi)[:, None]
-        return share * (j == 0) + (1 - share) * each
+        share = 0.0 if zi is None else expit(zi)
+        each = [law(e, n) for e, n in np.broadcast(eta, p["nu"].item() if nu is None else np.exp(nu))]
+        return [s * (j == 0) + (1 - s) * f for s, (f, j) in zip(np.broadcast_to(share, len(each)), each, strict=True)]
 
     def density(d, p, eta, nu=None, zi=None):
-        return np.log(laws(p, eta, nu, zi)[np.arange(len(d)), d[y]])
+        return np.log([f[k] for f, k in zip(laws(p, eta, nu, zi), d[y].astype(int), strict=True)])
 
     def moments(d, p, eta, nu=None, zi=None):
-        P = laws(p, eta, nu, zi)
-        return P @ j, np.sqrt(P @ j**2 - (P @ j) ** 2)
+        found = laws(p, eta, nu, zi)
+        mean, square = (np.array([f @ np.arange(len(f)) ** k for f in found]) for k in (1, 2))
+        return mean, np.sqrt(square - mean**2)
 
     return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
 
@@ -1269,10 +1273,10 @@ ROWS = [
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, offset=lambda d: np.log(d.days), **_counts("c", "nb1"),
     ),
     Row(
-        "com-poisson", "com_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", "w": "number", **NUMBER},
-        **_variables(_group("g"), _regression("nu"), _regression("zi")), options={"dispersion": "~ w", "zi": "~ w", "exposure": "days"},
+        "com-poisson", "com_poisson", "c ~ x + (1 | g)", {"c": "count", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("nu"), _regression("zi")), options={"dispersion": "~ w", "zi": "~ w"},
         coords={"coef": ("x",), "g_effect": ONE, "nu_coef": ("w",), "zi_coef": ("w",)},
-        X=_x, Z=_g, also={"nu": (_w, _nothing), "zi": (_w, _nothing)}, offset=lambda d: np.log(d.days), **_com_poisson("c"),
+        X=_x, Z=_g, also={"nu": (_w, _nothing), "zi": (_w, _nothing)}, **_com_poisson("c"),
     ),
     Row(
         "zip", "zero_inflated_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},

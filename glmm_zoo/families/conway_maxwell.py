@@ -21,7 +21,7 @@ LEAST = 1e-13  # of a variance beside the mean: below are rounding errors
 STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
 TWO, SHARE = 5.0, 1e-14  # from nu = 5 (mu + 1) on two counts are nearly all there is; the least share of one of them
 NEGLIGIBLE = 1e-17  # a term beside the sum
-CLOSE = 1e-3  # of the root in log lambda, times the sd: from there derivatives reach it
+CLOSE = 1e-4  # of the root in log lambda, times the sd: from there derivatives reach it
 _AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
 
 
