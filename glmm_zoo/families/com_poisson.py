@@ -127,7 +127,7 @@ def _log_1m_f0(eta: Array, log_nu: Array) -> Array:
     return pt.log(-pt.expm1(-log_norm))
 
 
-def quantile(u: np.ndarray, eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
+def quantile(u: Array, eta: Array, nu: Array) -> np.ndarray:
     """The least count with P(Y <= y) > u; where more terms count than are summed that of nu = 0, a geometric distribution."""
     from scipy.special import gammaln, ndtri
 
