@@ -40,7 +40,7 @@ comparisons slopes: $(READY) ## Compare what the fit in FIT expects if the varia
 	@$(BIN)/glmm-zoo $@ "$$FIT" "$$OF" $(if $(DATA),"$$DATA") $(if $(OUT),--out "$$OUT") $(ARGS)
 
 test: $(READY) ## Run the whole suite (minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; elsewhere install Chromium or Chrome yourself)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium || sudo sh -c 'apt-get update -qq && apt-get install -qq -y chromium'; }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
+    from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
     from glmm_zoo.estimands.comparisons import comparisons
     from glmm_zoo.estimands.explained_variance import r2
     from glmm_zoo.estimands.leave_one_out import Loo
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
     from glmm_zoo.refits.leave_one_out import loo
+    from glmm_zoo.refits.replay import Replay, replay
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
     from glmm_zoo.registry import builders, card, cards
@@ -54,9 +56,12 @@ _HOME = {
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
     "PriorPredictive": "estimands.prior_predictive",
+    "Replay": "refits.replay",
     "Sensitivity": "estimands.sensitivity",
+    "SimulationBasedCalibration": "calibration.calibrate",
     "Verdict": "results.diagnostics",
     "builders": "registry",
+    "calibrate": "calibration.calibrate",
     "card": "registry",
     "cards": "registry",
     "check": "results.diagnostics",
@@ -76,6 +81,7 @@ _HOME = {
     "prior_predictive": "estimands.prior_predictive",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
+    "replay": "refits.replay",
     "save": "results.storage",
     "sensitivity": "refits.sensitivity",
     "simulate_design": "trials.simulation",
@@ -99,10 +105,13 @@ __all__ = [
     "Interrupted",
     "Loo",
     "PriorPredictive",
+    "Replay",
     "Sensitivity",
+    "SimulationBasedCalibration",
     "Verdict",
     "ZooWarning",
     "builders",
+    "calibrate",
     "card",
     "cards",
     "check",
@@ -122,6 +131,7 @@ __all__ = [
     "prior_predictive",
     "quick",
     "r2",
+    "replay",
     "save",
     "sensitivity",
     "simulate_design",

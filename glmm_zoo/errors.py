@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
@@ -77,7 +78,36 @@ def at_rows(rows: Sequence[int] | Any, most: int = 3) -> str:
 
 def plural(count: int, noun: str) -> str:
     """`"1 row"`, `"3 rows"`: the noun in the singular or plural, after its count."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun if count == 1 else plural_of(noun)}"
+
+
+_SAME = "sheep|fish|deer|species|series|offspring|staff|cattle|swine|aircraft|data"
+_IRREGULAR = {
+    "child": "children", "person": "people", "woman": "women", "man": "men", "mouse": "mice", "louse": "lice", "tooth": "teeth",
+    "foot": "feet", "goose": "geese", "ox": "oxen", "calf": "calves", "leaf": "leaves", "half": "halves", "wolf": "wolves", "life": "lives",
+    "knife": "knives", "wife": "wives", "stratum": "strata", "bacterium": "bacteria", "criterion": "criteria", "phenomenon": "phenomena",
+    "locus": "loci", "nucleus": "nuclei", "stimulus": "stimuli", "fungus": "fungi", "genus": "genera", "larva": "larvae",
+    "matrix": "matrices", "index": "indices", "potato": "potatoes", "tomato": "tomatoes", "quiz": "quizzes",
+}  # fmt: skip
+_ENDINGS = (
+    (r"(?<=[^aeiou])y$|(?<=qu)y$", "ies"),
+    (r"(?<=[sx])is$", "es"),
+    (r"(?<=[^aius])s$", "s"),
+    (r"(?<=[sxz])$|(?<=ch)$|(?<=sh)$", "es"),
+)
+
+
+def plural_of(noun: str) -> str:
+    """`"studies"` of `"study"`, `"children"` of `"child"`, `"school classes"` of `"school class"`."""
+    lead, word = re.fullmatch(r"(.*?)([^\W\d_]*)", noun, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    if re.fullmatch(_SAME, word.lower()):
+        return noun
+    if word.lower() in _IRREGULAR:
+        return lead + word[0] + _IRREGULAR[word.lower()][1:]
+    for ending, in_plural in _ENDINGS:
+        if re.search(ending, word):
+            return lead + re.sub(ending, in_plural, word, count=1)
+    return f"{noun}s"
 
 
 def number_word(count: int) -> str:

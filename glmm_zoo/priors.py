@@ -17,7 +17,8 @@ has two, else its standard deviation.
 * s_<x>_linear as beta: the unpenalised part of a smooth is a column like others.
 * sigma ~ Exponential(1 / s); where log sigma has a predictor, its intercept as above, with m = log s and s = 1 there.
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
-* rho of repeated measures ~ Uniform(-1, 1), or Beta(1, 1) where it cannot be below 0: every value is as likely as any other.
+* range of ou() ~ InverseGamma(1, m), m the median time between neighbours: their correlation exp(-m / range) is uniform on 0 to 1.
+* ar1 and rho of repeated measures ~ Uniform(-1, 1), or Beta(1, 1) where it cannot be below 0: every value is as likely as any other.
 """
 
 from __future__ import annotations
@@ -338,4 +339,12 @@ def sd_default(spread: float, scale: float) -> Prior:
     return Prior("Exponential", {"lam": _rounded(spread / scale)})
 
 
+def range_default(gap: float) -> Prior:
+    """The range of a process whose values are typically this far apart in time."""
+    return Prior("InverseGamma", {"alpha": 1.0, "beta": _rounded(gap)})
+
+
 CORR_DEFAULT = Prior("LKJ", {"eta": 2.0})
+# of group effects: Juarez & Steel 2010; brms's, which has df > 1
+DF_DEFAULT = Prior("Gamma", {"alpha": 2.0, "beta": 0.1})
+EVERY_CORRELATION = Prior("Uniform", {"lower": -1.0, "upper": 1.0})

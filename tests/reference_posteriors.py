@@ -49,6 +49,10 @@ OF_MONTHS = (
     "Intercept", "beta[bdi_pre]", "beta[treatment[BtheB]]", "beta[month[3]]", "beta[month[5]]", "beta[month[8]]",
     "beta[treatment[BtheB]:month[3]]", "beta[treatment[BtheB]:month[5]]", "beta[treatment[BtheB]:month[8]]",
 )  # fmt: skip
+OF_TEETH = {"b_Intercept": "Intercept", "b_age": "beta[I(age-11)]", "b_female": "beta[female]", "sigma": "sigma"}
+OF_DISTANCE = {
+    "Intercept": "StudentT(3, 24, 5)", "beta": "Normal(0, 5)", "sd": "Exponential(0.5)", "corr": "LKJ(2)", "sigma": "Exponential(0.5)",
+}  # fmt: skip
 OF_BDI = {"Intercept": "Normal(15, 20)", "beta": "Normal(0, 10)", "sd": None, "sigma": "Exponential(0.1)"}
 
 REFERENCES = (
@@ -258,6 +262,27 @@ REFERENCES = (
         },
         priors={"Intercept": "Normal(3, 2)", "beta": "Normal(0, 1)", "sigma": "Exponential(1)"},
     ),
+    *(
+        Reference(
+            f"seen_in_part_{name}",
+            "sim_seen_in_part.csv",
+            builder,
+            formula,
+            {
+                "b_Intercept": "Intercept",
+                "b_x": "beta[x]",
+                "sd_g__Intercept": "sd_g[Intercept]",
+                **({"sigma": "sigma"} if "sigma" in priors else {}),
+            },
+            options,
+            {"Intercept": "Normal(0, 2)", "beta": "Normal(0, 1)", **priors},
+        )
+        for name, builder, formula, options, priors in (
+            ("censored", "hierarchical_linear", "y | cens(c, z) ~ x + (1 | g)", {}, {"sigma": "Exponential(1)"}),
+            ("truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
+            ("weighted", "hierarchical_linear", "y ~ x + (1 | g)", {"weights": "w"}, {"sigma": "Exponential(1)"}),
+        )
+    ),
     Reference(
         "epil_poisson_corr_slope",
         "glmmTMB_epil2.csv",
@@ -389,6 +414,21 @@ REFERENCES = (
         {**OF_BDI, "corr": "LKJ(2)"},
     ),
     Reference(
+        "epil_poisson_ar1",
+        "MASS_epil.csv",
+        "poisson",
+        "y ~ lbase + trt + ar1(period | subject)",
+        {
+            "b[1]": "Intercept",
+            "b[2]": "beta[lbase]",
+            "b[3]": "beta[trt[progabide]]",
+            "sd_u": "sd_subject:period[Intercept]",
+            "rho": "ar1_subject:period",
+        },
+        {},
+        {"Intercept": "Normal(0, 2.5)", "beta": "Normal(0, 1)"},
+    ),
+    Reference(
         "beat_the_blues_ar1",
         "HSAUR3_BtheB.csv",
         "hierarchical_linear",
@@ -442,6 +482,36 @@ REFERENCES = (
             "sd[subject, Intercept]": "Exponential(0.5)",
             "corr": "LKJ(2)",
         },
+    ),
+    Reference(
+        "orthodont_by",
+        "nlme_Orthodont.csv",
+        "hierarchical_linear",
+        "distance ~ I(age - 11) + female + (1 + I(age - 11) | gr(subject, by = female))",
+        {
+            **OF_TEETH,
+            **{f"sd_subject__Intercept:female{s}": f"sd_subject[{s}, Intercept]" for s in (0, 1)},
+            **{f"sd_subject__age:female{s}": f"sd_subject[{s}, I(age-11)]" for s in (0, 1)},
+            **{
+                f"cor_subject__Intercept:female{s}__age:female{s}": f"corr_subject[{s}, Intercept, I(age-11)]"
+                for s in (0, 1)
+            },
+        },
+        priors=OF_DISTANCE,
+    ),
+    Reference(
+        "orthodont_student_effects",
+        "nlme_Orthodont.csv",
+        "hierarchical_linear",
+        'distance ~ I(age - 11) + female + (1 + I(age - 11) | gr(subject, dist = "student"))',
+        {
+            **OF_TEETH,
+            "sd_subject__Intercept": "sd_subject[Intercept]",
+            "sd_subject__age": "sd_subject[I(age-11)]",
+            "cor_subject__Intercept__age": "corr_subject[Intercept, I(age-11)]",
+            "df_subject": "df_subject",
+        },
+        priors={**OF_DISTANCE, "df": "Gamma(6, 1)"},
     ),
     Reference(
         "soup_disc",
@@ -546,6 +616,18 @@ MAXIMA = (
             "V4": "beta[V4]",
             "lbase:trtprogabide": "beta[lbase:trt[progabide]]",
             "sd_subject": "sd_subject[Intercept]",
+        },
+    ),
+    Maximum(
+        "epil_poisson_ar1_maximum",
+        "MASS_epil.csv",
+        "poisson",
+        "y ~ lbase + trt + ar1(period | subject)",
+        {
+            "(Intercept)": "Intercept",
+            "lbase": "beta[lbase]",
+            "trtprogabide": "beta[trt[progabide]]",
+            "sd_u": "sd_subject:period[Intercept]",
         },
     ),
     Maximum(

@@ -121,6 +121,13 @@ def visits() -> pd.DataFrame:
     )
 
 
+def within_limits() -> pd.DataFrame:
+    """`visits` with y between the limits 1 and 5, and how it is censored."""
+    d = visits()
+    how = np.select([d.y < 1, d.y > 5], ["left", "right"], "none")
+    return d.assign(y=d.y.clip(1, 5), how=how)
+
+
 def shares() -> pd.DataFrame:
     """`visits` with proportions: p strictly between 0 and 1, q with zeros, and pain from 0 to 10 with both ends."""
     rng, d = np.random.default_rng(17), visits()
@@ -427,6 +434,19 @@ BINOMIAL = {
     "moments": _binomial_moments,
     "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d.n.values),
 }
+
+
+def _between(p, eta):
+    """A normal response that is seen between 0 and 12."""
+    sigma = p["sigma"].item()
+    return stats.truncnorm(-eta / sigma, (12 - eta) / sigma, eta, sigma)
+
+
+def _seen_in_part(d, p, eta):
+    law = _between(p, eta)
+    return np.select([d.how == "left", d.how == "right"], [law.logcdf(d.y), law.logsf(d.y)], law.logpdf(d.y))
+
+
 GAUSSIAN = {"density": _gaussian, "moments": _gaussian_moments, "support": lambda d, y: np.isfinite(y)}
 GAMMA = {
     "density": _gamma,
@@ -1112,6 +1132,13 @@ ROWS = [
         Z=lambda d: {"a": (d.a, {"Intercept": 1.0}), "a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
     ),
     Row(
+        "linear, t effects by column", "hierarchical_linear", 'y ~ x + (1 | gr(a:b, by=a, dist="student"))',
+        {"y": "number", "x": "number", "a": "group", "b": "group"},
+        **_variables(({"sd_a:b": ("a", "a:b_effect"), "u_a:b": ("a:b", "a:b_effect"), "df_a:b": SCALAR},) * 2, sigma=True),
+        coords={"coef": ("x",), "a": tuple(f"a{j}" for j in range(6)), "a:b_effect": ONE}, X=_x,
+        Z=lambda d: {"a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
+    ),
+    Row(
         "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",
         {"y": "number", "x": "number", "h": "group", "id": "group", "visit": "factor"},
         options={"residual": "unstructured", "time": "visit", "within": "id"},
@@ -1150,6 +1177,12 @@ ROWS = [
             "sd_g_at_means_HalfNormal_g_effect": ONE, "sd_g_at_means_Exponential_g_effect": ("x",),
         },
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
+    ),
+    Row(
+        "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = 12) + cens(how) ~ x + (1 | g)",
+        {"y": "number", "how": "label", **NUMBER}, **_variables(_group("g"), sigma=True),
+        coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, data=within_limits, density=_seen_in_part,
+        moments=lambda d, p, eta: (_between(p, eta).mean(), _between(p, eta).std()), support=lambda d, y: (y >= 0) & (y <= 12),
     ),
     Row(
         "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
@@ -1247,6 +1280,13 @@ ROWS = [
         "poisson", "poisson", "k ~ x + (1 | g)", {"k": "count", "days": "exposure", **NUMBER}, **_variables(_group("g")),
         options={"exposure": "days"}, coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g,
         offset=lambda d: np.log(d.days), **_counts("k"),
+    ),
+    Row(
+        "poisson, ar1", "poisson", "c ~ x + ar1(visit | id) + (1 | h)",
+        {"c": "count", "x": "number", "visit": "number", "id": "group", "h": "group"},
+        **_variables(_group("id:visit"), _scalar("ar1_id:visit"), _group("h")), X=_x, data=lambda: repeated().assign(c=lambda d: d.y.abs().round()),
+        Z=lambda d: {"id:visit": (d.id + ":" + d.visit.astype(str), {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})},
+        coords={"coef": ("x",), "id:visit_effect": ONE, "h_effect": ONE}, **_counts("c"),
     ),
     Row(
         "poisson, offset", "poisson", "k ~ x + arm + offset(log(days)) + (1 + x | g) + (1 | h)",

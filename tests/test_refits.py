@@ -36,6 +36,13 @@ def test_the_model_of_a_file_is_that_of_its_data(row: Row) -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_priors_in_force_can_be_given(row: Row) -> None:
+    priors = variations.priors_by_key(row_models.model_of(row.name).spec)
+    again = row_models.build(row, priors=priors)
+    assert again.spec["priors"] == row_models.model_of(row.name).spec["priors"]
+
+
 # ------------------------------------------------------------------------------------------------ what tables can hold
 
 

@@ -30,6 +30,7 @@ LAYERS = (
     "builders",
     "registry",
     "refits",
+    "calibration",
     "cli",
 )
 WITHOUT_PYMC = LAYERS[: LAYERS.index("graph")]

@@ -22,6 +22,7 @@ def beta_binomial(
     dispersion: str | None = None,
     link: str = "logit",
     success: str | float | bool | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -43,7 +44,7 @@ def beta_binomial(
         As in `hierarchical_logistic`: `"successes | trials(n) ~ x + (1 | g)"`. Single trials say nothing of phi.
     dispersion
         `"~ x + (1 | g)"` models log phi; without it phi is one number.
-    center, clusters, missing
+    weights, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: those of `hierarchical_logistic`, and `phi` or `phi_Intercept`, `phi_beta`.
@@ -58,7 +59,7 @@ def beta_binomial(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"dispersion": dispersion, "link": link, "success": success, "center": center, "clusters": clusters}
+    options = {"dispersion": dispersion, "link": link, "success": success, "weights": weights, "center": center, "clusters": clusters}  # fmt: skip
     options["missing"] = missing
     plan = plan_of_family("beta_binomial", FAMILIES["beta_binomial"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound

@@ -20,6 +20,7 @@ def categorical(
     formula: str,
     *,
     reference: str | float | bool | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -44,7 +45,7 @@ def categorical(
     reference
         The category against which the others are; by default the first in the declared order of the levels, or in the alphabet's.
         A frequent one is best: against a rare one all log odds are uncertain together, and sampling is slower.
-    center, clusters, missing
+    weights, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter, prefixed by the category's name: `car_Intercept`, `car_beta`, `car_beta[x]`, `car_sd[g]`; without a name for
@@ -60,7 +61,7 @@ def categorical(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"reference": reference, "center": center, "clusters": clusters, "missing": missing}
+    options = {"reference": reference, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("categorical", FAMILIES["categorical"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -23,6 +23,7 @@ def com_poisson(
     zi: str | None = None,
     exposure: str | None = None,
     per: float = 1.0,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -40,7 +41,7 @@ def com_poisson(
 
     Parameters
     ----------
-    data, formula, exposure, per, center, clusters, missing
+    data, formula, exposure, per, weights, center, clusters, missing
         As in `poisson`.
     dispersion
         `"~ x + (1 | g)"` models log nu; without it nu is one number.
@@ -60,8 +61,8 @@ def com_poisson(
         Everything that is wrong with formula, formulas of nu and zi, data or priors.
     """
     options = {
-        "dispersion": dispersion, "zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters,
-        "missing": missing,
+        "dispersion": dispersion, "zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center,
+        "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = FAMILIES["com_poisson" if zi is None else "zero_inflated_com_poisson"]
     plan = plan_of_family("com_poisson", family, data, formula, options, priors)

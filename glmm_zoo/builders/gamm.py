@@ -38,6 +38,7 @@ def gamm(
     disc: str | None = None,
     bounds: Sequence[float] | str | None = None,
     link: str | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -80,7 +81,7 @@ def gamm(
         Beta and ordered beta: the ends of the scale, "0,100".
     link
         Bernoulli, binomial, beta-binomial, beta and ordinal: "logit", "probit" or "cloglog".
-    center, clusters, missing
+    weights, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter, as in the family's builder, and `s_<x>_sd` (or `s_sd` for all smooths), `s_<x>_linear` (or
@@ -100,7 +101,8 @@ def gamm(
             f"unknown family {family!r}{did_you_mean(str(family), BUILDERS) or ';'} known: {listing(BUILDERS, 99)}"
         )
     options = {
-        "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "bounds": bounds, "link": link
+        "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "bounds": bounds, "link": link,
+        "weights": weights,
     }  # fmt: skip
     given = {k: v for k, v in options.items() if v is not None}
     for name in given:

@@ -20,6 +20,7 @@ def gamma(
     formula: str,
     *,
     dispersion: str | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -37,7 +38,7 @@ def gamma(
 
     Parameters
     ----------
-    data, formula, center, clusters, missing
+    data, formula, weights, center, clusters, missing
         As in `hierarchical_linear`; the response is above 0 in every row. There is no hurdle for zeros.
     dispersion
         `"~ x + (1 | g)"` models the log of the shape; without it the shape is one number. `"~ offset(log(n))"` is for means of n.
@@ -55,7 +56,7 @@ def gamma(
     InputError
         Everything that is wrong with formula, data or priors; a response that is not above 0.
     """
-    options = {"dispersion": dispersion, "center": center, "clusters": clusters, "missing": missing}
+    options = {"dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
     plan = plan_of_family("gamma", FAMILIES["gamma"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

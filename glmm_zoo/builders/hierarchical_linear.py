@@ -25,6 +25,7 @@ def hierarchical_linear(
     residual: str | None = None,
     time: str | None = None,
     within: str | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -65,6 +66,10 @@ def hierarchical_linear(
     residual, time, within
         The structure, and the columns of visits and of subjects: `residual="unstructured", time="visit", within="id"`. A subject has
         one row at a visit. `(1 | id)` beside "ar1" and "car1" adds a correlation that stays; the others have it already.
+    weights
+        A column of numbers >= 0 by which the log-likelihood of each row is multiplied, as brms's weights() does: 2 is the row twice, 0
+        leaves it out of the likelihood, a number between is a power prior of historical rows (Ibrahim & Chen 2000). Estimands and checks
+        of the fit count each row once; the log-likelihood in the file, and with it loo, has the weights.
     center
         Priors of the intercept, of intercepts that vary beside slopes, and of main effects of covariates that are
         multiplied hold at the covariates' means (True) or at zero (False). `Intercept`, `beta`, `sd_<g>`, `corr_<g>` and
@@ -93,7 +98,12 @@ def hierarchical_linear(
         Everything that is wrong with formula, data or priors.
     """
     correlated = {"residual": residual, "time": time, "within": within}
-    options = {"dispersion": dispersion, **correlated, "center": center, "clusters": clusters, "missing": missing}
+    options = {
+        "dispersion": dispersion, **correlated, "weights": weights, "center": center, "clusters": clusters,
+        "missing": missing,
+    }  # fmt: skip
+    if residual is not None and weights is not None:
+        raise InputError("weights= are of rows whose residuals are independent; leave out weights= or residual=")
     if residual is not None:
         plan = plan_repeated_measures("hierarchical_linear", data, formula, options, priors)
     elif time is not None or within is not None:

@@ -24,6 +24,7 @@ def hurdle_negative_binomial(
     parameterization: str = "nb2",
     exposure: str | None = None,
     per: float = 1.0,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -40,7 +41,7 @@ def hurdle_negative_binomial(
 
     Parameters
     ----------
-    data, formula, dispersion, parameterization, exposure, per, center, clusters, missing
+    data, formula, dispersion, parameterization, exposure, per, weights, center, clusters, missing
         As in `negative_binomial`.
     zi
         `"~ x + (1 | g)"` models the logit of the probability of a zero, as in `hurdle_poisson`; without it zi is one
@@ -60,7 +61,7 @@ def hurdle_negative_binomial(
     """
     options = {
         "zi": zi, "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
-        "center": center, "clusters": clusters, "missing": missing,
+        "weights": weights, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = negative_binomial_family("hurdle_negative_binomial", parameterization)
     plan = plan_of_family("hurdle_negative_binomial", family, data, formula, options, priors)

@@ -22,6 +22,7 @@ def hurdle_poisson(
     zi: str | None = None,
     exposure: str | None = None,
     per: float = 1.0,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -38,7 +39,7 @@ def hurdle_poisson(
 
     Parameters
     ----------
-    data, formula, exposure, per, center, clusters, missing
+    data, formula, exposure, per, weights, center, clusters, missing
         As in `poisson`.
     zi
         `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own;
@@ -56,7 +57,7 @@ def hurdle_poisson(
     InputError
         As in `poisson`.
     """
-    options = {"zi": zi, "exposure": exposure, "per": per, "center": center, "clusters": clusters, "missing": missing}
+    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

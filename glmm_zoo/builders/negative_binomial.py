@@ -23,6 +23,7 @@ def negative_binomial(
     parameterization: str = "nb2",
     exposure: str | None = None,
     per: float = 1.0,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -40,7 +41,7 @@ def negative_binomial(
 
     Parameters
     ----------
-    data, formula, exposure, per, center, clusters, missing
+    data, formula, exposure, per, weights, center, clusters, missing
         As in `poisson`.
     dispersion
         `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
@@ -61,7 +62,7 @@ def negative_binomial(
     """
     options = {
         "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
-        "center": center, "clusters": clusters, "missing": missing,
+        "weights": weights, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = negative_binomial_family("negative_binomial", parameterization)
     plan = plan_of_family("negative_binomial", family, data, formula, options, priors)

@@ -30,6 +30,7 @@ def ordinal(
     link: str = "logit",
     levels: Sequence[str | float] | str | None = None,
     family: str = "cumulative",
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -87,7 +88,7 @@ def ordinal(
         As in `hierarchical_linear`, for `nominal` too; the prior of `cutpoints` holds at the covariates' means, those
         reported are at zero.
         False: the priors are on what is reported.
-    clusters, missing
+    weights, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: `cutpoints` (one density for each element of the ordered vector), `beta`, `beta[x]`, `sd`,
@@ -106,12 +107,12 @@ def ordinal(
     """
     names = level_names(levels)
     options = {
-        "nominal": nominal, "disc": disc, "link": link, "levels": names and list(names), "family": family, "center": center,
-        "clusters": clusters, "missing": missing,
+        "nominal": nominal, "disc": disc, "link": link, "levels": names and list(names), "family": family, "weights": weights,
+        "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     single = read_outcome(
         data, formula, _family(family, link, {"nominal": nominal, "disc": disc}), choice=names,
-        also={"nominal": nominal, "disc": disc}, missing=missing, clusters=clusters,
+        also={"nominal": nominal, "disc": disc}, missing=missing, clusters=clusters, weights=weights,
     )  # fmt: skip
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
     if nominal is not None:

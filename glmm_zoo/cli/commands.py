@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from glmm_zoo.cli.calibrate import calibrate
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
@@ -14,6 +15,7 @@ from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.prior import prior
+from glmm_zoo.cli.replay import replay
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.sensitivity import sensitivity
 from glmm_zoo.cli.show import show
@@ -41,6 +43,7 @@ app.command(show)
 app.command(prior)
 app.command(fit)
 app.command(update)
+app.command(replay)
 app.command(check)
 app.command(summary)
 app.command(hypotheses)
@@ -50,6 +53,7 @@ app.command(slopes)
 app.command(predict)
 app.command(loo)
 app.command(sensitivity)
+app.command(calibrate)
 app.command(table)
 app.command(report)
 app.command(plot)

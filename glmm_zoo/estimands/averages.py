@@ -10,13 +10,14 @@ from scipy import sparse
 
 from glmm_zoo.estimands.event_times import event_quantity
 from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
-from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows
+from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, quantity
+from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import Expression
@@ -82,17 +83,26 @@ class Question:
 
     def of_rows(self, rows: dict[str, LinearRows], trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Values (categories, S, m) of rows of these linear predictors; `trials` and `rng` are of new observations."""
-        size, own = self.draws.size, {}
+        size = self.draws.size
         linear = {part: r for part, r in rows.items() if part != "nominal"}
-        variables, covariances = predictors_of_rows(linear, self.choice, size)
-        for name, variable in self.outcome.own.items():
-            if name != "cutpoints":
-                own[name] = self.draws[variable][:, None]
+        own = {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
-        predictors = RowPredictors(variables, covariances, own, thresholds)
+        student = student_effects(linear, self.choice)
+
+        def predictors(mixing: np.ndarray | None) -> RowPredictors:
+            return RowPredictors(*predictors_of_rows(linear, self.choice, size, mixing), own, thresholds)
+
         if self.quantity.scale == RESPONSE:
-            return new_observations(predictors, self.outcome, rng, trials)[None]
-        values = self.quantity.values(predictors)
+            drawn = None if student is None or student.df is None else drawn_mixture(student.df, len(trials), rng)
+            return new_observations(predictors(drawn), self.outcome, rng, trials)[None]
+        if student is None or student.df is None:
+            values = self.quantity.values(predictors(None))
+        elif self.quantity.scale == "linear" or (self.quantity.scale == "mean" and self.outcome.link == "identity"):
+            values = self.quantity.values(predictors(np.ones((size, 1))))  # a mean that no variance enters
+        else:
+            values = np.zeros(())
+            for w, p in zip(*mixture(student.df), strict=True):
+                values = values + p[:, None] * self.quantity.values(predictors(w[:, None]))
         return np.broadcast_to(values, (len(values), size, len(trials)))
 
 

@@ -13,6 +13,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.fitted import FittedModel, FittedOutcome, read_fitted
 from glmm_zoo.estimands.linear_rows import LinearRows, covariance, own_effects
 from glmm_zoo.estimands.row_coding import Exposure
+from glmm_zoo.estimands.student_mixture import variance_ratio
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS
 from glmm_zoo.results.estimates import STATISTIC_COLUMNS
@@ -147,15 +148,18 @@ def _inverse(outcome: FittedOutcome, etas: Mapping[str, np.ndarray]) -> dict[str
 def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, LinearRows]) -> dict[str, np.ndarray]:
     """Draws (S,); nothing where no variance of a row is known on the scale of the predictor."""
     main, size, family = parts[""], model.draws.size, outcome.family
-    if outcome.link in PROBABILITY_LINKS and not family.latent:
+    if family.truncated or (outcome.link in PROBABILITY_LINKS and not family.latent):
         return {}
     eta = main.fixed(size)
     fixed = np.var(eta - main.offset, axis=1, ddof=1)
     groups, each_row = np.zeros(size), np.zeros(size)
     of_rows = np.zeros_like(eta)
     for term in main.random:
-        of_rows += covariance(term, term)
-        (each_row if term.effects.for_each_row else groups)[:] += covariance(term, term).mean(axis=1)
+        variance = covariance(term, term)
+        if term.effects.df is not None:
+            variance = np.where(variance > 0, variance * variance_ratio(term.effects.df)[:, None], 0.0)
+        of_rows += variance
+        (each_row if term.effects.for_each_row else groups)[:] += variance.mean(axis=1)
     if family.latent:
         left = family.latent_variance(outcome.link) * _mean_power(parts, "disc", -2.0, size)
     else:
@@ -167,7 +171,7 @@ def _nakagawa(model: FittedModel, outcome: FittedOutcome, parts: Mapping[str, Li
         mean, spread = family.moments(at, own, outcome.link)
         left = spread[:, 0] if outcome.link == "identity" else np.log1p(spread / mean**2)[:, 0]
     total = fixed + groups + each_row + left
-    return {MARGINAL: fixed / total, **({CONDITIONAL: (fixed + groups) / total} if main.random else {})}
+    return {MARGINAL: fixed / total, **({CONDITIONAL: 1.0 - (each_row + left) / total} if main.random else {})}
 
 
 def _mean_power(parts: Mapping[str, LinearRows], part: str, power: float, size: int) -> np.ndarray:

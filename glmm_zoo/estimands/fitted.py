@@ -170,6 +170,8 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         units={"never": options["subject"]} if spec["builder"] == "never_at_risk" else None,
         exposure=options.get("exposure"),
         columns=[options["time"], options["within"]] if options.get("residual") else (),
+        partly=True,
+        weights=options.get("weights"),
     )
     single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
     parts = {p.prefix: p for p in single.predictors}

@@ -113,10 +113,11 @@ def _without_rows(tree: xr.DataTree) -> Loo:
         if metadata(tree)["spec"]["groups"] and unit == "row"
         else f"Leave one {unit} out (PSIS): elpd of one more {unit}"
     )
+    what += _weighted(tree)
     found = _smoothed(np.concatenate(blocks, axis=2), posterior)
-    advice = (
-        "" if not metadata(tree)["spec"]["groups"] else "; leave out whole levels (level=) or compare with another fit"
-    )
+    groups = metadata(tree)["spec"]["groups"]
+    leave = "" if any("process" in group for group in groups.values()) else "leave out whole levels (level=) or "
+    advice = f"; {leave}compare with another fit" if groups else ""
     return _result(identity, found, what, unit, advice)
 
 
@@ -132,9 +133,16 @@ def _without_levels(tree: xr.DataTree, level: str) -> Loo:
     )
     if likelihood.given:
         what += f", given those of {listing(likelihood.given)} as the fit has them"
+    what += _weighted(tree)
     posterior = draws.posterior.isel(draw=draws.places)
     found = _smoothed(draws.by_chain(likelihood.values), posterior)
     return _result(identity, found, what, asked.factor, "; refit=True (--refit) fits again without each of them")
+
+
+def _weighted(tree: xr.DataTree) -> str:
+    """What elpd is where rows have weights."""
+    weights = metadata(tree)["spec"]["options"].get("weights")
+    return f", in which the log density of a row counts by its weight ({weights})" if weights else ""
 
 
 def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
@@ -162,18 +170,24 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         raise InputError(f"level= is not there for {model.spec['builder']}; loo() leaves out rows")
     if model.spec["options"].get("correlation") == "decay":
         raise InputError("level= is not there where effects of periods are correlated over time; loo() leaves out rows")
+    processes = [e.process.series for e in outcome.coding.effects.values() if e.process is not None]
+    if processes:
+        raise InputError(
+            f"level= is not there where values of {processes[0].called} are correlated over time; loo() leaves out rows"
+        )
     if model.spec["options"].get("residual"):
         raise InputError(
             f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"
         )
     factor = factor_called(level, outcome.coding.factors, "level")
-    rows = rows_by_level(outcome, outcome.table, outcome.response.values, outcome.response.trials)
+    of = outcome.response
+    rows = rows_by_level(outcome, outcome.table, of.values, of.trials, of.weights)
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]
     inside.sort(key=lambda name: int(rows.codes[name].max()))
     if inside:
         model = read_fitted(tree, NESTED_DRAWS)
         outcome = next(iter(model.outcomes.values()))
-        rows = rows_by_level(outcome, outcome.table, rows.y, rows.trials)
+        rows = rows_by_level(outcome, outcome.table, rows.y, rows.trials, rows.weights)
     return LeftOutLevels(model, rows, factor, tuple(inside))
 
 

@@ -20,10 +20,12 @@ from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm, own_effects
 from glmm_zoo.estimands.log_integrals import POINTS_BY_DIMENSION, log_normal_mean, sampled_log_normal_mean
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
+from glmm_zoo.estimands.student_mixture import mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
+_MIXTURE_POINTS = 16  # over the scales of Student-t effects
 _NESTED_POINTS = 31  # in each of two dimensions or more, one integral inside another
 
 
@@ -44,7 +46,7 @@ class LevelLikelihood:
 
 @dataclass(frozen=True)
 class RowsOfLevels:
-    """Rows whose likelihood is computed: their linear predictors, response and trials, and the level of each factor (m,), as a number
+    """Rows whose likelihood is computed: their linear predictors, response, trials and weights, and the level of each factor (m,), as a number
     and as it is called, by the factor's name."""
 
     outcome: FittedOutcome
@@ -53,6 +55,7 @@ class RowsOfLevels:
     trials: np.ndarray | None
     codes: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray]
+    weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> RowsOfLevels:
         return replace(
@@ -62,6 +65,7 @@ class RowsOfLevels:
             trials=None if self.trials is None else self.trials[rows],
             codes={factor: codes[rows] for factor, codes in self.codes.items()},
             labels={factor: labels[rows] for factor, labels in self.labels.items()},
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     def is_inside(self, inner: str, outer: str) -> bool:
@@ -70,14 +74,16 @@ class RowsOfLevels:
         return len(pairs) == len(np.unique(self.codes[inner]))
 
 
-def rows_by_level(outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None) -> RowsOfLevels:
+def rows_by_level(
+    outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None, weights: np.ndarray | None
+) -> RowsOfLevels:
     """The rows of a table with the exposure that they have, and with responses that are given."""
     parts = outcome.coding.code(table, Exposure(given=frozenset(outcome.coding.exposure)))
     terms = [term for linear in parts.values() for term in linear.random]
     labels = {term.effects.factor: term.labels for term in terms if term.labels is not None}
     codes = {t.effects.factor: t.labels if t.labels is not None and (t.codes < 0).any() else t.codes for t in terms}
     numbers = {factor: np.unique(of_rows, return_inverse=True)[1].ravel() for factor, of_rows in codes.items()}
-    return RowsOfLevels(outcome, parts, y, trials, numbers, labels)
+    return RowsOfLevels(outcome, parts, y, trials, numbers, labels, weights)
 
 
 def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside: Sequence[str]) -> LevelLikelihood:
@@ -88,20 +94,17 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
     starts = _level_of_row(rows.codes[factor])[1]
     ends = np.append(starts[1:], len(rows.y))
     terms = [t for linear in rows.parts.values() for t in linear.random if t.effects.factor in integrated]
-    sizes = {t.effects.variable: t.effects.covariance.shape[1] for t in terms}
+    sizes = {t.effects.variable: t.effects.covariance.shape[-1] for t in terms}
     one_each = set(sizes.values()) == {1} and len(sizes) == len(integrated)
     chain = one_each and all(rows.is_inside(b, a) for a, b in pairwise(integrated))
+    mixing, log_p = _mixture_of_levels(terms, factor, size)
     values, pareto_k = [], []
     for block in block_by_block(list(_blocks(starts, ends, max(1, _BLOCK // size)))):
-        given = _GivenRows.of(model, rows.take(np.arange(starts[block[0]], ends[block[-1]])), integrated)
-        shape, k = (size, len(block)), np.full(len(block), np.nan)
-        if given.dimension <= max(POINTS_BY_DIMENSION):
-            value = log_normal_mean(given.log_likelihood, shape, given.dimension)
-        elif chain:
-            value = given.nested(integrated)
-        else:
-            value, weights = sampled_log_normal_mean(given.log_likelihood, shape, given.dimension)
-            k = _worst_pareto_k(weights)
+        value, k = np.array(-np.inf), np.full(len(block), np.nan)
+        for w, p in zip(mixing, log_p, strict=True):
+            given = _GivenRows.of(model, rows.take(np.arange(starts[block[0]], ends[block[-1]])), integrated, w)
+            of_w, its_k = _integral(given, (size, len(block)), integrated if chain else ())
+            value, k = np.logaddexp(value, of_w + p[:, None]), np.fmax(k, its_k)
         values.append(value)
         pareto_k.append(k)
     k = np.concatenate(pareto_k)
@@ -112,6 +115,38 @@ def level_likelihood(model: FittedModel, rows: RowsOfLevels, factor: str, inside
         tuple(f for f in rows.outcome.coding.factors if f not in integrated),
         None if np.isnan(k).all() else k,
     )
+
+
+def _mixture_of_levels(terms: Sequence[RandomTerm], factor: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the covariance of the effects of a level of the factor left out is multiplied by (points, S), and the logarithms of the
+    probabilities of that: 1 alone, but of Student-t effects.
+
+    Raises
+    ------
+    InputError
+        Student-t effects of a factor nested inside, whose levels have such a number each.
+    """
+    student = next((t.effects for t in terms if t.effects.df is not None), None)
+    if student is None or student.df is None:
+        return np.ones((1, size)), np.zeros((1, size))
+    if student.factor != factor:
+        raise InputError(
+            f"level={factor!r} integrates over the Student-t effects of each {student.factor} inside, which is not available; "
+            f"leave out level={student.factor!r}, or rows"
+        )
+    w, p = mixture(student.df, _MIXTURE_POINTS)
+    return w, np.log(np.maximum(p, 1e-300))
+
+
+def _integral(given: _GivenRows, shape: tuple[int, int], chain: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The logarithm of the likelihood of each level (S, L), its effects integrated out, and the Pareto k (L,) of it, if any."""
+    k = np.full(shape[1], np.nan)
+    if given.dimension <= max(POINTS_BY_DIMENSION):
+        return log_normal_mean(given.log_likelihood, shape, given.dimension), k
+    if chain:
+        return given.nested(chain), k
+    value, weights = sampled_log_normal_mean(given.log_likelihood, shape, given.dimension)
+    return value, _worst_pareto_k(weights)
 
 
 def _blocks(starts: np.ndarray, ends: np.ndarray, most: int) -> list[list[int]]:
@@ -169,13 +204,15 @@ class _GivenRows:
     dimension: int
 
     @classmethod
-    def of(cls, model: FittedModel, rows: RowsOfLevels, integrated: Sequence[str]) -> _GivenRows:
+    def of(cls, model: FittedModel, rows: RowsOfLevels, integrated: Sequence[str], mixing: np.ndarray) -> _GivenRows:
         etas, terms = {}, []
         for part, linear in rows.parts.items():
             eta = linear.fixed(model.draws.size) if part != "nominal" else None
             for term in linear.random:
                 if term.effects.factor in integrated:
-                    terms.append(_IntegratedTerm(part, term.effects.factor, term.effects.variable, _columns(term)))
+                    terms.append(
+                        _IntegratedTerm(part, term.effects.factor, term.effects.variable, _columns(term, mixing))
+                    )
                 else:
                     eta += own_effects(term, term.effects.of_levels(), _known_levels(term))
             if eta is not None:
@@ -191,10 +228,11 @@ class _GivenRows:
         return cls(rows, _own_parameters(model, rows), etas, tuple(terms), level, starts, places, dimension)
 
     def row_log_density(self, etas: Mapping[str, np.ndarray]) -> np.ndarray:
-        """log f(y_i) (S, m)."""
+        """log f(y_i) (S, m), times the weights of rows that have any."""
         outcome = self.rows.outcome
         own = {**self.own, **{part: eta for part, eta in etas.items() if part}}
-        return outcome.family.log_density(self.rows.y, outcome.main(etas), own, outcome.link, self.rows.trials)
+        log_f = outcome.family.log_density(self.rows.y, outcome.main(etas), own, outcome.link, self.rows.trials)
+        return log_f if self.rows.weights is None else log_f * self.rows.weights
 
     def log_likelihood(self, z: np.ndarray) -> np.ndarray:
         """The log-likelihood (S, L) of each level given its effects (S, L, D)."""
@@ -247,9 +285,14 @@ def _own_parameters(model: FittedModel, rows: RowsOfLevels) -> dict[str, np.ndar
     return own if thresholds is None else {**own, "cutpoints": np.moveaxis(thresholds, 0, -1)}
 
 
-def _columns(term: RandomTerm) -> np.ndarray:
-    root = covariance_root(term.effects.covariance)[:, list(term.places), :]  # (S, k, K)
-    columns = np.einsum("mj,sjk->smk", term.z, root)
+def _columns(term: RandomTerm, mixing: np.ndarray) -> np.ndarray:
+    S = term.effects.covariance
+    columns = np.empty((len(S), len(term.z), S.shape[-1]))
+    for rows, of_rows in term.covariances:
+        root = covariance_root(of_rows)[:, list(term.places), :]  # (S, k, K)
+        columns[:, rows] = np.einsum("mj,sjk->smk", term.z[rows], root)
+    if term.effects.df is not None:
+        columns *= np.sqrt(mixing)[:, None, None]
     return columns if term.loading is None else columns * term.loading[:, None, None]
 
 

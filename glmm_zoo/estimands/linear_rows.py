@@ -5,10 +5,13 @@ eta_i = sum over blocks of x_i' b + offset_i + sum over factors g of z_gi' u_g[l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from glmm_zoo.estimands.serial_rows import Neighbours, ProcessDraws
+from glmm_zoo.formulas.group_effects import Strata
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class EffectDraws:
     """The effects of one grouping factor: draws of the covariance (S, K, K) of a level's effects, and of the effects, which are read
     when they are asked for: `of_levels()` (S, levels, K).
 
-    `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor.
+    `variable` is the name under which the fit has them, `columns` are the columns of the data that make the factor. Where the levels
+    of another column have covariances of their own, `gr(g, by=arm)`, `strata` has them, and `covariance` is (S, strata, K, K). Of Student-t effects `covariance` is the square of the scale, `df` (S,) their degrees of freedom.
     """
 
     factor: str
@@ -26,13 +30,17 @@ class EffectDraws:
     covariance: np.ndarray = field(compare=False)
     of_levels: Callable[[], np.ndarray] = field(compare=False)
     for_each_row: bool = False  # as many levels as the fit has rows: overdispersion
+    strata: Strata | None = None
+    df: np.ndarray | None = field(default=None, compare=False)
+    process: ProcessDraws | None = None  # along which the effects of levels correlate
 
 
 @dataclass(frozen=True)
 class RandomTerm:
     """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
 
-    `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them.
+    `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them; `stratum` (m,) says
+    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process.
     """
 
     effects: EffectDraws
@@ -41,10 +49,24 @@ class RandomTerm:
     codes: np.ndarray
     labels: np.ndarray | None = None
     loading: np.ndarray | None = None
+    stratum: np.ndarray | None = None
+    neighbours: Neighbours | None = None
 
     def take(self, rows: np.ndarray) -> RandomTerm:
-        labels = None if self.labels is None else self.labels[rows]
-        return replace(self, z=self.z[rows], codes=self.codes[rows], labels=labels)
+        labels, stratum = (None if x is None else x[rows] for x in (self.labels, self.stratum))
+        neighbours = None if self.neighbours is None else self.neighbours.take(rows)
+        return replace(
+            self, z=self.z[rows], codes=self.codes[rows], labels=labels, stratum=stratum, neighbours=neighbours
+        )
+
+    @property
+    def covariances(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The covariances (S, K, K) of the effects, each with the rows that have it."""
+        if self.stratum is None:
+            yield np.arange(len(self.z)), self.effects.covariance
+        else:
+            for stratum in np.unique(self.stratum):
+                yield np.flatnonzero(self.stratum == stratum), self.effects.covariance[:, stratum]
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,8 @@ class LinearRows:
         parts = [columns for columns, _ in self.blocks] + [self.offset[:, None]]
         for term in self.random:
             parts.append(term.z)
+            if term.stratum is not None:
+                parts.append(term.stratum[:, None].astype(float))
             if term.effects.factor in by_level:
                 labels = term.codes if term.labels is None else np.unique(term.labels, return_inverse=True)[1]
                 parts.append(np.column_stack([term.codes, labels]).astype(float))
@@ -80,9 +104,11 @@ class LinearRows:
 
 def covariance(a: RandomTerm, b: RandomTerm) -> np.ndarray:
     """Draws (S, m) of the covariance of two terms of one factor in the same rows: z_a' S_g z_b."""
-    S = a.effects.covariance[:, a.places][:, :, b.places]
     products = (a.z[:, :, None] * b.z[:, None, :]).reshape(len(a.z), -1)  # (m, k_a k_b)
-    total = S.reshape(len(S), -1) @ products.T
+    total = np.empty((len(a.effects.covariance), len(a.z)))
+    for rows, of_all in a.covariances:
+        S = of_all[:, a.places][:, :, b.places]
+        total[:, rows] = S.reshape(len(S), -1) @ products[rows].T
     for loading in (a.loading, b.loading):
         if loading is not None:
             total = total * loading[:, None]

@@ -52,10 +52,10 @@ class PosteriorDraws:
         return values.reshape(self.chains, len(self.places), *values.shape[1:])
 
     def covariance(self, group: Group) -> np.ndarray:
-        """S_g (S, K, K) of the effects of one level of a factor, at zero of the covariates."""
+        """S_g (S, K, K), or (S, strata, K, K), of the effects of one level of a factor, at zero of the covariates."""
         sd = self[group.name("sd")]
-        correlation = self[group.name("corr")] if group.name("corr") in self else np.eye(sd.shape[1])
-        return sd[:, :, None] * correlation * sd[:, None, :]
+        correlation = self[group.name("corr")] if group.name("corr") in self else np.eye(sd.shape[-1])
+        return sd[..., :, None] * correlation * sd[..., None, :]
 
 
 def posterior_draws(tree: xr.DataTree, draws: int) -> PosteriorDraws:

@@ -136,7 +136,7 @@ class PriorOfOutcome:
         rows = {part: linear}
 
         def eta(linear: Mapping[str, LinearRows], choice: GroupChoice) -> np.ndarray:
-            return predictors_of_rows(linear, choice, self.fitted.draws.size)[0][part].mean
+            return predictors_of_rows(linear, choice, self.fitted.draws.size, np.ones((1, 1)))[0][part].mean
 
         at_means, in_typical = eta(self._mean_row(rows), self._all("typical")), eta(rows, self._all("typical"))
         parts = {

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
+from glmm_zoo.estimands.serial_rows import ProcessDraws, places_in_series
 from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows, variables_in_rows
@@ -131,8 +133,11 @@ class _PartCoding:
 
     def _term(self, random: _Random, z: np.ndarray, table: Table) -> RandomTerm:
         effects = random.effects
+        if effects.process is not None:
+            codes, labels, neighbours = places_in_series(effects.process, effects.columns, table)
+            return RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours=neighbours)
         codes, labels = levels_in_rows(effects.levels, effects.columns, table)
-        return RandomTerm(effects, random.places, z, codes, labels, random.loading)
+        return RandomTerm(effects, random.places, z, codes, labels, random.loading, _strata_of_rows(effects, table))
 
     def _offset(self, design: PredictorDesign, table: Table, exposure: Exposure) -> np.ndarray:
         """The offset; of counts the logarithm of the units of exposure, unless the rows are to have their own."""
@@ -142,6 +147,22 @@ class _PartCoding:
         if self.exposure is not None:
             return log_exposure(table, self.exposure)
         return np.zeros(table.rows) if design.offset is None else design.offset
+
+
+def _strata_of_rows(effects: EffectDraws, table: Table) -> np.ndarray | None:
+    """Which of the effects' covariances each row has (m,), where there are several."""
+    by = effects.strata
+    if by is None:
+        return None
+    codes, labels = levels_in_rows(by.levels, (by.column,), table)
+    unknown = codes < 0
+    if unknown.any():
+        of_row = "" if labels is None else str(labels[unknown][0])
+        raise InputError(
+            f"level {of_row!r} of {by.column!r} ({table.at(unknown)}) was not in the data of the fit{did_you_mean(of_row, by.levels) or ';'} "
+            f"levels: {listing(by.levels)}"
+        )
+    return codes
 
 
 def exposure_columns(formula: Formula, exposure: str | None) -> tuple[str, ...]:
@@ -209,7 +230,9 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        len(levels) == len(group.factor.codes),
+        len(levels) == len(group.factor.codes) and group.series is None,
+        group.by, draws[group.name("df")] if group.student else None,
+        None if group.series is None else ProcessDraws(group.series, draws[group.name(group.series.parameter)]),
     )  # fmt: skip
 
 
@@ -238,6 +261,7 @@ def _covariates(parts: Mapping[str, PredictorDesign], counts: bool) -> tuple[str
         symbols = [*formula.population, *(s for g in formula.groups for s in g.effects)]
         symbols += [] if counts and part == "" else formula.offsets
         names += [c for symbol in symbols if isinstance(symbol, Expression) for c in symbol.columns]
+        names += [g.by for g in formula.groups if g.by]
         names += [c for term in formula.smooths for c in _columns_of_curve(term)]
     return tuple(dict.fromkeys(names))
 

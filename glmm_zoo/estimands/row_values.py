@@ -121,7 +121,7 @@ def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     if p.thresholds is not None:  # of a proportion, whose ends they cut off
         own = {"phi": np.ones((1, 1)), "cutpoints": np.moveaxis(p.thresholds, 0, -1)}  # the mean is that of every phi
         return mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], p.variables[""])
-    if outcome.family.centre != "mean" and not outcome.family.ends:
+    if outcome.family.truncated or (outcome.family.centre != "mean" and not outcome.family.ends):
         return _with_share(
             p, lambda x, own: mean_of(lambda eta: outcome.family.moments(eta, own, link)[0], x, grows=True)
         )

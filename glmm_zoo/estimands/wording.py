@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, plural_of
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
 from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL
@@ -12,6 +12,7 @@ from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
 from glmm_zoo.estimands.survival import EventQuestion
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.results.numbers import nominal
 from glmm_zoo.tables.text_values import as_number
 
@@ -63,10 +64,17 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
     phrases = []
     for factor, how in choice.by_factor.items():
         a = "an" if factor[:1].lower() in "aeiou" else "a"
-        if effects[factor].for_each_row and how == "population":
+        process = effects[factor].process
+        if process is not None:
+            phrases.append(_of_process(process.series, how))
+        elif effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif how == "population":
-            phrases.append(f"in {a} {factor} drawn from the population of {_plural(factor)}")
+            by = effects[factor].strata
+            phrases.append(
+                f"in {a} {factor} drawn from the population of {_plural(factor)}"
+                + (f" of the row's own {by.column}" if by else "")
+            )
         elif how == "typical":
             phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":
@@ -77,8 +85,17 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
     return ", ".join(phrases)
 
 
+def _of_process(series: Series, how: str) -> str:
+    called = series.called
+    if how == "observed":
+        return (
+            f"with {called} as each {series.of} has it, at other times than the fit's by its distribution given these"
+        )
+    return f"with {called} of a new {series.of} integrated over" if how == "population" else f"with {called} at 0"
+
+
 def _plural(factor: str) -> str:
-    return f"{factor}s" if factor.isalpha() and not factor.endswith("s") else f"levels of {factor}"
+    return plural_of(factor) if factor.isalpha() else f"levels of {factor}"
 
 
 def averaged(asked: Asked, of_fit: bool, each: str) -> str:
@@ -89,7 +106,7 @@ def averaged(asked: Asked, of_fit: bool, each: str) -> str:
     elif averaging.over is not None:
         words = f"averaged over the rows of {rows} within each {averaging.over}, then over these alike"
     else:
-        words = f"averaged over the {each}s of {rows}"
+        words = f"averaged over the {plural_of(each)} of {rows}"
     if averaging.weights is not None:
         words += f" with weights {averaging.weights}"
     if averaging.by:

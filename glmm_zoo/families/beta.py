@@ -21,6 +21,7 @@ from glmm_zoo.families.counts import separated_share, uniform_share
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
@@ -189,30 +190,6 @@ PHI_OF_BETA = replace(
 )
 
 
-def observe_proportion(
-    name: str,
-    family: str,
-    outcome: Outcome,
-    parameters: Sequence[Tensor],
-    log_f: Callable[..., Tensor],
-    draw: Callable[..., Tensor],
-    signature: str | None = None,
-) -> None:
-    """y_i ~ f, given `log_f(y, *parameters)` and `draw(*parameters, size)`."""
-    import pymc as pm
-
-    pm.CustomDist(
-        name,
-        *parameters,
-        logp=log_f,
-        dist=draw,
-        signature=signature,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-        dims=outcome.dim,
-        class_name=family,
-    )
-
-
 def _beta_family(
     name: str,
     class_name: str,
@@ -233,9 +210,7 @@ def _beta_family(
 
     def observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         of = probability_link(link)
-        observe_proportion(
-            name, class_name, outcome, [eta, *(own[n] for n in names)], partial(log_f, of), partial(draw, of)
-        )
+        observe_rows(name, class_name, outcome, [eta, *(own[n] for n in names)], partial(log_f, of), partial(draw, of))
 
     def log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
         return log_f(probability_link(link), y, eta, *(own[n] for n in names))

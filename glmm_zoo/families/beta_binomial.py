@@ -20,6 +20,7 @@ from glmm_zoo.families.counts import ALPHA_DEFAULT, log_rising
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
 from glmm_zoo.formulas.population import DesignMatrix
@@ -64,16 +65,14 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[s
     def draw(n: Tensor, eta: Tensor, log_phi: Tensor, size: Any) -> Tensor:
         return pm.Binomial.dist(n=pt.cast(n, "int64"), p=draw_share(eta, log_phi, of, size))
 
-    pm.CustomDist(
+    n = pm.Data(f"_{name}_trials", trials, dims=outcome.dim)
+    observe_rows(
         name,
-        pm.Data(f"_{name}_trials", trials, dims=outcome.dim),
-        eta,
-        own["phi"],
-        logp=lambda y, n, eta, log_phi: log_beta_binomial(y, n, eta, log_phi, of),
-        dist=lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-        dims=outcome.dim,
-        class_name="BetaBinomial",
+        "BetaBinomial",
+        outcome,
+        [n, eta, own["phi"]],
+        lambda y, n, eta, log_phi: log_beta_binomial(y, n, eta, log_phi, of),
+        lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.links import ProbabilityLink
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome, level_called, level_of, level_text
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
@@ -186,28 +187,24 @@ def observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: Probability
     import pymc as pm
 
     pt = import_pytensor()
-    y = pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim)
+
+    def log_f(y: Tensor, eta: Tensor) -> Tensor:
+        return pt.switch(y > 0.5, link.log_p(eta), link.log_q(eta))
+
+    def draw(eta: Tensor, size: Any) -> Tensor:
+        return pt.cast(pm.Bernoulli.dist(p=link.p(eta), size=size), "float64")
+
     if outcome.trials is None:
-        pm.CustomDist(
-            name,
-            eta,
-            logp=lambda y, eta: pt.switch(y > 0.5, link.log_p(eta), link.log_q(eta)),
-            dist=lambda eta, size: pt.cast(pm.Bernoulli.dist(p=link.p(eta), size=size), "float64"),
-            observed=y,
-            dims=outcome.dim,
-            class_name="Bernoulli",
-        )
+        observe_rows(name, "Bernoulli", outcome, [eta], log_f, draw)
         return
     n = pm.Data(f"_{name}_trials", outcome.trials, dims=outcome.dim)
-    pm.CustomDist(
+    observe_rows(
         name,
-        n,
-        eta,
-        logp=lambda y, n, eta: log_binomial(y, n, eta, link),
-        dist=lambda n, eta, size: pt.cast(draw_binomial(n, eta, link, size), "float64"),
-        observed=y,
-        dims=outcome.dim,
-        class_name="Binomial",
+        "Binomial",
+        outcome,
+        [n, eta],
+        lambda y, n, eta: log_binomial(y, n, eta, link),
+        lambda n, eta, size: pt.cast(draw_binomial(n, eta, link, size), "float64"),
     )
 
 

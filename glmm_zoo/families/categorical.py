@@ -16,6 +16,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, did_you_mean, listing, plural
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.moments import Own
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.ordinal import MOST_LEVELS
 from glmm_zoo.families.outcome import Outcome, column_of_response, level_of
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
@@ -151,15 +152,8 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, __: Mapping[str, 
         u = pm.Uniform.dist(0.0, 1.0, size=eta.shape[:-1] if rv_size_is_none(size) else size)
         return pt.sum(u[..., None] > up_to, axis=-1, dtype="float64")
 
-    pm.CustomDist(
-        name,
-        eta,
-        logp=lambda y, eta: category_log_f(y, eta, top),
-        dist=draw,
-        signature="(k)->()",
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-        dims=outcome.dim,
-        class_name="Categorical",
+    observe_rows(
+        name, "Categorical", outcome, [eta], lambda y, eta: category_log_f(y, eta, top), draw, signature="(k)->()"
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, plural, raise_all
 from glmm_zoo.families.links import probability_link
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome, column_of_response
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
@@ -322,15 +323,5 @@ def _likelihood(
     log_p: Callable[..., Tensor],
     draw: Callable[..., Tensor],
 ) -> None:
-    import pymc as pm
-
-    pt = import_pytensor()
-    pm.CustomDist(
-        name,
-        *parameters,
-        logp=log_p,
-        dist=lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-        dims=outcome.dim,
-        class_name=family,
-    )
+    cast = import_pytensor().cast
+    observe_rows(name, family, outcome, parameters, log_p, lambda *p: cast(draw(*p[:-1], size=p[-1]), "float64"))

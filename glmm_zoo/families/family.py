@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from glmm_zoo.families import log_densities, moments
+from glmm_zoo.families.law import Law
 from glmm_zoo.families.links import LINKS, probability_link
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Tensor
@@ -155,6 +156,11 @@ class Family:
         one; else eta (..., K - 1) holds them in this order.
     event_times
         Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
+    law
+        Its distribution function, with which responses may be censored, `y | cens(c)`, or truncated, `y | trunc(lb, ub)`.
+    bounds
+        Where responses are seen in part: the least and the largest value that is seen, minus and plus infinity where it is only that
+        they may be censored. Moments, draws and densities are those of what is seen.
     """
 
     name: str
@@ -185,6 +191,8 @@ class Family:
     probabilities: moments.Probabilities | None = None
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
     event_times: EventTimes | None = None
+    law: Law | None = None
+    bounds: tuple[float, float] | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -195,6 +203,16 @@ class Family:
     def scales(self) -> dict[str, str]:
         """The links of those linear predictors, by the parameters' names."""
         return {own.name: own.scale for own in self.own if own.option}
+
+    @property
+    def described_bounds(self) -> list[float | None] | None:
+        """The bounds as a spec has them, with None for an open end."""
+        return None if self.bounds is None else [end if np.isfinite(end) else None for end in self.bounds]
+
+    @property
+    def truncated(self) -> bool:
+        """Whether there are values of the response that are not seen."""
+        return self.bounds is not None and bool(np.isfinite(self.bounds).any())
 
     @property
     def symbol(self) -> str:

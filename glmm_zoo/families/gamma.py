@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from glmm_zoo.errors import InputError, plural
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
+from glmm_zoo.families.law import Law, mass_between, within_by_raising
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.tails import log_gamma_tails
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import Response
@@ -91,10 +95,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
             pt.exp(eta) * pt.maximum(pm.Gamma.dist(alpha=a, beta=a, size=size), DRAWN_BETWEEN[0]), *DRAWN_BETWEEN
         )
 
-    pm.CustomDist(
-        name, eta, own["shape"], logp=gamma_log_f, dist=draw, class_name="Gamma", dims=outcome.dim,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-    )  # fmt: skip
+    observe_rows(name, "Gamma", outcome, [eta, own["shape"]], gamma_log_f, draw)
 
 
 def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:
@@ -110,6 +111,31 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, tr
 def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
     shape = own["shape"]
     return np.clip(np.exp(eta) * rng.gamma(np.broadcast_to(shape, eta.shape)) / shape, *DRAWN_BETWEEN)
+
+
+def _log_mass(low: Any, high: Any, eta: Array, own: Mapping[str, Array]) -> Array:
+    log_a = own["shape"]
+
+    def tails(y: np.ndarray) -> tuple[Array, Array]:
+        return log_gamma_tails(
+            functions_of(log_a).exp(log_a), log_a + np.log(y) - eta, gamma_log_f(y, eta, log_a) + np.log(y)
+        )
+
+    return mass_between(np.where(np.asarray(low) > 0, low, -np.inf), high, tails)
+
+
+def _raised(k: int, eta: np.ndarray, own: moments.Own) -> tuple[np.ndarray, np.ndarray, moments.Own]:
+    """E[Y^k; ...] = mu^k (a + 1) ... (a + k - 1) / a^(k - 1) P(...) of a gamma variable of shape a + k and the same rate."""
+    log_a = own["shape"]
+    log_raised = np.log(np.exp(log_a) + k)
+    log_moment = k * eta + (np.log1p(np.exp(-log_a)) if k == 2 else 0.0)
+    return log_moment, eta + log_raised - log_a, {"shape": log_raised}
+
+
+def _frozen(eta: np.ndarray, own: moments.Own) -> Any:
+    from scipy import stats  # slow to import
+
+    return stats.gamma(own["shape"], scale=np.exp(eta) / own["shape"])
 
 
 GAMMA = Family(
@@ -131,4 +157,5 @@ GAMMA = Family(
         ),
     ),
     draw=_draw,
+    law=Law(_log_mass, within_by_raising(_log_mass, _raised), _frozen),
 )  # fmt: skip

@@ -133,7 +133,7 @@ def _minus_exp(x: Array) -> Array:
     return -functions_of(x).exp(x)
 
 
-def _log_1m_exp_minus(x: Array) -> Array:
+def log_1m_exp_minus(x: Array) -> Array:
     """log(1 - e^-x), x > 0."""
     pt = functions_of(x)
     near, far = pt.minimum(x, np.log(2)), pt.maximum(x, np.log(2))
@@ -142,7 +142,7 @@ def _log_1m_exp_minus(x: Array) -> Array:
 
 def _logit_between(a: Array, b: Array, gap: Array) -> Array:
     """p(b) - p(a) = p(b) q(a) (1 - e^-gap)"""
-    return -_softplus(-b) - _softplus(a) + _log_1m_exp_minus(gap)
+    return -_softplus(-b) - _softplus(a) + log_1m_exp_minus(gap)
 
 
 def _probit_between(a: Array, b: Array, gap: Array) -> Array:
@@ -156,12 +156,12 @@ def _probit_between(a: Array, b: Array, gap: Array) -> Array:
     series = pt.log(thin) - 0.5 * m * m - 0.5 * np.log(2 * np.pi) + pt.log1p((m * m - 1.0) * thin * thin / 24.0)
     low, high = _log_normal_cdf(pt.minimum(a, -b)), _log_normal_cdf(pt.minimum(b, -a))
     rise = pt.maximum(high - low, pt.maximum(m, 0.5) * wide)
-    return pt.switch(gap > narrow, high + _log_1m_exp_minus(rise), series)
+    return pt.switch(gap > narrow, high + log_1m_exp_minus(rise), series)
 
 
 def _cloglog_between(a: Array, b: Array, gap: Array) -> Array:
     """p(b) - p(a) = q(a) (1 - exp(-(e^b - e^a))), log(e^b - e^a) = b + log(1 - e^-gap)"""
-    return _minus_exp(a) + _log_one_minus_exp_minus_exp(b + _log_1m_exp_minus(gap))
+    return _minus_exp(a) + _log_one_minus_exp_minus_exp(b + log_1m_exp_minus(gap))
 
 
 PROBABILITY_LINKS: Mapping[str, ProbabilityLink] = {

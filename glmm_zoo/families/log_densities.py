@@ -16,6 +16,7 @@ from glmm_zoo.families.counts import Count
 from glmm_zoo.families.links import ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.ordinal import log_between_thresholds
+from glmm_zoo.families.tensors import functions_of
 
 type RowLogDensity = Callable[[np.ndarray, np.ndarray, Own, str, np.ndarray | None], np.ndarray]
 
@@ -23,7 +24,7 @@ type RowLogDensity = Callable[[np.ndarray, np.ndarray, Own, str, np.ndarray | No
 def gaussian_log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
     """-((y - eta) / sigma)^2 / 2 - log(sigma) - log(2 pi) / 2"""
     log_sigma = own["sigma"]
-    return -0.5 * ((y - eta) * np.exp(-log_sigma)) ** 2 - log_sigma - 0.5 * np.log(2 * np.pi)
+    return -0.5 * ((y - eta) * functions_of(log_sigma).exp(-log_sigma)) ** 2 - log_sigma - 0.5 * np.log(2 * np.pi)
 
 
 def binomial_log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.families import moments
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.gamma import DRAWN_BETWEEN, read_positive
+from glmm_zoo.families.law import Law, normal_mass, within_by_raising
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.predictor import PredictorDesign, code_predictor
@@ -50,10 +53,7 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str,
     def draw(eta: Tensor, log_sigma: Tensor, size: object) -> Tensor:
         return pt.clip(pt.exp(pm.Normal.dist(mu=eta, sigma=pt.exp(log_sigma), size=size)), *DRAWN_BETWEEN)
 
-    pm.CustomDist(
-        name, eta, own["sigma"], logp=lognormal_log_f, dist=draw, class_name="LogNormal", dims=outcome.dim,
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-    )  # fmt: skip
+    observe_rows(name, "LogNormal", outcome, [eta, own["sigma"]], lognormal_log_f, draw)
 
 
 def _moments(eta: np.ndarray, own: moments.Own, link: str) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +69,24 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: moments.Own, link: str, tr
 
 def _draw(rng: np.random.Generator, eta: np.ndarray, own: moments.Own, link: str) -> np.ndarray:
     return np.clip(np.exp(rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape))), *DRAWN_BETWEEN)
+
+
+def _log_mass(low: Any, high: Any, eta: Array, own: Mapping[str, Array]) -> Array:
+    with np.errstate(divide="ignore"):
+        low, high = np.log(np.maximum(low, 0.0)), np.log(np.maximum(high, 0.0))
+    return normal_mass(low, high, eta, own["sigma"])
+
+
+def _raised(k: int, eta: np.ndarray, own: moments.Own) -> tuple[np.ndarray, np.ndarray, moments.Own]:
+    """E[Y^k; ...] = e^(k eta + k^2 sigma^2 / 2) P(...) of a lognormal variable with eta + k sigma^2 in place of eta."""
+    variance = np.exp(2 * own["sigma"])
+    return k * eta + 0.5 * k**2 * variance, eta + k * variance, own
+
+
+def _frozen(eta: np.ndarray, own: moments.Own) -> Any:
+    from scipy import stats  # slow to import
+
+    return stats.lognorm(own["sigma"], scale=np.exp(eta))
 
 
 LOGNORMAL = Family(
@@ -92,4 +110,5 @@ LOGNORMAL = Family(
     code=_code,
     centre="median",
     draw=_draw,
+    law=Law(_log_mass, within_by_raising(_log_mass, _raised), _frozen),
 )  # fmt: skip

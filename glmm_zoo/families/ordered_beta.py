@@ -20,13 +20,13 @@ from glmm_zoo.families.beta import (
     draw_beta,
     drawn_beta,
     log_beta_inside,
-    observe_proportion,
     read_proportion,
     without_ends,
 )
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, probability_link
 from glmm_zoo.families.moments import Own
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.ordinal import CUTPOINTS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
@@ -62,7 +62,7 @@ def _doubts(outcome: Outcome, _: DesignMatrix) -> list[str]:
 
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
     low, high = own["cutpoints"][0], own["cutpoints"][1]
-    observe_proportion(name, "OrderedBeta", outcome, [eta, own["phi"], low, high], log_ordered_beta, _draw)
+    observe_rows(name, "OrderedBeta", outcome, [eta, own["phi"], low, high], log_ordered_beta, _draw)
 
 
 def _draw(eta: Tensor, log_phi: Tensor, low: Tensor, high: Tensor, shape: Any) -> Tensor:

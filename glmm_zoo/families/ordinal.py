@@ -25,6 +25,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.links import ProbabilityLink
+from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome, column_of_response
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels
@@ -379,16 +380,12 @@ def observe_ordered(
             x = x * pt.exp(of_rows)[..., None]
         return pt.sum(u[..., None] < family.above(link, x), axis=-1, dtype="float64")
 
-    pm.CustomDist(
+    observe_rows(
         name,
-        eta,
-        steps,
-        pm.Data(f"_{name}_pattern", pattern, dims=outcome.dim),
-        *log_disc,
-        logp=lambda y, eta, steps, pattern, *log_disc: family.log_f(link, y, eta, steps, pattern, top, *log_disc),
-        dist=draw,
+        family.name,
+        outcome,
+        [eta, steps, pm.Data(f"_{name}_pattern", pattern, dims=outcome.dim), *log_disc],
+        lambda y, eta, steps, pattern, *log_disc: family.log_f(link, y, eta, steps, pattern, top, *log_disc),
+        draw,
         signature=f"(),(m,k),(){',()' * len(log_disc)}->()",
-        observed=pm.Data(f"_{name}_observed", outcome.values, dims=outcome.dim),
-        dims=outcome.dim,
-        class_name=family.name,
     )

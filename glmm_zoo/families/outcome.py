@@ -23,7 +23,7 @@ class Outcome:
     `scale` and `location` in the unit of the link, for the default priors; `description` for the report; `levels` of ordered
     categories, from the lowest, or of unordered ones, the reference first: `values` are their positions. `dim` names what the n
     rows are, where there are several outcomes with rows of their own. `notes` say what
-    was taken for what.
+    was taken for what. `weights` (n,) are those of the rows' log-likelihoods, None where all are 1.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Outcome:
     levels: tuple[str, ...] = ()
     dim: str = "row"
     notes: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
 
 
 def level_text(value: Any) -> str:

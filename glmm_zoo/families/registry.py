@@ -20,6 +20,7 @@ from glmm_zoo.families import (
     binomial,
     categorical,
     com_poisson,
+    count_laws,
     counts,
     gamma,
     gaussian,
@@ -32,36 +33,14 @@ from glmm_zoo.families import (
     student_t,
 )
 from glmm_zoo.families.family import Family, OwnParameter
+from glmm_zoo.families.law import Law
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.survival import event_time_family
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.terms import Response
-from glmm_zoo.priors import Parameter, parameter, sd_default
 from glmm_zoo.tables.columns import Table
-
-# ----------------------------------------------------------------------------------------------------------- Gaussian
-
-
-def _read_gaussian(table: Table, response: Response, _: Any) -> Outcome:
-    return gaussian.read_gaussian(table, response)
-
-
-def _observe_gaussian(name: str, outcome: Outcome, eta: Tensor, _: str, own: Mapping[str, Tensor]) -> None:
-    gaussian.observe_gaussian(name, outcome, eta, own["sigma"])
-
-
-def _sigma(outcome: Outcome) -> Parameter:
-    return parameter("sigma", "positive", sd_default(1.0, outcome.scale))
-
-
-_SIGMA = OwnParameter(
-    "sigma", "log", _sigma, option="dispersion", location=lambda outcome: float(np.log(outcome.scale)),
-    words="the residual standard deviation", symbol="σ",
-    allows="Median {middle}{unit}, {inner} below {most}{unit}", why="the mean is one standard deviation of the response",
-)  # fmt: skip
-
 
 # ------------------------------------------------------------------------------------------------ Bernoulli, binomial
 
@@ -128,6 +107,7 @@ def _count_family(
     name: str,
     count: counts.Count,
     distribution: tuple[str, str, str],
+    law: Law,
     alpha: OwnParameter | None = None,
     zeros: _Zeros = _NO_ZEROS,
 ) -> Family:
@@ -165,6 +145,7 @@ def _count_family(
         findings=("rates", "dispersion", "zeros"),
         counted=f"expected count{zeros.of}",
         count_alone=moments.count_alone,
+        law=None if zeros.kind else law,
     )
 
 
@@ -194,10 +175,10 @@ def negative_binomial_family(name: str, parameterization: str) -> Family:
     words = f"a negative binomial distribution with mean μ and variance {variance}"
     zeros = _INFLATED if name.startswith("zero_inflated") else _HURDLE if name.startswith("hurdle") else _NO_ZEROS
     count, told = counts.NEGATIVE_BINOMIALS[parameterization], ("negative binomial", words, f"NegBinomial(μ, {shape})")
-    family = _count_family(name, count, told, alpha, zeros)
+    family = _count_family(name, count, told, count_laws.NEGATIVE_BINOMIAL_LAW, alpha, zeros)
     if parameterization == "nb1":
-        linear = moments.of_linear_variance
-        return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone))
+        linear, law = moments.of_linear_variance, family.law and count_laws.of_linear_size(family.law)
+        return replace(family, moments=linear(family.moments), count_alone=linear(moments.count_alone), law=law)
     return family
 
 
@@ -277,20 +258,7 @@ def with_nominal(family: Family, nominal: Nominal) -> Family:
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
-        Family(
-            "gaussian",
-            ("identity",),
-            _read_gaussian,
-            _observe_gaussian,
-            moments.gaussian_moments,
-            log_densities.gaussian_log_density,
-            responses="measured",
-            called="linear",
-            distribution="varies around its mean μ with a normal distribution of standard deviation σ",
-            formula="Normal(μ, σ²)",
-            own=(_SIGMA,),
-            draw=lambda rng, eta, own, _: rng.normal(eta, np.broadcast_to(own["sigma"], eta.shape)),
-        ),
+        gaussian.GAUSSIAN,
         student_t.STUDENT_T,
         gamma.GAMMA,
         lognormal.LOGNORMAL,
@@ -301,11 +269,11 @@ FAMILIES: Mapping[str, Family] = {
         beta.ZERO_INFLATED_BETA,
         beta.ZERO_ONE_INFLATED_BETA,
         ordered_beta.ORDERED_BETA,
-        _count_family("poisson", counts.POISSON, _POISSON),
+        _count_family("poisson", counts.POISSON, _POISSON, count_laws.POISSON_LAW),
         negative_binomial_family("negative_binomial", "nb2"),
-        _count_family("zero_inflated_poisson", counts.POISSON, _POISSON, zeros=_INFLATED),
+        _count_family("zero_inflated_poisson", counts.POISSON, _POISSON, count_laws.POISSON_LAW, zeros=_INFLATED),
         negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
-        _count_family("hurdle_poisson", counts.POISSON, _POISSON, zeros=_HURDLE),
+        _count_family("hurdle_poisson", counts.POISSON, _POISSON, count_laws.POISSON_LAW, zeros=_HURDLE),
         negative_binomial_family("hurdle_negative_binomial", "nb2"),
         com_poisson.COM_POISSON,
         com_poisson.ZERO_INFLATED_COM_POISSON,
@@ -359,11 +327,17 @@ def family_of_fit(name: str, spec: Mapping[str, Any]) -> Family:
 
 
 def family_described(outcome: Mapping[str, Any]) -> Family:
-    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link."""
+    """The family of an outcome from its part of the spec of a fit; in one that an older version wrote without it, by builder and link.
+
+    Of a response that is seen in part it has the bounds, and else what is said of the response itself.
+    """
     if "event_times" in outcome.get("facts", {}):
         return event_time_family(outcome["facts"]["event_times"])
     of_link = {"identity": "gaussian", "log": "poisson"}.get(outcome["link"], "binomial")
-    return FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
+    family = FAMILIES[outcome.get("family", "ordinal" if outcome.get("builder") == "ordinal" else of_link)]
+    low, high = outcome.get("bounds") or (None, None)
+    seen = (-np.inf if low is None else low, np.inf if high is None else high)
+    return replace(family, bounds=seen) if outcome.get("bounds") else family
 
 
 def family_and_link(text: str) -> tuple[Family, str]:

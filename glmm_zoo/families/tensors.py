@@ -40,7 +40,7 @@ def _of_numpy() -> Any:
         abs=np.abs, clip=np.clip, concatenate=np.concatenate, cumsum=np.cumsum, eq=np.equal, erfc=special.erfc, exp=np.exp,
         expm1=np.expm1, gammaln=special.gammaln, log=np.log, log1p=np.log1p, logaddexp=np.logaddexp,
         logsumexp=special.logsumexp, maximum=np.maximum, minimum=np.minimum, softplus=lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
-        sum=np.sum, switch=np.where, zeros_like=np.zeros_like,
+        sqrt=np.sqrt, sum=np.sum, switch=np.where, zeros_like=np.zeros_like,
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ population effects.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +13,9 @@ from dataclasses import replace
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
 from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
+from glmm_zoo.formulas.group_terms import parse_factors, refuse_two_intercepts
 from glmm_zoo.formulas.responses import parse_response
+from glmm_zoo.formulas.series import PROCESSES
 from glmm_zoo.formulas.terms import (
     USUAL_SMOOTH,
     Expression,
@@ -77,7 +78,7 @@ def _parse_sides(formula: FormulaText, response: bool) -> Formula:
     parsed = _parse_right_side(formula, right)
     if response:
         parsed = replace(parsed, response=parse_response(formula, left))
-    _refuse_two_intercepts(parsed.groups)
+    refuse_two_intercepts(parsed.groups)
     explained = parsed.response and (parsed.response.event or parsed.response.value)
     in_both = [c for c in explained.columns if c in parsed.predictor_columns] if explained else []
     if in_both:
@@ -95,6 +96,9 @@ def _parse_right_side(formula: FormulaText, right: Sequence[Token]) -> Formula:
         if is_bracketed(tokens) and has_bar(tokens[1:-1]):
             _refuse_minus(formula, sign, tokens, "a group term")
             groups += _parse_group_terms(formula, tokens[1:-1])
+        elif is_call_of(tokens, PROCESSES):
+            _refuse_minus(formula, sign, tokens, f"{tokens[0].text}()")
+            groups.append(_parse_process(formula, tokens))
         elif is_call_of(tokens, {"offset"}):
             _refuse_minus(formula, sign, tokens, "offset()")
             if len(tokens) == 3:
@@ -218,40 +222,22 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
     symbols = _parse_sum(formula, effects)
     _refuse_many_terms(formula, symbols, effects[0])
     correlated = tokens[bars[0]].text == "|"
-    return [GroupTerm(symbols, names, correlated, label) for names in _parse_grouping_factors(formula, factor)]
+    terms = parse_factors(formula, factor)
+    return [replace(t, effects=symbols, correlated=correlated, label=label) for t in terms]
 
 
-def _parse_grouping_factors(formula: FormulaText, tokens: Sequence[Token]) -> list[tuple[str, ...]]:
-    """The columns of every grouping factor that `a`, `a:b` or `a/b` stands for."""
-    names, operators = tokens[::2], tokens[1::2]
-    only_columns = all(t.kind in ("name", "quoted") for t in names)
-    if not only_columns or any(t.text not in ("/", ":") for t in operators) or len(names) != len(operators) + 1:
-        raise formula.error("a grouping factor is a column, a:b or a/b", tokens[0].at)
-    factors: list[tuple[str, ...]] = [(column_name(names[0]),)]
-    for operator, name in zip(operators, names[1:], strict=True):
-        interaction = (*factors[-1], column_name(name))
-        if operator.text == "/":
-            factors.append(interaction)
-        else:
-            factors[-1] = interaction
-    return factors
-
-
-def _refuse_two_intercepts(groups: Sequence[GroupTerm]) -> None:
-    with_intercept: set[str] = set()
-    for group in groups:
-        symbols = list(group.effects)
-        if symbols[0] == "0" or symbols[:2] == ["-", "1"] or _drops_intercept(symbols):
-            continue
-        if group.name in with_intercept:
-            raise InputError(
-                f"group {group.name!r} has two intercept terms; write (0 + x | {group.name}) for a slope without a second intercept"
-            )
-        with_intercept.add(group.name)
-
-
-def _drops_intercept(symbols: Sequence[Symbol]) -> bool:
-    return any(a == "-" and b == "1" or a == "+" and b == "0" for a, b in itertools.pairwise(symbols))
+def _parse_process(formula: FormulaText, tokens: Sequence[Token]) -> GroupTerm:
+    """`ar1(time | g)`: a value for every g and time."""
+    process, inner = tokens[0].text, tokens[2:-1]
+    bars = [i for i, t in enumerate(inner) if t.text == "|"]
+    if bars != [1] or inner[0].kind not in ("name", "quoted") or len(inner) < 3:
+        raise formula.error(
+            f"{process}() takes a column of times and a grouping factor: {process}(time | g)", tokens[0].at
+        )
+    factors = parse_factors(formula, inner[2:])
+    if len(factors) > 1 or factors[0] != GroupTerm((), factors[0].factor):
+        raise formula.error(f"{process}() takes one grouping factor, g or a:b", inner[2].at)
+    return GroupTerm(("1",), (*factors[0].factor, column_name(inner[0])), process=process)
 
 
 # -------------------------------------------------------------------------------------------------- algebra of terms
@@ -329,7 +315,7 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
     if token.kind in ("name", "quoted"):
         is_call = token.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "("
         end = _closing(formula, tokens, i + 1) if is_call else i
-        if is_call and token.text in SMOOTHS | {"offset"}:
+        if is_call and token.text in {*SMOOTHS, *PROCESSES, "offset"}:
             raise formula.error(f"{token.text}() stands alone, added with '+'", token.at)
         return [parse_expression(formula, tokens[i : end + 1])], end + 1
     raise formula.error(f"{token.text!r} is not expected", token.at)

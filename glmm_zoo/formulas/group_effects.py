@@ -7,14 +7,31 @@ compiled samplers do not: a wrong index would sample silently.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from glmm_zoo.errors import attempt
+from glmm_zoo.errors import InputError, at_rows, attempt, listing
+from glmm_zoo.formulas.group_terms import LAWS
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The column whose levels have covariances of their own, `gr(g, by=arm)`: its levels, and in which of them each level of g lies,
+    `codes` (levels of g,)."""
+
+    column: str
+    levels: tuple[str, ...]
+    codes: np.ndarray
+
+    @property
+    def dim(self) -> str:
+        return variable_name(self.column)
 
 
 @dataclass(frozen=True)
@@ -24,6 +41,7 @@ class GroupingFactor:
     name: str
     levels: tuple[str, ...]
     codes: np.ndarray
+    by: Strata | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class GroupEffects:
     `blocks` partitions range(k): effects of one block share a correlation matrix. `code_new_rows(table)` (m, k) is z for
     other rows. Where an intercept varies with slopes, the effects at zero of their columns are `to_zero` (k, k) times those at
     the columns' means, which belong to the columns z @ to_zero. `taken` are names that variables of the builder's own have, so
-    that the effects' dimension has another.
+    that the effects' dimension has another. `student` says that the effects of a level are Student-t, not normal. Levels that are times
+    of a process have a `series`.
     """
 
     factor: GroupingFactor
@@ -45,6 +64,8 @@ class GroupEffects:
     code_new_rows: CodeNewRows = field(default=lambda table: np.ones((table.rows, 1)), compare=False)
     to_zero: np.ndarray | None = None
     taken: tuple[str, ...] = ()
+    student: bool = False
+    series: Series | None = None
 
 
 def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
@@ -59,6 +80,33 @@ def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
     if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
         raise AssertionError(f"group index of {':'.join(columns)!r} is outside its {len(levels)} levels")
     return GroupingFactor(":".join(columns), levels, codes)
+
+
+def with_strata(factor: GroupingFactor, by: str | None, table: Table) -> GroupingFactor:
+    """The factor with the levels of the column `by` in which its own lie.
+
+    Raises
+    ------
+    InputError
+        A level of the factor with rows in several levels of `by`, or one level of `by` alone.
+    """
+    if by is None:
+        return factor
+    of_row, strata = table[by].group_labels()
+    if len(strata) == 1:
+        raise InputError(f"gr({factor.name}, by={by}): {by!r} has one level ({strata[0]!r}); leave by= out")
+    _, first = np.unique(factor.codes, return_index=True)
+    codes = of_row[first].astype(np.int64)
+    other = np.flatnonzero(of_row != codes[factor.codes])
+    if len(other):
+        level = factor.codes[other[0]]
+        rows = np.array([first[level], other[0]])
+        raise InputError(
+            f"gr({factor.name}, by={by}): {factor.name} {factor.levels[level]!r} has {by} "
+            f"{listing(repr(strata[s]) for s in of_row[rows])} ({at_rows(table.row_numbers[rows])}); each {factor.name} must lie "
+            f"in one level of {by}, or write (1 | {factor.name}:{by})"
+        )
+    return replace(factor, by=Strata(by, strata, codes))
 
 
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
@@ -81,6 +129,7 @@ class _CodedTerm:
     term: GroupTerm
     factor: GroupingFactor
     matrix: DesignMatrix
+    series: Series | None
 
     @property
     def labels(self) -> list[str]:
@@ -94,7 +143,11 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
         matrix = attempt(lambda term=term: code_terms(term.effects, table), problems)
         if matrix is None:
             continue
-        coded = _CodedTerm(term, grouping_factor(term.factor, table), matrix)
+        factor = attempt(lambda term=term: with_strata(grouping_factor(term.factor, table), term.by, table), problems)
+        if factor is None:
+            continue
+        series = attempt(lambda term=term, factor=factor: _series_of(term, factor, table), problems)
+        coded = _CodedTerm(term, factor, matrix, series)
         earlier = by_factor.setdefault(term.name, [])
         problem = _problem_of(coded, earlier)
         if problem:
@@ -104,9 +157,32 @@ def code_group_terms(terms: Iterable[GroupTerm], table: Table, problems: list[st
     return tuple(_join(coded) for coded in by_factor.values() if coded)
 
 
+def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series | None:
+    """The series that the levels of a process belong to."""
+    if not term.process:
+        return None
+    *of, time = term.factor
+    series = grouping_factor(of, table)
+    return Series.of_rows(term.process, (series.name, series.levels, series.codes), table[time], factor.codes)
+
+
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
+    unavailable = {"cov=": term.cov, "mm()": term.members}
+    if any(unavailable.values()):
+        what = next(name for name, given in unavailable.items() if given)
+        return f"group term ({term.effects_text} | {term.factor_source}): {what} is not available here"
+    if term.label and (term.by or term.dist != LAWS[0]):
+        return (
+            f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label are normal with one "
+            "covariance; leave the label or gr() out"
+        )
+    if any(_of_factor(other.term) != _of_factor(term) for other in earlier):
+        return (
+            f"group {term.name!r} stands as {earlier[0].term.factor_source} and as {term.factor_source}; write its factor "
+            "alike in all terms"
+        )
     if len(levels) == 1:
         return f"grouping factor {term.name!r} has one level ({levels[0]!r}); leave ({term.effects_text} | {term.name}) out"
     known = [label for other in earlier for label in other.labels]
@@ -116,6 +192,11 @@ def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     if not coded.labels:
         return f"the group term ({term.effects_text} | {term.name}) has no effects"
     return None
+
+
+def _of_factor(term: GroupTerm) -> GroupTerm:
+    """What a term says of its factor, without the effects."""
+    return replace(term, effects=(), correlated=True, label=None)
 
 
 def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
@@ -137,7 +218,7 @@ def _join(terms: Sequence[_CodedTerm]) -> GroupEffects:
     spreads = [d for c in terms for d in (*([1.0] if c.matrix.intercept else []), *c.matrix.spreads.tolist())]
     return GroupEffects(
         terms[0].factor, z, tuple(labels), tuple(blocks), tuple(spreads), tuple(shared), code_new_rows,
-        _to_zero(terms, labels),
+        _to_zero(terms, labels), student=terms[0].term.dist == "student", series=terms[0].series,
     )  # fmt: skip
 
 

@@ -169,7 +169,7 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
     notes, problems = [], []
     for effects in (e for p in predictors for e in p.effects):
         name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
-        if levels == rows and not one_per_row:
+        if levels == rows and not one_per_row and effects.series is None:
             problems.append(
                 f"grouping factor {name!r} has {levels} levels for {rows} rows, one row each: its variance cannot be told "
                 "from the variation of single rows in this family; use a factor with repeated rows"
@@ -184,7 +184,7 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
 
 def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
     """Grouping factors with so few levels that their variance is poorly known."""
-    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS]
+    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS and e.series is None]
 
 
 def doubtful_terms(predictor: PredictorDesign, table: Table, link: str) -> list[str]:

@@ -1,8 +1,11 @@
-"""Left sides of formulas: `y`, `successes | trials(n)`, and `Surv(time, event)`, when an event came or was last known not to have come."""
+"""Left sides of formulas: `y`, `successes | trials(n)`, `y | trunc(lb, ub) + cens(c)`, and `Surv(time, event)`, when an event came or was
+last known not to have come."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from glmm_zoo.formulas.expressions import parse_expression
 from glmm_zoo.formulas.terms import Expression, Response, StatusTest, Surv
@@ -49,7 +52,7 @@ def parse_surv(formula: FormulaText, tokens: Sequence[Token]) -> Surv:
 
 
 def parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
-    """`y`, `successes | trials(n)`, or `Surv(time, event)`.
+    """`y`, `successes | trials(n)`, `y | trunc(lb, ub) + cens(c)`, or `Surv(time, event)`.
 
     Raises
     ------
@@ -63,20 +66,79 @@ def parse_response(formula: FormulaText, tokens: Sequence[Token]) -> Response:
     value = tokens if bar is None else tokens[:bar]
     if is_call_of(value, {"cbind"}):
         raise formula.error(f"cbind() is not used here; write {_instead_of_cbind(value)} ~ ...", value[0].at)
-    trials = None
-    if bar is not None:
-        addition = tokens[bar + 1 :]
-        if not is_call_of(addition, {"trials"}):
+    said: dict[str, Any] = {}
+    for addition in [] if bar is None else _split_additions(tokens[bar + 1 :]):
+        role = next((name for name in _ROLES if is_call_of(addition, {name})), None)
+        if role is None:
             raise formula.error(
-                f"after '|' only trials(n) is known{_instead_of_weights(value, addition)}", tokens[bar].at
+                f"after '|' only trials(n), trunc(lb, ub) and cens(c) are known{_instead_of_weights(value, addition)}",
+                tokens[bar or 0].at,
             )
         if len(addition) == 3:
-            raise formula.error("trials() is empty; write trials(n)", addition[0].at)
-        constant = len(addition) == 4 and addition[2].text.isdigit()
-        trials = int(addition[2].text) if constant else parse_expression(formula, addition[2:-1])
+            raise formula.error(f"{role}() is empty; write {_ROLES[role][1]}", addition[0].at)
+        if _ROLES[role][0] in said:
+            raise formula.error(f"{role}() stands twice", addition[0].at)
+        said[_ROLES[role][0]] = _READERS[role](formula, addition)
     if not value:
         raise formula.error("the response is missing before '|'")
-    return Response(parse_expression(formula, value), trials)
+    return Response(parse_expression(formula, value), **said)
+
+
+def _split_additions(tokens: Sequence[Token]) -> list[list[Token]]:
+    """What stands behind the bar, cut at each + that is not in brackets."""
+    additions, depth = [list[Token]()], 0
+    for token in tokens:
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == "+" and depth == 0:
+            additions.append([])
+        else:
+            additions[-1].append(token)
+    return additions
+
+
+def _trials(formula: FormulaText, call: Sequence[Token]) -> Expression | int:
+    constant = len(call) == 4 and call[2].text.isdigit()
+    return int(call[2].text) if constant else parse_expression(formula, call[2:-1])
+
+
+def _bounds(formula: FormulaText, call: Sequence[Token]) -> tuple[float, float]:
+    """The numbers of trunc(lb, ub), each of which may have its name; an end that is not there is open."""
+    found = {"lb": -math.inf, "ub": math.inf}
+    given: set[str] = set()
+    for place, part in enumerate(split_arguments(call[2:-1])):
+        named = len(part) > 2 and part[0].text in found and part[1].text == "="
+        name, number = (part[0].text, part[2:]) if named else (("lb", "ub", "")[min(place, 2)], part)
+        try:
+            found[name] = float(text_of(number))
+        except ValueError:
+            name = ""
+        if not name or name in given or not math.isfinite(found[name]):
+            raise formula.error(
+                f"trunc() takes numbers, trunc(lb = 1) or trunc(lb = 0, ub = 10), not {text_of(part)}; bounds in columns are not there",
+                call[0].at,
+            )
+        given.add(name)
+    if found["lb"] >= found["ub"]:
+        raise formula.error(f"trunc() needs lb below ub, not {found['lb']:g} and {found['ub']:g}", call[0].at)
+    return found["lb"], found["ub"]
+
+
+def _censoring(formula: FormulaText, call: Sequence[Token]) -> tuple[str, ...]:
+    """The columns of cens(c, y2)."""
+    arguments = split_arguments(call[2:-1])
+    names = [column_name(a[0]) for a in arguments if len(a) == 1 and a[0].kind in ("name", "quoted")]
+    if len(names) != len(arguments) or len(names) > 2:
+        raise formula.error(
+            "cens() takes a column that says how each value is censored, cens(c), and where there are intervals one of their upper ends, "
+            "cens(c, y2)",
+            call[0].at,
+        )
+    return tuple(names)
+
+
+# By what stands after the bar: the field of the response that it fills, and how it is written.
+_ROLES = {"trials": ("trials", "trials(n)"), "trunc": ("bounds", "trunc(lb = 1)"), "cens": ("censoring", "cens(c)")}
+_READERS = {"trials": _trials, "trunc": _bounds, "cens": _censoring}
 
 
 def _instead_of_cbind(call: Sequence[Token]) -> str:
@@ -95,4 +157,7 @@ def _instead_of_weights(value: Sequence[Token], addition: Sequence[Token]) -> st
     if not is_call_of(addition, {"weights"}):
         return ""
     n = text_of(addition[2:-1]) or "n"
-    return f"; for a proportion of {n} make a column of successes, round({text_of(value)} * {n}), and write successes | trials({n})"
+    return (
+        f"; weights of the likelihood are the option weights={n!r}; for a proportion of {n} make a column of successes, "
+        f"round({text_of(value)} * {n}), and write successes | trials({n})"
+    )

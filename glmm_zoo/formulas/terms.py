@@ -38,20 +38,58 @@ Symbol = str | Expression
 
 @dataclass(frozen=True)
 class GroupTerm:
-    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors."""
+    """`(effects | factor)`: effects that vary over the levels of one factor, or of an interaction of factors.
+
+    As in brms, `gr(factor, by=, cov=, dist=)` gives each level of the column `by` a covariance of its own, names the table of
+    a known covariance of the levels, or the effects' law, "gaussian" or "student". With `members`, `mm(g1, g2)`, a row belongs
+    to a level of each column of `factor`, which share one set of levels, with the columns `weights`, or equal weights.
+    `ar1(time | g)` and `ou(time | g)` are an intercept of the levels of g:time, whose `process` says how those of one g correlate.
+    """
 
     effects: tuple[Symbol, ...]
     factor: tuple[str, ...]
     correlated: bool = True
     label: str | None = None  # brms's (1 |p| g): correlated with terms of the same label in other predictors
+    by: str | None = None
+    cov: str | None = None
+    dist: str = "gaussian"
+    members: bool = False
+    weights: tuple[str, ...] | None = None
+    process: str = ""
 
     @property
     def name(self) -> str:
-        return ":".join(self.factor)
+        return ("+" if self.members else ":").join(self.factor)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that say which effects a row has, and with which weights."""
+        return (*self.factor, *([self.by] if self.by else []), *(self.weights or ()))
+
+    @property
+    def factor_source(self) -> str:
+        """The grouping factor as it may be written in a formula."""
+        arguments = [":".join(map(quoted, self.factor))]
+        arguments += [f"by={quoted(self.by)}"] if self.by else []
+        arguments += [f"cov={quoted(self.cov)}"] if self.cov else []
+        arguments += [f'dist="{self.dist}"'] if self.dist != "gaussian" else []
+        if self.members:
+            weights = [f"weights=cbind({', '.join(map(quoted, self.weights))})"] if self.weights else []
+            return f"mm({', '.join([*map(quoted, self.factor), *weights])})"
+        return f"gr({', '.join(arguments)})" if len(arguments) > 1 else arguments[0]
 
     @property
     def effects_text(self) -> str:
         return as_text(self.effects)
+
+    @property
+    def source(self) -> str:
+        """The term as it may be written in a formula."""
+        if self.process:
+            *of, time = map(quoted, self.factor)
+            return f"{self.process}({time} | {':'.join(of)})"
+        bar = f"|{self.label}|" if self.label else "|" if self.correlated else "||"
+        return f"({self.effects_text} {bar} {self.factor_source})"
 
 
 @dataclass(frozen=True)
@@ -118,11 +156,16 @@ class Surv:
 
 @dataclass(frozen=True)
 class Response:
-    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call."""
+    """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call.
+
+    `bounds` are those of `trunc(lb, ub)`, `censoring` the columns of `cens(c)` or `cens(c, y2)`.
+    """
 
     value: Expression
     trials: Expression | int | None = None  # a column or an expression, or one number for all rows
     event: Surv | None = None
+    bounds: tuple[float, float] | None = None
+    censoring: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -130,7 +173,17 @@ class Response:
         if self.event is not None:
             return self.event.columns
         trials = self.trials.columns if isinstance(self.trials, Expression) else ()
-        return tuple(dict.fromkeys([*self.value.columns, *trials]))
+        return tuple(dict.fromkeys([*self.value.columns, *trials, *self.censoring]))
+
+    @property
+    def seen_in_part(self) -> bool:
+        """Whether it has bounds or may be censored."""
+        return self.bounds is not None or bool(self.censoring)
+
+    @property
+    def may_be_missing(self) -> tuple[str, ...]:
+        """The columns of ends of intervals, where a missing one says that the interval is open, or that there is none."""
+        return self.event.may_be_missing if self.event else self.censoring[1:]
 
 
 @dataclass(frozen=True)
@@ -161,7 +214,7 @@ class Formula:
         names += [c for smooth in self.smooths for c in smooth.columns]
         for group in self.groups:
             names += [c for symbol in group.effects if isinstance(symbol, Expression) for c in symbol.columns]
-            names += group.factor
+            names += group.columns
         return tuple(dict.fromkeys(names))
 
 
@@ -226,8 +279,7 @@ def fixed_formula(text: str, formula: Formula, factors: Iterable[str]) -> str:
     kept = []
     for group in formula.groups:
         if group.name not in fixed:
-            bar = f"|{group.label}|" if group.label else "|" if group.correlated else "||"
-            kept.append(f"({group.effects_text} {bar} {':'.join(map(quoted, group.factor))})")
+            kept.append(group.source)
             continue
         cells = ":".join(f"C({quoted(f)})" for f in group.factor)
         effects = summands(group.effects)

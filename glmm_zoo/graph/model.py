@@ -60,12 +60,13 @@ class Model(pm.Model):
     to_zero
         By the name of coefficients whose priors hold at the covariates' means, the matrix that makes them of those there.
     group_effect_names
-        Names of the group effects that are independent between levels, those of the factor with the fewest levels first.
-        Their transform is a `GroupEffectsTransform`, whose inputs are the effects of the factors before it.
+        Names of the group effects, those of the factor with the fewest levels first. Their transform is a `GroupEffectsTransform`,
+        of the values of a process a `SerialEffectsTransform`, whose inputs are the effects of the factors before it.
     smooth_weight_names
         Names of the penalised weights of smooths. Their transform is a `SmoothWeightsTransform`.
     covariance_roots
-        Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name.
+        Cholesky factors of the covariances of the group effects, packed row by row (k (k + 1) / 2,), by the effects' name; of
+        levels with covariances of their own (levels, k (k + 1) / 2).
     expected_sds
         Standard deviations on a log scale that may be bent below their estimate, with what is expected of each where the
         Gaussian approximation has no estimate.
@@ -75,6 +76,8 @@ class Model(pm.Model):
         A log-likelihood by row (n,) for the Gaussian approximation, where the model's own has no terms by row; else None.
     preview_note
         What a preview from the Gaussian approximation has wrong, and in which rows; empty where nothing is known to be.
+    no_preview
+        Why there is no preview; empty where there is one.
     """
 
     def __init__(self, plan: Plan):
@@ -102,6 +105,7 @@ class Model(pm.Model):
         self.event: Event | None = None
         self.working_log_likelihood: Tensor | None = None
         self.preview_note = ""
+        self.no_preview = ""
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
@@ -220,5 +224,7 @@ def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:
     for g in groups_of(plan.predictors, plan.center):
         yield g.dim, list(g.factor.levels)
         yield g.effect_dim, list(g.labels)
+        if g.by:
+            yield g.by.dim, list(g.by.levels)
         if g.correlated or g.to_zero is not None:
             yield f"{g.effect_dim}_bis", list(g.labels)

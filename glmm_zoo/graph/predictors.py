@@ -24,6 +24,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
+from glmm_zoo.graph.serial_effects import serial_effects
 from glmm_zoo.graph.smooth_weights import add_weights
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, regression_coefficients, variable
@@ -66,7 +67,8 @@ def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Gr
         if group.factor.name in drawn:
             effects[group.name("u")] = drawn[group.factor.name](model, group)
         else:
-            effects[group.name("u")] = group_effects(model, group, earlier)
+            of_group = group_effects if group.series is None else serial_effects
+            effects[group.name("u")] = of_group(model, group, earlier)
             earlier.append((group, effects[group.name("u")]))
     return effects
 

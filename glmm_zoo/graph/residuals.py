@@ -78,7 +78,9 @@ def observe_repeated_measures(
         dims="row",
         class_name="MvNormal",
     )
-    model.preview_note = "this preview takes the residuals of a subject as independent: its coefficients may be off by two posterior standard deviations"
+    model.no_preview = (
+        f"quick takes rows as independent, and the residuals of one {residuals.subjects.name} are correlated here"
+    )
     model.working_log_likelihood = -0.5 * ((y - eta) * pt.exp(-log_sigma)) ** 2 - log_sigma
 
 

@@ -23,11 +23,11 @@ def lower_positions(k: int) -> list[tuple[int, int]]:
 
 
 def unpacked(packed: Tensor) -> list[list[Tensor]]:
-    """Rows of the lower triangle L, L[i][j] for j <= i."""
-    size = packed.type.shape[0]
+    """Rows of the lower triangle L, L[i][j] for j <= i; of packed (levels, k (k + 1) / 2) each an element (levels,)."""
+    size = packed.type.shape[-1]
     assert size is not None, "the number of effects is fixed when the model is built"
     k = int((np.sqrt(8 * size + 1) - 1) / 2)
-    return [[packed[i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
+    return [[packed[..., i * (i + 1) // 2 + j] for j in range(i + 1)] for i in range(k)]
 
 
 def with_root(L: list[list[Tensor]], z: Any) -> Tensor:

@@ -66,7 +66,7 @@ def regression_coefficients(model: Model, name: str, dims: str | tuple[str, ...]
 
 
 def standard_deviation(
-    model: Model, name: str, dim: str | None = None, *, key: str | None = None, near: float = 1.0
+    model: Model, name: str, dim: str | tuple[str, ...] | None = None, *, key: str | None = None, near: float = 1.0
 ) -> Tensor:
     """A `variable` whose log scale may be bent below its estimate, or below `near` where the approximation has none."""
     sd = variable(model, name, dim, key=key)

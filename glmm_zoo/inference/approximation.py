@@ -157,7 +157,8 @@ def _with_secant_weights(
     w, score, _ = _sites(likelihood, predictors, prefix, phi, np.inf)
     for _round in range(6):
         own, its_score, _ = _sites(likelihood, {**predictors, prefix: there}, prefix, phi, np.inf)
-        there = replace(there.updated(own, there.mean + its_score / own), S=wider.S, sds=here.sds)
+        there = there.updated(own, there.mean + its_score / own)
+        there = replace(there, S=wider.S, correlations=here.correlations, sds=here.sds)
     _, its_score, _ = _sites(likelihood, {**predictors, prefix: there}, prefix, phi, np.inf)
     moved = there.mean - here.mean
     far = (np.abs(moved) > 0.1 * np.sqrt(here.variance)) & np.isfinite(moved) & np.isfinite(its_score)
@@ -168,7 +169,9 @@ def _with_secant_weights(
 def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, PredictorData]:
     """The arrays of every linear predictor that the likelihood has rows of."""
     smooths = [smooth for p in likelihood.rows_of for smooth in model.linear[p].smooth_weights]
-    sizes = {g.name("sd"): len(g.labels) for g in model.groups} | {s.sd: s.sd_of.max() + 1 for s in smooths}
+    sizes = {g.name("sd"): len(g.strata) * len(g.labels) for g in model.groups} | {
+        s.sd: s.sd_of.max() + 1 for s in smooths
+    }
     priors = standard_deviation_priors(model, sizes)
     return {
         p: predictor_data(

@@ -88,6 +88,7 @@ def _jax() -> Any:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     _finite_softplus(jax)
+    _recurrences(jax)
     return jax
 
 
@@ -102,6 +103,27 @@ def _finite_softplus(jax: Any) -> None:
 
     softplus.defjvps(lambda t, _, x: t * jax.nn.sigmoid(x))
     jax_funcify.register(Softplus)(lambda op, **_: softplus)
+
+
+def _recurrences(jax: Any) -> None:
+    """The vectors of `graph.recurrences`, which PyTensor cannot translate."""
+    from pytensor.link.jax.dispatch.basic import jax_funcify
+
+    from glmm_zoo.graph.recurrences import PredictedVariance, Recurrence
+
+    def along(step: Callable[..., Any], backward: bool) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            def one(last: Any, x: Any) -> Any:
+                made = step(last, *x)
+                return made, made
+
+            return jax.lax.scan(one, 0.0, args, reverse=backward)[1]
+
+        return run
+
+    register: Any = jax_funcify.register
+    register(Recurrence)(lambda op, **_: along(lambda y, a, b: b + a * y, op.backward))
+    register(PredictedVariance)(lambda op, **_: along(lambda p, q, c, k: q + c * p / (1.0 + k * p), False))
 
 
 def _lower(

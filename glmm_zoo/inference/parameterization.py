@@ -12,16 +12,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytensor.tensor as pt
+from pymc.logprob.transforms import Transform
 
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.graph.transforms.bent_log import BentLogTransform
 from glmm_zoo.graph.transforms.group_effects import (
     GroupEffectsInformation,
     GroupEffectsTransform,
     SharedInformation,
 )
+from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsTransform
 from glmm_zoo.inference.approximation import GaussianApproximation, approximate
 from glmm_zoo.inference.coordinates import GaussianBlock, SamplerStart
+from glmm_zoo.inference.predictor_approximation import PredictorApproximation
 from glmm_zoo.plans.groups import Group
 
 if TYPE_CHECKING:
@@ -64,6 +69,11 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
         bent = isinstance(model.rvs_to_transforms[model[name]], BentLogTransform)
         for k, sd in enumerate(sds.flat):
             put(name, k, 0.0 if bent else float(np.log(sd)))
+    for predictor in approximation.predictors.values():
+        for name, estimate in correlations(predictor).items():
+            value = _unconstrained(model, name, estimate)
+            if np.isfinite(value):
+                put(name, 0, value)
     blocks = []
     if model.event is not None:
         elements, mean, covariance = model.event.approximate(*approximation.estimates())
@@ -79,6 +89,22 @@ def sampler_start(model: Model, approximation: GaussianApproximation) -> Sampler
     return SamplerStart(point, blocks)
 
 
+def correlations(predictor: PredictorApproximation) -> dict[str, float]:
+    """Estimates of the correlations of processes, by name."""
+    return {
+        group.name(group.series.parameter): group.series.natural(unbounded)
+        for group, unbounded in zip(predictor.data.groups, predictor.correlations, strict=True)
+        if group.series is not None
+    }
+
+
+def _unconstrained(model: Model, name: str, value: float) -> float:
+    """A value of a random variable as the sampler moves it; not finite outside the support of its prior."""
+    rv = model[name]
+    there = model.rvs_to_transforms[rv].forward(pt.constant(value), *rv.owner.inputs)
+    return float(there.eval(mode=as_it_stands()))
+
+
 def _standard_deviations(model: Model, approximation: GaussianApproximation) -> dict[str, np.ndarray]:
     """Estimates of the standard deviations that may be bent, or what the builder expects where there are none, by name."""
     initial = model.initial_point()
@@ -90,7 +116,8 @@ def _standard_deviations(model: Model, approximation: GaussianApproximation) -> 
                 estimates[smooth.sd].flat = sds
         for group, columns, S in zip(predictor.data.groups, predictor.data.columns, predictor.S, strict=True):
             if group.free("sd") in estimates:
-                estimates[group.free("sd")][columns] = np.sqrt(np.diag(S))
+                sds = np.sqrt(np.diagonal(S, axis1=1, axis2=2))  # (strata, k)
+                estimates[group.free("sd")][..., columns] = sds if group.by else sds[0]
     return estimates
 
 
@@ -102,15 +129,17 @@ def _weights_transforms(approximation: GaussianApproximation) -> dict[str, Smoot
     }
 
 
-def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, GroupEffectsTransform]:
+def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, Transform]:
     groups = [g for g in model.groups if g.free("u") in model.group_effect_names]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
-    return {
-        group.free("u"): GroupEffectsTransform(
-            len(group.labels), _group_information(model, approximation, group, groups[:place])
-        )
+    informed = {
+        group.free("u"): (group, _group_information(model, approximation, group, groups[:place]))
         for place, group in enumerate(groups)
         if set(group.owners) <= set(approximation.predictors)
+    }
+    return {
+        u: GroupEffectsTransform(len(group.labels), known) if group.series is None else SerialEffectsTransform(known)
+        for u, (group, known) in informed.items()
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, SharedInformation
 from glmm_zoo.graph.transforms.smooth_weights import SmoothWeightsInformation
 from glmm_zoo.inference.predictor_data import PredictorData, SmoothPart
+from glmm_zoo.inference.serial_precision import first_correlation, next_process, precision
 
 _LEAST_SD, _MOST_SD = 1e-4, 1e4  # of a group effect, in units of the link
 _LONGEST_STEP = 1.0  # of the log of an sd in a round
@@ -28,7 +29,9 @@ class PredictorApproximation:
     u, V
         By factor, the means of the effects (levels, k) and their covariances (levels, k, k).
     S
-        By factor, the covariance of the effects between levels (k, k).
+        By factor, the covariances of the effects between levels, one for each stratum of these (strata, k, k).
+    correlations
+        By factor, that of the process whose values are its effects, see `serial_precision`; 0 where they are independent.
     sds
         By smooth, the sds of its weights.
     mean, variance
@@ -46,6 +49,7 @@ class PredictorApproximation:
     u: Sequence[np.ndarray]
     V: Sequence[np.ndarray]
     S: Sequence[np.ndarray]
+    correlations: Sequence[float]
     sds: Sequence[np.ndarray]
     mean: np.ndarray
     variance: np.ndarray
@@ -63,17 +67,27 @@ class PredictorApproximation:
         mean = data.offset + data.D @ solved.b
         for f, u in enumerate(solved.u):
             mean = mean + np.einsum("nk,nk->n", data.z[f], u[data.codes[f]])
-        S = [solved._next_covariance(f) for f in range(len(self.S))]
+        following = [solved._next_prior(f) for f in range(len(self.S))]
+        S, correlations = [of_one for of_one, _ in following], [of_one for _, of_one in following]
         sds = [solved._next_smooth_sds(j) for j in range(len(self.sds))]
-        moved = [np.log(np.diag(new) / np.diag(old)) / 2 for new, old in zip(S, self.S, strict=True)]
+        moved = [np.log(_diagonal(new) / _diagonal(old)) / 2 for new, old in zip(S, self.S, strict=True)]
         moved += [np.log(new / old) for new, old in zip(sds, self.sds, strict=True)]
+        moved += [np.array([new - old]) for new, old in zip(correlations, self.correlations, strict=True)]
         change = max([0.0, *(float(np.max(np.abs(step))) for step in moved)]) / 5
-        return replace(solved, mean=mean, S=S, sds=sds, change=change)
+        return replace(solved, mean=mean, S=S, correlations=correlations, sds=sds, change=change)
 
-    def _next_covariance(self, f: int) -> np.ndarray:
-        """The covariance of the effects of a factor (k, k) after a step: its sds by Newton, its correlations by EM."""
-        u, V, data = self.u[f], self.V[f], self.data
+    def _next_prior(self, f: int) -> tuple[np.ndarray, float]:
+        """The covariances (strata, k, k) of the effects of a factor, and their correlation, after a step."""
+        if self.data.groups[f].series:
+            return self._next_process(f)
+        return np.stack([self._next_covariance(f, stratum) for stratum in range(len(self.S[f]))]), 0.0
+
+    def _next_covariance(self, f: int, stratum: int) -> np.ndarray:
+        """The covariance of the effects of a stratum of a factor (k, k) after a step: its sds by Newton, its correlations by EM."""
+        data = self.data
         group, columns = data.groups[f], data.columns[f]
+        own_levels = group.stratum == stratum
+        u, V, S = self.u[f][own_levels], self.V[f][own_levels], self.S[f][stratum]
         levels, k = u.shape
         moment = (np.einsum("gk,gl->kl", u, u) + V.sum(axis=0)) / levels
         root = np.sqrt(np.diag(moment))
@@ -82,11 +96,27 @@ class PredictorApproximation:
         # what LKJ(1) on the scale of the sampler does, nearly: no correlation is exactly 1
         corr = np.where(together, moment / np.outer(root, root), 0.0) * levels / (levels + 2.0)
         corr[np.arange(k), np.arange(k)] = 1.0
-        sd, own = np.sqrt(np.diag(self.S[f])), np.diagonal(V, axis1=1, axis2=2)
+        sd, own = np.sqrt(np.diag(S)), _diagonal(V)
         units = data.unit / np.array([group.spreads[column] for column in columns])
-        prior = data.sd_priors.derivatives(group.name("sd"), np.array(columns), np.log(sd))
+        places = stratum * len(group.labels) + np.array(columns)
+        prior = data.sd_priors.derivatives(group.name("sd"), places, np.log(sd))
         sd = np.array([_next_sd(sd[j], u[:, j], own[:, j], units[j], *(x[j] for x in prior)) for j in range(k)])
         return corr * np.outer(sd, sd)
+
+    def _next_process(self, f: int) -> tuple[np.ndarray, float]:
+        """The variance (1, 1, 1) and the correlation of a process after a step."""
+        data, sd = self.data, float(np.sqrt(self.S[f].item()))
+        series = data.groups[f].series
+        assert series is not None
+        rest = self.y - data.D @ self.b
+        for e, u in enumerate(self.u):
+            if e != f:
+                rest = rest - np.einsum("nk,nk->n", data.z[e], u[data.codes[e]])
+        score = data.by_level(f, (self.w * rest)[:, None])[:, 0, 0]
+        slope, bend = data.sd_priors.derivatives(data.groups[f].name("sd"), np.array(data.columns[f]), np.log([sd]))
+        information = data.information(f, self.w)[:, 0, 0]
+        sd, correlation = next_process(series, sd, self.correlations[f], information, score, (slope[0], bend[0]))
+        return np.full((1, 1, 1), np.clip(sd, _LEAST_SD * data.unit, _MOST_SD * data.unit) ** 2), correlation
 
     def _next_smooth_sds(self, j: int) -> np.ndarray:
         """The sds of a smooth's weights after a step."""
@@ -97,6 +127,10 @@ class PredictorApproximation:
             own = smooth.positions[smooth.sd_of == i]
             found.append(_next_sd(sd, self.b[own], variance[own], smooth.unit, *(x[i] for x in prior)))
         return np.array(found)
+
+    def _precisions(self, f: int) -> np.ndarray:
+        """The inverse covariance of the effects of each level of a factor (levels, k, k)."""
+        return np.linalg.inv(self.S[f])[self.data.groups[f].stratum]
 
     # three ways to solve: each gives q
     def _without_groups(self) -> PredictorApproximation:
@@ -114,7 +148,7 @@ class PredictorApproximation:
         H[np.arange(p), np.arange(p)] += self.prior_precision
         g[:p] += self.data.score
         for e, at in places.items():
-            H[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+            self._add_prior(H, e, at)
         C = _inverse(H)
         solution = C @ g
         across = (_by_effect(VX) @ C).reshape(VX.shape)  # minus the covariance with the others
@@ -133,10 +167,29 @@ class PredictorApproximation:
         *others, f = self.data.order
         H, g = self._system(others)
         X, c = self._coupling(f, others), self.data.by_level(f, (self.w * self.y)[:, None])
-        V = np.linalg.inv(self.data.information(f, self.w) + np.linalg.inv(self.S[f]))
-        Vc, VX = V @ c, V @ X
+        V, Vc, VX = self._given_the_others(f, self.data.information(f, self.w), c, X)
         X = _by_effect(X).T
         return H - X @ _by_effect(VX), g - X @ Vc.ravel(), V, Vc[:, :, 0], VX
+
+    def _given_the_others(
+        self, f: int, information: np.ndarray, c: np.ndarray, X: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The covariances V (levels, k, k) of the effects of factor f given all others, and the inverse of their precision, with this
+        information (levels, k, k), times c and X (levels, k, m)."""
+        series = self.data.groups[f].series
+        if series is None:
+            V = np.linalg.inv(information + self._precisions(f))
+            return V, V @ c, V @ X
+        P = precision(series, self.S[f].item(), self.correlations[f]).plus(information[:, 0, 0])
+        return P.diagonal_of_inverse()[:, None, None], P.solved(c[:, 0])[:, None], P.solved(X[:, 0])[:, None]
+
+    def _add_prior(self, H: np.ndarray, e: int, at: np.ndarray) -> None:
+        """The precision of the effects of factor e, which stand in H at the places `at` (levels, k)."""
+        series = self.data.groups[e].series
+        if series is None:
+            H[at[:, :, None], at[:, None, :]] += self._precisions(e)
+        else:
+            H[at, at.T] += precision(series, self.S[e].item(), self.correlations[e]).full()
 
     def _system(self, factors: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Information of the likelihood about the coefficients and the effects of these factors, and its product with the
@@ -198,12 +251,11 @@ class PredictorApproximation:
             w = self._weights(f)
             A, B = data.information(f, w), data.by_level(f, D * w[:, None])
             c = data.by_level(f, (w * y)[:, None])[:, :, 0]
-            V = np.linalg.inv(A + np.linalg.inv(self.S[f]))
-            VB = V @ B
+            V, Vc, VB = self._given_the_others(f, A, c[:, :, None], B)
             H = (D * w[:, None]).T @ D + np.diag(self.prior_precision)
             covariance = _inverse(H - np.einsum("gkp,gkq->pq", B, VB))
             b = covariance @ (D.T @ (w * y) + data.score - np.einsum("gkp,gk->p", VB, c))
-            u[f] = np.einsum("gkl,gl->gk", V, c - B @ b)
+            u[f] = Vc[:, :, 0] - VB @ b
             fits[f] = np.einsum("nk,nk->n", z, u[f][codes])
             variance += np.einsum("nk,nkl,nl->n", z, V[codes], z)
             covariances[f] = V + np.einsum("gkp,pq,glq->gkl", VB, covariance, VB)
@@ -213,8 +265,10 @@ class PredictorApproximation:
     def _weights(self, f: int) -> np.ndarray:
         """The rows' weights for factor f when the factors after it are averaged over: 1 / (1 / w + their variance)."""
         after = self.data.order[self.data.order.index(f) + 1 :]
-        z = self.data.z
-        spread = sum((np.einsum("nk,kl,nl->n", z[e], self.S[e], z[e]) for e in after), np.zeros(len(self.w)))
+        z, groups, codes = self.data.z, self.data.groups, self.data.codes
+        spread = np.zeros(len(self.w))
+        for e in after:
+            spread += np.einsum("nk,nkl,nl->n", z[e], self.S[e][groups[e].stratum[codes[e]]], z[e])
         return 1 / (1 / self.w + spread)
 
     # what is said of one factor or smooth when those after it are averaged over
@@ -239,7 +293,7 @@ class PredictorApproximation:
         K = H[end:, end:].copy()
         for e in after[:-1]:
             at = places[e] - end
-            K[at[:, :, None], at[:, None, :]] += np.linalg.inv(self.S[e])
+            self._add_prior(K, e, at)
         G = np.linalg.solve(K, H[end:, own]).T  # (own, later)
         H, c = H[own, :end] - G @ H[end:, :end], (g[own] - G @ g[end:]).reshape(-1, k)
         at = np.arange(len(own)).reshape(-1, k)
@@ -286,9 +340,10 @@ def before_the_first_round(data: PredictorData) -> PredictorApproximation:
         u=[np.zeros((levels, z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
         V=[np.zeros((levels, z.shape[1], z.shape[1])) for levels, z in zip(data.levels, data.z, strict=True)],
         S=[
-            np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])
+            np.stack([np.diag([0.25 * (data.unit / group.spreads[k]) ** 2 for k in columns])] * len(group.strata))
             for group, columns in zip(data.groups, data.columns, strict=True)
         ],
+        correlations=[first_correlation(g.series) if g.series else 0.0 for g in data.groups],
         sds=sds,
         mean=data.offset.copy(),
         variance=np.full(n, 0.25 * data.unit**2),
@@ -310,6 +365,11 @@ def _next_sd(sd: float, mean: np.ndarray, variance: np.ndarray, unit: float, slo
     observed, expected = 2 * np.sum(known * (1 - known) - square * (1 - 2 * known)), 2 * np.sum(known**2)
     step = np.clip(gradient / max(observed - bend, expected - bend, 0.1), -_LONGEST_STEP, _LONGEST_STEP)
     return float(np.clip(sd * np.exp(step), _LEAST_SD * unit, _MOST_SD * unit))
+
+
+def _diagonal(matrices: np.ndarray) -> np.ndarray:
+    """Diagonals (..., k) of matrices (..., k, k)."""
+    return np.diagonal(matrices, axis1=-2, axis2=-1)
 
 
 def _by_effect(X: np.ndarray) -> np.ndarray:

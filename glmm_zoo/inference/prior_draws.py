@@ -22,10 +22,18 @@ def prior(model: Model, chains: int, draws: int, seed: int | None) -> xr.Dataset
     return _draws(model, _determined_by_the_prior(model), chains, draws, seed)
 
 
-def prior_as_fit(model: Model, draws: int, seed: int | None) -> xr.DataTree:
-    """The tree of a fit to no data, whose posterior is the prior: one chain of all unobserved variables, and the data groups."""
-    drawn = _draws(model, model.unobserved_RVs, 1, draws, seed)
-    tree = xr.DataTree.from_dict({"posterior": drawn, **data_groups(model)})
+def prior_as_fit(model: Model, draws: int, seed: int | None, *, responses: bool = False) -> xr.DataTree:
+    """The tree of a fit to no data, whose posterior is the prior: one chain of all unobserved variables, and the data groups.
+
+    With `responses` also the group posterior_predictive, of responses drawn with these variables.
+    """
+    observed = model.observed_RVs if responses else []
+    drawn = _draws(model, [*model.unobserved_RVs, *observed], 1, draws, seed)
+    names = [str(v.name) for v in observed]
+    groups = {"posterior": drawn.drop_vars(names)}
+    if responses:
+        groups["posterior_predictive"] = drawn[names]
+    tree = xr.DataTree.from_dict({**groups, **data_groups(model)})
     spec = {**model.spec, "auxiliary": sorted(model.auxiliary)}
     write_metadata(tree, {"spec": spec, "sampling": {"seed": seed, "draws": draws, "chains": 1}})
     return tree

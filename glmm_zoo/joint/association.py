@@ -250,7 +250,8 @@ def _scale_and_centre(
     """The unit of a term and a constant near its mean, from the scale and location of the outcome and the times of visits."""
     unit, level = part.outcome.scale, part.outcome.location
     if mean_scale:
-        values = part.outcome.values if part.outcome.trials is None else part.outcome.values / part.outcome.trials
+        of_trials = part.family.choice == "success" and part.outcome.trials is not None
+        values = part.outcome.values / part.outcome.trials if of_trials else part.outcome.values
         unit, level = float(np.std(values)), float(np.mean(values))
     if form == "value":
         return unit, level

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import attempt, plural, raise_all
+from glmm_zoo.errors import InputError, attempt, plural, raise_all
 from glmm_zoo.families.baselines import read_baseline_hazard
 from glmm_zoo.families.time_laws import PRECISION, SHAPE, TREND
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.formulas.terms import EventFormula
+from glmm_zoo.formulas.terms import EventFormula, quoted
 from glmm_zoo.joint.association import association_covariates, read_association
 from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
 from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
@@ -207,6 +207,16 @@ def _with_correlated_subject_effects(joint: JointOutcomes, id: str) -> JointOutc
     the outcomes."""
     for part in joint.parts:
         subject_effects(part, id)
+    special = [
+        g.factor_source
+        for p in joint.predictors
+        for g in p.formula.groups
+        if g.factor_source != ":".join(map(quoted, g.factor))
+    ]
+    if special:
+        raise InputError(
+            f"group effects of {special[0]} are not available in joint_survival; write the column alone, (1 | {id})"
+        )
     if len(joint.parts) == 1:
         return joint
     names = {subject_effects(part, id).factor.name for part in joint.parts}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 
 type _Term = tuple[PredictorDesign, GroupEffects]
@@ -43,6 +44,10 @@ class Group:
         zero of those there. Else None.
     taken
         Names of variables that the effects' dimension cannot have.
+    student
+        Whether the effects of a level are multivariate Student-t, not normal.
+    series
+        Of the values of a process, the series that the levels belong to; else None.
     """
 
     prefix: str
@@ -55,11 +60,33 @@ class Group:
     codes: Mapping[str, np.ndarray]
     to_zero: np.ndarray | None
     taken: tuple[str, ...] = ()
+    student: bool = False
+    series: Series | None = None
 
     @property
     def dim(self) -> str:
         """The dimension of the levels."""
         return variable_name(self.factor.name)
+
+    @property
+    def by(self) -> Strata | None:
+        """What gives the levels covariances of their own, where something does."""
+        return self.factor.by
+
+    @property
+    def strata_dims(self) -> tuple[str, ...]:
+        """The dimension of the covariances, where there are several."""
+        return (self.by.dim,) if self.by else ()
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The labels of the covariances; "" for an only one."""
+        return self.by.levels if self.by else ("",)
+
+    @property
+    def stratum(self) -> np.ndarray:
+        """Which of the covariances each level has (levels,)."""
+        return self.by.codes if self.by else np.zeros(len(self.factor.levels), np.int64)
 
     def name(self, what: str) -> str:
         """The name of a variable of these effects: `name("sd")` is "sd_site"."""
@@ -139,6 +166,8 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         codes,
         None if all(np.array_equal(T, np.eye(len(T))) for T in to_zero) else block_diag(*to_zero),
         tuple(name for _, effects in terms for name in effects.taken),
+        terms[0][1].student,
+        terms[0][1].series,
     )
 
 

@@ -23,10 +23,10 @@ from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_al
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.registry import family_and_link
 from glmm_zoo.formulas.grammar import parse_formula
-from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
+from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor, with_strata
 from glmm_zoo.formulas.names import prefix_within, prefixed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.formulas.terms import Formula
+from glmm_zoo.formulas.terms import Formula, GroupTerm
 from glmm_zoo.plans.parameters import predictor_parameters, with_keys_for_all
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
@@ -145,7 +145,7 @@ def read_joint_outcomes(
         links |= {prefixed(prefix, p): link for p, link in one.family.scales.items() if p in single.texts}
         outcome = replace(single.outcome, dim=dim)
         rows = single.table.row_numbers
-        parts.append(PlannedOutcome(one.name, prefix, one.family, one.link, outcome, own[0], rows))
+        parts.append(PlannedOutcome(one.name, prefix, single.family, one.link, outcome, own[0], rows))
     _refuse_one_name_for_two([p for p, _ in predictors], [p.outcome.dim for p in parts], residual_correlation)
     notes = dict.fromkeys(note for single in singles for note in single.notes)
     joint = JointOutcomes(
@@ -217,7 +217,12 @@ def _read_one(
     data: Any, requested: _RequestedOutcome, missing: Missing, clusters: str, columns: Sequence[str]
 ) -> SingleOutcome:
     family, chosen = requested.family, requested.chosen
-    return read_outcome(
+    response = requested.formula.response
+    if response is not None and response.bounds is not None:
+        raise InputError(
+            f"trunc() is for models of one outcome, and {requested.name!r} is one of several or a marker; cens() is there for it too"
+        )
+    single = read_outcome(
         data,
         requested.text,
         family,
@@ -227,7 +232,15 @@ def _read_one(
         missing=missing,
         clusters=clusters,
         gaps=True,
+        partly=True,
     )
+    processes = [g.source for p in single.predictors for g in p.formula.groups if g.process]
+    if processes:
+        raise InputError(
+            f"{processes[0]} stands in models of one outcome, such as poisson; with several outcomes, or an event, write a slope of time "
+            "by subject or a curve, s(time)"
+        )
+    return single
 
 
 def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequence[str], residual: bool) -> None:
@@ -241,20 +254,29 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], dims: Sequen
 def _with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tuple[PredictorDesign, ...]:
     """Levels of a factor become those of all outcomes' rows, so that a level is the same place in each of them."""
     designs = [p for p, _ in predictors]
-    factors = {
-        e.factor.name: g.factor for p in designs for e in p.effects for g in p.formula.groups if g.name == e.factor.name
-    }
-    for name, columns in factors.items():
+    terms = {e.factor.name: g for p in designs for e in p.effects for g in p.formula.groups if g.name == e.factor.name}
+    for name, term in terms.items():
+        _refuse_two_ways([g for p in designs for g in p.formula.groups if g.name == name])
         users = [i for i, p in enumerate(designs) if name in [e.factor.name for e in p.effects]]
         tables = [predictors[i][1] for i in users]
         rows = [t.rows for t in tables]
-        stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in columns}
-        whole = grouping_factor(columns, Table(stacked, sum(rows), ""))
+        stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in term.columns}
+        together = Table(stacked, sum(rows), "", row_numbers=np.concatenate([t.row_numbers for t in tables]))
+        whole = with_strata(grouping_factor(term.factor, together), term.by, together)
         for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
             own = replace(whole, codes=codes)
             effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in designs[i].effects)
             designs[i] = replace(designs[i], effects=effects)
     return tuple(designs)
+
+
+def _refuse_two_ways(terms: Sequence[GroupTerm]) -> None:
+    """Refuse a factor whose levels lie in strata for one outcome and not for another: they are one set of levels."""
+    other = next((g for g in terms if g.factor_source != terms[0].factor_source), None)
+    if other is not None:
+        raise InputError(
+            f"group {other.name!r} stands as {terms[0].factor_source} and as {other.factor_source}; write its factor alike for all outcomes"
+        )
 
 
 def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...]:
@@ -263,6 +285,11 @@ def _gaussian_pair(parts: Sequence[PlannedOutcome]) -> tuple[PlannedOutcome, ...
         raise InputError(
             f"residual_correlation ties two Gaussian outcomes; there {'is' if len(pair) == 1 else 'are'} {len(pair)}"
         )
+    for part in pair:
+        if part.family.bounds is not None:
+            raise InputError(
+                f"residual_correlation ties outcomes that are seen; leave it out, or the cens() of {part.name!r}"
+            )
     if len(np.intersect1d(pair[0].rows, pair[1].rows)) < 3:
         raise InputError(
             f"residual_correlation needs rows with both {pair[0].name!r} and {pair[1].name!r}; fewer than 3 rows have both"
@@ -357,6 +384,7 @@ def _describe_outcome(part: PlannedOutcome) -> dict[str, Any]:
     """What the report needs to know of an outcome."""
     return {
         "family": part.family.name,
+        "bounds": part.family.described_bounds,
         "link": part.link,
         "response": part.outcome.description,
         "levels": list(part.outcome.levels),

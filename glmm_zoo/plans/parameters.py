@@ -40,15 +40,36 @@ def predictor_parameters(
         needed += [parameter for s in p.smooths for parameter in _smooth_parameters(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
         sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")
-        keys = tuple((f"{sd}[{g.factor.name}, {label}]", f"{sd}[{g.factor.name}]", sd) for label in g.labels)
+        keys = tuple(
+            (
+                *([f"{sd}[{g.factor.name}, {s}, {label}]"] if s else []),
+                f"{sd}[{g.factor.name}, {label}]",
+                f"{sd}[{g.factor.name}]",
+                sd,
+            )
+            for s in g.strata
+            for label in g.labels
+        )
         defaults = tuple(
-            priors.sd_default(spread, units[owner][1]) for spread, owner in zip(g.spreads, g.owners, strict=True)
+            priors.sd_default(spread, units[owner][1])
+            for _ in g.strata
+            for spread, owner in zip(g.spreads, g.owners, strict=True)
         )
         needed.append(Parameter(g.name("sd"), "positive", keys, defaults))
         if g.correlated:
             needed.append(
                 Parameter(g.name("corr"), "corr", ((f"{corr}[{g.factor.name}]", corr),), (priors.CORR_DEFAULT,))
             )
+        if g.student:
+            df = prefixed(g.prefix, "df")
+            needed.append(Parameter(g.name("df"), "positive", ((f"{df}[{g.factor.name}]", df),), (priors.DF_DEFAULT,)))
+        if g.series is not None:
+            of = prefixed(g.prefix, g.series.parameter)
+            ar1 = g.series.process == "ar1"
+            default = priors.EVERY_CORRELATION if ar1 else priors.range_default(g.series.middle_gap)
+            support = "correlation" if ar1 else "positive"
+            key = f"{of}[{g.factor.name}]"
+            needed.append(Parameter(g.name(g.series.parameter), support, ((key, of),), (default,)))
     return needed
 
 

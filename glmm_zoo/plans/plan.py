@@ -12,9 +12,10 @@ from glmm_zoo import priors
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
+from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, Strata
 from glmm_zoo.formulas.names import prefix_within, prefixed, renamed, variable_name
 from glmm_zoo.formulas.predictor import PredictorDesign
+from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
 from glmm_zoo.plans.residuals import Residuals
@@ -106,14 +107,17 @@ def write_spec(
 ) -> tuple[dict[str, Any], dict[str, tuple[Prior, ...]]]:
     """The spec of a model, with what is `described` of it, and the prior of every parameter that is `needed`.
 
-    Its "priors" are those in force, its "given" those that the user gave.
+    Its "priors" are those in force, its "given" those that the user gave; "prior_keys" are the words for a user's prior of a whole
+    parameter.
     """
     _refuse_one_name_for_two(predictors, table)
+    _refuse_student_effects(predictors, described)
     chosen = priors.choose(needed, given)
     spec = {
         "builder": builder,
         **described,
         "priors": {p.name: _prior_text(p, chosen[p.name]) for p in needed},
+        "prior_keys": {p.name: next(key for key in p.keys[0] if all(key in keys for keys in p.keys)) for p in needed},
         "given": {str(key): str(prior) for key, prior in (given or {}).items()},
         "groups": {
             prefixed(g.prefix, g.dim): {
@@ -124,6 +128,9 @@ def write_spec(
                 "at_means": {what: g.free(what) for what in _at_means(g)},
                 "effect_dim": g.effect_dim,
                 "predictors": list(dict.fromkeys(g.owners)),
+                **({"df": g.name("df")} if g.student else {}),
+                **({"by": _describe_strata(g.by)} if g.by else {}),
+                **({} if g.series is None else {"process": _describe_process(g, g.series)}),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
         },
@@ -142,9 +149,27 @@ def write_spec(
     return spec, chosen
 
 
+def _describe_process(group: Group, series: Series) -> dict[str, Any]:
+    """What a reader of the fit needs to know of a process, JSON-able."""
+    return {
+        "kind": series.process,
+        "parameter": group.name(series.parameter),
+        "of": series.of,
+        "time": series.time,
+        "series": len(np.unique(series.codes)),
+        "step": series.step,
+    }
+
+
 def _at_means(group: Group) -> tuple[str, ...]:
     """What of the group's variables there is at the means of its slopes' columns too."""
     return () if group.to_zero is None else ("sd", "u", *(["corr"] if group.correlated else []))
+
+
+def _describe_strata(by: Strata) -> dict[str, Any]:
+    """What a reader of the fit needs of the strata of a factor's levels, JSON-able; `sizes` are how many levels each has."""
+    sizes = np.bincount(by.codes, minlength=len(by.levels)).tolist()
+    return {"column": by.column, "dim": by.dim, "levels": list(by.levels), "sizes": sizes}
 
 
 def _describe_smooth(predictor: PredictorDesign, smooth: Smooth) -> dict[str, Any]:
@@ -191,6 +216,32 @@ def _refuse_one_name_for_two(predictors: Sequence[PredictorDesign], table: Table
                 raise InputError(
                     f"grouping factors {other!r} and {group.factor.name!r} would share the name {name!r}; rename one"
                 )
+
+
+def _refuse_student_effects(predictors: Sequence[PredictorDesign], described: Mapping[str, Any]) -> None:
+    """Refuse Student-t effects that cannot be averaged over: their distribution has no moments of exp(u)."""
+    student = [g for g in groups_of(predictors) if g.student]
+    if len(student) > 1:
+        raise InputError(
+            f"Student-t group effects are available for one factor in one predictor, and this model has them "
+            f"{len(student)} times; leave dist= out of all but one"
+        )
+    links = (
+        {p: o["link"] for p, o in described["outcomes"].items()}
+        if "outcomes" in described
+        else {"": described.get("link")}
+    )
+    for group in student:
+        link, term = links.get(group.owners[0]), f'gr({group.factor.name}, dist="student")'
+        if link is None:
+            raise InputError(
+                f"{term} is available in the main predictor, not in that of {group.owners[0]}; leave dist= out"
+            )
+        if link == "log":
+            raise InputError(
+                f"{term} is not available with a log link: E exp(u) is infinite for Student-t effects, so that no mean over "
+                f"levels of {group.factor.name} exists; leave dist= out"
+            )
 
 
 def _prior_text(parameter: Parameter, chosen: Sequence[Prior]) -> str | dict[str, str]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, plural, raise_all
+from glmm_zoo.errors import InputError, ZooWarning, at_rows, attempt, listing, plural, raise_all
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.partly_observed import partly_observed
+from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.predictor import (
@@ -25,6 +27,8 @@ from glmm_zoo.formulas.predictor import (
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, further_columns, take_columns
+
+PARTLY_OBSERVED_ELSEWHERE = "trunc() and cens() are for models of one outcome whose rows are independent given their predictors; leave them out here"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def read_outcome(
     missing: Missing = "error",
     clusters: str = "random",
     gaps: bool = False,
+    partly: bool = False,
+    weights: str | None = None,
 ) -> SingleOutcome:
     """Read and check one outcome with all its linear predictors, before any graph is built.
 
@@ -84,6 +90,10 @@ def read_outcome(
         factors as population terms.
     gaps
         Rows without a response are left out instead of refused.
+    partly
+        Whether the response may be seen in part, `y | trunc(lb, ub) + cens(c)`; the family is then that of what is seen.
+    weights
+        A column >= 0 by which the log-likelihood of each row is multiplied.
 
     Raises
     ------
@@ -95,15 +105,23 @@ def read_outcome(
     units = units or {}
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
     formulas, response = _parse_all(texts, exposure, family)
-    used = [*(c for f in formulas.values() for c in f.columns), *columns, *([] if exposure is None else [exposure])]
+    family = _as_seen(family, response, partly)
+    used = [
+        *(c for f in formulas.values() for c in f.columns),
+        *columns,
+        *(c for c in (exposure, weights) if c is not None),
+    ]
     problems: list[str] = []
-    open_ends = response.event.may_be_missing if response.event else ()
+    open_ends = response.may_be_missing
     complete = [c for c in dict.fromkeys(used) if c not in open_ends]
     table = take_columns(data, complete, missing, problems, response.value.columns if gaps else ())
     if open_ends:
         table = replace(table, columns={**table.columns, **further_columns(table, open_ends)})
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
+    if weights is not None:
+        weighted = attempt(lambda: row_weights(table, weights), problems)
+        outcome = outcome and replace(outcome, weights=weighted)
     groups = {c for f in formulas.values() for g in f.groups for c in g.factor} if gaps else ()
     tables = dict.fromkeys(formulas, _with_levels_that_occur(table, groups))
     for prefix, parsed in formulas.items():
@@ -172,6 +190,19 @@ def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -
             "keep one: the offset is the logarithm of the exposure"
         )
     return formulas, response
+
+
+def _as_seen(family: Family, response: Response, partly: bool) -> Family:
+    """The family of what is seen of the response."""
+    if not response.seen_in_part:
+        return family
+    role = "trunc()" if response.bounds else "cens()"
+    if family.law is None:
+        known = listing([f.name for f in FAMILIES.values() if f.law], 9)
+        raise InputError(f"{role} is not there for family {family.name!r}; families that have it: {known}")
+    if not partly:
+        raise InputError(PARTLY_OBSERVED_ELSEWHERE)
+    return partly_observed(family, response)
 
 
 def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], clusters: str) -> SingleOutcome:
@@ -245,6 +276,22 @@ def log_exposure(table: Table, name: str) -> np.ndarray:
             else f"column {name!r} must be > 0 (exposure); {plural(len(bad), 'value')} not ({row}: {days[bad[0]]:g}, ...)",
         )
     return np.log(days)
+
+
+def row_weights(table: Table, name: str) -> np.ndarray:
+    """A column (n,) of numbers >= 0, not all of them 0."""
+    w = table[name].numbers("weights")
+    bad = ~(np.isfinite(w) & (w >= 0))
+    if bad.any():
+        raise InputError(
+            f"column {name!r} must be >= 0 and finite (weights); {table.at(bad)} {'has' if bad.sum() == 1 else 'have'} {w[bad][0]:g}"
+            f"{', ...' if bad.sum() > 1 else ''}"
+        )
+    if not w.any():
+        raise InputError(
+            f"column {name!r} is 0 in every row (weights), so that nothing is learnt from the data; give some row a weight"
+        )
+    return w
 
 
 def remark(single: SingleOutcome, sentences: Sequence[str]) -> SingleOutcome:

@@ -24,10 +24,9 @@ from glmm_zoo.families.counts import uniform_share
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.plans.reading import SingleOutcome
-from glmm_zoo.priors import CORR_DEFAULT, Parameter, Prior, parameter
+from glmm_zoo.priors import CORR_DEFAULT, EVERY_CORRELATION, Parameter, parameter
 from glmm_zoo.tables.columns import Column
 
-EVERY_CORRELATION = Prior("Uniform", {"lower": -1.0, "upper": 1.0})
 RESIDUAL = "residual"  # what corr_residual is named after
 MOST_VISITS = 20  # of structures with a factor for every pattern of missed visits, whose work grows with their cube
 
@@ -122,6 +121,12 @@ def read_residuals(single: SingleOutcome, options: Mapping[str, Any]) -> Residua
     """
     table, name = single.table, options["residual"]
     by_visit = name in BY_VISIT and "sigma" not in single.texts
+    latent = [g.source for g in single.main.formula.groups if g.process]
+    if latent:
+        raise InputError(
+            f"{latent[0]} and residual={name!r} both say how rows of one series go together; keep one: the term beside independent residuals, "
+            "or residual= alone"
+        )
     structure = name if name in STRUCTURES else name.removesuffix("h")
     kind = STRUCTURES[structure]
     subjects, column = grouping_factor([options["within"]], table), table[options["time"]]

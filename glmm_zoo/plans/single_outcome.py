@@ -22,13 +22,19 @@ from glmm_zoo.priors import Parameter
 
 
 def read_single_outcome(
-    data: Any, formula: str, family: Family, options: Mapping[str, Any], columns: Sequence[str] = ()
+    data: Any,
+    formula: str,
+    family: Family,
+    options: Mapping[str, Any],
+    columns: Sequence[str] = (),
+    *,
+    partly: bool = False,
 ) -> SingleOutcome:
     """Read and check an outcome of this family, and tell the user what to know before trusting the fit.
 
-    `options` are what the user chose, by the builder's keywords: `exposure`, `missing`, `clusters`, `link`, the keywords that
+    `options` are what the user chose, by the builder's keywords: `exposure`, `weights`, `missing`, `clusters`, `link`, the keywords that
     give the family's own parameters linear predictors (`zi`, `dispersion`), and its choice (`success`, `levels`, `reference`). `columns` are those that the builder reads
-    itself.
+    itself, `partly` says whether the response may be seen in part.
 
     Raises
     ------
@@ -46,6 +52,8 @@ def read_single_outcome(
         columns=columns,
         missing=options["missing"],
         clusters=options["clusters"],
+        partly=partly,
+        weights=options.get("weights"),
     )
 
 
@@ -90,6 +98,7 @@ def plan_single_outcome(
         "options": dict(options),
         "outcome": variable_name(outcome.name),
         "family": family.name,
+        "bounds": family.described_bounds,
         "response": outcome.description,
         "levels": list(outcome.levels),
         "link": link,
@@ -134,7 +143,8 @@ def plan_of_family(
     given: Mapping[str, str] | None,
 ) -> Plan:
     """The plan of a model that has nothing beside its family and its linear predictors."""
-    return plan_single_outcome(builder, read_single_outcome(data, formula, family, options), options, given)
+    single = read_single_outcome(data, formula, family, options, partly=True)
+    return plan_single_outcome(builder, single, options, given)
 
 
 def rates(

@@ -61,12 +61,8 @@ def _elpd_without(tree: xr.DataTree, asked: LeftOutLevels, label: str) -> float:
     out = asked.rows.labels[asked.factor] == label
     again = read_fitted(fit(_model_without(tree, asked, out), **settings_of(tree)), DRAWS)
     outcome, rows = next(iter(again.outcomes.values())), np.flatnonzero(out)
-    left_out = rows_by_level(
-        outcome,
-        asked.rows.outcome.table.take(rows),
-        asked.rows.y[rows],
-        None if asked.rows.trials is None else asked.rows.trials[rows],
-    )
+    of = asked.rows.take(rows)
+    left_out = rows_by_level(outcome, asked.rows.outcome.table.take(rows), of.y, of.trials, of.weights)
     values = level_likelihood(again, left_out, asked.factor, asked.inside).values[:, 0]
     return float(np.logaddexp.reduce(values) - np.log(len(values)))
 

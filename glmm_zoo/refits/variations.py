@@ -24,6 +24,8 @@ from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import SomeRows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.said import Words
 
@@ -189,14 +191,19 @@ def _given_priors(spec: Mapping[str, Any]) -> Mapping[str, str]:
 
 def priors_by_key(spec: Mapping[str, Any]) -> dict[str, str]:
     """The priors of a fit as a builder takes them: those of group effects by their factor, "sd_herd" as "sd[herd]"."""
+    keys = spec["prior_keys"] if "prior_keys" in spec else _keys_of_older_files(spec)
+    priors = {}
+    for name, prior in spec["priors"].items():
+        priors |= prior if isinstance(prior, dict) else {keys.get(name, name): prior}
+    return priors
+
+
+def _keys_of_older_files(spec: Mapping[str, Any]) -> dict[str, str]:
     names = {}
     for key, group in spec["groups"].items():
         at = next(i for i in range(len(key)) if f"{key[:i]}sd_{key[i:]}" == group["sd"])
         names |= {f"{key[:at]}{what}_{key[at:]}": f"{key[:at]}{what}[{key[at:]}]" for what in ("sd", "corr")}
-    priors = {}
-    for name, prior in spec["priors"].items():
-        priors |= prior if isinstance(prior, dict) else {names.get(name, name): prior}
-    return priors
+    return names
 
 
 def _builder(spec: Mapping[str, Any]) -> Builder:
@@ -219,7 +226,11 @@ def _tables(
 
 def _stored_rows(tree: xr.DataTree, dim: str, source: str, notes: Sequence[str] = ()) -> SomeRows:
     """A table of the file, whose rows have the numbers and the source that they had."""
-    frame = stored_table(tree, dim)
+    return numbered_rows(stored_table(tree, dim), source, notes)
+
+
+def numbered_rows(frame: pd.DataFrame, source: str, notes: Sequence[str] = ()) -> SomeRows:
+    """A table for a builder whose rows have the numbers of the frame's index, which may have gaps."""
     kept = np.zeros(int(frame.index.max()) + 1, bool)
     kept[frame.index] = True
     place = np.zeros(len(kept), int)  # rows that are not kept are copies of one that is

@@ -39,6 +39,7 @@ from glmm_zoo.results.figures.picture import WIDE, Picture, check_width
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior
 from glmm_zoo.results.figures.ranks import ranks, trace
+from glmm_zoo.results.figures.residual_correlation import residual_correlation
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.treatments_forest import treatments_forest
@@ -161,6 +162,12 @@ class Catalogue:
                 yield "bubble", Entry("estimates", "Why trials differ", partial(bubble, self.tree, self.about))
         if builder == "stepped_wedge":
             yield "design_map", Entry("estimates", "The design", partial(design_map, self.tree, self.about))
+        if "visits" in self.spec["facts"]:
+            visits = f"How {self.about.plural(self.spec['facts']['visit'])} go together"
+            yield (
+                "residual_correlation",
+                Entry("estimates", visits, partial(residual_correlation, self.tree, self.about)),
+            )
         if any(len(smooth["variables"]) == 1 for smooth in self.spec["smooths"]):
             yield "smooths", Entry("estimates", "Smooth curves", partial(smooths, self.tree, self.about))
         if (builder == "joint_outcomes" or len(self.spec.get("outcomes", ())) > 1) and correlated_factors(self.tree):
@@ -182,7 +189,7 @@ class Catalogue:
         """How groups differ: a caterpillar for each factor, and the effects of a group against each other."""
         if self.spec["builder"] in META_ANALYSES:
             return
-        factors = list(self.spec["groups"])
+        factors = [factor for factor, group in self.spec["groups"].items() if "process" not in group]
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
             for_every_row = 2 * self.spec["groups"][factor]["levels"] > self.spec["data"]["rows"]

@@ -16,6 +16,7 @@ from glmm_zoo.errors import listing, plural
 from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
+from glmm_zoo.report.serial_words import processes
 from glmm_zoo.trials.arms import META_ANALYSES
 
 State = Literal["done", "not done", "not applicable"]
@@ -160,7 +161,11 @@ def _posterior(page: _Page) -> Iterator[Item]:
     yield page.item(
         BAYES, "Point estimates and intervals, with their scale", ESTIMATES, f"`glmm-zoo report {page.path}`"
     )
-    level = f" --level {groups[-1]}" if groups and page.parts.builder not in (*META_ANALYSES, "joint_survival") else ""
+    level = (
+        f" --level {groups[-1]}"
+        if groups and page.parts.builder not in (*META_ANALYSES, "joint_survival") and not processes(page.parts)
+        else ""
+    )
     yield page.item(
         BARG, "Models compared", ("loo", "loo/"), f"One model only: `glmm-zoo loo {page.path} OTHER.nc{level}`"
     )

@@ -64,6 +64,11 @@ def normal(variance: str, mean: str = "<mn>0</mn>") -> str:
     return call(sym("Normal"), mean, variance)
 
 
+def student_law(df: str, variance: str) -> str:
+    """A Student-t distribution around 0, by the square of its scale."""
+    return call(sym("StudentT"), df, num(0), variance)
+
+
 def squared(base: str) -> str:
     """A square."""
     return power(base, num(2))

@@ -10,14 +10,17 @@ import xarray as xr
 from glmm_zoo.errors import plural
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.time_laws import TIME_LAW_WORDS
+from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
-from glmm_zoo.report.prior_text import prior_kind
+from glmm_zoo.report.prior_of import prior_kind
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
+from glmm_zoo.report.seen_words import seen_methods
+from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.report.stored import stored_diagnostics
@@ -81,6 +84,7 @@ def _model(parts: Parts) -> Iterator[str]:
     subject, were = _response(parts, outcome)
     yield f"{subject}{trial}{size} {were} analysed with a Bayesian {_family(parts, outcome)}{_with(contents)}."
     yield from _categories(parts, outcome)
+    yield from seen_methods(parts, outcome)
     for name, part in outcome.others.items():
         yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
@@ -167,7 +171,7 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
     offsets = [f"the logarithm of {parts.about.name(exposure)}"] if exposure else []
     offsets += [o.text for o in part.formula.offsets]
     found += [f"{o} as an offset" for o in offsets]
-    return [*found, *(_random(parts, list(effects_of(g)), g.factor, g.correlated) for g in part.formula.groups)]
+    return [*found, *(_random(parts, g) for g in part.formula.groups)]
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
@@ -178,13 +182,18 @@ def _column(parts: Parts, term: Summand) -> str:
     return re.sub(r"^I\((.*)\)$", r"\1", parts.name(term[0]))
 
 
-def _random(parts: Parts, terms: Sequence[Summand], factor: tuple[str, ...], correlated: bool) -> str:
+def _random(parts: Parts, group: GroupTerm) -> str:
     """ "a random intercept and slope of time for each subject"."""
+    if group.process:
+        return process_methods(parts, group)
+    terms = list(effects_of(group))
+    law = "Student-t distributed " if group.dist == "student" else ""
+    by = f" with variances of its own in each level of {parts.about.name(group.by)}" if group.by else ""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
-        return f"a random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(factor)}"
+        return f"a {law}random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.factor)}{by}"
     of = [*(["intercepts"] if () in terms else []), *(f"slopes of {s}" for s in slopes)]
-    return f"{'correlated' if correlated else 'independent'} random {joined(of)} for each {parts.group_name(factor)}"
+    return f"{'correlated' if group.correlated else 'independent'} {law}random {joined(of)} for each {parts.group_name(group.factor)}{by}"
 
 
 def _wedge(parts: Parts) -> list[str]:
@@ -206,6 +215,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
         yield from _categories(parts, outcome)
+        yield from seen_methods(parts, outcome)
         for of, part in outcome.others.items():
             yield f"{_cap(_of_part(parts, outcome, of))} of {name} was modelled with {_items(_predictor(parts, part))}."
     if len(parts.outcomes) > 1 and any(predictors > 1 for _, predictors in parts.blocks().values()):
@@ -273,11 +283,11 @@ def _prior_of(parts: Parts, variable: str) -> str:
 
 _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
-    "corr": "correlations", "tau": "the heterogeneity tau",
+    "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
-    "autocorrelation": "correlations",
+    "autocorrelation": "correlations", "range": "ranges",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
     "nominal_beta": "departures from proportional odds",
 }  # fmt: skip

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import (
@@ -26,11 +28,13 @@ from glmm_zoo.report.mathml import (
     op,
     row,
     squared,
+    student_law,
     sub,
     sym,
 )
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, effects_of
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
+from glmm_zoo.report.serial_words import process_line
 from glmm_zoo.report.study_math import meta_lines, network_lines
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -115,6 +119,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         zero = f"{y}{sym('\N{NO-BREAK SPACE}is a structural zero')}"
         yield call(sym("P"), zero), "=", outcome.symbol("π", ROW_INDEX)
         yield f"{y}{sym('\N{NO-BREAK SPACE}otherwise')}", "∼", formula
+    elif family.truncated:
+        seen = f"{op('|')}{_between(outcome, *(family.bounds or ()))}"
+        yield f"{y}{seen}", "∼", f"{formula}{seen}"
     elif sds_by_visit(outcome.parts):
         yield y, "∼", normal(squared(_of_visit(outcome)), outcome.symbol("μ", ROW_INDEX))
     else:
@@ -122,6 +129,12 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
     if of_never:
         subject = _level(outcome.parts, (outcome.parts.spec["options"]["subject"],))
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
+
+
+def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
+    """ "1 ≤ y ≤ 10", without an end that is open."""
+    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
+    return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:
@@ -294,6 +307,10 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
             for group, numbered in _numbered(part):
                 letter = outcome.of.letters(part.of)[2]
                 factor, numbers = _factor(parts, group.factor), [number for _, number in numbered]
+                which = [
+                    factor,
+                    *([f"{sym(parts.about.name(group.by))}{op('[')}{factor}{op(']')}"] if group.by else []),
+                ]
                 owners = outcome.of_each_category() if group.label else [outcome]
                 effects = [o.symbol(letter, *number, factor) for o in owners for number in numbers]
                 if parts.loaded(outcome.of, group):
@@ -303,9 +320,13 @@ def _group_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]
                     for effect, number in zip(effects, numbers, strict=True):
-                        yield effect, "∼", normal(squared(sub(sym("σ"), *of, *number, factor)))
+                        variance = squared(sub(sym("σ"), *of, *number, *which))
+                        student = group.dist == "student"
+                        yield effect, "∼", student_law(sub(sym("ν"), factor), variance) if student else normal(variance)
+                    if group.process:
+                        yield process_line(parts, group, letter)
                 else:
-                    yield _correlated(effects, factor)
+                    yield _correlated(effects, *which, student=group.dist == "student")
     for (name, _), effects in shared.items():
         factor = _factor(parts, name.split(":"))
         yield (
@@ -325,9 +346,10 @@ def _numbered(part: Part) -> Iterator[tuple[GroupTerm, list[tuple[Summand, list[
         yield group, [(t, [num(before + n)] if of_factor > 1 else []) for n, t in enumerate(terms, start=1)]
 
 
-def _correlated(effects: Sequence[str], factor: str) -> Line:
+def _correlated(effects: Sequence[str], *factor: str, student: bool = False) -> Line:
     vector = f"{op('(')}{listed(effects)}{op(')')}"
-    return vector, "∼", call(sym("MultivariateNormal"), num(0), sub(sym("Σ"), factor))
+    law = ["MultivariateStudentT", sub(sym("ν"), factor[0])] if student else ["MultivariateNormal"]
+    return vector, "∼", call(sym(law[0]), *law[1:], num(0), sub(sym("Σ"), *factor))
 
 
 # ---------------------------------------------------------------------------------------------------- single builders

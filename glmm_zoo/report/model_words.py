@@ -11,6 +11,8 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
 from glmm_zoo.report.residual_words import residual_sentences
+from glmm_zoo.report.seen_words import seen_sentences
+from glmm_zoo.report.serial_words import process_item, process_sentences
 from glmm_zoo.report.time_words import event_of, time_amount, time_likelihood
 from glmm_zoo.results.about import AboutOutcome
 from glmm_zoo.results.figures.estimated import with_success
@@ -34,7 +36,7 @@ def model_words(parts: Parts) -> str:
         )
     sentences: list[str] = []
     for outcome in parts.outcomes:
-        sentences += [_likelihood(parts, outcome), *_predictors(parts, outcome)]
+        sentences += [_likelihood(parts, outcome), *seen_sentences(parts, outcome), *_predictors(parts, outcome)]
     sentences += [*_groups(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
@@ -122,6 +124,7 @@ def _subject(parts: Parts) -> str:
 def amount_words(outcome: OutcomeParts, what: str, exposure: str | None, shares_zeros: bool) -> str:
     """What the linear predictor is: "the log odds of a new case"; `shares_zeros` where some subjects are never at risk."""
     family = outcome.family
+    what = f"{what} before truncation" if family.truncated else what
     base = {"logit": "log odds", "probit": "probit", "cloglog": "complementary log-log"}
     if family.responses == "time":
         return time_amount(outcome, what)
@@ -195,7 +198,11 @@ def _sum(
     items += own
     items += [f"the known offset {o.text}" for o in part.formula.offsets]
     for group in part.formula.groups:
-        items.append(_group_words(parts, list(effects_of(group)), group.factor, effect))
+        items.append(
+            process_item(parts, group, effect)
+            if group.process
+            else _group_words(parts, list(effects_of(group)), group.factor, effect)
+        )
     if not items:
         return f"{_capital(subject)} is the same in every row."
     return f"{_capital(subject)} has {joined(items)}."
@@ -283,6 +290,19 @@ def _groups(parts: Parts) -> Iterator[str]:
         if several
         else (f"The shifts of {of} come from a normal distribution around 0 {each}.")
     )
+    for g in terms:
+        if g.dist == "student":
+            yield (
+                f"Those of {parts.group_plural(g.factor)} come from a Student-t distribution of ν degrees of freedom in place of a "
+                f"normal one, with σ as its scale, so that single {parts.group_plural(g.factor)} may be far off."
+            )
+        if g.by:
+            own = (
+                "standard deviations and correlations"
+                if g.correlated and len(list(effects_of(g))) > 1
+                else "a standard deviation"
+            )
+            yield f"Each level of {parts.about.name(g.by)} has {own} of its own for the shifts of its {parts.group_plural(g.factor)}."
     for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
         yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
     if parts.spec["options"].get("residual_correlation"):
@@ -301,7 +321,7 @@ def _groups(parts: Parts) -> Iterator[str]:
                 else " of both parts"
             )
             told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
-    yield from dict.fromkeys(told)
+    yield from dict.fromkeys([*told, *process_sentences(parts)])
 
 
 def _curves(parts: Parts) -> Iterator[str]:

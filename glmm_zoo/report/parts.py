@@ -10,6 +10,7 @@ import xarray as xr
 
 from glmm_zoo.errors import plural
 from glmm_zoo.families.family import Family
+from glmm_zoo.families.partly_observed import partly_observed
 from glmm_zoo.families.registry import family_of_fit
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.expansion import expanded
@@ -176,7 +177,10 @@ def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: 
         if name != "event" and name.startswith(lead)
     }
     levels = tuple(of.get("levels", ()))
-    return OutcomeParts(prefix, family_of_fit(of["family"], spec), of["link"], main, others, levels)
+    family = family_of_fit(of["family"], spec)
+    if main.formula.response is not None:
+        family = partly_observed(family, main.formula.response)
+    return OutcomeParts(prefix, family, of["link"], main, others, levels)
 
 
 def _without(formula: Formula, column: str) -> Formula:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
-from glmm_zoo.report.parts import OutcomeParts, Parts, article, joined, read_parts
+from glmm_zoo.report.parts import Parts, article, joined, read_parts
+from glmm_zoo.report.prior_of import PriorOf, origin_of, read_prior_of
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
-from glmm_zoo.results.storage import against_reference
+from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
 
 INNER = numbers.nominal(0.95)
@@ -41,18 +40,6 @@ class PriorText:
     origin: str
 
 
-@dataclass(frozen=True)
-class _Of:
-    """A parameter: its variable, one of its elements ("" of all), what kind it is, its link, its outcome, and the scale of its unit."""
-
-    variable: str
-    element: str
-    kind: str
-    link: str
-    outcome: OutcomeParts
-    part: str = ""
-
-
 def prior_text(tree: xr.DataTree) -> list[PriorText]:
     """The priors of a fit in the order of its file."""
     parts = read_parts(tree)
@@ -60,8 +47,8 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
     for variable, text in parts.spec["priors"].items():
         elements = {"": text} if isinstance(text, str) else text
         for element, prior in elements.items():
-            of = _read(parts, variable, element)
-            origin = _origin(parts.spec, variable, element, prior)
+            of = read_prior_of(parts, variable, element)
+            origin = origin_of(parts.spec, variable, element, prior)
             why = "" if origin == "yours" else _why(parts, of, parse(prior))
             allows = f"{_allows(parts, of, parse(prior))}."
             rows.append(
@@ -70,62 +57,10 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
     return rows
 
 
-# --------------------------------------------------------------------------------------------------------- what it is of
-
-
-def prior_kind(parts: Parts, variable: str) -> tuple[str, OutcomeParts, str]:
-    """What kind of parameter a variable is, "intercept", "coefficient", "sd", ..., an own one of the family its name; of which outcome,
-    and of which further part, "zi", "never"."""
-    of = _read(parts, variable, "")
-    return of.kind, of.outcome, of.part
-
-
-def _read(parts: Parts, variable: str, element: str) -> _Of:
-    """Which outcome and which linear predictor a parameter belongs to."""
-    outcome, part, base = parts.outcomes[0], "", variable
-    if len(parts.outcomes) > 1:
-        for candidate in sorted(parts.outcomes, key=lambda o: len(o.prefix), reverse=True):
-            if variable.startswith(f"{candidate.prefix}_") or f"{candidate.prefix}:" in element:
-                outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
-                break
-    for name in outcome.others:
-        if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
-            part, base = name, base.removeprefix(f"{name}_")
-            break
-    for level in outcome.levels[1:] if outcome.family.responses == "unordered" else ():
-        base = base.removeprefix(f"{variable_name(level)}_")
-    link = outcome.others[part].link if part else outcome.link
-    kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)
-    return _Of(variable, element, kind, link, outcome, part)
-
-
-_KINDS = {
-    "sd": "sd_.*", "corr": "corr_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
-    "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
-    "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
-    "autocorrelation": "rho|rho_at_gap|partial_rho",
-}  # fmt: skip
-
-
-def _origin(spec: Mapping[str, Any], variable: str, element: str, prior: str) -> str:
-    """ "yours" if a prior that was given is in force here; "" of a file that does not keep what was given."""
-    if "given" not in spec:
-        return ""
-    names = {variable, element, element.split("[")[0]} - {""}
-    for pattern, general in ((r"(.*?)(sd|corr)_(.*)", "{0}{1}[{2}"), (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}")):
-        found = re.fullmatch(pattern, variable)
-        names |= {general.format(*found.groups()), f"{found[1]}{found[2]}"} if found else set()
-    names |= {"beta"} if variable.endswith("_linear") else {"effect"} if variable == "long_term_effect" else set()
-    names |= {name.removeprefix(f"{prefix}_") for prefix in spec.get("outcomes", ()) for name in names}
-    squeezed = tuple(re.sub(r"\s+", "", name) for name in names)
-    given = [text for key, text in spec["given"].items() if re.sub(r"\s+", "", key).startswith(squeezed)]
-    return "yours" if any(str(parse(text)) == prior for text in given) else "default"
-
-
 # ------------------------------------------------------------------------------------------------------- what it allows
 
 
-def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
+def _allows(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """What the prior allows, in the units people think in."""
     if of.kind in ("corr", "exposure_shares"):
         return _of_several(parts, of, prior)
@@ -143,7 +78,7 @@ def _allows(parts: Parts, of: _Of, prior: Prior) -> str:
     return f"Values from {_value(low)} to {_value(high)} ({INNER})"
 
 
-def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high: float) -> str:
+def _intercept(parts: Parts, of: PriorOf, _: Prior, low: float, middle: float, high: float) -> str:
     """A baseline: a risk, a rate, or a mean."""
     inverse = LINKS[of.link].inverse
     ordered, measured = (of.outcome.family.responses == kind for kind in ("ordered", "measured"))
@@ -174,7 +109,7 @@ def _intercept(parts: Parts, of: _Of, _: Prior, low: float, middle: float, high:
     return f"Mean {outcome_words(parts, of.outcome)} from {_value(low)} to {_value(high)}{unit} ({INNER}){_held_at(parts, of)}"
 
 
-def _level_of_times(parts: Parts, of: _Of, low: float, middle: float, high: float) -> str:
+def _level_of_times(parts: Parts, of: PriorOf, low: float, middle: float, high: float) -> str:
     """The level of a hazard, or of a time."""
     time = parts.about.time_unit or "units of time"
     if of.link == "log_time":
@@ -182,7 +117,7 @@ def _level_of_times(parts: Parts, of: _Of, low: float, middle: float, high: floa
     return _hazard_level(parts, of, Prior("Normal", {}), low, middle, high) + _held_at(parts, of)
 
 
-def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _coefficient(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     """A ratio, or a difference of an identity link."""
     ratio = _ratio_of(of)
     if ratio:
@@ -193,14 +128,14 @@ def _coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float,
     return f"{what} from {_value(low)} to {_value(high)}{_unit(parts, of)} ({INNER}){_per(parts, of)}"
 
 
-def _ratio_of(of: _Of) -> str | None:
+def _ratio_of(of: PriorOf) -> str | None:
     """What exp of a coefficient of the predictor is: of the log of a positive parameter a ratio, but none of rates."""
     if not of.part:
         return of.outcome.family.ratio(of.link)
     return "ratio" if of.link == "log" else LINKS[of.link].ratio
 
 
-def _per(parts: Parts, of: _Of) -> str:
+def _per(parts: Parts, of: PriorOf) -> str:
     """ " for one unit of age"; nothing of a level, or where a vector is meant."""
     inside = re.fullmatch(r".*?\[(.*)\]", of.element)
     if inside is None or "[" in inside[1]:
@@ -209,20 +144,20 @@ def _per(parts: Parts, of: _Of) -> str:
     return f" for one unit of {joined([_column(parts, n) for n in name.split(':')])}"
 
 
-def _smooth_line(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _smooth_line(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"The straight part of the curve, on the scale of the {_scale(of)}: slopes from {_value(low)} to {_value(high)} ({INNER})"
 
 
-def _smooth_sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _smooth_sd(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     most = prior_quantile(prior, 0.95)
     return f"How much the curve bends: from a straight line (0) to a wiggly one; median {_value(middle)}, {INNER} below {_value(most)}"
 
 
-def _scale(of: _Of) -> str:
+def _scale(of: PriorOf) -> str:
     return {"logit": "log odds", "log": "logarithm", "identity": "outcome"}.get(of.link, of.link.replace("_", " "))
 
 
-def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _sd(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     """How much levels differ: by a factor, or in the unit of the outcome."""
     most = prior_quantile(prior, 0.95)
     group = _group(parts, of)
@@ -239,7 +174,7 @@ def _sd(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: fl
     return f"{start}: {group} from alike to {of_what} {_ratio(exp(NORMAL_975 * most))} times the average"
 
 
-def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _tau(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     most = prior_quantile(prior, 0.95)
     ratio = (LINKS[of.link].ratio or "ratio").replace("_", " ")
     studies = parts.about.plural(parts.about.name(parts.spec["facts"]["study"]))
@@ -247,53 +182,60 @@ def _tau(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: f
     return f"Median {_value(middle)}, {INNER} below {_value(most)}: {studies} from alike to {article(ratio)} {factor} times the average"
 
 
-def _group(parts: Parts, of: _Of) -> str:
+def _df(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
+    group = parts.group_plural(tuple(of.variable.split("df_", 1)[1].split(":")))
+    return f"From {_value(low)}, tails that let single {group} be far off, to {_value(high)}, nearly normal ({INNER})"
+
+
+def _group(parts: Parts, of: PriorOf) -> str:
     factor = of.variable.split("sd_", 1)[1]
     name = next((g for g in parts.groups if g.replace(" ", "_") == factor.replace(" ", "_")), factor)
     return parts.group_plural(tuple(name.split(":")))
 
 
-def _slope(parts: Parts, of: _Of) -> str:
+def _slope(parts: Parts, of: PriorOf) -> str:
     """The column of a slope whose sd it is, "" of an intercept."""
     inside = re.fullmatch(r".*?\[(.*)\]", of.element)
-    effect = inside[1].split(", ", 1)[-1].split(":", 1)[-1] if inside and ", " in inside[1] else "Intercept"
+    effect = inside[1].split(", ", 1)[-1] if inside and ", " in inside[1] else "Intercept"
+    group = next((g for g in parts.spec["groups"].values() if g["sd"] == of.variable), {})
+    effect = stratum_of(group, effect)[1].split(":", 1)[-1]
     return "" if effect.endswith("Intercept") else _column(parts, effect)
 
 
-def _share(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _share(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Probabilities of never being at risk from {_percent(low)} to {_percent(high)} ({INNER})"
 
 
-def _autocorrelation(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _autocorrelation(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     visits = parts.spec["options"].get("time")
     of_two = f"two values of {parts.about.name(visits)}" if visits else "neighbouring periods"
-    what = {
+    what = process_prior(parts, of.variable) or {
         "rho_at_gap": f"Correlations over the median gap of {visits and parts.about.name(visits)}", "partial_rho": "Partial autocorrelations",
     }.get(of.variable, f"Correlations of {of_two}")  # fmt: skip
     return f"{what} from {_value(low)} to {_value(high)} ({INNER})"
 
 
-def _nominal(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _nominal(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Distances between thresholds that change by a factor from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER}) for one unit"
 
 
-def _hazard_coefficient(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _hazard_coefficient(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     return f"Hazard ratios from {_ratio(exp(low))} to {_ratio(exp(high))} ({INNER})"
 
 
-def _hazard_level(parts: Parts, of: _Of, prior: Prior, low: float, middle: float, high: float) -> str:
+def _hazard_level(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     time = f" per {parts.about.time_unit.removesuffix('s')}" if parts.about.time_unit else " per unit of time"
     return f"Median {_ratio(exp(middle))} events{time}, {INNER} from {_ratio(exp(low))} to {_ratio(exp(high))}"
 
 
 _ALLOWED = {
-    "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd,
-    "share": _share, "autocorrelation": _autocorrelation, "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
+    "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd, "df": _df,
+    "share": _share, **dict.fromkeys(("autocorrelation", "range"), _autocorrelation), "tau": _tau, "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
 }  # fmt: skip
 
 
-def _of_several(parts: Parts, of: _Of, prior: Prior) -> str:
+def _of_several(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """A matrix of correlations, or shares that sum to one."""
     if of.kind == "exposure_shares":
         return "Shares of the long-term effect that each period of exposure adds; together 1"
@@ -314,12 +256,14 @@ def _ratio(value: float) -> str:
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 
-def _held_at(parts: Parts, of: _Of) -> str:
+def _held_at(parts: Parts, of: PriorOf) -> str:
     """Where the prior of a baseline holds."""
     if parts.builder in META_ANALYSES:  # whose covariates are no part of the baselines
         return ""
     part = of.outcome.others[of.part] if of.part else of.outcome.main
-    return ", with covariates at their means" if part.terms and parts.spec["options"].get("center", True) else ""
+    centred = part.terms and parts.spec["options"].get("center", True)
+    before = " before truncation" if of.outcome.family.truncated and not of.part else ""
+    return f"{before}, with covariates at their means" if centred else before
 
 
 def _column(parts: Parts, name: str) -> str:
@@ -332,7 +276,7 @@ def _percent(share: float) -> str:
     return numbers.percent(share).replace("< ", "below ").replace("> ", "above ")
 
 
-def _unit(parts: Parts, of: _Of) -> str:
+def _unit(parts: Parts, of: PriorOf) -> str:
     unit = said_of(parts, of.outcome).unit if is_measured(of.outcome) else ""
     return f"{numbers.NO_BREAK}{unit}" if unit else ""
 
@@ -340,7 +284,7 @@ def _unit(parts: Parts, of: _Of) -> str:
 # ------------------------------------------------------------------------------------------------------------------ why
 
 
-def _why(parts: Parts, of: _Of, prior: Prior) -> str:
+def _why(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = _REASONS.get(of.kind, ("", ""))
     own = of.outcome.family.own_parameter(of.kind)
@@ -379,9 +323,11 @@ _REASONS = {
         "the mean is one unit of the link, of a normal outcome one standard deviation of it, per spread of the covariate; the mass near 0 "
         "lets groups be alike (Simpson et al. 2017)",
     ),
+    "df": ("Gamma", "from heavy tails to nearly normal ones (Juárez and Steel 2010); brms has the same above 1"),
     "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
     "share": ("Beta", "every value is as likely as any other"),
     "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
+    "range": ("InverseGamma", "every correlation over the median gap from 0 to 1 is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,13 +13,14 @@ from glmm_zoo.report.answer_text import amount_told, mean_scale
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.report.residual_words import residual_results, structure_of
+from glmm_zoo.report.serial_words import process_results
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
-from glmm_zoo.results.storage import against_reference, sd_at_means
+from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
 from glmm_zoo.results.summary import summary
 from glmm_zoo.tables.text_values import as_number
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -262,23 +263,38 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         of_part = (
             f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
         )
-        effects = [f" for the {_effect(parts, n)}" if len(rows) > 1 else "" for n in rows]
+        effects = [_of_effect(parts, group, n) if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:
-            were = "standard deviations were" if len(rows) > 1 else "standard deviation was"
+            what = "Student-t scale" if "df" in group else "standard deviation"
+            were = f"{what}s were" if len(rows) > 1 else f"{what} was"
             yield f"Between {groups} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
+        if group.get("df") in table.index:
+            yield f"The degrees of freedom of the effects of {groups} were {_written(table.loc[group['df']], 'number')}."
         for name, words, scale in _OF_FACTOR:
-            row = f"{lead}{name}[{factor}]"
-            if row in table.index and parts.builder != "stepped_wedge":
-                yield f"The {words} of {groups} was {_written(table.loc[row], scale)}."
+            for stratum in group["by"]["levels"] if "by" in group else [""]:
+                row = f"{lead}{name}[{factor}{f', {stratum}' if stratum else ''}]"
+                if row in table.index and parts.builder != "stepped_wedge":
+                    where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
+                    yield f"The {words} of {groups}{where} was {_written(table.loc[row], scale)}."
     yield from residual_results(
         parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation")
     )
+    yield from process_results(parts, table, lambda name, scale: _written(table.loc[name], scale))
     elsewhere = {"corr_residual"} if structure_of(parts) else set()
     elsewhere |= {g["sd"].replace("sd_", "corr_", 1) for g in groups_of.values() if "corr" in g.get("at_means", {})}
     for name in (n for n in table.index if n.startswith("corr_") and n.split("[")[0] not in elsewhere):
-        one, other = re.sub(r".*?\[(.*)\]$", r"\1", name).split(", ", 1)
-        yield f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')} was {_written(table.loc[name], 'number')}."
+        variable, inside = name.removesuffix("]").split("[", 1)
+        group = next(
+            (g for s, g in groups_of.items() if variable.removesuffix("_at_means") == s.replace("sd_", "corr_", 1)), {}
+        )
+        stratum, inside = stratum_of(group, inside)
+        one, other = inside.split(", ", 1)
+        where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
+        yield (
+            f"The correlation of the {_effect(parts, f'[{one}]')} and the {_effect(parts, f'[{other}]')}{where} was "
+            f"{_written(table.loc[name], 'number')}."
+        )
     for own in parts.outcomes[0].family.own if len(parts.outcomes) == 1 else ():
         if own.name in table.index and "{unit}" in own.allows:
             yield f"{own.words[:1].upper()}{own.words[1:]} was {_written(table.loc[own.name], 'number', _unit(parts, None))}."
@@ -306,6 +322,13 @@ def _effect(parts: Parts, name: str) -> str:
         return f"intercept{of}"
     plain = re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(inner if found else effect))
     return "intercept" if effect == "Intercept" else f"slope of {plain}{of if found else ''}"
+
+
+def _of_effect(parts: Parts, group: Mapping[str, Any], name: str) -> str:
+    """ " for the slope of time", where several effects have a standard deviation, " in drug" where strata have their own."""
+    stratum, effect = stratum_of(group, name.removesuffix("]").split("[", 1)[1])
+    of = f" for the {_effect(parts, f'[{effect}]')}" if len(group["effects"]) > 1 or not stratum else ""
+    return of + (f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else "")
 
 
 def _written(row: Any, scale: Scale, unit: str = "") -> str:

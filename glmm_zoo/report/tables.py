@@ -12,8 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing
+from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.parts import joined, read_parts
+from glmm_zoo.report.serial_words import process_label
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.effects import LOGARITHMS, coefficient_words, predictor_words
@@ -25,12 +27,12 @@ from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
 from glmm_zoo.results.report.wording import INTERVAL
-from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.storage import metadata, outcome_specs, sd_at_means, stratum_of
 from glmm_zoo.results.summary import summary
 
 MOST_VALUES = 6  # of a number, at which means are given
 _MEASURES = {"difference": "{} difference", "ratio": "{} ratio", "odds_ratio": "Odds ratio, population-averaged", NUMBER_NEEDED: "Number needed to treat", "better": "Probability of a higher score", "rmst": "Difference of the mean time free of the event"}  # fmt: skip
-_CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho")
+_CORRELATIONS = ("corr", "propensity_correlation", "response_correlation", "cac", "iac", "rho", "ar1")
 _RATIOS = {
     "odds_ratio": "Odds ratio, at equal group effects", "odds_ratio_new": "Odds ratio, at equal group effects",
     "ratio_of_means": "Ratio of means, at equal group effects",
@@ -280,8 +282,13 @@ def _of_groups(base: str, spec: Mapping[str, Any], about: About) -> tuple[bool, 
     scale = f", {links.pop().replace('_', ' ')} scale" if len(links) == 1 and links != {"identity"} else ""
     if base in map(sd_at_means, groups) or base == "tau":
         return True, f"Standard deviations between groups{scale}"
+    if base in [g.get("df") for g in groups]:
+        return True, "Degrees of freedom of Student-t group effects"
     if base in corr:
         return True, "Correlations of group effects"
+    process = next((g["process"] for g in groups if g.get("process", {}).get("parameter") == base), None)
+    if process is not None:
+        return True, "Autocorrelations of one step" if process["kind"] == "ar1" else "Ranges of correlation over time"
     known = next((n for n in _BETWEEN if base == n or base.endswith(f"_{n}")), "")
     of = base.removesuffix(known).removesuffix("_")
     return (True, f"{_BETWEEN[known]}{f', {predictor_words(spec, of, about)}' if of else ''}") if known else None
@@ -316,12 +323,15 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     of_factor = re.match(r"(?:(.*)_)?(?:sd|corr)_(.+?)(?:_at_means)?$", base)
     if of_factor:
         predictor, factor = of_factor.groups()
+        group = spec["groups"].get(prefixed(predictor or "", factor), {})
+        stratum, inside = stratum_of(group, inside)
         effects = [
             effect_words(spec, e, [*outcome_specs(spec), *spec["formulas"], *spec["links"]], about)
             for e in inside.split(", ")
         ]
         of = f"{predictor_words(spec, predictor, about)}: " if predictor else ""
-        return f"{coefficient_words(about, factor)}, {of}{' and '.join(effects)}"
+        where = f" in {about.level(group['by']['column'], stratum)}" if stratum else ""
+        return f"{coefficient_words(about, factor)}{where}, {of}{' and '.join(effects)}"
     if base == "propensity_correlation":
         factor, _, outcomes = inside.partition(": ")
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
@@ -331,8 +341,13 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
         return coefficient_words(about, inside)
+    if any(g.get("process", {}).get("parameter") == base for g in spec["groups"].values()):
+        return process_label(spec, base, about)
     if base.endswith("sigma"):
         return "residual"
+    of_df = next((name for name, g in spec["groups"].items() if g.get("df") == base), "")
+    if of_df:
+        return coefficient_words(about, of_df)
     return _LABELS.get(base, base.replace("_", " "))
 
 

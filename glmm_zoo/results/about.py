@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from glmm_zoo.errors import InputError, did_you_mean
+from glmm_zoo.errors import InputError, did_you_mean, plural_of
 from glmm_zoo.results.storage import metadata
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def plural(self, word: str) -> str:
         """The plural of a word: "studies" of "study", "cases" of "case"."""
-        regular = f"{word[:-1]}ies" if re.search("[^aeiou]y$", word) else f"{word}s"
-        return self.plurals.get(word, regular)
+        return self.plurals.get(word, plural_of(word))
 
     def outcome_of(self, response: str) -> AboutOutcome:
         """What is said of one outcome; of a single one it is what is said of the fit."""

@@ -43,11 +43,15 @@ def design_limits(tree: xr.DataTree) -> Iterator[Limit]:
 
 def _few_levels(spec: Mapping[str, Any]) -> Iterator[Limit]:
     for name, group in spec["groups"].items():
-        if group["levels"] < FEW_LEVELS:
+        strata = group["by"] if "by" in group else {"levels": [""], "sizes": [group["levels"]]}
+        for stratum, levels in zip(strata["levels"], strata["sizes"], strict=True):
+            if levels >= FEW_LEVELS:
+                continue
+            where = f" in {stratum}" if stratum else ""
             prior = spec["priors"].get(group["sd"], "")
             prior = prior if isinstance(prior, str) else listing(dict.fromkeys(prior.values()))
             yield Limit(
-                f"{name} has only {plural(group['levels'], 'level')}: how much they differ ({group['sd']}) rests on its prior, "
+                f"{name} has only {plural(levels, 'level')}{where}: how much they differ ({group['sd']}) rests on its prior, "
                 f"{prior}; compare with a fit under another one.",
                 grave=True,
             )

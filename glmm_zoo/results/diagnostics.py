@@ -236,7 +236,7 @@ def _moved(tree: xr.DataTree, diagnostics: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 def _correlates(array: xr.DataArray) -> bool:
     """Whether a variable is a correlation matrix, by the names of its dimensions."""
-    return array.ndim == 4 and array.dims[3] == f"{array.dims[2]}_bis"
+    return array.ndim >= 4 and array.dims[-1] == f"{array.dims[-2]}_bis"
 
 
 def _in_order(kinds: Sequence[_Kind], divergent: int) -> str:

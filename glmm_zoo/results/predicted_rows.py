@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.families.registry import family_described
+from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.storage import metadata, outcome_specs
 
 Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
@@ -30,7 +31,7 @@ class PredictedRows:
     name, label, kind
         Its variable in the groups of the file, the response as the formula has it, and what it is.
     y
-        The values (n,), of categories their codes.
+        The values (n,), of categories their codes, of a censored value one that the model predicts where it lies.
     drawn, weights
         Draws (draws, n) of the posterior predictive distribution, and the weights with which those of a row are as the other rows
         predict it.
@@ -71,6 +72,8 @@ def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
         drawn, log_p = _drawn(tree, name)
         weights = _weights(drawn, log_p)
+        limits = censored_values(tree, name)
+        y = y if limits is None else limits.completed(y, drawn, weights)
         rows = observed[name][dim].values
         kind = _kind(outcome, y, drawn)
         label = str(outcome["response"]).split(":")[0]
@@ -184,7 +187,8 @@ def _columns(tree: xr.DataTree, dim: str, rows: np.ndarray) -> dict[str, xr.Data
 
 def _other_columns(spec: Mapping[str, Any]) -> set[str]:
     """Columns that are no covariates: those of responses, of grouping factors and of options such as the exposure."""
-    factors = {column for factor in spec["groups"] for column in factor.split(":")}
+    grouping = (group.get("process", {}).get("of", factor) for factor, group in spec["groups"].items())
+    factors = {column for factor in grouping for column in factor.split(":")}
     options = {value for name, value in spec["options"].items() if isinstance(value, str) and name != "time"}
     return {*_responses(spec), *factors, *options}
 

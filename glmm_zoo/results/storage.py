@@ -106,6 +106,14 @@ def sd_at_means(group: Mapping[str, Any]) -> str:
     return group.get("at_means", {}).get("sd", group["sd"])
 
 
+def stratum_of(group: Mapping[str, Any], inside: str) -> tuple[str, str]:
+    """The level of the column by which a group's covariances differ and what follows it: "a" and "Intercept" of "a, Intercept"; "" and
+    all of it where they do not differ."""
+    levels = group["by"]["levels"] if "by" in group else ()
+    stratum = max((level for level in levels if inside.startswith(f"{level}, ")), key=len, default="")
+    return stratum, inside.removeprefix(f"{stratum}, ")
+
+
 def reported_variables(posterior: xr.Dataset, spec: Mapping[str, Any]) -> list[str]:
     """The variables of the posterior that are parameters and do not only carry others, in its order."""
     at_means = [group.get("at_means", {}).get(what) for group in spec["groups"].values() for what in ("sd", "corr")]

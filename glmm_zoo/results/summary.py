@@ -11,7 +11,8 @@ the intercepts at the means of the slopes' covariates, `sd_<g>_at_means`; with c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,10 @@ def repeated_correlations(posterior: xr.Dataset) -> list[str]:
     repeated = []
     for name, array in posterior.data_vars.items():
         if str(name).startswith("corr_") or "_corr_" in str(name):
-            effects = [str(v) for v in array[array.dims[-1]].values]
-            repeated += [f"{name}[{a}, {b}]" for i, a in enumerate(effects) for b in effects[: i + 1]]
+            *strata, _, effect_dim = array.dims[2:]
+            effects = [str(v) for v in array[effect_dim].values]
+            leads = [f"{s}, " for s in array[strata[0]].values] if strata else [""]
+            repeated += [f"{name}[{s}{a}, {b}]" for s in leads for i, a in enumerate(effects) for b in effects[: i + 1]]
     return repeated
 
 
@@ -153,28 +156,53 @@ def _ratios(posterior: xr.Dataset, prefix: str, link: str, ratio: str) -> dict[s
 def _between_levels(
     posterior: xr.Dataset, spec: Mapping[str, Any], prefix: str, outcome: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows."""
+    """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows.
+
+    Where a factor's sd differs between the levels of another column, there is an ICC of each factor in each of these levels. Of
+    Student-t effects the ICC has their variance, and there is no median ratio, which is that of normal effects.
+    """
     lead = f"{prefix}_" if prefix else ""
     if f"{lead}disc" in spec["links"]:  # they are others in every row
         return {}
-    sds = {}
+    sds: dict[str, xr.DataArray] = {}
+    student: set[str] = set()
     for group in spec["groups"].values():
         label = f"{prefix}:Intercept" if prefix and f"{prefix}:Intercept" in group["effects"] else "Intercept"
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
-            sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).values
+            sds[factor] = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}, drop=True)
+            if "df" in group:  # sd is a scale, and the variance of df <= 2 infinite
+                df = posterior[group["df"]]
+                sds[factor] = sds[factor] * np.sqrt(xr.where(df > 2, df / (df - 2), np.inf))
+                student.add(factor)
     quantities: dict[str, np.ndarray] = {}
     residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
     if residual is not None and sds:
-        total = sum(sd**2 for sd in sds.values()) + residual
-        quantities.update({f"{lead}icc[{factor}]": sd**2 / total for factor, sd in sds.items()})
+        for where, own in _in_each_stratum(sds):
+            total = sum(sd**2 for sd in own.values()) + residual
+            for factor, sd in own.items():
+                rest = residual + sum(other**2 for f, other in own.items() if f != factor)
+                quantities[f"{lead}icc[{factor}{where}]"] = 1 - rest / total if factor in student else sd**2 / total
     family = family_described(outcome)
     name = family.median_ratio(outcome["link"])
     if name is not None:
-        for factor, sd in sds.items():
-            with np.errstate(over="ignore"):
-                quantities[f"{lead}{name}[{factor}]"] = np.exp(np.sqrt(2) * sd * _NORMAL_UPPER_QUARTILE)
+        for factor, sd in ((f, sd) for f, sd in sds.items() if f not in student):
+            for where, own in _in_each_stratum({factor: sd}):
+                with np.errstate(over="ignore"):
+                    quantities[f"{lead}{name}[{factor}{where}]"] = np.exp(
+                        np.sqrt(2) * own[factor] * _NORMAL_UPPER_QUARTILE
+                    )
     return quantities
+
+
+def _in_each_stratum(sds: Mapping[str, xr.DataArray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """The sds (chain, draw) by factor in each combination of levels of the columns by which they differ, and ", a" for these levels."""
+    dims = list(dict.fromkeys(dim for sd in sds.values() for dim in sd.dims[2:]))
+    levels = {dim: next(sd[dim].values for sd in sds.values() if dim in sd.dims).tolist() for dim in dims}
+    for labels in product(*levels.values()):
+        at = dict(zip(dims, labels, strict=True))
+        own = {f: sd.sel({d: at[d] for d in dims if d in sd.dims}).values for f, sd in sds.items()}
+        yield "".join(f", {label}" for label in labels), own
 
 
 def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol, signed_summands
-from glmm_zoo.plans.reading import log_exposure
+from glmm_zoo.plans.reading import PARTLY_OBSERVED_ELSEWHERE, log_exposure
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.control import treated_rows
@@ -220,7 +220,7 @@ def arms_formula(text: str, study: str, treatment: str, exposure: str | None) ->
 
 def _unavailable_terms(formula: Formula, response: Response, study: str, exposure: str | None) -> list[str]:
     """Sentences about what a formula may have in other models and not in a meta-analysis."""
-    problems = []
+    problems = [PARTLY_OBSERVED_ELSEWHERE] if response.seen_in_part else []
     if formula.groups:
         problems.append(
             f"formula: the effects of the studies are the model's own; leave ({formula.groups[0].effects_text} | "
@@ -312,7 +312,7 @@ def _with_ending(response: Response, exposure: str | None, ending: str) -> tuple
         return replace(renamed, text=renamed.source) if ending else operand
 
     trials = of_arm(response.trials) if isinstance(response.trials, Expression) else response.trials
-    return Response(of_arm(response.value), trials), f"{exposure}{ending}" if exposure else None
+    return replace(response, value=of_arm(response.value), trials=trials), f"{exposure}{ending}" if exposure else None
 
 
 # ------------------------------------------------------------------------------------------------------------- the data

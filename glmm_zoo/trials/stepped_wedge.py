@@ -147,7 +147,7 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
     for group in formula.groups:
         if set(group.factor) <= {names.cluster, names.period, names.subject}:
             problems.append(
-                f"formula: ({group.effects_text} | {group.name}) is not written here: the effects of clusters, cluster-periods "
+                f"formula: {group.source} is not written here: the effects of clusters, cluster-periods "
                 "and subjects are those of correlation=, treatment_effect= and subject=; group terms of other columns may stand"
             )
     return problems

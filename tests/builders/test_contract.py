@@ -20,6 +20,7 @@ from scipy.special import betaln
 import glmm_zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.graph.transforms.autoregressive import AutoregressiveTransform
+from glmm_zoo.graph.transforms.serial_effects import SerialEffectsTransform
 from glmm_zoo.inference import compile
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.draws import Draws
@@ -286,15 +287,16 @@ def test_dates_group_rows_as_their_text_does(formula):
 
 
 def _factors(model) -> list[str]:
-    """All but those correlated between levels, which test_stepped_wedge.py tests."""
+    """All but those correlated between levels, which test_stepped_wedge.py and test_serial.py test."""
     return [
         rv.name for rv in model.free_RVs
-        if re.match(r"(\w+_)?u_", rv.name) and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform)
+        if re.match(r"(\w+_)?u_", rv.name)
+        and not isinstance(model.rvs_to_transforms[rv], AutoregressiveTransform | SerialEffectsTransform)
     ]  # fmt: skip
 
 
 @every_row
-def test_group_effects_are_normal_with_sd_and_corr_and_the_transform_has_its_jacobian(row: Row):
+def test_group_effects_are_normal_or_t_with_sd_and_corr_and_the_transform_has_its_jacobian(row: Row):
     model = row_models.model_of(row.name)
     for name in _factors(model):
         u = model[name]
@@ -302,15 +304,22 @@ def test_group_effects_are_normal_with_sd_and_corr_and_the_transform_has_its_jac
         sd = model[name.replace("u_", "sd_", 1)]
         has_corr = name.replace("u_", "corr_", 1) in model.named_vars
         corr = [model[name.replace("u_", "corr_", 1)]] if has_corr else []
+        df = [model[name.replace("u_", "df_", 1)]] if name.replace("u_", "df_", 1) in model.named_vars else []
         run = row_models.function(
             model,
-            [*model.replace_rvs_by_values([u, sd, *corr]),
+            [*model.replace_rvs_by_values([u, sd, *corr, *df]),
              *(model.logp(vars=[u], jacobian=j) for j in (False, True))],
         )  # fmt: skip
         point = row_models.random_point(model, 2)
         effects, scale, *R, plain, with_jacobian = run(point)
-        S = np.outer(scale, scale) * (R[0] if R else np.eye(len(scale)))
-        np.testing.assert_allclose(plain, stats.multivariate_normal(cov=S).logpdf(effects).sum(), rtol=1e-9)
+        if scale.ndim == 2:  # of levels "a1:2" by a
+            scale = scale[[model.coords["a"].index(level.split(":")[0]) for level in model.coords[name[2:]]]]
+        S = np.zeros((len(effects), 1, 1)) + scale[..., :, None] * scale[..., None, :] * (
+            R[0] if corr else np.eye(scale.shape[-1])
+        )
+        laws = [stats.multivariate_t(shape=s, df=R[-1]) if df else stats.multivariate_normal(cov=s) for s in S]
+        expected = sum(law.logpdf(x) for law, x in zip(laws, effects, strict=True))
+        np.testing.assert_allclose(plain, expected, rtol=1e-9)
         J = row_models.jacobian(lambda x: run({**point, z: x.reshape(effects.shape)})[0].ravel(), point[z].ravel())  # noqa: B023
         np.testing.assert_allclose(with_jacobian - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
 

@@ -25,7 +25,7 @@ OTHERS = {"y", "t", "days", "time", "start", "stop", "years"}
 def moved_columns(row: Row) -> list[str]:
     """The covariates of numbers that the row's model has."""
     text = f"{row.formula} {row.options}"
-    fixed = [c for c in row.columns if f"offset({c})" in text or re.search(rf"Surv\([^)]*\b{c}\b", text)]
+    fixed = [c for c in row.columns if f"offset({c})" in text or re.search(rf"(Surv|ar1)\([^)]*\b{c}\b", text)]
     return [c for c, kind in row.columns.items() if kind == "number" and c not in (*OTHERS, *fixed)]
 
 

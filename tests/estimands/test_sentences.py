@@ -9,7 +9,11 @@ import xarray as xr
 from hand_made_trees import tree_of
 
 import glmm_zoo as zoo
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, plural, plural_of
+from glmm_zoo.estimands.group_choice import GroupChoice
+from glmm_zoo.estimands.linear_rows import EffectDraws
+from glmm_zoo.estimands.wording import for_whom
+from glmm_zoo.results.about import About
 
 
 @pytest.fixture(scope="module")
@@ -117,4 +121,31 @@ def test_variables_that_change_together_are_told_one_by_one(calls):
     assert (
         " for fed yes against no and nest 2 against 1, "
         in zoo.comparisons(calls, ["fed", "nest"], contrast={"nest": "2 vs 1"}, groups="observed").sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("singular", "several"),
+    [
+        ("study", "studies"), ("day", "days"), ("child", "children"), ("Person", "People"), ("school class", "school classes"),
+        ("patient_id", "patient_ids"), ("box", "boxes"), ("batch", "batches"), ("fish", "fish"), ("series", "series"),
+        ("analysis", "analyses"), ("axis", "axes"), ("litters", "litters"), ("bus", "buses"), ("woman", "women"), ("human", "humans"),
+        ("g", "gs"), ("calf", "calves"), ("herd2", "herd2s"), ("", "s"),
+    ],
+)  # fmt: skip
+def test_plurals(singular: str, several: str) -> None:
+    assert plural_of(singular) == several
+    assert plural(2, singular) == f"2 {several}" and plural(1, singular) == f"1 {singular}"
+    assert About().plural(singular) == several
+
+
+def test_a_population_is_told_in_the_plural() -> None:
+    effects = {
+        name: EffectDraws(name, f"u_{name}", (name,), ("a",), np.ones((1, 1, 1)), lambda: np.ones((1, 1, 1)))
+        for name in ("study", "child", "site:ward")
+    }
+    told = for_whom(GroupChoice(dict.fromkeys(effects, "population")), effects)
+    assert told == (
+        "in a study drawn from the population of studies, in a child drawn from the population of children, "
+        "in a site:ward drawn from the population of levels of site:ward"
     )

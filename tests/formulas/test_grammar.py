@@ -1,6 +1,7 @@
 """Formulas taken apart: every notation, every error sentence, and strings that must never be run."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.predictor import code_predictor
-from glmm_zoo.formulas.terms import Expression, as_text
+from glmm_zoo.formulas.terms import Expression, GroupTerm, as_text
 from glmm_zoo.formulas.tokens import MAX_DEPTH, MAX_LENGTH
 from glmm_zoo.tables.frames import take_columns
 
@@ -106,6 +107,32 @@ def test_group_terms(term, groups):
 
 
 @pytest.mark.parametrize(
+    ("factor", "term", "source"),
+    [
+        ("gr(g)", GroupTerm((), ("g",)), "g"),
+        ("gr(a:b, by = arm)", GroupTerm((), ("a", "b"), by="arm"), "gr(a:b, by=arm)"),
+        ("gr(g, cov = A)", GroupTerm((), ("g",), cov="A"), "gr(g, cov=A)"),
+        ("gr(g, dist = 'student')", GroupTerm((), ("g",), dist="student"), 'gr(g, dist="student")'),
+        ('gr(g, dist="gaussian")', GroupTerm((), ("g",)), "g"),
+        ("gr(`my g`, by=`my arm`)", GroupTerm((), ("my g",), by="my arm"), "gr(`my g`, by=`my arm`)"),
+        ("mm(g1, g2)", GroupTerm((), ("g1", "g2"), members=True), "mm(g1, g2)"),
+        (
+            "mm(g1, g2, weights = cbind(w1, w2))",
+            GroupTerm((), ("g1", "g2"), members=True, weights=("w1", "w2")),
+            "mm(g1, g2, weights=cbind(w1, w2))",
+        ),
+    ],
+)
+def test_what_a_group_term_says_of_its_factor(factor, term, source):
+    """Read as brms reads it, and written so that it is read the same again."""
+    for text in (factor, source):
+        (parsed,) = parse_formula(f"y ~ x + (1 + x |p| {text})").groups
+        assert replace(parsed, effects=(), label=None) == term
+        assert parsed.factor_source == source
+    assert parse_formula(f"y ~ (1 | {factor})").predictor_columns == term.columns
+
+
+@pytest.mark.parametrize(
     ("left", "value", "trials"),
     [
         ("y", "y", None),
@@ -189,6 +216,23 @@ def test_a_right_side_alone():
         ("y ~ (1 | a*b)", "a grouping factor is a column, a:b or a/b"),
         ("y ~ (1 | 1)", "a grouping factor is a column"),
         ("y ~ (1 | C(g))", "a grouping factor is a column"),
+        ("y ~ (1 | gr())", r"gr\(\) takes one grouping factor"),
+        ("y ~ (1 | gr(a/b))", r"gr\(\) takes one grouping factor"),
+        ("y ~ (1 | gr(gr(g)))", r"gr\(\) takes one grouping factor"),
+        ("y ~ (1 | gr(g)/h)", r"stands alone in gr\(g, by=f\) or mm\(g1, g2\)"),
+        ("y ~ (1 | gr(g, h))", r"'h' is not expected; gr\(\) is written gr\(g, by=f"),
+        ("y ~ (1 | gr(g, by=C(f)))", r"by of gr\(\) is a column"),
+        ("y ~ (1 | gr(g, by=f, by=f))", r"by of gr\(\) is given twice"),
+        ("y ~ (1 | gr(g, cov='A'))", r"cov of gr\(\) is the name of a table"),
+        ("y ~ (1 | gr(g, dist=student))", r"dist of gr\(\) is \"gaussian\" or \"student\""),
+        ("y ~ (1 | gr(g, dist='cauchy'))", r"dist of gr\(\) is \"gaussian\" or \"student\""),
+        ("y ~ (1 | gr(g, cor=FALSE))", r"write \(x \|\| g\) for effects that are not correlated"),
+        ("y ~ (1 | mm(g))", r"mm\(\) takes two or more different columns"),
+        ("y ~ (1 | mm(g, g))", r"mm\(\) takes two or more different columns"),
+        ("y ~ (1 | mm(g, h, weights=w))", r"weights of mm\(\) are 2 columns, one for each member"),
+        ("y ~ (1 | mm(g, h, weights=cbind(w)))", r"weights of mm\(\) are 2 columns"),
+        ("y ~ (1 | mm(g, h, scale=FALSE))", r"mm\(\) is written mm\(g1, g2, weights="),
+        ("y ~ (1 | gr(y))", "response 'y' is also used as a predictor"),
         ("y ~ (1 | p | g | h)", "a group term is"),
         ("y ~ (1 ||p| g)", "a group term is"),
         ("y ~ (offset(x) | g)", r"offset\(\) stands alone"),
@@ -196,8 +240,8 @@ def test_a_right_side_alone():
         ("y ~ -offset(x)", r"offset\(\) cannot be subtracted"),
         ("y ~ offset()", r"offset\(\) is empty"),
         ("s | trials() ~ x", r"trials\(\)"),
-        ("s | weights(w) ~ x", r"after '\|' only trials\(n\) is known"),
-        ("s | trials(n) + x ~ x", r"after '\|' only trials\(n\) is known"),
+        ("s | weights(w) ~ x", r"after .\|. only trials\(n\), trunc\(lb, ub\) and cens\(c\) are known; weights of the likelihood are the option"),
+        ("s | trials(n) + x ~ x", r"after .\|. only trials\(n\), trunc\(lb, ub\) and cens\(c\) are known"),
         (" | trials(n) ~ x", "the response is missing|write the response"),
         ("cbind(s, f) ~ x", r"write s \| trials\(s \+ f\) ~"),
         ("y ~ z:t2(x)", r"t2\(\) stands alone"),

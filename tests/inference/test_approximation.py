@@ -116,6 +116,7 @@ GAUSSIAN = {
     "one factor, slopes": "y ~ x + (1 + x | g)",
     "independent slopes": "y ~ x + (x || g)",
     "nested": "y ~ x + (1 | a/b)",
+    "covariances by a column": "y ~ x + (1 + x | gr(a:b, by=a))",
     "offset": "y ~ x + offset(w) + (1 | g)",
     "no population effects": "y ~ 0 + (1 + x | g)",
 }

@@ -15,7 +15,9 @@ from rows import ROWS, visits
 from scipy import special
 
 import glmm_zoo as zoo
+from glmm_zoo.graph.recurrences import back, onward, predicted
 from glmm_zoo.inference.compile import compile_model
+from glmm_zoo.inference.compile_jax import _jax, _lower
 from glmm_zoo.inference.kernel import expression, machine
 from glmm_zoo.inference.kernel.density import GraphCompiler
 from glmm_zoo.inference.kernel.emit import Store, emit
@@ -234,3 +236,43 @@ def test_a_graph_that_is_not_known_goes_to_jax(caplog):
     value, gradient = compiled.value_and_gradient(np.full(30, 0.5))
     np.testing.assert_allclose(value, model.compile_logp()({"x": np.full(30, 0.5)}), rtol=1e-10)
     np.testing.assert_allclose(gradient, model.compile_dlogp()({"x": np.full(30, 0.5)}), rtol=1e-8)
+
+
+# ------------------------------------------------------------------------------------------------------------ recurrences
+
+
+@pytest.mark.parametrize("n", [2, 40])
+def test_recurrences_and_their_gradients_are_those_of_numpy_and_of_finite_differences(n):
+    """Elements made one after another: by the kernel, by PyTensor's own evaluation, and by JAX."""
+    rng = np.random.default_rng(n)
+    x, y, s = pt.vector("x", shape=(n,)), pt.vector("y", shape=(n,)), pt.scalar("s")
+    information = rng.uniform(0.0, 2.0, n)
+    p = predicted(pt.exp(x), pt.sigmoid(y) * s, information)
+    m = onward(pt.sigmoid(y) * s, x * y)
+    u = back(m / p, p * x)
+    density = (u**2).sum() / n + pt.log(p).sum() + (m * u).sum() / n
+    at = np.concatenate([rng.normal(size=2 * n), [0.3]])
+
+    def by_hand(at: np.ndarray) -> float:
+        x, y, s = at[:n], at[n:-1], at[-1]
+        c, p, m, u = s / (1 + np.exp(-y)), np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1)
+        for i in range(n):
+            p[i] = np.exp(x[i]) + c[i] * p[i - 1] / (1 + information[i] * p[i - 1])
+            m[i] = x[i] * y[i] + c[i] * m[i - 1]
+        for i in reversed(range(n)):
+            u[i] = p[i] * x[i] + m[i] / p[i] * u[i + 1]
+        p, m, u = p[:n], m[:n], u[:n]
+        return (u**2).sum() / n + np.log(p).sum() + (m * u).sum() / n
+
+    gradient = np.zeros(2 * n + 1)
+    value = GraphCompiler([x, y, s], [(n,), (n,), ()]).with_gradient(density)(at, gradient)
+    assert value == pytest.approx(by_hand(at), rel=1e-12)
+    places = [0, n - 1, n, 2 * n - 1, 2 * n]
+    steps = 1e-6 * np.eye(2 * n + 1)[places]
+    expected = [(by_hand(at + step) - by_hand(at - step)) / 2e-6 for step in steps]
+    np.testing.assert_allclose(gradient[places], expected, rtol=2e-5, atol=1e-6)
+    run = function([x, y, s], grad(density, [x, y, s]), mode="FAST_COMPILE")
+    np.testing.assert_allclose(np.hstack(run(at[:n], at[n:-1], at[-1])), gradient, rtol=1e-9)
+    _jax()
+    lowered, data = _lower([density], [x, y, s], [(n,), (n,), ()])
+    np.testing.assert_allclose(float(lowered(at[:n], at[n:-1], at[-1], *data)[0]), value, rtol=1e-9)

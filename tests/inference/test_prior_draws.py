@@ -24,6 +24,7 @@ SCIPY = {
     "Gamma": lambda shape, rate: stats.gamma(shape, scale=1 / rate),
     "Beta": stats.beta,
     "InverseGamma": lambda shape, scale: stats.invgamma(shape, scale=scale),
+    "Uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
     "LogNormal": lambda mu, sigma: stats.lognorm(sigma, scale=np.exp(mu)),
 }
 SURELY_ANOTHER = 1e-6  # of a Kolmogorov-Smirnov test, some 800 of which are made

@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
+from glmm_zoo.errors import FitError
 from glmm_zoo.inference import approximation
 from glmm_zoo.inference.approximation import approximate
 
@@ -276,8 +277,11 @@ def test_intervals_of_many_rows_are_those_of_least_squares(prob: float, z: float
         np.testing.assert_allclose((row["upper"] - row["mean"], row["mean"] - row["lower"]), z * row["sd"], rtol=1e-6)
 
 
-def test_independent_residuals_are_told() -> None:
+def test_correlated_residuals_have_no_preview() -> None:
     row = next(row for row in REFERENCES if row.file == "beat_the_blues_ar1")
     model = zoo.hierarchical_linear(data_set(row.data), row.formula, **row.options)
-    with pytest.warns(zoo.ZooWarning, match=r"^this preview takes the residuals of a subject as independent"):
+    with pytest.raises(
+        FitError,
+        match=r"^quick takes rows as independent, and the residuals of one subject are correlated here; sample",
+    ):
         zoo.quick(model)

@@ -35,6 +35,7 @@ def card_fit(request: pytest.FixtureRequest) -> tuple[str, xr.DataTree]:
 
 
 @pytest.fixture(scope="session", params=EXAMPLES)
-def example(request: pytest.FixtureRequest) -> tuple[str, xr.DataTree]:
-    """The example of a builder and a short fit of it."""
-    return request.param, short_fit_of(request.param)
+def page_of_an_example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a short fit of the example of a builder."""
+    path = tmp_path_factory.mktemp("example") / f"{request.param}.html"
+    return zoo.write_report(short_fit_of(request.param), path).read_text(encoding="utf-8")

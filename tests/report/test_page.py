@@ -28,9 +28,8 @@ def page_of(tree: xr.DataTree, folder: Path) -> str:
     return zoo.write_report(tree, folder / "page.html").read_text(encoding="utf-8")
 
 
-def test_pages_have_their_blocks_in_order(example: tuple[str, xr.DataTree], tmp_path: Path) -> None:
-    html = page_of(example[1], tmp_path)
-    root = parsed(html)
+def test_pages_have_their_blocks_in_order(page_of_an_example: str) -> None:
+    root = parsed(page_of_an_example)
     ids = [n.attributes["id"] for n in root.every() if "id" in n.attributes]
     assert len(ids) == len(set(ids))
     assert [n.attributes["id"] for n in root.all("h2")] == [
@@ -38,7 +37,7 @@ def test_pages_have_their_blocks_in_order(example: tuple[str, xr.DataTree], tmp_
     ]
     assert len(root.all("h1")) == 1 and root.all("html")[0].attributes["lang"] == "en"
     assert [a.attributes["href"] for a in root.all("nav")[0].all("a")] == [f"#{p.lower()}" for p in page.PAGE_PARTS]
-    assert len(html.encode()) < SIZE
+    assert len(page_of_an_example.encode()) < SIZE
     check_tables(root)
     check_figures(root, ids)
 
@@ -73,13 +72,12 @@ def check_figures(root: Node, ids: list[str], *, key: bool = True) -> None:
     assert numbered == [f"Figure {i + 1}." for i in range(len(figures))]
 
 
-def test_nothing_is_outside_and_colours_are_the_pages(example: tuple[str, xr.DataTree], tmp_path: Path) -> None:
-    html = page_of(example[1], tmp_path)
-    root = parsed(html)
+def test_nothing_is_outside_and_colours_are_the_pages(page_of_an_example: str) -> None:
+    root = parsed(page_of_an_example)
     for node in root.every():
         assert not any(k in node.attributes for k in ("src", "srcset", "xlink:href"))
         assert node.attributes.get("href", "#").startswith("#")
-    assert "http" not in html and "url(" not in html
+    assert "http" not in page_of_an_example and "url(" not in page_of_an_example
     style = root.all("style")[0].text
     classes = style[style.index(".z0{") :]
     assert not re.search(r"#[0-9a-f]{3,6}\b", classes, re.IGNORECASE)

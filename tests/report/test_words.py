@@ -97,7 +97,11 @@ def test_effects_that_the_model_correlates_stand_in_one_line(row: Row) -> None:
     matrices = [v.name for v in model.free_RVs if "pcorr_" in v.name and "residual" not in v.name]
     one_line = {re.sub("^(bus|car)_", "", name) for name in matrices}  # categories have theirs in one, with the index k
     assert len(vectors) == len(one_line)
-    left = [line.split("∼")[0] for line in lines if re.match(r"[(uvw].*∼(?:Multivariate)?Normal\(0,", line)]
+    left = [
+        line.split("∼")[0]
+        for line in lines
+        if re.match(r"[(uvw].*∼(?:Multivariate)?(?:Normal\(|StudentT\(ν[^,]*,)0,", line)
+    ]
     names = [n for text in left for n in re.findall(r"[uvw](?:[\dk,]*)[a-z][\w:]*", text)]
     effects = {
         f"{name.removeprefix('car_').removeprefix('bus_')}:{e}"

@@ -59,7 +59,8 @@ class GroupEffectsTransform(Transform):
     r = 0: the non-centred form. The change of variables is exact whatever A and r are.
     log|du/dz| = sum log diag L - sum log diag R. (Osmundsen, Kleppe & Liesenfeld 2021.)
 
-    `effects` is k. The inputs of the methods are L, packed, the coefficients and the effects of the earlier factors.
+    `effects` is k. The inputs of the methods are L, packed, the coefficients, the effects of the earlier factors, and of Student-t
+    effects, whose scale L is, the degrees of freedom, a scalar that is not used.
     """
 
     effects: int
@@ -70,11 +71,13 @@ class GroupEffectsTransform(Transform):
 
     def _solved(self, inputs: Sequence[Tensor]) -> tuple[list[list[Tensor]], list[list[Tensor]], list[Tensor]]:
         """L, R and y = R^-1 L' r, elements (levels,) or scalars."""
-        packed, coefficients, *earlier = (x for x in inputs if getattr(x.type, "dtype", "") == "float64")
+        packed, coefficients, *earlier = (
+            x for x in inputs if getattr(x.type, "dtype", "") == "float64" and x.type.ndim
+        )
         L, k = unpacked(packed), self.effects
         if self.information is None:
             return L, [[ONE if i == j else ZERO for j in range(i + 1)] for i in range(k)], [ZERO] * k
-        r = self._right_hand_side(self.information, coefficients, earlier)
+        r = right_hand_side(self.information, coefficients, earlier)
         A = {(i, j): pt.constant(np.ascontiguousarray(self.information.A[:, i, j])) for i, j in lower_positions(k)}
         AL = [
             [sum((A[max(a, b), min(a, b)] * L[b][j] for b in range(j, k)), start=ZERO) for j in range(k)]
@@ -90,22 +93,6 @@ class GroupEffectsTransform(Transform):
             R.append(row)
         q = [sum((L[a][i] * r[a] for a in range(i, k)), start=ZERO) for i in range(k)]
         return L, R, forward_substituted(R, q)
-
-    def _right_hand_side(
-        self, information: GroupEffectsInformation, coefficients: Tensor, earlier: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """r, one element (levels,) for each effect."""
-        c, B = information.c, information.B
-        r: list[Tensor] = [
-            pt.constant(np.ascontiguousarray(c[:, i])) - coefficients @ pt.constant(np.ascontiguousarray(B[:, i].T))
-            for i in range(self.effects)
-        ]
-        for shared, u in zip(information.shared, earlier, strict=True):
-            u_of_pairs = u[shared.other]
-            for i in range(self.effects):
-                weights = pt.constant(np.ascontiguousarray(shared.weights[i].T))
-                r[i] = pt.inc_subtensor(r[i][shared.own], -(weights * u_of_pairs).sum(axis=1))
-        return r
 
     def backward(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, y = self._solved(inputs)
@@ -125,3 +112,20 @@ class GroupEffectsTransform(Transform):
     def log_jac_det(self, value: Tensor, *inputs: Tensor) -> Tensor:
         L, R, _ = self._solved(inputs)
         return log_determinant(L) - log_determinant(R) + pt.zeros(value.shape[0])
+
+
+def right_hand_side(
+    information: GroupEffectsInformation, coefficients: Tensor, earlier: Sequence[Tensor]
+) -> list[Tensor]:
+    """r given the coefficients and the effects of the earlier factors, one element (levels,) for each effect."""
+    c, B = information.c, information.B
+    r: list[Tensor] = [
+        pt.constant(np.ascontiguousarray(c[:, i])) - coefficients @ pt.constant(np.ascontiguousarray(B[:, i].T))
+        for i in range(c.shape[1])
+    ]
+    for shared, u in zip(information.shared, earlier, strict=True):
+        u_of_pairs = u[shared.other]
+        for i in range(c.shape[1]):
+            weights = pt.constant(np.ascontiguousarray(shared.weights[i].T))
+            r[i] = pt.inc_subtensor(r[i][shared.own], -(weights * u_of_pairs).sum(axis=1))
+    return r

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.inference.kernel.arrays import NARROW, ExpressionArray
+from glmm_zoo.inference.kernel.derivatives import gradient
 from glmm_zoo.inference.kernel.emit import Store
-from glmm_zoo.inference.kernel.expression import Expressions, gradient, rows_in_order
+from glmm_zoo.inference.kernel.expression import Expressions, rows_in_order
 from glmm_zoo.inference.kernel.machine import Program
 from glmm_zoo.inference.kernel.translate import Translation
 

@@ -12,9 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from glmm_zoo.inference.kernel.expression import PREDICATES, Expressions, Node, reachable
+from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Expressions, Node, reachable
 from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
 from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
+from glmm_zoo.inference.kernel.recurrence_loop import write_recurrence
 
 _CHEAP = {"add", "sub", "mul", "neg", "select", "abs", "max", "min", "gather", *PREDICATES}
 _PLAIN = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, math.inf, -math.inf}  # written into the code
@@ -65,7 +66,9 @@ class Emitter:
         stage: dict[Node, int] = {}
         for node in self.order:
             arguments = max((stage[a] for a in node.args), default=0)
-            moved = node.op in ("sum", "element", "scatter") or (node.op == "gather" and node.args[0].op not in MEMORY)
+            moved = node.op in {"sum", "element", "scatter", *RECURRENCES} or (
+                node.op == "gather" and node.args[0].op not in MEMORY
+            )
             if node.op == "element" and node.args[0].op in MEMORY:
                 moved = False
             stage[node] = arguments + 1 if moved else arguments
@@ -77,7 +80,9 @@ class Emitter:
 
         def loop_of(user: Node, a: Node) -> int:
             """The stage of the loop in which `user` needs its argument."""
-            across = user.op in ("sum", "scatter") or (user.op in ("element", "gather") and a.op not in MEMORY)
+            across = user.op in {"sum", "scatter", *RECURRENCES} or (
+                user.op in ("element", "gather") and a.op not in MEMORY
+            )
             return stage[user] - 1 if across else stage[user]
 
         for node in reversed(self.order):  # as late as its uses allow
@@ -230,6 +235,10 @@ class Emitter:
                         b.do(f"store double {value}, ptr {address}, align 8")
             for stage, size in [key for key in self.loops if key[0] == at]:
                 self._loop(stage, size)
+            for node in self.order:
+                if node.op in RECURRENCES and self.stage[node] == at + 1:
+                    write_recurrence(self, node, at, self._loops)
+                    self._loops += 1
         for s in self.stores:
             if s.size is None:
                 value = self.number(s.node)

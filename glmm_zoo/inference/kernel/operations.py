@@ -288,10 +288,18 @@ def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> Expressio
     return t.elementwise(lambda eta, nu: t.E(f"conway_{op.which}", eta, nu), inputs)
 
 
+def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    of = "predicted" if type(op).__name__ == "PredictedVariance" else "back" if op.backward else "onward"
+    size = max(x.shape[0] if isinstance(x, ExpressionArray) else len(x) for x in inputs)
+    args = tuple(t.vectors(x).items[0] for x in inputs)
+    return ExpressionArray(items_of([t.E.recurrence(of, args, size)], (1,)), 0, size)
+
+
 HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = {
     "Elemwise": _elementwise, "DimShuffle": _dimshuffle, "Sum": _sum, "Max": _maximum, "Any": _any, "All": _all, "LogSumExp": _log_sum_exp,
     "Dot": _dot, "Blockwise": _dot, "Join": _join, "MakeVector": _make_vector, "Alloc": _alloc, "Reshape": _reshape,
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
+    "Recurrence": _recurrence, "PredictedVariance": _recurrence,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
     "ConwayMaxwell": _conway_maxwell,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],

@@ -18,7 +18,6 @@ from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor
 from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.joint.association import association_covariates
 from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
 from glmm_zoo.joint.hazards import HazardModel
@@ -255,7 +254,8 @@ def _read_history(
     response_columns = _outcome_columns(part)
     subject = subject_positions(visits, fit.id, position)
     visit_time = visits[fit.time].numbers("the time of a visit")
-    complete = ~np.logical_or.reduce([visits[c].missing for c in response_columns])
+    open_ends = part.main.formula.response.may_be_missing if part.main.formula.response else ()
+    complete = ~np.logical_or.reduce([visits[c].missing for c in response_columns if c not in open_ends])
     rows = np.flatnonzero(complete & (visit_time <= t[subject]))
     predictors = [p for p in joint.predictors if p.dim == part.main.dim]
     if not len(rows):
@@ -290,10 +290,10 @@ def _design_in_rows(p: PredictorDesign, measured: Table, rows: np.ndarray) -> Ma
 
 
 def _outcome_columns(part: PlannedOutcome) -> tuple[str, ...]:
-    """The columns of an outcome's response, with that of its trials."""
+    """The columns of an outcome's response, with those of its trials and limits."""
     response = part.main.formula.response
     assert response is not None
-    return (*response.value.columns, *(response.trials.columns if isinstance(response.trials, Expression) else ()))
+    return response.columns
 
 
 def _read_outcome(fit: FittedJointModel, part: PlannedOutcome, measured: Table, columns: Sequence[str]) -> Outcome:

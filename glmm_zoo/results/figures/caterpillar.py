@@ -75,7 +75,8 @@ def _caption(panels: list[GroupEstimates], effects: list[str]) -> str:
         f"{what}." if len(panels) > 1 else "",
         "Circles and lines: estimate with 50 % and 95 % intervals"
         + (f"; orange diamonds: the {word}’s raw {first.raw_word}" if first.raw is not None else "")
-        + f"; dashed line and band: the median {word} and where 95 % of the population of {plural} lie.",
+        + f"; dashed line and band: the median {word} and where 95 % of the population of {plural} lie"
+        + (f", each level of {first.strata} with a standard deviation of its own." if first.strata else "."),
         first.holds_at,
         f"{capital(plural)} with few rows are drawn to the middle.",
         f"The order of two {plural} is uncertain where their intervals overlap.",

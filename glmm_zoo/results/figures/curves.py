@@ -16,7 +16,15 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import curves
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import level_columns
-from glmm_zoo.results.figures.estimated import Amount, Estimated, amount_of, beyond_words, estimated, value_limits
+from glmm_zoo.results.figures.estimated import (
+    Amount,
+    Estimated,
+    amount_of,
+    beyond_words,
+    estimated,
+    fitted_family,
+    value_limits,
+)
 from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.figures.picture import BANDS, TEXT, Canvas, Picture, capital
 from glmm_zoo.results.figures.raw_data import RawData, diameters, raw_data
@@ -203,7 +211,7 @@ def _raw_words(data: RawData | None, lines: Sequence[_Curve], amount: Amount) ->
     if data.shares:
         return f"; discs are observed proportions, larger for more observations{beyond}"
     sample = f" (a sample of {shown} of {len(data.values)})" if shown < len(data.values) else ""
-    return f"; discs are observations{sample}{beyond}"
+    return f"; discs are {data.words}{sample}{beyond}"
 
 
 def _second_title(lines: Sequence[_Curve], amount: Amount) -> str:
@@ -312,11 +320,8 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
     shown = [every.sel(curve=curve.label) for curve in found[:_MOST_CURVES]]
     lead = "response_" if all(np.isfinite(c["response_mean"]).all() for c in shown) else ""
     alone_in_model = len(found) == 1 and "beta" not in tree["posterior"]
-    discs = (
-        _discs(data := raw_data(tree), np.zeros(len(data.values), int), found[0].variables[0])
-        if lead and alone_in_model
-        else None
-    )
+    data = raw_data(tree) if lead and alone_in_model and not fitted_family(tree).truncated else None
+    discs = None if data is None else _discs(data, np.zeros(len(data.values), int), found[0].variables[0])
     titles = [
         _smooth_title(about, str(c["curve"].values), curve.variables[0], float(c["edf"]))
         for c, curve in zip(shown, found, strict=False)
@@ -329,7 +334,7 @@ def smooths(tree: xr.DataTree, about: About) -> Picture:
     cut = f" The first {_MOST_CURVES} of {len(found)} curves are drawn." if len(found) > _MOST_CURVES else ""
     caption = (
         f"Smooth curves {scale}: line = mean, dark band = 95{NO_BREAK}% interval at each value, light band = 95{NO_BREAK}% band of the whole "
-        f"curve; edf = effective degrees of freedom, 1 for a straight line{'; discs are observations' if discs is not None else ''}.{cut}"
+        f"curve; edf = effective degrees of freedom, 1 for a straight line{f'; discs are {data.words}' if data is not None and discs is not None else ''}.{cut}"
     )
     alt = "; ".join(
         _smooth_told(c, lead, title, curve.variables[0]) for c, curve, title in zip(shown, found, titles, strict=False)

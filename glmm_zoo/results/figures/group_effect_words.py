@@ -28,10 +28,14 @@ class CorrelatedEffects:
         Of each effect: "intercept", "slope of age", "platelets: intercept".
     at_means
         Whether intercepts are at the means of the slopes' columns.
+    df
+        Draws of the degrees of freedom of Student-t effects, whose scales the sds are; None of normal ones.
+    strata
+        Levels of the column by which the covariances differ; "" alone where there is one covariance.
     sd
-        Draws (chain, draw, k).
+        Draws (strata, chain, draw, k).
     correlations
-        Draws (chain, draw, k, k).
+        Draws (strata, chain, draw, k, k).
     effects
         Means (levels, k) of the draws.
     """
@@ -39,6 +43,8 @@ class CorrelatedEffects:
     factor: str
     words: list[str]
     at_means: bool
+    df: np.ndarray | None
+    strata: list[str]
     sd: np.ndarray
     correlations: np.ndarray
     effects: np.ndarray
@@ -65,10 +71,16 @@ def correlated_effects(tree: xr.DataTree, about: About, figure: str, factor: str
         chosen,
         [effect_words(metadata(tree)["spec"], effect, group["predictors"], about) for effect in group["effects"]],
         bool(group["at_means"]),
-        draws_of(posterior, variables["sd"]),
-        draws_of(posterior, variables["corr"]),
+        draws_of(posterior, group["df"]) if "df" in group else None,
+        group["by"]["levels"] if "by" in group else [""],
+        _by_stratum(draws_of(posterior, variables["sd"]), "by" in group),
+        _by_stratum(draws_of(posterior, variables["corr"]), "by" in group),
         _means(tree, variables["u"]),
     )
+
+
+def _by_stratum(draws: np.ndarray, several: bool) -> np.ndarray:
+    return np.moveaxis(draws, 2, 0) if several else draws[None]
 
 
 def correlated_factors(tree: xr.DataTree) -> dict[str, dict[str, str]]:

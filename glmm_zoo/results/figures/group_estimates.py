@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import stdtrit
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
@@ -34,7 +35,8 @@ SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest 
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
 LONGEST_HEAD = 18  # letters above the counts of a caterpillar
 MOST_NUMBERS = 2_000_000  # of the draws that levels are sorted by
-SPREAD = np.array([NormalDist().inv_cdf((k + 0.5) / 40) for k in range(40)])  # of standard normal effects
+_SHARES = (np.arange(40) + 0.5) / 40
+SPREAD = np.array([NormalDist().inv_cdf(p) for p in _SHARES])  # of standard normal effects
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class GroupEstimates:
         Estimates of the levels that are not drawn.
     raw, counts
         Raw proportions or means (n,), None where they have not this scale, and events of trials as text.
+    strata
+        The column in whose levels the sd of the effect differs, in words; "" where it is one.
     scale, measure, short
         Of the numbers; what they are, with their unit; the same in one or two words.
     """
@@ -68,6 +72,7 @@ class GroupEstimates:
     plural: str
     total: int
     approximate: bool
+    strata: str = ""
 
     @property
     def raw_word(self) -> str:
@@ -159,7 +164,6 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"][factor]
     u, dim, kept = _effects(tree, group, list(group["effects"]).index(label))
-    sd = posterior[sd_at_means(group)].transpose("chain", "draw", ...).values.reshape(-1, len(group["effects"]))
     effect, rows = _Effect.of(posterior, spec, group, label), rows_of_factor(tree, dim)
     how = _scale(tree, effect, about, kept)
     words = [about.name(c) for c in rows.columns]
@@ -173,13 +177,12 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     )
     sorted_by_median = np.argsort(-quantiles[2], kind="stable")
     drawn, quantiles = drawn[sorted_by_median], quantiles[:, sorted_by_median]
-    spread = sd[:, list(group["effects"]).index(label), None] * SPREAD
     raw, counts = _raw(tree, effect, rows, drawn) if how.absolute and len(words) == 1 else (None, [])
     rest = np.setdiff1d(order, drawn)
     return GroupEstimates(
         labels=rows.labels(about, drawn),
         quantiles=quantiles,
-        population=np.quantile(how.values(spread), BANDS),
+        population=_population(posterior, group, label, how),
         between=how.values(estimates[None, rest], np.median(how.added, keepdims=True))[0],
         raw=raw,
         counts=counts,
@@ -192,7 +195,23 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
         plural=plural_of_levels(tree, dim, about),
         total=len(order),
         approximate=not kept,
+        strata=about.name(group["by"]["column"]) if "by" in group else "",
     )
+
+
+def _population(posterior: xr.Dataset, group: Mapping[str, Any], label: str, how: _Scale) -> np.ndarray:
+    """Quantiles at `BANDS` (5,) of the population of levels, each stratum in it as often as in the data."""
+    sd = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}).transpose("chain", "draw", ...).values
+    sd = sd.reshape(sd.shape[0] * sd.shape[1], -1)  # (draws, strata)
+    spread = SPREAD
+    if "df" in group:
+        df = posterior[group["df"]].transpose("chain", "draw").values.reshape(-1, 1)
+        spread = stdtrit(df, _SHARES)
+    values = np.stack([how.values(of_stratum[:, None] * spread) for of_stratum in sd.T])
+    if len(values) == 1:
+        return np.quantile(values, BANDS)
+    weights = np.array(group["by"]["sizes"], float)[:, None, None]
+    return np.quantile(values, BANDS, weights=np.broadcast_to(weights, values.shape), method="inverted_cdf")
 
 
 def _effects(tree: xr.DataTree, group: Mapping[str, Any], place: int) -> tuple[np.ndarray, str, bool]:
@@ -222,7 +241,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
         family = None if effect.outcome is None else family_described(effect.outcome)
         if family is not None and family.responses == "measured" and effect.link != "log":
             unit = f", {of.unit}" if of.unit else ""
-            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean"
+            words, comparable = f"{family.centre} of {name}{unit}", family.centre == "mean" and not family.truncated
             return _Scale("number", level, inverse, words, family.centre, absolute=comparable)
         if effect.link in ("logit", "probit", "cloglog"):
             return _Scale(
@@ -280,9 +299,9 @@ def _raw(
     tree: xr.DataTree, effect: _Effect, rows: FactorRows, levels: np.ndarray
 ) -> tuple[np.ndarray | None, list[str]]:
     """Proportions or means (n,) of the responses of these levels, and "events/trials"; None where rows were summed before the fit."""
-    if effect.spec["options"].get("collapse"):
-        return None, []
     raw = raw_data(tree, effect.prefix)
+    if effect.spec["options"].get("collapse") or raw.censored:
+        return None, []
     codes = rows.codes_at(raw.rows)
     sums, sizes = (np.bincount(codes, values, len(rows.first))[levels] for values in (raw.values, raw.sizes))
     counts = [f"{a:.0f}/{n:.0f}" for a, n in zip(sums, sizes, strict=True)] if raw.shares else []

@@ -13,11 +13,10 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.curves import along
 from glmm_zoo.results.figures.estimated import amount_of, value_limits
-from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.figures.group_names import grouping_factors, rows_of_factor
 from glmm_zoo.results.figures.picture import Canvas, Picture
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import alone
-from glmm_zoo.results.storage import metadata
 
 _MOST_GROUPS = 12
 _HEIGHT = 96.0  # px
@@ -57,7 +56,7 @@ def group_lines(
             f"group_lines draws predictions of the {len(data.values)} rows of the fit, and these are {len(own.table)} and {len(means.table)}; "
             "ask predictions without by="
         )
-    rows = rows_of_factor(tree, factor or next(iter(metadata(tree)["spec"]["groups"])))
+    rows = rows_of_factor(tree, factor or grouping_factors(tree)[0])
     groups = {c for columns in data.groups for c in columns}
     x = along(own.table[[c for c in own.of if c not in groups]])
     median = own.table["median"].to_numpy(float)
@@ -74,7 +73,7 @@ def group_lines(
     names = about.plural(about.name(rows.columns[-1]))
     every = "" if len(chosen) == len(order) else f" of {len(order)}, from the lowest mean to the highest"
     caption = (
-        f"{len(chosen)} {names}{every}: discs = observations, blue line = the model's median for this {about.name(rows.columns[-1])}, dashed "
+        f"{len(chosen)} {names}{every}: discs = {data.words}, blue line = the model's median for this {about.name(rows.columns[-1])}, dashed "
         f"grey line = the same rows in the population."
     )
     low, high = found[0], found[-1]

@@ -80,6 +80,12 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
 
 
+def grouping_factors(tree: xr.DataTree) -> list[str]:
+    """The names of the grouping factors, once each; of a process over time that of its series."""
+    groups = metadata(tree)["spec"]["groups"]
+    return list(dict.fromkeys(group.get("process", {}).get("of", name) for name, group in groups.items()))
+
+
 def plural_of_levels(tree: xr.DataTree, name: str, about: About) -> str:
     """ "herds", "genotypes within populations": the levels of the factor of that name."""
     return " within ".join(about.plural(about.name(c)) for c in reversed(_columns(tree, name)))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.errors import listing
+from glmm_zoo.errors import listing, plural
 from glmm_zoo.results.about import About
+from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.figures.densities import kernel_density
 from glmm_zoo.results.figures.picture import BANDS, Canvas, Picture, capital
 from glmm_zoo.results.findings import dispersion
@@ -62,6 +63,12 @@ def predictive_check(tree: xr.DataTree, about: About) -> Picture:
         words.append(f"{place} panel: {panel.marks}" if len(panels) > 1 else capital(panel.marks))
     if len(outcomes) > _MOST_OUTCOMES:
         words.append(f"Not drawn: {listing(rows.label for rows in outcomes[_MOST_OUTCOMES:])}.")
+    counts = [censored_values(tree, prefix) for prefix in outcome_specs(metadata(tree)["spec"])]
+    censored = sum(int(limits.censored.sum()) for limits in counts if limits is not None)
+    if censored:
+        words.append(
+            f"In the place of {plural(censored, 'censored value')} are such as the model predicts within their limits."
+        )
     finding = " ".join(panel.finding for panel in panels)
     return Picture(
         "predictive_check", "Observed and predicted data", " ".join(words), finding, partial(_draw, panels=panels)

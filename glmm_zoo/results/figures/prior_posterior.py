@@ -64,11 +64,12 @@ def _elements(array: xr.DataArray, variable: str, priors: str | Mapping[str, str
     """The elements of a variable that vary, each with its prior; of a correlation matrix those below the diagonal."""
     labels, draws = element_labels(array.rename(variable)), elements(array)
     levels = array.shape[-1] if array.ndim > 2 else 2
+    correlates = str(array.dims[-1]).endswith("_bis")
     texts = [priors] * len(labels) if isinstance(priors, str) else list(priors.values())
-    if array.ndim == 4:
+    if correlates:
         texts = texts * len(labels) if len(texts) == 1 else texts
     for i, (label, text) in enumerate(zip(labels, texts, strict=False)):
-        if array.ndim == 4 and i // levels <= i % levels:
+        if correlates and i // levels % levels <= i % levels:
             continue
         prior, values = parse(text), draws[..., i].ravel()
         low, high = prior_quantiles(prior, np.array([0.25, 0.75]), levels)

@@ -12,8 +12,9 @@ import xarray as xr
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.results.about import About
+from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.figures.estimated import exposure_column, fitted_family, prefix_of
-from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.figures.group_names import grouping_factors, rows_of_factor
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
@@ -36,6 +37,8 @@ class RawData:
         Whether values over sizes are shares.
     groups
         The columns of each grouping factor of the model.
+    censored
+        How many values are limits of what was not seen.
     """
 
     rows: pd.DataFrame
@@ -43,6 +46,12 @@ class RawData:
     sizes: np.ndarray
     shares: bool
     groups: Sequence[tuple[str, ...]]
+    censored: int = 0
+
+    @property
+    def words(self) -> str:
+        """What single values are."""
+        return "observations, censored ones at their limits" if self.censored else "observations"
 
     def where(self, of: pd.DataFrame, columns: Sequence[str]) -> np.ndarray | None:
         """For each observation the row (n,) of `of` that has its values of `columns`, -1 where none has; None where the data do not
@@ -67,7 +76,7 @@ class RawData:
                 place[index],
                 self.values[index] / self.sizes[index],
                 self.sizes[index],
-                f"single observations{sample}",
+                f"single {self.words}{sample}",
             )
         group, name = self._grouping(place)
         pairs, of = np.unique(np.column_stack([place[seen], group[seen]]), axis=0, return_inverse=True)
@@ -113,10 +122,12 @@ def raw_data(tree: xr.DataTree, outcome: str | None = None) -> RawData:
     elif exposure := exposure_column(tree):
         sizes = rows[exposure].to_numpy(float)
     shares = kind == "binary"
-    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in spec["groups"]]
+    groups = [tuple(rows_of_factor(tree, factor).columns) for factor in grouping_factors(tree)]
     groups = [columns for columns in groups if rows[list(columns)].notna().all(axis=None)]
     lowest = 1.0 if kind in ("ordered", "unordered") else 0.0  # the score of the first category
-    return RawData(rows, lowest + observed.values, sizes, shares, groups)
+    limits = censored_values(tree, prefix)
+    censored = 0 if limits is None else int(limits.censored.sum())
+    return RawData(rows, lowest + observed.values, sizes, shares, groups, censored)
 
 
 def diameters(sizes: np.ndarray, count: int | None = None) -> np.ndarray:

@@ -113,7 +113,7 @@ def _low_rates(tree: xr.DataTree) -> Iterator[str]:
     """How low the rates of subjects at risk go, where they have effects of their own."""
     posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
     group = spec["groups"].get(spec["facts"]["subject"])
-    if group and "Intercept" in group["effects"]:
+    if group and "Intercept" in group["effects"] and not {"by", "df"} & group.keys():
         sd = float(np.median(draws_of(posterior, sd_at_means(group), **{group["effect_dim"]: "Intercept"})))
         what, verb = ("odds", "are") if spec["link"] == "logit" else ("rate", "is")
         yield (

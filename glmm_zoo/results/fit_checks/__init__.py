@@ -15,6 +15,7 @@ import xarray as xr
 from glmm_zoo.errors import listing
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.fit_checks.binary import binary_checks
+from glmm_zoo.results.fit_checks.correlation import correlation_check
 from glmm_zoo.results.fit_checks.covariates import category_checks, pattern_checks
 from glmm_zoo.results.fit_checks.fit_check import WITHIN, FitCheck, usual_number
 from glmm_zoo.results.fit_checks.spread import distribution_check, spread_checks, zeros_check
@@ -49,6 +50,9 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
             yield from pattern_checks(few, spec, about)
         if rows.kind == "continuous":
             yield tails_check(few)
+    correlation = correlation_check(tree)
+    if correlation is not None:
+        yield correlation
 
 
 def _studies_check(tree: xr.DataTree) -> FitCheck:

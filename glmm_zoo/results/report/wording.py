@@ -28,7 +28,7 @@ USUAL_OPTIONS = {
     "residual_correlation": False,
     "association_scale": "linear_predictor",
     "carry_forward": False,
-    **dict.fromkeys(("residual", "time", "within")),
+    **dict.fromkeys(("residual", "time", "within", "weights")),
 }
 
 

@@ -1,0 +1,239 @@
+"""Simulation-based calibration of a model: many data sets drawn from it, each fitted, and where the truths rank.
+
+    theta ~ prior,   y ~ p(y | theta),   draws ~ p(theta | y):   the rank of theta among the draws is uniform
+
+for every quantity, if the sampler, the density and the simulation are right (Talts, Betancourt, Simpson, Vehtari & Gelman 2018).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.ranks import ranks_of_truth
+from glmm_zoo.errors import FitError, InputError, listing, plural
+from glmm_zoo.estimands.progress import block_by_block
+from glmm_zoo.inference.fit import fit
+from glmm_zoo.results.diagnostics import check
+from glmm_zoo.results.numbers import written
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from glmm_zoo.graph.model import Model
+
+ATTEMPTS = 100  # to draw data that the builder takes
+LIMIT = 0.01  # of the smallest p adjusted for all quantities
+LEAST = 20  # simulations before anything is judged
+SETTINGS = {"draws": 250, "tune": 500, "chains": 4, "thin": None, "target_accept": None}
+_DESIGN, _SIMULATIONS = "design.json", "simulations.jsonl"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SimulationBasedCalibration:
+    """What came of a calibration.
+
+    Attributes
+    ----------
+    simulations
+        One record for each simulation: its `ranks` by quantity, whether the fit was `sound`, `divergences`, `seconds`, how many data
+        sets were `refused` before; or the reason why it `failed`.
+    """
+
+    simulations: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """The ranks (simulations, quantities)."""
+        return pd.DataFrame([s["ranks"] for s in self._fitted], index=[s["simulation"] for s in self._fitted])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row for each quantity, the least uniform first: how many ranks, their mean and standard deviation, the p-value of
+        uniformity (POT-C, Tesso & Vehtari 2026) and that adjusted for all quantities (Holm 1979)."""
+        from arviz_stats.base import array_stats
+
+        rows = {
+            str(name): [len(r), r.mean(), r.std(ddof=1), float(array_stats.uniformity_test(r.to_numpy())[0])]
+            for name, column in self.ranks.items()
+            if len(r := column.dropna()) > 1
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["simulations", "mean", "sd", "p"]).sort_values(
+            "p"
+        )
+        table["p_adjusted"] = np.minimum(np.maximum.accumulate(table["p"] * np.arange(len(table), 0, -1)), 1.0)
+        return table.rename_axis("quantity")
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether no quantity departs from uniformity: the smallest adjusted p is at least 0.01, after 20 simulations or more."""
+        return len(self._fitted) >= LEAST and bool(self.table["p_adjusted"].min() >= LIMIT)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        fitted, failed = len(self._fitted), len(self.simulations) - len(self._fitted)
+        unsound = sum(not s["sound"] for s in self._fitted)
+        refused = sum(s["refused"] for s in self.simulations)
+        asides = [
+            f"{plural(count, what)} {text}"
+            for count, what, text in (
+                (refused, "data set", "refused by the builder and drawn anew"),
+                (failed, "simulation", "failed"),
+                (unsound, "fit", "not sound"),
+            )
+            if count
+        ]
+        lead = (
+            f"{plural(fitted, 'data set')} drawn from the model and fitted{f' ({listing(asides)})' if asides else ''}"
+        )
+        if fitted < LEAST:
+            return (
+                f"{lead}: too few to judge; {LEAST} at least, 200 to find a standard deviation that is 20 % too small."
+            )
+        worst = self.table.iloc[0]
+        p = f"p {written(worst['p_adjusted'], 3)} for {self.table.index[0]!r}, adjusted for {plural(len(self.table), 'quantity')}"
+        if self.calibrated:
+            return f"{lead}: the ranks of the truth are uniform for every quantity (smallest {p})."
+        beyond = self.table.index[self.table["p_adjusted"] < LIMIT]
+        return f"{lead}: the ranks of the truth are not uniform for {listing(map(repr, beyond), 5)} (smallest {p})."
+
+    def __repr__(self) -> str:
+        return f"{self.sentence}\n\n{self.table.to_string(float_format='%.3g')}"
+
+    @property
+    def _fitted(self) -> list[Mapping[str, Any]]:
+        return [s for s in self.simulations if "ranks" in s]
+
+
+def calibrate(
+    model: Model,
+    n: int = 200,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    seed: int = 1,
+    draws: int = SETTINGS["draws"],
+    tune: int = SETTINGS["tune"],
+    chains: int = SETTINGS["chains"],
+    cores: int | None = None,
+) -> SimulationBasedCalibration:
+    """Simulation-based calibration of a model.
+
+    The design is that of the model's data: rows, covariates, groups, offsets, trials. Parameters are drawn from the priors in force,
+    group effects and responses anew in each simulation, and the model of these responses with the same priors is fitted. Data that the
+    builder refuses, such as responses that are all the same, are drawn anew with their parameters. Priors so wide that they draw
+    absurd data calibrate absurd fits: give the model those of interest.
+
+    Parameters
+    ----------
+    model
+        What a builder returned.
+    n
+        How many simulations there are in the end, those in `folder` among them.
+    folder
+        Where a line is added for each simulation as it ends; what is there already is not done again.
+    seed
+        The same seed gives the same simulations, whatever was done before.
+    draws, tune, chains, cores
+        As in `fit`, of each fit.
+
+    Returns
+    -------
+    SimulationBasedCalibration
+        A `table` with a row for each quantity, a `sentence`, the `ranks`, and whether the model is `calibrated`.
+
+    Raises
+    ------
+    InputError
+        Arguments out of range; a folder of another calibration; a model whose data cannot be drawn (times to events), or of whose
+        data the builder refuses a hundred draws in a row.
+    """
+    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    settings = {"draws": draws, "tune": tune, "chains": chains}
+    design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
+    done = {} if folder is None else _read(Path(folder), design)
+    for i in block_by_block([i for i in range(n) if i not in done]):
+        done[i] = _simulate(model, i, seed, {**settings, "cores": cores})
+        if folder is not None:
+            with (Path(folder) / _SIMULATIONS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[i]) + "\n")
+    return SimulationBasedCalibration(tuple(done[i] for i in sorted(done) if i < n))
+
+
+def _of(model: Model) -> dict[str, Any]:
+    """What a calibration is of, JSON-able."""
+    spec = model.spec
+    return {key: spec[key] for key in ("builder", "formula", "priors")} | {"data": spec["data"]["sha256"]}
+
+
+def _simulate(model: Model, i: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of simulation i, which depends on the seed and i only."""
+    began = time.perf_counter()
+    refused, drawing, data_set = _first_that_is_taken(model, seed, i)
+    record = {"simulation": i, "refused": refused}
+    try:
+        tree = fit(data_set.model, **settings, seed=drawing, progress=False)
+    except FitError as err:
+        return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
+    found = ranks_of_truth(data_set.truth, tree, data_set.model, np.random.default_rng(drawing))
+    return {
+        **record,
+        "ranks": found,
+        "sound": check(tree).sound,
+        "divergences": _divergences(tree),
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def _first_that_is_taken(model: Model, seed: int, i: int) -> tuple[int, int, DrawnDataSet]:
+    """How many data sets of simulation i the builder refused, the seed of the next one, and that one."""
+    seeds = np.random.SeedSequence([seed, i]).generate_state(ATTEMPTS)
+    for refused, drawing in enumerate(map(int, seeds)):
+        data_set = draw_data_set(model, drawing)
+        if data_set is not None:
+            return refused, drawing, data_set
+    raise InputError(
+        f"the builder refused the data of {ATTEMPTS} draws from the priors in a row, so wide are they; give narrower priors"
+    )
+
+
+def _divergences(tree: xr.DataTree) -> int:
+    return int(tree["sample_stats"]["diverging"].sum())
+
+
+def _read(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """The simulations that a folder holds, which is made if there is none; a line that was cut off is taken out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, lines = folder / _DESIGN, folder / _SIMULATIONS
+    if not kept.exists():
+        if any(folder.iterdir()):
+            raise InputError(
+                f"folder {str(folder)!r} holds other files and no calibration; give an empty one or a new name"
+            )
+        kept.write_text(json.dumps(design, indent=1) + "\n", encoding="utf-8")
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    differing = [key for key in {**found, **design} if found.get(key) != json.loads(json.dumps(design)).get(key)]
+    if differing:
+        raise InputError(
+            f"folder {str(folder)!r} holds a calibration of another {listing(differing)}; give another folder, or what it was made with"
+        )
+    whole = (
+        [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        if lines.exists()
+        else []
+    )
+    lines.write_text("".join(whole), encoding="utf-8")
+    return {record["simulation"]: record for record in map(json.loads, whole)}

@@ -1,0 +1,119 @@
+"""Data sets that are drawn from a model: parameters from its priors, responses from its likelihood, all else as in the data."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import InputError
+from glmm_zoo.families.registry import family_described
+from glmm_zoo.formulas.change import changed_formula
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.terms import Response
+from glmm_zoo.inference.datatree import data_groups
+from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.refits.variations import call_of, numbered_rows, priors_by_key
+from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs, stored_table, write_metadata
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+_SIMULATED = "simulated_response"  # the column that takes the place of a response that is computed
+
+
+@dataclass(frozen=True)
+class DrawnDataSet:
+    """Parameters, as a fit of one draw whose posterior is the truth, and the model of the data that were drawn with them."""
+
+    truth: xr.DataTree
+    model: Model
+
+
+def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
+    """Parameters and responses from a model's prior predictive, and the model of these responses with the same priors; None where the
+    builder refuses the data.
+
+    Raises
+    ------
+    InputError
+        A model whose responses cannot be put into its table: times to events, several outcomes that are computed from columns.
+    """
+    drawn = prior_as_fit(model, 1, seed, responses=True)
+    call = call_of(drawn)
+    responses = drawn["posterior_predictive"].dataset.isel(chain=0, draw=0)
+    spec = metadata(drawn)["spec"]
+    table, formula, options = stored_table(drawn), call.formula, dict(call.options)
+    texts = outcome_formulas(spec) if "outcomes" in spec else [spec["formula"]]
+    for (prefix, outcome), text in zip(outcome_specs(spec).items(), texts, strict=True):
+        name = prefix or str(next(iter(responses.data_vars)))
+        response = parse_formula(text).response
+        _refuse(model, response, several=bool(prefix))
+        assert response is not None
+        if not prefix and family_described(outcome).choice == "levels":
+            options["levels"] = list(outcome["levels"])
+        y, was = responses[name], drawn["observed_data"].dataset[name]
+        rows = table.index.isin(y[y.dims[0]].values) if prefix else np.ones(len(table), bool)
+        if response.value.kind == "column":
+            column = response.value.columns[0]
+            table[column] = _written(table[column], rows, was.values, y.values, outcome.get("levels", ()))
+        else:
+            table[_SIMULATED] = y.values
+            trials = f" | trials({text.split('trials(', 1)[1].split('~')[0].strip()}" if response.trials else ""
+            formula = changed_formula(text, f"{_SIMULATED}{trials} ~ .")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in data that a prior draws
+            tables = [numbered_rows(table, spec["data"]["source"]), *call.tables[1:]]
+            again = replace(call, tables=tables, formula=formula, priors=priors_by_key(spec), options=options).model()
+    except InputError:
+        return None
+    if _labels(again) != _labels(model):  # a category that was not drawn is unknown to the builder
+        return None
+    return DrawnDataSet(_of_these_data(drawn, again), again)
+
+
+def _labels(model: Model) -> dict[str, Any]:
+    """The labels of the dims of all unknowns."""
+    dims = {str(dim) for v in model.free_RVs for dim in model.named_vars_to_dims.get(v.name) or ()}
+    return {dim: model.coords[dim] for dim in dims}
+
+
+def _of_these_data(drawn: xr.DataTree, model: Model) -> xr.DataTree:
+    """The truth with the data that were drawn with it."""
+    tree = xr.DataTree.from_dict({"posterior": drawn["posterior"].dataset, **data_groups(model)})
+    write_metadata(tree, {**metadata(drawn), "spec": {**model.spec, "auxiliary": sorted(model.auxiliary)}})
+    return tree
+
+
+def _refuse(model: Model, response: Response | None, *, several: bool) -> None:
+    if model.event is not None or response is None or response.event is not None:
+        raise InputError("calibration draws no times to events yet; calibrate a model without an event")
+    if several and response.value.kind != "column":
+        raise InputError(
+            f"calibration writes simulated responses into columns, and {response.value.text!r} is none; make the column first"
+        )
+
+
+def _written(
+    column: pd.Series, rows: np.ndarray, was: np.ndarray, drawn: np.ndarray, levels: tuple[str, ...]
+) -> pd.Series:
+    """A response's column with what was drawn, as the column writes it: labels by what they stood for, numbers in its unit."""
+    old = column[rows]
+    labels: dict[float, Any] = dict(zip(was.tolist(), old.tolist(), strict=True))
+    if levels or not pd.api.types.is_numeric_dtype(column):
+        known = {float(i): level for i, level in enumerate(levels)} | labels
+        new: Any = [known[value] for value in drawn.tolist()]
+    else:
+        low, high = np.argmin(was), np.argmax(was)
+        unit = (old.iloc[high] - old.iloc[low]) / (was[high] - was[low])
+        new = drawn if np.allclose(old, was) else old.iloc[low] + (drawn - was[low]) * unit
+    changed = column.astype(object) if levels or not pd.api.types.is_numeric_dtype(column) else column.astype(float)
+    changed[rows] = new
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return changed.astype(column.dtype)
+    return changed

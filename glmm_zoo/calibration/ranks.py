@@ -1,0 +1,97 @@
+"""Where the truth ranks among the draws of a fit, quantity by quantity.
+
+With L draws of which r are below the truth and t equal it, and U uniform, the rank is (r + U (t + 1)) / (L + 1): uniform between 0 and
+1 if the draws are of the posterior (Cook, Gelman & Rubin 2006; Talts et al. 2018; ties as in Modrák et al. 2023).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from glmm_zoo.errors import InputError
+from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.report.answer import answering
+from glmm_zoo.results.convergence import ess_bulk, ess_tail
+from glmm_zoo.results.parameter_statistics import element_labels, elements
+from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables, stored_table
+from glmm_zoo.results.summary import repeated_correlations
+
+if TYPE_CHECKING:
+    from glmm_zoo.graph.model import Model
+
+GROUP_EFFECTS = 3  # of each factor
+LOG_LIKELIHOOD, PREDICTION, COMPARISON = "log-likelihood", "prediction of the first row", "comparison that answers"
+
+
+def ranks_of_truth(truth: xr.DataTree, tree: xr.DataTree, model: Model, rng: np.random.Generator) -> dict[str, float]:
+    """The rank of every quantity of a fit of the data that were drawn with the truth.
+
+    Quantities are all parameters but group effects, of which there are three of each factor, the expected response in the first row,
+    the first comparison that answers the fit's question, and the joint log-likelihood of the data.
+    """
+    of_parameters = {str(name) for name in tree["prior"].data_vars}  # others may depend on the responses too
+    known = dict(_quantities(truth, of_parameters)) | {
+        LOG_LIKELIHOOD: np.array([[log_likelihood_of_truth(model, truth)]])
+    }
+    total = sum(_by_draw(array) for array in tree["log_likelihood"].data_vars.values())
+    drawn = dict(_quantities(tree, of_parameters)) | {LOG_LIKELIHOOD: np.asarray(total)}
+    return {name: rank(float(known[name].item()), draws, rng) for name, draws in drawn.items() if name in known}
+
+
+def rank(truth: float, draws: np.ndarray, rng: np.random.Generator) -> float:
+    """The rank of the truth among as many of the draws (chain, draw), evenly chosen, as these have effective ones."""
+    kept = draws.ravel()[_evenly(draws)]
+    below, equal = np.sum(kept < truth), np.sum(kept == truth)
+    return float((below + rng.uniform() * (equal + 1)) / (len(kept) + 1))
+
+
+def _evenly(draws: np.ndarray) -> np.ndarray:
+    """Positions in the draws of all chains, one after the other, as many as there are effective draws."""
+    values = draws[:, :, None]
+    with np.errstate(all="ignore"):  # of chains, or of tails, with one value
+        sizes = [ess_bulk(values)[0], ess_tail(values)[0]]
+    effective = int(min([draws.size, *(size for size in sizes if np.isfinite(size))]))
+    return np.linspace(0, draws.size - 1, max(effective, 1)).round().astype(int)
+
+
+def _quantities(tree: xr.DataTree, of_parameters: Set[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Draws (chain, draw) of every quantity but the log-likelihood, by name."""
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    effects, repeated = random_effect_variables(spec), {*repeated_correlations(posterior)}
+    for name in reported_variables(posterior, spec):
+        if name not in of_parameters and name not in effects:
+            continue
+        most = GROUP_EFFECTS if name in effects else None
+        values = elements(posterior[name])
+        for i, label in enumerate(element_labels(posterior[name])[:most]):
+            if label not in repeated:
+                yield label, values[:, :, i]
+    with contextlib.suppress(InputError):  # models that predict no rows
+        yield PREDICTION, predictions(tree, stored_table(tree).iloc[:1]).draws["value"].values[:, :, 0]
+    with contextlib.suppress(InputError):
+        comparisons = answering(tree).comparisons
+        if comparisons is not None:
+            yield COMPARISON, comparisons.draws["value"].values[:, :, 0]
+
+
+def _by_draw(array: xr.DataArray) -> np.ndarray:
+    return elements(array).sum(axis=2)
+
+
+def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
+    """The log density of a model's data at the one draw of a tree."""
+    from pytensor import function
+
+    from glmm_zoo.families.tensors import as_it_stands
+
+    plain = model.with_transforms({v.name: None for v in model.free_RVs})
+    terms = plain.logp(vars=plain.observed_RVs, sum=False)
+    run: Any = function(plain.value_vars, terms, mode=as_it_stands(), on_unused_input="ignore")
+    posterior = truth["posterior"].dataset
+    values = [posterior[v.name].values.reshape(np.shape(posterior[v.name].values)[2:]) for v in plain.free_RVs]
+    return float(sum(np.sum(term) for term in run(*values)))

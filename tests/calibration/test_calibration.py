@@ -1,0 +1,199 @@
+"""Data sets drawn from models, ranks, and the record of a calibration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import row_models
+from rows import ROWS, Row, visits
+from scipy import stats
+
+import glmm_zoo as zoo
+from glmm_zoo.calibration import calibrate as module
+from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
+from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank
+from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.errors import InputError
+from glmm_zoo.results.storage import stored_table
+
+DRAWN = [row for row in ROWS if not row.builder.endswith("survival")]
+SMALL: Any = {"draws": 60, "tune": 100, "chains": 2}
+
+
+def drawn(row: Row) -> DrawnDataSet:
+    model = row_models.model_of(row.name)
+    return next(d for seed in range(20) if (d := draw_data_set(model, seed)) is not None)
+
+
+def with_responses_of(found: DrawnDataSet, row: Row) -> pd.DataFrame:
+    """The row's data with the responses that were drawn, as the table has them."""
+    table, d = stored_table(found.truth), row.data()
+    for name in map(str, found.truth["observed_data"].dataset.data_vars):
+        d.loc[table.index, name] = table[name].astype(d[name].dtype)
+    return d
+
+
+@pytest.mark.parametrize("row", DRAWN, ids=lambda row: row.name)
+def test_the_data_are_those_of_the_draw_and_all_else_stays(row: Row) -> None:
+    """The model that the builder makes of the table has the responses that were drawn, the priors, and the log density by hand."""
+    model, found = row_models.model_of(row.name), drawn(row)
+    assert found.model.spec["priors"] == model.spec["priors"]
+    for one, other in zip(found.model.predictors, model.predictors, strict=True):
+        np.testing.assert_array_equal(one.population.values, other.population.values)
+    values = {
+        str(name): array.isel(chain=0, draw=0) for name, array in found.truth["posterior"].dataset.data_vars.items()
+    }
+    with np.errstate(divide="ignore"):  # of the branch of a zero that the density does not take
+        by_hand = np.sum(row.log_likelihood(with_responses_of(found, row), values))
+    assert log_likelihood_of_truth(found.model, found.truth) == pytest.approx(by_hand, rel=1e-8)
+
+
+def test_labels_and_units_are_those_of_the_column() -> None:
+    data = visits().assign(reply=lambda d: d["reply"].map({"no": "alive", "yes": "dead"}))
+    model = zoo.hierarchical_logistic(data, "reply ~ x + (1 | g)", success="dead")
+    found = draw_data_set(model, 3)
+    assert found is not None
+    table = stored_table(found.truth)
+    assert set(table["reply"]) == {"alive", "dead"}
+    np.testing.assert_array_equal(table["reply"] == "dead", found.truth["observed_data"]["reply"].values == 1)
+
+
+def test_a_computed_response_gets_a_column_of_its_own() -> None:
+    model = zoo.hierarchical_linear(visits(), "log(days) ~ x + (1 | g)")
+    found = draw_data_set(model, 3)
+    assert found is not None and "days" not in found.model.spec["formula"]
+    observed = next(iter(found.truth["observed_data"].dataset.data_vars.values()))
+    table = stored_table(found.truth)
+    np.testing.assert_array_equal(observed.values, table["simulated_response"])
+    assert not np.allclose(observed.values, np.log(visits()["days"]))
+
+
+def test_times_to_events_are_refused() -> None:
+    with pytest.raises(InputError, match="no times to events"):
+        calibrate(row_models.survival_model(), 1)
+
+
+def test_ranks_of_exact_draws_are_uniform_whatever_their_number() -> None:
+    rng = np.random.default_rng(1)
+    found = [rank(rng.normal(), rng.normal(size=(2, 40)), rng) for _ in range(2000)]
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_ranks_of_draws_with_ties_are_uniform() -> None:
+    rng = np.random.default_rng(2)
+    found = [rank(rng.poisson(1.0), rng.poisson(1.0, size=(2, 40)).astype(float), rng) for _ in range(2000)]
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_ranks_of_dependent_draws_are_uniform() -> None:
+    rng = np.random.default_rng(3)
+
+    def dependent() -> np.ndarray:
+        x = rng.normal(size=(2, 300))
+        for t in range(1, 300):
+            x[:, t] = 0.9 * x[:, t - 1] + np.sqrt(1 - 0.81) * x[:, t]
+        return x
+
+    found = np.array([rank(rng.normal(), dependent(), rng) for _ in range(1000)])
+    assert abs(np.mean((found < 0.05) | (found > 0.95)) - 0.1) < 0.05  # unthinned it is much more
+
+
+def of_ranks(**by_name: np.ndarray) -> SimulationBasedCalibration:
+    n = len(next(iter(by_name.values())))
+    return SimulationBasedCalibration(
+        tuple(
+            {
+                "simulation": i, "refused": 0, "sound": True, "divergences": 0, "seconds": 1.0,
+                "ranks": {k: float(v[i]) for k, v in by_name.items()},
+            }
+            for i in range(n)
+        )
+    )  # fmt: skip
+
+
+def test_what_is_uniform_is_calibrated_and_what_is_too_narrow_is_not() -> None:
+    rng = np.random.default_rng(4)
+    even = (np.arange(200) + 0.5) / 200
+    narrow = stats.norm.cdf(rng.normal(size=200), scale=0.7)  # posterior sds 30 % too small
+    assert of_ranks(a=rng.permutation(even)).calibrated
+    found = of_ranks(a=even, b=narrow)
+    assert not found.calibrated and "not uniform for 'b'" in found.sentence
+    table = found.table
+    assert table.index[0] == "b" and table.loc["b", "p_adjusted"] == pytest.approx(2 * table.loc["b", "p"])
+
+
+def test_the_limit_and_the_least_number() -> None:
+    even = (np.arange(20) + 0.5) / 20
+    assert of_ranks(a=even).calibrated and not of_ranks(a=even[:19]).calibrated
+    for p, calibrated in ((0.0099, False), (0.0101, True)):
+        found = of_ranks(a=even)
+        found.__dict__["table"] = pd.DataFrame({"p": [p], "p_adjusted": [p]}, index=["a"])
+        assert found.calibrated is calibrated
+
+
+def test_a_calibration_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    model = zoo.hierarchical_logistic(
+        visits(), "ill ~ x + (1 | g)", priors={"beta": "Normal(0, 1)", "sd": "HalfNormal(1)"}
+    )
+    whole = calibrate(model, 3, folder=tmp_path / "whole", seed=2, **SMALL)
+    calibrate(model, 2, folder=tmp_path / "cut", seed=2, **SMALL)
+    file = tmp_path / "cut" / "simulations.jsonl"
+    file.write_text(file.read_text()[:-20])
+    again = calibrate(model, 3, folder=tmp_path / "cut", seed=2, **SMALL)
+    pd.testing.assert_frame_equal(whole.ranks, again.ranks)
+    assert [json.loads(line)["simulation"] for line in file.read_text().splitlines()] == [0, 1, 2]
+    names = set(whole.ranks)
+    assert {"Intercept", "beta[x]", "sd_g[Intercept]", "u_g[A, Intercept]", "log-likelihood"} <= names
+    assert any("prediction" in name for name in names) and any("comparison" in name for name in names)
+    assert "too few to judge" in whole.sentence
+    with pytest.raises(InputError, match="another seed"):
+        calibrate(model, 3, folder=tmp_path / "cut", seed=3, **SMALL)
+
+
+def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, calls = drawn(next(row for row in ROWS if row.name == "logistic")), []
+
+    def refusing(model: object, seed: int) -> DrawnDataSet | None:
+        calls.append(seed)
+        return taken if len(calls) > 2 else None
+
+    monkeypatch.setattr(module, "draw_data_set", refusing)
+    model = row_models.model_of("logistic")
+    found = calibrate(model, 1, **SMALL)
+    assert found.simulations[0]["refused"] == 2 and len(set(calls)) == 3
+    monkeypatch.setattr(module, "draw_data_set", lambda model, seed: None)
+    with pytest.raises(InputError, match="100 draws"):
+        calibrate(model, 1, **SMALL)
+
+
+def test_the_command_line_says_that_it_is_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    visits().to_csv(tmp_path / "visits.csv", index=False)
+    words = [
+        "calibrate",
+        "poisson",
+        str(tmp_path / "visits.csv"),
+        "--formula",
+        "k ~ x + (1 | g)",
+        "--prior",
+        "beta=Normal(0, 0.5)",
+    ]
+    words += [
+        "--prior",
+        "Intercept=Normal(1, 0.5)",
+        "--prior",
+        "sd=HalfNormal(0.5)",
+        "--n",
+        "2",
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    code = app([*words, "--draws", "60", "--tune", "100", "--chains", "2"], result_action="return_value")
+    assert code == ExitCode.UNSOUND and "too few to judge" in capsys.readouterr().out
+    assert len((tmp_path / "c" / "simulations.jsonl").read_text().splitlines()) == 2

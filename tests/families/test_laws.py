@@ -1,0 +1,161 @@
+"""Responses between bounds and beyond limits: densities, moments and draws are SciPy's, and graphs have the slopes of differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from glmm_zoo.families.family import Family
+from glmm_zoo.families.partly_observed import partly_observed
+from glmm_zoo.families.registry import FAMILIES, negative_binomial_family
+from glmm_zoo.formulas.grammar import parse_formula
+
+LAWS: dict[str, tuple[Family, dict[str, float], Any]] = {  # family, own parameters, SciPy's distribution
+    "gaussian": (FAMILIES["gaussian"], {"sigma": 0.7}, lambda eta: stats.norm(eta, 0.7)),
+    "student_t": (FAMILIES["student_t"], {"sigma": 0.7, "nu": 4.5}, lambda eta: stats.t(4.5, eta, 0.7)),
+    "lognormal": (FAMILIES["lognormal"], {"sigma": 0.7}, lambda eta: stats.lognorm(0.7, scale=np.exp(eta))),
+    "gamma": (FAMILIES["gamma"], {"shape": 1.7}, lambda eta: stats.gamma(1.7, scale=np.exp(eta) / 1.7)),
+    "poisson": (FAMILIES["poisson"], {}, lambda eta: stats.poisson(np.exp(eta))),
+    "nb2": (FAMILIES["negative_binomial"], {"alpha": 1.7}, lambda eta: stats.nbinom(1.7, 1.7 / (1.7 + np.exp(eta)))),
+    "nb1": (
+        negative_binomial_family("negative_binomial", "nb1"), {"alpha": 1.7},
+        lambda eta: stats.nbinom(1.7 * np.exp(eta), 1.7 / 2.7),
+    ),
+}  # fmt: skip
+Y = np.array([1.0, 2.0, 3.0, 5.0])
+ETA = np.linspace(-1.5, 3.0, 6)[:, None]
+
+
+def seen(name: str, left: str) -> Family:
+    response = parse_formula(f"{left} ~ 1").response
+    assert response is not None
+    return partly_observed(LAWS[name][0], response)
+
+
+def own_of(name: str) -> dict[str, np.ndarray]:
+    family, own, _ = LAWS[name]
+    return {of.name: of.on_its_scale(np.array([[own[of.name]]])) for of in family.own}
+
+
+def scipy_mass(law: Any, low: Any, high: Any) -> np.ndarray:
+    """log P(low < Y <= high), of the tail that is smaller."""
+    below, above = law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high)
+    return np.log(np.where(law.cdf(high) < law.sf(low), below, above))
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("bounds", [(1.0, np.inf), (-np.inf, 6.0), (0.5, 6.0), (1.0, 6.0)])
+def test_truncated_density_mean_and_variance(name: str, bounds: tuple[float, float]) -> None:
+    family, own, law = seen(name, "y | trunc({}, {})".format(*np.clip(bounds, -1e9, 1e9)) if np.isfinite(bounds).all() else (
+        f"y | trunc(lb = {bounds[0]})" if np.isfinite(bounds[0]) else f"y | trunc(ub = {bounds[1]})"
+    )), own_of(name), LAWS[name][2](ETA)  # fmt: skip
+    counts, (lb, ub) = family.responses == "count", bounds
+    log_f = law.logpmf(Y) if counts else law.logpdf(Y)
+    log_all = scipy_mass(law, np.ceil(lb) - 1 if counts else lb, ub)
+    found = family.log_density(Y, ETA, own, family.links[0], None)
+    np.testing.assert_allclose(found, log_f - log_all, rtol=1e-9, atol=1e-9)
+    natural = {key: np.array([[value]]) for key, value in LAWS[name][1].items()}
+    mean, variance = (m[:, 0] for m in family.moments(ETA, natural, family.links[0]))
+    for i, eta in enumerate(ETA[:, 0]):
+        one = LAWS[name][2](eta)
+        if counts:
+            k = np.arange(np.ceil(max(lb, 0)), min(ub, 3000) + 1)
+            p = one.pmf(k) / one.pmf(k).sum()
+            expected = p @ k, p @ k**2 - (p @ k) ** 2
+        else:
+            low, high = max(lb, one.support()[0]), ub
+            z, m, s = (
+                integrate.quad(lambda y, j=j, one=one: y**j * one.pdf(y), low, high, limit=200)[0] for j in range(3)
+            )
+            expected = m / z, s / z - (m / z) ** 2
+        np.testing.assert_allclose((mean[i], variance[i]), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_censored_density(name: str) -> None:
+    family, law = seen(name, "y | cens(c, z)"), LAWS[name][2](ETA)
+    trials = np.array([[0, 1.0], [-1, 2.0], [1, 3.0], [2, 7.0]])
+    found = family.log_density(Y, ETA, own_of(name), family.links[0], trials)
+    f = law.logpmf(Y) if family.responses == "count" else law.logpdf(Y)
+    expected = np.column_stack([f[:, 0], law.logcdf(2.0)[:, 0], law.logsf(3.0)[:, 0], scipy_mass(law, 5.0, 7.0)[:, 0]])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_bounds_and_limits_together_are_those_of_what_can_be_seen() -> None:
+    family, law = seen("gaussian", "y | trunc(lb = 0, ub = 6) + cens(c)"), LAWS["gaussian"][2](ETA)
+    trials = np.array([[0, 1.0], [-1, 2.0], [1, 3.0], [0, 5.0]])
+    found = family.log_density(Y, ETA, own_of("gaussian"), "identity", trials) + scipy_mass(law, 0.0, 6.0)
+    f = law.logpdf(Y)
+    expected = [f[:, 0], scipy_mass(law, 0.0, 2.0)[:, 0], scipy_mass(law, 3.0, 6.0)[:, 0], f[:, 3]]
+    np.testing.assert_allclose(found, np.column_stack(expected), rtol=1e-9)
+
+
+def test_a_poisson_count_truncated_at_one_is_the_count_of_a_hurdle() -> None:
+    family = seen("poisson", "y | trunc(lb = 1)")
+    hurdle = FAMILIES["hurdle_poisson"].log_density(Y, ETA, {"zi": np.array([[-700.0]])}, "log", None)
+    np.testing.assert_allclose(family.log_density(Y, ETA, {}, "log", None), hurdle, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [0.02, 0.3, 1.0, 30.0, 900.0, 5000.0])
+def test_tails_far_out(size: float) -> None:
+    """Of shapes and degrees of freedom small and large, to where SciPy's own tails lose all digits."""
+    log_size = np.array([[np.log(size)]])
+    y = np.geomspace(1e-3, 1e3, 25)
+    cases = (
+        ("gamma", {"shape": log_size}, stats.gamma(size, scale=1 / size), y),
+        ("student_t", {"sigma": np.zeros((1, 1)), "nu": np.array([[size]])}, stats.t(size), np.r_[-y, y]),
+        ("negative_binomial", {"alpha": log_size}, stats.nbinom(size, size / (size + 3)), np.arange(1.0, 60)),
+    )
+    for name, own, law, at in cases:
+        log_mass, eta = FAMILIES[name].law.log_mass, np.array([[np.log(3.0) if "nom" in name else 0.0]])  # type: ignore[union-attr]
+        for found, expected in (
+            (log_mass(-np.inf, at, eta, own), law.cdf(at)),
+            (log_mass(at, np.inf, eta, own), law.sf(at)),
+        ):
+            known = expected > 1e-280
+            assert np.isfinite(found).all() and known.sum() > 5
+            np.testing.assert_allclose(found[0, known], np.log(expected[known]), rtol=2e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_slopes_of_graphs_are_those_of_differences(name: str) -> None:
+    """The kernel knows all of it, and its rows are those of NumPy."""
+    import pytensor.tensor as pt
+
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+
+    family, own = LAWS[name][0], own_of(name)
+    assert family.law is not None
+    x = np.array([0.4, *(value.item() for value in own.values())])
+    low, high = np.array([-np.inf, 2.0, 1.0]), np.array([1.0, np.inf, 4.0])
+    v = pt.vector("x", shape=(len(x),))
+    graph = pt.sum(family.law.log_mass(low, high, v[0] + pt.constant(np.array([0.1, -0.4, 0.9])), {
+        key: v[1 + j] for j, key in enumerate(own)
+    }))  # fmt: skip
+    density = GraphCompiler([v], [x.shape]).with_gradient(graph)
+
+    def of_numpy(x: np.ndarray) -> float:
+        return float(family.law.log_mass(low, high, x[0] + np.array([[0.1, -0.4, 0.9]]), {
+            key: x[1 + j].reshape(1, 1) for j, key in enumerate(own)
+        }).sum())  # type: ignore[union-attr]  # fmt: skip
+
+    slope = np.zeros(len(x))
+    np.testing.assert_allclose(density(x, slope), of_numpy(x), rtol=1e-12)
+    h = 1e-5
+    expected = [(of_numpy(x + h * e) - of_numpy(x - h * e)) / (2 * h) for e in np.eye(len(x))]
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("left", ["y | trunc(1, 4)", "y | trunc(lb = 12)"])
+def test_draws_obey_the_bounds_and_have_the_mean(name: str, left: str) -> None:
+    family, rng = seen(name, left), np.random.default_rng(1)
+    own = {key: np.array([[value]]) for key, value in LAWS[name][1].items()}
+    eta = np.full((1, 4000), 0.8)
+    y = family.draw(rng, eta, own, family.links[0])  # type: ignore[misc]
+    assert family.bounds is not None and y.min() >= family.bounds[0] and y.max() <= family.bounds[1]
+    mean, variance = (m.item(0) for m in family.moments(eta[:, :1], own, family.links[0]))
+    assert abs(y.mean() - mean) < 5 * np.sqrt(variance / y.size) + 1e-9 * mean
