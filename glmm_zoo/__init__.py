@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
+    from glmm_zoo.refits.imputed import fit_imputed, imputations
     from glmm_zoo.refits.leave_one_out import loo
     from glmm_zoo.refits.replay import Replay, replay
     from glmm_zoo.refits.sensitivity import sensitivity
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from glmm_zoo.results.estimates_files import store_estimates, stored_estimates, write_estimates
     from glmm_zoo.results.findings import findings
     from glmm_zoo.results.hypotheses import hypotheses
+    from glmm_zoo.results.imputations import missing_information
     from glmm_zoo.results.storage import load, save
     from glmm_zoo.results.summary import summary
     from glmm_zoo.results.verdicts import verdicts
@@ -70,11 +72,14 @@ _HOME = {
     "dynamic_prediction": "joint.prediction.dynamic",
     "findings": "results.findings",
     "fit": "inference.fit",
+    "fit_imputed": "refits.imputed",
     "hypotheses": "results.hypotheses",
+    "imputations": "refits.imputed",
     "landmark_accuracy": "joint.prediction.accuracy",
     "load": "results.storage",
     "loo": "refits.leave_one_out",
     "loo_compare": "estimands.loo_comparison",
+    "missing_information": "results.imputations",
     "model_of": "refits.variations",
     "plot": "report.catalogue",
     "predictions": "estimands.predictions",
@@ -120,11 +125,14 @@ __all__ = [
     "dynamic_prediction",
     "findings",
     "fit",
+    "fit_imputed",
     "hypotheses",
+    "imputations",
     "landmark_accuracy",
     "load",
     "loo",
     "loo_compare",
+    "missing_information",
     "model_of",
     "plot",
     "predictions",

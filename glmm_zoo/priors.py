@@ -19,6 +19,7 @@ has two, else its standard deviation.
 * corr ~ LKJ(2): mildly against correlations of +-1. Arbitrary, as everywhere.
 * range of ou() ~ InverseGamma(1, m), m the median time between neighbours: their correlation exp(-m / range) is uniform on 0 to 1.
 * ar1 and rho of repeated measures ~ Uniform(-1, 1), or Beta(1, 1) where it cannot be below 0: every value is as likely as any other.
+* simplex_<x>, the shares of the steps of mo(x), ~ Dirichlet(1), every course as likely as any other, as in brms.
 """
 
 from __future__ import annotations
@@ -348,3 +349,4 @@ CORR_DEFAULT = Prior("LKJ", {"eta": 2.0})
 # of group effects: Juarez & Steel 2010; brms's, which has df > 1
 DF_DEFAULT = Prior("Gamma", {"alpha": 2.0, "beta": 0.1})
 EVERY_CORRELATION = Prior("Uniform", {"lower": -1.0, "upper": 1.0})
+SIMPLEX_DEFAULT = Prior("Dirichlet", {"a": 1.0})

@@ -100,6 +100,22 @@ REFERENCES = (
         },
     ),
     Reference(
+        "esoph_monotonic",
+        "datasets_esoph.csv",
+        "hierarchical_logistic",
+        "cases | trials(n) ~ heavy + mo(age) + mo(alcohol) + mo(alcohol):heavy",
+        {
+            "b_Intercept": "Intercept",
+            "b_heavy": "beta[heavy]",
+            "bsp_moage": "beta[mo(age)]",
+            "bsp_moalcoholidEQa": "beta[mo(alcohol)]",
+            "bsp_moalcoholidEQa:heavy": "beta[mo(alcohol):heavy]",
+            **{f"simo_moage1[{k}]": f"simplex_age[{k - 1}|{k}]" for k in range(1, 6)},
+            **{f"simo_moalcoholidEQa1[{k}]": f"simplex_alcohol[{k - 1}|{k}]" for k in range(1, 4)},
+        },
+        priors={"sd": None, "beta": "Normal(0, 1)", "Intercept": "Normal(-4, 2)", "simplex[alcohol]": "Dirichlet(2)"},
+    ),
+    Reference(
         "cbpp_beta_binomial",
         "lme4_cbpp.csv",
         "beta_binomial",

@@ -219,6 +219,12 @@ def ratings() -> pd.DataFrame:
     return d.assign(rating=rng.integers(1, 5, len(d)), grade=rng.choice(["low", "mid", "high"], len(d)))
 
 
+def doses() -> pd.DataFrame:
+    """`visits` with a dose from 0 to 3."""
+    d = visits()
+    return d.assign(dose=np.random.default_rng(3).integers(0, 4, len(d)))
+
+
 def choices() -> pd.DataFrame:
     """`visits` with unordered categories."""
     d = visits()
@@ -1021,6 +1027,13 @@ def _curve(variables: Mapping[str, str]):
     return {"curve": curve}
 
 
+def _uneven(d, p, lead):
+    """What uneven steps of mo(dose) change: b (3 (zeta_1 + ... + zeta_dose) - dose), b as w has it."""
+    reached = 3 * np.append(0, np.cumsum(p["simplex_dose"].values))[d.dose]
+    b = p["beta"].sel(coef="mo(dose)").item() + p["beta"].sel(coef="mo(dose):w").item() * d.w
+    return b * (reached - d.dose)
+
+
 def _smooth(name: str) -> tuple[dict, dict]:
     """Free and posterior variables of a smooth."""
     variables = {f"{name}_sd": SCALAR, f"{name}_linear": SCALAR, f"{name}_weights": (f"{name}_weight",)}
@@ -1227,6 +1240,13 @@ ROWS = [
         {"k": "count", "n": "count", "h": "group", **NUMBER}, **_variables(_group("g"), _group("h")),
         coords={"coef": ("x",), "g_effect": ONE, "h_effect": ONE}, X=_x,
         Z=lambda d: {"g": (d.g, {"Intercept": 1.0}), "h": (d.h, {"Intercept": 1.0})}, **BINOMIAL,
+    ),
+    Row(
+        "binomial, monotonic", "hierarchical_logistic", "k | trials(n) ~ mo(dose) * w + (1 | g)",
+        {"k": "count", "n": "count", "dose": "rank", "w": "number", "g": "group"}, data=doses,
+        **_products(_group("g"), ({"simplex_dose": ("dose_step",)}, {"simplex_dose": ("dose_step",)})),
+        coords={"coef": ("mo(dose)", "w", "mo(dose):w"), "g_effect": ONE, "dose_step": ("0|1", "1|2", "2|3")},
+        X=lambda d: {"mo(dose)": d.dose, "w": d.w, "mo(dose):w": d.dose * d.w}, Z=_g, curve=_uneven, **BINOMIAL,
     ),
     Row(
         "binomial, offset, no intercept", "hierarchical_logistic", "k | trials(n) ~ 0 + arm + offset(w) + (1 | g)",

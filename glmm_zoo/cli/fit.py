@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -82,6 +82,7 @@ def fit(
     missing: Literal["error", "drop"] | None = None,
     prob: float = 0.95,
     reading: Reading | None = None,
+    imputed: Annotated[Repeated, Parameter(name="--data")] = None,
 ) -> int:
     """Fit a model, check it, save it and print the summary.
 
@@ -105,17 +106,30 @@ def fit(
         Probability inside the printed intervals.
     reading
         How the files are read.
+    imputed
+        A further imputed table, repeated: DATA and these have the same rows and differ in imputed covariates. Each is fitted and checked by
+        itself, and the draws of all are saved in one file.
     """
     interrupts.nothing_to_lose("nothing was saved")
     request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
-    target = check_fit_file(out, request.name, request.files, overwrite)
+    target = check_fit_file(out, request.name, [*request.files, *(imputed or [])], overwrite)
     check_limit()
     tables = request.tables(reading or Reading())
+    further = (reading or Reading()).tables(imputed or [])
+    if further and (data is None or len(tables) > 1):
+        raise InputError(
+            "--data gives further imputed tables beside DATA, for a builder of one table; name the first as DATA"
+        )
     with locked(target):
         return fit_and_save(
-            lambda: request.model(tables), request.settings, target, overwrite, prob, about=request.about
+            lambda: request.models([tables[0], *further]) if further else request.model(tables),
+            request.settings,
+            target,
+            overwrite,
+            prob,
+            about=request.about,
         )
 
 
@@ -152,6 +166,15 @@ class Request:
         if self.card is not None:
             model.about = self.card.file.about
         return model
+
+    def models(self, tables: Sequence[RawTable | None]) -> list[Model]:
+        """The models of imputed tables."""
+        from glmm_zoo.refits.imputed import models_of_tables
+
+        models = models_of_tables(self.builder, tables, self.formula, self.priors, self.options)
+        for model in models:
+            model.about = model.about if self.card is None else self.card.file.about
+        return models
 
 
 def read_request(
@@ -260,7 +283,7 @@ def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) 
 
 
 def fit_and_save(
-    build: Callable[[], Model],
+    build: Callable[[], Model | list[Model]],
     settings: Settings,
     target: Path,
     overwrite: bool,
@@ -271,7 +294,7 @@ def fit_and_save(
     """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
 
     When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. `about` is what the user says of it in words.
+    finished and saved. `about` is what the user says of it in words. Several models are those of imputed tables.
     """
     model = build()
     from glmm_zoo.inference.fit import Interrupted
@@ -281,7 +304,12 @@ def fit_and_save(
     from glmm_zoo.results.report import stored
 
     try:
-        tree = fit_model(model, about=about, **asdict(settings))
+        if isinstance(model, list):
+            from glmm_zoo.refits.imputed import fit_each
+
+            tree = fit_each(model, asdict(settings), about=about)
+        else:
+            tree = fit_model(model, about=about, **asdict(settings))
     except Interrupted as stop:
         return _save_interrupted(stop.tree, target)
     storage.save(tree, target, overwrite=overwrite)

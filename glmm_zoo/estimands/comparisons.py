@@ -13,6 +13,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Asked, Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
+from glmm_zoo.estimands.imputed import of_each_imputation
 from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, with_numbers_needed
 from glmm_zoo.estimands.rows_asked import Value, with_values
 from glmm_zoo.estimands.wording import compared, groups_text, sentence
@@ -22,6 +23,7 @@ from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
 @of_a_whole_fit
+@of_each_imputation
 def comparisons(
     tree: xr.DataTree,
     variables: Any,

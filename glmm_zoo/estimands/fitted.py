@@ -28,6 +28,7 @@ from glmm_zoo.joint.prediction.fitted import FittedJointModel, read_fitted_model
 from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
+from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 from glmm_zoo.tables.columns import Table
 
@@ -137,6 +138,7 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
     InputError
         A fit that an older version wrote without what is needed here; a scale of events of a model without one.
     """
+    refuse_imputations(tree, "this estimate")
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
     readers: Mapping[str, Reader] = {
         "joint_outcomes": _read_joint_outcomes,

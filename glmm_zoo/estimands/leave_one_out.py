@@ -15,6 +15,7 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.estimands.fitted import FittedModel, read_fitted
 from glmm_zoo.estimands.group_choice import factor_called
 from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, level_likelihood, rows_by_level
+from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import rows_as_text
 from glmm_zoo.results.storage import metadata
@@ -88,6 +89,7 @@ def leave_one_out(tree: xr.DataTree, level: str | None) -> Loo:
     InputError
         Factors that the fit does not have, fits without pointwise log-likelihood, models whose levels cannot be left out.
     """
+    refuse_imputations(tree, "leaving out rows or levels")
     return _without_rows(tree) if level is None else _without_levels(tree, level)
 
 

@@ -10,12 +10,14 @@ import xarray as xr
 
 from glmm_zoo.estimands.asking import estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.imputed import of_each_imputation
 from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
 @of_a_whole_fit
+@of_each_imputation
 def predictions(
     tree: xr.DataTree,
     data: Any = None,

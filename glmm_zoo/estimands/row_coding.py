@@ -115,6 +115,11 @@ class _PartCoding:
             blocks.append((np.ones((table.rows, 1)), self.draws[prefixed(prefix, "Intercept")][:, None]))
         if X.labels:
             blocks.append((X.values, self.draws[prefixed(prefix, "beta")]))
+        for m in X.monotonic:
+            of_columns = (
+                self.draws[prefixed(prefix, "beta")][:, m.places, None] * self.draws[m.name(prefix)][:, None, :]
+            )
+            blocks.append((m.steps, of_columns.reshape(self.draws.size, -1)))
         random = [self._term(self.random[e.factor.name], e.z, table) for e in design.effects]
         if self.loaded:
             random.append(self._term(self.random[self.loaded], np.ones((table.rows, 1)), table))

@@ -23,6 +23,7 @@ from glmm_zoo.estimands.posterior import places_of
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.sensitivity import sensitivity_picture
+from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.numbers import alone, interval, written
 from glmm_zoo.results.parameter_statistics import at_one_value, element_labels, elements
 from glmm_zoo.results.report.estimates_text import label
@@ -106,6 +107,7 @@ def power_scaled(
     """
     if not 0 < prob < 1:
         raise InputError(f"the probability of the interval must be between 0 and 1, not {prob}")
+    refuse_imputations(tree, "sensitivity")
     missing = [g for g in ("log_prior", "log_likelihood") if g not in tree.children]
     if missing:
         raise InputError(f"this fit has no group {listing(missing)}, which sensitivity needs; fit again")

@@ -13,6 +13,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.asking import Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import read_variables
 from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.imputed import of_each_imputation
 from glmm_zoo.estimands.rows_asked import shifted
 from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import Estimates, Region
@@ -22,6 +23,7 @@ _STEP = 1e-6  # of the variable's standard deviation: the error is of the order 
 
 
 @of_a_whole_fit
+@of_each_imputation
 def slopes(
     tree: xr.DataTree,
     variables: Any,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, text_of
+from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of, split_arguments, text_of
 
 # What may be called: the arguments beyond the first, in order, with the largest whole number each may be.
 _PLAIN: dict[str, int] = {}
@@ -27,6 +27,7 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})  # calls that are terms of their own
+MONOTONIC = "mo"
 MAX_NODES = 300  # of the syntax tree of an expression
 MAX_EXPONENT = 10
 
@@ -73,6 +74,8 @@ def _with_places(formula: FormulaText, tokens: Sequence[Token]) -> tuple[str, tu
                 words.append(f"{{{columns.index(name)}}}")
                 continue
         elif token.kind == "name" and following == "(":
+            if token.text == MONOTONIC:
+                raise formula.error("mo() stands alone or in an interaction", token.at)
             if token.text not in FUNCTIONS:
                 raise _unknown_function(formula, token)
         elif token.kind == "name" and not token.text.isidentifier():
@@ -100,7 +103,7 @@ def _unknown_function(formula: FormulaText, token: Token) -> InputError:
         return formula.error(f"{token.text!r} is not allowed in a formula", token.at)
     if token.text in ("factor", "as.factor"):
         return formula.error(f"unknown function {token.text!r}; write C(x)", token.at)
-    known = sorted({*FUNCTIONS} | SMOOTHS | {"offset"}, key=str.lower)
+    known = sorted({*FUNCTIONS} | SMOOTHS | {"offset", MONOTONIC}, key=str.lower)
     return formula.error(
         f"unknown function {token.text!r}{did_you_mean(token.text, known) or ';'} allowed: {listing(known, 99)}",
         token.at,
@@ -168,6 +171,25 @@ def _factor(formula: FormulaText, call: ast.expr, columns: tuple[str, ...], toke
         if len(levels) == len(call.keywords) <= 1:
             return Expression("factor", columns[0], columns, "{0}", str(levels[0]) if levels else None)
     raise formula.error('C() takes a column and a reference level: C(x) or C(x, ref="b")', tokens[0].at)
+
+
+def parse_monotonic(formula: FormulaText, tokens: Sequence[Token]) -> Expression:
+    """`mo(x)`, or `mo(x, levels="low,mid,high")` from the lowest level to the highest."""
+    column, *more = split_arguments(tokens[2:-1])
+    named = len(column) == 1 and column[0].kind in ("name", "quoted")
+    given = len(more) == 1 and len(more[0]) == 3 and [t.text for t in more[0][:2]] == ["levels", "="]
+    order = tuple(part.strip() for part in more[0][2].text[1:-1].split(",")) if given else None
+    if not named or len(more) > 1 or (more and not (given and more[0][2].kind == "string")):
+        raise formula.error(
+            'mo() takes a column and, where its levels have no order of their own, these from the lowest: mo(x, levels="low,mid,high")',
+            tokens[0].at,
+        )
+    if order is not None and (len(set(order)) < len(order) or "" in order):
+        raise formula.error(
+            f"levels of mo() are {listing(order)!r}; give each once, from the lowest to the highest", tokens[0].at
+        )
+    name = column_name(column[0])
+    return Expression("monotonic", f"mo({name})", (name,), "{0}", order=order)
 
 
 def _number(node: ast.AST) -> float | None:

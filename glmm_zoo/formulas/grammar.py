@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
-from glmm_zoo.formulas.expressions import SMOOTHS, parse_expression
+from glmm_zoo.formulas.expressions import MONOTONIC, SMOOTHS, parse_expression, parse_monotonic
 from glmm_zoo.formulas.group_terms import parse_factors, refuse_two_intercepts
 from glmm_zoo.formulas.responses import parse_response
 from glmm_zoo.formulas.series import PROCESSES
@@ -221,6 +221,11 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
         raise formula.error("no grouping factor after '|'", tokens[bars[-1]].at)
     symbols = _parse_sum(formula, effects)
     _refuse_many_terms(formula, symbols, effects[0])
+    if any(isinstance(symbol, Expression) and symbol.kind == "monotonic" for symbol in symbols):
+        raise formula.error(
+            "mo() cannot vary over a grouping factor; write (1 + x | g) for slopes along the numbers of its levels",
+            effects[0].at,
+        )
     correlated = tokens[bars[0]].text == "|"
     terms = parse_factors(formula, factor)
     return [replace(t, effects=symbols, correlated=correlated, label=label) for t in terms]
@@ -317,7 +322,8 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
         end = _closing(formula, tokens, i + 1) if is_call else i
         if is_call and token.text in {*SMOOTHS, *PROCESSES, "offset"}:
             raise formula.error(f"{token.text}() stands alone, added with '+'", token.at)
-        return [parse_expression(formula, tokens[i : end + 1])], end + 1
+        parse = parse_monotonic if is_call and token.text == MONOTONIC else parse_expression
+        return [parse(formula, tokens[i : end + 1])], end + 1
     raise formula.error(f"{token.text!r} is not expected", token.at)
 
 

@@ -25,26 +25,41 @@ class SafeNames:
 
     columns: dict[str, str] = field(default_factory=dict)  # the column's own name
     levels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of factors, in the order of their codes
+    monotonic: dict[str, tuple[str, ...]] = field(default_factory=dict)  # levels of mo(), from the lowest
 
     def of_numbers(self, column: str) -> str:
         """The name of a column of numbers, a new one for a new column."""
-        known = (name for name, of_table in self.columns.items() if of_table == column and name not in self.levels)
+        coded = {*self.levels, *self.monotonic}
+        known = (name for name, of_table in self.columns.items() if of_table == column and name not in coded)
         return next(known, f"v{len(self.columns)}")
+
+    def shown(self, name: str) -> str | None:
+        """As a user reads it: "age", "mo(income)"; None of what is no name."""
+        column = self.columns.get(name)
+        return f"mo({column})" if name in self.monotonic else column
 
 
 def code_learnt_columns(
-    table: Table, spec: Any, symbols: Sequence[Symbol], names: SafeNames, keep: Sequence[int], labels: Sequence[str]
+    table: Table,
+    spec: Any,
+    symbols: Sequence[Symbol],
+    names: SafeNames,
+    keep: Sequence[int],
+    labels: Sequence[str],
+    at_one: str = "",
 ) -> np.ndarray:
-    """The columns `keep` of formulaic's model_spec `spec` for the rows of another table (m, p)."""
+    """The columns `keep` of formulaic's model_spec `spec` for the rows of another table (m, p); the column `at_one` is 1 in all rows."""
     import pandas as pd
     from formulaic.errors import FormulaicError
 
     problems: list[str] = []
     columns = {
-        name: attempt(lambda n=name, c=column: _recoded(table[c], names.levels.get(n)), problems)
+        name: attempt(lambda n=name, c=column: _recoded(table[c], names, n), problems)
         for name, column in names.columns.items()
     }
     raise_all(problems)
+    if at_one:
+        columns[at_one] = np.ones(table.rows)
     new_frame = pd.DataFrame(columns)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -86,10 +101,13 @@ def _beyond_bounds(table: Table, spec: Any, frame: Any, names: SafeNames) -> lis
     return problems
 
 
-def _recoded(column: Column, levels: tuple[str, ...] | None) -> Any:
+def _recoded(column: Column, names: SafeNames, name: str) -> Any:
     """A column of other rows as numbers, or as codes of the levels that were learnt."""
     import pandas as pd
 
+    if name in names.monotonic:
+        return codes_of_levels(column, names.monotonic[name]).astype(float)
+    levels = names.levels.get(name)
     if levels is None:
         return column.numbers("the formula")
     return pd.Categorical.from_codes(codes_of_levels(column, levels), categories=[str(i) for i in range(len(levels))])
@@ -119,4 +137,4 @@ def codes_of_levels(column: Column, levels: Sequence[str]) -> np.ndarray:
 def readable(text: str, names: SafeNames) -> str:
     """Text of formulaic's with the user's names, spelt as users spell it."""
     text = re.sub(r" ?(\*\*|[-+*/<>=!]+) ?", r"\1", text.replace(", constraints='center'", ""))
-    return re.sub(r"\bv\d+\b", lambda m: names.columns.get(m.group(), m.group()), text)
+    return re.sub(r"\bv\d+\b", lambda m: names.shown(m.group()) or m.group(), text)

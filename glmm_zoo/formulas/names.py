@@ -10,7 +10,7 @@ from glmm_zoo.errors import shown
 # Names that variables and dimensions of the graph have or may have.
 _RESERVED = re.compile(
     r"chain|draw|row|sample|coef|(.*_)?cutpoints?(_.*)?|sigma|alpha|zi|never(_.*)?|assoc|effect|tau|rho|exposure_time|exposure_shares|_.*"
-    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?s_.*|(.*_)?(sd|corr|pcorr|u|df)_.*|.*_(effect|effect_bis|coef|pair)"
+    r"|(.*_)?(Intercept|beta)(_.*)?|(.*_)?(s|simplex)_.*|(.*_)?(sd|corr|pcorr|u|df)_.*|.*_(effect|effect_bis|coef|pair|step)"
 )
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

@@ -32,6 +32,7 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
     """
     problems: list[str] = []
     population = attempt(lambda: predictor.population.code_new_rows(table), problems)
+    steps = [attempt(lambda m=m: m.code_new_rows(table), problems) for m in predictor.population.monotonic]
     columns = {g.name: g.factor for g in predictor.formula.groups}
     z = [attempt(lambda e=e: e.code_new_rows(table), problems) for e in predictor.effects]
     smooths = [
@@ -45,7 +46,15 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
     )
     return replace(
         predictor,
-        population=replace(predictor.population, values=population),
+        population=replace(
+            predictor.population,
+            values=population,
+            monotonic=tuple(
+                replace(m, steps=of_m)
+                for m, of_m in zip(predictor.population.monotonic, steps, strict=True)
+                if of_m is not None
+            ),
+        ),
         offset=predictor.code_offset(table) if has_offset and predictor.code_offset else None,
         effects=tuple(
             replace(e, z=values, factor=_factor_in_rows(e.factor, columns.get(e.factor.name, ()), table))

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ import numpy as np
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing, plural, raise_all
 from glmm_zoo.formulas.centring import products_at_means
 from glmm_zoo.formulas.expansion import expanded
-from glmm_zoo.formulas.learnt_columns import CONTEXT, SafeNames, code_learnt_columns, readable
+from glmm_zoo.formulas.learnt_columns import CONTEXT, SafeNames, code_learnt_columns, codes_of_levels, readable
+from glmm_zoo.formulas.monotonic import Monotonic, codes_from_lowest, steps_of
 from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.memory import available_memory
@@ -35,7 +37,8 @@ class DesignMatrix:
 
     `intercept` says whether the right side has one. `code_new_rows(table)` (m, p) codes other rows by what was learnt
     from these: levels, means, knots. Where there are products of covariates, values @ to_zero are the columns with these at the
-    means of their covariates, and to_zero (p, p) times the coefficients there are those at zero.
+    means of their covariates, and to_zero (p, p) times the coefficients there are those at zero. In columns with mo(x) it is x, as with
+    even steps; `monotonic` is what uneven ones change.
     """
 
     values: np.ndarray
@@ -46,6 +49,7 @@ class DesignMatrix:
     spreads: np.ndarray = field(default_factory=lambda: np.empty(0))  # (p,) see `spread`
     code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
     to_zero: np.ndarray | None = None
+    monotonic: tuple[Monotonic, ...] = ()
 
     @property
     def centred(self) -> np.ndarray:
@@ -54,8 +58,10 @@ class DesignMatrix:
         return values if self.to_zero is None else values @ self.to_zero
 
 
-def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
+def code_terms(symbols: Sequence[Symbol], table: Table, monotonic: bool = False) -> DesignMatrix:
     """The columns of a sum of terms, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]").
+
+    `monotonic` says whether mo() may be among the terms.
 
     Raises
     ------
@@ -67,6 +73,11 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
     names = SafeNames()
     problems: list[str] = []
     words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
+    if names.monotonic and not monotonic:
+        column = names.columns[next(iter(names.monotonic))]
+        problems.append(
+            f"mo({column}) is not available here; write C({column}), or a column of numbers for the levels of {column}"
+        )
     raise_all(problems)
     if not frame:
         intercept = not {"0", "-1"} & set(summands(symbols))
@@ -87,18 +98,41 @@ def code_terms(symbols: Sequence[Symbol], table: Table) -> DesignMatrix:
         )
     learnt = {
         "transforms": {readable(k, names): _jsonable(state) for k, state in spec.transform_state.items() if state},
-        "levels": {names.columns[name]: list(levels) for name, levels in names.levels.items()},
+        "levels": {names.columns[name]: list(levels) for name, levels in (names.levels | names.monotonic).items()},
     }
 
-    def code_new_rows(other: Table) -> np.ndarray:
-        return code_learnt_columns(other, spec, symbols, names, keep, labels)
+    def code_new_rows(other: Table, at_one: str = "") -> np.ndarray:
+        return code_learnt_columns(other, spec, symbols, names, keep, labels, at_one)
 
     intercept = "Intercept" in coded
     numbers = {name: frame[name] for name in names.columns if name not in names.levels}
-    to_zero = products_at_means([coded[i] for i in keep], values, numbers, names.levels) if intercept else None
+    products = [coded[i] for i in keep]
+    to_zero = products_at_means(products, values, numbers, names.levels) if intercept else None
     at_means = values if to_zero is None else values @ to_zero
     spreads = np.array([spread(at_means[:, k]) for k in range(len(labels))])
-    return DesignMatrix(values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero)
+    steps = tuple(
+        _monotonic(name, names, products, table, partial(code_new_rows, at_one=name)) for name in names.monotonic
+    )
+    return DesignMatrix(values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero, steps)
+
+
+def _monotonic(
+    name: str, names: SafeNames, products: Sequence[str], table: Table, code_with_ones: CodeNewRows
+) -> Monotonic:
+    """The steps of mo(x), the factor `name` of some `products`; `code_with_ones(table)` are all products where mo(x) is 1."""
+    column, levels = names.columns[name], names.monotonic[name]
+    places = [k for k, product in enumerate(products) if name in product.split(":")]
+    for product in (products[k] for k in places):
+        if sum(part in names.monotonic for part in product.split(":")) > 1:
+            raise InputError(
+                f"formula: {_label(product, names)!r} multiplies two monotonic effects, which is not available; leave it out"
+            )
+
+    def code_new_rows(other: Table) -> np.ndarray:
+        x = codes_of_levels(other[column], levels).astype(float)
+        return steps_of(x, len(levels) - 1, code_with_ones(other)[:, places])
+
+    return Monotonic(column, levels, tuple(places), code_new_rows(table), code_new_rows)
 
 
 def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: SafeNames) -> None:
@@ -106,7 +140,7 @@ def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: SafeNam
     levels = {names.columns[name]: len(of_factor) for name, of_factor in names.levels.items()}
 
     def least(expression: Expression) -> int:
-        if expression.kind == "call":
+        if expression.kind in ("call", "monotonic"):
             return 1
         column = table[expression.columns[0]]
         return levels.get(column.name, 2) - 1 if expression.kind == "factor" or column.kind != "number" else 1
@@ -207,6 +241,8 @@ def _add(expression: Expression, table: Table, frame: _Values, names: SafeNames,
     """The expression as formulaic reads it; its columns go into `frame` and `names`, what is wrong with them into `problems`."""
     if expression.kind == "call":
         return _add_call(expression, table, frame, names, problems)
+    if expression.kind == "monotonic":
+        return _add_monotonic(expression, table, frame, names, problems)
     column = table[expression.columns[0]]
     if expression.kind == "column" and column.kind == "number":
         name = names.of_numbers(column.name)
@@ -219,6 +255,20 @@ def _add(expression: Expression, table: Table, frame: _Values, names: SafeNames,
         attempt(lambda: column.numbers("a predictor"), problems)
         return "0"
     return _add_factor(expression, column, frame, names, problems)
+
+
+def _add_monotonic(expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]) -> str:
+    column = table[expression.columns[0]]
+    coded = attempt(lambda: codes_from_lowest(column, expression.order), problems)
+    if coded is None:
+        return "0"
+    x, levels = coded
+    known = (v for v, of_v in names.monotonic.items() if names.columns[v] == column.name)
+    name = next(known, f"v{len(names.columns)}")
+    if names.monotonic.setdefault(name, levels) != levels:
+        problems.append(f"mo({column.name}): two orders of its levels in one formula; give the same one each time")
+    frame[name], names.columns[name] = x, column.name
+    return name
 
 
 def _add_call(expression: Expression, table: Table, frame: _Values, names: SafeNames, problems: list[str]) -> str:
@@ -291,7 +341,7 @@ def _label(name: str, names: SafeNames) -> str:
         level = re.fullmatch(r"(v\d+)\[(?:T\.)?(\d+)\]", text)
         if level and level[1] in names.levels:
             return f"{names.columns[level[1]]}[{names.levels[level[1]][int(level[2])]}]"
-        return names.columns.get(text) or readable(text, names)
+        return names.shown(text) or readable(text, names)
 
     return ":".join(part(text) for text in name.split(":"))
 

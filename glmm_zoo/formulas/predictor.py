@@ -69,7 +69,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
         columns that are combinations of others, grouping factors that cannot be estimated.
     """
     problems: list[str] = []
-    population = attempt(lambda: code_terms(formula.population, table), problems)
+    population = attempt(lambda: code_terms(formula.population, table, monotonic=True), problems)
     offsets = [attempt(lambda o=o: coded_expression(o, table), problems) for o in formula.offsets]
     effects = code_group_terms(formula.groups, table, problems)
     curves = [attempt(lambda s=s: _code_smooth(s, table), problems) for s in formula.smooths]
@@ -268,12 +268,17 @@ def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarr
         parts.append(offset[:, None])
     parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
     parts += [np.hstack([s.linear, s.penalised]) for s in predictor.smooths]
+    parts += [m.steps for m in population.monotonic]
     _, first, cell, counts = np.unique(
         np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     collapsed = replace(
         predictor,
-        population=replace(population, values=np.asfortranarray(population.values[first])),
+        population=replace(
+            population,
+            values=np.asfortranarray(population.values[first]),
+            monotonic=tuple(replace(m, steps=m.steps[first]) for m in population.monotonic),
+        ),
         offset=None if offset is None else offset[first],
         effects=tuple(
             replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first])) for e in predictor.effects

@@ -11,21 +11,24 @@ USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
 
 @dataclass(frozen=True)
 class Expression:
-    """A column, a factor `C(x, ref="b")`, or arithmetic and calls on columns such as `log(x / 10)`.
+    """A column, a factor `C(x, ref="b")`, a monotonic effect `mo(x)`, or arithmetic and calls on columns such as `log(x / 10)`.
 
     `code` is Python with each column written `{i}`, its index in `columns`; `text` is what a user reads.
     """
 
-    kind: str  # "column", "factor" or "call"
+    kind: str  # "column", "factor", "monotonic" or "call"
     text: str
     columns: tuple[str, ...]
     code: str
     reference: str | None = None  # the first level of a factor, where the user names it
+    order: tuple[str, ...] | None = None  # the levels of mo(), from the lowest, where the user names them
 
     @property
     def source(self) -> str:
         """The expression as it may be written in a formula."""
         text = self.code.format(*map(quoted, self.columns))
+        if self.kind == "monotonic":
+            return f"mo({text})" if self.order is None else f'mo({text}, levels="{",".join(self.order)}")'
         if self.kind != "factor":
             return text
         return f"C({text})" if self.reference is None else f"C({text}, ref={self.reference!r})"

@@ -184,8 +184,9 @@ class LinearPredictor:
     """One linear predictor in the graph, with what it is made of: eta = design @ coefficients + offset + Z u.
 
     `design` (n, p) holds a column of ones for the intercept, then the columns as they are multiplied; `elements` names
-    the random variable and the position in it of every coefficient, `priors` their priors. The last columns are those of
-    the smooths' weights, which are not among the elements: `smooth_weights` has their names and sizes.
+    the random variable and the position in it of every coefficient, `priors` their priors. The columns of monotonic effects, after these,
+    have a prior and no element: their coefficients are products of two variables. The last columns are those of the smooths' weights,
+    which have neither: `smooth_weights` has their names and sizes.
     """
 
     design: np.ndarray
@@ -215,6 +216,8 @@ def _labels_of_dims(plan: Plan) -> Iterator[tuple[str, Any]]:
     for p in plan.predictors:
         if p.population.labels:
             yield prefixed(p.prefix, "coef"), list(p.population.labels)
+        for m in p.population.monotonic:
+            yield m.dim(p.prefix), m.step_labels
         for s in p.smooths:
             yield smooth_name(p, s, "weight"), list(s.weight_labels)
             if len(s.sds) > 1:

@@ -1,6 +1,6 @@
 """Linear predictors in PyMC.
 
-eta = Intercept + X beta + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + sum over factors g of Z_g u_g[level] + offset
+eta = Intercept + X beta + sum over mo(x) of E_x (beta zeta_x) + sum over smooths s of (Xf_s linear_s + Zs_s w_s) + sum over factors g of Z_g u_g[level] + offset
 
     w_s ~ Normal(0, sd_s),
     u_g[level] ~ Normal(0, S_g),   S_g = diag(sd_g) R_g diag(sd_g),   R_g ~ LKJ
@@ -19,6 +19,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.formulas.monotonic import Monotonic
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
@@ -124,6 +125,8 @@ def _population_part(
         dims = model.named_vars_to_dims.get(name)
         elements = _elements(model, name, str(dims[0])) if dims else [(name, 0)]
         terms.add(values, coefficients, elements, model.chosen[name.removesuffix("_at_means")])
+    for monotonic in predictor.population.monotonic:
+        _add_steps(model, predictor.prefix, monotonic, terms)
     if predictor.offset is not None:
         offset = data_name(prefixed(predictor.prefix, "offset"))
         terms.eta = terms.eta + pm.Data(offset, predictor.offset, dims=predictor.dim)
@@ -156,6 +159,24 @@ def _add_intercept_and_beta(model: Model, predictor: PredictorDesign, center: bo
         terms.add(np.ones((predictor.rows, 1)), intercept[None], [(free, 0)], model.chosen[name])
     if X.labels:
         terms.add(values, at_means, _elements(model, at_means.name, coef), model.chosen[beta_name])
+
+
+def _add_steps(model: Model, prefix: str, monotonic: Monotonic, terms: _Terms) -> None:
+    """What uneven steps of mo(x) change in the predictor: columns with the coefficients b zeta. Under Dirichlet(a) of D shares each has
+    variance (D - 1) / (D^2 (D a + 1)), and the even part of b zeta has columns that sum to 0."""
+    name, D, beta = monotonic.name(prefix), monotonic.size, prefixed(prefix, "beta")
+    a = model.chosen[name][0].arguments["a"]
+    shares: Any = pm.Dirichlet(name, a=np.full(D, a), dims=monotonic.dim(prefix))
+    whole: Tensor = model[beta]
+    coefficients: Tensor = pt.concatenate([whole[k] * shares for k in monotonic.places])
+    terms.eta = terms.eta + pm.Data(data_name(f"{name}_columns"), monotonic.steps) @ coefficients
+    sd = np.sqrt((D - 1) / (D**2 * (D * a + 1)))
+    terms.add(
+        monotonic.steps,
+        coefficients,
+        [],
+        [model.chosen[beta][k].scaled(sd) for k in monotonic.places for _ in range(D)],
+    )
 
 
 def _add_unpenalised_part(model: Model, predictor: PredictorDesign, smooth: Smooth, terms: _Terms) -> None:

@@ -157,7 +157,7 @@ def predictor_data(
     """The predictor of this prefix, of which `groups` are the factors."""
     D = linear.design
     n, p = D.shape
-    fixed = len(linear.elements)
+    fixed = len(linear.priors)
     ends = fixed + np.cumsum([0, *(len(s.sd_of) for s in linear.smooth_weights)])
     positions = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
     smooths = [

@@ -87,6 +87,7 @@ class EventApproximation:
             if lead:
                 centred = f"{prefixed(p.prefix, 'Intercept')}_at_means" in self.model.auxiliary
                 values[prefixed(p.prefix, "Intercept")] = of_predictor[0] - (X.means @ beta if centred else 0.0)
+            values |= {m.name(p.prefix): np.full(m.size, 1 / m.size) for m in X.monotonic}
         for group in self.model.groups:
             u = values[group.name("u")] = np.zeros((len(group.factor.levels), len(group.labels)))
             for prefix in dict.fromkeys(group.owners):

@@ -129,7 +129,8 @@ class HazardModel:
         zeros = {e.factor.name: np.zeros((N, len(e.labels))) for e in main.effects}
         levels = {e.factor.name: trajectory.levels[e.factor.name][subject] for e in main.effects}
         X = np.zeros((N, len(main.population.labels)))
-        return MarkerDesign(np.zeros(N), X, levels, {**zeros, effects.factor.name: z})
+        steps = {m.column: np.zeros((N, m.steps.shape[1])) for m in main.population.monotonic}
+        return MarkerDesign(np.zeros(N), X, levels, {**zeros, effects.factor.name: z}, steps)
 
     def term_value(self, points: HazardPoints, j: int, value_of: VariableLookup, xp: Any) -> Array:
         """f_j (N,) at the points; `xp` is NumPy or `pytensor.tensor`."""
@@ -235,7 +236,10 @@ class HazardModel:
             return ""
         places = np.array([0.0, 1.0, 0.5, 0.3])
         columns = [
-            [np.column_stack([d.one, d.X, *d.z.values()]) for d in (designs[0] for designs in p.designs)]
+            [
+                np.column_stack([d.one, d.X, *d.z.values(), *d.steps.values()])
+                for d in (designs[0] for designs in p.designs)
+            ]
             for p in (self.points(subject, row, a + (b - a) * place) for place in places)
         ]
         constant = linear = True

@@ -124,6 +124,7 @@ def _gradient_of_log_hazard(
     zeros: dict[str, Array] = {g.name("u"): np.zeros((len(g.factor.levels), len(g.labels))) for g in hazard.groups}
     for c in hazard.trajectories:
         zeros[prefixed(c.part.prefix, "Intercept")] = 0.0
+        zeros |= {m.name(c.part.prefix): np.zeros(m.size) for m in c.part.main.population.monotonic}
         zeros[prefixed(c.part.prefix, "beta")] = np.zeros(len(c.part.main.population.labels))
     alpha = model["assoc"] if not hazard.events.competing else model["assoc"].sum(axis=1)
     gradient = []

@@ -29,15 +29,17 @@ _SLOPE_STEP = 1e-4  # of the difference quotient of a slope, as a share of the f
 
 @dataclass(frozen=True)
 class MarkerDesign:
-    """Columns of a marker's linear predictor at N points: eta = Intercept one + X beta + sum over factors g of z_g u_g[level_g].
+    """Columns of a marker's linear predictor at N points: eta = Intercept one + X beta + sum over factors g of z_g u_g[level_g], and
+    what uneven steps of monotonic effects change, E (beta zeta).
 
-    `one` (N,), `X` (N, p), `level` (N,) and `z` (N, k) by factor.
+    `one` (N,), `X` (N, p), `level` (N,) and `z` (N, k) by factor, `steps` (N, q D) by column.
     """
 
     one: np.ndarray
     X: np.ndarray
     level: Mapping[str, np.ndarray]
     z: Mapping[str, np.ndarray]
+    steps: Mapping[str, np.ndarray]
 
     def linear_predictor(
         self, prefix: str, part: PlannedOutcome, groups: Sequence[Group], value_of: VariableLookup
@@ -48,6 +50,11 @@ class MarkerDesign:
             eta = value_of(prefixed(prefix, "Intercept")) * self.one
         if self.X.shape[1]:
             eta = eta + matrix_product(self.X, value_of(prefixed(prefix, "beta")))
+        for m in part.main.population.monotonic:
+            shares, beta = value_of(m.name(prefix)), value_of(prefixed(prefix, "beta"))
+            for place, columns in zip(m.places, np.split(self.steps[m.column], len(m.places), axis=1), strict=True):
+                if columns.any():
+                    eta = eta + beta[place] * matrix_product(np.ascontiguousarray(columns), shares)
         for group in groups:
             own = [k for k, owner in enumerate(group.owners) if owner == prefix]
             for column, k in zip(self.z[group.factor.name].T if own else (), own, strict=True):
@@ -63,7 +70,8 @@ class MarkerDesign:
         """
         point, copy = copy_indices(len(self.one), copies)
         levels = {g: level_of_copy(x[point], copy) if g in factors else x[point] for g, x in self.level.items()}
-        return MarkerDesign(self.one[point], self.X[point], levels, {g: z[point] for g, z in self.z.items()})
+        z, steps = ({name: x[point] for name, x in columns.items()} for columns in (self.z, self.steps))
+        return MarkerDesign(self.one[point], self.X[point], levels, z, steps)
 
 
 def copy_indices(points: int, copies: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,6 +120,7 @@ class Trajectory:
         return MarkerDesign(
             np.ones(len(t)), _code_at_times(main.population.code_new_rows, table), levels,
             {e.factor.name: _code_at_times(e.code_new_rows, table) for e in main.effects},
+            {m.column: _code_at_times(m.code_new_rows, table) for m in main.population.monotonic},
         )  # fmt: skip
 
     def _last_visit_before(self, subject: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -170,6 +179,7 @@ def _weighted_sum(designs: Sequence[MarkerDesign], weights: np.ndarray) -> Marke
         total([d.X for d in designs]),
         designs[0].level,
         {g: total([d.z[g] for d in designs]) for g in designs[0].z},
+        {c: total([d.steps[c] for d in designs]) for c in designs[0].steps},
     )
 
 

@@ -37,6 +37,13 @@ def predictor_parameters(
         if p.population.labels:
             defaults = priors.beta_defaults(p.population.spreads.tolist(), units[p.prefix][1])
             needed.append(priors.coefficients(prefixed(p.prefix, "beta"), p.population.labels, defaults))
+        needed += [
+            Parameter(
+                m.name(p.prefix), "simplex",
+                ((prefixed(p.prefix, f"simplex[{m.column}]"), m.name(p.prefix), prefixed(p.prefix, "simplex")),), (priors.SIMPLEX_DEFAULT,),
+            )
+            for m in p.population.monotonic
+        ]  # fmt: skip
         needed += [parameter for s in p.smooths for parameter in _smooth_parameters(p, s, units[p.prefix][1])]
     for g in groups_of(predictors):
         sd, corr = prefixed(g.prefix, "sd"), prefixed(g.prefix, "corr")

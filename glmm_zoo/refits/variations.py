@@ -19,6 +19,7 @@ from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
 from glmm_zoo.priors import unknown_key
 from glmm_zoo.registry import Builder, find_builder
 from glmm_zoo.results.about import about_of
+from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 from glmm_zoo.tables.files import RawTable
 from glmm_zoo.tables.frames import SomeRows
@@ -171,6 +172,7 @@ class BuilderCall:
 
 def call_of(tree: xr.DataTree) -> BuilderCall:
     """What the builder of a fit was called with, read from its file."""
+    refuse_imputations(tree, "a model to fit again")
     spec = metadata(tree)["spec"]
     builder = _builder(spec)
     options = options_of(tree)

@@ -18,6 +18,7 @@ from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, read_fitted
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -76,7 +77,8 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     prob
         Probability inside the intervals.
     """
-    about, model = about_of(tree), read_fitted(tree, 1)
+    one = imputations_of(tree)[0]  # whose variables are those of all
+    about, model = about_of(tree), read_fitted(one, 1)
     variable = about.of or _variable(model)
     of_times = "event_times" in model.spec["facts"]
     scale: dict[str, Any] = {"scale": SURVIVAL, "times": [answer_time(model.spec)]} if of_times else {}
@@ -86,7 +88,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
     meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
-    levels = _levels(read_fitted(tree, 1, SURVIVAL) if of_event else model, variable)
+    levels = _levels(read_fitted(one, 1, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
     values = tuple(levels) or tuple(_grid(numbers, contrast))
@@ -217,7 +219,8 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
     labels = posterior["coef"].values if "coef" in posterior.coords else ()
     for left, _, right in (str(label).partition(":") for label in labels):
         one, other = left.partition("[")[0], right.partition("[")[0]
-        found += [other] if one == variable else [one] if other == variable else []
+        own = (variable, f"mo({variable})")
+        found += [other] if one in own else [one] if other in own else []
     table = stored_table(tree)
     return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)
 

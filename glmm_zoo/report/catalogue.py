@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.report.answer import Answer, answering, of_categories
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
+from glmm_zoo.report.imputed import of_first, of_least_agreeing
 from glmm_zoo.report.survival_figures import survival_figures
-from glmm_zoo.results.about import about_of
+from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
@@ -204,15 +205,21 @@ class Catalogue:
         yield "prior_posterior", Entry("priors", "", partial(prior_posterior, self.tree, self.about))
         if self.of_times:
             check = "Does the model reproduce the data? (Cox–Snell residuals)"
-            yield "cox_snell", Entry("checks", check, partial(cox_snell_of, self.tree))
+            yield "cox_snell", Entry("checks", check, partial(of_first, self.tree, cox_snell_of))
         else:
             yield from self._predictive_check()
-        yield "ranks", Entry("checks", "Did the chains agree? (ranks)", partial(ranks, self.tree, self.about))
-        yield "trace", Entry("asked", "", partial(trace, self.tree, self.about))
+        yield (
+            "ranks",
+            Entry("checks", "Did the chains agree? (ranks)", partial(of_least_agreeing, self.tree, self._drawn(ranks))),
+        )
+        yield "trace", Entry("asked", "", partial(of_least_agreeing, self.tree, self._drawn(trace)))
+
+    def _drawn(self, draw: Callable[[xr.DataTree, About], Picture]) -> Callable[[xr.DataTree], Picture]:
+        return lambda tree: draw(tree, self.about)
 
     def _predictive_check(self) -> Iterator[tuple[str, Entry]]:
         check = "Does the model reproduce the data? (posterior predictive check)"
-        yield "predictive_check", Entry("checks", check, partial(predictive_check, self.tree, self.about))
+        yield "predictive_check", Entry("checks", check, partial(of_first, self.tree, self._drawn(predictive_check)))
 
     def of_stored(self, stored: Estimates) -> Picture | None:
         """The figure of estimates that the file holds; None where they are too many, or of a kind that has none."""

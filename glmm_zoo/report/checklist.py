@@ -17,6 +17,7 @@ from glmm_zoo.report.parts import Parts, read_parts
 from glmm_zoo.report.prior_text import prior_text
 from glmm_zoo.report.reproduce import prior_command
 from glmm_zoo.report.serial_words import processes
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.trials.arms import META_ANALYSES
 
 State = Literal["done", "not done", "not applicable"]
@@ -114,6 +115,8 @@ def _question(page: _Page) -> Iterator[Item]:
             "model",
             f"{plural(data['dropped'], 'row')} dropped: `glmm-zoo report {page.path}`",
         )
+    elif imputed_tables(page.parts.tree):
+        yield page.item(BARG, "Missing values reported", "missing", f"`glmm-zoo report {page.path}`")
     else:
         yield Item(BARG, "Missing values reported", "not applicable", "No row was dropped")
 

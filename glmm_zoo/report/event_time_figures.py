@@ -16,12 +16,14 @@ from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.joint.risk_curves import kaplan_meier
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.entry import Entry
+from glmm_zoo.report.imputed import of_first
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.estimates import summarised
 from glmm_zoo.results.figures.cox_snell import cox_snell
 from glmm_zoo.results.figures.hazard import ObservedEnds, hazard
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.figures.survival_curves import observed_at, survival_curves
+from glmm_zoo.results.imputations import imputations_of
 
 _DRAWS, _TIMES, _MOST_ARMS = 200, 16, 3
 
@@ -29,7 +31,7 @@ _DRAWS, _TIMES, _MOST_ARMS = 200, 16, 3
 def event_time_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, Entry]]:
     """Survival by the answering variable, and the hazard over time."""
     yield "survival_curves", Entry("key", "", partial(_survival_curves, tree, answer))
-    yield "hazard", Entry("estimates", "Hazard over time", partial(_hazard, tree))
+    yield "hazard", Entry("estimates", "Hazard over time", partial(of_first, tree, _hazard))
 
 
 def _survival_curves(tree: xr.DataTree, answer: Answer) -> Picture:
@@ -87,4 +89,4 @@ def cox_snell_of(tree: xr.DataTree) -> Picture:
 
 
 def _outcome(tree: xr.DataTree) -> FittedOutcome:
-    return next(iter(read_fitted(tree, _DRAWS, SURVIVAL).outcomes.values()))
+    return next(iter(read_fitted(imputations_of(tree)[0], _DRAWS, SURVIVAL).outcomes.values()))

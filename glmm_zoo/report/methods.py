@@ -13,6 +13,7 @@ from glmm_zoo.families.time_laws import TIME_LAW_WORDS
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.imputed import imputed_methods
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
@@ -23,6 +24,7 @@ from glmm_zoo.report.seen_words import seen_methods
 from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.report.stored import stored_diagnostics
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -58,7 +60,7 @@ def methods(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> list[str]:
     """
     parts = read_parts(tree)
     sentences = [
-        *_model(parts), _priors(parts), _sampler(parts), *_diagnostics(parts), *_estimand(parts, answer),
+        *_model(parts), *imputed_methods(tree), _priors(parts), _sampler(parts), *_diagnostics(parts), *_estimand(parts, answer),
         f"We report posterior medians with equal-tailed {numbers.nominal(prob)} credible intervals.",
     ]  # fmt: skip
     results = results_text(parts, answer, prob)
@@ -175,6 +177,8 @@ def _predictor(parts: Parts, part: Part) -> list[str]:
 
 
 def _covariate(parts: Parts, term: Summand) -> str:
+    if term[0].kind == "monotonic":
+        return f"{_column(parts, term)} (monotonic, Bürkner and Charpentier 2020)"
     return f"{_column(parts, term)} (categorical)" if parts.levels(term[0]) else _column(parts, term)
 
 
@@ -289,7 +293,7 @@ _KINDS = {
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations", "range": "ranges",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",
-    "nominal_beta": "departures from proportional odds",
+    "nominal_beta": "departures from proportional odds", "simplex": "the shares of the steps of monotonic effects",
 }  # fmt: skip
 _PARTS = {
     "zi": " of the zero part",
@@ -325,7 +329,7 @@ def _prior_words(prior: Prior) -> str:
 def _sampler(parts: Parts) -> str:
     sampling, versions = parts.content["sampling"], parts.content.get("versions", {})
     thin, draws = sampling.get("thin", 1), sampling.get("draws", parts.tree["posterior"].sizes["draw"])
-    chains = sampling.get("chains", parts.tree["posterior"].sizes["chain"])
+    chains = sampling.get("chains", parts.tree["posterior"].sizes["chain"]) // (len(imputed_tables(parts.tree)) or 1)
     kept = f"{draws} draws kept in each" + (f", every {_ordinal(thin)} of {draws * thin}" if thin > 1 else "")
     warm = f" after {sampling['tune']} for warm-up" if "tune" in sampling else ""
     used = [

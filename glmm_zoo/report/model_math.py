@@ -210,6 +210,7 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
     extra = [*_offsets(outcome), *_treatment(outcome.parts)]
     left = mean if of.family.symbol == "η" else linked(of.link, mean)
     yield left, "=", _predictor(outcome, of.main, extra, without_intercept)
+    yield from _steps(outcome, of.main)
     for name, part in of.others.items():
         if name == "nominal":
             continue
@@ -218,6 +219,17 @@ def _predictors(outcome: NumberedOutcome) -> Iterator[Line]:
         if name == "never":
             left = sub(sym("π"), _level(outcome.parts, (outcome.parts.spec["options"]["subject"],)))
         yield linked(part.link, left), "=", _predictor(outcome, part, [])
+        yield from _steps(outcome, part)
+
+
+def _steps(outcome: NumberedOutcome, part: Part) -> Iterator[Line]:
+    """mo(x) = D (s_1 + ... + s_x), x = 0, ..., D, for each monotonic effect of a predictor."""
+    of = [sym(part.of)] if part.of else []
+    expressions = dict.fromkeys(e for term in part.terms for e in term if e.kind == "monotonic")
+    for x, levels in ((sym(outcome.parts.name(e)), outcome.parts.monotonic_levels(e)) for e in expressions):
+        share = [outcome.symbol("s", *of, x, index) for index in (num(1), x)]
+        sum_of_shares = f"{op('(')}{share[0]}{PLUS}{op('⋯')}{PLUS}{share[1]}{op(')')}"
+        yield call(sym("mo"), x), "=", f"{num(len(levels) - 1)}{sum_of_shares}"
 
 
 def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], without_intercept: bool = False) -> str:
@@ -263,7 +275,9 @@ def _times(outcome: NumberedOutcome, coefficient: str, term: Summand) -> str:
 
 def _covariates(parts: Parts, term: Summand) -> str:
     return "".join(
-        op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
+        call(sym("mo"), sub(sym(parts.name(e)), ROW_INDEX))
+        if e.kind == "monotonic"
+        else op("(") + sym(e.text) + op(")") + sub("<mrow></mrow>", ROW_INDEX)
         if e.kind == "call"
         else sub(sym(parts.name(e)), ROW_INDEX)
         for e in term

@@ -222,11 +222,17 @@ def _own(parts: Parts) -> Iterator[str]:
 
 def _term_words(parts: Parts, terms: Sequence[Summand], coefficient: str) -> list[str]:
     """One item for each factor; numbers together; interactions together."""
-    numbers = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
+    alone = [t for t in terms if len(t) == 1 and not parts.levels(t[0])]
+    numbers = [t for t in alone if t[0].kind != "monotonic"]
     items = []
     if numbers:
         change = "a change" if len(numbers) == 1 else "changes"
         items.append(f"{change} {coefficient} for each unit of {joined([_plain(parts, t) for t in numbers])}")
+    for (expression,) in (t for t in alone if t not in numbers):
+        name = parts.name(expression)
+        items.append(
+            f"a monotonic effect of {name}, {coefficient} for each step of it on average, in which each step has a share s of the whole change"
+        )
     for term in terms:
         levels = parts.levels(term[0])
         if len(term) == 1 and levels:

@@ -119,7 +119,9 @@ class Parts:
         return of_one_effect and outcome.prefix in self.spec["facts"]["loaded"]["outcomes"]
 
     def levels(self, expression: Expression) -> tuple[str, ...] | None:
-        """The levels of a factor, the reference first; None of numbers."""
+        """The levels of a factor, the reference first; None of numbers and of monotonic effects."""
+        if expression.kind == "monotonic":
+            return None
         column = expression.columns[0]
         for learnt in self.spec["learnt"].values():
             if column in learnt.get("levels", {}):
@@ -131,6 +133,11 @@ class Parts:
         if not of_column or (expression.kind == "column" and of_column[0].attrs["kind"] == "number"):
             return None
         return _reference_first(sorted({str(v) for v in of_column[0].values.tolist()}), expression.reference)
+
+    def monotonic_levels(self, expression: Expression) -> tuple[str, ...]:
+        """The levels of mo(x), from the lowest."""
+        every = (learnt.get("levels", {}) for learnt in self.spec["learnt"].values())
+        return next(tuple(levels[expression.columns[0]]) for levels in every if expression.columns[0] in levels)
 
     def name(self, expression: Expression) -> str:
         """The words for what a column, a factor or an expression is."""

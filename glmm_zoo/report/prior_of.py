@@ -54,7 +54,7 @@ _KINDS = {
     "sd": "sd_.*", "corr": "corr_.*", "df": "df_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
-    "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*",
+    "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*", "simplex": "simplex_.*",
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def origin_of(spec: Mapping[str, Any], variable: str, element: str, prior: str) 
         return ""
     names = {variable, element, element.split("[")[0]} - {""}
     for pattern, general in (
-        (r"(.*?)(sd|corr|df|ar1|range)_(.*)", "{0}{1}[{2}"),
+        (r"(.*?)(sd|corr|df|ar1|range|simplex)_(.*)", "{0}{1}[{2}"),
         (r"(.*?)s_(.*)_(sd|linear)", "{0}s_{2}"),
     ):
         found = re.fullmatch(pattern, variable)

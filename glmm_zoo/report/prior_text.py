@@ -10,13 +10,16 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined, read_parts
 from glmm_zoo.report.prior_of import PriorOf, origin_of, read_prior_of
 from glmm_zoo.report.prior_quantiles import correlation_quantile, prior_quantile
+from glmm_zoo.report.prior_reasons import CENTRES, REASONS
 from glmm_zoo.report.serial_words import process_prior
 from glmm_zoo.results import numbers
+from glmm_zoo.results.figures.effects import coefficient_words
 from glmm_zoo.results.storage import against_reference, stratum_of
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -62,7 +65,7 @@ def prior_text(tree: xr.DataTree) -> list[PriorText]:
 
 def _allows(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """What the prior allows, in the units people think in."""
-    if of.kind in ("corr", "exposure_shares"):
+    if of.kind in ("corr", "exposure_shares", "simplex"):
         return _of_several(parts, of, prior)
     low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
     own = of.outcome.family.own_parameter(of.kind)
@@ -141,6 +144,8 @@ def _per(parts: Parts, of: PriorOf) -> str:
     if inside is None or "[" in inside[1]:
         return ""
     name = inside[1].split(", ")[-1]
+    if "mo(" in name:
+        return f" for one mean step of {coefficient_words(parts.about, name).replace(' (mean step)', '')}"
     return f" for one unit of {joined([_column(parts, n) for n in name.split(':')])}"
 
 
@@ -239,10 +244,19 @@ def _of_several(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """A matrix of correlations, or shares that sum to one."""
     if of.kind == "exposure_shares":
         return "Shares of the long-term effect that each period of exposure adds; together 1"
+    if of.kind == "simplex":
+        return f"Shares of the whole change along {_monotonic(parts, of)} that each step has; together 1"
     sizes = [len(g["effects"]) for name, g in parts.spec["groups"].items() if of.variable.endswith(f"corr_{name}")]
     size = sizes[0] if sizes else len(parts.spec["facts"].get("visits", ("", "")))
     high = correlation_quantile(prior, size, 0.975)
     return f"Each correlation from {_value(-high)} to {_value(high)} ({INNER})"
+
+
+def _monotonic(parts: Parts, of: PriorOf) -> str:
+    """The words for the column whose steps have these shares."""
+    part = of.outcome.others[of.part] if of.part else of.outcome.main
+    columns = [e.columns[0] for term in part.terms for e in term if e.kind == "monotonic"]
+    return next(parts.about.name(c) for c in columns if of.variable.endswith(f"simplex_{variable_name(c)}"))
 
 
 def _value(value: float) -> str:
@@ -286,59 +300,21 @@ def _unit(parts: Parts, of: PriorOf) -> str:
 
 def _why(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
-    shape, reason = _REASONS.get(of.kind, ("", ""))
+    shape, reason = REASONS.get(of.kind, ("", ""))
     own = of.outcome.family.own_parameter(of.kind)
     if own is not None and own.why:
         return own.why
     if of.kind == "intercept" and of.part == "sigma":
         reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part:
-        centre = _CENTRES.get((of.outcome.family.responses, of.link))
+        centre = CENTRES.get((of.outcome.family.responses, of.link))
         reason = f"{centre}; {reason}" if centre else reason
     if of.kind == "tau" and parts.spec["options"].get("heterogeneity"):
         return f"an empirical prior, {parts.spec['options']['heterogeneity']} (Turner et al. 2012)"
     return reason if prior.distribution in shape.split("|") else ""
 
 
-_CENTRES = {
-    ("measured", "identity"): "centred at the mean of the response, scale 2.5 of its standard deviations",
-    ("measured", "log"): "centred at the log of the level of the response, so that its unit does not matter",
-    ("count", "log"): "centred at the log of the crude rate, so that the unit of the exposure does not matter",
-    ("time", "log_hazard"): "centred at the log of the crude rate",
-    ("time", "log_time"): "centred at the log of the follow-up per event",
-}
 _LEVELS = {
     "odds ratio": "odds", "rate ratio": "a rate", "hazard ratio": "a hazard", "time ratio": "a time", "ratio of means": "a mean",
     "ratio": "a value",
-}  # fmt: skip
-_REASONS = {
-    "intercept": ("StudentT", "so wide that any baseline is possible; the shape is that of brms"),
-    "coefficient": (
-        "Normal",
-        "weak, rules out only the absurd: 2.5 units of the link for a distance of one spread of the covariate, as in rstanarm; of two "
-        "values the spread is their distance (Gelman et al. 2008)",
-    ),
-    "sd": (
-        "Exponential",
-        "the mean is one unit of the link, of a normal outcome one standard deviation of it, per spread of the covariate; the mass near 0 "
-        "lets groups be alike (Simpson et al. 2017)",
-    ),
-    "df": ("Gamma", "from heavy tails to nearly normal ones (Juárez and Steel 2010); brms has the same above 1"),
-    "corr": ("LKJ", "mildly against correlations near \N{MINUS SIGN}1 and 1; arbitrary, as everywhere"),
-    "share": ("Beta", "every value is as likely as any other"),
-    "autocorrelation": ("Beta|Uniform", "every value is as likely as any other"),
-    "range": ("InverseGamma", "every correlation over the median gap from 0 to 1 is as likely as any other"),
-    "effect": ("Normal", "weak, centred at no effect"),
-    "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
-    "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),
-    "smooth sd": ("Exponential", "the bend of a curve has one unit of standard deviation in the mean, as group effects have"),
-    "smooth line": ("Normal", "as a coefficient: 2.5 units of the link per spread of the column"),
-    "hazard coefficient": ("Normal", "weak: 2.5 for a distance of one spread of the covariate, or of the marker"),
-    "hazard level": ("Normal", "around the log of the crude rate; very wide"),
-    "h0_trend": ("Normal", "how much the log hazard rises or falls over the follow-up; wide"),
-    "h0_precision": ("Gamma", "the smoothness of the log hazard; arbitrary, as in JMbayes2"),
-    "weibull_shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
-    "exposure_shares": ("Dirichlet", "every course of the effect is as likely as any other"),
-    "loading": ("Normal", "weak, in the ratio of the units of both links"),
-    "nominal_beta": ("Normal", "drawn to proportional odds"),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePath
 from typing import Any
@@ -13,6 +13,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.results.imputations import IMPUTATIONS, imputed_tables
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import USUAL_OPTIONS
 from glmm_zoo.results.storage import metadata, outcome_formulas
@@ -37,7 +38,8 @@ def reproduce(tree: xr.DataTree, path: str = "fit.nc") -> Reproduction:
     spec = content["spec"]
     fit = [f"glmm-zoo fit {_model_and_data(spec)}"]
     fit += [
-        f"{name} {shlex.quote(value)}" for name, value in (*_model_arguments(spec), *_settings(content["sampling"]))
+        f"{name} {shlex.quote(value)}"
+        for name, value in (*_model_arguments(spec, imputed_tables(tree)), *_settings(content["sampling"]))
     ]
     fit.append(f"--out {shlex.quote(path)}")
     commands = [" \\\n    ".join(fit), f"glmm-zoo report {shlex.quote(path)}"]
@@ -59,8 +61,10 @@ def _file(source: str, otherwise: str) -> str:
     return source if PurePath(source).suffix.lower() in FILES else otherwise
 
 
-def _model_arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Options of the command line that say what the model is, and their values."""
+def _model_arguments(spec: Mapping[str, Any], imputed: Sequence[Mapping[str, Any]] = ()) -> Iterator[tuple[str, str]]:
+    """Options of the command line that say what the model is, and their values; of several imputed tables the others too."""
+    for table in imputed[1:]:
+        yield "--data", _file(table["spec"]["data"]["source"], "IMPUTED.csv")
     if "event" in spec and spec["event"]["data"]["source"] != spec["data"]["source"]:
         yield "--survival", _file(spec["event"]["data"]["source"], "SURVIVAL.csv")
     for formula in outcome_formulas(spec):
@@ -101,10 +105,9 @@ def _as_text(value: object) -> str:
 def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = content["spec"]
     data = spec["data"]
-    yield (
-        "data",
-        f"{data['source']}, {plural(data['rows'], 'row')}, {data['dropped']} dropped; SHA-256 {data['sha256']}",
-    )
+    tables = content.get(IMPUTATIONS, [])
+    for of in [table["spec"]["data"] for table in tables] or [data]:
+        yield "data", f"{of['source']}, {plural(of['rows'], 'row')}, {of['dropped']} dropped; SHA-256 {of['sha256']}"
     if "event" in spec:
         events = spec["event"]["data"]
         yield "events", f"{events['source']}, {plural(events['rows'], 'row')}; SHA-256 {events['sha256']}"
@@ -113,7 +116,8 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "priors",
             "an older glmm_zoo wrote the file, which does not tell which priors were given; those in force are in the table of priors",
         )
-    yield "sampler", sampler_words(content["sampling"])
+    each = f"; so for each of {len(tables)} imputed tables, with seeds that follow" if tables else ""
+    yield "sampler", sampler_words(tables[0]["sampling"] if tables else content["sampling"]) + each
     seconds = content["seconds"]
     yield "time", f"{written(seconds['all'], 1)} s, of which sampling {written(seconds['sample'], 1)} s"
     yield "made", content["created"].replace("T", " ").split("+")[0][:16] + " UTC"

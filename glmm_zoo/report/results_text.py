@@ -243,6 +243,8 @@ def _label(parts: Parts, label: str) -> str:
     """ "period[2]" as "quarter 2 against 1"; a number "one unit more of age"."""
     found = re.fullmatch(r"(.*?)\[(.*)\]", label)
     if found is None:
+        if label.startswith("mo(") and ":" not in label:
+            return f"the mean step of {parts.about.name(label[3:-1])}"
         return f"one unit more of {re.sub(r'^I\((.*)\)$', r'\1', parts.about.name(label))}"
     learnt = [part["levels"][found[1]] for part in parts.spec["learnt"].values() if found[1] in part.get("levels", {})]
     reference = f" against {parts.about.level(found[1], learnt[0][0])}" if learnt else ""

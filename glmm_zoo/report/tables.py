@@ -14,6 +14,7 @@ import xarray as xr
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.imputed import missing_table
 from glmm_zoo.report.parts import joined, read_parts
 from glmm_zoo.report.serial_words import process_label
 from glmm_zoo.results.about import About, about_of
@@ -23,6 +24,7 @@ from glmm_zoo.results.figures.estimated import amount_of
 from glmm_zoo.results.figures.group_effect_words import effect_words
 from glmm_zoo.results.figures.value_words import comparison_words, row_words, value_words
 from glmm_zoo.results.findings import findings
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
@@ -94,7 +96,7 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
     """The tables of estimates by name, in the order of the page.
 
     "means" and "comparisons" of the variable that answers, averaged over the population, "conditional" at equal group effects, and
-    "parameters" of the model; a fit has not all of them.
+    "parameters" of the model, and "missing" what the gaps of imputed tables cost; a fit has not all of them.
     """
     about, head = about_of(tree), ("", "Estimate", interval_heading(prob))
     found: dict[str, PaperTable] = {}
@@ -110,6 +112,8 @@ def estimate_tables(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> di
         caption = "Conditional estimates: at equal group effects, and how groups differ."
         found["conditional"] = table_of_groups(caption, head, conditional)
     found["parameters"] = parameter_table(tree, rows, prob)
+    if imputed_tables(tree):
+        found["missing"] = missing_table(tree)
     return found
 
 

@@ -13,6 +13,7 @@ from glmm_zoo.report.answer import answering
 from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_groups, table_of_groups, whose
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings import Finding, findings
+from glmm_zoo.results.imputations import imputed_tables, most_missing
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.report.estimates_text import estimates_as_text, interval_heading
 from glmm_zoo.results.report.wording import finding_rows, is_derived, overview, summary_headings, summary_rows
@@ -43,6 +44,7 @@ def full_report(tree: xr.DataTree, *, prob: float = 0.95, spell: Callable[[str],
         for name, value in overview(tree).items()
     ]
     notes = [Text(f"note: {spell(note)}", style="yellow") for note in metadata(tree)["spec"]["notes"]]
+    notes += [Text(most_missing(tree))] if imputed_tables(tree) else []
     estimates = summary_tables(tree, summary(tree, prob=prob), prob)
     return [*lines, *notes, "", *estimates, *_findings(findings(tree, prob).values(), spell)]
 

@@ -17,6 +17,7 @@ import xarray as xr
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.results import convergence
+from glmm_zoo.results.imputations import imputations_of, verdict_of_imputations
 from glmm_zoo.results.numbers import whole, written
 from glmm_zoo.results.parameter_statistics import (
     LEAST_DRAWS,
@@ -28,6 +29,7 @@ from glmm_zoo.results.parameter_statistics import (
     statistics_table,
 )
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables
+from glmm_zoo.results.verdict import Problem, Verdict
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 RHAT = 1.01
@@ -37,44 +39,6 @@ HIGHER_TARGETS = (0.95, 0.99)  # of the acceptance probability, one after the ot
 DIVERGENT = 0.001  # share of the transitions; a tenth of the Monte Carlo error of a 95 % interval's probability
 REMARKED = ("retried", "tree_depth")  # checks that say nothing against the draws
 FALSE_ALARM = 0.01  # probability that the worst random effect of sound chains is beyond its limit
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One failed check: what was found, what it means for this model, what to try first."""
-
-    check: str
-    found: str
-    meaning: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.found}. {self.meaning} {self.advice}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the diagnostics say: sound, sound with remarks, or not sound, with the problems.
-
-    `remarks` are worth knowing and no reason against the draws. `table` has one row for each parameter, group effects
-    included. `found` is what holds of a sound fit, in one line.
-    """
-
-    sound: bool
-    problems: tuple[Problem, ...]
-    table: pd.DataFrame
-    remarks: tuple[Problem, ...] = ()
-    found: str = ""
-
-    def __str__(self) -> str:
-        remarked = plural(len(self.remarks), "remark")
-        if self.sound:
-            lines = [f"Sound{f', with {remarked}' if self.remarks else ''}: {self.found}."]
-        else:
-            lines = [f"Not to be trusted yet: {plural(len(self.problems), 'check')} failed."]
-        lines += [f"  - {problem}" for problem in self.problems]
-        lines += [f"And {remarked}:"] if self.remarks and not self.sound else []
-        return "\n".join(lines + [f"  - {remark}" for remark in self.remarks])
 
 
 # ------------------------------------------------------------------------------------------------------------- verdict
@@ -102,6 +66,9 @@ def check(tree: xr.DataTree) -> Verdict:
         `sound`, the `problems` and `remarks` each with a sentence on what it means here and what to try first, and the
         `table` of diagnostics by parameter.
     """
+    tables = imputations_of(tree)
+    if len(tables) > 1:
+        return verdict_of_imputations(tree, [check(table) for table in tables])
     gap = incomplete(tree)
     if gap is not None:
         problem = Problem(
@@ -117,8 +84,10 @@ def check(tree: xr.DataTree) -> Verdict:
 
 @of_a_whole_fit
 def judge(tree: xr.DataTree, diagnostics: pd.DataFrame) -> Verdict:
-    """The verdict on a complete fit, given the table of its diagnostics (`statistics_table`)."""
+    """The verdict on a complete fit, given the table of its diagnostics (`statistics_table`); of several imputed tables that on each."""
     content = metadata(tree)
+    if "imputations" in content:
+        return check(tree)
     spec, settings = content["spec"], content["sampling"]
     if settings["draws"] < LEAST_DRAWS:
         return Verdict(False, (_too_few_draws(settings["draws"]),), diagnostics)

@@ -149,6 +149,7 @@ def summarised(
     prob: float = 0.95,
     rope: Region | None = None,
     shares: Sequence[bool] | None = None,
+    imputations: int = 1,
 ) -> Estimates:
     """Estimates of draws (chain, draw, estimate).
 
@@ -165,11 +166,13 @@ def summarised(
     shares
         Which estimates are of probabilities, so that these are written in per cent and differences of them in percentage points; by
         default none is.
+    imputations
+        Of how many imputed tables the chains are, which stand one after the other.
     """
     of = of.rename(columns={name: f"{name}_" for name in TAKEN_NAMES})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of infinite draws, 1 over a difference of 0, there is no sd
-        rows = statistics(draws, prob)
+        rows = statistics(draws, prob, imputations)
     null = of["measure"].map(lambda measure: NO_EFFECT.get(measure, 0.0)).to_numpy(float)
     table = of.reset_index(drop=True).assign(
         **dict(zip(STATISTIC_COLUMNS[:5], rows[:, :5].T, strict=True)),

@@ -15,6 +15,7 @@ from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import RATIOS, Estimates, Region, summarised
 from glmm_zoo.results.hypothesis_text import RELATIONS, Side, hypothesis_error, parse_hypothesis
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.numbers import Scale, estimate_text, nominal, probability, whole, written
 from glmm_zoo.results.parameter_statistics import element_labels, elements, moments_table
 from glmm_zoo.results.storage import metadata, reported_variables
@@ -68,7 +69,14 @@ def hypotheses(
         problems += [_no_region(q, rope) for q in asked if q.equality]
     raise_all(problems)
     of = pd.DataFrame({"hypothesis": [q.text for q in asked], "measure": [q.measure for q in asked]})
-    found = summarised(of, np.stack([q.draws for q in asked], axis=2), "", prob=prob, rope=rope)
+    found = summarised(
+        of,
+        np.stack([q.draws for q in asked], axis=2),
+        "",
+        prob=prob,
+        rope=rope,
+        imputations=len(imputed_tables(tree)) or 1,
+    )
     p = np.array([np.nan if q.holds is None else q.holds.mean() for q in asked])
     if rope is not None:
         p = np.where([q.equality for q in asked], found.table["p_rope"], p)

@@ -11,6 +11,7 @@ import xarray as xr
 from glmm_zoo.results import convergence
 
 STATISTICS = ("mean", "median", "sd", "lower", "upper", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat")
+IMPUTATION = "imputation"  # the coordinate of chains of several imputed tables, which stand table by table
 LEAST_DRAWS = 4  # in a chain, for any diagnosis
 _AT_ONCE = 50  # quantities diagnosed together: with more, arrays no longer fit the processor's caches
 
@@ -24,19 +25,24 @@ def element_labels(array: xr.DataArray) -> list[str]:
     return [f"{array.name}[{', '.join(entry)}]" for entry in index]
 
 
-def statistics(values: np.ndarray, prob: float = 0.95) -> np.ndarray:
+def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> np.ndarray:
     """The numbers of `STATISTICS` (quantities, statistics) for draws (chain, draw, quantities).
+
+    Of so many `imputations`, whose chains stand one after the other, R-hat is the largest within one, effective draws are added up, and
+    errors are those of the draws alone: what the tables differ by is none.
 
     Diagnostics of a quantity that is constant, or has fewer than 4 draws in a chain, are NaN, and so is R-hat of a single
     chain.
     """
     parts = [values[:, :, start : start + _AT_ONCE] for start in range(0, values.shape[2], _AT_ONCE)]
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter lock for most of it
-        rows = list(pool.map(lambda part: _statistics(part, prob), parts))
+        rows = list(pool.map(lambda part: _statistics(part, prob, imputations), parts))
     return np.concatenate([np.empty((0, len(STATISTICS))), *rows])
 
 
-def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
+def _statistics(values: np.ndarray, prob: float, imputations: int) -> np.ndarray:
+    if imputations > 1:
+        return _pooled(values, prob, imputations)
     rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
     lower, median, upper = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1))
     mean, several = values.mean(axis=(0, 1)), values.shape[0] * values.shape[1] > 1
@@ -56,10 +62,26 @@ def _statistics(values: np.ndarray, prob: float) -> np.ndarray:
     return rows
 
 
+def _pooled(values: np.ndarray, prob: float, imputations: int) -> np.ndarray:
+    """The statistics of all draws, with the diagnostics of the tables put together."""
+    each = np.stack(
+        [_statistics(part, prob, 1) for part in np.split(values, imputations)]
+    )  # (tables, quantities, statistics)
+    rows = each[0].copy()
+    rows[:, 0], rows[:, 2] = values.mean(axis=(0, 1)), values.std(axis=(0, 1), ddof=1)
+    rows[:, [3, 1, 4]] = np.quantile(values, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=(0, 1)).T
+    error_of_variance = np.sqrt(np.sum((each[:, :, 2] * each[:, :, 6]) ** 2, axis=0))
+    rows[:, 5] = np.sqrt(np.sum(each[:, :, 5] ** 2, axis=0)) / imputations
+    rows[:, 6] = error_of_variance / (imputations * np.where(rows[:, 2] > 0, rows[:, 2], 1.0))
+    rows[:, 7:9], rows[:, 9] = each[:, :, 7:9].sum(axis=0), each[:, :, 9].max(axis=0)
+    return rows
+
+
 def statistics_table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
     """`statistics` of every element of every variable, one row each."""
     arrays = list(posterior.data_vars.values())
-    rows = np.concatenate([statistics(elements(array), prob) for array in arrays])
+    imputations = len(np.unique(posterior[IMPUTATION])) if IMPUTATION in posterior.coords else 1
+    rows = np.concatenate([statistics(elements(array), prob, imputations) for array in arrays])
     names = [label for array in arrays for label in element_labels(array)]
     return pd.DataFrame(rows, index=pd.Index(names, name="parameter"), columns=pd.Index(STATISTICS))
 

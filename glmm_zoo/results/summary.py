@@ -25,6 +25,7 @@ from glmm_zoo.families.registry import family_described
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
+from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.parameter_statistics import STATISTICS, moments_table, statistics, statistics_table
 from glmm_zoo.results.storage import (
     metadata,
@@ -117,7 +118,7 @@ def _of_derived(tree: xr.DataTree, prob: float) -> pd.DataFrame:
     draws = derived_quantities(tree)
     if not draws:
         return pd.DataFrame(columns=pd.Index(STATISTICS))
-    rows = statistics(np.stack(list(draws.values()), axis=2), prob)
+    rows = statistics(np.stack(list(draws.values()), axis=2), prob, len(imputed_tables(tree)) or 1)
     return pd.DataFrame(rows, index=pd.Index(list(draws)), columns=pd.Index(STATISTICS))
 
 

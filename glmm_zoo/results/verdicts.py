@@ -15,6 +15,7 @@ from glmm_zoo.results.design_limits import design_limits
 from glmm_zoo.results.diagnostics import REMARKED, Verdict
 from glmm_zoo.results.fit_checks import fit_checks
 from glmm_zoo.results.fit_checks.fit_check import SIGN, FitCheck, Soundness
+from glmm_zoo.results.imputations import imputations_of, imputed_tables, most_missing
 from glmm_zoo.results.numbers import percent, whole, written
 from glmm_zoo.results.storage import metadata, random_effect_variables
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -61,7 +62,7 @@ def verdicts(tree: xr.DataTree, verdict: Verdict | None = None) -> Verdicts:
     """
     verdict = diagnostics.check(tree) if verdict is None else verdict
     with np.errstate(all="ignore"):  # rows that the model predicts without any spread
-        checks = () if diagnostics.incomplete(tree) is not None else tuple(fit_checks(tree))
+        checks = () if diagnostics.incomplete(tree) is not None else tuple(fit_checks(imputations_of(tree)[0]))
     return Verdicts(_sampling(tree, verdict), _fit(checks), _design(tree), checks)
 
 
@@ -78,10 +79,17 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
     few = rows[["ess_bulk", "ess_tail"]].min().min()
     r_hat = written(float(np.nanmax(verdict.table["r_hat"])), 3)
     error = 1 / np.sqrt(rows["ess_bulk"].min())
+    tables = len(imputed_tables(tree))
+    agreeing = (
+        f"{number_word(chains // tables)} chains of each of {tables} imputed tables"
+        if tables
+        else f"{number_word(chains)} chains"
+    )
     words = (
-        f"The {number_word(chains)} chains agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
+        f"The {agreeing} agree (R-hat at most {r_hat}), the estimates rest on at least {whole(few)} "
         f"effective draws{'' if divergent else ', there were no divergences'}.",
         f"Another seed would move an estimate by about {percent(error, 0)} of its standard deviation.",
+        *([most_missing(tree)] if tables else []),
     )
     grave = [r for r in verdict.remarks if r.check not in REMARKED]
     title = f"Sampling: sound, with {plural(len(grave), 'remark')}." if grave else "Sampling: sound."

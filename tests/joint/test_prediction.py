@@ -108,6 +108,22 @@ def integrated(f, log_f, log_h, t: float, times, cov=S) -> tuple[np.ndarray, np.
     return np.array([p @ np.exp(at_t - hazard_until(u)) for u in times]), p @ f(b)
 
 
+@pytest.mark.parametrize("association", ["value", "slope", "area"])
+def test_monotonic_steps_of_a_marker_predict_as_levels_of_a_factor_do(association: str) -> None:
+    visits, survival = patients()
+    visits = visits.assign(stage=pd.factorize(visits.id)[0] % 4)
+    shares = np.array([0.2, 0.5, 0.3])
+    reached, predicted = np.cumsum(shares), []
+    for term, values in (
+        ("mo(stage)", {"beta": [0.3, 0.4, 0.05], "simplex_stage": shares}),
+        ("C(stage)", {"beta": [0.3, *(1.2 * reached), *(0.15 * reached)]}),
+    ):
+        model = build(visits, survival, f"y ~ time * {term} + (1 + time | id)", association=association)
+        predicted.append(predict(tree_at(model, {**TRUTH, **values})))
+    for name in predicted[1].data_vars:
+        np.testing.assert_allclose(predicted[0][name].values, predicted[1][name].values, rtol=1e-9, err_msg=str(name))
+
+
 # -------------------------------------------------------------------------------------------------------- against a grid
 
 ASSOCIATIONS = {

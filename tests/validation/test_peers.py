@@ -79,6 +79,19 @@ def test_posterior_lies_at_the_maximum_of_the_likelihood(row: Maximum) -> None:
             assert abs(off) < 0.3, f"{name}: {ours['mean']:.4f}, maximum {estimate}, {off:.2f} SE off"
 
 
+def test_imputed_tables_equal_rubins_rules_by_lme4() -> None:
+    data = data_set("sim_imputed.csv")
+    tables = [data[["y", "z", "g"]].assign(x=data[f"x{k}"]) for k in range(1, 6)]
+    tree = zoo.fit_imputed(zoo.hierarchical_linear, tables, "y ~ x + z + (1 | g)", seed=22, progress=False)
+    assert zoo.check(tree).sound, str(zoo.check(tree))
+    ours, summary = zoo.missing_information(tree), zoo.summary(tree)
+    for theirs, name in (("(Intercept)", "Intercept"), ("x", "beta[x]"), ("z", "beta[z]")):
+        peer = reference("imputed_maximum")["parameters"][theirs]
+        assert abs(summary.loc[name, "mean"] - peer["estimate"]) < 0.05 * np.sqrt(peer["within"])
+        np.testing.assert_allclose(ours.loc[name, ["within", "between"]], [peer["within"], peer["between"]], rtol=0.1)
+        np.testing.assert_allclose(ours.loc[name, "fmi"], peer["fmi"], atol=0.02)
+
+
 def test_linear_mixed_model_equals_numerical_integration() -> None:
     """Given sd and sigma, (Intercept, beta) is Gaussian in closed form; sd and sigma are integrated on a grid."""
     rng = np.random.default_rng(3)

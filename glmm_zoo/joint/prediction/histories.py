@@ -285,8 +285,9 @@ def _design_in_rows(p: PredictorDesign, measured: Table, rows: np.ndarray) -> Ma
     in_rows = predictor_in_rows(p, measured)
     level = {e.factor.name: e.factor.codes[rows] for e in p.effects}
     return MarkerDesign(
-        np.ones(len(rows)), in_rows.population.values, level, {e.factor.name: e.z for e in in_rows.effects}
-    )
+        np.ones(len(rows)), in_rows.population.values, level, {e.factor.name: e.z for e in in_rows.effects},
+        {m.column: m.steps for m in in_rows.population.monotonic},
+    )  # fmt: skip
 
 
 def _outcome_columns(part: PlannedOutcome) -> tuple[str, ...]:

@@ -131,10 +131,13 @@ def predictor_words(spec: Mapping[str, Any], predictor: str, about: About) -> st
 
 
 def coefficient_words(about: About, coefficient: str) -> str:
-    """ "quarter 4" of "period[4]", "quarter 4 by time" of "period[4]:time"."""
+    """ "quarter 4" of "period[4]", "quarter 4 × time" of "period[4]:time", "dose (mean step)" of "mo(dose)"."""
     parts = []
     for part in coefficient.split(":"):
         level = re.fullmatch(r"([^\[\]]+)\[(.+)\]", part)
+        if monotonic := re.fullmatch(r"mo\((.*)\)", part):
+            parts.append(f"{about.name(monotonic[1])} (mean step)")
+            continue
         expression = re.sub(r"^I\((.*)\)$", r"\1", part)
         words = re.sub(r"[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
         parts.append(words if level is None else value_words(about, level[1], level[2]))
