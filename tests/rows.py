@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 from scipy.interpolate import BSpline
 from scipy.optimize import brentq
-from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr, logsumexp
+from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr
 
 Values = Mapping[str, xr.DataArray]  # posterior variables by name, with their dims and labels
 Labels = Mapping[str, tuple[str, ...]]
@@ -501,14 +501,18 @@ def _com_poisson(y: str) -> dict:
 
     def law(eta, nu):
         mu = np.exp(eta)
-        j = np.arange(200.0 + mu + 40 * np.sqrt(mu / nu) + 60 / nu)
+        j = np.arange(200.0 + mu + min(40 * np.sqrt(mu / nu), 40 * mu))
+        f = nu * gammaln(j + 1)
 
         def weights(log_rate):
-            w = log_rate * j - nu * gammaln(j + 1)
-            return np.exp(w - logsumexp(w))
+            w = np.exp(log_rate * j - f - np.max(log_rate * j - f))
+            return w / w.sum()
 
-        found = weights(brentq(lambda x: np.log(weights(x) @ j) - eta, -60, 60 * max(1.0, nu), xtol=1e-14, rtol=1e-14))
-        return found, j
+        def excess(log_rate):
+            return np.log(weights(log_rate) @ j + 1e-300) - eta
+
+        ends = eta - np.log1p(mu), nu * np.log(mu + 2) + 1  # the rate of a geometric distribution, and one of a mode above the mean
+        return weights(brentq(excess, *ends, xtol=1e-13, rtol=1e-13)), j
 
     def laws(p, eta, nu, zi):
         share = 0.0 if zi is None else expit(zi)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.families import counts, moments
-from glmm_zoo.families.conway_maxwell import MOST_NU, Sums, conway_maxwell
+from glmm_zoo.families.conway_maxwell import Sums, conway_maxwell, possible
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
@@ -24,8 +24,7 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter
 from glmm_zoo.tables.columns import Table
 
-_LEAST, _MOST = -650.0, 650.0  # logarithms of means are cut here, beyond what a number can hold
-_MOST_LOG_NU = float(np.log(MOST_NU))
+_LEAST, _MOST = -650.0, 300.0  # logarithms of means and of nu are cut here, beyond what variances can hold
 _WIDE = 1000.0  # from this standard deviation on a draw is that of a normal distribution, rounded
 _LARGEST_LOG_MEAN = 34.0  # of what is drawn
 
@@ -104,11 +103,13 @@ def _operations() -> tuple[Any, Any]:
 def _rate_and_norm(eta: Array, log_nu: Array) -> tuple[Array, Array, Array]:
     """log lambda, log Z and nu."""
     if isinstance(eta, np.ndarray | np.number | float):
-        nu = np.exp(np.clip(log_nu, _LEAST, _MOST_LOG_NU))
-        found = conway_maxwell(np.clip(eta, _LEAST, _MOST), nu)
+        eta = np.clip(eta, _LEAST, _MOST)
+        nu = possible(eta, np.exp(np.clip(log_nu, _LEAST, _MOST)))
+        found = conway_maxwell(eta, nu)
         return found.log_rate, found.log_norm, nu
     pt, (of, _) = import_pytensor(), _operations()
-    eta, nu = pt.clip(eta, _LEAST, _MOST), pt.exp(pt.clip(log_nu, _LEAST, _MOST_LOG_NU))
+    eta = pt.clip(eta, _LEAST, _MOST)
+    nu = possible(eta, pt.exp(pt.clip(log_nu, _LEAST, _MOST)))
     return of("log_rate")(eta, nu), of("log_norm")(eta, nu), nu
 
 
@@ -128,15 +129,16 @@ def _log_1m_f0(eta: Array, log_nu: Array) -> Array:
 
 
 def quantile(u: Array, eta: Array, nu: Array) -> np.ndarray:
-    """The least count with P(Y <= y) > u; where more terms count than are summed that of nu = 0, a geometric distribution."""
+    """The least count with P(Y <= y) > u; where the standard deviation is above 1000 by the Cornish-Fisher series of its cumulants, of
+    which the k-th is about mu / nu^(k - 1)."""
     from scipy.special import gammaln, ndtri
 
     shape = np.broadcast_shapes(np.shape(u), np.shape(eta), np.shape(nu))
-    u, eta, nu = (np.broadcast_to(x, shape).ravel() for x in (u, eta, np.minimum(nu, MOST_NU)))
+    u, eta, nu = (np.broadcast_to(x, shape).ravel() for x in (u, eta, possible(eta, nu)))
     found = conway_maxwell(eta, nu)
-    mean, sd = np.exp(eta), np.sqrt(found.variance)
-    y = np.maximum(np.round(mean + sd * ndtri(u)), 0.0)
-    y = np.where(np.isnan(sd), np.floor(-np.log1p(-u) / np.log1p(1 / mean)), y)
+    mean, sd, z = np.exp(eta), np.sqrt(found.variance), ndtri(u)
+    skew = 1 / np.sqrt(mean * nu)
+    y = np.maximum(np.round(mean + sd * (z + skew * (z * z - 1) / 6 + skew**2 * (z - z**3) / 72)), 0.0)
     near = np.flatnonzero(sd < _WIDE)
     at = np.maximum(np.floor(mean[near] - 10 * sd[near] - 1), 0.0)
     going, below = near, np.zeros(len(near))
@@ -161,7 +163,7 @@ def _drawn_above(least: Tensor, eta: Tensor, log_nu: Tensor, shape: Any) -> Tens
     import pymc as pm
 
     pt, (_, of_probability) = import_pytensor(), _operations()
-    eta, nu = pt.clip(eta, _LEAST, _LARGEST_LOG_MEAN), pt.exp(pt.clip(log_nu, _LEAST, _MOST_LOG_NU))
+    eta, nu = pt.clip(eta, _LEAST, _LARGEST_LOG_MEAN), pt.exp(pt.clip(log_nu, _LEAST, _MOST))
     u = pm.Uniform.dist(0, 1, size=(eta + nu).shape if shape is None else shape)
     return of_probability()(least + (1 - least) * u, eta, nu)
 
@@ -174,7 +176,7 @@ COUNT = counts.Count("ComPoisson", _log_f, _log_f0, _log_1m_f0, _draw, _draw_abo
 
 def _count_alone(eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """mu, var + mu^2 and 1 - 1 / Z"""
-    mu, found = np.exp(eta), conway_maxwell(eta, own["nu"])
+    mu, found = np.exp(eta), conway_maxwell(eta, possible(eta, own["nu"]))
     return mu, found.variance + mu**2, -np.expm1(-found.log_norm)
 
 

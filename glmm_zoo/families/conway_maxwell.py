@@ -12,13 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glmm_zoo.families.tensors import Array
+from glmm_zoo.families.tensors import Array, functions_of
 
 MOST_NU = 300.0  # nu beyond is taken for this, where hardly more than two counts are possible
+LEAST_BY_MEAN, LEAST_TIMES_MEAN = (
+    1.5e-5,
+    301.0,
+)  # nu below 1.5e-5 mu and 301 / mu is taken for the less of these, at most 0.067
 FAR, FAR_MEAN, FAR_SPREAD = 300.0, 50.0, 2.0  # from nu mu = 300, mu = 50 and mu / nu = 2 on the series is taken
 TINY = -40.0  # below this eta only 0 and 1 count
-LEAST = 1e-13  # of a variance beside the mean: below are rounding errors
-STEPS, TERMS = 40, 5000  # at most; beyond, counts are so overdispersed that the density is not a number
+LEAST_SHARE = 1e-13  # of a variance beside the mean: below are rounding errors
+STEPS, TERMS = 40, 5000  # at most; no nu that is possible has more terms that count
 TWO, SHARE = 5.0, 1e-14  # from nu = 5 (mu + 1) on two counts are nearly all there is; the least share of one of them
 NEGLIGIBLE = 1e-17  # a term beside the sum
 CLOSE = 1e-4  # of the root in log lambda, times the sd: from there derivatives reach it
@@ -35,12 +39,19 @@ class Sums(NamedTuple):
     covariance: Array
 
 
+def possible(eta: Array, nu: Array) -> Array:
+    """nu within what sums and series reach for the mean e^eta, between bounds that only extremely overdispersed counts, and counts
+    without any variation, would pass."""
+    xp = functions_of(eta + nu)
+    least = xp.minimum(LEAST_BY_MEAN * xp.exp(eta), LEAST_TIMES_MEAN * xp.exp(-eta))
+    return xp.minimum(xp.maximum(nu, least), MOST_NU)
+
+
 def conway_maxwell(eta: Array, nu: Array) -> Sums:
-    """The sums for the logarithm of the mean, eta, and nu."""
+    """The sums for the logarithm of the mean, eta, and a `possible` nu."""
     eta, nu = np.broadcast_arrays(np.asarray(eta, float), np.asarray(nu, float))
     shape, eta, nu = eta.shape, eta.ravel(), nu.ravel()
     mu = np.exp(np.maximum(eta, TINY))
-    nu = np.minimum(nu, MOST_NU)
     tiny, far = eta < TINY, (mu >= FAR_MEAN) & (mu * nu >= FAR) & (mu >= FAR_SPREAD * nu)
     found = np.stack([eta, np.exp(eta), np.exp(eta), np.zeros_like(eta), np.zeros_like(eta)])
     found[:, far] = _series(mu[far], nu[far])
@@ -70,7 +81,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
     mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
     for _ in range(STEPS):
         low, high = np.where(mean < mu, rate, low), np.where(mean > mu, rate, high)
-        variance = np.maximum(variance, LEAST * mean)
+        variance = np.maximum(variance, LEAST_SHARE * mean)
         bent = mean * (1 + c * mean) / variance
         step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
         if np.all(~(np.abs(step) * np.maximum(np.sqrt(variance), 1.0) > CLOSE)):
@@ -79,7 +90,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             rate = np.where(((new <= low) | (new >= high)) & (np.abs(step) > 0.1), (low + high) / 2, new)
         mean, log_norm, variance, third, log_factorial, covariance, second = _sums(rate, nu)
-    variance = np.maximum(variance, LEAST * mean)
+    variance = np.maximum(variance, LEAST_SHARE * mean)
     ratio = third / variance
     d = (mu - mean) / variance
     d = d * (1 - d * ratio / 2 * (1 - d * ratio))
@@ -161,9 +172,9 @@ def _series(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         m = mu + shift + x * (a1 + x * (2 * a2 + 3 * a3 * x)) / nu
     x, log_m = 1 / (nu * m), np.log(m)
     slope = 1 + x * x * (a1 + x * (4 * a2 + 9 * a3 * x))  # of the mean by m
-    b1, b2, b3 = (1 + 1 / square) / 24, 1 / (24 * nu * square), (483 / square**2 - 170 / square - 9) / 5760
-    by_nu = m - 0.5 * np.log(2 * np.pi * m) - 0.5 / nu + (b1 + (b2 + b3 / m) / m) / m
-    bend = 1 - (0.5 + (b1 + (2 * b2 + 3 * b3 / m) / m) / m) / m
+    b1, b3 = (square + 1) / 24, (483 - 170 * square - 9 * square**2) / 5760
+    by_nu = m - 0.5 * np.log(2 * np.pi * m) - 0.5 / nu + m * x * x * (b1 + x * (1 / 24 + b3 * x))
+    bend = 1 - 0.5 / m - x * x * (b1 + x * (1 / 12 + 3 * b3 * x))
     log_norm = nu * m - (nu - 1) / 2 * np.log(2 * np.pi * m) - 0.5 * np.log(nu) + x * (a1 + x * (a2 + a3 * x))
     return np.stack(
         [nu * log_m, log_norm, m / nu * slope, mu * log_m - by_nu, m / nu * (slope * log_m + mu / m - bend)]

@@ -16,7 +16,7 @@ from glmm_zoo.families.conway_maxwell import (
     FAR,
     FAR_MEAN,
     FAR_SPREAD,
-    LEAST,
+    LEAST_SHARE,
     NEGLIGIBLE,
     SHARE,
     STEPS,
@@ -176,7 +176,7 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
         rate, low, high, count = given
         found[:] = sums(b, rate, nu)
         mean = found[0]
-        variance = found[2] = _max(b, found[2], b.mul(mean, number(LEAST)))
+        variance = found[2] = _max(b, found[2], b.mul(mean, number(LEAST_SHARE)))
         low = b.select(b.compare("olt", mean, mu), rate, low)
         high = b.select(b.compare("ogt", mean, mu), rate, high)
         bent = b.fma(c, mean, number(1.0))
@@ -329,13 +329,15 @@ def _series(b: Lines, mu: str, nu: str) -> list[str]:
         x = b.div(one, b.mul(nu, m))
         inner = b.fma(x, b.fma(times(3.0, a3), x, times(2.0, a2)), a1)
         m = sum_of(mu, shift, b.div(b.mul(x, inner), nu))
-    x, log_m, w, v = b.div(one, b.mul(nu, m)), b.function("log", m), b.div(one, m), b.div(one, square)
-    slope = b.fma(b.mul(x, x), b.fma(x, b.fma(times(9.0, a3), x, times(4.0, a2)), a1), one)
-    b1, b2 = times(1 / 24, b.add(one, v)), b.div(number(1 / 24), b.mul(nu, square))
-    b3 = times(1 / 5760, b.fma(v, b.fma(number(483.0), v, number(-170.0)), number(-9.0)))
+    x, log_m, w = b.div(one, b.mul(nu, m)), b.function("log", m), b.div(one, m)
+    squared = b.mul(x, x)
+    slope = b.fma(squared, b.fma(x, b.fma(times(9.0, a3), x, times(4.0, a2)), a1), one)
+    b1 = times(1 / 24, b.add(square, one))
+    b3 = times(1 / 5760, b.fma(square, b.fma(number(-9.0), square, number(-170.0)), number(483.0)))
     half_log = b.fma(number(0.5), log_m, number(0.5 * math.log(2 * math.pi)))
-    by_nu = sum_of(b.sub(m, half_log), b.div(number(-0.5), nu), b.mul(w, b.fma(w, b.fma(b3, w, b2), b1)))
-    bend = b.fma(w, b.fma(w, b.fma(w, b.fma(times(3.0, b3), w, times(2.0, b2)), b1), number(0.5)), number(0.0))
+    further = b.mul(b.mul(m, squared), b.fma(x, b.fma(b3, x, number(1 / 24)), b1))
+    by_nu = sum_of(b.sub(m, half_log), b.div(number(-0.5), nu), further)
+    bend = b.fma(squared, b.fma(x, b.fma(times(3.0, b3), x, number(1 / 12)), b1), times(0.5, w))
     spread = b.div(m, nu)
     series = b.mul(x, b.fma(x, b.fma(a3, x, a2), a1))
     log_norm = sum_of(b.mul(nu, m), b.neg(b.mul(b.sub(nu, one), half_log)), times(-0.5, b.function("log", nu)), series)
