@@ -54,6 +54,7 @@ class Row:
     curve: Callable[[pd.DataFrame, Values, str], Any] = lambda d, p, lead: 0.0  # the smooths of a predictor
     rows: Callable[[pd.DataFrame], Mapping[str, Any]] = lambda d: {"row": range(len(d))}
     tables: tuple[Any, ...] = ()
+    mean: Callable[..., np.ndarray] | None = None  # of each response, where sums for its moments take long
 
     def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
@@ -511,7 +512,10 @@ def _com_poisson(y: str) -> dict:
         def excess(log_rate):
             return np.log(weights(log_rate) @ j + 1e-300) - eta
 
-        ends = eta - np.log1p(mu), nu * np.log(mu + 2) + 1  # the rate of a geometric distribution, and one of a mode above the mean
+        ends = (
+            eta - np.log1p(mu),
+            nu * np.log(mu + 2) + 1,
+        )  # the rate of a geometric distribution, and one of a mode above the mean
         return weights(brentq(excess, *ends, xtol=1e-13, rtol=1e-13)), j
 
     def laws(p, eta, nu, zi):
@@ -527,7 +531,10 @@ def _com_poisson(y: str) -> dict:
         mean, square = (np.array([f @ np.arange(len(f)) ** k for f in found]) for k in (1, 2))
         return mean, np.sqrt(square - mean**2)
 
-    return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
+    def mean(d, p, eta, nu=None, zi=None):
+        return np.exp(eta) * (1.0 if zi is None else expit(-zi))
+
+    return {"density": density, "moments": moments, "mean": mean, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
 
 
 def _never(y: str, at_risk: Callable) -> dict:

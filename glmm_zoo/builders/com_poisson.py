@@ -38,6 +38,7 @@ def com_poisson(
 
     nu = 1 is Poisson; for nu > 1 the variance is less than the mean, about mu / nu. The mean is exactly mu_i, and coefficients
     are logarithms of ratios of means, as in `poisson` (Huang 2017). glmmTMB's `compois` reports 1 / nu.
+    A nu below both 1.5e-5 mu and 301 / mu, at most 0.067, is taken for the less of these, and one above 300 for 300.
 
     Parameters
     ----------
