@@ -725,6 +725,27 @@ def _weibull_hazard(d, p, eta):
     return stats.weibull_min(c=k, scale=unit * (unit * np.exp(eta)) ** (-1 / k))
 
 
+def _compete(*causes: str) -> dict:
+    """Times to the first of several causes, each with a Weibull hazard of its own; those of the others are censored."""
+
+    def of(d, p, eta, cause):
+        return _weibull_hazard(d.assign(dead=(d.how == cause).astype(int)), {"shape": p[f"{cause}_shape"]}, eta)
+
+    def density(d, p, eta, **etas):
+        laws = {k: of(d, p, etas[k], k) for k in causes}
+        return sum(np.where(d.how == k, T.logpdf(d.t), T.logsf(d.t)) for k, T in laws.items())
+
+    def moments(d, p, eta, **etas):
+        t = np.linspace(0, 12, 6001)[1:, None] ** 2  # up to 144
+        t, dt = t - np.diff(t, axis=0, prepend=0.0) / 2, np.diff(t, axis=0, prepend=0.0)
+        S = np.exp(sum(of(d, p, np.asarray(etas[k]), k).logsf(t) for k in causes))
+        mean = (S * dt).sum(axis=0)
+        return mean, np.sqrt(2 * (t * S * dt).sum(axis=0) - mean**2)
+
+    data = lambda: lives().assign(how=lambda d: np.select([d.dead == 0, d.index % 3 == 0], ["alive", "moved"], "died"))  # noqa: E731
+    return {"density": density, "moments": moments, "support": lambda d, y: y > 0, "data": data}
+
+
 def _hazards(log_h0: Callable, ends: Callable, low: str, high: str) -> dict:
     """Times from a hazard e^eta h0(t), smooth between `ends(d)` and constant after the last: events in (low, high] or at both."""
 
@@ -1596,6 +1617,13 @@ ROWS = [
         options={"baseline": "piecewise", "cuts": [1.5, 3.0]}, **_variables(_group("g"), ({"log_h0_ratio": ("piece",)},) * 2),
         coords={"coef": ("x",), "g_effect": ONE, "piece": ("1.5-3", f"3-{lives().t.max():g}")}, X=_x, Z=_g,
         **_right_censored(_hazards(_piece_log_h0, _piece_ends, "low", "high")),
+    ),
+    Row(
+        "survival, causes", "survival", "Surv(t, how) ~ x + (1 |p| g)", {"t": "exposure", "how": "label", **NUMBER},
+        options={"baseline": "weibull", "causes": ["died", "moved"], "censored": "alive"},
+        **_all(_regression("died"), _regression("moved"), _group("g", corr=1), _scalar("died_shape"), _scalar("moved_shape")),
+        coords={"died_coef": ("x",), "moved_coef": ("x",), **_shared("g", "died:Intercept", "moved:Intercept")},
+        also={k: (_x, _in(g={f"{k}:Intercept": None})) for k in ("died", "moved")}, X=_nothing, Z=_nothing, **_compete("died", "moved"),
     ),
     Row(
         "survival, lognormal", "survival", "Surv(t, dead) ~ x + (1 + x | g)", {"t": "exposure", "dead": "binary", **NUMBER},

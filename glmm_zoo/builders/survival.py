@@ -25,6 +25,7 @@ def survival(
     baseline: str = "bspline",
     cuts: int | Sequence[float] | None = None,
     distribution: str | None = None,
+    causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -38,7 +39,8 @@ def survival(
         eta_i = Intercept + x_i' beta + sum_g z_gi' u_g[level of row i] + offset_i
         u_g[level] ~ Normal(0, S_g)
 
-    exp(beta) is a hazard ratio within a group, or a ratio of times. exp(u) is a lognormal frailty.
+    exp(beta) is a hazard ratio within a group, or a ratio of times. exp(u) is a lognormal frailty. Of competing causes each has a hazard
+    with a baseline, coefficients and group effects of its own, in which the others are censored (cause-specific hazards).
 
     Parameters
     ----------
@@ -46,9 +48,11 @@ def survival(
         A data frame, one row for each subject, or rows (start, stop].
     formula
         `"Surv(years, death) ~ arm + s(age) + (1 | centre/ward)"`, right censored; `Surv(start, stop, death)`: entry after time 0,
-        covariates that change, or with `(1 | id)` events that come again; `Surv(left, right, type="interval2")` (left or right
+        covariates that change, or with `(1 | id)` events that come again (see below); `Surv(left, right, type="interval2")` (left or right
         missing: open), `Surv(time, time2, event, type="interval")` and `Surv(time, event, type="left")` as in R. The event
-        is 0/1, logical, or `status == "dead"`. Of competing causes each has a model of its own, in which the others are censored.
+        is 0/1, logical, `status == "dead"`, or a column of causes: 0 and a number or label for each. Effects of a level are independent
+        between causes, and with a label, `(1 |p| centre)`, correlated over all of them. Rows (start, stop] of events that come again count
+        in calendar time, the hazard as time since the origin has it; in gap time a row is `Surv(stop - start, event)`: time since the last event.
     baseline
         "bspline": log h0 quadratic on nine equal segments with a random-walk prior of second order (JMbayes2's); "piecewise":
         constant between `cuts`; "weibull", h0 = k (t / unit)^(k - 1), in which the unit is the median time of events with
@@ -58,21 +62,24 @@ def survival(
         most 6, with 5 events or more in each piece.
     distribution
         "weibull", "lognormal" or "loglogistic" of times, in place of a baseline hazard: the accelerated-failure-time form.
-    censored
-        The value of the event's column that is no event, where it is not 0 or a word like "censored" or "alive".
+    causes, censored
+        Values of the event's column that are causes, where others are to be refused, and the value that is no event, where it is not
+        0 or a word like "censored" or "alive".
     center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: `Intercept`, `beta`, `beta[age]`, `sd`, `sd[centre]`, `corr`; `shape`, by default LogNormal(0, 0.5), or
         `sigma` of a lognormal distribution, Exponential(1); `log_h0_ratio`, Normal(0, 2.5); `h0_trend`, Normal(0, 5),
-        `h0_precision`, Gamma(5, 0.5). That of the intercept is about the log of the crude rate.
+        `h0_precision`, Gamma(5, 0.5). That of the intercept is about the log of the crude rate. Of competing causes `dead_beta`,
+        `dead_shape` and so on of one, `beta`, `shape` of all.
 
     Returns
     -------
     A PyMC model with `Intercept`, the log hazard where h0 is 1, or the log time where z is 0; `beta` (coef), `sd_<g>`, `corr_<g>`,
     `u_<g>`, `s_<x>_sd` ...; `shape` k of a Weibull or log-logistic time; `sigma`; `log_h0_ratio` (piece), the log of h0 in a piece
-    against the first; `h0_trend`, `h0_precision` and `h0_steps` of a spline. The observed variable is the last time; its
-    predictive draws are times to the event after the row's start, not censored.
+    against the first; `h0_trend`, `h0_precision` and `h0_steps` of a spline; of competing causes each of these with the cause's name before
+    it, `dead_beta` (dead_coef). The observed variable is the last time; its predictive draws are times to the event after the row's
+    start, not censored, of competing causes to the first of them.
 
     Notes
     -----
@@ -90,10 +97,10 @@ def survival(
     Therneau & Grambsch (2000), Modeling Survival Data, chapters 8 and 9; Royston & Parmar (2013), BMC Med Res Methodol 13:152.
     """
     options = {
-        "baseline": baseline, "cuts": cuts, "distribution": distribution, "censored": censored, "center": center,
-        "clusters": clusters, "missing": missing,
+        "baseline": baseline, "cuts": cuts, "distribution": distribution, "causes": causes, "censored": censored,
+        "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
-    undecided = undecided_event_time_family(distribution)
+    undecided = undecided_event_time_family(distribution, causes)
     single = read_outcome(data, formula, undecided, choice=censored, missing=missing, clusters=clusters)
     learnt = read_event_times(distribution, baseline, cuts, single.outcome)
     single = replace(single, family=event_time_family(learnt))

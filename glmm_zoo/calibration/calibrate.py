@@ -62,7 +62,7 @@ class SimulationBasedCalibration:
     def table(self) -> pd.DataFrame:
         """One row for each quantity, the least uniform first: how many ranks, their mean and standard deviation, the p-value of
         uniformity (POT-C, Tesso & Vehtari 2026) and that adjusted for all quantities (Holm 1979)."""
-        from arviz_stats.base import array_stats
+        from arviz_stats.base.array import array_stats
 
         rows = {
             str(name): [len(r), r.mean(), r.std(ddof=1), float(array_stats.uniformity_test(r.to_numpy())[0])]
@@ -211,7 +211,7 @@ def _first_that_is_taken(model: Model, seed: int, i: int) -> tuple[int, int, Dra
 
 
 def _divergences(tree: xr.DataTree) -> int:
-    return int(tree["sample_stats"]["diverging"].sum())
+    return int(tree["sample_stats"].dataset["diverging"].sum())
 
 
 def _read(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

@@ -41,7 +41,8 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
     Raises
     ------
     InputError
-        A model whose responses cannot be put into its table: times to events, several outcomes that are computed from columns.
+        A model whose responses cannot be drawn and put into its table: times to events, censored or weighted ones, several outcomes that
+        are computed from columns.
     """
     drawn = prior_as_fit(model, 1, seed, responses=True)
     call = call_of(drawn)
@@ -63,8 +64,8 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
             table[column] = _written(table[column], rows, was.values, y.values, outcome.get("levels", ()))
         else:
             table[_SIMULATED] = y.values
-            trials = f" | trials({text.split('trials(', 1)[1].split('~')[0].strip()}" if response.trials else ""
-            formula = changed_formula(text, f"{_SIMULATED}{trials} ~ .")
+            also = text.partition("~")[0].partition("|")[2].strip()  # trials() and trunc()
+            formula = changed_formula(text, f"{_SIMULATED} {f'| {also}' if also else ''} ~ .")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in data that a prior draws
@@ -93,6 +94,12 @@ def _of_these_data(drawn: xr.DataTree, model: Model) -> xr.DataTree:
 def _refuse(model: Model, response: Response | None, *, several: bool) -> None:
     if model.event is not None or response is None or response.event is not None:
         raise InputError("calibration draws no times to events yet; calibrate a model without an event")
+    if response.censoring:
+        raise InputError("calibration does not draw which values are censored; calibrate the model without cens()")
+    if model.spec["options"].get("weights"):
+        raise InputError(
+            "rows with weights other than 1 are not drawn from the model that is fitted; calibrate it without weights="
+        )
     if several and response.value.kind != "column":
         raise InputError(
             f"calibration writes simulated responses into columns, and {response.value.text!r} is none; make the column first"

@@ -85,7 +85,7 @@ def _by_draw(array: xr.DataArray) -> np.ndarray:
 
 def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
     """The log density of a model's data at the one draw of a tree."""
-    from pytensor import function
+    from pytensor.compile.maker import function
 
     from glmm_zoo.families.tensors import as_it_stands
 

@@ -41,11 +41,11 @@ class Asking:
     unseen
         What a level has that the fit lacks, for observed groups: error, population or new.
     scale
-        mean, linear, probability, zero, positive, response; of an event survival, incidence or rmst, at --times.
+        mean, linear, probability, zero, positive, response; of an event survival, incidence, rmst or rmtl, at --times.
     outcome
         One outcome of several.
     times
-        Of survival, incidence and rmst: increasing times, separated by commas.
+        Of survival, incidence, rmst and rmtl: increasing times, separated by commas.
     per
         Units of exposure that counts are for.
     prob

@@ -30,7 +30,7 @@ def plot(
     overwrite
         Replace an existing file.
     """
-    from glmm_zoo.report.catalogue import Catalogue
+    from glmm_zoo.report.catalogue import picture_of
     from glmm_zoo.results import storage
     from glmm_zoo.results.figures.picture import check_picture_file, check_width
 
@@ -39,7 +39,7 @@ def plot(
     source = Path(file)
     target = Path(out) if out is not None else source.with_name(f"{source.stem}-{figure.replace(':', '_')}.svg")
     check_picture_file(target, overwrite=overwrite)
-    picture = Catalogue(storage.load(file), prob=prob).picture(figure)
+    picture = picture_of(storage.load(file), figure, prob=prob)
     written = picture.save(target, width=width, overwrite=overwrite)
     print_rich(picture.alt, f"saved {written}")
     return ExitCode.DONE

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from glmm_zoo.estimands.averages import Question, quantity_asked
 from glmm_zoo.estimands.cells import Averaging, cells_of_rows, read_averaging
 from glmm_zoo.estimands.fitted import EVENT_SCALES, FittedModel, FittedOutcome
 from glmm_zoo.estimands.group_choice import read_group_choice
+from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.row_coding import Exposure, RowCoding
 from glmm_zoo.estimands.rows_asked import Value, read_at, rows_asked, settings, with_values
 from glmm_zoo.estimands.survival import EventQuestion, event_question
@@ -24,6 +27,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.tensor_products import TensorProduct
 from glmm_zoo.plans.options import OptionType, increasing_times, read_option
 from glmm_zoo.results.estimates import Estimates, Region, summarised
+from glmm_zoo.results.once import computed_before
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import column_names
 
@@ -114,11 +118,49 @@ class Setting:
     cells: pd.DataFrame
     weights: sparse.csr_array
 
-    def averages(self, table: Table | None = None, weights: sparse.csr_array | None = None) -> np.ndarray:
-        """(categories, S, cells) of these rows, or of the same rows with other values or weights."""
-        return self.question.averages(
-            self.table if table is None else table, self.weights if weights is None else weights
+    def averages(
+        self,
+        table: Table | None = None,
+        weights: sparse.csr_array | None = None,
+        rows: dict[str, LinearRows] | None = None,
+    ) -> np.ndarray:
+        """(categories, S, cells) of these rows, coded already or not, or of the same rows with other values or weights."""
+        of = replace(
+            self, table=self.table if table is None else table, weights=self.weights if weights is None else weights
         )
+        if isinstance(of.question, EventQuestion):  # whose notes are made on the way
+            return of.question.averages(of.table, of.weights)
+        known = computed_before()
+        if known is None:
+            return of.question.averages(of.table, of.weights, rows)
+        if of._key not in known:
+            of.keep(of.question.averages(of.table, of.weights, rows))
+        return known[of._key][1]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the averages were computed already, within `computed_once`."""
+        known = computed_before()
+        return known is not None and isinstance(self.question, Question) and self._key in known
+
+    def keep(self, averages: np.ndarray) -> None:
+        """Keep the averages of these rows within `computed_once`."""
+        known = computed_before()
+        if known is not None:
+            known[self._key] = self.question, averages
+
+    @cached_property
+    def _key(self) -> Hashable:
+        assert isinstance(self.question, Question)
+        digest = hashlib.sha256()
+        for name in sorted(self.table.columns):
+            column = self.table[name]
+            digest.update("\0".join((name, column.kind, *column.levels)).encode())
+            digest.update(np.ascontiguousarray(column.values))
+            digest.update(np.ascontiguousarray(column.missing))
+        for part in (self.weights.data, self.weights.indices, self.weights.indptr):
+            digest.update(np.ascontiguousarray(part))
+        return "averages", *self.question.key, digest.digest()
 
     @property
     def outcome(self) -> FittedOutcome:

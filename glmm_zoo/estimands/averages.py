@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from glmm_zoo.estimands.event_times import event_quantity
-from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
+from glmm_zoo.estimands.fitted import EVENT_SCALES, MEDIAN, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
@@ -34,7 +34,7 @@ def quantity_asked(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
     InputError
         A scale that is not known, or that the family does not have.
     """
-    if outcome.family.event_times is not None and scale in (SURVIVAL, RESTRICTED_MEAN, MEDIAN):
+    if outcome.family.event_times is not None and scale in (*EVENT_SCALES, MEDIAN):
         return event_quantity(outcome, scale, times)
     return quantity(outcome, scale)
 
@@ -53,13 +53,21 @@ class Question:
         """The same of another scale."""
         return replace(self, quantity=quantity_asked(self.outcome, scale, self.quantity.times))
 
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What says all of the question, beside outcome and draws themselves."""
+        choice = (*self.choice.by_factor.items(), self.choice.unseen, self.choice.seed)
+        return self.quantity.scale, self.quantity.times, choice, self.exposure, id(self.outcome), id(self.draws)
+
     def restricted_to(self, horizon: float) -> Question:
         """The restricted mean survival time up to a horizon."""
         return replace(self, quantity=event_quantity(self.outcome, RESTRICTED_MEAN, (horizon,)))
 
-    def averages(self, table: Table, weights: sparse.csr_array) -> np.ndarray:
-        """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows)."""
-        rows = self.outcome.coding.code(table, self.exposure)
+    def averages(
+        self, table: Table, weights: sparse.csr_array, rows: dict[str, LinearRows] | None = None
+    ) -> np.ndarray:
+        """Weighted sums of the rows' values (categories, S, cells) for `weights` (cells, rows), where `rows` are coded already."""
+        rows = self.outcome.coding.code(table, self.exposure) if rows is None else rows
         check_levels(rows, self.choice, table)
         first, of_row = distinct_rows(rows, self.choice.by_level)
         if self.quantity.scale == RESPONSE:

@@ -12,7 +12,7 @@ import xarray as xr
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.asking import Asked, Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import Contrast, along_courses, contrasts_of, read_variables
-from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, FittedModel, read_fitted
+from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, USUAL_DRAWS, FittedModel, read_fitted
 from glmm_zoo.estimands.imputed import of_each_imputation
 from glmm_zoo.estimands.measures import BETTER, DIFFERENCE, better, compare, measures_of, with_numbers_needed
 from glmm_zoo.estimands.rows_asked import Value, with_values
@@ -44,7 +44,7 @@ def comparisons(
     horizon: float | None = None,
     per: float | None = None,
     prob: float = 0.95,
-    draws: int = 1000,
+    draws: int = USUAL_DRAWS,
     seed: int = 0,
 ) -> Estimates:
     """What changes in the average over rows if a variable changes in all of them.

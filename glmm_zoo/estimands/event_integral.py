@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -43,6 +43,9 @@ class Nodes:
 
 def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     """Points for exp(-exp(...)) of a variable that has these sds (Q,) in its directions."""
+    few = tuple(map(_few, sds))
+    if all(few) and np.prod(few) <= MOST_NODES:
+        return _few_nodes(few)
     axes = [_axis(sd) for sd in sds]
     if np.prod([float(len(x)) for x, _ in axes]) > MOST_NODES:
         from scipy.special import ndtri
@@ -51,6 +54,16 @@ def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
         u = Sobol(len(sds), rng=np.random.default_rng(seed)).random(MOST_NODES)
         points = ndtri(np.clip(u, 1e-12, 1 - 1e-12))
         return Nodes(points, np.full(MOST_NODES, 1 / MOST_NODES), True)
+    return _product_nodes(axes)
+
+
+@cache
+def _few_nodes(numbers: tuple[int, ...]) -> Nodes:
+    """So many points of Gauss and Hermite in each direction."""
+    return _product_nodes([(x, w / w.sum()) for x, w in (_GAUSS_HERMITE[n] for n in numbers)])
+
+
+def _product_nodes(axes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Nodes:
     points, weights = np.empty((1, 0)), np.ones(1)
     for x, w in axes:
         points = np.column_stack([np.repeat(points, len(x), axis=0), np.tile(x, len(points))])
@@ -59,9 +72,13 @@ def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     return Nodes(points[kept], weights[kept] / weights[kept].sum())
 
 
+def _few(sd: float) -> int:
+    """How many points of Gauss and Hermite are enough; 0 where they are not."""
+    return next((n for most, n in _FEW_POINTS if sd <= most), 0)
+
+
 def _axis(sd: float) -> tuple[np.ndarray, np.ndarray]:
-    few = next((n for most, n in _FEW_POINTS if sd <= most), 0)
-    if few:
+    if few := _few(sd):
         x, w = _GAUSS_HERMITE[few]
     else:
         step = max(min(1.0, _STEP / sd), 2 * _SPAN / MOST_NODES)

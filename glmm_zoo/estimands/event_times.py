@@ -1,10 +1,10 @@
 """Times to an event in a population: survival, restricted mean and median survival time of rows of covariates.
 
-    survival    S(t) = E exp(-H(t | eta)),  eta normal over the group effects
-    rmst        int_0^t S(s) ds
+    survival    S(t) = E exp(-H(t | eta)),  eta normal over the group effects; incidence 1 - S(t)
+    rmst        int_0^t S(s) ds; rmtl t - rmst
     median      the time at which S is 1/2, of an average the time at which the average is
 
-Averaged over rows in each draw: standardised over covariates.
+Averaged over rows in each draw: standardised over covariates. Those of competing causes are in `competing_causes`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from itertools import pairwise
 import numpy as np
 
 from glmm_zoo.errors import InputError, ZooWarning
-from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.competing_causes import values_over_time
+from glmm_zoo.estimands.fitted import INCIDENCE, MEDIAN, OF_CAUSES, RESTRICTED_MEAN, SURVIVAL, FittedOutcome
 from glmm_zoo.estimands.group_choice import predictors_of_rows, read_group_choice
 from glmm_zoo.estimands.normal_means import Normal, mean_of
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.estimands.row_values import Quantity, RowPredictors
+from glmm_zoo.families.causes import own_of_cause
 from glmm_zoo.families.event_times import RowsFollowed, follow_up
 
 _GRID = 60  # times in the follow-up, between which a median is interpolated
@@ -44,46 +46,64 @@ def rows_of_fit(outcome: FittedOutcome) -> RowsFollowed:
     return follow_up(outcome.response)
 
 
-def survival_at(outcome: FittedOutcome, p: RowPredictors, t: float) -> np.ndarray:
-    """S(t) (S, m)."""
-    times, x = outcome.family.event_times, p.variables[""]
-    assert times is not None
-    if t <= times.origin:
-        return np.ones(np.broadcast_shapes(x.mean.shape, x.variance.shape))
-    own, at = own_on_scales(outcome, p.own), np.array([t])
-    s = times.spread(own)
-    return mean_of(lambda z: np.exp(-times.cumulative(at, s * z, own)), Normal(x.mean / s, x.variance / s**2))
+def survival_sums(outcome: FittedOutcome, p: RowPredictors, times: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums (k, S, m) of S(t) at increasing times (n,) with weights (k, n), where there is one cause."""
+    assert outcome.family.event_times is not None
+    law, x, own = outcome.family.event_times[""], p.variables[""], own_on_scales(outcome, p.own)
+    s, early = law.spread(own), int(np.searchsorted(times, law.origin, side="right"))
+    course, later = law.course(times[early:], own), weights[:, early:]
+
+    def sums(z: np.ndarray) -> np.ndarray:
+        total = np.empty((len(weights), *z.shape))
+        total[:] = weights[:, :early].sum(axis=1)[:, None, None]
+        H = course(s * z)
+        for j, of_time in enumerate(later.T):
+            S = np.exp(-H(j))
+            for k in np.flatnonzero(of_time):
+                total[k] += of_time[k] * S
+        return total
+
+    return mean_of(sums, Normal(x.mean / s, x.variance / s**2))
 
 
 def event_quantity(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
     """What a scale of events is for an outcome whose response is a time to an event."""
-    rows = rows_of_fit(outcome)
-    horizon = float(rows.stop.max())
+    horizon, laws = float(rows_of_fit(outcome).stop.max()), outcome.family.event_times
+    assert laws is not None
+
+    def of_scale(p: RowPredictors, scale: str, times: Sequence[float]) -> np.ndarray:
+        """(times, S, m), of each cause (causes times, S, m)"""
+        if "" not in laws:
+            return values_over_time(laws, own_on_scales(outcome, p.own), p, scale, times)
+        if scale in (SURVIVAL, INCIDENCE):
+            S = survival_sums(outcome, p, np.array(times), np.eye(len(times)))
+            return S if scale == SURVIVAL else 1 - S
+        free = _restricted(outcome, p, times)
+        return free if scale == RESTRICTED_MEAN else np.reshape(times, (-1, 1, 1)) - free
+
     if scale == MEDIAN:
         grid = horizon * (np.arange(_GRID + 1) / _GRID) ** 2
-        return Quantity(
-            scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in grid]), combine=_median(grid)
-        )
+        return Quantity(scale, ("",), lambda p: of_scale(p, SURVIVAL, grid.tolist()), combine=_median(grid))
     if times[-1] > horizon:
         warnings.warn(
-            f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: survival rests on the form of the hazard there",
+            f"times up to {times[-1]:g} go beyond the last follow-up of the fit, {horizon:g}: survival rests on the form of the hazard "
+            "there",
             ZooWarning,
             stacklevel=6,
         )
-    if scale != RESTRICTED_MEAN:
-        return Quantity(scale, ("",), lambda p: np.stack([survival_at(outcome, p, t) for t in times]), tuple(times))
-    law = outcome.family.event_times
-    assert law is not None
+    causes = outcome.levels if scale in OF_CAUSES and outcome.levels else ("",)
+    return Quantity(scale, causes, lambda p: of_scale(p, scale, times), tuple(times), label="cause")
+
+
+def _restricted(outcome: FittedOutcome, p: RowPredictors, times: Sequence[float]) -> np.ndarray:
+    """The restricted mean (times, S, m), where there is one cause."""
+    assert outcome.family.event_times is not None
+    law = outcome.family.event_times[""]
     breaks = [c for c in (law.origin, *law.breaks) if c < times[-1]]
     ends = np.unique([0.0, *times, *breaks, *times[-1] * _PANELS])
     nodes = [(a + (b - a) * (1 + _GAUSS[0]) / 2, (b - a) * _GAUSS[1] / 2) for a, b in pairwise(ends)]
     t, w = (np.concatenate(parts) for parts in zip(*nodes, strict=True))
-
-    def restricted(p: RowPredictors) -> np.ndarray:
-        S = np.stack([survival_at(outcome, p, s) for s in t])
-        return np.stack([np.tensordot(w * (t < until), S, 1) for until in times])
-
-    return Quantity(scale, ("",), restricted, tuple(times))
+    return survival_sums(outcome, p, t, w * (t < np.array(times)[:, None]))
 
 
 def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -106,24 +126,31 @@ def _median(grid: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return combine
 
 
-def hazard_over_time(outcome: FittedOutcome, draws: PosteriorDraws, times: np.ndarray) -> np.ndarray:
-    """h (S, times) at the mean of the linear predictor over the rows of the fit, group effects 0."""
-    law, linear = outcome.family.event_times, outcome.coding.code(outcome.table, Exposure())[""]
-    assert law is not None
-    eta = linear.fixed(draws.size).mean(axis=1, keepdims=True)
-    log_h = law.log_hazard(times, eta, own_on_scales(outcome, _own_draws(outcome, draws)))
-    return np.exp(np.broadcast_to(log_h, (draws.size, len(times))))
+def hazard_over_time(outcome: FittedOutcome, draws: PosteriorDraws, times: np.ndarray) -> dict[str, np.ndarray]:
+    """h (S, times) of each cause at the mean of its linear predictor over the rows of the fit, group effects 0."""
+    laws, linear = outcome.family.event_times, outcome.coding.code(outcome.table, Exposure())
+    assert laws is not None
+    own, found = own_on_scales(outcome, _own_draws(outcome, draws)), {}
+    for cause, law in laws.items():
+        eta = linear[cause].fixed(draws.size).mean(axis=1, keepdims=True)
+        log_h = law.log_hazard(times, eta, own_of_cause(cause, own))
+        found[cause] = np.exp(np.broadcast_to(log_h, (draws.size, len(times))))
+    return found
 
 
-def residuals(outcome: FittedOutcome, draws: PosteriorDraws) -> np.ndarray:
-    """Cox and Snell's residuals H(stop) - H(start) (S, n) of the rows of the fit, given the effects of their groups."""
-    law, rows = outcome.family.event_times, rows_of_fit(outcome)
-    assert law is not None
+def residuals(outcome: FittedOutcome, draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    """Cox and Snell's residuals H(stop) - H(start) (S, n) of the rows of the fit for each cause, given the effects of their groups."""
+    laws, rows = outcome.family.event_times, rows_of_fit(outcome)
+    assert laws is not None
     choice = read_group_choice("observed", "error", outcome.coding.factors, 0)
     variables, _ = predictors_of_rows(outcome.coding.code(outcome.table, Exposure()), choice, draws.size)
-    eta, own = variables[""].mean, own_on_scales(outcome, _own_draws(outcome, draws))
-    until = law.cumulative(rows.stop, eta, own)
-    return until - law.cumulative(rows.start, eta, own) if (rows.start > law.origin).any() else until
+    own, found = own_on_scales(outcome, _own_draws(outcome, draws)), {}
+    for cause, law in laws.items():
+        eta, of_cause = variables[cause].mean, own_of_cause(cause, own)
+        found[cause] = law.cumulative(rows.stop, eta, of_cause)
+        if (rows.start > law.origin).any():
+            found[cause] = found[cause] - law.cumulative(rows.start, eta, of_cause)
+    return found
 
 
 def _own_draws(outcome: FittedOutcome, draws: PosteriorDraws) -> dict[str, np.ndarray]:

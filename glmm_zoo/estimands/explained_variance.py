@@ -58,7 +58,7 @@ def r2(tree: xr.DataTree, *, prob: float = 0.95) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Models of subjects some of whom are never at risk; unordered categories.
+        Models of subjects some of whom are never at risk; unordered categories; times to an event.
 
     Source: Gelman et al. (2019), The American Statistician 73:307; Nakagawa, Johnson & Schielzeth (2017), J R Soc Interface 14:20170213.
     """
@@ -70,6 +70,10 @@ def r2(tree: xr.DataTree, *, prob: float = 0.95) -> pd.DataFrame:
         if "never" in outcome.parts or "never" in outcome.own:
             raise InputError(
                 "r2 is not there for subjects some of whom are never at risk: a row's variance is no row's alone"
+            )
+        if outcome.family.event_times is not None:
+            raise InputError(
+                f"r2 is not there for times to an event, such as {outcome.name!r}: where some are censored no variance is observed"
             )
         if "" not in outcome.parts:
             raise InputError(

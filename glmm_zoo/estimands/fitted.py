@@ -29,6 +29,7 @@ from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes, re
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
 from glmm_zoo.results.imputations import refuse_imputations
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 from glmm_zoo.tables.columns import Table
 
@@ -124,9 +125,11 @@ class FittedModel:
         return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
-EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN = ("survival", "incidence", "rmst")
+EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN, TIME_LOST = ("survival", "incidence", "rmst", "rmtl")
 MEDIAN = "median"
-TIME_SCALES = (SURVIVAL, RESTRICTED_MEAN, MEDIAN, "linear")  # of an outcome that is a time to an event
+TIME_SCALES = (*EVENT_SCALES, MEDIAN, "linear")  # of an outcome that is a time to an event
+OF_CAUSES = (INCIDENCE, TIME_LOST)
+USUAL_DRAWS = 1000
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
@@ -139,6 +142,18 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
         A fit that an older version wrote without what is needed here; a scale of events of a model without one.
     """
     refuse_imputations(tree, "this estimate")
+    spec, chosen, outcomes = once(("fit", draws), tree, lambda: _read(tree, draws))
+    of_times = [o for o in outcomes if o.family.event_times is not None]
+    asked = {o.name: o for o in of_times or outcomes if of_times or (o.event is not None) == (scale in EVENT_SCALES)}
+    if not asked:
+        raise InputError(
+            f"scale={scale!r} is of the event of a joint_survival or survival model, and this fit is of {spec['builder']}"
+        )
+    return FittedModel(tree, spec, chosen, asked)
+
+
+def _read(tree: xr.DataTree, draws: int) -> tuple[Mapping[str, Any], PosteriorDraws, Sequence[FittedOutcome]]:
+    """What a fit says of itself, draws, and all outcomes."""
     spec, chosen = metadata(tree)["spec"], posterior_draws(tree, draws)
     readers: Mapping[str, Reader] = {
         "joint_outcomes": _read_joint_outcomes,
@@ -149,14 +164,7 @@ def read_fitted(tree: xr.DataTree, draws: int, scale: str = "mean") -> FittedMod
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
-        outcomes = readers.get(spec["builder"], _read_single)(tree, spec, chosen)
-    of_times = [o for o in outcomes if o.family.event_times is not None]
-    asked = {o.name: o for o in of_times or outcomes if of_times or (o.event is not None) == (scale in EVENT_SCALES)}
-    if not asked:
-        raise InputError(
-            f"scale={scale!r} is of the event of a joint_survival or survival model, and this fit is of {spec['builder']}"
-        )
-    return FittedModel(tree, spec, chosen, asked)
+        return spec, chosen, readers.get(spec["builder"], _read_single)(tree, spec, chosen)
 
 
 def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws) -> Sequence[FittedOutcome]:

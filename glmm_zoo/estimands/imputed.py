@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.estimands.fitted import USUAL_DRAWS
 from glmm_zoo.results.estimates import STATISTIC_COLUMNS, Estimates
 from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.parameter_statistics import statistics
@@ -27,7 +28,7 @@ def of_each_imputation[**P](
         fits = imputations_of(tree)
         if len(fits) == 1:
             return estimate(tree, *arguments, **keywords)
-        draws = keywords.get("draws", 1000)
+        draws = keywords.get("draws", USUAL_DRAWS)
         if isinstance(draws, int) and draws >= 1:
             keywords["draws"] = -(-draws // len(fits))
         return _together([estimate(fit, *arguments, **keywords) for fit in fits])

@@ -116,11 +116,13 @@ def mean_of_several(
     f: Callable[[Mapping[str, np.ndarray]], np.ndarray],
     variables: Mapping[str, Normal],
     covariances: Mapping[frozenset[str], np.ndarray],
+    steepness: float = 1.0,
+    radius: float = _RADIUS,
 ) -> np.ndarray:
     """E f(values by name), for f that gives (..., ...) with axes of its own in front, over correlated normal variables.
 
-    The trapezoid rule inside a ball of `_RADIUS` sds, with errors below 1e-5 for two or three variables up to an sd of 1, and
-    below 1e-4 up to an sd of 3; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
+    The trapezoid rule inside a ball of a `radius` in sds, with errors below 1e-5 for two or three variables up to an sd of 1, and
+    below 1e-4 up to an sd of 3, where f is as steep as the inverse logit, with a `steepness` against that; for more variables, by at most `_MOST_POINTS` points and from `_MANY` on a quasi-random sequence, about 1e-3.
     """
     root = triangular_root(variables, covariances)
     axes = [j for j, loadings in enumerate(root.values()) if np.any(loadings[j])]
@@ -128,7 +130,7 @@ def mean_of_several(
         (float(np.abs(loadings[j]).max()) for loadings in root.values() for j in range(len(loadings))), default=0.0
     )
     total = np.zeros(())
-    for z, w in zip(*_points_of_several(len(axes), round(steepest, 1)), strict=True):
+    for z, w in zip(*_points_of_several(len(axes), round(steepness * steepest, 1), radius), strict=True):
         at = dict(zip(axes, z, strict=True))
         value = f({
             name: sum((at[j] * loadings[j] for j in axes if j < len(loadings)), start=variables[name].mean)
@@ -157,7 +159,7 @@ def triangular_root(
 
 
 @functools.cache
-def _points_of_several(d: int, steepest: float) -> tuple[np.ndarray, np.ndarray]:
+def _points_of_several(d: int, steepest: float, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Points (N, d) of standard normal variables that are multiplied by up to `steepest`, and their weights (N,), which sum to one."""
     if d == 0:
         return np.zeros((1, 0)), np.ones(1)
@@ -169,11 +171,11 @@ def _points_of_several(d: int, steepest: float) -> tuple[np.ndarray, np.ndarray]
             ratio = (1 + ratio) ** (1 / (d + 1))
         u = (0.5 + np.outer(np.arange(1, _MOST_POINTS), ratio ** -np.arange(1.0, d + 1))) % 1
         return ndtri(1 - np.abs(2 * u - 1)), np.full(len(u), 1 / len(u))
-    ball = np.pi ** (d / 2) / math.gamma(d / 2 + 1) * _RADIUS**d
+    ball = np.pi ** (d / 2) / math.gamma(d / 2 + 1) * radius**d
     h = max(min(1.0, 1.5 / max(steepest, 1e-12)), (ball / _MOST_POINTS) ** (1 / d))
-    along = h * np.arange(-(_RADIUS // h), _RADIUS // h + 1)
+    along = h * np.arange(-(radius // h), radius // h + 1)
     z = np.stack(np.meshgrid(*[along] * d, indexing="ij"), -1).reshape(-1, d)
-    z = z[np.sum(z * z, axis=1) <= _RADIUS**2]
+    z = z[np.sum(z * z, axis=1) <= radius**2]
     w = np.exp(-0.5 * np.sum(z * z, axis=1))
     return z, w / w.sum()
 

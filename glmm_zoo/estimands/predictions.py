@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from glmm_zoo.estimands.asking import estimates_of, read_asked, settings_asked
-from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.asking import Asked, Setting, estimates_of, read_asked, settings_asked
+from glmm_zoo.estimands.fitted import USUAL_DRAWS, FittedModel, read_fitted
 from glmm_zoo.estimands.imputed import of_each_imputation
+from glmm_zoo.estimands.together import averages_of
 from glmm_zoo.estimands.wording import groups_text, sentence
 from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 
@@ -33,7 +35,7 @@ def predictions(
     times: Any = None,
     per: float | None = None,
     prob: float = 0.95,
-    draws: int = 1000,
+    draws: int = USUAL_DRAWS,
     seed: int = 0,
 ) -> Estimates:
     """What the model expects of rows: of the fit, of new ones, or of all of them with columns set to other values.
@@ -62,9 +64,9 @@ def predictions(
         For "observed", what a level has that the fit lacks: "error", "population" or "new".
     scale
         "mean": risk, rate, expected value, expected score; "linear"; "probability" of each category; "zero": P(y = 0);
-        "positive": mean given y > 0; "response": a new observation. Of the event of a joint survival model, at `times`: "survival",
-        the probability of being free of it; "incidence" by cause; "rmst", the restricted mean time free of it. Rows are then
-        subjects, with the covariates of the event and those that the markers have at baseline, which stay as they are.
+        "positive": mean given y > 0; "response": a new observation. Of an event, at `times`: "survival", the probability of being free
+        of it; "incidence" by cause; "rmst", the restricted mean time free of it; "rmtl", the mean time lost to each cause. Rows of a joint
+        survival model are then subjects, with the covariates of the event and those that the markers have at baseline, which stay so.
     outcome
         One outcome of several; by default all.
     times
@@ -94,13 +96,49 @@ def predictions(
     )  # fmt: skip
     model = read_fitted(tree, asked.draws, asked.scale)
     all_settings = [s for of in model.outcome(asked.outcome) for s in settings_asked(model, of, asked, data)]
+    averages = [found for (found,) in averages_of([[s] for s in all_settings])]
+    return _estimates(model, asked, all_settings, averages, of_fit=data is None)
+
+
+def predictions_on(
+    tree: xr.DataTree, scales: Sequence[str], *, at: Mapping[str, Any] | None, by: Any, prob: float
+) -> dict[str, Estimates]:
+    """`predictions` on each of these scales, none of them of events; of one table what they have in common is computed once."""
+    if len(imputations_of(tree)) > 1:
+        return {scale: predictions(tree, at=at, by=by, scale=scale, prob=prob) for scale in scales}
+    asked = [
+        read_asked(
+            at=at, by=by, over=None, weights=None, each=True, groups="population", unseen="error", scale=scale, outcome=None,
+            times=None, per=None, prob=prob, draws=USUAL_DRAWS, seed=0,
+        )
+        for scale in scales
+    ]  # fmt: skip
+    if not asked:
+        return {}
+    model = read_fitted(tree, asked[0].draws)
+    settings = [[s for of in model.outcome(None) for s in settings_asked(model, of, a, None)] for a in asked]
+    averages = zip(*averages_of(list(zip(*settings, strict=True))), strict=True)
+    return {
+        a.scale: _estimates(model, a, of_scale, found, of_fit=True)
+        for a, of_scale, found in zip(asked, settings, averages, strict=True)
+    }
+
+
+def _estimates(
+    model: FittedModel,
+    asked: Asked,
+    settings: Sequence[Setting],
+    averages: Sequence[np.ndarray],
+    *,
+    of_fit: bool,
+) -> Estimates:
+    """Estimates of the averages (categories, S, cells) of each setting."""
     rows: list[dict[str, Any]] = []
     values: list[np.ndarray] = []
-    for setting in all_settings:
+    for setting, of_setting in zip(settings, averages, strict=True):
         groups_used, what = groups_text(asked, setting.question.choice), setting.question.quantity
-        averages = setting.averages()  # (categories, S, cells)
         for c, of in enumerate(setting.identities(model)):
             for k, of_value in enumerate(what.identities):
                 rows.append({**of, **of_value, "measure": what.scale, "groups": groups_used, "share": setting.is_share})
-                values.append(averages[k, :, c])
-    return estimates_of(model, asked, rows, values, sentence(all_settings, asked, of_fit=data is None))
+                values.append(of_setting[k, :, c])
+    return estimates_of(model, asked, rows, values, sentence(settings, asked, of_fit=of_fit))

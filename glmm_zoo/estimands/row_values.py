@@ -12,7 +12,7 @@ Each is a mean over the distribution of the group effects, taken before any rati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,13 +39,20 @@ class RowPredictors:
     covariances: Covariances
     own: Own
     thresholds: np.ndarray | None = None
+    _known: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
+
+    def once(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """What several quantities of these rows have in common, computed for the first of them."""
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
 
 
 @dataclass(frozen=True)
 class Quantity:
     """What is predicted: its name, the categories or times that it is given for, and `values(predictors)` (categories, S, m).
 
-    `combine` makes what is told of the averages (..., S, cells) of these.
+    `label` is what a category is called, "category" or "cause"; `combine` makes what is told of the averages (..., S, cells) of these.
     """
 
     scale: str
@@ -53,13 +60,13 @@ class Quantity:
     values: Callable[[RowPredictors], np.ndarray]
     times: tuple[float, ...] = ()
     combine: Callable[[np.ndarray], np.ndarray] = lambda averages: averages
+    label: str = "category"
 
     @property
     def identities(self) -> list[dict[str, Any]]:
         """What each value is of, beside its row."""
-        if self.times:
-            return [{"time": t} for t in self.times]
-        return [{"category": category} if category else {} for category in self.categories]
+        categories = [{self.label: category} if category else {} for category in self.categories]
+        return [{**category, "time": t} for category in categories for t in self.times] if self.times else categories
 
 
 def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
@@ -76,6 +83,10 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
     if family.event_times is not None and scale != "linear":
         raise InputError(
             f"scale={scale!r} is none of {outcome.name!r}, a time to an event; scales: {listing(TIME_SCALES)}, all but the last two at times="
+        )
+    if len(outcome.prefixes) > 1 and family.event_times is not None:
+        return Quantity(
+            scale, outcome.levels, lambda p: np.stack([x.mean for x in p.variables.values()]), label="cause"
         )
     known: dict[str, Callable[[RowPredictors], np.ndarray]] = {
         "mean": lambda p: _mean(p, outcome)[None],
@@ -115,6 +126,10 @@ Inner = Callable[[Normal, Own], np.ndarray]  # of the main predictor, given the 
 
 def _mean(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """E(y) (S, m)."""
+    return p.once("mean", lambda: _expected(p, outcome))
+
+
+def _expected(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     link, alone = outcome.link, outcome.family.count_alone
     if "zoi" in p.variables or "zoi" in p.own:
         return _with_ends(p, outcome)
@@ -156,6 +171,10 @@ def _with_ends(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
 
 def _positive(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y > 0) (S, m)."""
+    return p.once("positive", lambda: _above_zero(p, outcome))
+
+
+def _above_zero(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     alone, link = outcome.family.count_alone, outcome.link
     if alone is None:
         return _with_share(p, lambda x, own: mean_of_inverse_link(link, x))
@@ -210,6 +229,10 @@ def unordered_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndar
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
+    return p.once("categories", lambda: _of_categories(p, outcome))
+
+
+def _of_categories(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     assert p.thresholds is not None
     if outcome.family.latent:
         cutpoints = p.thresholds

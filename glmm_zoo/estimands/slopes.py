@@ -12,7 +12,7 @@ from scipy import sparse
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.estimands.asking import Setting, estimates_of, read_asked, settings_asked
 from glmm_zoo.estimands.contrasts import read_variables
-from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.fitted import USUAL_DRAWS, read_fitted
 from glmm_zoo.estimands.imputed import of_each_imputation
 from glmm_zoo.estimands.rows_asked import shifted
 from glmm_zoo.estimands.wording import groups_text, sentence
@@ -41,7 +41,7 @@ def slopes(
     times: Any = None,
     per: float | None = None,
     prob: float = 0.95,
-    draws: int = 1000,
+    draws: int = USUAL_DRAWS,
     seed: int = 0,
 ) -> Estimates:
     """The derivative of each row's expectation in a number, averaged over rows, per unit of that number.

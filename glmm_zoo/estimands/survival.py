@@ -3,6 +3,7 @@
     survival    S(t) = E exp(-H(t | u)),  H the cumulative hazard of all causes, u the effects of subjects and groups
     incidence   F_k(t) = E int_0^t h_k(s | u) exp(-H(s | u)) ds
     rmst        int_0^t S(s) ds
+    rmtl        int_0^t F_k(s) ds, the time lost to a cause
 
 Averaged over rows in each draw: standardised over covariates, which stay as they are while time goes on.
 """
@@ -21,7 +22,7 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.estimands.averages import weighted_sums
 from glmm_zoo.estimands.event_integral import Nodes, RowEffects, RowHazards
 from glmm_zoo.estimands.event_rows import group_effect_draws, hazard_in_rows, marker_groups
-from glmm_zoo.estimands.fitted import INCIDENCE, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.fitted import INCIDENCE, OF_CAUSES, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, known_part
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
@@ -36,7 +37,7 @@ _FRACTIONS = 64  # of the time until the last, on each of which the ratio of the
 
 @dataclass(frozen=True)
 class EventQuantity:
-    """What is predicted of an event, at which times; `causes` are those of incidence, else ("",)."""
+    """What is predicted of an event, at which times; `causes` are those of incidence and of time lost, else ("",)."""
 
     scale: str
     times: tuple[float, ...]
@@ -139,21 +140,26 @@ class EventQuestion:
             before = np.minimum(times, origin)[:, None]  # nobody had the event before the origin
             order = np.argsort(t, kind="stable")
             return np.append(origin, t[order]), np.hstack([before, until[:, order]])
-        if self.quantity.scale != INCIDENCE:
+        if self.quantity.scale not in OF_CAUSES:
             return times, np.eye(len(times))
         F = -(-_FRACTIONS // len(times))
         start = np.append(origin, np.maximum(times[:-1], origin))
         ends = start[:, None] + np.maximum(times - start, 0.0)[:, None] * (np.arange(F) + 1) / F
         picked = np.kron(np.eye(len(times)), np.eye(F)[-1:])
+        if self.quantity.scale != INCIDENCE:  # the trapezoid rule; nobody had the event before the origin
+            width = np.diff(np.append(origin, ends))
+            picked = np.cumsum(picked[:, ::-1], axis=1)[:, ::-1] * width
+            picked[:, :-1] += np.where(picked[:, 1:] > 0, picked[:, 1:], 0.0)
+            picked /= 2
         return ends.ravel(), np.kron(np.eye(len(self.quantity.causes)), picked)
 
     def _at_ends(self, nodes: Nodes, increments: np.ndarray) -> np.ndarray:
         """Survival (E, n), or incidence (causes E, n), from cumulative hazards over the intervals (causes, E, n, M)."""
         of_all = increments.sum(axis=0) if len(increments) > 1 else increments[0]
-        H = of_all.copy() if self.quantity.scale == INCIDENCE else of_all
+        H = of_all.copy() if self.quantity.scale in OF_CAUSES else of_all
         for e in range(1, len(H)):  # NumPy's cumsum goes along an outer axis slowly
             H[e] += H[e - 1]
-        if self.quantity.scale != INCIDENCE:
+        if self.quantity.scale not in OF_CAUSES:
             np.exp(np.negative(H, out=H), out=H)
             return H @ nodes.weights
         share = increments / np.where(of_all > 0, of_all, 1.0)
@@ -189,7 +195,7 @@ def event_question(
             ZooWarning,
             stacklevel=6,
         )
-    causes = events.causes if scale == INCIDENCE else ("",)
+    causes = events.causes if scale in OF_CAUSES else ("",)
     notes = {} if notes is None else notes
     if len(events.subject) > len(events.ids) or any(t.carry_forward for t in fit.hazard.trajectories):
         notes["covariates as they were at entry"] = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from glmm_zoo.errors import listing, plural_of
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
-from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL
+from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL, TIME_LOST
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
@@ -19,7 +19,8 @@ from glmm_zoo.tables.text_values import as_number
 _SCALES = {
     "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
     "response": "new observation", "probability": "probability", SURVIVAL: "survival",
-    INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time", MEDIAN: "median time",
+    INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time", TIME_LOST: "mean time lost",
+    MEDIAN: "median time",
 }  # fmt: skip
 _MOST_VALUES = 6  # that are listed
 _OF_AMOUNT = ("difference", "ratio", "slope")  # measures that say of what they are
@@ -49,8 +50,8 @@ def of_outcome(setting: Setting) -> str:
     words = f"of {outcome.name}"
     if scale in EVENT_SCALES:
         words = "of the event" if outcome.family.responses == "time" else words  # whose name is that of the time
-        words = words if scale == INCIDENCE else f"free {words}"
-        words += f" {'up to' if scale == RESTRICTED_MEAN else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
+        words = {INCIDENCE: words, TIME_LOST: words.replace("of", "to", 1)}.get(scale, f"free {words}")
+        words += f" {'up to' if scale in (RESTRICTED_MEAN, TIME_LOST) else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     if outcome.coding.exposure and not exposure.given:
         per, one = ("per", "unit") if scale == "mean" else ("in", "one unit")
         words += f" {per} {one if exposure.units == 1 else f'{exposure.units:g} units'} of {listing(outcome.coding.exposure)}"

@@ -88,10 +88,12 @@ class BaselineHazard:
         if self.kind == "piecewise":
             return np.eye(self.size)[self.piece(t)]
         if self.kind == "bspline":
-            from scipy.interpolate import BSpline
-
-            inside = np.clip(t, self.origin, self.horizon * (1 - 1e-12))
-            return BSpline.design_matrix(inside, self.knots, DEGREE).toarray()
+            x = (np.clip(t, self.origin, self.horizon) - self.origin) / (self.horizon - self.origin) * SEGMENTS
+            segment = np.minimum(x.astype(int), SEGMENTS - 1)
+            u, columns = x - segment, np.zeros((len(x), self.size))
+            for k, values in enumerate(((1 - u) ** 2 / 2, (1 + 2 * u - 2 * u**2) / 2, u**2 / 2)):  # quadratic
+                columns[np.arange(len(x)), segment + k] = values
+            return columns
         return np.ones((len(t), 1))
 
     def piece(self, t: np.ndarray) -> np.ndarray:

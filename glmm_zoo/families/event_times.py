@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.event_status import event_text, intervals, read_status
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.cells import rows_of_levels
+from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
 from glmm_zoo.formulas.terms import Expression, Response
 from glmm_zoo.tables.columns import Table
@@ -20,7 +22,7 @@ EVENTS_PER_PARAMETER = 10  # Peduzzi et al. (1995)
 
 @dataclass(frozen=True)
 class RowsFollowed:
-    """Of every row (n,): (start, stop], the left end of the interval in which the event came, and the status, 0 or 1.
+    """Of every row (n,): (start, stop], the left end of the interval in which the event came, and the status, 0 or the cause from 1.
 
     left = stop where the time of the event is known.
     """
@@ -36,6 +38,7 @@ class RowsFollowed:
         return {
             "rows": len(self.stop),
             "events": int((self.status > 0).sum()),
+            "by_cause": np.bincount(self.status.astype(int))[1:].tolist(),
             "in_intervals": int((self.interval & (self.left > 0)).sum()),
             "before": int((self.interval & (self.left == 0)).sum()),
             "person_time": float((self.stop - self.start).sum()),
@@ -43,6 +46,10 @@ class RowsFollowed:
             "horizon": float(self.stop.max()),
             "entered_late": int((self.start > self.start.min()).sum()),
         }
+
+    def of_cause(self, cause: int) -> RowsFollowed:
+        """The same with the events of other causes censored."""
+        return replace(self, status=(self.status == cause).astype(float))
 
     @property
     def interval(self) -> np.ndarray:
@@ -61,23 +68,19 @@ def rows_followed(stop: np.ndarray, others: np.ndarray) -> RowsFollowed:
     return RowsFollowed(others[:, 0], others[:, 1], stop, others[:, 2])
 
 
-def read_event_time(table: Table, response: Response, censored: Any) -> Outcome:
-    """The response Surv(...): `values` are the ends of the rows, `trials` (n, 3) their starts, left ends and status."""
+def read_event_time(table: Table, response: Response, censored: Any, declared: Sequence[Any] | None = None) -> Outcome:
+    """The response Surv(...): `values` are the ends of the rows, `trials` (n, 3) their starts, left ends and status, `levels` several
+    causes; `declared` are those that the user named."""
     surv = response.event
     if surv is None:
         raise InputError(
             f"the response of survival is Surv(time, event), or Surv(start, stop, event), not {response.value.text!r}"
         )
     problems: list[str] = []
-    status, causes = read_status(surv, table, censored, None, problems)
+    status, causes = read_status(surv, table, censored, declared, problems)
     if status is None:
         raise InputError(*problems)
     event = "the event" if surv.event is None else event_text(surv.event)
-    if len(causes) > 1:
-        raise InputError(
-            f"event: {event!r} has {len(causes)} causes, {listing(map(repr, causes))}: the hazard of each is a model of its own, in which "
-            f"the others are censored, Surv(..., {event} == {causes[0]!r})"
-        )
     start, left, stop, status = intervals(surv.kind, [_times(t, table) for t in surv.times], status)
     name = surv.times[-1].text
     _check_times(table, name, start, left, stop)
@@ -85,10 +88,45 @@ def read_event_time(table: Table, response: Response, censored: Any) -> Outcome:
         raise InputError(
             f"event: no events: {event!r} is censored in all {plural(table.rows, 'row')}, so nothing is known of the hazard"
         )
-    followed = (stop - start).sum()
-    log_rate = float(np.log((status > 0).sum() / followed))
-    words = f"{name}: time to {event}, {plural(int((status > 0).sum()), 'event')} in {table.rows} rows"
-    return Outcome(name, stop, np.column_stack([start, left, status]).astype(float), log_rate, 1.0, words)
+    counts = np.bincount(status, minlength=len(causes) + 1)[1:]
+    words = f"{name}: time to {event}, {plural(int(counts.sum()), 'event')} in {table.rows} rows"
+    rows = np.column_stack([start, left, status]).astype(float)
+    log_rate = float(np.log(counts.sum() / (stop - start).sum()))
+    if len(causes) == 1:
+        return Outcome(name, stop, rows, log_rate, 1.0, words)
+    _check_causes(causes, counts)
+    of_causes = listing(f"{n} of {cause!r}" for n, cause in zip(counts, causes, strict=True))
+    note = (
+        f"event: {event!r} has {len(causes)} causes, {listing(map(repr, causes))}, each with a hazard of its own; of one event alone write "
+        f"Surv(..., {event} == {causes[0]!r})"
+    )
+    log_rates = tuple((log_rate + np.log(counts / counts.sum())).tolist())
+    return Outcome(
+        name, stop, rows, log_rate, 1.0, f"{words}: {of_causes}", levels=causes, locations=log_rates, notes=(note,)
+    )
+
+
+def _check_causes(causes: Sequence[str], counts: np.ndarray) -> None:
+    """Causes that never occur, and names that are one in the fit, are problems."""
+    problems = [
+        f"event: cause {cause!r} never occurs; leave it out of the causes, or correct its name"
+        for cause, count in zip(causes, counts, strict=True)
+        if count == 0
+    ]
+    names: dict[str, str] = {}
+    for cause in causes:
+        other = names.setdefault(variable_name(cause), cause)
+        if other != cause:
+            problems.append(
+                f"event: causes {other!r} and {cause!r} would share the name {variable_name(cause)!r}; rename one"
+            )
+    if problems:
+        raise InputError(*problems)
+
+
+def cause_names(outcome: Outcome) -> tuple[str, ...]:
+    """The names of the linear predictors: those of the causes, "" of an only one."""
+    return tuple(map(variable_name, outcome.levels)) or ("",)
 
 
 def _times(operand: Expression, table: Table) -> np.ndarray:
@@ -127,16 +165,19 @@ def _check_times(table: Table, name: str, start: np.ndarray, left: np.ndarray, s
 
 
 def doubtful_events(outcome: Outcome, columns: DesignMatrix) -> list[str]:
-    """Sentences on few events for the coefficients, and on levels in which there is none."""
-    status = follow_up(outcome).status > 0
-    count, parameters = int(status.sum()), len(columns.labels)
-    notes = []
-    if parameters and count < EVENTS_PER_PARAMETER * parameters:
-        notes.append(
-            f"{plural(count, 'event')} for {plural(parameters, 'coefficient')}: fewer than {EVENTS_PER_PARAMETER} for each, so their priors matter"
-        )
-    return notes + [
-        f"event: no event in the {plural(int(rows.sum()), 'row')} where {words}; what the model says of {name} there rests on its prior"
-        for name, words, rows in rows_of_levels(columns)
-        if rows.any() and not (status & rows).any()
-    ]
+    """Sentences on few events for the coefficients, and on levels in which there is none, of each cause."""
+    status, parameters, notes = follow_up(outcome).status, len(columns.labels), []
+    for k, cause in enumerate(outcome.levels or ("",), start=1):
+        had = status == k
+        count, of = int(had.sum()), f" of cause {cause!r}" if cause else ""
+        if parameters and count < EVENTS_PER_PARAMETER * parameters:
+            notes.append(
+                f"{plural(count, 'event')}{of} for {plural(parameters, 'coefficient')}: fewer than {EVENTS_PER_PARAMETER} for each, so their "
+                "priors matter"
+            )
+        notes += [
+            f"event: no event{of} in the {plural(int(rows.sum()), 'row')} where {words}; what the model says of {name} there rests on its prior"
+            for name, words, rows in rows_of_levels(columns)
+            if rows.any() and not (had & rows).any()
+        ]
+    return notes

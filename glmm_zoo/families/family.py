@@ -89,6 +89,12 @@ class EventTimes(Protocol):
         """H"""
         ...
 
+    def course(
+        self, t: np.ndarray, own: Mapping[str, np.ndarray]
+    ) -> Callable[[np.ndarray], Callable[[int], np.ndarray]]:
+        """From eta (S, m) to H (S, m) at the j-th of times (k,), with draws in NumPy: what eta does not change is computed once."""
+        ...
+
 
 @dataclass(frozen=True)
 class Family:
@@ -155,7 +161,7 @@ class Family:
         The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
         one; else eta (..., K - 1) holds them in this order.
     event_times
-        Of times to an event: their distribution, with `log_hazard` and `cumulative` hazard; the response is Surv(...).
+        Of times to an event, whose response is Surv(...): the distribution of each cause by the name of its predictor, "" of an only one.
     law
         Its distribution function, with which responses may be censored, `y | cens(c)`, or truncated, `y | trunc(lb, ub)`.
     bounds
@@ -190,7 +196,7 @@ class Family:
     )
     probabilities: moments.Probabilities | None = None
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
-    event_times: EventTimes | None = None
+    event_times: Mapping[str, EventTimes] | None = None
     law: Law | None = None
     bounds: tuple[float, float] | None = None
 
@@ -237,8 +243,9 @@ class Family:
         return [p.default(outcome) for p in self.own if p.default is not None and p.name not in predicted]
 
     def locations(self, outcome: Outcome) -> dict[str, float]:
-        """Where the intercepts of the linear predictors of its own parameters are expected, by name."""
-        return {own.name: own.location(outcome) for own in self.own if own.option}
+        """Where the intercepts of several main linear predictors, and of those of its own parameters, are expected, by name."""
+        of_own = {own.name: own.location(outcome) for own in self.own if own.option}
+        return dict(zip(self.predictors(outcome), outcome.locations, strict=False)) | of_own
 
     def coder(self, part: str) -> Callable[[Formula, Table, str], PredictorDesign]:
         """How the right side of the main predictor, "", or of an own parameter's is coded."""

@@ -21,9 +21,10 @@ class Outcome:
 
     `values` (n,); `trials` (n,) for binomial counts, (n, 3) for times to an event (see `event_times.RowsFollowed`), else None;
     `scale` and `location` in the unit of the link, for the default priors; `description` for the report; `levels` of ordered
-    categories, from the lowest, or of unordered ones, the reference first: `values` are their positions. `dim` names what the n
+    categories, from the lowest, or of unordered ones, the reference first: `values` are their positions; of competing causes. `dim` names what the n
     rows are, where there are several outcomes with rows of their own. `notes` say what
-    was taken for what. `weights` (n,) are those of the rows' log-likelihoods, None where all are 1.
+    was taken for what. `weights` (n,) are those of the rows' log-likelihoods, None where all are 1. `locations` are those of several
+    linear predictors, where they are known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Outcome:
     dim: str = "row"
     notes: tuple[str, ...] = ()
     weights: np.ndarray | None = None
+    locations: tuple[float, ...] = ()
 
 
 def level_text(value: Any) -> str:

@@ -111,11 +111,12 @@ def plan_single_outcome(
         "facts": dict(facts or {}),
         "notes": list(single.notes),
     }
-    location = outcome.location - offset_level(single.main.offset, link)
-    others = {name: (at, 1.0) for name, at in family.locations(outcome).items()}
-    own = family.parameters(outcome, single.texts)
-    needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
+    of_offset = offset_level(single.main.offset, link)
     main = sorted(family.predictors(outcome), key=len, reverse=True)
+    others = {name: (at - of_offset * (name in main), 1.0) for name, at in family.locations(outcome).items()}
+    own = family.parameters(outcome, single.texts)
+    location = outcome.location - of_offset
+    needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
     needed = [with_keys_for_all(p, main) for p in needed]
     spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
     planned = PlannedOutcome(

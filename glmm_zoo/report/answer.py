@@ -5,7 +5,7 @@ The numbers are those of `predictions` and `comparisons` with their usual settin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import SURVIVAL, FittedModel, read_fitted
-from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.estimands.fitted import INCIDENCE, SURVIVAL, USUAL_DRAWS, FittedModel, read_fitted
+from glmm_zoo.estimands.predictions import predictions, predictions_on
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.imputations import imputations_of
@@ -78,30 +78,31 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
         Probability inside the intervals.
     """
     one = imputations_of(tree)[0]  # whose variables are those of all
-    about, model = about_of(tree), read_fitted(one, 1)
+    about, model = about_of(tree), read_fitted(one, USUAL_DRAWS)
     variable = about.of or _variable(model)
-    of_times = "event_times" in model.spec["facts"]
-    scale: dict[str, Any] = {"scale": SURVIVAL, "times": [answer_time(model.spec)]} if of_times else {}
+    scale = _scale_of_times(model.spec)
     if variable is None:
         of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
-        further = {scale: predictions(tree, **of_all, scale=scale) for scale in _scales(model)}
+        further = predictions_on(tree, _scales(model), **of_all)
         return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
     meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
     of_event = event and not any(variable in outcome.coding.columns for outcome in model.outcomes.values())
-    levels = _levels(read_fitted(one, 1, SURVIVAL) if of_event else model, variable)
+    levels = _levels(read_fitted(one, USUAL_DRAWS, SURVIVAL) if of_event else model, variable)
     numbers = np.empty(0) if levels else _numbers(tree, variable)
     contrast = _contrast(levels, numbers, about.control)
-    values = tuple(levels) or tuple(_grid(numbers, contrast))
+    drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
+    values = tuple(levels) or tuple(_grid(numbers, contrast, GRID if drawn else 3))
     at = {**_last_visit(model, variable), **about.at}
     asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
-    means = None if meta or course or of_event else predictions(tree, **asked, **scale)
+    tells_means = not (meta or course or of_event)
+    further = predictions_on(tree, [*(["mean"] if tells_means and not scale else []), *_scales(model)], **asked)
+    means = predictions(tree, **asked, **scale) if tells_means and scale else further.pop("mean", None)
     pairs = (
         model.spec["options"].get("consistency") == "ume"
     )  # unrelated effects, of the pairs that were compared alone
     of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
     compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
-    further = {scale: predictions(tree, **asked, scale=scale) for scale in _scales(model)}
     if event and variable in _of_event(tree):
         further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
     along = _along(tree, variable) if 0 < len(levels) <= _MOST_LEVELS else None
@@ -139,6 +140,13 @@ def _variables(model: FittedModel) -> set[str]:
     }
 
 
+def _scale_of_times(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Of times to an event what is told of them: survival at a time, of competing causes the incidence of each."""
+    if "event_times" not in spec["facts"]:
+        return {}
+    return {"scale": INCIDENCE if spec["levels"] else SURVIVAL, "times": [answer_time(spec)]}
+
+
 def of_categories(answer: Answer) -> Estimates | None:
     """The probabilities of the categories of an outcome that has them, ordered or not."""
     if answer.means is not None and "category" in answer.means.table:
@@ -146,14 +154,9 @@ def of_categories(answer: Answer) -> Estimates | None:
     return answer.further.get("probability")
 
 
-def by_category(estimates: Estimates) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each unordered category that estimates are of; all of them, "", where there are none."""
-    table = estimates.table
-    if "category" not in table:
-        yield "", table
-        return
-    for category in dict.fromkeys(table["category"]):
-        yield str(category), table[table["category"] == category]
+def part_column(table: pd.DataFrame) -> str | None:
+    """The column of the unordered categories, or of the competing causes, that estimates are of; None where there are none."""
+    return next((c for c in ("category", "cause") if c in table and (table[c] != "").all()), None)
 
 
 def _variable(model: FittedModel) -> str | None:
@@ -183,13 +186,13 @@ def _numbers(tree: xr.DataTree, variable: str) -> np.ndarray:
     return table[variable].dropna().to_numpy(float)
 
 
-def _grid(numbers: np.ndarray, compared: Sequence[float] = ()) -> list[float]:
-    """The values of a number at which means are given: all that there are where they are few, else from the 2.5 % quantile of the
+def _grid(numbers: np.ndarray, compared: Sequence[float] = (), count: int = GRID) -> list[float]:
+    """The values of a number at which means are given: all that there are where they are few, else `count` from the 2.5 % quantile of the
     data to the 97.5 % quantile, and those that are compared among them."""
     values = np.unique(numbers)
     if len(values) > _MOST_LEVELS:
         ends = [*np.quantile(numbers, _MIDDLE), *compared]
-        return sorted({*_few_digits(np.linspace(min(ends), max(ends), GRID), values, 2), *compared})
+        return sorted({*_few_digits(np.linspace(min(ends), max(ends), count), values, 2), *compared})
     return values.tolist()
 
 

@@ -13,8 +13,9 @@ import xarray as xr
 
 from glmm_zoo.errors import listing
 from glmm_zoo.families.links import LINKS
-from glmm_zoo.report.answer import Answer, answer_time
+from glmm_zoo.report.answer import Answer, answer_time, part_column
 from glmm_zoo.report.parts import article, joined, read_parts
+from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
@@ -57,22 +58,23 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
 
 
 def _each_category(answer: Answer, outcome: str | None) -> Iterator[Answer]:
-    """The answer for each category of an unordered outcome, of many those that change most; as it is for other outcomes."""
+    """The answer for each category of an unordered outcome, or cause of an event, of many those that change most; as it is for others."""
     estimates = answer.comparisons or answer.means
     assert estimates is not None
     table = _rows_of(estimates.table, outcome)
-    if "category" not in table or not (table["category"] != "").all():
+    column = part_column(table)
+    if column is None:
         yield answer
         return
     size = (
-        table[table["measure"].isin(["difference", "mean"])]
-        .groupby("category", sort=False)["median"]
+        table[table["measure"].isin(["difference", "mean", "incidence"])]
+        .groupby(column, sort=False)["median"]
         .agg(lambda m: m.abs().max())
     )
     most = size.nlargest(_MOST_CATEGORIES).index
     for category in (c for c in size.index if c in most):
         of = {
-            name: replace(e, table=e.table[e.table["category"] == category])
+            name: replace(e, table=e.table[e.table[column] == category])
             for name, e in (("means", answer.means), ("comparisons", answer.comparisons))
             if e is not None
         }
@@ -157,10 +159,17 @@ def _change(rows: pd.DataFrame, tree: xr.DataTree, about: About, outcome: str | 
 
 
 def _amount_of_rows(tree: xr.DataTree, about: About, outcome: str | None, rows: pd.DataFrame) -> str:
-    """`amount_told`, or "probability of car" of rows of one category."""
-    if "category" not in rows or not rows["category"].iloc[0]:
+    """`amount_told`, or that of rows of one category or cause."""
+    if (column := part_column(rows)) is None:
         return amount_told(tree, about, outcome)
-    return f"probability of {value_words(about, response_name(tree, outcome), rows['category'].iloc[0])}"
+    return part_told(tree, about, outcome, str(rows[column].iloc[0]))
+
+
+def part_told(tree: xr.DataTree, about: About, outcome: str | None, part: str) -> str:
+    """What is told of one category, "probability of car", or of one cause: "cumulative incidence of relapse at 5 years"."""
+    if fitted_family(tree, outcome).responses == "time":
+        return f"cumulative incidence of {cause_words(read_parts(tree), part)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
+    return f"probability of {value_words(about, response_name(tree, outcome), part)}"
 
 
 def mean_scale(tree: xr.DataTree, outcome: str | None) -> Scale:
@@ -175,7 +184,8 @@ def amount_told(tree: xr.DataTree, about: About, outcome: str | None) -> str:
     kind = fitted_family(tree, outcome).responses
     words = said.outcome or with_success(about.name(response_name(tree, outcome)), str(spec["response"]))
     if kind == "time":
-        return f"probability of being {free_of(about)} at {at_time(about, answer_time(metadata(tree)['spec']))}"
+        what = "cumulative incidence of each cause" if spec["levels"] else f"probability of being {free_of(about)}"
+        return f"{what} at {at_time(about, answer_time(metadata(tree)['spec']))}"
     if kind == "unordered":
         return f"probability of each category of {words}"
     if kind == "binary":

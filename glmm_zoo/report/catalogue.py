@@ -11,14 +11,15 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.fitted import USUAL_DRAWS, read_fitted
 from glmm_zoo.estimands.predictions import predictions
-from glmm_zoo.report.answer import Answer, answering, of_categories
+from glmm_zoo.report.answer import Answer, answering, of_categories, part_column
 from glmm_zoo.report.entry import Entry, Section
 from glmm_zoo.report.event_time_figures import cox_snell_of, event_time_figures
 from glmm_zoo.report.imputed import of_first, of_least_agreeing
 from glmm_zoo.report.survival_figures import survival_figures
 from glmm_zoo.results.about import About, about_of
+from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.adjusted_means import adjusted_means
 from glmm_zoo.results.figures.baseline_risks import baseline_risks
@@ -45,6 +46,7 @@ from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.study_effects import numeric_covariate
 from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -145,7 +147,7 @@ class Catalogue:
         """What follows the key figure: effects, and what the builder has of its own."""
         builder, answer = self.spec["builder"], self.answer
         another = {"joint_survival", "never_at_risk", "survival"} & {builder} or "zero" in answer.further
-        drawn_already = answer.means is None or "category" in answer.means.table
+        drawn_already = answer.means is None or part_column(answer.means.table) is not None
         if answer.variable is not None and not drawn_already and (another or answer.trajectories is not None):
             yield from self._means("estimates")
         if answer.comparisons is not None and builder not in ("meta_analysis", "joint_outcomes"):
@@ -179,7 +181,7 @@ class Catalogue:
         """Cases fewer at four risks without treatment, in a trial at the means of the covariates."""
         variable = self.answer.variable
         table = stored_table(self.tree)
-        covariates = [c for c in read_fitted(self.tree, 1).outcome(None)[0].coding.columns if c != variable]
+        covariates = [c for c in read_fitted(self.tree, USUAL_DRAWS).outcome(None)[0].coding.columns if c != variable]
         means = {c: float(table[c].mean()) for c in covariates if table[c].dtype.kind in "iuf"}
         at = {"baseline": list(_BASELINES), **means}
         asked: dict[str, Any] = {"at": at, "measures": ["difference", "nnt"], "prob": self.prob}
@@ -246,7 +248,22 @@ def plot(tree: xr.DataTree, figure: str, *, prob: float = 0.95, width: int = WID
     Raises
     ------
     InputError
-        A name of no figure of this fit; a width in which nothing can be read.
+        A name of no figure of this fit; a width in which nothing can be read; a fit that was interrupted.
     """
     check_width(width)
-    return Catalogue(tree, prob=prob).picture(figure).figure(width)
+    with computed_once():
+        return picture_of(tree, figure, prob=prob).figure(width)
+
+
+def picture_of(tree: xr.DataTree, figure: str, *, prob: float) -> Picture:
+    """A figure that is asked for by name.
+
+    Raises
+    ------
+    InputError
+        A name of no figure of this fit; a fit that was interrupted.
+    """
+    gap = incomplete(tree)
+    if gap is not None:
+        raise InputError(f"no figure: {gap}; fit again")
+    return Catalogue(tree, prob=prob).picture(figure)

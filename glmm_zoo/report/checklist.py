@@ -159,7 +159,8 @@ ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled", "network/pa
 def _posterior(page: _Page) -> Iterator[Item]:
     tree, groups = page.parts.tree, list(page.parts.groups)
     predicted = "posterior_predictive" in tree.children
-    yield page.item(BARG, "Posterior predictive check", "predictive_check", f"`glmm-zoo plot {page.path} predictive_check`" if predicted else
+    figure = "cox_snell" if "event_times" in page.parts.spec["facts"] else "predictive_check"
+    yield page.item(BARG, "Posterior predictive check", figure, f"`glmm-zoo plot {page.path} {figure}`" if predicted else
                     page.update("--seed 1"), predicted)  # fmt: skip
     yield page.item(
         BAYES, "Point estimates and intervals, with their scale", ESTIMATES, f"`glmm-zoo report {page.path}`"

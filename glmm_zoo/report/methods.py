@@ -22,6 +22,7 @@ from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
 from glmm_zoo.report.serial_words import process_methods
+from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.imputations import imputed_tables
@@ -94,7 +95,17 @@ def _model(parts: Parts) -> Iterator[str]:
 
 
 def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
-    """What the linear predictors of unordered categories are."""
+    """What the linear predictors of unordered categories, or of competing causes, are."""
+    if outcome.causes:
+        names = joined([cause_words(parts, cause) for cause in outcome.causes])
+        amount = (
+            "cause-specific hazard"
+            if outcome.link == "log_hazard"
+            else "distribution of times, with the others censored,"
+        )
+        yield f"The causes of the event, {names}, compete: each had a {amount} and a linear predictor of these terms of its own."
+        for group in (g for g in outcome.main.formula.groups if g.label):
+            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the causes."
     if outcome.family.responses == "unordered":
         reference, *others = outcome.levels
         each = (
@@ -278,9 +289,9 @@ def _priors(parts: Parts) -> str:
 def _prior_of(parts: Parts, variable: str) -> str:
     """What a prior is of: "the intercept of the zero part", "the shape", "coefficients of the log of the shape"."""
     kind, outcome, part = prior_kind(parts, variable)
-    own = outcome.family.own_parameter(part or kind)
+    own = outcome.family.own_parameter(part or kind) or outcome.family.own_parameter(variable)
     if own is not None and not part and own.scale != "logit":
-        return own.words
+        return own.words or _KINDS.get(kind, variable)
     of_log = f" of the log of {own.words}" if own is not None and part and own.scale == "log" else ""
     return f"{_KINDS.get(kind, variable)}{of_log or _PARTS.get(part, '')}"
 
@@ -289,7 +300,8 @@ _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
     "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
-    "hazard level": "the level of the log baseline hazard", "h0_trend": "its trend", "h0_precision": "its smoothness",
+    "hazard level": "the level of the log baseline hazard", "h0_trend": "the trend of the log baseline hazard",
+    "h0_precision": "its smoothness", "h0_steps": "its steps",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations", "range": "ranges",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",

@@ -51,14 +51,15 @@ class NumberedOutcome:
         return sub(sym(name), *self.index, *indices)
 
     def of_category(self) -> NumberedOutcome:
-        """With the symbols of one category, k, where each has a linear predictor of its own."""
-        return replace(self, index=(*self.index, sym("k"))) if self.of.family.responses == "unordered" else self
+        """With the symbols of one category or cause, k, where each has a linear predictor of its own."""
+        taken = self.of.causes and "k" in self.of.family.formula  # by the shape of times
+        return replace(self, index=(*self.index, sym("c" if taken else "k"))) if self.of.named else self
 
     def of_each_category(self) -> list[NumberedOutcome]:
-        """With the symbols of each category, by its number, where each has a linear predictor of its own."""
-        if self.of.family.responses != "unordered":
+        """With the symbols of each category or cause, by its number, where each has a linear predictor of its own."""
+        if not self.of.named:
             return [self]
-        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.levels))]
+        return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.named) + 1)]
 
     def response(self) -> str:
         return self.symbol("y", ROW_INDEX)
@@ -102,6 +103,9 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         total = f"{num(1)}{PLUS}<munder>{op('∑')}{other}</munder>{power[1]}"
         yield call(sym("P"), f"{y}{op('=')}{k}"), "=", fraction(power[0], total)
     elif family.responses == "time":
+        if outcome.of.causes:
+            outcome = outcome.of_category()
+            formula = _formula(outcome, family.formula)
         hazard, log_time = (
             call(outcome.symbol("h", ROW_INDEX), sym("t")),
             call(sym("log"), outcome.symbol("T", ROW_INDEX)),

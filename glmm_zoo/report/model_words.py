@@ -161,6 +161,8 @@ def _predictors(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
     yield _sum(parts, outcome.main, subject, outcome.letters(""), own, thresholds)
     if outcome.family.responses == "unordered":
         yield "Each of these categories has levels, changes and shifts of its own, and together the probabilities are one (softmax)."
+    if outcome.causes:
+        yield "Each cause has a baseline, a level, changes and shifts of its own."
     if thresholds:
         yield _thresholds(parts, outcome)
     for name, part in outcome.others.items():
@@ -319,9 +321,9 @@ def _groups(parts: Parts) -> Iterator[str]:
             in_formula = f" with the label {label}" if label and not label.isdigit() else ""
             of = (
                 ""
-                if predictors == 1 and not any(o.family.responses == "unordered" for o in parts.outcomes)
-                else " of all categories"
-                if len(parts.outcomes) == 1 and parts.outcomes[0].family.responses == "unordered"
+                if predictors == 1 and not any(o.named for o in parts.outcomes)
+                else f" of all {'causes' if parts.outcomes[0].causes else 'categories'}"
+                if len(parts.outcomes) == 1 and parts.outcomes[0].named
                 else f" of all outcomes{in_formula}"
                 if len(parts.outcomes) > 1
                 else " of both parts"

@@ -27,6 +27,7 @@ from glmm_zoo.results.about import KEY, stored_about
 from glmm_zoo.results.estimates_files import stored_estimates
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.findings import Finding, findings
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.report.estimates_text import estimates_as_text
@@ -84,7 +85,8 @@ def write_report(
         tree["report"] = tree["report"].drop_nodes(
             "verdicts", errors="ignore"
         )  # their sentences are said anew, in these words
-    replace_file(path, render(page_content(tree, prob)).encode())
+    with computed_once():
+        replace_file(path, render(page_content(tree, prob)).encode())
     return path
 
 
@@ -146,7 +148,7 @@ def _estimates(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
     if stored:
         yield TextBlock("heading", "Asked of this fit")
     for name, estimates in stored.items():
-        yield blocks.table(name, estimates_as_text(estimates))
+        yield blocks.table(name, estimates_as_text(estimates, about=catalogue.about))
         picture = catalogue.of_stored(estimates)
         if picture is not None:
             yield blocks.figure(picture)

@@ -48,7 +48,8 @@ class Part:
 class OutcomeParts:
     """One outcome: its prefix in the posterior, family, link, main linear predictor and further ones by what they are of, categories.
 
-    Of unordered categories `main` is that of each but the reference, the first of the `levels`.
+    Of unordered categories `main` is that of each but the reference, the first of the `levels`; of competing causes, which are the levels
+    of a time to an event, that of each.
     """
 
     prefix: str
@@ -57,6 +58,16 @@ class OutcomeParts:
     main: Part
     others: Mapping[str, Part]
     levels: tuple[str, ...] = ()
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The competing causes of an event; none where there is one."""
+        return self.levels if self.family.responses == "time" else ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The categories, or causes, that each have a main linear predictor; none where there is one for all."""
+        return self.levels[1:] if self.family.responses == "unordered" else self.causes
 
     def letters(self, part: str) -> tuple[str, str, str]:
         """The symbols of the level, the coefficients and the group effects of a linear predictor."""
@@ -110,6 +121,7 @@ class Parts:
                 key = (group.factor, (group.label or "") if self.shared(group) else str(i))
                 effects, predictors = found.get(key, (0, 0))
                 own = len(list(effects_of(group))) if group.correlated or self.shared(group) else 1
+                own *= len(outcome.named) or 1 if group.label else 1
                 found[key] = (effects + own, predictors + 1)
         return found
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glmm_zoo.families.family import OwnParameter
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import parse
 from glmm_zoo.report.parts import OutcomeParts, Parts
@@ -22,6 +23,11 @@ class PriorOf:
     link: str
     outcome: OutcomeParts
     part: str = ""
+
+    @property
+    def own(self) -> OwnParameter | None:
+        """The family's own parameter that it is, of one cause where there are several."""
+        return self.outcome.family.own_parameter(self.kind) or self.outcome.family.own_parameter(self.variable)
 
 
 def prior_kind(parts: Parts, variable: str) -> tuple[str, OutcomeParts, str]:
@@ -43,7 +49,7 @@ def read_prior_of(parts: Parts, variable: str, element: str) -> PriorOf:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")
             break
-    for level in outcome.levels[1:] if outcome.family.responses == "unordered" else ():
+    for level in outcome.named:
         base = base.removeprefix(f"{variable_name(level)}_")
     link = outcome.others[part].link if part else outcome.link
     kind = next((k for k, pattern in _KINDS.items() if re.fullmatch(pattern, base)), base)

@@ -9,6 +9,7 @@ from math import exp
 import numpy as np
 import xarray as xr
 
+from glmm_zoo.estimands.prior_predictive import rough
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.priors import Prior, parse
@@ -68,14 +69,12 @@ def _allows(parts: Parts, of: PriorOf, prior: Prior) -> str:
     if of.kind in ("corr", "exposure_shares", "simplex"):
         return _of_several(parts, of, prior)
     low, middle, high = (prior_quantile(prior, q) for q in (0.025, 0.5, 0.975))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.scale == "logit":
-        return f"Probabilities of {own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
-    if own is not None:
-        most = prior_quantile(prior, 0.95)
-        values = {"low": low, "middle": middle, "high": high, "most": most}
-        written = {name: _value(own.shown(value)) for name, value in values.items()}
-        return own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
+    if of.own is not None and of.own.scale == "logit":
+        return f"Probabilities of {of.own.words} from {_percent(low)} to {_percent(high)} ({INNER})"
+    if of.own is not None:
+        values = {"low": low, "middle": middle, "high": high, "most": prior_quantile(prior, 0.95)}
+        written = {name: _value(of.own.shown(value)) for name, value in values.items()}
+        return of.own.allows.format(**written, unit=_unit(parts, of), inner=INNER)
     if of.kind in _ALLOWED:
         return _ALLOWED[of.kind](parts, of, prior, low, middle, high)
     return f"Values from {_value(low)} to {_value(high)} ({INNER})"
@@ -260,13 +259,13 @@ def _monotonic(parts: Parts, of: PriorOf) -> str:
 
 
 def _value(value: float) -> str:
-    return numbers.alone(value)
+    return rough(value)
 
 
 def _ratio(value: float) -> str:
     """A ratio or a rate; what is beyond imagination is only said to be."""
     if 1 / EXTREME <= value <= EXTREME:
-        return numbers.alone(value)
+        return rough(value)
     return f"above {numbers.whole(EXTREME)}" if value > 1 else f"below {1 / EXTREME:g}"
 
 
@@ -286,8 +285,8 @@ def _column(parts: Parts, name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """ "22.0 %", "below 0.1 %"."""
-    return numbers.percent(share).replace("< ", "below ").replace("> ", "above ")
+    """ "22 %", "7.5 %", "below 0.1 %"."""
+    return numbers.percent(share, 0 if 0.1 <= share <= 0.9 else 1).replace("< ", "below ").replace("> ", "above ")
 
 
 def _unit(parts: Parts, of: PriorOf) -> str:
@@ -301,9 +300,8 @@ def _unit(parts: Parts, of: PriorOf) -> str:
 def _why(parts: Parts, of: PriorOf, prior: Prior) -> str:
     """Where the default of a parameter comes from; "" where the prior has not its shape."""
     shape, reason = REASONS.get(of.kind, ("", ""))
-    own = of.outcome.family.own_parameter(of.kind)
-    if own is not None and own.why:
-        return own.why
+    if of.own is not None and of.own.why:
+        return of.own.why
     if of.kind == "intercept" and of.part == "sigma":
         reason = f"centred at the log of the standard deviation of the response; {reason}"
     if of.kind == "intercept" and not of.part:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
+from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.report.answer import Answer
-from glmm_zoo.report.answer_text import amount_told, mean_scale
+from glmm_zoo.report.answer_text import amount_told, mean_scale, part_told
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.report.residual_words import residual_results, structure_of
 from glmm_zoo.report.serial_words import process_results
+from glmm_zoo.report.time_words import cause_words
 from glmm_zoo.results import numbers
 from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS
+from glmm_zoo.results.figures.estimated import fitted_family
 from glmm_zoo.results.figures.value_words import comparison_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
@@ -79,7 +83,7 @@ def _averages(parts: Parts, answer: Answer) -> Iterator[str]:
             continue
         for outcome, category, rows in _by_outcome(estimates.table):
             what = _FURTHER[scale_name] if scale_name else _amount(parts, outcome)
-            what = f"probability of {category}" if category else what
+            what = part_told(parts.tree, parts.about, outcome, category) if category else what
             scale: Scale = "risk" if scale_name in _SHARES else mean_scale(parts.tree, outcome)
             unit = _unit(parts, outcome) if scale == "number" else ""
             ends = rows if len(rows) <= VALUES_TOLD else rows.iloc[[0, -1]]
@@ -102,7 +106,8 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
         contrasts = list(dict.fromkeys(rows["contrast"]))
         contrasts = contrasts if len(contrasts) < VALUES_TOLD else [contrasts[0], contrasts[-1]]
         of = f" in {outcome_words_of(parts, outcome)}" if outcome is not None else ""
-        of = f"{of} in the probability of {category}" if category else of
+        what = part_told(parts.tree, parts.about, outcome, category) if category else _of_time(parts, outcome)
+        of = f"{of} in the {what}" if what else of
         for contrast in contrasts:
             told = rows[(rows["contrast"] == contrast) & (rows["measure"] != NUMBER_NEEDED)]
             first, *others = [_measure(parts, outcome, row) for _, row in told.iterrows()]
@@ -110,16 +115,23 @@ def _comparisons(parts: Parts, answer: Answer) -> Iterator[str]:
             yield f"For {_contrast(parts, answer.variable, contrast)} the {joined(items)}."
 
 
+def _of_time(parts: Parts, outcome: str | None) -> str:
+    """What of a time to an event is compared; "" of other outcomes."""
+    of_times = fitted_family(parts.tree, outcome).responses == "time"
+    return amount_told(parts.tree, parts.about, outcome) if of_times else ""
+
+
 def _measure(parts: Parts, outcome: str | None, row: pd.Series) -> tuple[str, str]:
-    """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"."""
-    measure, category = str(row["measure"]), row.get("category")
+    """A measure's name and "−15.6 percentage points (−23.6 to −8.6)"; what it is of is told of categories and times, else it is a risk."""
+    measure, family = str(row["measure"]), fitted_family(parts.tree, outcome)
+    told = family.responses in ("unordered", "time")
     if measure in ("difference", "slope"):
         risk = mean_scale(parts.tree, outcome) == "risk"
         scale: Scale = "points" if risk else "number"
-        return f"{'risk ' if risk and not category else ''}{measure}", _written(
+        return f"{'risk ' if risk and not told else ''}{measure}", _written(
             row, scale, _unit(parts, outcome) if scale == "number" else ""
         )
-    of_risks = measure == "ratio" and mean_scale(parts.tree, outcome) == "risk" and not category
+    of_risks = measure == "ratio" and mean_scale(parts.tree, outcome) == "risk" and not told
     name = f"{'risk ' if of_risks else ''}{_MEASURES.get(measure, measure)}"
     averaged = "population-averaged " if measure == "odds_ratio" and parts.groups else ""
     return f"{averaged}{name}", _written(row, "probability" if measure == "better" else "ratio")
@@ -141,8 +153,9 @@ def outcome_words_of(parts: Parts, outcome: str | None) -> str:
 
 
 def _by_outcome(table: pd.DataFrame) -> Iterator[tuple[str | None, str, pd.DataFrame]]:
-    """The rows of each outcome, and of each category of an unordered one."""
-    keys = [table[c] if c in table else pd.Series("", table.index) for c in ("outcome", "category")]
+    """The rows of each outcome, and of each category of an unordered one, or of each cause."""
+    part = "cause" if "cause" in table else "category"
+    keys = [table[c] if c in table else pd.Series("", table.index) for c in ("outcome", part)]
     for (outcome, category), rows in table.groupby(keys, sort=False):
         yield str(outcome) or None, str(category), rows
 
@@ -208,12 +221,18 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"For {_label(parts, label)} the {ratio} was multiplied by {value}."
         elif label.split("[")[0] == answer.variable and ":" not in label and not in_product and "per_sd" not in prefix:
             part = f" of {zero}" if (zero := _zeros(parts).get(prefix.split("_")[-1])) else ""
-            part += f" of {category}" if (category := against_reference(parts.spec, prefix)) else ""
+            part += f" of {category}" if (category := _of_predictor(parts, prefix)) else ""
             part += (
                 f" of {outcome_words_of(parts, prefix)}" if prefix in {o.prefix for o in parts.outcomes} - {""} else ""
             )
             of_one = " where disc is 1" if match[2] == "odds_ratio" and _has_disc(parts, prefix) else ""
             yield f"The {ratio}{part} for {_label(parts, label)} {_within(parts)}{of_one} was {value}."
+
+
+def _of_predictor(parts: Parts, prefix: str) -> str:
+    """What one of several linear predictors is of: "car against bus", a cause; "" of others."""
+    cause = next((c for c in parts.outcomes[0].causes if variable_name(c) == prefix), None)
+    return against_reference(parts.spec, prefix) if cause is None else cause_words(parts, cause)
 
 
 def _ratio_words(name: str) -> str:
@@ -261,9 +280,10 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         lead, _, factor = variable.partition("sd_")
         groups = parts.group_plural(tuple(factor.split(":")))
         part = lead.rstrip("_").split("_")[-1]
-        zero = _zeros(parts).get(part) or against_reference(parts.spec, lead.rstrip("_"))
+        zero = _zeros(parts).get(part) or _of_predictor(parts, lead.rstrip("_"))
+        amount = "log odds" if part in _zeros(parts) else _LOGS.get(parts.outcomes[0].link, "log odds")
         of_part = (
-            f" in the log odds of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
+            f" in the {amount} of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
         )
         effects = [_of_effect(parts, group, n) if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
@@ -273,12 +293,15 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
             yield f"Between {groups} the {were.replace(' w', f'{of_part or _scale(parts)} w', 1)} {joined(told)}."
         if group.get("df") in table.index:
             yield f"The degrees of freedom of the effects of {groups} were {_written(table.loc[group['df']], 'number')}."
-        for name, words, scale in _OF_FACTOR:
-            for stratum in group["by"]["levels"] if "by" in group else [""]:
-                row = f"{lead}{name}[{factor}{f', {stratum}' if stratum else ''}]"
-                if row in table.index and parts.builder != "stepped_wedge":
-                    where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
-                    yield f"The {words} of {groups}{where} was {_written(table.loc[row], scale)}."
+        causes = parts.outcomes[0].causes if not lead else ()
+        strata = group["by"]["levels"] if "by" in group else [""]
+        for (name, words, scale), cause, stratum in product(_OF_FACTOR, ("", *causes), strata):
+            named = prefixed(variable_name(cause), lead + name) if cause else lead + name
+            row = f"{named}[{factor}{f', {stratum}' if stratum else ''}]"
+            if row in table.index and parts.builder != "stepped_wedge":
+                of_cause = f" of {cause_words(parts, cause)}" if cause else ""
+                where = f" in {parts.about.level(group['by']['column'], stratum)}" if stratum else ""
+                yield f"The {words}{of_cause} of {groups}{where} was {_written(table.loc[row], scale)}."
     yield from residual_results(
         parts, table, lambda name: _written(table.loc[name], "number" if name.startswith("sigma") else "correlation")
     )
@@ -305,12 +328,19 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
 _OF_FACTOR: tuple[tuple[str, str, Scale], ...] = (
     ("icc", "intraclass correlation", "icc"), ("median_odds_ratio", "median odds ratio", "ratio"),
     ("median_rate_ratio", "median rate ratio", "ratio"), ("median_ratio_of_means", "median ratio of means", "ratio"),
+    ("median_hazard_ratio", "median hazard ratio", "ratio"), ("median_time_ratio", "median ratio of times", "ratio"),
 )  # fmt: skip
+
+
+_LOGS = {"log_hazard": "log hazard", "log_time": "log time"}
 
 
 def _scale(parts: Parts) -> str:
     """The scale of a standard deviation between groups of a single outcome."""
-    scale = {"logit": " of the log odds", "log": " of the logarithm"}.get(parts.outcomes[0].link, "")
+    link = parts.outcomes[0].link
+    scale = {"logit": " of the log odds", "log": " of the logarithm"}.get(
+        link, f" of the {_LOGS[link]}" if link in _LOGS else ""
+    )
     return scale if len(parts.outcomes) == 1 else ""
 
 
@@ -318,7 +348,8 @@ def _effect(parts: Parts, name: str) -> str:
     """ "sd_id[logy:time]" as "slope of time of logy"; "intercept"."""
     effect = re.sub(r".*?\[(.*)\]$", r"\1", name)
     prefix, found, inner = effect.partition(":")
-    of = " of the zero part" if prefix == "zi" else f" of {outcome_words_of(parts, prefix)}"
+    named = _of_predictor(parts, prefix) if parts.outcomes[0].causes else outcome_words_of(parts, prefix)
+    of = " of the zero part" if prefix == "zi" else f" of {named}"
     of = f" of the log {LOGARITHMS[prefix]}" if prefix in LOGARITHMS else of
     if found and inner == "Intercept":
         return f"intercept{of}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from glmm_zoo.errors import listing
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.report.parts import OutcomeParts, Parts
 
 
@@ -10,19 +12,28 @@ def event_of(parts: Parts) -> str:
     return parts.about.event or "the event"
 
 
+def cause_words(parts: Parts, cause: str) -> str:
+    """What a cause of the event is called, by the column of the event where its levels have words."""
+    response = parts.outcomes[0].main.formula.response
+    event = None if response is None or response.event is None else response.event.event
+    return parts.about.level(event.columns[0], cause) if isinstance(event, Expression) else cause
+
+
 def time_likelihood(parts: Parts, outcome: OutcomeParts) -> str:
     """How times to an event vary."""
     what = event_of(parts)
+    if outcome.causes:
+        what = f"each cause of {what} ({listing([cause_words(parts, cause) for cause in outcome.causes], 9)})"
     subject = (
         f"The hazard of {what} at time t" if outcome.link == "log_hazard" else f"The logarithm of the time to {what}"
     )
-    return (
-        f"{subject} {outcome.family.distribution}. Of a row that is censored it is known that the event had not come."
-    )
+    compete = " The cause that comes first is seen, and censors the others." if outcome.causes else ""
+    return f"{subject} {outcome.family.distribution}.{compete} Of a row that is censored it is known that the event had not come."
 
 
 def time_amount(outcome: OutcomeParts, what: str) -> str:
     """What the linear predictor of a time is."""
+    what = f"each cause of {what}" if outcome.causes else what
     return (
         f"η, the log hazard of {what}," if outcome.link == "log_hazard" else f"η, the level of the log time to {what},"
     )

@@ -17,9 +17,10 @@ import xarray as xr
 
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.results.censored_values import censored_values
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata, outcome_specs
 
-Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered"]
+Kind = Literal["continuous", "count", "binomial", "binary", "ordered", "unordered", "time"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PredictedRows:
         The place (n,) of each row in the source, from 0.
     covariates
         Columns (n,) of numbers with more than two values that the formula has beside the response, and for categories those
-        of text or two values too; no grouping factor.
+        and times those of text or two values too; no grouping factor.
     """
 
     name: str
@@ -64,14 +65,22 @@ class PredictedRows:
 
 def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     """The outcomes of a fit; those of which there is nothing predicted are left out, and so is the time to an event."""
+    return (rows for rows in _all_rows(tree) if rows.kind != "time")
+
+
+def predicted_times(tree: xr.DataTree) -> PredictedRows | None:
+    """The same of the outcome that is a time to an event, whose draws are not censored; None where there is none."""
+    return next((rows for rows in _all_rows(tree) if rows.kind == "time"), None)
+
+
+def _all_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
     spec = metadata(tree)["spec"]
     observed = tree["observed_data"].dataset
     for name, outcome in _by_variable(tree, spec).items():
-        if name not in tree["posterior_predictive"].dataset or family_described(outcome).responses == "time":
+        if name not in tree["posterior_predictive"].dataset:
             continue
         y, dim = observed[name].values.astype(float), str(observed[name].dims[0])
-        drawn, log_p = _drawn(tree, name)
-        weights = _weights(drawn, log_p)
+        drawn, log_p, weights = _predicted(tree, name)
         limits = censored_values(tree, name)
         y = y if limits is None else limits.completed(y, drawn, weights)
         rows = observed[name][dim].values
@@ -95,8 +104,18 @@ def predicted_by_others(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.nd
     With these weights the draws of a row are as the other rows predict it; where the density is that of a subject, as the other
     subjects do, and where the file has none all weights are equal.
     """
-    drawn, log_p = _drawn(tree, name)
-    return drawn, _weights(drawn, log_p)
+    drawn, _, weights = _predicted(tree, name)
+    return drawn, weights
+
+
+def _predicted(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Predictive draws, log-likelihood and weights, all (draws, n)."""
+
+    def read() -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        drawn, log_p = _drawn(tree, name)
+        return drawn, log_p, _weights(drawn, log_p)
+
+    return once(("predicted", name), tree, read)
 
 
 def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -104,9 +123,9 @@ def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]
     predicted = tree["posterior_predictive"].dataset[name]
     dim = next(str(d) for d in predicted.dims if d not in ("chain", "draw"))
     pointwise = _pointwise(tree, name, dim)
-    arrays = (predicted,) if pointwise is None else xr.align(predicted, pointwise, join="inner")
+    arrays = (predicted,) if pointwise is None else xr.align(predicted, pointwise, join="inner", copy=False)
     drawn, *log_p = (
-        array.stack(sample=("chain", "draw")).transpose("sample", dim).values.astype(float) for array in arrays
+        array.transpose("chain", "draw", dim).values.reshape(-1, array.sizes[dim]).astype(float) for array in arrays
     )
     return drawn, log_p[0] if log_p else None
 
@@ -154,6 +173,7 @@ def _kind(outcome: Mapping[str, Any], y: np.ndarray, drawn: np.ndarray) -> Kind:
         "count": "count",
         "ordered": "ordered",
         "unordered": "unordered",
+        "time": "time",
     }
     kind = kinds.get(family_described(outcome).responses)
     if kind is not None:
@@ -169,7 +189,7 @@ def _covariates(
     for column, variable in _columns(tree, dim, rows).items():
         is_number = variable.attrs["kind"] == "number"
         if column not in others and (
-            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered")
+            (is_number and len(np.unique(variable.values)) > 2) or kind in ("ordered", "unordered", "time")
         ):
             found[column] = variable.values.astype(float if is_number else str)
     return found

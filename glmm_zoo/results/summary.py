@@ -20,6 +20,7 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.causes import own_of_cause
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.plans.options import OptionType, read_option
@@ -133,7 +134,8 @@ def derived_quantities(tree: xr.DataTree) -> dict[str, np.ndarray]:
         if ratio:
             quantities.update(_ratios(posterior, prefix, link, ratio))
     for prefix, outcome in outcomes.items():
-        quantities.update(_between_levels(posterior, spec, prefix, outcome))
+        for of in family_described(outcome).event_times or (prefix,):
+            quantities.update(_between_levels(posterior, spec, of, outcome))
     for finding in findings(tree, checks=False).values():
         quantities.update(finding.quantities)
     return quantities
@@ -177,7 +179,7 @@ def _between_levels(
                 sds[factor] = sds[factor] * np.sqrt(xr.where(df > 2, df / (df - 2), np.inf))
                 student.add(factor)
     quantities: dict[str, np.ndarray] = {}
-    residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, lead, outcome)
+    residual = None if spec.get("facts", {}).get("sds_by_visit") else _residual_variance(posterior, prefix, outcome)
     if residual is not None and sds:
         for where, own in _in_each_stratum(sds):
             total = sum(sd**2 for sd in own.values()) + residual
@@ -206,14 +208,15 @@ def _in_each_stratum(sds: Mapping[str, xr.DataArray]) -> Iterator[tuple[str, dic
         yield "".join(f", {label}" for label in labels), own
 
 
-def _residual_variance(posterior: xr.Dataset, lead: str, outcome: Mapping[str, Any]) -> Any:
+def _residual_variance(posterior: xr.Dataset, prefix: str, outcome: Mapping[str, Any]) -> Any:
     """The variance within levels on the scale of the predictor: of what is measured that of a row, on a log link the one that a lognormal
     variable of its mean and variance has; of a time that of its logarithm; else that of the latent variable. None where there is no one
     such variance."""
     family = family_described(outcome)
     if family.event_times is not None:
         known = {own.name: own.on_its_scale(posterior[own.name].values) for own in family.own if own.name in posterior}
-        return family.event_times.log_variance(known)
+        return family.event_times[prefix].log_variance(own_of_cause(prefix, known))
+    lead = f"{prefix}_" if prefix else ""
     if family.responses != "measured" or outcome["link"] not in ("identity", "log"):
         return outcome["latent_variance"]
     names = [own.name for own in family.own]

@@ -102,7 +102,7 @@ def _sampling(tree: xr.DataTree, verdict: Verdict) -> Judgement:
 def _fit(checks: Sequence[FitCheck]) -> Judgement:
     """What was found first; where nothing was, all that was looked at."""
     if not checks:
-        words = "No predictive draws to compare the data with; of times to an event, which may be censored, see the figures."
+        words = "No predictive draws to compare the data with; of events that are known only to lie in intervals, see the figures."
         return Judgement("sound", "Fit to the data: not checked.", (words,))
     doubts = [check for check in checks if check.state != "sound"]
     others = [check for check in checks if check.state == "sound"]

@@ -94,9 +94,6 @@ BAD = {
     ),
     "entry before 0": (lambda d: d.assign(entry=-1.0), "Surv(entry, t, dead) ~ x", {}, "times must be >= 0, the origin of time; rows 1"),
     "no events": (lambda d: d.assign(dead=0), FORMULA, {}, "no events: 'dead' is censored in all 72 rows"),
-    "causes": (
-        lambda d: d.assign(dead=np.arange(72) % 3), FORMULA, {}, "'dead' has 2 causes, '1', '2': .* Surv\\(..., dead == '1'\\)",
-    ),
     "interval": (
         lambda d: d.assign(low=5.0, high=4.0), 'Surv(low, high, type="interval2") ~ x', {}, "ends before it begins \\(5 > 4\\)",
     ),

@@ -385,6 +385,10 @@ def test_causes_add_up() -> None:
             expected = np.outer(w, w).ravel() @ np.trapezoid(h[k] * np.exp(-H), s, axis=1) / w.sum() ** 2
             np.testing.assert_allclose(of_cause[k][d, 1], expected, atol=1e-4)
     assert "Cumulative incidence of death or relapse at 1, 4, 7" in incidence.sentence
+    free, lost = (zoo.predictions(tree, scale=scale, **asked) for scale in ("rmst", "rmtl"))
+    of_cause = [values(lost, cause=c) for c in ("death", "relapse")]
+    np.testing.assert_allclose(of_cause[0] + of_cause[1] + values(free), np.tile(TIMES, (DRAWS, 1)), rtol=1e-3)
+    assert "Mean time lost to death or relapse up to 1, 4, 7" in lost.sentence
 
 
 @pytest.mark.parametrize("baseline", ["weibull", "piecewise"])
@@ -477,7 +481,7 @@ def test_markers_are_outcomes() -> None:
         ({}, r"scale='survival' is at times; give times=, such as times=\[1, 5\]"),
         ({"times": [3, 2]}, "times are increasing numbers >= 0"),
         ({"times": "soon"}, "times must be a list"),
-        ({"times": [1], "scale": "mean"}, "times= goes with scale= survival, incidence, rmst, not with 'mean'"),
+        ({"times": [1], "scale": "mean"}, "times= goes with scale= survival, incidence, rmst, rmtl, not with 'mean'"),
         ({"times": [1], "outcome": "y"}, "no outcome 'y'; .*outcomes: death"),
         ({"times": [1], "at": {"drug": "c"}}, "level 'c' of 'drug' was not in the data of the fit"),
         ({"times": [1], "at": {"time": 1}}, "at: the model has no column 'time'"),

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.report.terminal import estimates_table
+from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates, summarised
 from glmm_zoo.results.report.estimates_text import estimates_as_text
 
@@ -35,6 +36,15 @@ def comparison(measures: tuple[str, ...] = ("difference", "ratio"), **keywords: 
 # --------------------------------------------------------------------------------------------------------- probabilities
 
 LIMIT = 0.25
+
+
+def test_a_page_has_its_own_words_for_columns_and_levels() -> None:
+    about = About(names={"arm": "treatment"}, units={"age": "years"}, levels={"sex": {"f": "women"}})
+    of = {"variable": ["arm", "sex"], "sex": ["f", "m"], "age": [40.0, 50.0], "measure": "difference"}
+    told, plain = (estimates_as_text(estimates(of), about=a) for a in (about, None))
+    assert told.headings[:3] == ("Variable", "Sex", "Age, years") and plain.headings[:3] == ("variable", "sex", "age")
+    assert [row.texts[:2] for row in told.rows] == [("treatment", "women"), ("sex", "m")]
+    assert [row.texts[3:] for row in told.rows] == [row.texts[3:] for row in plain.rows]
 
 
 @pytest.mark.parametrize("rope", [LIMIT, -LIMIT, (-LIMIT, LIMIT), {"difference": LIMIT}])

@@ -19,6 +19,7 @@ from glmm_zoo.joint.trajectories import subject_effects
 from glmm_zoo.plans.groups import Group
 from glmm_zoo.plans.joint_outcomes import OPTIONS_BY_RESPONSE, JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata, outcome_formulas, stored_table
 
 EVENT_TABLE = "event_row"  # the dimension of the event's rows in a fit
@@ -80,6 +81,10 @@ def read_fitted_model(tree: xr.DataTree) -> FittedJointModel:
     InputError
         A fit of another builder; data that are not coded as they were.
     """
+    return once("joint model", tree, lambda: _read(tree))
+
+
+def _read(tree: xr.DataTree) -> FittedJointModel:
     spec = metadata(tree)["spec"]
     if spec["builder"] != "joint_survival":
         raise InputError(f"dynamic prediction is of a fit of joint_survival, and this is one of {spec['builder']}")

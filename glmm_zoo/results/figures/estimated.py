@@ -142,8 +142,11 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
     family = fitted_family(tree, outcome)
     words, kind = response_words(said.outcome, observed_name(tree, outcome)), family.responses
     if measure in _SHARES or (kind == "time" and measure == "mean"):
-        measure = measure if measure in _SHARES else "survival"
-        kinds = {"zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far"}
+        measure = measure if measure in _SHARES else "incidence" if metadata(tree)["spec"]["levels"] else "survival"
+        kinds = {
+            "zero": f"probability of no {words}", "survival": f"probability of no {about.event or 'event'} so far",
+            "incidence": "cumulative incidence",
+        }  # fmt: skip
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
     if measure == "positive":
         return Amount(f"mean number of {words} where there are any", "number", "number", "")

@@ -20,6 +20,7 @@ from scipy.special import stdtrit
 
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
+from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.results.about import About
 from glmm_zoo.results.curves import level_and_inverse_link
@@ -29,7 +30,7 @@ from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, r
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
-from glmm_zoo.results.storage import against_reference, metadata, outcome_specs, sd_at_means
+from glmm_zoo.results.storage import against_reference, metadata, outcome_formulas, outcome_specs, sd_at_means
 
 SINGLY, EACH_END = 40, 10  # levels that are drawn each, and of more the lowest and the highest
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in BANDS])
@@ -106,6 +107,15 @@ class _Effect:
         """The name of the response that the predictor is of."""
         of = self.whole_outcome
         return self._owner or of.get("outcome") or of["response"].split(":")[0]
+
+    @property
+    def response_text(self) -> str:
+        """The response as the data have it; names of variables are without slashes."""
+        formula = outcome_formulas(self.spec)[list(outcome_specs(self.spec)).index(self._owner)]
+        response = parse_formula(formula).response
+        if response is None:
+            return self.response
+        return response.value.columns[0] if response.value.kind == "column" else response.value.text
 
     @property
     def whole_outcome(self) -> Mapping[str, Any]:
@@ -236,7 +246,7 @@ def _scale(tree: xr.DataTree, effect: _Effect, about: About, kept: bool) -> _Sca
     intercept = effect.name == "Intercept"
     level, inverse = level_and_inverse_link(tree, effect.prefix)
     of = about.outcome_of(effect.response)
-    name = response_words(of.outcome, effect.response)
+    name = response_words(of.outcome, effect.response_text)
     if intercept and kept and np.isfinite(level).all() and "effect" not in effect.posterior:
         family = None if effect.outcome is None else family_described(effect.outcome)
         if family is not None and family.responses == "measured" and effect.link != "log":

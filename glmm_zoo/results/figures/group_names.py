@@ -13,6 +13,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.group_effects import grouping_factor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
+from glmm_zoo.results.once import once
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.tables.frames import take_columns
 from glmm_zoo.tables.text_values import as_number
@@ -73,6 +74,10 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     InputError
         A name that is not made of columns of the fit.
     """
+    return once(("factor", name), tree, lambda: _rows_of_factor(tree, name))
+
+
+def _rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     table = stored_table(tree)
     columns = _columns(tree, name)
     table = table.dropna(subset=columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,8 +57,7 @@ def predictive_check(tree: xr.DataTree, about: About) -> Picture:
     several = len(outcomes) > 1
     panels = []
     for rows in outcomes[:_MOST_OUTCOMES]:
-        of_one = list(_panels(tree, rows, about))
-        panels += of_one[:1] if several else of_one[:2]
+        panels += islice(_panels(tree, rows, about), 1 if several else 2)
     words = []
     for panel, place in zip(panels, ("First", "Second", "Third", "Fourth"), strict=False):
         words.append(f"{place} panel: {panel.marks}" if len(panels) > 1 else capital(panel.marks))

@@ -63,6 +63,8 @@ class Sheet:
         `left` and `right` are the px that labels and numbers need beside each panel, `top` and `below` those of title and axis;
         `widths` are the relative widths of panels that stand beside each other.
         """
+        from glmm_zoo.results.figures.ticks import BareAxes
+
         in_row = 1 if self.narrow and across is None else min(count, across or 2)
         lefts, rights, heights = (list(np.broadcast_to(np.asarray(m, float), count)) for m in (left, right, height))
         of_rows = [max(heights[i : i + in_row]) for i in range(0, count, in_row)]
@@ -79,9 +81,9 @@ class Sheet:
             of_width = free * shares[: len(mates)] / shares[: len(mates)].sum()
             x = sum(lefts[m] + rights[m] + of_width[m - mates[0]] for m in mates[:place]) + lefts[i]
             y = total - sum(of_rows[: row + 1]) - row * (top + below) - top
-            axis = self.figure.add_axes(
-                (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
-            )
+            box = (x / self.width, y / total, float(of_width[place]) / self.width, of_rows[row] / total)
+            axis = BareAxes(self.figure, box)
+            self.figure.add_axes(axis)
             self._plain(axis)
             axes.append(axis)
         return axes
@@ -96,7 +98,7 @@ class Sheet:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
         for side in ("left", "bottom"):
-            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8)
+            axis.spines[side].set(color=self.colour["muted"], linewidth=0.8, position=("outward", 0))
         most = 4 if self.narrow else 5
         for along, vertical in ((axis.xaxis, False), (axis.yaxis, True)):
             self._ticks[along] = Ticks(

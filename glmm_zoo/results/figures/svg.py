@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 from xml.etree import ElementTree
 
@@ -119,11 +120,11 @@ def _attributes(child: ElementTree.Element, tag: str, colours: Mapping[str, str]
         kept["id"] = prefix + child.attrib["id"]
     if child.get(_HREF):
         kept["href"] = f"#{prefix}{child.attrib[_HREF][1:]}"
-    style = _style(child.get("style", ""), tag, colours)
+    style = _style(child.get("style", ""), tag, tuple(colours.items()))
     if style:
         kept["class"] = styles.name(style)
     child.attrib = kept
-    disc = _disc(_rounded(path)) if path and "id" not in kept else None
+    disc = _disc(path) if path and "id" not in kept else None
     if path and disc is None:
         kept["d"] = _compact_path(path)
     if disc is not None:
@@ -133,9 +134,9 @@ def _attributes(child: ElementTree.Element, tag: str, colours: Mapping[str, str]
 
 def _disc(path: str) -> tuple[float, float, float] | None:
     """Centre and radius of a path that is a disc as matplotlib draws one, of eight curves; None of another."""
-    if "".join(re.findall("[A-Za-z]", path)) != f"M{8 * 'C'}z":
+    if path.count("C") != 8 or "".join(re.findall("[A-Za-z]", path)) != f"M{8 * 'C'}z":
         return None
-    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
+    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", _rounded(path))]
     (left, right), (top, bottom) = ((min(v), max(v)) for v in zip(*points, strict=True))
     return (left + right) / 2, (top + bottom) / 2, (right - left) / 2
 
@@ -148,7 +149,9 @@ def _unseen(child: ElementTree.Element, tag: str) -> bool:
     return tag in ("path", "rect") and "fill: none" in style and ("stroke: none" in style or "stroke" not in style)
 
 
-def _style(style: str, tag: str, colours: Mapping[str, str]) -> str:
+@cache
+def _style(style: str, tag: str, colours_by_role: tuple[tuple[str, str], ...]) -> str:
+    colours = dict(colours_by_role)
     given = dict(part.strip().split(": ", 1) for part in style.split(";") if ": " in part)
     if "font" in given:  # "12px 'DejaVu Sans', ..." with the weight before the size
         found = re.search(r"([\d.]+)px", given["font"])
@@ -182,4 +185,6 @@ def _flatten(node: ElementTree.Element) -> None:
 
 def _rounded(text: str, decimals: int = 1) -> str:
     """Numbers with at most so many decimals."""
+    if "." not in text:
+        return text.strip()
     return _DECIMAL.sub(lambda m: f"{float(m[0]):.{decimals}f}".rstrip("0").rstrip("."), text).strip()

@@ -17,6 +17,7 @@ import xarray as xr
 
 from glmm_zoo.results.findings.finding import Finding, interval_table
 from glmm_zoo.results.numbers import interval, nominal, percent, written
+from glmm_zoo.results.once import once
 from glmm_zoo.results.predicted_rows import predicted_by_others
 from glmm_zoo.results.storage import metadata
 
@@ -47,15 +48,16 @@ def pearson_spread(y: np.ndarray, drawn: np.ndarray, weights: np.ndarray) -> tup
 
     `drawn` and `weights` (draws, n) are those of `predicted_by_others`.
     """
-    observed = float(np.mean((y - (weights * drawn).sum(axis=0)) ** 2 / _variance(drawn, weights)))
-    equal = np.full_like(weights, 1 / len(weights))
-    return observed, np.mean((drawn - drawn.mean(axis=0)) ** 2 / _variance(drawn, equal), axis=1)
 
+    def spread() -> tuple[float, np.ndarray]:
+        least = 1 / len(drawn)  # a smaller variance cannot be seen in so many draws
+        expected = np.einsum("dn,dn->n", weights, drawn)
+        variance = np.maximum(np.einsum("dn,dn->n", weights, (drawn - expected) ** 2), least)
+        squares = (drawn - drawn.mean(axis=0)) ** 2
+        of_sets = squares @ (1 / np.maximum(squares.mean(axis=0), least)) / len(y)
+        return float(np.mean((y - expected) ** 2 / variance)), of_sets
 
-def _variance(drawn: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted variance (n,) of the draws (draws, n) of each row; less than 1 / draws cannot be seen in so many draws."""
-    spread = (weights * (drawn - (weights * drawn).sum(axis=0)) ** 2).sum(axis=0)
-    return np.maximum(spread, 1 / len(drawn))
+    return once("pearson", weights, spread)  # which are of one prediction of one set of rows
 
 
 def effect_for_nearly_every_row(spec: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from glmm_zoo.results.about import about_of
 from glmm_zoo.results.fit_checks.binary import binary_checks
 from glmm_zoo.results.fit_checks.correlation import correlation_check
 from glmm_zoo.results.fit_checks.covariates import category_checks, pattern_checks
+from glmm_zoo.results.fit_checks.events import event_checks
 from glmm_zoo.results.fit_checks.fit_check import WITHIN, FitCheck, usual_number
 from glmm_zoo.results.fit_checks.spread import distribution_check, spread_checks, zeros_check
 from glmm_zoo.results.fit_checks.tails import tails_check
@@ -35,6 +36,8 @@ def fit_checks(tree: xr.DataTree) -> Iterator[FitCheck]:
     if spec["builder"] in META_ANALYSES:
         yield _studies_check(tree)
         return
+    if "event_times" in spec["facts"]:
+        yield from event_checks(tree, _MOST_DRAWS)
     for rows in predicted_rows(tree):
         few = rows.at_most(_MOST_DRAWS)
         if rows.kind == "binary":

@@ -20,7 +20,7 @@ def pattern_checks(rows: PredictedRows, spec: Mapping[str, Any], about: About) -
     mean = rows.drawn.mean(axis=0)
     scale = np.ones(len(mean)) if rows.kind == "binary" else np.maximum(rows.drawn.std(axis=0), 1 / len(rows.drawn))
     observed, drawn = (rows.y - mean) / scale, (rows.drawn - mean) / scale
-    tried = {column: stretch for column, x in rows.covariates.items() if (stretch := _stretches(x)) is not None}
+    tried = {column: stretch for column, x in rows.covariates.items() if (stretch := stretches_of(x)) is not None}
     for column, stretch in tried.items():
         member = np.eye(stretch.max() + 1)[stretch]  # (n, stretches)
         p = far_from_expected(observed @ member, drawn @ member)
@@ -34,7 +34,7 @@ def pattern_checks(rows: PredictedRows, spec: Mapping[str, Any], about: About) -
             yield FitCheck("pattern", rows.name, "sound", (words,), p=p)
 
 
-def _stretches(x: np.ndarray) -> np.ndarray | None:
+def stretches_of(x: np.ndarray) -> np.ndarray | None:
     """The stretch (n,) of a column of numbers that each row is in, about equally many rows in each; None where there are too few rows
     for three."""
     stretches = min(STRETCHES, len(x) // ROWS_IN_STRETCH)
@@ -46,7 +46,7 @@ def _stretches(x: np.ndarray) -> np.ndarray | None:
 def mean_by_stretch(rows: PredictedRows, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The mean of a covariate in each of its stretches (k,), and those of the outcome, observed (k,) and predicted (draws, k)."""
     x = rows.covariates[column]
-    stretch = _stretches(x)
+    stretch = stretches_of(x)
     if stretch is None:
         return None
     member = np.eye(stretch.max() + 1)[stretch]
@@ -112,5 +112,5 @@ def category_checks(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
 
 
 def _level_codes(x: np.ndarray) -> np.ndarray:
-    stretch = _stretches(x) if x.dtype.kind == "f" and len(np.unique(x)) > STRETCHES else None
+    stretch = stretches_of(x) if x.dtype.kind == "f" and len(np.unique(x)) > STRETCHES else None
     return np.unique(x, return_inverse=True)[1] if stretch is None else stretch

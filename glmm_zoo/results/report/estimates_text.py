@@ -23,6 +23,7 @@ from glmm_zoo.results.numbers import (
 from glmm_zoo.results.paper_table import PaperTable
 
 if TYPE_CHECKING:
+    from glmm_zoo.results.about import About
     from glmm_zoo.results.estimates import Estimates
 
 UNITS: Mapping[str, str] = {"risk": "%", "points": "percentage points"}
@@ -63,8 +64,10 @@ def interval_heading(prob: float | None) -> str:
     return f"{nominal(prob)} interval" if prob else "interval"
 
 
-def estimates_as_text(estimates: Estimates, most: int | None = None) -> PaperTable:
+def estimates_as_text(estimates: Estimates, most: int | None = None, about: About | None = None) -> PaperTable:
     """The first `most` estimates, without columns that tell no two of them apart; the sentence is the caption.
+
+    Columns, levels and headings are as in the data, or where there is an `about`, in its words and as a page has them.
 
     Of a single estimate all that says what it is stays, but `groups`, which the sentence has. Risks and other shares are in per cent,
     their differences in percentage points, which the headings say, or each measure where they differ.
@@ -86,7 +89,17 @@ def estimates_as_text(estimates: Estimates, most: int | None = None) -> PaperTab
         above = f"{nulls.pop():g}" if len(nulls) == 1 else "no effect"
         columns[f"P(> {above})"] = [probability(p) for p in head["p_positive"]]
     columns |= {heading: [write(v) for v in head[c]] for c, (heading, write) in _BESIDE.items() if c in head}
+    if about is not None:
+        words = {"variable": lambda _, cell: about.name(cell)}
+        columns = {
+            _heading(about, c): [words.get(c, about.level)(c, cell) for cell in cells] for c, cells in columns.items()
+        }
     return PaperTable.of(estimates.sentence, list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _heading(about: About, column: str) -> str:
+    words = about.axis(column)
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _tells_apart(column: pd.Series) -> bool:

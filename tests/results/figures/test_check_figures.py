@@ -14,7 +14,7 @@ import glmm_zoo as zoo
 from glmm_zoo.priors import parse
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.densities import kernel_density, prior_density, prior_quantiles
-from glmm_zoo.results.figures.picture import Picture
+from glmm_zoo.results.figures.picture import WIDE, Canvas, Picture
 from glmm_zoo.results.figures.predictive_check import predictive_check
 from glmm_zoo.results.figures.prior_posterior import prior_posterior, priors_and_posteriors
 from glmm_zoo.results.figures.ranks import rank_band, rank_departures, ranks, trace
@@ -240,3 +240,12 @@ def test_priors_stand_by_their_parameters(tree):
     )
     widest = max(found.values(), key=lambda one: one.narrowed)
     assert f"50 % interval of {widest.name} is {widest.narrowed:.2f} as wide" in prior_posterior(tree, About()).alt
+
+
+def test_lines_of_axes_stand_at_the_edges_of_their_panel() -> None:
+    (axis,) = Canvas(WIDE).panels(1, 100)
+    axis.set(xlim=(-1, 1), ylim=(-1, 1))
+    for side, across, edge in (("left", 0, axis.bbox.x0), ("bottom", 1, axis.bbox.y0)):
+        spine = axis.spines[side]
+        ends = spine.get_transform().transform(spine.get_path().vertices)
+        np.testing.assert_allclose(ends[:, across], edge)

@@ -18,6 +18,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.picture import NARROW, WIDE
 from glmm_zoo.results.figures.svg import Stylesheet
+from glmm_zoo.results.storage import metadata, write_metadata
 
 ABOUT = About(outcome="new case", individual="animal", names={"herd": "farm"})
 SHAPE = (2, 40)
@@ -170,3 +171,29 @@ def test_a_factor_that_the_fit_lacks(tree) -> None:
 def test_names_in_letters_that_the_font_of_matplotlib_lacks_are_text_in_svg() -> None:
     picture = caterpillar(fit_of(herds(6, lambda i: f"日本語{i}")), "herd", ABOUT)
     assert "日本語3" in picture.inline_svg(NARROW, Stylesheet(), "f1")
+
+
+def test_a_response_has_its_own_name_where_variables_have_another() -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"/y///": rng.normal(size=24), "herd": np.arange(24) // 4})
+    model = zoo.hierarchical_linear(data, "`/y///` ~ 1 + (1 | herd)")
+    level = rng.normal(size=SHAPE)
+    values = {
+        "Intercept": level,
+        "sigma": np.ones(SHAPE),
+        "sd_herd": np.ones((*SHAPE, 1)),
+        "u_herd": np.zeros((*SHAPE, 6, 1)),
+    }
+    picture = caterpillar(tree_of(model, values), "herd", About())
+    assert picture.alt.startswith("Mean of /y///: from ") and "_y_" not in picture.caption
+
+
+def test_an_interrupted_fit_has_no_figures() -> None:
+    tree = fit_of(herds(6))
+    content = metadata(tree)
+    content["sampling"] = {"draws": 100, "chains": 2, "finished": [100, 40]}
+    write_metadata(tree, content)
+    with pytest.raises(
+        InputError, match="no figure: the run was interrupted: of 100 draws each, chain 1 has 40; fit again"
+    ):
+        zoo.plot(tree, "caterpillar")
