@@ -18,6 +18,7 @@ CARDS = {  # the same rows and columns as the data of a card
     "HSAUR3_BtheB.csv": "beat_the_blues",
     "HSAUR3_toenail.csv": "longitudinal_logistic",
     "MASS_epil.csv": "seizures",
+    "boot_nitrofen.csv": "nitrofen",
     "glmmTMB_Owls.csv": "owls",
     "lme4_VerbAgg.csv": "verbal_aggression",
     "lme4_cbpp.csv": "multicenter",

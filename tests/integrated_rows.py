@@ -53,6 +53,8 @@ def mean(row: Row) -> Expectation:
     first = 1 if row.builder == "ordinal" else 0
 
     def of(d: pd.DataFrame, p: Values, eta: np.ndarray, others: dict[str, np.ndarray]) -> np.ndarray:
+        if row.mean is not None:
+            return row.mean(d, p, eta, **others)
         with np.errstate(all="ignore"):  # standard deviations, which are not used here
             return row.moments(d, p, eta, **others)[0] + first
 

@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 from scipy.interpolate import BSpline
-from scipy.special import expit, gamma, gammaincc, log_expit, log_ndtr
+from scipy.optimize import brentq
+from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr
 
 Values = Mapping[str, xr.DataArray]  # posterior variables by name, with their dims and labels
 Labels = Mapping[str, tuple[str, ...]]
@@ -53,6 +54,7 @@ class Row:
     curve: Callable[[pd.DataFrame, Values, str], Any] = lambda d, p, lead: 0.0  # the smooths of a predictor
     rows: Callable[[pd.DataFrame], Mapping[str, Any]] = lambda d: {"row": range(len(d))}
     tables: tuple[Any, ...] = ()
+    mean: Callable[..., np.ndarray] | None = None  # of each response, where sums for its moments take long
 
     def eta(self, d: pd.DataFrame, p: Values, prefix: str = "") -> np.ndarray:
         """Linear predictor (n,), by labels only."""
@@ -493,6 +495,46 @@ def _counts(y: str, size: str = "", zeros: str = "") -> dict:
         return mean, np.sqrt(square - mean**2)
 
     return {"density": density, "moments": moments, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
+
+
+def _com_poisson(y: str) -> dict:
+    """Conway-Maxwell-Poisson with mean exp(eta): lambda by a root finder, sums over all counts of any weight."""
+
+    def law(eta, nu):
+        mu = np.exp(eta)
+        j = np.arange(200.0 + mu + min(40 * np.sqrt(mu / nu), 40 * mu))
+        f = nu * gammaln(j + 1)
+
+        def weights(log_rate):
+            w = np.exp(log_rate * j - f - np.max(log_rate * j - f))
+            return w / w.sum()
+
+        def excess(log_rate):
+            return np.log(weights(log_rate) @ j + 1e-300) - eta
+
+        ends = (
+            eta - np.log1p(mu),
+            nu * np.log(mu + 2) + 1,
+        )  # the rate of a geometric distribution, and one of a mode above the mean
+        return weights(brentq(excess, *ends, xtol=1e-13, rtol=1e-13)), j
+
+    def laws(p, eta, nu, zi):
+        share = 0.0 if zi is None else expit(zi)
+        each = [law(e, n) for e, n in np.broadcast(eta, p["nu"].item() if nu is None else np.exp(nu))]
+        return [s * (j == 0) + (1 - s) * f for s, (f, j) in zip(np.broadcast_to(share, len(each)), each, strict=True)]
+
+    def density(d, p, eta, nu=None, zi=None):
+        return np.log([f[k] for f, k in zip(laws(p, eta, nu, zi), d[y].astype(int), strict=True)])
+
+    def moments(d, p, eta, nu=None, zi=None):
+        found = laws(p, eta, nu, zi)
+        mean, square = (np.array([f @ np.arange(len(f)) ** k for f in found]) for k in (1, 2))
+        return mean, np.sqrt(square - mean**2)
+
+    def mean(d, p, eta, nu=None, zi=None):
+        return np.exp(eta) * (1.0 if zi is None else expit(-zi))
+
+    return {"density": density, "moments": moments, "mean": mean, "support": lambda d, y: (y == np.round(y)) & (y >= 0)}
 
 
 def _never(y: str, at_risk: Callable) -> dict:
@@ -1321,6 +1363,12 @@ ROWS = [
         "negative binomial, nb1", "negative_binomial", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},
         **_variables(_group("g"), _scalar("alpha")), options={"parameterization": "nb1", "exposure": "days"},
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, offset=lambda d: np.log(d.days), **_counts("c", "nb1"),
+    ),
+    Row(
+        "com-poisson", "com_poisson", "c ~ x + (1 | g)", {"c": "count", "w": "number", **NUMBER},
+        **_variables(_group("g"), _regression("nu"), _regression("zi")), options={"dispersion": "~ w", "zi": "~ w"},
+        coords={"coef": ("x",), "g_effect": ONE, "nu_coef": ("w",), "zi_coef": ("w",)},
+        X=_x, Z=_g, also={"nu": (_w, _nothing), "zi": (_w, _nothing)}, **_com_poisson("c"),
     ),
     Row(
         "zip", "zero_inflated_poisson", "c ~ x + (1 | g)", {"c": "count", "days": "exposure", **NUMBER},

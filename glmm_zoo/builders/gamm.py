@@ -66,7 +66,7 @@ def gamm(
     family
         "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial", "beta_binomial", "beta", "ordered_beta", "ordinal",
         "categorical", "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson",
-        "hurdle_negative_binomial".
+        "hurdle_negative_binomial", "com_poisson".
     exposure
         Counts: a column > 0 whose logarithm is the offset.
     zi

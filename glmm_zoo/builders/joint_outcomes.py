@@ -65,7 +65,8 @@ def joint_outcomes(
     families
         "gaussian", "student_t", "gamma", "lognormal", "bernoulli", "binomial" and "beta_binomial" (y | trials(n)), "beta", "zero_inflated_beta",
         "zero_one_inflated_beta", "ordered_beta", "poisson", "negative_binomial", "zero_inflated_poisson",
-        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "ordinal", "sratio", "acat", "categorical", as in
+        "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial", "com_poisson", "zero_inflated_com_poisson",
+        "ordinal", "sratio", "acat", "categorical", as in
         the builders of these names; "bernoulli(probit)", "ordinal(cloglog)" for other links.
     shared
         "correlation" or "loading".

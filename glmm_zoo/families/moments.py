@@ -28,7 +28,12 @@ def bernoulli_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray,
 
 def count_moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
     """Of a Poisson or negative binomial (nb2) count, with a share "zi" of further zeros if there is one."""
-    mu, square, _ = count_alone(eta, own)
+    return with_share_of_zeros(count_alone(eta, own), own)
+
+
+def with_share_of_zeros(alone: tuple[np.ndarray, np.ndarray, np.ndarray], own: Own) -> tuple[np.ndarray, np.ndarray]:
+    """Of a count with these E(y) and E(y^2), with a share "zi" of further zeros if there is one."""
+    mu, square, _ = alone
     share = 1 - own.get("zi", np.zeros(()))
     return share * mu, share * square - (share * mu) ** 2
 

@@ -19,6 +19,7 @@ from glmm_zoo.families import (
     beta_binomial,
     binomial,
     categorical,
+    com_poisson,
     count_laws,
     counts,
     gamma,
@@ -274,6 +275,8 @@ FAMILIES: Mapping[str, Family] = {
         negative_binomial_family("zero_inflated_negative_binomial", "nb2"),
         _count_family("hurdle_poisson", counts.POISSON, _POISSON, count_laws.POISSON_LAW, zeros=_HURDLE),
         negative_binomial_family("hurdle_negative_binomial", "nb2"),
+        com_poisson.COM_POISSON,
+        com_poisson.ZERO_INFLATED_COM_POISSON,
         _ordered_family(
             "ordinal",
             ordinal.CUMULATIVE,
@@ -311,7 +314,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 ALIASES = {
     "nb": "negative_binomial", "zip": "zero_inflated_poisson", "zinb": "zero_inflated_negative_binomial",
-    "cumulative": "ordinal", "student": "student_t",
+    "cumulative": "ordinal", "student": "student_t", "compois": "com_poisson",
 }  # fmt: skip
 
 

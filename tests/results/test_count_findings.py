@@ -71,7 +71,9 @@ SAID = {  # data, model, builder: words on dispersion, words on zeros
         "inflated", "poisson", "negative_binomial", "dispersion='~ x'",
         "Try zero_inflated_negative_binomial or hurdle_negative_binomial",
     ),
-    "constant, by poisson": ("constant", "poisson", "poisson", "less than the model says", "fewer zeros.*Try hurdle_poisson"),
+    "constant, by com_poisson": ("constant", "poisson", "com_poisson", "Try dispersion='~ x'", "fewer zeros.*Try dispersion"),
+    "inflated, by com_poisson": ("inflated", "poisson", "com_poisson", "dispersion='~ x'", "more zeros.*Try zi='~ 1'"),
+    "constant, by poisson": ("constant", "poisson", "poisson", "less than the model says.*Try com_poisson, whose", "fewer zeros.*Try hurdle_poisson"),
     "positive, by zip": ("positive", "poisson", "zero_inflated_poisson", "less than", "fewer zeros.*Try hurdle_poisson"),
     "positive, by hurdle": ("positive", "poisson", "hurdle_poisson", "less than", "fewer zeros.*Let their share depend"),
 }  # fmt: skip

@@ -56,6 +56,13 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)
+        case "conway_log_rate" | "conway_log_norm":
+            mean, rate_by_nu = E("exp", a), E("div", E("conway_covariance", a, b), E("conway_variance", a, b))
+            rate_by_eta = E("div", mean, E("conway_variance", a, b))
+            if node.op == "conway_log_rate":
+                return (a, E("mul", g, rate_by_eta)), (b, E("mul", g, rate_by_nu))
+            by_nu = E("sub", E("mul", mean, rate_by_nu), E("conway_log_factorial", a, b))
+            return (a, E("mul", g, E("mul", mean, rate_by_eta))), (b, E("mul", g, by_nu))
     raise UnsupportedError(f"derivative of {node.op}")
 
 

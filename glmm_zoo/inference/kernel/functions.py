@@ -10,6 +10,8 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 
+from glmm_zoo.inference.kernel import conway_maxwell
+
 
 def hexadecimal(value: float) -> str:
     """A double as LLVM writes it."""
@@ -25,6 +27,7 @@ class Lines:
         self.integer = "i64" if lanes == 1 else f"<{lanes} x i64>"
         self.suffix = "f64" if lanes == 1 else f"v{lanes}f64"
         self.used: set[tuple[str, int]] = set()
+        self.block = "entry"
 
     def __call__(self, instruction: str) -> str:
         self._count += 1
@@ -213,6 +216,10 @@ def definitions(used: set[tuple[str, int]]) -> list[str]:
         if (name, lanes) in found:
             continue
         b = Lines(lanes)
+        if name == "conway":
+            found[name, lanes] = conway_maxwell.definition(b, name)
+            waiting += sorted(b.used - set(found))
+            continue
         result = MACHINE_FUNCTIONS[name](b, "%x")
         how = "alwaysinline" if lanes > 1 and name != "erfc" else "noinline"
         found[name, lanes] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glmm_zoo.inference.kernel import conway_maxwell
 from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
@@ -165,5 +166,7 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
+        case _ if op in conway_maxwell.RESULTS:
+            return conway_maxwell.one_of_the_sums(b, op, *args)
     assert op in MACHINE_FUNCTIONS, op
     return b.function(op, args[0])

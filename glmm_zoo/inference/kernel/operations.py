@@ -304,6 +304,10 @@ def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     return t.elementwise(lambda a, b: t.E("exp", t.E("sub", a, b)), [x, spread])
 
 
+def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(lambda eta, nu: t.E(f"conway_{op.which}", eta, nu), inputs)
+
+
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     of = "predicted" if type(op).__name__ == "PredictedVariance" else "back" if op.backward else "onward"
     size = max(x.shape[0] if isinstance(x, ExpressionArray) else len(x) for x in inputs)
@@ -317,6 +321,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "Recurrence": _recurrence, "PredictedVariance": _recurrence,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
+    "ConwayMaxwell": _conway_maxwell,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip

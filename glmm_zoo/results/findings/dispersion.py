@@ -22,6 +22,7 @@ from glmm_zoo.results.predicted_rows import predicted_by_others
 from glmm_zoo.results.storage import metadata
 
 ALARM = 0.01  # share of predicted data on the far side of the observed; arbitrary
+UNDERDISPERSED = "com_poisson"  # the builder of counts that vary less than Poisson counts
 
 
 def find(tree: xr.DataTree, prob: float) -> Finding:
@@ -64,15 +65,28 @@ def effect_for_nearly_every_row(spec: Mapping[str, Any]) -> bool:
     return any(2 * group["levels"] > spec["data"]["rows"] for group in spec["groups"].values())
 
 
+def model_in_words(spec: Mapping[str, Any]) -> str:
+    """The builder by which the family of counts is chosen, of `gamm` its family."""
+    return spec["family"] if spec["builder"] == "gamm" else spec["builder"]
+
+
 def what_gives_more_spread(builder: str) -> str:
     """What to try where counts vary more than the model allows."""
-    if "poisson" in builder:
+    if "poisson" in builder and builder != UNDERDISPERSED:
         return (
             f"Try {builder.replace('poisson', 'negative_binomial')}, or an effect for every row: (1 | obs) with a column "
             "obs that numbers the rows."
         )
     other = " or the other parameterization" if "negative_binomial" in builder else ""
     return f"Look for a missing covariate or grouping factor, or try dispersion='~ x'{other}."
+
+
+def what_gives_less_spread(builder: str) -> str:
+    """What to try where counts vary less than the model says."""
+    if builder == UNDERDISPERSED:
+        return "Try dispersion='~ x'."
+    zeros = " with zi='~ 1'" if builder.startswith("zero_inflated") else ""
+    return f"Try {UNDERDISPERSED}{zeros}, whose counts may vary less than Poisson counts."
 
 
 def _advice(spec: Mapping[str, Any], more: float, less: float) -> tuple[str, ...]:
@@ -83,10 +97,11 @@ def _advice(spec: Mapping[str, Any], more: float, less: float) -> tuple[str, ...
         )
     if more < ALARM:
         return (
-            f"The counts vary more than the model allows (overdispersion), so its intervals are likely too narrow. {what_gives_more_spread(spec['builder'])}",
+            f"The counts vary more than the model allows (overdispersion), so its intervals are likely too narrow. {what_gives_more_spread(model_in_words(spec))}",
         )
     if less < ALARM:
         return (
-            "The counts vary less than the model says (underdispersion), so its intervals are likely wider than need be.",
+            "The counts vary less than the model says (underdispersion), so its intervals are likely wider than need be. "
+            f"{what_gives_less_spread(model_in_words(spec))}",
         )
     return ()

@@ -5,9 +5,13 @@ Many zeros are no sign of a mechanism of their own: a low mean or overdispersion
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.results.findings.dispersion import UNDERDISPERSED, model_in_words
 from glmm_zoo.results.findings.finding import Finding, interval_table
 from glmm_zoo.results.numbers import interval, nominal, whole
 from glmm_zoo.results.storage import metadata
@@ -29,16 +33,24 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         {"observed": [observed], "expected": [median], "lower": [low], "upper": [high], "p": [more]},
         pd.Index(["zeros"], name="count"),
     )
-    return Finding("zeros", (words, *_advice(spec["builder"], more, fewer)), {"check": table})
+    return Finding(
+        "zeros", (words, *_advice(model_in_words(spec), more, fewer, spec.get("options", {}))), {"check": table}
+    )
 
 
-def _advice(builder: str, more: float, fewer: float) -> tuple[str, ...]:
+def _advice(builder: str, more: float, fewer: float, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What to try when few predicted data sets have as many zeros as observed, or more (`more`), or as few (`fewer`)."""
     if min(more, fewer) >= ALARM:
         return ()
     disagreement = f"There are {'more' if more < ALARM else 'fewer'} zeros than the model predicts."
     count = builder.removeprefix("zero_inflated_").removeprefix("hurdle_")
-    if builder.startswith("hurdle") or (builder.startswith("zero_inflated") and more < ALARM):
+    if builder == UNDERDISPERSED and (fewer < ALARM or options.get("zi") is None):
+        instead = "Try dispersion='~ x'." if fewer < ALARM else "Try zi='~ 1', a share of structural zeros."
+    elif (
+        builder == UNDERDISPERSED
+        or builder.startswith("hurdle")
+        or (builder.startswith("zero_inflated") and more < ALARM)
+    ):
         instead = "Let their share depend on covariates or groups: zi='~ x + (1 | g)'."
     elif fewer < ALARM:
         instead = f"Try hurdle_{count}, in which the share of zeros may be lower than that of the counts' distribution."

@@ -38,7 +38,7 @@ def spread_checks(rows: PredictedRows, tree: xr.DataTree) -> Iterator[FitCheck]:
     spec = metadata(tree)["spec"]
     if not dispersion.effect_for_nearly_every_row(spec):
         found = dispersion.pearson_spread(rows.y, rows.drawn, rows.weights)
-        yield judged_spread(rows.name, rows.kind, spec["builder"], *found)
+        yield judged_spread(rows.name, rows.kind, dispersion.model_in_words(spec), *found)
         yield outside_check(rows, "that the other rows predict")
         return
     words = (
@@ -67,6 +67,8 @@ def judged_spread(outcome: str, kind: str, builder: str, observed: float, expect
     elif less < SIGN:
         state, doubt = "caution", f"less spread than {allowed} has"
         then = ": intervals are likely wider than need be."
+        if kind not in ("binary", "binomial") and builder != "stepped_wedge":
+            then += f" {dispersion.what_gives_less_spread(builder)}"
     return FitCheck("spread", outcome, state, (found + then,), doubt, more, times)
 
 
