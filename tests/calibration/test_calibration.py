@@ -23,7 +23,10 @@ from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.results.storage import stored_table
 
-DRAWN = [row for row in ROWS if not row.builder.endswith("survival") and "cens(" not in str(row.formula)]
+# a nu of Conway-Maxwell-Poisson counts beyond 300, which its prior draws, is cut, and not by hand
+DRAWN = [
+    row for row in ROWS if not row.builder.endswith("survival") and "cens(" not in str(row.formula) and row.mean is None
+]
 SMALL: Any = {"draws": 60, "tune": 100, "chains": 2}
 
 

@@ -30,7 +30,12 @@ import glmm_zoo as zoo
 
 LATER = ("stepped_wedge", "meta_analysis", "network_meta_analysis", "joint_survival", "survival")
 ALL = {row.name: row for row in ROWS if row.builder not in LATER}
-SINGLE = [row for row in ALL.values() if row.builder not in ("joint_outcomes", "categorical")]
+SINGLE = [
+    row
+    for row in ALL.values()
+    if row.builder not in ("joint_outcomes", "categorical")
+    and "student" not in str(row.formula)  # averages over t effects are in tests of their own
+]
 JOINT = [
     (row, key.removesuffix("_row"))
     for row in ALL.values()
@@ -61,6 +66,7 @@ def draws_of(estimates: zoo.Estimates) -> np.ndarray:
 @each(SINGLE)
 def test_rows_of_the_fit_equal_the_mean_of_their_family(row: Row) -> None:
     tree, d = tree_of_row(row.name), asked_rows(row)
+    rtol = 1e-5 if "trunc(" in str(row.formula) else 1e-6  # means between bounds bend more, for both integrals
     for groups, of in (
         ("observed", lambda p: own_groups(row, d, p, mean(row))),
         ("typical", lambda p: own_groups(row, d, without_groups(p), mean(row))),
@@ -68,10 +74,10 @@ def test_rows_of_the_fit_equal_the_mean_of_their_family(row: Row) -> None:
     ):
         found = zoo.predictions(tree, groups=groups)
         expected = np.array([of(p) for p in points(tree)])
-        np.testing.assert_allclose(draws_of(found), expected, rtol=1e-6, atol=1e-12, err_msg=groups)
-        np.testing.assert_allclose(found.table["mean"], expected.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(draws_of(found), expected, rtol=rtol, atol=1e-12, err_msg=groups)
+        np.testing.assert_allclose(found.table["mean"], expected.mean(axis=0), rtol=rtol)
         ends = np.quantile(expected, [0.025, 0.975], axis=0)
-        np.testing.assert_allclose(found.table[["lower", "upper"]].to_numpy().T, ends, rtol=1e-6)
+        np.testing.assert_allclose(found.table[["lower", "upper"]].to_numpy().T, ends, rtol=rtol)
 
 
 @pytest.mark.parametrize(("row", "name"), JOINT, ids=[f"{row.name}: {name}" for row, name in JOINT])
