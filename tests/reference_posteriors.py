@@ -280,7 +280,7 @@ REFERENCES = (
     ),
     *(
         Reference(
-            f"seen_in_part_{name}",
+            name,
             "sim_seen_in_part.csv",
             builder,
             formula,
@@ -294,9 +294,21 @@ REFERENCES = (
             {"Intercept": "Normal(0, 2)", "beta": "Normal(0, 1)", **priors},
         )
         for name, builder, formula, options, priors in (
-            ("censored", "hierarchical_linear", "y | cens(c, z) ~ x + (1 | g)", {}, {"sigma": "Exponential(1)"}),
-            ("truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
-            ("weighted", "hierarchical_linear", "y ~ x + (1 | g)", {"weights": "w"}, {"sigma": "Exponential(1)"}),
+            (
+                "seen_in_part_censored",
+                "hierarchical_linear",
+                "y | cens(c, z) ~ x + (1 | g)",
+                {},
+                {"sigma": "Exponential(1)"},
+            ),
+            ("seen_in_part_truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
+            (
+                "seen_in_part_weighted",
+                "hierarchical_linear",
+                "y ~ x + (1 | g)",
+                {"weights": "w"},
+                {"sigma": "Exponential(1)"},
+            ),
         )
     ),
     Reference(

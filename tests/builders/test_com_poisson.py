@@ -144,7 +144,7 @@ def test_draws_are_of_the_distribution(mu, nu):
 def test_likelihood_is_glmmtmbs_at_its_maximum():
     """compois of glmmTMB: the same mean, 1 / nu its dispersion."""
     card, peer = zoo.card("nitrofen"), reference("nitrofen_maximum")
-    *beta, log_phi = peer["estimates"]
+    *beta, log_phi = (p["estimate"] for p in peer["parameters"].values())
     model = zoo.com_poisson(pd.read_csv(card.data_path), "young ~ C(brood) * C(conc)", center=False)
     values = {"Intercept": beta[0], "beta": np.array(beta[1:]), "nu_log__": -log_phi}
     (found,) = row_models.function(model, [model.observedlogp])({k: np.array(v) for k, v in values.items()})

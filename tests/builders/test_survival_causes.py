@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 from data_sets import data_set
+from reference_posteriors import reference
 from row_models import function
 from rows import lives
 
@@ -18,7 +18,6 @@ from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.joint.risk_curves import aalen_johansen
 
 FORMULA = "Surv(t, how) ~ x + (1 | g)"
-AALEN_JOHANSEN = Path(__file__).parents[1] / "references" / "causes_aalen_johansen.json"
 
 
 def ends() -> pd.DataFrame:
@@ -109,7 +108,7 @@ def test_times_may_be_gaps_between_events() -> None:
 
 
 def test_observed_incidences_are_those_of_survfit() -> None:
-    d, of = data_set("sim_causes.csv"), json.loads(AALEN_JOHANSEN.read_text())
+    d, of = data_set("sim_causes.csv"), reference("causes_aalen_johansen")["parameters"]
     for i, (arm, t) in enumerate(zip(of["arm"], of["time"], strict=True)):
         rows = d[d.arm == arm]
         for k, cause in enumerate(("death", "relapse"), start=1):
@@ -119,7 +118,7 @@ def test_observed_incidences_are_those_of_survfit() -> None:
 
 def test_incidences_of_a_fit_are_those_of_survfit(tmp_path: Path) -> None:
     """Of a model that leaves the arms free, within two standard errors of the data; the page has both."""
-    d, of = data_set("sim_causes.csv"), json.loads(AALEN_JOHANSEN.read_text())
+    d, of = data_set("sim_causes.csv"), reference("causes_aalen_johansen")["parameters"]
     model = zoo.survival(d, "Surv(time, status) ~ arm + (1 |p| centre)", baseline="piecewise")
     fit = zoo.fit(model, draws=150, tune=300, chains=2, seed=1, progress=False)
     zoo.save(fit, tmp_path / "fit.nc")

@@ -5,7 +5,8 @@ d <- read.csv("models/nitrofen/data.csv")
 m <- glmmTMB(young ~ factor(brood) * factor(conc), family = compois, data = d)
 record <- list(
   peer = paste0("glmmTMB ", packageVersion("glmmTMB"), ", R ", getRversion()), data = "boot_nitrofen.csv",
-  model = "young ~ factor(brood) * factor(conc), family = compois", estimates = unname(m$fit$par),
-  log_likelihood = as.numeric(logLik(m)), note = "estimates: coefficients, then log of the dispersion 1 / nu"
+  model = "young ~ factor(brood) * factor(conc), family = compois; log_dispersion is that of 1 / nu",
+  parameters = lapply(setNames(m$fit$par, c(names(fixef(m)$cond), "log_dispersion")), function(x) list(estimate = x)),
+  log_likelihood = as.numeric(logLik(m))
 )
 jsonlite::write_json(record, "tests/references/nitrofen_maximum.json", auto_unbox = TRUE, pretty = TRUE, digits = 12)

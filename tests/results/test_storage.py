@@ -75,7 +75,7 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
     main = take_columns(visits, list(visits))
     beside = take_columns_with_gaps(pa.table(events), list(events))
     further = Table(beside.columns, 3, "events", row_numbers=np.array([4, 7, 8]))
-    with Model(Plan({}, main, (), {}, 3, also={"event_row": further})) as model:
+    with Model(Plan({"data": {}}, main, (), {}, 3, also={"event_row": further})) as model:
         pm.Normal("y", 0, 1, observed=pm.Data("_y", visits["y"]), dims="row")
     tree = xr.DataTree.from_dict(data_groups(model))
     storage.write_metadata(tree, {"spec": {}})
