@@ -83,7 +83,7 @@ def censoring_codes(column: Column) -> np.ndarray:
     if bad.any():
         raise InputError(
             f"column {column.name!r} says how values are censored: none, left, right or interval, or 0, -1, 1 or 2; "
-            f"{'it holds dates' if column.kind == 'date' else f'{column.at(bad)} has {first}'}"
+            f"{'it holds dates' if column.kind == 'date' else f'{first} stands in {column.at(bad)}'}"
         )
     return codes.astype(int)
 
