@@ -72,7 +72,7 @@ def test_ways_to_say_how_values_are_censored_are_one() -> None:
         ("hierarchical_linear", "y | trunc(1) + trunc(2) ~ x", {}, r"trunc\(\) stands twice"),
         ("hierarchical_linear", "y | cens(c + 1) ~ x", {}, r"cens\(\) takes a column that says how each value is censored"),
         ("hierarchical_linear", "y | cens(c) ~ x", {"c": ["below", *["none"] * 119]}, r"column 'c' says how values are censored: none, left, right or interval, or 0, -1, 1 or 2; 'below' stands in row 1"),
-        ("hierarchical_linear", "y | cens(c) ~ x", {"c": [3, *[0] * 119]}, "row 1 has 3"),
+        ("hierarchical_linear", "y | cens(c) ~ x", {"c": [3, *[0] * 119]}, "3 stands in row 1"),
         ("hierarchical_linear", "y | cens(c) ~ x", {"c": [2, *[0] * 119]}, r"censored in intervals \(row 1\), whose upper ends are a second column: cens\(c, y2\)"),
         ("hierarchical_linear", "y | cens(c, z) ~ x", {"c": [2, *[0] * 119], "z": -9.0}, "column 'z' has the upper ends of intervals that begin at 'y'; row 1 has -9 above"),
         ("hierarchical_linear", "y | cens(c, z) ~ x", {"c": [2, *[0] * 119], "z": np.nan}, "row 1 has missing above"),
