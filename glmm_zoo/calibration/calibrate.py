@@ -29,14 +29,11 @@ from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.numbers import written
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from glmm_zoo.graph.model import Model
 
 ATTEMPTS = 100  # to draw data that the builder takes
 LIMIT = 0.01  # of the smallest p adjusted for all quantities
 LEAST = 20  # simulations before anything is judged
-SETTINGS = {"draws": 250, "tune": 500, "chains": 4, "thin": None, "target_accept": None}
 _DESIGN, _SIMULATIONS = "design.json", "simulations.jsonl"
 
 
@@ -123,9 +120,9 @@ def calibrate(
     *,
     folder: str | os.PathLike[str] | None = None,
     seed: int = 1,
-    draws: int = SETTINGS["draws"],
-    tune: int = SETTINGS["tune"],
-    chains: int = SETTINGS["chains"],
+    draws: int = 250,
+    tune: int = 500,
+    chains: int = 4,
     cores: int | None = None,
 ) -> SimulationBasedCalibration:
     """Simulation-based calibration of a model.
@@ -193,7 +190,7 @@ def _simulate(model: Model, i: int, seed: int, settings: Mapping[str, Any]) -> d
         **record,
         "ranks": found,
         "sound": check(tree).sound,
-        "divergences": _divergences(tree),
+        "divergences": int(tree["sample_stats"].dataset["diverging"].sum()),
         "seconds": round(time.perf_counter() - began, 2),
     }
 
@@ -210,10 +207,6 @@ def _first_that_is_taken(model: Model, seed: int, i: int) -> tuple[int, int, Dra
     )
 
 
-def _divergences(tree: xr.DataTree) -> int:
-    return int(tree["sample_stats"].dataset["diverging"].sum())
-
-
 def _read(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     """The simulations that a folder holds, which is made if there is none; a line that was cut off is taken out."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,8 +217,8 @@ def _read(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
                 f"folder {str(folder)!r} holds other files and no calibration; give an empty one or a new name"
             )
         kept.write_text(json.dumps(design, indent=1) + "\n", encoding="utf-8")
-    found = json.loads(kept.read_text(encoding="utf-8"))
-    differing = [key for key in {**found, **design} if found.get(key) != json.loads(json.dumps(design)).get(key)]
+    found, asked = json.loads(kept.read_text(encoding="utf-8")), json.loads(json.dumps(design))
+    differing = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
     if differing:
         raise InputError(
             f"folder {str(folder)!r} holds a calibration of another {listing(differing)}; give another folder, or what it was made with"

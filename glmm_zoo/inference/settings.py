@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -87,3 +87,6 @@ class Settings:
 def _is_whole_number(value: object, least: int) -> bool:
     """NumPy's integers are `Integral` too; NumPy is not imported for this, so that the command line starts at once."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+SETTING_NAMES = tuple(f.name for f in fields(Settings))

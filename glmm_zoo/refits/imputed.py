@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural, raise_all
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.inference.settings import Settings
+from glmm_zoo.inference.settings import SETTING_NAMES
 from glmm_zoo.refits.variations import priors_by_key
 from glmm_zoo.registry import Builder, find_builder
 from glmm_zoo.results.imputations import IMPUTATIONS, IMPUTED, imputations_of, refuse_imputations
@@ -23,8 +22,6 @@ from glmm_zoo.tables.columns import Column
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
     from glmm_zoo.inference.said import Words
-
-_SETTINGS = tuple(f.name for f in fields(Settings))
 
 
 def fit_imputed(
@@ -70,7 +67,7 @@ def fit_imputed(
     found = find_builder(builder if isinstance(builder, str) else getattr(builder, "__name__", ""))
     if found is None or len(found.tables) > 1:
         raise InputError(f"fit_imputed takes a builder of one table, such as zoo.poisson, not {builder!r}")
-    settings = {name: options.pop(name) for name in _SETTINGS if name in options and name not in found.options}
+    settings = {name: options.pop(name) for name in SETTING_NAMES if name in options and name not in found.options}
     models = models_of_tables(found, tables, formula, priors or {}, options)
     return fit_each(models, settings, about=about, progress=progress)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning, listing, plural
 from glmm_zoo.formulas.change import changed_formula
-from glmm_zoo.inference.settings import Settings
+from glmm_zoo.inference.settings import SETTING_NAMES
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
 from glmm_zoo.priors import unknown_key
 from glmm_zoo.registry import Builder, find_builder
@@ -100,7 +100,7 @@ def update(
     from glmm_zoo.inference.fit import fit
 
     builder = _builder(metadata(tree)["spec"])
-    own = {name: value for name, value in options.items() if name in _SETTINGS and name not in builder.options}
+    own = {name: value for name, value in options.items() if name in SETTING_NAMES and name not in builder.options}
     others = {name: value for name, value in options.items() if name not in own}
     model = changed_model(
         tree, formula=formula, data=data, survival=survival, tables=tables, priors=priors, options=others
@@ -155,12 +155,10 @@ def settings_of(tree: xr.DataTree) -> dict[str, Any]:
     """The settings of `fit` that a fit was asked for; of an older file those that were come to."""
     sampling = metadata(tree)["sampling"]
     asked = sampling.get("asked", sampling)
-    return {name: asked[name] for name in _SETTINGS if name in asked}
+    return {name: asked[name] for name in SETTING_NAMES if name in asked}
 
 
 # --------------------------------------------------------------------------------------------- what a builder was told
-
-_SETTINGS = tuple(f.name for f in fields(Settings))
 
 
 @dataclass(frozen=True)
