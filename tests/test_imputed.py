@@ -173,6 +173,10 @@ def changed(column: str, row: int, value, at: int = 1) -> list[pd.DataFrame]:
 REFUSED = {
     "response": (changed("y", 4, 1.5), FORMULA, r"imputed table 2: column 'y' has 1.5 in row 5 and the first table has .*; only covariates may differ"),
     "group": (changed("g", 7, "Q", at=2), FORMULA, r"imputed table 3: column 'g' has Q in row 8 and the first table has"),
+    "a column of groups": (
+        [t.assign(half=np.where(t.g < last, "low", "high")) for t, last in zip(tables(), "EEF", strict=True)],
+        "y ~ x + half + (1 | gr(g, by=half))", r"imputed table 3: column 'half' has low in row",
+    ),
     "rows": ([tables()[0], tables()[1].iloc[:-2]], FORMULA, "imputed table 2: it has 70 rows that can be used and the first has 72"),
     "order": ([tables()[0], tables()[1].iloc[::-1].reset_index(drop=True)], FORMULA, "imputed table 2: column 'y' has .* in row 1"),
     "a gap": (changed("x", 9, None), FORMULA, r"imputed table 2: column 'x'.*row 10"),

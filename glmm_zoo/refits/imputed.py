@@ -156,7 +156,7 @@ def _covariates(model: Model) -> set[str]:
     for formula in (p.formula for p in model.predictors):
         symbols = [*formula.population, *(s for g in formula.groups for s in g.effects)]
         names |= {c for symbol in symbols if isinstance(symbol, Expression) for c in symbol.columns}
-        fixed |= {c for g in formula.groups for c in g.factor} | {c for o in formula.offsets for c in o.columns}
+        fixed |= {c for g in formula.groups for c in g.columns} | {c for o in formula.offsets for c in o.columns}
         fixed |= set(formula.response.columns) if formula.response else set()
         fixed |= {c for s in formula.smooths for c in s.columns}
     return names - fixed
