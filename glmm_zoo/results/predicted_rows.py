@@ -133,13 +133,15 @@ def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]
 def _weights(drawn: np.ndarray, log_p: np.ndarray | None) -> np.ndarray:
     if log_p is None:
         return np.full(drawn.shape, 1 / len(drawn))
-    return _truncated(np.exp(log_p.min(axis=0) - log_p))
+    weights = np.subtract(log_p.min(axis=0), log_p)
+    return _truncated(np.exp(weights, out=weights))
 
 
 def _truncated(weights: np.ndarray) -> np.ndarray:
-    """Weights (draws, n) that are at most sqrt(draws) times their mean, with a sum of 1 in each column."""
-    weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0))
-    return weights / weights.sum(axis=0)
+    """Weights (draws, n), made in place of those given, that are at most sqrt(draws) times their mean, with a sum of 1 in each column."""
+    np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0), out=weights)
+    weights /= weights.sum(axis=0)
+    return weights
 
 
 def predicted_for_new_groups(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
