@@ -31,6 +31,7 @@ LAYERS = (
     "registry",
     "refits",
     "calibration",
+    "qualification",
     "cli",
 )
 WITHOUT_PYMC = LAYERS[: LAYERS.index("graph")]
