@@ -223,7 +223,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A card file, card.toml, in version `SCHEMA` of its schema; `data`, `survival` and `tables`, by name, are files in its folder."""
+    """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data`, `survival` and `tables`, by name, are files in its folder."""
 
     schema: int
     name: str

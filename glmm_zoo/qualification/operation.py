@@ -24,7 +24,7 @@ _RELATIVE = 1e-10  # of a log density
 _SMALL: Any = {"draws": 50, "tune": 100, "chains": 2, "progress": False}
 
 
-def operation() -> Sequence[Step]:
+def operation_steps() -> Sequence[Step]:
     """The steps of the operational qualification, each of which takes seconds."""
     densities = [partial(_density, c) for c in cards().values()]
     folders = [Path(__file__).parent / name for name in (PUBLISHED, DISAGREEMENTS)]

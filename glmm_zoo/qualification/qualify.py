@@ -20,7 +20,7 @@ from glmm_zoo.errors import InputError, plural
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.qualification.cases import Case, read_case
 from glmm_zoo.qualification.installation import installation
-from glmm_zoo.qualification.operation import operation
+from glmm_zoo.qualification.operation import operation_steps
 from glmm_zoo.qualification.results import Result
 from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
 from glmm_zoo.results.replacement import replace_file
@@ -112,7 +112,7 @@ def qualify(
 
 def _steps(own: Sequence[Case]) -> Iterator[tuple[str, Callable[[], Iterator[Result]]]]:
     yield "installation", installation
-    for step in operation():
+    for step in operation_steps():
         yield "operation", step
     for case in own:
         yield "performance", case.results

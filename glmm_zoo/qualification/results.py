@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["passed", "failed", "noted"]
+ResultState = Literal["passed", "failed", "noted"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Result:
     what: str
     expected: str
     found: str
-    state: State
+    state: ResultState
 
 
 def judged(of: str, what: str, expected: str, found: str, passed: bool) -> Result:

@@ -18,7 +18,7 @@ import msgspec
 
 from glmm_zoo.errors import InputError, did_you_mean, listing, shown
 
-SCHEMA = 1  # the version of card files that this version of the zoo reads
+CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
 LARGEST_CARD = 2**16  # bytes of a card file, ten times those of ours
 LARGEST_CARD_DATA = 2**28  # bytes of a card's data file, unpacked
 LONGEST_KEY = 32  # parts of a dotted key a.b.c, of which the parser's memory is quadratic; a card has two
@@ -93,9 +93,9 @@ def read_toml[T: msgspec.Struct](path: Path, kind: type[T], within: Sequence[typ
     """
     try:
         raw = tomllib.loads(card_text_file(path).decode())
-        if type(raw.get("schema")) is not int or raw["schema"] != SCHEMA:
+        if type(raw.get("schema")) is not int or raw["schema"] != CARD_SCHEMA:
             given = f"not {shown(raw['schema'])}" if "schema" in raw else "and there is none"
-            raise InputError(f"{path}: schema must be {SCHEMA}, the version of {what} files known here, {given}")
+            raise InputError(f"{path}: schema must be {CARD_SCHEMA}, the version of {what} files known here, {given}")
         return msgspec.convert(raw, kind)
     except RecursionError:
         raise InputError(

@@ -216,7 +216,7 @@ def planted(*states: str) -> Any:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qualify, "operation", planted("passed"))
+    monkeypatch.setattr(qualify, "operation_steps", planted("passed"))
     monkeypatch.setattr(qualify, "installation", lambda: iter([Result("machine", "x", "", "y", "noted")]))
 
 
@@ -247,7 +247,7 @@ def test_a_users_case_and_its_wrong_number(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.usefixtures("quick")
 def test_one_failure_fails_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert zoo.qualify(tmp_path / "a").passed
-    monkeypatch.setattr(qualify, "operation", planted("passed", "failed", "passed"))
+    monkeypatch.setattr(qualify, "operation_steps", planted("passed", "failed", "passed"))
     found = zoo.qualify(tmp_path / "b")
     assert not found.passed and "1 of 3 checks failed" in found.sentence and len(found.table) == 4
 
