@@ -17,6 +17,7 @@ from glmm_zoo.tables.card_files import LARGEST_CARD, LARGEST_CARD_DATA, LONGEST_
 
 
 @pytest.mark.parametrize("name", sorted(cards()))
+@pytest.mark.promise("cards")
 def test_density_is_the_stored_one(name: str) -> None:
     path = cards()[name].folder / "reference.json"
     log_density = log_densities(cards()[name].model())

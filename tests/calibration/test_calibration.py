@@ -98,6 +98,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         calibrate(zoo.hierarchical_linear(data, "y ~ x + (1 | g)", weights="v2"), 1)
 
 
+@pytest.mark.promise("calibration")
 def test_ranks_of_exact_draws_are_uniform_whatever_their_number() -> None:
     rng = np.random.default_rng(1)
     found = [rank(rng.normal(), rng.normal(size=(2, 40)), rng) for _ in range(2000)]
@@ -110,6 +111,7 @@ def test_ranks_of_draws_with_ties_are_uniform() -> None:
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
+@pytest.mark.promise("calibration")
 def test_ranks_of_dependent_draws_are_uniform() -> None:
     rng = np.random.default_rng(3)
 
@@ -136,6 +138,7 @@ def of_ranks(**by_name: np.ndarray) -> SimulationBasedCalibration:
     )  # fmt: skip
 
 
+@pytest.mark.promise("calibration")
 def test_what_is_uniform_is_calibrated_and_what_is_too_narrow_is_not() -> None:
     rng = np.random.default_rng(4)
     even = (np.arange(200) + 0.5) / 200

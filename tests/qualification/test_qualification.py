@@ -70,6 +70,7 @@ def files_of() -> Result:
     return next(r for r in installation.installation() if r.of == "files" and "files" in r.what)
 
 
+@pytest.mark.promise("installation")
 def test_a_changed_and_a_missing_file_are_found(package: Path) -> None:
     assert files_of().state == "passed"
     package.write_text("x = 2\n")
@@ -184,6 +185,7 @@ def test_published_numbers_are_those_on_record(name: str) -> None:
 # ---------------------------------------------------------------------------------------------------------- operation
 
 
+@pytest.mark.promise("installation")
 def test_another_density_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     card = cards()["kidney"]
     densities = operation.log_densities(card.model())
@@ -196,6 +198,7 @@ def test_another_density_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(operation._density(card)).state == "failed"  # pyright: ignore
 
 
+@pytest.mark.promise("installation")
 def test_contracts_hold_and_broken_ones_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [r.state for r in operation._contracts()] == ["passed"] * 3  # pyright: ignore
     fits = iter((1, 2))
@@ -259,6 +262,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.promise("installation")
 def test_this_installation_is_qualified(tmp_path: Path) -> None:
     """Every density, contract, published number and known disagreement."""
     found = zoo.qualify(tmp_path / "dossier")
