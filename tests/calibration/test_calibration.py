@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import glmm_zoo as zoo
 from glmm_zoo.calibration import calibrate as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank
+from glmm_zoo.calibration.spread import spread
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
@@ -218,3 +222,84 @@ def test_the_command_line_says_that_it_is_too_few(tmp_path: Path, capsys: pytest
     code = app([*words, "--draws", "60", "--tune", "100", "--chains", "2"], result_action="return_value")
     assert code == ExitCode.UNSOUND and "too few to judge" in capsys.readouterr().out
     assert len((tmp_path / "c" / "simulations.jsonl").read_text().splitlines()) == 2
+
+
+# ---------------------------------------------------------------------------------------------------------- workers
+
+
+def squared(x: int, beside: Path) -> int:
+    """The square; the process that has 3 first dies."""
+    with contextlib.suppress(FileExistsError):
+        if x == 3:
+            (beside / "died").touch(exist_ok=False)
+            os._exit(1)
+    return x * x
+
+
+def dies(x: int) -> int:
+    os._exit(1)
+
+
+def _lost(x: int, why: str) -> int:
+    assert "died" in why
+    return -x
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_task_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
+    found = list(spread(squared, [1, 2, 3, 4], tmp_path, workers=2, lost=_lost))
+    assert sorted(found) == [1, 4, 9, 16] and (tmp_path / "died").exists()
+    assert list(spread(squared, [4, 3], tmp_path, workers=None, lost=_lost)) == [16, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_task_that_kills_every_worker_is_lost_with_its_reason_and_others_are_not() -> None:
+    assert list(spread(dies, [5], workers=1, lost=_lost)) == [-5]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_workers_find_the_same_bits(tmp_path: Path) -> None:
+    model = zoo.hierarchical_logistic(
+        visits(), "ill ~ x + (1 | g)", priors={"beta": "Normal(0, 1)", "sd": "HalfNormal(1)"}
+    )
+    pd.testing.assert_frame_equal(calibrate(model, 3, **SMALL).ranks, calibrate(model, 3, workers=2, **SMALL).ranks)
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5])
+def test_workers_that_are_none_are_refused(workers: Any) -> None:
+    with pytest.raises(InputError, match="workers must be a number of processes"):
+        list(spread(squared, [1], Path(), workers=workers, lost=_lost))
+
+
+def test_a_scheduler_that_does_not_answer_and_a_dask_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no scheduler of dask answers at 'nonsense://a'"):
+        list(spread(squared, [1], Path(), workers="nonsense://a", lost=_lost))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"not installed: pip install 'glmm-zoo\[cluster\]'"):
+        list(spread(squared, [1], Path(), workers=2, lost=_lost))
+
+
+# ---------------------------------------------------------------------------------------------------------- the picture
+
+
+def test_the_band_holds_all_lines_in_95_of_100() -> None:
+    """Uniform ranks of 5 independent quantities, 200 simulations each, leave it 5 times in 100; narrow posteriors nearly always."""
+    rng = np.random.default_rng(5)
+
+    def left(ranks: np.ndarray) -> bool:
+        return rank_picture(pd.DataFrame(ranks)).alt.startswith("Ranks leave")
+
+    uniform = np.mean([left(rng.uniform(size=(200, 5))) for _ in range(300)])
+    narrow = [left(stats.norm.cdf(rng.normal(size=(200, 5)), scale=0.7)) for _ in range(20)]
+    assert 0.005 < uniform < 0.1 and np.mean(narrow) > 0.9
+
+
+def test_the_picture_names_what_leaves_the_band(tmp_path: Path) -> None:
+    even = (np.arange(200) + 0.5) / 200
+    found = of_ranks(a=even, low=even**3)
+    path = found.picture.save(tmp_path / "ranks.svg")
+    assert "Ranks leave the band for low." in path.read_text() and ">low<" in path.read_text()
+    for width in (343, 720):
+        found.picture.figure(width)
