@@ -197,6 +197,17 @@ def _covariates(
     return found
 
 
+def levels_in_rows_of(tree: xr.DataTree, rows: PredictedRows) -> dict[str, np.ndarray]:
+    """Columns of labels, or of two numbers, as text (n,), that the formula has beside responses and grouping factors."""
+    others, dim = _other_columns(metadata(tree)["spec"]), str(tree["observed_data"].dataset[rows.name].dims[0])
+    return {
+        column: np.array([str(v) if is_text else f"{v:g}" for v in variable.values])
+        for column, variable in _columns(tree, dim, rows.rows).items()
+        if column not in others
+        and ((is_text := variable.attrs["kind"] == "text") or len(np.unique(variable.values)) == 2)
+    }
+
+
 def _columns(tree: xr.DataTree, dim: str, rows: np.ndarray) -> dict[str, xr.DataArray]:
     """The columns of the table at these rows, by name; none where rows are not those of a table."""
     stored = tree["constant_data"].dataset if "constant_data" in tree.children else xr.Dataset()
