@@ -165,7 +165,7 @@ def calibrate(
     Raises
     ------
     InputError
-        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (times to events), or of whose
+        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (joint survival), or of whose
         data the builder refuses a hundred draws in a row.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
