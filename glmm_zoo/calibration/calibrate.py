@@ -22,7 +22,7 @@ import pandas as pd
 
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
-from glmm_zoo.calibration.ranks import ranks_of_truth
+from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.spread import Workers, spread
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit
@@ -60,7 +60,8 @@ class SimulationBasedCalibration:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row for each quantity, the least uniform first: how many ranks, their mean and standard deviation, the p-value of
-        uniformity (POT-C, Tesso & Vehtari 2026) and that adjusted for all quantities (Holm 1979)."""
+        uniformity (POT-C, Tesso & Vehtari 2026) and that adjusted for all quantities (Holm 1979); and one row for the spread of all
+        quantities of a kind together, such as group effects, which are too narrow or too wide by little each."""
         from arviz_stats.base.array import array_stats
 
         rows = {
@@ -68,6 +69,7 @@ class SimulationBasedCalibration:
             for name, column in self.ranks.items()
             if len(r := column.dropna()) > 1
         }
+        rows |= dict(spread_of_kinds(self.ranks))
         table = pd.DataFrame.from_dict(rows, orient="index", columns=["simulations", "mean", "sd", "p"]).sort_values(
             "p"
         )
@@ -102,7 +104,7 @@ class SimulationBasedCalibration:
                 f"{lead}: too few to judge; {LEAST} at least, 200 to find a standard deviation that is 20 % too small."
             )
         worst = self.table.iloc[0]
-        p = f"p {written(worst['p_adjusted'], 3)} for {self.table.index[0]!r}, adjusted for {plural(len(self.table), 'quantity')}"
+        p = f"p {written(worst['p_adjusted'], 3)} for {self.table.index[0]!r}, adjusted for {plural(len(self.table), 'test')}"
         if self.calibrated:
             return f"{lead}: the ranks of the truth are uniform for every quantity (smallest {p})."
         beyond = self.table.index[self.table["p_adjusted"] < LIMIT]

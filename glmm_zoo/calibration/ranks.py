@@ -7,11 +7,14 @@ With L draws of which r are below the truth and t equal it, and U uniform, the r
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.predictions import predictions
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 GROUP_EFFECTS = 3  # of each factor
+_KINDS = {
+    "group effects": r"(^|_)u_.*\[",
+    "standard deviations": r"(^|_)(sd_|sigma)",
+    "correlations": r"(^|_)corr_",
+    "coefficients": r"(^|_)beta\[",
+}  # by the names of parameters
 LOG_LIKELIHOOD, PREDICTION, COMPARISON = "log-likelihood", "prediction of the first row", "comparison that answers"
 
 
@@ -48,6 +57,21 @@ def rank(truth: float, draws: np.ndarray, rng: np.random.Generator) -> float:
     kept = draws.ravel()[_evenly(draws)]
     below, equal = np.sum(kept < truth), np.sum(kept == truth)
     return float((below + rng.uniform() * (equal + 1)) / (len(kept) + 1))
+
+
+def spread_of_kinds(ranks: pd.DataFrame) -> Iterator[tuple[str, list[float]]]:
+    """The number of ranks of all quantities of a kind, their mean and sd, and a p-value of their spread, by the name of each kind that
+    has several.
+
+    Uniform ranks r have E 12 (r - 1/2)^2 = 1; the mean of this over a simulation's quantities is compared with 1 by a t-test over the
+    simulations, which are independent, as the quantities of one are not.
+    """
+    for kind, pattern in _KINDS.items():
+        of_kind = ranks[[name for name in ranks if re.search(pattern, str(name))]].dropna()
+        if of_kind.shape[1] > 1 and len(of_kind) > 1:
+            spread = 12 * ((of_kind - 0.5) ** 2).mean(axis=1)
+            p = float(stats.ttest_1samp(spread, 1.0).pvalue)
+            yield f"spread of all {kind}", [of_kind.size, of_kind.mean().mean(), of_kind.stack().std(), p]
 
 
 def _evenly(draws: np.ndarray) -> np.ndarray:
