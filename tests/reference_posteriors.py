@@ -542,6 +542,19 @@ REFERENCES = (
         priors={**OF_DISTANCE, "df": "Gamma(6, 1)"},
     ),
     Reference(
+        "sim_mm",
+        "sim_mm.csv",
+        "hierarchical_linear",
+        "y ~ x + (1 | mm(g1, g2, weights = cbind(w1, w2)))",
+        {
+            "b_Intercept": "Intercept",
+            "b_x": "beta[x]",
+            "sd_mmg1g2__Intercept": "sd_g1+g2[Intercept]",
+            "sigma": "sigma",
+        },
+        priors={"Intercept": "Normal(0, 5)", "beta": "Normal(0, 5)", "sigma": "Exponential(1)"},
+    ),
+    Reference(
         "soup_disc",
         "ordinal_soup.csv",
         "ordinal",

@@ -27,8 +27,8 @@ class Row:
     """One variant of a builder.
 
     `free` and `posterior` give the dims of every variable; `coords` the labels of those dims that are not the levels of
-    a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row and the
-    covariates by effect. `moments` are the mean and standard deviation of each response. `columns` says what each
+    a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row, or its levels (n, members),
+    and the covariates by effect, times the weights of the levels. `moments` are the mean and standard deviation of each response. `columns` says what each
     column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
     further predictors by prefix; density and moments get their values as keywords. Of several outcomes, `rows` gives the
     numbers of the rows of each by dimension, and density, moments and support are about all of them, one after the other.
@@ -67,10 +67,12 @@ class Row:
             eta = eta + p[f"{lead}beta"].sel({f"{lead}coef": label}).item() * np.asarray(x, float)
         for g, (level, covariates) in Z(d).items():
             own = lead if f"{lead}u_{g}" in p else ""  # else a block that the main predictor shares
-            at = xr.DataArray(np.asarray(level).astype(str), dims="row")
+            labels = np.asarray(level).astype(str)
+            at = xr.DataArray(labels, dims=("row", "member")[: labels.ndim])
             for effect, z in covariates.items():
                 u = p[f"{own}u_{g}"].sel({g: at, f"{own}{g}_effect": effect})
-                eta = eta + np.asarray(z, float) * u.values
+                of_row = np.asarray(z, float) * u.values
+                eta = eta + (of_row if labels.ndim == 1 else of_row.sum(axis=1))
         return eta + self.curve(d, p, lead)
 
     def _etas(self, d: pd.DataFrame, p: Values) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -89,7 +91,7 @@ class Row:
     def levels(self, d: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Levels of every grouping factor, in order."""
         terms = [term for Z in (self.Z, *(Z for _, Z in self.also.values())) for term in Z(d).items()]
-        return {g: tuple(str(v) for v in sorted(set(np.asarray(level).tolist()))) for g, (level, _) in terms}
+        return {g: tuple(str(v) for v in sorted(set(np.ravel(level).tolist()))) for g, (level, _) in terms}
 
 
 # ----------------------------------------------------------------------------------------------------------- the data
@@ -120,6 +122,11 @@ def visits() -> pd.DataFrame:
             "c": rng.negative_binomial(2, 0.3, n) * (rng.random(n) < 0.6),
         }
     )
+
+
+def two_schools() -> pd.DataFrame:
+    """`visits`, whose rows belong to g and g2, which are the same in some of them, for w1 and w2 days."""
+    return visits().assign(g2=lambda d: np.roll(d.g, 5), w1=lambda d: d.days, w2=lambda d: d.n + 0.5)
 
 
 def within_limits() -> pd.DataFrame:
@@ -1076,6 +1083,11 @@ def _g(d):
     return {"g": (d.g, {"Intercept": 1.0})}
 
 
+def _parts(d):
+    """Weights of the two memberships (n, 2)."""
+    return d[["w1", "w2"]].div(d.w1 + d.w2, axis=0).to_numpy()
+
+
 def _g_slope(d):
     return {"g": (d.g, {"Intercept": 1.0, "x": d.x})}
 
@@ -1182,6 +1194,14 @@ ROWS = [
         **_variables(({"sd_a:b": ("a", "a:b_effect"), "u_a:b": ("a:b", "a:b_effect"), "df_a:b": SCALAR},) * 2, sigma=True),
         coords={"coef": ("x",), "a": tuple(f"a{j}" for j in range(6)), "a:b_effect": ONE}, X=_x,
         Z=lambda d: {"a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
+    ),
+    Row(
+        "linear, two memberships", "hierarchical_linear", "y ~ x + (1 + x | mm(g, g2, weights=cbind(w1, w2)))",
+        {"y": "number", "x": "number", "g": "group", "g2": "group", "w1": "exposure", "w2": "exposure"},
+        **_variables(_group("g+g2", corr=1, slopes=True), sigma=True),
+        coords={"coef": ("x",), "g+g2_effect": SLOPE, "g+g2_effect_bis": SLOPE, "pcorr_g+g2_pair": ("x|Intercept",)},
+        data=two_schools, X=_x,
+        Z=lambda d: {"g+g2": (d[["g", "g2"]], {"Intercept": _parts(d), "x": _parts(d) * d[["x"]].to_numpy()})}, **GAUSSIAN,
     ),
     Row(
         "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",

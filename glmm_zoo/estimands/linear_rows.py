@@ -36,6 +36,8 @@ class EffectDraws:
     strata: Strata | None = None
     df: np.ndarray | None = field(default=None, compare=False)
     process: ProcessDraws | None = None  # along which the effects of levels correlate
+    weights: tuple[str, ...] | None = None  # the columns of the weights of mm()
+    members: bool = False  # whether each of the columns has a level, mm(g1, g2)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class RandomTerm:
     """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
 
     `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them; `stratum` (m,) says
-    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process.
+    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process. Rows that
+    belong to several levels, mm(g1, g2), have a term for each `member`, whose levels differ, with its weight in z.
     """
 
     effects: EffectDraws
@@ -54,6 +57,7 @@ class RandomTerm:
     loading: np.ndarray | None = None
     stratum: np.ndarray | None = None
     neighbours: Neighbours | None = None
+    member: int = 0
 
     def take(self, rows: np.ndarray) -> RandomTerm:
         labels, stratum = (None if x is None else x[rows] for x in (self.labels, self.stratum))

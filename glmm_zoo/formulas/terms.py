@@ -69,6 +69,11 @@ class GroupTerm:
         return self.known_as or ("+" if self.members else ":").join(self.factor)
 
     @property
+    def called(self) -> tuple[str, ...]:
+        """What its levels are called by: columns, of which a level is a combination, or of mm() one name for all."""
+        return (self.name,) if self.members else self.factor
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the table that say which effects a row has, and with which weights."""
         return (*self.factor, *([self.by] if self.by else []), *(self.weights or ()))

@@ -29,6 +29,7 @@ from glmm_zoo.report.mathml import (
     sub,
     sym,
 )
+from glmm_zoo.report.member_words import sum_over_members
 from glmm_zoo.report.outcome_symbols import NumberedOutcome, level_symbol
 from glmm_zoo.report.parts import Part, Parts, Summand
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
@@ -224,7 +225,11 @@ def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], witho
         for term, number in effects:
             indices = *number, level_symbol(outcome.parts, group.factor)
             value = (
-                outcome.symbol("λ") + sub(sym(effect), num(1), *indices) if loaded else outcome.symbol(effect, *indices)
+                sum_over_members(outcome.parts, group, effect, (*outcome.index, *number))
+                if group.members
+                else outcome.symbol("λ") + sub(sym(effect), num(1), *indices)
+                if loaded
+                else outcome.symbol(effect, *indices)
             )
             summands.append(value + _covariates(outcome.parts, term))
     return PLUS.join(summands) or num(0)

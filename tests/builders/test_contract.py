@@ -115,7 +115,7 @@ def moved(point: row_models.Point, old, new, renamed) -> dict[str, np.ndarray]:
         value = old.rvs_to_values[rv]
         x = point[value.name]
         for axis, dim in enumerate(old.named_vars_to_dims.get(rv.name, ())):
-            maps = [renamed.get(column, {}) for column in dim.split(":")]
+            maps = [renamed.get(column, {}) for column in dim.split("+")[0].split(":")]
             was = list(old.coords[dim])
             if any(maps) and not dim.endswith("_effect"):
                 was = [":".join(m.get(p, p) for m, p in zip(maps, lv.split(":"), strict=True)) for lv in was]
