@@ -130,10 +130,10 @@ def two_schools() -> pd.DataFrame:
 
 
 def within_limits() -> pd.DataFrame:
-    """`visits` with y between the limits 1 and 5, and how it is censored."""
+    """`visits` with y between the limits 1 and 5, how it is censored, and the top above which nothing is seen."""
     d = visits()
     how = np.select([d.y < 1, d.y > 5], ["left", "right"], "none")
-    return d.assign(y=d.y.clip(1, 5), how=how)
+    return d.assign(y=d.y.clip(1, 5), how=how, top=5 + d.days / 3)
 
 
 def shares() -> pd.DataFrame:
@@ -450,14 +450,14 @@ BINOMIAL = {
 }
 
 
-def _between(p, eta):
-    """A normal response that is seen between 0 and 12."""
+def _between(d, p, eta):
+    """A normal response that is seen between 0 and the column top."""
     sigma = p["sigma"].item()
-    return stats.truncnorm(-eta / sigma, (12 - eta) / sigma, eta, sigma)
+    return stats.truncnorm(-eta / sigma, (d.top.to_numpy() - eta) / sigma, eta, sigma)
 
 
 def _seen_in_part(d, p, eta):
-    law = _between(p, eta)
+    law = _between(d, p, eta)
     return np.select([d.how == "left", d.how == "right"], [law.logcdf(d.y), law.logsf(d.y)], law.logpdf(d.y))
 
 
@@ -1244,10 +1244,11 @@ ROWS = [
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
     ),
     Row(
-        "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = 12) + cens(how) ~ x + (1 | g)",
-        {"y": "number", "how": "label", **NUMBER}, **_variables(_group("g"), sigma=True),
+        "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = top) + cens(how) ~ x + (1 | g)",
+        {"y": "number", "how": "label", "top": "number", **NUMBER}, **_variables(_group("g"), sigma=True),
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, data=within_limits, density=_seen_in_part,
-        moments=lambda d, p, eta: (_between(p, eta).mean(), _between(p, eta).std()), support=lambda d, y: (y >= 0) & (y <= 12),
+        moments=lambda d, p, eta: (_between(d, p, eta).mean(), _between(d, p, eta).std()),
+        support=lambda d, y: (y >= 0) & (y <= d.top.to_numpy()),
     ),
     Row(
         "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},

@@ -5,7 +5,7 @@ eta_i = sum over blocks of x_i' b + offset_i + sum over factors g of z_gi' u_g[l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,16 +78,19 @@ class RandomTerm:
 
 @dataclass(frozen=True)
 class LinearRows:
-    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects."""
+    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects; and
+    the bounds (m,) of the rows' response by "lb" and "ub", where they differ between rows."""
 
     blocks: tuple[tuple[np.ndarray, np.ndarray], ...]
     offset: np.ndarray
     random: tuple[RandomTerm, ...] = ()
+    bounds: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> LinearRows:
         """Only these rows, by their places or a slice."""
         blocks = tuple((columns[rows], draws) for columns, draws in self.blocks)
-        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random))
+        bounds = {name: of_rows[rows] for name, of_rows in self.bounds.items()}
+        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random), bounds)
 
     def fixed(self, size: int) -> np.ndarray:
         """Draws (S, m) without group effects."""
@@ -98,7 +101,10 @@ class LinearRows:
 
     def keys(self, by_level: Sequence[str]) -> list[np.ndarray]:
         """What two rows must have alike to have the same predictor: columns, offset, z, and levels of the factors `by_level`."""
-        parts = [columns for columns, _ in self.blocks] + [self.offset[:, None]]
+        parts = [columns for columns, _ in self.blocks] + [
+            self.offset[:, None],
+            *(b[:, None] for b in self.bounds.values()),
+        ]
         for term in self.random:
             parts.append(term.z)
             if term.stratum is not None:

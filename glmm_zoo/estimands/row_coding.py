@@ -129,7 +129,10 @@ class _PartCoding:
                 random += self._terms(self.curves[smooth.label], z, table)
             else:
                 blocks += self._curve(smooth)
-        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random))
+        response = design.formula.response
+        columns = {} if response is None else response.bound_columns
+        bounds = {name: table[column].numbers("trunc()") for name, column in columns.items()}
+        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random), bounds)
 
     def _curve(self, smooth: Smooth) -> list[tuple[np.ndarray, np.ndarray]]:
         parts = (("linear", smooth.linear), ("weights", smooth.penalised))
@@ -284,6 +287,7 @@ def _covariates(parts: Mapping[str, PredictorDesign], counts: bool) -> tuple[str
         names += [c for symbol in symbols if isinstance(symbol, Expression) for c in symbol.columns]
         names += [c for g in formula.groups for c in (*([g.by] if g.by else []), *(g.weights or ()))]
         names += [c for term in formula.smooths for c in _columns_of_curve(term)]
+        names += formula.response.bound_columns.values() if formula.response else ()
     return tuple(dict.fromkeys(names))
 
 

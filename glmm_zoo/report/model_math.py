@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 
+from glmm_zoo.families.family import is_open
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.group_math import effect_lines, numbered_effects
 from glmm_zoo.report.mathml import (
@@ -107,10 +107,14 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
 
 
-def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
-    """ "1 ≤ y ≤ 10", without an end that is open."""
-    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
-    return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
+def _between(outcome: NumberedOutcome, low: float | str, high: float | str) -> str:
+    """ "1 ≤ y ≤ limit", without an end that is open."""
+
+    def end(of: float | str) -> str:
+        return sub(sym(outcome.parts.about.name(of)), ROW_INDEX) if isinstance(of, str) else num(f"{of:g}")
+
+    lead = "" if is_open(low) else f"{end(low)}{op('≤')}"
+    return f"{lead}{outcome.response()}{'' if is_open(high) else f'{op("≤")}{end(high)}'}"
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:
