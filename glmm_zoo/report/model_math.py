@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-
 from glmm_zoo.families.family import is_open
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.group_math import effect_lines, numbered_effects
