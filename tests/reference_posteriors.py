@@ -281,7 +281,7 @@ REFERENCES = (
     *(
         Reference(
             name,
-            "sim_seen_in_part.csv",
+            "sim_limits.csv" if name == "seen_in_part_limits" else "sim_seen_in_part.csv",
             builder,
             formula,
             {
@@ -302,6 +302,13 @@ REFERENCES = (
                 {"sigma": "Exponential(1)"},
             ),
             ("seen_in_part_truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
+            (
+                "seen_in_part_limits",
+                "hierarchical_linear",
+                "y | trunc(lb = limit) ~ x + (1 | g)",
+                {},
+                {"sigma": "Exponential(1)"},
+            ),
             (
                 "seen_in_part_weighted",
                 "hierarchical_linear",

@@ -29,7 +29,7 @@ class Row:
     `free` and `posterior` give the dims of every variable; `coords` the labels of those dims that are not the levels of
     a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row, or its levels (n, members),
     and the covariates by effect, times the weights of the levels. `moments` are the mean and standard deviation of each response. `columns` says what each
-    column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
+    column of the data is: "number", "binary", "label", "count", "rank", "exposure", "weight", "factor", "group". `also` gives X and Z of
     further predictors by prefix; density and moments get their values as keywords. Of several outcomes, `rows` gives the
     numbers of the rows of each by dimension, and density, moments and support are about all of them, one after the other.
     `tables` stand between the data and the formula in a call.
@@ -1197,7 +1197,7 @@ ROWS = [
     ),
     Row(
         "linear, two memberships", "hierarchical_linear", "y ~ x + (1 + x | mm(g, g2, weights=cbind(w1, w2)))",
-        {"y": "number", "x": "number", "g": "group", "g2": "group", "w1": "exposure", "w2": "exposure"},
+        {"y": "number", "x": "number", "g": "group", "g2": "group", "w1": "weight", "w2": "weight"},
         **_variables(_group("g+g2", corr=1, slopes=True), sigma=True),
         coords={"coef": ("x",), "g+g2_effect": SLOPE, "g+g2_effect_bis": SLOPE, "pcorr_g+g2_pair": ("x|Intercept",)},
         data=two_schools, X=_x,
@@ -1245,7 +1245,7 @@ ROWS = [
     ),
     Row(
         "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = top) + cens(how) ~ x + (1 | g)",
-        {"y": "number", "how": "label", "top": "number", **NUMBER}, **_variables(_group("g"), sigma=True),
+        {"y": "number", "how": "label", "top": "exposure", **NUMBER}, **_variables(_group("g"), sigma=True),
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, data=within_limits, density=_seen_in_part,
         moments=lambda d, p, eta: (_between(d, p, eta).mean(), _between(d, p, eta).std()),
         support=lambda d, y: (y >= 0) & (y <= d.top.to_numpy()),

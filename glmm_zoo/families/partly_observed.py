@@ -151,7 +151,8 @@ class _Seen:
         if empty.any():
             low, high = (np.broadcast_to(end, y.shape)[empty][0] for end in (lb, ub))
             raise InputError(
-                f"trunc() needs lb below ub; {table.at(empty)} {'has' if empty.sum() == 1 else 'have'} {low:g} and {high:g}"
+                f"trunc() needs lb below ub ({bounds_words(self.lb, self.ub)}); {table.at(empty)} {'has' if empty.sum() == 1 else 'have'} {low:g} and "
+                f"{high:g}"
             )
         bad = (y < lb) | (y > ub)
         if bad.any():

@@ -236,7 +236,15 @@ def _wrong(frame: pd.DataFrame, column: str, kind: str, fault: str) -> pd.DataFr
         values[FAULTY] = "perhaps"
     elif fault == "two":
         values[FAULTY] = 2
-    if fault in ("NaN", "infinite", "fraction") and kind in ("number", "binary", "count", "rank", "exposure", "share"):
+    if fault in ("NaN", "infinite", "fraction") and kind in (
+        "number",
+        "binary",
+        "count",
+        "rank",
+        "exposure",
+        "weight",
+        "share",
+    ):
         values = values.astype(float)
     return frame.assign(**{column: values.infer_objects()})
 
@@ -248,6 +256,7 @@ FAULTS = {
     "share": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative"),
     "rank": ("missing", "NaN", "infinite", "text", "dates", "mixed", "fraction"),
     "exposure": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative", "zero"),
+    "weight": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative"),
     "label": ("missing", "NaN", "three", "dates", "mixed"),
     "factor": ("missing", "NaN", "dates", "mixed"),
     "group": ("missing", "NaN", "mixed"),

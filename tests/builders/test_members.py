@@ -15,6 +15,7 @@ from scipy.special import expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.formulas import predictor
 from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.report.answer import Answer
@@ -23,6 +24,7 @@ from glmm_zoo.report.model_words import model_words
 from glmm_zoo.report.parts import read_parts
 from glmm_zoo.results.figures.caterpillar import caterpillar
 from glmm_zoo.results.figures.group_names import rows_of_factor
+from glmm_zoo.results.predicted_rows import predicted_rows
 from glmm_zoo.tables.frames import take_columns
 
 FORMULA = "ill ~ x + (1 | mm(g1, g2, weights=cbind(w1, w2))) + (1 | h)"
@@ -117,6 +119,15 @@ def test_few_levels_are_noted():
     )
     notes = zoo.hierarchical_linear(d, "y ~ x + (1 | mm(g1, g2))", clusters="fixed").spec["notes"]
     assert any("'g1+g2' has 4 levels, of which a row has several" in note for note in notes)
+
+
+def test_more_columns_than_fit_in_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(predictor, "MOST_NUMBERS", 5_000)
+    with pytest.raises(
+        InputError,
+        match=r"'g1\+g2' has 20 levels, of which each of 300 rows has several: their columns would take 0 GB",
+    ):
+        zoo.hierarchical_linear(pupils(), "y ~ x + (1 | mm(g1, g2))")
 
 
 def test_joint_survival_refuses_them():
@@ -296,6 +307,11 @@ def test_what_is_told(tree):
     picture = caterpillar(tree, "g1+g2", parts.about)
     assert "g1s or g2s" in picture.caption and "proportion" not in picture.caption
     assert rows_of_factor(tree, "g1+g2").labels(parts.about, np.array([0, 19])) == ["s00", "s19"]
+
+
+def test_members_and_weights_are_no_covariates_of_checks(tree):
+    (rows,) = predicted_rows(tree)
+    assert list(rows.covariates) == ["x"]
 
 
 def test_page_file_and_variations(tree, tmp_path):

@@ -72,7 +72,7 @@ def test_ways_to_say_how_values_are_censored_are_one() -> None:
         ("hierarchical_linear", "y | trunc(ub = 1) ~ x", {}, r"truncated to values up to 1; \d+ values not \(1\.\d+, rows? "),
         ("hierarchical_linear", "y | trunc(lb = log(x)) ~ x", {}, r"trunc\(\) takes numbers or columns, trunc\(lb = 1\) or trunc\(lb = 0, ub = limit\), not lb=log\(x\)"),
         ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": [9, *[-9] * 119]}, r"response 'y' is truncated to values from low on; 1 value not \([-\d.]+, row 1, where they go from 9 on\); correct"),
-        ("hierarchical_linear", "y | trunc(low, high) ~ x", {"low": -9, "high": [*[9] * 118, -9, -10]}, "trunc\\(\\) needs lb below ub; rows 119, 120 have -9 and -9"),
+        ("hierarchical_linear", "y | trunc(low, high) ~ x", {"low": -9, "high": [*[9] * 118, -9, -10]}, "trunc\\(\\) needs lb below ub .from low to high.; rows 119, 120 have -9 and -9"),
         ("hierarchical_linear", "y | trunc(low, low) ~ x", {"low": -9}, "needs lb below ub, not low and low"),
         ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": "a"}, "'low'"),
         ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": [None, *[-9] * 119]}, "'low' has 1 missing value .row 1"),
