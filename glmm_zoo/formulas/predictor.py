@@ -32,7 +32,7 @@ from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
 from glmm_zoo.tables.columns import Table, suspicious_text
 
 MOST_LOG_SPAN = 7.0  # of an offset, a rate ratio of 1100; arbitrary
-MOST_NUMBERS = 250_000_000  # in the columns of levels of which a row has several
+MOST_IN_COLUMNS = 250_000_000  # in the columns of levels of which a row has several
 FEW_LEVELS = 6  # from fewer, the variance of group effects is poorly known
 
 
@@ -183,10 +183,10 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
             notes.append(
                 f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior"
             )
-        if effects.factor.shares is not None and levels * k * rows > MOST_NUMBERS:
+        if effects.factor.shares is not None and levels * k * rows > MOST_IN_COLUMNS:
             problems.append(
                 f"{name!r} has {levels} levels, of which each of {rows} rows has several: their columns would take "
-                f"{8e-9 * levels * k * rows:.0f} GB, and {8e-9 * MOST_NUMBERS:.0f} GB are the most; use fewer rows, or coarser levels"
+                f"{8e-9 * levels * k * rows:.0f} GB, and {8e-9 * MOST_IN_COLUMNS:.0f} GB are the most; use fewer rows, or coarser levels"
             )
         elif effects.factor.shares is not None and levels < FEW_LEVELS:
             notes.append(

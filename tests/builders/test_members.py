@@ -122,7 +122,7 @@ def test_few_levels_are_noted():
 
 
 def test_more_columns_than_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(predictor, "MOST_NUMBERS", 5_000)
+    monkeypatch.setattr(predictor, "MOST_IN_COLUMNS", 5_000)
     with pytest.raises(
         InputError,
         match=r"'g1\+g2' has 20 levels, of which each of 300 rows has several: their columns would take 0 GB",
