@@ -15,6 +15,9 @@ from scipy.special import expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.estimands.fitted import read_fitted
+from glmm_zoo.estimands.group_choice import GroupChoice, predictors_of_rows
+from glmm_zoo.estimands.row_coding import Exposure
 from glmm_zoo.formulas import predictor
 from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.inference.parameterization import parameterize
@@ -278,8 +281,18 @@ def test_effects_of_two_predictors_and_of_two_outcomes():
     )
     assert model.named_vars_to_dims["u_g1+g2"] == ("g1+g2", "g1+g2_effect")
     assert list(model.coords["g1+g2_effect"]) == ["Intercept", "sigma:Intercept"]
-    _, start = parameterize(model, "auto")
-    assert start is not None
+    fit = read_fitted(tree_of_prior(model), 100)
+    (outcome,), draws = fit.outcomes.values(), fit.draws
+    rows = outcome.coding.code(outcome.table, Exposure())
+    variables, covariances = predictors_of_rows(rows, GroupChoice({"g1+g2": "population"}), draws.size)
+    w = d.w1 / (d.w1 + d.w2)
+    squares = np.where(d.g1 == d.g2, 1.0, w**2 + (1 - w) ** 2)
+    sd, r = draws["sd_g1+g2"], draws["corr_g1+g2"][:, 0, 1]
+    np.testing.assert_allclose(variables["sigma"].variance, sd[:, [1]] ** 2 * squares, rtol=1e-9)
+    np.testing.assert_allclose(
+        covariances[frozenset(("", "sigma"))], (sd.prod(axis=1) * r)[:, None] * squares, rtol=1e-9
+    )
+    assert parameterize(model, "auto")[1] is not None
     joint = zoo.joint_outcomes(
         d.assign(y=d.y.where(np.arange(300) < 250)),
         [("y ~ x + (1 |p| mm(g1, g2))", "gaussian"), ("ill ~ x + (1 |p| mm(g1, g2))", "bernoulli")],
