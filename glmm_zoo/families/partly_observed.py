@@ -111,7 +111,8 @@ class _Seen:
 
     def bounds(self, of_rows: Mapping[str, Any]) -> tuple[Any, Any]:
         """lb and ub: numbers, or (m,) `of_rows`."""
-        return tuple(of_rows[name] if name in self.columns else end for name, end in (("lb", self.lb), ("ub", self.ub)))
+        lb, ub = (of_rows[name] if name in self.columns else end for name, end in (("lb", self.lb), ("ub", self.ub)))
+        return lb, ub
 
     def ends(self, of_rows: Mapping[str, Any]) -> tuple[Any, Any]:
         """low and high with P(low < Y <= high) that of what is seen."""
