@@ -128,6 +128,7 @@ def integrated(
 def covariance(row: Row, d: pd.DataFrame, p: Values, parts: Sequence[str], observed: Sequence[str]) -> np.ndarray:
     """Covariances (n, parts, parts) of the predictors over groups of factors that are not `observed`."""
     effects: dict[str, list[tuple[int, dict]]] = {}
+    levels = {g: np.asarray(level).reshape(len(d), -1) for g, (level, _) in row.Z(d).items()}
     for i, part in enumerate(parts):
         lead = f"{part}_" if part else ""
         for g, (_, covariates) in (row.also[part][1] if part else row.Z)(d).items():
@@ -142,9 +143,12 @@ def covariance(row: Row, d: pd.DataFrame, p: Values, parts: Sequence[str], obser
         labels = sd[dim].values.tolist()
         corr = p[f"{own}corr_{g}"].values if f"{own}corr_{g}" in p else np.eye(len(labels))
         block = sd.values[:, None] * corr * sd.values
-        z = np.zeros((len(d), len(parts), len(labels)))
+        members = levels[g].shape[1] if g in levels else 1
+        z = np.zeros((members, len(d), len(parts), len(labels)))
         for i, covariates in terms:
             for label, values in covariates.items():
-                z[:, i, labels.index(label)] = values
-        S += z @ block @ z.transpose(0, 2, 1)
+                z[:, :, i, labels.index(label)] = np.reshape(values, (-1, members)).T
+        for a, b in np.ndindex(members, members):
+            alike = levels[g][:, a] == levels[g][:, b] if members > 1 else np.ones(len(d))
+            S += alike[:, None, None] * (z[a] @ block @ z[b].transpose(0, 2, 1))
     return S

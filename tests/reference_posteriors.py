@@ -281,7 +281,7 @@ REFERENCES = (
     *(
         Reference(
             name,
-            "sim_seen_in_part.csv",
+            "sim_limits.csv" if name == "seen_in_part_limits" else "sim_seen_in_part.csv",
             builder,
             formula,
             {
@@ -302,6 +302,13 @@ REFERENCES = (
                 {"sigma": "Exponential(1)"},
             ),
             ("seen_in_part_truncated", "poisson", "k | trunc(lb = 1) ~ x + (1 | g)", {}, {}),
+            (
+                "seen_in_part_limits",
+                "hierarchical_linear",
+                "y | trunc(lb = limit) ~ x + (1 | g)",
+                {},
+                {"sigma": "Exponential(1)"},
+            ),
             (
                 "seen_in_part_weighted",
                 "hierarchical_linear",
@@ -540,6 +547,19 @@ REFERENCES = (
             "df_subject": "df_subject",
         },
         priors={**OF_DISTANCE, "df": "Gamma(6, 1)"},
+    ),
+    Reference(
+        "sim_mm",
+        "sim_mm.csv",
+        "hierarchical_linear",
+        "y ~ x + (1 | mm(g1, g2, weights = cbind(w1, w2)))",
+        {
+            "b_Intercept": "Intercept",
+            "b_x": "beta[x]",
+            "sd_mmg1g2__Intercept": "sd_g1+g2[Intercept]",
+            "sigma": "sigma",
+        },
+        priors={"Intercept": "Normal(0, 5)", "beta": "Normal(0, 5)", "sigma": "Exponential(1)"},
     ),
     Reference(
         "soup_disc",

@@ -27,9 +27,9 @@ class Row:
     """One variant of a builder.
 
     `free` and `posterior` give the dims of every variable; `coords` the labels of those dims that are not the levels of
-    a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row and the
-    covariates by effect. `moments` are the mean and standard deviation of each response. `columns` says what each
-    column of the data is: "number", "binary", "label", "count", "rank", "exposure", "factor", "group". `also` gives X and Z of
+    a factor. `X` and `Z` are the design by hand: columns by label, and by factor the level of each row, or its levels (n, members),
+    and the covariates by effect, times the weights of the levels. `moments` are the mean and standard deviation of each response. `columns` says what each
+    column of the data is: "number", "binary", "label", "count", "rank", "exposure", "weight", "factor", "group". `also` gives X and Z of
     further predictors by prefix; density and moments get their values as keywords. Of several outcomes, `rows` gives the
     numbers of the rows of each by dimension, and density, moments and support are about all of them, one after the other.
     `tables` stand between the data and the formula in a call.
@@ -67,10 +67,12 @@ class Row:
             eta = eta + p[f"{lead}beta"].sel({f"{lead}coef": label}).item() * np.asarray(x, float)
         for g, (level, covariates) in Z(d).items():
             own = lead if f"{lead}u_{g}" in p else ""  # else a block that the main predictor shares
-            at = xr.DataArray(np.asarray(level).astype(str), dims="row")
+            labels = np.asarray(level).astype(str)
+            at = xr.DataArray(labels, dims=("row", "member")[: labels.ndim])
             for effect, z in covariates.items():
                 u = p[f"{own}u_{g}"].sel({g: at, f"{own}{g}_effect": effect})
-                eta = eta + np.asarray(z, float) * u.values
+                of_row = np.asarray(z, float) * u.values
+                eta = eta + (of_row if labels.ndim == 1 else of_row.sum(axis=1))
         return eta + self.curve(d, p, lead)
 
     def _etas(self, d: pd.DataFrame, p: Values) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -89,7 +91,7 @@ class Row:
     def levels(self, d: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Levels of every grouping factor, in order."""
         terms = [term for Z in (self.Z, *(Z for _, Z in self.also.values())) for term in Z(d).items()]
-        return {g: tuple(str(v) for v in sorted(set(np.asarray(level).tolist()))) for g, (level, _) in terms}
+        return {g: tuple(str(v) for v in sorted(set(np.ravel(level).tolist()))) for g, (level, _) in terms}
 
 
 # ----------------------------------------------------------------------------------------------------------- the data
@@ -122,11 +124,16 @@ def visits() -> pd.DataFrame:
     )
 
 
+def two_schools() -> pd.DataFrame:
+    """`visits`, whose rows belong to g and g2, which are the same in some of them, for w1 and w2 days."""
+    return visits().assign(g2=lambda d: np.roll(d.g, 5), w1=lambda d: d.days, w2=lambda d: d.n + 0.5)
+
+
 def within_limits() -> pd.DataFrame:
-    """`visits` with y between the limits 1 and 5, and how it is censored."""
+    """`visits` with y between the limits 1 and 5, how it is censored, and the top above which nothing is seen."""
     d = visits()
     how = np.select([d.y < 1, d.y > 5], ["left", "right"], "none")
-    return d.assign(y=d.y.clip(1, 5), how=how)
+    return d.assign(y=d.y.clip(1, 5), how=how, top=5 + d.days / 3)
 
 
 def shares() -> pd.DataFrame:
@@ -443,14 +450,14 @@ BINOMIAL = {
 }
 
 
-def _between(p, eta):
-    """A normal response that is seen between 0 and 12."""
+def _between(d, p, eta):
+    """A normal response that is seen between 0 and the column top."""
     sigma = p["sigma"].item()
-    return stats.truncnorm(-eta / sigma, (12 - eta) / sigma, eta, sigma)
+    return stats.truncnorm(-eta / sigma, (d.top.to_numpy() - eta) / sigma, eta, sigma)
 
 
 def _seen_in_part(d, p, eta):
-    law = _between(p, eta)
+    law = _between(d, p, eta)
     return np.select([d.how == "left", d.how == "right"], [law.logcdf(d.y), law.logsf(d.y)], law.logpdf(d.y))
 
 
@@ -1076,6 +1083,11 @@ def _g(d):
     return {"g": (d.g, {"Intercept": 1.0})}
 
 
+def _parts(d):
+    """Weights of the two memberships (n, 2)."""
+    return d[["w1", "w2"]].div(d.w1 + d.w2, axis=0).to_numpy()
+
+
 def _g_slope(d):
     return {"g": (d.g, {"Intercept": 1.0, "x": d.x})}
 
@@ -1184,6 +1196,14 @@ ROWS = [
         Z=lambda d: {"a:b": (d.a + ":" + d.b, {"Intercept": 1.0})}, **GAUSSIAN,
     ),
     Row(
+        "linear, two memberships", "hierarchical_linear", "y ~ x + (1 + x | mm(g, g2, weights=cbind(w1, w2)))",
+        {"y": "number", "x": "number", "g": "group", "g2": "group", "w1": "weight", "w2": "weight"},
+        **_variables(_group("g+g2", corr=1, slopes=True), sigma=True),
+        coords={"coef": ("x",), "g+g2_effect": SLOPE, "g+g2_effect_bis": SLOPE, "pcorr_g+g2_pair": ("x|Intercept",)},
+        data=two_schools, X=_x,
+        Z=lambda d: {"g+g2": (d[["g", "g2"]], {"Intercept": _parts(d), "x": _parts(d) * d[["x"]].to_numpy()})}, **GAUSSIAN,
+    ),
+    Row(
         "linear, unstructured residuals", "hierarchical_linear", "y ~ x + (1 | h)",
         {"y": "number", "x": "number", "h": "group", "id": "group", "visit": "factor"},
         options={"residual": "unstructured", "time": "visit", "within": "id"},
@@ -1224,10 +1244,11 @@ ROWS = [
         X=lambda d: {"x": d.x, "w": d.w, "v": d.v}, Z=_g_slope, **GAUSSIAN,
     ),
     Row(
-        "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = 12) + cens(how) ~ x + (1 | g)",
-        {"y": "number", "how": "label", **NUMBER}, **_variables(_group("g"), sigma=True),
+        "linear, truncated and censored", "hierarchical_linear", "y | trunc(lb = 0, ub = top) + cens(how) ~ x + (1 | g)",
+        {"y": "number", "how": "label", "top": "exposure", **NUMBER}, **_variables(_group("g"), sigma=True),
         coords={"coef": ("x",), "g_effect": ONE}, X=_x, Z=_g, data=within_limits, density=_seen_in_part,
-        moments=lambda d, p, eta: (_between(p, eta).mean(), _between(p, eta).std()), support=lambda d, y: (y >= 0) & (y <= 12),
+        moments=lambda d, p, eta: (_between(d, p, eta).mean(), _between(d, p, eta).std()),
+        support=lambda d, y: (y >= 0) & (y <= d.top.to_numpy()),
     ),
     Row(
         "student, scale", "student_t", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},

@@ -94,6 +94,7 @@ class Question:
         size = self.draws.size
         linear = {part: r for part, r in rows.items() if part != "nominal"}
         own = {name: self.draws[v][:, None] for name, v in self.outcome.own.items() if name != "cutpoints"}
+        own |= {name: b for r in linear.values() for name, b in r.bounds.items()}
         thresholds = thresholds_of_rows(self.outcome, self.draws, rows.get("nominal"))
         student = student_effects(linear, self.choice)
 

@@ -124,7 +124,7 @@ def _moments_of_rows(
         for part, linear in rows.items() if with_groups else ():
             for term in linear.random:
                 etas[part] = etas[part] + own_effects(term, term.effects.of_levels(), term.codes)
-        own = {**_own(model, outcome), **_inverse(outcome, etas)}
+        own = {**_own(model, outcome), **_inverse(outcome, etas), **rows[""].bounds}
         thresholds = thresholds_of_rows(outcome, model.draws, rows.get("nominal"))
         if thresholds is not None:
             own["cutpoints"] = np.moveaxis(thresholds, 0, -1)

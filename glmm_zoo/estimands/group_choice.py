@@ -139,7 +139,7 @@ def predictors_of_rows(
             covariance(s, t) * np.minimum(open_s, open_t)
             for s, open_s in integrated[a]
             for t, open_t in integrated[b]
-            if s.effects.variable == t.effects.variable
+            if s.effects.variable == t.effects.variable and s.member == t.member
         ]
         total = sum(shared, start=np.zeros((1, 1)))
         if np.any(total):
@@ -184,7 +184,7 @@ def check_levels(rows: Mapping[str, LinearRows], choice: GroupChoice, table: Tab
                     f"{factor} {str(term.labels[moved[0]])!r} had {by.column} {by.levels[by.codes[term.codes[moved[0]]]]!r} in the fit "
                     f"and has {by.levels[term.stratum[moved[0]]]!r} here, where its own effect is not known; ask for groups='population'"
                 )
-    raise_all(problems)
+    raise_all(list(dict.fromkeys(problems)))
 
 
 def _unseen(term: RandomTerm) -> np.ndarray:
@@ -222,7 +222,7 @@ def known_part(term: RandomTerm, choice: GroupChoice) -> tuple[np.ndarray | None
         return None, np.ones(m, bool)
     shift = np.zeros((len(term.effects.covariance), m))
     if how == "new":
-        choice.add_new_level(shift, term, "", np.arange(m))
+        choice.add_new_level(shift, term, str(term.member or ""), np.arange(m))
         return shift, np.zeros(m, bool)
     assert term.labels is not None  # see `check_levels`
     unseen = term.codes < 0

@@ -182,8 +182,18 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
             f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"
         )
     factor = factor_called(level, outcome.coding.factors, "level")
+    if outcome.coding.effects[factor].members:
+        raise InputError(
+            f"level= is not there for {factor!r}, of which a row has several levels, so that those that are left out would overlap; loo() "
+            "leaves out rows"
+        )
     of = outcome.response
     rows = rows_by_level(outcome, outcome.table, of.values, of.trials, of.weights)
+    several = rows.members_inside(factor)
+    if several:
+        raise InputError(
+            f"level={factor!r} would leave out all that is known of levels of {several!r}, of which a row has several; loo() leaves out rows"
+        )
     inside = [name for name in rows.codes if name != factor and rows.is_inside(name, factor)]
     of_tables = [f for f in (factor, *inside) if outcome.coding.effects[f].table]
     if of_tables:

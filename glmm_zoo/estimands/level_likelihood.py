@@ -73,13 +73,22 @@ class RowsOfLevels:
         pairs = np.unique(np.column_stack([self.codes[inner], self.codes[outer]]), axis=0)
         return len(pairs) == len(np.unique(self.codes[inner]))
 
+    def members_inside(self, outer: str) -> str | None:
+        """A factor of which rows have several levels, each of them in one level of the outer factor only; None where there is none."""
+        pairs: dict[str, set[tuple[str, int]]] = {}
+        for term in (t for linear in self.parts.values() for t in linear.random if t.effects.members):
+            assert term.labels is not None
+            found = zip(term.labels.tolist(), self.codes[outer].tolist(), strict=True)
+            pairs.setdefault(term.effects.factor, set()).update(found)
+        return next((f for f, found in pairs.items() if len(found) == len({label for label, _ in found})), None)
+
 
 def rows_by_level(
     outcome: FittedOutcome, table: Table, y: np.ndarray, trials: np.ndarray | None, weights: np.ndarray | None
 ) -> RowsOfLevels:
     """The rows of a table with the exposure that they have, and with responses that are given."""
     parts = outcome.coding.code(table, Exposure(given=frozenset(outcome.coding.exposure)))
-    terms = [term for linear in parts.values() for term in linear.random]
+    terms = [term for linear in parts.values() for term in linear.random if not term.effects.members]
     labels = {term.effects.factor: term.labels for term in terms if term.labels is not None}
     codes = {t.effects.factor: t.labels if t.labels is not None and (t.codes < 0).any() else t.codes for t in terms}
     numbers = {factor: np.unique(of_rows, return_inverse=True)[1].ravel() for factor, of_rows in codes.items()}

@@ -5,7 +5,7 @@ eta_i = sum over blocks of x_i' b + offset_i + sum over factors g of z_gi' u_g[l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +36,8 @@ class EffectDraws:
     strata: Strata | None = None
     df: np.ndarray | None = field(default=None, compare=False)
     process: ProcessDraws | None = None  # along which the effects of levels correlate
+    weights: tuple[str, ...] | None = None  # the columns of the weights of mm()
+    members: bool = False  # whether each of the columns has a level, mm(g1, g2)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class RandomTerm:
     """The effects of a factor in m rows: z (m, k) times the effects at `places` (k,) of the row's level, times `loading` (S,) if any.
 
     `codes` (m,) are the levels of the fit, -1 for others; `labels` (m,) are the levels as the rows name them; `stratum` (m,) says
-    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process.
+    which of the effects' covariances a row has, where there are several. `neighbours` are those of rows at times of a process. Rows that
+    belong to several levels, mm(g1, g2), have a term for each `member`, whose levels differ, with its weight in z.
     """
 
     effects: EffectDraws
@@ -54,6 +57,7 @@ class RandomTerm:
     loading: np.ndarray | None = None
     stratum: np.ndarray | None = None
     neighbours: Neighbours | None = None
+    member: int = 0
 
     def take(self, rows: np.ndarray) -> RandomTerm:
         labels, stratum = (None if x is None else x[rows] for x in (self.labels, self.stratum))
@@ -74,16 +78,19 @@ class RandomTerm:
 
 @dataclass(frozen=True)
 class LinearRows:
-    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects."""
+    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects; and
+    the bounds (m,) of the rows' response by "lb" and "ub", where they differ between rows."""
 
     blocks: tuple[tuple[np.ndarray, np.ndarray], ...]
     offset: np.ndarray
     random: tuple[RandomTerm, ...] = ()
+    bounds: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> LinearRows:
         """Only these rows, by their places or a slice."""
         blocks = tuple((columns[rows], draws) for columns, draws in self.blocks)
-        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random))
+        bounds = {name: of_rows[rows] for name, of_rows in self.bounds.items()}
+        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random), bounds)
 
     def fixed(self, size: int) -> np.ndarray:
         """Draws (S, m) without group effects."""
@@ -94,7 +101,10 @@ class LinearRows:
 
     def keys(self, by_level: Sequence[str]) -> list[np.ndarray]:
         """What two rows must have alike to have the same predictor: columns, offset, z, and levels of the factors `by_level`."""
-        parts = [columns for columns, _ in self.blocks] + [self.offset[:, None]]
+        parts = [columns for columns, _ in self.blocks] + [
+            self.offset[:, None],
+            *(b[:, None] for b in self.bounds.values()),
+        ]
         for term in self.random:
             parts.append(term.z)
             if term.stratum is not None:

@@ -183,6 +183,7 @@ def _mean_row(linear: LinearRows) -> LinearRows:
         tuple((columns.mean(axis=0, keepdims=True), draws) for columns, draws in linear.blocks),
         linear.offset.mean(keepdims=True),
         tuple(replace(t, z=of.z.mean(axis=0, keepdims=True)) for t, of in zip(one.random, linear.random, strict=True)),
+        {name: of_rows.mean(keepdims=True) for name, of_rows in linear.bounds.items()},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.serial_rows import ProcessDraws, places_in_series
 from glmm_zoo.formulas.group_effects import GroupEffects
 from glmm_zoo.formulas.names import prefixed
-from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows, variables_in_rows
+from glmm_zoo.formulas.new_rows import levels_in_rows, members_of_rows, predictor_in_rows, variables_in_rows
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
@@ -120,29 +120,40 @@ class _PartCoding:
                 self.draws[prefixed(prefix, "beta")][:, m.places, None] * self.draws[m.name(prefix)][:, None, :]
             )
             blocks.append((m.steps, of_columns.reshape(self.draws.size, -1)))
-        random = [self._term(self.random[e.factor.name], e.z, table) for e in design.effects]
+        random = [t for e in design.effects for t in self._terms(self.random[e.factor.name], e.z, table)]
         if self.loaded:
-            random.append(self._term(self.random[self.loaded], np.ones((table.rows, 1)), table))
+            random += self._terms(self.random[self.loaded], np.ones((table.rows, 1)), table)
         for term, smooth in zip(design.formula.smooths, design.smooths, strict=True):
             if term.bs == "fs":
                 z = smooth.basis.columns(variables_in_rows(term, table)[:, 0])[1]  # pyright: ignore[reportArgumentType]
-                random.append(self._term(self.curves[smooth.label], z, table))
+                random += self._terms(self.curves[smooth.label], z, table)
             else:
                 blocks += self._curve(smooth)
-        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random))
+        response = design.formula.response
+        columns = {} if response is None else response.bound_columns
+        bounds = {name: table[column].numbers("trunc()") for name, column in columns.items()}
+        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random), bounds)
 
     def _curve(self, smooth: Smooth) -> list[tuple[np.ndarray, np.ndarray]]:
         parts = (("linear", smooth.linear), ("weights", smooth.penalised))
         names = ((smooth_name(self.design, smooth, what), columns) for what, columns in parts if columns.shape[1])
         return [(columns, self.draws[name].reshape(self.draws.size, -1)) for name, columns in names]
 
-    def _term(self, random: _Random, z: np.ndarray, table: Table) -> RandomTerm:
+    def _terms(self, random: _Random, z: np.ndarray, table: Table) -> list[RandomTerm]:
+        """The effects of one factor; of mm(g1, g2) a term for each member."""
         effects = random.effects
+        if effects.members:
+            codes, labels, shares = members_of_rows(effects.levels, effects.columns, effects.weights, table)
+            names = [None] * shares.shape[1] if labels is None else labels.T
+            return [
+                RandomTerm(effects, random.places, z * share[:, None], code, name, random.loading, member=m)
+                for m, (code, name, share) in enumerate(zip(codes.T, names, shares.T, strict=True))
+            ]
         if effects.process is not None:
             codes, labels, neighbours = places_in_series(effects.process, effects.columns, table)
-            return RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours=neighbours)
+            return [RandomTerm(effects, random.places, z, codes, labels, random.loading, neighbours=neighbours)]
         codes, labels = levels_in_rows(effects.levels, effects.columns, table)
-        return RandomTerm(effects, random.places, z, codes, labels, random.loading, _strata_of_rows(effects, table))
+        return [RandomTerm(effects, random.places, z, codes, labels, random.loading, _strata_of_rows(effects, table))]
 
     def _offset(self, design: PredictorDesign, table: Table, exposure: Exposure) -> np.ndarray:
         """The offset; of counts the logarithm of the units of exposure, unless the rows are to have their own."""
@@ -201,7 +212,12 @@ def standard_coding(
     """
     groups = groups_of(all_predictors or tuple(parts.values()), center=False)
     columns_of = {g.name: g.factor for design in parts.values() for g in design.formula.groups}
-    effects = {g.name("u"): effect_draws(g, columns_of, draws) for g in groups if g.factor.name in columns_of}
+    weights = {g.name: g.weights for design in parts.values() for g in design.formula.groups if g.weights}
+    effects = {
+        g.name("u"): replace(effect_draws(g, columns_of, draws), weights=weights.get(g.factor.name))
+        for g in groups
+        if g.factor.name in columns_of
+    }
 
     def of(prefix: str, factor: str, loading: np.ndarray | None = None) -> _Random:
         group = next(g for g in groups if g.factor.name == factor and prefix in g.owners)
@@ -235,11 +251,12 @@ def effect_draws(group: Group, columns: Mapping[str, tuple[str, ...]], draws: Po
     name, levels = group.factor.name, group.factor.levels
     return EffectDraws(
         name, group.name("u"), columns[name], levels, draws.covariance(group), lambda: draws[group.name("u")],
-        for_each_row=group.structure is None and group.series is None and len(levels) == len(group.factor.codes),
+        for_each_row=not group.in_design and group.series is None and len(levels) == len(group.factor.codes),
         table="" if group.structure is None else group.structure.table.name,
         strata=group.by,
         df=draws[group.name("df")] if group.student else None,
         process=None if group.series is None else ProcessDraws(group.series, draws[group.name(group.series.parameter)]),
+        members=bool(group.shares),
     )  # fmt: skip
 
 
@@ -268,8 +285,9 @@ def _covariates(parts: Mapping[str, PredictorDesign], counts: bool) -> tuple[str
         symbols = [*formula.population, *(s for g in formula.groups for s in g.effects)]
         symbols += [] if counts and part == "" else formula.offsets
         names += [c for symbol in symbols if isinstance(symbol, Expression) for c in symbol.columns]
-        names += [g.by for g in formula.groups if g.by]
+        names += [c for g in formula.groups for c in (*([g.by] if g.by else []), *(g.weights or ()))]
         names += [c for term in formula.smooths for c in _columns_of_curve(term)]
+        names += formula.response.bound_columns.values() if formula.response else ()
     return tuple(dict.fromkeys(names))
 
 

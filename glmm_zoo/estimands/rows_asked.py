@@ -14,7 +14,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing, raise_all, shown
 from glmm_zoo.estimands.fitted import FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.tables.columns import Column, Table
-from glmm_zoo.tables.frames import column_names, take_columns
+from glmm_zoo.tables.frames import column_names, further_columns, take_columns
 from glmm_zoo.tables.text_values import as_number
 
 Value = str | float | bool
@@ -39,7 +39,10 @@ def rows_asked(
     if data is None:
         return outcome.table
     also = [c for c in coding.optional if c in known]
-    return take_columns(data, list(dict.fromkeys([*needed, *also])) or known[:1], remedy="leave these rows out")
+    table = take_columns(data, list(dict.fromkeys([*needed, *also])) or known[:1], remedy="leave these rows out")
+    members = {c for e in coding.effects.values() if e.members for c in e.columns}  # a row may have one level twice
+    told = [c for c in known if c in members and c not in table.columns and c not in at]
+    return replace(table, columns={**table.columns, **further_columns(table, told)}) if told else table
 
 
 def _unknown(name: str, known: Sequence[str], of_fit: bool, other: bool) -> str:

@@ -68,6 +68,8 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         process = effects[factor].process
         if process is not None:
             phrases.append(_of_process(process.series, how))
+        elif effects[factor].members:
+            phrases.append(_of_members(effects[factor], how, choice.unseen))
         elif effects[factor].for_each_row and how == "population":
             phrases.append(f"with the variation of single rows ({factor}) integrated over")
         elif effects[factor].table and how in ("population", "new"):
@@ -84,11 +86,26 @@ def for_whom(choice: GroupChoice, effects: Mapping[str, EffectDraws]) -> str:
         elif how == "typical":
             phrases.append(f"in a typical {factor} (its group effect is 0)")
         elif how == "observed":
-            unseen = {"population": "integrated over", "new": "drawn in each draw"}.get(choice.unseen)
-            phrases.append(f"in each row's own {factor}" + (f" (unseen ones are {unseen})" if unseen else ""))
+            phrases.append(f"in each row's own {factor}{_unseen(choice.unseen)}")
         else:
             phrases.append(f"in one new {factor}, drawn in each draw")
     return ", ".join(phrases)
+
+
+def _unseen(choice: str) -> str:
+    unseen = {"population": "integrated over", "new": "drawn in each draw"}.get(choice)
+    return f" (unseen ones are {unseen})" if unseen else ""
+
+
+def _of_members(effects: EffectDraws, how: str, unseen: str) -> str:
+    """Rows that belong to a level of each of several columns, by the weights that they have."""
+    columns = f"{', '.join(effects.columns[:-1])} and {effects.columns[-1]}"
+    return {
+        "population": f"with the row's {columns} drawn from one population of levels",
+        "typical": f"with a typical {columns} (their group effects are 0)",
+        "observed": f"with each row's own {columns}{_unseen(unseen)}",
+        "new": f"with one new {columns} each, drawn in each draw",
+    }[how]
 
 
 def _of_process(series: Series, how: str) -> str:

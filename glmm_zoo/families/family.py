@@ -96,6 +96,11 @@ class EventTimes(Protocol):
         ...
 
 
+def is_open(end: float | str) -> bool:
+    """Whether a bound of a response, a number or a column, is none."""
+    return not isinstance(end, str) and bool(np.isinf(end))
+
+
 @dataclass(frozen=True)
 class Family:
     """A distribution of a response given its linear predictor eta.
@@ -198,7 +203,7 @@ class Family:
     predictors: Callable[[Outcome], Sequence[str]] = lambda _: ("",)
     event_times: Mapping[str, EventTimes] | None = None
     law: Law | None = None
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float | str, float | str] | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -211,14 +216,14 @@ class Family:
         return {own.name: own.scale for own in self.own if own.option}
 
     @property
-    def described_bounds(self) -> list[float | None] | None:
+    def described_bounds(self) -> list[float | str | None] | None:
         """The bounds as a spec has them, with None for an open end."""
-        return None if self.bounds is None else [end if np.isfinite(end) else None for end in self.bounds]
+        return None if self.bounds is None else [None if is_open(end) else end for end in self.bounds]
 
     @property
     def truncated(self) -> bool:
         """Whether there are values of the response that are not seen."""
-        return self.bounds is not None and bool(np.isfinite(self.bounds).any())
+        return self.bounds is not None and not all(map(is_open, self.bounds))
 
     @property
     def symbol(self) -> str:

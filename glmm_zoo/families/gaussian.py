@@ -72,7 +72,7 @@ def _within(low: float, high: float, eta: np.ndarray, own: moments.Own) -> tuple
     def at(end: float) -> tuple[np.ndarray, np.ndarray]:
         z = (end - eta) / sigma
         density = np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - log_mass)
-        return density, z * density if np.isfinite(end) else density
+        return density, z * density if np.all(np.isfinite(end)) else density
 
     (f_low, zf_low), (f_high, zf_high) = at(low), at(high)
     mean = np.clip(eta + sigma * (f_low - f_high), low, high)

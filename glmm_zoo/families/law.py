@@ -40,12 +40,17 @@ def mass_between(
 ) -> Array:
     """log P(low < Y <= high), given `tails(x)` = log P(Y <= x) and log P(Y > x), and `between(low, high)` where that knows more digits.
 
-    Ends below or above all that is possible are minus or plus infinity; where they differ between rows none has two of these.
+    Ends below or above all that is possible are minus or plus infinity.
     """
     low, high = np.broadcast_arrays(np.asarray(low, float), np.asarray(high, float))
     no_low, no_high = np.isinf(low), np.isinf(high)
-    if no_low.all() and no_high.all():
+    unbounded = no_low & no_high
+    if unbounded.all():
         return np.zeros(())
+    if unbounded.any():  # beside rows that have bounds, which stand in their place and are left out
+        finite = np.concatenate([low[~no_low], high[~no_high]])[0]
+        inside = mass_between(np.where(unbounded, finite, low), np.where(unbounded, np.inf, high), tails, between)
+        return functions_of(inside).switch(unbounded, 0.0, inside)
     if no_low.all():
         return tails(high)[0]
     if no_high.all():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, plural
-from glmm_zoo.families.family import Family
+from glmm_zoo.families.family import Family, is_open
 from glmm_zoo.families.law import Law
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.moments import Own
@@ -36,7 +36,7 @@ def partly_observed(family: Family, response: Response) -> Family:
     if not response.seen_in_part or family.bounds is not None:
         return family
     assert family.law is not None
-    seen = _Seen(family, *(response.bounds or (-np.inf, np.inf)))
+    seen = _Seen(family, *(response.bounds or (-np.inf, np.inf)), response.bound_columns)
     family = replace(
         family, bounds=(seen.lb, seen.ub), read=seen.read, observe=seen.observe, log_density=seen.log_density
     )
@@ -51,15 +51,16 @@ def partly_observed(family: Family, response: Response) -> Family:
         draw=seen.draw,
         called=f"truncated {family.called}",
         distribution=f"{family.distribution}, of which only values {words} are seen",
-        findings=tuple(f for f in family.findings if f != "zeros" or seen.lb <= 0),
+        findings=tuple(f for f in family.findings if f != "zeros" or (isinstance(seen.lb, float) and seen.lb <= 0)),
         counted=family.counted and f"{family.counted} before truncation",
         count_alone=family.count_alone and seen.count_alone,
     )
 
 
-def bounds_words(lb: float, ub: float) -> str:
-    """ "from 1 on", "up to 10", "from 0 to 10"."""
-    return f"up to {ub:g}" if np.isinf(lb) else f"from {lb:g} {f'to {ub:g}' if np.isfinite(ub) else 'on'}"
+def bounds_words(lb: float | str, ub: float | str) -> str:
+    """ "from 1 on", "up to 10", "from 0 to limit"."""
+    low, high = (end if isinstance(end, str) else f"{end:g}" for end in (lb, ub))
+    return f"up to {high}" if is_open(lb) else f"from {low} {'on' if is_open(ub) else f'to {high}'}"
 
 
 def censoring_codes(column: Column) -> np.ndarray:
@@ -90,45 +91,78 @@ def censoring_codes(column: Column) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A family whose responses are seen from `lb` to `ub`."""
+    """A family whose responses are seen from `lb` to `ub`, of which those that are `columns` differ between rows: they stand among the
+    own parameters, `own["lb"]` (m,), where moments and draws are asked for."""
 
     family: Family
-    lb: float
-    ub: float
+    lb: float | str
+    ub: float | str
+    columns: Mapping[str, str]
+
+    @property
+    def open(self) -> bool:
+        """Whether all values can be seen."""
+        return is_open(self.lb) and is_open(self.ub)
 
     @property
     def law(self) -> Law:
         assert self.family.law is not None
         return self.family.law
 
-    @property
-    def ends(self) -> tuple[float, float]:
+    def bounds(self, of_rows: Mapping[str, Any]) -> tuple[Any, Any]:
+        """lb and ub: numbers, or (m,) `of_rows`."""
+        lb, ub = (of_rows[name] if name in self.columns else end for name, end in (("lb", self.lb), ("ub", self.ub)))
+        return lb, ub
+
+    def ends(self, of_rows: Mapping[str, Any]) -> tuple[Any, Any]:
         """low and high with P(low < Y <= high) that of what is seen."""
-        return (float(np.ceil(self.lb)) - 1 if self.family.responses == "count" else self.lb), self.ub
+        lb, ub = self.bounds(of_rows)
+        return (np.ceil(lb) - 1 if self.family.responses == "count" else lb), ub
+
+    def bounds_of(self, trials: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The bounds that differ between rows, from what is known of the rows."""
+        return {} if trials is None else dict(zip(self.columns, trials.T[2:], strict=True))
 
     # ------------------------------------------------------------------------------------------------------- reading
 
     def read(self, table: Table, response: Response, choice: Any) -> Outcome:
-        """The response with what is known of each value in `trials` (n, 2): its code, and the upper end of its interval."""
+        """The response with what is known of each value in `trials` (n, 2 + bounds in columns): its code, the upper end of its interval,
+        and its bounds."""
         outcome = self.family.read(table, response, choice)
-        y, name = outcome.values, outcome.name
-        bad = (y < self.lb) | (y > self.ub)
-        if bad.any():
-            raise InputError(
-                f"response {name!r} is truncated to values {bounds_words(self.lb, self.ub)}; {plural(int(bad.sum()), 'value')} not "
-                f"({y[bad][0]:g}, {table.at(bad)}); correct the bounds of trunc(), or drop what cannot have been seen"
-            )
+        of_rows = {name: table[column].numbers("trunc()") for name, column in self.columns.items()}
+        self._check_bounds(table, outcome, of_rows)
         said = [] if response.bounds is None else [f"values {bounds_words(self.lb, self.ub)}"]
         trials = None
-        if response.censoring:
-            status, upper = self._limits(table, response, outcome)
-            trials = np.column_stack([status, upper])
+        if response.censoring or of_rows:
+            status, upper = (
+                self._limits(table, response, outcome) if response.censoring else (0 * outcome.values, outcome.values)
+            )
+            trials = np.column_stack([status, upper, *of_rows.values()])
             said += [
                 f"{int((status == code).sum())} {word}-censored"
                 for word, code in CENSORING.items()
                 if code and (status == code).any()
             ]
         return replace(outcome, trials=trials, description=", ".join([outcome.description, *said]))
+
+    def _check_bounds(self, table: Table, outcome: Outcome, of_rows: Mapping[str, np.ndarray]) -> None:
+        """Refuse bounds that leave nothing between them, and values outside of theirs."""
+        y, (lb, ub) = outcome.values, self.bounds(of_rows)
+        empty = np.broadcast_to(lb >= ub, y.shape)
+        if empty.any():
+            low, high = (np.broadcast_to(end, y.shape)[empty][0] for end in (lb, ub))
+            raise InputError(
+                f"trunc() needs lb below ub ({bounds_words(self.lb, self.ub)}); {table.at(empty)} {'has' if empty.sum() == 1 else 'have'} {low:g} and "
+                f"{high:g}"
+            )
+        bad = (y < lb) | (y > ub)
+        if bad.any():
+            low, high = (float(np.broadcast_to(end, y.shape)[bad][0]) for end in (lb, ub))
+            where = f", where they go {bounds_words(low, high)}" if of_rows else ""
+            raise InputError(
+                f"response {outcome.name!r} is truncated to values {bounds_words(self.lb, self.ub)}; {plural(int(bad.sum()), 'value')} not "
+                f"({y[bad][0]:g}, {table.at(bad)}{where}); correct the bounds of trunc(), or drop what cannot have been seen"
+            )
 
     def _limits(self, table: Table, response: Response, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
         """The code of each value (n,), and the upper end of its interval (n,), the value itself where there is none."""
@@ -187,11 +221,11 @@ class _Seen:
 
         def draw(eta: Tensor, *rest: Any) -> Tensor:
             *values, size = rest
-            return self._random(name, names, link)(
+            return self._random(name, names, link, self.bounds_of(outcome.trials))(
                 eta, *values, size=size, rng=pt.random.shared_rng(seed=None), return_next_rng=True
             )[1]
 
-        called = "Truncated" if np.isfinite([self.lb, self.ub]).any() else "Censored"
+        called = "Censored" if self.open else "Truncated"
         observe_rows(name, f"{called}{self.family.name}", outcome, [eta, *own.values()], log_f, draw)
 
     def _log_f(
@@ -219,33 +253,33 @@ class _Seen:
                 if len(at)
             ]
             log_f = place(pieces)
-        if np.isinf([self.lb, self.ub]).all():
+        if self.open:
             return log_f
-        return log_f - self.law.log_mass(*self.ends, eta, own)
+        return log_f - self.law.log_mass(*self.ends(self.bounds_of(trials)), eta, own)
 
     def _within(self, y: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """low and high (n,) of censored values, with P(low < Y <= high) that of what is known of them."""
-        status, upper = trials.T
+        status, upper, *_ = trials.T
         low, high = (
             np.where(status == CENSORING["left"], -np.inf, y),
             np.where(status == CENSORING["right"], np.inf, upper),
         )
-        return np.maximum(low, self.ends[0]), np.minimum(high, self.ends[1])
+        lowest, highest = self.ends(self.bounds_of(trials))
+        return np.maximum(low, lowest), np.minimum(high, highest)
 
     # ---------------------------------------------------------------------------------------------- moments and draws
 
     def moments(self, eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
         """Of what is seen."""
-        return self.law.within(*self.ends, eta, self._on_their_scales(own))
+        return self.law.within(*self.ends(own), eta, self._on_their_scales(own))
 
     def count_alone(self, eta: np.ndarray, own: Own) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """E(y), E(y^2) and P(y > 0) of counts that are seen."""
         mean, variance = self.moments(eta, own, "log")
+        (low, high), log_mass, own = self.ends(own), self.law.log_mass, self._on_their_scales(own)
         above = np.ones_like(mean)
-        if self.lb <= 0:
-            own = self._on_their_scales(own)
-            (low, high), log_mass = self.ends, self.law.log_mass
-            above = np.exp(log_mass(0.0, high, eta, own) - log_mass(low, high, eta, own))
+        if np.any(low < 0):
+            above = np.where(low < 0, np.exp(log_mass(0.0, high, eta, own) - log_mass(low, high, eta, own)), 1.0)
         return mean, variance + mean**2, above
 
     def draw(self, rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
@@ -253,8 +287,9 @@ class _Seen:
         function."""
         own = {name: np.broadcast_to(x, eta.shape) for name, x in own.items()}
         y = np.asarray(self._plain(rng, eta, own, link), float)
+        lb, ub = self.bounds(own)
         for tries_left in reversed(range(_TRIES)):
-            outside = (y < self.lb) | (y > self.ub)
+            outside = (y < lb) | (y > ub)
             if not outside.any():
                 break
             again = self._plain if tries_left else self._inverse
@@ -262,23 +297,29 @@ class _Seen:
         return y
 
     def _plain(self, rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
+        own = {name: x for name, x in own.items() if name not in self.columns}
         if self.family.draw is not None:
             return self.family.draw(rng, eta, own, link)
         return self.law.frozen(eta, own).rvs(size=eta.shape, random_state=rng)
 
     def _inverse(self, rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np.ndarray:
-        of, (low, high), u = self.law.frozen(eta, own), self.ends, rng.random(eta.shape)
+        of, (low, high), (lb, ub), u = (
+            self.law.frozen(eta, own),
+            self.ends(own),
+            self.bounds(own),
+            rng.random(eta.shape),
+        )
         from_below = of.ppf(of.cdf(low) + u * (of.cdf(high) - of.cdf(low)))
         from_above = of.isf(of.sf(high) + u * (of.sf(low) - of.sf(high)))
         y = np.where(of.sf(low) < 0.5, from_above, from_below)
-        nearest = np.where(np.isfinite(self.lb), self.lb, self.ub)
-        return np.clip(np.where(np.isfinite(y), y, nearest), self.lb, self.ub)
+        nearest = np.where(np.isfinite(lb), lb, ub)
+        return np.clip(np.where(np.isfinite(y), y, nearest), lb, ub)
 
     def _on_their_scales(self, own: Own) -> dict[str, np.ndarray]:
         return {of.name: of.on_its_scale(own[of.name]) for of in self.family.own if of.name in own}
 
-    def _random(self, name: str, names: Sequence[str], link: str) -> Any:
-        """A random variable of eta and the own parameters on their scales, which `draw` draws."""
+    def _random(self, name: str, names: Sequence[str], link: str, of_rows: Mapping[str, np.ndarray]) -> Any:
+        """A random variable of eta and the own parameters on their scales, which `draw` draws between the bounds `of_rows`."""
         from pytensor.tensor.random.op import RandomVariable
 
         seen, scales = self, {of.name: of.scale for of in self.family.own}
@@ -288,6 +329,6 @@ class _Seen:
                 *values, size = rest
                 shape = np.broadcast_shapes(*(np.shape(x) for x in (eta, *values))) if size is None else tuple(size)
                 own = {of: LINKS[scales[of]].inverse(x) for of, x in zip(names, values, strict=True)}
-                return seen.draw(rng, np.broadcast_to(eta, shape), own, link)
+                return seen.draw(rng, np.broadcast_to(eta, shape), {**own, **of_rows}, link)
 
         return SeenRV(f"seen_{name}", signature=f"(){',()' * len(names)}->()", dtype="float64")

@@ -105,7 +105,7 @@ def _within(low: float, high: float, eta: np.ndarray, own: moments.Own) -> tuple
     log_mass = _log_mass(low, high, eta, own)
 
     def weighted(end: float) -> Any:
-        if np.isinf(end):
+        if np.all(np.isinf(end)):
             return 0.0
         return (
             (nu + ((end - eta) / sigma) ** 2) * np.exp(student_t_log_f(end, eta, own["sigma"], nu) - log_mass) * sigma

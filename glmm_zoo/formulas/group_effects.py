@@ -13,6 +13,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing
 from glmm_zoo.formulas.group_terms import LAWS
+from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.population import CodeNewRows, DesignMatrix, code_terms
 from glmm_zoo.formulas.series import Series
@@ -38,12 +39,26 @@ class Strata:
 
 @dataclass(frozen=True)
 class GroupingFactor:
-    """Levels of a grouping factor and the level of every row: `codes` (n,) in 0..len(levels)-1."""
+    """Levels of a grouping factor and the level of every row: `codes` (n,) in 0..len(levels)-1.
+
+    Where rows belong to several levels, mm(g1, g2), `codes` and their weights `shares` are (n, members).
+    """
 
     name: str
     levels: tuple[str, ...]
     codes: np.ndarray
     by: Strata | None = None
+    shares: np.ndarray | None = None
+
+    @property
+    def rows_by_level(self) -> np.ndarray:
+        """How many rows each level has (levels,)."""
+        of_rows = self.codes if self.shares is None else self.codes[self.shares > 0]
+        return np.bincount(of_rows, minlength=len(self.levels))
+
+    def take(self, rows: np.ndarray) -> GroupingFactor:
+        """The same levels in some of the rows."""
+        return replace(self, codes=self.codes[rows], shares=None if self.shares is None else self.shares[rows])
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,15 @@ def grouping_factor(columns: Sequence[str], table: Table) -> GroupingFactor:
     if codes.min() < 0 or codes.max() >= len(levels):  # the compiled samplers would read past the end
         raise AssertionError(f"group index of {':'.join(columns)!r} is outside its {len(levels)} levels")
     return GroupingFactor(":".join(columns), levels, codes)
+
+
+def levels_of_term(term: GroupTerm, table: Table) -> GroupingFactor:
+    """The levels of a group term and each row's code, or codes and weights, with the strata of the levels."""
+    if term.members:
+        levels = member_levels(term.factor, table)
+        codes, _, shares = members_in_rows(levels, term.factor, term.weights, table)
+        return GroupingFactor(term.name, levels, codes, shares=shares)
+    return with_strata(replace(grouping_factor(term.factor, table), name=term.name), term.by, table)
 
 
 def with_strata(factor: GroupingFactor, by: str | None, table: Table) -> GroupingFactor:
@@ -169,7 +193,7 @@ def _factor_of(term: GroupTerm, table: Table) -> tuple[GroupingFactor, LevelStru
             f"{term.source}: effects of levels with a known covariance are normal with one covariance; leave "
             f"{'by=' if term.by else 'dist='} or cov= out"
         )
-    factor = with_strata(replace(grouping_factor(term.factor, table), name=term.name), term.by, table)
+    factor = levels_of_term(term, table)
     if term.structure is None:
         return factor, None
     name, kind = term.structure
@@ -199,8 +223,6 @@ def _series_of(term: GroupTerm, factor: GroupingFactor, table: Table) -> Series 
 def _problem_of(coded: _CodedTerm, earlier: Sequence[_CodedTerm]) -> str | None:
     """Why the term cannot stand beside the earlier ones of its factor, or None."""
     term, levels = coded.term, coded.factor.levels
-    if term.members:
-        return f"group term ({term.effects_text} | {term.factor_source}): mm() is not available here"
     if term.label and (term.by or term.dist != LAWS[0]):
         return (
             f"group term ({term.effects_text} |{term.label}| {term.factor_source}): effects that share a label are normal with one "

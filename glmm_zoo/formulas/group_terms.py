@@ -13,7 +13,10 @@ from glmm_zoo.formulas.tokens import FormulaText, Token, column_name, is_call_of
 
 LAWS = ("gaussian", "student")  # of group effects
 _NAMES = ("name", "quoted")
-_SAID_OTHERWISE = {"cor": "write (x || g) for effects that are not correlated", "id": "write (x |p| g) for a label"}
+_SAID_OTHERWISE = {
+    "cor": "write (x || g) for effects that are not correlated", "id": "write (x |p| g) for a label",
+    "scale": "weights of mm() are always divided by their sum in each row",
+}  # fmt: skip
 
 
 def parse_factors(formula: FormulaText, tokens: Sequence[Token]) -> list[GroupTerm]:

@@ -13,9 +13,10 @@ import numpy as np
 from glmm_zoo.errors import attempt, raise_all
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.learnt_columns import codes_of_levels
+from glmm_zoo.formulas.members import member_weights, members_in_rows
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth, smooth_in_rows
-from glmm_zoo.formulas.terms import SmoothTerm
+from glmm_zoo.formulas.terms import GroupTerm, SmoothTerm
 from glmm_zoo.tables.columns import Table
 
 
@@ -33,7 +34,7 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
     problems: list[str] = []
     population = attempt(lambda: predictor.population.code_new_rows(table), problems)
     steps = [attempt(lambda m=m: m.code_new_rows(table), problems) for m in predictor.population.monotonic]
-    columns = {g.name: g.factor for g in predictor.formula.groups}
+    terms = {g.name: g for g in predictor.formula.groups}
     z = [attempt(lambda e=e: e.code_new_rows(table), problems) for e in predictor.effects]
     smooths = [
         attempt(lambda t=t, s=s: _smooth_in_rows(t, s, table), problems)
@@ -57,7 +58,7 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
         ),
         offset=predictor.code_offset(table) if has_offset and predictor.code_offset else None,
         effects=tuple(
-            replace(e, z=values, factor=_factor_in_rows(e.factor, columns.get(e.factor.name, ()), table))
+            replace(e, z=values, factor=_factor_in_rows(e.factor, terms.get(e.factor.name), table))
             for e, values in zip(predictor.effects, z, strict=True)
             if values is not None
         ),
@@ -84,8 +85,20 @@ def levels_in_rows(levels: Sequence[str], columns: Sequence[str], table: Table) 
     return codes, labels
 
 
-def _factor_in_rows(factor: GroupingFactor, columns: Sequence[str], table: Table) -> GroupingFactor:
-    return replace(factor, codes=levels_in_rows(factor.levels, columns, table)[0])
+def members_of_rows(
+    levels: Sequence[str], columns: Sequence[str], weights: Sequence[str] | None, table: Table
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """As `members_in_rows`; all levels are -1, and have no name, where the table lacks one of their columns."""
+    if all(c in table.columns for c in columns):
+        return members_in_rows(levels, columns, weights, table)
+    return np.full((table.rows, len(columns)), -1), None, member_weights(len(columns), weights, table)
+
+
+def _factor_in_rows(factor: GroupingFactor, term: GroupTerm | None, table: Table) -> GroupingFactor:
+    if term is not None and term.members:
+        codes, _, shares = members_of_rows(factor.levels, term.factor, term.weights, table)
+        return replace(factor, codes=codes, shares=shares)
+    return replace(factor, codes=levels_in_rows(factor.levels, () if term is None else term.factor, table)[0])
 
 
 def variables_in_rows(term: SmoothTerm, table: Table) -> np.ndarray:

@@ -32,6 +32,7 @@ from glmm_zoo.formulas.terms import Expression, Formula, SmoothTerm
 from glmm_zoo.tables.columns import Table, suspicious_text
 
 MOST_LOG_SPAN = 7.0  # of an offset, a rate ratio of 1100; arbitrary
+MOST_IN_COLUMNS = 250_000_000  # in the columns of levels of which a row has several
 FEW_LEVELS = 6  # from fewer, the variance of group effects is poorly known
 
 
@@ -166,12 +167,14 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
     Raises
     ------
     InputError
-        An intercept for each row in a family whose own variation it would repeat (Gaussian, Bernoulli).
+        An intercept for each row in a family whose own variation it would repeat (Gaussian, Bernoulli); levels of mm() whose columns would
+        not fit in memory.
     """
     notes, problems = [], []
     for effects in (e for p in predictors for e in p.effects if e.structure is None):
         name, levels, k = effects.factor.name, len(effects.factor.levels), len(effects.labels)
-        if levels == rows and not one_per_row and effects.series is None:
+        single = effects.series is None and effects.factor.shares is None  # a row has no effect of its own else
+        if levels == rows and not one_per_row and single:
             problems.append(
                 f"grouping factor {name!r} has {levels} levels for {rows} rows, one row each: its variance cannot be told "
                 "from the variation of single rows in this family; use a factor with repeated rows"
@@ -180,13 +183,24 @@ def check_groups(predictors: Sequence[PredictorDesign], rows: int, one_per_row: 
             notes.append(
                 f"{name!r} has {levels} levels with {k} effects each, {levels * k} in all, for {rows} rows: their sds rest on the prior"
             )
+        if effects.factor.shares is not None and levels * k * rows > MOST_IN_COLUMNS:
+            problems.append(
+                f"{name!r} has {levels} levels, of which each of {rows} rows has several: their columns would take "
+                f"{8e-9 * levels * k * rows:.0f} GB, and {8e-9 * MOST_IN_COLUMNS:.0f} GB are the most; use fewer rows, or coarser levels"
+            )
+        elif effects.factor.shares is not None and levels < FEW_LEVELS:
+            notes.append(
+                f"{name!r} has {levels} levels, of which a row has several; from fewer than {FEW_LEVELS} the variance between them is poorly "
+                "known and its posterior rests on the prior of sd; no population terms stand for them"
+            )
     raise_all(problems)
     return notes
 
 
 def few_levels(predictors: Sequence[PredictorDesign]) -> list[GroupingFactor]:
-    """Grouping factors with so few levels that their variance is poorly known."""
-    return [e.factor for p in predictors for e in p.effects if len(e.factor.levels) < FEW_LEVELS and e.series is None]
+    """Grouping factors with so few levels that their variance is poorly known, which population terms may stand for."""
+    factors = [e.factor for p in predictors for e in p.effects if e.series is None]
+    return [f for f in factors if len(f.levels) < FEW_LEVELS and f.shares is None]
 
 
 def doubtful_terms(predictor: PredictorDesign, table: Table, link: str) -> list[str]:
@@ -195,13 +209,18 @@ def doubtful_terms(predictor: PredictorDesign, table: Table, link: str) -> list[
     doubts = [s for offset in predictor.formula.offsets if link == "log" for s in _unlogged(offset, table)]
     X = predictor.population.values
     X = np.column_stack([np.ones(len(X)), X])
-    for factor in (e.factor for e in predictor.effects if "Intercept" in e.labels):
+    for factor in _factors_of_intercepts(predictor):
         if len(factor.levels) <= X.shape[1] and len(factor.codes) == len(X) and _spans(X, factor):
             doubts.append(
                 f"every level of {factor.name!r} has an effect of its own among the population terms, so that nothing is left for "
                 f"(1 | {factor.name}) and its sd is its prior; leave one of the two out"
             )
     return doubts + _labels_begin_anew(predictor)
+
+
+def _factors_of_intercepts(predictor: PredictorDesign) -> list[GroupingFactor]:
+    """The factors over which an intercept varies and of which a row has one level."""
+    return [e.factor for e in predictor.effects if "Intercept" in e.labels and e.factor.shares is None]
 
 
 def _unlogged(offset: Expression, table: Table) -> list[str]:
@@ -232,7 +251,7 @@ def _spans(X: np.ndarray, factor: GroupingFactor) -> bool:
 def _labels_begin_anew(predictor: PredictorDesign) -> list[str]:
     """A sentence on each factor whose labels are 1, 2, ..., in every level of another, each combination in several rows."""
     doubts = []
-    factors = [e.factor for e in predictor.effects if ":" not in e.factor.name and "Intercept" in e.labels]
+    factors = [f for f in _factors_of_intercepts(predictor) if ":" not in f.name]
     joined = {e.factor.name for e in predictor.effects}
     for parent, child in ((a, b) for a in factors for b in factors if a is not b):
         counters = [str(i + 1) for i in range(len(child.levels))]
@@ -269,6 +288,7 @@ def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarr
     if offset is not None:
         parts.append(offset[:, None])
     parts += [np.column_stack([e.factor.codes, e.z]) for e in predictor.effects]
+    parts += [e.factor.shares for e in predictor.effects if e.factor.shares is not None]
     parts += [np.hstack([s.linear, s.penalised]) for s in predictor.smooths]
     parts += [m.steps for m in population.monotonic]
     _, first, cell, counts = np.unique(
@@ -282,9 +302,7 @@ def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarr
             monotonic=tuple(replace(m, steps=m.steps[first]) for m in population.monotonic),
         ),
         offset=None if offset is None else offset[first],
-        effects=tuple(
-            replace(e, z=e.z[first], factor=replace(e.factor, codes=e.factor.codes[first])) for e in predictor.effects
-        ),
+        effects=tuple(replace(e, z=e.z[first], factor=e.factor.take(first)) for e in predictor.effects),
         smooths=tuple(replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths),
     )
     return collapsed, cell.ravel(), counts

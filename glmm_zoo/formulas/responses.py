@@ -101,26 +101,35 @@ def _trials(formula: FormulaText, call: Sequence[Token]) -> Expression | int:
     return int(call[2].text) if constant else parse_expression(formula, call[2:-1])
 
 
-def _bounds(formula: FormulaText, call: Sequence[Token]) -> tuple[float, float]:
-    """The numbers of trunc(lb, ub), each of which may have its name; an end that is not there is open."""
-    found = {"lb": -math.inf, "ub": math.inf}
+def _bounds(formula: FormulaText, call: Sequence[Token]) -> tuple[float | str, float | str]:
+    """The numbers or columns of trunc(lb, ub), each of which may have its name; an end that is not there is open."""
+    found: dict[str, float | str] = {"lb": -math.inf, "ub": math.inf}
     given: set[str] = set()
     for place, part in enumerate(split_arguments(call[2:-1])):
         named = len(part) > 2 and part[0].text in found and part[1].text == "="
-        name, number = (part[0].text, part[2:]) if named else (("lb", "ub", "")[min(place, 2)], part)
-        try:
-            found[name] = float(text_of(number))
-        except ValueError:
-            name = ""
-        if not name or name in given or not math.isfinite(found[name]):
+        name, end = (part[0].text, part[2:]) if named else (("lb", "ub", "")[min(place, 2)], part)
+        value = _bound(end)
+        if not name or name in given or value is None:
             raise formula.error(
-                f"trunc() takes numbers, trunc(lb = 1) or trunc(lb = 0, ub = 10), not {text_of(part)}; bounds in columns are not there",
+                f"trunc() takes numbers or columns, trunc(lb = 1) or trunc(lb = 0, ub = limit), not {text_of(part)}",
                 call[0].at,
             )
+        found[name] = value
         given.add(name)
-    if found["lb"] >= found["ub"]:
-        raise formula.error(f"trunc() needs lb below ub, not {found['lb']:g} and {found['ub']:g}", call[0].at)
-    return found["lb"], found["ub"]
+    lb, ub = found["lb"], found["ub"]
+    if lb == ub or (isinstance(lb, float) and isinstance(ub, float) and lb > ub):
+        low, high = (end if isinstance(end, str) else f"{end:g}" for end in (lb, ub))
+        raise formula.error(f"trunc() needs lb below ub, not {low} and {high}", call[0].at)
+    return lb, ub
+
+
+def _bound(tokens: Sequence[Token]) -> float | str | None:
+    """A number, the name of a column, or None for what is neither."""
+    try:
+        value = float(text_of(tokens))
+    except ValueError:
+        return column_name(tokens[0]) if len(tokens) == 1 and tokens[0].kind in ("name", "quoted") else None
+    return value if math.isfinite(value) else None
 
 
 def _censoring(formula: FormulaText, call: Sequence[Token]) -> tuple[str, ...]:

@@ -69,6 +69,11 @@ class GroupTerm:
         return self.known_as or ("+" if self.members else ":").join(self.factor)
 
     @property
+    def called(self) -> tuple[str, ...]:
+        """What its levels are called by: columns, of which a level is a combination, or of mm() one name for all."""
+        return (self.name,) if self.members else self.factor
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the table that say which effects a row has, and with which weights."""
         return (*self.factor, *([self.by] if self.by else []), *(self.weights or ()))
@@ -172,13 +177,13 @@ class Surv:
 class Response:
     """Left side: an expression of columns, and `trials(...)` for binomial counts; of Surv() its last time and the call.
 
-    `bounds` are those of `trunc(lb, ub)`, `censoring` the columns of `cens(c)` or `cens(c, y2)`.
+    `bounds` are those of `trunc(lb, ub)`, numbers or columns, `censoring` the columns of `cens(c)` or `cens(c, y2)`.
     """
 
     value: Expression
     trials: Expression | int | None = None  # a column or an expression, or one number for all rows
     event: Surv | None = None
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float | str, float | str] | None = None
     censoring: tuple[str, ...] = ()
 
     @property
@@ -187,7 +192,12 @@ class Response:
         if self.event is not None:
             return self.event.columns
         trials = self.trials.columns if isinstance(self.trials, Expression) else ()
-        return tuple(dict.fromkeys([*self.value.columns, *trials, *self.censoring]))
+        return tuple(dict.fromkeys([*self.value.columns, *trials, *self.bound_columns.values(), *self.censoring]))
+
+    @property
+    def bound_columns(self) -> dict[str, str]:
+        """The columns of bounds that differ between rows, by "lb" and "ub"."""
+        return {name: end for name, end in zip(("lb", "ub"), self.bounds or (), strict=False) if isinstance(end, str)}
 
     @property
     def seen_in_part(self) -> bool:

@@ -27,7 +27,7 @@ from glmm_zoo.graph.group_effects import group_effects
 from glmm_zoo.graph.model import LinearPredictor, Model
 from glmm_zoo.graph.serial_effects import serial_effects
 from glmm_zoo.graph.smooth_weights import add_weights
-from glmm_zoo.graph.structured_effects import structured_effects
+from glmm_zoo.graph.structured_effects import effects_in_design
 from glmm_zoo.graph.triangular import ZERO
 from glmm_zoo.graph.variables import data_name, regression_coefficients, variable
 from glmm_zoo.plans.groups import Group, smooth_name
@@ -64,8 +64,8 @@ def linear_predictors(
 def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Group], Tensor]]) -> dict[str, Tensor]:
     """Effects (levels, k) by the name of the variable. A factor with more levels may depend on those with fewer."""
     earlier: list[tuple[Group, Tensor]] = []
-    effects = {g.name("u"): structured_effects(model, g) for g in model.groups if g.structure is not None}
-    for group in sorted((g for g in model.groups if g.structure is None), key=lambda g: len(g.factor.levels)):
+    effects = {g.name("u"): effects_in_design(model, g) for g in model.groups if g.in_design}
+    for group in sorted((g for g in model.groups if not g.in_design), key=lambda g: len(g.factor.levels)):
         if group.factor.name in drawn:
             effects[group.name("u")] = drawn[group.factor.name](model, group)
         else:
@@ -76,19 +76,31 @@ def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Gr
 
 
 def _add_group_effects(model: Model, group: Group, u: Tensor) -> None:
-    """z_k u[level of row, k] (n,) to the predictor that owns effect k, for every effect of the group."""
+    """z_k u[level of row, k] (n,) to the predictor that owns effect k, for every effect of the group; where rows have several levels,
+    z_k times the sum over these of their weights times u."""
     dims = {p.prefix: p.dim for p in model.predictors}
-    level_of: dict[str, Tensor] = {}  # by what the rows are: predictors of one outcome share theirs
+    of_rows: dict[str, list[tuple[Tensor, Tensor | None]]] = {}  # predictors of one outcome share theirs
     for k, (owner, z) in enumerate(zip(group.owners, group.z, strict=True)):
         dim = dims[owner]
-        if dim not in level_of:
-            name = group.name("level_of") + (f"_{dim}" if level_of else "")
-            level_of[dim] = pm.Data(data_name(name), group.codes[owner], dims=dim)
-        effect = u[level_of[dim], k]
+        if dim not in of_rows:
+            of_rows[dim] = _levels_of_rows(group, owner, dim, f"_{dim}" if of_rows else "")
+        parts = [u[level, k] if share is None else share * u[level, k] for level, share in of_rows[dim]]
+        effect = sum(parts[1:], start=parts[0])
         if not np.all(z == 1):
             effect = pm.Data(data_name(f"{group.name('z')}_{k}"), np.ascontiguousarray(z), dims=dim) * effect
         linear = model.linear[owner]
         model.linear[owner] = replace(linear, eta=linear.eta + effect)
+
+
+def _levels_of_rows(group: Group, owner: str, dim: str, where: str) -> list[tuple[Tensor, Tensor | None]]:
+    """The level of each row (n,) and its weight, None where it is the only one; one pair for each member."""
+    name, shares = data_name(group.name("level_of") + where), group.shares.get(owner)
+    if shares is None:
+        return [(pm.Data(name, group.codes[owner], dims=dim), None)]
+    return [
+        (pm.Data(f"{name}_{m}", codes, dims=dim), pm.Data(f"{name}_{m}_weight", share, dims=dim))
+        for m, (codes, share) in enumerate(zip(group.codes[owner].T, shares.T, strict=True))
+    ]
 
 
 @dataclass

@@ -1,4 +1,6 @@
-"""Group effects whose levels depend on each other, u = basis v with v independent between its rows."""
+"""Group effects of which a row has those of several levels: whose levels depend on each other, u = basis v with v independent between
+its rows; and those of mm(g1, g2), where a row has a weighted sum of u.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
-from glmm_zoo.graph.group_effects import add_effects_at_zero, correlated_draw, correlated_logp, effect_roots
+from glmm_zoo.graph.group_effects import (
+    add_effects_at_zero,
+    correlated_draw,
+    correlated_logp,
+    effect_roots,
+    group_effects,
+)
 from glmm_zoo.graph.model import Model, SmoothWeights
 from glmm_zoo.graph.transforms.group_effects import GroupEffectsTransform
 from glmm_zoo.graph.triangular import unpacked
@@ -19,8 +27,18 @@ from glmm_zoo.plans.groups import Group
 EXPECTED_SHARE = 0.5  # rho, for the Gaussian approximation
 
 
-def structured_effects(model: Model, group: Group) -> Tensor:
-    """u_g (levels, k), whose coordinates v_g (q, k) are variables; their columns become those of the linear predictors."""
+def effects_in_design(model: Model, group: Group) -> Tensor:
+    """u_g (levels, k), whose columns, or those of their coordinates, become those of the linear predictors."""
+    if group.structure is not None:
+        return _structured_effects(model, group)
+    u = group_effects(model, group, [])
+    for p in dict.fromkeys(group.owners):
+        _add_columns(model, group, p, u)
+    return u
+
+
+def _structured_effects(model: Model, group: Group) -> Tensor:
+    """u_g (levels, k), whose coordinates v_g (q, k) are variables."""
     structure, k = group.structure, len(group.labels)
     assert structure is not None
     q, dim = structure.basis.shape[1], f"{group.random}_coordinate"
@@ -56,11 +74,17 @@ def structured_effects(model: Model, group: Group) -> Tensor:
 
 
 def _add_columns(model: Model, group: Group, prefix: str, v: Tensor) -> None:
-    """Z basis to the design of a predictor, as the columns of the weights of a smooth are; eta has its effects already."""
-    assert group.structure is not None
+    """Z basis, or Z with the weights of the levels, to the design of a predictor, as the columns of the weights of a smooth are; eta has
+    its effects already."""
     linear, own = model.linear[prefix], [j for j, owner in enumerate(group.owners) if owner == prefix]
-    columns = group.structure.basis[group.codes[prefix]]
-    scales = np.tile(group.structure.scales(EXPECTED_SHARE), len(own))
+    codes, scales = group.codes[prefix], None
+    if group.structure is not None:
+        columns = group.structure.basis[codes]
+        scales = np.tile(group.structure.scales(EXPECTED_SHARE), len(own))
+    else:
+        columns = np.zeros((len(codes), len(group.factor.levels)))
+        for level, share in zip(codes.T, group.shares[prefix].T, strict=True):
+            columns[np.arange(len(codes)), level] += share
     weights = SmoothWeights(
         group.random,
         group.free("sd"),

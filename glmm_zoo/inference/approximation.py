@@ -176,7 +176,7 @@ def _data_of_predictors(model: Model, likelihood: RowLikelihood) -> dict[str, Pr
         p: predictor_data(
             p,
             model.linear[p],
-            [g for g in model.groups if p in g.owners and g.structure is None],
+            [g for g in model.groups if p in g.owners and not g.in_design],
             model.scales.get(p, 1.0),
             priors,
         )

@@ -135,20 +135,20 @@ def _coordinates_transforms(model: Model, approximation: GaussianApproximation) 
     return {
         group.random: GroupEffectsTransform(len(group.labels), _coordinates_information(model, approximation, group))
         for group in model.groups
-        if group.structure is not None and set(group.owners) <= set(approximation.predictors)
+        if group.in_design and set(group.owners) <= set(approximation.predictors)
     }
 
 
 def _coordinates_information(
     model: Model, approximation: GaussianApproximation, group: Group
 ) -> GroupEffectsInformation:
-    """What the likelihood says of the coordinates of effects whose levels depend on each other, which are turned so that it says
+    """What the likelihood says of the coordinates of effects of which a row has several, which are turned so that it says
     something of each by itself, as far as that is possible. Where their sds differ they are not turned."""
     owners = list(dict.fromkeys(group.owners))
     parts = {p: next(s for s in approximation.predictors[p].data.smooths if s.weights == group.random) for p in owners}
     said = {p: approximation.predictors[p].information_about_coordinates(part) for p, part in parts.items()}
     k, q, turn = len(group.labels), len(next(iter(said.values()))[1][0]), None
-    if group.structure is not None and group.structure.ratios is None:
+    if group.structure is None or group.structure.ratios is None:
         whole = sum(A[j, :, j] / max(np.trace(A[j, :, j]), 1e-300) for A, *_ in said.values() for j in range(len(A)))
         turn = np.linalg.eigh(whole)[1]
     A, c, B = np.zeros((q, k, k)), np.zeros((q, k)), []
@@ -167,7 +167,7 @@ def _coordinates_information(
 
 
 def _effects_transforms(model: Model, approximation: GaussianApproximation) -> dict[str, Transform]:
-    groups = [g for g in model.groups if g.free("u") in model.group_effect_names]
+    groups = [g for g in model.groups if g.free("u") in model.group_effect_names and not g.in_design]
     groups = sorted(groups, key=lambda g: len(g.factor.levels))
     informed = {
         group.free("u"): (group, _group_information(model, approximation, group, groups[:place]))

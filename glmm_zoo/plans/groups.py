@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -39,8 +39,9 @@ class Group:
         The column (n,) with which each effect enters it.
     spreads
         The spread of each covariate, for the default prior of the effect's sd.
-    codes
-        The level of every row (n,), by the predictor's prefix.
+    codes, shares
+        The level of every row (n,), by the predictor's prefix. Where rows have several, mm(g1, g2), their levels and the weights of
+        these (n, members).
     to_zero
         Where the priors hold at the means of the slopes' columns, and z is less these: the matrix (k, k) that makes effects at
         zero of those there. Else None.
@@ -67,6 +68,7 @@ class Group:
     structure: LevelStructure | None = None
     student: bool = False
     series: Series | None = None
+    shares: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def dim(self) -> str:
@@ -100,6 +102,11 @@ class Group:
     def free(self, what: str) -> str:
         """The name of what has the prior: `free("sd")` is "sd_site_at_means" where it holds at the means of slopes' columns."""
         return self.name(what) if self.to_zero is None else f"{self.name(what)}_at_means"
+
+    @property
+    def in_design(self) -> bool:
+        """Whether a row's effect is made of those of several levels, so that the approximation has them as coefficients of columns."""
+        return self.structure is not None or bool(self.shares)
 
     @property
     def random(self) -> str:
@@ -188,6 +195,7 @@ def _merge(terms: Sequence[_Term], factors_of_main: Collection[str], center: boo
         structure=terms[0][1].structure,
         student=terms[0][1].student,
         series=terms[0][1].series,
+        shares={p.prefix: e.factor.shares for p, e in terms if e.factor.shares is not None},
     )
 
 

@@ -277,6 +277,7 @@ def _with_loadings(joint: JointOutcomes) -> JointOutcomes:
     if (
         len(labelled) < 2
         or len(kinds) != 1
+        or any(e.factor.shares is not None for e in labelled.values())
         or not names.issuperset(labelled)
         or ("Intercept",) not in {k[2] for k in kinds}
     ):
@@ -374,10 +375,7 @@ def _rows_by_level(joint: JointOutcomes) -> dict[str, dict[str, list[int]]]:
     by_predictor: dict[str, dict[str, list[int]]] = {}
     for p in joint.predictors:
         effects = [*p.effects, *(e for name, e in joint.loaded.items() if name == p.prefix)]
-        by_predictor[p.prefix] = {
-            variable_name(e.factor.name): np.bincount(e.factor.codes, minlength=len(e.factor.levels)).tolist()
-            for e in effects
-        }
+        by_predictor[p.prefix] = {variable_name(e.factor.name): e.factor.rows_by_level.tolist() for e in effects}
     return by_predictor
 
 

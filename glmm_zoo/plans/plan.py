@@ -132,6 +132,7 @@ def write_spec(
                 **({"df": g.name("df")} if g.student else {}),
                 **({"by": _describe_strata(g.by)} if g.by else {}),
                 **({} if g.series is None else {"process": _describe_process(g, g.series)}),
+                **({"members": _describe_members(g, predictors)} if g.shares else {}),
             }
             for g in groups_of(predictors, described["options"].get("center", True))
         },
@@ -191,6 +192,18 @@ def _describe_process(group: Group, series: Series) -> dict[str, Any]:
         "time": series.time,
         "series": len(np.unique(series.codes)),
         "step": series.step,
+    }
+
+
+def _describe_members(group: Group, predictors: Sequence[PredictorDesign]) -> dict[str, Any]:
+    """What a reader of the fit needs of rows that belong to several levels, JSON-able; `variance` is the mean over rows of the sum of
+    their squared weights, the variance of a row's effect where that of a level is 1."""
+    term = next(t for p in predictors for t in p.formula.groups if t.name == group.factor.name)
+    squares = np.concatenate([np.sum(shares**2, axis=1) for shares in group.shares.values()])
+    return {
+        "columns": list(term.factor),
+        "weights": list(term.weights) if term.weights else None,
+        "variance": float(squares.mean()),
     }
 
 

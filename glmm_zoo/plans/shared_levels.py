@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.formulas.group_effects import grouping_factor, with_strata
+from glmm_zoo.formulas.group_effects import levels_of_term
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.tables.columns import Table, stack_columns
@@ -32,9 +32,9 @@ def with_all_levels(predictors: Sequence[tuple[PredictorDesign, Table]]) -> tupl
         rows = [t.rows for t in tables]
         stacked = {c: reduce(stack_columns, [t[c] for t in tables]) for c in term.columns}
         together = Table(stacked, sum(rows), "", row_numbers=np.concatenate([t.row_numbers for t in tables]))
-        whole = with_strata(grouping_factor(term.factor, together), term.by, together)
-        for i, codes in zip(users, np.split(whole.codes, np.cumsum(rows)[:-1]), strict=True):
-            own = replace(whole, codes=codes)
+        whole = levels_of_term(term, together)
+        for i, own_rows in zip(users, np.split(np.arange(sum(rows)), np.cumsum(rows)[:-1]), strict=True):
+            own = whole.take(own_rows)
             effects = tuple(replace(e, factor=own) if e.factor.name == name else e for e in designs[i].effects)
             designs[i] = replace(designs[i], effects=effects)
     return tuple(designs)

@@ -157,7 +157,8 @@ ESTIMATES = ("means", "comparisons", "conditional", "pooled/pooled", "network/pa
 
 
 def _posterior(page: _Page) -> Iterator[Item]:
-    tree, groups = page.parts.tree, list(page.parts.groups)
+    tree, several = page.parts.tree, [n for n, g in page.parts.spec["groups"].items() if "members" in g]
+    groups = [name for name in page.parts.groups if name not in several]  # levels of which may be left out
     predicted = "posterior_predictive" in tree.children
     figure = "cox_snell" if "event_times" in page.parts.spec["facts"] else "predictive_check"
     yield page.item(BARG, "Posterior predictive check", figure, f"`glmm-zoo plot {page.path} {figure}`" if predicted else

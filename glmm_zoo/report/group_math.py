@@ -23,7 +23,7 @@ def effect_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
         for part in (outcome.of.main, *outcome.of.others.values()):
             for group, numbered in numbered_effects(part):
                 letter = outcome.of.letters(part.of)[2]
-                factor, numbers = factor_symbol(parts, group.factor), [number for _, number in numbered]
+                factor, numbers = factor_symbol(parts, group.called), [number for _, number in numbered]
                 which = [
                     factor,
                     *([f"{sym(parts.about.name(group.by))}{op('[')}{factor}{op(']')}"] if group.by else []),

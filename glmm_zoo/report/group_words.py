@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from glmm_zoo.report.member_words import member_sentences
 from glmm_zoo.report.parts import Parts, effects_of, joined
 from glmm_zoo.report.serial_words import process_sentences
 from glmm_zoo.report.structure_words import structure_sentences
@@ -15,7 +16,7 @@ def group_sentences(parts: Parts) -> Iterator[str]:
     terms = [g for outcome, g in every if not parts.loaded(outcome, g)]
     if not terms:
         return
-    of = joined(list(dict.fromkeys(parts.group_plural(g.factor) for g in terms)))
+    of = joined(list(dict.fromkeys(parts.group_plural(g.called) for g in terms)))
     several = len(terms) > 1 or any(len(list(effects_of(g))) > 1 for g in terms)
     each = "each kind with a standard deviation σ of its own" if several else "with standard deviation σ"
     yield (
@@ -26,8 +27,8 @@ def group_sentences(parts: Parts) -> Iterator[str]:
     for g in terms:
         if g.dist == "student":
             yield (
-                f"Those of {parts.group_plural(g.factor)} come from a Student-t distribution of ν degrees of freedom in place of a "
-                f"normal one, with σ as its scale, so that single {parts.group_plural(g.factor)} may be far off."
+                f"Those of {parts.group_plural(g.called)} come from a Student-t distribution of ν degrees of freedom in place of a "
+                f"normal one, with σ as its scale, so that single {parts.group_plural(g.called)} may be far off."
             )
         if g.by:
             own = (
@@ -35,7 +36,7 @@ def group_sentences(parts: Parts) -> Iterator[str]:
                 if g.correlated and len(list(effects_of(g))) > 1
                 else "a standard deviation"
             )
-            yield f"Each level of {parts.about.name(g.by)} has {own} of its own for the shifts of its {parts.group_plural(g.factor)}."
+            yield f"Each level of {parts.about.name(g.by)} has {own} of its own for the shifts of its {parts.group_plural(g.called)}."
     for outcome in dict.fromkeys(outcome.prefix for outcome, g in every if parts.loaded(outcome, g)):
         yield f"The shift u of {outcome} is that of {parts.outcomes[0].prefix} times a loading λ."
     if parts.spec["options"].get("residual_correlation"):
@@ -54,4 +55,5 @@ def group_sentences(parts: Parts) -> Iterator[str]:
                 else " of both parts"
             )
             told.append(f"The shifts{of} of one {parts.group_name(factor)} are correlated.")
-    yield from dict.fromkeys([*told, *process_sentences(parts), *structure_sentences(parts, terms)])
+    structured = (*structure_sentences(parts, terms), *member_sentences(parts, terms))
+    yield from dict.fromkeys([*told, *process_sentences(parts), *structured])

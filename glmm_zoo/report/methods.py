@@ -106,7 +106,7 @@ def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
         )
         yield f"The causes of the event, {names}, compete: each had a {amount} and a linear predictor of these terms of its own."
         for group in (g for g in outcome.main.formula.groups if g.label):
-            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the causes."
+            yield f"The random effects of one {parts.group_name(group.called)} are correlated between the causes."
     if outcome.family.responses == "unordered":
         reference, *others = outcome.levels
         each = (
@@ -117,7 +117,7 @@ def _categories(parts: Parts, outcome: OutcomeParts) -> Iterator[str]:
         yield f"Against the reference category {reference}, {each}."
         labelled = [g for g in outcome.main.formula.groups if g.label]
         for group in labelled if len(others) > 1 else ():
-            yield f"The random effects of one {parts.group_name(group.factor)} are correlated between the categories."
+            yield f"The random effects of one {parts.group_name(group.called)} are correlated between the categories."
 
 
 def _response(parts: Parts, outcome: OutcomeParts) -> tuple[str, str]:
@@ -207,9 +207,9 @@ def _random(parts: Parts, group: GroupTerm) -> str:
     by = f" with variances of its own in each level of {parts.about.name(group.by)}" if group.by else ""
     slopes = [" by ".join(_column(parts, (e,)) for e in t) for t in terms if t]
     if len(terms) == 1:
-        return f"a {law}random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.factor)}{by}"
+        return f"a {law}random {f'slope of {slopes[0]}' if slopes else 'intercept'} for each {parts.group_name(group.called)}{by}"
     of = [*(["intercepts"] if () in terms else []), *(f"slopes of {s}" for s in slopes)]
-    return f"{'correlated' if group.correlated else 'independent'} {law}random {joined(of)} for each {parts.group_name(group.factor)}{by}"
+    return f"{'correlated' if group.correlated else 'independent'} {law}random {joined(of)} for each {parts.group_name(group.called)}{by}"
 
 
 def _wedge(parts: Parts) -> list[str]:

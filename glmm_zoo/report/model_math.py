@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from glmm_zoo.families.family import is_open
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.report.group_math import effect_lines, numbered_effects
 from glmm_zoo.report.mathml import (
@@ -29,6 +28,7 @@ from glmm_zoo.report.mathml import (
     sub,
     sym,
 )
+from glmm_zoo.report.member_words import sum_over_members
 from glmm_zoo.report.outcome_symbols import NumberedOutcome, level_symbol
 from glmm_zoo.report.parts import Part, Parts, Summand
 from glmm_zoo.report.residual_words import residual_line, sds_by_visit
@@ -106,10 +106,14 @@ def _likelihood(outcome: NumberedOutcome) -> Iterator[Line]:
         yield call(sym("P"), f"{subject}{sym('\N{NO-BREAK SPACE}is never at risk')}"), "=", sub(sym("π"), subject)
 
 
-def _between(outcome: NumberedOutcome, low: float, high: float) -> str:
-    """ "1 ≤ y ≤ 10", without an end that is open."""
-    lead = f"{num(f'{low:g}')}{op('≤')}" if np.isfinite(low) else ""
-    return f"{lead}{outcome.response()}{f'{op("≤")}{num(f"{high:g}")}' if np.isfinite(high) else ''}"
+def _between(outcome: NumberedOutcome, low: float | str, high: float | str) -> str:
+    """ "1 ≤ y ≤ limit", without an end that is open."""
+
+    def end(of: float | str) -> str:
+        return sub(sym(outcome.parts.about.name(of)), ROW_INDEX) if isinstance(of, str) else num(f"{of:g}")
+
+    lead = "" if is_open(low) else f"{end(low)}{op('≤')}"
+    return f"{lead}{outcome.response()}{'' if is_open(high) else f'{op("≤")}{end(high)}'}"
 
 
 def _of_visit(outcome: NumberedOutcome) -> str:
@@ -224,7 +228,11 @@ def _predictor(outcome: NumberedOutcome, part: Part, extra: Sequence[str], witho
         for term, number in effects:
             indices = *number, level_symbol(outcome.parts, group.factor)
             value = (
-                outcome.symbol("λ") + sub(sym(effect), num(1), *indices) if loaded else outcome.symbol(effect, *indices)
+                sum_over_members(outcome.parts, group, effect, (*outcome.index, *number))
+                if group.members
+                else outcome.symbol("λ") + sub(sym(effect), num(1), *indices)
+                if loaded
+                else outcome.symbol(effect, *indices)
             )
             summands.append(value + _covariates(outcome.parts, term))
     return PLUS.join(summands) or num(0)

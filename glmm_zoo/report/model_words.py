@@ -204,7 +204,7 @@ def _sum(
         items.append(
             process_item(parts, group, effect)
             if group.process
-            else _group_words(parts, list(effects_of(group)), group.factor, effect)
+            else _group_words(parts, list(effects_of(group)), group.called, effect)
         )
     if not items:
         return f"{_capital(subject)} is the same in every row."

@@ -104,7 +104,7 @@ class Parts:
         for term in terms:
             levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
             if levels:
-                found[":".join(term.factor)] = levels[0]
+                found[":".join(term.called)] = levels[0]
         return found
 
     def shared(self, group: GroupTerm) -> bool:
@@ -118,7 +118,7 @@ class Parts:
         every = [(o, g) for o in self.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
         for i, (outcome, group) in enumerate(every):
             if not self.loaded(outcome, group):
-                key = (group.factor, (group.label or "") if self.shared(group) else str(i))
+                key = (group.called, (group.label or "") if self.shared(group) else str(i))
                 effects, predictors = found.get(key, (0, 0))
                 own = len(list(effects_of(group))) if group.correlated or self.shared(group) else 1
                 own *= len(outcome.named) or 1 if group.label else 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from glmm_zoo.formulas.terms import GroupTerm
 from glmm_zoo.report.mathml import MINUS, PLUS, fraction, num, op, power, row, sub, sym
+from glmm_zoo.report.member_words import members_in_methods
 from glmm_zoo.report.parts import Parts
 
 
@@ -53,9 +54,9 @@ def structure_sentences(parts: Parts, terms: list[GroupTerm]) -> Iterator[str]:
 
 
 def structure_in_methods(parts: Parts, term: GroupTerm) -> str:
-    """What a methods paragraph adds to a random effect; "" where levels are independent."""
+    """What a methods paragraph adds to a random effect; "" where levels are independent and a row has one."""
     if term.structure is None:
-        return ""
+        return members_in_methods(parts, term)
     table, kind = term.structure
     levels = structure_described(parts, term).get("levels")
     of_levels = f", which has {levels} levels" if levels else ""

@@ -14,6 +14,8 @@ from glmm_zoo.errors import InputError, did_you_mean, plural_of
 from glmm_zoo.results.storage import metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
 
 KEY = "about"
@@ -99,7 +101,22 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 def about_of(tree: xr.DataTree) -> About:
     """What the file of a fit holds of it in words; of a fit of which nothing was said every field is empty."""
-    return read_about(metadata(tree).get(KEY, {}))
+    content = metadata(tree)
+    about = read_about(content.get(KEY, {}))
+    members = {name: g["members"]["columns"] for name, g in content["spec"]["groups"].items() if "members" in g}
+    return _with_names_of_members(about, members) if members else about
+
+
+def _with_names_of_members(about: About, members: Mapping[str, list[str]]) -> About:
+    """With "school1 or school2" for a factor of which a row has several levels, where nothing else is said."""
+    names, plurals = dict(about.names), dict(about.plurals)
+    for factor, columns in members.items():
+        words = [about.name(c) for c in columns]
+        name = names.setdefault("+".join(columns), " or ".join(words))
+        names.setdefault(factor, name)
+        if name == " or ".join(words):
+            plurals.setdefault(name, " or ".join(map(about.plural, words)))
+    return msgspec.structs.replace(about, names=names, plurals=plurals)
 
 
 def read_about(said: Any, where: str = KEY) -> About:

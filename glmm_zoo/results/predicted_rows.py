@@ -222,6 +222,8 @@ def _other_columns(spec: Mapping[str, Any]) -> set[str]:
     """Columns that are no covariates: those of responses, of grouping factors and of options such as the exposure."""
     grouping = (group.get("process", {}).get("of", factor) for factor, group in spec["groups"].items())
     factors = {column for factor in grouping for column in factor.split(":")}
+    members = (group["members"] for group in spec["groups"].values() if "members" in group)
+    factors |= {column for of in members for column in (*of["columns"], *(of["weights"] or ()))}
     options = {value for name, value in spec["options"].items() if isinstance(value, str) and name != "time"}
     return {*_responses(spec), *factors, *options}
 

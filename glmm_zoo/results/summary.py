@@ -35,7 +35,7 @@ from glmm_zoo.results.storage import (
     reported_variables,
     sd_at_means,
 )
-from glmm_zoo.results.structures import marginal_ratio
+from glmm_zoo.results.structures import row_ratio
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
 _WHERE = ", where slopes vary too at the means of their covariates (with center=False at zero)"
@@ -47,7 +47,8 @@ MEANINGS = {
     "median_time_ratio": "median ratio of times between two rows alike but for their level" + _WHERE,
     "rate_ratio": "rate ratio for one unit more, at equal group effects",
     "ratio_of_means": "ratio of means for one unit more, at equal group effects",
-    "icc": "share of the latent variance that lies between levels" + _WHERE,
+    "icc": "share of the latent variance that lies between levels, of mm() with a row's mean sum of squared weights"
+    + _WHERE,
     "median_odds_ratio": "median odds ratio between two rows alike but for their level" + _WHERE,
     "median_rate_ratio": "median rate ratio between two rows alike but for their level" + _WHERE,
     "median_ratio_of_means": "median ratio of means between two rows alike but for their level" + _WHERE,
@@ -162,7 +163,8 @@ def _between_levels(
 ) -> dict[str, np.ndarray]:
     """ICC and median ratio of every factor with a varying intercept of one outcome; no ICC where sigma differs between rows.
 
-    Where a factor's sd differs between the levels of another column, there is an ICC of each factor in each of these levels. Of
+    Where rows belong to several levels, mm(g1, g2), both are of the weighted sums that rows have, in the mean of their variances, of two rows
+    without a level in common. Where a factor's sd differs between the levels of another column, there is an ICC of each factor in each of these levels. Of
     Student-t effects the ICC has their variance, and there is no median ratio, which is that of normal effects.
     """
     lead = f"{prefix}_" if prefix else ""
@@ -175,7 +177,7 @@ def _between_levels(
         if label in group["effects"] and prefix in group["predictors"]:
             factor = group["sd"].split("sd_", 1)[1]
             sd = posterior[sd_at_means(group)].sel({group["effect_dim"]: label}, drop=True)
-            sds[factor] = sd * marginal_ratio(posterior, group)
+            sds[factor] = sd * row_ratio(posterior, group)
             if "df" in group:  # sd is a scale, and the variance of df <= 2 infinite
                 df = posterior[group["df"]]
                 sds[factor] = sds[factor] * np.sqrt(xr.where(df > 2, df / (df - 2), np.inf))

@@ -52,7 +52,9 @@ def _faults(tree: xr.DataTree) -> Iterator[str]:
     several = "outcomes" in content["spec"]  # each of which has a response of its own
     yield from _wrong("spec.", content["spec"], {k: v for k, v in _SPEC.items() if k != "response" or not several})
     bounds = content["spec"].get("bounds") or [None, None]
-    if not (isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float | None) for b in bounds)):
+    if not (
+        isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float | str | None) for b in bounds)
+    ):
         yield "the metadata have no proper spec.bounds"
     for key in ("link", "family"):
         if not isinstance(content["spec"].get(key, ""), str):

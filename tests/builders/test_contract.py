@@ -116,7 +116,7 @@ def moved(point: row_models.Point, old, new, renamed) -> dict[str, np.ndarray]:
         value = old.rvs_to_values[rv]
         x = point[value.name]
         for axis, dim in enumerate(old.named_vars_to_dims.get(rv.name, ())):
-            maps = [renamed.get(column, {}) for column in dim.split(":")]
+            maps = [renamed.get(column, {}) for column in dim.split("+")[0].split(":")]
             was = list(old.coords[dim])
             if any(maps) and not dim.endswith("_effect"):
                 was = [":".join(m.get(p, p) for m, p in zip(maps, lv.split(":"), strict=True)) for lv in was]
@@ -237,7 +237,15 @@ def _wrong(frame: pd.DataFrame, column: str, kind: str, fault: str) -> pd.DataFr
         values[FAULTY] = "perhaps"
     elif fault == "two":
         values[FAULTY] = 2
-    if fault in ("NaN", "infinite", "fraction") and kind in ("number", "binary", "count", "rank", "exposure", "share"):
+    if fault in ("NaN", "infinite", "fraction") and kind in (
+        "number",
+        "binary",
+        "count",
+        "rank",
+        "exposure",
+        "weight",
+        "share",
+    ):
         values = values.astype(float)
     return frame.assign(**{column: values.infer_objects()})
 
@@ -249,6 +257,7 @@ FAULTS = {
     "share": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative"),
     "rank": ("missing", "NaN", "infinite", "text", "dates", "mixed", "fraction"),
     "exposure": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative", "zero"),
+    "weight": ("missing", "NaN", "infinite", "text", "dates", "mixed", "negative"),
     "label": ("missing", "NaN", "three", "dates", "mixed"),
     "factor": ("missing", "NaN", "dates", "mixed"),
     "group": ("missing", "NaN", "mixed"),

@@ -11,6 +11,10 @@ from scipy import stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.partly_observed import partly_observed
+from glmm_zoo.families.registry import FAMILIES
+from glmm_zoo.formulas.grammar import parse_formula
+from glmm_zoo.formulas.terms import Expression, Response
 from glmm_zoo.report.page import write_report
 from glmm_zoo.results.censored_values import censored_values
 from glmm_zoo.results.predicted_rows import predicted_rows
@@ -66,7 +70,13 @@ def test_ways_to_say_how_values_are_censored_are_one() -> None:
     [
         ("poisson", "k | trunc(lb = 1) ~ x", {}, r"response 'k' is truncated to values from 1 on; \d+ values not \(0, rows? \d+.*correct the bounds of trunc"),
         ("hierarchical_linear", "y | trunc(ub = 1) ~ x", {}, r"truncated to values up to 1; \d+ values not \(1\.\d+, rows? "),
-        ("hierarchical_linear", "y | trunc(lb = x) ~ x", {}, r"trunc\(\) takes numbers, trunc\(lb = 1\) or trunc\(lb = 0, ub = 10\), not lb=x"),
+        ("hierarchical_linear", "y | trunc(lb = log(x)) ~ x", {}, r"trunc\(\) takes numbers or columns, trunc\(lb = 1\) or trunc\(lb = 0, ub = limit\), not lb=log\(x\)"),
+        ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": [9, *[-9] * 119]}, r"response 'y' is truncated to values from low on; 1 value not \([-\d.]+, row 1, where they go from 9 on\); correct"),
+        ("hierarchical_linear", "y | trunc(low, high) ~ x", {"low": -9, "high": [*[9] * 118, -9, -10]}, "trunc\\(\\) needs lb below ub .from low to high.; rows 119, 120 have -9 and -9"),
+        ("hierarchical_linear", "y | trunc(low, low) ~ x", {"low": -9}, "needs lb below ub, not low and low"),
+        ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": "a"}, "'low'"),
+        ("hierarchical_linear", "y | trunc(lb = low) ~ x", {"low": [None, *[-9] * 119]}, "'low' has 1 missing value .row 1"),
+        ("hierarchical_linear", "y | trunc(lb = lo) ~ x", {"low": -9}, "no column 'lo'.*'low'"),
         ("hierarchical_linear", "y | trunc(3, 1) ~ x", {}, "needs lb below ub, not 3 and 1"),
         ("hierarchical_linear", "y | trunc() ~ x", {}, r"trunc\(\) is empty; write trunc\(lb = 1\)"),
         ("hierarchical_linear", "y | trunc(1) + trunc(2) ~ x", {}, r"trunc\(\) stands twice"),
@@ -96,6 +106,87 @@ def test_models_whose_rows_are_not_independent_refuse_them() -> None:
         zoo.joint_outcomes(d, ["y | trunc(ub = 99) ~ x + (1 |p| g)", "z ~ x + (1 |p| g)"], **of_both)
     with pytest.raises(InputError, match=r"leave it out, or the cens\(\) of 'y'"):
         zoo.joint_outcomes(d, ["y | cens(c) ~ x", "z ~ x"], residual_correlation=True, **of_both)
+
+
+# -------------------------------------------------------------------------------------------------- bounds of the rows
+
+FAMILIES_WITH_BOUNDS = {
+    "hierarchical_linear": "y", "student_t": "y", "lognormal": "w", "gamma": "w", "poisson": "k", "negative_binomial": "k",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("builder", "y"), FAMILIES_WITH_BOUNDS.items())
+def test_every_row_has_its_own_bounds(builder: str, y: str) -> None:
+    """Density, means, variances and draws of each row are those of a model whose bounds are these numbers."""
+    d = visits().assign(w=lambda d: np.exp(d.y / 4), even=lambda d: np.arange(len(d)) % 2 == 0)
+    lows, highs = (
+        (-4.0, -6.0) if y == "y" else (0.1, 0.05) if y == "w" else (1.0, 0.0),
+        (9.0, 7.0) if y != "k" else (30.0, 25.0),
+    )
+    d = d.assign(low=np.where(d.even, *lows), high=np.where(d.even, *highs))
+    d = d[(d[y] >= d.low) & (d[y] <= d.high)].reset_index(drop=True)
+    assert len(d) > 60
+    whole = getattr(zoo, builder)(d, f"{y} | trunc(low, high) ~ x")
+    at = row_models.random_point(whole, 4)
+    found = log_likelihood(whole, at)
+    family = partly_observed(
+        FAMILIES[whole.spec["family"]], Response(Expression("column", y, (y,), "{0}"), bounds=("low", "high"))
+    )
+    eta, rng = np.linspace(-0.5, 1.0, 6).reshape(3, 2), np.random.default_rng(1)
+    own = {"sigma": 0.7, "nu": 7.0, "shape": 2.0, "alpha": 1.5}
+    own = {o.name: np.full((3, 1), own[o.name]) for o in family.own}
+    rows = {"lb": np.array(lows), "ub": np.array(highs)}
+    mean, variance = family.moments(eta, {**own, **rows}, whole.spec["link"])
+    drawn = family.draw(
+        rng, np.tile(eta[1], (4000, 1)), {**{n: x[:1] for n, x in own.items()}, **rows}, whole.spec["link"]
+    )
+    for k, numbers in enumerate(zip(lows, highs, strict=True)):
+        text = f"{y} | trunc({numbers[0]}, {numbers[1]}) ~ x"
+        alone = getattr(zoo, builder)(d[(d[y] >= numbers[0]) & (d[y] <= numbers[1])], text, center=False)
+        other = getattr(zoo, builder)(d, f"{y} | trunc(low, high) ~ x", center=False)
+        places = ((d.even if k == 0 else ~d.even)[(d[y] >= numbers[0]) & (d[y] <= numbers[1])]).to_numpy()
+        of_all = (d.even if k == 0 else ~d.even).to_numpy()
+        point = row_models.random_point(other, 4)
+        np.testing.assert_allclose(
+            log_likelihood(other, point)[of_all], log_likelihood(alone, point)[places], rtol=1e-9
+        )
+        constant = partly_observed(FAMILIES[whole.spec["family"]], parse_formula(text).response)
+        np.testing.assert_allclose(
+            [mean[:, k], variance[:, k]], [m[:, k] for m in constant.moments(eta, own, whole.spec["link"])], rtol=1e-9
+        )
+        assert drawn[:, k].min() >= numbers[0] and drawn[:, k].max() <= numbers[1]
+        np.testing.assert_allclose(drawn[:, k].mean(), mean[1, k], atol=4 * np.sqrt(variance[1, k] / 4000))
+    assert np.isfinite(found).all()
+
+
+@pytest.fixture(scope="module")
+def limited() -> xr.DataTree:
+    d = visits().assign(low=lambda d: np.where(np.arange(len(d)) % 2, 1, 0))
+    return zoo.fit(zoo.poisson(d[d.k >= d.low], "k | trunc(lb = low) ~ x + (1 | g)"), draws=250, seed=1)
+
+
+def test_estimates_are_between_the_bounds_of_the_rows(limited: xr.DataTree, tmp_path) -> None:
+    rows = pd.DataFrame({"x": 0.5, "low": [0, 1, 2]})
+    found = zoo.predictions(limited, rows, groups="typical", draws=10_000).draws["value"].values.reshape(-1, 3)
+    p = limited["posterior"].dataset
+    mu = np.exp(p["Intercept"] + 0.5 * p["beta"].sel(coef="x")).values.ravel()
+    above_1 = 1 - np.exp(-mu) * (1 + mu)
+    for k, expected in enumerate((mu, mu / -np.expm1(-mu), mu * -np.expm1(-mu) / above_1)):
+        np.testing.assert_allclose(np.sort(found[:, k]), np.sort(expected), rtol=1e-7)
+    new = zoo.predictions(limited, rows, scale="response").draws["value"].values
+    assert (new.reshape(-1, 3).min(axis=0) >= [0, 1, 2]).all()
+    with pytest.raises(InputError, match="lack column 'low'"):
+        zoo.predictions(limited, rows[["x"]])
+    drawn = limited["posterior_predictive"]["k"].values
+    low = limited["constant_data"]["low"].values
+    assert (drawn >= low).all() and (drawn[..., low == 0] == 0).any()
+    assert np.isfinite(zoo.r2(limited)["mean"]).all() and zoo.loo(limited, level="g").table["elpd"].notna().all()
+    zoo.save(limited, tmp_path / "limited.nc")
+    tree = zoo.load(tmp_path / "limited.nc")
+    write_report(tree, tmp_path / "limited.html")
+    page = (tmp_path / "limited.html").read_text()
+    assert "of which only values from low on are seen" in page and "values truncated to those from low on" in page
+    assert zoo.model_of(tree).spec["bounds"] == ["low", None]
 
 
 # ---------------------------------------------------------------------------------------------------------------- fits

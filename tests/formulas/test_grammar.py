@@ -231,7 +231,7 @@ def test_a_right_side_alone():
         ("y ~ (1 | mm(g, g))", r"mm\(\) takes two or more different columns"),
         ("y ~ (1 | mm(g, h, weights=w))", r"weights of mm\(\) are 2 columns, one for each member"),
         ("y ~ (1 | mm(g, h, weights=cbind(w)))", r"weights of mm\(\) are 2 columns"),
-        ("y ~ (1 | mm(g, h, scale=FALSE))", r"mm\(\) is written mm\(g1, g2, weights="),
+        ("y ~ (1 | mm(g, h, scale=FALSE))", "weights of mm.. are always divided by their sum in each row"),
         ("y ~ (1 | gr(y))", "response 'y' is also used as a predictor"),
         ("y ~ (1 | p | g | h)", "a group term is"),
         ("y ~ (1 ||p| g)", "a group term is"),

@@ -1,4 +1,4 @@
-# orthodont_by.json and orthodont_student_effects.json by brms: run in tests/references.
+# orthodont_by.json, orthodont_student_effects.json and sim_mm.json by brms, and ../data/sim_mm.csv: run in tests/references.
 library(brms)
 rstan::rstan_options(boost_lib = "/usr/include")
 
@@ -27,3 +27,14 @@ recorded("orthodont_by", distance ~ age + female + (1 + age | gr(subject, by = f
 recorded("orthodont_student_effects", distance ~ age + female + (1 + age | gr(subject, dist = "student")), d,
   c(of_teeth, prior(gamma(6, 1), class = "df", group = "subject")),
   "nlme_Orthodont.csv", "distance ~ age + female + (1 + age | gr(subject, dist = \"student\")), age counted from 11")
+
+set.seed(7)
+n <- 240
+levels <- sprintf("s%02d", 1:24)
+m <- data.frame(x = round(rnorm(n), 3), g1 = sample(levels[1:20], n, TRUE), g2 = sample(levels[5:24], n, TRUE), w1 = round(runif(n, 0.5, 3), 2), w2 = round(runif(n, 0.5, 3), 2))
+u <- setNames(rnorm(24, 0, 1.2), levels)
+m$y <- round(1 + 0.5 * m$x + (m$w1 * u[m$g1] + m$w2 * u[m$g2]) / (m$w1 + m$w2) + rnorm(n, 0, 0.8), 3)
+write.csv(m, "../data/sim_mm.csv", row.names = FALSE)
+recorded("sim_mm", y ~ x + (1 | mm(g1, g2, weights = cbind(w1, w2))), m,
+  c(prior(normal(0, 5), class = "b"), prior(exponential(1), class = "sd"), prior(exponential(1), class = "sigma")),
+  "sim_mm.csv", "y ~ x + (1 | mm(g1, g2, weights = cbind(w1, w2)))")

@@ -192,7 +192,9 @@ def group_estimates(tree: xr.DataTree, factor: str, label: str, about: About) ->
     )
     sorted_by_median = np.argsort(-quantiles[2], kind="stable")
     drawn, quantiles = drawn[sorted_by_median], quantiles[:, sorted_by_median]
-    raw, counts = _raw(tree, effect, rows, drawn) if how.absolute and len(words) == 1 else (None, [])
+    raw, counts = (
+        _raw(tree, effect, rows, drawn) if how.absolute and len(words) == 1 and "members" not in group else (None, [])
+    )
     rest = np.setdiff1d(order, drawn)
     return GroupEstimates(
         labels=rows.labels(about, drawn),

@@ -11,6 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.formulas.group_effects import grouping_factor
+from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.once import once
@@ -79,21 +80,41 @@ def rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
 
 def _rows_of_factor(tree: xr.DataTree, name: str) -> FactorRows:
     table = stored_table(tree)
+    members = _members(tree).get(_without_predictor(tree, name))
+    if members is not None:
+        return _rows_of_members(table, _without_predictor(tree, name), members)
     columns = _columns(tree, name)
     table = table.dropna(subset=columns)
     factor = grouping_factor(columns, take_columns(table, columns))
     return FactorRows(columns, table, factor.levels, factor.codes, np.unique(factor.codes, return_index=True)[1])
 
 
+def _rows_of_members(table: pd.DataFrame, name: str, columns: list[str]) -> FactorRows:
+    """Each row once for each of the levels that it has, mm(g1, g2), whose names are a column of the factor's."""
+    table = table.dropna(subset=columns)
+    checked = take_columns(table, columns)
+    levels = member_levels(columns, checked)
+    codes = members_in_rows(levels, columns, None, checked)[0].T
+    table = pd.concat([table.assign(**{name: np.array(levels, object)[of_member]}) for of_member in codes])
+    return FactorRows([name], table, levels, codes.ravel(), np.unique(codes, return_index=True)[1])
+
+
+def _members(tree: xr.DataTree) -> dict[str, list[str]]:
+    """The columns of each factor of which rows have several levels, by its name."""
+    described = (g["members"] for g in metadata(tree)["spec"]["groups"].values() if "members" in g)
+    return {variable_name("+".join(of["columns"])): of["columns"] for of in described}
+
+
 def grouping_factors(tree: xr.DataTree) -> list[str]:
-    """The names of the grouping factors, once each; of a process over time that of its series."""
-    groups = metadata(tree)["spec"]["groups"]
+    """The names of the grouping factors of which a row has one level, once each; of a process over time that of its series."""
+    groups = {name: g for name, g in metadata(tree)["spec"]["groups"].items() if "members" not in g}
     return list(dict.fromkeys(group.get("process", {}).get("of", name) for name, group in groups.items()))
 
 
 def plural_of_levels(tree: xr.DataTree, name: str, about: About) -> str:
     """ "herds", "genotypes within populations": the levels of the factor of that name."""
-    return " within ".join(about.plural(about.name(c)) for c in reversed(_columns(tree, name)))
+    columns = [name] if _without_predictor(tree, name) in _members(tree) else _columns(tree, name)
+    return " within ".join(about.plural(about.name(_without_predictor(tree, c))) for c in reversed(columns))
 
 
 def _columns(tree: xr.DataTree, name: str) -> list[str]:
