@@ -60,8 +60,6 @@ def own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) -> 
 
 def misplaced_parts(formula: EventFormula, recurrent: bool, id: str) -> list[str]:
     """Sentences on a frailty that is none of subjects with recurrent events, and on recurrent events without rows."""
-    if type(recurrent) is not bool:
-        return [f"recurrent must be True or False, not {recurrent!r}"]
     others = [
         g.source
         for g in formula.covariates.groups
