@@ -231,4 +231,8 @@ def test_relapses_that_come_again_equal_stan() -> None:
     for name, b in peer.items():
         a = ours.loc[name]
         assert abs(a["mean"] - b["mean"]) < 4 * np.hypot(a["mcse_mean"], b["mcse_mean"]), (name, a["mean"], b["mean"])
-        assert abs(a["sd"] - b["sd"]) < 0.05 * b["sd"] + 2 * np.hypot(a["mcse_sd"], b["mcse_sd"]), (name, a["sd"], b["sd"])
+        assert abs(a["sd"] - b["sd"]) < 0.05 * b["sd"] + 2 * np.hypot(a["mcse_sd"], b["mcse_sd"]), (
+            name,
+            a["sd"],
+            b["sd"],
+        )

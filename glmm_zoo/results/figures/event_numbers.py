@@ -50,7 +50,7 @@ def event_numbers(
     labels = [value_words(about, variable, level) if level else "" for level in observed]
     what = f"number of {about.plural(event_word(about))}"
     told = "; ".join(
-        f"{label} at {at_time(about, times[-1])} {estimate_text(*q[[2, 0, 4], -1], 'number')}, observed "
+        f"{label} at {at_time(about, times[-1])} {estimate_text(q[2, -1], q[0, -1], q[4, -1], 'number')}, observed "
         f"{written(float(observed_at(curve, times[-1:])[0]), 2)}".strip()
         for label, q, curve in zip(labels, quantiles, observed.values(), strict=True)
     )
