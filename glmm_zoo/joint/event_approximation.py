@@ -161,8 +161,10 @@ class EventApproximation:
         elements, mean, precision = event_elements(self.model, self.hazard, cause), [], []
         for name, position in elements:
             chosen = self.model.chosen.get(name.removesuffix(_AT_MEANS))
-            unknown = chosen is None or name == "weibull_shape"
-            prior = {"mu": 0.0, "sigma": 1.0} if unknown else chosen[position].arguments
+            if chosen is None or name == "weibull_shape":
+                prior = {"mu": 0.0, "sigma": 1.0}
+            else:
+                prior = chosen[position].arguments
             mean.append(prior.get("mu", 0.0))
             precision.append(prior.get("sigma", 100.0) ** -2.0)
         return elements, np.array(mean), np.array(precision)
