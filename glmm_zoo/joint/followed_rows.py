@@ -60,6 +60,11 @@ def own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) -> 
 
 def misplaced_parts(formula: EventFormula, recurrent: bool, id: str) -> list[str]:
     """Sentences on a frailty that is none of subjects with recurrent events, and on recurrent events without rows."""
+    if formula.covariates.groups and not recurrent:
+        return [
+            f"event: a frailty, {formula.covariates.groups[0].source}, is of events that come again, recurrent=True; of one event for each "
+            'subject it is association="shared_effects"'
+        ]
     others = [
         g.source
         for g in formula.covariates.groups
@@ -67,11 +72,6 @@ def misplaced_parts(formula: EventFormula, recurrent: bool, id: str) -> list[str
     ]
     if others:
         return [f"event: its only group effects are a frailty of the subject, (1 | {id}), not {others[0]}"]
-    if formula.covariates.groups and not recurrent:
-        return [
-            f"event: a frailty, {formula.covariates.groups[0].source}, is of events that come again, recurrent=True; of one event for each "
-            'subject it is association="shared_effects"'
-        ]
     if recurrent and formula.kind != "counting":
         return [
             "event: recurrent=True needs rows (start, stop], one up to each event and one from the last to the end of follow-up: "
