@@ -72,6 +72,23 @@ REFERENCES = (
         {"Intercept": "StudentT(3, 4, 2.5)"},
     ),
     Reference(
+        "causes_stan",
+        "sim_causes.csv",
+        "survival",
+        "Surv(time, status) ~ arm + (1 |p| centre)",
+        {
+            **{
+                f"{cause}_{name}": f"{cause}_{name}"
+                for cause in ("death", "relapse")
+                for name in ("Intercept", "beta[arm[treated]]", "shape")
+            },
+            "sd[death]": "sd_centre[death:Intercept]",
+            "sd[relapse]": "sd_centre[relapse:Intercept]",
+            "corr": "corr_centre[death:Intercept, relapse:Intercept]",
+        },
+        {"baseline": "weibull"},
+    ),
+    Reference(
         "kidney_lognormal",
         "survival_kidney.csv",
         "survival",

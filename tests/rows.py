@@ -950,6 +950,40 @@ def _two_causes(d, s, p):
     return log_p.to_numpy(), np.array([(event * h / total).groupby(d.id).sum() for h in hazards])
 
 
+def _comes_again() -> dict:
+    """A marker, and events that come again with a constant hazard times exp(alpha eta + v), eta linear in time: their number, Poisson."""
+
+    def numbers(d, p):
+        u, v = (p[name].to_pandas()["Intercept"] for name in ("u_id", "frailty"))
+        alpha, slope = p["assoc"].item(), p["assoc"].item() * p["beta"].item()
+        level = (
+            p["surv_Intercept"].item()
+            + p["surv_beta"].item() * d.w
+            + alpha * (p["Intercept"].item() + d.id.map(u))
+            + d.id.map(v)
+        )
+        H = np.exp(level) * (np.exp(slope * d.stop) - np.exp(slope * d.start)) / slope
+        return (d.again * (level + slope * d.stop)).groupby(d.id).sum().to_numpy(), H.groupby(d.id).sum().to_numpy()
+
+    def density(d, p, eta):
+        log_h, H = numbers(d, p)
+        return np.concatenate([GAUSSIAN["density"](d, p, eta), log_h - H])
+
+    def moments(d, p, eta):
+        H = numbers(d, p)[1]
+        return tuple(map(np.concatenate, zip(GAUSSIAN["moments"](d, p, eta), (H, np.sqrt(H)), strict=True)))
+
+    def support(d, values):
+        y, event = np.split(values, [len(d)], axis=-1)
+        return np.concatenate([GAUSSIAN["support"](d, y), (event >= 0) & (event == np.round(event))], axis=-1)
+
+    return {
+        "density": density, "moments": moments, "support": support, "tables": (None,),
+        "data": lambda: patients().assign(again=lambda d: (np.arange(len(d)) % 3 > 0).astype(int)),
+        "rows": lambda d: {"row": range(len(d)), "id": sorted(set(d.id))},
+    }  # fmt: skip
+
+
 def _cutpoints(center: bool = True, nominal: bool = False) -> tuple[dict, dict]:
     gamma = {"nominal_beta": ("nominal_coef",)} if nominal else {}
     return {f"cutpoints{'_at_means' * center}": ("cutpoint",)} | gamma, {"cutpoints": ("cutpoint",)} | gamma
@@ -1047,6 +1081,9 @@ def _surv(baseline: str, dim: str = "", cause: bool = False) -> tuple[dict, dict
         "surv_beta": ("surv_coef", *by), "assoc": ("association", *by), baseline: (*([dim] if dim else []), *by)
     }  # fmt: skip
     return variables, variables
+
+
+_FRAILTY = {"frailty": ("id", "frailty_effect"), "frailty_sd": SCALAR}
 
 
 def _surv_times() -> dict:
@@ -1736,5 +1773,14 @@ ROWS = [
         posterior=_variables(_group("id"), _surv("surv_Intercept", cause=True))["posterior"],
         coords={"coef": ("time",), "id_effect": ONE, "association": ("shared_effects",), "surv_coef": ("w",), "cause": ("dead", "moved"), **_surv_times()},
         X=lambda d: {"time": d.time}, Z=_in(id={"Intercept": None}), **_followed_up(LOGIT, _two_causes, 2),
+    ),
+    Row(
+        "joint survival, recurrent", "joint_survival", "y ~ time + (1 | id)",
+        {"y": "number?", "time": "number", "w": "number", "start": "number", "stop": "number", "again": "binary", "id": "group"},
+        options={"event": "Surv(start, stop, again) ~ w + (1 | id)", "baseline": "exponential", "recurrent": True},
+        free=_variables(_group("id"), _surv("surv_Intercept_at_means"), sigma=True)["free"] | _FRAILTY,
+        posterior=_variables(_group("id"), _surv("surv_Intercept"), sigma=True)["posterior"] | _FRAILTY,
+        coords={"coef": ("time",), "id_effect": ONE, "frailty_effect": ONE, "association": ("value",), "surv_coef": ("w",), **_surv_times()},
+        X=lambda d: {"time": d.time}, Z=_in(id={"Intercept": None}), **_comes_again(),
     ),
 ]  # fmt: skip

@@ -32,6 +32,7 @@ def joint_survival(
     causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
     carry_forward: bool = False,
+    recurrent: bool = False,
     zi: Mapping[str, str] | None = None,
     zoi: Mapping[str, str] | None = None,
     coi: Mapping[str, str] | None = None,
@@ -105,6 +106,10 @@ def joint_survival(
     carry_forward
         Covariates of the longitudinal formula that change between visits go on at their last value; otherwise they are refused,
         because the hazard needs them at every time.
+    recurrent
+        Events come again: rows (start, stop] of `Surv(start, stop, event)`, one up to each event and one from the last to the end of
+        follow-up; between rows a subject is not at risk. The time of the hazard is that since the origin. `~ drug + (1 | id)` gives
+        subjects a frailty, a part of the log hazard of their own that no marker has.
     zi, zoi, coi, dispersion, disc, success, levels, bounds
         By response, as in `joint_outcomes`.
     center
@@ -117,7 +122,7 @@ def joint_survival(
         unit of the term), `surv_Intercept`, `weibull_shape`, `log_h0`; of a bspline `h0_level`, `h0_trend`, `h0_precision`, or
         `h0_weights` for independent weights instead of the random walk. With causes also `assoc[value, dead]`. By default
         Normal(0, 2.5 / spread) for surv_beta and assoc, Normal(log crude rate, 10) for log h0, LogNormal(0, 0.5) for the shape,
-        Gamma(5, 0.5) for the precision of second differences of the weights.
+        Gamma(5, 0.5) for the precision of second differences of the weights, Exponential(1) for `frailty_sd`.
 
     Returns
     -------
@@ -125,7 +130,8 @@ def joint_survival(
     several; `surv_beta` (surv_coef), `assoc` (association: "value", "slope", "shared_effects[time]", "<outcome>:value" of several
     markers), `surv_Intercept`, `weibull_shape`, `log_h0` (piece) or `h0_weights` (h0_basis): log h0 at zero of covariates and
     marker; with several causes a further dim `cause`. The event is the observed variable `event`, 0 or the number of its cause; its
-    predictive draws say whether it comes within the subject's own follow-up.
+    predictive draws say whether it comes within the subject's own follow-up. Of events that come again it is their number in the
+    subject's follow-up; with a frailty `frailty_sd` and `frailty` by subject.
 
     Notes
     -----
@@ -134,7 +140,8 @@ def joint_survival(
     Weibull one where f does not change. The hazard begins when the first subject entered, and the effects are those of
     who was there then. A subject that entered at V after it is in the data because it survived V: its likelihood is divided by the
     probability of that, marginal over its effects. JMbayes2 integrates the hazard from V on instead, which is right
-    if the effects have their distribution among those who entered.
+    if the effects have their distribution among those who entered. Events that come again keep nobody from entering, so that there
+    nothing is divided by; given the effects they are a Poisson process.
 
     Raises
     ------
@@ -151,14 +158,14 @@ def joint_survival(
     joint, hazard = read_joint_model(
         longitudinal, survival, formula, event=event, time=time, id=id, association=association,
         association_scale=association_scale, baseline=baseline, cuts=cuts, families=families, causes=causes,
-        censored=censored, carry_forward=carry_forward,
+        censored=censored, carry_forward=carry_forward, recurrent=recurrent,
         choices=by_response,
         clusters=clusters, missing=missing,
     )  # fmt: skip
     options = {
         "event": event, "time": time, "id": id, "association": association, "association_scale": association_scale,
         "baseline": baseline, "cuts": cuts, "families": families, "causes": causes, "censored": censored,
-        "carry_forward": carry_forward, **by_response,
+        "carry_forward": carry_forward, "recurrent": recurrent, **by_response,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = plan_joint_outcomes(

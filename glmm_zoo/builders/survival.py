@@ -27,6 +27,7 @@ def survival(
     distribution: str | None = None,
     causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
+    weights: str | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -65,8 +66,8 @@ def survival(
     causes, censored
         Values of the event's column that are causes, where others are to be refused, and the value that is no event, where it is not
         0 or a word like "censored" or "alive".
-    center, clusters, missing
-        As in `hierarchical_linear`.
+    weights, center, clusters, missing
+        As in `hierarchical_linear`; of competing causes a row has one weight for all of them.
     priors
         Text by parameter: `Intercept`, `beta`, `beta[age]`, `sd`, `sd[centre]`, `corr`; `shape`, by default LogNormal(0, 0.5), or
         `sigma` of a lognormal distribution, Exponential(1); `log_h0_ratio`, Normal(0, 2.5); `h0_trend`, Normal(0, 5),
@@ -98,10 +99,12 @@ def survival(
     """
     options = {
         "baseline": baseline, "cuts": cuts, "distribution": distribution, "causes": causes, "censored": censored,
-        "center": center, "clusters": clusters, "missing": missing,
+        "weights": weights, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     undecided = undecided_event_time_family(distribution, causes)
-    single = read_outcome(data, formula, undecided, choice=censored, missing=missing, clusters=clusters)
+    single = read_outcome(
+        data, formula, undecided, choice=censored, missing=missing, clusters=clusters, weights=weights
+    )
     learnt = read_event_times(distribution, baseline, cuts, single.outcome)
     single = replace(single, family=event_time_family(learnt))
     facts = {**follow_up(single.outcome).facts, "event_times": learnt}

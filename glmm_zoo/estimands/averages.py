@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from glmm_zoo.estimands.event_times import event_quantity
-from glmm_zoo.estimands.fitted import EVENT_SCALES, MEDIAN, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, TIME_SCALES, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
 from glmm_zoo.estimands.linear_rows import LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
@@ -34,7 +34,7 @@ def quantity_asked(outcome: FittedOutcome, scale: str, times: Sequence[float]) -
     InputError
         A scale that is not known, or that the family does not have.
     """
-    if outcome.family.event_times is not None and scale in (*EVENT_SCALES, MEDIAN):
+    if outcome.family.event_times is not None and scale in TIME_SCALES and scale != "linear":
         return event_quantity(outcome, scale, times)
     return quantity(outcome, scale)
 

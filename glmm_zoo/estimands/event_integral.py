@@ -42,6 +42,9 @@ class Nodes:
     quasi_random: bool = False
 
 
+_ONE_NODE = Nodes(np.empty((1, 0)), np.ones(1))
+
+
 def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     """Points for exp(-exp(...)) of a variable that has these sds (Q,) in its directions."""
     rules = tuple(map(_rule, sds))
@@ -118,18 +121,21 @@ class RowHazards:
     interval: np.ndarray
     intervals: int
     seed: int
+    of_mean: bool = False
 
     @classmethod
-    def over(cls, hazard: HazardModel, effects: RowEffects, ends: np.ndarray, seed: int) -> RowHazards:
-        """From the origin to the ends (E,), each interval from the end before."""
+    def over(
+        cls, hazard: HazardModel, effects: RowEffects, ends: np.ndarray, seed: int, *, of_mean: bool = False
+    ) -> RowHazards:
+        """From the origin to the ends (E,), each interval from the end before; with `of_mean` the mean hazard alone is wanted."""
         m, E = len(hazard.events.ids), len(ends)
         ends = np.maximum(ends, hazard.events.origin)
         start = np.append(hazard.events.origin, ends[:-1])
         if not (ends > start).any():
-            return cls(hazard, effects, None, np.empty(0, int), E, seed)
+            return cls(hazard, effects, None, np.empty(0, int), E, seed, of_mean)
         row = np.repeat(np.arange(m), E)
         integral = hazard.integral(row, row, np.tile(start, m), np.tile(ends, m), closed_form=False)
-        return cls(hazard, effects, integral, integral.interval[: len(integral.interval) // m], E, seed)
+        return cls(hazard, effects, integral, integral.interval[: len(integral.interval) // m], E, seed, of_mean)
 
     def increments(self, d: int, value_of: VariableLookup) -> Iterator[tuple[np.ndarray, Nodes, np.ndarray]]:
         """At one draw: rows (n,), points M, and the cumulative hazard of each cause over each interval (causes, E, n, M)."""
@@ -196,9 +202,13 @@ class RowHazards:
             directions = np.concatenate([c[rows[0]] for c in moving]) @ covariance_root(
                 self.effects.covariance[d]
             )  # (causes s, Q)
-            axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
-            nodes = event_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
-            ratio = np.exp(np.minimum(directions @ axes @ nodes.points.T, _LARGEST))
+            if self.of_mean:  # E exp(c'u) in closed form
+                nodes, log_ratio = _ONE_NODE, 0.5 * (directions**2).sum(axis=1)[:, None]
+            else:
+                axes = np.linalg.eigh(directions.T @ directions)[1][:, ::-1]
+                nodes = event_nodes(np.abs(directions @ axes).max(axis=0, initial=0.0), self.seed)
+                log_ratio = directions @ axes @ nodes.points.T
+            ratio = np.exp(np.minimum(log_ratio, _LARGEST))
             hazards = np.empty((len(fixed), self.intervals, len(rows), len(nodes.weights)))
             for of_cause, f, g in zip(hazards, fixed, np.split(ratio, len(fixed)), strict=True):
                 self._by_interval(lambda at, f=f[rows], g=g: f[:, at] @ g[at], of_cause)

@@ -85,6 +85,10 @@ def hazard_in_rows(fit: FittedJointModel, table: Table) -> HazardModel:
     events = fit.hazard.events.of_others(
         table, tuple(map(str, subject)), subject, np.full(m, origin), np.full(m, np.inf), np.zeros(m)
     )
+    if events.frailty:  # which is added to what is averaged, see `event_numbers`
+        events = replace(
+            events, formula=replace(events.formula, covariates=replace(events.formula.covariates, groups=()))
+        )
     return fit.hazard.of_others(events, [_course_in_rows(t, table) for t in fit.hazard.trajectories])
 
 

@@ -125,9 +125,11 @@ class FittedModel:
         return [o for o in asked if not variables or any(v in o.coding.known for v in variables)]
 
 
-EVENT_SCALES = SURVIVAL, INCIDENCE, RESTRICTED_MEAN, TIME_LOST = ("survival", "incidence", "rmst", "rmtl")
+_ONCE = SURVIVAL, INCIDENCE, RESTRICTED_MEAN, TIME_LOST = ("survival", "incidence", "rmst", "rmtl")
+EXPECTED_EVENTS = "events"  # how many, where they come again
+EVENT_SCALES = (*_ONCE, EXPECTED_EVENTS)
 MEDIAN = "median"
-TIME_SCALES = (*EVENT_SCALES, MEDIAN, "linear")  # of an outcome that is a time to an event
+TIME_SCALES = (*_ONCE, MEDIAN, "linear")  # of an outcome that is a time to an event
 OF_CAUSES = (INCIDENCE, TIME_LOST)
 USUAL_DRAWS = 1000
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.fitted import MEDIAN, RESTRICTED_MEAN, SURVIVAL, TIME_LOST, FittedOutcome
+from glmm_zoo.estimands.fitted import EXPECTED_EVENTS, MEDIAN, RESTRICTED_MEAN, SURVIVAL, TIME_LOST, FittedOutcome
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.estimates import NUMBER_NEEDED, Estimates
@@ -33,7 +33,7 @@ def measures_of(outcome: FittedOutcome, scale: str, asked: Any) -> list[str]:
     allowed = [DIFFERENCE]
     is_share = outcome.is_share(scale)
     positive_mean = scale == "mean" and family.responses in ("count", "measured") and family.links != ("identity",)
-    if is_share or positive_mean or scale in ("positive", RESTRICTED_MEAN, TIME_LOST, MEDIAN):
+    if is_share or positive_mean or scale in ("positive", RESTRICTED_MEAN, TIME_LOST, MEDIAN, EXPECTED_EVENTS):
         allowed.append(RATIO)
     if is_share:
         allowed.append(ODDS_RATIO)

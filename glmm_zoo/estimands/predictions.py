@@ -65,8 +65,9 @@ def predictions(
     scale
         "mean": risk, rate, expected value, expected score; "linear"; "probability" of each category; "zero": P(y = 0);
         "positive": mean given y > 0; "response": a new observation. Of an event, at `times`: "survival", the probability of being free
-        of it; "incidence" by cause; "rmst", the restricted mean time free of it; "rmtl", the mean time lost to each cause. Rows of a joint
-        survival model are then subjects, with the covariates of the event and those that the markers have at baseline, which stay so.
+        of it; "incidence" by cause; "rmst", the restricted mean time free of it; "rmtl", the mean time lost to each cause; "events", how
+        many are expected, where they come again. Rows of a joint survival model are then subjects, with the covariates of the event and
+        those that the markers have at baseline, which stay so.
     outcome
         One outcome of several; by default all.
     times

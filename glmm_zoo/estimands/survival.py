@@ -4,6 +4,7 @@
     incidence   F_k(t) = E int_0^t h_k(s | u) exp(-H(s | u)) ds
     rmst        int_0^t S(s) ds
     rmtl        int_0^t F_k(s) ds, the time lost to a cause
+    events      E H(t | u, v), how many are expected of events that come again, v the frailty
 
 Averaged over rows in each draw: standardised over covariates, which stay as they are while time goes on.
 """
@@ -21,8 +22,9 @@ from scipy import sparse
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.estimands.averages import weighted_sums
 from glmm_zoo.estimands.event_integral import Nodes, RowEffects, RowHazards
+from glmm_zoo.estimands.event_numbers import check_scale, log_frailty
 from glmm_zoo.estimands.event_rows import group_effect_draws, hazard_in_rows, marker_groups
-from glmm_zoo.estimands.fitted import INCIDENCE, OF_CAUSES, RESTRICTED_MEAN, FittedOutcome
+from glmm_zoo.estimands.fitted import EXPECTED_EVENTS, INCIDENCE, OF_CAUSES, RESTRICTED_MEAN, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, known_part
 from glmm_zoo.estimands.linear_rows import LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
@@ -89,7 +91,8 @@ class EventQuestion:
         effects = self._effects(table)
         hazard = hazard_in_rows(self.fit, table)
         ends, weights = self._ends()
-        rows = RowHazards.over(hazard, effects, ends, self.choice.seed)
+        expected = self.quantity.scale == EXPECTED_EVENTS
+        rows = RowHazards.over(hazard, effects, ends, self.choice.seed, of_mean=expected)
         values = np.zeros((len(self.quantity.identities), self.draws.size, table.rows))
         for d in range(self.draws.size):
             for alike, nodes, increments in rows.increments(d, lambda name, d=d: self.draws[name][d]):
@@ -97,7 +100,7 @@ class EventQuestion:
                 if nodes.quasi_random:
                     of = f"{nodes.points.shape[1]} group effects integrated over by {len(nodes.weights)} quasi-random points"
                     self.notes[f"{of}, seed {self.choice.seed}"] = None
-        return values
+        return values * np.exp(log_frailty(self.fit, self.draws, self.choice, table)) if expected else values
 
     def _effects(self, table: Table) -> RowEffects:
         """The group effects that the hazard depends on, known or integrated over."""
@@ -160,7 +163,8 @@ class EventQuestion:
         for e in range(1, len(H)):  # NumPy's cumsum goes along an outer axis slowly
             H[e] += H[e - 1]
         if self.quantity.scale not in OF_CAUSES:
-            np.exp(np.negative(H, out=H), out=H)
+            if self.quantity.scale != EXPECTED_EVENTS:
+                np.exp(np.negative(H, out=H), out=H)
             return H @ nodes.weights
         share = increments / np.where(of_all > 0, of_all, 1.0)
         incidence = np.exp(of_all - H) * -np.expm1(-of_all) * share
@@ -181,9 +185,10 @@ def event_question(
     Raises
     ------
     InputError
-        Times that are all before the first subject entered, the origin of the hazard.
+        Times that are all before the first subject entered, the origin of the hazard; scales of one event where events come again.
     """
     events = fit.hazard.events
+    check_scale(scale, fit.hazard)
     if times[-1] <= events.origin:
         raise InputError(
             f"times end at {times[-1]:g}, and the first subject of the fit entered at {events.origin:g}: nothing is known before; give later times"

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from glmm_zoo.errors import listing, plural_of
 from glmm_zoo.estimands.asking import Asked, Setting
 from glmm_zoo.estimands.contrasts import Contrast
-from glmm_zoo.estimands.fitted import EVENT_SCALES, INCIDENCE, MEDIAN, RESTRICTED_MEAN, SURVIVAL, TIME_LOST
+from glmm_zoo.estimands.fitted import (
+    EVENT_SCALES,
+    EXPECTED_EVENTS,
+    INCIDENCE,
+    MEDIAN,
+    RESTRICTED_MEAN,
+    SURVIVAL,
+    TIME_LOST,
+)
 from glmm_zoo.estimands.group_choice import GroupChoice
 from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.rows_asked import Value
@@ -20,7 +28,7 @@ _SCALES = {
     "linear": "linear predictor", "zero": "probability of zero", "positive": "mean of what is above zero",
     "response": "new observation", "probability": "probability", SURVIVAL: "survival",
     INCIDENCE: "cumulative incidence", RESTRICTED_MEAN: "mean time", TIME_LOST: "mean time lost",
-    MEDIAN: "median time",
+    MEDIAN: "median time", EXPECTED_EVENTS: "expected number of events",
 }  # fmt: skip
 _MOST_VALUES = 6  # that are listed
 _OF_AMOUNT = ("difference", "ratio", "slope")  # measures that say of what they are
@@ -50,8 +58,10 @@ def of_outcome(setting: Setting) -> str:
     words = f"of {outcome.name}"
     if scale in EVENT_SCALES:
         words = "of the event" if outcome.family.responses == "time" else words  # whose name is that of the time
-        words = {INCIDENCE: words, TIME_LOST: words.replace("of", "to", 1)}.get(scale, f"free {words}")
-        words += f" {'up to' if scale in (RESTRICTED_MEAN, TIME_LOST) else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
+        words = {
+            INCIDENCE: words, TIME_LOST: words.replace("of", "to", 1), EXPECTED_EVENTS: f"({outcome.name})"
+        }.get(scale, f"free {words}")  # fmt: skip
+        words += f" {'up to' if scale in (RESTRICTED_MEAN, TIME_LOST, EXPECTED_EVENTS) else 'at'} {listing(f'{t:g}' for t in setting.question.quantity.times)}"
     if outcome.coding.exposure and not exposure.given:
         per, one = ("per", "unit") if scale == "mean" else ("in", "one unit")
         words += f" {per} {one if exposure.units == 1 else f'{exposure.units:g} units'} of {listing(outcome.coding.exposure)}"

@@ -109,6 +109,8 @@ def _observe(name: str, of: _ByCause, outcome: Outcome, eta: Tensor, own: Mappin
 
     pt = import_pytensor()
     rows, n, names = follow_up(outcome), len(outcome.values), list(own)
+    log_f = time_log_likelihood(of, rows, eta, own)
+    log_f = log_f if outcome.weights is None else outcome.weights * log_f
     steps = {p for p in own if p.endswith("h0_steps")}
     pm.modelcontext(None).auxiliary.update(steps)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -124,7 +126,7 @@ def _observe(name: str, of: _ByCause, outcome: Outcome, eta: Tensor, own: Mappin
 
     pm.CustomDist(
         name,
-        time_log_likelihood(of, rows, eta, own),
+        log_f,
         eta,
         *own.values(),
         logp=lambda y, log_f, *_: pt.switch(y > 0, log_f, -np.inf),

@@ -29,9 +29,6 @@ def parse_event_formula(text: str) -> EventFormula:
     surv = parse_surv(formula, left)
     start = right[0].at
     covariates = parse_formula(formula.text[start:], response=False)
-    if covariates.groups or covariates.smooths:
-        raise formula.error(
-            'the covariates of an event are population terms; a frailty of the subject is association="shared_effects"',
-            start,
-        )
+    if covariates.smooths:
+        raise formula.error("the covariates of an event are population terms; s() is not there", start)
     return EventFormula(surv.kind, surv.times, surv.event, formula.text.strip(), covariates)

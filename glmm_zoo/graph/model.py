@@ -179,6 +179,12 @@ class Event(Protocol):
         """
         ...
 
+    def transforms(
+        self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]
+    ) -> Mapping[str, Transform]:
+        """What the sampler moves in the place of effects of its own, given the same."""
+        ...
+
 
 @dataclass(frozen=True)
 class LinearPredictor:

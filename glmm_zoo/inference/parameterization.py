@@ -50,6 +50,7 @@ def parameterize(model: Model, parameterization: str) -> tuple[Model, SamplerSta
             **_weights_transforms(approximation),
             **_coordinates_transforms(model, approximation),
             **_effects_transforms(model, approximation),
+            **({} if model.event is None else model.event.transforms(*approximation.estimates())),
         }
     )
     return adapted, sampler_start(adapted, approximation)

@@ -6,16 +6,22 @@ It is found by a Poisson regression on points of the follow-up, and tells the sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from pymc.logprob.transforms import Transform
 
 from glmm_zoo.families.tensors import Array, VariableLookup
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.model import Model
-from glmm_zoo.joint.hazards import HazardModel, HazardPoints, person_time_nodes
+from glmm_zoo.graph.transforms.bent_log import BentLogTransform
+from glmm_zoo.graph.transforms.group_effects import GroupEffectsInformation, GroupEffectsTransform
+from glmm_zoo.joint.hazards import FRAILTY, FRAILTY_SD, HazardModel, HazardPoints, person_time_nodes
 
 EVENT = "event"  # the observed variable
 _STEPS = 50  # of Newton's method, at most
+_LEAST_SD, _SETTLED = 0.05, 0.01  # of frailties, and its change in the last round
+_AT_MEANS = "_at_means"
 
 
 class EventApproximation:
@@ -37,25 +43,60 @@ class EventApproximation:
         `coefficients` has, by prefix, those of each linear predictor, its intercept first; `effects` the group effects. Causes
         are independent of each other.
         """
-        hazard, events = self.hazard, self.hazard.events
-        value_of = self._lookup(coefficients, effects)
-        start = np.maximum(events.start, events.entry[events.subject])
-        event_time = (events.left + events.time) / 2  # the middle of an interval
-        stop = events.stop.copy()
-        stop[events.last] = event_time
-        rows, t, weight = person_time_nodes(start, stop)
-        log_time = np.log(np.maximum(weight, 1e-300))
-        subjects = np.arange(len(events.ids))
-        D = self._design(hazard.points(events.subject[rows], rows, t), value_of)
-        at_event = self._design(hazard.points(subjects, events.last, event_time), value_of)
-        offset = np.zeros(len(t)) if events.offset is None else events.offset[rows]
+        rows = self._follow_up(coefficients, effects)
         by_cause: list[tuple[list[tuple[str, int]], np.ndarray, np.ndarray]] = []
-        for k, cause in enumerate(hazard.causes):
+        for k, cause in enumerate(self.hazard.causes):
             elements, mean, precision = self._prior(cause)
-            sum_at_events = at_event[events.status == k + 1].sum(axis=0)
-            theta, information = _poisson_mode(D, sum_at_events, log_time, offset, mean, precision)
+            theta, information = _poisson_mode(
+                rows.D, rows.sum_at_events(k), rows.log_time, rows.offset, mean, precision
+            )
             by_cause.append(_with_log_shape(elements, theta, np.linalg.inv(information)))
         return self._free_elements(by_cause)
+
+    def transforms(
+        self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]
+    ) -> dict[str, Transform]:
+        """What the sampler moves in the place of frailties and their sd, from the same regression: given its other parameters theta the
+        events of a subject say v (c - B' theta) - A v^2 / 2 of its frailty v, near the mode.
+        """
+        events = self.hazard.events
+        if not events.frailty:
+            return {}
+        rows, n = self._follow_up(coefficients, effects), len(events.ids)
+        _, mean, precision = self._prior(None)
+        v, sd, d = np.zeros(n), 1.0, events.counts
+        for _ in range(_STEPS):
+            before, offset = sd, rows.offset + v[rows.subject]
+            theta, _ = _poisson_mode(rows.D, rows.sum_at_events(0), rows.log_time, offset, mean, precision)
+            mu = np.exp(np.clip(rows.D @ theta + rows.log_time + rows.offset, -700.0, 50.0))
+            H = np.bincount(rows.subject, mu, n)
+            A = H * np.exp(v)
+            v = v + np.clip((d - A - v / sd**2) / (A + sd**-2.0), -1.0, 1.0)
+            A = H * np.exp(v)
+            sd = max(float(np.sqrt(np.mean(v**2 + 1 / (A + sd**-2.0)))), _LEAST_SD)
+            if abs(sd - before) < _SETTLED * sd:
+                break
+        B = np.zeros((n, len(theta)))
+        np.add.at(B, rows.subject, rows.D * (mu * np.exp(v[rows.subject]))[:, None])
+        information = GroupEffectsInformation(A[:, None, None], (A * v + d - A + B @ theta)[:, None], B[:, None, :])
+        return {FRAILTY: GroupEffectsTransform(1, information), FRAILTY_SD: BentLogTransform(sd)}
+
+    def _follow_up(self, coefficients: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray]) -> _FollowUp:
+        """Points of the follow-up and the events, with the columns of log h given estimates of the longitudinal part."""
+        hazard, events = self.hazard, self.hazard.events
+        value_of = self._lookup(coefficients, effects)
+        stop = events.stop.copy()
+        stop[events.last] = (events.left + events.time) / 2  # the middle of an interval
+        rows, t, weight = person_time_nodes(events.begin, stop)
+        came = events.event_rows
+        return _FollowUp(
+            events.subject[rows],
+            self._design(hazard.points(events.subject[rows], rows, t), value_of),
+            np.log(np.maximum(weight, 1e-300)),
+            np.zeros(len(t)) if events.offset is None else events.offset[rows],
+            self._design(hazard.points(events.subject[came], came, stop[came]), value_of),
+            events.row_status[came],
+        )
 
     def _free_elements(
         self, by_cause: Sequence[tuple[list[tuple[str, int]], np.ndarray, np.ndarray]]
@@ -117,26 +158,50 @@ class EventApproximation:
 
     def _prior(self, cause: int | None) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
         """Elements in the order of `_design`, with the means and precisions (m,) of their priors, as if all were normal."""
-        baseline, model = self.hazard.baseline, self.model
-        causes, k = len(self.hazard.events.causes), cause or 0
-        variables: list[tuple[str, str, int]] = []  # name, key of the prior, size
-        if "h0_precision" in model.chosen:
-            variables += [("h0_level", "h0_level", 1), ("h0_trend", "h0_trend", 1), ("h0_steps", "", baseline.size - 2)]
-        else:
-            name = f"{baseline.variable}_at_means" if self.center else baseline.variable
-            variables.append((name, baseline.variable, baseline.size))
-        if baseline.kind == "weibull":
-            variables.append(("weibull_shape", "", 1))
-        sizes = {"surv_beta": len(self.hazard.events.covariates.labels), "assoc": len(self.hazard.terms)}
-        variables += [(f"{x}_at_means" if x in model.to_zero else x, x, size) for x, size in sizes.items()]
-        elements, mean, precision = [], [], []
-        for name, key, size in variables:
-            for i in range(size):
-                elements.append((name, i * causes + k))
-                prior = model.chosen[key][i * causes + k].arguments if key else {"mu": 0.0, "sigma": 1.0}
-                mean.append(prior.get("mu", 0.0))
-                precision.append(prior.get("sigma", 100.0) ** -2.0)
+        elements, mean, precision = event_elements(self.model, self.hazard, cause), [], []
+        for name, position in elements:
+            chosen = self.model.chosen.get(name.removesuffix(_AT_MEANS))
+            if chosen is None or name == "weibull_shape":
+                prior = {"mu": 0.0, "sigma": 1.0}
+            else:
+                prior = chosen[position].arguments
+            mean.append(prior.get("mu", 0.0))
+            precision.append(prior.get("sigma", 100.0) ** -2.0)
         return elements, np.array(mean), np.array(precision)
+
+
+@dataclass(frozen=True)
+class _FollowUp:
+    """N points of the follow-up: whose each is, the columns of log h there D (N, m), the log of the time that it stands for, the offset;
+    and of E events the columns `at_event` (E, m) and their cause, from 1."""
+
+    subject: np.ndarray
+    D: np.ndarray
+    log_time: np.ndarray
+    offset: np.ndarray
+    at_event: np.ndarray
+    cause: np.ndarray
+
+    def sum_at_events(self, k: int) -> np.ndarray:
+        """The sum of the columns (m,) at the events of the cause at position k."""
+        return self.at_event[self.cause == k + 1].sum(axis=0)
+
+
+def event_elements(model: Model, hazard: HazardModel, cause: int | None) -> list[tuple[str, int]]:
+    """The elements (variable, position) of the parameters of one cause, baseline, covariates, associations, as the model has them free."""
+    baseline, causes = hazard.baseline, len(hazard.events.causes)
+    if "h0_precision" in model.chosen:
+        sizes = {"h0_level": 1, "h0_trend": 1, "h0_steps": baseline.size - 2}
+    else:
+        sizes = {baseline.variable: baseline.size}
+    if baseline.kind == "weibull":
+        sizes["weibull_shape"] = 1
+    sizes |= {"surv_beta": len(hazard.events.covariates.labels), "assoc": len(hazard.terms)}
+    return [
+        (f"{name}{_AT_MEANS}" if f"{name}{_AT_MEANS}" in model.named_vars else name, i * causes + (cause or 0))
+        for name, size in sizes.items()
+        for i in range(size)
+    ]
 
 
 def _poisson_mode(

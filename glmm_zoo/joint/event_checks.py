@@ -9,7 +9,8 @@ import numpy as np
 from glmm_zoo.errors import plural
 from glmm_zoo.families.event_times import EVENTS_PER_PARAMETER
 from glmm_zoo.formulas.cells import rows_of_levels
-from glmm_zoo.joint.events import Events, ids_in_words, subject_positions
+from glmm_zoo.joint.events import Events, subject_positions
+from glmm_zoo.joint.followed_rows import ids_in_words
 from glmm_zoo.tables.columns import Column, Table
 
 OTHER_UNIT = 100.0  # visits over a share of the follow-up smaller than 1 / this are in another unit
@@ -48,7 +49,25 @@ def check_events_and_visits(
     problems += _without_follow_up(events, measured, id)
     several_times = any(len(np.unique(table[time].values)) > 1 for table in visits.values())
     notes = _check_units(events, max(last_visits, default=0.0), several_times, time, problems)
-    return notes + _nobody_seen_early(events, all_visits, time) + _check_event_counts(events, problems)
+    return [
+        *notes, *_nobody_seen_early(events, all_visits, time), *_check_event_counts(events, problems), *_of_recurrence(events, id)
+    ]  # fmt: skip
+
+
+def _of_recurrence(events: Events, id: str) -> list[str]:
+    """Sentences on time that rows leave out, and on a frailty that nothing tells of."""
+    notes = []
+    apart = np.append(events.start[1:] > events.stop[:-1] * (1 + 1e-9), False) & (
+        events.subject == np.append(events.subject[1:], -1)
+    )
+    if events.recurrent and apart.any():
+        who = ids_in_words(id, [events.ids[i] for i in np.unique(events.subject[apart])])
+        notes.append(f"event: rows leave time out ({who}): they count as not at risk then")
+    if events.frailty and events.counts.max() < 2:
+        notes.append(
+            "event: nobody has two events, so that the data hardly tell a frailty from the baseline hazard, and its sd rests on its prior"
+        )
+    return notes
 
 
 def _nobody_seen_early(events: Events, all_visits: Table, time: str) -> list[str]:
@@ -85,7 +104,7 @@ def _check_event_counts(events: Events, problems: list[str]) -> list[str]:
     notes = []
     parameters = len(events.covariates.labels) + 1
     for k, cause in enumerate(events.causes, 1):
-        count = int((events.status == k).sum())
+        count = int((events.row_status == k).sum())
         if count == 0 and events.competing:
             problems.append(f"event: cause {cause!r} never occurs; leave it out of the causes, or correct its name")
         if 0 < count < EVENTS_PER_PARAMETER * parameters:
@@ -100,8 +119,7 @@ def _check_event_counts(events: Events, problems: list[str]) -> list[str]:
 
 def _arms_without_events(events: Events, cause: int) -> list[str]:
     """Sentences on levels, and values of columns that have two, in which nobody has an event of the cause."""
-    had = np.zeros(len(events.subject), bool)
-    had[events.last] = events.status == cause
+    had = events.row_status == cause
     by_cause = f" of cause {events.causes[cause - 1]!r}" if events.competing else ""
     return [
         f"event: no event{by_cause} among the {plural(len(np.unique(events.subject[rows])), 'subject')} where {words}; what the model says of "
@@ -113,11 +131,11 @@ def _arms_without_events(events: Events, cause: int) -> list[str]:
 
 def _odd_times(events: Events) -> list[str]:
     """Sentences on events that all come at one time, and on a follow-up that is very much longer than the others."""
-    name, died = events.formula.times[-1].text, events.status > 0
+    name, came = events.formula.times[-1].text, events.stop[events.event_rows]
     notes = []
-    if died.sum() > 1 and len(np.unique(events.time[died])) == 1:
+    if len(came) > 1 and len(np.unique(came)) == 1:
         notes.append(
-            f"event: all {int(died.sum())} events come at one time, {name!r} is {events.time[died][0]:g}: nothing tells when the hazard is high; "
+            f"event: all {len(came)} events come at one time, {name!r} is {came[0]:g}: nothing tells when the hazard is high; "
             "give the time of each event, or, of a status at the end of a study, model the status itself (hierarchical_logistic)"
         )
     longest, usual = int(np.argmax(events.time)), float(np.median(events.time))

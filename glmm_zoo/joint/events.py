@@ -2,17 +2,18 @@
 
 Subject i of n is followed from entry_i to time_i in one row or several, (start_r, stop_r], each with covariates of its own.
 status_i is 0 where it was censored, else the cause, from 1; an event seen only between two visits came in (left_i, time_i].
+Events that come again end rows, not the follow-up; between rows a subject is not at risk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
+from glmm_zoo.errors import InputError, at_rows, attempt, raise_all
 from glmm_zoo.families.event_status import event_text, intervals, read_status
 from glmm_zoo.formulas.population import (
     CodeNewRows,
@@ -24,10 +25,17 @@ from glmm_zoo.formulas.population import (
 )
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import EventFormula, Expression
+from glmm_zoo.joint.followed_rows import (
+    FollowedRows,
+    check_some_event,
+    check_times,
+    ids_in_words,
+    last_rows,
+    misplaced_parts,
+    own_columns_as_covariates,
+)
 from glmm_zoo.tables.columns import Column, Table
 from glmm_zoo.tables.frames import Missing, take_columns, take_columns_with_gaps
-
-_SHOWN_IDS = 5  # ids in a message
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Events:
     starting at the origin: covariates are those of the first row until then. `last` (n,) is the row in which its follow-up ends.
     `entry`, `left`, `time`, `status` (n,); left = time where the time of the event is known. `covariates` (R, p) of the rows,
     `offset` (R,) or None, `code_offset(table)` that of other rows. `table` holds the columns as read, in the order of the rows.
+    `row_status` (R,) is how each row ended, and `recurrent` says that events come again, and then status (n,) is that of the last row.
     """
 
     formula: EventFormula
@@ -53,12 +62,34 @@ class Events:
     causes: tuple[str, ...]
     covariates: DesignMatrix
     offset: np.ndarray | None
+    row_status: np.ndarray
+    recurrent: bool = False
     notes: tuple[str, ...] = ()
     code_offset: CodeNewRows | None = field(default=None, compare=False)
 
     @property
+    def begin(self) -> np.ndarray:
+        """When the subject of each row (R,) is at risk from."""
+        return np.maximum(self.start, self.entry[self.subject])
+
+    @property
+    def event_rows(self) -> np.ndarray:
+        """The rows that end with an event, of those known only to lie in an interval too."""
+        return np.flatnonzero(self.row_status > 0)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many events each subject (n,) has."""
+        return np.bincount(self.subject, self.row_status > 0, len(self.ids)).astype(int)
+
+    @property
+    def frailty(self) -> bool:
+        """Whether subjects have a frailty, effects of their own in the hazard alone."""
+        return bool(self.formula.covariates.groups)
+
+    @property
     def last(self) -> np.ndarray:
-        return _last_rows(self.subject)
+        return last_rows(self.subject)
 
     def of_others(
         self,
@@ -73,7 +104,7 @@ class Events:
         none = np.zeros(len(ids))
         return replace(
             self, table=table, ids=ids, subject=subject, start=start, stop=stop, entry=none, left=left, time=left,
-            status=none.astype(int), covariates=replace(self.covariates, values=self.covariates.code_new_rows(table)),
+            status=none.astype(int), row_status=np.zeros(len(subject), int), covariates=replace(self.covariates, values=self.covariates.code_new_rows(table)),
             offset=None if self.code_offset is None else self.code_offset(table),
         )  # fmt: skip
 
@@ -94,20 +125,6 @@ class Events:
         return float(self.time.max())
 
 
-@dataclass(frozen=True)
-class _FollowUpRows:
-    """Rows (R,) of follow-up: the subject's position, (start, stop], the left end of an event's interval, the status."""
-
-    subject: np.ndarray
-    start: np.ndarray
-    left: np.ndarray
-    stop: np.ndarray
-    status: np.ndarray
-
-    def take(self, rows: np.ndarray) -> _FollowUpRows:
-        return _FollowUpRows(*(x[rows] for x in (self.subject, self.start, self.left, self.stop, self.status)))
-
-
 def read_events(
     data: Any,
     formula: EventFormula,
@@ -119,6 +136,7 @@ def read_events(
     causes: Sequence[Any] | None = None,
     order: Sequence[str] = (),
     missing: Missing = "error",
+    recurrent: bool = False,
     problems: list[str],
 ) -> Events | None:
     """Read the event of every subject; what is wrong is added to `problems`.
@@ -137,8 +155,10 @@ def read_events(
         The values that stand for events, one for each cause, where not all that occur are meant.
     order
         Subjects in the order that they are to have.
+    recurrent
+        Whether events come again.
     """
-    raise_all(_own_columns_as_covariates(formula, columns))
+    raise_all([*own_columns_as_covariates(formula, columns), *misplaced_parts(formula, recurrent, id)])
     needed, may_miss = _needed_columns(formula, id, columns)
     table = take_columns(data, needed, missing, problems)
     problems_before = len(problems)
@@ -159,30 +179,21 @@ def read_events(
             "expected, or rows Surv(start, stop, event) ~ ... for covariates that change"
         )
         return None
-    rows = _FollowUpRows(subject, *intervals(formula.kind, times, status))
+    rows = FollowedRows(subject, *intervals(formula.kind, times, status))
     by_time = np.lexsort((rows.stop, rows.subject))
     rows, table = rows.take(by_time), table.take(by_time)
     if may_miss:
         with_missing = rows_of(table, take_columns_with_gaps(data, may_miss))
         table = replace(table, columns={**table.columns, **with_missing.columns})
-    _check_times(formula, table, id, ids, rows, problems)
-    _check_some_event(formula, rows, ids, problems)
+    check_times(formula, table, id, ids, rows, recurrent, problems)
+    check_some_event(formula, rows, ids, problems)
+    if recurrent and len(cause_names) > 1:
+        problems.append(
+            f"event: recurrent=True is for events of one kind, and {event_text(formula.event) if formula.event else 'the event'!r} has "
+            f"{len(cause_names)} causes; write Surv(..., column == {cause_names[0]!r})"
+        )
     covariates = attempt(lambda: _read_covariates(formula, table), problems) if covariates_sound else None
-    return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates)
-
-
-def _own_columns_as_covariates(formula: EventFormula, columns: Sequence[str]) -> list[str]:
-    """A sentence on columns of Surv() that are covariates of the event, or of its association, too."""
-    own = {c for part in (*formula.times, *([formula.event] if formula.event else [])) for c in part.columns}
-    both = [c for c in dict.fromkeys([*formula.covariates.predictor_columns, *columns]) if c in own]
-    return (
-        [
-            f"event: {listing(map(repr, both))} is a part of {formula.text.split('~')[0].strip()} and a covariate too: how and when follow-up "
-            "ended cannot explain itself; leave it out of the covariates"
-        ]
-        if both
-        else []
-    )
+    return None if covariates is None else _assemble(formula, table, ids, rows, cause_names, covariates, recurrent)
 
 
 def _needed_columns(formula: EventFormula, id: str, columns: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -209,12 +220,13 @@ def _assemble(
     formula: EventFormula,
     table: Table,
     ids: tuple[str, ...],
-    rows: _FollowUpRows,
+    rows: FollowedRows,
     causes: tuple[str, ...],
     covariates: DesignMatrix,
+    recurrent: bool,
 ) -> Events:
     """The checked rows as `Events`, with the first row of every subject starting at the origin."""
-    last = _last_rows(rows.subject)
+    last = last_rows(rows.subject)
     first = np.append(0, last[:-1] + 1)
     entry = rows.start[first].copy()
     start = rows.start.copy()
@@ -222,27 +234,13 @@ def _assemble(
     offsets = [coded_expression(o, table) for o in formula.covariates.offsets]
     return Events(
         formula, table, ids, rows.subject, start, rows.stop, entry, rows.left[last], rows.stop[last], rows.status[last],
-        causes, covariates, np.sum([values for values, _ in offsets], axis=0) if offsets else None, tuple(table.notes),
+        causes, covariates, np.sum([values for values, _ in offsets], axis=0) if offsets else None, rows.status, recurrent,
+        tuple(table.notes),
         (lambda other: np.sum([code(other) for _, code in offsets], axis=0)) if offsets else None,
     )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------ subjects
-
-
-def _last_rows(subject: np.ndarray) -> np.ndarray:
-    """The last row (n,) of every subject; rows are sorted by subject (R,)."""
-    return np.append(np.flatnonzero(np.diff(subject)), len(subject) - 1)
-
-
-def quoted_ids(ids: Iterable[str]) -> str:
-    """`"'3', '7'"`: ids for a message, cut after the first few."""
-    return listing(map(repr, ids), _SHOWN_IDS)
-
-
-def ids_in_words(id: str, ids: Iterable[str]) -> str:
-    """`"id '3', '7'"`: the name of the subject column and ids, for a message."""
-    return f"{id} {quoted_ids(ids)}"
 
 
 def subject_positions(table: Table, id: str, position: Mapping[str, int]) -> np.ndarray:
@@ -289,59 +287,6 @@ def _read_times(data: Any, operand: Expression, table: Table, may_miss: bool) ->
     times = np.full(int(max(table.row_numbers.max(), complete.row_numbers.max())) + 1, np.nan)
     times[complete.row_numbers] = evaluate_expression(operand, complete)
     return times[table.row_numbers]
-
-
-def _check_times(
-    formula: EventFormula, table: Table, id: str, ids: Sequence[str], rows: _FollowUpRows, problems: list[str]
-) -> None:
-    """Times must be positive, intervals must not end before they begin, and rows of a subject must follow each other."""
-
-    def subjects(where: np.ndarray) -> str:
-        return ids_in_words(id, [ids[int(i)] for i in np.unique(rows.subject[where])])
-
-    start, left, stop = rows.start, rows.left, rows.stop
-    name = formula.times[-1].text
-    bad = ~(np.isfinite(stop) & (stop > 0))
-    if bad.any():
-        value = stop[bad][0]
-        problems.append(
-            f"event: times must be > 0: {name!r} is {f'{value:g}' if np.isfinite(value) else 'missing'} for {subjects(bad)} "
-            f"({table.at(bad)}); correct or drop them, in the longitudinal data too"
-        )
-    bad = np.isfinite(stop) & ~(left <= stop)
-    if bad.any():
-        problems.append(
-            f"event: the interval of {subjects(bad)} ends before it begins ({left[bad][0]:g} > {stop[bad][0]:g})"
-        )
-    bad = (left < 0) | (start < 0)
-    if bad.any():
-        problems.append(f"event: times must be >= 0: {subjects(bad)} begins before 0, the origin of time")
-    if formula.kind != "counting":
-        return
-    bad = ~(start < stop)
-    if bad.any():
-        problems.append(f"event: a row (start, stop] needs start < stop; not so for {subjects(bad)} ({table.at(bad)})")
-    goes_on = np.append(rows.subject[1:] == rows.subject[:-1], False)  # in a further row of the subject
-    next_start = np.append(start[1:], 0.0)
-    bad = goes_on & (np.abs(next_start - stop) > 1e-9 * np.maximum(1.0, np.abs(stop)))
-    if bad.any():
-        problems.append(
-            f"event: rows (start, stop] of a subject follow each other without gap or overlap; not so for {subjects(bad)} "
-            f"({stop[bad][0]:g} is followed by {next_start[bad][0]:g})"
-        )
-    bad = goes_on & (rows.status > 0)
-    if bad.any():
-        problems.append(f"event: {subjects(bad)} has an event before the last row; an event ends the follow-up")
-
-
-def _check_some_event(formula: EventFormula, rows: _FollowUpRows, ids: Sequence[str], problems: list[str]) -> None:
-    """At least one subject must have an event."""
-    if (rows.status[_last_rows(rows.subject)] > 0).any():
-        return
-    what = "the event" if formula.event is None else repr(event_text(formula.event))
-    problems.append(
-        f"event: no events: {what} is censored for all {plural(len(ids), 'subject')}, so nothing is known of the hazard"
-    )
 
 
 def _read_covariates(formula: EventFormula, table: Table) -> DesignMatrix:

@@ -1,6 +1,7 @@
 """The hazard of an event given the trajectories of markers: baseline hazard, covariates, association terms, integrals over time.
 
     log h_ik(t) = log h0_k(t) + w_i(t)' gamma_k + sum_j alpha_jk f_ij(t),   cause k, subject i
+                  + v_i, a frailty, where events come again
 
 f_ij(t) is a functional of a marker's linear predictor eta_i(t): its value, its slope, its integral from 0 to t; or a subject's
 effect u_i. All of these are linear in coefficients and effects, so each is the marker's own design at other columns: values,
@@ -46,6 +47,8 @@ KRONROD = (
     np.concatenate([-np.array(_POINTS[:0:-1]), _POINTS]),
     np.concatenate([_WEIGHTS[:0:-1], _WEIGHTS]),
 )
+FRAILTY = "frailty"  # the variable of the subjects' effects in the hazard alone
+FRAILTY_SD, FRAILTY_DIM = "frailty_sd", "frailty_effect"
 GAUSS = np.polynomial.legendre.leggauss(7)
 
 
@@ -162,6 +165,8 @@ class HazardModel:
             log_ratio = log_ratio + matrix_product(np.ascontiguousarray(W), for_cause(value_of("surv_beta"), cause))
         if self.events.offset is not None:
             log_ratio = log_ratio + self.events.offset[points.row]
+        if self.events.frailty:
+            log_ratio = log_ratio + value_of(FRAILTY)[points.subject, 0]
         alpha = for_cause(value_of("assoc"), cause)
         for j in range(len(self.terms)):
             log_ratio = log_ratio + alpha[j] * self.term_value(points, j, value_of, xp)

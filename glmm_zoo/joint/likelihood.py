@@ -6,7 +6,8 @@ Given a subject's effects its event is independent of its measurements, with log
     log(1 - exp(-(H(time) - H(left)))) - H(left)                   an event between two visits
 
 H the cumulative hazard of all causes from the origin, when the first subject entered. Who entered at a time V after it is in the
-data because it survived V, so its likelihood is divided by the probability of that, see `late_entry`.
+data because it survived V, so its likelihood is divided by the probability of that, see `late_entry`. Of events that come again see
+`recurrent`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from glmm_zoo.graph.variables import regression_coefficients, variable
 from glmm_zoo.joint.event_approximation import EVENT, EventApproximation
 from glmm_zoo.joint.hazards import HazardModel, person_time_nodes, sums_by_group
 from glmm_zoo.joint.late_entry import late_entry_correction
+from glmm_zoo.joint.recurrent import observe_recurrent_events
 
 CURVE_TIMES = 40  # of the hazard's curve in the report
 _FRACTIONS = 16  # of a follow-up, for the probabilities of its causes
@@ -34,26 +36,40 @@ _LEAST = 1e-300  # of a probability that is divided by
 
 def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> None:
     """Add hazard and likelihood of the event to a model that has its longitudinal part."""
-    events, causes = hazard.events, hazard.causes
-    n, last = len(events.ids), events.last
+    events = hazard.events
     level_at_means = _add_variables(model, hazard, center)
 
     def value_of(name: str) -> Tensor:
         return model[name]
 
+    dim = variable_name(hazard.id)
+    if dim not in model.coords:
+        model.add_coord(dim, list(events.ids))
+    if events.recurrent:
+        observe_recurrent_events(model, hazard, dim, value_of)
+    else:
+        _observe_one_event(hazard, dim, value_of, late_entry_correction(model, hazard, value_of))
+    _add_term_spreads(model, hazard, value_of)
+    _add_hazard_curve(model, hazard, level_at_means, value_of)
+    model.event = EventApproximation(model, hazard, center)
+    model.preview_note = (
+        "this preview regresses the event on estimates of the markers: its rows assoc[...] may be too near 0 by more than a posterior "
+        "standard deviation"
+    )
+
+
+def _observe_one_event(hazard: HazardModel, dim: str, value_of: VariableLookup, correction: Tensor) -> None:
+    """The status at the end of every subject's follow-up; `correction` (n,) is that for late entry."""
+    events, causes = hazard.events, hazard.causes
+    n, last = len(events.ids), events.last
     subjects, interval = np.arange(n), (events.left < events.time) & (events.status > 0)
-    begin = np.maximum(events.start, events.entry[events.subject])
-    before = hazard.integral(events.subject, np.arange(len(events.subject)), begin, _event_free_until(hazard))
+    before = hazard.integral(events.subject, np.arange(len(events.subject)), events.begin, _event_free_until(hazard))
     within = hazard.integral(subjects[interval], last[interval], events.left[interval], events.time[interval])
     end = hazard.points(subjects, last, events.time)
     log_h = [hazard.log_hazard(end, k, value_of, pt) for k in causes]
     H = [before.sums(events.subject, n, k, value_of, pt) for k in causes]
     dH = sum((within.sums(subjects[interval], n, k, value_of, pt) for k in causes), pt.zeros(n))
-    correction = late_entry_correction(model, hazard, value_of)
-    shares = _shares_of_causes(hazard, begin, value_of) if len(causes) > 1 else []
-    dim = variable_name(hazard.id)
-    if dim not in model.coords:
-        model.add_coord(dim, list(events.ids))
+    shares = _shares_of_causes(hazard, events.begin, value_of) if len(causes) > 1 else []
     pm.CustomDist(
         EVENT,
         correction,
@@ -67,13 +83,6 @@ def observe_event(model: Model, hazard: HazardModel, *, center: bool = True) -> 
         observed=pm.Data(f"_{EVENT}_observed", events.status.astype(float), dims=dim),
         dims=dim,
         class_name="Event",
-    )
-    _add_term_spreads(model, hazard, value_of)
-    _add_hazard_curve(model, hazard, level_at_means, value_of)
-    model.event = EventApproximation(model, hazard, center)
-    model.preview_note = (
-        "this preview regresses the event on estimates of the markers: its rows assoc[...] may be too near 0 by more than a posterior "
-        "standard deviation"
     )
 
 
@@ -206,7 +215,7 @@ def _add_term_spreads(model: Model, hazard: HazardModel, value_of: VariableLooku
     """The standard deviation of every f over the person-time of the data, for hazard ratios per standard deviation; of what
     the coefficients at the covariates' means are for, where these are others."""
     events = hazard.events
-    rows, t, weight = person_time_nodes(np.maximum(events.start, events.entry[events.subject]), events.stop)
+    rows, t, weight = person_time_nodes(events.begin, events.stop)
     weight = weight / weight.sum()
     points = hazard.points(events.subject[rows], rows, t)
     terms = [hazard.term_value(points, j, value_of, pt) - term.centre for j, term in enumerate(hazard.terms)]

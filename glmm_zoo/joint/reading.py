@@ -17,19 +17,22 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.terms import EventFormula, quoted
 from glmm_zoo.joint.association import association_covariates, read_association
 from glmm_zoo.joint.event_checks import check_events_and_visits, contradictions
-from glmm_zoo.joint.events import Events, ids_in_words, read_events, subjects_left_out
-from glmm_zoo.joint.hazards import HazardModel
+from glmm_zoo.joint.events import Events, read_events, subjects_left_out
+from glmm_zoo.joint.followed_rows import ids_in_words
+from glmm_zoo.joint.hazards import FRAILTY, FRAILTY_DIM, FRAILTY_SD, HazardModel
 from glmm_zoo.joint.trajectories import read_trajectories, subject_effects
 from glmm_zoo.joint.unmeasured import AllSubjects, subjects_without_a_course, with_unmeasured_subjects
 from glmm_zoo.plans.groups import groups_of
 from glmm_zoo.plans.joint_outcomes import JointOutcomes, formula_family_pairs, read_joint_outcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.plans.reading import warn
-from glmm_zoo.priors import Parameter, Prior, beta_defaults
+from glmm_zoo.priors import Parameter, Prior, beta_defaults, parameter, sd_default
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, SomeRows, take_columns, take_columns_with_gaps
 
-OWN_NAMES = frozenset({"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef"})
+OWN_NAMES = frozenset(
+    {"event", "association", "cause", "piece", "h0_basis", "h0_step", "surv_coef", FRAILTY, FRAILTY_DIM, FRAILTY_SD}
+)
 
 
 def read_joint_model(
@@ -48,6 +51,7 @@ def read_joint_model(
     causes: Any,
     censored: Any,
     carry_forward: bool,
+    recurrent: bool,
     choices: Mapping[str, Any],
     missing: Missing,
     clusters: str,
@@ -79,7 +83,8 @@ def read_joint_model(
     def read_event(data: Any) -> Events | None:
         return read_events(
             data, event_formula, id=id, repeated=survival is None, columns=columns, censored=censored, causes=causes,
-            order=measured[id].group_labels()[1] if measured else (), missing=missing, problems=event_problems,
+            order=measured[id].group_labels()[1] if measured else (), missing=missing, recurrent=recurrent,
+            problems=event_problems,
         )  # fmt: skip
 
     event_data = longitudinal if survival is None else survival
@@ -198,7 +203,7 @@ def _read_hazard(
         lambda: read_association(association, association_scale, joint, events, trajectories, id=id), problems
     )
     baseline_hazard = attempt(
-        lambda: read_baseline_hazard(baseline, cuts, events.time[events.status > 0], events.origin, events.horizon),
+        lambda: read_baseline_hazard(baseline, cuts, events.stop[events.event_rows], events.origin, events.horizon),
         problems,
     )
     raise_all(problems)
@@ -269,7 +274,7 @@ def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> l
         return Parameter(name, support, tuple(keys), tuple(flat))
 
     followed = (events.time - events.origin).sum()
-    rates = [np.log(max((events.status == k).sum(), 0.5) / followed) for k in range(1, len(causes) + 1)]
+    rates = [np.log(max((events.row_status == k).sum(), 0.5) / followed) for k in range(1, len(causes) + 1)]
     crude = [Prior("Normal", {"mu": float(f"{r:.4g}"), "sigma": LEVEL_SD}) for r in rates]
     count = len(causes)
     parameters: list[Parameter] = []
@@ -286,6 +291,8 @@ def hazard_parameters(hazard: HazardModel, given: Mapping[str, str] | None) -> l
         parameters.append(by_cause(baseline.variable, labels, [crude] * baseline.size))
     if baseline.kind == "weibull":
         parameters.append(by_cause("weibull_shape", (), [[SHAPE] * count], "positive"))
+    if events.frailty:
+        parameters.append(parameter(FRAILTY_SD, "positive", sd_default(1.0, 1.0)))
     return parameters
 
 
@@ -305,14 +312,17 @@ def describe_hazard(hazard: HazardModel) -> dict[str, Any]:
             "cuts": hazard.baseline.cuts.tolist(),
             "origin": events.origin,
             "horizon": events.horizon,
-            "weights": [hazard.baseline.variable] if hazard.baseline.kind == "bspline" else [],
+            "weights": [hazard.baseline.variable] * (hazard.baseline.kind == "bspline") + [FRAILTY] * events.frailty,
             "causes": list(events.causes),
             "association": [t.label for t in hazard.terms],
             "levels": dict(events.covariates.learnt.get("levels", {})),
             "subjects": len(events.ids),
-            "events": [int((events.status == k).sum()) for k in range(1, len(events.causes) + 1)],
+            "events": [int((events.row_status == k).sum()) for k in range(1, len(events.causes) + 1)],
             "entered_late": int((events.entry > events.origin).sum()),
-            "person_time": float((events.time - events.entry).sum()),
+            "person_time": float((events.stop - events.begin).sum()),
+            "recurrent": events.recurrent,
+            "frailty": FRAILTY_SD if events.frailty else "",
+            "without_event": int((events.counts == 0).sum()),
             "data": {"rows": events.table.rows, "source": events.table.source, "sha256": events.table.sha256()},
         },
     }

@@ -14,7 +14,8 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.formulas.group_effects import GroupEffects, GroupingFactor, grouping_factor
 from glmm_zoo.formulas.predictor import PredictorDesign
-from glmm_zoo.joint.events import Events, ids_in_words, rows_of
+from glmm_zoo.joint.events import Events, rows_of
+from glmm_zoo.joint.followed_rows import ids_in_words
 from glmm_zoo.plans.joint_outcomes import JointOutcomes
 from glmm_zoo.plans.plan import PlannedOutcome
 from glmm_zoo.tables.columns import Column, Table, stack_tables

@@ -5,6 +5,7 @@ The numbers are those of `predictions` and `comparisons` with their usual settin
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import INCIDENCE, SURVIVAL, USUAL_DRAWS, FittedModel, read_fitted
+from glmm_zoo.estimands.fitted import EXPECTED_EVENTS, INCIDENCE, SURVIVAL, USUAL_DRAWS, FittedModel, read_fitted
 from glmm_zoo.estimands.predictions import predictions, predictions_on
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
@@ -47,7 +49,7 @@ class Answer:
         Averages over the rows with the variable at each of its values, and these compared; None where they say nothing, as means of
         trials, those under a treatment whose effect depends on how long it has gone on, and those of a variable of the event alone.
     further
-        Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival".
+        Other averages at these values, by their scale: "zero", "positive", "probability" of each category, "survival", "events".
     along
         The number whose product with a factor is in the model, such as time, and None where there is none.
     trajectories, differences
@@ -104,7 +106,9 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
     compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
     if event and variable in _of_event(tree):
-        further[SURVIVAL] = predictions(tree, **asked, scale=SURVIVAL, times=_times(model))
+        of_times = EXPECTED_EVENTS if model.spec["event"].get("recurrent") else SURVIVAL
+        with contextlib.suppress(InputError):  # a number of events that is infinite
+            further[of_times] = predictions(tree, **asked, scale=of_times, times=_times(model))
     along = _along(tree, variable) if 0 < len(levels) <= _MOST_LEVELS else None
     trajectories = differences = None
     if along is not None:

@@ -282,6 +282,14 @@ def _joint(page: _Page) -> Iterator[Item]:
         ("loo", "loo/"),
         page.update(f"--option association='{other}'"),
     )
+    if event.get("recurrent"):
+        yield page.item(
+            JOINT,
+            "Numbers of events beside their mean in the data",
+            ("event_numbers", "predictive_check"),
+            f"`glmm-zoo plot {page.path} event_numbers`",
+        )
+        return
     yield page.item(
         JOINT,
         "Survival beside Kaplan and Meier's estimate",

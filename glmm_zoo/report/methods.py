@@ -23,7 +23,7 @@ from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
 from glmm_zoo.report.serial_words import process_methods
 from glmm_zoo.report.structure_words import averaged_over, structure_in_methods
-from glmm_zoo.report.time_words import cause_words
+from glmm_zoo.report.time_words import cause_words, followed_words, recurrence_methods
 from glmm_zoo.results import numbers
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.imputations import imputed_tables
@@ -226,7 +226,7 @@ def _wedge(parts: Parts) -> list[str]:
 def _joint(parts: Parts, size: str) -> Iterator[str]:
     """Several outcomes, and the event that a marker goes with."""
     names = [outcome_words(parts, o) for o in parts.outcomes]
-    event = f" and time to {parts.about.event or 'the event'}" if parts.event is not None else ""
+    event = f" and {followed_words(parts)}" if parts.event is not None else ""
     yield f"{_cap(joined(names))}{event} were analysed together with a Bayesian joint model{size}."
     for outcome, name in zip(parts.outcomes, names, strict=True):
         yield f"{_cap(name)} was modelled by a {_family(parts, outcome)}{_with(_predictor(parts, outcome.main))}."
@@ -242,6 +242,7 @@ def _joint(parts: Parts, size: str) -> Iterator[str]:
         after = f" and {joined(covariates)}" if covariates else ""
         baseline = _BASELINES[parts.spec["options"]["baseline"]]
         yield f"The hazard was proportional, with {baseline}, and depended on the marker ({forms}){after}."
+        yield from recurrence_methods(parts)
 
 
 def _meta(parts: Parts) -> Iterator[str]:
@@ -302,7 +303,7 @@ _KINDS = {
     "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "the trend of the log baseline hazard",
-    "h0_precision": "its smoothness", "h0_steps": "its steps",
+    "h0_precision": "its smoothness", "h0_steps": "its steps", "frailty_sd": "the standard deviation of the frailty",
     "smooth sd": "the bend of curves", "smooth line": "the straight parts of curves", "share": "probabilities", "zi": "probabilities",
     "autocorrelation": "correlations", "range": "ranges", "spatial share": "the spatial share of the variance",
     "weibull_shape": "the Weibull shape", "exposure_shares": "the shares of the effect by exposure", "loading": "loadings",

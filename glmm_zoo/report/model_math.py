@@ -317,6 +317,8 @@ def _hazard(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[Line]
         name, _, form = label.rpartition(":") if label.split(":")[0] in by_name else ("", "", label)
         number = [num(n)] if len(event["association"]) > 1 else []
         summands.append(sub(sym("a"), *k, *number) + _followed(by_name.get(name, outcomes[0]), form))
+    if parts.event.covariates.groups:
+        summands.append(sub(sym("v"), j))
     risk = call(sym("exp"), PLUS.join(summands))
     yield call(sub(sym("h"), *k, j), t), "=", f"{call(sub(sym('h'), *k, num(0)), t)}{risk}"
 

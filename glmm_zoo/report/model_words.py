@@ -335,6 +335,12 @@ def _event(parts: Parts) -> Iterator[str]:
     causes = f" of each cause ({listing(event['causes'], 9)})" if len(event["causes"]) > 1 else ""
     yield f"The hazard of {what}{causes} depends on {follow} of the same {subject}{after}; the association is a."
     yield f"The baseline hazard is {BASELINE_WORDS[options['baseline']]}."
+    if event.get("recurrent"):
+        many = parts.about.plural(parts.about.event or "event")
+        yield f"{_capital(many)} come again: given all this, those of {article(subject)} come independently of when the last one was."
+    if parts.event.covariates.groups:
+        sd = f"frailty v, which varies normally between {parts.about.plural(subject)}"
+        yield f"Beyond that each {subject} has a {sd}."
     yield f"Both parts are estimated together, so that measurements that are missing because of {what} do not bias the marker's course."
 
 

@@ -36,6 +36,7 @@ REASONS = {
     "hazard level": ("Normal", "around the log of the crude rate; very wide"),
     "h0_trend": ("Normal", "how much the log hazard rises or falls over the follow-up; wide"),
     "h0_precision": ("Gamma", "the smoothness of the log hazard; arbitrary, as in JMbayes2"),
+    "frailty_sd": ("Exponential", "as of group effects: the mean is one unit of the log hazard; the mass near 0 lets subjects be alike"),
     "weibull_shape": ("LogNormal", "a hazard that is constant (1), falls or rises"),
     "exposure_shares": ("Dirichlet", "every course of the effect is as likely as any other"),
     "simplex": ("Dirichlet", "every course from the lowest level to the highest is as likely as any other, as in brms"),

@@ -237,11 +237,17 @@ def _hazard_level(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: f
     return f"Median {_ratio(exp(middle))} events{time}, {INNER} from {_ratio(exp(low))} to {_ratio(exp(high))}"
 
 
+def _frailty(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
+    most = prior_quantile(prior, 0.95)
+    subjects = parts.about.plural(parts.about.name(parts.spec["event"]["id"]))
+    return f"Median {_value(middle)}, {INNER} below {_value(most)}: {subjects} from alike to a hazard {_ratio(exp(NORMAL_975 * most))} times the average"
+
+
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd, "df": _df,
     "share": _share, **dict.fromkeys(("autocorrelation", "range"), _autocorrelation), "spatial share": _spatial_share, "tau": _tau,
     "study_Intercept": _intercept, "effect": _coefficient,
-    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level,
+    "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level, "frailty_sd": _frailty,
 }  # fmt: skip
 
 

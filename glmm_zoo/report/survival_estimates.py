@@ -159,10 +159,14 @@ class SurvivalEstimates:
         return self._estimates(of, np.exp(by_line).transpose(0, 2, 1).reshape(len(by_line), -1))
 
     def risks(self, marker: FollowedMarker) -> Estimates | None:
-        """The risk of the event in the window after the landmark by level of the marker then; None with several causes, and where the
-        hazard follows an area or shared effects of the marker, which its level does not tell."""
+        """The risk of the event in the window after the landmark by level of the marker then; None with several causes, where events come
+        again, and where the hazard follows an area or shared effects of the marker, which its level does not tell."""
         fit = self.fit
-        if len(self.causes) > 1 or any(t.form not in ("value", "slope") for t in fit.hazard.terms):
+        if (
+            len(self.causes) > 1
+            or fit.hazard.events.recurrent
+            or any(t.form not in ("value", "slope") for t in fit.hazard.terms)
+        ):
             return None
         draws = posterior_draws(self.tree, _RISK_DRAWS)
         hazard, weight = _in_distinct_rows(fit)

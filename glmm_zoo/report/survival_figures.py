@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError, ZooWarning
+from glmm_zoo.estimands.event_numbers import numbers_exist
 from glmm_zoo.estimands.event_rows import subject_rows
-from glmm_zoo.estimands.fitted import SURVIVAL
+from glmm_zoo.estimands.fitted import EXPECTED_EVENTS, SURVIVAL
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.joint.prediction.accuracy import accuracy_by_horizon
 from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
@@ -20,6 +21,8 @@ from glmm_zoo.joint.risk_curves import kaplan_meier
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.entry import Entry
 from glmm_zoo.report.survival_estimates import FollowedMarker, SurvivalEstimates
+from glmm_zoo.results.estimates import Estimates
+from glmm_zoo.results.figures.event_numbers import MeanNumber, event_numbers
 from glmm_zoo.results.figures.hazard import ObservedEnds, hazard
 from glmm_zoo.results.figures.landmark import landmark
 from glmm_zoo.results.figures.marker_hazard import MarkerRisks, marker_hazard
@@ -36,11 +39,17 @@ _MOST_ARMS = 3
 
 
 def survival_figures(tree: xr.DataTree, answer: Answer) -> Iterator[tuple[str, Entry]]:
-    """The figures of a fit of `joint_survival` by name."""
+    """The figures of a fit of `joint_survival` by name; of events that come again none that predicts one event."""
     of = SurvivalEstimates(tree)
     marker, events = of.marker, of.fit.hazard.events
     if marker is not None:
         yield "marker_hazard", Entry("key", "", partial(marker_hazard_of, of, marker))
+    if events.recurrent:
+        yield "hazard", Entry("estimates" if marker else "key", "Hazard over time", partial(hazard_of, of, marker))
+        if numbers_exist(of.fit.hazard):
+            told = "Numbers of events and the data"
+            yield "event_numbers", Entry("checks", told, partial(event_numbers_of, of, answer.variable))
+        return
     yield "patients", Entry("estimates", "Three patients", partial(patients_of, of))
     yield "hazard", Entry("estimates" if marker else "key", "Hazard over time", partial(hazard_of, of, marker))
     exact = bool((events.left == events.time).all())
@@ -70,6 +79,8 @@ def hazard_of(of: SurvivalEstimates, marker: FollowedMarker | None) -> Picture:
     """The hazard over time."""
     events = of.fit.hazard.events
     followed = ObservedEnds(events.entry, events.time, events.status)
+    if events.recurrent:
+        followed = ObservedEnds(events.begin, events.stop, events.row_status)
     means = events.covariates.means if events.covariates.labels else []
     at = [f"{label} {alone(mean)}" for label, mean in zip(events.covariates.labels, means, strict=True)]
     of_covariates = f"At the mean of each covariate ({', '.join(at)})" if at else "Without covariates"
@@ -116,15 +127,32 @@ def _course(of: SurvivalEstimates, found: xr.Dataset, times: np.ndarray, name: s
 def survival_curves_of(of: SurvivalEstimates, variable: str | None) -> Picture:
     """Survival by level of a variable, or of another factor of the event, where subjects have a few levels of it, else of all."""
     events = of.fit.hazard.events
+    variable, survival, arms = _over_time(of, variable, SURVIVAL)
+    observed = {arm: kaplan_meier(events.time[rows], events.status[rows]) for arm, rows in arms.items()}
+    return survival_curves(survival, variable, observed, of.about, f"{_CURVE_DRAWS} draws.")
+
+
+def event_numbers_of(of: SurvivalEstimates, variable: str | None) -> Picture:
+    """The same of the expected number of events that come again."""
+    events = of.fit.hazard.events
+    variable, expected, arms = _over_time(of, variable, EXPECTED_EVENTS)
+    rows = {arm: subjects[events.subject] for arm, subjects in arms.items()}
+    observed = {
+        arm: MeanNumber.of(events.begin[r], events.stop[r], events.row_status[r] > 0) for arm, r in rows.items()
+    }
+    return event_numbers(expected, variable, observed, of.about, f"{_CURVE_DRAWS} draws.")
+
+
+def _over_time(of: SurvivalEstimates, variable: str | None, scale: str) -> tuple[str, Estimates, dict[str, np.ndarray]]:
+    """The factor by whose levels a scale is told over time, "" for none, what it is, and the subjects (n,) of each level."""
+    events = of.fit.hazard.events
     horizon = float(np.quantile(events.time, 0.98))
     times = np.linspace(events.origin, horizon, _CURVE_TIMES + 1)[1:].tolist()
     factors = [variable, *events.covariates.learnt.get("levels", {})]
     variable, arms = next(((v, found) for v in factors if (found := _arms(of, v))), (None, {}))
     at: Mapping[str, Any] = {variable: list(arms)} if variable else {}
-    survival = predictions(of.tree, scale=SURVIVAL, times=times, at=at, by=True, draws=_CURVE_DRAWS)
-    whole = {"": np.ones(len(events.ids), bool)}
-    observed = {arm: kaplan_meier(events.time[rows], events.status[rows]) for arm, rows in (arms or whole).items()}
-    return survival_curves(survival, variable or "", observed, of.about, f"{_CURVE_DRAWS} draws.")
+    found = predictions(of.tree, scale=scale, times=times, at=at, by=True, draws=_CURVE_DRAWS)
+    return variable or "", found, arms or {"": np.ones(len(events.ids), bool)}
 
 
 def _arms(of: SurvivalEstimates, variable: str | None) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from glmm_zoo.errors import listing
 from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.report.parts import OutcomeParts, Parts
@@ -37,3 +39,17 @@ def time_amount(outcome: OutcomeParts, what: str) -> str:
     return (
         f"η, the log hazard of {what}," if outcome.link == "log_hazard" else f"η, the level of the log time to {what},"
     )
+
+
+def followed_words(parts: Parts) -> str:
+    """What is followed beside the markers of a joint model: "time to death", "recurrent relapses"."""
+    if parts.spec["event"].get("recurrent"):
+        return f"recurrent {parts.about.plural(parts.about.event or 'event')}"
+    return f"time to {event_of(parts)}"
+
+
+def recurrence_methods(parts: Parts) -> Iterator[str]:
+    """How events that come again were modelled."""
+    if parts.event is not None and parts.spec["event"].get("recurrent"):
+        frailty = " and a normal frailty of the subject in the log hazard" if parts.event.covariates.groups else ""
+        yield f"Recurrent events were a Poisson process in the time since the origin, given the random effects{frailty}."

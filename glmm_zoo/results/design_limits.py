@@ -183,6 +183,14 @@ def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
     event = spec["event"]
     about = about_of(tree)
     subjects = about.plural(about.individual) if about.individual else "subjects"
+    if event.get("recurrent"):
+        frailty = " and frailty" if event["frailty"] else ""
+        yield Limit(
+            f"An event is taken to leave the risk of the next as it was, given covariates, marker{frailty}; a death that ends the follow-up "
+            "counts as an end like any other."
+        )
+        yield Limit(_ASSOCIATION)
+        return
     censored = event["subjects"] - sum(event["events"])
     if censored:
         yield Limit(
@@ -193,9 +201,10 @@ def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         yield Limit(
             "Other events that end the follow-up can be causes of their own, which a fit with competing events tells."
         )
-    yield Limit(
-        "Ratios of hazards are taken to be the same at all times, and to describe an association, not what changing the marker would do."
-    )
+    yield Limit(_ASSOCIATION)
+
+
+_ASSOCIATION = "Ratios of hazards are taken to be the same at all times, and to describe an association, not what changing the marker would do."
 
 
 def _of_times(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:

@@ -64,7 +64,8 @@ class PredictedRows:
 
 
 def predicted_rows(tree: xr.DataTree) -> Iterator[PredictedRows]:
-    """The outcomes of a fit; those of which there is nothing predicted are left out, and so is the time to an event."""
+    """The outcomes of a fit, the number of events that come again among them; those of which there is nothing predicted are left out,
+    and so is the time to an event."""
     return (rows for rows in _all_rows(tree) if rows.kind != "time")
 
 
@@ -95,7 +96,11 @@ def _by_variable(tree: xr.DataTree, spec: Mapping[str, Any]) -> dict[str, Mappin
     if "outcomes" not in spec:
         return {spec["outcome"]: spec}
     variables = [str(name) for name in tree["observed_data"].dataset.data_vars if name != "event"]
-    return dict(zip(variables, outcome_specs(spec).values(), strict=False))
+    found = dict(zip(variables, outcome_specs(spec).values(), strict=False))
+    return {**found, "event": _NUMBER_OF_EVENTS} if spec.get("event", {}).get("recurrent") else found
+
+
+_NUMBER_OF_EVENTS = {"response": "events", "family": "poisson", "link": "log"}  # of each subject
 
 
 def predicted_by_others(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray]:

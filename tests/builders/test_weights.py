@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 import row_models
 import xarray as xr
-from rows import ROWS, Row, visits
+from hand_made_trees import tree_of_prior
+from rows import ROWS, Row, lives, visits
 from scipy import stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.leave_one_out import left_out_levels
+from glmm_zoo.report.model_words import model_words
 from glmm_zoo.report.page import write_report
+from glmm_zoo.report.parts import read_parts
 
 FIRST = {  # a row of every builder, and of ordinal's and beta's families
     (row.builder, row.options.get("family"), "zi" in row.options, "zoi" in row.options): row
@@ -49,6 +52,37 @@ def test_a_weight_of_two_is_the_row_twice_and_of_none_the_row_left_out() -> None
     point = row_models.random_point(weighted, 2)
     densities = [row_models.function(m, [m.logp()])(point)[0] for m in (weighted, repeated)]
     np.testing.assert_allclose(densities[0], densities[1], rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.* events? of cause:glmm_zoo.errors.ZooWarning", "ignore:event. .* has 2 causes")
+@pytest.mark.parametrize("event", ["dead", "cause"])
+def test_of_times_to_an_event_too(event: str) -> None:
+    """A row counts with its weight for every cause; the page tells of it, and loo of a centre has it."""
+    d = lives().assign(
+        weight=lambda d: np.arange(len(d)) % 3.0,
+        cause=lambda d: np.where(d.dead == 0, "alive", np.where(d.x > 0, "a", "b")),
+    )
+    often = d.loc[np.repeat(d.index, d.weight.astype(int))].reset_index(drop=True)
+    formula = f"Surv(entry, t, {event}) ~ x + (1 | g)"
+    weighted, repeated = (
+        zoo.survival(
+            data,
+            formula,
+            baseline="exponential",
+            center=False,
+            priors={"Intercept": "Normal(0, 2)", "beta": "Normal(0, 1)"},
+            **options,
+        )
+        for data, options in ((d, {"weights": "weight"}), (often, {}))
+    )
+    point = row_models.random_point(weighted, 2)
+    densities = [row_models.function(m, [m.logp()])(point)[0] for m in (weighted, repeated)]
+    np.testing.assert_allclose(densities[0], densities[1], rtol=1e-10)
+    tree = tree_of_prior(weighted)
+    words = model_words(read_parts(tree))
+    assert "multiplied by its weight, weight" in words
+    asked = left_out_levels(tree, "g")
+    assert asked.rows.weights is not None and asked.rows.weights.tolist() == d.weight.tolist()
 
 
 @pytest.mark.parametrize(

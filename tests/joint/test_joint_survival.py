@@ -909,7 +909,7 @@ WRONG: dict[str, tuple[Callable, dict[str, Any], str]] = {  # what is done to vi
     "factor that varies": (lambda v, s: (v.assign(w=np.arange(len(v)) % 7), s), {"formula": "y ~ time + (1 | id) + (1 | w)"}, "grouping factor 'w' varies within id"),
     "no subjects' effects": (None, {"formula": "y ~ time + (1 | clinic)", "association": "shared_effects"}, r"no effects of the subjects \('id'\)"),
     "not Surv()": (None, {"event": "years ~ drug"}, r"the left side of an event is Surv\(time, event\)"),
-    "frailty": (None, {"event": "Surv(years, death) ~ drug + (1 | clinic)"}, 'a frailty of the subject is association="shared_effects"'),
+    "frailty": (None, {"event": "Surv(years, death) ~ drug + (1 | clinic)"}, 'of one event for each subject it is association="shared_effects"'),
     "undeclared cause": (None, {"event": "Surv(years, cause) ~ drug", "causes": ["dead"]}, "values 'moved' beside the declared causes dead"),
     "gap": (lambda v, s: (v, _rows(s, (0.4, 0.5))), {"event": ROWS}, r"without gap or overlap.*1\.42364 is followed by 1\.77955"),
     "event before the end": (lambda v, s: (v, _rows(s, (0.5, 0.5), True)), {"event": ROWS}, "has an event before the last row"),

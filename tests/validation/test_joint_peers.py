@@ -217,3 +217,23 @@ def test_intervals_hold_the_truth(case: str) -> None:
     print(f"\n{case}: {replicates} data sets\n{table.round(3)}")
     assert (table["covered"] >= min(0.85, 1 - 2 / replicates)).all() and (table["diverging"] == 0).all()
     assert (abs(table["z"]) < 4 / np.sqrt(replicates)).all()
+
+
+def test_relapses_that_come_again_equal_stan() -> None:
+    priors = dict.fromkeys(("Intercept", "beta", "surv_Intercept", "surv_beta", "assoc"), "Normal(0, 2.5)")
+    priors |= dict.fromkeys(("sd", "sigma", "frailty_sd"), "Exponential(1)")
+    model = zoo.joint_survival(
+        data_set("sim_relapses_visits.csv"), data_set("sim_relapses.csv"), "y ~ time + (1 | id)",
+        event="Surv(start, stop, relapse) ~ drug + (1 | id)", baseline="exponential", recurrent=True, center=False, priors=priors,
+    )  # fmt: skip
+    tree = zoo.fit(model, draws=3000, seed=1, progress=False)
+    assert zoo.check(tree).sound, str(zoo.check(tree))
+    peer, ours = reference("relapses_stan")["parameters"], zoo.summary(tree)
+    for name, b in peer.items():
+        a = ours.loc[name]
+        assert abs(a["mean"] - b["mean"]) < 4 * np.hypot(a["mcse_mean"], b["mcse_mean"]), (name, a["mean"], b["mean"])
+        assert abs(a["sd"] - b["sd"]) < 0.05 * b["sd"] + 2 * np.hypot(a["mcse_sd"], b["mcse_sd"]), (
+            name,
+            a["sd"],
+            b["sd"],
+        )

@@ -97,12 +97,27 @@ def _read(tree: xr.DataTree) -> FittedJointModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZooWarning)  # the user saw them when the model was fitted
         joint, hazard = read_joint_model(
-            stored_table(tree), stored_table(tree, EVENT_TABLE), pairs, families=None,
+            stored_table(tree), stored_table(tree, EVENT_TABLE), pairs, families=None, recurrent=options.get("recurrent", False),
             choices={name: options.get(name) for name in OPTIONS_BY_RESPONSE},
             **{name: options[name] for name in names},
         )  # fmt: skip
     _check_coding(tree, joint, hazard)
     return FittedJointModel(tree, options, joint, hazard)
+
+
+def refuse_recurrent(fit: FittedJointModel, what: str) -> None:
+    """A prediction of the event that is made at a landmark needs one that ends the follow-up.
+
+    Raises
+    ------
+    InputError
+        Events that come again.
+    """
+    if fit.hazard.events.recurrent:
+        raise InputError(
+            f"{what} is of an event that ends the follow-up, and in this fit events come again (recurrent=True); for how many are expected "
+            "ask predictions(tree, scale='events', times=[...])"
+        )
 
 
 def _check_coding(tree: xr.DataTree, joint: JointOutcomes, hazard: HazardModel) -> None:

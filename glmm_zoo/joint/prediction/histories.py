@@ -19,7 +19,8 @@ from glmm_zoo.formulas.new_rows import levels_in_rows, predictor_in_rows
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.joint.association import association_covariates
-from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
+from glmm_zoo.joint.events import Events, subject_positions
+from glmm_zoo.joint.followed_rows import quoted_ids
 from glmm_zoo.joint.hazards import HazardModel
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE, FittedJointModel
 from glmm_zoo.joint.prediction.who import (

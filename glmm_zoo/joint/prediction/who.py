@@ -14,7 +14,8 @@ from glmm_zoo.errors import InputError, ZooWarning, did_you_mean, listing, raise
 from glmm_zoo.families.event_status import intervals, read_status
 from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.joint.event_checks import contradictions
-from glmm_zoo.joint.events import Events, quoted_ids, subject_positions
+from glmm_zoo.joint.events import Events, subject_positions
+from glmm_zoo.joint.followed_rows import quoted_ids
 from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.tables.columns import Table, stack_tables
 from glmm_zoo.tables.frames import column_names, take_columns_with_gaps

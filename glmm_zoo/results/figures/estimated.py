@@ -148,6 +148,8 @@ def amount_of(tree: xr.DataTree, about: About, measure: str = "mean", outcome: s
             "incidence": "cumulative incidence",
         }  # fmt: skip
         return Amount(kinds.get(measure, f"probability of {words}"), "risk", "points", "")
+    if measure == "events":
+        return Amount(f"expected number of {about.plural(about.event or 'event')}", "number", "number", "")
     if measure == "positive":
         return Amount(f"mean number of {words} where there are any", "number", "number", "")
     if kind == "binary":

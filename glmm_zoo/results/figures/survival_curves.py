@@ -128,8 +128,10 @@ def draw_curves(
     labels: Sequence[str],
     observed: Sequence[Steps],
     start: float,
+    *,
+    shares: bool = True,
 ) -> None:
-    """Shares over time that begin at `start`, a line with bands for each label, beside the step curves of what was observed, if any, with
+    """Shares, or numbers, over time that begin at `start`, a line with bands for each label, beside the step curves of what was observed, if any, with
     the numbers at risk below; quantiles (5, times) of each."""
     several = len(labels) > 1
     roles = ROLES if several else ("model",)
@@ -150,4 +152,5 @@ def draw_curves(
     for line, (curve, role) in enumerate(zip(observed, roles, strict=False)):
         counts = [int(curve.at_risk[curve.time >= t].max(initial=0)) for t in ticks]
         numbers_at_risk(canvas, axis, ticks, counts, "" if line else "at risk", line=line, role=role)
-    canvas.percent_axis(axis, vertical=True)
+    if shares:
+        canvas.percent_axis(axis, vertical=True)

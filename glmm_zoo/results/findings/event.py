@@ -64,6 +64,8 @@ def _sentences(
         f"{n} of {cause!r}" if len(event["causes"]) > 1 else plural(n, "event")
         for cause, n in zip(event["causes"], event["events"], strict=True)
     )
+    without = event.get("without_event", 0) if event.get("recurrent") else 0
+    counts += f" ({without} without one)" if without else ""
     yield f"{event['subjects']} subjects, {counts} in {alone(event['person_time'])} units of person-time."
     tail = (1 - prob) / 2
     terms = posterior["association"].values.tolist()
@@ -81,9 +83,22 @@ def _sentences(
             f"at the same time for the same subject; one standard deviation more, {alone(sd_of_term[term])}, with "
             f"{written(float(np.median(per_sd)), d_sd)} times{place}."
         )
+    if event.get("frailty"):
+        sd = draws_of(posterior, event["frailty"])
+        low, middle, high = np.quantile(np.exp(sd), [tail, 0.5, 1 - tail])
+        d = decimals("ratio", (low, middle, high))
+        yield (
+            f"Subjects differ beyond that: one standard deviation more of the frailty goes with {written(middle, d)} times the hazard "
+            f"({interval(low, high, d, 'ratio')}, {nominal(prob)})."
+        )
     if event["entered_late"]:
         yield (
-            f"{plural(event['entered_late'], 'subject')} entered after time {event.get('origin', 0.0):g}: the likelihood allows for their having survived until then."
+            f"{plural(event['entered_late'], 'subject')} entered after time {event.get('origin', 0.0):g}: "
+            + (
+                "they count from then on."
+                if event.get("recurrent")
+                else "the likelihood allows for their having survived until then."
+            )
         )
 
 
