@@ -573,8 +573,8 @@ def _treated(family: dict, by: str = "treat") -> dict:
         return np.append(0.0, p["effect"].sel(exposure_time=["1", "2", "3"]).values)[d.since]
 
     return family | {
-        "density": lambda d, p, eta: family["density"](d, p, eta + change(d, p)),
-        "moments": lambda d, p, eta: family["moments"](d, p, eta + change(d, p)),
+        "density": lambda d, p, eta, **others: family["density"](d, p, eta + change(d, p), **others),
+        "moments": lambda d, p, eta, **others: family["moments"](d, p, eta + change(d, p), **others),
     }
 
 
@@ -1427,9 +1427,11 @@ ROWS = [
     ),
     Row(
         "wedge, cohort", "stepped_wedge", "y ~ 1", {"y": "number", "id": "group", **TRIAL},
-        **_variables(_group("cluster"), _group("id"), _scalar("effect"), sigma=True),
-        options={"family": "gaussian", "subject": "id"}, coords={**EFFECTS, "id_effect": ONE},
+        **_variables(_group("cluster", corr=1), _group("id"), _scalar("effect"), _regression("sigma")),
+        options={"family": "gaussian", "subject": "id", "dispersion": "~ treat + (1 |p| cluster)"},
+        coords={"coef": TIMES, "sigma_coef": ("treat",), "id_effect": ONE, **_shared("cluster", "Intercept", "sigma:Intercept")},
         **OF_TRIAL | {"Z": lambda d: {**_in_clusters(d), "id": (d.id, {"Intercept": 1.0})}}, **_treated(GAUSSIAN),
+        also={"sigma": (lambda d: {"treat": d.treat}, lambda d: {"cluster": (d.cluster, {"sigma:Intercept": 1.0})})},
     ),
     Row(
         "wedge, exposure time", "stepped_wedge", "c ~ 1", {"c": "count", **TRIAL},
