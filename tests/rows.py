@@ -646,14 +646,16 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
             gamma = {v: [p["nominal_beta"].sel(nominal_coef=f"{v}: {name}").item() for name in upper] for v in nominal}
             factor = np.exp(sum(np.outer(d[v] - d[v].mean(), gamma[v]) for v in nominal))
             c = np.cumsum(np.column_stack([c[:, 0], np.diff(c) * factor]), axis=1)
-        x, edge = c - np.asarray(eta)[:, None], np.full((len(d), 1), np.inf)
+        x, edge = (
+            np.exp(disc + np.zeros(len(d)))[:, None] * (c - np.asarray(eta)[:, None]),
+            np.full((len(d), 1), np.inf),
+        )
         if family == "acat":
             weight = np.exp(np.cumsum(np.column_stack([np.zeros(len(d)), -x]), axis=1))
             return weight / weight.sum(axis=1, keepdims=True)
         if family == "sratio":
             reached = np.cumprod(np.column_stack([np.ones(len(d)), law.sf(x)]), axis=1)
             return reached * law.cdf(np.column_stack([x, edge]))
-        x = x * np.exp(disc + np.zeros(len(d)))[:, None]
         a, b = np.column_stack([-edge, x]), np.column_stack([x, edge])
         return np.where(a > 0, law.sf(a) - law.sf(b), law.cdf(b) - law.cdf(a))
 
@@ -1549,9 +1551,11 @@ ROWS = [
         **_ordered(_rating, stats.norm, "sratio"),
     ),
     Row(
-        "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,
-        **_variables(_group("g"), _cutpoints(), intercept=""), options={"family": "acat"},
-        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g, **_ordered(_rating, family="acat"),
+        "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", "w": "number", **NUMBER}, data=ratings,
+        options={"family": "acat", "disc": "~ I(w / 4)", "priors": {"disc_beta": "Normal(0, 0.5)"}},
+        **_variables(_group("g"), _cutpoints(), ({"disc_beta": ("disc_coef",)},) * 2, intercept=""),
+        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS, "disc_coef": ("I(w/4)",)},
+        X=_x, Z=_g, also={"disc": (lambda d: {"I(w/4)": d.w / 4}, _nothing)}, **_ordered(_rating, family="acat"),
     ),
     Row(
         "categorical", "categorical", "mode ~ x + arm + (1 |p| g) + (1 + x | h)",
