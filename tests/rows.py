@@ -122,6 +122,12 @@ def visits() -> pd.DataFrame:
     )
 
 
+def relatives() -> pd.DataFrame:
+    """A covariance between the levels of g in `visits`."""
+    R, levels = np.random.default_rng(3).normal(size=(9, 20)), list("ABCDEFGHI")
+    return pd.DataFrame(R @ R.T / 20, index=levels, columns=levels)
+
+
 def within_limits() -> pd.DataFrame:
     """`visits` with y between the limits 1 and 5, and how it is censored."""
     d = visits()
@@ -1247,6 +1253,12 @@ ROWS = [
         "lognormal", "lognormal", "days ~ x + (1 + x | g)", {"days": "exposure", **NUMBER},
         **_variables(_group("g", corr=1, slopes=True), sigma=True),
         coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
+    ),
+    Row(
+        "linear, known covariance", "hierarchical_linear", "y ~ x + (1 | gr(g, cov=A))", {"y": "number", **NUMBER},
+        free=_variables(sigma=True)["free"] | {"sd_g": ("g_effect",), "v_g": ("g", "g_effect")},
+        posterior=_variables(_group("g"), sigma=True)["posterior"], coords={"coef": ("x",), "g_effect": ONE},
+        options={"tables": {"A": relatives()}}, X=_x, Z=_g, **GAUSSIAN,
     ),
     Row(
         "linear, dispersion", "hierarchical_linear", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
