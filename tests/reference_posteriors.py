@@ -49,6 +49,22 @@ OF_MONTHS = (
     "Intercept", "beta[bdi_pre]", "beta[treatment[BtheB]]", "beta[month[3]]", "beta[month[5]]", "beta[month[8]]",
     "beta[treatment[BtheB]:month[3]]", "beta[treatment[BtheB]:month[5]]", "beta[treatment[BtheB]:month[8]]",
 )  # fmt: skip
+OF_SOUP: Mapping[str, str] = {
+    **{f"b_Intercept[{k}]": f"cutpoints[{k}|{k + 1}]" for k in range(1, 6)},
+    "b_test": "beta[test]",
+    "b_disc_test": "disc_beta[test]",
+    "sd_respondent__Intercept": "sd_respondent[Intercept]",
+    "sd_respondent__disc_Intercept": "sd_respondent[disc:Intercept]",
+    "cor_respondent__Intercept__disc_Intercept": "corr_respondent[Intercept, disc:Intercept]",
+}
+SOUP_PRIORS: Mapping[str, str | None] = {
+    "Intercept": None,
+    "cutpoints": "StudentT(3, 0, 2.5)",
+    "disc_beta": "Normal(0, 1)",
+    "sd": "Exponential(1)",
+    "sd[respondent, disc:Intercept]": "Exponential(2)",
+    "corr": "LKJ(2)",
+}
 OF_TEETH = {"b_Intercept": "Intercept", "b_age": "beta[I(age-11)]", "b_female": "beta[female]", "sigma": "sigma"}
 OF_DISTANCE = {
     "Intercept": "StudentT(3, 24, 5)", "beta": "Normal(0, 5)", "sd": "Exponential(0.5)", "corr": "LKJ(2)", "sigma": "Exponential(0.5)",
@@ -583,23 +599,18 @@ REFERENCES = (
         "ordinal_soup.csv",
         "ordinal",
         "sureness ~ test + (1 |p| respondent)",
-        {
-            **{f"b_Intercept[{k}]": f"cutpoints[{k}|{k + 1}]" for k in range(1, 6)},
-            "b_test": "beta[test]",
-            "b_disc_test": "disc_beta[test]",
-            "sd_respondent__Intercept": "sd_respondent[Intercept]",
-            "sd_respondent__disc_Intercept": "sd_respondent[disc:Intercept]",
-            "cor_respondent__Intercept__disc_Intercept": "corr_respondent[Intercept, disc:Intercept]",
-        },
+        OF_SOUP,
         {"disc": "~ test + (1 |p| respondent)", "link": "probit"},
-        {
-            "Intercept": None,
-            "cutpoints": "StudentT(3, 0, 2.5)",
-            "disc_beta": "Normal(0, 1)",
-            "sd": "Exponential(1)",
-            "sd[respondent, disc:Intercept]": "Exponential(2)",
-            "corr": "LKJ(2)",
-        },
+        SOUP_PRIORS,
+    ),
+    Reference(
+        "soup_disc_acat",
+        "ordinal_soup.csv",
+        "ordinal",
+        "sureness ~ test + (1 |p| respondent)",
+        OF_SOUP,
+        {"disc": "~ test + (1 |p| respondent)", "family": "acat"},
+        SOUP_PRIORS,
     ),
     Reference(
         "verbagg_categorical",

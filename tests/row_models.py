@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +12,13 @@ import xarray as xr
 from pytensor.gradient import grad
 from rows import ROWS, Row, Values
 
+import glmm_zoo as zoo
+
 Point = Mapping[str, np.ndarray]  # unconstrained values by name, as PyMC names them
 
 
 def builder(name: str) -> Callable[..., Any]:
-    return getattr(importlib.import_module(f"glmm_zoo.builders.{name}"), name)
+    return getattr(zoo, name)
 
 
 def build(row: Row, frame: pd.DataFrame | None = None, formula: str | None = None, **options: Any) -> Any:

@@ -129,6 +129,12 @@ def two_schools() -> pd.DataFrame:
     return visits().assign(g2=lambda d: np.roll(d.g, 5), w1=lambda d: d.days, w2=lambda d: d.n + 0.5)
 
 
+def relatives() -> pd.DataFrame:
+    """A covariance between the levels of g in `visits`."""
+    R, levels = np.random.default_rng(3).normal(size=(9, 20)), list("ABCDEFGHI")
+    return pd.DataFrame(R @ R.T / 20, index=levels, columns=levels)
+
+
 def within_limits() -> pd.DataFrame:
     """`visits` with y between the limits 1 and 5, how it is censored, and the top above which nothing is seen."""
     d = visits()
@@ -580,8 +586,8 @@ def _treated(family: dict, by: str = "treat") -> dict:
         return np.append(0.0, p["effect"].sel(exposure_time=["1", "2", "3"]).values)[d.since]
 
     return family | {
-        "density": lambda d, p, eta: family["density"](d, p, eta + change(d, p)),
-        "moments": lambda d, p, eta: family["moments"](d, p, eta + change(d, p)),
+        "density": lambda d, p, eta, **others: family["density"](d, p, eta + change(d, p), **others),
+        "moments": lambda d, p, eta, **others: family["moments"](d, p, eta + change(d, p), **others),
     }
 
 
@@ -653,14 +659,16 @@ def _ordered(position, law=stats.logistic, family: str = "cumulative", nominal: 
             gamma = {v: [p["nominal_beta"].sel(nominal_coef=f"{v}: {name}").item() for name in upper] for v in nominal}
             factor = np.exp(sum(np.outer(d[v] - d[v].mean(), gamma[v]) for v in nominal))
             c = np.cumsum(np.column_stack([c[:, 0], np.diff(c) * factor]), axis=1)
-        x, edge = c - np.asarray(eta)[:, None], np.full((len(d), 1), np.inf)
+        x, edge = (
+            np.exp(disc + np.zeros(len(d)))[:, None] * (c - np.asarray(eta)[:, None]),
+            np.full((len(d), 1), np.inf),
+        )
         if family == "acat":
             weight = np.exp(np.cumsum(np.column_stack([np.zeros(len(d)), -x]), axis=1))
             return weight / weight.sum(axis=1, keepdims=True)
         if family == "sratio":
             reached = np.cumprod(np.column_stack([np.ones(len(d)), law.sf(x)]), axis=1)
             return reached * law.cdf(np.column_stack([x, edge]))
-        x = x * np.exp(disc + np.zeros(len(d)))[:, None]
         a, b = np.column_stack([-edge, x]), np.column_stack([x, edge])
         return np.where(a > 0, law.sf(a) - law.sf(b), law.cdf(b) - law.cdf(a))
 
@@ -1305,6 +1313,12 @@ ROWS = [
         coords={"coef": ("x",), "g_effect": SLOPE, "g_effect_bis": SLOPE, **PAIR}, X=_x, Z=_g_slope, **LOGNORMAL,
     ),
     Row(
+        "linear, known covariance", "hierarchical_linear", "y ~ x + (1 | gr(g, cov=A))", {"y": "number", **NUMBER},
+        free=_variables(sigma=True)["free"] | {"sd_g": ("g_effect",), "v_g": ("g", "g_effect")},
+        posterior=_variables(_group("g"), sigma=True)["posterior"], coords={"coef": ("x",), "g_effect": ONE},
+        options={"tables": {"A": relatives()}}, X=_x, Z=_g, **GAUSSIAN,
+    ),
+    Row(
         "linear, dispersion", "hierarchical_linear", "y ~ x + (1 |p| g)", {"y": "number", "w": "number", **NUMBER},
         **_variables(_group("g", corr=1), _regression("sigma")), options={"dispersion": "~ w + (1 |p| g)"},
         coords={"coef": ("x",), "sigma_coef": ("w",), **_shared("g", "Intercept", "sigma:Intercept")},
@@ -1485,9 +1499,11 @@ ROWS = [
     ),
     Row(
         "wedge, cohort", "stepped_wedge", "y ~ 1", {"y": "number", "id": "group", **TRIAL},
-        **_variables(_group("cluster"), _group("id"), _scalar("effect"), sigma=True),
-        options={"family": "gaussian", "subject": "id"}, coords={**EFFECTS, "id_effect": ONE},
+        **_variables(_group("cluster", corr=1), _group("id"), _scalar("effect"), _regression("sigma")),
+        options={"family": "gaussian", "subject": "id", "dispersion": "~ treat + (1 |p| cluster)"},
+        coords={"coef": TIMES, "sigma_coef": ("treat",), "id_effect": ONE, **_shared("cluster", "Intercept", "sigma:Intercept")},
         **OF_TRIAL | {"Z": lambda d: {**_in_clusters(d), "id": (d.id, {"Intercept": 1.0})}}, **_treated(GAUSSIAN),
+        also={"sigma": (lambda d: {"treat": d.treat}, lambda d: {"cluster": (d.cluster, {"sigma:Intercept": 1.0})})},
     ),
     Row(
         "wedge, exposure time", "stepped_wedge", "c ~ 1", {"c": "count", **TRIAL},
@@ -1605,9 +1621,11 @@ ROWS = [
         **_ordered(_rating, stats.norm, "sratio"),
     ),
     Row(
-        "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", **NUMBER}, data=ratings,
-        **_variables(_group("g"), _cutpoints(), intercept=""), options={"family": "acat"},
-        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS}, X=_x, Z=_g, **_ordered(_rating, family="acat"),
+        "ordinal acat", "ordinal", "rating ~ x + (1 | g)", {"rating": "rank", "w": "number", **NUMBER}, data=ratings,
+        options={"family": "acat", "disc": "~ I(w / 4)", "priors": {"disc_beta": "Normal(0, 0.5)"}},
+        **_variables(_group("g"), _cutpoints(), ({"disc_beta": ("disc_coef",)},) * 2, intercept=""),
+        coords={"coef": ("x",), "g_effect": ONE, "cutpoint": RATINGS, "disc_coef": ("I(w/4)",)},
+        X=_x, Z=_g, also={"disc": (lambda d: {"I(w/4)": d.w / 4}, _nothing)}, **_ordered(_rating, family="acat"),
     ),
     Row(
         "categorical", "categorical", "mode ~ x + arm + (1 |p| g) + (1 + x | h)",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.nominal import read_nominal, separated_thresholds
-from glmm_zoo.families.ordinal import level_names
+from glmm_zoo.families.ordered_categories import level_names
 from glmm_zoo.families.registry import FAMILIES, checked_link, with_nominal
 from glmm_zoo.plans.reading import read_outcome, remark
 from glmm_zoo.plans.single_outcome import plan_single_outcome
@@ -61,7 +61,8 @@ def ordinal(
 
         P(y_i <= k) = F(disc_i (c_k - eta_i)),  log disc_i = v_i' disc_beta + group effects
 
-    without an intercept, which the cutpoints stand for: disc is 1 where its covariates and group effects are 0, and there cutpoints
+    and so in every family: disc_i multiplies each of the distances c_k - eta_i.
+    It has no intercept, which the cutpoints stand for: disc is 1 where its covariates and group effects are 0, and there cutpoints
     and beta are what they are without it. exp(-disc_beta) is a ratio of standard deviations. A label correlates effects of a group on
     eta and log disc: `(1 |p| rater)` in both.
 
@@ -75,7 +76,7 @@ def ordinal(
     nominal
         `"~ x"`: columns of the formula whose effects differ between cutpoints; family "cumulative", 3 levels or more.
     disc
-        `"~ x + (1 | g)"` models log disc, as brms's `disc`; family "cumulative", columns that are not in `nominal`.
+        `"~ x + (1 | g)"` models log disc, as brms's `disc`; columns that are not in `nominal`.
     link
         "logit", "probit" or "cloglog": P(y <= k) = 1 - exp(-exp(cutpoint_k - eta)).
     levels
@@ -111,7 +112,7 @@ def ordinal(
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     single = read_outcome(
-        data, formula, _family(family, link, {"nominal": nominal, "disc": disc}), choice=names,
+        data, formula, _family(family, link, nominal), choice=names,
         also={"nominal": nominal, "disc": disc}, missing=missing, clusters=clusters, weights=weights,
     )  # fmt: skip
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
@@ -127,13 +128,12 @@ def ordinal(
     return build_model(plan)
 
 
-def _family(family: str, link: str, formulas: Mapping[str, str | None]) -> Family:
-    """The family that this builder calls "cumulative", "sratio" or "acat", if it has the link and takes these formulas."""
+def _family(family: str, link: str, nominal: str | None) -> Family:
+    """The family that this builder calls "cumulative", "sratio" or "acat", if it has the link and takes `nominal`."""
     names = {"cumulative": "ordinal", "sratio": "sratio", "acat": "acat"}
     if family not in names:
         raise InputError(f"unknown family {family!r}; known: {listing(names)}")
-    given = [name for name, formula in formulas.items() if formula is not None]
-    if given and family != "cumulative":
-        raise InputError(f"{given[0]} belongs to family 'cumulative', not {family!r}")
+    if nominal is not None and family != "cumulative":
+        raise InputError(f"nominal belongs to family 'cumulative', not {family!r}")
     checked_link(FAMILIES[names[family]], link)
     return FAMILIES[names[family]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError
+from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.counts import uniform_share
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import variable_name
@@ -16,7 +16,7 @@ from glmm_zoo.plans.groups import Group
 from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, Prior, beta_defaults, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
-from glmm_zoo.trials.stepped_wedge import WedgeDesign, check_wedge_choices
+from glmm_zoo.trials.stepped_wedge import WEDGE_CHOICES, WedgeDesign, check_wedge_choices
 from glmm_zoo.trials.wedge_columns import arms_of_trial, columns_of_trial
 from glmm_zoo.trials.wedge_predictor import read_wedge_trial
 
@@ -42,6 +42,7 @@ def stepped_wedge(
     subject: str | None = None,
     period_order: Sequence[str] | str | None = None,
     exposure: str | None = None,
+    dispersion: str | None = None,
     success: str | float | bool | None = None,
     center: bool = True,
     clusters: str = "random",
@@ -99,6 +100,9 @@ def stepped_wedge(
         Where periods are text: all of them from first to last, as a list or as text "spring,summer".
     exposure
         A column > 0 whose logarithm is the offset of counts.
+    dispersion
+        Gaussian: `"~ treat + (1 | cluster)"` models log sigma, negative binomial: log alpha, with covariates, periods and the treatment,
+        and group effects of its own; `(1 |p| cluster)` correlates them with those of the cluster's level.
     success
         As in `hierarchical_logistic`.
     center, clusters, missing
@@ -106,14 +110,15 @@ def stepped_wedge(
     priors
         Text by parameter: `Intercept`, `beta`, `beta[period[1]]`, `effect`, `effect[1]`, `long_term_effect` (or `effect`),
         `exposure_shares` (Dirichlet(a)), `sd`, `sd[cluster]`, `sd[cluster:period]`, `corr`, `rho` (Beta(1, 1) by default:
-        every autocorrelation is as likely as any other), `sigma`, `alpha`. effect ~ Normal(0, 2.5) by default, in sds
+        every autocorrelation is as likely as any other), `sigma`, `alpha`, or `sigma_Intercept`, `sigma_beta`, `sigma_sd`. effect ~ Normal(0, 2.5) by default, in sds
         of a Gaussian response.
 
     Returns
     -------
     A PyMC model with `Intercept` (control in the first period), `beta` (coef: `period[1]`, ..., then covariates),
     `effect`, a scalar or over exposure_time; `sd_<cluster>`, `sd_<cluster>:<period>`, `rho`, `sd_<subject>`; `corr_<cluster>`
-    with a random treatment effect; `long_term_effect` and `exposure_shares` (exposure_time) if monotone; `sigma`, `alpha`.
+    with a random treatment effect; `long_term_effect` and `exposure_shares` (exposure_time) if monotone; `sigma`, `alpha`, with
+    `dispersion` in its place `sigma_Intercept` and `sigma_beta` (sigma_coef) on the log scale.
 
     Raises
     ------
@@ -124,7 +129,7 @@ def stepped_wedge(
     options = {
         "cluster": cluster, "period": period, "treatment": treatment, "crossover": crossover, "family": family,
         "correlation": correlation, "exposure_time": exposure_time, "period_effects": period_effects,
-        "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "success": success,
+        "treatment_effect": treatment_effect, "subject": subject, "exposure": exposure, "dispersion": dispersion, "success": success,
         "center": center, "clusters": clusters, "missing": missing, "period_order": period_order,
     }  # fmt: skip
     check_wedge_choices(
@@ -135,11 +140,14 @@ def stepped_wedge(
         raise InputError(f"treatment={treatment!r} and crossover={crossover!r} say the same thing twice; keep one")
     if exposure is not None and FAMILIES[family].counted is None:
         raise InputError(f"exposure= is for counts (family='poisson' or 'negative_binomial'), not for {family!r}")
+    if dispersion is not None and "dispersion" not in FAMILIES[family].options:
+        takes = [name for name in WEDGE_CHOICES["family"] if "dispersion" in FAMILIES[name].options]
+        raise InputError(f"dispersion= is for families {listing(takes)}, not for {family!r}")
     names = columns_of_trial(options)
     design, single = read_wedge_trial(data, formula, names, options)
     plan = plan_single_outcome(
         "stepped_wedge",
-        replace(single, texts={"": formula}),
+        replace(single, texts={**single.texts, "": formula}),
         options,
         priors,
         extra=_parameters(correlation, exposure_time, design, single.outcome.scale),
@@ -162,12 +170,13 @@ def stepped_wedge(
     from glmm_zoo.graph.predictors import linear_predictors
 
     with Model(plan) as model:
-        decay = {names.cell: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
+        of_cells = f"u_{variable_name(names.cell)}"
+        decay = {of_cells: lambda model, group: _decaying(model, group, design)} if correlation == "decay" else {}
         also = _effect(model, design, exposure_time)
-        eta = linear_predictors(model, center=center, drawn=decay, also=also)[""]
+        etas = linear_predictors(model, center=center, drawn=decay, also=also)
         if exposure_time == "monotone":
-            eta = eta + _monotone(model, design)
-        observe_outcome(model, plan.outcomes[0], {"": eta})
+            etas[""] = etas[""] + _monotone(model, design)
+        observe_outcome(model, plan.outcomes[0], etas)
     return model
 
 

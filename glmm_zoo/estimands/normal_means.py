@@ -21,6 +21,7 @@ _WIDEST, _NARROWEST = 13 / 30, 13 / 1200  # steps
 _STEP_OF_LOGIT = 0.87  # times 1 / sd: an error of 2e-10
 _STEP = 0.43  # of functions of exp(exp(.)), an error of 1e-10
 _RADIUS, _MOST_POINTS, _MANY = 5.5, 4000, 6  # of means over several variables
+_ERROR = 1e-9  # of means over a variable and its scale
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,48 @@ def mean_given(
         }
         total = total + w * f(x.mean + t * sd, given, rest)
     return np.asarray(total)
+
+
+def mean_of_scaled(
+    f: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    x: Normal,
+    log_scale: Normal,
+    covariance: np.ndarray,
+    pole: float,
+) -> np.ndarray:
+    """E f(x, scale), for bounded f(x, scale) of scale times x that has no pole nearer to the real line than `pole`, with axes of its
+    own in front.
+
+    One trapezoid rule inside another. A point of the outer one needs the more points of the inner one the larger its scale is, and may
+    have the larger error the smaller its weight is.
+    """
+    sd = np.sqrt(log_scale.variance)
+    slope = covariance / np.where(sd > 0, sd, 1.0)
+    left = np.sqrt(np.maximum(x.variance - slope**2, 0.0))
+    total = np.zeros(())
+    for t, w in zip(*_points_of(float(sd.max()), 0.5 * np.pi, _ERROR), strict=True):
+        scale = np.exp(log_scale.mean + t * sd)
+        for z, v in zip(*_points_of(float((scale * left).max()), pole, min(_ERROR / w, 0.1)), strict=True):
+            value = f(x.mean + t * slope + z * left, scale)
+            value *= w * v
+            value += total  # in place, as above
+            total = value
+    return total
+
+
+def _points_of(sd: float, pole: float, error: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the trapezoid rule for a standard normal variable that is multiplied by `sd`, and their weights, which sum to one.
+
+    Steps h have errors of exp(-2 pi pole / (sd h)) and, of the normal density, exp(-2 pi^2 / h^2).
+    """
+    if sd == 0:
+        return np.zeros(1), np.ones(1)
+    digits = -np.log(error)
+    span = np.sqrt(2 * digits)
+    h = min(np.pi * np.sqrt(2 / digits), 2 * np.pi * pole / (sd * digits))
+    t = np.linspace(-span, span, 2 * int(np.ceil(span / h)) + 1)
+    w = np.exp(-0.5 * t * t)
+    return t, w / w.sum()
 
 
 def mean_of_several(

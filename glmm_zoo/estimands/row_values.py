@@ -19,7 +19,14 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.estimands.fitted import TIME_SCALES, FittedOutcome
-from glmm_zoo.estimands.normal_means import Normal, mean_given, mean_of, mean_of_inverse_link, mean_of_several
+from glmm_zoo.estimands.normal_means import (
+    Normal,
+    mean_given,
+    mean_of,
+    mean_of_inverse_link,
+    mean_of_scaled,
+    mean_of_several,
+)
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.moments import Own
 
@@ -228,29 +235,28 @@ def unordered_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndar
 
 
 def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
-    """P(y = k) (K, S, m). Of a cumulative model P(y <= k) = E F(disc (threshold_k - eta))."""
+    """P(y = k) (K, S, m), of what depends on disc (threshold_k - eta); of a cumulative model P(y <= k) = E F of it."""
     return p.once("categories", lambda: _of_categories(p, outcome))
 
 
 def _of_categories(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     assert p.thresholds is not None
-    if outcome.family.latent:
-        cutpoints = p.thresholds
+    cutpoints, inverse = p.thresholds, LINKS[outcome.link].inverse
+    zero = np.zeros((1, 1))
+    x, log_disc = p.variables[""], p.variables.get("disc", Normal(zero, zero))
+    if not outcome.family.latent or not (log_disc.certain or outcome.link == "probit"):
+        thresholds, probabilities = np.moveaxis(cutpoints, 0, -1), outcome.family.probabilities
+        assert probabilities is not None
+        return mean_of_scaled(
+            lambda eta, disc: np.moveaxis(probabilities(disc[..., None] * (thresholds - eta[..., None]), inverse), -1, 0),
+            x, log_disc, p.covariances.get(frozenset(("", "disc")), zero), 2 * np.pi / max(4, len(outcome.levels)),
+        )  # fmt: skip
 
-        def up_to(x: Normal, own: Own) -> np.ndarray:
-            disc = own.get("disc", np.ones((1, 1)))
-            scaled = [Normal(disc * (c - x.mean), disc**2 * x.variance) for c in cutpoints]
-            return np.stack([mean_of_inverse_link(outcome.link, of_one) for of_one in scaled])
+    def up_to(x: Normal, own: Own) -> np.ndarray:
+        disc = own.get("disc", np.ones((1, 1)))
+        scaled = [Normal(disc * (c - x.mean), disc**2 * x.variance) for c in cutpoints]
+        return np.stack([mean_of_inverse_link(outcome.link, of_one) for of_one in scaled])
 
-        below = _over_dispersion(p.variables, p.covariances, p.own, up_to)
-        edge = np.ones_like(below[:1])
-        return np.diff(np.concatenate([0 * edge, below, edge]), axis=0)
-    x, thresholds = p.variables[""], np.moveaxis(p.thresholds, 0, -1)
-
-    def at(eta: np.ndarray) -> np.ndarray:
-        assert outcome.family.probabilities is not None
-        return np.moveaxis(
-            outcome.family.probabilities(thresholds - eta[..., None], LINKS[outcome.link].inverse), -1, 0
-        )
-
-    return mean_of(at, x)
+    below = _over_dispersion(p.variables, p.covariances, p.own, up_to)
+    edge = np.ones_like(below[:1])
+    return np.diff(np.concatenate([0 * edge, below, edge]), axis=0)

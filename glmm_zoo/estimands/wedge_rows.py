@@ -91,15 +91,16 @@ def read_wedge(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDraws
         main = _with_varying_treatment(main, names.cluster, treatment)
     single = replace(single, predictors=(main, *single.predictors[1:]))
     counts = single.family.counted is not None
-    standard = standard_coding({"": main}, draws, counts=counts, exposure=options["exposure"])
+    parts = {p.prefix: p for p in single.predictors}
+    standard = standard_coding(parts, draws, counts=counts, exposure=options["exposure"])
 
     def code(table: Table, exposure: Exposure) -> dict[str, LinearRows]:
         rows = standard.code(table, exposure)
-        return {"": replace(rows[""], blocks=(*rows[""].blocks, treatment.block(table)))}
+        return {**rows, "": replace(rows[""], blocks=(*rows[""].blocks, treatment.block(table)))}
 
     return single, replace(
         standard,
-        columns=(*standard.columns, column),
+        columns=(*(c for c in standard.columns if c != column), column),
         levels={**standard.levels, column: treatment.labels},
         code=code,
         optional=(EXPOSURE_TIME,) if times else (),

@@ -17,7 +17,7 @@ from glmm_zoo.errors import InputError, did_you_mean, listing, plural
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.observation import observe_rows
-from glmm_zoo.families.ordinal import MOST_LEVELS
+from glmm_zoo.families.ordered_categories import MOST_LEVELS
 from glmm_zoo.families.outcome import Outcome, column_of_response, level_of
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
 from glmm_zoo.formulas.cells import rows_of_levels

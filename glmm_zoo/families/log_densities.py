@@ -62,10 +62,10 @@ def cumulative_log_density(
 def sequential_log_density(
     log_f: Callable[[ProbabilityLink, np.ndarray, np.ndarray, int], np.ndarray],
 ) -> RowLogDensity:
-    """Of categories whose `log_f(link, y, x, top)` depends on all x_k = c_k - eta."""
+    """Of categories whose `log_f(link, y, x, top)` depends on all x_k = disc (c_k - eta)."""
 
     def log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
-        cutpoints = own["cutpoints"]
-        return log_f(probability_link(link), y, cutpoints - eta[..., None], cutpoints.shape[-1])
+        cutpoints, disc = own["cutpoints"], np.exp(np.asarray(own.get("disc", 0.0)))
+        return log_f(probability_link(link), y, disc[..., None] * (cutpoints - eta[..., None]), cutpoints.shape[-1])
 
     return log_density

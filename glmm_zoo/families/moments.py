@@ -90,5 +90,6 @@ def stopping_ratio_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.nda
 def adjacent_category_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """P(Y = k | Y in {k, k + 1}) = F(x_k), F the inverse logit"""
     edge = np.ones((*x.shape[:-1], 1))
-    weight = np.exp(np.cumsum(np.concatenate([0 * edge, -x], axis=-1), axis=-1))
+    score = np.cumsum(np.concatenate([0 * edge, -x], axis=-1), axis=-1)
+    weight = np.exp(score - score.max(axis=-1, keepdims=True))
     return weight / weight.sum(axis=-1, keepdims=True)

@@ -28,6 +28,7 @@ from glmm_zoo.families import (
     lognormal,
     moments,
     ordered_beta,
+    ordered_categories,
     ordered_predictors,
     ordinal,
     student_t,
@@ -194,7 +195,7 @@ def _ordered_family(
     **told: Any,
 ) -> Family:
     def read(table: Table, response: Response, levels: Any) -> Outcome:
-        return ordinal.read_ordered(table, response, ordinal.level_names(levels))
+        return ordered_categories.read_ordered(table, response, ordered_categories.level_names(levels))
 
     def add(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
         steps, pattern = ordinal.threshold_steps(own["cutpoints"]), np.zeros(len(outcome.values), int)
@@ -220,11 +221,11 @@ def _ordered_family(
         log_density,
         responses="ordered",
         **told,
-        own=(cutpoints, disc) if kind.cumulative else (cutpoints,),
+        own=(cutpoints, disc),
         choice="levels",
         doubts=lambda outcome, columns: [
-            *ordinal.unseen_levels(outcome),
-            *ordinal.separated_categories(outcome, columns),
+            *ordered_categories.unseen_levels(outcome),
+            *ordered_categories.separated_categories(outcome, columns),
         ],
         code=ordered_predictors.ordered_predictor,
         latent=kind.cumulative,

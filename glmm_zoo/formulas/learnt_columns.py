@@ -14,6 +14,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, raise_all
 from glmm_zoo.formulas.terms import Symbol, as_text
 from glmm_zoo.tables.columns import Column, Table
+from glmm_zoo.tables.text_values import as_number
 
 CONTEXT = {"abs": np.abs, "sqrt": np.sqrt, "log1p": np.log1p, "expm1": np.expm1}  # what formulaic does not know
 _LOGICALS = {"0": "False", "1": "True"}  # a logical that other rows have as a number
@@ -124,6 +125,9 @@ def codes_of_levels(column: Column, levels: Sequence[str]) -> np.ndarray:
     codes, found = column.codes_and_levels()
     if {*found} <= {*_LOGICALS} and {*levels} <= {*_LOGICALS.values()}:
         found = tuple(_LOGICALS[level] for level in found)
+    elif column.kind == "number":  # 0 is called "0.0" where other rows have decimals
+        same = {as_number(level): level for level in levels}
+        found = tuple(same.get(as_number(level), level) for level in found)
     unknown = [level for level in found if level not in levels]
     if unknown:
         near = did_you_mean(unknown[0], levels) or ";"

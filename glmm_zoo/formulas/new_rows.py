@@ -5,6 +5,7 @@ The rows of a new table, those of the fit with other values, and the histories o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -79,10 +80,18 @@ def levels_in_rows(levels: Sequence[str], columns: Sequence[str], table: Table) 
         return codes, np.full(table.rows, "")
     in_rows = grouping_factor(columns, table.take(known))
     place = {level: i for i, level in enumerate(levels)}
+    if any(table[c].kind == "number" for c in columns):  # 0 is called "0.0" where other rows have decimals
+        whole = {_without_decimals(level): i for level, i in place.items()}
+        place |= {level: whole.get(_without_decimals(level), -1) for level in in_rows.levels if level not in place}
     codes[known] = np.array([place.get(level, -1) for level in in_rows.levels])[in_rows.codes]
     labels = np.full(table.rows, "", np.array(in_rows.levels).dtype)
     labels[known] = np.array(in_rows.levels)[in_rows.codes]
     return codes, labels
+
+
+def _without_decimals(level: str) -> str:
+    """ "3:a" for "3.0:a"."""
+    return re.sub(r"(?<=\d)\.0+(?=:|$)", "", level)
 
 
 def members_of_rows(

@@ -46,7 +46,7 @@ def linear_predictors(
     `also` holds columns (n, m) of the main predictor whose coefficients are variables of their own, already in the
     model, by name.
 
-    `drawn` says by factor who draws its effects (levels, k), where they are not independent between levels.
+    `drawn` says by the effects' variable who draws them (levels, k), where they are not independent between levels.
 
     With `center`, the prior on the intercept is on the predictor at the covariates' means, and `Intercept` is reported
     at zero covariates: eta = (c + (X - m) beta), Intercept = c - m beta.
@@ -66,8 +66,8 @@ def _effects_of_all_groups(model: Model, drawn: Mapping[str, Callable[[Model, Gr
     earlier: list[tuple[Group, Tensor]] = []
     effects = {g.name("u"): effects_in_design(model, g) for g in model.groups if g.in_design}
     for group in sorted((g for g in model.groups if not g.in_design), key=lambda g: len(g.factor.levels)):
-        if group.factor.name in drawn:
-            effects[group.name("u")] = drawn[group.factor.name](model, group)
+        if group.name("u") in drawn:
+            effects[group.name("u")] = drawn[group.name("u")](model, group)
         else:
             of_group = group_effects if group.series is None else serial_effects
             effects[group.name("u")] = of_group(model, group, earlier)

@@ -171,7 +171,7 @@ def _log_or_not(family: Family, prefix: str) -> str:
 def _parse_all(texts: Mapping[str, str], exposure: str | None, family: Family) -> tuple[dict[str, Formula], Response]:
     """The formulas of all predictors by prefix, and the response of the main one."""
     problems: list[str] = []
-    attempted = {p: attempt(lambda p=p, t=t: _parse(p, t), problems) for p, t in texts.items()}
+    attempted = {p: attempt(lambda p=p, t=t: parse_part(p, t), problems) for p, t in texts.items()}
     raise_all(problems)
     formulas = {p: f for p, f in attempted.items() if f is not None}
     response = formulas[""].response
@@ -216,7 +216,7 @@ def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], c
             if clusters == "fixed":
                 notes.append(f"grouping factor {levels}: written as population terms, {as_population}")
                 texts[prefix] = as_population
-                again = single.family.coder(prefix)(_parse(prefix, as_population), tables[prefix], prefix)
+                again = single.family.coder(prefix)(parse_part(prefix, as_population), tables[prefix], prefix)
                 predictor = replace(again, offset=predictor.offset, dim=predictor.dim)
             else:
                 sentence = (
@@ -230,7 +230,8 @@ def _without_small_factors(single: SingleOutcome, tables: Mapping[str, Table], c
     return replace(single, texts=texts, predictors=tuple(predictors), notes=tuple(notes))
 
 
-def _parse(prefix: str, text: str) -> Formula:
+def parse_part(prefix: str, text: str) -> Formula:
+    """The formula of the predictor of that prefix, "" the main one; a problem of another says which."""
     try:
         return parse_formula(text, response=prefix == "")
     except InputError as err:

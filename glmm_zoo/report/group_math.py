@@ -18,7 +18,9 @@ def effect_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
     between: dict[str, str] = {}
     if parts.spec["options"].get("treatment_effect") == "random":
         cluster = factor_symbol(parts, (parts.spec["facts"]["cluster"],))
-        shared[parts.spec["facts"]["cluster"], ""] = [sub(sym("w"), cluster)]
+        of_main = outcomes[0].of.main.formula.groups
+        label = next((g.label for g in of_main if g.name == parts.spec["facts"]["cluster"]), None)
+        shared[parts.spec["facts"]["cluster"], label or ""] = [sub(sym("w"), cluster)]
     for outcome in outcomes:
         for part in (outcome.of.main, *outcome.of.others.values()):
             for group, numbered in numbered_effects(part):
@@ -33,7 +35,7 @@ def effect_lines(parts: Parts, outcomes: Sequence[NumberedOutcome]) -> Iterator[
                 if parts.loaded(outcome.of, group):
                     continue
                 between[group.name] = among_levels(group)
-                if parts.shared(group) or (group.name, "") in shared:
+                if parts.shared(group) or ((group.name, "") in shared and not part.of):
                     shared.setdefault((group.name, group.label or ""), []).extend(effects)
                 elif len(effects) == 1 or not group.correlated:
                     of = [*outcome.index, *([sym(letter)] if part.of else [])]

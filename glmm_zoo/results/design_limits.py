@@ -246,5 +246,5 @@ def _of_families(spec: Mapping[str, Any]) -> Iterator[Limit]:
         )
     if spec["builder"] == "ordinal" and not spec["options"].get("nominal"):
         yield Limit(
-            "Each covariate is taken to shift all categories alike (proportional odds); nominal='~ x' does without for x."
+            "Each covariate is taken to shift all categories alike (proportional odds); nominal='~ x' of the cumulative family does without for x."
         )

@@ -6,7 +6,7 @@ A design has C clusters, T periods and n rows of data. Imports no PyMC.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +92,7 @@ def read_stepped_wedge(
     read_outcome: Callable[[Table, Response], Outcome],
     *,
     columns: Sequence[str] = (),
+    parts: Mapping[str, Formula] | None = None,
     missing: Missing = "error",
     by_exposure: bool = False,
 ) -> WedgeDesign:
@@ -101,6 +102,8 @@ def read_stepped_wedge(
     ----------
     formula
         As the user wrote it; `columns` are further columns that the model uses, so that the same rows are complete.
+    parts
+        The formulas of further predictors, by the names of their parameters. The treatment may stand in them.
     read_outcome
         The family's check of the response, so that its problems are told with those of the design.
     by_exposure
@@ -115,14 +118,22 @@ def read_stepped_wedge(
     """
     parsed = parse_formula(formula)
     problems = _check_names(names, parsed)
-    table = take_columns(data, list(dict.fromkeys([*parsed.columns, *names.given, *columns])), missing, problems)
+    parts = parts or {}
+    used = [*parsed.columns, *names.given, *columns, *(c for part in parts.values() for c in part.columns)]
+    table = take_columns(data, list(dict.fromkeys(used)), missing, problems)
     assert parsed.response is not None
     response = parsed.response
     attempt(lambda: read_outcome(table, response), problems)
     design = attempt(lambda: _design_of_table(table, names), problems)
     raise_all(problems)
     assert design is not None
-    raise_all(_treatment_again(table, design, names, parsed, by_exposure))
+    problems = [
+        f"formula: {again}: leave it out" for again in _treatment_again(table, design, names, parsed, by_exposure)
+    ]
+    for name, part in parts.items():
+        again = _treatment_again(table, design, names, part, by_exposure, besides=names.treatment)
+        problems += [f"{name}: {found}: to use it here, give it as treatment=" for found in again]
+    raise_all(problems)
     return design
 
 
@@ -154,10 +165,15 @@ def _check_names(names: TrialColumns, formula: Formula) -> list[str]:
 
 
 def _treatment_again(
-    table: Table, design: WedgeDesign, names: TrialColumns, formula: Formula, by_exposure: bool
-) -> list[str]:
-    """Sentences about covariates that are the treatment by another name: period and treatment say their value, or period and exposure
-    time if the effect depends on that, and the period alone does not."""
+    table: Table,
+    design: WedgeDesign,
+    names: TrialColumns,
+    formula: Formula,
+    by_exposure: bool,
+    besides: str | None = None,
+) -> Iterator[str]:
+    """What covariates are the treatment by another name: period and treatment say their value, or period and exposure time if the effect
+    depends on that, and the period alone does not. The column `besides` is not asked about."""
     operands = [e for e in (*formula.population, *formula.smooths) if not isinstance(e, str)]
     used = [*((c,) for o in operands for c in o.columns), *(group.factor for group in formula.groups)]
     given = f"treatment={names.treatment}" if names.treatment else f"crossover={names.crossover}"
@@ -165,8 +181,9 @@ def _treatment_again(
         np.column_stack([design.period, design.exposure if by_exposure else design.treat]),
         axis=0, return_index=True, return_inverse=True,
     )  # fmt: skip
-    problems = []
     for columns in dict.fromkeys(used):
+        if columns == (besides,):
+            continue
         coded = [table[c].codes_and_levels() for c in columns]
         value = np.unique(np.column_stack([codes for codes, _ in coded]), axis=0, return_inverse=True)[1].ravel()
         if (value != value[first][cell.ravel()]).any():
@@ -174,12 +191,11 @@ def _treatment_again(
         for i, j in itertools.pairwise(first):  # cells of one period follow each other, control first
             if design.period[i] == design.period[j] and value[i] != value[j]:
                 under, with_it = (":".join(levels[codes[row]] for codes, levels in coded) for row in (i, j))
-                problems.append(
-                    f"formula: {':'.join(columns)!r} is the treatment by another name, which comes into the model by {given} (in period "
-                    f"{design.periods[design.period[i]]} it is {under!r} in every row under control and {with_it!r} in every treated row): leave it out"
+                yield (
+                    f"{':'.join(columns)!r} is the treatment by another name, which comes into the model by {given} (in period "
+                    f"{design.periods[design.period[i]]} it is {under!r} in every row under control and {with_it!r} in every treated row)"
                 )
                 break
-    return problems
 
 
 def _design_of_table(table: Table, names: TrialColumns) -> WedgeDesign:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural
-from glmm_zoo.families.ordinal import level_names, order_is_needed
+from glmm_zoo.families.ordered_categories import level_names, order_is_needed
 from glmm_zoo.tables.columns import Column, Table, suspicious_text
 from glmm_zoo.tables.text_values import in_time_order
 from glmm_zoo.trials.control import control_by_name

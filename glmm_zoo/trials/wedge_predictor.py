@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, listing, plural
+from glmm_zoo.errors import InputError, listing, plural, raise_all
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.group_effects import GroupEffects, grouping_factor
 from glmm_zoo.formulas.population import DesignMatrix, aliased
 from glmm_zoo.formulas.predictor import FEW_LEVELS
-from glmm_zoo.formulas.terms import quoted
-from glmm_zoo.plans.reading import SingleOutcome, read_outcome, remark
+from glmm_zoo.formulas.terms import Formula, quoted
+from glmm_zoo.plans.reading import SingleOutcome, parse_part, read_outcome, remark
 from glmm_zoo.trials.stepped_wedge import WedgeDesign, read_stepped_wedge
 from glmm_zoo.trials.wedge_columns import TrialColumns
 
@@ -24,16 +24,22 @@ def read_wedge_trial(
 ) -> tuple[WedgeDesign, SingleOutcome]:
     """The design of the trial, and its outcome with the predictor that the design asks for, treatment included."""
     family, exposure, correlation = FAMILIES[options["family"]], options["exposure"], options["correlation"]
+    also = {own: text for option, own in family.options.items() if (text := options.get(option)) is not None}
+    parts = {own: parse_part(own, text) for own, text in also.items()}
+    labels = {group.name: group.label for part in parts.values() for group in part.groups if group.label}
+    if correlation == "decay":
+        _refuse_labels(parts, names)
     design = read_stepped_wedge(
         data, formula, names, lambda table, response: family.read(table, response, options["success"]),
-        columns=[] if exposure is None else [exposure], missing=options["missing"],
+        columns=[] if exposure is None else [exposure], parts=parts, missing=options["missing"],
         by_exposure=options["exposure_time"] != "constant",
     )  # fmt: skip
     single = read_outcome(
         data,
-        wedge_formula(formula, names, design, correlation, options["period_effects"]),
+        wedge_formula(formula, names, design, correlation, options["period_effects"], labels),
         family,
         choice=options["success"],
+        also=also,
         exposure=exposure,
         columns=names.given,
         missing=options["missing"],
@@ -50,8 +56,31 @@ def read_wedge_trial(
     return design, remark(whole, doubts)
 
 
-def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlation: str, period_effects: str) -> str:
-    """The formula of the linear predictor without treatment: periods, covariates as the user wrote them, group effects."""
+def _refuse_labels(parts: Mapping[str, Formula], names: TrialColumns) -> None:
+    """Refuse correlations with effects of clusters that decay."""
+    raise_all(
+        [
+            f"{own}: {group.source} shares the label {group.label!r} with nothing: with correlation='decay' the effects of a cluster follow "
+            f"each other from period to period; write ({group.effects_text} | {group.name})"
+            for own, part in parts.items()
+            for group in part.groups
+            if group.label and group.name in (names.cluster, names.cell)
+        ]
+    )
+
+
+def wedge_formula(
+    text: str,
+    names: TrialColumns,
+    design: WedgeDesign,
+    correlation: str,
+    period_effects: str,
+    labels: Mapping[str, str],
+) -> str:
+    """The formula of the linear predictor without treatment: periods, covariates as the user wrote them, group effects.
+
+    Effects of a factor that has one of the `labels` in another predictor have it here, so that they are correlated with those.
+    """
     left, right = (side.strip() for side in text.split("~", 1))
     period = quoted(names.period)
     if period_effects == "smooth":
@@ -65,13 +94,18 @@ def wedge_formula(text: str, names: TrialColumns, design: WedgeDesign, correlati
         # text sorts 10 before 2, so that the first in time is named
         is_text = not design.numeric and not design.declared
         time = f"C({period}, ref={design.periods[0]!r})" if is_text else f"C({period})"
-    cell = f"(1 | {quoted(names.cluster)}:{period})"
+
+    def varying(*columns: str) -> str:
+        label = labels.get(":".join(columns), "")
+        return f"(1 |{label}| {':'.join(map(quoted, columns))})" if label else f"(1 | {':'.join(map(quoted, columns))})"
+
+    of_cluster, of_cell = varying(names.cluster), varying(names.cluster, names.period)
     groups = {
-        "exchangeable": [f"(1 | {quoted(names.cluster)})"],
-        "nested_exchangeable": [f"(1 | {quoted(names.cluster)})", cell],
-        "decay": [cell],
+        "exchangeable": [of_cluster],
+        "nested_exchangeable": [of_cluster, of_cell],
+        "decay": [of_cell],
     }[correlation]
-    groups += [f"(1 | {quoted(names.subject)})"] if names.subject is not None else []
+    groups += [varying(names.subject)] if names.subject is not None else []
     return f"{left} ~ {' + '.join([time, *([] if right == '1' else [right]), *groups])}"
 
 
@@ -104,8 +138,9 @@ def _with_random_treatment(part: SingleOutcome, design: WedgeDesign, names: Tria
     labels = ("treatment",) if own is None else (*own.labels, "treatment")
     block = tuple(range(len(labels)))
     varying = GroupEffects(
-        grouping_factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels), (None,)
-    )
+        grouping_factor([names.cluster], part.table), z, labels, (block,), (1.0,) * len(labels),
+        (None,) if own is None else own.shared,
+    )  # fmt: skip
     return (varying, *(e for e in part.main.effects if e is not own))
 
 

@@ -137,7 +137,10 @@ CHANGES = [
 @pytest.mark.parametrize(("row", "change"), CHANGES)
 def test_order_and_labels_do_not_matter(row: Row, change):
     frame, formula, renamed = change(row)
-    old, new = row_models.model_of(row.name), row_models.build(row, frame, formula)
+    names = {name: new for levels in renamed.values() for name, new in levels.items()}
+    beside = {name: table.rename(index=names, columns=names) for name, table in row.options.get("tables", {}).items()}
+    old = row_models.model_of(row.name)
+    new = row_models.build(row, frame, formula, **({"tables": beside} if beside else {}))
     point = row_models.random_point(old, 5)
     there = moved(point, old, new, renamed)
     here, _ = row_models.log_density(row.name)(point)

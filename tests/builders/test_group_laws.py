@@ -334,3 +334,12 @@ def test_the_words_of_strata(by_arm):
     u = stats.norm.ppf((np.arange(200) + 0.5) / 200)
     of_both = [expit(level[:, None] + s[:, None] * u) for s in sd.T]
     np.testing.assert_allclose(found.population, np.quantile(of_both, [0.025, 0.25, 0.5, 0.75, 0.975]), atol=0.01)
+
+
+def test_covariances_by_a_column_of_which_an_outcome_has_some_levels():
+    d = visits().assign(
+        by=lambda d: pd.Categorical(d.g.map(dict(zip("ABCDEFGHI", "pqrpqrpqr", strict=True))), list("pqr"))
+    )
+    d["t"] = d.w.mask(d.by == "r")
+    model = zoo.joint_outcomes(d, {"y ~ x": "gaussian", "t ~ x + (1 | gr(g, by=by))": "gaussian"})
+    assert model.coords["by"] == ("p", "q") and model.spec["groups"]["t_g"]["by"]["sizes"] == [3, 3]

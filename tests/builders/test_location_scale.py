@@ -41,17 +41,44 @@ def test_a_dispersion_that_is_the_same_in_every_row_is_sigma():
     assert "sigma" not in modelled.named_vars
 
 
-@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
-def test_a_discrimination_without_effects_is_the_plain_model(link):
-    d = ratings()
+KINDS = [
+    ("cumulative", "logit"),
+    ("cumulative", "probit"),
+    ("cumulative", "cloglog"),
+    ("sratio", "cloglog"),
+    ("acat", "logit"),
+]
+
+
+@pytest.mark.parametrize(("family", "link"), KINDS)
+def test_a_discrimination_without_effects_is_the_plain_model(family, link):
+    d, kind = ratings(), {"family": family, "link": link}
     at = {"beta": [0.3], "cutpoints_at_means": [-1.0, 0.2, 1.1]}
-    found = pointwise(zoo.ordinal(d, "rating ~ x", disc="~ w", link=link), {**at, "disc_beta": [0.0]})
-    np.testing.assert_allclose(found, pointwise(zoo.ordinal(d, "rating ~ x", link=link), at), rtol=1e-12)
+    found = pointwise(zoo.ordinal(d, "rating ~ x", disc="~ w", **kind), {**at, "disc_beta": [0.0]})
+    np.testing.assert_allclose(found, pointwise(zoo.ordinal(d, "rating ~ x", **kind), at), rtol=1e-12)
 
 
-def test_of_two_categories_the_discrimination_stretches_the_logit():
+@pytest.mark.parametrize("law", [stats.logistic, stats.norm, stats.gumbel_l])
+def test_a_discrimination_multiplies_the_distance_from_the_threshold_of_each_stage(law):
+    """Thresholds of stages need not be in order."""
+    link, c, d = (
+        {"logistic": "logit", "norm": "probit", "gumbel_l": "cloglog"}[law.name],
+        np.array([0.3, -0.9, 0.8]),
+        ratings(),
+    )
+    model = zoo.ordinal(d, "rating ~ x", disc="~ 0 + w", family="sratio", link=link, center=False)
+    found = pointwise(model, {"beta": [0.4], "cutpoints": c, "disc_beta": [0.7]})
+    expected = []
+    for y, eta, disc in zip(d.rating - 1, 0.4 * d.x, np.exp(0.7 * d.w), strict=True):
+        past = sum(law.logsf(disc * (c[k] - eta)) for k in range(y))
+        expected.append(past + (law.logcdf(disc * (c[y] - eta)) if y < 3 else 0.0))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio", "acat"])
+def test_of_two_categories_the_discrimination_stretches_the_logit(family):
     d = ratings().assign(rating=lambda d: (d.rating > 2).astype(int))
-    model = zoo.ordinal(d, "rating ~ x", disc="~ 0 + w", center=False)
+    model = zoo.ordinal(d, "rating ~ x", disc="~ 0 + w", family=family, center=False)
     eta = np.exp(0.7 * d.w) * (0.4 * d.x - 0.2)
     found = pointwise(model, {"beta": [0.4], "cutpoints": [0.2], "disc_beta": [0.7]})
     np.testing.assert_allclose(found, stats.bernoulli.logpmf(d.rating, expit(eta)), rtol=1e-9)
@@ -99,7 +126,7 @@ def test_a_label_correlates_location_and_scale_of_a_marker_too():
 
 REFUSED = {
     "nothing in disc": ("ordinal", {"disc": "~ 1"}, "names nothing: the cutpoints stand for its intercept"),
-    "disc of another family": ("ordinal", {"disc": "~ w", "family": "sratio"}, "disc belongs to family 'cumulative', not 'sratio'"),
+    "disc and nominal of another family": ("ordinal", {"disc": "~ w", "nominal": "~ x", "family": "acat"}, "nominal belongs to family 'cumulative', not 'acat'"),
     "disc and nominal": ("ordinal", {"disc": "~ x", "nominal": "~ x"}, "nominal and disc both have 'x'.*leave it out of one"),
     "the response": ("ordinal", {"disc": "~ rating"}, "disc: the response 'rating' is also used as a predictor"),
     "an unknown column": ("ordinal", {"disc": "~ absent"}, "absent"),

@@ -22,7 +22,7 @@ from scipy import special, stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.families import ordinal
+from glmm_zoo.families import ordered_categories, ordinal
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse_formula
@@ -49,7 +49,9 @@ def outcome(column, levels=None, formula: str = "r ~ 1") -> Outcome:
     frame = column if isinstance(column, RawTable) else pd.DataFrame({"r": column, "n": 3})
     parsed = parse_formula(formula)
     assert parsed.response is not None
-    return ordinal.read_ordered(take_columns(frame, ["r"]), parsed.response, ordinal.level_names(levels))
+    return ordered_categories.read_ordered(
+        take_columns(frame, ["r"]), parsed.response, ordered_categories.level_names(levels)
+    )
 
 
 SCALE = ["mild", "none", "severe", "mild"]
@@ -76,7 +78,7 @@ DECLARED = {
 def test_a_declared_order_survives(frame):
     column = take_columns(frame, ["r"])["r"]
     assert column.ordered and column.levels == tuple(IN_ORDER)
-    found = ordinal.read_ordered(take_columns(frame, ["r"]), parse_formula("r ~ 1").response)  # type: ignore[arg-type]
+    found = ordered_categories.read_ordered(take_columns(frame, ["r"]), parse_formula("r ~ 1").response)  # type: ignore[arg-type]
     assert found.levels == tuple(IN_ORDER)
     assert found.values.tolist() == CODES
     assert "none < mild < severe" in found.description
@@ -436,10 +438,10 @@ def test_centring_moves_only_the_prior_of_the_cutpoints(family):
 
 @pytest.mark.parametrize("labels", [("Agree", "Disagree, a bit", 'it\'s "bad"'), ("0", "1", "3"), (" a", "b", "c")])
 def test_orders_in_messages_are_right_when_pasted(labels):
-    text = ordinal.order_option("levels", labels)
+    text = ordered_categories.order_option("levels", labels)
     python, _, command = text.partition(", on the command line --option ")
     python = python.removeprefix("levels=")
-    assert ordinal.level_names(ast.literal_eval(python)) == labels
+    assert ordered_categories.level_names(ast.literal_eval(python)) == labels
     (pasted,) = shlex.split(command)
     name, _, value = pasted.partition("=")
-    assert ordinal.level_names(builders()["ordinal"].read_options({name: value}, [])["levels"]) == labels
+    assert ordered_categories.level_names(builders()["ordinal"].read_options({name: value}, [])["levels"]) == labels

@@ -448,6 +448,47 @@ def test_covariates_that_are_more_than_the_treatment_stand(term):
     build(frame, f"k | trials(n) ~ {'1 + ' if '(' in term else ''}{term}")
 
 
+DISPERSIONS = {
+    "bernoulli": ({"family": "bernoulli"}, "~ x", "dispersion= is for families gaussian, negative_binomial, not for 'bernoulli'"),
+    "poisson": ({"family": "poisson"}, "~ x", "dispersion= is for families gaussian, negative_binomial, not for 'poisson'"),
+    "another name": ({}, "~ x + label", r"sigma: 'label' is the treatment by another name.*: to use it here, give it as treatment=$"),
+    "first periods": ({"crossover": "first", "treatment": None}, "~ treat", "'treat' is the treatment by another name.*by crossover=first"),
+    "decay": ({"correlation": "decay"}, "~ (1 |p| cluster)", r"sigma: \(1 \|p\| cluster\) shares the label 'p' with nothing.*write \(1 \| cluster\)"),
+    "the response": ({}, "~ y", "sigma: the response 'y' is also used as a predictor"),
+    "a gap": ({}, "~ gap", "'gap'.*row 3"),
+    "not a formula": ({}, "~ (1 | ", "sigma: formula: unmatched"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DISPERSIONS)
+def test_a_dispersion_that_cannot_be(case):
+    options, text, words = DISPERSIONS[case]
+    frame = with_copies(trial()).assign(gap=lambda d: d.x.mask(d.index == 2))
+    formula = {"bernoulli": "ill ~ 1", "poisson": "c ~ 1"}.get(case, "y ~ 1")
+    with pytest.raises(InputError, match=f"(?s){words}"):
+        build(frame, formula, **{"family": "gaussian", "dispersion": text, **options})
+
+
+def test_a_dispersion_without_effects_is_the_plain_model():
+    plain = build(trial(), "c ~ x", family="negative_binomial")
+    modelled = build(trial(), "c ~ x", family="negative_binomial", dispersion="~ x")
+    there = row_models.random_point(modelled, 3) | {"alpha_beta": np.zeros(1)}
+    log_alpha = there["alpha_Intercept_at_means"]
+    forward = plain.rvs_to_transforms[plain["alpha"]].forward(np.exp(log_alpha), *plain["alpha"].owner.inputs).eval()
+    here = {v.name: there.get(v.name, forward) for v in plain.value_vars}
+    found = row_models.function(modelled, modelled.logp(vars=modelled.observed_RVs, sum=False))(there)
+    expected = row_models.function(plain, plain.logp(vars=plain.observed_RVs, sum=False))(here)
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), rtol=1e-12)
+
+
+def test_effects_on_the_dispersion_are_independent_where_those_on_the_mean_decay():
+    model = build(trial(), "y ~ 1", family="gaussian", correlation="decay", dispersion="~ (1 | cluster:period)")
+    u, sd = model["sigma_u_cluster:period"], model["sigma_sd_cluster:period"]
+    asked = [*model.replace_rvs_by_values([u, sd]), model.logp(vars=[u], jacobian=False)]
+    u_at, sd_at, density = row_models.function(model, asked)(row_models.random_point(model, 1))
+    np.testing.assert_allclose(density, stats.norm.logpdf(u_at, 0, sd_at).sum(), rtol=1e-9)
+
+
 def test_all_problems_are_told_together():
     frame = _with("cluster == 'c1' and period == 3", treat=0)
     frame.loc[3, "k"] = 99

@@ -23,7 +23,7 @@ from integrated_rows import (
     without_groups,
 )  # fmt: skip
 from row_models import build
-from rows import ROWS, Row
+from rows import ROWS, Row, ratings
 from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
@@ -237,3 +237,28 @@ def test_a_zero_part_and_a_count_against_dblquad() -> None:
     above = expected(lambda a, b: share(b))
     for scale, value in (("mean", average), ("zero", 1 - above), ("positive", average / above)):
         np.testing.assert_allclose(draws_of(zoo.predictions(tree, d, scale=scale))[0], value, rtol=1e-6, err_msg=scale)
+
+
+@pytest.mark.parametrize("family", ["sratio", "acat"])
+def test_categories_of_groups_that_differ_in_level_and_discrimination(family: str) -> None:
+    """E over both effects of a group, correlated, of probabilities, by a fine grid."""
+    d = ratings()
+    model = zoo.ordinal(d, "rating ~ x + (1 |p| g)", disc="~ w + (1 |p| g)", family=family)
+    sd, r, c, b, a = np.array([0.8, 0.4]), 0.5, np.array([-0.6, 0.9, 0.2]), 0.5, 0.3
+    at = {
+        "beta": [b], "cutpoints": c, "disc_beta": [a], "sd_g": sd, "corr_g": [[1, r], [r, 1]], "u_g": np.zeros((9, 2)),
+    }  # fmt: skip
+    tree = tree_of(model, {name: np.asarray(value, float)[None, None] for name, value in at.items()})
+    found = zoo.predictions(tree, d.head(3), scale="probability").table["mean"].to_numpy().reshape(3, 4)
+    z1, z2 = np.meshgrid(*[np.linspace(-8, 8, 401)] * 2, indexing="ij")
+    both = np.exp(-0.5 * (z1**2 + z2**2))
+    both /= both.sum()
+    for i in range(3):
+        eta = b * d.x[i] + sd[0] * z1
+        x = np.exp(a * d.w[i] + sd[1] * (r * z1 + np.sqrt(1 - r**2) * z2)) * (c[:, None, None] - eta)
+        if family == "acat":
+            P = special.softmax(np.concatenate([np.zeros((1, 401, 401)), -np.cumsum(x, axis=0)]), axis=0)
+        else:
+            past = np.concatenate([np.ones((1, 401, 401)), np.cumprod(stats.logistic.sf(x), axis=0)])
+            P = past * np.concatenate([stats.logistic.cdf(x), np.ones((1, 401, 401))])
+        np.testing.assert_allclose(found[i], (P * both).sum(axis=(1, 2)), rtol=1e-5)

@@ -213,6 +213,42 @@ def test_clusters_that_differ_in_their_effect_vary_more_or_less_under_treatment(
         np.testing.assert_allclose(values(own)[s], expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("exposure_time", ["constant", "categorical"])
+def test_a_dispersion_with_the_treatment_is_that_of_the_arm_asked_about(exposure_time: str) -> None:
+    data, tree, found = wedge(
+        "c ~ x",
+        family="negative_binomial",
+        treatment="arm",
+        dispersion="~ arm + (1 |p| cluster)",
+        exposure_time=exposure_time,
+    )
+    asked = {
+        "arm": ["usual care", "coaching"],
+        "period": 2,
+        **({"exposure_time": 2} if exposure_time != "constant" else {}),
+    }
+    none = zoo.predictions(tree, at=asked, scale="zero", groups="typical", by=True)
+    mean = zoo.predictions(tree, at=asked, groups="typical", by=True)
+    for s in range(DRAWS):
+        p = of_draw(found, s)
+        effect = p["effect"] if exposure_time == "constant" else p["effect"][1]
+        eta = linear(data.assign(period=2), p) + np.array([[0.0], [effect]])
+        # coaching stands before usual care in the alphabet, so that it is the reference of the dispersion
+        size = np.exp(p["alpha_Intercept"] + np.array([[p["alpha_beta"][0]], [0.0]]))
+        np.testing.assert_allclose(values(mean)[s], np.exp(eta).mean(axis=1), rtol=1e-10)
+        expected = stats.nbinom.pmf(0, size, size / (size + np.exp(eta))).mean(axis=1)
+        np.testing.assert_allclose(values(none)[s], expected, rtol=1e-10)
+
+
+def test_a_residual_sd_by_formula_has_no_one_icc() -> None:
+    _, plain, _ = wedge("y ~ x", family="gaussian")
+    _, tree, found = wedge("y ~ x", family="gaussian", dispersion="~ treat", treatment_effect="random")
+    assert "icc_within_period" in zoo.findings(plain)["wedge_effects"].quantities
+    assert "icc_within_period" not in zoo.findings(tree)["wedge_effects"].quantities
+    effect = values(zoo.comparisons(tree, "treat"))[:, 0]
+    np.testing.assert_allclose(effect, found["effect"][0], rtol=1e-10)
+
+
 def test_periods_that_the_fit_lacks_are_told() -> None:
     data, tree, _ = wedge()
     with pytest.raises(InputError, match=r"level '9' of 'period' \(row 1\)"):

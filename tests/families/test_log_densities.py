@@ -93,11 +93,10 @@ def test_ordered_categories(name: str, link: str) -> None:
     expected = np.take_along_axis(log_of_each, np.broadcast_to(y.astype(int), (6, 5))[..., None], axis=2)[..., 0]
     found = density(FAMILIES[name], y, eta, link, cutpoints=cutpoints)
     np.testing.assert_allclose(found, expected, rtol=1e-7)
-    if name == "ordinal":  # disc stretches all distances of a row
-        log_disc = np.linspace(-1.0, 1.0, 5)[None]
-        stretched = density(FAMILIES[name], y, eta, link, cutpoints=cutpoints, disc=np.repeat(log_disc, 6, axis=0))
-        x = np.exp(log_disc)[..., None] * (cutpoints - eta[..., None])
-        np.testing.assert_allclose(density(FAMILIES[name], y, 0 * eta, link, cutpoints=x), stretched, rtol=1e-12)
+    log_disc = np.linspace(-1.0, 1.0, 5)[None]  # disc stretches all distances of a row
+    stretched = density(FAMILIES[name], y, eta, link, cutpoints=cutpoints, disc=np.repeat(log_disc, 6, axis=0))
+    x = np.exp(log_disc)[..., None] * (cutpoints - eta[..., None])
+    np.testing.assert_allclose(density(FAMILIES[name], y, 0 * eta, link, cutpoints=x), stretched, rtol=1e-12)
     by_row = np.broadcast_to(cutpoints, (6, 5, 3)) + rng.normal(size=(1, 5, 1))
     moved = density(FAMILIES[name], y, eta, link, cutpoints=by_row)
     for i in range(5):

@@ -68,8 +68,12 @@ def test_moments_of_ordered_categories():
         k = np.array([1, 2, 3])
         mean, variance = FAMILIES[family].moments(eta, {"cutpoints": c}, "logit")
         np.testing.assert_allclose([mean, variance], [P @ k, P @ k**2 - (P @ k) ** 2], rtol=1e-12)
-    stretched = FAMILIES["ordinal"].moments(eta, {"cutpoints": c, "disc": np.array(1.7)}, "logit")
-    np.testing.assert_allclose(stretched, FAMILIES["ordinal"].moments(0 * eta, {"cutpoints": 1.7 * (c - eta)}, "logit"))
+        stretched = FAMILIES[family].moments(eta, {"cutpoints": c, "disc": np.array(1.7)}, "logit")
+        np.testing.assert_allclose(
+            stretched, FAMILIES[family].moments(0 * eta, {"cutpoints": 1.7 * (c - eta)}, "logit")
+        )
+        sure = FAMILIES[family].moments(eta, {"cutpoints": c, "disc": np.array(1e300)}, "logit")
+        np.testing.assert_allclose(sure, (2.0, 0.0), atol=1e-12)  # it lies between the thresholds
 
 
 def test_every_family_has_moments_of_its_own_parameters():

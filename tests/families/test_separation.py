@@ -12,7 +12,7 @@ from scipy import optimize
 from scipy.special import expit
 
 import glmm_zoo as zoo
-from glmm_zoo.families.ordinal import separated_categories
+from glmm_zoo.families.ordered_categories import separated_categories
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.population import DesignMatrix
 

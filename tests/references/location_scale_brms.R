@@ -1,4 +1,4 @@
-# orthodont_location_scale.json and soup_disc.json by brms: run in tests/references, after location_scale.R.
+# orthodont_location_scale.json, soup_disc.json and soup_disc_acat.json by brms: run in tests/references, after location_scale.R.
 library(brms)
 rstan::rstan_options(boost_lib = "/usr/include")
 
@@ -18,9 +18,9 @@ print(fitted(
     prior(student_t(3, 0, 2.5), class = "b", coef = "Intercept", dpar = "sigma"), prior(normal(0, 2), class = "b", dpar = "sigma"),
     prior(exponential(0.5), class = "sd"), prior(exponential(1), class = "sd", dpar = "sigma"), prior(lkj(2), class = "cor"))
 ))
-print(fitted(
+for (family in list(cumulative("probit"), acat("logit"))) print(fitted(
   bf(sureness ~ test + (1 | p | respondent), center = FALSE) + lf(disc ~ 0 + test + (1 | p | respondent), cmc = FALSE),
-  read.csv("../data/ordinal_soup.csv"), cumulative("probit"),
+  read.csv("../data/ordinal_soup.csv"), family,
   c(prior(student_t(3, 0, 2.5), class = "Intercept"), prior(normal(0, 2.5), class = "b"), prior(normal(0, 1), class = "b", dpar = "disc"),
     prior(exponential(1), class = "sd"), prior(exponential(2), class = "sd", dpar = "disc"), prior(lkj(2), class = "cor"))
 ))

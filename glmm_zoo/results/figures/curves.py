@@ -174,6 +174,8 @@ def _discs(data: RawData, place: np.ndarray, x: str) -> tuple[np.ndarray, np.nda
     if x not in data.rows:
         return None
     seen = place >= 0
+    if not seen.any():
+        return None
     numbers = data.rows[x].to_numpy(float)[seen]
     values, sizes = data.values[seen], data.sizes[seen]
     if not data.shares:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from glmm_zoo.results.figures.group_names import grouping_factors, rows_of_facto
 from glmm_zoo.results.report.estimates_text import label
 from glmm_zoo.results.storage import metadata, outcome_specs, stored_table
 from glmm_zoo.tables.frames import take_columns
+from glmm_zoo.tables.text_values import as_number
 
 MOST_RAW = 300
 _SMALLEST, _LARGEST, _MANY = 3.0, 14.0, 60  # px of discs, and from how many on the largest are smaller
@@ -58,9 +60,17 @@ class RawData:
         have these columns."""
         if not columns or not set(columns) <= set(self.rows):
             return None
-        keys = {tuple(label(v) for v in row): i for i, row in enumerate(of[list(columns)].itertuples(index=False))}
-        observed = self.rows[list(columns)].itertuples(index=False)
-        return np.array([keys.get(tuple(label(v) for v in row), -1) for row in observed])
+
+        def key(row: Sequence[Any]) -> tuple[str, ...]:
+            return tuple(self._label(c, v) for c, v in zip(columns, row, strict=True))
+
+        keys = {key(row): i for i, row in enumerate(of[list(columns)].itertuples(index=False))}
+        return np.array([keys.get(key(row), -1) for row in self.rows[list(columns)].itertuples(index=False)])
+
+    def _label(self, column: str, value: Any) -> str:
+        """A value as text; the levels of a column of numbers are text already, "0.0"."""
+        number = as_number(value) if isinstance(value, str) and self.rows[column].dtype.kind in "iuf" else None
+        return label(value if number is None else number)
 
     def discs(self, place: np.ndarray, about: About) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
         """Places (m,), ratios (m,) and sizes (m,) of at most `MOST_RAW` discs, and what each is, in words.

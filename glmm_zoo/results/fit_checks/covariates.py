@@ -99,7 +99,7 @@ def category_checks(rows: PredictedRows, about: About) -> Iterator[FitCheck]:
         p = far_from_expected(observed, drawn)
         if p < PATTERN / len(codes):
             remedy = (
-                f"Let its effect differ between the thresholds, nominal='~ {column}', or the spread, disc='~ {column}', and compare."
+                f"Let its effect differ between the thresholds, nominal='~ {column}' of the cumulative family, or the spread, disc='~ {column}', and compare."
                 if rows.kind == "ordered"
                 else f"Give {column} a bend or an interaction, and compare."
             )
