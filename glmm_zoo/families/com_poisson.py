@@ -19,10 +19,9 @@ from glmm_zoo.families.conway_maxwell import Sums, conway_maxwell, possible
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.shares import share_of_zeros
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
-from glmm_zoo.formulas.terms import Response
 from glmm_zoo.priors import Prior, parameter
-from glmm_zoo.tables.columns import Table
 
 _LEAST, _MOST = -650.0, 300.0  # logarithms of means and of nu are cut here, beyond what variances can hold
 _WIDE = 1000.0  # from this standard deviation on a draw is that of a normal distribution, rounded
@@ -189,10 +188,6 @@ def _drawn(rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np
     return y * (rng.random(eta.shape) >= own["zi"]) if "zi" in own else y
 
 
-def _read(table: Table, response: Response, _: Any) -> Outcome:
-    return counts.read_count(table, response)
-
-
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
     if "zi" in own:
         counts.observe_zero_inflated(name, COUNT, outcome, own["zi"], eta, own["nu"])
@@ -209,7 +204,7 @@ def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np
 COM_POISSON = Family(
     "com_poisson",
     ("log",),
-    _read,
+    counts.read_count,
     _observe,
     _moments,
     _log_density,
@@ -231,13 +226,7 @@ ZERO_INFLATED_COM_POISSON = replace(
     called="zero-inflated Conway-Maxwell-Poisson",
     distribution="is a structural zero with probability π; otherwise it has a Conway-Maxwell-Poisson distribution with mean μ and shape ν, "
     "which may be 0 too",
-    own=(
-        OwnParameter(
-            "zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros,
-            words="a structural zero", symbol="π", why="every value is as likely as any other",
-        ),
-        NU,
-    ),
+    own=(share_of_zeros("a structural zero"), NU),
     zeros="structural",
     doubts=lambda outcome, columns: [*counts.without_zeros(outcome), *counts.without_large(outcome, columns)],
     counted="expected count but for structural zeros",
