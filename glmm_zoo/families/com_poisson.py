@@ -46,7 +46,8 @@ NU = OwnParameter(
 
 @cache
 def _operations() -> tuple[Any, Any]:
-    """PyTensor's operations for one of the sums given eta and nu, and for the quantile of u given eta and nu."""
+    """PyTensor's operations for one of the sums given eta, a possible nu and nu as it was, which tells the rows that have it in common,
+    and for the quantile of u given eta and nu."""
     from pytensor.graph.basic import Apply
     from pytensor.graph.op import Op
     from pytensor.graph.replace import _vectorize_node
@@ -78,17 +79,17 @@ def _operations() -> tuple[Any, Any]:
             self.which = which
 
         def of(self, *inputs: np.ndarray) -> np.ndarray:
-            return getattr(conway_maxwell(*inputs), self.which)
+            return getattr(conway_maxwell(*inputs[:2]), self.which)
 
         def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
-            eta, nu = inputs
-            of = Sums(*(ConwayMaxwell(name)(eta, nu) for name in Sums._fields))
+            eta, _, common = inputs
+            of = Sums(*(ConwayMaxwell(name)(*inputs) for name in Sums._fields))
             mu, rate_by_nu = pt.exp(eta), of.covariance / of.variance
             if self.which == "log_rate":
                 slopes = mu / of.variance, rate_by_nu
             else:
                 slopes = mu * mu / of.variance, mu * rate_by_nu - of.log_factorial
-            return [cotangents[0] * slope for slope in slopes]
+            return [*(cotangents[0] * slope for slope in slopes), pt.zeros_like(common)]
 
     class ConwayMaxwellQuantile(Elementwise):
         __props__ = ()
@@ -108,8 +109,9 @@ def _rate_and_norm(eta: Array, log_nu: Array) -> tuple[Array, Array, Array]:
         return found.log_rate, found.log_norm, nu
     pt, (of, _) = import_pytensor(), _operations()
     eta = pt.clip(eta, _LEAST, _MOST)
-    nu = possible(eta, pt.exp(pt.clip(log_nu, _LEAST, _MOST)))
-    return of("log_rate")(eta, nu), of("log_norm")(eta, nu), nu
+    common = pt.exp(pt.clip(log_nu, _LEAST, _MOST))
+    nu = possible(eta, common)
+    return of("log_rate")(eta, nu, common), of("log_norm")(eta, nu, common), nu
 
 
 def _log_f(y: Array, eta: Array, log_nu: Array) -> Array:

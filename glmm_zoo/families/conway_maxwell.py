@@ -8,6 +8,7 @@ asymptotic series (Gaunt, Iyengar, Olde Daalhuis & Simsek 2019) in m = lambda^(1
 
 from __future__ import annotations
 
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,24 @@ STEPS, TERMS = 40, 5000  # at most; no nu that is possible has more terms that c
 TWO, SHARE = 5.0, 1e-14  # from nu = 5 (mu + 1) on two counts are nearly all there is; the least share of one of them
 NEGLIGIBLE = 1e-17  # a term beside the sum
 CLOSE = 1e-4  # of the root in log lambda, times the sd: from there derivatives reach it
+CLOSER = 1e-8  # where the highest derivatives are of use too
+MANY_ROWS = 500  # with a common nu, from which on sums are interpolated
+TABLE_FROM, TABLE_TO, CELLS_PER_UNIT = (
+    -6.0,
+    8.0,
+    32.0,
+)  # the eta for which sums of a common nu are interpolated, and in which steps
+TABLE_NU, TABLE_SPREAD = 4.5, 1.0  # up to this nu, and for means above it: others depend on eta less smoothly
 _AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
+
+
+def _completing(n: int) -> np.ndarray:
+    """From the first n Taylor coefficients of a polynomial of 2 n at 0 and at 1 to the others at 0 (n, 2 n)."""
+    at_one = np.array([[comb(j, i) for j in range(2 * n)] for i in range(n)], float)
+    return np.linalg.solve(at_one[:, n:], np.hstack([-at_one[:, :n], np.eye(n)])).round()
+
+
+COMPLETED = {n: _completing(n) for n in (3, 4)}
 
 
 class Sums(NamedTuple):

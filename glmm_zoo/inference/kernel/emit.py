@@ -55,7 +55,7 @@ class Emitter:
         self.entry = Lines(1, "e")
         self._slots: dict[tuple[str, int], str] = {}
         self._numbers: dict[float, str] = {}
-        self._scratch: dict[Node, str] = {}
+        self._scratch: dict[Node | int, str] = {}
         self.numbers_of: dict[Node, str] = {}  # numbers that are computed, by name
         self.used: set[tuple[str, int]] = set()
         self._loops = 0
@@ -148,13 +148,13 @@ class Emitter:
             self._slots[key] = self.entry(f"inttoptr i64 {self.slot(kind, which)} to ptr")
         return self._slots[key]
 
-    def scratch(self, node: Node) -> str:
-        """Memory for a vector, in bytes from the beginning of the scratch memory."""
-        if node not in self._scratch:
-            self.code.scratch.append(self._size(node))
+    def scratch(self, what: Node | int) -> str:
+        """Memory for a vector, or for so many numbers that stay from call to call, zeros at first."""
+        if what not in self._scratch:
+            self.code.scratch.append(what if isinstance(what, int) else self._size(what))
             offset = self.slot("scratch", len(self.code.scratch) - 1)
-            self._scratch[node] = self.entry(f"getelementptr i8, ptr %scratch, i64 {offset}")
-        return self._scratch[node]
+            self._scratch[what] = self.entry(f"getelementptr i8, ptr %scratch, i64 {offset}")
+        return self._scratch[what]
 
     def literal(self, value: float) -> str:
         if value in _PLAIN or math.isnan(value):

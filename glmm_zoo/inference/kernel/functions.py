@@ -10,7 +10,8 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 
-from glmm_zoo.inference.kernel import conway_maxwell
+from glmm_zoo.families.conway_maxwell import CLOSE, CLOSER
+from glmm_zoo.inference.kernel import conway_maxwell, conway_table
 
 
 def hexadecimal(value: float) -> str:
@@ -27,6 +28,7 @@ class Lines:
         self.integer = "i64" if lanes == 1 else f"<{lanes} x i64>"
         self.suffix = "f64" if lanes == 1 else f"v{lanes}f64"
         self.used: set[tuple[str, int]] = set()
+        self.made: dict[str, str] = {}  # calls of functions that are not free of memory, by their arguments
         self.block = "entry"
 
     def __call__(self, instruction: str) -> str:
@@ -207,6 +209,13 @@ MACHINE_FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
 }  # fmt: skip
 
 
+LARGE_FUNCTIONS: dict[str, Callable[[Lines, str], list[str]]] = {
+    "conway": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSE),
+    "conway_nodes": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSER),
+    "conway_table": conway_table.table_definition,
+}
+
+
 def definitions(used: set[tuple[str, int]]) -> list[str]:
     """LLVM code of functions by name and lanes, and of those that they use."""
     found: dict[tuple[str, int], list[str]] = {}
@@ -216,8 +225,8 @@ def definitions(used: set[tuple[str, int]]) -> list[str]:
         if (name, lanes) in found:
             continue
         b = Lines(lanes)
-        if name == "conway":
-            found[name, lanes] = conway_maxwell.definition(b, name)
+        if name in LARGE_FUNCTIONS:
+            found[name, lanes] = LARGE_FUNCTIONS[name](b, name)
             waiting += sorted(b.used - set(found))
             continue
         result = MACHINE_FUNCTIONS[name](b, "%x")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.families.conway_maxwell import MANY_ROWS
 from glmm_zoo.inference.kernel.arrays import MANY, NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Node, UnsupportedError
 from glmm_zoo.inference.kernel.scalars import SCALARS, chain
@@ -305,7 +306,11 @@ def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
 
 
 def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
-    return t.elementwise(lambda eta, nu: t.E(f"conway_{op.which}", eta, nu), inputs)
+    def of(eta: Node, nu: Node, common: Node) -> Node:
+        one = common.domain is None and (eta.domain or 0) >= MANY_ROWS
+        return t.E(f"conway_{op.which}", eta, nu, *([common] if one else []))
+
+    return t.elementwise(of, inputs)
 
 
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
