@@ -20,7 +20,7 @@ from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.shares import share_of_zeros
-from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
+from glmm_zoo.families.tensors import Array, Tensor, elementwise_operation, functions_of, import_pytensor
 from glmm_zoo.priors import Prior, parameter
 
 _LEAST, _MOST = -650.0, 300.0  # logarithms of means and of nu are cut here, beyond what variances can hold
@@ -48,29 +48,7 @@ NU = OwnParameter(
 def _operations() -> tuple[Any, Any]:
     """PyTensor's operations for one of the sums given eta, a possible nu and nu as it was, which tells the rows that have it in common,
     and for the quantile of u given eta and nu."""
-    from pytensor.graph.basic import Apply
-    from pytensor.graph.op import Op
-    from pytensor.graph.replace import _vectorize_node
-
-    pt = import_pytensor()
-
-    class Elementwise(Op):
-        def make_node(self, *inputs: Tensor) -> Any:
-            inputs = tuple(map(pt.as_tensor_variable, pt.broadcast_arrays(*inputs)))
-            return Apply(self, inputs, [pt.tensor(dtype="float64", shape=inputs[0].type.shape)])
-
-        def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
-            output_storage[0][0] = np.asarray(self.of(*inputs), float)
-
-        def infer_shape(self, node: Any, shapes: Any) -> Any:
-            return [shapes[0]]
-
-        def of(self, *inputs: np.ndarray) -> np.ndarray:
-            raise NotImplementedError
-
-    @_vectorize_node.register(Elementwise)
-    def _(op: Any, node: Any, *inputs: Tensor) -> Any:
-        return op.make_node(*inputs)
+    pt, Elementwise = import_pytensor(), elementwise_operation()
 
     class ConwayMaxwell(Elementwise):
         __props__ = ("which",)

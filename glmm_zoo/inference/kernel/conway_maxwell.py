@@ -40,14 +40,11 @@ def sums_definition(b: Lines, name: str, close: float) -> list[str]:
     logs = [math.log(max(j, 1)) for j in range(MOST + 1)]
     table = ", ".join(f"double {type(b)(1).number(x)}" for x in accumulate(logs))
     declared = [
-        f"declare {b.type} @llvm.floor.{b.suffix}({b.type})",
         f"@log_factorials_{b.lanes} = internal constant [{len(logs)} x double] [{table}]",
     ]
-    if b.lanes > 1:
-        declared += [f"declare i1 @llvm.vector.reduce.{how}.v{b.lanes}i1(<{b.lanes} x i1>)" for how in ("or", "and")]
     number, one = b.number, b.number(1.0)
     b.do(f"%powers = alloca [{MOST + 1} x {b.type}]")
-    mu = b.function("exp", _max(b, "%eta", number(TINY)))
+    mu = b.function("exp", larger(b, "%eta", number(TINY)))
     tiny = b.compare("olt", "%eta", number(TINY))
     far = both(b, "and", b.compare("oge", mu, number(FAR_MEAN)), b.compare("oge", b.mul(mu, "%nu"), number(FAR)))
     far = both(b, "and", far, b.compare("oge", mu, b.mul("%nu", number(FAR_SPREAD))))
@@ -56,7 +53,7 @@ def sums_definition(b: Lines, name: str, close: float) -> list[str]:
 
     def give_with_others(found: Sequence[str], block: str) -> None:
         """Beside those of lanes that are far or tiny."""
-        branch(b, _any(b, outside), f"{block}_others", f"{block}_alone")
+        branch(b, any_lane(b, outside), f"{block}_others", f"{block}_alone")
         begin(b, f"{block}_alone")
         give(b, found)
         begin(b, f"{block}_others")
@@ -108,7 +105,7 @@ def all_lanes(b: Lines, condition: str) -> str:
     )
 
 
-def _any(b: Lines, condition: str) -> str:
+def any_lane(b: Lines, condition: str) -> str:
     return (
         condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.or.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
     )
@@ -123,11 +120,11 @@ def begin(b: Lines, block: str) -> None:
     b.block = block
 
 
-def _max(b: Lines, x: str, y: str) -> str:
+def larger(b: Lines, x: str, y: str) -> str:
     return b.select(b.compare("ogt", x, y), x, y)
 
 
-def _do_while(
+def do_while(
     b: Lines, name: str, start: Sequence[tuple[str, str]], body: Callable[[list[str]], tuple[list[str], str]]
 ) -> list[str]:
     """The state, of these types and first values, after `body` has been run as long as it goes on in any lane: it gives the next
@@ -138,7 +135,7 @@ def _do_while(
     at, b.block = len(b.lines), name
     state = [f"%{name}{k}" for k in range(len(start))]
     new, going = body(state)
-    going = _any(b, going)
+    going = any_lane(b, going)
     b.lines[at:at] = [
         f"  {s} = phi {kind} [ {first}, %{before} ], [ {n}, %{b.block} ]"
         for s, (kind, first), n in zip(state, start, new, strict=True)
@@ -157,10 +154,10 @@ def _first_rate(b: Lines, mu: str, nu: str) -> str:
     number = b.number
     mode = b.add(mu, b.div(b.sub(nu, number(1.0)), b.mul(number(2.0), nu)))
     bend = b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu))
-    below = b.function("log", _max(b, b.fma(bend, mu, number(1.0)), number(0.1)))
+    below = b.function("log", larger(b, b.fma(bend, mu, number(1.0)), number(0.1)))
     small = b.sub(b.function("log", mu), below)
-    of_mode = b.mul(nu, b.function("log", _max(b, mode, number(0.1))))
-    begun = b.select(b.compare("ogt", mode, _max(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
+    of_mode = b.mul(nu, b.function("log", larger(b, mode, number(0.1))))
+    begun = b.select(b.compare("ogt", mode, larger(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
     below, one = b.intrinsic("floor", mu), number(1.0)
     share = b.sub(mu, below)
     share = b.select(b.compare("olt", share, number(SHARE)), number(SHARE), share)
@@ -172,7 +169,7 @@ def _first_rate(b: Lines, mu: str, nu: str) -> str:
 
 def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str, close: float) -> list[str]:
     number, two = b.number, b.number(2.0)
-    c = _max(b, b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu)), number(0.0))
+    c = larger(b, b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu)), number(0.0))
     state: list[str] = []
     found: list[str] = []
 
@@ -181,7 +178,7 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str, close: float) -
         rate, low, high, count = given
         found[:] = sums(b, rate, nu)
         mean = found[0]
-        variance = found[2] = _max(b, found[2], b.mul(mean, number(LEAST_SHARE)))
+        variance = found[2] = larger(b, found[2], b.mul(mean, number(LEAST_SHARE)))
         low = b.select(b.compare("olt", mean, mu), rate, low)
         high = b.select(b.compare("ogt", mean, mu), rate, high)
         bent = b.fma(c, mean, number(1.0))
@@ -194,12 +191,12 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str, close: float) -
         new = b.select(
             both(b, "and", outside, b.compare("ogt", size, number(0.1))), b.mul(b.add(low, high), number(0.5)), new
         )
-        scaled = b.mul(size, _max(b, b.intrinsic("sqrt", variance), number(1.0)))
+        scaled = b.mul(size, larger(b, b.intrinsic("sqrt", variance), number(1.0)))
         going = both(b, "and", b.compare("ogt", scaled, number(close)), b.compare("olt", count, number(STEPS)))
         return [new, low, high, b.add(count, number(1.0))], going
 
     start = [_first_rate(b, mu, nu), number(-math.inf), number(math.inf), number(1.0)]
-    _do_while(b, name, [(b.type, x) for x in start], step)
+    do_while(b, name, [(b.type, x) for x in start], step)
     mean, log_norm, variance, third, log_factorial, covariance, second = found
     ratio, d = b.div(third, variance), b.div(b.sub(mu, mean), variance)
     bent = b.mul(d, ratio)
@@ -254,7 +251,7 @@ def _small_sums(b: Lines, rate: str, nu: str, whole: list[str]) -> list[str]:
         return [next_at, b.add(j, one), term, total, *new], both(b, "and", counts, within)
 
     start = [("i64", "1"), *((b.type, x) for x in (one, one, one, zero, zero, zero, zero, zero, zero))]
-    _, _, _, total, *sums = _do_while(b, f"terms{b.block}", start, add)
+    _, _, _, total, *sums = do_while(b, f"terms{b.block}", start, add)
     true = "true" if b.lanes == 1 else "splat (i1 true)"
     whole.append(both(b, "and", both(b, "xor", counts, true), b.compare("olt", total, b.number(_LARGEST))))
     return _cumulants(b, sums, total)
@@ -290,7 +287,7 @@ def _sums(b: Lines, rate: str, nu: str) -> list[str]:
     exponent = b.div(rate, nu)
     mode = b.function("exp", b.select(b.compare("olt", exponent, number(30.0)), exponent, number(30.0)))
     reach = b.fma(number(9.0), b.intrinsic("sqrt", b.div(mode, nu)), one)
-    first = _max(b, b.intrinsic("floor", b.sub(mode, reach)), zero)
+    first = larger(b, b.intrinsic("floor", b.sub(mode, reach)), zero)
     going = ""
 
     def add(state: list[str]) -> tuple[list[str], str]:
@@ -306,7 +303,7 @@ def _sums(b: Lines, rate: str, nu: str) -> list[str]:
         return [d, f, term, total, *new], both(b, "and", going, b.compare("olt", d, number(TERMS)))
 
     start = [(b.type, x) for x in (zero, zero, one, one, zero, zero, zero, zero, zero, zero)]
-    _, _, _, total, *sums = _do_while(b, "terms", start, add)
+    _, _, _, total, *sums = do_while(b, "terms", start, add)
     mean, log_total, variance, third, f, *rest = _cumulants(b, sums, b.select(going, number(math.nan), total))
     at_first = b.function("lgamma", b.add(first, one))
     log_norm = b.sub(b.fma(first, rate, log_total), b.mul(nu, at_first))

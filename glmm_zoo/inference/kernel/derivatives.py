@@ -53,6 +53,8 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
             return (b, E("select", a, g, zero)), (c, E("select", a, zero, g))
         case "lgamma":
             return ((a, E("mul", g, E("digamma", a))),)
+        case "log_rising":
+            return ((b, E("mul", g, E("rising_slope", a, b))),)
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)

@@ -376,11 +376,12 @@ class Emitter:
             ]  # fmt: skip
         tail = ["  store atomic i64 0, ptr %lock release, align 8"] if self.code.scratch else []
         declare = [
-            f"declare {t} @llvm.{f}.{s}({t})" for t, s in (("double", "f64"), (vector, f"v{W}f64")) for f in ("rint", "fabs", "sqrt")
+            f"declare {t} @llvm.{f}.{s}({t})" for t, s in (("double", "f64"), (vector, f"v{W}f64")) for f in ("rint", "fabs", "sqrt", "floor")
         ] + [
             f"declare {t} @llvm.fma.{s}({t}, {t}, {t})" for t, s in (("double", "f64"), (vector, f"v{W}f64"))
         ] + [
             f"declare double @llvm.vector.reduce.fadd.v{W}f64(double, {vector})",
+            *(f"declare i1 @llvm.vector.reduce.{how}.v{W}i1(<{W} x i1>)" for how in ("or", "and")),
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
         functions = [*definitions(self.used), *[product_function(W)][: any(n.op == "product" for n in self.order)]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel import conway_maxwell, conway_table
+from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
 from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
@@ -167,6 +167,8 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
+        case _ if op in rising.RESULTS:
+            return rising.one_of_both(b, op, *args)
         case _ if op in conway_maxwell.RESULTS:
             of = "conway_table" if len(args) > 2 else "conway"
             return conway_maxwell.all_of_the_sums(b, of, *args)[conway_maxwell.RESULTS.index(op)]

@@ -313,6 +313,10 @@ def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> Expressio
     return t.elementwise(of, inputs)
 
 
+def _rising(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(lambda y, log_a: t.E("rising_slope" if op.slope else "log_rising", y, log_a), inputs)
+
+
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
     of = "predicted" if type(op).__name__ == "PredictedVariance" else "back" if op.backward else "onward"
     size = max(x.shape[0] if isinstance(x, ExpressionArray) else len(x) for x in inputs)
@@ -326,7 +330,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "Recurrence": _recurrence, "PredictedVariance": _recurrence,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
-    "ConwayMaxwell": _conway_maxwell,
+    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip
