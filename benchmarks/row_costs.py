@@ -48,7 +48,7 @@ def limited(y: np.ndarray) -> pd.DataFrame:
 def case(
     build: Callable[..., object], y: np.ndarray | pd.DataFrame, left: str = "y", right: str = "", **options: object
 ) -> Callable:
-    table = y if isinstance(y, pd.DataFrame) else pd.DataFrame({"y": y})
+    table = pd.DataFrame(y) if isinstance(y, pd.DataFrame) else pd.DataFrame({"y": y})
     return lambda: build(
         table.assign(x=X[: len(table)], g=G[: len(table)], n=N[: len(table)]), f"{left} ~ x + (1 | g){right}", **options
     )

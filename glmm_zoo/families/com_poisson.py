@@ -94,8 +94,11 @@ def _rate_and_norm(eta: Array, log_nu: Array) -> tuple[Array, Array, Array]:
 
 def _log_f(y: Array, eta: Array, log_nu: Array) -> Array:
     """log f(y) = y log lambda - nu log y! - log Z"""
-    log_rate, log_norm, nu = _rate_and_norm(eta, log_nu)
-    return y * log_rate - nu * functions_of(eta).gammaln(y + 1) - log_norm
+    return _log_f_given(y, *_rate_and_norm(eta, log_nu))
+
+
+def _log_f_given(y: Array, log_rate: Array, log_norm: Array, nu: Array) -> Array:
+    return y * log_rate - nu * functions_of(log_rate).gammaln(y + 1) - log_norm
 
 
 def _log_f0(eta: Array, log_nu: Array) -> Array:
@@ -176,9 +179,12 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[s
 
 
 def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
-    if "zi" in own:
-        return counts.zero_inflated_log_f(COUNT, y, own["zi"], eta, own["nu"])
-    return _log_f(y, eta, own["nu"])
+    log_rate, log_norm, nu = _rate_and_norm(eta, own["nu"])
+    log_f = _log_f_given(y, log_rate, log_norm, nu)
+    if "zi" not in own:
+        return log_f
+    known = replace(COUNT, log_f=lambda *_: log_f, log_f0=lambda *_: -log_norm)
+    return counts.zero_inflated_log_f(known, y, own["zi"], eta)
 
 
 COM_POISSON = Family(

@@ -15,9 +15,9 @@ from rows import ROWS, visits
 from scipy import special
 
 import glmm_zoo as zoo
+from glmm_zoo.families.rising import rising_slope
 from glmm_zoo.graph.recurrences import back, onward, predicted
 from glmm_zoo.inference.compile import compile_model
-from glmm_zoo.families.rising import rising_slope
 from glmm_zoo.inference.compile_jax import _jax, _lower
 from glmm_zoo.inference.kernel import expression, machine
 from glmm_zoo.inference.kernel.density import GraphCompiler
@@ -80,7 +80,9 @@ def test_rising_factorials_and_their_slopes_are_sums_of_logarithms(most, log_a):
     value = np.where(a < -300, ((np.log(j) - a[:, None]) * counts).sum(axis=1), value)
     np.testing.assert_allclose(out[:n], value, rtol=1e-12, atol=1e-10)
     np.testing.assert_allclose(out[n:], slope, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(rising_slope(y, np.maximum(a, -30.0)), np.where(a < -30, np.minimum(1 - y, 0), slope), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        rising_slope(y, np.maximum(a, -30.0)), np.where(a < -30, np.minimum(1 - y, 0), slope), rtol=1e-8, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize(
