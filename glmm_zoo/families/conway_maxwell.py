@@ -119,7 +119,8 @@ def _between_shapes(cell: np.ndarray, nu: np.ndarray, h: float) -> np.ndarray:
     table = _taylor(TABLE_FROM + cells * h, np.exp((lines + least) / _PER_LOG_NU), h)
     number = np.cumsum(used).reshape(used.shape) - 1
     weights = [prod((x - j) / (i - j) for j in range(8) if j != i) for i in range(8)]
-    return sum(weight * table[:, number[line + i, cell]] for i, weight in enumerate(weights))
+    parts = (weight * table[:, number[line + i, cell]] for i, weight in enumerate(weights))
+    return sum(parts, start=np.zeros_like(nu))
 
 
 def _taylor(eta: np.ndarray, nu: np.ndarray, h: float) -> np.ndarray:

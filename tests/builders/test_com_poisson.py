@@ -72,10 +72,10 @@ def test_sums_are_those_over_all_counts():
         assert (np.abs(found - wanted) < rtol * np.maximum(np.abs(wanted), 1.0)).all()
 
 
-def few_at_a_time(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    """The sums (5, n) without interpolation."""
-    parts = np.split(np.arange(len(eta)), range(10, len(eta), 10))
-    return np.hstack([np.array(conway_maxwell(eta[p], possible(eta[p], nu[p]))) for p in parts])
+def not_interpolated(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The sums (5, n), of nu of which no two neighbours are the same."""
+    nu = nu * (1 + 4e-16 * (np.arange(len(eta)) % 2))
+    return np.array(conway_maxwell(eta, possible(eta, nu)))
 
 
 def test_numpys_sums_of_many_draws_and_rows_are_interpolated():
@@ -83,9 +83,9 @@ def test_numpys_sums_of_many_draws_and_rows_are_interpolated():
     for log_nu in (-4.0, -1.0, 0.0, 1.0, 1.45, 3.0):
         eta, nu = rng.uniform(-7.0, 7.0, (30, 300)), np.exp(log_nu + rng.normal(0, 0.05, (30, 1)))
         found = np.array(conway_maxwell(eta, possible(eta, nu))).reshape(5, -1)
-        expected = few_at_a_time(eta.ravel()[:3000], np.repeat(nu, 300)[:3000])
+        expected = not_interpolated(eta.ravel()[:3000], np.repeat(nu, 300)[:3000])
         error = np.abs(found[:, :3000] - expected) / np.maximum(np.abs(expected), 0.1)
-        assert (error.max(axis=1) < [1e-9, 1e-9, 1e-7, 1e-7, 1e-6]).all()
+        assert (error.max(axis=1) < [1e-8, 1e-8, 1e-7, 1e-7, 1e-6]).all()
 
 
 def test_sums_with_a_common_nu_are_interpolated():
@@ -102,7 +102,7 @@ def test_sums_with_a_common_nu_are_interpolated():
     for nu in (0.03, 0.4, 1.0, 2.2, 4.4, 4.6, 17.0, 300.0, 1.0):
         out = np.zeros(5 * len(eta))
         run(np.append(eta, nu), out)
-        expected = few_at_a_time(eta, np.full(len(eta), nu))
+        expected = not_interpolated(eta, np.full(len(eta), nu))
         error = np.abs(out.reshape(5, -1) - expected) / np.maximum(np.abs(expected), 1e-3)
         assert (error.max(axis=1) < [1e-10, 1e-10, 1e-8, 1e-9, 1e-8]).all()
 
