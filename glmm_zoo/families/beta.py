@@ -17,14 +17,14 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.families.beta_binomial import PHI, draw_share, drawn_share
-from glmm_zoo.families.counts import separated_share, uniform_share
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.shares import own_share
 from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
-from glmm_zoo.formulas.population import DesignMatrix, evaluate_expression
+from glmm_zoo.formulas.population import evaluate_expression
 from glmm_zoo.formulas.terms import Response
 from glmm_zoo.tables.columns import Table
 
@@ -235,18 +235,6 @@ def _beta_family(
     )
 
 
-def _share(name: str, at: Callable[[np.ndarray], np.ndarray], words: str, one: str, symbol: str) -> OwnParameter:
-    """The probability of what `at` (n,) says of the values, called `words`, `one` of which is said singly."""
-
-    def doubts(outcome: Outcome, design: DesignMatrix) -> list[str]:
-        return separated_share(name, at(outcome.values), f"{words} of {outcome.name!r}", "row", design)
-
-    return OwnParameter(
-        name, "logit", lambda _: uniform_share(name), option=name, doubts=doubts, words=one, symbol=symbol,
-        why="every value is as likely as any other",
-    )  # fmt: skip
-
-
 BETA = _beta_family(
     "beta",
     "Beta",
@@ -262,7 +250,7 @@ ZERO_INFLATED_BETA = _beta_family(
     _draw_zero_inflated,
     _zero_inflated_moments,
     lambda rng, y, own: np.where(rng.random(y.shape) < own["zi"], 0.0, y),
-    [_share("zi", lambda y: y == 0, "zeros", "a zero", "π")],
+    [own_share("zi", lambda y: y == 0, "zeros", "a zero", "π")],
     (("y=0", "π"),),
     "is 0 with probability π; otherwise it ",
 )
@@ -274,8 +262,8 @@ ZERO_ONE_INFLATED_BETA = _beta_family(
     _zero_one_inflated_moments,
     lambda rng, y, own: np.where(rng.random(y.shape) < own["zoi"], rng.random(y.shape) < own["coi"], y),
     [
-        _share("zoi", lambda y: (y == 0) | (y == 1), "zeros and ones", "a zero or one", "π"),
-        replace(_share("coi", lambda y: y == 1, "ones", "a one among zeros and ones", "κ"), doubts=lambda *_: ()),
+        own_share("zoi", lambda y: (y == 0) | (y == 1), "zeros and ones", "a zero or one", "π"),
+        replace(own_share("coi", lambda y: y == 1, "ones", "a one among zeros and ones", "κ"), doubts=lambda *_: ()),
     ],
     (("y∈{0,1}", "π"), ("y=1|y∈{0,1}", "κ")),
     "is 0 or 1 with probability π, and then 1 with probability κ; otherwise it ",

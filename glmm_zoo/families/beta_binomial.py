@@ -16,12 +16,13 @@ import numpy as np
 
 from glmm_zoo.families import moments
 from glmm_zoo.families.binomial import doubts_of_successes, has_many_trials, log_binomial, read_binomial
-from glmm_zoo.families.counts import ALPHA_DEFAULT, log_rising
+from glmm_zoo.families.counts import ALPHA_DEFAULT
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.links import LINKS, PROBABILITY_LINKS, ProbabilityLink, probability_link
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.rising import log_rising_at_once
 from glmm_zoo.families.tensors import Array, Tensor, import_pytensor
 from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.priors import parameter
@@ -35,11 +36,14 @@ PHI = OwnParameter(
 )  # fmt: skip
 
 
-def log_beta_binomial(y: Array, n: Array, eta: Array, log_phi: Array, link: ProbabilityLink) -> Array:
+def log_beta_binomial(
+    y: Array, n: Array, eta: Array, log_phi: Array, link: ProbabilityLink, of_trials: Array | None = None
+) -> Array:
     """log C(n, y) + log B(y + p phi, n - y + q phi) - log B(p phi, q phi), q = 1 - p: log Binomial(y | n, p) and terms that
-    vanish for large phi, R(y, p phi) + R(n - y, q phi) - R(n, phi) with R(y, a) = log Gamma(y + a) / (Gamma(a) a^y)."""
-    more = log_rising(y, link.log_p(eta) + log_phi) + log_rising(n - y, link.log_q(eta) + log_phi)
-    return log_binomial(y, n, eta, link) + more - log_rising(n, log_phi)
+    vanish for large phi, R(y, p phi) + R(n - y, q phi) - R(n, phi) with R(y, a) = log Gamma(y + a) / (Gamma(a) a^y);
+    `of_trials` is R(n, phi) where it is known."""
+    more = log_rising_at_once(y, link.log_p(eta) + log_phi) + log_rising_at_once(n - y, link.log_q(eta) + log_phi)
+    return log_binomial(y, n, eta, link) + more - (log_rising_at_once(n, log_phi) if of_trials is None else of_trials)
 
 
 def draw_share(eta: Tensor, log_phi: Tensor, link: ProbabilityLink, shape: Any = None) -> Tensor:
@@ -62,7 +66,11 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[s
     pt, of = import_pytensor(), probability_link(link)
     trials = np.ones_like(outcome.values) if outcome.trials is None else outcome.trials
 
-    def draw(n: Tensor, eta: Tensor, log_phi: Tensor, size: Any) -> Tensor:
+    different, which = np.unique(trials, return_inverse=True)
+    one_phi = own["phi"].ndim == 0
+    of_trials = [log_rising_at_once(different, own["phi"])[which]] if one_phi else []  # once for each number of trials
+
+    def draw(n: Tensor, eta: Tensor, log_phi: Tensor, *_: Tensor, size: Any) -> Tensor:
         return pm.Binomial.dist(n=pt.cast(n, "int64"), p=draw_share(eta, log_phi, of, size))
 
     n = pm.Data(f"_{name}_trials", trials, dims=outcome.dim)
@@ -70,8 +78,8 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[s
         name,
         "BetaBinomial",
         outcome,
-        [n, eta, own["phi"]],
-        lambda y, n, eta, log_phi: log_beta_binomial(y, n, eta, log_phi, of),
+        [n, eta, own["phi"], *of_trials],
+        lambda y, n, eta, log_phi, *known: log_beta_binomial(y, n, eta, log_phi, of, *known),
         lambda *p: pt.cast(draw(*p[:-1], size=p[-1]), "float64"),
     )
 

@@ -19,10 +19,9 @@ from glmm_zoo.families.conway_maxwell import Sums, conway_maxwell, possible
 from glmm_zoo.families.family import Family, OwnParameter
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.outcome import Outcome
-from glmm_zoo.families.tensors import Array, Tensor, functions_of, import_pytensor
-from glmm_zoo.formulas.terms import Response
+from glmm_zoo.families.shares import share_of_zeros
+from glmm_zoo.families.tensors import Array, Tensor, elementwise_operation, functions_of, import_pytensor
 from glmm_zoo.priors import Prior, parameter
-from glmm_zoo.tables.columns import Table
 
 _LEAST, _MOST = -650.0, 300.0  # logarithms of means and of nu are cut here, beyond what variances can hold
 _WIDE = 1000.0  # from this standard deviation on a draw is that of a normal distribution, rounded
@@ -47,30 +46,9 @@ NU = OwnParameter(
 
 @cache
 def _operations() -> tuple[Any, Any]:
-    """PyTensor's operations for one of the sums given eta and nu, and for the quantile of u given eta and nu."""
-    from pytensor.graph.basic import Apply
-    from pytensor.graph.op import Op
-    from pytensor.graph.replace import _vectorize_node
-
-    pt = import_pytensor()
-
-    class Elementwise(Op):
-        def make_node(self, *inputs: Tensor) -> Any:
-            inputs = tuple(map(pt.as_tensor_variable, pt.broadcast_arrays(*inputs)))
-            return Apply(self, inputs, [pt.tensor(dtype="float64", shape=inputs[0].type.shape)])
-
-        def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
-            output_storage[0][0] = np.asarray(self.of(*inputs), float)
-
-        def infer_shape(self, node: Any, shapes: Any) -> Any:
-            return [shapes[0]]
-
-        def of(self, *inputs: np.ndarray) -> np.ndarray:
-            raise NotImplementedError
-
-    @_vectorize_node.register(Elementwise)
-    def _(op: Any, node: Any, *inputs: Tensor) -> Any:
-        return op.make_node(*inputs)
+    """PyTensor's operations for one of the sums given eta, a possible nu and nu as it was, which tells the rows that have it in common,
+    and for the quantile of u given eta and nu."""
+    pt, Elementwise = import_pytensor(), elementwise_operation()
 
     class ConwayMaxwell(Elementwise):
         __props__ = ("which",)
@@ -79,17 +57,17 @@ def _operations() -> tuple[Any, Any]:
             self.which = which
 
         def of(self, *inputs: np.ndarray) -> np.ndarray:
-            return getattr(conway_maxwell(*inputs), self.which)
+            return getattr(conway_maxwell(*inputs[:2]), self.which)
 
         def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
-            eta, nu = inputs
-            of = Sums(*(ConwayMaxwell(name)(eta, nu) for name in Sums._fields))
+            eta, _, common = inputs
+            of = Sums(*(ConwayMaxwell(name)(*inputs) for name in Sums._fields))
             mu, rate_by_nu = pt.exp(eta), of.covariance / of.variance
             if self.which == "log_rate":
                 slopes = mu / of.variance, rate_by_nu
             else:
                 slopes = mu * mu / of.variance, mu * rate_by_nu - of.log_factorial
-            return [cotangents[0] * slope for slope in slopes]
+            return [*(cotangents[0] * slope for slope in slopes), pt.zeros_like(common)]
 
     class ConwayMaxwellQuantile(Elementwise):
         __props__ = ()
@@ -109,14 +87,18 @@ def _rate_and_norm(eta: Array, log_nu: Array) -> tuple[Array, Array, Array]:
         return found.log_rate, found.log_norm, nu
     pt, (of, _) = import_pytensor(), _operations()
     eta = pt.clip(eta, _LEAST, _MOST)
-    nu = possible(eta, pt.exp(pt.clip(log_nu, _LEAST, _MOST)))
-    return of("log_rate")(eta, nu), of("log_norm")(eta, nu), nu
+    common = pt.exp(pt.clip(log_nu, _LEAST, _MOST))
+    nu = possible(eta, common)
+    return of("log_rate")(eta, nu, common), of("log_norm")(eta, nu, common), nu
 
 
 def _log_f(y: Array, eta: Array, log_nu: Array) -> Array:
     """log f(y) = y log lambda - nu log y! - log Z"""
-    log_rate, log_norm, nu = _rate_and_norm(eta, log_nu)
-    return y * log_rate - nu * functions_of(eta).gammaln(y + 1) - log_norm
+    return _log_f_given(y, *_rate_and_norm(eta, log_nu))
+
+
+def _log_f_given(y: Array, log_rate: Array, log_norm: Array, nu: Array) -> Array:
+    return y * log_rate - nu * functions_of(log_rate).gammaln(y + 1) - log_norm
 
 
 def _log_f0(eta: Array, log_nu: Array) -> Array:
@@ -189,10 +171,6 @@ def _drawn(rng: np.random.Generator, eta: np.ndarray, own: Own, link: str) -> np
     return y * (rng.random(eta.shape) >= own["zi"]) if "zi" in own else y
 
 
-def _read(table: Table, response: Response, _: Any) -> Outcome:
-    return counts.read_count(table, response)
-
-
 def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[str, Tensor]) -> None:
     if "zi" in own:
         counts.observe_zero_inflated(name, COUNT, outcome, own["zi"], eta, own["nu"])
@@ -201,15 +179,18 @@ def _observe(name: str, outcome: Outcome, eta: Tensor, link: str, own: Mapping[s
 
 
 def _log_density(y: np.ndarray, eta: np.ndarray, own: Own, link: str, trials: np.ndarray | None) -> np.ndarray:
-    if "zi" in own:
-        return counts.zero_inflated_log_f(COUNT, y, own["zi"], eta, own["nu"])
-    return _log_f(y, eta, own["nu"])
+    log_rate, log_norm, nu = _rate_and_norm(eta, own["nu"])
+    log_f = _log_f_given(y, log_rate, log_norm, nu)
+    if "zi" not in own:
+        return log_f
+    known = replace(COUNT, log_f=lambda *_: log_f, log_f0=lambda *_: -log_norm)
+    return counts.zero_inflated_log_f(known, y, own["zi"], eta)
 
 
 COM_POISSON = Family(
     "com_poisson",
     ("log",),
-    _read,
+    counts.read_count,
     _observe,
     _moments,
     _log_density,
@@ -231,13 +212,7 @@ ZERO_INFLATED_COM_POISSON = replace(
     called="zero-inflated Conway-Maxwell-Poisson",
     distribution="is a structural zero with probability π; otherwise it has a Conway-Maxwell-Poisson distribution with mean μ and shape ν, "
     "which may be 0 too",
-    own=(
-        OwnParameter(
-            "zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros,
-            words="a structural zero", symbol="π", why="every value is as likely as any other",
-        ),
-        NU,
-    ),
+    own=(share_of_zeros("a structural zero"), NU),
     zeros="structural",
     doubts=lambda outcome, columns: [*counts.without_zeros(outcome), *counts.without_large(outcome, columns)],
     counted="expected count but for structural zeros",

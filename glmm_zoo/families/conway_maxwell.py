@@ -8,6 +8,7 @@ asymptotic series (Gaunt, Iyengar, Olde Daalhuis & Simsek 2019) in m = lambda^(1
 
 from __future__ import annotations
 
+from math import comb, factorial, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,25 @@ STEPS, TERMS = 40, 5000  # at most; no nu that is possible has more terms that c
 TWO, SHARE = 5.0, 1e-14  # from nu = 5 (mu + 1) on two counts are nearly all there is; the least share of one of them
 NEGLIGIBLE = 1e-17  # a term beside the sum
 CLOSE = 1e-4  # of the root in log lambda, times the sd: from there derivatives reach it
-_AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once
+CLOSER = 1e-8  # where the highest derivatives are of use too
+MANY_ROWS = 500  # with a common nu, from which on sums are interpolated
+TABLE_FROM, TABLE_TO, CELLS_PER_UNIT = (
+    -6.0,
+    8.0,
+    32.0,
+)  # the eta for which they are, and the steps; twice as wide in NumPy
+TABLE_NU, TABLE_SPREAD = 4.5, 1.5  # up to this nu, and for means above 1.5 nu: others depend on eta less smoothly
+_LEAST_NU, _PER_LOG_NU, _RUN = 0.1, 16.0, 40  # in NumPy: the least nu; the steps of log nu; rows for a table of one nu
+_AT_ONCE, _TABLE = 2048, 200  # rows in the cache; terms from 0 on that are all computed at once; rows for a table
+
+
+def _completing(n: int) -> np.ndarray:
+    """From the first n Taylor coefficients of a polynomial of 2 n at 0 and at 1 to the others at 0 (n, 2 n)."""
+    at_one = np.array([[comb(j, i) for j in range(2 * n)] for i in range(n)], float)
+    return np.linalg.solve(at_one[:, n:], np.hstack([-at_one[:, :n], np.eye(n)])).round()
+
+
+COMPLETED = {n: _completing(n) for n in (3, 4)}
 
 
 class Sums(NamedTuple):
@@ -55,10 +74,83 @@ def conway_maxwell(eta: Array, nu: Array) -> Sums:
     tiny, far = eta < TINY, (mu >= FAR_MEAN) & (mu * nu >= FAR) & (mu >= FAR_SPREAD * nu)
     found = np.stack([eta, np.exp(eta), np.exp(eta), np.zeros_like(eta), np.zeros_like(eta)])
     found[:, far] = _series(mu[far], nu[far])
-    near = ~(tiny | far)
-    for rows in np.split(np.flatnonzero(near), range(_AT_ONCE, int(near.sum()), _AT_ONCE)):
-        found[:, rows] = _solved(mu[rows], nu[rows])
+    near = np.flatnonzero(~(tiny | far))
+    found[:, near] = _interpolated(eta[near], nu[near])
     return Sums(*found.reshape(5, *shape))
+
+
+def _interpolated(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The five sums (5, k), of many eta with one nu, one after another, from a table of each such nu."""
+    mu, wide = np.exp(eta), CELLS_PER_UNIT / 2
+    run = np.cumsum(nu != np.append(np.nan, nu[:-1])) - 1
+    smooth = (eta >= TABLE_FROM) & (eta < TABLE_TO) & ((nu <= TABLE_NU) | (mu >= nu * TABLE_SPREAD))
+    smooth &= (nu >= _LEAST_NU) & (np.bincount(run, minlength=1)[run] > _RUN)
+    found = np.empty((5, len(eta)))
+    if smooth.any():
+        at = np.flatnonzero(smooth)
+        place = (eta[at] - TABLE_FROM) * wide
+        first, many = run[at[0]], round((TABLE_TO - TABLE_FROM) * wide) + 1
+        cell = (run[at] - first) * many + place.astype(int)
+        used = np.zeros((run[at[-1]] - first + 1) * many, bool)
+        used[cell] = used[cell + 1] = True
+        node, begins = np.flatnonzero(used), np.flatnonzero(np.diff(run, prepend=-1))
+        table = _between_shapes(node % many, nu[begins[node // many + first]], 1 / wide)
+        number, t = np.cumsum(used) - 1, place % 1.0
+        for part in np.split(np.arange(len(at)), range(_AT_ONCE, len(at), _AT_ONCE)):
+            left, right = (table[:, number[cell[part] + k]] for k in (0, 1))
+            found[:, at[part]] = _in_cells(left, right, t[part], mu[at[part]], wide)
+    others = np.flatnonzero(~smooth)
+    for rows in np.split(others, range(_AT_ONCE, len(others), _AT_ONCE)):
+        found[:, rows] = _solved(mu[rows], nu[rows])[:5]
+    return found
+
+
+def _between_shapes(cell: np.ndarray, nu: np.ndarray, h: float) -> np.ndarray:
+    """`_taylor` at the beginnings of cells (k,): where many have the same, by polynomials in log nu through those of eight nu."""
+    place = np.log(nu) * _PER_LOG_NU
+    line = np.floor(place).astype(int) - 3
+    x, line, least = place - line, line - line.min(), line.min()
+    used = np.zeros((line.max() + 8, cell.max() + 1), bool)
+    for i in range(8):
+        used[line + i, cell] = True
+    if 2 * used.sum() > len(cell):
+        return _taylor(TABLE_FROM + cell * h, nu, h)
+    lines, cells = np.nonzero(used)
+    table = _taylor(TABLE_FROM + cells * h, np.exp((lines + least) / _PER_LOG_NU), h)
+    number = np.cumsum(used).reshape(used.shape) - 1
+    weights = [prod((x - j) / (i - j) for j in range(8) if j != i) for i in range(8)]
+    parts = (weight * table[:, number[line + i, cell]] for i, weight in enumerate(weights))
+    return sum(parts, start=np.zeros_like(nu))
+
+
+def _taylor(eta: np.ndarray, nu: np.ndarray, h: float) -> np.ndarray:
+    """Taylor coefficients (7, k) in steps of h: four of the entropy mu log lambda - log Z, three of E log y!."""
+    mu = np.exp(eta)
+    parts = np.split(np.arange(len(eta)), range(_AT_ONCE, len(eta), _AT_ONCE))
+    rate, log_norm, variance, f, covariance, third, second = np.hstack([_solved(mu[p], nu[p], CLOSER) for p in parts])
+    r1 = mu / variance
+    r2 = r1 - r1 * r1 * third / variance
+    entropy = [mu * rate - log_norm, mu * rate, mu * (rate + r1), mu * (rate + 2 * r1 + r2)]
+    of_f = [f, covariance * r1, second * r1 * r1 + covariance * r2]
+    return np.array([*entropy, *of_f]) * np.array([h**k / factorial(k) for k in (0, 1, 2, 3, 0, 1, 2)])[:, None]
+
+
+def _in_cells(left: np.ndarray, right: np.ndarray, t: np.ndarray, mu: np.ndarray, per_unit: float) -> np.ndarray:
+    """The five sums (5, k) at t in cells, from the Taylor coefficients at both ends."""
+
+    def polynomial(of: slice, derivatives: int) -> list[np.ndarray]:
+        ends = np.vstack([left[of], right[of]])
+        c = [*left[of], *(COMPLETED[len(ends) // 2] @ ends)]
+        held = []
+        for d in range(derivatives + 1):
+            held.append(np.polynomial.polynomial.polyval(t, np.array(c), tensor=False) * per_unit**d)
+            c = [k * x for k, x in enumerate(c)][1:]
+        return held
+
+    entropy, by_eta, twice = polynomial(slice(0, 4), 2)
+    log_factorial, slope = polynomial(slice(4, 7), 1)
+    variance = mu * mu / (twice - by_eta)
+    return np.array([by_eta / mu, by_eta - entropy, variance, log_factorial, slope / mu * variance])
 
 
 def first_rate(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
@@ -73,8 +165,8 @@ def first_rate(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
     return np.where(nu > TWO * (mu + 1), of_two, of_mode)
 
 
-def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    """The five sums (5, k), by Newton's method on log(M / (1 + c M)), M the mean at lambda, which is linear in log lambda for nu = 0
+def _solved(mu: np.ndarray, nu: np.ndarray, close: float = CLOSE) -> np.ndarray:
+    """The five sums and the cumulants of y thrice, and of y twice and log y! (7, k), by Newton's method on log(M / (1 + c M)), M the mean at lambda, which is linear in log lambda for nu = 0
     and 1; a step that leaves where the root is known to be goes to the middle of it, the last is a Taylor series."""
     rate, c = first_rate(mu, nu), np.maximum((1 - nu) / (1 + nu), 0.0)
     low, high = np.full_like(mu, -np.inf), np.full_like(mu, np.inf)
@@ -84,7 +176,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
         variance = np.maximum(variance, LEAST_SHARE * mean)
         bent = mean * (1 + c * mean) / variance
         step = np.clip(np.log(mu * (1 + c * mean) / (mean * (1 + c * mu))) * bent, -2, 2)
-        if np.all(~(np.abs(step) * np.maximum(np.sqrt(variance), 1.0) > CLOSE)):
+        if np.all(~(np.abs(step) * np.maximum(np.sqrt(variance), 1.0) > close)):
             break
         new = rate + step
         with np.errstate(invalid="ignore"):
@@ -96,7 +188,7 @@ def _solved(mu: np.ndarray, nu: np.ndarray) -> np.ndarray:
     d = d * (1 - d * ratio / 2 * (1 - d * ratio))
     return np.stack([
         rate + d, log_norm + d * (mean + d * (variance / 2 + d * third / 6)), variance + d * third,
-        log_factorial + d * (covariance + d * second / 2), covariance + d * second,
+        log_factorial + d * (covariance + d * second / 2), covariance + d * second, third, second,
     ])  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def uniform_share(name: str) -> Parameter:
 # ------------------------------------------------------------------------------------------------------------ responses
 
 
-def read_count(table: Table, response: Response) -> Outcome:
+def read_count(table: Table, response: Response, _: object = None) -> Outcome:
     """A column of whole numbers >= 0, not all of them 0."""
     name = column_of_response(table, response, "a count model", "a count is y ~ ..., with exposure= or offset()").name
     y = counted(table, name)
@@ -70,11 +70,6 @@ def without_zeros(outcome: Outcome) -> tuple[str, ...]:
     if (outcome.values == 0).any():
         return ()
     return (f"response {outcome.name!r} has no zeros: what the model says of their share rests on its prior",)
-
-
-def separated_zeros(outcome: Outcome, design: DesignMatrix) -> list[str]:
-    """Sentences for levels of the covariates of zi, and columns, that alone tell zeros from positive counts."""
-    return separated_share("zi", outcome.values == 0, f"zeros of {outcome.name!r}", "row", design)
 
 
 def separated_share(part: str, zero: np.ndarray, zeros: str, unit: str, design: DesignMatrix) -> list[str]:

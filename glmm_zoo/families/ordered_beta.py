@@ -24,7 +24,7 @@ from glmm_zoo.families.beta import (
     without_ends,
 )
 from glmm_zoo.families.family import Family, OwnParameter
-from glmm_zoo.families.links import LINKS, probability_link
+from glmm_zoo.families.links import LINKS, log_1m_exp_minus, probability_link
 from glmm_zoo.families.moments import Own
 from glmm_zoo.families.observation import observe_rows
 from glmm_zoo.families.ordinal import CUTPOINTS
@@ -39,10 +39,18 @@ _ENDS = {0.0: "zeros", 1.0: "ones"}
 
 
 def log_ordered_beta(y: Array, eta: Array, log_phi: Array, low: Array, high: Array) -> Array:
-    """log P(y = 0), log P(y = 1), or log P(0 < y < 1) + log Beta(y), for cutpoints `low` < `high`."""
+    """log P(y = 0), log P(y = 1), or log P(0 < y < 1) + log Beta(y), for cutpoints `low` < `high`.
+
+    With s(x) = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), a = low - eta and b = high - eta these are -s(-a), -s(b) and
+    -s(a) - s(-b) + log(1 - e^(a - b)): one logarithm of a product.
+    """
     pt = functions_of(eta)
-    between = _LOGIT.log_between(low - eta, high - eta, high - low) + log_beta_inside(y, eta, log_phi, _LOGIT)
-    return pt.switch(y > 0, pt.switch(y < 1, between, _LOGIT.log_q(high - eta)), _LOGIT.log_p(low - eta))
+    a, b = low - eta, high - eta
+    above_a, above_b = pt.maximum(a, 0.0), pt.maximum(b, 0.0)
+    linear = pt.switch(y > 0, pt.switch(y < 1, above_a + above_b - b, above_b), above_a - a)
+    product = pt.switch(y < 1, 1 + pt.exp(-pt.abs(a)), 1.0) * pt.switch(y > 0, 1 + pt.exp(-pt.abs(b)), 1.0)
+    inside = log_1m_exp_minus(high - low) + log_beta_inside(y, eta, log_phi, _LOGIT)
+    return pt.switch((y > 0) & (y < 1), inside, 0.0) - linear - pt.log(product)
 
 
 def _read(table: Table, response: Response, bounds: Any) -> Outcome:

@@ -38,6 +38,7 @@ from glmm_zoo.families.law import Law
 from glmm_zoo.families.links import PROBABILITY_LINKS, probability_link
 from glmm_zoo.families.nominal import Nominal, nominal_steps
 from glmm_zoo.families.outcome import Outcome
+from glmm_zoo.families.shares import share_of_zeros
 from glmm_zoo.families.survival import event_time_family
 from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.terms import Response
@@ -70,10 +71,6 @@ def _observe_binomial(name: str, outcome: Outcome, eta: Tensor, link: str, _: Ma
 
 
 # ------------------------------------------------------------------------------------------------------------- counts
-
-
-def _read_count(table: Table, response: Response, _: Any) -> Outcome:
-    return counts.read_count(table, response)
 
 
 @dataclass(frozen=True)
@@ -120,14 +117,10 @@ def _count_family(
         zeros.observe(name, count, outcome, *share, eta, *size)
 
     called, words, formula = distribution
-    zi = OwnParameter(
-        "zi", "logit", lambda _: counts.uniform_share("zi"), option="zi", doubts=counts.separated_zeros, words=zeros.share, symbol="π",
-        why="every value is as likely as any other",
-    )  # fmt: skip
     return Family(
         name,
         ("log",),
-        _read_count,
+        counts.read_count,
         add,
         moments.hurdle_moments if zeros is _HURDLE else moments.count_moments,
         log_densities.count_log_density(count, zeros.log_f),
@@ -135,7 +128,7 @@ def _count_family(
         called=f"{zeros.called}{called}",
         distribution=zeros.predicate.format(words),
         formula=formula,
-        own=(*([zi] if zeros.kind else []), *([alpha] if alpha else [])),
+        own=(*([share_of_zeros(zeros.share)] if zeros.kind else []), *([alpha] if alpha else [])),
         zeros=zeros.kind,
         one_per_row=lambda _: True,
         doubts=lambda outcome, columns: [

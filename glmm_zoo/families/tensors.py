@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,38 @@ def as_it_stands() -> Any:
     """
     mode: Any = importlib.import_module("pytensor.compile.mode")
     return mode.Mode("py", "minimum_compile")
+
+
+@cache
+def elementwise_operation() -> Any:
+    """The class of PyTensor's operations that are a function of elements which PyTensor does not have."""
+    from pytensor.graph.basic import Apply
+    from pytensor.graph.op import Op
+    from pytensor.graph.replace import _vectorize_node
+
+    pt = import_pytensor()
+
+    class Elementwise(Op):
+        """`of` elements of the inputs, which is a function of NumPy arrays."""
+
+        def make_node(self, *inputs: Tensor) -> Any:
+            inputs = tuple(map(pt.as_tensor_variable, pt.broadcast_arrays(*inputs)))
+            return Apply(self, inputs, [pt.tensor(dtype="float64", shape=inputs[0].type.shape)])
+
+        def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
+            output_storage[0][0] = np.asarray(self.of(*inputs), float)
+
+        def infer_shape(self, node: Any, shapes: Any) -> Any:
+            return [shapes[0]]
+
+        def of(self, *inputs: np.ndarray) -> np.ndarray:
+            raise NotImplementedError
+
+    @_vectorize_node.register(Elementwise)
+    def _(op: Any, node: Any, *inputs: Tensor) -> Any:
+        return op.make_node(*inputs)
+
+    return Elementwise
 
 
 def functions_of(x: Array) -> Any:

@@ -14,7 +14,7 @@ from scipy.special import gammaln
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
 from glmm_zoo.families import com_poisson
-from glmm_zoo.families.conway_maxwell import Sums, conway_maxwell, possible
+from glmm_zoo.families.conway_maxwell import MANY_ROWS, Sums, conway_maxwell, possible
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.kernel.density import GraphCompiler
 
@@ -51,7 +51,7 @@ def by_kernel(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
 
     of, _ = com_poisson._operations()
     x, y = pt.vector("eta", shape=(len(eta),)), pt.vector("nu", shape=(len(eta),))
-    run, _ = GraphCompiler([x, y], [(len(eta),)] * 2).outputs([of(name)(x, y) for name in Sums._fields])
+    run, _ = GraphCompiler([x, y], [(len(eta),)] * 2).outputs([of(name)(x, y, y) for name in Sums._fields])
     out = np.zeros(5 * len(eta))
     run(np.concatenate([eta, nu]), out)
     return out.reshape(5, -1)
@@ -70,6 +70,41 @@ def test_sums_are_those_over_all_counts():
     ):
         wanted = expected[:, : found.shape[1]]
         assert (np.abs(found - wanted) < rtol * np.maximum(np.abs(wanted), 1.0)).all()
+
+
+def not_interpolated(eta: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The sums (5, n), of nu of which no two neighbours are the same."""
+    nu = nu * (1 + 4e-16 * (np.arange(len(eta)) % 2))
+    return np.array(conway_maxwell(eta, possible(eta, nu)))
+
+
+def test_numpys_sums_of_many_draws_and_rows_are_interpolated():
+    rng = np.random.default_rng(1)
+    for log_nu in (-4.0, -1.0, 0.0, 1.0, 1.45, 3.0):
+        eta, nu = rng.uniform(-7.0, 7.0, (30, 300)), np.exp(log_nu + rng.normal(0, 0.05, (30, 1)))
+        found = np.array(conway_maxwell(eta, possible(eta, nu))).reshape(5, -1)
+        expected = not_interpolated(eta.ravel()[:3000], np.repeat(nu, 300)[:3000])
+        error = np.abs(found[:, :3000] - expected) / np.maximum(np.abs(expected), 0.1)
+        assert (error.max(axis=1) < [1e-8, 1e-8, 1e-7, 1e-7, 1e-6]).all()
+
+
+def test_sums_with_a_common_nu_are_interpolated():
+    """In a table that is used for one nu after another, beyond its ends, and where it is not smooth enough."""
+    import pytensor.tensor as pt
+
+    of, _ = com_poisson._operations()
+    eta = np.random.default_rng(0).permutation(np.linspace(-7.0, 8.5, MANY_ROWS + 103))
+    x, y = pt.vector("eta", shape=eta.shape), pt.vector("nu", shape=(1,))
+    sums = [of(name)(x, possible(x, y[0]), y[0]) for name in Sums._fields]
+    compiler = GraphCompiler([x, y], [eta.shape, (1,)])
+    assert len(compiler.translate(sums[0]).items.item().args) == 3
+    run, _ = compiler.outputs(sums)
+    for nu in (0.03, 0.4, 1.0, 2.2, 4.4, 4.6, 17.0, 300.0, 1.0):
+        out = np.zeros(5 * len(eta))
+        run(np.append(eta, nu), out)
+        expected = not_interpolated(eta, np.full(len(eta), nu))
+        error = np.abs(out.reshape(5, -1) - expected) / np.maximum(np.abs(expected), 1e-3)
+        assert (error.max(axis=1) < [1e-10, 1e-10, 1e-8, 1e-9, 1e-8]).all()
 
 
 def test_far_out_the_code_agrees_with_numpy_and_is_a_number():

@@ -15,6 +15,7 @@ from rows import ROWS, visits
 from scipy import special
 
 import glmm_zoo as zoo
+from glmm_zoo.families.rising import rising_slope
 from glmm_zoo.graph.recurrences import back, onward, predicted
 from glmm_zoo.inference.compile import compile_model
 from glmm_zoo.inference.compile_jax import _jax, _lower
@@ -61,6 +62,28 @@ def test_functions_equal_scipy(name):
         x = np.random.default_rng(2).uniform(-1e-9, 1e-9, n)
         program(x, out)
         np.testing.assert_allclose(out, peer(x), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("most", [3, 40, 60, 3000])  # all products, some, and Stirling's series
+@pytest.mark.parametrize("log_a", [(-700.0, -30.0), (-30.0, 3.0), (1.5, 2.7), (-3.0, 30.0), (6.0, 8.0)])
+def test_rising_factorials_and_their_slopes_are_sums_of_logarithms(most, log_a):
+    n, rng, E = 1003, np.random.default_rng(1), Expressions()
+    y, a = rng.integers(0, most + 1, n).astype(float), rng.uniform(*log_a, n)
+    known = E.constant(y)
+    nodes = [E(name, known, E.load(0, 1, 0, n)) for name in ("log_rising", "rising_slope")]
+    program = Program(E, [Store(node, 0, k * n, 1, n) for k, node in enumerate(nodes)], None, [0], [0])
+    out = np.zeros(2 * n)
+    program(a, out)
+    j = np.arange(1, most)
+    counts, ratio = j < y[:, None], j / np.exp(a)[:, None]
+    value = (np.log1p(ratio) * counts).sum(axis=1)
+    slope = -(np.where(np.isinf(ratio), 1.0, ratio / (1 + ratio)) * counts).sum(axis=1)
+    value = np.where(a < -300, ((np.log(j) - a[:, None]) * counts).sum(axis=1), value)
+    np.testing.assert_allclose(out[:n], value, rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(out[n:], slope, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        rising_slope(y, np.maximum(a, -30.0)), np.where(a < -30, np.minimum(1 - y, 0), slope), rtol=1e-8, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from glmm_zoo.families.conway_maxwell import (
-    CLOSE,
     FAR,
     FAR_MEAN,
     FAR_SPREAD,
@@ -35,94 +34,97 @@ _LARGEST = 1e290  # sum of terms, beyond which they are not numbers
 type SumsOf = Callable[[Lines, str, str], list[str]]
 
 
-def definition(b: Lines, name: str) -> list[str]:
-    """The function of eta and nu, which gives the five sums; calls with the same arguments are made once."""
-    several = _several(b)
+def sums_definition(b: Lines, name: str, close: float) -> list[str]:
+    """The function of eta and nu, which gives the five sums; calls with the same arguments are made once. A root is `close` to what
+    derivatives are taken at."""
     logs = [math.log(max(j, 1)) for j in range(MOST + 1)]
     table = ", ".join(f"double {type(b)(1).number(x)}" for x in accumulate(logs))
     declared = [
-        f"declare {b.type} @llvm.floor.{b.suffix}({b.type})",
         f"@log_factorials_{b.lanes} = internal constant [{len(logs)} x double] [{table}]",
     ]
-    if b.lanes > 1:
-        declared += [f"declare i1 @llvm.vector.reduce.{how}.v{b.lanes}i1(<{b.lanes} x i1>)" for how in ("or", "and")]
     number, one = b.number, b.number(1.0)
     b.do(f"%powers = alloca [{MOST + 1} x {b.type}]")
-    mu = b.function("exp", _max(b, "%eta", number(TINY)))
+    mu = b.function("exp", larger(b, "%eta", number(TINY)))
     tiny = b.compare("olt", "%eta", number(TINY))
-    far = _both(b, "and", b.compare("oge", mu, number(FAR_MEAN)), b.compare("oge", b.mul(mu, "%nu"), number(FAR)))
-    far = _both(b, "and", far, b.compare("oge", mu, b.mul("%nu", number(FAR_SPREAD))))
-    outside = _both(b, "or", far, tiny)
+    far = both(b, "and", b.compare("oge", mu, number(FAR_MEAN)), b.compare("oge", b.mul(mu, "%nu"), number(FAR)))
+    far = both(b, "and", far, b.compare("oge", mu, b.mul("%nu", number(FAR_SPREAD))))
+    outside = both(b, "or", far, tiny)
     near_mu, near_nu = (b.select(outside, one, x) for x in (mu, "%nu"))
-
-    def give(found: Sequence[str]) -> None:
-        packed = "undef"
-        for k, value in enumerate(found):
-            packed = b(f"insertvalue {several} {packed}, {b.type} {value}, {k}")
-        b.do(f"ret {several} {packed}")
 
     def give_with_others(found: Sequence[str], block: str) -> None:
         """Beside those of lanes that are far or tiny."""
-        _branch(b, _any(b, outside), f"{block}_others", f"{block}_alone")
-        _begin(b, f"{block}_alone")
-        give(found)
-        _begin(b, f"{block}_others")
+        branch(b, any_lane(b, outside), f"{block}_others", f"{block}_alone")
+        begin(b, f"{block}_alone")
+        give(b, found)
+        begin(b, f"{block}_others")
         mean = b.function("exp", "%eta")
-        at_tiny = ["%eta", mean, mean, number(0.0), number(0.0)]
+        at_tiny = ["%eta", mean, mean, number(0.0), number(0.0), mean, number(0.0)]
         columns = zip(at_tiny, _series(b, mu, "%nu"), found, strict=True)
-        give([b.select(tiny, t, b.select(far, f, n)) for t, f, n in columns])
+        give(b, [b.select(tiny, t, b.select(far, f, n)) for t, f, n in columns])
 
-    _branch(b, _all(b, b.compare("olt", near_mu, number(SMALL))), "small", "large")
-    _begin(b, "small")
+    branch(b, all_lanes(b, b.compare("olt", near_mu, number(SMALL))), "small", "large")
+    begin(b, "small")
     _powers(b, near_nu)
     whole: list[str] = []
-    found = _solved(b, near_mu, near_nu, lambda b, rate, nu: _small_sums(b, rate, nu, whole), "small_solve")
-    _branch(b, _all(b, whole[-1]), "done", "large")
-    _begin(b, "done")
+    found = _solved(b, near_mu, near_nu, lambda b, rate, nu: _small_sums(b, rate, nu, whole), "small_solve", close)
+    branch(b, all_lanes(b, whole[-1]), "done", "large")
+    begin(b, "done")
     give_with_others(found, "small")
-    _begin(b, "large")
-    give_with_others(_solved(b, near_mu, near_nu, _sums, "solve"), "large")
-    head = f"define internal {several} @{name}_{b.lanes}({b.type} %eta, {b.type} %nu) noinline nounwind willreturn memory(none) {{"
+    begin(b, "large")
+    give_with_others(_solved(b, near_mu, near_nu, _sums, "solve", close), "large")
+    head = f"define internal {several(b)} @{name}_{b.lanes}({b.type} %eta, {b.type} %nu) noinline nounwind willreturn memory(none) {{"
     return [*declared, head, "entry:", *b.lines, "}"]
 
 
-def one_of_the_sums(b: Lines, which: str, eta: str, nu: str) -> str:
-    """One of the results."""
-    b.used.add(("conway", b.lanes))
-    made = b(f"call {_several(b)} @conway_{b.lanes}({b.type} {eta}, {b.type} {nu})")
-    return b(f"extractvalue {_several(b)} {made}, {RESULTS.index(which)}")
+def all_of_the_sums(b: Lines, name: str, eta: str, nu: str, *table: str) -> list[str]:
+    """The results of the function `name`; the one of a common nu takes that and the memory of its table."""
+    arguments = ", ".join(f"{'ptr' if k == 3 else b.type} {x}" for k, x in enumerate((eta, nu, *table)))
+    if arguments not in b.made:
+        b.used.add((name, b.lanes))
+        b.made[arguments] = b(f"call {several(b)} @{name}_{b.lanes}({arguments})")
+    made = b.made[arguments]
+    return [b(f"extractvalue {several(b)} {made}, {k}") for k in range(len(RESULTS) + 2)]
 
 
-def _several(b: Lines) -> str:
-    return f"{{ {', '.join([b.type] * len(RESULTS))} }}"
+def several(b: Lines) -> str:
+    """The type of the sums and, for derivatives of them, two more cumulants: of y thrice, and of y twice and log y!."""
+    return f"{{ {', '.join([b.type] * (len(RESULTS) + 2))} }}"
 
 
-def _all(b: Lines, condition: str) -> str:
+def give(b: Lines, found: Sequence[str]) -> None:
+    """The results of a function."""
+    packed = "undef"
+    for k, value in enumerate(found):
+        packed = b(f"insertvalue {several(b)} {packed}, {b.type} {value}, {k}")
+    b.do(f"ret {several(b)} {packed}")
+
+
+def all_lanes(b: Lines, condition: str) -> str:
     return (
         condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.and.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
     )
 
 
-def _any(b: Lines, condition: str) -> str:
+def any_lane(b: Lines, condition: str) -> str:
     return (
         condition if b.lanes == 1 else b(f"call i1 @llvm.vector.reduce.or.v{b.lanes}i1(<{b.lanes} x i1> {condition})")
     )
 
 
-def _branch(b: Lines, condition: str, then: str, otherwise: str) -> None:
+def branch(b: Lines, condition: str, then: str, otherwise: str) -> None:
     b.do(f"br i1 {condition}, label %{then}, label %{otherwise}")
 
 
-def _begin(b: Lines, block: str) -> None:
+def begin(b: Lines, block: str) -> None:
     b.lines.append(f"{block}:")
     b.block = block
 
 
-def _max(b: Lines, x: str, y: str) -> str:
+def larger(b: Lines, x: str, y: str) -> str:
     return b.select(b.compare("ogt", x, y), x, y)
 
 
-def _do_while(
+def do_while(
     b: Lines, name: str, start: Sequence[tuple[str, str]], body: Callable[[list[str]], tuple[list[str], str]]
 ) -> list[str]:
     """The state, of these types and first values, after `body` has been run as long as it goes on in any lane: it gives the next
@@ -133,7 +135,7 @@ def _do_while(
     at, b.block = len(b.lines), name
     state = [f"%{name}{k}" for k in range(len(start))]
     new, going = body(state)
-    going = _any(b, going)
+    going = any_lane(b, going)
     b.lines[at:at] = [
         f"  {s} = phi {kind} [ {first}, %{before} ], [ {n}, %{b.block} ]"
         for s, (kind, first), n in zip(state, start, new, strict=True)
@@ -144,7 +146,7 @@ def _do_while(
     return new
 
 
-def _both(b: Lines, how: str, p: str, q: str) -> str:
+def both(b: Lines, how: str, p: str, q: str) -> str:
     return b(f"{how} {'i1' if b.lanes == 1 else f'<{b.lanes} x i1>'} {p}, {q}")
 
 
@@ -152,10 +154,10 @@ def _first_rate(b: Lines, mu: str, nu: str) -> str:
     number = b.number
     mode = b.add(mu, b.div(b.sub(nu, number(1.0)), b.mul(number(2.0), nu)))
     bend = b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu))
-    below = b.function("log", _max(b, b.fma(bend, mu, number(1.0)), number(0.1)))
+    below = b.function("log", larger(b, b.fma(bend, mu, number(1.0)), number(0.1)))
     small = b.sub(b.function("log", mu), below)
-    of_mode = b.mul(nu, b.function("log", _max(b, mode, number(0.1))))
-    begun = b.select(b.compare("ogt", mode, _max(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
+    of_mode = b.mul(nu, b.function("log", larger(b, mode, number(0.1))))
+    begun = b.select(b.compare("ogt", mode, larger(b, number(1.0), b.mul(mu, number(0.5)))), of_mode, small)
     below, one = b.intrinsic("floor", mu), number(1.0)
     share = b.sub(mu, below)
     share = b.select(b.compare("olt", share, number(SHARE)), number(SHARE), share)
@@ -165,9 +167,9 @@ def _first_rate(b: Lines, mu: str, nu: str) -> str:
     return b.select(b.compare("ogt", nu, b.mul(number(TWO), b.add(mu, one))), of_two, begun)
 
 
-def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
+def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str, close: float) -> list[str]:
     number, two = b.number, b.number(2.0)
-    c = _max(b, b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu)), number(0.0))
+    c = larger(b, b.div(b.sub(number(1.0), nu), b.add(number(1.0), nu)), number(0.0))
     state: list[str] = []
     found: list[str] = []
 
@@ -176,7 +178,7 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
         rate, low, high, count = given
         found[:] = sums(b, rate, nu)
         mean = found[0]
-        variance = found[2] = _max(b, found[2], b.mul(mean, number(LEAST_SHARE)))
+        variance = found[2] = larger(b, found[2], b.mul(mean, number(LEAST_SHARE)))
         low = b.select(b.compare("olt", mean, mu), rate, low)
         high = b.select(b.compare("ogt", mean, mu), rate, high)
         bent = b.fma(c, mean, number(1.0))
@@ -185,16 +187,16 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
         move = b.select(b.compare("ogt", move, two), two, move)
         move = b.select(b.compare("olt", move, number(-2.0)), number(-2.0), move)
         new, size = b.add(rate, move), b.intrinsic("fabs", move)
-        outside = _both(b, "or", b.compare("ole", new, low), b.compare("oge", new, high))
+        outside = both(b, "or", b.compare("ole", new, low), b.compare("oge", new, high))
         new = b.select(
-            _both(b, "and", outside, b.compare("ogt", size, number(0.1))), b.mul(b.add(low, high), number(0.5)), new
+            both(b, "and", outside, b.compare("ogt", size, number(0.1))), b.mul(b.add(low, high), number(0.5)), new
         )
-        scaled = b.mul(size, _max(b, b.intrinsic("sqrt", variance), number(1.0)))
-        going = _both(b, "and", b.compare("ogt", scaled, number(CLOSE)), b.compare("olt", count, number(STEPS)))
+        scaled = b.mul(size, larger(b, b.intrinsic("sqrt", variance), number(1.0)))
+        going = both(b, "and", b.compare("ogt", scaled, number(close)), b.compare("olt", count, number(STEPS)))
         return [new, low, high, b.add(count, number(1.0))], going
 
     start = [_first_rate(b, mu, nu), number(-math.inf), number(math.inf), number(1.0)]
-    _do_while(b, name, [(b.type, x) for x in start], step)
+    do_while(b, name, [(b.type, x) for x in start], step)
     mean, log_norm, variance, third, log_factorial, covariance, second = found
     ratio, d = b.div(third, variance), b.div(b.sub(mu, mean), variance)
     bent = b.mul(d, ratio)
@@ -203,6 +205,7 @@ def _solved(b: Lines, mu: str, nu: str, sums: SumsOf, name: str) -> list[str]:
     return [
         b.add(state[0], d), b.fma(d, b.fma(half, b.fma(b.mul(d, number(1 / 3)), third, variance), mean), log_norm),
         b.fma(d, third, variance), b.fma(d, b.fma(half, second, covariance), log_factorial), b.fma(d, second, covariance),
+        third, second,
     ]  # fmt: skip
 
 
@@ -245,12 +248,12 @@ def _small_sums(b: Lines, rate: str, nu: str, whole: list[str]) -> list[str]:
         within = b(f"icmp sle i64 {next_at}, {MOST}")
         if b.lanes > 1:
             within = _splat_boolean(b, within)
-        return [next_at, b.add(j, one), term, total, *new], _both(b, "and", counts, within)
+        return [next_at, b.add(j, one), term, total, *new], both(b, "and", counts, within)
 
     start = [("i64", "1"), *((b.type, x) for x in (one, one, one, zero, zero, zero, zero, zero, zero))]
-    _, _, _, total, *sums = _do_while(b, f"terms{b.block}", start, add)
+    _, _, _, total, *sums = do_while(b, f"terms{b.block}", start, add)
     true = "true" if b.lanes == 1 else "splat (i1 true)"
-    whole.append(_both(b, "and", _both(b, "xor", counts, true), b.compare("olt", total, b.number(_LARGEST))))
+    whole.append(both(b, "and", both(b, "xor", counts, true), b.compare("olt", total, b.number(_LARGEST))))
     return _cumulants(b, sums, total)
 
 
@@ -284,7 +287,7 @@ def _sums(b: Lines, rate: str, nu: str) -> list[str]:
     exponent = b.div(rate, nu)
     mode = b.function("exp", b.select(b.compare("olt", exponent, number(30.0)), exponent, number(30.0)))
     reach = b.fma(number(9.0), b.intrinsic("sqrt", b.div(mode, nu)), one)
-    first = _max(b, b.intrinsic("floor", b.sub(mode, reach)), zero)
+    first = larger(b, b.intrinsic("floor", b.sub(mode, reach)), zero)
     going = ""
 
     def add(state: list[str]) -> tuple[list[str], str]:
@@ -296,11 +299,11 @@ def _sums(b: Lines, rate: str, nu: str) -> list[str]:
         f = b.add(f, log_j)
         term = b.mul(term, b.function("exp", b.sub(rate, b.mul(nu, log_j))))
         total, new = b.add(total, term), _added(b, sums, term, d, f)
-        going = _both(b, "or", b.compare("olt", j, mode), b.compare("ogt", term, b.mul(total, number(NEGLIGIBLE))))
-        return [d, f, term, total, *new], _both(b, "and", going, b.compare("olt", d, number(TERMS)))
+        going = both(b, "or", b.compare("olt", j, mode), b.compare("ogt", term, b.mul(total, number(NEGLIGIBLE))))
+        return [d, f, term, total, *new], both(b, "and", going, b.compare("olt", d, number(TERMS)))
 
     start = [(b.type, x) for x in (zero, zero, one, one, zero, zero, zero, zero, zero, zero)]
-    _, _, _, total, *sums = _do_while(b, "terms", start, add)
+    _, _, _, total, *sums = do_while(b, "terms", start, add)
     mean, log_total, variance, third, f, *rest = _cumulants(b, sums, b.select(going, number(math.nan), total))
     at_first = b.function("lgamma", b.add(first, one))
     log_norm = b.sub(b.fma(first, rate, log_total), b.mul(nu, at_first))
@@ -341,5 +344,15 @@ def _series(b: Lines, mu: str, nu: str) -> list[str]:
     spread = b.div(m, nu)
     series = b.mul(x, b.fma(x, b.fma(a3, x, a2), a1))
     log_norm = sum_of(b.mul(nu, m), b.neg(b.mul(b.sub(nu, one), half_log)), times(-0.5, b.function("log", nu)), series)
-    covariance = b.mul(spread, sum_of(b.mul(slope, log_m), b.mul(mu, w), b.sub(bend, one)))
-    return [b.mul(nu, log_m), log_norm, b.mul(spread, slope), b.sub(b.mul(mu, log_m), by_nu), covariance]
+    inner = sum_of(b.mul(slope, log_m), b.mul(mu, w), b.sub(bend, one))
+    by_m = b.fma(
+        squared, b.fma(x, b.fma(times(27.0, a3), x, times(8.0, a2)), a1), number(-1.0)
+    )  # less m times that of the spread
+    third = b.neg(b.mul(b.div(spread, nu), by_m))
+    slope_by_m = b.neg(b.mul(squared, b.fma(x, b.fma(times(36.0, a3), x, times(12.0, a2)), times(2.0, a1))))
+    bend_by_m = b.fma(squared, b.fma(x, b.fma(times(12.0, b3), x, number(0.25)), times(2.0, b1)), times(0.5, w))
+    of_inner = sum_of(b.mul(slope_by_m, log_m), times(2.0, slope), b.neg(b.mul(mu, w)), b.neg(bend_by_m))
+    second = b.mul(b.div(spread, nu), b.add(inner, of_inner))
+    return [
+        b.mul(nu, log_m), log_norm, b.mul(spread, slope), b.sub(b.mul(mu, log_m), by_nu), b.mul(spread, inner), third, second,
+    ]  # fmt: skip

@@ -53,15 +53,20 @@ def _local(E: Expressions, node: Node, g: Node) -> Iterable[tuple[Node, Node]]:
             return (b, E("select", a, g, zero)), (c, E("select", a, zero, g))
         case "lgamma":
             return ((a, E("mul", g, E("digamma", a))),)
+        case "log_rising":
+            return ((b, E("mul", g, E("rising_slope", a, b))),)
         case "erfc":
             density = E("mul", E.number(-2 / math.sqrt(math.pi)), E("exp", E("neg", E("mul", a, a))))
             return ((a, E("mul", g, density)),)
         case "conway_log_rate" | "conway_log_norm":
-            mean, rate_by_nu = E("exp", a), E("div", E("conway_covariance", a, b), E("conway_variance", a, b))
-            rate_by_eta = E("div", mean, E("conway_variance", a, b))
+            variance, covariance, log_factorial = (
+                E(f"conway_{name}", *node.args) for name in ("variance", "covariance", "log_factorial")
+            )
+            mean, rate_by_nu = E("exp", a), E("div", covariance, variance)
+            rate_by_eta = E("div", mean, variance)
             if node.op == "conway_log_rate":
                 return (a, E("mul", g, rate_by_eta)), (b, E("mul", g, rate_by_nu))
-            by_nu = E("sub", E("mul", mean, rate_by_nu), E("conway_log_factorial", a, b))
+            by_nu = E("sub", E("mul", mean, rate_by_nu), log_factorial)
             return (a, E("mul", g, E("mul", mean, rate_by_eta))), (b, E("mul", g, by_nu))
     raise UnsupportedError(f"derivative of {node.op}")
 

@@ -55,7 +55,7 @@ class Emitter:
         self.entry = Lines(1, "e")
         self._slots: dict[tuple[str, int], str] = {}
         self._numbers: dict[float, str] = {}
-        self._scratch: dict[Node, str] = {}
+        self._scratch: dict[Node | int, str] = {}
         self.numbers_of: dict[Node, str] = {}  # numbers that are computed, by name
         self.used: set[tuple[str, int]] = set()
         self._loops = 0
@@ -148,13 +148,13 @@ class Emitter:
             self._slots[key] = self.entry(f"inttoptr i64 {self.slot(kind, which)} to ptr")
         return self._slots[key]
 
-    def scratch(self, node: Node) -> str:
-        """Memory for a vector, in bytes from the beginning of the scratch memory."""
-        if node not in self._scratch:
-            self.code.scratch.append(self._size(node))
+    def scratch(self, what: Node | int) -> str:
+        """Memory for a vector, or for so many numbers that stay from call to call, zeros at first."""
+        if what not in self._scratch:
+            self.code.scratch.append(what if isinstance(what, int) else self._size(what))
             offset = self.slot("scratch", len(self.code.scratch) - 1)
-            self._scratch[node] = self.entry(f"getelementptr i8, ptr %scratch, i64 {offset}")
-        return self._scratch[node]
+            self._scratch[what] = self.entry(f"getelementptr i8, ptr %scratch, i64 {offset}")
+        return self._scratch[what]
 
     def literal(self, value: float) -> str:
         if value in _PLAIN or math.isnan(value):
@@ -376,11 +376,12 @@ class Emitter:
             ]  # fmt: skip
         tail = ["  store atomic i64 0, ptr %lock release, align 8"] if self.code.scratch else []
         declare = [
-            f"declare {t} @llvm.{f}.{s}({t})" for t, s in (("double", "f64"), (vector, f"v{W}f64")) for f in ("rint", "fabs", "sqrt")
+            f"declare {t} @llvm.{f}.{s}({t})" for t, s in (("double", "f64"), (vector, f"v{W}f64")) for f in ("rint", "fabs", "sqrt", "floor")
         ] + [
             f"declare {t} @llvm.fma.{s}({t}, {t}, {t})" for t, s in (("double", "f64"), (vector, f"v{W}f64"))
         ] + [
             f"declare double @llvm.vector.reduce.fadd.v{W}f64(double, {vector})",
+            *(f"declare i1 @llvm.vector.reduce.{how}.v{W}i1(<{W} x i1>)" for how in ("or", "and")),
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
         functions = [*definitions(self.used), *[product_function(W)][: any(n.op == "product" for n in self.order)]]

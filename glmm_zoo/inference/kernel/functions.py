@@ -10,7 +10,8 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 
-from glmm_zoo.inference.kernel import conway_maxwell
+from glmm_zoo.families.conway_maxwell import CLOSE, CLOSER
+from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
 
 
 def hexadecimal(value: float) -> str:
@@ -27,6 +28,7 @@ class Lines:
         self.integer = "i64" if lanes == 1 else f"<{lanes} x i64>"
         self.suffix = "f64" if lanes == 1 else f"v{lanes}f64"
         self.used: set[tuple[str, int]] = set()
+        self.made: dict[str, str] = {}  # calls of functions that are not free of memory, by their arguments
         self.block = "entry"
 
     def __call__(self, instruction: str) -> str:
@@ -160,8 +162,8 @@ def _log1p(b: Lines, x: str) -> str:
     return b.select(ends[0], plain, b.select(ends[1], plain, found))
 
 
-def _stirling_range(b: Lines, x: str) -> tuple[str, str, str, str]:
-    """y = x + 8 where x < 8, else x, whether it was moved, and p = x (x + 1) ... (x + 7) with dp / dx."""
+def _stirling_range(b: Lines, x: str) -> tuple[str, str, str, str, str]:
+    """y = x + 8 where x < 8, else x; 1 / y; p = x (x + 1) ... (x + 7), dp / dx and 1 / p there, else 1, 0 and 1."""
     moved = b.compare("olt", x, b.number(8.0))
     y = b.select(moved, b.add(x, b.number(8.0)), x)
     p, dp = x, b.number(1.0)
@@ -169,25 +171,25 @@ def _stirling_range(b: Lines, x: str) -> tuple[str, str, str, str]:
         factor = b.add(x, b.number(float(j)))
         dp = b.fma(dp, factor, p)
         p = b.mul(p, factor)
-    return y, moved, p, dp
+    p, dp = b.select(moved, p, b.number(1.0)), b.select(moved, dp, b.number(0.0))
+    inverse = b.div(b.number(1.0), b.mul(y, p))
+    return y, b.mul(p, inverse), p, dp, b.mul(y, inverse)
 
 
 def _lgamma(b: Lines, x: str) -> str:
-    y, moved, p, _ = _stirling_range(b, x)
-    w = b.div(b.number(1.0), y)
+    y, w, p, *_ = _stirling_range(b, x)
     series = b.polynomial(b.mul(w, w), [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156])
     found = b.sub(b.mul(b.sub(y, b.number(0.5)), b.function("log", y)), y)
     found = b.fma(series, w, b.add(found, b.number(0.5 * math.log(2 * math.pi))))
-    return b.sub(found, b.select(moved, b.function("log", b.select(moved, p, b.number(1.0))), b.number(0.0)))
+    return b.sub(found, b.function("log", p))
 
 
 def _digamma(b: Lines, x: str) -> str:
-    y, moved, p, dp = _stirling_range(b, x)
-    w = b.div(b.number(1.0), y)
+    y, w, _, dp, of_p = _stirling_range(b, x)
     z = b.mul(w, w)
     series = b.polynomial(z, [-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12])
     found = b.fma(series, z, b.sub(b.function("log", y), b.mul(b.number(0.5), w)))
-    return b.sub(found, b.select(moved, b.div(dp, p), b.number(0.0)))
+    return b.sub(found, b.mul(dp, of_p))
 
 
 def _erfc(b: Lines, x: str) -> str:
@@ -207,6 +209,14 @@ MACHINE_FUNCTIONS: dict[str, Callable[[Lines, str], str]] = {
 }  # fmt: skip
 
 
+LARGE_FUNCTIONS: dict[str, Callable[[Lines, str], list[str]]] = {
+    "conway": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSE),
+    "conway_nodes": lambda b, name: conway_maxwell.sums_definition(b, name, CLOSER),
+    "rising": rising.rising_definition,
+    "conway_table": conway_table.table_definition,
+}
+
+
 def definitions(used: set[tuple[str, int]]) -> list[str]:
     """LLVM code of functions by name and lanes, and of those that they use."""
     found: dict[tuple[str, int], list[str]] = {}
@@ -216,8 +226,8 @@ def definitions(used: set[tuple[str, int]]) -> list[str]:
         if (name, lanes) in found:
             continue
         b = Lines(lanes)
-        if name == "conway":
-            found[name, lanes] = conway_maxwell.definition(b, name)
+        if name in LARGE_FUNCTIONS:
+            found[name, lanes] = LARGE_FUNCTIONS[name](b, name)
             waiting += sorted(b.used - set(found))
             continue
         result = MACHINE_FUNCTIONS[name](b, "%x")

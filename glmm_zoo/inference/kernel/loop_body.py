@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel import conway_maxwell
+from glmm_zoo.inference.kernel import conway_maxwell, conway_table, rising
 from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Node
 from glmm_zoo.inference.kernel.functions import MACHINE_FUNCTIONS, Lines
 
@@ -69,7 +69,8 @@ class LoopBody:
             return self.gather(base, stride, n.static)
         assert inside
         kinds = [a.op in PREDICATES and a.domain is not None for a in n.args]
-        return operation(b, n.op, [self._known[a] for a in n.args], kinds)
+        memory = [emitter.scratch(conway_table.SIZE)] if n.op in conway_maxwell.RESULTS and len(n.args) == 3 else []
+        return operation(b, n.op, [*(self._known[a] for a in n.args), *memory], kinds)
 
     def _addresses(self, base: str, stride: int, index: Sequence[str]) -> list[str]:
         addresses = []
@@ -166,7 +167,10 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
+        case _ if op in rising.RESULTS:
+            return rising.one_of_both(b, op, *args)
         case _ if op in conway_maxwell.RESULTS:
-            return conway_maxwell.one_of_the_sums(b, op, *args)
+            of = "conway_table" if len(args) > 2 else "conway"
+            return conway_maxwell.all_of_the_sums(b, of, *args)[conway_maxwell.RESULTS.index(op)]
     assert op in MACHINE_FUNCTIONS, op
     return b.function(op, args[0])

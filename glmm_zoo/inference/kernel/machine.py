@@ -66,7 +66,7 @@ class Program(Function):
         aligned = (lengths + 63) // 64 * 64
         begins = np.concatenate([[0], np.cumsum(aligned)])
         many = min(_AT_A_TIME, 2 * (os.cpu_count() or 1))
-        scratch = np.empty(many * int(begins[-1]) + 64, dtype=np.uint8)
+        scratch = np.zeros(many * int(begins[-1]) + 64, dtype=np.uint8)
         base = -(-scratch.ctypes.data // 64) * 64
         numbers, locks = np.array([*code.numbers, 0.0]), np.zeros(many, dtype=np.int64)
         sorts = order or {}

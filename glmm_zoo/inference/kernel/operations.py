@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmm_zoo.families.conway_maxwell import MANY_ROWS
 from glmm_zoo.inference.kernel.arrays import MANY, NARROW, WIDEST, ExpressionArray, items_of
 from glmm_zoo.inference.kernel.expression import Node, UnsupportedError
 from glmm_zoo.inference.kernel.scalars import SCALARS, chain
@@ -305,7 +306,15 @@ def _softmax(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
 
 
 def _conway_maxwell(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
-    return t.elementwise(lambda eta, nu: t.E(f"conway_{op.which}", eta, nu), inputs)
+    def of(eta: Node, nu: Node, common: Node) -> Node:
+        one = common.domain is None and (eta.domain or 0) >= MANY_ROWS
+        return t.E(f"conway_{op.which}", eta, nu, *([common] if one else []))
+
+    return t.elementwise(of, inputs)
+
+
+def _rising(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
+    return t.elementwise(lambda y, log_a: t.E("rising_slope" if op.slope else "log_rising", y, log_a), inputs)
 
 
 def _recurrence(t: Translation, op: Any, inputs: Sequence[Any]) -> ExpressionArray:
@@ -321,7 +330,7 @@ HANDLERS: dict[str, Callable[[Translation, Any, list[Any]], ExpressionArray]] = 
     "Subtensor": _subtensor, "AdvancedSubtensor": _subtensor, "IncSubtensor": _inc_subtensor,
     "Recurrence": _recurrence, "PredictedVariance": _recurrence,
     "AdvancedIncSubtensor": _inc_subtensor, "CumOp": _cumulative, "Softmax": _softmax,
-    "ConwayMaxwell": _conway_maxwell,
+    "ConwayMaxwell": _conway_maxwell, "LogRising": _rising,
     "TensorFromScalar": lambda t, op, x: x[0], "ScalarFromTensor": lambda t, op, x: x[0],
     **dict.fromkeys(SCALARS, _scalar), "Cast": _scalar,
 }  # fmt: skip

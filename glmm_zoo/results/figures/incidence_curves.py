@@ -10,8 +10,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.figures.over_time import band_quantiles, time_axis
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture
-from glmm_zoo.results.figures.survival_curves import Steps, draw_curves, told_at
-from glmm_zoo.results.figures.value_words import value_words
+from glmm_zoo.results.figures.survival_curves import Steps, draw_curves, lines_of, told_at
 from glmm_zoo.results.numbers import NO_BREAK
 
 
@@ -43,14 +42,10 @@ def incidence_curves(
         Whether the step curves are drawn: of rows that entered late they are not right.
     """
     table = incidence.table
-    of_row = table[variable].astype(str) if variable else np.full(len(table), "")
-    levels = list(next(iter(observed.values())))
-    labels = [value_words(about, variable, level) if level else "" for level in levels]
+    labels, rows = lines_of(about, table, variable, next(iter(observed.values())))
     times = np.unique(table["time"].to_numpy(float))
     quantiles = {
-        cause: [
-            band_quantiles(incidence, np.flatnonzero((table["cause"] == cause) & (of_row == level))) for level in levels
-        ]
+        cause: [band_quantiles(incidence, np.flatnonzero((table["cause"] == cause) & of_level)) for of_level in rows]
         for cause in observed
     }
     last = len(times) - 1

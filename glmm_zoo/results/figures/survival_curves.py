@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import pandas as pd
 
 from glmm_zoo.results.about import About
 from glmm_zoo.results.estimates import Estimates
@@ -64,11 +65,9 @@ def survival_curves(
         Whether the step curves are drawn: of rows that entered late, or whose event lies in an interval, they are not right.
     """
     table = survival.table
-    of_row = table[variable].astype(str) if variable else np.full(len(table), "")
-    rows = [np.flatnonzero(of_row == level) for level in observed]
+    labels, rows = lines_of(about, table, variable, observed)
     times = table["time"].to_numpy(float)[rows[0]]
-    quantiles = [band_quantiles(survival, of_level) for of_level in rows]
-    labels = [value_words(about, variable, level) if level else "" for level in observed]
+    quantiles = [band_quantiles(survival, np.flatnonzero(of_level)) for of_level in rows]
     last = len(times) - 1
     words = "; ".join(
         f"{label} {', '.join(told_at(about, times[i], q[:, i], curve if told else None) for i in (last // 2, last))}".strip()
@@ -90,6 +89,15 @@ def survival_curves(
 
     of = "model and Kaplan–Meier" if told else "model"
     return Picture("survival_curves", "Survival", caption, f"{title}, {of}: {words}.", draw)
+
+
+def lines_of(
+    about: About, table: pd.DataFrame, variable: str, levels: Iterable[str]
+) -> tuple[list[str], list[np.ndarray]]:
+    """The labels of the lines of these levels of a variable, and which rows of a table (n,) are theirs; all where it is ""."""
+    of_row = table[variable].astype(str).to_numpy() if variable else np.full(len(table), "")
+    labels = [value_words(about, variable, level) if level else "" for level in levels]
+    return labels, [of_row == level for level in levels]
 
 
 def observed_at(curve: Steps, t: np.ndarray) -> np.ndarray:

@@ -1,0 +1,114 @@
+"""`families.rising` and its slope as LLVM code.
+
+Where y is small in all lanes they are a product and its derivative, one factor after the other; else the difference of two of
+Stirling's series, from a on, or from a + 8 on where a is below 8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin, branch, do_while, larger
+
+if TYPE_CHECKING:
+    from glmm_zoo.inference.kernel.functions import Lines
+
+RESULTS = ("log_rising", "rising_slope")
+_FEW = 40.0  # factors
+_LEAST_LARGE = 8.0  # from here on Stirling's series is right
+_MOST_LOG = 700.0
+
+
+def rising_definition(b: Lines, name: str) -> list[str]:
+    """The function of y and log a."""
+    number, zero, one = b.number, b.number(0.0), b.number(1.0)
+    log_a = b.select(b.compare("olt", "%log_a", number(_MOST_LOG)), "%log_a", number(_MOST_LOG))
+    a, less = b.function("exp", log_a), b.sub("%y", one)
+    branch(b, all_lanes(b, b.compare("ole", "%y", number(_FEW))), "few", "many")
+    begin(b, "few")
+    scale = b.div(one, larger(b, a, one))
+    base = b.select(b.compare("olt", a, one), a, one)
+
+    def factors(state: list[str]) -> tuple[list[str], str]:
+        """Two more."""
+        j, product, slope = state
+        shares, times = [], []
+        for _ in range(2):
+            counts = b.compare("olt", j, "%y")
+            shares.append(b.select(counts, b.mul(j, scale), zero))
+            times.append(b.select(counts, b.add(base, shares[-1]), one))
+            j = b.add(j, one)
+        more, both = b.fma(shares[1], times[0], b.mul(shares[0], times[1])), b.mul(*times)
+        return [j, b.mul(product, both), b.fma(slope, both, b.mul(more, product))], b.compare("olt", j, "%y")
+
+    _, product, slope = do_while(b, "factors", [(b.type, x) for x in (one, one, zero)], factors)
+    below = b.select(b.compare("olt", log_a, zero), log_a, zero)
+    value = b.sub(b.function("log", product), b.mul(less, below))
+    _give(b, value, b.neg(b.div(slope, product)))
+    begin(b, "many")
+    moved = b.compare("olt", a, number(_LEAST_LARGE))
+    low = b.select(moved, b.add(a, number(8.0)), a)
+    high = b.add(low, "%y")
+    inverse = b.div(one, b.mul(low, high))
+    w, v = b.mul(high, inverse), b.mul(low, inverse)
+    ratio = b.function("log1p", b.mul("%y", w))
+    far = b.sub(b.mul(b.sub(high, number(0.5)), ratio), "%y")
+    far = b.add(far, b.sub(_stirling(b, v), _stirling(b, w)))
+    psi = b.add(ratio, b.sub(_digamma_rest(b, v), _digamma_rest(b, w)))
+    branch(b, any_lane(b, moved), "some_moved", "none_moved")
+    begin(b, "none_moved")
+    _give(b, far, b.sub(b.mul(a, psi), "%y"))
+    begin(b, "some_moved")
+    at_a = b.select(moved, a, one)
+    at_y = b.add(at_a, "%y")
+    (p1, d1), (p2, d2) = _factors(b, at_y, 0), _factors(b, at_a, 1)
+    inverse = b.div(one, b.mul(p1, p2))
+    log_low, quotient = b.function("log", low), b.function("log", b.mul(p1, b.mul(p1, inverse)))
+    near = b.add(far, b.sub(b.sub(b.mul("%y", log_low), b.mul(less, log_a)), quotient))
+    psi_near = b.sub(psi, b.mul(b.sub(b.mul(d1, p2), b.mul(d2, p1)), inverse))
+    value = b.select(moved, near, far)
+    slope = b.sub(b.mul(a, b.select(moved, psi_near, psi)), "%y")
+    _give(b, value, b.add(slope, b.select(moved, one, zero)))
+    head = f"define internal {_both(b)} @{name}_{b.lanes}({b.type} %y, {b.type} %log_a) noinline nounwind willreturn memory(none) {{"
+    return [head, "entry:", *b.lines, "}"]
+
+
+def one_of_both(b: Lines, which: str, y: str, log_a: str) -> str:
+    """The value or the slope; calls with the same arguments are made once."""
+    b.used.add(("rising", b.lanes))
+    made = b(f"call {_both(b)} @rising_{b.lanes}({b.type} {y}, {b.type} {log_a})")
+    return b(f"extractvalue {_both(b)} {made}, {RESULTS.index(which)}")
+
+
+def _both(b: Lines) -> str:
+    return f"{{ {b.type}, {b.type} }}"
+
+
+def _give(b: Lines, value: str, slope: str) -> None:
+    """0 where y is 0."""
+    zero, some, made = b.number(0.0), b.compare("ogt", "%y", b.number(0.0)), "undef"
+    for k, x in enumerate((value, slope)):
+        made = b(f"insertvalue {_both(b)} {made}, {b.type} {b.select(some, x, zero)}, {k}")
+    b.do(f"ret {_both(b)} {made}")
+
+
+def _stirling(b: Lines, w: str) -> str:
+    """What lgamma(x) has beside (x - 1/2) log x - x + log(2 pi) / 2, w = 1 / x."""
+    series = b.polynomial(b.mul(w, w), [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156])
+    return b.mul(series, w)
+
+
+def _digamma_rest(b: Lines, w: str) -> str:
+    """What digamma(x) has beside log x."""
+    z = b.mul(w, w)
+    series = b.polynomial(z, [-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12])
+    return b.sub(b.mul(series, z), b.mul(b.number(0.5), w))
+
+
+def _factors(b: Lines, x: str, first: int) -> tuple[str, str]:
+    """p = (x + first) ... (x + 7) and dp / dx."""
+    p, dp = b.add(x, b.number(float(first))), b.number(1.0)
+    for j in range(first + 1, 8):
+        factor = b.add(x, b.number(float(j)))
+        dp, p = b.fma(dp, factor, p), b.mul(p, factor)
+    return p, dp
