@@ -45,7 +45,7 @@ def network_meta_analysis(
     consistency: str = "consistency",
     baseline: str = "fixed",
     interactions: str = "common",
-    baseline_regression: bool = False,
+    baseline_regression: bool | float = False,
     exposure: str | None = None,
     heterogeneity: str | None = None,
     missing: Missing = "error",
@@ -74,7 +74,7 @@ def network_meta_analysis(
 
         b_i = mu_i + D_i,t_i1,  mu_i = study_Intercept_i,  D_it has the term (mu_i - m) B_t
 
-    m is the mean log odds, or log rate, of the reference's arms.
+    m is the mean log odds, or log rate, of the reference's arms, or that of a risk, or rate, that is given: baseline_regression=0.1.
 
     The baseline of a study is the one of its treatments that comes first, the reference before all others. With consistency direct and
     indirect evidence are of one effect; unrelated mean effects have one for each pair that was compared, so that a fit that is no
@@ -163,7 +163,7 @@ def network_meta_analysis(
             model.add_coord(study, list(network.study.levels))
             level = variable(model, "study_Intercept", study)
             eta = linear_predictors(model)[""] + level[pm.Data("_study_of", of_study, dims="row")]
-            if baseline_regression:  # the level is that of the reference, not of the study's own first arm
+            if slopes.level is not None:  # the level is that of the reference, not of the study's own first arm
                 of_arm = of_arm + at_first
             if of_arm.any():
                 eta = eta + with_slopes(slopes, pm.math.dot(of_arm, effect), beta, of_study, of_arm, level)

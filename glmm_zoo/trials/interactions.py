@@ -143,7 +143,7 @@ class Interactions:
 def interaction_problems(options: Mapping[str, Any], covariates: bool) -> list[str]:
     """Sentences about slopes beside other options."""
     problems: list[str] = []
-    level = options["baseline_regression"]
+    level = options["baseline_regression"] is not False
     if options["consistency"] == "ume" and (covariates or level):
         problems.append(
             "consistency='ume' has effects of pairs, and slopes are of effects against the reference: use "

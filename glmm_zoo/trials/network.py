@@ -192,7 +192,7 @@ def read_network(
     exposure: str | None,
     missing: Missing,
     interactions: str = "common",
-    baseline_regression: bool = False,
+    baseline_regression: bool | float = False,
 ) -> Network:
     """Read and check the arms of all studies, and the covariates that change their effects.
 
@@ -223,15 +223,17 @@ def read_network(
     return replace(network, interactions=_slopes(network, baseline_regression))
 
 
-def _slopes(network: Network, over_level: bool) -> Interactions:
-    """The covariates of the studies, and where there are slopes over them, the levels under the reference."""
+def _slopes(network: Network, over_level: bool | float) -> Interactions:
+    """The covariates of the studies, and where there are slopes over them, the levels under the reference, `over_level` the risk, or rate,
+    where these slopes add nothing; by default that of their mean."""
     X = covariates_of_studies(network.formula, network.table, network.study, len(network.labels))
     slopes = replace(network.interactions, covariates=X)
-    if over_level:
+    if over_level is not False:
         levels, of_reference = network.rough_levels()
         known = levels[of_reference]
-        slopes = replace(slopes, level=float(known.mean()), level_spread=float(known.std()) or 1.0)
-    if X is not None and BASELINE in X.labels and over_level:
+        middle = float(known.mean()) if over_level is True else _level(over_level, network.exposure is None)
+        slopes = replace(slopes, level=middle, level_spread=float(known.std()) or 1.0)
+    if X is not None and BASELINE in X.labels and slopes.level is not None:
         raise InputError(f"column {BASELINE!r} is what baseline_regression=True calls its slope; rename the column")
     if X is not None and X.to_zero is not None and slopes.kind != "common":
         raise InputError(
@@ -239,6 +241,16 @@ def _slopes(network: Network, over_level: bool) -> Interactions:
             "the product"
         )
     return slopes
+
+
+def _level(amount: float, of_risks: bool) -> float:
+    """The link of a risk, or rate, under the reference."""
+    if not 0 < amount < (1 if of_risks else np.inf):
+        words = "a risk between 0 and 1" if of_risks else "a rate > 0"
+        raise InputError(
+            f"baseline_regression must be True, or {words} under the reference at which the effects are told, not {amount!r}"
+        )
+    return float(np.log(amount) - (np.log1p(-amount) if of_risks else 0.0))
 
 
 def _treatments(column: Column, reference: str | float | bool | None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
+from glmm_zoo.calibration.data_sets import draw_data_set
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.results.networks import deviance, network_of
 from glmm_zoo.results.parameter_statistics import STATISTICS, statistics
@@ -164,6 +165,15 @@ def test_exchangeable_slopes_are_normal_around_their_mean():
     np.testing.assert_allclose(plain, stats.norm(mean, sd).logpdf(drawn).sum(), rtol=1e-10)
 
 
+def test_effects_are_told_at_one_level_in_data_that_are_drawn_from_the_model():
+    model = zoo.network_meta_analysis(networked(), COUNTS, reference="A", baseline_regression=True, **TRIAL)
+    level = model.spec["facts"]["reference_level"]
+    drawn = next(found for seed in range(9) if (found := draw_data_set(model, seed)) is not None)
+    assert drawn.model.spec["facts"]["reference_level"] == pytest.approx(level, rel=1e-12)
+    of = zoo.network_meta_analysis(networked(), COUNTS, reference="A", baseline_regression=0.2, **TRIAL)
+    assert of.spec["facts"]["reference_level"] == pytest.approx(np.log(0.25))
+
+
 def test_slopes_that_no_studies_tell_are_named():
     d = networked_by_latitude()
     d = d.assign(lat=np.where(d.trial.isin(["N5", "N6", "N7"]), 2.0, d.lat))  # all that have D
@@ -269,6 +279,8 @@ WRONG = {
     "level, random": (networked(), COUNTS, {"baseline": "random", "baseline_regression": True}, "'random' draws the levels together: use baseline='fixed'"),
     "slopes of nothing": (networked(), COUNTS, {"interactions": "exchangeable"}, "and the model has none: add a study covariate"),
     "slopes": (networked(), COUNTS, {"interactions": "shared"}, "unknown interactions 'shared'; known: common, exchangeable, independent"),
+    "no level": (networked(), COUNTS, {"baseline_regression": 1.5}, "must be True, or a risk between 0 and 1 under the reference"),
+    "level 0": (networked(), COUNTS, {"baseline_regression": 0.0, "consistency": "ume"}, "use consistency='consistency'"),
     "called baseline": (networked_by_latitude().rename(columns={"lat": "baseline"}), f"{COUNTS} + baseline", {"baseline_regression": True}, "rename the column"),
     "products": (networked_by_latitude().assign(w=lambda d: d.lat**2 % 7), f"{COUNTS} + lat * w", {"interactions": "independent"},
                  "products of covariates have one slope for all treatments"),
