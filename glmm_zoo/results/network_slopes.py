@@ -11,6 +11,7 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.families.links import LINKS
+from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.findings.finding import draws_of, interval_table
 from glmm_zoo.results.numbers import NO_BREAK, alone, nominal, probability, written
@@ -27,17 +28,14 @@ def read_place(network: Network, at: Mapping[str, Any] | None) -> dict[str, floa
     InputError
         Names of no covariate that is a column of numbers, values that are none.
     """
-    slopes, place = network.interactions, {}
-    of_risks = network.exposure is None
-    simple = [name for name in slopes.names if name in network.table.columns or name == BASELINE]
+    place: dict[str, float] = {}
+    of_risks, known = network.exposure is None, _movable(network)
     for name, value in (at or {}).items():
-        if name not in simple or len(simple) < len(slopes.names):
-            why = (
-                f"its covariates that are columns of numbers: {listing(simple) or 'none'}"
-                if len(simple) == len(slopes.names)
-                else f"a fit whose covariates are columns of numbers, and this one has {listing(slopes.names)}; ask for comparisons(at=...)"
+        if name not in known:
+            raise InputError(
+                f"at= names {name!r}{did_you_mean(name, known) or ';'} tables of a network take its covariates that are columns of numbers in one "
+                f"term: {listing(known) or 'none'}; ask for comparisons(at=...)"
             )
-            raise InputError(f"at= names {name!r}{did_you_mean(name, simple) or ';'} tables of a network take {why}")
         try:
             place[name] = float(value)
         except (TypeError, ValueError):
@@ -50,6 +48,17 @@ def read_place(network: Network, at: Mapping[str, Any] | None) -> dict[str, floa
     return place
 
 
+def _movable(network: Network) -> list[str]:
+    """The covariates that are columns of numbers and stand in one term, and the level where effects change with it."""
+    columns = [c for term in network.formula.population if isinstance(term, Expression) for c in term.columns]
+    of_level = network.interactions.level is not None
+    return [
+        name
+        for name in network.interactions.names
+        if (name == BASELINE and of_level) or (name in network.table.columns and columns.count(name) == 1)
+    ]
+
+
 def place_words(tree: xr.DataTree, network: Network, place: Mapping[str, float]) -> str:
     """ "duration 8.2, the mean of the studies, and a risk of 8.7 % under placebo"; "" without slopes."""
     about, slopes, told = about_of(tree), network.interactions, []
@@ -60,7 +69,7 @@ def place_words(tree: xr.DataTree, network: Network, place: Mapping[str, float])
         elif name in network.table.columns:
             told.append(f"{about.name(name)} {alone(value)}{'' if name in place else ', the mean of the studies'}")
         else:
-            told.append(f"the mean {about.name(name)} of the studies")
+            told.append(f"the mean of {slope_words(metadata(tree)['spec'], about, name)} over the studies")
     return ", and ".join(told)
 
 

@@ -176,10 +176,17 @@ def test_effects_and_ranks_are_told_where_they_hold() -> None:
     assert len(picture.figure(720).axes) == 3
 
 
+def test_a_covariate_of_several_terms_has_no_place_in_a_table() -> None:
+    tree = fit(formula="ev | trials(size) ~ drug + lat + sqrt(lat)")
+    assert "the mean of sqrt(lat) over the studies" in " ".join(findings(tree)["network"].sentences)
+    with pytest.raises(InputError, match="in one term: none; ask for comparisons"):
+        zoo.table(tree, "league", at={"lat": 4})
+
+
 def test_without_slopes_there_is_no_place_to_name() -> None:
     tree = fit()
     assert "slopes" not in findings(tree)["network"].tables and sloped_covariate(network_of(tree)) is None
-    with pytest.raises(InputError, match="columns of numbers: none"):
+    with pytest.raises(InputError, match="columns of numbers in one term: none"):
         zoo.table(tree, "league", at={"lat": 1})
 
 
