@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 from scipy.interpolate import BSpline
 from scipy.optimize import brentq
-from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr
+from scipy.special import expit, gamma, gammaincc, gammaln, log_expit, log_ndtr, logit
 
 Values = Mapping[str, xr.DataArray]  # posterior variables by name, with their dims and labels
 Labels = Mapping[str, tuple[str, ...]]
@@ -193,6 +193,12 @@ def networked() -> pd.DataFrame:
     return d.assign(
         ev=np.where(d.trial == "N8", 0, rng.binomial(size, 0.3)), size=size, years=rng.uniform(10.0, 80.0, len(d))
     ).sample(frac=1.0, random_state=4, ignore_index=True)  # fmt: skip
+
+
+def networked_by_latitude() -> pd.DataFrame:
+    """The same with the latitude of each trial."""
+    d = networked()
+    return d.assign(lat=d.trial.str[1:].astype(float) * 3.7 % 11)
 
 
 def followed() -> pd.DataFrame:
@@ -646,6 +652,31 @@ def _network(rate: bool = False) -> dict:
         "density": lambda d, p, eta: law(d, p, eta).logpmf(d["ev"]),
         "moments": lambda d, p, eta: (law(d, p, eta).mean(), law(d, p, eta).std()),
         "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (rate | (y <= d["size"].to_numpy())),
+    }
+
+
+def _sloped_network() -> dict:
+    """Arms of a network with fixed effects, each drug's with slopes of its own over latitude and the log odds under A."""
+
+    def full(d, p, eta):
+        at = xr.DataArray(d["trial"].to_numpy(), dims="row")
+        of_a = networked()[lambda d: d.drug == "A"].groupby("trial")[["ev", "size"]].sum()
+        lat = networked_by_latitude().groupby("trial").lat.first().mean()
+        mu, m = p["study_Intercept"].sel(trial=at).values, logit((of_a.ev + 0.5) / (of_a["size"] + 1)).mean()
+        own = np.array([drug != "A" for drug in d.drug], float)
+        for k, (drug, x) in enumerate(zip(d.drug, d.lat, strict=True)):
+            if drug != "A":
+                slope, over_level = (p["beta"].sel(coef=f"{of}:drug[{drug}]").item() for of in ("lat", "baseline"))
+                own[k] = p["effect"].sel(contrast=f"{drug} vs A").item() + slope * (x - lat) + over_level * (mu[k] - m)
+        return eta + mu + own
+
+    def law(d, p, eta):
+        return stats.binom(d["size"].to_numpy(), expit(full(d, p, eta)))
+
+    return {
+        "density": lambda d, p, eta: law(d, p, eta).logpmf(d["ev"]),
+        "moments": lambda d, p, eta: (law(d, p, eta).mean(), law(d, p, eta).std()),
+        "support": lambda d, y: (y == np.round(y)) & (y >= 0) & (y <= d["size"].to_numpy()),
     }
 
 
@@ -1175,6 +1206,7 @@ FIXED_TRIALS = {"effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",), "st
 AGAINST_A = ("B vs A", "C vs A", "D vs A")
 IN_TRIALS = ("N1:B", "N2:B", "N2:C", "N3:C", "N4:C", "N5:C", "N5:D", "N6:D", "N7:D", "N8:B")
 NETWORK = {"effect": ("contrast",), "tau": SCALAR, "study_effect": ("trial:drug",), "study_Intercept": ("trial",)}
+SLOPED_NETWORK = {"effect": ("contrast",), "beta": ("coef",), "study_Intercept": ("trial",)}
 RANDOM_TRIALS = _group("trial")[0] | {"Intercept": SCALAR, "effect": SCALAR, "tau": SCALAR, "study_effect": ("trial",)}
 
 
@@ -1564,6 +1596,15 @@ ROWS = [
         {"ev": "count", "size": "count", "drug": "factor", "trial": "group"}, free=NETWORK, posterior=NETWORK,
         options={"study": "trial", "treatment": "drug", "reference": "A"}, data=networked, X=_nothing, Z=_nothing,
         coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A, "trial:drug": IN_TRIALS}, **_network(),
+    ),
+    Row(
+        "network, slopes", "network_meta_analysis", "ev | trials(size) ~ drug + lat",
+        {"ev": "count", "size": "count", "drug": "factor", "lat": "number", "trial": "group"}, data=networked_by_latitude,
+        free=SLOPED_NETWORK, posterior=SLOPED_NETWORK, X=_nothing, Z=_nothing,
+        options={"study": "trial", "treatment": "drug", "reference": "A", "trt_effects": "fixed", "interactions": "independent",
+                 "baseline_regression": True},
+        coords={"trial": tuple(f"N{j}" for j in range(1, 9)), "contrast": AGAINST_A,
+                "coef": tuple(f"{x}:drug[{drug}]" for x in ("lat", "baseline") for drug in "BCD")}, **_sloped_network(),
     ),
     Row(
         "network, fixed, rates", "network_meta_analysis", "ev ~ 1",

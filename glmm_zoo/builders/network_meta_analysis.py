@@ -16,10 +16,13 @@ from glmm_zoo.plans.single_outcome import plan_single_outcome
 from glmm_zoo.priors import Parameter, coefficients, parameter
 from glmm_zoo.tables.frames import Missing
 from glmm_zoo.trials.arm_predictor import single_of_network
+from glmm_zoo.trials.arms import arms_formula
 from glmm_zoo.trials.heterogeneity import EFFECT, heterogeneity_problems, study_levels, tau_prior
+from glmm_zoo.trials.interactions import INTERACTIONS, interaction_problems
 from glmm_zoo.trials.network import Network, read_network
 
 if TYPE_CHECKING:
+    from glmm_zoo.families.tensors import Tensor
     from glmm_zoo.graph.model import Model
 
 ALIASES = ("nma",)
@@ -27,6 +30,7 @@ NETWORK_CHOICES = {
     "trt_effects": ("random", "fixed"),
     "consistency": ("consistency", "ume"),
     "baseline": ("fixed", "random"),
+    "interactions": INTERACTIONS,
 }
 
 
@@ -40,6 +44,8 @@ def network_meta_analysis(
     trt_effects: str = "random",
     consistency: str = "consistency",
     baseline: str = "fixed",
+    interactions: str = "common",
+    baseline_regression: bool | float = False,
     exposure: str | None = None,
     heterogeneity: str | None = None,
     missing: Missing = "error",
@@ -55,6 +61,21 @@ def network_meta_analysis(
         b_i = study_Intercept_i                                           baseline "fixed"
         b_i = Intercept + effect[t_i1] + u_i,  u_i ~ Normal(0, sd_<study>)            baseline "random"
 
+    With covariates of the studies, in place of effect[t] in study i (network meta-regression, TSD 3):
+
+        D_it = effect[t] + sum over covariates j of (x_ij - mean of x_j) B_jt,  D of the reference = 0
+        B_jt = beta_j                                                     interactions "common"
+        B_jt = beta_jt                                                    "independent"
+        B_jt = beta_jt ~ Normal(beta_mean_j, beta_sd_j^2)                 "exchangeable"
+
+    so that `effect` is that of the average study, and a covariate that changes all effects alike leaves those of treatments against each
+    other as they are. With baseline_regression the study's level under the reference, mu_i, is a covariate too, whose value is known no
+    better than the arms tell (TSD 3, section 5.2):
+
+        b_i = mu_i + D_i,t_i1,  mu_i = study_Intercept_i,  D_it has the term (mu_i - m) B_t
+
+    m is the mean log odds, or log rate, of the reference's arms, or that of a risk, or rate, that is given: baseline_regression=0.1.
+
     The baseline of a study is the one of its treatments that comes first, the reference before all others. With consistency direct and
     indirect evidence are of one effect; unrelated mean effects have one for each pair that was compared, so that a fit that is no
     better, and a tau that is no smaller, speak for consistency (Dias et al. 2013, TSD 4). Fixed baselines let nothing but the arms of a
@@ -65,23 +86,26 @@ def network_meta_analysis(
     data
         One row for each arm. Several rows of one treatment in a study, say of two doses, share an effect.
     formula
-        `"events | trials(n) ~ treat"`; `treat` may be left out.
+        `"events | trials(n) ~ treat + x"`, x being study covariates; `treat` may be left out.
     study, treatment
         Columns.
     reference
         The treatment that the others are compared with; by default the first of a declared order or of numbers, the one label that is
         called as controls are ("placebo", "usual care"), else the treatment of most studies.
-    trt_effects, consistency, baseline
-        See above.
+    trt_effects, consistency, baseline, interactions, baseline_regression
+        See above. Slopes are of consistent effects, those over the baseline of fixed ones.
     exposure, heterogeneity, missing
         As in `meta_analysis`.
     priors
         Text by parameter: `effect`, `effect[B vs A]`, `tau`; `study_Intercept` with fixed baselines, `Intercept` and `sd` with random
-        ones. Defaults as in `meta_analysis`: effect ~ Normal(0, 2.5), tau ~ HalfNormal(1), study_Intercept ~ Normal(m, 5).
+        ones; `beta`, `beta[x]`, `beta[x:treat[B]]`, or `beta_mean` and `beta_sd` of exchangeable slopes. Defaults as in `meta_analysis`:
+        effect ~ Normal(0, 2.5), tau ~ HalfNormal(1), study_Intercept ~ Normal(m, 5), slopes of a covariate with standard deviation s ~
+        Normal(0, 2.5 / s); beta_sd ~ HalfNormal(1 / s), the spread of effects that tau has, one s away from the mean.
 
     Returns
     -------
-    A PyMC model with `effect` (contrast: "B vs A"), `tau` and `study_effect` (study:treat, "1:B") = delta with random effects, and `study_Intercept` (study), or `Intercept`, `sd_<study>` and `u_<study>`.
+    A PyMC model with `effect` (contrast: "B vs A"), `tau` and `study_effect` (study:treat, "1:B") = delta with random effects, and `study_Intercept` (study), or `Intercept`, `sd_<study>` and `u_<study>`;
+    `beta` (coef) of covariates, "x" or "x:treat[B]", and "baseline" for that of the level.
 
     Raises
     ------
@@ -91,12 +115,13 @@ def network_meta_analysis(
     options = {
         "study": study, "treatment": treatment, "reference": reference, "trt_effects": trt_effects,
         "consistency": consistency, "baseline": baseline, "exposure": exposure, "heterogeneity": heterogeneity,
-        "missing": missing,
+        "missing": missing, "interactions": interactions, "baseline_regression": baseline_regression,
     }  # fmt: skip
-    _check(options, priors or {})
+    _check(formula, options, priors or {})
     network = read_network(
-        data, formula, study=study, treatment=treatment, reference=reference, exposure=exposure, missing=missing
-    )
+        data, formula, study=study, treatment=treatment, reference=reference, exposure=exposure, missing=missing,
+        interactions=interactions, baseline_regression=baseline_regression,
+    )  # fmt: skip
     single = single_of_network(formula, network, baseline, heterogeneity, reference is not None)
     others = np.eye(len(network.labels))[network.treatment][:, 1:]
     arms = DesignMatrix(others, tuple(f"{treatment}[{label}]" for label in network.labels[1:]), intercept=True)
@@ -115,39 +140,45 @@ def network_meta_analysis(
     from glmm_zoo.graph.likelihood import observe_outcome
     from glmm_zoo.graph.model import Model
     from glmm_zoo.graph.predictors import linear_predictors
-    from glmm_zoo.graph.study_contrasts import study_contrasts
-    from glmm_zoo.graph.variables import standard_deviation, variable
+    from glmm_zoo.graph.study_contrasts import arm_contrasts
+    from glmm_zoo.graph.study_slopes import study_slopes, with_slopes
+    from glmm_zoo.graph.variables import variable
 
-    study = variable_name(network.study.name)
+    study, slopes, of_study = variable_name(network.study.name), network.interactions, network.study.codes
     with Model(plan) as model:
         model.add_coord("contrast", list(labels))
-        variable(model, "effect", "contrast")
+        effect, beta = variable(model, "effect", "contrast"), study_slopes(model, slopes)
         of_arm = np.vstack([design, np.zeros(len(labels))])[network.contrast_of]  # (n, effects), 0 for baselines
+        of_arm = of_arm * (trt_effects == "fixed")
+        at_first = network.against[1][of_study]
+        level: Tensor = None
         if baseline == "random":
-            at_first = np.eye(len(network.labels))[network.first[network.study.codes]][:, 1:]
-            by_row = {"effect": at_first + (of_arm if trt_effects == "fixed" else 0.0)}
+            by_row = {"effect": at_first + of_arm}
+            if beta is not None and interactions != "exchangeable":
+                by_row[beta.name] = slopes.over_covariates(of_study, by_row["effect"])
             eta = linear_predictors(model, also=by_row)[""]
+            if interactions == "exchangeable":
+                eta = with_slopes(slopes, eta, beta, of_study, by_row["effect"], level)
         else:
             model.add_coord(study, list(network.study.levels))
-            i = pm.Data("_study_of", network.study.codes, dims="row")
-            eta = linear_predictors(model)[""] + variable(model, "study_Intercept", study)[i]
-            if trt_effects == "fixed":
-                eta = eta + pm.math.dot(of_arm, model["effect"])
+            level = variable(model, "study_Intercept", study)
+            eta = linear_predictors(model)[""] + level[pm.Data("_study_of", of_study, dims="row")]
+            if slopes.level is not None:  # the level is that of the reference, not of the study's own first arm
+                of_arm = of_arm + at_first
+            if of_arm.any():
+                eta = eta + with_slopes(slopes, pm.math.dot(of_arm, effect), beta, of_study, of_arm, level)
         if trt_effects == "random":
-            in_study = f"{study}:{variable_name(treatment)}"
-            model.add_coord(in_study, network.contrast_labels)
-            tau = standard_deviation(model, "tau", near=network.rough_heterogeneity())
-            mean, rough = pm.math.dot(design, model["effect"]), network.rough_contrasts()
-            d = study_contrasts("study_effect", mean, tau, network.blocks, rough, in_study)
-            arm = pm.Data("_contrast_of", np.maximum(network.contrast_of, 0), dims="row")
-            eta = eta + pm.Data("_in_contrast", np.sign(network.contrast_of + 1.0), dims="row") * d[arm]
+            mean = with_slopes(slopes, pm.math.dot(design, effect), beta, network.contrasts[:, 0], design, level)
+            eta = eta + arm_contrasts(model, network, mean, f"{study}:{variable_name(treatment)}")
         observe_outcome(model, plan.outcomes[0], {"": eta})
     return model
 
 
-def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
+def _check(formula: str, options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
     """What can be said of the options before the data are read."""
-    problems = unknown_choices(options, NETWORK_CHOICES)
+    study, treatment, exposure = (options[name] for name in ("study", "treatment", "exposure"))
+    covariates = bool(arms_formula(formula, study, treatment, exposure)[0].population)
+    problems = [*unknown_choices(options, NETWORK_CHOICES), *interaction_problems(options, covariates)]
     if options["consistency"] == "ume" and options["baseline"] == "random":
         problems.append(
             "consistency='ume' has effects of pairs and none of a treatment against the reference, on which the levels of baseline='random' "
@@ -158,7 +189,7 @@ def _check(options: Mapping[str, Any], priors: Mapping[str, str]) -> None:
 
 def _parameters(network: Network, labels: tuple[str, ...], options: Mapping[str, Any]) -> list[Parameter]:
     """What needs a prior beside the group effects."""
-    needed = [coefficients("effect", labels, [EFFECT] * len(labels))]
+    needed = [coefficients("effect", labels, [EFFECT] * len(labels)), *network.interactions.parameters()]
     if options["trt_effects"] == "random":
         needed.append(parameter("tau", "positive", tau_prior(options["heterogeneity"])))
     if options["baseline"] == "fixed":

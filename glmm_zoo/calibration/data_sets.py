@@ -12,6 +12,7 @@ import xarray as xr
 
 from glmm_zoo.calibration.event_data import refuse_times, write_times
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.links import LINKS
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.change import changed_formula
 from glmm_zoo.formulas.grammar import parse_formula
@@ -60,6 +61,9 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
     responses = drawn["posterior_predictive"].dataset.isel(chain=0, draw=0)
     spec = metadata(drawn)["spec"]
     table, formula, options = stored_table(drawn), call.formula, dict(call.options)
+    level = spec["facts"].get("reference_level")
+    if level is not None:  # else it is that of the responses, and effects are told elsewhere
+        options["baseline_regression"] = float(LINKS[spec["link"]].inverse(np.array(level)))
     texts = outcome_formulas(spec) if "outcomes" in spec else [spec["formula"]]
     for (prefix, outcome), text in zip(outcome_specs(spec).items(), texts, strict=True):
         name = prefix or str(next(iter(responses.data_vars)))

@@ -27,8 +27,7 @@ from glmm_zoo.results.storage import stored_table
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.trials.arm_predictor import CODINGS, single_of_arms, table_of_arms
 from glmm_zoo.trials.arms import Arms, read_arms
-
-BASELINE = "baseline"  # a column that rows may have: risk, or rate, under control
+from glmm_zoo.trials.interactions import BASELINE
 
 
 @dataclass(frozen=True)

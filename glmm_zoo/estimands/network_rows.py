@@ -1,6 +1,8 @@
 """Rows of network meta-analyses: arms of trials, at the levels of their own trials or at a given risk or rate under the reference.
 
-    eta = b_i + effect[t] + v_it,   v_i ~ Normal(0, tau^2 (I + J) / 2) over the treatments but the reference
+    eta = b_i + D_it + v_it,   v_i ~ Normal(0, tau^2 (I + J) / 2) over the treatments but the reference
+
+D_it is effect[t], and what slopes over covariates of the study and over its level add to it.
 
 b_i is the level of study i under the reference, which few studies need to have tested: the effects of a study's treatments differ from
 the mean ones by w_t = W_t - W_first, W_t ~ Normal(0, tau^2 / 2) independent, so that given k of its arms another one has
@@ -19,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from glmm_zoo.errors import InputError
-from glmm_zoo.estimands.arm_rows import BASELINE, given_baseline, own_study
+from glmm_zoo.estimands.arm_rows import given_baseline, own_study
 from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.row_coding import Exposure, RowCoding
@@ -30,6 +32,7 @@ from glmm_zoo.plans.reading import SingleOutcome, log_exposure
 from glmm_zoo.results.networks import network_of
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.trials.arm_predictor import single_of_network
+from glmm_zoo.trials.interactions import BASELINE
 from glmm_zoo.trials.network import Network
 
 
@@ -56,7 +59,7 @@ class _NetworkDraws:
         network, present = self.network, self.network.present
         w = np.zeros((self.draws.size, *present.shape))
         if self.options["trt_effects"] == "random":
-            mean = self.draws["effect"] @ network.effects(self.consistent)[1].T
+            mean = self.mean_effects(network.contrasts[:, 0], network.effects(self.consistent)[1])
             w[:, network.contrasts[:, 0], network.contrasts[:, 1]] = self.draws["study_effect"] - mean
         k = present.sum(axis=1)
         z = np.random.default_rng(0).standard_normal(w.shape) * np.sqrt((1 + 1 / k) / 2)[:, None]
@@ -64,10 +67,31 @@ class _NetworkDraws:
         return np.where(present, w, drawn)
 
     @property
+    def slopes(self) -> np.ndarray:
+        return self.draws["beta"] if self.network.interactions.names else np.empty((self.draws.size, 0))
+
+    def mean_effects(self, study: np.ndarray, against: np.ndarray) -> np.ndarray:
+        """D (S, m) in these studies (m,), of the treatments `against` (m, effects)."""
+        slopes = self.network.interactions
+        level = None if slopes.level is None else self.draws["study_Intercept"]
+        return slopes.effects(study, against, self.draws["effect"], self.slopes, level)
+
+    @property
     def levels(self) -> np.ndarray:
         """The levels of the studies under the reference (S, studies)."""
-        effect = np.column_stack([np.zeros(self.draws.size), self.draws["effect"]])
-        return self.draws["study_Intercept"] - effect[:, self.network.first] + self.deviations[:, :, 0]
+        of_first = 0.0
+        if self.network.interactions.level is None:  # else the model has those under the reference
+            of_first = self.mean_effects(np.arange(len(self.network.first)), self.network.against[1])
+        return self.draws["study_Intercept"] - of_first + self.deviations[:, :, 0]
+
+    def over_level(self, own: np.ndarray, against: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What slopes over the levels of their own studies add to rows: columns, with draws of their coefficients; `own` (m, studies)
+        says whose study a row is."""
+        slopes = self.network.interactions
+        columns = own[:, :, None] * slopes.over_level(against)[:, None, :]
+        level = self.draws["study_Intercept"] - slopes.level
+        coefficients = level[:, :, None] * self.slopes[:, None, slopes.of_covariates :]
+        return columns.reshape(len(own), -1), coefficients.reshape(len(level), -1)
 
     def study_effects(self, single: SingleOutcome) -> EffectDraws:
         """v, after the study's level with random baselines; of unrelated mean effects w of all treatments."""
@@ -118,12 +142,21 @@ class _NetworkCoding:
             ]
             return {"": LinearRows(tuple(blocks), offset, (self._term(z, codes, labels),))}
         z = z[:, 1:]
+        slopes, own = network.interactions, network.interactions.of_covariates
         blocks = [(z, self.of.draws["effect"])]
+        if (X := slopes.covariates) is not None:
+            blocks.append((slopes.columns(X.code_new_rows(table) - X.means, z), self.of.slopes[:, :own]))
         level = np.zeros if given else np.ones
         if given:
-            offset = offset + given_baseline(table, of_risks=self.exposure is None)
+            risk = given_baseline(table, of_risks=self.exposure is None)
+            offset = offset + risk
+            if slopes.level is not None:
+                blocks.append((slopes.columns((risk - slopes.level)[:, None], z), self.of.slopes[:, own:]))
         elif options["baseline"] == "fixed":
-            blocks.append((own_study(self.effects, table, codes, labels, amount, self.may_be_given), self.of.levels))
+            of_study = own_study(self.effects, table, codes, labels, amount, self.may_be_given)
+            blocks.append((of_study, self.of.levels))
+            if slopes.level is not None:
+                blocks.append(self.of.over_level(of_study, z))
         else:
             blocks.append((np.ones((table.rows, 1)), self.of.draws["Intercept"][:, None]))
         z = np.column_stack([level(table.rows), z]) if options["baseline"] == "random" else z
@@ -163,14 +196,16 @@ def read_network_fit(
     network = network_of(tree)
     single = replace(single_of_network(spec["formula"], network, options["baseline"]), notes=())
     of = _NetworkDraws(network, draws, options)
-    may_be_given = BASELINE not in (study, exposure, treatment) and of.consistent  # else it is another column
+    columns = (treatment, *network.formula.predictor_columns)
+    may_be_given = BASELINE not in (study, exposure, *columns) and of.consistent  # else it is another column
     effects = of.study_effects(single)
     coding = _NetworkCoding(of, effects, treatment, exposure, may_be_given)
     fixed = options["baseline"] == "fixed"
+    X = network.interactions.covariates
     return single, RowCoding(
-        (treatment,),
+        columns,
         {study: effects},
-        {treatment: network.labels},
+        {treatment: network.labels, **({} if X is None else X.learnt.get("levels", {}))},
         () if exposure is None else (exposure,),
         coding.code,
         optional=(*([BASELINE] if may_be_given else []), *([study] if fixed else [])),

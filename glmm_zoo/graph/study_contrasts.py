@@ -12,7 +12,19 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from glmm_zoo.families.tensors import Tensor
+from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.transforms.study_effects import ContrastsTransform, apart, log_scales, with_contrasts
+from glmm_zoo.graph.variables import standard_deviation
+from glmm_zoo.trials.network import Network
+
+
+def arm_contrasts(model: Model, network: Network, mean: Tensor, dim: str) -> Tensor:
+    """What random effects of their studies add to arms (n,), around the `mean` of each contrast (C,): 0 to studies' baselines."""
+    model.add_coord(dim, network.contrast_labels)
+    tau = standard_deviation(model, "tau", near=network.rough_heterogeneity())
+    d = study_contrasts("study_effect", mean, tau, network.blocks, network.rough_contrasts(), dim)
+    arm = pm.Data("_contrast_of", np.maximum(network.contrast_of, 0), dims="row")
+    return pm.Data("_in_contrast", np.sign(network.contrast_of + 1.0), dims="row") * d[arm]
 
 
 def study_contrasts(

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from glmm_zoo.errors import listing
-from glmm_zoo.families.links import LINKS
 from glmm_zoo.report.answer import Answer, answer_time, part_column
+from glmm_zoo.report.network_answer import network_answer
 from glmm_zoo.report.parts import article, joined, read_parts
 from glmm_zoo.report.structure_words import averaged_over, structured_terms
 from glmm_zoo.report.time_words import cause_words
@@ -21,11 +21,9 @@ from glmm_zoo.results import numbers
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.figures.estimated import fitted_family, response_name, with_success
 from glmm_zoo.results.figures.over_time import at_time, free_of
-from glmm_zoo.results.figures.picture import capital
 from glmm_zoo.results.figures.value_words import value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.findings.finding import draws_of
-from glmm_zoo.results.findings.network import treatment_names
 from glmm_zoo.results.numbers import NO_BREAK, Scale
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.tables.text_values import as_number
@@ -42,7 +40,7 @@ def answer_text(tree: xr.DataTree, answer: Answer, prob: float = 0.95) -> tuple[
     if builder == "meta_analysis":
         return _of_trials(tree, about, answer, prob)
     if builder == "network_meta_analysis":
-        return _of_network(tree, about, prob)
+        return network_answer(tree, about, prob)
     if answer.means is None:
         return _of_course(tree, about, answer, prob), _what_it_is(tree, about, answer)
     estimates = answer.comparisons or answer.means
@@ -360,36 +358,6 @@ def _of_trials(tree: xr.DataTree, about: About, answer: Answer, prob: float) -> 
     what = (
         f"The {ratio} at the centre of the population of trials{at}. The second range is for the true effect in one new trial, drawn from "
         "that population. How many cases that means depends on the risk without treatment."
-    )
-    return sentence, what
-
-
-def _of_network(tree: xr.DataTree, about: About, prob: float) -> tuple[str, str]:
-    """The treatment of the best mean rank against the reference; of unrelated mean effects what their loops say."""
-    spec, found = metadata(tree)["spec"], findings(tree, prob, checks=False)["network"]
-    if spec["options"]["consistency"] == "ume":
-        what = "Each effect rests on the studies of its pair alone: this fit is there to be compared with one of consistent effects."
-        return found.sentences[0], what
-    reference = treatment_names(tree)[0]
-    pairs, ranks, share = found.tables["pairs"], found.tables["ranks"], numbers.nominal(prob)
-    best, first = str(ranks.index[0]), float(ranks["P(rank 1)"].iloc[0])
-    shown = best if best != reference else str(ranks.index[1])
-    row = pairs.loc[f"{shown} vs {reference}"]
-    d = numbers.decimals("ratio", row[["median", "lower", "upper"]])
-    ratio = str(LINKS[spec["link"]].ratio).replace("_", " ")
-    outcome = about.outcome or spec["outcome"]
-    lead = f"{capital(best)}{', the reference,' if best == reference else ''} has the best mean rank and is first with probability {numbers.probability(first)}"
-    new = ""
-    if "new study, lower" in pairs:
-        ends = numbers.interval(row["new study, lower"], row["new study, upper"], d, "ratio").replace(" to ", " and ")
-        new = f"; in a new one it lies between {ends} with probability {share}"
-    sentence = (
-        f"{lead}: in the mean study the {ratio} of {outcome}, {shown} against {reference}, is "
-        f"**{numbers.on_scale(row['median'], 'ratio', d)}** ({share} interval {numbers.interval(row['lower'], row['upper'], d, 'ratio')}){new}."
-    )
-    what = (
-        f"The {ratio} at the centre of the population of studies, from direct and indirect evidence together. Ranks say which is likely the best, "
-        "not by how much: intervals of neighbouring treatments may have much in common."
     )
     return sentence, what
 

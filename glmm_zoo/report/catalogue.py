@@ -44,8 +44,10 @@ from glmm_zoo.results.figures.ranks import ranks, trace
 from glmm_zoo.results.figures.residual_correlation import residual_correlation
 from glmm_zoo.results.figures.slopes_scatter import slopes_scatter
 from glmm_zoo.results.figures.study_effects import numeric_covariate
+from glmm_zoo.results.figures.treatment_slopes import sloped_covariate, treatment_slopes
 from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
+from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
@@ -156,6 +158,9 @@ class Catalogue:
             yield drawn.__name__, Entry("asked", "", partial(drawn, answer.comparisons, self.about))
         if builder == "network_meta_analysis":
             yield "network", Entry("estimates", "The network", partial(network, self.tree, self.about))
+            if sloped_covariate(network_of(self.tree)) is not None:
+                title = "Why studies differ"
+                yield "treatment_slopes", Entry("estimates", title, partial(treatment_slopes, self.tree, self.about))
         elif conditional_ratios(self.tree):
             yield "conditional_effects", Entry("estimates", "", partial(conditional_effects, self.tree, self.about))
         if builder == "meta_analysis":

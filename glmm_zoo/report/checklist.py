@@ -244,12 +244,16 @@ def _network(page: _Page) -> Iterator[Item]:
         f"{NMA}, {GRADE}", "All pairs with their intervals (league table)", ("network/league", "network/pairs"), again
     )
     yield page.item(NMA, "Prediction intervals", ("network/pairs", "forest"), again)
+    if page.parts.spec["facts"].get("slopes"):
+        yield page.item(PRISMA, "Meta-regression: slopes with their intervals", "network/slopes", again)
     yield page.item(NMA, "Ranks with their uncertainty", "network/ranks", again)
     yield page.item(
         f"{NMA}, {GRADE}",
         "Inconsistency of direct and indirect evidence",
         "network/loops",
-        page.update("--option consistency=ume"),
+        "A fit without covariates, with consistency='ume'"
+        if page.parts.spec["facts"].get("slopes")
+        else page.update("--option consistency=ume"),
     )
     yield from _of_trials(page)
 

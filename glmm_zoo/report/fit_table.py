@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -17,7 +18,10 @@ from glmm_zoo.report.tables import comparison_groups, conditional_groups, mean_g
 from glmm_zoo.results import diagnostics
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
-from glmm_zoo.results.findings import findings
+from glmm_zoo.results.findings.finding import Finding
+from glmm_zoo.results.findings.network import comparison_tables
+from glmm_zoo.results.network_slopes import place_words, read_place
+from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.numbers import nominal, whole, written
 from glmm_zoo.results.paper_table import PaperTable
 from glmm_zoo.results.replacement import replace_file
@@ -52,7 +56,9 @@ class FitTable:
 
 
 @of_a_whole_fit
-def table(tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95) -> FitTable:
+def table(
+    tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95, at: Mapping[str, Any] | None = None
+) -> FitTable:
     """A table of a fit.
 
     Parameters
@@ -60,19 +66,29 @@ def table(tree: xr.DataTree, of: str = "estimates", *, prob: float = 0.95) -> Fi
     tree
         A fit, fresh or loaded.
     of
-        "league": all pairs of a network meta-analysis. "estimates": averages over the population and comparisons of the variable that answers the fit's question, then ratios and
+        "league" and "ranks": all pairs, and the order, of the treatments of a network meta-analysis. "estimates": averages over the population and comparisons of the variable that answers the fit's question, then ratios and
         differences at equal group effects, and how groups differ. "means" and "comparisons": what `predictions` and `comparisons`
         give for that variable. "diagnostics": R-hat and effective draws of each parameter. "priors": by name.
     prob
         Probability inside the intervals.
+    at
+        Of "league" and "ranks" where effects change with covariates: their values, by name, and of "baseline", the risk or rate under the
+        reference; means of the studies, where they are not given.
 
     Raises
     ------
     InputError
         Another table; comparisons of a fit without covariates, means of a meta-analysis.
     """
-    if of not in TABLES:
-        raise InputError(f"there is no table {of!r}{did_you_mean(str(of), TABLES) or ';'} tables: {listing(TABLES)}")
+    known = (*TABLES, *NETWORK_TABLES)
+    if of not in known:
+        raise InputError(f"there is no table {of!r}{did_you_mean(str(of), known) or ';'} tables: {listing(known)}")
+    if of in NETWORK_TABLES:
+        return _of_network(tree, of, prob, at)
+    if at is not None:
+        raise InputError(
+            f"at= is of the tables {listing(NETWORK_TABLES)} of a network_meta_analysis; ask for comparisons(tree, ..., at=...)"
+        )
     return TABLES[of](tree, prob)
 
 
@@ -159,22 +175,28 @@ def _of_priors(tree: xr.DataTree, prob: float) -> FitTable:
     return FitTable(text, pd.DataFrame([vars(p) for p in told]))
 
 
-def _of_league(tree: xr.DataTree, prob: float) -> FitTable:
-    if metadata(tree)["spec"]["builder"] != "network_meta_analysis":
+def _of_network(tree: xr.DataTree, of: str, prob: float, at: Mapping[str, Any] | None) -> FitTable:
+    """All pairs, as a league table where treatments are not too many, or ranks."""
+    spec = metadata(tree)["spec"]
+    if spec["builder"] != "network_meta_analysis":
         raise InputError("a league table is of a network_meta_analysis; ask for of='comparisons'")
-    found = findings(tree, prob, checks=False)["network"]
-    if "pairs" not in found.tables:
+    if spec["options"]["consistency"] == "ume":
         raise InputError("unrelated mean effects have no league table; fit with consistency='consistency'")
-    name = "league" if "league" in found.tables else "pairs"
-    texts = finding_tables(found, len(found.tables[name]))
-    return FitTable(texts[name], found.tables["pairs"].reset_index())
+    network = network_of(tree)
+    place = read_place(network, at)
+    tables = comparison_tables(tree, network, prob, place)
+    name = of if of in tables else "pairs"
+    where = place_words(tree, network, place)
+    found = Finding(f"comparisons of all treatments{f' at {where}' if where else ''}", (), tables)
+    texts = finding_tables(found, len(tables[name]))
+    return FitTable(texts[name], tables["pairs" if of == "league" else of].reset_index())
 
 
+NETWORK_TABLES = ("league", "ranks")
 TABLES: dict[str, Callable[[xr.DataTree, float], FitTable]] = {
     "estimates": _of_estimates,
     "means": _asked("means"),
     "comparisons": _asked("comparisons"),
-    "league": _of_league,
     "diagnostics": _of_diagnostics,
     "priors": _of_priors,
 }

@@ -301,6 +301,7 @@ def _prior_of(parts: Parts, variable: str) -> str:
 _KINDS = {
     "intercept": "the intercept", "coefficient": "coefficients", "sd": "standard deviations between levels of groups",
     "corr": "correlations", "df": "degrees of freedom of group effects", "tau": "the heterogeneity tau",
+    "beta_sd": "the standard deviation of slopes",
     "study_Intercept": "the levels of studies", "effect": "the effect", "hazard coefficient": "log hazard ratios",
     "hazard level": "the level of the log baseline hazard", "h0_trend": "the trend of the log baseline hazard",
     "h0_precision": "its smoothness", "h0_steps": "its steps", "frailty_sd": "the standard deviation of the frailty",

@@ -57,7 +57,7 @@ def read_prior_of(parts: Parts, variable: str, element: str) -> PriorOf:
 
 
 _KINDS = {
-    "sd": "sd_.*", "corr": "corr_.*", "df": "df_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|s_.*_linear",
+    "sd": "sd_.*", "corr": "corr_.*", "df": "df_.*", "smooth sd": "s_.*_sd", "smooth line": "s_.*_linear", "coefficient": "beta|beta_mean|s_.*_linear",
     "intercept": "Intercept|cutpoints", "effect": "effect|long_term_effect", "hazard coefficient": "surv_beta|assoc",
     "hazard level": "surv_Intercept|log_h0|h0_level|h0_weights", "share": "never",
     "autocorrelation": "rho|rho_at_gap|partial_rho|ar1_.*", "range": "range_.*", "spatial share": "rho_.+", "simplex": "simplex_.*",

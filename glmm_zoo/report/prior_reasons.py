@@ -29,6 +29,7 @@ REASONS = {
     "range": ("InverseGamma", "every correlation over the median gap from 0 to 1 is as likely as any other"),
     "effect": ("Normal", "weak, centred at no effect"),
     "tau": ("HalfNormal", "the wider of the two that Friede et al. (2017) use for log odds ratios"),
+    "beta_sd": ("HalfNormal", "the spread of effects that tau has, one standard deviation of the covariate away from its mean"),
     "study_Intercept": ("Normal", "wide, so that rare events are rare without an effect on the ratios; nothing is pooled"),
     "smooth sd": ("Exponential", "the bend of a curve has one unit of standard deviation in the mean, as group effects have"),
     "smooth line": ("Normal", "as a coefficient: 2.5 units of the link per spread of the column"),

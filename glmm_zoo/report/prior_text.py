@@ -186,6 +186,11 @@ def _tau(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, hig
     return f"Median {_value(middle)}, {INNER} below {_value(most)}: {studies} from alike to {article(ratio)} {factor} times the average"
 
 
+def _slopes_sd(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
+    most = prior_quantile(prior, 0.95)
+    return f"Median {_value(middle)}, {INNER} below {_value(most)}: slopes of treatments from alike to {_value(NORMAL_975 * most)} from their mean"
+
+
 def _df(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float, high: float) -> str:
     group = parts.group_plural(tuple(of.variable.split("df_", 1)[1].split(":")))
     return f"From {_value(low)}, tails that let single {group} be far off, to {_value(high)}, nearly normal ({INNER})"
@@ -246,6 +251,7 @@ def _frailty(parts: Parts, of: PriorOf, prior: Prior, low: float, middle: float,
 _ALLOWED = {
     "intercept": _intercept, "coefficient": _coefficient, "smooth line": _smooth_line, "smooth sd": _smooth_sd, "sd": _sd, "df": _df,
     "share": _share, **dict.fromkeys(("autocorrelation", "range"), _autocorrelation), "spatial share": _spatial_share, "tau": _tau,
+    "beta_sd": _slopes_sd,
     "study_Intercept": _intercept, "effect": _coefficient,
     "nominal_beta": _nominal, "hazard coefficient": _hazard_coefficient, "hazard level": _hazard_level, "frailty_sd": _frailty,
 }  # fmt: skip

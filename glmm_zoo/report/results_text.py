@@ -22,6 +22,7 @@ from glmm_zoo.results.estimates import NUMBER_NEEDED
 from glmm_zoo.results.figures.effects import LOGARITHMS
 from glmm_zoo.results.figures.estimated import fitted_family
 from glmm_zoo.results.figures.value_words import comparison_words
+from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import Scale
 from glmm_zoo.results.report.wording import is_derived
 from glmm_zoo.results.storage import against_reference, sd_at_means, stratum_of
@@ -206,6 +207,7 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
     )
     meta = parts.builder == "meta_analysis"
     found = [m for m in map(pattern.fullmatch, table.index[is_derived(parts.tree, table)]) if m and m[3] != "effect"]
+    found = [m for m in found if m[1] != "median"]  # between levels of groups, which the paragraph has elsewhere
     in_product = any(":" in m[3] and f"{answer.variable}" in re.split(r"[:\[]", m[3]) for m in found)
     for match in found:
         prefix, ratio, label = match[1] or "", _ratio_words(match[2]), match[3]
@@ -214,6 +216,9 @@ def _ratios(parts: Parts, table: pd.DataFrame, answer: Answer) -> Iterator[str]:
             yield f"The {ratio} for one unit more of the marker ({label}) was {value}."
         elif prefix == "surv":
             yield f"The {ratio} for {_label(parts, label)} at an equal course of the marker was {value}."
+        elif label in parts.spec["facts"].get("slopes", ()):
+            of = slope_words(parts.spec, parts.about, label)
+            yield f"For one more of {of} the {ratio} was multiplied by {value}."
         elif parts.builder == "network_meta_analysis":
             words = comparison_words(parts.about, parts.spec["options"]["treatment"], label, short=True)
             yield f"The {ratio} of {words.replace(' vs ', ' against ')} in the mean study was {value}."

@@ -20,7 +20,9 @@ from glmm_zoo.report.mathml import (
     sub,
     sym,
 )
+from glmm_zoo.report.network_words import over_levels, slope_names
 from glmm_zoo.report.parts import Parts
+from glmm_zoo.results.numbers import alone
 
 
 def meta_lines(parts: Parts) -> Iterator[Line]:
@@ -68,16 +70,44 @@ def network_lines(parts: Parts) -> Iterator[Line]:
     law = call(sym("Binomial"), sub(sym("n"), ROW_INDEX, k), mean) if of_risks else call(sym("Poisson"), mean)
     yield sub(sym("y"), ROW_INDEX, k), "∼", law
     time = [] if of_risks else [call(sym("log"), sub(sym("T"), ROW_INDEX, k))]
-    yield linked(parts.spec["link"], mean), "=", PLUS.join([*time, sub(sym("b"), ROW_INDEX), delta])
-    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
     own, base = sub(sym("t"), ROW_INDEX, k), sub(sym("t"), ROW_INDEX, one)
+    terms, over_level = slope_names(parts), over_levels(parts)
+    b, at_base = sub(sym("b"), ROW_INDEX), sub(sym("D"), ROW_INDEX, base)
+    yield linked(parts.spec["link"], mean), "=", PLUS.join([*time, b, *([at_base] if over_level else []), delta])
+    yield sub(sym("δ"), ROW_INDEX, one), "=", num(0)
     consistent = options["consistency"] == "consistency"
-    effect = f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
+    effect = f"{sub(sym('D'), ROW_INDEX, own)}{MINUS}{at_base}" if terms else ""
+    effect = effect or f"{sub(sym('d'), own)}{MINUS}{sub(sym('d'), base)}" if consistent else sub(sym("d"), own, base)
     if options["trt_effects"] == "random":
         yield delta, "∼", normal(squared(sym("τ")), effect)
         yield call(sym("corr"), delta, sub(sym("δ"), ROW_INDEX, sym("l"))), "=", fraction(one, num(2))
     else:
         yield delta, "=", effect
+    if terms:
+        yield from _sloped_effects(parts)
     if options["baseline"] == "random":
-        yield sub(sym("b"), ROW_INDEX), "=", PLUS.join([sym("α"), sub(sym("d"), base), sub(sym("u"), ROW_INDEX)])
+        of_first = at_base if terms else sub(sym("d"), base)
+        yield b, "=", PLUS.join([sym("α"), of_first, sub(sym("u"), ROW_INDEX)])
         yield sub(sym("u"), ROW_INDEX), "∼", normal(squared(sym("σ")))
+
+
+def _sloped_effects(parts: Parts) -> Iterator[Line]:
+    """The effect of treatment t in study i, along the covariates and the level of the study."""
+    t, kind = sym("t"), parts.spec["options"]["interactions"]
+    of = () if kind == "common" else (t,)
+    names, level = slope_names(parts), parts.spec["facts"]["reference_level"]
+    names = names[:-1] if over_levels(parts) else names
+    slopes = [sub(sym("β"), sym(name), *of) for name in names]
+    lines = [
+        f"{slope}{op('(')}{sub(sym(name), ROW_INDEX)}{MINUS}{barred(sym(name))}{op(')')}"
+        for slope, name in zip(slopes, names, strict=True)
+    ]
+    if level is not None:
+        slopes.append(sub(sym("B"), *of))
+        middle = f"{MINUS}{num(alone(level))}" if level >= 0 else f"{PLUS}{num(alone(-level))}"
+        lines.append(f"{slopes[-1]}{op('(')}{sub(sym('b'), ROW_INDEX)}{middle}{op(')')}")
+    yield sub(sym("D"), ROW_INDEX, t), "=", PLUS.join([sub(sym("d"), t), *lines])
+    yield sub(sym("D"), ROW_INDEX, sym("reference")), "=", num(0)
+    if kind == "exchangeable":
+        for slope, name in zip(slopes, [*names, "b"], strict=False):
+            yield slope, "∼", normal(squared(sub(sym("ω"), sym(name))), sub(sym("μ"), sym(name)))

@@ -25,6 +25,7 @@ from glmm_zoo.results.figures.group_effect_words import effect_words
 from glmm_zoo.results.figures.value_words import comparison_words, row_words, value_words
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.imputations import imputed_tables
+from glmm_zoo.results.network_slopes import slope_words
 from glmm_zoo.results.numbers import NONE, Scale, probability, whole, written
 from glmm_zoo.results.paper_table import PaperRow, PaperTable
 from glmm_zoo.results.report.estimates_text import UNITS, estimate_cells, interval_heading
@@ -340,7 +341,7 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
         factor, _, outcomes = inside.partition(": ")
         return f"{coefficient_words(about, factor)}: {' and '.join(predictor_words(spec, of, about) for of in outcomes.split(', '))}"
     if inside and spec["builder"] == "network_meta_analysis":
-        return _network_label(base, inside, about, spec["options"]["treatment"])
+        return _network_label(base, inside, about, spec)
     if base == "sigma" and inside:
         return f"{about.name(str(spec['facts']['visit']))} {inside}"
     if inside:
@@ -355,10 +356,12 @@ def _label(name: str, about: About, spec: Mapping[str, Any]) -> str:
     return _LABELS.get(base, base.replace("_", " "))
 
 
-def _network_label(base: str, inside: str, about: About, treatment: str) -> str:
-    """ "B vs A, new study" of "odds_ratio_new[B vs A]", "B" of "rank[B]"."""
+def _network_label(base: str, inside: str, about: About, spec: Mapping[str, Any]) -> str:
+    """ "B vs A, new study" of "odds_ratio_new[B vs A]", "B" of "rank[B]", "one more of age" of "odds_ratio[age]"."""
+    if base != "rank" and inside in spec["facts"].get("slopes", ()):
+        return f"one more of {slope_words(spec, about, inside)}"
     told = value_words if base == "rank" else comparison_words
-    return f"{told(about, treatment, inside, short=True)}{', new study' if base.endswith('_new') else ''}"
+    return f"{told(about, spec['options']['treatment'], inside, short=True)}{', new study' if base.endswith('_new') else ''}"
 
 
 def scale_of(name: str) -> Scale:

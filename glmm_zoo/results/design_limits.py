@@ -177,6 +177,12 @@ def _of_network(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
         "Studies of different treatments are taken to differ in nothing else that changes the effects (transitivity), and studies that were "
         "never published are not allowed for."
     )
+    covariates = list(facts.get("covariates", {"means": {}})["means"])
+    if covariates:
+        yield Limit(
+            f"{listing(map(about_of(tree).name, covariates))} may stand for something else that differs among studies, and says nothing of "
+            "persons within a study."
+        )
 
 
 def _of_event(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:

@@ -19,7 +19,7 @@ from glmm_zoo.results.about import about_of
 from glmm_zoo.results.figures.group_names import rows_of_factor
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.findings.pooled import own_ratios
-from glmm_zoo.results.networks import network_of
+from glmm_zoo.results.networks import mean_contrasts, network_of
 from glmm_zoo.results.storage import metadata, stored_table
 from glmm_zoo.trials.arms import read_arms
 
@@ -71,13 +71,12 @@ def _contrasts_apart(tree: xr.DataTree, spec: Mapping[str, Any]) -> StudiesApart
     """Each treatment of a study against the study's baseline."""
     network, about, column = network_of(tree), about_of(tree), spec["options"]["treatment"]
     own, variance, of_base = network.rough_contrasts()
-    design = network.effects(spec["options"]["consistency"] == "consistency")[1]
-    effect = draws_of(tree["posterior"].dataset, "effect")
     studies = rows_of_factor(tree, spec["facts"]["study"]).labels(about, np.arange(len(network.present)))
     words = [about.level(column, label) for label in network.labels]
     labels = [f"{studies[i]}: {words[t]} vs {words[network.first[i]]}" for i, t in network.contrasts]
-    mean = effect.reshape(-1, effect.shape[-1]) @ design.T
-    return replace(_apart(tree, labels, own, np.sqrt(variance + of_base), mean, ()), what="contrasts of studies")
+    mean = mean_contrasts(tree, network).reshape(-1, len(own))
+    names = network.interactions.names
+    return replace(_apart(tree, labels, own, np.sqrt(variance + of_base), mean, names), what="contrasts of studies")
 
 
 def _apart(

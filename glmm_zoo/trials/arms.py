@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, attempt, listing, plural, raise_all
+from glmm_zoo.errors import InputError, attempt, listing, raise_all
 from glmm_zoo.families.binomial import successes
 from glmm_zoo.families.counts import counted
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.formulas.grammar import parse_formula
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
-from glmm_zoo.formulas.population import DesignMatrix, aliased, code_terms
+from glmm_zoo.formulas.population import DesignMatrix
 from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.formulas.terms import Expression, Formula, Response, Symbol, signed_summands
 from glmm_zoo.plans.reading import PARTLY_OBSERVED_ELSEWHERE, log_exposure
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, column_names, take_columns
 from glmm_zoo.trials.control import treated_rows
+from glmm_zoo.trials.study_covariates import covariates_of_studies
 
 FEW_STUDIES = 6
 META_ANALYSES = ("meta_analysis", "network_meta_analysis")  # builders whose rows are arms of studies
@@ -189,12 +190,11 @@ def read_arms(
         problems.append(
             f"{study!r} has one study ({listing(map(repr, study_of_row.levels))}); a meta-analysis needs at least two"
         )
-    first = np.unique(study_of_row.codes, return_index=True)[1]  # of each study, in the order of the levels
-    problems += _covariates_that_vary(study_of_row, first, table, formula.predictor_columns)
+    covariates = attempt(lambda: covariates_of_studies(formula, table, study_of_row), problems)
     raise_all(problems)
     return Arms(
-        formula, table, outcome_of_arms(response, y, sizes, exposure, len(first)), sizes if exposure else None,
-        study_of_arm, treated, labels, _study_covariates(formula, table, first) if formula.population else None,
+        formula, table, outcome_of_arms(response, y, sizes, exposure, len(study_of_row.levels)), sizes if exposure else None,
+        study_of_arm, treated, labels, covariates,
     )  # fmt: skip
 
 
@@ -350,39 +350,6 @@ def _studies_in_several_rows(study: GroupingFactor, table: Table) -> list[str]:
         for k, n in enumerate(np.bincount(study.codes))
         if n > 1
     ]
-
-
-def _covariates_that_vary(
-    study: GroupingFactor, first: np.ndarray, table: Table, covariates: Sequence[str]
-) -> list[str]:
-    """Sentences about covariates that are not the same in all rows of a study; `first` (S,) is a row of each study."""
-    problems = []
-    for name in covariates:
-        values = table[name].values
-        odd = np.unique(study.codes[values != values[first][study.codes]])
-        if len(odd):
-            where = [f"{study.levels[k]!r} ({at_rows(table.row_numbers[study.codes == k])})" for k in odd]
-            problems.append(
-                f"column {name!r} varies within {'study' if len(odd) == 1 else 'studies'} {listing(where, 3)}; a study "
-                "covariate has one value for all arms of a study"
-            )
-    return problems
-
-
-def _study_covariates(formula: Formula, table: Table, first: np.ndarray) -> DesignMatrix:
-    """The study covariates, coded over the studies (S, p); `first` (S,) is a row of each study."""
-    columns = {name: table[name].take(first) for name in formula.predictor_columns}
-    one_row_each = replace(table, columns=columns, rows=len(first), row_numbers=table.row_numbers[first])
-    coded = code_terms(formula.population, one_row_each)
-    problem = aliased(replace(coded, intercept=True))
-    if problem:
-        raise InputError(problem)
-    if len(coded.labels) + 2 > len(first):
-        raise InputError(
-            f"formula: {plural(len(coded.labels), 'column')} of study covariates for {len(first)} studies leave nothing to "
-            "learn tau from; use fewer"
-        )
-    return coded
 
 
 def outcome_of_arms(

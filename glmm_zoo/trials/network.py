@@ -7,7 +7,7 @@ each of its other treatments makes a contrast with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from glmm_zoo.errors import InputError, attempt, did_you_mean, listing, plural, 
 from glmm_zoo.families.outcome import level_of, level_text
 from glmm_zoo.formulas.group_effects import GroupingFactor, grouping_factor
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.formulas.predictor import check_columns
 from glmm_zoo.tables.columns import Column
 from glmm_zoo.tables.frames import Missing, take_columns
 from glmm_zoo.trials.arms import (
@@ -30,14 +31,20 @@ from glmm_zoo.trials.arms import (
     rough_level,
 )
 from glmm_zoo.trials.control import control_by_name, in_known_order
+from glmm_zoo.trials.interactions import BASELINE, Interactions
+from glmm_zoo.trials.study_covariates import covariates_of_studies
 
 
 @dataclass(frozen=True)
 class Network(ArmCounts):
-    """Arms with T treatments: `treatment` (n,) is the place of each arm's among the `labels`, of which the first is the reference."""
+    """Arms with T treatments: `treatment` (n,) is the place of each arm's among the `labels`, of which the first is the reference.
+
+    `interactions` says how the effects change with covariates.
+    """
 
     treatment: np.ndarray
     labels: tuple[str, ...]
+    interactions: Interactions
 
     @cached_property
     def present(self) -> np.ndarray:
@@ -92,6 +99,12 @@ class Network(ArmCounts):
         design = np.array([[float((a, b) == pair) for pair in self.pairs] for a, b in zip(t, base, strict=True)])
         return tuple(f"{self.labels[a]} vs {self.labels[b]}" for a, b in self.pairs), design
 
+    @property
+    def against(self) -> tuple[np.ndarray, np.ndarray]:
+        """1 at the treatment, and -1 at the one it is against, of each contrast (C, T - 1), and of each study's baseline against the
+        reference (S, T - 1)."""
+        return self.effects(consistent=True)[1], np.eye(len(self.labels))[self.first][:, 1:]
+
     def arm_totals(self) -> tuple[np.ndarray, np.ndarray]:
         """Events and sizes by study and treatment (S, T), rows of one arm added up."""
         at, shape = self.study.codes * len(self.labels) + self.treatment, self.present.shape
@@ -114,9 +127,16 @@ class Network(ArmCounts):
         return level[i, t] - level[i, base], variance[i, t], variance[i, base]
 
     def rough_heterogeneity(self) -> float:
-        """Standard deviation of the effects around consistent ones; it only tells the sampler where to look."""
+        """Standard deviation of the effects around consistent ones, given covariates; it only tells the sampler where to look."""
+        against = self.against[0]
+        return self.heterogeneity_around(
+            np.hstack([against, self.interactions.over_covariates(self.contrasts[:, 0], against)])
+        )
+
+    def heterogeneity_around(self, X: np.ndarray) -> float:
+        """By moments, of contrasts around X b; X (C, p)."""
         y, own, base = self.rough_contrasts()
-        return heterogeneity_by_moments(y, own + base, self.effects(consistent=True)[1])
+        return heterogeneity_by_moments(y, own + base, X)
 
     def facts(self, treatment: str) -> dict[str, Any]:
         """What the report says of the network, JSON-able."""
@@ -131,6 +151,7 @@ class Network(ArmCounts):
                 "events": events.sum(axis=0).tolist(),
                 "sizes": sizes.sum(axis=0).tolist(),
             },
+            **self.interactions.facts(),
         }
 
     def notes(self, reference_given: bool) -> list[str]:
@@ -153,7 +174,12 @@ class Network(ArmCounts):
                 f"{len(self.study.levels)} studies of {len(self.labels)} treatments: tau is poorly known and its posterior rests on its "
                 "prior; heterogeneity= names empirical priors for log odds ratios"
             )
-        return notes
+        return [*notes, *self.interactions.notes(self.contrasts[:, 0], self.against[0], self.rough_levels()[0])]
+
+    def rough_levels(self) -> tuple[np.ndarray, np.ndarray]:
+        """The log odds, or log rate, of each study's own baseline (S,), and whether that is the reference (S,)."""
+        events, sizes = (total[np.arange(len(self.first)), self.first] for total in self.arm_totals())
+        return rough_level(events, sizes, self.exposure is None)[0], self.first == 0
 
 
 def read_network(
@@ -165,8 +191,10 @@ def read_network(
     reference: str | float | bool | None,
     exposure: str | None,
     missing: Missing,
+    interactions: str = "common",
+    baseline_regression: bool | float = False,
 ) -> Network:
-    """Read and check the arms of all studies.
+    """Read and check the arms of all studies, and the covariates that change their effects.
 
     Raises
     ------
@@ -174,15 +202,14 @@ def read_network(
         Whatever is wrong with formula or data, with columns and rows as the user's table has them.
     """
     formula, response = arms_formula(text, study, treatment, exposure)
-    if formula.population:
-        raise InputError(
-            f"formula: a network meta-analysis has no study covariates; write '~ {treatment}', or compare two treatments with meta_analysis"
-        )
     problems: list[str] = []
-    columns = [study, treatment, *response_columns(response), *([exposure] if exposure else [])]
+    columns = [
+        study, treatment, *response_columns(response), *([exposure] if exposure else []), *formula.predictor_columns
+    ]  # fmt: skip
     table = take_columns(data, list(dict.fromkeys(columns)), missing, problems)
     counts = attempt(lambda: events_and_sizes(table, response, exposure), problems)
     coded = attempt(lambda: _treatments(table[treatment], reference), problems)
+    check_columns(replace(formula, response=None), table, problems)
     raise_all(problems)
     assert counts is not None and coded is not None  # else there were problems
     y, sizes = counts
@@ -190,9 +217,40 @@ def read_network(
     outcome = outcome_of_arms(response, y, sizes, exposure, len(of_study.levels))
     if reference is None:
         codes, labels = _reference_first(codes, labels, _usual_reference(table[treatment], of_study, codes, labels))
-    network = Network(formula, table, outcome, sizes if exposure else None, of_study, codes, labels)
+    none = Interactions(interactions, treatment, labels[1:])
+    network = Network(formula, table, outcome, sizes if exposure else None, of_study, codes, labels, none)
     raise_all([*_studies(network), *_parts_apart(network)])
-    return network
+    return replace(network, interactions=_slopes(network, baseline_regression))
+
+
+def _slopes(network: Network, over_level: bool | float) -> Interactions:
+    """The covariates of the studies, and where there are slopes over them, the levels under the reference, `over_level` the risk, or rate,
+    where these slopes add nothing; by default that of their mean."""
+    X = covariates_of_studies(network.formula, network.table, network.study, len(network.labels))
+    slopes = replace(network.interactions, covariates=X)
+    if over_level is not False:
+        levels, of_reference = network.rough_levels()
+        known = levels[of_reference]
+        middle = float(known.mean()) if over_level is True else _level(over_level, network.exposure is None)
+        slopes = replace(slopes, level=middle, level_spread=float(known.std()) or 1.0)
+    if X is not None and BASELINE in X.labels and slopes.level is not None:
+        raise InputError(f"column {BASELINE!r} is what baseline_regression=True calls its slope; rename the column")
+    if X is not None and X.to_zero is not None and slopes.kind != "common":
+        raise InputError(
+            f"formula: products of covariates have one slope for all treatments, interactions='common', not {slopes.kind!r}; make a column of "
+            "the product"
+        )
+    return slopes
+
+
+def _level(amount: float, of_risks: bool) -> float:
+    """The link of a risk, or rate, under the reference."""
+    if not 0 < amount < (1 if of_risks else np.inf):
+        words = "a risk between 0 and 1" if of_risks else "a rate > 0"
+        raise InputError(
+            f"baseline_regression must be True, or {words} under the reference at which the effects are told, not {amount!r}"
+        )
+    return float(np.log(amount) - (np.log1p(-amount) if of_risks else 0.0))
 
 
 def _treatments(column: Column, reference: str | float | bool | None) -> tuple[np.ndarray, tuple[str, ...]]:

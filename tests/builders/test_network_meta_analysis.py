@@ -12,11 +12,12 @@ import row_models
 import xarray as xr
 from data_sets import data_set
 from reference_posteriors import reference
-from rows import networked
+from rows import networked, networked_by_latitude
 from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
+from glmm_zoo.calibration.data_sets import draw_data_set
 from glmm_zoo.errors import InputError, ZooWarning
 from glmm_zoo.results.networks import deviance, network_of
 from glmm_zoo.results.parameter_statistics import STATISTICS, statistics
@@ -92,6 +93,105 @@ def test_of_two_treatments_in_two_arms_it_is_the_meta_analysis(baseline):
     np.testing.assert_allclose(
         densities[1], densities[0], rtol=1e-9
     )  # that of two arms writes log(2 pi) with fewer digits
+
+
+def test_of_two_treatments_slopes_are_those_of_the_meta_analysis():
+    frame = two_arms().pipe(lambda d: pd.concat([d, d.assign(trial=d.trial + "x", ev=d.ev // 2 + 1)])).assign(
+        lat=lambda d: d.trial.str[1].astype(float) + d.trial.str.len(), w=lambda d: d.lat**2 % 5
+    )  # fmt: skip
+    formula = f"{COUNTS} + lat * w"
+    network = zoo.network_meta_analysis(frame, formula, reference="A", **TRIAL)
+    meta = zoo.meta_analysis(frame, formula, control="A", **TRIAL)
+    there = row_models.random_point(meta, 4)
+    densities = [
+        row_models.function(m, [m.logp()])(p)[0]
+        for m, p in ((meta, there), (network, {**there, "effect": there["effect"][None]}))
+    ]
+    np.testing.assert_allclose(densities[1], densities[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("interactions", ["common", "exchangeable"])
+def test_random_effects_lie_around_lines_in_covariates_and_levels(interactions):
+    """N3, N5 and N7 have no A: their levels are still those under A, and their first arms have its effect."""
+    frame = networked_by_latitude()
+    model = zoo.network_meta_analysis(
+        frame, f"{COUNTS} + lat", reference="A", interactions=interactions, baseline_regression=True, **TRIAL
+    )
+    point = row_models.random_point(model, 3)
+    names = ["effect", "beta", "tau", "study_effect", "study_Intercept"]
+    d = model["study_effect"]
+    *values, plain = row_models.function(
+        model, [*model.replace_rvs_by_values([model[n] for n in names]), model.logp(vars=[d], jacobian=False)]
+    )(point)
+    effect, beta, tau, drawn, mu = values
+    level = model.spec["facts"]["reference_level"]
+    lat, base = frame.groupby("trial").lat.first(), frame.groupby("trial").drug.min()
+
+    def at(trial: str, drug: str) -> float:
+        if drug == "A":
+            return 0.0
+        k = "BCD".index(drug)
+        slope, over_level = (beta[0], beta[1]) if interactions == "common" else (beta[k], beta[3 + k])
+        return effect[k] + slope * (lat[trial] - lat.mean()) + over_level * (mu[list(lat.index).index(trial)] - level)
+
+    labels = [label.split(":") for label in model.coords["trial:drug"]]
+    m = [at(trial, drug) - at(trial, base[trial]) for trial, drug in labels]
+    same = np.array([[s == t for t, _ in labels] for s, _ in labels])
+    S = tau**2 * (0.5 * same + 0.5 * np.eye(len(m)))
+    np.testing.assert_allclose(plain, stats.multivariate_normal(m, S).logpdf(drawn), rtol=1e-10)
+    eta = np.array(
+        [
+            mu[list(lat.index).index(trial)] + at(trial, base[trial]) + dict(zip(map(":".join, labels), drawn, strict=True)).get(f"{trial}:{drug}", 0.0)
+            for trial, drug in zip(frame.trial, frame.drug, strict=True)
+        ]
+    )  # fmt: skip
+    (likelihood,) = row_models.function(model, [model.observedlogp])(point)
+    np.testing.assert_allclose(likelihood, stats.binom(frame["size"], expit(eta)).logpmf(frame.ev).sum(), rtol=1e-9)
+
+
+def test_exchangeable_slopes_are_normal_around_their_mean():
+    model = zoo.network_meta_analysis(
+        networked_by_latitude(), f"{COUNTS} + lat", reference="A", interactions="exchangeable", **TRIAL
+    )
+    point = row_models.random_point(model, 3)
+    beta = model["beta"]
+    mean, sd, drawn, plain = row_models.function(
+        model,
+        [
+            *model.replace_rvs_by_values([model["beta_mean"], model["beta_sd"], beta]),
+            model.logp(vars=[beta], jacobian=False),
+        ],
+    )(point)
+    np.testing.assert_allclose(plain, stats.norm(mean, sd).logpdf(drawn).sum(), rtol=1e-10)
+
+
+def test_effects_are_told_at_one_level_in_data_that_are_drawn_from_the_model():
+    model = zoo.network_meta_analysis(networked(), COUNTS, reference="A", baseline_regression=True, **TRIAL)
+    level = model.spec["facts"]["reference_level"]
+    drawn = next(found for seed in range(9) if (found := draw_data_set(model, seed)) is not None)
+    assert drawn.model.spec["facts"]["reference_level"] == pytest.approx(level, rel=1e-12)
+    of = zoo.network_meta_analysis(networked(), COUNTS, reference="A", baseline_regression=0.2, **TRIAL)
+    assert of.spec["facts"]["reference_level"] == pytest.approx(np.log(0.25))
+
+
+def test_slopes_that_no_studies_tell_are_named():
+    d = networked_by_latitude()
+    d = d.assign(lat=np.where(d.trial.isin(["N5", "N6", "N7"]), 2.0, d.lat))  # all that have D
+
+    def notes(frame: pd.DataFrame, interactions: str) -> str:
+        return " ".join(
+            zoo.network_meta_analysis(frame, f"{COUNTS} + lat", reference="A", interactions=interactions, **TRIAL).spec[
+                "notes"
+            ]
+        )
+
+    told = "no comparison of studies that differ in it tells the slope of lat:drug[D]: known from its prior alone"
+    assert told in notes(d, "independent")
+    assert "tells the slope" not in notes(networked_by_latitude(), "independent") + notes(d, "common")
+    d = d.assign(lat=np.where(d.trial.isin(["N3", "N5", "N7"]), d.lat, 1.0))  # all others have A
+    assert "the slope of lat is known from its prior alone: it is the same in all studies with the reference" in notes(
+        d, "common"
+    )
 
 
 def test_the_sampler_starts_from_what_each_study_says_alone():
@@ -171,7 +271,19 @@ WRONG = {
     "one study": (networked()[networked().trial == "N2"], COUNTS, {}, "'trial' has one study ('N2')"),
     "one treatment": (networked().assign(drug="A"), COUNTS, {}, "treatment 'drug' has one value (A)"),
     "no such reference": (networked(), COUNTS, {"reference": "E"}, "treatment 'drug' has no value 'E' to be the reference"),
-    "covariate": (networked(), f"{COUNTS} + years", {}, "a network meta-analysis has no study covariates; write '~ drug'"),
+    "covariate": (networked(), f"{COUNTS} + years", {}, "column 'years' varies within studies 'N1' (rows 6, 17)"),
+    "many covariates": (networked_by_latitude(), f"{COUNTS} + lat + I(lat**2) + I(lat**3) + I(lat**4) + I(lat**5)", {},
+                        "5 columns of study covariates for 8 studies of 4 treatments leave nothing"),
+    "ume, covariate": (networked_by_latitude(), f"{COUNTS} + lat", {"consistency": "ume"}, "use consistency='consistency', or leave the covariates out"),
+    "ume, level": (networked(), COUNTS, {"consistency": "ume", "baseline_regression": True}, "use consistency='consistency'"),
+    "level, random": (networked(), COUNTS, {"baseline": "random", "baseline_regression": True}, "'random' draws the levels together: use baseline='fixed'"),
+    "slopes of nothing": (networked(), COUNTS, {"interactions": "exchangeable"}, "and the model has none: add a study covariate"),
+    "slopes": (networked(), COUNTS, {"interactions": "shared"}, "unknown interactions 'shared'; known: common, exchangeable, independent"),
+    "no level": (networked(), COUNTS, {"baseline_regression": 1.5}, "must be True, or a risk between 0 and 1 under the reference"),
+    "level 0": (networked(), COUNTS, {"baseline_regression": 0.0, "consistency": "ume"}, "use consistency='consistency'"),
+    "called baseline": (networked_by_latitude().rename(columns={"lat": "baseline"}), f"{COUNTS} + baseline", {"baseline_regression": True}, "rename the column"),
+    "products": (networked_by_latitude().assign(w=lambda d: d.lat**2 % 7), f"{COUNTS} + lat * w", {"interactions": "independent"},
+                 "products of covariates have one slope for all treatments"),
     "option": (networked(), COUNTS, {"consistency": "nodesplit"}, "unknown consistency 'nodesplit'; known: consistency, ume"),
     "ume, random": (networked(), COUNTS, {"consistency": "ume", "baseline": "random"}, "use baseline='fixed'"),
     "tau of fixed": (networked(), COUNTS, {"trt_effects": "fixed", "heterogeneity": "general"}, "fixed effects have none"),
@@ -291,6 +403,41 @@ def test_networks_agree_with_the_technical_support_document(smoking, data, consi
     assert found is not None
     for ours, name in ((found.mean, "residual deviance"), (found.effective, "pD"), (found.dic, "DIC")):
         assert ours == pytest.approx(published[name], abs=1.0), name  # the error of the published draws is not known
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("over", ["baseline", "duration"])
+def test_rheumatoid_arthritis_agrees_with_stan(over):
+    peer = reference("certolizumab_stan")["parameters"][over]
+    formula, options, priors = SMOKING, {"baseline_regression": True}, {"beta": "Normal(0, 2)"}
+    names = {"slope": "beta"}
+    if over == "duration":
+        formula, options = f"{SMOKING} + duration", {"interactions": "exchangeable"}
+        priors = {"beta_mean": "Normal(0, 1)", "beta_sd": "HalfNormal(0.3)"}
+        names = {"slope": "beta_mean", "sd of slopes": "beta_sd"}
+    data = data_set("gemtc_certolizumab.csv")
+    model = zoo.network_meta_analysis(data, formula, reference="Placebo", priors=priors, **options)
+    p = fit(model, target_accept=0.99)["posterior"].dataset
+    for name, found in peer.items():
+        if " vs " in name:
+            agree(name, effect(p, *name.split(" vs ")), found)
+        else:
+            ours = p[names.get(name, name)]
+            agree(name, ours.squeeze([d for d in ours.dims if d not in ("chain", "draw")]), found)
+
+
+@pytest.mark.slow
+def test_baseline_risk_regression_agrees_with_the_technical_support_document():
+    """Dias et al., NICE DSU Technical Support Document 3: -0.93 (sd 0.09) with fixed effects, -0.95 with random ones, levels with sd 100.
+
+    Where a placebo arm has no events a level far below all others and a slope of -1 fit ever better, so that the mean depends on how far
+    chains go; here random effects, with which ours go everywhere.
+    """
+    priors = {**VAGUE, "beta": "Normal(0, 100)"}
+    data = data_set("gemtc_certolizumab.csv")
+    model = zoo.network_meta_analysis(data, SMOKING, reference="Placebo", baseline_regression=True, priors=priors)
+    p = zoo.fit(model, seed=20, progress=False, draws=4000, target_accept=0.99)["posterior"].dataset
+    assert float(p["beta"].mean()) == pytest.approx(-0.95, abs=0.03)
 
 
 def test_the_network_is_read_as_the_document_has_it(smoking):

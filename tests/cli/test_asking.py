@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hand_made_trees import tree_of
+from rows import networked_by_latitude
 
 import glmm_zoo as zoo
 from glmm_zoo.cli import run
@@ -29,3 +31,18 @@ def test_a_name_that_cannot_be_stored_is_refused_before_anything_is_computed(fil
     assert run(["comparisons", file, "arm", "--store", "my effect"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and "the name of stored estimates must be a plain word" in printed.err
+
+
+def test_a_league_table_says_where_covariates_are(tmp_path, capsys):
+    model = zoo.network_meta_analysis(
+        networked_by_latitude(), "ev | trials(size) ~ drug + lat", study="trial", treatment="drug", reference="A"
+    )
+    values = {
+        v.name: np.full([len(model.coords[d]) for d in model.named_vars_to_dims.get(v.name) or ()], 0.3)
+        for v in model.free_RVs
+    }
+    file = str(zoo.save(tree_of(model, values), tmp_path / "network.nc"))
+    assert run(["table", file, "--of", "league", "--at", "lat=4"]) == 0
+    assert "Comparisons of all treatments at lat 4.00: league." in " ".join(capsys.readouterr().out.split())
+    assert run(["table", file, "--of", "league", "--at", "latt=4"]) == 2
+    assert "--at names 'latt'; did you mean 'lat'" in " ".join(capsys.readouterr().err.split())

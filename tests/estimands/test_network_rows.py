@@ -11,22 +11,25 @@ import pytest
 import row_models
 import xarray as xr
 from hand_made_trees import tree_of
-from rows import networked
+from rows import networked, networked_by_latitude
 from scipy import integrate, stats
 from scipy.special import expit, logit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
+from glmm_zoo.results.storage import metadata
 
 DRAWS = 3
 EFFECTS = {"A": None, "B": 0, "C": 1, "D": 2}
 
 
 @cache
-def network(draws: int = DRAWS, **options: Any) -> tuple[xr.DataTree, dict[str, np.ndarray]]:
+def network(
+    draws: int = DRAWS, formula: str = "ev | trials(size) ~ drug", **options: Any
+) -> tuple[xr.DataTree, dict[str, np.ndarray]]:
     """A hand-made posterior: `draws` different points, or one that is repeated."""
     model = row_models.builder("network_meta_analysis")(
-        networked(), "ev | trials(size) ~ drug", study="trial", treatment="drug", reference="A", **options
+        networked_by_latitude(), formula, study="trial", treatment="drug", reference="A", **options
     )
     rng = np.random.default_rng(4)
     found = {}
@@ -118,6 +121,63 @@ def test_a_treatment_that_a_study_did_not_have_is_drawn_given_those_that_it_had(
     mean = known[1, 0] * w
     sd = tau * np.sqrt(known[1, 1] - known[1, 0] ** 2)
     mean += p["study_Intercept"][0, 0, 2] + effect(p, 0, "D") - effect(p, 0, "B")
+    assert eta.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(4000))
+    assert eta.std() == pytest.approx(sd, rel=0.05)
+
+
+def sloped(**options: Any) -> tuple[xr.DataTree, dict[str, np.ndarray]]:
+    return network(formula="ev | trials(size) ~ drug + lat", baseline_regression=True, **options)
+
+
+def slopes_at(p: dict[str, np.ndarray], s: int, drug: str, lat: float, level: float, independent: bool) -> float:
+    """D of a drug where latitude and log odds under A are so far from their middles."""
+    if drug == "A":
+        return 0.0
+    k = EFFECTS[drug]
+    b = p["beta"][0, s]
+    return effect(p, s, drug) + (b[k] * lat + b[3 + k] * level if independent else b[0] * lat + b[1] * level)
+
+
+@pytest.mark.parametrize("interactions", ["common", "independent"])
+def test_effects_change_with_covariates_and_the_risk_under_the_reference(interactions: str) -> None:
+    tree, p = sloped(interactions=interactions)
+    middle = metadata(tree)["spec"]["facts"]["reference_level"]
+    lat = networked_by_latitude().groupby("trial").lat.first()
+    asked: dict[str, Any] = {"at": {"lat": 4.0, "baseline": 0.2}}
+    typical = drawn(zoo.predictions(tree, at={**asked["at"], "drug": "C"}, by=True, groups="typical"))
+    compared = zoo.comparisons(tree, "drug", contrast="pairwise", measures="odds_ratio", groups="typical", **asked)
+    league = zoo.table(tree, "league", at=asked["at"]).data.set_index("pair")
+    own = drawn(zoo.predictions(tree, groups="observed"))
+    frame, places = networked_by_latitude(), [str(v) for v in tree["posterior"].dataset["trial:drug"].values]
+    base = frame.groupby("trial").drug.min()
+    ratios = []
+    for s in range(DRAWS):
+        there = {
+            d: slopes_at(p, s, d, 4.0 - lat.mean(), logit(0.2) - middle, interactions == "independent") for d in "ABCD"
+        }
+        assert typical[s, 0] == pytest.approx(expit(logit(0.2) + there["C"]), rel=1e-9)
+        ratios.append(np.exp(there["D"] - there["B"]))
+        assert drawn(compared, contrast="D vs B")[s, 0] == pytest.approx(ratios[-1], rel=1e-8)
+        for k, (trial, drug) in enumerate(zip(frame.trial, frame.drug, strict=True)):
+            mu = p["study_Intercept"][0, s, list(lat.index).index(trial)]
+            first = slopes_at(p, s, base[trial], lat[trial] - lat.mean(), mu - middle, interactions == "independent")
+            delta = 0.0 if drug == base[trial] else p["study_effect"][0, s, places.index(f"{trial}:{drug}")]
+            assert own[s, k] == pytest.approx(expit(mu + first + delta), rel=1e-9)
+    assert league.loc["D vs B", "median"] == pytest.approx(np.median(ratios), rel=1e-9)
+
+
+def test_levels_of_the_reference_without_regression_over_them() -> None:
+    """A in N3, which had B and C: at N3's own latitude."""
+    tree, p = network(4000, formula="ev | trials(size) ~ drug + lat")
+    eta = logit(
+        drawn(zoo.predictions(tree, at={"drug": "A"}, by="trial", groups="observed", draws=4000), trial="N3")[:, 0]
+    )
+    lat = networked_by_latitude().groupby("trial").lat.first()
+    places = [str(v) for v in tree["posterior"].dataset["trial:drug"].values]
+    w = p["study_effect"][0, 0, places.index("N3:C")] - (effect(p, 0, "C") - effect(p, 0, "B"))
+    of_b = effect(p, 0, "B") + p["beta"][0, 0, 0] * (lat["N3"] - lat.mean())
+    mean = p["study_Intercept"][0, 0, 2] - of_b + w / 2
+    sd = p["tau"][0, 0] * np.sqrt(0.75)
     assert eta.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(4000))
     assert eta.std() == pytest.approx(sd, rel=0.05)
 

@@ -8,23 +8,25 @@ import pytest
 import row_models
 import xarray as xr
 from hand_made_trees import tree_of
-from rows import networked
+from rows import networked, networked_by_latitude
 from scipy import stats
 from scipy.special import expit
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
-from glmm_zoo.results.about import KEY
+from glmm_zoo.report.catalogue import Catalogue
+from glmm_zoo.results.about import KEY, about_of
+from glmm_zoo.results.figures.treatment_slopes import sloped_covariate, treatment_slopes
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.networks import deviance, network_of
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.results.studies import studies_apart
 
 
-def fit(good: str | None = None, **options) -> xr.DataTree:
+def fit(good: str | None = None, formula: str = "ev | trials(size) ~ drug", **options) -> xr.DataTree:
     """Two chains of 200 hand-made draws: effects near 0.5, 1 and -0.5, tau near 0.4."""
     model = row_models.builder("network_meta_analysis")(
-        networked(), "ev | trials(size) ~ drug", study="trial", treatment="drug", reference="A", **options
+        networked_by_latitude(), formula, study="trial", treatment="drug", reference="A", **options
     )
     rng, values = np.random.default_rng(2), {}
     for name in (v.name for v in model.free_RVs):
@@ -145,6 +147,49 @@ def test_loops_of_unrelated_mean_effects_tell_direct_from_indirect() -> None:
         zoo.table(tree, "league")
 
 
+def test_effects_and_ranks_are_told_where_they_hold() -> None:
+    tree = fit(formula="ev | trials(size) ~ drug + lat", baseline_regression=True)
+    found, beta = findings(tree)["network"], tree["posterior"].dataset["beta"].values.reshape(-1, 2)
+    words = " ".join(found.sentences)
+    lat = networked_by_latitude().groupby("trial").lat.first().mean()
+    level = metadata(tree)["spec"]["facts"]["reference_level"]
+    assert f"are those at lat {lat:.2f}, the mean of the studies, and a risk of {100 * expit(level):.1f}" in words
+    assert "For one more of log odds under A every log ratio against A changes by" in words
+    assert "By moments the standard deviation of effects between studies is" in words
+    assert found.tables["slopes"].loc["lat", "median"] == pytest.approx(np.median(np.exp(beta[:, 0])))
+    ranks = zoo.table(tree, "ranks", at={"lat": 600.0}).data.set_index("treatment")  # slopes alone decide
+    sign = (beta[:, 0] > 0).mean()
+    assert ranks.loc["A", "P(rank 4)"] == pytest.approx(sign, abs=0.02)
+    assert ranks.loc["A", "P(rank 1)"] == pytest.approx(1 - sign, abs=0.02)
+    for at, told in (
+        ({"latt": 1}, "did you mean 'lat'"), ({"baseline": 1.5}, "'baseline' must be a risk between 0 and 1 under the reference"),
+        ({"lat": "north"}, "at= of 'lat' must be one number, not 'north'"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=told):
+            zoo.table(tree, "league", at=at)
+    with pytest.raises(InputError, match="at= is of the tables league, ranks"):
+        zoo.table(tree, "priors", at={"lat": 1})
+    network = network_of(tree)
+    assert sloped_covariate(network) == "lat"
+    picture = treatment_slopes(tree, about_of(tree))
+    assert "Each treatment’s odds ratio against A in the mean study at that lat" in picture.caption
+    assert len(picture.figure(720).axes) == 3
+
+
+def test_a_covariate_of_several_terms_has_no_place_in_a_table() -> None:
+    tree = fit(formula="ev | trials(size) ~ drug + lat + sqrt(lat)")
+    assert "the mean of sqrt(lat) over the studies" in " ".join(findings(tree)["network"].sentences)
+    with pytest.raises(InputError, match="in one term: none; ask for comparisons"):
+        zoo.table(tree, "league", at={"lat": 4})
+
+
+def test_without_slopes_there_is_no_place_to_name() -> None:
+    tree = fit()
+    assert "slopes" not in findings(tree)["network"].tables and sloped_covariate(network_of(tree)) is None
+    with pytest.raises(InputError, match="columns of numbers in one term: none"):
+        zoo.table(tree, "league", at={"lat": 1})
+
+
 def test_a_chain_of_comparisons_has_nothing_to_judge_consistency_by() -> None:
     frame = networked()
     frame = frame[frame.trial.isin(["N1", "N3", "N7", "N8"])]
@@ -171,7 +216,6 @@ def test_own_contrasts_stand_beside_what_is_expected_of_them() -> None:
 
 
 def test_the_pictures_say_what_they_show() -> None:
-    from glmm_zoo.report.catalogue import Catalogue
 
     catalogue = Catalogue(fit("lower"))
     net, forest = catalogue.picture("network"), catalogue.picture("forest")

@@ -8,7 +8,7 @@ loop a, b, c: d_ab - (d_ac - d_bc)                          direct against indir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,7 @@ from glmm_zoo.errors import listing
 from glmm_zoo.families.links import LINKS
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.findings.finding import Finding, draws_of, interval_table
+from glmm_zoo.results.network_slopes import slope_sentences, slope_table
 from glmm_zoo.results.networks import Deviance, deviance, network_of, treatment_effects
 from glmm_zoo.results.numbers import estimate_text, nominal, probability, written
 from glmm_zoo.results.storage import metadata
@@ -36,6 +37,10 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
     labels = [str(v) for v in tree["posterior"].dataset["contrast"].values]
     quantities = {f"{ratio}[{label}]": np.exp(effect[..., k]) for k, label in enumerate(labels)}
     meanings = {ratio: f"{ratio.replace('_', ' ')} in the mean study, the first treatment against the second"}
+    if network.interactions.names:
+        meanings[ratio] += (
+            f"; with a covariate in brackets, what multiplies the {ratio.replace('_', ' ')} for one more of it"
+        )
     if "tau" in tree["posterior"].dataset:
         new = effect + _spread(tree, effect.shape)
         quantities |= {f"{ratio}_new[{label}]": np.exp(new[..., k]) for k, label in enumerate(labels)}
@@ -45,18 +50,28 @@ def find(tree: xr.DataTree, prob: float) -> Finding:
         sentences, tables = _of_loops(network, effect, labels, ratio, prob)
         title = "direct evidence"
     else:
-        ranks = _ranks(tree, network)
+        ranks = _ranks(tree, treatment_effects(tree, network, {}))
         quantities |= {f"rank[{label}]": ranks[..., k] for k, label in enumerate(network.labels)}
         meanings["rank"] = f"rank, 1 for the {_first_is(tree)}"
-        names = treatment_names(tree)
-        tables = {"pairs": _pairs(tree, network, names, prob)}
-        if len(names) <= MOST_IN_SQUARE:
-            tables["league"] = _league(tree, names, prob)
-        tables["ranks"] = _rank_table(ranks, network, names, prob)
-        sentences = _rank_sentences(tree, tables["ranks"], prob)
+        tables = comparison_tables(tree, network, prob, {})
+        sentences = [*_rank_sentences(tree, tables["ranks"], prob)]
+        if network.interactions.names:
+            tables["slopes"] = slope_table(tree, network, prob)
+            sentences += slope_sentences(tree, network, prob)
         title = "comparisons of all treatments"
     told = [*sentences, *_fit_sentences(spec, network, fitted)]
     return Finding(title, tuple(told), tables, quantities, meanings)
+
+
+def comparison_tables(
+    tree: xr.DataTree, network: Network, prob: float, place: Mapping[str, float]
+) -> dict[str, pd.DataFrame]:
+    """All pairs, the league table of not too many treatments, and ranks, where covariates are as in `place`, and else at their means."""
+    names, of = treatment_names(tree), treatment_effects(tree, network, place)
+    tables = {"pairs": _pairs(tree, network, of, names, prob)}
+    if len(names) <= MOST_IN_SQUARE:
+        tables["league"] = _league(of, names, prob)
+    return {**tables, "ranks": _rank_table(_ranks(tree, of), network, names, prob)}
 
 
 def treatment_names(tree: xr.DataTree) -> list[str]:
@@ -65,9 +80,8 @@ def treatment_names(tree: xr.DataTree) -> list[str]:
     return [about.level(spec["options"]["treatment"], label) for label in spec["facts"]["labels"]]
 
 
-def _pairs(tree: xr.DataTree, network: Network, treatments: list[str], prob: float) -> pd.DataFrame:
+def _pairs(tree: xr.DataTree, network: Network, of: np.ndarray, treatments: list[str], prob: float) -> pd.DataFrame:
     """Every pair: the studies with both, the ratio in the mean study, its interval in a new one, and whether it is above 1."""
-    of = treatment_effects(tree)
     both = network.present.astype(int).T @ network.present
     chosen = [(b, a) for a, b in combinations(range(len(network.labels)), 2)]
     names = [f"{treatments[a]} vs {treatments[b]}" for a, b in chosen]
@@ -83,9 +97,8 @@ def _pairs(tree: xr.DataTree, network: Network, treatments: list[str], prob: flo
     return table
 
 
-def _league(tree: xr.DataTree, treatments: list[str], prob: float) -> pd.DataFrame:
+def _league(of: np.ndarray, treatments: list[str], prob: float) -> pd.DataFrame:
     """The league table: in a cell the ratio of the row's treatment against the column's, with its interval."""
-    of = treatment_effects(tree)
 
     def cell(a: int, b: int) -> str:
         if a == b:
@@ -107,9 +120,8 @@ def _spread(tree: xr.DataTree, shape: tuple[int, ...]) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------------------- ranks
 
 
-def _ranks(tree: xr.DataTree, network: Network) -> np.ndarray:
+def _ranks(tree: xr.DataTree, of: np.ndarray) -> np.ndarray:
     """Draws (chain, draw, T) of ranks from 1: the fewest events first where a lower outcome is good, else the most."""
-    of = treatment_effects(tree)
     sign = 1 if about_of(tree).good == "lower" else -1
     return np.argsort(np.argsort(sign * of, axis=-1, kind="stable"), axis=-1, kind="stable") + 1.0
 
@@ -193,7 +205,8 @@ def _fit_sentences(spec: dict[str, Any], network: Network, fitted: Deviance | No
         yield "Each effect has one path of comparisons: nothing in these data can show that direct and indirect evidence disagree."
     else:
         other = "ume" if consistent else "consistency"
+        without = " without covariates" if spec["facts"].get("slopes") else ""
         yield (
-            f"Consistency is judged by a fit with consistency={other!r}: a DIC of unrelated mean effects (ume) that is lower by 3 or more, or a "
+            f"Consistency is judged by a fit{without} with consistency={other!r}: a DIC of unrelated mean effects (ume) that is lower by 3 or more, or a "
             "smaller tau, speaks against consistency."
         )
