@@ -84,17 +84,17 @@ def _kept_before(target: Path, overwrite: bool, resume: bool) -> None:
     """What becomes of chains that an earlier fit left."""
     folder = parts_folder(target)
     count = count_of_parts(folder)
-    if resume and count:
-        say(f"going on with {plural(count, 'finished run')} of chains in {folder}")
-    elif resume:
-        say(f"no finished chain is kept in {folder}, so the fit begins anew")
-    elif count and not overwrite:
+    if count and not (resume or overwrite):
         raise InputError(
             f"{folder} keeps {plural(count, 'finished run')} of chains of a fit that was interrupted; --resume goes on with them, "
             "--overwrite discards them"
         )
-    else:
+    if not resume:
         discard_parts(folder)
+    elif count:
+        say(f"going on with {plural(count, 'finished run')} of chains in {folder}")
+    elif not target.exists():
+        say(f"no finished chain is kept in {folder}, so the fit begins anew")
 
 
 def _kept(target: Path) -> str:
@@ -125,7 +125,7 @@ def _complete(target: Path, model: Model | list[Model], settings: Settings, over
         raise
     there = storage.keys_of(content)
     if there == asked:
-        return None if content["sampling"]["cut_short"] else tree
+        return tree if storage.is_finished(content) else None
     if overwrite:
         return None
     told = listing(differences(there[0], asked[0])) if there else "what is not told in it"

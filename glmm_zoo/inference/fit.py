@@ -29,6 +29,7 @@ from glmm_zoo.inference.schedule import Sampled
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
 from glmm_zoo.results.about import KEY, About, stored_about
+from glmm_zoo.results.parts import parts_folder
 from glmm_zoo.results.report.stored import with_report
 
 if TYPE_CHECKING:
@@ -129,14 +130,24 @@ def fit(
     )
     _check(model, settings)
     said, labels = words_of(model, about)
+    target = None if resume is None else checked_target(resume)
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
-    with keeping(None if resume is None else Path(resume), model, settings) as beside:
+    with keeping(target, model, settings) as beside:
         tree, interrupted = _fitted(
             model, settings, beside, said, labels, progress=visible if progress is None else progress
         )
         if interrupted:
             raise Interrupted(tree, beside)
         return with_report(tree)
+
+
+def checked_target(resume: Any) -> Path:
+    """The file that the fit is to be saved to, which is asked for before hours of sampling."""
+    if not isinstance(resume, str | os.PathLike):
+        raise InputError(f"resume takes the file that the fit is to be saved to, such as 'fits/a.nc', not {resume!r}")
+    path = Path(resume)
+    inside = path.parent.suffix == parts_folder(path).suffix  # of a fit of several imputed tables
+    return path if inside else storage.check_target(path, overwrite=True)
 
 
 def _fitted(

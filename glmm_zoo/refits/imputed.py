@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,9 +85,9 @@ def fit_each(
     resume: str | os.PathLike[str] | None = None,
 ) -> xr.DataTree:
     """The fits of the models of imputed tables in one tree, each with a seed of its own."""
-    from glmm_zoo.inference.fit import fit
+    from glmm_zoo.inference.fit import checked_target, fit
 
-    folder = None if resume is None else parts_folder(Path(resume))
+    folder = None if resume is None else parts_folder(checked_target(resume))
     trees = []
     for k, (model, own) in enumerate(zip(models, _of_each(models, settings), strict=True), start=1):
         into = None if folder is None else folder / f"{k}.nc"

@@ -301,9 +301,15 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
     }
     content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
     replace_file(path, content + digest(content))
-    if not told.get("sampling", {}).get("cut_short"):
+    if is_finished(told):
         discard_parts_of(path, keys_of(told))
     return path
+
+
+def is_finished(content: Mapping[str, Any]) -> bool:
+    """Whether no signal kept the fit from draws that it would have made."""
+    sampling = content.get("sampling", {})
+    return not (sampling.get("interrupted") or sampling.get("cut_short"))
 
 
 def keys_of(content: Mapping[str, Any]) -> list[Any]:

@@ -170,4 +170,18 @@ def test_an_interruption_says_how_to_go_on(
     told = "no finished chain is kept: run it again" if resume else 'give resume="fit.nc" to keep chains as they end'
     with pytest.raises(KeyboardInterrupt, match=f"sampling was interrupted; {told}") as stop:
         zoo.fit(model, seed=1, draws=100, tune=100, progress=False, resume=tmp_path / "a.nc" if resume else None)
-    assert stop.value.tree["posterior"].sizes["draw"] == 100  # pyright: ignore[reportAttributeAccessIssue]
+    tree = stop.value.tree  # pyright: ignore[reportAttributeAccessIssue]
+    assert tree["posterior"].sizes["draw"] == 100
+    if resume:
+        (tmp_path / "a.parts").mkdir()
+        (tmp_path / "a.parts" / "chain-1-0.npz").write_bytes(b"")
+        zoo.save(tree, tmp_path / "a.nc")  # of draws so far, which does not make the chains that are kept superfluous
+        assert (tmp_path / "a.parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("resume", "told"), [(True, "resume takes the file"), ("no/a.nc", "folder 'no' does not exist")]
+)
+def test_the_file_is_asked_for_before_sampling(data: pd.DataFrame, resume: Any, told: str) -> None:
+    with pytest.raises(zoo.InputError, match=told):
+        zoo.fit(zoo.poisson(data, "y ~ x + (1 | g)"), progress=False, resume=resume)
