@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes browser test validate bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes browser test validate promises qualify calibrate bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
@@ -47,6 +47,16 @@ browser: ## Install Chromium, in which the tests look at pages (Debian, Ubuntu; 
 
 validate: $(READY) ## Compare posteriors with peers' fits and by simulation (tens of minutes; data: tests/data/README.md)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+promises: $(READY) ## Write into docs/why-believe-it.md which tests hold each promise, and what they last said
+	$(BIN)/python tests/promises.py
+
+qualify: $(READY) ## Check this installation: hashes, versions, densities, published numbers, to dossier/; ARGS="--case study.toml"
+	$(BIN)/glmm-zoo qualify $(ARGS)
+
+calibrate: $(READY) ## Simulation-based calibration of MODEL, with DATA and FORMULA or as its card has it; ARGS="--n 200 --out DIR"
+	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make calibrate MODEL=multicenter ARGS="--n 200 --out calibration/multicenter"' >&2; exit 2; }
+	@$(BIN)/glmm-zoo calibrate "$$MODEL" $(if $(DATA),"$$DATA") $(if $(FORMULA),--formula "$$FORMULA") $(ARGS)
 
 bench: $(READY) $(BAMBI) ## Compare with PyMC, nutpie, bambi and brms (hours; ARGS="--runs 1 --only cbpp_binomial --tools zoo,pymc")
 	$(BIN)/python benchmarks/bench.py $(ARGS)

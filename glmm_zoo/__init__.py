@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from glmm_zoo.inference.quick import quick
     from glmm_zoo.joint.prediction.accuracy import landmark_accuracy
     from glmm_zoo.joint.prediction.dynamic import dynamic_prediction
+    from glmm_zoo.qualification.qualify import Qualification, qualify
     from glmm_zoo.refits.imputed import fit_imputed, imputations
     from glmm_zoo.refits.leave_one_out import loo
     from glmm_zoo.refits.replay import Replay, replay
@@ -58,6 +59,7 @@ _HOME = {
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
     "PriorPredictive": "estimands.prior_predictive",
+    "Qualification": "qualification.qualify",
     "Replay": "refits.replay",
     "Sensitivity": "estimands.sensitivity",
     "SimulationBasedCalibration": "calibration.calibrate",
@@ -84,6 +86,7 @@ _HOME = {
     "plot": "report.catalogue",
     "predictions": "estimands.predictions",
     "prior_predictive": "estimands.prior_predictive",
+    "qualify": "qualification.qualify",
     "quick": "inference.quick",
     "r2": "estimands.explained_variance",
     "replay": "refits.replay",
@@ -110,6 +113,7 @@ __all__ = [
     "Interrupted",
     "Loo",
     "PriorPredictive",
+    "Qualification",
     "Replay",
     "Sensitivity",
     "SimulationBasedCalibration",
@@ -137,6 +141,7 @@ __all__ = [
     "plot",
     "predictions",
     "prior_predictive",
+    "qualify",
     "quick",
     "r2",
     "replay",

@@ -13,7 +13,6 @@ import inspect
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +26,7 @@ from glmm_zoo.formulas.names import not_a_plain_word
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.plans.options import OptionType, read_option, type_of_annotation
 from glmm_zoo.results.about import About, AboutOutcome
-from glmm_zoo.tables.card_files import card_data_file, card_text_file
+from glmm_zoo.tables.card_files import card_data_file, read_toml
 from glmm_zoo.tables.files import RawTable, read_table
 from glmm_zoo.tables.level_tables import refuse_unused, with_level_tables
 
@@ -223,9 +222,6 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     target_accept: float | None = None
 
 
-CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
-
-
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data`, `survival` and `tables`, by name, are files in its folder."""
 
@@ -333,32 +329,10 @@ def read_card(path: Path) -> Card:
         A file that is not TOML, or not a regular file, or too large; another version of the schema; unknown keys (with the
         nearest one), keys that are missing or of the wrong type; a name that is no plain word.
     """
-    try:
-        raw = tomllib.loads(card_text_file(path).decode())
-        if type(raw.get("schema")) is not int or raw["schema"] != CARD_SCHEMA:
-            given = f"not {shown(raw['schema'])}" if "schema" in raw else "and there is none"
-            raise InputError(f"{path}: schema must be {CARD_SCHEMA}, the version of card files known here, {given}")
-        file = msgspec.convert(raw, CardFile)
-    except RecursionError:
-        raise InputError(f"{path}: tables and lists are nested too deeply; a card has tables of plain values") from None
-    except msgspec.ValidationError as err:
-        raise InputError(f"{path}: {_without_unknown_key(str(err))}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as err:
-        raise err if isinstance(err, InputError) else InputError(f"{path} is not TOML: {err}") from None
+    file = read_toml(path, CardFile, (CardText, Source, Sampling, About, AboutOutcome), "card")
     if wrong := not_a_plain_word(file.name):
         raise InputError(f"{path}: name {wrong}; the file of the fit is called by it")
     return Card(file, path.parent)
-
-
-def _without_unknown_key(message: str) -> str:
-    """What msgspec says of a card file; for an unknown key with the nearest known one."""
-    if "unknown field `" not in message:
-        return message
-    key = message.split("unknown field `")[1].split("`")[0]
-    known = [
-        key for table in (CardFile, CardText, Source, Sampling, About, AboutOutcome) for key in table.__struct_fields__
-    ]
-    return f"unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
 
 
 def find_card_or_builder(model: str) -> Card | Builder:

@@ -7,6 +7,7 @@ import sys
 import types
 from pathlib import Path
 
+import promises
 import pytest
 
 from glmm_zoo import registry
@@ -52,3 +53,23 @@ def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> registry.Builder:
     exec(PAIRED, module.__dict__)
     monkeypatch.setitem(sys.modules, f"glmm_zoo.builders.{builder.name}", module)
     return builder
+
+
+_said: dict[str, dict[str, str]] = {}  # what tests said, by the promises that they hold
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.user_properties += [("promise", name) for mark in item.iter_markers("promise") for name in mark.args]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        for key, name in report.user_properties:
+            if key == "promise":
+                _said.setdefault(str(name), {})[report.nodeid] = report.outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _said and not hasattr(session.config, "workerinput"):  # a worker of xdist tells its controller
+        promises.keep(_said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import promises
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +16,7 @@ DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 EXTENSIONS = "py|md|csv|toml|json|png|txt|ipynb|cff|R|html.jinja|html"
 # what a reader makes, files inside every card, and a function of R
 NOT_OF_THE_REPOSITORY = re.compile(
-    r"^(fits/.*|(?:FILE|about)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
+    r"^(fits/.*|(?:FILE|about|study)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
 )
 ABSENT = ("DESIGN.md", "RELIABILITY.md", "ESTIMANDS.md", "JOINT.md", "DECISIONS.md", "../shared", "the issue")
 
@@ -74,3 +75,21 @@ def test_decisions_are_numbered_without_a_gap() -> None:
 def test_a_decision_that_is_cited_exists(text: Path) -> None:
     cited = re.findall(r"\bdecisions? ((?:\d+(?:, | and |-)?)+)", text.read_text(), re.IGNORECASE)
     assert all(1 <= int(n) <= len(DECISIONS) for numbers in cited for n in re.findall(r"\d+", numbers))
+
+
+def test_each_promise_is_held_and_each_holder_is_of_a_promise() -> None:
+    assert promises.promises().keys() == promises.holders().keys()
+
+
+def test_the_table_of_promises_is_up_to_date() -> None:
+    """But for what the tests last said: make promises."""
+    text = promises.TEXT.read_text().partition(promises.BEGIN)[2].partition(promises.END)[0].strip()
+    assert "\n".join(re.sub(r"[^|]*\|$", "", line) for line in text.splitlines()) == promises.table(results=False)
+
+
+def test_what_tests_said_is_kept_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promises, "SAID", tmp_path / "said.json")
+    assert promises.last_said("limits") == "not run"
+    promises.keep({"limits": {"a": "passed", "b": "failed"}})
+    promises.keep({"limits": {"b": "passed", "c": "failed"}})
+    assert promises.last_said("limits").startswith("2 passed, 1 failed, 20")

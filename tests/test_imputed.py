@@ -236,3 +236,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(tree["posterior"]["beta"].values, fitted()["posterior"]["beta"].values)
     assert cli.run(["fit", "lmm", "--data", "b.csv", "--formula", FORMULA]) == 2
     assert "--data gives further imputed tables beside DATA" in capsys.readouterr().err
+
+
+def test_a_replay_fits_each_table_again_with_its_own_seed(tmp_path):
+    tree = fitted()
+    zoo.save(tree, tmp_path / "fit.nc")
+    found = zoo.replay(zoo.load(tmp_path / "fit.nc"), progress=False)
+    assert found.exact, found.sentence
+    metadata_of_other = tree.copy()
+    metadata_of_other["posterior"] = tree["posterior"].dataset.assign(sigma=tree["posterior"]["sigma"] + 10)
+    assert not zoo.replay(metadata_of_other, progress=False).agrees

@@ -168,6 +168,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.promise("readme")
 def test_the_readme_runs_word_for_word(clone: Path) -> None:
     text = README.read_text()
     first, *others = commands()

@@ -31,6 +31,7 @@ LAYERS = (
     "registry",
     "refits",
     "calibration",
+    "qualification",
     "cli",
 )
 WITHOUT_PYMC = LAYERS[: LAYERS.index("graph")]
@@ -84,11 +85,13 @@ def upwards(path: Path, layer: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", MODULES)
+@pytest.mark.promise("layers")
 def test_imports_only_layers_before_its_own(module: str) -> None:
     assert not upwards(MODULES[module], layer_of(module))
 
 
 @pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.promise("layers")
 def test_files_of_a_layer_import_each_other_without_a_circle(layer: str) -> None:
     own = {m: of_the_zoo(p) - {m} for m, p in MODULES.items() if layer_of(m) == layer}
     TopologicalSorter({m: {i for i in found if i in own} for m, found in own.items()}).prepare()

@@ -32,7 +32,10 @@ def test_wheel_fits_a_card_from_outside(tmp_path: Path) -> None:
     assert {n.split("/")[0] for n in names} == {"glmm_zoo", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
     assert "glmm_zoo/models/multicenter/card.toml" in names and "glmm_zoo/models/multicenter/data.csv" in names
     assert "glmm_zoo/py.typed" in names and any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
-    assert {"glmm_zoo/report/page.html.jinja", "glmm_zoo/report/page.css"} <= set(names)
+    assert {"glmm_zoo/report/page.html.jinja", "glmm_zoo/report/page.css", "glmm_zoo/constraints.txt"} <= set(names)
+    assert {"glmm_zoo/qualification/dossier.html.jinja", "glmm_zoo/qualification/published/wine_ordinal.toml"} <= set(
+        names
+    )
     run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env", cwd=tmp_path)
     python = tmp_path / "env" / "bin" / "python"
     install = ("pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", wheel)

@@ -21,11 +21,13 @@ import numpy as np
 import pandas as pd
 
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth
+from glmm_zoo.calibration.spread import Workers, spread
 from glmm_zoo.errors import FitError, InputError, listing, plural
-from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.results.diagnostics import check
+from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.numbers import written
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 100  # to draw data that the builder takes
 LIMIT = 0.01  # of the smallest p adjusted for all quantities
 LEAST = 20  # simulations before anything is judged
-_DESIGN, _SIMULATIONS = "design.json", "simulations.jsonl"
+_DESIGN, _SIMULATIONS, _PICTURE = "design.json", "simulations.jsonl", "ranks.svg"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -106,6 +108,11 @@ class SimulationBasedCalibration:
         beyond = self.table.index[self.table["p_adjusted"] < LIMIT]
         return f"{lead}: the ranks of the truth are not uniform for {listing(map(repr, beyond), 5)} (smallest {p})."
 
+    @property
+    def picture(self) -> Picture:
+        """The ranks of every quantity within the band of uniform ones; `picture.save("ranks.svg")` writes it."""
+        return rank_picture(self.ranks)
+
     def __repr__(self) -> str:
         return f"{self.sentence}\n\n{self.table.to_string(float_format='%.3g')}"
 
@@ -124,6 +131,7 @@ def calibrate(
     tune: int = 500,
     chains: int = 4,
     cores: int | None = None,
+    workers: Workers = None,
 ) -> SimulationBasedCalibration:
     """Simulation-based calibration of a model.
 
@@ -139,11 +147,15 @@ def calibrate(
     n
         How many simulations there are in the end, those in `folder` among them.
     folder
-        Where a line is added for each simulation as it ends; what is there already is not done again.
+        Where a line is added for each simulation as it ends, and in the end a picture, `ranks.svg`; what is there already is not
+        done again.
     seed
         The same seed gives the same simulations, whatever was done before.
     draws, tune, chains, cores
         As in `fit`, of each fit.
+    workers
+        None fits one data set after the other; a number is that of processes on this machine; an address, such as
+        "tcp://host:8786", that of a scheduler of dask.distributed. Of a script, processes need `if __name__ == "__main__":`.
 
     Returns
     -------
@@ -153,7 +165,7 @@ def calibrate(
     Raises
     ------
     InputError
-        Arguments out of range; a folder of another calibration; a model whose data cannot be drawn (times to events), or of whose
+        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (joint survival), or of whose
         data the builder refuses a hundred draws in a row.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
@@ -162,12 +174,17 @@ def calibrate(
     settings = {"draws": draws, "tune": tune, "chains": chains}
     design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
     done = {} if folder is None else _read(Path(folder), design)
-    for i in block_by_block([i for i in range(n) if i not in done]):
-        done[i] = _simulate(model, i, seed, {**settings, "cores": cores})
+    missing = [i for i in range(n) if i not in done]
+    fitted_with = {**settings, "cores": cores if workers is None else 1}
+    for record in spread(_simulate, missing, model, seed, fitted_with, workers=workers, lost=_lost):
+        done[record["simulation"]] = record
         if folder is not None:
             with (Path(folder) / _SIMULATIONS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[i]) + "\n")
-    return SimulationBasedCalibration(tuple(done[i] for i in sorted(done) if i < n))
+                file.write(json.dumps(record) + "\n")
+    found = SimulationBasedCalibration(tuple(done[i] for i in sorted(done) if i < n))
+    if folder is not None and len(found.ranks):
+        found.picture.save(Path(folder) / _PICTURE, overwrite=True)
+    return found
 
 
 def _of(model: Model) -> dict[str, Any]:
@@ -176,7 +193,11 @@ def _of(model: Model) -> dict[str, Any]:
     return {key: spec[key] for key in ("builder", "formula", "priors")} | {"data": spec["data"]["sha256"]}
 
 
-def _simulate(model: Model, i: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _lost(i: int, why: str) -> dict[str, Any]:
+    return {"simulation": i, "refused": 0, "failed": why}
+
+
+def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The record of simulation i, which depends on the seed and i only."""
     began = time.perf_counter()
     refused, drawing, data_set = _first_that_is_taken(model, seed, i)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.calibration.event_data import refuse_times, write_times
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.registry import family_described
 from glmm_zoo.formulas.change import changed_formula
@@ -18,6 +19,7 @@ from glmm_zoo.formulas.terms import Response
 from glmm_zoo.inference.datatree import data_groups
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.refits.variations import call_of, numbered_rows, priors_by_key
+from glmm_zoo.results.fit_checks.events import follow_up_of_fit
 from glmm_zoo.results.storage import (
     metadata,
     outcome_formulas,
@@ -49,8 +51,9 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
     Raises
     ------
     InputError
-        A model whose responses cannot be drawn and put into its table: times to events, censored or weighted ones, several outcomes that
-        are computed from columns.
+        A model whose responses cannot be drawn and put into its table: markers of a joint model of survival, times in intervals, of
+        several causes or under a baseline that is learnt from times, censored or weighted values, several outcomes that are computed
+        from columns.
     """
     drawn = prior_as_fit(model, 1, seed, responses=True)
     call = call_of(drawn)
@@ -66,6 +69,9 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
         if not prefix and family_described(outcome).choice == "levels":
             options["levels"] = list(outcome["levels"])
         y, was = responses[name], drawn["observed_data"].dataset[name]
+        if response.event is not None:
+            write_times(table, response.event, follow_up_of_fit(drawn), y.values)
+            continue
         rows = table.index.isin(y[y.dims[0]].values) if prefix else np.ones(len(table), bool)
         if response.value.kind == "column":
             column = response.value.columns[0]
@@ -101,8 +107,12 @@ def _of_these_data(drawn: xr.DataTree, model: Model) -> xr.DataTree:
 
 
 def _refuse(model: Model, response: Response | None, *, several: bool) -> None:
-    if model.event is not None or response is None or response.event is not None:
-        raise InputError("calibration draws no times to events yet; calibrate a model without an event")
+    if model.event is not None or response is None:
+        raise InputError(
+            "calibration draws no markers that end with an event yet; calibrate the marker's model and that of survival"
+        )
+    if response.event is not None:
+        refuse_times(response.event, model.spec["facts"]["event_times"])
     if response.censoring:
         raise InputError("calibration does not draw which values are censored; calibrate the model without cens()")
     if model.spec["options"].get("weights"):

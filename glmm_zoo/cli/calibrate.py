@@ -23,6 +23,7 @@ def calibrate(
     tune: Count = 500,
     chains: Count = 4,
     seed: Count = 1,
+    workers: str | None = None,
     missing: Literal["error", "drop"] | None = None,
     format: TableFormat = "table",
     out: str | None = None,
@@ -48,6 +49,8 @@ def calibrate(
         Number of chains.
     seed
         The same seed gives the same data sets and fits.
+    workers
+        How many processes of this machine fit at a time, or the address of a scheduler of dask.distributed.
     missing
         What to do with rows that have missing values.
     format
@@ -62,7 +65,16 @@ def calibrate(
     request = read_request(model, data, specification or ModelArguments(), SamplerArguments(), missing, _PROB)
     built = request.model(request.tables(reading or Reading()))
     with computing():
-        found = calibrate_model(built, n, folder=out, seed=seed, draws=draws, tune=tune, chains=chains)
+        found = calibrate_model(
+            built,
+            n,
+            folder=out,
+            seed=seed,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            workers=int(workers) if (workers or "").isdecimal() else workers,
+        )
     if format != "table":
         print_for_programs(found.table, format, labels=True)
     else:

@@ -15,6 +15,7 @@ from glmm_zoo.cli.plot import plot
 from glmm_zoo.cli.predict import predict
 from glmm_zoo.cli.predictions import predictions
 from glmm_zoo.cli.prior import prior
+from glmm_zoo.cli.qualify import qualify
 from glmm_zoo.cli.replay import replay
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.sensitivity import sensitivity
@@ -54,6 +55,7 @@ app.command(predict)
 app.command(loo)
 app.command(sensitivity)
 app.command(calibrate)
+app.command(qualify)
 app.command(table)
 app.command(report)
 app.command(plot)

@@ -28,6 +28,7 @@ MOST_NODES = 4096  # a power of 2
 _FEW_POINTS = ((1e-3, 1), (0.15, 3), (0.35, 5), (0.5, 7))  # up to an sd, points of Gauss and Hermite
 _GAUSS_HERMITE = {n: np.polynomial.hermite_e.hermegauss(n) for _, n in _FEW_POINTS}
 _STEP, _SPAN, _LEAST_WEIGHT = 0.7, 5.0, 1e-9
+_STEPS_AN_OCTAVE = 8  # of the trapezoid rule, so that draws share their points
 _PROBE = 2.0  # sds at which a hazard that is not log-linear in the effects is looked at
 _LARGEST = 700.0  # of a number whose exponential is taken
 
@@ -43,47 +44,42 @@ class Nodes:
 
 def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     """Points for exp(-exp(...)) of a variable that has these sds (Q,) in its directions."""
-    few = tuple(map(_few, sds))
-    if all(few) and np.prod(few) <= MOST_NODES:
-        return _few_nodes(few)
-    axes = [_axis(sd) for sd in sds]
-    if np.prod([float(len(x)) for x, _ in axes]) > MOST_NODES:
+    rules = tuple(map(_rule, sds))
+    if np.prod([float(len(_axis(rule)[0])) for rule in rules]) > MOST_NODES:
         from scipy.special import ndtri
         from scipy.stats.qmc import Sobol
 
         u = Sobol(len(sds), rng=np.random.default_rng(seed)).random(MOST_NODES)
         points = ndtri(np.clip(u, 1e-12, 1 - 1e-12))
         return Nodes(points, np.full(MOST_NODES, 1 / MOST_NODES), True)
-    return _product_nodes(axes)
+    return _product_nodes(rules)
 
 
 @cache
-def _few_nodes(numbers: tuple[int, ...]) -> Nodes:
-    """So many points of Gauss and Hermite in each direction."""
-    return _product_nodes([(x, w / w.sum()) for x, w in (_GAUSS_HERMITE[n] for n in numbers)])
-
-
-def _product_nodes(axes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Nodes:
+def _product_nodes(rules: tuple[float, ...]) -> Nodes:
     points, weights = np.empty((1, 0)), np.ones(1)
-    for x, w in axes:
+    for x, w in map(_axis, rules):
         points = np.column_stack([np.repeat(points, len(x), axis=0), np.tile(x, len(points))])
         weights = np.outer(weights, w).ravel()
     kept = weights > _LEAST_WEIGHT
     return Nodes(points[kept], weights[kept] / weights[kept].sum())
 
 
-def _few(sd: float) -> int:
-    """How many points of Gauss and Hermite are enough; 0 where they are not."""
-    return next((n for most, n in _FEW_POINTS if sd <= most), 0)
+def _rule(sd: float) -> float:
+    """The number of points of Gauss and Hermite where few are enough, else minus the step of the trapezoid rule, one of a few."""
+    if few := next((n for most, n in _FEW_POINTS if sd <= most), 0):
+        return few
+    step = max(min(1.0, _STEP / sd), 2 * _SPAN / MOST_NODES)
+    return -(2.0 ** (np.floor(_STEPS_AN_OCTAVE * np.log2(step)) / _STEPS_AN_OCTAVE))
 
 
-def _axis(sd: float) -> tuple[np.ndarray, np.ndarray]:
-    if few := _few(sd):
-        x, w = _GAUSS_HERMITE[few]
+@cache
+def _axis(rule: float) -> tuple[np.ndarray, np.ndarray]:
+    if rule > 0:
+        x, w = _GAUSS_HERMITE[int(rule)]
     else:
-        step = max(min(1.0, _STEP / sd), 2 * _SPAN / MOST_NODES)
-        side = int(np.ceil(_SPAN / step))
-        x = step * np.arange(-side, side + 1)
+        side = int(np.ceil(_SPAN / -rule))
+        x = -rule * np.arange(-side, side + 1)
         w = np.exp(-0.5 * x * x)
     return x, w / w.sum()
 

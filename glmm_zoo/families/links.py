@@ -67,7 +67,10 @@ def _exp(eta: Array, xp: Any = np) -> Array:
 
 def _inverse_logit(eta: Array, xp: Any = np) -> Array:
     """1 / (1 + e^-eta)"""
-    return _special().expit(eta) if xp is np else xp.sigmoid(eta)
+    if xp is not np:
+        return xp.sigmoid(eta)
+    with np.errstate(over="ignore"):  # 0 where e^-eta is infinite; twice as fast as SciPy's
+        return 1.0 / (1.0 + np.exp(-eta))
 
 
 def _derivative_of_inverse_logit(eta: Array, xp: Any = np) -> Array:

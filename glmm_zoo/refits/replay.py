@@ -12,8 +12,10 @@ from scipy import stats
 
 from glmm_zoo.errors import InputError, listing, plural
 from glmm_zoo.inference.fit import fit
+from glmm_zoo.refits.imputed import together
 from glmm_zoo.refits.variations import model_of, settings_of
 from glmm_zoo.results.diagnostics import incomplete
+from glmm_zoo.results.imputations import imputations_of
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.storage import metadata
 from glmm_zoo.results.summary import summary
@@ -103,7 +105,7 @@ def replay(tree: xr.DataTree, *, progress: bool | None = None) -> Replay:
     """Fit again by what a fit says of itself: its data, formula, options, priors, settings and seed.
 
     The same bits are promised on the same kind of processor with the same versions. Elsewhere draws differ, and the posteriors are
-    compared: with a, b the means (or sds) of a parameter, |a - b| / sqrt(mcse_a^2 + mcse_b^2).
+    compared; of imputed tables each is fitted again. With a, b the means (or sds) of a parameter, |a - b| / sqrt(mcse_a^2 + mcse_b^2).
 
     Parameters
     ----------
@@ -125,7 +127,8 @@ def replay(tree: xr.DataTree, *, progress: bool | None = None) -> Replay:
     gap = incomplete(tree)
     if gap is not None:
         raise InputError(f"no replay: {gap}; fit again")
-    again = fit(model_of(tree), **settings_of(tree), progress=progress)
+    fits = [fit(model_of(one), **settings_of(one), progress=progress) for one in imputations_of(tree)]
+    again = fits[0] if len(fits) == 1 else together(fits)
     differing = tuple(
         name
         for name in dict.fromkeys([*tree.children, *again.children])

@@ -133,13 +133,15 @@ def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]
 def _weights(drawn: np.ndarray, log_p: np.ndarray | None) -> np.ndarray:
     if log_p is None:
         return np.full(drawn.shape, 1 / len(drawn))
-    return _truncated(np.exp(log_p.min(axis=0) - log_p))
+    weights = np.subtract(log_p.min(axis=0), log_p)
+    return _truncated(np.exp(weights, out=weights))
 
 
 def _truncated(weights: np.ndarray) -> np.ndarray:
-    """Weights (draws, n) that are at most sqrt(draws) times their mean, with a sum of 1 in each column."""
-    weights = np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0))
-    return weights / weights.sum(axis=0)
+    """Weights (draws, n), made in place of those given, that are at most sqrt(draws) times their mean, with a sum of 1 in each column."""
+    np.minimum(weights, np.sqrt(len(weights)) * weights.mean(axis=0), out=weights)
+    weights /= weights.sum(axis=0)
+    return weights
 
 
 def predicted_for_new_groups(tree: xr.DataTree, rows: PredictedRows) -> PredictedRows | None:
@@ -193,6 +195,17 @@ def _covariates(
         ):
             found[column] = variable.values.astype(float if is_number else str)
     return found
+
+
+def levels_in_rows_of(tree: xr.DataTree, rows: PredictedRows) -> dict[str, np.ndarray]:
+    """Columns of labels, or of two numbers, as text (n,), that the formula has beside responses and grouping factors."""
+    others, dim = _other_columns(metadata(tree)["spec"]), str(tree["observed_data"].dataset[rows.name].dims[0])
+    return {
+        column: np.array([str(v) if is_text else f"{v:g}" for v in variable.values])
+        for column, variable in _columns(tree, dim, rows.rows).items()
+        if column not in others
+        and ((is_text := variable.attrs["kind"] == "text") or len(np.unique(variable.values)) == 2)
+    }
 
 
 def _columns(tree: xr.DataTree, dim: str, rows: np.ndarray) -> dict[str, xr.DataArray]:

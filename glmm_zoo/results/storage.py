@@ -24,6 +24,7 @@ import numpy as np
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
+from glmm_zoo.results.once import once
 from glmm_zoo.results.parts import discard_parts_of
 from glmm_zoo.results.replacement import PARTIAL, digest, replace_file, without_digest
 from glmm_zoo.tables.level_tables import LevelTable, with_level_tables
@@ -159,6 +160,10 @@ def stored_table(tree: xr.DataTree, dim: str = "row") -> pd.DataFrame:
     InputError
         A dimension that is not that of a table.
     """
+    return once(("table", dim), tree, lambda: _read_table(tree, dim))
+
+
+def _read_table(tree: xr.DataTree, dim: str) -> pd.DataFrame:
     import pandas as pd
 
     stored = tree["constant_data"].dataset

@@ -9,11 +9,16 @@ import contextlib
 import gzip
 import re
 import stat
+import tomllib
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from glmm_zoo.errors import InputError, shown
+import msgspec
 
+from glmm_zoo.errors import InputError, did_you_mean, listing, shown
+
+CARD_SCHEMA = 1  # the version of card files that this version of the zoo reads
 LARGEST_CARD = 2**16  # bytes of a card file, ten times those of ours
 LARGEST_CARD_DATA = 2**28  # bytes of a card's data file, unpacked
 LONGEST_KEY = 32  # parts of a dotted key a.b.c, of which the parser's memory is quadratic; a card has two
@@ -75,3 +80,37 @@ def _unpacked_size(path: Path) -> int:
         while size <= LARGEST_CARD_DATA and (piece := file.read(2**20)):
             size += len(piece)
     return size
+
+
+def read_toml[T: msgspec.Struct](path: Path, kind: type[T], within: Sequence[type[msgspec.Struct]], what: str) -> T:
+    """A card file, or another file of a `kind` whose tables are those `within` it; `what` is the word for it.
+
+    Raises
+    ------
+    InputError
+        A file that is not TOML, or not a regular file, or too large; another version of the schema; unknown keys (with the
+        nearest one), keys that are missing or of the wrong type.
+    """
+    try:
+        raw = tomllib.loads(card_text_file(path).decode())
+        if type(raw.get("schema")) is not int or raw["schema"] != CARD_SCHEMA:
+            given = f"not {shown(raw['schema'])}" if "schema" in raw else "and there is none"
+            raise InputError(f"{path}: schema must be {CARD_SCHEMA}, the version of {what} files known here, {given}")
+        return msgspec.convert(raw, kind)
+    except RecursionError:
+        raise InputError(
+            f"{path}: tables and lists are nested too deeply; a {what} has tables of plain values"
+        ) from None
+    except msgspec.ValidationError as err:
+        raise InputError(f"{path}: {_without_unknown_key(str(err), (kind, *within))}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as err:
+        raise err if isinstance(err, InputError) else InputError(f"{path} is not TOML: {err}") from None
+
+
+def _without_unknown_key(message: str, tables: Sequence[type[msgspec.Struct]]) -> str:
+    """What msgspec says of a file; for an unknown key with the nearest known one."""
+    if "unknown field `" not in message:
+        return message
+    key = message.split("unknown field `")[1].split("`")[0]
+    known = [key for table in tables for key in table.__struct_fields__]
+    return f"unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"

@@ -51,6 +51,7 @@ def test_density_and_gradient_are_finite_at_the_start(row: Row):
 
 
 @every_row
+@pytest.mark.promise("log_likelihood")
 def test_pointwise_log_likelihood_is_scipys(row: Row):
     frame = row.data()
     for seed in range(3):
@@ -296,6 +297,7 @@ def _factors(model) -> list[str]:
 
 
 @every_row
+@pytest.mark.promise("group_effects")
 def test_group_effects_are_normal_or_t_with_sd_and_corr_and_the_transform_has_its_jacobian(row: Row):
     model = row_models.model_of(row.name)
     for name in _factors(model):
@@ -324,6 +326,7 @@ def test_group_effects_are_normal_or_t_with_sd_and_corr_and_the_transform_has_it
         np.testing.assert_allclose(with_jacobian - plain, np.linalg.slogdet(J)[1], rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.promise("group_effects")
 def test_effects_of_two_blocks_are_independent_of_each_other():
     _, values, _ = row_models.evaluator("linear, two blocks")(0)
     R = values["corr_g_at_means"].values
@@ -351,6 +354,7 @@ def log_lkj_constant(k: int, eta: float) -> float:
 
 
 @pytest.mark.parametrize(("k", "eta"), [(2, 0.7), (2, 4.0), (3, 1.0), (3, 4.0), (4, 0.7), (4, 2.0)])
+@pytest.mark.promise("group_effects")
 def test_correlations_have_the_lkj_density(k, eta):
     model = correlated_model(k, eta)
     p = model["pcorr_g"]

@@ -65,6 +65,7 @@ def test_negative_binomial_keeps_its_digits(a):
 
 
 @pytest.mark.parametrize("a", [1e4, 1e6, 1e8, 1e12])
+@pytest.mark.promise("limits")
 def test_negative_binomial_of_large_alpha_is_poisson(a):
     y, mu = map(np.ravel, np.meshgrid([0, 1, 5, 30], [0.01, 1.0, 20.0]))
     found = log_density(counts.observe_count, NB, y, eta=np.log(mu), log_a=np.log(a))
@@ -73,6 +74,7 @@ def test_negative_binomial_of_large_alpha_is_poisson(a):
 
 
 @pytest.mark.parametrize("count", [P, NB], ids=lambda c: c.name)
+@pytest.mark.promise("limits")
 def test_without_excess_zeros_it_is_the_count_itself(count):
     y, eta = map(np.ravel, np.meshgrid([0, 1, 2, 12], [-6.0, 0.3, 3.0]))
     size = {"log_a": -0.4} if count is NB else {}

@@ -51,6 +51,7 @@ def total(model, point) -> float:
 
 
 @pytest.mark.parametrize("label", ["", "|p"])
+@pytest.mark.promise("limits")
 def test_outcomes_without_a_common_label_are_the_separate_models(label):
     """The log density of the joint model is the sum of theirs, to rounding."""
     d = infections()
@@ -78,6 +79,7 @@ def test_outcomes_without_a_common_label_are_the_separate_models(label):
             assert found == prior or list(found.values()) == list(prior.values())
 
 
+@pytest.mark.promise("limits")
 def test_a_correlation_of_zero_is_independence():
     """Partial correlations of 0 leave the prior of the effects a product, as without labels."""
     d, corr = infections(), {"corr": "LKJ(1)"}

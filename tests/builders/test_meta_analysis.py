@@ -145,6 +145,7 @@ def test_the_other_control_turns_the_sign():
     np.testing.assert_allclose(same, likelihood, rtol=1e-12)
 
 
+@pytest.mark.promise("limits")
 def test_without_heterogeneity_it_is_logistic_regression_on_trials_and_treatment():
     frame = arms()
     meta = zoo.meta_analysis(frame, COUNTS, **TRIAL)

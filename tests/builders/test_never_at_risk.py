@@ -43,6 +43,7 @@ def log_likelihood(model, point) -> np.ndarray:
         ("bernoulli", "hierarchical_logistic", "ill ~ x + (1 | id)"),
     ],
 )
+@pytest.mark.promise("limits")
 def test_without_anyone_never_at_risk_it_is_the_plain_model(family, plain, formula):
     mixture = never_at_risk(followed(), formula, never="~ 1", family=family)
     model = row_models.builder(plain)(followed(), formula)
@@ -52,6 +53,7 @@ def test_without_anyone_never_at_risk_it_is_the_plain_model(family, plain, formu
     np.testing.assert_allclose(with_trait.sum(), log_likelihood(model, point).sum(), rtol=1e-12)
 
 
+@pytest.mark.promise("limits")
 def test_one_visit_of_each_subject_is_zero_inflated():
     frame = followed().assign(id=lambda d: np.arange(len(d)))
     with pytest.warns(ZooWarning, match="one row: this is the zero-inflated model"):

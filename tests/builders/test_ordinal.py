@@ -292,6 +292,7 @@ def test_no_matrix_of_rows_by_categories_is_made():
         ("acat", "logit", False),
     ],
 )
+@pytest.mark.promise("limits")
 def test_two_categories_are_logistic(family, link, center):
     d, formula, prior = ratings(), "ill ~ x + arm + (1 | g)", "StudentT(3, 0, 2.5)"
     yes = zoo.ordinal(d, formula, family=family, link=link, center=center, priors={"cutpoints": prior})

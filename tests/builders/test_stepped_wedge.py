@@ -92,6 +92,7 @@ def common(model: Any, seed: int = 4) -> dict[str, Any]:
     }
 
 
+@pytest.mark.promise("limits")
 def test_decay_with_rho_one_is_exchangeable():
     frame, rng = trial(), np.random.default_rng(3)
     decay, plain = build(frame, correlation="decay"), build(frame)
@@ -107,6 +108,7 @@ def test_decay_with_rho_one_is_exchangeable():
     np.testing.assert_allclose(limit, exact, rtol=1e-12)
 
 
+@pytest.mark.promise("limits")
 def test_nested_exchangeable_without_variance_between_periods_is_exchangeable():
     frame, rng = trial(), np.random.default_rng(5)
     nested, plain = build(frame, correlation="nested_exchangeable"), build(frame)
@@ -116,6 +118,7 @@ def test_nested_exchangeable_without_variance_between_periods_is_exchangeable():
     np.testing.assert_allclose(limit, likelihood(plain, values), rtol=1e-12)
 
 
+@pytest.mark.promise("limits")
 def test_monotone_with_one_exposure_time_is_constant():
     frame = trial().query("period < 2")
     constant, monotone = (build(frame, exposure_time=e) for e in ("constant", "monotone"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import glmm_zoo as zoo
 from glmm_zoo.calibration import calibrate as module
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank
+from glmm_zoo.calibration.spread import spread
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
@@ -89,7 +93,7 @@ def test_a_computed_response_gets_a_column_of_its_own() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(InputError, match="no times to events"):
+    with pytest.raises(InputError, match="no markers that end with an event"):
         calibrate(row_models.survival_model(), 1)
     data = visits().assign(v2=lambda d: d["days"] / 30, below=lambda d: (d["y"] < 2).astype(int) * -1)
     with pytest.raises(InputError, match="which values are censored"):
@@ -98,6 +102,60 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         calibrate(zoo.hierarchical_linear(data, "y ~ x + (1 | g)", weights="v2"), 1)
 
 
+def patients() -> pd.DataFrame:
+    """Late entries, censoring, and what stands for death in words."""
+    rng, n = np.random.default_rng(4), 60
+    d = pd.DataFrame({"x": rng.normal(size=n), "g": np.repeat(list("abcdef"), 10), "entry": rng.uniform(0, 0.5, n)})
+    d["years"] = d.entry + np.minimum(rng.exponential(1 + 0.2 * d.x.abs()), rng.uniform(0.5, 3, n))
+    return d.assign(state=np.where(rng.uniform(size=n) < 0.7, "dead", "alive"))
+
+
+@pytest.mark.parametrize(
+    "options", [{"distribution": "weibull"}, {"distribution": "lognormal"}, {"baseline": "exponential"}]
+)
+@pytest.mark.parametrize("response", ["Surv(years, state)", "Surv(entry, years, state == 'dead')"])
+def test_times_are_drawn_from_entry_to_the_end_of_follow_up(options: dict, response: str) -> None:
+    """Events less the cumulative hazards until the ends of the rows, by SciPy at the truth, are a martingale: 0 but for chance."""
+    d = patients()
+    priors = {"beta": "Normal(0, 0.3)", "sd": "HalfNormal(0.3)", "Intercept": "Normal(0, 0.3)"}
+    model = zoo.survival(d, f"{response} ~ x + (1 | g)", priors=priors, **options)
+    until, events, hazards = np.where(d["state"] == "dead", d["years"].max(), d["years"]), 0, 0.0
+    for seed in range(12):
+        found = draw_data_set(model, seed)
+        assert found is not None
+        table, p = stored_table(found.truth), found.truth["posterior"].dataset.isel(chain=0, draw=0)
+        dead = (table["state"] == "dead").to_numpy()
+        assert (table["years"] <= until).all() and (dead == (table["years"] < until)).all()
+        eta = p["Intercept"].item() + p["beta"].values[0] * d["x"] + p["u_g"].sel(g=d["g"].values).values[:, 0]
+        if "baseline" in options:
+            law = stats.expon(scale=np.exp(-eta))
+        elif options["distribution"] == "weibull":
+            law = stats.weibull_min(p["shape"].item(), scale=np.exp(eta))
+        else:
+            law = stats.lognorm(p["sigma"].item(), scale=np.exp(eta))
+        entry = table.get("entry", 0.0)
+        assert (table["years"] > entry).all()
+        events += dead.sum()
+        hazards += (law.logsf(entry) - law.logsf(table["years"])).sum()
+    assert 200 < events < 700 and abs(events - hazards) < 4 * np.sqrt(hazards)
+
+
+def test_times_that_cannot_be_drawn_are_refused() -> None:
+    d = patients().assign(
+        cause=lambda d: np.where(d.state == "dead", np.where(d.x > 0, "heart", "other"), "alive"),
+        low=lambda d: d.entry + 0.01,
+    )
+    for formula, options, said in (
+        ("Surv(years, state) ~ x", {}, "baseline='bspline'"),
+        ("Surv(years, cause) ~ x", {"baseline": "exponential", "censored": "alive"}, "no causes"),
+        ("Surv(low, years, type='interval2') ~ x", {"distribution": "weibull"}, "not the intervals"),
+        ("Surv(years * 365, state) ~ x", {"distribution": "weibull"}, "'years*365' is none"),
+    ):
+        with pytest.raises(InputError, match=said.replace("*", r"\*")):
+            calibrate(zoo.survival(d, formula, **options), 1)
+
+
+@pytest.mark.promise("calibration")
 def test_ranks_of_exact_draws_are_uniform_whatever_their_number() -> None:
     rng = np.random.default_rng(1)
     found = [rank(rng.normal(), rng.normal(size=(2, 40)), rng) for _ in range(2000)]
@@ -110,6 +168,7 @@ def test_ranks_of_draws_with_ties_are_uniform() -> None:
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
+@pytest.mark.promise("calibration")
 def test_ranks_of_dependent_draws_are_uniform() -> None:
     rng = np.random.default_rng(3)
 
@@ -136,6 +195,7 @@ def of_ranks(**by_name: np.ndarray) -> SimulationBasedCalibration:
     )  # fmt: skip
 
 
+@pytest.mark.promise("calibration")
 def test_what_is_uniform_is_calibrated_and_what_is_too_narrow_is_not() -> None:
     rng = np.random.default_rng(4)
     even = (np.arange(200) + 0.5) / 200
@@ -215,3 +275,84 @@ def test_the_command_line_says_that_it_is_too_few(tmp_path: Path, capsys: pytest
     code = app([*words, "--draws", "60", "--tune", "100", "--chains", "2"], result_action="return_value")
     assert code == ExitCode.UNSOUND and "too few to judge" in capsys.readouterr().out
     assert len((tmp_path / "c" / "simulations.jsonl").read_text().splitlines()) == 2
+
+
+# ---------------------------------------------------------------------------------------------------------- workers
+
+
+def squared(x: int, beside: Path) -> int:
+    """The square; the process that has 3 first dies."""
+    with contextlib.suppress(FileExistsError):
+        if x == 3:
+            (beside / "died").touch(exist_ok=False)
+            os._exit(1)
+    return x * x
+
+
+def dies(x: int) -> int:
+    os._exit(1)
+
+
+def _lost(x: int, why: str) -> int:
+    assert "died" in why
+    return -x
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_task_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
+    found = list(spread(squared, [1, 2, 3, 4], tmp_path, workers=2, lost=_lost))
+    assert sorted(found) == [1, 4, 9, 16] and (tmp_path / "died").exists()
+    assert list(spread(squared, [4, 3], tmp_path, workers=None, lost=_lost)) == [16, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_task_that_kills_every_worker_is_lost_with_its_reason_and_others_are_not() -> None:
+    assert list(spread(dies, [5], workers=1, lost=_lost)) == [-5]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_workers_find_the_same_bits(tmp_path: Path) -> None:
+    model = zoo.hierarchical_logistic(
+        visits(), "ill ~ x + (1 | g)", priors={"beta": "Normal(0, 1)", "sd": "HalfNormal(1)"}
+    )
+    pd.testing.assert_frame_equal(calibrate(model, 3, **SMALL).ranks, calibrate(model, 3, workers=2, **SMALL).ranks)
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5])
+def test_workers_that_are_none_are_refused(workers: Any) -> None:
+    with pytest.raises(InputError, match="workers must be a number of processes"):
+        list(spread(squared, [1], Path(), workers=workers, lost=_lost))
+
+
+def test_a_scheduler_that_does_not_answer_and_a_dask_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no scheduler of dask answers at 'nonsense://a'"):
+        list(spread(squared, [1], Path(), workers="nonsense://a", lost=_lost))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"not installed: pip install 'glmm-zoo\[cluster\]'"):
+        list(spread(squared, [1], Path(), workers=2, lost=_lost))
+
+
+# ---------------------------------------------------------------------------------------------------------- the picture
+
+
+def test_the_band_holds_all_lines_in_95_of_100() -> None:
+    """Uniform ranks of 5 independent quantities, 200 simulations each, leave it 5 times in 100; narrow posteriors nearly always."""
+    rng = np.random.default_rng(5)
+
+    def left(ranks: np.ndarray) -> bool:
+        return rank_picture(pd.DataFrame(ranks)).alt.startswith("Ranks leave")
+
+    uniform = np.mean([left(rng.uniform(size=(200, 5))) for _ in range(300)])
+    narrow = [left(stats.norm.cdf(rng.normal(size=(200, 5)), scale=0.7)) for _ in range(20)]
+    assert 0.005 < uniform < 0.1 and np.mean(narrow) > 0.9
+
+
+def test_the_picture_names_what_leaves_the_band(tmp_path: Path) -> None:
+    even = (np.arange(200) + 0.5) / 200
+    found = of_ranks(a=even, low=even**3)
+    path = found.picture.save(tmp_path / "ranks.svg")
+    assert "Ranks leave the band for low." in path.read_text() and ">low<" in path.read_text()
+    for width in (343, 720):
+        found.picture.figure(width)

@@ -13,6 +13,8 @@ from scipy import integrate, special, stats
 
 import glmm_zoo as zoo
 
+pytestmark = pytest.mark.promise("risks")
+
 MODELS = Path(__file__).parents[2] / "models"
 B0, B_TERB, B_TIME, B_BOTH, SD = -1.618327, -0.1607798, -0.3910029, -0.1367905, 4.006647
 

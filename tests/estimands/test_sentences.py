@@ -15,6 +15,8 @@ from glmm_zoo.estimands.linear_rows import EffectDraws
 from glmm_zoo.estimands.wording import for_whom
 from glmm_zoo.results.about import About
 
+pytestmark = pytest.mark.promise("sentences")
+
 
 @pytest.fixture(scope="module")
 def calls() -> xr.DataTree:

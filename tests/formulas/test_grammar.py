@@ -409,6 +409,7 @@ def empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: ascii(a[:40]))
+@pytest.mark.promise("attacks")
 def test_attacks(attack, empty_folder):
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(

@@ -50,6 +50,7 @@ WEEKS = {
 
 
 @pytest.mark.parametrize("k", WEEKS)
+@pytest.mark.promise("smooths")
 def test_on_equally_spaced_values_the_scale_is_mgcvs_and_does_not_depend_on_the_unit(k):
     """mgcv's depends on it, by rounding, unless every value has a function."""
     weeks = np.repeat(np.arange(15.0), np.arange(1, 16))
@@ -62,6 +63,7 @@ def test_on_equally_spaced_values_the_scale_is_mgcvs_and_does_not_depend_on_the_
 
 
 @pytest.mark.parametrize("bs", SPLIT)
+@pytest.mark.promise("smooths")
 def test_the_split_is_mgcvs_up_to_rotation(bs):
     Xf, Zs = spline_basis("times", TIMES, bs, 10).columns(TIMES)
     found = [*(Zs**2).sum(axis=1)[[0, 49, 99, 132]], (Zs**2).sum(), np.abs(Xf).sum()]
@@ -70,6 +72,7 @@ def test_the_split_is_mgcvs_up_to_rotation(bs):
 
 
 @pytest.mark.parametrize("bs", FITS)
+@pytest.mark.promise("smooths")
 def test_fit_and_edf_under_the_same_sd_are_mgcvs(bs):
     sd, sigma, edf, fit = FITS[bs]
     B = spline_basis("times", TIMES, bs, 20)

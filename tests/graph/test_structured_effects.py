@@ -60,6 +60,7 @@ def informed(model: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.promise("known_covariance")
 def test_density_is_that_of_scipy_and_the_change_of_variables_is_exact(name: str) -> None:
     model = informed(build(name), name)
     others = [model[n] for n in ("corr_g", "rho_g") if n in model.named_vars]

@@ -56,6 +56,7 @@ def scrambled(model, seed: int = 3):
 @pytest.mark.parametrize(
     "name", ["binomial crossed", "linear, three effects", "linear, two blocks", "linear uncorrelated, offsets"]
 )
+@pytest.mark.promise("change_of_variables")
 def test_density_is_the_plain_one_plus_the_jacobian(name):
     model = scrambled(row_models.build(BY_NAME[name]))
     for u in model.group_effect_names:
@@ -91,6 +92,7 @@ def test_forward_inverts_backward(name):
         np.testing.assert_allclose(back, point[value.name], rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.promise("change_of_variables")
 def test_the_scale_of_sds_is_exact():
     """Its mass is one, the derivative is that of the map, and it is the log scale above the mode."""
     bent, x = BentLogTransform(np.array(0.3)), pt.scalar("x")
@@ -312,6 +314,7 @@ def test_a_model_stays_non_centred():
 
 
 @pytest.mark.parametrize("how", ["noncentered", "centered"])
+@pytest.mark.promise("change_of_variables")
 def test_the_classical_forms_have_the_same_posterior_density(how):
     """log p at the same group effects, without the Jacobian of the form."""
     row = BY_NAME["binomial crossed"]

@@ -47,6 +47,7 @@ def flat(model, point) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", list(MACHINE_FUNCTIONS))
+@pytest.mark.promise("kernel")
 def test_functions_equal_scipy(name):
     peer, ranges = MACHINE_FUNCTIONS[name]
     n = 1003  # a length that leaves a remainder
@@ -79,6 +80,7 @@ def test_functions_at_their_ends(name, x, value):
 
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
+@pytest.mark.promise("kernel")
 def test_density_gradient_and_variables_equal_pytensors(name):
     model, _ = parameterize(row_models.build(next(row for row in ROWS if row.name == name)), "auto")
     density = model.logp()
@@ -126,6 +128,7 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", list(GRAPHS))
+@pytest.mark.promise("kernel")
 def test_gradients_of_graphs_equal_pytensors(name):
     x, y = pt.vector("x", shape=(23,)), pt.vector("y", shape=(5,))
     density = GRAPHS[name](x, y)

@@ -8,6 +8,8 @@ from arviz_stats.base.array import array_stats
 
 from glmm_zoo.results import convergence
 
+pytestmark = pytest.mark.promise("convergence")
+
 AXES = {"chain_axis": 0, "draw_axis": 1}
 PEERS = {
     "bulk": (convergence.ess_bulk, lambda x: array_stats.ess(x, method="bulk", **AXES)),

@@ -92,6 +92,7 @@ def test_tables_come_back_from_a_file(tmp_path: Path) -> None:
         storage.stored_table(loaded, "events")
 
 
+@pytest.mark.promise("crash")
 def test_an_existing_file_is_kept(tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "fit.nc"
     path.write_bytes(b"old")
@@ -141,6 +142,7 @@ def test_a_file_of_a_later_schema_is_refused_and_our_own_is_not(tmp_path: Path, 
             zoo.load(path)
 
 
+@pytest.mark.promise("crash")
 def test_a_full_disk_says_how_much_was_needed(
     tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +160,7 @@ def test_a_full_disk_says_how_much_was_needed(
     assert stop.value.errno == errno.ENOSPC and [p.name for p in tmp_path.iterdir()] == ["whole.nc"]
 
 
+@pytest.mark.promise("crash")
 def test_a_file_that_reads_differently_is_not_given_the_name(
     tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +215,7 @@ def test_links_that_lead_nowhere_are_told(tree: xr.DataTree, tmp_path: Path) -> 
         zoo.save(tree, tmp_path / "c.nc", overwrite=True)
 
 
+@pytest.mark.promise("crash")
 def test_leftovers_of_killed_saves_go(tree: xr.DataTree, tmp_path: Path) -> None:
     """But not those of a save that still runs, or of another file."""
     killed, others = tmp_path / ".fit.nc.abcd1234.partial", tmp_path / ".other.nc.abcd1234.partial"
@@ -226,6 +230,7 @@ def test_leftovers_of_killed_saves_go(tree: xr.DataTree, tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == [others.name, "fit.nc"]
 
 
+@pytest.mark.promise("crash")
 def test_a_save_that_is_killed_leaves_what_the_next_one_sweeps(tree: xr.DataTree, tmp_path: Path) -> None:
     code = (
         "import os, signal; from pathlib import Path; from glmm_zoo.results import replacement\n"

@@ -140,6 +140,7 @@ PEERS = [
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda p: p.name)
+@pytest.mark.promise("joint_peers")
 def test_joint_model_agrees_with_the_peers(peer: Peer) -> None:
     model = zoo.joint_survival(*peer.data(), peer.formula, event=peer.event, **peer.options)
     tree = zoo.fit(model, seed=1, progress=False)

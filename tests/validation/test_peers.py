@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("row", REFERENCES, ids=lambda row: row.file)
+@pytest.mark.promise("peers", "frailty")
 def test_posterior_equals_the_peers(row: Reference) -> None:
     priors = {key: prior for key, prior in {**PRIORS, **row.priors}.items() if prior}
     model = getattr(zoo, row.builder)(data_set(row.data), row.formula, center=False, priors=priors, **row.options)
@@ -43,6 +44,7 @@ def agree(ours: pd.DataFrame, peer: Mapping[str, Mapping[str, float]]) -> None:
         assert abs(a["sd"] - b["sd"]) < allowed, f"{name}: sd {a['sd']:.4f}, peer {b['sd']:.4f}"
 
 
+@pytest.mark.promise("peers")
 def test_curve_equals_brms() -> None:
     grid = pd.DataFrame(reference("sim_gamm_poisson")["curve"])
     priors = {**PRIORS, "s_x_sd": "Exponential(0.2)"}
@@ -56,6 +58,7 @@ def test_curve_equals_brms() -> None:
 
 
 @pytest.mark.parametrize("row", JOINT, ids=lambda row: row.file)
+@pytest.mark.promise("peers")
 def test_joint_outcomes_equal_the_peers(row: Joint) -> None:
     model = zoo.joint_outcomes(row.data(), row.formulas, center=False, priors=row.priors)
     tree = zoo.fit(model, draws=4000, seed=20, progress=False)
@@ -63,6 +66,7 @@ def test_joint_outcomes_equal_the_peers(row: Joint) -> None:
     agree(zoo.summary(tree), named(row))
 
 
+@pytest.mark.promise("known_covariance")
 def test_areas_with_neighbours_equal_brms() -> None:
     card, priors = zoo.card("lip_cancer"), {**PRIORS, "rho": "Beta(1, 1)"}
     (data,), tables = card.tables(), card.level_tables()
@@ -92,6 +96,7 @@ def test_posterior_lies_at_the_maximum_of_the_likelihood(row: Maximum) -> None:
             assert abs(off) < 0.3, f"{name}: {ours['mean']:.4f}, maximum {estimate}, {off:.2f} SE off"
 
 
+@pytest.mark.promise("peers")
 def test_imputed_tables_equal_rubins_rules_by_lme4() -> None:
     data = data_set("sim_imputed.csv")
     tables = [data[["y", "z", "g"]].assign(x=data[f"x{k}"]) for k in range(1, 6)]
@@ -105,6 +110,7 @@ def test_imputed_tables_equal_rubins_rules_by_lme4() -> None:
         np.testing.assert_allclose(ours.loc[name, "fmi"], peer["fmi"], atol=0.02)
 
 
+@pytest.mark.promise("integration")
 def test_linear_mixed_model_equals_numerical_integration() -> None:
     """Given sd and sigma, (Intercept, beta) is Gaussian in closed form; sd and sigma are integrated on a grid."""
     rng = np.random.default_rng(3)

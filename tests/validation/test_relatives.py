@@ -56,6 +56,7 @@ def exact() -> pd.DataFrame:
     return pd.DataFrame({"mean": mean, "sd": sd, "mcse_mean": sd * np.sqrt((w**2).sum())}, names)
 
 
+@pytest.mark.promise("known_covariance")
 def test_correlated_effects_of_relatives_equal_the_integral() -> None:
     """brms's fit of this model is 4 to 6 of its Monte Carlo errors off in Intercept and sd_animal[Intercept]."""
     tables = {"A": data_set("sim_animals_A.csv").set_index("Unnamed: 0")}

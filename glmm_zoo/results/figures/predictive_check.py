@@ -21,7 +21,7 @@ from glmm_zoo.results.fit_checks.binary import CalibrationBins, calibration
 from glmm_zoo.results.fit_checks.covariates import mean_by_stretch
 from glmm_zoo.results.fit_checks.spread import count_bins, rows_in_bins
 from glmm_zoo.results.numbers import alone, decimals, percent, probability, whole, written
-from glmm_zoo.results.predicted_rows import PredictedRows, predicted_rows
+from glmm_zoo.results.predicted_rows import PredictedRows, levels_in_rows_of, predicted_rows
 from glmm_zoo.results.storage import metadata, outcome_specs
 from glmm_zoo.results.studies import StudiesApart, studies_apart
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -34,6 +34,7 @@ _MOST_OUTCOMES = 4
 _MOST_STUDIES = 60
 _REPLICATED = 100  # data sets whose densities make the band
 _POINTS = 80
+_MOST_LEVELS, _LEAST_ROWS = 8, 10  # of a factor whose levels are shown apart, and rows in each
 _TITLED, _PERCENT, _BARE = 64, 78, 16  # px at the left of a panel
 _HEIGHT, _NARROW_HEIGHT, _ROW = 220, 190, 24
 
@@ -50,14 +51,14 @@ class Panel:
 
 
 def predictive_check(tree: xr.DataTree, about: About) -> Picture:
-    """Observed against predicted, in at most two panels; of several outcomes a panel for each, of a meta-analysis a row for each study."""
+    """Observed against predicted, in at most three panels; of several outcomes a panel for each, of a meta-analysis a row for each study."""
     if metadata(tree)["spec"]["builder"] in META_ANALYSES:
         return _of_studies(studies_apart(tree), about)
     outcomes = list(predicted_rows(tree))
     several = len(outcomes) > 1
     panels = []
     for rows in outcomes[:_MOST_OUTCOMES]:
-        panels += islice(_panels(tree, rows, about), 1 if several else 2)
+        panels += islice(_panels(tree, rows, about), 1 if several else 3)
     words = []
     for panel, place in zip(panels, ("First", "Second", "Third", "Fourth"), strict=False):
         words.append(f"{place} panel: {panel.marks}" if len(panels) > 1 else capital(panel.marks))
@@ -107,6 +108,14 @@ def _panels(tree: xr.DataTree, rows: PredictedRows, about: About) -> Iterator[Pa
         found = mean_by_stretch(rows, column)
         if found is not None:
             yield _means(*found, name, about.axis(column))
+            break
+    if rows.kind == "continuous" and not several:
+        found = levels_in_rows_of(tree, every)
+        for column in sorted(found, key=lambda column: column != about.of):
+            levels, counts = np.unique(found[column], return_counts=True)
+            if 2 <= len(levels) <= _MOST_LEVELS and counts.min() >= _LEAST_ROWS:
+                yield _by_level(every.at_most(_REPLICATED), column, found[column], levels, name, about)
+                break
 
 
 # -------------------------------------------------------------------------------------------------------------- panels
@@ -302,6 +311,45 @@ def _means(x: np.ndarray, observed: np.ndarray, drawn: np.ndarray, name: str, ax
         f"{axis_title} {alone(x[worst])}, where {written(quantiles[0, worst], d)} to {written(quantiles[4, worst], d)} was predicted."
     )
     return Panel("Means observed and predicted", draw, marks, finding)
+
+
+def _by_level(
+    rows: PredictedRows, column: str, labels: np.ndarray, levels: np.ndarray, name: str, about: About
+) -> Panel:
+    """The 10, 50 and 90 % points of an outcome within each level of a factor (n,)."""
+    shares = (0.1, 0.5, 0.9)
+    observed = np.array([np.quantile(rows.y[labels == level], shares) for level in levels])  # (levels, 3)
+    drawn = np.stack([np.quantile(rows.drawn[:, labels == level], shares, axis=1) for level in levels])
+    quantiles = np.quantile(drawn, BANDS, axis=2)  # (5, levels, 3)
+    outside = (observed < quantiles[0]) | (observed > quantiles[4])
+    names = [about.level(column, level) for level in levels]
+    of = about.name(column)
+
+    def draw(canvas: Canvas, axis: Axes) -> None:
+        at = np.arange(len(levels))
+        values = np.concatenate([quantiles[[0, 4]].ravel(), observed.ravel()])
+        margin = 0.08 * float(np.ptp(values)) or 1.0
+        axis.set_xlim(-0.6, len(at) - 0.4)
+        axis.set_ylim(values.min() - margin, values.max() + margin)
+        for k in range(len(shares)):
+            canvas.intervals(axis, at, quantiles[:, :, k], vertical=True, scale=0.7)
+            canvas.diamonds(axis, at, observed[:, k])
+        room = (canvas.width if canvas.narrow else canvas.width / 2 - 60) / len(at) - 6
+        canvas.ticks(axis, at, canvas.shortened(names, room, 11.5))
+        canvas.axis_title(axis, of)
+        canvas.axis_title(axis, name, vertical=True)
+
+    marks = (
+        f"the values of {name} below which 10, 50 and 90 % of the rows lie, by {of}; diamonds: observed; circles and lines: predicted, median with "
+        "50 % and 95 % intervals."
+    )
+    level, k = np.unravel_index(int(np.abs(observed - quantiles[2]).argmax()), observed.shape)
+    d = decimals("number", quantiles[[0, 4], level, k])
+    finding = (
+        f"{int(outside.sum())} of {outside.size} points of the distribution by {of} lie outside their 95 % interval; the farthest off is the {percent(shares[k], 0)} point of "
+        f"{names[level]}, {written(observed[level, k], d)} where {written(quantiles[0, level, k], d)} to {written(quantiles[4, level, k], d)} was predicted."
+    )
+    return Panel(capital(f"{name} by {of}"), draw, marks, finding)
 
 
 # ------------------------------------------------------------------------------------------------------- meta-analysis

@@ -134,10 +134,10 @@ def _attributes(child: ElementTree.Element, tag: str, colours: Mapping[str, str]
 
 def _disc(path: str) -> tuple[float, float, float] | None:
     """Centre and radius of a path that is a disc as matplotlib draws one, of eight curves; None of another."""
-    if path.count("C") != 8 or "".join(re.findall("[A-Za-z]", path)) != f"M{8 * 'C'}z":
+    if (path.count("M"), path.count("C"), path.count("z"), path.count("L"), path.count("Q")) != (1, 8, 1, 0, 0):
         return None
-    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", _rounded(path))]
-    (left, right), (top, bottom) = ((min(v), max(v)) for v in zip(*points, strict=True))
+    numbers = [float(word) for word in path.split() if word not in "MCz"]
+    (left, right), (top, bottom) = ((min(v), max(v)) for v in (numbers[::2], numbers[1::2]))
     return (left + right) / 2, (top + bottom) / 2, (right - left) / 2
 
 

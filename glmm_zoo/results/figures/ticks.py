@@ -146,7 +146,8 @@ class Ticks(Artist):
 
     def _place_title(self, texts: Sequence[Text], renderer: RendererBase | None) -> None:
         """Put the title beyond the labels."""
-        boxes = [text.get_window_extent(renderer) for text in texts] or [self._of.bbox]
+        reaching = texts if not self._horizontal else sorted(texts, key=lambda text: text.get_text().count("\n"))[-1:]
+        boxes = [text.get_window_extent(renderer) for text in reaching] or [self._of.bbox]
         box, title, pad = Bbox.union(boxes), self.along.label, self.along.labelpad
         if self._horizontal:
             title.set_y(box.y0 - pad)

@@ -33,14 +33,19 @@ def event_checks(tree: xr.DataTree, most_draws: int) -> Iterator[FitCheck]:
     rows = predicted_times(tree)
     if rows is None:
         return
+    facts = metadata(tree)["spec"]["facts"]
+    if facts["in_intervals"] or facts["before"]:
+        return
+    yield from checks_of_rows(rows.at_most(most_draws), follow_up_of_fit(tree), about_of(tree))
+
+
+def follow_up_of_fit(tree: xr.DataTree) -> RowsFollowed:
+    """The follow-up of the rows of a fit of times to an event, read from its table again."""
     spec = metadata(tree)["spec"]
     response = parse_formula(spec["formula"]).response
     assert response is not None
-    if spec["facts"]["in_intervals"] or spec["facts"]["before"]:
-        return
     table = take_columns(stored_table(tree), list(response.columns), "error", [])
-    outcome = family_of_fit(spec["family"], spec).read(table, response, spec["options"]["censored"])
-    yield from checks_of_rows(rows.at_most(most_draws), follow_up(outcome), about_of(tree))
+    return follow_up(family_of_fit(spec["family"], spec).read(table, response, spec["options"]["censored"]))
 
 
 def checks_of_rows(rows: PredictedRows, followed: RowsFollowed, about: About) -> Iterator[FitCheck]:

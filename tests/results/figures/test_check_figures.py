@@ -124,6 +124,28 @@ def test_diamonds_of_binary_rows():
     assert picture.alt.startswith(f"{outside} of {len(found.sd)} bins lie outside")
 
 
+def test_points_of_the_distribution_by_level():
+    """In the second arm the data vary three times as much as the model says, which means do not show; the arm of the question is first."""
+    rng = np.random.default_rng(7)
+    arm, site = np.repeat(["a", "b"], 60), np.tile(["n", "s"], 60)
+    y = rng.normal(size=120) * np.where(arm == "a", 1, 3)
+    tree = predicted_tree(y, rng.normal(size=(400, 120)), link="identity", columns={"site": site, "arm": arm})
+    picture = predictive_check(tree, About(of="arm"))
+    axis = picture.figure().axes[-1]
+    diamonds = np.array([line.get_ydata() for line in axis.lines if line.get_marker() == "D"])  # (points, levels)
+    by_hand = [np.quantile(y[arm == level], [0.1, 0.5, 0.9]) for level in "ab"]
+    np.testing.assert_allclose(diamonds.T, by_hand)
+    assert "3 of 6 points of the distribution by arm" in picture.alt and "point of b" in picture.alt
+    drawn_well(picture)
+    few = predictive_check(
+        predicted_tree(y[:69], rng.normal(size=(400, 69)), link="identity", columns={"arm": arm[:69]}), About()
+    )
+    just = predictive_check(
+        predicted_tree(y[:70], rng.normal(size=(400, 70)), link="identity", columns={"arm": arm[:70]}), About()
+    )
+    assert "by arm" not in few.alt and "by arm" in just.alt  # nine and ten rows of b
+
+
 def test_means_by_stretch():
     tree = of_kind("continuous")
     picture = predictive_check(tree, About(names={"x": "age"}, units={"x": "years"}))

@@ -1,0 +1,189 @@
+"""Cases: a model, its data, and numbers that its fit should find, or should not.
+
+A case is a TOML file of a user's study, or one of those in the folder `published` beside this file:
+
+    schema = 1
+    title = "Our trial of 2019"
+    source = "Table 2 of the paper, lme4 1.1-35"
+    model = "hierarchical_logistic"      # a builder, or a card, whose data, formula, options and priors are meant where none are given
+    data = "trial.csv"                   # beside this file
+    formula = "died ~ treat + age + (1 | site)"
+
+    [priors]
+    beta = "Normal(0, 1)"
+
+    [[numbers]]
+    parameter = "beta[treat]"            # a row of `summary`
+    value = -0.52
+    within = 0.05
+
+    [[numbers]]
+    comparison = "treat"                 # a variable of `comparisons`
+    measure = "difference"
+    value = -0.08
+    within = 0.01
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pandas as pd
+import xarray as xr
+
+from glmm_zoo.errors import FitError, InputError, did_you_mean, listing
+from glmm_zoo.estimands.comparisons import comparisons
+from glmm_zoo.inference.fit import fit
+from glmm_zoo.qualification.results import Result, judged
+from glmm_zoo.registry import Card, Sampling, find_card_or_builder
+from glmm_zoo.results.diagnostics import check
+from glmm_zoo.results.numbers import written
+from glmm_zoo.results.summary import summary
+from glmm_zoo.tables.card_files import card_data_file, read_toml
+from glmm_zoo.tables.files import RawTable, read_table
+
+PUBLISHED, DISAGREEMENTS = "published", "disagreements"  # folders beside this file
+_DIGITS = 4
+
+
+class KnownNumber(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table [[numbers]] of a case: a statistic of a parameter of `summary`, or of the first row of `comparisons` of a variable, on a
+    `scale` and of a `measure` where that is given. What is found is `within` so much of the value; or, where two programs are known to
+    disagree, `beyond`, and `why`."""
+
+    value: float
+    parameter: str = ""
+    comparison: str = ""
+    scale: str = "mean"
+    measure: str = ""
+    statistic: Literal["mean", "median", "sd", "lower", "upper"] = "mean"
+    within: float | None = None
+    beyond: float | None = None
+    why: str = ""
+
+
+class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A case file; see the module."""
+
+    schema: int
+    title: str
+    source: str
+    model: str
+    numbers: list[KnownNumber]
+    data: str | None = None
+    survival: str | None = None
+    formula: str | list[str] | None = None
+    tables: dict[str, str] = {}
+    options: dict[str, Any] | None = None
+    priors: dict[str, str] | None = None
+    sampling: Sampling = Sampling()
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case and the model of it."""
+
+    file: CaseFile
+    model: Any
+
+    def results(self) -> Iterator[Result]:
+        """Whether the fit is sound, and each number as the fit has it."""
+        settings = {k: v for k, v in msgspec.structs.asdict(self.file.sampling).items() if v is not None}
+        try:
+            tree = fit(self.model, seed=self.file.seed, progress=False, **settings)
+        except FitError as err:
+            yield judged(self.file.title, "fit", "a fit", str(err), False)
+            return
+        verdict = check(tree)
+        yield judged(self.file.title, "diagnostics", "sound", "sound" if verdict.sound else str(verdict), verdict.sound)
+        table = summary(tree)
+        for number in self.file.numbers:
+            yield self._result(number, tree, table)
+
+    def _result(self, number: KnownNumber, tree: xr.DataTree, table: pd.DataFrame) -> Result:
+        value, of = (
+            f"{number.value:g}",
+            f"{number.statistic} of {number.parameter or f'comparison of {number.comparison}'}",
+        )
+        if number.measure:
+            of += f", {number.measure}"
+        try:
+            found = float(_row(number, tree, table)[number.statistic])
+        except InputError as err:
+            return judged(self.file.title, of, value, str(err), False)
+        away = abs(found - number.value)
+        if number.within is not None:
+            return judged(
+                self.file.title, of, f"{value} ± {number.within:g}", written(found, _DIGITS), away <= number.within
+            )
+        assert number.beyond is not None
+        expected = f"at least {number.beyond:g} from {value}: {number.why}"
+        return judged(self.file.title, of, expected, written(found, _DIGITS), away >= number.beyond)
+
+
+def read_case(path: Path) -> Case:
+    """Read a case and make its model.
+
+    Raises
+    ------
+    InputError
+        A file that is not such a case, an unknown model, data or formula that the builder refuses.
+    """
+    file = read_toml(path, CaseFile, (KnownNumber, Sampling), "case")
+    if not file.numbers:
+        raise InputError(f"{path}: a case has numbers that its fit should find; add a table [[numbers]]")
+    for number in file.numbers:
+        for names in (("parameter", "comparison"), ("within", "beyond")):
+            given = [name for name in names if getattr(number, name) not in ("", None)]
+            if len(given) != 1:
+                said = f"both {names[0]} and {names[1]}" if given else f"neither {names[0]} nor {names[1]}"
+                raise InputError(f"{path}: the number {number.value:g} has {said}; give one of them")
+    try:
+        return Case(file, _model(file, path.parent))
+    except InputError as err:
+        raise InputError(f"{path}: {err}") from None
+
+
+def _model(file: CaseFile, folder: Path) -> Any:
+    """The model of a case; of a card what the case does not say."""
+    found = find_card_or_builder(file.model)
+    own = file.data is not None
+    if not isinstance(found, Card):
+        if not own or file.formula is None:
+            raise InputError(f"a case of the builder {file.model!r} needs data and formula; or name a card")
+        builder, formula, options, priors = found, file.formula, file.options or {}, file.priors or {}
+    else:
+        builder, formula = found.builder, file.formula or found.file.formula
+        options = found.file.options if file.options is None else file.options
+        priors = found.file.priors if file.priors is None else file.priors
+    if own:
+        names = builder.table_arguments(file.data, file.survival)
+        tables = [None if name is None else read_table(card_data_file(folder, str(name))) for name in names]
+        beside: Mapping[str, RawTable] = {k: read_table(card_data_file(folder, v)) for k, v in file.tables.items()}
+    else:
+        assert isinstance(found, Card)
+        tables, beside = found.tables(), found.level_tables()
+    return builder.function()(*tables, formula, tables=beside, priors=priors, **options)
+
+
+def _row(number: KnownNumber, tree: xr.DataTree, table: pd.DataFrame) -> pd.Series:
+    """The row of the summary, or of comparisons, that a number is of."""
+    if number.parameter:
+        if number.parameter not in table.index:
+            known = list(map(str, table.index))
+            raise InputError(
+                f"the fit has no parameter {number.parameter!r}{did_you_mean(number.parameter, known) or ';'} it has {listing(known, 30)}"
+            )
+        return table.loc[number.parameter]
+    found = comparisons(tree, number.comparison, scale=number.scale).table
+    rows = found[found["measure"] == number.measure] if number.measure else found
+    if rows.empty:
+        raise InputError(
+            f"comparisons of {number.comparison!r} have no measure {number.measure!r}; they have {listing(found['measure'].unique())}"
+        )
+    return rows.iloc[0]
