@@ -1,11 +1,10 @@
-"""`glmm-zoo fit`: the arguments become a checked request, the request a fit in a file."""
+"""`glmm-zoo fit`: the arguments become a checked request, the request a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from cyclopts import Parameter
@@ -19,18 +18,16 @@ from glmm_zoo.cli.arguments import (
     option_name,
     probability_problems,
 )
-from glmm_zoo.cli.exit_codes import ExitCode
-from glmm_zoo.cli.spelling import as_typed
-from glmm_zoo.cli.target import check_fit_file, locked, partial_file
-from glmm_zoo.cli.terminal import computing, print_rich, say, verdict_text
-from glmm_zoo.errors import InputError, attempt, listing, raise_all
+from glmm_zoo.cli.saving import fit_and_save
+from glmm_zoo.cli.target import check_fit_file
+from glmm_zoo.cli.terminal import say
+from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.locks import locked
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from glmm_zoo.graph.model import Model
     from glmm_zoo.registry import Builder, Card
     from glmm_zoo.results.about import About
@@ -83,6 +80,7 @@ def fit(
     sampler: SamplerArguments | None = None,
     out: str | None = None,
     overwrite: Flag = False,
+    resume: Flag = False,
     missing: Literal["error", "drop"] | None = None,
     prob: float = 0.95,
     reading: Reading | None = None,
@@ -103,7 +101,10 @@ def fit(
     out
         The NetCDF file to write; by default fits/MODEL.nc.
     overwrite
-        Replace an existing file.
+        Replace an existing file, and discard the chains of a fit that was interrupted.
+    resume
+        Go on with a fit that was interrupted, killed or had no disk space left: the chains that it finished are kept beside its file, in
+        NAME.parts, and the result is what it would have been without the interruption, to the bit.
     missing
         What to do with rows that have missing values.
     prob
@@ -118,7 +119,9 @@ def fit(
     request = read_request(model, data, specification or ModelArguments(), sampler or SamplerArguments(), missing, prob)
     if request.settings.chains == 1:
         say("warning: R-hat needs several chains to compare; with --chains 1 agreement is not checked")
-    target = check_fit_file(out, request.name, [*request.files, *request.beside.values(), *(imputed or [])], overwrite)
+    target = check_fit_file(
+        out, request.name, [*request.files, *request.beside.values(), *(imputed or [])], overwrite or resume
+    )
     check_limit()
     tables = request.tables(reading or Reading())
     further = (reading or Reading()).tables(imputed or [])
@@ -131,8 +134,9 @@ def fit(
             lambda: request.models([tables.data[0], *further], tables.beside) if further else request.model(tables),
             request.settings,
             target,
-            overwrite,
             prob,
+            overwrite=overwrite,
+            resume=resume,
             about=request.about,
         )
 
@@ -293,63 +297,3 @@ def _formula(builder: Builder, given: list[str] | None, usual: str | list[str]) 
             f"{builder.name} takes one --formula, not {len(given)}; for several outcomes see joint_outcomes"
         )
     return given[0]
-
-
-# ------------------------------------------------------------------------------------------------------------- fitting
-
-
-def fit_and_save(
-    build: Callable[[], Model | list[Model]],
-    settings: Settings,
-    target: Path,
-    overwrite: bool,
-    prob: float,
-    *,
-    about: About | None,
-) -> int:
-    """Build the model, sample it, save the fit and print its summary and verdict; return the exit code.
-
-    When sampling is interrupted, by Ctrl-C or SIGTERM, the draws made so far are saved beside the target; later the fit is
-    finished and saved. `about` is what the user says of it in words. Several models are those of imputed tables.
-    """
-    model = build()
-    from glmm_zoo.inference.fit import Interrupted
-    from glmm_zoo.inference.fit import fit as fit_model
-    from glmm_zoo.report import terminal
-    from glmm_zoo.results import diagnostics, storage
-    from glmm_zoo.results.report import stored
-
-    try:
-        if isinstance(model, list):
-            from glmm_zoo.refits.imputed import fit_each
-
-            tree = fit_each(model, asdict(settings), about=about)
-        else:
-            tree = fit_model(model, about=about, **asdict(settings))
-    except Interrupted as stop:
-        return _save_interrupted(stop.tree, target)
-    storage.save(tree, target, overwrite=overwrite)
-    interrupts.nothing_to_lose(f"the fit is complete and saved in {target}")
-    if interrupts.received():
-        say(f"{interrupts.interrupted_by(interrupts.received())}; the fit is complete and saved in {target}")
-        return interrupts.exit_code(interrupts.received())
-    verdict = diagnostics.judge(tree, stored.stored_diagnostics(tree))
-    with computing():
-        report = terminal.full_report(tree, prob=prob, spell=as_typed)
-    print_rich(*report, verdict_text(verdict), f"saved {target}")
-    return ExitCode.DONE if verdict.sound else ExitCode.UNSOUND
-
-
-def _save_interrupted(tree: xr.DataTree, target: Path) -> int:
-    """Save the draws made so far, if there are any, beside the target; return the exit code."""
-    from glmm_zoo.results import storage
-
-    draws_by_chain = storage.metadata(tree)["sampling"]["finished"]
-    if any(draws_by_chain):
-        partial = storage.save(tree, partial_file(target), overwrite=True)
-        saved = f"draws made so far ({listing(draws_by_chain)} by chain) are in {partial}, marked as interrupted"
-    else:
-        saved = "the warm-up was not over, nothing was saved"
-    interrupts.nothing_to_lose(saved)
-    say(f"{interrupts.interrupted_by(interrupts.received())}; {saved}")
-    return interrupts.exit_code(interrupts.received())

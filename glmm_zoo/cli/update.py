@@ -15,10 +15,12 @@ from glmm_zoo.cli.arguments import (
     option_name,
     probability_problems,
 )
-from glmm_zoo.cli.fit import MIN_DRAWS, ModelArguments, fit_and_save, given_options
-from glmm_zoo.cli.target import check_fit_file, locked
+from glmm_zoo.cli.fit import MIN_DRAWS, ModelArguments, given_options
+from glmm_zoo.cli.saving import fit_and_save
+from glmm_zoo.cli.target import check_fit_file
 from glmm_zoo.errors import InputError, attempt, raise_all
 from glmm_zoo.inference import interrupts
+from glmm_zoo.inference.locks import locked
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.tables.memory import check_limit
 
@@ -38,6 +40,7 @@ def update(
     sampler: SamplerArguments | None = None,
     out: str | None = None,
     overwrite: Flag = False,
+    resume: Flag = False,
     missing: Literal["error", "drop"] | None = None,
     prob: float = 0.95,
     reading: Reading | None = None,
@@ -70,7 +73,9 @@ def update(
     out
         The NetCDF file to write; by default fits/FILE-updated.nc.
     overwrite
-        Replace an existing file.
+        Replace an existing file, and discard the chains of a fit that was interrupted.
+    resume
+        Go on with a fit that was interrupted, as `glmm-zoo fit --resume`.
     missing
         What to do with rows that have missing values.
     prob
@@ -98,7 +103,7 @@ def update(
     problems += builder.table_problems(survival)
     words = None if about is None else attempt(partial(given_words, about), problems)
     raise_all(problems)
-    target = check_fit_file(out, f"{Path(file).stem}-updated", [data, survival, *beside.values()], overwrite)
+    target = check_fit_file(out, f"{Path(file).stem}-updated", [data, survival, *beside.values()], overwrite or resume)
     check_limit()
     tables = (reading or Reading()).tables([data, survival, *beside.values()])
     with locked(target):
@@ -114,7 +119,8 @@ def update(
             ),
             settings,
             target,
-            overwrite,
             prob,
+            overwrite=overwrite,
+            resume=resume,
             about=words,
         )

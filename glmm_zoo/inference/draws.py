@@ -1,4 +1,4 @@
-"""What NUTS returns, and how the draws of chains that went on are put together. Imports nothing of the zoo."""
+"""What NUTS returns, and how chains, and the draws of chains that went on, are put together. Imports nothing of the zoo."""
 
 from __future__ import annotations
 
@@ -55,6 +55,30 @@ class Draws:
     def with_cost_of(self, earlier: Draws) -> Draws:
         """These, with the gradients and seconds of earlier ones added to their own."""
         return replace(self, gradients=self.gradients + earlier.gradients, seconds=self.seconds + earlier.seconds)
+
+
+def beside_each_other(chains: Sequence[Draws], seconds: float) -> Draws:
+    """Chains, each by itself, of which some may be shorter; all took so many seconds together."""
+    most = max(c.x.shape[1] for c in chains)
+
+    def padded(values: Sequence[np.ndarray]) -> np.ndarray:
+        whole = np.full((len(chains), most, *values[0].shape[2:]), np.nan if values[0].dtype.kind == "f" else 0)
+        whole = whole.astype(values[0].dtype)
+        for row, of_chain in zip(whole, values, strict=True):
+            row[: of_chain.shape[1]] = of_chain[0]
+        return whole
+
+    return Draws(
+        x=padded([c.x for c in chains]),
+        x_draws=np.arange(most),
+        stats={name: padded([c.stats[name] for c in chains]) for name in chains[0].stats},
+        finished=np.concatenate([c.finished for c in chains]),
+        gradients=sum(c.gradients for c in chains),
+        interrupted=any(c.interrupted for c in chains),
+        seconds=seconds,
+        divergences=sum(c.divergences for c in chains),
+        bfmi=np.concatenate([c.bfmi for c in chains]),
+    )
 
 
 def joined_and_thinned(parts: Sequence[Draws], thin: int) -> Draws:

@@ -5,13 +5,13 @@ Group indices and the log density are checked before sampling, completeness befo
 
 from __future__ import annotations
 
-import platform
+import os
 import secrets
 import sys
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -20,14 +20,16 @@ from glmm_zoo.errors import InputError, raise_all
 from glmm_zoo.inference import datatree, posterior_predictive, schedule
 from glmm_zoo.inference.compile import Compiled, compile_model
 from glmm_zoo.inference.datatree import KeptVariables
-from glmm_zoo.inference.nuts import Recording
+from glmm_zoo.inference.kept import KeptChains, keeping, machine, versions
 from glmm_zoo.inference.parameterization import parameterize
 from glmm_zoo.inference.prior_draws import prior
+from glmm_zoo.inference.recording import Recording
 from glmm_zoo.inference.said import Words, words_of
 from glmm_zoo.inference.schedule import Sampled
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
-from glmm_zoo.results.about import KEY, stored_about
+from glmm_zoo.results.about import KEY, About, stored_about
+from glmm_zoo.results.parts import parts_folder
 from glmm_zoo.results.report.stored import with_report
 
 if TYPE_CHECKING:
@@ -36,14 +38,13 @@ if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
     from glmm_zoo.tables.columns import Column
 
-_PACKAGES = ("glmm-zoo", "pymc", "pytensor", "nutpie", "jax", "numpy", "xarray", "arviz-stats", "formulaic")
-
 
 class Interrupted(KeyboardInterrupt):  # it is Ctrl-C, with what had been sampled
     """Sampling was stopped by Ctrl-C; `tree` holds the draws made so far, NaN where there are none."""
 
-    def __init__(self, tree: xr.DataTree):
-        super().__init__("sampling was interrupted")
+    def __init__(self, tree: xr.DataTree, kept: KeptChains | None):
+        advice = 'give resume="fit.nc" to keep chains as they end' if kept is None else kept.advice("the same call")
+        super().__init__(f"sampling was interrupted; {advice}")
         self.tree = tree
 
 
@@ -61,6 +62,7 @@ def fit(
     keep_group_effects: str = "auto",
     progress: bool | None = None,
     about: Words | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> xr.DataTree:
     """Sample a model of the zoo with NUTS and diagnose the result.
 
@@ -93,6 +95,10 @@ def fit(
     about
         What is said of the fit in words, for the report: a mapping with the fields of `glmm_zoo.results.about.About`, or a .toml
         file of them. The columns that its `label` names are kept in the file too. By default it is what the model's card says.
+    resume
+        The file that the fit is to be saved to, such as "fits/a.nc". Chains that take more than a second are then kept in the folder
+        fits/a.parts as they end, until `save` writes that file. After an interruption, even of the machine, the same call goes on
+        with those that are there, and returns what it would have returned without one, to the bit.
 
     Returns
     -------
@@ -104,7 +110,8 @@ def fit(
     Raises
     ------
     InputError
-        Arguments out of range; words about columns, levels or outcomes that the model does not have.
+        Arguments out of range; words about columns, levels or outcomes that the model does not have; chains kept of another fit;
+        another fit into the same file that is running.
     FitError
         A log density that is not finite at the start.
     Interrupted
@@ -123,10 +130,38 @@ def fit(
     )
     _check(model, settings)
     said, labels = words_of(model, about)
-    if seed is None:
-        settings = replace(settings, seed=secrets.randbits(32))
+    target = None if resume is None else checked_target(resume)
     visible = sys.stderr.isatty() or "ipykernel" in sys.modules
+    with keeping(target, model, settings) as beside:
+        tree, interrupted = _fitted(
+            model, settings, beside, said, labels, progress=visible if progress is None else progress
+        )
+        if interrupted:
+            raise Interrupted(tree, beside)
+        return with_report(tree)
+
+
+def checked_target(resume: Any) -> Path:
+    """The file that the fit is to be saved to, which is asked for before hours of sampling."""
+    if not isinstance(resume, str | os.PathLike):
+        raise InputError(f"resume takes the file that the fit is to be saved to, such as 'fits/a.nc', not {resume!r}")
+    path = Path(resume)
+    inside = path.parent.suffix == parts_folder(path).suffix  # of a fit of several imputed tables
+    return path if inside else storage.check_target(path, overwrite=True)
+
+
+def _fitted(
+    model: Model,
+    asked: Settings,
+    beside: KeptChains | None,
+    said: About,
+    labels: Mapping[str, Mapping[str, Column]],
+    *,
+    progress: bool,
+) -> tuple[xr.DataTree, bool]:
+    """The tree without its report, and whether sampling was interrupted."""
     began = time.perf_counter()
+    settings = replace(asked, seed=_seed(asked, beside))
     parameterized, start = parameterize(model, settings.parameterization)
     compiled = compile_model(parameterized, start)
     kept = datatree.kept_variables(parameterized, settings)
@@ -135,16 +170,30 @@ def fit(
         parameterized,
         compiled,
         settings,
-        progress=visible if progress is None else progress,
+        progress=progress,
         recording=_recording(parameterized, compiled, kept, settings),
+        kept=beside,
     )
     groups, notes = _groups(parameterized, compiled, sampled, kept, labels)
     tree = xr.DataTree.from_dict(groups)
     content = _metadata(parameterized, compiled, settings, sampled, notes, began)
+    if beside is not None:
+        content["sampling"] |= {"key": beside.key, "cut_short": sampled.cut_short}
     storage.write_metadata(tree, {**content, KEY: stored_about(said)})
-    if sampled.draws.interrupted:
-        raise Interrupted(tree)
-    return with_report(tree)
+    return tree, sampled.draws.interrupted
+
+
+def _seed(settings: Settings, beside: KeptChains | None) -> int:
+    """The seed that was given, that of the chains which are kept, or one that is drawn."""
+    if settings.seed is not None:
+        seed = settings.seed
+    elif beside is not None and beside.seed is not None:
+        seed = beside.seed
+    else:
+        seed = secrets.randbits(32)
+    if beside is not None:
+        beside.seed = seed
+    return seed
 
 
 def _check(model: Any, settings: Settings) -> None:
@@ -234,6 +283,6 @@ def _metadata(
             "all": round(time.perf_counter() - began, 3),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
-        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": versions(),
+        "machine": machine(),
     }

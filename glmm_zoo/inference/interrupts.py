@@ -76,6 +76,11 @@ def nothing_to_lose(saved: str) -> None:
     _state.drawn, _state.saved = False, saved
 
 
+def advise(saved: str) -> None:
+    """What the program says from here on should it be interrupted, whatever there is to lose."""
+    _state.saved = saved
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """A short block that a signal does not break: files are made, and noted to be removed."""

@@ -14,8 +14,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,11 @@ from glmm_zoo.errors import FitError
 from glmm_zoo.inference import interrupts
 from glmm_zoo.inference.beginnings import by_seed
 from glmm_zoo.inference.compile import Compiled
-from glmm_zoo.inference.compile_jax import Vectorized
-from glmm_zoo.inference.draws import Draws, joined_and_thinned
+from glmm_zoo.inference.draws import Draws, beside_each_other, joined_and_thinned
+from glmm_zoo.inference.kept import LOOK, Chain, KeptChains, KeptRun
+from glmm_zoo.inference.kernel.far_out import DISTANCE, NormalFarOut, normal_far_out
 from glmm_zoo.inference.kernel.machine import NO_MEMORY, out_of_memory
-from glmm_zoo.inference.moments import Moments, pooled_moments
+from glmm_zoo.inference.recording import Recorders, Recording
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
 
@@ -55,19 +55,6 @@ _STATS = {  # nutpie's name of a statistic: ours, and its type
 }
 
 
-@dataclass(frozen=True)
-class Recording:
-    """What is kept of a draw x (n,) where not x itself.
-
-    `every` are the variables kept of each draw, `moments` those of which only the moments are. Of the draws `x_draws`, x is
-    kept too.
-    """
-
-    every: Vectorized
-    moments: Vectorized
-    x_draws: np.ndarray
-
-
 def sample(
     compiled: Compiled,
     settings: Settings,
@@ -75,11 +62,12 @@ def sample(
     *,
     progress: bool,
     recording: Recording | None = None,
+    kept: KeptChains | None = None,
 ) -> Draws:
     """Run NUTS and keep every `thin`-th of draws x thin draws, or what the recording says of it.
 
     Chain k begins at x = beginnings[k] (chains, n). It has its own stream of random numbers, so the number of cores changes
-    nothing but the time.
+    nothing but the time, and neither does it which chains there are already among those `kept`.
 
     Ctrl-C ends sampling and returns what there is, with `interrupted` set.
 
@@ -87,20 +75,48 @@ def sample(
     ------
     FitError
         When the density is not finite where chains begin, memory is short, or nutpie is not as it was when it was tried.
+    InputError
+        Kept chains that began elsewhere.
     KeyboardInterrupt
         Ctrl-C before the chains begin.
     """
-    nutpie = _nutpie()
-    recorders: list[_Recorder] = []
-    thin = settings.thin or 1
-    draws = settings.draws * thin
     began = time.perf_counter()
+    run = None if kept is None else kept.next_run(compiled.coordinates, settings, beginnings)
+    there = {} if run is None else run.chains(settings.chains)
+    recorders = None if recording is None else Recorders(recording, compiled, settings)
+    chains = there
+    if len(there) < settings.chains:
+        chains = _run(compiled, settings, beginnings, progress, recorders, run, there)
+    of_all = [chains[k] for k in range(settings.chains)]
+    spent = max((chain.draws.seconds for chain in there.values()), default=0.0)
+    made = beside_each_other([chain.draws for chain in of_all], spent + time.perf_counter() - began)
+    if recorders is not None:
+        return recorders.first.of_all(made, [r for chain in of_all if (r := chain.recorded) is not None])
+    if compiled.program is not None:
+        coordinates = compiled.coordinates
+        made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])
+    return made
+
+
+def _run(
+    compiled: Compiled,
+    settings: Settings,
+    beginnings: np.ndarray,
+    progress: bool,
+    recorders: Recorders | None,
+    run: KeptRun | None,
+    there: Mapping[int, Chain],
+) -> dict[int, Chain]:
+    """All chains, those that are `there` and those that are made."""
+    nutpie, making = _nutpie(), _Making(compiled, settings, recorders, run, there)
+    z = compiled.coordinates.z_of(beginnings).copy()
+    z[list(there)] = DISTANCE + 1
     try:
         with interrupts.sampling():
-            begin = by_seed(nutpie, compiled.coordinates.z_of(beginnings), settings.seed)
-            raw = nutpie.sample(
-                _runner(compiled, settings, recording, recorders, begin),
-                draws=draws,
+            begin = by_seed(nutpie, z, settings.seed)
+            background = nutpie.sample(
+                _runner(compiled, recorders, begin, some_far_out=bool(there)),
+                draws=making.draws,
                 tune=settings.tune,
                 chains=settings.chains,
                 cores=_cores(compiled, settings.cores, settings.chains),
@@ -109,8 +125,11 @@ def sample(
                 maxdepth=MAX_TREE_DEPTH,
                 save_warmup=False,
                 progress_bar=progress,
+                progress_callback=None if run is None else making.look,
                 return_raw_trace=True,
+                blocking=False,
             )
+            raw = making.wait_for(background)
     except FitError:
         raise
     except RuntimeError as err:
@@ -119,14 +138,74 @@ def sample(
         raise FitError(
             f"sampling could not start: {str(err).splitlines()[0]}; try tighter priors or check the scale of the data"
         ) from err
-    size = recorders[0].size if recorders else compiled.size
-    made = joined_and_thinned([_unpack(raw, size, draws, settings.chains, time.perf_counter() - began)], thin)
-    if recorders:
-        return _recorded(made, recorders)
-    if compiled.program is not None:
-        coordinates = compiled.coordinates
-        made.x[..., coordinates.index] = coordinates.part_of_x(made.x[..., coordinates.index])
-    return made
+    return making.all_of(raw)
+
+
+class _Making:
+    """Chains that nutpie makes, written as they end where they are kept.
+
+    nutpie runs all chains or none: those that are there already begin far out, in a density that costs nothing.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        settings: Settings,
+        recorders: Recorders | None,
+        run: KeptRun | None,
+        there: Mapping[int, Chain],
+    ):
+        self.recorders, self.run, self.chains = recorders, run, dict(there)
+        self.thin = settings.thin or 1
+        self.draws = settings.draws * self.thin
+        self.size = compiled.size if recorders is None else recorders.first.size
+        self.ended: set[int] = set()
+        self.began = time.perf_counter()
+
+    def look(self, chains: Sequence[Any]) -> None:
+        """Remember which chains have ended, of what nutpie tells of its progress."""
+        self.ended.update(k for k, chain in enumerate(chains) if chain.finished_draws >= chain.total_draws)
+
+    def wait_for(self, background: Any) -> Any:
+        """What nutpie returns in the end, or when Ctrl-C ends it."""
+        try:
+            while True:
+                try:
+                    return background.wait(timeout=None if self.run is None else LOOK)
+                except TimeoutError:
+                    if self.run is not None and self.run.kept.due and self.ended - set(self.chains):
+                        self._keep(self._made(background.inspect()))
+        except KeyboardInterrupt:
+            return background.abort()
+        except BaseException:
+            background.cancel()
+            raise
+
+    def all_of(self, raw: Any) -> dict[int, Chain]:
+        """All chains. They are written if that was not for long, or if there are others that are not whole."""
+        made = self._made(raw)
+        if self.run is not None and (self.run.kept.due or any(c.draws.interrupted for c in made.values())):
+            self._keep(made)
+        return {**made, **self.chains}
+
+    def _keep(self, made: Mapping[int, Chain]) -> None:
+        """Write the chains that have ended."""
+        assert self.run is not None
+        for k, chain in made.items():
+            if not chain.draws.interrupted:
+                self.run.write(k, chain)
+                self.chains[k] = chain
+        self.run.kept.written()
+
+    def _made(self, raw: Any) -> dict[int, Chain]:
+        """The chains that nutpie returned and that are not written yet, whole or not."""
+        made = enumerate(zip(*raw.get_arrow_trace(), strict=True))
+        return {k: self._chain(*of_chain) for k, of_chain in made if k not in self.chains}
+
+    def _chain(self, batch: Any, stat: Any) -> Chain:
+        made = _unpack(batch, stat, self.size, self.draws, time.perf_counter() - self.began)
+        recorded = None if self.recorders is None else self.recorders.recorded(made.x[0])
+        return Chain(joined_and_thinned([made], self.thin), recorded)
 
 
 def _short_of_memory(compiled: Compiled, told: str) -> bool:
@@ -140,23 +219,18 @@ def _short_of_memory(compiled: Compiled, told: str) -> bool:
 
 def _runner(
     compiled: Compiled,
-    settings: Settings,
-    recording: Recording | None,
-    recorders: list[_Recorder],
+    recorders: Recorders | None,
     begin: Callable[[int], np.ndarray],
+    *,
+    some_far_out: bool,
 ) -> Any:
-    """What nutpie calls a compiled model; the recorders of chains that it starts are added to `recorders`."""
-    if recording is None:
-        program = compiled.program_of_z()
-        if program is not None:
-            return _NativeRunner(program, compiled.size, begin)
-        return _python_runner(compiled, lambda: compiled.coordinates.x_of, compiled.size, begin)
-
-    def recorder() -> _Recorder:
-        recorders.append(_Recorder(recording, len(recorders), compiled, settings))
-        return recorders[-1]
-
-    return _python_runner(compiled, recorder, recorder().size, begin)
+    """What nutpie calls a compiled model, each of whose chains has a recorder of its own if any has."""
+    if recorders is not None:
+        return _python_runner(compiled, recorders.another, recorders.first.size, begin, some_far_out)
+    program = compiled.program_of_z()
+    if program is None:
+        return _python_runner(compiled, lambda: compiled.coordinates.x_of, compiled.size, begin, some_far_out)
+    return _NativeRunner(NormalFarOut(program) if some_far_out else program, compiled.size, begin)
 
 
 class _NativeRunner:
@@ -195,77 +269,28 @@ class _NativeRunner:
         return _lib.PySampler.from_pymc(settings, cores, model, *rest)
 
 
-class _Recorder:
-    """What one chain hands on at each draw: the number of the chain, then the variables recorded.
-
-    nutpie calls it in order, once for each draw, those of the warm-up included. It counts them and adds to the moments.
-    """
-
-    def __init__(self, recording: Recording, number: int, compiled: Compiled, settings: Settings):
-        start = compiled.start[None]
-        recorded = recording.every(start)
-        size_of_moments = sum(v.size for v in recording.moments(start))
-        self.recording, self.number, self.coordinates = recording, number, compiled.coordinates
-        self.shapes = [v.shape[1:] for v in recorded]
-        self.size = 1 + sum(v.size for v in recorded)
-        self.thin = settings.thin or 1
-        self.halves = Moments(size_of_moments), Moments(size_of_moments)
-        self.middle = settings.draws * self.thin // 2
-        self.made = -settings.tune  # draws so far, negative during warm-up
-        self.x = np.full((len(recording.x_draws), compiled.size), np.nan)
-        self.row_of_draw = {int(draw): row for row, draw in enumerate(recording.x_draws)}
-
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        made, self.made = self.made, self.made + 1
-        handed_on = np.zeros(self.size)
-        handed_on[0] = self.number
-        if made < 0:
-            return handed_on
-        x = self.coordinates.x_of(z)
-        self.halves[made >= self.middle].add(_flat(self.recording.moments(x[None])))
-        if (made + 1) % self.thin == 0:
-            handed_on[1:] = _flat(self.recording.every(x[None]))
-            if made // self.thin in self.row_of_draw:
-                self.x[self.row_of_draw[made // self.thin]] = x
-        return handed_on
-
-
-def _flat(variables: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([v.ravel() for v in variables]) if variables else np.zeros(0)
-
-
-def _recorded(made: Draws, recorders: Sequence[_Recorder]) -> Draws:
-    """The draws with x and moments from the recorder of each chain, and what `made` has in place of x as variables."""
-    number = np.array([chain[0, 0] if done else 0 for chain, done in zip(made.x, made.finished, strict=True)], int)
-    of_chain = [recorders[k] for k in number]
-    ends = 1 + np.cumsum([int(np.prod(shape)) for shape in of_chain[0].shapes])
-    parts = np.split(made.x[:, :, 1:], ends[:-1] - 1, axis=2)
-    return replace(
-        made,
-        x=np.stack([r.x for r in of_chain]),
-        x_draws=recorders[0].recording.x_draws,
-        recorded=[p.reshape(*p.shape[:2], *s) for p, s in zip(parts, of_chain[0].shapes, strict=True)],
-        moments=pooled_moments([half for r in of_chain for half in r.halves]),
-    )
-
-
 def _python_runner(
     compiled: Compiled,
     recorder: Callable[[], Callable[[np.ndarray], np.ndarray]],
     size: int,
     begin: Callable[[int], np.ndarray],
+    some_far_out: bool,
 ) -> Any:
-    """What nutpie calls a compiled model, for a density and recorders in Python; `size` is the length of what a recorder
-    returns."""
+    """What nutpie calls a compiled model, for a density and the recorder of each chain in Python; `size` is the length of
+    what a recorder returns."""
     from nutpie.compiled_pyfunc import from_pyfunc
 
     def expand(*_: int) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         record = recorder()
         return lambda x: {"x": record(x)}
 
+    def density() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        of_z = compiled.value_and_gradient_of_z()
+        return normal_far_out(of_z) if some_far_out else of_z
+
     return from_pyfunc(
         ndim=compiled.size,
-        make_logp_fn=compiled.value_and_gradient_of_z,
+        make_logp_fn=density,
         make_expand_fn=expand,
         make_initial_point_fn=begin,
         expanded_dtypes=[np.dtype("float64")],
@@ -292,37 +317,22 @@ def _column(batch: Any, name: str) -> np.ndarray:
     return pa.array(batch.column(name)).to_numpy(zero_copy_only=False)
 
 
-def _unpack(raw: Any, size: int, draws: int, chains: int, seconds: float) -> Draws:
-    """What nutpie returned, without the warm-up, up to the last draw of the longest chain; `size` is the length of what it has
-    for x."""
-    batches, statistics = raw.get_arrow_trace()
-    most = max((int((~_column(stat, "tuning").astype(bool)).sum()) for stat in statistics), default=0)
-    x = np.full((chains, most, size), np.nan)
-    stats = {
-        name: np.full((chains, most), np.nan) if kind is float else np.zeros((chains, most), kind)
-        for name, kind in _STATS.values()
-    }
-    finished, bfmi = np.zeros(chains, int), np.full(chains, np.nan)
-    gradients = 0
-    for chain, (batch, stat) in enumerate(zip(batches, statistics, strict=True)):
-        sampling = ~_column(stat, "tuning").astype(bool)
-        flat = pa.array(batch.column("x")).flatten().to_numpy().reshape(batch.num_rows, size)[sampling]
-        made = finished[chain] = len(flat)
-        x[chain, :made] = flat
-        gradients += int(_column(stat, "n_steps").sum())
-        for nutpies, (ours, _) in _STATS.items():
-            stats[ours][chain, :made] = _column(stat, nutpies)[sampling]
-        bfmi[chain] = convergence.bfmi(stats["energy"][chain, :made])
+def _unpack(batch: Any, stat: Any, size: int, draws: int, seconds: float) -> Draws:
+    """One chain of what nutpie returned, without the warm-up; `size` is the length of what it has for x."""
+    sampling = ~_column(stat, "tuning").astype(bool)
+    x = pa.array(batch.column("x")).flatten().to_numpy().reshape(1, batch.num_rows, size)[:, sampling]
+    stats = {ours: _column(stat, theirs)[None, sampling].astype(kind) for theirs, (ours, kind) in _STATS.items()}
+    made = x.shape[1]
     return Draws(
         x,
-        np.arange(most),
+        np.arange(made),
         stats,
-        finished,
-        gradients,
-        bool((finished < draws).any()),
+        np.array([made]),
+        int(_column(stat, "n_steps").sum()),
+        made < draws,
         seconds,
         divergences=int(stats["diverging"].sum()),
-        bfmi=bfmi,
+        bfmi=np.array([convergence.bfmi(stats["energy"][0])]),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,9 @@ from glmm_zoo.inference.beginnings import first_beginnings
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.coordinates import MOST_CORRELATED
 from glmm_zoo.inference.draws import Draws, joined_and_thinned
-from glmm_zoo.inference.nuts import TARGET_ACCEPT, Recording
+from glmm_zoo.inference.kept import KeptChains
+from glmm_zoo.inference.nuts import TARGET_ACCEPT
+from glmm_zoo.inference.recording import Recording
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
@@ -44,49 +47,72 @@ class Run:
 @dataclass(frozen=True)
 class Sampled:
     """The draws that are kept, the settings with which they were made, how many were made for each of them, and all runs, of
-    which the last made these."""
+    which the last made these; and whether a signal kept it from going on."""
 
     draws: Draws
     settings: Settings
     thin: int
     runs: Sequence[Run]
+    cut_short: bool = False
 
 
 def sample_with_retries(
-    model: Model, compiled: Compiled, settings: Settings, *, progress: bool, recording: Recording | None = None
+    model: Model,
+    compiled: Compiled,
+    settings: Settings,
+    *,
+    progress: bool,
+    recording: Recording | None = None,
+    kept: KeptChains | None = None,
 ) -> Sampled:
     """Sample with the target of the settings; without one with the first of `TARGETS`, and from the start again with the
     next as long as a transition diverged."""
     first, *others = TARGETS if settings.target_accept is None else [settings.target_accept]
-    sampled = _sample_once(model, compiled, settings, first, progress, recording)
+    sample = partial(nuts.sample, progress=progress, kept=kept)
+    sampled = _sample_once(model, compiled, settings, first, sample, recording)
     for target in others:
-        if sampled.draws.interrupted or interrupts.received() or not sampled.draws.divergences:
+        if sampled.draws.interrupted or not sampled.draws.divergences:
             break
-        again = _sample_once(model, compiled, settings, target, progress, recording)
+        if interrupts.received():
+            return replace(sampled, cut_short=True)
+        again = _sample_once(model, compiled, settings, target, sample, recording)
         sampled = replace(again, draws=again.draws.with_cost_of(sampled.draws), runs=[*sampled.runs, *again.runs])
     return sampled
 
 
 def _sample_once(
-    model: Model, compiled: Compiled, settings: Settings, target: float, progress: bool, recording: Recording | None
+    model: Model,
+    compiled: Compiled,
+    settings: Settings,
+    target: float,
+    sample: Callable[..., Draws],
+    recording: Recording | None,
 ) -> Sampled:
     """Draws thinned as the settings say, or as far as it pays; where they are recorded as they are made, not at all."""
     settings = replace(settings, target_accept=target)
     own = _without_group_effects(model)
     beginnings = first_beginnings(compiled, own, settings.chains, settings.seed)
-    parts = [nuts.sample(compiled, settings, beginnings, progress=progress, recording=recording)]
+    parts, cut_short = [sample(compiled, settings, beginnings, recording=recording)], False
     anew = target <= TARGETS[0] and len(own) <= MOST_CORRELATED
     if not (settings.thin or recording or parts[0].interrupted):
-        parts = _continued(compiled, parts[0], settings, own, model.rows, anew=anew, progress=progress)
+        parts, cut_short = _continued(compiled, parts[0], settings, own, model.rows, sample, anew=anew)
     draws = joined_and_thinned(parts, len(parts))
     run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences)
-    return Sampled(draws, settings, settings.thin or len(parts), [run])
+    return Sampled(draws, settings, settings.thin or len(parts), [run], cut_short)
 
 
 def _continued(
-    compiled: Compiled, first: Draws, settings: Settings, own: np.ndarray, rows: int, *, anew: bool, progress: bool
-) -> list[Draws]:
-    """Equally many draws over and over, beginning with the first; they are to be thinned to as many as the first has.
+    compiled: Compiled,
+    first: Draws,
+    settings: Settings,
+    own: np.ndarray,
+    rows: int,
+    sample: Callable[..., Draws],
+    *,
+    anew: bool,
+) -> tuple[list[Draws], bool]:
+    """Equally many draws over and over, beginning with the first, to be thinned to as many as the first has; and whether a signal
+    kept them from going on.
 
     Each chain goes on from its own last draw, and only if the chains of the first part agree: R-hat then sees in the parts
     what it saw in the first.
@@ -98,7 +124,7 @@ def _continued(
     most = min(MOST_THIN, 1 + int(AFFORDABLE / cost), int(MOST_KEPT / first.x.size))
     parts, bulk, tail = [first], np.zeros(len(own)), np.zeros(len(own))
     able = compiled.program is not None and _agree(first, own)
-    while able and len(parts) < most and not (interrupts.received() or parts[-1].interrupted or parts[-1].divergences):
+    while able and len(parts) < most and not (parts[-1].interrupted or parts[-1].divergences):
         x, made = parts[-1].x, len(parts)
         with np.errstate(all="ignore"):  # few draws, none or all of which are in a tail
             bulk, tail = bulk + convergence.ess_bulk(x[:, :, own]), tail + convergence.ess_tail(x[:, :, own])
@@ -106,14 +132,16 @@ def _continued(
         share = min(effective / (made * x.shape[0] * x.shape[1]), 1.0)
         if _gain(share, made) < (REST + (made + 1) * cost) / (REST + made * cost):
             break
+        if interrupts.received():
+            return parts, True
         if anew:
             compiled = compiled.in_coordinates_from([p.x for p in parts], own, effective)
         on = replace(settings, tune=TUNE_ON, thin=1, seed=_seed_of_part(settings.seed, made))
         try:
-            parts.append(nuts.sample(compiled, on, x[:, -1], progress=progress))
+            parts.append(sample(compiled, on, x[:, -1]))
         except KeyboardInterrupt:  # before a draw
-            break
-    return parts
+            return parts, True
+    return parts, False
 
 
 def _agree(draws: Draws, own: np.ndarray) -> bool:

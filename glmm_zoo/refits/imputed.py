@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +12,12 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError, at_rows, listing, plural, raise_all
 from glmm_zoo.formulas.terms import Expression
-from glmm_zoo.inference.settings import SETTING_NAMES
+from glmm_zoo.inference.settings import SETTING_NAMES, Settings
 from glmm_zoo.refits.variations import priors_by_key
 from glmm_zoo.registry import Builder, find_builder
 from glmm_zoo.results.imputations import IMPUTATIONS, IMPUTED, imputations_of, refuse_imputations
 from glmm_zoo.results.parameter_statistics import IMPUTATION
+from glmm_zoo.results.parts import parts_folder
 from glmm_zoo.results.report.stored import with_report
 from glmm_zoo.results.storage import metadata, write_metadata
 from glmm_zoo.tables.columns import Column
@@ -33,6 +36,7 @@ def fit_imputed(
     priors: Mapping[str, str] | None = None,
     about: Words | None = None,
     progress: bool | None = None,
+    resume: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> xr.DataTree:
     """Fit a model to each of several imputed tables, and put the fits together.
@@ -48,7 +52,7 @@ def fit_imputed(
         The tables, two or more, whose rows are the same subjects or visits in the same order; only covariates may differ.
     formula, priors
         As the builder takes them. Default priors are those of the first table.
-    about, progress
+    about, progress, resume
         As in `fit`.
     **options
         The builder's keywords and the settings of `fit`.
@@ -69,20 +73,43 @@ def fit_imputed(
         raise InputError(f"fit_imputed takes a builder of one table, such as zoo.poisson, not {builder!r}")
     settings = {name: options.pop(name) for name in SETTING_NAMES if name in options and name not in found.options}
     models = models_of_tables(found, tables, formula, priors or {}, options)
-    return fit_each(models, settings, about=about, progress=progress)
+    return fit_each(models, settings, about=about, progress=progress, resume=resume)
 
 
 def fit_each(
-    models: Sequence[Model], settings: Mapping[str, Any], *, about: Words | None, progress: bool | None = None
+    models: Sequence[Model],
+    settings: Mapping[str, Any],
+    *,
+    about: Words | None,
+    progress: bool | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> xr.DataTree:
     """The fits of the models of imputed tables in one tree, each with a seed of its own."""
-    from glmm_zoo.inference.fit import fit
+    from glmm_zoo.inference.fit import checked_target, fit
 
+    folder = None if resume is None else parts_folder(checked_target(resume))
+    trees = []
+    for k, (model, own) in enumerate(zip(models, _of_each(models, settings), strict=True), start=1):
+        into = None if folder is None else folder / f"{k}.nc"
+        trees.append(fit(model, **own, about=about, progress=progress, resume=into))
+    return together(trees)
+
+
+def keys_of_models(models: Sequence[Model], settings: Settings) -> list[dict[str, Any]]:
+    """What the draws of the fit of one model, or of each of imputed tables, depend on."""
+    from glmm_zoo.inference.kept import key_of
+
+    if len(models) == 1:
+        return [key_of(models[0], settings)]
+    return [
+        key_of(model, Settings(**own)) for model, own in zip(models, _of_each(models, asdict(settings)), strict=True)
+    ]
+
+
+def _of_each(models: Sequence[Model], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings of each fit."""
     first = settings.get("seed")
-    seeds = [None if first is None else first + k for k in range(len(models))]
-    return together(
-        [fit(m, **{**settings, "seed": s}, about=about, progress=progress) for m, s in zip(models, seeds, strict=True)]
-    )
+    return [{**settings, "seed": None if first is None else first + k} for k in range(len(models))]
 
 
 def imputations(tree: xr.DataTree) -> list[xr.DataTree]:
@@ -251,6 +278,8 @@ def _content(contents: Sequence[dict[str, Any]], differing: Sequence[str]) -> di
         "finished": [n for s in samplings for n in s["finished"]],
         "gradients": sum(s["gradients"] for s in samplings),
     }
+    if "cut_short" in sampling:
+        sampling["cut_short"] = any(s["cut_short"] for s in samplings)
     return {
         **first,
         "spec": {**specs[0], "learnt": learnt, "notes": [*specs[0]["notes"], note]},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import shutil
 import stat
@@ -12,6 +13,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial"  # how the name of a file ends that is being written
+
+
+def digest(content: bytes) -> bytes:
+    """What stands behind the end of a file of this content."""
+    return b"glmm_zoo sha256 " + hashlib.sha256(content).hexdigest().encode()
+
+
+def without_digest(content: bytes) -> bytes | None:
+    """The content before its digest; None where that is missing or of other content, as in a file that was cut off."""
+    length = len(digest(b""))
+    body = content[:-length]
+    return body if content[-length:] == digest(body) else None
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -9,7 +9,6 @@ the file format: a file that was written before must be read, so they stay as th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import itertools
 import json
@@ -26,7 +25,8 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.once import once
-from glmm_zoo.results.replacement import PARTIAL, replace_file
+from glmm_zoo.results.parts import discard_parts_of
+from glmm_zoo.results.replacement import PARTIAL, digest, replace_file, without_digest
 from glmm_zoo.tables.level_tables import LevelTable, with_level_tables
 from glmm_zoo.tables.memory import memory_ran_out
 
@@ -285,7 +285,7 @@ def _first_folder(path: Path) -> Path:
 def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a fit to a NetCDF file and return its path.
 
-    A file that is replaced keeps its mode, and a symbolic link to it stays one.
+    A file that is replaced keeps its mode, and a symbolic link to it stays one. Chains that the fit kept beside it are removed.
 
     Raises
     ------
@@ -295,7 +295,7 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         A full disk; an older file of that name is then as it was.
     """
     path = check_target(path, overwrite=overwrite)
-    metadata(tree)  # an error where the tree is not a fit
+    told = metadata(tree)
     encoding = {
         node.path: {
             str(name): _CHECKED if v.dtype.kind == "f" else _COMPRESSED  # draws of numbers take time and gain a tenth
@@ -305,8 +305,22 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         for node in tree.subtree
     }
     content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
-    replace_file(path, content + _digest(content))
+    replace_file(path, content + digest(content))
+    if is_finished(told):
+        discard_parts_of(path, keys_of(told))
     return path
+
+
+def is_finished(content: Mapping[str, Any]) -> bool:
+    """Whether no signal kept the fit from draws that it would have made."""
+    sampling = content.get("sampling", {})
+    return not (sampling.get("interrupted") or sampling.get("cut_short"))
+
+
+def keys_of(content: Mapping[str, Any]) -> list[Any]:
+    """What the draws depend on, of each imputed table; of a fit that kept no chains there is none."""
+    samplings = [part.get("sampling", {}) for part in content.get("imputations", [content])]
+    return [sampling["key"] for sampling in samplings if "key" in sampling]
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -346,13 +360,6 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     return tree
 
 
-def _digest(content: bytes) -> bytes:
-    """What stands behind the end of a file of this content, where HDF5 does not look."""
-    return b"glmm_zoo sha256 " + hashlib.sha256(content).hexdigest().encode()
-
-
 def _matches_digest(content: bytes) -> bool:
     """Whether the content is as it was written; true of a file without digest, such as one that another program wrote."""
-    length = len(_digest(b""))
-    body, end = content[:-length], content[-length:]
-    return not end.startswith(b"glmm_zoo sha256 ") or end == _digest(body)
+    return not content[-len(digest(b"")) :].startswith(b"glmm_zoo sha256 ") or without_digest(content) is not None

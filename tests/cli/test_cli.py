@@ -19,7 +19,7 @@ import glmm_zoo as zoo
 from glmm_zoo import cli, registry
 from glmm_zoo.cli.arguments import SamplerArguments
 from glmm_zoo.cli.spelling import as_typed
-from glmm_zoo.cli.target import locked
+from glmm_zoo.inference.locks import locked
 from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import storage
 

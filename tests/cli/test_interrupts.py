@@ -97,7 +97,7 @@ BEFORE_DRAWS = [
     "pyarrow:",
     "pymc:",
     "filelock:",
-    "glmm_zoo.cli.target:_made",
+    "glmm_zoo.inference.locks:_made",
     "glmm_zoo.tables.files:read_table",
     "glmm_zoo.inference.parameterization:parameterize",
     "glmm_zoo.inference.kernel.machine:_compiled",
@@ -115,10 +115,10 @@ def test_before_there_are_draws_the_program_leaves_at_once(folder: Path, where: 
 
 
 AFTER_DRAWS = [
-    "glmm_zoo.inference.nuts:_unpack",
+    "glmm_zoo.inference.nuts:beside_each_other",
     "glmm_zoo.inference.datatree:log_likelihood",
     "glmm_zoo.inference.posterior_predictive:posterior_predictive",
-    "glmm_zoo.results.replacement:replace_file",
+    "glmm_zoo.results.storage:replace_file",
 ]
 
 
@@ -127,8 +127,10 @@ def test_draws_that_exist_are_saved(folder: Path, where: str, number: int) -> No
     code, out, err = signalled_at(folder, where, number)
     told = SIGNALS[number]
     assert (code, out) == (told[0], ""), err
-    assert err == f"{told[1]}; the fit is complete and saved in fits/hierarchical_logistic.nc\n"
-    (made,) = set(files(folder)) - {"d.csv", "fits"}
+    further = ", without the further draws that it would have made: --resume makes them"
+    saved = f"{told[1]}; the fit is complete and saved in fits/hierarchical_logistic.nc"
+    assert err == f"{saved}{further if 'nuts' in where else ''}\n"
+    (made,) = {f for f in files(folder) if ".parts" not in f} - {"d.csv", "fits"}
     tree = zoo.load(folder / made)
     assert storage.metadata(tree)["sampling"]["finished"] == [200, 200] and zoo.summary(tree) is not None
 
@@ -167,7 +169,9 @@ def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) ->
     told = SIGNALS[number]
     assert (code, out) == (told[0], ""), err
     assert re.fullmatch(
-        rf"{told[1]}; draws made so far \(\d+, \d+ by chain\) are in f\.partial\.nc, marked as interrupted\n", err
+        rf"{told[1]}; draws made so far \(\d+, \d+ by chain\) are in f\.partial\.nc, marked as interrupted; "
+        r"no finished chain is kept: run it again\n",
+        err,
     ), err
     assert files(folder) == ["d.csv", "f.partial.nc"]
     tree = zoo.load(folder / "f.partial.nc")
@@ -185,7 +189,8 @@ def test_while_sampling_the_draws_so_far_are_saved(folder: Path, number: int) ->
 def test_while_warming_up_there_is_nothing_to_save(folder: Path) -> None:
     tokens = [t if t != "150" else "2000000" for t in FIT]  # of warm-up
     code, out, err = signalled_at(folder, "nutpie:sample", signal.SIGINT, tokens, delay=0.5)
-    assert (code, out, err) == (130, "", "interrupted; the warm-up was not over, nothing was saved\n")
+    told = "interrupted; the warm-up was not over, nothing was saved; no finished chain is kept: run it again\n"
+    assert (code, out, err) == (130, "", told)
     assert files(folder) == ["d.csv"]
 
 
@@ -243,8 +248,7 @@ def test_a_signal_while_the_lock_is_taken_leaves_nothing(folder: Path) -> None:
     code = """
         import os, signal
         from pathlib import Path
-        from glmm_zoo.cli import target
-        from glmm_zoo.inference import interrupts
+        from glmm_zoo.inference import interrupts, locks
 
         interrupts.listen()
         wanted = Path("fits/f.nc")
@@ -254,7 +258,7 @@ def test_a_signal_while_the_lock_is_taken_leaves_nothing(folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             print("held", flush=True)
         Path.write_text = write_then_signal
-        with target.locked(wanted):
+        with locks.locked(wanted):
             print("not reached", flush=True)
     """
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=folder, capture_output=True, text=True)
