@@ -23,7 +23,7 @@ import pandas as pd
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
-from glmm_zoo.calibration.spread import Workers, spread
+from glmm_zoo.calibration.spread import Workers, spread_tasks
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.results.diagnostics import check
@@ -178,7 +178,7 @@ def calibrate(
     done = {} if folder is None else _read(Path(folder), design)
     missing = [i for i in range(n) if i not in done]
     fitted_with = {**settings, "cores": cores if workers is None else 1}
-    for record in spread(_simulate, missing, model, seed, fitted_with, workers=workers, lost=_lost):
+    for record in spread_tasks(_simulate, missing, model, seed, fitted_with, workers=workers, lost=_lost):
         done[record["simulation"]] = record
         if folder is not None:
             with (Path(folder) / _SIMULATIONS).open("a", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ from glmm_zoo.estimands.progress import block_by_block
 Workers = int | str | None
 
 
-def spread[A, R](
+def spread_tasks[A, R](
     function: Callable[..., R], items: Sequence[A], *shared: Any, workers: Workers, lost: Callable[[A, str], R]
 ) -> Iterator[R]:
     """`function(item, *shared)` of each item, in the order of the items, or with workers in the order in which they end.

@@ -21,7 +21,7 @@ from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank, spread_of_kinds
-from glmm_zoo.calibration.spread import spread
+from glmm_zoo.calibration.spread import spread_tasks
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
@@ -318,15 +318,15 @@ def _lost(x: int, why: str) -> int:
 
 @pytest.mark.filterwarnings("default")
 def test_a_task_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
-    found = list(spread(squared, [1, 2, 3, 4], tmp_path, workers=2, lost=_lost))
+    found = list(spread_tasks(squared, [1, 2, 3, 4], tmp_path, workers=2, lost=_lost))
     assert sorted(found) == [1, 4, 9, 16] and (tmp_path / "died").exists()
-    assert list(spread(squared, [4, 3], tmp_path, workers=None, lost=_lost)) == [16, 9]
+    assert list(spread_tasks(squared, [4, 3], tmp_path, workers=None, lost=_lost)) == [16, 9]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_task_that_kills_every_worker_is_lost_with_its_reason_and_others_are_not() -> None:
-    assert list(spread(dies, [5], workers=1, lost=_lost)) == [-5]
+    assert list(spread_tasks(dies, [5], workers=1, lost=_lost)) == [-5]
 
 
 @pytest.mark.slow
@@ -341,15 +341,15 @@ def test_workers_find_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, -1, True, 1.5])
 def test_workers_that_are_none_are_refused(workers: Any) -> None:
     with pytest.raises(InputError, match="workers must be a number of processes"):
-        list(spread(squared, [1], Path(), workers=workers, lost=_lost))
+        list(spread_tasks(squared, [1], Path(), workers=workers, lost=_lost))
 
 
 def test_a_scheduler_that_does_not_answer_and_a_dask_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no scheduler of dask answers at 'nonsense://a'"):
-        list(spread(squared, [1], Path(), workers="nonsense://a", lost=_lost))
+        list(spread_tasks(squared, [1], Path(), workers="nonsense://a", lost=_lost))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"not installed: pip install 'glmm-zoo\[cluster\]'"):
-        list(spread(squared, [1], Path(), workers=2, lost=_lost))
+        list(spread_tasks(squared, [1], Path(), workers=2, lost=_lost))
 
 
 # ---------------------------------------------------------------------------------------------------------- the picture
