@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def event_nodes(sds: np.ndarray, seed: int) -> Nodes:
     return _product_nodes(rules)
 
 
-@cache
+@lru_cache(maxsize=128)  # of at most 4096 points each
 def _product_nodes(rules: tuple[float, ...]) -> Nodes:
     points, weights = np.empty((1, 0)), np.ones(1)
     for x, w in map(_axis, rules):
@@ -76,7 +76,7 @@ def _rule(sd: float) -> float:
     return -(2.0 ** (np.floor(_STEPS_AN_OCTAVE * np.log2(step)) / _STEPS_AN_OCTAVE))
 
 
-@cache
+@lru_cache(maxsize=128)
 def _axis(rule: float) -> tuple[np.ndarray, np.ndarray]:
     if rule > 0:
         x, w = _GAUSS_HERMITE[int(rule)]
