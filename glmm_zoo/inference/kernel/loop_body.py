@@ -167,7 +167,7 @@ def operation(b: Lines, op: str, args: list[str], predicates: list[bool]) -> str
             return b(f"xor {boolean} {args[0]}, {'true' if b.lanes == 1 else 'splat (i1 true)'}")
         case _ if op in _COMPARE:
             return b.compare(_COMPARE[op], *args)
-        case _ if op in rising.RISING_RESULTS:
+        case _ if op in rising.RISING:
             return rising.one_of_both(b, op, *args)
         case _ if op in conway_maxwell.RESULTS:
             of = "conway_table" if len(args) > 2 else "conway"

@@ -13,7 +13,7 @@ from glmm_zoo.inference.kernel.conway_maxwell import all_lanes, any_lane, begin,
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.functions import Lines
 
-RISING_RESULTS = ("log_rising", "rising_slope")
+RISING = ("log_rising", "rising_slope")
 _FEW = 40.0  # factors
 _LEAST_LARGE = 8.0  # from here on Stirling's series is right
 _MOST_LOG = 700.0
@@ -77,7 +77,7 @@ def one_of_both(b: Lines, which: str, y: str, log_a: str) -> str:
     """The value or the slope; calls with the same arguments are made once."""
     b.used.add(("rising", b.lanes))
     made = b(f"call {_both(b)} @rising_{b.lanes}({b.type} {y}, {b.type} {log_a})")
-    return b(f"extractvalue {_both(b)} {made}, {RISING_RESULTS.index(which)}")
+    return b(f"extractvalue {_both(b)} {made}, {RISING.index(which)}")
 
 
 def _both(b: Lines) -> str:
