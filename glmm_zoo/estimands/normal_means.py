@@ -149,7 +149,7 @@ def _points_of(sd: float, pole: float, error: float) -> tuple[np.ndarray, np.nda
         return np.zeros(1), np.ones(1)
     digits = -np.log(error)
     span = np.sqrt(2 * digits)
-    h = min(np.pi * np.sqrt(2 / digits), 2 * np.pi * pole / (sd * digits))
+    h = max(min(np.pi * np.sqrt(2 / digits), 2 * np.pi * pole / (sd * digits)), _NARROWEST)
     t = np.linspace(-span, span, 2 * int(np.ceil(span / h)) + 1)
     w = np.exp(-0.5 * t * t)
     return t, w / w.sum()
