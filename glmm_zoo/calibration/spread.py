@@ -62,7 +62,7 @@ def _client(workers: int | str, stack: ExitStack) -> Any:
     from distributed import Client, LocalCluster
 
     if isinstance(workers, int):
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         return stack.enter_context(Client(stack.enter_context(cluster)))
     try:
         return stack.enter_context(Client(workers, timeout=10))

@@ -73,7 +73,7 @@ def calibrate(
             draws=draws,
             tune=tune,
             chains=chains,
-            workers=int(workers) if (workers or "").isdecimal() else workers,
+            workers=int(workers) if workers is not None and workers.isdecimal() else workers,
         )
     if format != "table":
         print_for_programs(found.table, format, labels=True)
