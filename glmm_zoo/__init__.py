@@ -19,6 +19,7 @@ from glmm_zoo.errors import FitError, InputError, ZooWarning
 
 if TYPE_CHECKING:
     from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
+    from glmm_zoo.calibration.operating import OperatingCharacteristics, simulate
     from glmm_zoo.estimands.comparisons import comparisons
     from glmm_zoo.estimands.explained_variance import r2
     from glmm_zoo.estimands.leave_one_out import Loo
@@ -58,6 +59,7 @@ _HOME = {
     "FitTable": "report.fit_table",
     "Interrupted": "inference.fit",
     "Loo": "estimands.leave_one_out",
+    "OperatingCharacteristics": "calibration.operating",
     "PriorPredictive": "estimands.prior_predictive",
     "Qualification": "qualification.qualify",
     "Replay": "refits.replay",
@@ -92,6 +94,7 @@ _HOME = {
     "replay": "refits.replay",
     "save": "results.storage",
     "sensitivity": "refits.sensitivity",
+    "simulate": "calibration.operating",
     "simulate_design": "trials.simulation",
     "slopes": "estimands.slopes",
     "store_estimates": "results.estimates_files",
@@ -112,6 +115,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "Loo",
+    "OperatingCharacteristics",
     "PriorPredictive",
     "Qualification",
     "Replay",
@@ -147,6 +151,7 @@ __all__ = [
     "replay",
     "save",
     "sensitivity",
+    "simulate",
     "simulate_design",
     "slopes",
     "store_estimates",

@@ -7,7 +7,6 @@ for every quantity, if the sampler, the density and the simulation are right (Ta
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
+from glmm_zoo.calibration.records import keep_record, kept_records
 from glmm_zoo.calibration.spread import Workers, spread_tasks
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 100  # to draw data that the builder takes
 LIMIT = 0.01  # of the smallest p adjusted for all quantities
 LEAST = 20  # simulations before anything is judged
-_DESIGN, _SIMULATIONS, _PICTURE = "design.json", "simulations.jsonl", "ranks.svg"
+_PICTURE = "ranks.svg"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -175,14 +176,13 @@ def calibrate(
             raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
     settings = {"draws": draws, "tune": tune, "chains": chains}
     design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
-    done = {} if folder is None else _read(Path(folder), design)
+    done = {} if folder is None else kept_records(Path(folder), design)
     missing = [i for i in range(n) if i not in done]
     fitted_with = {**settings, "cores": cores if workers is None else 1}
-    for record in spread_tasks(_simulate, missing, model, seed, fitted_with, workers=workers, lost=_lost):
+    for record in spread_tasks(_simulate, missing, model, seed, fitted_with, workers=workers, lost=lost_simulation):
         done[record["simulation"]] = record
         if folder is not None:
-            with (Path(folder) / _SIMULATIONS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            keep_record(Path(folder), record)
     found = SimulationBasedCalibration(tuple(done[i] for i in sorted(done) if i < n))
     if folder is not None and len(found.ranks):
         found.picture.save(Path(folder) / _PICTURE, overwrite=True)
@@ -195,14 +195,14 @@ def _of(model: Model) -> dict[str, Any]:
     return {key: spec[key] for key in ("builder", "formula", "priors")} | {"data": spec["data"]["sha256"]}
 
 
-def _lost(i: int, why: str) -> dict[str, Any]:
+def lost_simulation(i: int, why: str) -> dict[str, Any]:
     return {"simulation": i, "refused": 0, "failed": why}
 
 
 def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The record of simulation i, which depends on the seed and i only."""
     began = time.perf_counter()
-    refused, drawing, data_set = _first_that_is_taken(model, seed, i)
+    refused, drawing, data_set = first_data_set_that_is_taken(model, seed, i)
     record = {"simulation": i, "refused": refused}
     try:
         tree = fit(data_set.model, **settings, seed=drawing, progress=False)
@@ -218,38 +218,15 @@ def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> d
     }
 
 
-def _first_that_is_taken(model: Model, seed: int, i: int) -> tuple[int, int, DrawnDataSet]:
+def first_data_set_that_is_taken(
+    model: Model, seed: int, i: int, fixed: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> tuple[int, int, DrawnDataSet]:
     """How many data sets of simulation i the builder refused, the seed of the next one, and that one."""
     seeds = np.random.SeedSequence([seed, i]).generate_state(ATTEMPTS)
     for refused, drawing in enumerate(map(int, seeds)):
-        data_set = draw_data_set(model, drawing)
+        data_set = draw_data_set(model, drawing, fixed)
         if data_set is not None:
             return refused, drawing, data_set
     raise InputError(
-        f"the builder refused the data of {ATTEMPTS} draws from the priors in a row, so wide are they; give narrower priors"
+        f"the builder refused the data of {ATTEMPTS} draws in a row, so wide are the priors or so extreme the truth; give narrower priors, or other values"
     )
-
-
-def _read(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """The simulations that a folder holds, which is made if there is none; a line that was cut off is taken out."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept, lines = folder / _DESIGN, folder / _SIMULATIONS
-    if not kept.exists():
-        if any(folder.iterdir()):
-            raise InputError(
-                f"folder {str(folder)!r} holds other files and no calibration; give an empty one or a new name"
-            )
-        kept.write_text(json.dumps(design, indent=1) + "\n", encoding="utf-8")
-    found, asked = json.loads(kept.read_text(encoding="utf-8")), json.loads(json.dumps(design))
-    differing = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
-    if differing:
-        raise InputError(
-            f"folder {str(folder)!r} holds a calibration of another {listing(differing)}; give another folder, or what it was made with"
-        )
-    whole = (
-        [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        if lines.exists()
-        else []
-    )
-    lines.write_text("".join(whole), encoding="utf-8")
-    return {record["simulation"]: record for record in map(json.loads, whole)}

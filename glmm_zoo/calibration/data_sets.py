@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +47,11 @@ class DrawnDataSet:
     model: Model
 
 
-def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
+def draw_data_set(
+    model: Model, seed: int, fixed: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> DrawnDataSet | None:
     """Parameters and responses from a model's prior predictive, and the model of these responses with the same priors; None where the
-    builder refuses the data.
+    builder refuses the data. Random variables that are `fixed` have these values.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def draw_data_set(model: Model, seed: int) -> DrawnDataSet | None:
         several causes or under a baseline that is learnt from times, censored or weighted values, several outcomes that are computed
         from columns.
     """
-    drawn = prior_as_fit(model, 1, seed, responses=True)
+    drawn = prior_as_fit(model, 1, seed, responses=True, fixed=fixed)
     call = call_of(drawn)
     responses = drawn["posterior_predictive"].dataset.isel(chain=0, draw=0)
     spec = metadata(drawn)["spec"]

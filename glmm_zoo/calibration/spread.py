@@ -50,6 +50,11 @@ def spread_tasks[A, R](
                 yield lost(futures[future], f"the processes that had it died: {err}")
 
 
+def workers_as_typed(text: str | None) -> Workers:
+    """Workers from the command line, where a number is text."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
 def _client(workers: int | str, stack: ExitStack) -> Any:
     """A client of a cluster, which is closed with the stack; one of this machine's processes too."""
     number = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1

@@ -61,6 +61,7 @@ def calibrate(
         How the files are read.
     """
     from glmm_zoo.calibration.calibrate import calibrate as calibrate_model
+    from glmm_zoo.calibration.spread import workers_as_typed
 
     request = read_request(model, data, specification or ModelArguments(), SamplerArguments(), missing, _PROB)
     built = request.model(request.tables(reading or Reading()))
@@ -73,7 +74,7 @@ def calibrate(
             draws=draws,
             tune=tune,
             chains=chains,
-            workers=int(workers) if workers is not None and workers.isdecimal() else workers,
+            workers=workers_as_typed(workers),
         )
     if format != "table":
         print_for_programs(found.table, format, labels=True)

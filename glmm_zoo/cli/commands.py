@@ -20,6 +20,7 @@ from glmm_zoo.cli.replay import replay
 from glmm_zoo.cli.report import report
 from glmm_zoo.cli.sensitivity import sensitivity
 from glmm_zoo.cli.show import show
+from glmm_zoo.cli.simulate import simulate
 from glmm_zoo.cli.slopes import slopes
 from glmm_zoo.cli.spelling import learn
 from glmm_zoo.cli.summary import summary
@@ -55,6 +56,7 @@ app.command(predict)
 app.command(loo)
 app.command(sensitivity)
 app.command(calibrate)
+app.command(simulate)
 app.command(qualify)
 app.command(table)
 app.command(report)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,21 @@ def prior(model: Model, chains: int, draws: int, seed: int | None) -> xr.Dataset
     return _draws(model, _determined_by_the_prior(model), chains, draws, seed)
 
 
-def prior_as_fit(model: Model, draws: int, seed: int | None, *, responses: bool = False) -> xr.DataTree:
+def prior_as_fit(
+    model: Model,
+    draws: int,
+    seed: int | None,
+    *,
+    responses: bool = False,
+    fixed: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> xr.DataTree:
     """The tree of a fit to no data, whose posterior is the prior: one chain of all unobserved variables, and the data groups.
 
-    With `responses` also the group posterior_predictive, of responses drawn with these variables.
+    With `responses` also the group posterior_predictive, of responses drawn with these variables. Random variables that are `fixed` have
+    these values in each draw.
     """
     observed = model.observed_RVs if responses else []
-    drawn = _draws(model, [*model.unobserved_RVs, *observed], 1, draws, seed)
+    drawn = _draws(model, [*model.unobserved_RVs, *observed], 1, draws, seed, fixed)
     names = [str(v.name) for v in observed]
     groups = {"posterior": drawn.drop_vars(names)}
     if responses:
@@ -39,13 +48,28 @@ def prior_as_fit(model: Model, draws: int, seed: int | None, *, responses: bool 
     return tree
 
 
-def _draws(model: Model, variables: Sequence[Any], chains: int, draws: int, seed: int | None) -> xr.Dataset:
+def _draws(
+    model: Model,
+    variables: Sequence[Any],
+    chains: int,
+    draws: int,
+    seed: int | None,
+    fixed: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> xr.Dataset:
     """Draws (chain, draw, ...) of variables of a model from its prior, with their named dims."""
     import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace
 
-    written, _ = written_out(variables, set())
+    known = {model[name]: pt.constant(np.asarray(value, float)) for name, value in fixed.items()}
+    unknown = [v for v in variables if v not in known]
+    written, _ = written_out(clone_replace(unknown, known, rebuild_strict=False) if known else unknown, set())
     with np.errstate(all="ignore"):  # exp of a number of a wide prior may be infinite
         values = draw_all(written, [pt.scalar()], [np.zeros(chains * draws)], seed_of(1, seed))
+    drawn = {**{v: of.value for v, of in known.items()}, **dict(zip(unknown, values, strict=True))}
+    values = [
+        np.broadcast_to(y, (chains * draws, *y.shape)) if y.ndim == v.ndim else y  # of what nothing random is in
+        for v, y in ((v, np.asarray(drawn[v])) for v in variables)
+    ]
     dims = {str(v.name): tuple(map(str, model.named_vars_to_dims.get(v.name) or ())) for v in variables}
     by_chain = {
         name: (

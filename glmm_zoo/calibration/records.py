@@ -1,0 +1,43 @@
+"""Simulations in a folder: what they are of, and a line for each as it ends, so that those that are there are not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glmm_zoo.errors import InputError, listing
+
+_DESIGN, _SIMULATIONS = "design.json", "simulations.jsonl"
+
+
+def kept_records(folder: Path, design: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """The simulations that a folder holds, which is made if there is none; a line that was cut off is taken out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, lines = folder / _DESIGN, folder / _SIMULATIONS
+    if not kept.exists():
+        if any(folder.iterdir()):
+            raise InputError(
+                f"folder {str(folder)!r} holds other files and no simulations; give an empty one or a new name"
+            )
+        kept.write_text(json.dumps(design, indent=1) + "\n", encoding="utf-8")
+    found, asked = json.loads(kept.read_text(encoding="utf-8")), json.loads(json.dumps(design))
+    differing = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
+    if differing:
+        raise InputError(
+            f"folder {str(folder)!r} holds simulations of another {listing(differing)}; give another folder, or what it was made with"
+        )
+    whole = (
+        [line for line in lines.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        if lines.exists()
+        else []
+    )
+    lines.write_text("".join(whole), encoding="utf-8")
+    return {record["simulation"]: record for record in map(json.loads, whole)}
+
+
+def keep_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Add the line of a simulation."""
+    with (folder / _SIMULATIONS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
