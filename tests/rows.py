@@ -1346,8 +1346,8 @@ ROWS = [
     ),
     Row(
         "linear, known covariance", "hierarchical_linear", "y ~ x + (1 | gr(g, cov=A))", {"y": "number", **NUMBER},
-        free=_variables(sigma=True)["free"] | {"sd_g": ("g_effect",), "v_g": ("g", "g_effect")},
-        posterior=_variables(_group("g"), sigma=True)["posterior"], coords={"coef": ("x",), "g_effect": ONE},
+        free=_variables(sigma=True)["free"] | {"sd_g": ("g_effect",), "v_g": ("v_g_coordinate", "g_effect")},
+        posterior=_variables(_group("g"), sigma=True)["posterior"], coords={"coef": ("x",), "g_effect": ONE, "v_g_coordinate": tuple(range(9))},
         options={"tables": {"A": relatives()}}, X=_x, Z=_g, **GAUSSIAN,
     ),
     Row(

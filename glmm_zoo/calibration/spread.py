@@ -43,7 +43,7 @@ def spread_tasks[A, R](
 
         there = [client.scatter(value, broadcast=True, hash=False) for value in shared]
         futures = {client.submit(function, item, *there, pure=False): item for item in items}
-        for _, future in zip(block_by_block(items), as_completed(list(futures)), strict=True):
+        for _, future in zip(block_by_block(items), as_completed(list(futures), loop=client.loop), strict=True):
             try:
                 yield future.result()
             except KilledWorker as err:
@@ -68,8 +68,8 @@ def _client(workers: int | str, stack: ExitStack) -> Any:
 
     if isinstance(workers, int):
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
-        return stack.enter_context(Client(stack.enter_context(cluster)))
+        return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
     try:
-        return stack.enter_context(Client(workers, timeout=10))
+        return stack.enter_context(Client(workers, timeout=10, set_as_default=False))
     except (OSError, ValueError, TimeoutError) as err:
         raise InputError(f"workers: no scheduler of dask answers at {shown(workers)}: {err}") from None
