@@ -1,16 +1,21 @@
-"""One function of many items: one after the other here, or each as a worker of a dask cluster is free."""
+"""One function of many items: one after the other here, or each as a process, or a worker of a dask cluster, is free."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from multiprocessing import get_context
 from typing import Any
 
 from glmm_zoo.errors import InputError, shown
 from glmm_zoo.estimands.progress import block_by_block
 
 Workers = int | str | None
+_TRIES = 3  # of an item, whose process dies
 
 
 def spread_tasks[A, R](
@@ -37,17 +42,9 @@ def spread_tasks[A, R](
         for item in block_by_block(items):
             yield function(item, *shared)
         return
-    with ExitStack() as stack:
-        client = _client(workers, stack)
-        from distributed import KilledWorker, as_completed
-
-        there = [client.scatter(value, broadcast=True, hash=False) for value in shared]
-        futures = {client.submit(function, item, *there, pure=False): item for item in items}
-        for _, future in zip(block_by_block(items), as_completed(list(futures), loop=client.loop), strict=True):
-            try:
-                yield future.result()
-            except KilledWorker as err:
-                yield lost(futures[future], f"the processes that had it died: {err}")
+    by = _by_a_scheduler if isinstance(workers, str) else _by_processes
+    for _, result in zip(block_by_block(items), by(function, items, shared, workers, lost), strict=True):  # pyright: ignore[reportArgumentType]
+        yield result
 
 
 def workers_as_typed(text: str | None) -> Workers:
@@ -55,21 +52,73 @@ def workers_as_typed(text: str | None) -> Workers:
     return int(text) if text is not None and text.isdecimal() else text
 
 
-def _client(workers: int | str, stack: ExitStack) -> Any:
-    """A client of a cluster, which is closed with the stack; one of this machine's processes too."""
-    number = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1
-    if not number and not isinstance(workers, str):
+def _by_processes[A, R](
+    function: Callable[..., R], items: Sequence[A], shared: Sequence[Any], workers: int, lost: Callable[[A, str], R]
+) -> Iterator[R]:
+    """By so many processes of this machine, of which a new set is made where one has died."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(
             f"workers must be a number of processes, at least 1, or the address of a scheduler such as tcp://host:8786, not {workers!r}"
         )
-    if importlib.util.find_spec("distributed") is None:
-        raise InputError("workers need dask.distributed, which is not installed: pip install 'glmm-zoo[cluster]'")
-    from distributed import Client, LocalCluster
+    import cloudpickle
 
-    if isinstance(workers, int):
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
-        return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
-    try:
-        return stack.enter_context(Client(workers, timeout=10, set_as_default=False))
+    task, waiting, tries = cloudpickle.dumps((function, tuple(shared))), deque(enumerate(items)), Counter[int]()
+    while waiting:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            running: dict[Future[R], tuple[int, A]] = {}
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    place, item = waiting.popleft()
+                    running[pool.submit(_run, task, item)] = place, item
+                found = wait(running, return_when=FIRST_COMPLETED).done
+                ended = {future: running.pop(future) for future in found}
+                dead = [of for future, of in ended.items() if isinstance(future.exception(), BrokenProcessPool)]
+                yield from (future.result() for future, of in ended.items() if of not in dead)
+                if dead:
+                    dead += running.values()
+                    break
+            else:
+                dead = []
+        for place, item in dead:  # one of them it was
+            tries[place] += 1
+            if tries[place] < _TRIES:
+                waiting.append((place, item))
+            else:
+                yield lost(item, f"the processes that had it died, {_TRIES} of them")
+
+
+def _run(task: bytes, item: Any) -> Any:
+    function, shared = _loaded(task)
+    return function(item, *shared)
+
+
+@lru_cache(maxsize=1)
+def _loaded(task: bytes) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    import cloudpickle
+
+    return cloudpickle.loads(task)
+
+
+def _by_a_scheduler[A, R](
+    function: Callable[..., R], items: Sequence[A], shared: Sequence[Any], address: str, lost: Callable[[A, str], R]
+) -> Iterator[R]:
+    """By the workers of a scheduler of dask.distributed."""
+    if importlib.util.find_spec("distributed") is None:
+        raise InputError(
+            "the address of a scheduler needs dask.distributed, which is not installed: pip install 'glmm-zoo[cluster]'; or give a number "
+            "of processes"
+        )
+    from distributed import Client, KilledWorker, as_completed
+
+    try:  # not the default client, to which others would turn for locks
+        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as err:
-        raise InputError(f"workers: no scheduler of dask answers at {shown(workers)}: {err}") from None
+        raise InputError(f"workers: no scheduler of dask answers at {shown(address)}: {err}") from None
+    with client:
+        there = [client.scatter(value, broadcast=True, hash=False) for value in shared]
+        futures = {client.submit(function, item, *there, pure=False): item for item in items}
+        for future in as_completed(list(futures), loop=client.loop):
+            try:
+                yield future.result()
+            except KilledWorker as err:
+                yield lost(futures[future], f"the processes that had it died: {err}")

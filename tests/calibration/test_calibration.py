@@ -316,7 +316,6 @@ def _lost(x: int, why: str) -> int:
     return -x
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_task_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
     found = list(spread_tasks(squared, [1, 2, 3, 4], tmp_path, workers=2, lost=_lost))
     assert sorted(found) == [1, 4, 9, 16] and (tmp_path / "died").exists()
@@ -324,13 +323,11 @@ def test_a_task_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")
 def test_a_task_that_kills_every_worker_is_lost_with_its_reason_and_others_are_not() -> None:
     assert list(spread_tasks(dies, [5], workers=1, lost=_lost)) == [-5]
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")
 def test_workers_find_the_same_bits(tmp_path: Path) -> None:
     model = zoo.hierarchical_logistic(
         visits(), "ill ~ x + (1 | g)", priors={"beta": "Normal(0, 1)", "sd": "HalfNormal(1)"}
@@ -344,12 +341,10 @@ def test_workers_that_are_none_are_refused(workers: Any) -> None:
         list(spread_tasks(squared, [1], Path(), workers=workers, lost=_lost))
 
 
-def test_a_scheduler_that_does_not_answer_and_a_dask_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no scheduler of dask answers at 'nonsense://a'"):
-        list(spread_tasks(squared, [1], Path(), workers="nonsense://a", lost=_lost))
+def test_a_dask_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"not installed: pip install 'glmm-zoo\[cluster\]'"):
-        list(spread_tasks(squared, [1], Path(), workers=2, lost=_lost))
+        list(spread_tasks(squared, [1], Path(), workers="tcp://here:1", lost=_lost))
 
 
 # ---------------------------------------------------------------------------------------------------------- the picture
