@@ -118,6 +118,7 @@ def test_far_out_the_code_agrees_with_numpy_and_is_a_number():
     np.testing.assert_allclose(code[:2], ours[:2], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mu", "log_nu"), [(100.0, -300.0), (300.0, -300.0), (4400.0, -4.0), (1e6, -300.0)])
 def test_counts_of_extreme_overdispersion_are_of_one_distribution(mu, log_nu):
     """With the least nu that is possible: draws have the moments of the density, which sums to 1."""

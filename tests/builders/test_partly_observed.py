@@ -165,6 +165,7 @@ def limited() -> xr.DataTree:
     return zoo.fit(zoo.poisson(d[d.k >= d.low], "k | trunc(lb = low) ~ x + (1 | g)"), draws=250, seed=1)
 
 
+@pytest.mark.slow
 def test_estimates_are_between_the_bounds_of_the_rows(limited: xr.DataTree, tmp_path) -> None:
     rows = pd.DataFrame({"x": 0.5, "low": [0, 1, 2]})
     found = zoo.predictions(limited, rows, groups="typical", draws=10_000).draws["value"].values.reshape(-1, 3)

@@ -120,6 +120,7 @@ def test_a_gaussian_process_beside_residuals_has_the_marginal_density_of_both():
     np.testing.assert_allclose(of_u + of_y, joint + given_y.logpdf(values["u_id:t"][at, 0]), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_likelihood_integrates_over_the_values_as_brute_force_does():
     """Over z by the transport in the graph, and over the values of each series by products of the Cholesky factor."""
     d = pd.DataFrame({"id": ["a", "a", "a", "b"], "t": [0, 1, 3, 1], "y": [0, 2, 6, 4]})

@@ -256,7 +256,7 @@ def test_a_calibration_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
 def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     taken, calls = drawn(next(row for row in ROWS if row.name == "logistic")), []
 
-    def refusing(model: object, seed: int) -> DrawnDataSet | None:
+    def refusing(model: object, seed: int, fixed: object) -> DrawnDataSet | None:
         calls.append(seed)
         return taken if len(calls) > 2 else None
 
@@ -264,7 +264,7 @@ def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch
     model = row_models.model_of("logistic")
     found = calibrate(model, 1, **SMALL)
     assert found.simulations[0]["refused"] == 2 and len(set(calls)) == 3
-    monkeypatch.setattr(module, "draw_data_set", lambda model, seed: None)
+    monkeypatch.setattr(module, "draw_data_set", lambda model, seed, fixed: None)
     with pytest.raises(InputError, match="100 draws"):
         calibrate(model, 1, **SMALL)
 

@@ -23,7 +23,7 @@ def calibration(n: int, fault: str = "") -> SimulationBasedCalibration:
 
 @pytest.mark.promise("calibration")
 def test_draws_of_the_posterior_are_calibrated() -> None:
-    assert calibration(400).calibrated
+    assert calibration(200).calibrated
 
 
 @pytest.mark.promise("calibration")

@@ -152,7 +152,7 @@ def test_a_fit_that_was_killed_at_any_time_goes_on(
 def test_a_signal_says_how_to_go_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
-    tokens = [*FIT, "--cores", "1", "--thin", "40"]
+    tokens = [*FIT, "--cores", "1", "--thin", "200"]  # the second chain takes longer than the first to be written
     code = f"before('glmm_zoo.inference.kept', 'how_to_go_on', 1, lambda: os.kill(os.getpid(), {int(number)}))"
     status, err = run_with(folder, code, tokens)
     assert status == 128 + number
