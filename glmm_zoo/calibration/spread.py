@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -108,17 +109,16 @@ def _by_a_scheduler[A, R](
             "the address of a scheduler needs dask.distributed, which is not installed: pip install 'glmm-zoo[cluster]'; or give a number "
             "of processes"
         )
-    from distributed import Client, KilledWorker, as_completed
-
+    distributed: Any = importlib.import_module("distributed")
     try:  # not the default client, to which others would turn for locks
-        client = Client(address, timeout=10, set_as_default=False)
+        client = distributed.Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as err:
         raise InputError(f"workers: no scheduler of dask answers at {shown(address)}: {err}") from None
     with client:
         there = [client.scatter(value, broadcast=True, hash=False) for value in shared]
         futures = {client.submit(function, item, *there, pure=False): item for item in items}
-        for future in as_completed(list(futures), loop=client.loop):
+        for future in distributed.as_completed(list(futures), loop=client.loop):
             try:
                 yield future.result()
-            except KilledWorker as err:
+            except distributed.KilledWorker as err:
                 yield lost(futures[future], f"the processes that had it died: {err}")

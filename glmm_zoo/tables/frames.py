@@ -181,11 +181,26 @@ def _row_numbers(data: Any, rows: int) -> np.ndarray:
     return _row_numbers(data.data, len(data.kept))[data.kept] if isinstance(data, SomeRows) else np.arange(rows)
 
 
+@dataclass(frozen=True, eq=False)
+class _AsWritten:
+    """A column of text when it is asked for; unlike a cached function it goes to other processes."""
+
+    name: str
+    text: Any
+    missing: np.ndarray
+
+    @functools.cached_property
+    def _column(self) -> Column:
+        return _text_column(self.name, self.text, self.missing)
+
+    def __call__(self) -> Column:
+        return self._column
+
+
 def _with_texts(column: Column, data: RawTable) -> Column:
     """The column with what the file has as text: numbers as they are written, and codes of missing values."""
-    text, written = data.written.get(column.name), None
-    if text is not None:
-        written = functools.cache(lambda: _text_column(column.name, text, column.missing))
+    text = data.written.get(column.name)
+    written = None if text is None else _AsWritten(column.name, text, column.missing)
     return replace(column, written=written, missing_codes=data.missing_codes.get(column.name, ()))
 
 
