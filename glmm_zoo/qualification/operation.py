@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from glmm_zoo.errors import InputError
+from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.qualification.cases import DISAGREEMENTS, PUBLISHED, read_case
 from glmm_zoo.qualification.results import Result, judged
@@ -68,7 +69,7 @@ def log_densities(model: Any) -> dict[str, float]:
     observed = {rv: model.rvs_to_values[rv] for rv in model.observed_RVs}
     terms = conditional_logp({**values, **observed})
     names = {v: rv.name for rv, v in {**values, **observed}.items()}
-    run: Any = function(list(values.values()), [t.sum() for t in terms.values()])
+    run: Any = function(list(values.values()), [t.sum() for t in terms.values()], mode=as_it_stands())
     return {names[v]: float(t) for v, t in zip(terms, run(*point.values()), strict=True)}
 
 
