@@ -221,6 +221,11 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     thin: int | None = None
     target_accept: float | None = None
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that are not left as they usually are."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
 
 class CardFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A card file, card.toml, in version `CARD_SCHEMA` of its schema; `data`, `survival` and `tables`, by name, are files in its folder."""
@@ -275,8 +280,7 @@ class Card:
     @property
     def settings(self) -> Settings:
         """The sampler settings for this card: the usual ones, changed where its table [sampling] says so."""
-        changed = {k: v for k, v in msgspec.structs.asdict(self.file.sampling).items() if v is not None}
-        return replace(Settings(), **changed)
+        return replace(Settings(), **self.file.sampling.given)
 
     def tables(self) -> list[RawTable | None]:
         """The card's data: a table for each of the builder's table arguments, None for one that it has not."""

@@ -23,8 +23,8 @@ import pandas as pd
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
-from glmm_zoo.calibration.records import keep_record, kept_records
-from glmm_zoo.calibration.spread import Workers, spread_tasks
+from glmm_zoo.calibration.records import lost_simulation, simulations
+from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.results.diagnostics import check
@@ -176,14 +176,11 @@ def calibrate(
             raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
     settings = {"draws": draws, "tune": tune, "chains": chains}
     design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
-    done = {} if folder is None else kept_records(Path(folder), design)
-    missing = [i for i in range(n) if i not in done]
     fitted_with = {**settings, "cores": cores if workers is None else 1}
-    for record in spread_tasks(_simulate, missing, model, seed, fitted_with, workers=workers, lost=lost_simulation):
-        done[record["simulation"]] = record
-        if folder is not None:
-            keep_record(Path(folder), record)
-    found = SimulationBasedCalibration(tuple(done[i] for i in sorted(done) if i < n))
+    done = simulations(
+        _simulate, n, model, seed, fitted_with, folder=folder, design=design, workers=workers, lost=lost_simulation
+    )
+    found = SimulationBasedCalibration(tuple(done))
     if folder is not None and len(found.ranks):
         found.picture.save(Path(folder) / _PICTURE, overwrite=True)
     return found
@@ -193,10 +190,6 @@ def _of(model: Model) -> dict[str, Any]:
     """What a calibration is of, JSON-able."""
     spec = model.spec
     return {key: spec[key] for key in ("builder", "formula", "priors")} | {"data": spec["data"]["sha256"]}
-
-
-def lost_simulation(i: int, why: str) -> dict[str, Any]:
-    return {"simulation": i, "refused": 0, "failed": why}
 
 
 def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:

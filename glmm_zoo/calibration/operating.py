@@ -42,19 +42,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.calibration.calibrate import first_data_set_that_is_taken, lost_simulation
-from glmm_zoo.calibration.records import keep_record, kept_records
-from glmm_zoo.calibration.spread import Workers, spread_tasks
+from glmm_zoo.calibration.calibrate import first_data_set_that_is_taken
+from glmm_zoo.calibration.records import lost_simulation, simulations
+from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, did_you_mean, listing, plural
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.registry import Card, Sampling, find_card_or_builder
 from glmm_zoo.results.diagnostics import check
+from glmm_zoo.results.estimates import Estimates
 from glmm_zoo.results.numbers import percent
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, reported_variables
-from glmm_zoo.tables.card_files import card_data_file, read_toml
+from glmm_zoo.tables.card_files import card_data_file, not_exactly_one, read_toml
 from glmm_zoo.tables.files import read_table
 from glmm_zoo.trials.simulation import simulate_design
 
@@ -215,25 +216,35 @@ def simulate(
     file, model = read_study(path)
     fixed = {truth.name: fixed_values(model, truth) for truth in file.truth}
     design = {"study": msgspec.to_builtins(file), "data": model.spec["data"]["sha256"], "version": version("glmm-zoo")}
-    done = {} if folder is None else kept_records(Path(folder), design)
-    missing = [i for i in range(n * len(file.truth)) if i not in done]
-    for record in spread_tasks(_simulate, missing, file, model, fixed, workers=workers, lost=lost_simulation):
-        record = {**record, "truth": file.truth[record["simulation"] % len(file.truth)].name}
-        done[record["simulation"]] = record
-        if folder is not None:
-            keep_record(Path(folder), record)
-    return OperatingCharacteristics(file, tuple(done[i] for i in sorted(done) if i < n * len(file.truth)))
+    done = simulations(
+        _simulate,
+        n * len(file.truth),
+        file,
+        model,
+        fixed,
+        None if workers is None else 1,
+        folder=folder,
+        design=design,
+        workers=workers,
+        lost=lambda i, why: {**lost_simulation(i, why), "truth": _truth(file, i).name},
+    )
+    return OperatingCharacteristics(file, tuple(done))
 
 
-def _simulate(i: int, file: StudyFile, model: Model, fixed: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
-    """The record of simulation i, which is of truth i modulo their number."""
-    began = time.perf_counter()
-    truth = file.truth[i % len(file.truth)]
+def _truth(file: StudyFile, i: int) -> Truth:
+    """The truth of simulation i: i modulo their number, so that more simulations of each come after those that are there."""
+    return file.truth[i % len(file.truth)]
+
+
+def _simulate(
+    i: int, file: StudyFile, model: Model, fixed: Mapping[str, Mapping[str, np.ndarray]], cores: int | None
+) -> dict[str, Any]:
+    """The record of simulation i."""
+    began, truth = time.perf_counter(), _truth(file, i)
     refused, drawing, data_set = first_data_set_that_is_taken(model, file.seed, i, fixed[truth.name])
-    record = {"simulation": i, "refused": refused}
-    settings = {k: v for k, v in msgspec.structs.asdict(file.sampling).items() if v is not None}
+    record = {"simulation": i, "truth": truth.name, "refused": refused}
     try:
-        tree = fit(data_set.model, seed=drawing, progress=False, **settings)
+        tree = fit(data_set.model, seed=drawing, progress=False, cores=cores, **file.sampling.given)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
     draws, decide = value_draws(tree, file.decide).ravel(), file.decide
@@ -253,12 +264,7 @@ def value_draws(tree: xr.DataTree, decide: Decision) -> np.ndarray:
     """The draws (chain, draw) of what is decided on."""
     if decide.comparison:
         found = comparisons(tree, decide.comparison, scale=decide.scale)
-        rows = np.flatnonzero(found.table["measure"] == decide.measure) if decide.measure else np.array([0])
-        if not len(rows):
-            raise InputError(
-                f"comparisons of {decide.comparison!r} have no measure {decide.measure!r}; they have {listing(found.table['measure'].unique())}"
-            )
-        return found.draws["value"].values[:, :, rows[0]]
+        return found.draws["value"].values[:, :, row_of_measure(found, decide.comparison, decide.measure)]
     posterior = tree["posterior"].dataset
     for array in posterior.data_vars.values():
         labels = element_labels(array)
@@ -266,6 +272,16 @@ def value_draws(tree: xr.DataTree, decide: Decision) -> np.ndarray:
             return elements(array)[:, :, labels.index(decide.parameter)]
     known = [label for array in posterior.data_vars.values() for label in element_labels(array)]
     raise InputError(f"the model has no parameter {decide.parameter!r}{did_you_mean(decide.parameter, known) or ''}")
+
+
+def row_of_measure(found: Estimates, variable: str, measure: str) -> int:
+    """The first row of comparisons of a variable that has a measure, or any where "" is asked for."""
+    rows = np.flatnonzero(found.table["measure"] == measure) if measure else np.array([0])
+    if not len(rows):
+        raise InputError(
+            f"comparisons of {variable!r} have no measure {measure!r}; they have {listing(found.table['measure'].unique())}"
+        )
+    return int(rows[0])
 
 
 def read_study(path: Path) -> tuple[StudyFile, Model]:
@@ -279,11 +295,9 @@ def read_study(path: Path) -> tuple[StudyFile, Model]:
     file = read_toml(path, StudyFile, (Decision, Truth, Sampling), "study")
     decide, problems = file.decide, []
     for names in (("parameter", "comparison"), ("above", "below")):
-        given = [name for name in names if getattr(decide, name) not in ("", None)]
-        if len(given) != 1:
-            problems.append(
-                f"[decide] has {'both' if given else 'neither'} {names[0]} {'and' if given else 'nor'} {names[1]}; give one"
-            )
+        said = not_exactly_one(decide, *names)
+        if said is not None:
+            problems.append(f"[decide] has {said}; give one")
     if not 0 < decide.probability < 1:
         problems.append(f"[decide] probability must be between 0 and 1, not {decide.probability:g}")
     if not file.truth or len({truth.name for truth in file.truth}) < len(file.truth):

@@ -35,6 +35,7 @@ import msgspec
 import pandas as pd
 import xarray as xr
 
+from glmm_zoo.calibration.operating import row_of_measure
 from glmm_zoo.errors import FitError, InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.inference.fit import fit
@@ -43,7 +44,7 @@ from glmm_zoo.registry import Card, Sampling, find_card_or_builder
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.summary import summary
-from glmm_zoo.tables.card_files import card_data_file, read_toml
+from glmm_zoo.tables.card_files import card_data_file, not_exactly_one, read_toml
 from glmm_zoo.tables.files import RawTable, read_table
 
 PUBLISHED, DISAGREEMENTS = "published", "disagreements"  # folders beside this file
@@ -93,9 +94,8 @@ class Case:
 
     def results(self) -> Iterator[Result]:
         """Whether the fit is sound, and each number as the fit has it."""
-        settings = {k: v for k, v in msgspec.structs.asdict(self.file.sampling).items() if v is not None}
         try:
-            tree = fit(self.model, seed=self.file.seed, progress=False, **settings)
+            tree = fit(self.model, seed=self.file.seed, progress=False, **self.file.sampling.given)
         except FitError as err:
             yield judged(self.file.title, "fit", "a fit", str(err), False)
             return
@@ -139,9 +139,8 @@ def read_case(path: Path) -> Case:
         raise InputError(f"{path}: a case has numbers that its fit should find; add a table [[numbers]]")
     for number in file.numbers:
         for names in (("parameter", "comparison"), ("within", "beyond")):
-            given = [name for name in names if getattr(number, name) not in ("", None)]
-            if len(given) != 1:
-                said = f"both {names[0]} and {names[1]}" if given else f"neither {names[0]} nor {names[1]}"
+            said = not_exactly_one(number, *names)
+            if said is not None:
                 raise InputError(f"{path}: the number {number.value:g} has {said}; give one of them")
     try:
         return Case(file, _model(file, path.parent))
@@ -180,10 +179,5 @@ def _row(number: KnownNumber, tree: xr.DataTree, table: pd.DataFrame) -> pd.Seri
                 f"the fit has no parameter {number.parameter!r}{did_you_mean(number.parameter, known) or ';'} it has {listing(known, 30)}"
             )
         return table.loc[number.parameter]
-    found = comparisons(tree, number.comparison, scale=number.scale).table
-    rows = found[found["measure"] == number.measure] if number.measure else found
-    if rows.empty:
-        raise InputError(
-            f"comparisons of {number.comparison!r} have no measure {number.measure!r}; they have {listing(found['measure'].unique())}"
-        )
-    return rows.iloc[0]
+    found = comparisons(tree, number.comparison, scale=number.scale)
+    return found.table.iloc[row_of_measure(found, number.comparison, number.measure)]

@@ -22,7 +22,7 @@ from glmm_zoo.qualification.cases import Case, read_case
 from glmm_zoo.qualification.installation import installation
 from glmm_zoo.qualification.operation import operation_steps
 from glmm_zoo.qualification.results import Result
-from glmm_zoo.results.figures.svg import DARK, LIGHT, css_variables
+from glmm_zoo.report.page import page_style
 from glmm_zoo.results.replacement import replace_file
 
 PAGE, RECORD = "qualification.html", "qualification.json"
@@ -146,10 +146,7 @@ def _page(qualification: Qualification) -> str:
     """The page: the verdict, then a table for each part."""
     import jinja2
 
-    light, dark = css_variables(LIGHT), css_variables(DARK)
-    colours = f":root{{color-scheme:light dark;{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    style = colours + files("glmm_zoo.report").joinpath("page.css").read_text(encoding="utf-8")
     template = files("glmm_zoo.qualification").joinpath("dossier.html.jinja").read_text(encoding="utf-8")
     return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template).render(
-        css=Markup(style), qualification=qualification, titles=_WHAT
+        css=Markup(page_style()), qualification=qualification, titles=_WHAT
     )  # fmt: skip

@@ -130,7 +130,7 @@ def page_content(tree: xr.DataTree, prob: float) -> dict[str, Any]:
     again = reproduce(tree)
     page["checklist"] = blocks.table("checklist", _checklist(tree, blocks))
     page |= {"command": again.command, "reproduce": again.lines, "footer": _footer(content)}
-    return page | {"css": Markup(_css(blocks))}
+    return page | {"css": Markup(page_style() + blocks.styles.css())}
 
 
 def _estimates(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
@@ -237,10 +237,10 @@ def _footer(content: Mapping[str, Any]) -> str:
     return f"glmm_zoo {content['versions']['glmm-zoo']} · fitted {content['created'][:10]} · one file, works offline"
 
 
-def _css(blocks: Blocks) -> str:
-    """The page's style: its colours, the rules of page.css, and the classes of its figures."""
+def page_style() -> str:
+    """The style of a page: its colours and the rules of page.css."""
     light, dark = css_variables(LIGHT), css_variables(DARK)
     return (
         f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-        f"{_text_of(STYLE)}{blocks.styles.css()}"
+        f"{_text_of(STYLE)}"
     )

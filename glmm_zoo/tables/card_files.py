@@ -114,3 +114,11 @@ def _without_unknown_key(message: str, tables: Sequence[type[msgspec.Struct]]) -
     key = message.split("unknown field `")[1].split("`")[0]
     known = [key for table in tables for key in table.__struct_fields__]
     return f"unknown key {key!r}{did_you_mean(key, known) or ';'} known: {listing(known, 99)}"
+
+
+def not_exactly_one(table: msgspec.Struct, *names: str) -> str | None:
+    """ "both a and b", or "neither a nor b", where a table does not have exactly one of two values; "" and None are none."""
+    given = [name for name in names if getattr(table, name) not in ("", None)]
+    if len(given) == 1:
+        return None
+    return f"both {names[0]} and {names[1]}" if given else f"neither {names[0]} nor {names[1]}"

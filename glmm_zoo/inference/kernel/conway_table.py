@@ -35,12 +35,12 @@ def table_definition(b: Lines, name: str) -> list[str]:
     place = b.mul(b.sub("%eta", number(TABLE_FROM)), number(CELLS_PER_UNIT))
     below = b.intrinsic("floor", place)
     t = b.sub(place, below)
-    index = lanes_of(b, b(f"fptosi {b.type} {below} to {b.integer}"), "i64")
+    index = b.separate(b(f"fptosi {b.type} {below} to {b.integer}"), "i64")
     cells = [b(f"getelementptr double, ptr %table, i64 {b(f'mul i64 {at}, {_CELL}')}") for at in index]
     found = b.compare("oeq", _read(b, cells, 0), "%common")
     conway_maxwell.branch(b, conway_maxwell.all_lanes(b, found), "take", "fill")
     conway_maxwell.begin(b, "fill")
-    common = lanes_of(b, "%common", "double")[0]
+    common = b.separate("%common")[0]
     for at in index:
         b.do(f"call void @{name}_fill_{b.lanes}(i64 {at}, double {common}, ptr %table)")
     b.do("br label %take")
@@ -58,26 +58,9 @@ def table_definition(b: Lines, name: str) -> list[str]:
 
 
 def _read(b: Lines, cells: Sequence[str], k: int) -> str:
-    return packed(
-        b, [b(f"load double, ptr {b(f'getelementptr double, ptr {cell}, i64 {k}')}, align 8") for cell in cells]
+    return b.packed(
+        [b(f"load double, ptr {b(f'getelementptr double, ptr {cell}, i64 {k}')}, align 8") for cell in cells]
     )
-
-
-def lanes_of(b: Lines, vector: str, kind: str) -> list[str]:
-    """The lanes of a vector of this kind of numbers."""
-    if b.lanes == 1:
-        return [vector]
-    return [b(f"extractelement <{b.lanes} x {kind}> {vector}, i32 {lane}") for lane in range(b.lanes)]
-
-
-def packed(b: Lines, values: Sequence[str]) -> str:
-    """The vector that has these lanes."""
-    if b.lanes == 1:
-        return values[0]
-    vector = "undef"
-    for lane, value in enumerate(values):
-        vector = b(f"insertelement {b.type} {vector}, double {value}, i32 {lane}")
-    return vector
 
 
 def _derivatives(b: Lines, coefficients: Sequence[str], t: str, many: int) -> list[str]:
@@ -100,15 +83,15 @@ def _fill(b: Lines, name: str) -> list[str]:
     first = f(f"and i64 %at, {-f.lanes}")
     left = f(f"sitofp i64 {first} to double")
     step, W = type(b)(1).number, f.lanes
-    eta = packed(f, [
+    eta = f.packed([
         f(f"fadd double {f(f'fmul double {f(f"fadd double {left}, {step(float(lane))}")}, {step(1 / CELLS_PER_UNIT)}')}, {step(TABLE_FROM)}")
         for lane in range(W)
     ])  # fmt: skip
-    nu = packed(f, ["%nu"] * W)
+    nu = f.packed(["%nu"] * W)
     here, there = (_scaled(f, x, nu) for x in (eta, f.add(eta, f.number(1 / CELLS_PER_UNIT))))
     columns = [nu, *_completed(f, here[0], there[0]), *_completed(f, here[1], there[1])]
     for k, column in enumerate(columns):
-        for lane, value in enumerate(lanes_of(f, column, "double")):
+        for lane, value in enumerate(f.separate(column)):
             place = f(f"mul i64 {f(f'add i64 {first}, {lane}')}, {_CELL}")
             address = f(f"getelementptr double, ptr %table, i64 {f(f'add i64 {place}, {k}')}")
             f.do(f"store double {value}, ptr {address}, align 8")

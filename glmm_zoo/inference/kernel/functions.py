@@ -47,6 +47,21 @@ class Lines:
     def whole(self, value: int) -> str:
         return str(value) if self.lanes == 1 else f"splat (i64 {value})"
 
+    def separate(self, vector: str, kind: str = "double") -> list[str]:
+        """The lanes of a vector of this kind of numbers."""
+        if self.lanes == 1:
+            return [vector]
+        return [self(f"extractelement <{self.lanes} x {kind}> {vector}, i32 {lane}") for lane in range(self.lanes)]
+
+    def packed(self, values: Sequence[str]) -> str:
+        """The vector that has these lanes."""
+        if self.lanes == 1:
+            return values[0]
+        vector = "undef"
+        for lane, value in enumerate(values):
+            vector = self(f"insertelement {self.type} {vector}, double {value}, i32 {lane}")
+        return vector
+
     def add(self, a: str, b: str) -> str:
         return self(f"fadd contract {self.type} {a}, {b}")
 

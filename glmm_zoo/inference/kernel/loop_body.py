@@ -108,20 +108,7 @@ class LoopBody:
         return self._collected(self._addresses(base, stride, self._index(which)))
 
     def _collected(self, addresses: Sequence[str]) -> str:
-        b = self.b
-        values = [b(f"load double, ptr {a}, align 8") for a in addresses]
-        if b.lanes == 1:
-            return values[0]
-        vector = "undef"
-        for lane, value in enumerate(values):
-            vector = b(f"insertelement {b.type} {vector}, double {value}, i32 {lane}")
-        return vector
-
-    def _separate(self, value: str) -> list[str]:
-        b = self.b
-        if b.lanes == 1:
-            return [value]
-        return [b(f"extractelement {b.type} {value}, i32 {lane}") for lane in range(b.lanes)]
+        return self.b.packed([self.b(f"load double, ptr {a}, align 8") for a in addresses])
 
     def store(self, base: str, stride: int, value: str) -> None:
         b = self.b
@@ -129,12 +116,12 @@ class LoopBody:
             (address,) = self._addresses(base, stride, [self.i])
             b.do(f"store {b.type} {value}, ptr {address}, align 8")
             return
-        for address, one in zip(self._addresses(base, stride, self._own()), self._separate(value), strict=True):
+        for address, one in zip(self._addresses(base, stride, self._own()), self.b.separate(value), strict=True):
             b.do(f"store double {one}, ptr {address}, align 8")
 
     def scatter(self, base: str, node: Node) -> None:
         b = self.b
-        values = self._separate(self.floats(node.args[0]))
+        values = self.b.separate(self.floats(node.args[0]))
         for address, value in zip(self._addresses(base, 1, self._index(node.static)), values, strict=True):
             old = b(f"load double, ptr {address}, align 8")
             b.do(f"store double {b(f'fadd double {old}, {value}')}, ptr {address}, align 8")
