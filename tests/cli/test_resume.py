@@ -108,7 +108,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch, tokens: list[str] = FIT) -> int:
 MOMENTS = {
     "while the first chain is written": ("os", "fsync", 3),
     "before the first chain has its name": ("os", "replace", 2),
-    "when one chain is there": ("os", "replace", 3),
+    "when one chain is there": ("glmm_zoo.inference.kept", "replace_file", 3),
     "while a chain of the second run is written": ("os", "fsync", 7),
     "between two runs": ("glmm_zoo.inference.nuts", "by_seed", 2),
     "before a chain was finished": ("glmm_zoo.inference.nuts", "by_seed", 1),
@@ -202,7 +202,7 @@ def test_a_full_disk_says_what_is_kept(
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which some chains are kept."""
     folder = with_data(tmp_path_factory.mktemp("killed"))
-    assert run_with(folder, "before('os', 'replace', 4, kill)")[0] == -signal.SIGKILL
+    assert run_with(folder, "before('glmm_zoo.inference.kept', 'replace_file', 4, kill)")[0] == -signal.SIGKILL
     assert [p.name for p in sorted(folder.glob("f.parts/c*"))] == ["chain-1-0.npz", "chain-1-1.npz"]
     return folder
 
