@@ -26,7 +26,7 @@ from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
 from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
-from glmm_zoo.inference.fit import fit
+from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.numbers import written
@@ -198,7 +198,7 @@ def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> d
     refused, drawing, data_set = first_data_set_that_is_taken(model, seed, i)
     record = {"simulation": i, "refused": refused}
     try:
-        tree = fit(data_set.model, **settings, seed=drawing, progress=False)
+        tree = fit_draws(data_set.model, **settings, seed=drawing)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
     found = ranks_of_truth(data_set.truth, tree, data_set.model, np.random.default_rng(drawing))
