@@ -36,6 +36,7 @@ _KINDS = {
     "correlations": r"(^|_)corr_",
     "coefficients": r"(^|_)beta\[",
 }  # by the names of parameters
+SPREAD_OF = "spread of all "
 LOG_LIKELIHOOD, PREDICTION, COMPARISON = "log-likelihood", "prediction of the first row", "comparison that answers"
 
 
@@ -72,7 +73,7 @@ def spread_of_kinds(ranks: pd.DataFrame) -> Iterator[tuple[str, list[float]]]:
         if of_kind.shape[1] > 1 and len(of_kind) > 1:
             spread = 12 * ((of_kind - 0.5) ** 2).mean(axis=1)
             p = float(stats.ttest_1samp(spread, 1.0).pvalue)
-            yield f"spread of all {kind}", [of_kind.size, of_kind.mean().mean(), of_kind.stack().std(), p]
+            yield f"{SPREAD_OF}{kind}", [of_kind.size, of_kind.mean().mean(), of_kind.stack().std(), p]
 
 
 def _evenly(draws: np.ndarray) -> np.ndarray:
