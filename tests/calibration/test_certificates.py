@@ -65,7 +65,6 @@ def test_an_unknown_design_is_told() -> None:
         certify("poison", folder=".")
 
 
-@pytest.mark.promise("calibration")
 def test_a_certificate_says_what_came_of_the_calibration(planted: Path) -> None:
     found = certify("poisson", 200, folder=planted)
     assert (
