@@ -26,7 +26,8 @@ from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
 from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
-from glmm_zoo.inference.fit import fit
+from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.numbers import written
@@ -80,7 +81,12 @@ class SimulationBasedCalibration:
     @property
     def calibrated(self) -> bool:
         """Whether no quantity departs from uniformity: the smallest adjusted p is at least 0.01, after 20 simulations or more."""
-        return len(self._fitted) >= LEAST and bool(self.table["p_adjusted"].min() >= LIMIT)
+        return self.enough and bool(self.table["p_adjusted"].min() >= LIMIT)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough fits to judge, 20."""
+        return len(self._fitted) >= LEAST
 
     @property
     def sentence(self) -> str:
@@ -100,7 +106,7 @@ class SimulationBasedCalibration:
         lead = (
             f"{plural(fitted, 'data set')} drawn from the model and fitted{f' ({listing(asides)})' if asides else ''}"
         )
-        if fitted < LEAST:
+        if not self.enough:
             return (
                 f"{lead}: too few to judge; {LEAST} at least, 200 to find a standard deviation that is 20 % too small."
             )
@@ -175,7 +181,7 @@ def calibrate(
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
     settings = {"draws": draws, "tune": tune, "chains": chains}
-    design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
+    design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo"), "code": code_of_draws()}
     fitted_with = {**settings, "cores": cores if workers is None else 1}
     done = simulations(
         _simulate, n, model, seed, fitted_with, folder=folder, design=design, workers=workers, lost=lost_simulation
@@ -198,7 +204,7 @@ def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> d
     refused, drawing, data_set = first_data_set_that_is_taken(model, seed, i)
     record = {"simulation": i, "refused": refused}
     try:
-        tree = fit(data_set.model, **settings, seed=drawing, progress=False)
+        tree = fit_draws(data_set.model, **settings, seed=drawing)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
     found = ranks_of_truth(data_set.truth, tree, data_set.model, np.random.default_rng(drawing))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from glmm_zoo.cli.calibrate import calibrate
+from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
@@ -56,6 +57,7 @@ app.command(predict)
 app.command(loo)
 app.command(sensitivity)
 app.command(calibrate)
+app.command(certify)
 app.command(simulate)
 app.command(qualify)
 app.command(table)

@@ -141,6 +141,17 @@ def fit(
         return with_report(tree)
 
 
+def fit_draws(model: Model, **given: Any) -> xr.DataTree:
+    """What `fit` finds with these of its settings, to the bit, without the groups and the report that are read by people: the posterior,
+    the statistics of the sampler, the data and the log-likelihood."""
+    settings = Settings(**given)
+    _check(model, settings)
+    tree, interrupted = _fitted(model, settings, None, About(), {}, progress=False, whole=False)
+    if interrupted:
+        raise Interrupted(tree, None)
+    return tree
+
+
 def checked_target(resume: Any) -> Path:
     """The file that the fit is to be saved to, which is asked for before hours of sampling."""
     if not isinstance(resume, str | os.PathLike):
@@ -158,8 +169,9 @@ def _fitted(
     labels: Mapping[str, Mapping[str, Column]],
     *,
     progress: bool,
+    whole: bool = True,
 ) -> tuple[xr.DataTree, bool]:
-    """The tree without its report, and whether sampling was interrupted."""
+    """The tree without its report, `whole` or as `fit_draws` has it, and whether sampling was interrupted."""
     began = time.perf_counter()
     settings = replace(asked, seed=_seed(asked, beside))
     parameterized, start = parameterize(model, settings.parameterization)
@@ -174,7 +186,7 @@ def _fitted(
         recording=_recording(parameterized, compiled, kept, settings),
         kept=beside,
     )
-    groups, notes = _groups(parameterized, compiled, sampled, kept, labels)
+    groups, notes = _groups(parameterized, compiled, sampled, kept, labels, whole=whole)
     tree = xr.DataTree.from_dict(groups)
     content = _metadata(parameterized, compiled, settings, sampled, notes, began)
     if beside is not None:
@@ -223,6 +235,8 @@ def _groups(
     sampled: Sampled,
     kept: KeptVariables,
     labels: Mapping[str, Mapping[str, Column]],
+    *,
+    whole: bool,
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
     drawn, notes = sampled.draws, list(model.spec["notes"])
@@ -236,6 +250,8 @@ def _groups(
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
+        notes += of_likelihood
+    if whole and not drawn.interrupted:
         groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
         seed = sampled.settings.seed
         replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, seed)
@@ -248,7 +264,6 @@ def _groups(
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )
-        notes += of_likelihood
     return groups, notes
 
 

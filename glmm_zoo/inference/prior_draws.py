@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def prior(model: Model, chains: int, draws: int, seed: int | None) -> xr.Dataset:
     """Draws (chain, draw, ...) from the prior of the parameters of which the file has the log prior, and of what is reported that
     these alone determine, such as the intercept at zero covariates."""
-    return _draws(model, _determined_by_the_prior(model), chains, draws, seed)
+    return _draws(model, determined_by_the_prior(model), chains, draws, seed)
 
 
 def prior_as_fit(
@@ -83,7 +83,7 @@ def _draws(
     return xr.Dataset(by_chain, coords)
 
 
-def _determined_by_the_prior(model: Model) -> list[Any]:
+def determined_by_the_prior(model: Model) -> list[Any]:
     """Top-level parameters, and the reported variables that are made of nothing else."""
     from pytensor.graph.traversal import ancestors
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
+import xarray as xr
 from rows import ROWS, Row, visits
 from scipy import stats
 
@@ -25,6 +26,8 @@ from glmm_zoo.calibration.spread import spread_tasks
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
+from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.inference.prior_draws import determined_by_the_prior
 from glmm_zoo.results.storage import stored_table
 
 # a nu of Conway-Maxwell-Poisson counts beyond 300, which its prior draws, is cut, and not by hand
@@ -251,6 +254,15 @@ def test_a_calibration_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     assert "too few to judge" in whole.sentence
     with pytest.raises(InputError, match="another seed"):
         calibrate(model, 3, folder=tmp_path / "cut", seed=3, **SMALL)
+
+
+def test_what_is_ranked_has_the_bits_of_a_fit() -> None:
+    model = zoo.hierarchical_logistic(visits(), "ill ~ x + (1 | g)")
+    short, whole = fit_draws(model, seed=2, **SMALL), zoo.fit(model, seed=2, progress=False, **SMALL)
+    assert {*short.children} == {"posterior", "sample_stats", "log_likelihood", "observed_data", "constant_data"}
+    for group in ("posterior", "sample_stats", "log_likelihood", "constant_data"):
+        xr.testing.assert_identical(short[group].dataset, whole[group].dataset)
+    assert {str(v.name) for v in determined_by_the_prior(model)} == {*map(str, whole["prior"].data_vars)}
 
 
 def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
