@@ -184,6 +184,7 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         columns=[options["time"], options["within"]] if options.get("residual") else (),
         partly=True,
         weights=options.get("weights"),
+        impute=options.get("impute") or {},
     )
     single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
     parts = {p.prefix: p for p in single.predictors}

@@ -59,7 +59,7 @@ def _responses(
 ) -> xr.Dataset:
     """Responses of these draws of each chain, with the unknowns as they were drawn and all else drawn anew."""
     chains = len(drawn.finished)
-    responses, parameters = written_out(model.observed_RVs, unknown)
+    responses, parameters = written_out(model.outcomes, unknown)
     values = compiled.variables(model.replace_rvs_by_values(parameters))(drawn.x_of(kept))
     dims = dims_of_outcomes(model)
     variables = {

@@ -36,7 +36,7 @@ def prior_as_fit(
     With `responses` also the group posterior_predictive, of responses drawn with these variables. Random variables that are `fixed` have
     these values in each draw.
     """
-    observed = model.observed_RVs if responses else []
+    observed = model.outcomes if responses else []
     drawn = _draws(model, [*model.unobserved_RVs, *observed], 1, draws, seed, fixed)
     names = [str(v.name) for v in observed]
     groups = {"posterior": drawn.drop_vars(names)}

@@ -226,7 +226,7 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
     labels = posterior["coef"].values if "coef" in posterior.coords else ()
     for left, _, right in (str(label).partition(":") for label in labels):
         one, other = left.partition("[")[0], right.partition("[")[0]
-        own = (variable, f"mo({variable})")
+        own = (variable, f"mo({variable})", f"mi({variable})")
         found += [other] if one in own else [one] if other in own else []
     table = stored_table(tree)
     return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)
