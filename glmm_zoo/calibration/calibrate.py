@@ -24,9 +24,9 @@ from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
-from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.refits.spread import Workers
 from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.figures.picture import Picture

@@ -22,12 +22,12 @@ from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank, spread_of_kinds
-from glmm_zoo.calibration.spread import spread_tasks
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
 from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.inference.prior_draws import determined_by_the_prior
+from glmm_zoo.refits.spread import spread_tasks
 from glmm_zoo.results.storage import stored_table
 
 # a nu of Conway-Maxwell-Poisson counts beyond 300, which its prior draws, is cut, and not by hand
