@@ -138,7 +138,7 @@ class SamplerArguments:
     parameterization
         What the sampler moves for group effects; auto adapts to the data.
     keep_group_effects
-        Their draws, or only mean, sd and R-hat of each; by default what fits in memory.
+        Their draws, or only mean, sd, effective draws and R-hat of each; by default all or, of many, some draws beside these.
     """
 
     draws: WholeNumber = None

@@ -87,9 +87,10 @@ def fit(
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.
     keep_group_effects
-        "draws" of the group effects `u_<g>` in the posterior; or, where they would not fit in memory, their "moments": mean, sd
-        and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws up to 10^8
-        numbers.
+        "draws" of the group effects `u_<g>` in the posterior, in single precision from 4 million numbers on; or their "moments": mean,
+        sd, effective draws and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws of up to
+        20 million numbers, and else moments of all draws with as many of the draws as that, evenly spaced, in the group
+        `group_effect_draws`.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
     about
@@ -105,7 +106,8 @@ def fit(
     DataTree
         Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), prior (as many draws of these, and
         of what is reported that they alone determine), posterior_predictive, posterior_predictive_new_groups (of 200 draws, with
-        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` too.
+        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` and
+        `group_effect_draws` too.
 
     Raises
     ------
@@ -226,6 +228,8 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
         compiled.variables([*every, *prior]),
         compiled.variables(moments),
         datatree.pointwise_draws(settings.draws, settings.chains, model.rows),
+        kept.thinned,
+        kept.effects,
     )
 
 
@@ -239,14 +243,17 @@ def _groups(
     whole: bool,
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
-    drawn, notes = sampled.draws, list(model.spec["notes"])
+    drawn = sampled.draws
+    posterior, of_posterior = datatree.posterior(model, compiled, drawn, kept)
+    notes = [*model.spec["notes"], *of_posterior]
     groups = {
-        "posterior": datatree.posterior(model, compiled, drawn, kept.draws),
+        "posterior": posterior,
         "sample_stats": datatree.sample_stats(drawn),
         **datatree.data_groups(model, labels),
     }
     if drawn.moments is not None:
-        groups["group_effects"], note = datatree.moments(model, kept.moments, drawn.moments)
+        of_effects, note = datatree.kept_effects(model, kept, drawn)
+        groups |= of_effects
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
