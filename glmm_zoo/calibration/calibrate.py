@@ -149,6 +149,10 @@ def calibrate(
     builder refuses, such as responses that are all the same, are drawn anew with their parameters. Priors so wide that they draw
     absurd data calibrate absurd fits: give the model those of interest.
 
+    Times to events are drawn with them, each until the end of its follow-up, which is that of the data where no event cut it short, and else the last
+    time in the data; where events are seen at visits only, until these. In a joint model of survival visits end with the event, and who entered late
+    is one of those who survived until then. Knots and other things that a baseline hazard learns from times are those of the model's data.
+
     Parameters
     ----------
     model
@@ -174,7 +178,7 @@ def calibrate(
     Raises
     ------
     InputError
-        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (joint survival), or of whose
+        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn, or of whose
         data the builder refuses a hundred draws in a row.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
