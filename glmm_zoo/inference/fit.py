@@ -57,6 +57,7 @@ def fit(
     cores: int | None = None,
     seed: int | None = None,
     thin: int | None = None,
+    effective: int | None = None,
     target_accept: float | None = None,
     parameterization: str = "auto",
     keep_group_effects: str = "auto",
@@ -80,6 +81,9 @@ def fit(
     thin
         Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
         adds more to the effective draws per second than it costs.
+    effective
+        Draws are made until every parameter that is no group effect or weight of a smooth has so many effective ones, in bulk and
+        tails, or 8 times `draws` are made; `draws` is then the most that are kept of each chain. 400 is what `check` asks for.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
         the start again at 0.95, then 0.99, as long as a transition diverged.
@@ -126,6 +130,7 @@ def fit(
         cores=cores,
         seed=seed,
         thin=thin,
+        effective=effective,
         target_accept=target_accept,
         parameterization=parameterization,
         keep_group_effects=keep_group_effects,
@@ -180,6 +185,11 @@ def _fitted(
     compiled = compile_model(parameterized, start)
     kept = datatree.kept_variables(parameterized, settings)
     raise_all(settings.memory_problems(1 if kept.moments else compiled.size))
+    if kept.moments and settings.effective is not None:
+        raise InputError(
+            "effective goes with group effects of which all draws are kept, and here they are too many; give draws in its place, or "
+            "keep_group_effects='draws'"
+        )
     sampled = schedule.sample_with_retries(
         parameterized,
         compiled,
