@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import arviz_stats
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from arviz_stats import ess
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
@@ -26,7 +26,7 @@ def frame() -> pd.DataFrame:
 def fewest(tree: xr.DataTree) -> float:
     """Effective draws of the parameter that has the fewest, by ArviZ."""
     posterior = tree["posterior"].to_dataset()[["Intercept", "beta", "sd_g"]]
-    return min(float(arviz_stats.ess(posterior, method=how).to_array().min()) for how in ("bulk", "tail"))
+    return min(float(ess(posterior, method=how).to_array().min()) for how in ("bulk", "tail"))
 
 
 def test_so_many_effective_draws_are_made_and_not_many_more(frame: pd.DataFrame, tmp_path: Path) -> None:
