@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from arviz_stats import ess
+from arviz_stats.sampling_diagnostics import ess
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError
