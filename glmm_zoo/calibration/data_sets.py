@@ -50,8 +50,13 @@ class DrawnDataSet:
 def draw_data_set(
     model: Model, seed: int, fixed: Mapping[str, np.ndarray] = MappingProxyType({})
 ) -> DrawnDataSet | None:
-    """Parameters and responses from a model's prior predictive, and the model of these responses with the same priors; None where the
-    builder refuses the data. Random variables that are `fixed` have these values.
+    """`data_set_of` parameters and responses drawn with a seed. Random variables that are `fixed` have these values."""
+    return data_set_of(model, prior_as_fit(model, 1, seed, responses=True, fixed=fixed))
+
+
+def data_set_of(model: Model, drawn: xr.DataTree) -> DrawnDataSet | None:
+    """Parameters and responses from a model's prior predictive, one draw, and the model of these responses with the same priors; None
+    where the builder refuses the data.
 
     Raises
     ------
@@ -60,7 +65,6 @@ def draw_data_set(
         several causes or under a baseline that is learnt from times, censored or weighted values, several outcomes that are computed
         from columns.
     """
-    drawn = prior_as_fit(model, 1, seed, responses=True, fixed=fixed)
     call = call_of(drawn)
     responses = drawn["posterior_predictive"].dataset.isel(chain=0, draw=0)
     spec = metadata(drawn)["spec"]

@@ -1,6 +1,6 @@
 """Covariates with missing values: their own likelihood, and their gaps as unknowns in the linear predictors.
 
-    x_i ~ Normal(mu_i, sigma_x) in every row, observed or not,   eta = X b + b z (x_gap - fill) in rows without x
+x_i ~ Normal(mu_i, sigma_x) in every row, observed or not,   eta = X b + b z (x_gap - fill) in rows without x
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def _unknowns(model: Model, covariate: MissingCovariate, others: dict[str, Tenso
         if m.slopes.any():
             mu = mu + _change(model, gaps, m, others[m.column])
     sigma = model[prefixed(covariate.prefix, "sigma")]
-    x: Tensor = pm.Normal(
-        covariate.unknown, mu=mu, sigma=sigma, dims=gaps.dim, initval=np.full(gaps.rows, start)
-    )
+    x: Tensor = pm.Normal(covariate.unknown, mu=mu, sigma=sigma, dims=gaps.dim, initval=np.full(gaps.rows, start))
     return x - start
 
 

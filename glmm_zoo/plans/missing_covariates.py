@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, at_rows, listing, plural, raise_all
+from glmm_zoo.errors import InputError, at_rows, plural, raise_all
 from glmm_zoo.families.outcome import Outcome
 from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.grammar import parse_formula
@@ -81,10 +81,14 @@ def formulas_of_covariates(formulas: Mapping[str, Formula], impute: Mapping[str,
         for c in used
         if c not in texts
     ]
-    problems += [f"impute names {c!r}, and no formula has mi({c}); write mi({c}) in the formula" for c in texts if c not in used]
+    problems += [
+        f"impute names {c!r}, and no formula has mi({c}); write mi({c}) in the formula" for c in texts if c not in used
+    ]
     for column in used:
         if any(column in columns_elsewhere(f) for f in every):
-            problems.append(f"{column!r} stands in mi({column}) and elsewhere in the formulas; write mi({column}) in all places")
+            problems.append(
+                f"{column!r} stands in mi({column}) and elsewhere in the formulas; write mi({column}) in all places"
+            )
     response = formulas[""].response
     problems += [
         f"impute: the response {c!r} is used in the predictor of {column!r}; leave it out"

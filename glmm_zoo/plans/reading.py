@@ -118,7 +118,9 @@ def read_outcome(
     family = _as_seen(family, response, partly)
     covariates = formulas_of_covariates(formulas, impute)
     if covariates and weights is not None:
-        raise InputError("weights= and mi() are not available together: a weight is of the response alone; leave one of them out")
+        raise InputError(
+            "weights= and mi() are not available together: a weight is of the response alone; leave one of them out"
+        )
     used = [
         *(c for f in (*formulas.values(), *covariates.values()) for c in f.columns),
         *columns,

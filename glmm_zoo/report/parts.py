@@ -84,7 +84,9 @@ class Parts:
     about: About
     outcomes: tuple[OutcomeParts, ...]
     event: EventFormula | None
-    covariates: tuple[OutcomeParts, ...] = ()  # with missing values, mi(x), each as the outcome of its own linear predictor
+    covariates: tuple[
+        OutcomeParts, ...
+    ] = ()  # with missing values, mi(x), each as the outcome of its own linear predictor
 
     @property
     def spec(self) -> Mapping[str, Any]:
