@@ -277,7 +277,8 @@ def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch
     found = calibrate(model, 1, **SMALL)
     assert found.simulations[0]["refused"] == 2 and len(set(calls)) == 3
     monkeypatch.setattr(module, "data_set_of", lambda model, drawn: None)
-    with pytest.raises(InputError, match="100 draws"):
+    monkeypatch.setattr(module, "ATTEMPTS", 3)
+    with pytest.raises(InputError, match="3 draws"):
         calibrate(model, 1, **SMALL)
 
 
