@@ -23,7 +23,7 @@ def survival(
     formula: str,
     *,
     baseline: str = "bspline",
-    cuts: int | Sequence[float] | None = None,
+    cuts: int | Sequence[float] | Mapping[str, Any] | None = None,
     distribution: str | None = None,
     causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
@@ -60,7 +60,8 @@ def survival(
         one digit; "exponential".
     cuts
         Of a piecewise baseline: how many cut points, at quantiles of the times of events, or the times themselves; by default at
-        most 6, with 5 events or more in each piece.
+        most 6, with 5 events or more in each piece. Of any baseline: what the spec of another fit says of its own, `facts["event_times"]`,
+        so that knots and unit are the same.
     distribution
         "weibull", "lognormal" or "loglogistic" of times, in place of a baseline hazard: the accelerated-failure-time form.
     causes, censored

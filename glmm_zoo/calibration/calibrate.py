@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glmm_zoo.calibration.data_sets import DrawnDataSet, data_set_of
+from glmm_zoo.calibration.data_sets import DrawnDataSet, data_set_of, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
-from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.refits.spread import Workers
 from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.figures.picture import Picture
@@ -152,6 +152,10 @@ def calibrate(
     builder refuses, such as responses that are all the same, are drawn anew with their parameters. Priors so wide that they draw
     absurd data calibrate absurd fits: give the model those of interest.
 
+    Times to events are drawn with them, each until the end of its follow-up, which is that of the data where no event cut it short, and else the last
+    time in the data; where events are seen at visits only, until these. In a joint model of survival visits end with the event, and who entered late
+    is one of those who survived until then. Knots and other things that a baseline hazard learns from times are those of the model's data.
+
     Parameters
     ----------
     model
@@ -177,7 +181,7 @@ def calibrate(
     Raises
     ------
     InputError
-        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (joint survival), or of whose
+        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn, or of whose
         data the builder refuses a hundred draws in a row.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
@@ -228,7 +232,11 @@ def first_data_set_that_is_taken(
     block, place = divmod(i, AT_ONCE)
     key = tuple((name, value.shape, value.tobytes()) for name, value in fixed.items())
     for refused, drawing in enumerate(map(int, seeds)):
-        data_set = data_set_of(model, _drawn_at_once(model, (seed, block, refused), key).isel(draw=[place]))
+        if model.event is not None:
+            data_set = draw_data_set(model, drawing, fixed)
+        else:
+            drawn = _drawn_at_once(model, (seed, block, refused), key).isel(draw=[place])
+            data_set = data_set_of(model, drawn, drawing)
         if data_set is not None:
             return refused, drawing, data_set
     raise InputError(

@@ -29,10 +29,10 @@ import msgspec
 
 from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.ranks import SPREAD_OF
-from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import InputError, did_you_mean, listing
 from glmm_zoo.inference.kept import versions
 from glmm_zoo.inference.settings import Settings
+from glmm_zoo.refits.spread import Workers
 from glmm_zoo.registry import builders
 from glmm_zoo.report.certificate import CERTIFICATE_SCHEMA, SOURCES, Certificate, code_of_draws
 from glmm_zoo.results.replacement import replace_file

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from glmm_zoo.calibration.at_truth import values_at_truth
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.predictions import predictions
 from glmm_zoo.inference.prior_draws import determined_by_the_prior
@@ -111,13 +112,5 @@ def _by_draw(array: xr.DataArray) -> np.ndarray:
 
 def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
     """The log density of a model's data at the one draw of a tree."""
-    from pytensor.compile.maker import function
-
-    from glmm_zoo.families.tensors import as_it_stands
-
-    plain = model.with_transforms({v.name: None for v in model.free_RVs})
-    terms = plain.logp(vars=plain.observed_RVs, sum=False)
-    run: Any = function(plain.value_vars, terms, mode=as_it_stands(), on_unused_input="ignore")
-    posterior = truth["posterior"].dataset
-    values = [posterior[v.name].values.reshape(np.shape(posterior[v.name].values)[2:]) for v in plain.free_RVs]
-    return float(sum(np.sum(term) for term in run(*values)))
+    terms = values_at_truth(model, truth, lambda plain: plain.logp(vars=plain.observed_RVs, sum=False))
+    return float(sum(np.sum(term) for term in terms))

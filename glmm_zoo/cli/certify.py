@@ -31,7 +31,7 @@ def certify(
 
     from glmm_zoo.calibration.certify import certify as certify_design
     from glmm_zoo.calibration.certify import designs as all_designs
-    from glmm_zoo.calibration.spread import workers_as_typed
+    from glmm_zoo.refits.spread import workers_as_typed
     from glmm_zoo.report.certificate import certificate_words, certificates
 
     sound = True

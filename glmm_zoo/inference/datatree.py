@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,34 +22,49 @@ if TYPE_CHECKING:
     from glmm_zoo.tables.columns import Column
 
 MAX_POINTWISE = 4_000_000  # numbers kept of the log-likelihood, and of predictive draws: 32 MB each before compression
-MOST_EFFECTS = 1e8  # numbers that all draws of the group effects may have; 0.8 GB, held three times for a moment
+MOST_DOUBLES = 4_000_000  # numbers that all draws of the group effects may have in double precision: 32 MB
+MOST_EFFECTS = (
+    20_000_000  # numbers that the draws of the group effects may have that are kept: 80 MB in single precision
+)
+_AT_ONCE = 2_000_000  # numbers computed together
 
 
 @dataclass(frozen=True)
 class KeptVariables:
-    """The variables of which each draw is kept, and those of which only mean, sd and R-hat are."""
+    """The variables of which each draw is kept, those of these in `single` precision, and those of which moments are kept, with
+    the draws numbered `thinned` of the first so many `effects` of their numbers."""
 
     draws: Sequence[Any]
-    moments: Sequence[Any]
+    moments: Sequence[Any] = ()
+    single: Collection[str] = ()
+    thinned: np.ndarray = field(default_factory=lambda: np.arange(0))
+    effects: int = 0
 
 
 def kept_variables(model: Model, settings: Settings) -> KeptVariables:
-    """All variables, or all but the group effects."""
+    """All variables, or of the group effects moments and, unless these alone are asked for, as many draws as there is room for."""
     sizes = {name: len(g.factor.levels) * len(g.labels) for g in model.groups for name in g.effect_variables}
-    numbers = settings.draws * settings.chains * sum(sizes.values())
-    keep = settings.keep_group_effects
+    made, keep = settings.draws * settings.chains, settings.keep_group_effects
+    numbers = made * sum(sizes.values())
     if keep == "draws" or (keep == "auto" and numbers <= MOST_EFFECTS):
-        return KeptVariables(model.unobserved_RVs, [])
-    effects = [model[name] for name in sizes]
-    return KeptVariables([v for v in model.unobserved_RVs if v not in effects], effects)
+        return KeptVariables(model.unobserved_RVs, single=sizes.keys() if numbers > MOST_DOUBLES else ())
+    own = dict.fromkeys(g.name("u") for g in model.groups)  # at zero of the covariates, which the others follow from
+    moments = [model[name] for name in {**own, **sizes}]
+    draws = [v for v in model.unobserved_RVs if v not in moments]
+    if keep == "moments":
+        return KeptVariables(draws, moments)
+    effects = sum(sizes[name] for name in own)
+    step = -(-made * effects // MOST_EFFECTS)
+    return KeptVariables(draws, moments, (), np.arange(step - 1, settings.draws, step), effects)
 
 
-def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[Any]) -> xr.Dataset:
-    """Every variable shown as chain x draw x its named dims, in the order in which they are read."""
+def posterior(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables) -> tuple[xr.Dataset, list[str]]:
+    """Every variable of which each draw is kept as chain x draw x its named dims, in the order in which they are read; and what
+    to note of them."""
     chains, draws = drawn.stats["diverging"].shape
+    shown = kept.draws
     values = (drawn.recorded or [])[: len(shown)] or [
-        v.reshape(chains, draws, *v.shape[1:])
-        for v in compiled.variables(model.replace_rvs_by_values(list(shown)))(drawn.x_of(drawn.x_draws))
+        v.reshape(chains, draws, *v.shape[1:]) for v in _computed(model, compiled, drawn, kept)
     ]
     variables = {}
     used: dict[str, None] = {}
@@ -58,7 +73,23 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, shown: Sequence[An
         used.update(dict.fromkeys(d for d in dims if d in model.coords))
         variables[name] = (("chain", "draw", *dims), v, model.attributes.get(name))
     coords = {"chain": np.arange(chains), "draw": np.arange(draws), **labels_of_dims(model, list(used))}
-    return xr.Dataset(variables, coords)[_in_reading_order(model, list(variables))]
+    names = _in_reading_order(model, list(variables))
+    notes = [f"draws of {listing(list(kept.single))} are kept in single precision, to keep the file small"]
+    return xr.Dataset(variables, coords)[names], notes if kept.single else []
+
+
+def _computed(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables) -> list[np.ndarray]:
+    """All draws (chains x draws, ...) of the variables, of some draws after others, so that little of it is there twice."""
+    x, compute = drawn.x_of(drawn.x_draws), compiled.variables(model.replace_rvs_by_values(list(kept.draws)))
+    first = compute(x[:1])
+    types = [np.float32 if v.name in kept.single else part.dtype for v, part in zip(kept.draws, first, strict=True)]
+    values = [np.empty((len(x), *part.shape[1:]), kind) for part, kind in zip(first, types, strict=True)]
+    step = max(1, _AT_ONCE // max(1, sum(part.size for part in first)))
+    for start in range(0, len(x), step):
+        some = slice(start, start + step)
+        for whole, part in zip(values, compute(x[some]), strict=True):
+            whole[some] = part
+    return values
 
 
 def _in_reading_order(model: Model, names: Sequence[str]) -> list[str]:
@@ -86,21 +117,35 @@ def sample_stats(drawn: Draws) -> xr.Dataset:
     return xr.Dataset({**by_draw, "bfmi": ("chain", drawn.bfmi)}, coords)
 
 
-def moments(model: Model, effects: Sequence[Any], values: np.ndarray) -> tuple[xr.Dataset, str]:
-    """Mean, sd and R-hat of the group effects: each variable statistic x its named dims; and what to note of them."""
-    variables, used, start = {}, {}, 0
-    for rv in effects:
+def kept_effects(model: Model, kept: KeptVariables, drawn: Draws) -> tuple[dict[str, xr.Dataset], str]:
+    """The moments of the group effects, and some draws of a fit that was not interrupted, each variable by its named dims; and
+    what to note of them."""
+    assert drawn.moments is not None and drawn.effects is not None
+    values, draws = drawn.moments, drawn.effects
+    variables, thinned, labels, start = {}, {}, dict[str, None](), 0
+    for rv in kept.moments:
         dims = model.named_vars_to_dims[rv.name]
         shape = [len(model.coords[d]) for d in dims]
-        used.update(dict.fromkeys(dims))
-        part = values[:, start : start + int(np.prod(shape))]
-        variables[rv.name] = (("statistic", *dims), part.reshape(len(part), *shape))
-        start += part.shape[1]
+        labels.update(dict.fromkeys(dims))
+        here = slice(start, start := start + int(np.prod(shape)))
+        variables[rv.name] = (("statistic", *dims), values[:, here].reshape(len(values), *shape))
+        if len(kept.thinned) and start <= kept.effects and not drawn.interrupted:
+            thinned[rv.name] = (("chain", "effect_draw", *dims), draws[..., here].reshape(*draws.shape[:2], *shape))
+    coords = labels_of_dims(model, list(labels))
+    groups = {"group_effects": xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **coords})}
     note = (
-        f"of {listing(list(variables))} the mean, sd and R-hat (at most {np.max(values[2]):.3f}) of each are kept in the group "
-        "'group_effects', not the draws, to stay within memory"
+        f"of {listing(list(variables))} the mean, sd, effective draws and R-hat (at most {np.max(values[-1]):.3f}) of each are in the "
+        "group 'group_effects', taken from all draws as they were made; "
     )
-    return xr.Dataset(variables, {"statistic": list(MOMENT_NAMES), **labels_of_dims(model, list(used))}), note
+    if not thinned:
+        return groups, f"{note}the draws are not kept, to stay within memory"
+    own = {"chain": np.arange(len(draws)), "effect_draw": kept.thinned}
+    groups[storage.EFFECT_DRAWS] = xr.Dataset(thinned, {**own, **coords})
+    note += (
+        f"to keep the file small, {plural(len(kept.thinned), 'draw')} of each chain are kept of {listing(list(thinned))}, in single "
+        f"precision, in the group '{storage.EFFECT_DRAWS}', from which answers about single levels are computed"
+    )
+    return groups, note
 
 
 def top_level_parameters(model: Model) -> list[Any]:

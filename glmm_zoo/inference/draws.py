@@ -33,7 +33,9 @@ class Draws:
     recorded
         (chains, draws, ...) of each variable recorded while sampling; None where x holds all.
     moments
-        (statistics, k) of the variables whose draws are not kept; None where there are none.
+        (statistics, k) of the variables of which not all draws are kept; None where there are none.
+    effects
+        (chains, some draws, effects) of the first of these in single precision.
     """
 
     x: np.ndarray
@@ -47,10 +49,12 @@ class Draws:
     bfmi: np.ndarray
     recorded: Sequence[np.ndarray] | None = None
     moments: np.ndarray | None = None
+    effects: np.ndarray | None = None
 
     def x_of(self, draws: np.ndarray) -> np.ndarray:
         """x of these draws of every chain (chains x draws, n)."""
-        return self.x[:, np.searchsorted(self.x_draws, draws)].reshape(-1, self.x.shape[2])
+        x = self.x if len(draws) == len(self.x_draws) else self.x[:, np.searchsorted(self.x_draws, draws)]
+        return x.reshape(-1, x.shape[2])
 
     def with_cost_of(self, earlier: Draws) -> Draws:
         """These, with the gradients and seconds of earlier ones added to their own."""

@@ -57,6 +57,7 @@ def fit(
     cores: int | None = None,
     seed: int | None = None,
     thin: int | None = None,
+    effective: int | None = None,
     target_accept: float | None = None,
     parameterization: str = "auto",
     keep_group_effects: str = "auto",
@@ -80,6 +81,9 @@ def fit(
     thin
         Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
         adds more to the effective draws per second than it costs.
+    effective
+        Draws are made until every parameter that is no group effect or weight of a smooth has so many effective ones, in bulk and
+        tails, or 8 times `draws` are made; `draws` is then the most that are kept of each chain. 400 is what `check` asks for.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
         the start again at 0.95, then 0.99, as long as a transition diverged.
@@ -87,9 +91,10 @@ def fit(
         What the sampler moves for the group effects: "auto" adapts to how much the data say of each level,
         "noncentered" and "centered" are the two classical forms. The posterior is the same.
     keep_group_effects
-        "draws" of the group effects `u_<g>` in the posterior; or, where they would not fit in memory, their "moments": mean, sd
-        and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws up to 10^8
-        numbers.
+        "draws" of the group effects `u_<g>` in the posterior, in single precision from 4 million numbers on; or their "moments": mean,
+        sd, effective draws and split R-hat of each in the group `group_effects`, taken as the draws are made. "auto" keeps draws of up to
+        20 million numbers, and else moments of all draws with as many of the draws as that, evenly spaced, in the group
+        `group_effect_draws`.
     progress
         Show a progress bar; by default where there is a terminal or a notebook.
     about
@@ -105,7 +110,8 @@ def fit(
     DataTree
         Groups posterior, sample_stats, log_likelihood, log_prior (of the top-level parameters), prior (as many draws of these, and
         of what is reported that they alone determine), posterior_predictive, posterior_predictive_new_groups (of 200 draws, with
-        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` too.
+        group effects drawn anew; not of survival), observed_data, constant_data and report; with moments, `group_effects` and
+        `group_effect_draws` too.
 
     Raises
     ------
@@ -124,6 +130,7 @@ def fit(
         cores=cores,
         seed=seed,
         thin=thin,
+        effective=effective,
         target_accept=target_accept,
         parameterization=parameterization,
         keep_group_effects=keep_group_effects,
@@ -178,6 +185,11 @@ def _fitted(
     compiled = compile_model(parameterized, start)
     kept = datatree.kept_variables(parameterized, settings)
     raise_all(settings.memory_problems(1 if kept.moments else compiled.size))
+    if kept.moments and settings.effective is not None:
+        raise InputError(
+            "effective goes with group effects of which all draws are kept, and here they are too many; give draws in its place, or "
+            "keep_group_effects='draws'"
+        )
     sampled = schedule.sample_with_retries(
         parameterized,
         compiled,
@@ -226,6 +238,8 @@ def _recording(model: Model, compiled: Compiled, kept: KeptVariables, settings: 
         compiled.variables([*every, *prior]),
         compiled.variables(moments),
         datatree.pointwise_draws(settings.draws, settings.chains, model.rows),
+        kept.thinned,
+        kept.effects,
     )
 
 
@@ -239,14 +253,17 @@ def _groups(
     whole: bool,
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
-    drawn, notes = sampled.draws, list(model.spec["notes"])
+    drawn = sampled.draws
+    posterior, of_posterior = datatree.posterior(model, compiled, drawn, kept)
+    notes = [*model.spec["notes"], *of_posterior]
     groups = {
-        "posterior": datatree.posterior(model, compiled, drawn, kept.draws),
+        "posterior": posterior,
         "sample_stats": datatree.sample_stats(drawn),
         **datatree.data_groups(model, labels),
     }
     if drawn.moments is not None:
-        groups["group_effects"], note = datatree.moments(model, kept.moments, drawn.moments)
+        of_effects, note = datatree.kept_effects(model, kept, drawn)
+        groups |= of_effects
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)

@@ -228,9 +228,9 @@ def _arrays(chain: Chain) -> dict[str, Any]:
     plain = {name: getattr(draws, name) for name in _PLAIN}
     beside = {}
     if recorded is not None:
-        beside = {"recorded": recorded.x} | {
-            f"{name}{half}": getattr(moments, name)
-            for half, moments in enumerate(recorded.halves)
+        beside = {"recorded": recorded.x, "effects": recorded.effects} | {
+            f"{name}{part}": getattr(moments, name)
+            for part, moments in enumerate((*recorded.halves, recorded.batches))
             for name in ("count", "mean", "squares")
         }
     return {**plain, **{f"stat:{name}": values for name, values in draws.stats.items()}, **beside}
@@ -245,9 +245,9 @@ def _chain(arrays: Mapping[str, np.ndarray]) -> Chain:
     stats = {name.removeprefix("stat:"): arrays[name] for name in arrays if name.startswith("stat:")}
     recorded = None
     if "recorded" in arrays:
-        halves = Moments(0), Moments(0)
-        for half, moments in enumerate(halves):
-            moments.count = int(arrays[f"count{half}"])
-            moments.mean, moments.squares = arrays[f"mean{half}"], arrays[f"squares{half}"]
-        recorded = Recorded(arrays["recorded"], halves)
+        first, second, batches = parts = Moments(0), Moments(0), Moments(0)
+        for part, moments in enumerate(parts):
+            moments.count = int(arrays[f"count{part}"])
+            moments.mean, moments.squares = arrays[f"mean{part}"], arrays[f"squares{part}"]
+        recorded = Recorded(arrays["recorded"], arrays["effects"], (first, second), batches)
     return Chain(Draws(stats=stats, interrupted=False, **plain), recorded)

@@ -320,7 +320,8 @@ def _column(batch: Any, name: str) -> np.ndarray:
 def _unpack(batch: Any, stat: Any, size: int, draws: int, seconds: float) -> Draws:
     """One chain of what nutpie returned, without the warm-up; `size` is the length of what it has for x."""
     sampling = ~_column(stat, "tuning").astype(bool)
-    x = pa.array(batch.column("x")).flatten().to_numpy().reshape(1, batch.num_rows, size)[:, sampling]
+    x = pa.array(batch.column("x")).flatten().to_numpy().reshape(1, batch.num_rows, size)
+    x = x if sampling.all() else x[:, sampling]
     stats = {ours: _column(stat, theirs)[None, sampling].astype(kind) for theirs, (ours, kind) in _STATS.items()}
     made = x.shape[1]
     return Draws(

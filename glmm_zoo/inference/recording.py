@@ -11,7 +11,7 @@ import numpy as np
 from glmm_zoo.inference.compile import Compiled
 from glmm_zoo.inference.compile_jax import Vectorized
 from glmm_zoo.inference.draws import Draws
-from glmm_zoo.inference.moments import Moments, pooled_moments
+from glmm_zoo.inference.moments import BatchMeans, Moments, batch_length, pooled_moments
 from glmm_zoo.inference.settings import Settings
 
 
@@ -20,20 +20,25 @@ class Recording:
     """What is kept of a draw x (n,) where not x itself.
 
     `every` are the variables kept of each draw, `moments` those of which only the moments are. Of the draws `x_draws`, x is
-    kept too.
+    kept too, and of the draws `effect_draws` so many `effects`, the first numbers of `moments`.
     """
 
     every: Vectorized
     moments: Vectorized
     x_draws: np.ndarray
+    effect_draws: np.ndarray
+    effects: int
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded of a chain beside what it handed on: x of some draws (k, n), and the moments of its halves."""
+    """What was recorded of a chain beside what it handed on: x of some draws (k, n), group effects of others (m, effects) in single
+    precision, the moments of its halves, and those of its batches."""
 
     x: np.ndarray
+    effects: np.ndarray
     halves: tuple[Moments, Moments]
+    batches: Moments
 
 
 class Recorders:
@@ -74,8 +79,13 @@ class Recorder:
         self.middle = settings.draws * self.thin // 2
         self.made = -settings.tune  # draws so far, negative during warm-up
         x = np.full((len(recording.x_draws), compiled.size), np.nan)
-        self.recorded = Recorded(x, (Moments(size_of_moments), Moments(size_of_moments)))
-        self.row_of_draw = {int(draw): row for row, draw in enumerate(recording.x_draws)}
+        effects = np.zeros((len(recording.effect_draws), recording.effects), np.float32)
+        halves = Moments(size_of_moments), Moments(size_of_moments)
+        self.length = batch_length(settings.draws * self.thin)
+        self.recorded = Recorded(x, effects, halves, BatchMeans(size_of_moments, self.length))
+        self.row_of_x, self.row_of_effects = (
+            {int(draw): row for row, draw in enumerate(draws)} for draws in (recording.x_draws, recording.effect_draws)
+        )
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         made, self.made = self.made, self.made + 1
@@ -84,11 +94,16 @@ class Recorder:
         if made < 0:
             return handed_on
         x = self.coordinates.x_of(z)
-        self.recorded.halves[made >= self.middle].add(_flat(self.recording.moments(x[None])))
+        moments = _flat(self.recording.moments(x[None]))
+        self.recorded.halves[made >= self.middle].add(moments)
+        self.recorded.batches.add(moments)
         if (made + 1) % self.thin == 0:
             handed_on[1:] = _flat(self.recording.every(x[None]))
-            if made // self.thin in self.row_of_draw:
-                self.recorded.x[self.row_of_draw[made // self.thin]] = x
+            draw = made // self.thin
+            if draw in self.row_of_x:
+                self.recorded.x[self.row_of_x[draw]] = x
+            if draw in self.row_of_effects:
+                self.recorded.effects[self.row_of_effects[draw]] = moments[: self.recording.effects]
         return handed_on
 
     def of_all(self, made: Draws, of_chain: Sequence[Recorded]) -> Draws:
@@ -100,7 +115,8 @@ class Recorder:
             x=np.stack([r.x for r in of_chain]),
             x_draws=self.recording.x_draws,
             recorded=[p.reshape(*p.shape[:2], *s) for p, s in zip(parts, self.shapes, strict=True)],
-            moments=pooled_moments([half for r in of_chain for half in r.halves]),
+            moments=pooled_moments([h for r in of_chain for h in r.halves], [r.batches for r in of_chain], self.length),
+            effects=np.stack([r.effects for r in of_chain]),
         )
 
 

@@ -224,8 +224,6 @@ def together(trees: Sequence[xr.DataTree]) -> xr.DataTree:
     for tree in trees:
         refuse_imputations(tree, "a fit to pool")
     first, contents = trees[0], [metadata(tree) for tree in trees]
-    if any("group_effects" in tree.children for tree in trees):
-        raise InputError("draws of group effects are needed to put fits together; give keep_group_effects='draws'")
     groups = {name: _joined([tree[name].to_dataset() for tree in trees]) for name in first.children if name != "report"}
     stored = [tree["constant_data"].dataset for tree in trees]
     differing = [
@@ -244,7 +242,9 @@ def together(trees: Sequence[xr.DataTree]) -> xr.DataTree:
 
 
 def _joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Datasets one after the other along the chains; of what has none the first."""
+    """Datasets one after the other along the chains; moments beside each other; of what has neither the first."""
+    if "statistic" in parts[0].dims:
+        return xr.concat(parts, IMPUTATION)
     if "chain" not in parts[0].dims:
         return parts[0]
     chains = parts[0].sizes["chain"]

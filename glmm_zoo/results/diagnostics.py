@@ -7,7 +7,7 @@ as far beyond these limits as chance alone takes it (`noise_of_worst`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,15 +44,20 @@ FALSE_ALARM = 0.01  # probability that the worst random effect of sound chains i
 # ------------------------------------------------------------------------------------------------------------- verdict
 
 
-def incomplete(tree: xr.DataTree) -> str | None:
-    """A sentence when chains or draws are missing; asked before any diagnosis, since that ignores missing draws."""
+def incomplete(tree: xr.DataTree, only: Collection[str] | None = None) -> str | None:
+    """A sentence when chains or draws are missing; asked before any diagnosis, since that ignores missing draws.
+
+    Of variables beyond `only` the numbers are not looked at.
+    """
     settings = metadata(tree)["sampling"]
     wanted, finished = settings["draws"], settings["finished"]
     lacking = [0] * (settings["chains"] - len(finished))
     short = [f"chain {i} has {n}" for i, n in enumerate([*finished, *lacking]) if n < wanted]
     if short:
         return f"the run was interrupted: of {wanted} draws each, {listing(short)}"
-    broken = [str(name) for name, v in tree["posterior"].data_vars.items() if not np.isfinite(v.values).all()]
+    posterior = tree["posterior"].dataset
+    asked = [str(name) for name in posterior.data_vars if only is None or name in only]
+    broken = [name for name in asked if not all(np.isfinite(chain.values).all() for chain in posterior[name])]
     return f"values that are not finite in {listing(broken)}" if broken else None
 
 
@@ -143,7 +148,7 @@ def _weighed(found: Sequence[Problem], *, few_divergences: bool) -> tuple[tuple[
 class _Kind:
     """Quantities that are held to the same limits: the statistics of each, what one is called, and the limits.
 
-    Effective draws are NaN where only moments were kept.
+    Effective draws in the tails are NaN where only moments are of all draws.
     """
 
     rows: pd.DataFrame
@@ -312,7 +317,9 @@ def _single_chain(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _few_effective_draws(kind: _Kind, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Problem]:
     for name, words in (("ess_bulk", "its mean is"), ("ess_tail", "its interval is")):
-        drawn = kind.rows[name][kind.rows["median"].notna()]  # of moments there are none
+        drawn = kind.rows[name][
+            kind.rows["median"].notna() | kind.rows[name].notna()
+        ]  # of moments there are none in the tails
         low = drawn[~(drawn >= kind.effective)].sort_values(na_position="first")
         if len(low):
             factor = int(np.ceil(1.2 * kind.effective / np.nanmax([low.iloc[0], 1])))

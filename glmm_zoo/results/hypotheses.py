@@ -18,7 +18,7 @@ from glmm_zoo.results.hypothesis_text import RELATIONS, Side, hypothesis_error, 
 from glmm_zoo.results.imputations import imputed_tables
 from glmm_zoo.results.numbers import Scale, estimate_text, nominal, probability, whole, written
 from glmm_zoo.results.parameter_statistics import element_labels, elements, moments_table
-from glmm_zoo.results.storage import metadata, reported_variables
+from glmm_zoo.results.storage import EFFECT_DRAWS, metadata, posterior_with_effects, reported_variables
 from glmm_zoo.results.summary import derived_quantities, repeated_correlations
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 
@@ -63,6 +63,9 @@ def hypotheses(
     if not texts:
         raise InputError("no hypothesis was given; write for example 'beta[a] > beta[b]'")
     problems: list[str] = []
+    effects = map(str, tree[EFFECT_DRAWS].data_vars) if EFFECT_DRAWS in tree.children else ()
+    if any(f"{name}[" in text for name in effects for text in texts):
+        tree = tree.assign(posterior=xr.DataTree(posterior_with_effects(tree)))
     draws, ratios = _quantities(tree)
     asked = [q for text in texts if (q := attempt(partial(_asked, text, draws, ratios), problems)) is not None]
     if rope is None:

@@ -59,7 +59,7 @@ def imputations_of(tree: xr.DataTree) -> list[xr.DataTree]:
 def _chains_of(group: xr.Dataset, k: int, count: int) -> xr.Dataset:
     """The part of a group that is of table k of so many."""
     if "chain" not in group.dims:
-        return group
+        return group.isel({IMPUTATION: k}) if IMPUTATION in group.dims else group
     chains = group.sizes["chain"] // count
     some = group.isel(chain=slice(k * chains, (k + 1) * chains)).drop_vars(IMPUTATION, errors="ignore")
     return some.assign_coords(chain=np.arange(some.sizes["chain"]))

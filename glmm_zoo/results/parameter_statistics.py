@@ -41,6 +41,7 @@ def statistics(values: np.ndarray, prob: float = 0.95, imputations: int = 1) -> 
 
 
 def _statistics(values: np.ndarray, prob: float, imputations: int) -> np.ndarray:
+    values = values.astype(float, copy=False)  # some are kept in single precision
     if imputations > 1:
         return _pooled(values, prob, imputations)
     rows = np.full((values.shape[2], len(STATISTICS)), np.nan)
@@ -88,7 +89,8 @@ def statistics_table(posterior: xr.Dataset, prob: float = 0.95) -> pd.DataFrame:
 
 def at_one_value(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     """Whether values are all the same along the axis but for rounding."""
-    return np.ptp(values, axis=axis) <= 1e-12 * np.abs(values).max(axis=axis)
+    low, high = values.min(axis=axis), values.max(axis=axis)
+    return high - low <= 1e-12 * np.maximum(high, -low)
 
 
 def elements(array: xr.DataArray) -> np.ndarray:
@@ -97,11 +99,33 @@ def elements(array: xr.DataArray) -> np.ndarray:
     return values.reshape(*values.shape[:2], -1)
 
 
+def group_effect_moments(tree: xr.DataTree) -> xr.Dataset:
+    """Moments (statistic, ...) of the group effects of which not all draws are kept, of imputed tables together; none of other fits.
+
+    R-hat is the largest of the tables', effective draws are added up, and errors are those of the draws alone.
+    """
+    if "group_effects" not in tree.children:
+        return xr.Dataset()
+    each = tree["group_effects"].to_dataset()
+    if IMPUTATION not in each.dims:
+        return each
+    of = {str(name): each.sel(statistic=name) for name in each["statistic"].values}
+    mean, count = of["mean"].mean(IMPUTATION), each.sizes[IMPUTATION]
+    pooled = {
+        "mean": mean,
+        "sd": ((of["sd"] ** 2).mean(IMPUTATION) + ((of["mean"] - mean) ** 2).mean(IMPUTATION)) ** 0.5,
+        "mcse_mean": (of["mcse_mean"] ** 2).sum(IMPUTATION, skipna=False) ** 0.5 / count,
+        "ess_bulk": of["ess_bulk"].sum(IMPUTATION, skipna=False),
+        "r_hat": of["r_hat"].max(IMPUTATION),
+    }
+    return xr.concat([pooled[name].assign_coords(statistic=name) for name in of], "statistic")
+
+
 def moments_table(tree: xr.DataTree) -> pd.DataFrame:
-    """The same columns for group effects of which the fit kept moments and no draws; what these do not have is NaN."""
+    """The same columns for group effects of which the fit took moments as the draws were made; what these do not have is NaN."""
     columns = pd.Index(STATISTICS)
     tables = [pd.DataFrame(columns=columns, dtype=float)]
-    for array in tree["group_effects"].data_vars.values() if "group_effects" in tree else ():
+    for array in group_effect_moments(tree).data_vars.values():
         values = array.transpose("statistic", ...).values
         by_statistic = dict(zip(array["statistic"].values, values.reshape(len(values), -1), strict=True))
         labels = element_labels(array.isel(statistic=0, drop=True))

@@ -9,15 +9,23 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial"  # how the name of a file ends that is being written
 
 
-def digest(content: bytes) -> bytes:
+_AT_ONCE = 2**20  # bytes read together
+
+
+def digest(content: bytes | memoryview) -> bytes:
     """What stands behind the end of a file of this content."""
-    return b"glmm_zoo sha256 " + hashlib.sha256(content).hexdigest().encode()
+    return _told(hashlib.sha256(content))
+
+
+def _told(sha: hashlib._Hash) -> bytes:
+    return b"glmm_zoo sha256 " + sha.hexdigest().encode()
 
 
 def without_digest(content: bytes) -> bytes | None:
@@ -27,8 +35,26 @@ def without_digest(content: bytes) -> bytes | None:
     return body if content[-length:] == digest(body) else None
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole, or leave what was there.
+def matches_digest(path: Path) -> bool | None:
+    """Whether a file is as it was written; None of one without digest, such as one that another program wrote."""
+    length = len(digest(b""))
+    with path.open("rb") as file:
+        left = file.seek(0, os.SEEK_END) - length
+        file.seek(max(left, 0))
+        told = file.read()
+        if left < 0 or not told.startswith(b"glmm_zoo sha256 "):
+            return None
+        sha = hashlib.sha256()
+        file.seek(0)
+        while left:
+            part = file.read(min(left, _AT_ONCE))
+            sha.update(part)
+            left -= len(part)
+        return told == _told(sha)
+
+
+def replace_file(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file of these parts whole, or leave what was there.
 
     The content goes to a hidden file in the same folder, is synced and read back, and then gets the name `path`. A file that
     is replaced keeps its mode, and a symbolic link to it stays one.
@@ -39,24 +65,23 @@ def replace_file(path: Path, content: bytes) -> None:
         A full disk, with how much was needed.
     """
     try:
-        _replace(Path(os.path.realpath(path)), content)
+        _replace(Path(os.path.realpath(path)), parts)
     except OSError as err:
-        raise _not_written(path, len(content), err) from None
+        raise _not_written(path, sum(map(len, parts)), err) from None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     _sweep(path)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             _in_use(file)
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-            with open(temporary, "rb") as written:
-                if written.read() != content:
-                    raise OSError("what was read back differs from what was written")
+            if not _holds(temporary, parts):
+                raise OSError("what was read back differs from what was written")
             os.chmod(temporary, mode)
             os.replace(temporary, path)
     except BaseException:
@@ -68,6 +93,18 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _holds(path: str, parts: Sequence[bytes | memoryview]) -> bool:
+    """Whether a file is these parts and nothing else."""
+    with open(path, "rb") as file:
+        same = all(
+            file.read(len(piece)) == piece
+            for part in parts
+            for start in range(0, len(part), _AT_ONCE)
+            for piece in [part[start : start + _AT_ONCE]]
+        )
+        return same and not file.read(1)
 
 
 def _not_written(path: Path, needed: int, err: OSError) -> OSError:

@@ -9,7 +9,6 @@ the file format: a file that was written before must be read, so they stay as th
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -26,7 +25,7 @@ from glmm_zoo.families.registry import FAMILIES
 from glmm_zoo.formulas.names import prefix_within, variable_name
 from glmm_zoo.results.once import once
 from glmm_zoo.results.parts import discard_parts_of
-from glmm_zoo.results.replacement import PARTIAL, digest, replace_file, without_digest
+from glmm_zoo.results.replacement import PARTIAL, digest, matches_digest, replace_file
 from glmm_zoo.tables.level_tables import LevelTable, with_level_tables
 from glmm_zoo.tables.memory import memory_ran_out
 
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ATTRIBUTE = "glmm_zoo"
+EFFECT_DRAWS = "group_effect_draws"  # the group of draws of group effects where not all are kept
+READ_LATER = 8e6  # bytes of an array that is read only when it is asked for
 _LONGEST_PATH = 4095  # bytes
 _CHECKED = {"fletcher32": True}
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, **_CHECKED}
@@ -104,6 +105,15 @@ def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
     coordinates = (group.get("structure", {}).get("coordinates") for group in spec["groups"].values())
     unknowns = (covariate["unknown"] for covariate in spec.get("covariates", {}).values() if covariate["missing"])
     return {*filter(None, (*effects, *coordinates)), *weights, *unknowns}
+
+
+def posterior_with_effects(tree: xr.DataTree) -> xr.Dataset:
+    """The posterior with its group effects: where not all draws of these are kept, of those that are alone."""
+    posterior = tree["posterior"].to_dataset()
+    if EFFECT_DRAWS not in tree.children:
+        return posterior
+    effects = tree[EFFECT_DRAWS].to_dataset().rename(effect_draw="draw")
+    return posterior.isel(draw=effects["draw"].values).assign(effects.data_vars)
 
 
 def sd_at_means(group: Mapping[str, Any]) -> str:
@@ -306,8 +316,8 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = F
         }
         for node in tree.subtree
     }
-    content = bytes(tree.to_netcdf(None, engine="h5netcdf", encoding=encoding))  # pyright: ignore[reportArgumentType]
-    replace_file(path, content + digest(content))
+    with tree.to_netcdf(None, engine="h5netcdf", encoding=encoding) as content:  # pyright: ignore[reportArgumentType]
+        replace_file(path, content, digest(content))
     if is_finished(told):
         discard_parts_of(path, keys_of(told))
     return path
@@ -326,7 +336,7 @@ def keys_of(content: Mapping[str, Any]) -> list[Any]:
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read a fit into memory; the file is closed again.
+    """Read a fit, its large arrays when they are asked for; without such arrays the file is closed again.
 
     Raises
     ------
@@ -340,14 +350,15 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InputError(f"file {str(path)!r} does not exist")
     if not path.is_file():
         raise InputError(f"{str(path)!r} is a device or a pipe; give the name of a file")
-    content = path.read_bytes()
-    if not _matches_digest(content):
+    proven = matches_digest(path)
+    if proven is False:
         raise InputError(f"{path} is damaged: it differs from what was written; fit again")
     import xarray as xr  # not needed to check a target before a fit, and slow to import
 
     try:
-        with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as lazy:
-            tree = lazy.load()
+        tree = xr.open_datatree(path, engine="h5netcdf")
+        if not _read(tree, READ_LATER if proven else np.inf):
+            tree.close()
     except Exception as err:  # damage can surface anywhere in the libraries that read
         if memory_ran_out(err):
             raise
@@ -362,6 +373,11 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     return tree
 
 
-def _matches_digest(content: bytes) -> bool:
-    """Whether the content is as it was written; true of a file without digest, such as one that another program wrote."""
-    return not content[-len(digest(b"")) :].startswith(b"glmm_zoo sha256 ") or without_digest(content) is not None
+def _read(tree: xr.DataTree, most: float) -> int:
+    """Read the arrays of so many bytes at most; how many are left."""
+    variables = [v for node in tree.subtree for v in node.dataset.variables.values()]
+    large = [v for v in variables if v.nbytes > most]
+    for variable in variables:
+        if variable.nbytes <= most:
+            variable.load()
+    return len(large)

@@ -27,8 +27,16 @@ from glmm_zoo.plans.options import OptionType, read_option
 from glmm_zoo.results.diagnostics import incomplete
 from glmm_zoo.results.findings import findings
 from glmm_zoo.results.imputations import imputed_tables
-from glmm_zoo.results.parameter_statistics import STATISTICS, moments_table, statistics, statistics_table
+from glmm_zoo.results.parameter_statistics import (
+    STATISTICS,
+    element_labels,
+    elements,
+    moments_table,
+    statistics,
+    statistics_table,
+)
 from glmm_zoo.results.storage import (
+    EFFECT_DRAWS,
     metadata,
     outcome_specs,
     random_effect_variables,
@@ -67,8 +75,8 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     prob
         Probability inside the equal-tailed interval `lower` to `upper`.
     group_effects
-        Also a row for every group effect `u_<g>` and every weight `s_<x>_weights`, `h0_weights`; where the fit kept only moments of the
-        group effects, the other columns are NaN.
+        Also a row for every group effect `u_<g>` and every weight `s_<x>_weights`, `h0_weights`; of group effects of which the
+        fit did not keep all draws, quantiles are of those kept, NaN without any, and `ess_tail` is NaN.
 
     Returns
     -------
@@ -84,15 +92,26 @@ def summary(tree: xr.DataTree, *, prob: float = 0.95, group_effects: bool = Fals
     prob = read_option("prob", prob, OptionType(number=True))
     if not 0 < prob < 1:
         raise InputError(f"the probability of the interval must be between 0 and 1, not {prob}")
-    gap = incomplete(tree)
+    posterior, spec = tree["posterior"].dataset, metadata(tree)["spec"]
+    gap = incomplete(tree, set(map(str, posterior)) - (set() if group_effects else random_effect_variables(spec)))
     if gap is not None:
         raise InputError(f"no summary: {gap}; fit again")
-    posterior = tree["posterior"].dataset
-    parameters = _of_parameters(posterior, metadata(tree)["spec"], prob, group_effects)
+    parameters = _of_parameters(posterior, spec, prob, group_effects)
     others = [_of_derived(tree, prob)]
     if group_effects:
-        others.append(moments_table(tree))
+        others.append(_of_moments(tree, prob))
     return pd.concat([parameters, *(rows for rows in others if len(rows))]).rename_axis("parameter")
+
+
+def _of_moments(tree: xr.DataTree, prob: float) -> pd.DataFrame:
+    """The group effects whose moments are of all draws; quantiles are those of the draws that are kept."""
+    table = moments_table(tree)
+    if EFFECT_DRAWS in tree.children:
+        arrays = tree[EFFECT_DRAWS].dataset.rename(effect_draw="draw").data_vars.values()
+        for values, labels in ((elements(array), element_labels(array)) for array in arrays):
+            at = (1 - prob) / 2, 0.5, (1 + prob) / 2
+            table.loc[labels, ["lower", "median", "upper"]] = np.quantile(values, at, axis=(0, 1)).T
+    return table
 
 
 def _of_parameters(posterior: xr.Dataset, spec: Mapping[str, Any], prob: float, group_effects: bool) -> pd.DataFrame:

@@ -35,6 +35,7 @@ from glmm_zoo.joint.prediction.fitted import FittedJointModel
 from glmm_zoo.joint.prediction.histories import SubjectHistories
 from glmm_zoo.joint.prediction.history_likelihood import CumulativeHazards, HistoryLikelihood, level_of_copy
 from glmm_zoo.joint.trajectories import MarkerDesign
+from glmm_zoo.results.storage import posterior_with_effects
 
 EFFECT_POINTS = 16  # M, an even number
 DEGREES_OF_FREEDOM = 8.0  # of the t: its tails are longer than those of the normal prior of b
@@ -148,8 +149,10 @@ def _posterior_draws(fit: FittedJointModel, draws: int) -> dict[str, np.ndarray]
     """Draws (D, ...) of everything but the subjects' effects, evenly spaced among those of the fit; again from the first where
     it has fewer."""
     subject_variables = {name for g in fit.subject_groups for name in (g.name("u"), g.free("u"))}
-    kept = fit.tree["posterior"].dataset.drop_vars(subject_variables, errors="ignore").stack(sample=("chain", "draw"))
-    without_draws = [g.factor.name for g in fit.hazard.groups if g.name("u") not in {*subject_variables, *kept}]
+    others = [g for g in fit.hazard.groups if g.name("u") not in subject_variables]
+    posterior = posterior_with_effects(fit.tree) if others else fit.tree["posterior"].to_dataset()
+    kept = posterior.drop_vars(subject_variables, errors="ignore").stack(sample=("chain", "draw"))
+    without_draws = [g.factor.name for g in others if g.name("u") not in kept]
     if without_draws:
         raise InputError(
             f"of the effects of {listing(map(repr, without_draws))} the fit kept moments only; fit again with keep_group_effects='draws'"

@@ -13,6 +13,7 @@ from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.findings.finding import draws_of
+from glmm_zoo.results.parameter_statistics import group_effect_moments
 from glmm_zoo.results.storage import metadata
 
 
@@ -93,7 +94,7 @@ def _means(tree: xr.DataTree, name: str) -> np.ndarray:
     """The means of group effects, of which a fit may have kept no draws."""
     if name in tree["posterior"]:
         return tree["posterior"].dataset[name].mean(("chain", "draw")).values
-    return tree["group_effects"].dataset[name].sel(statistic="mean").values
+    return group_effect_moments(tree)[name].sel(statistic="mean").values
 
 
 def _variables(group: Mapping[str, Any]) -> dict[str, str]:

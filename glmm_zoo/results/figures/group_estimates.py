@@ -30,6 +30,7 @@ from glmm_zoo.results.figures.group_names import FactorRows, plural_of_levels, r
 from glmm_zoo.results.figures.picture import BANDS
 from glmm_zoo.results.figures.raw_data import raw_data
 from glmm_zoo.results.numbers import Scale
+from glmm_zoo.results.parameter_statistics import group_effect_moments
 from glmm_zoo.results.storage import against_reference, metadata, outcome_formulas, outcome_specs, sd_at_means
 from glmm_zoo.results.structures import marginal_ratio
 
@@ -237,7 +238,7 @@ def _population(posterior: xr.Dataset, group: Mapping[str, Any], label: str, how
 
 def _effects(tree: xr.DataTree, group: Mapping[str, Any], place: int) -> tuple[np.ndarray, str, bool]:
     """Draws (draws, levels) of an effect, or its means and sds (2, levels); the name of the factor; whether these are draws."""
-    moments = tree["group_effects"].dataset if "group_effects" in tree else xr.Dataset()
+    moments = group_effect_moments(tree)
     at_means = group.get("at_means", {}).get("u")
     name = at_means if at_means in tree["posterior"] or at_means in moments else group["u"]
     kept = name in tree["posterior"]
