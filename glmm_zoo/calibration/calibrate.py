@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.data_sets import DrawnDataSet, data_set_of, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
 from glmm_zoo.errors import FitError, InputError, listing, plural
 from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.inference.prior_draws import prior_as_fit
 from glmm_zoo.refits.spread import Workers
 from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ATTEMPTS = 100  # to draw data that the builder takes
+AT_ONCE = 20  # simulations whose parameters are drawn together
 LIMIT = 0.01  # of the smallest p adjusted for all quantities
 LEAST = 20  # simulations before anything is judged
 _PICTURE = "ranks.svg"
@@ -226,10 +229,26 @@ def first_data_set_that_is_taken(
 ) -> tuple[int, int, DrawnDataSet]:
     """How many data sets of simulation i the builder refused, the seed of the next one, and that one."""
     seeds = np.random.SeedSequence([seed, i]).generate_state(ATTEMPTS)
+    block, place = divmod(i, AT_ONCE)
+    key = tuple((name, value.shape, value.tobytes()) for name, value in fixed.items())
     for refused, drawing in enumerate(map(int, seeds)):
-        data_set = draw_data_set(model, drawing, fixed)
+        if model.event is not None:
+            data_set = draw_data_set(model, drawing, fixed)
+        else:
+            drawn = _drawn_at_once(model, (seed, block, refused), key).isel(draw=[place])
+            data_set = data_set_of(model, drawn, drawing)
         if data_set is not None:
             return refused, drawing, data_set
     raise InputError(
         f"the builder refused the data of {ATTEMPTS} draws in a row, so wide are the priors or so extreme the truth; give narrower priors, or other values"
     )
+
+
+@lru_cache(maxsize=4)
+def _drawn_at_once(
+    model: Model, seeds: tuple[int, ...], fixed: tuple[tuple[str, tuple[int, ...], bytes], ...]
+) -> xr.DataTree:
+    """Parameters and responses of several simulations: what takes time is to write down the graph, which is done once."""
+    values = {name: np.frombuffer(value).reshape(shape) for name, shape, value in fixed}
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    return prior_as_fit(model, AT_ONCE, seed, responses=True, fixed=values)

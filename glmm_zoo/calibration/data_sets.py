@@ -51,8 +51,19 @@ class DrawnDataSet:
 def draw_data_set(
     model: Model, seed: int, fixed: Mapping[str, np.ndarray] = MappingProxyType({})
 ) -> DrawnDataSet | None:
-    """Parameters and responses from a model's prior predictive, and the model of these responses with the same priors; None where the
-    builder refuses the data. Random variables that are `fixed` have these values.
+    """`data_set_of` parameters and responses drawn with a seed. Random variables that are `fixed` have these values."""
+    if model.event is None:
+        return data_set_of(model, prior_as_fit(model, 1, seed, responses=True, fixed=fixed), seed)
+    refuse_follow_up(model)
+    follow_up = draw_follow_up(model, seed, fixed)
+    return None if follow_up is None else data_set_of(model, follow_up.drawn, seed, follow_up)
+
+
+def data_set_of(
+    model: Model, drawn: xr.DataTree, seed: int, follow_up: DrawnFollowUp | None = None
+) -> DrawnDataSet | None:
+    """Parameters and responses from a model's prior predictive, one draw, and the model of these responses with the same priors; None
+    where the builder refuses the data. The seed is for the causes of events.
 
     Raises
     ------
@@ -60,13 +71,6 @@ def draw_data_set(
         A model whose responses cannot be drawn and put into its table: joint models of survival with priors at means of what is drawn,
         censored or weighted values, several outcomes or times that are computed from columns.
     """
-    follow_up: DrawnFollowUp | None = None
-    if model.event is not None:
-        refuse_follow_up(model)
-        follow_up = draw_follow_up(model, seed, fixed)
-        if follow_up is None:
-            return None
-    drawn = follow_up.drawn if follow_up else prior_as_fit(model, 1, seed, responses=True, fixed=fixed)
     call = call_of(drawn)
     responses = drawn["posterior_predictive"].dataset.isel(chain=0, draw=0)
     spec = metadata(drawn)["spec"]

@@ -213,16 +213,17 @@ def test_what_is_ranked_has_the_bits_of_a_fit() -> None:
 def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     taken, calls = drawn(next(row for row in ROWS if row.name == "logistic")), []
 
-    def refusing(model: object, seed: int, fixed: object) -> DrawnDataSet | None:
-        calls.append(seed)
+    def refusing(model: object, drawn: xr.DataTree, seed: int) -> DrawnDataSet | None:
+        calls.append(drawn["posterior"]["Intercept"].item())
         return taken if len(calls) > 2 else None
 
-    monkeypatch.setattr(module, "draw_data_set", refusing)
+    monkeypatch.setattr(module, "data_set_of", refusing)
     model = row_models.model_of("logistic")
     found = calibrate(model, 1, **SMALL)
     assert found.simulations[0]["refused"] == 2 and len(set(calls)) == 3
-    monkeypatch.setattr(module, "draw_data_set", lambda model, seed, fixed: None)
-    with pytest.raises(InputError, match="100 draws"):
+    monkeypatch.setattr(module, "data_set_of", lambda model, drawn, seed: None)
+    monkeypatch.setattr(module, "ATTEMPTS", 3)
+    with pytest.raises(InputError, match="3 draws"):
         calibrate(model, 1, **SMALL)
 
 
