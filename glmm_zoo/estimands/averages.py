@@ -85,7 +85,8 @@ class Question:
             in_rows = {part: linear.take(places) for part, linear in rows.items()}
             return self.of_rows(in_rows, trials[places], rng)
 
-        block = _BLOCK_BETWEEN if self.quantity.interpolated else _BLOCK
+        integrated = self.quantity.interpolated and any(linear.random for linear in rows.values())
+        block = _BLOCK_BETWEEN if integrated else _BLOCK
         return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, block // self.draws.size)))
 
     def _trials(self, table: Table) -> np.ndarray:

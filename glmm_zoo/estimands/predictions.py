@@ -102,7 +102,13 @@ def predictions(
 
 
 def predictions_on(
-    tree: xr.DataTree, scales: Sequence[str], *, at: Mapping[str, Any] | None, by: Any, prob: float, draws: int
+    tree: xr.DataTree,
+    scales: Sequence[str],
+    *,
+    at: Mapping[str, Any] | None,
+    by: Any,
+    prob: float,
+    draws: int = USUAL_DRAWS,
 ) -> dict[str, Estimates]:
     """`predictions` on each of these scales, none of them of events; of one table what they have in common is computed once."""
     if len(imputations_of(tree)) > 1:
