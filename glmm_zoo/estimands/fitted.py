@@ -86,6 +86,14 @@ class FittedOutcome:
         assert self.response is not None
         return np.stack([etas[of] for of in self.family.predictors(self.response)], axis=-1)
 
+    @property
+    def nested(self) -> bool:
+        """Whether probabilities of categories are integrals over effects on two predictors, or over Student-t effects."""
+        student = any(effects.df is not None for effects in self.coding.effects.values())
+        return self.family.responses == "ordered" and (
+            student or any(design.effects for part, design in self.parts.items() if part)
+        )
+
     def is_share(self, scale: str) -> bool:
         """Whether what is expected on a scale is a probability."""
         share = scale == "mean" and self.family.choice in ("success", "reference")
@@ -131,7 +139,7 @@ EVENT_SCALES = (*_ONCE, EXPECTED_EVENTS)
 MEDIAN = "median"
 TIME_SCALES = (*_ONCE, MEDIAN, "linear")  # of an outcome that is a time to an event
 OF_CAUSES = (INCIDENCE, TIME_LOST)
-USUAL_DRAWS = 1000
+USUAL_DRAWS, DRAWS_OF_NESTED = 1000, 250  # the latter for a page where each takes an integral over two effects
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
