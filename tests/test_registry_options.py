@@ -211,7 +211,11 @@ def test_numbers_and_lists_are_read_from_text_as_from_python() -> None:
         ("id", 2019, "id must be text, not 2019; a column of that name is written '2019'"),
         ("id", True, "id must be text, not True; a column of that name is written 'True'"),
         ("id", ["id"], "id must be text, not ['id']"),
-        ("cuts", "1.5", "cuts must be a whole number or a list such as [1, 2] or a dict by name such as {'y': ...} or None, not '1.5'"),
+        (
+            "cuts",
+            "1.5",
+            "cuts must be a whole number or a list such as [1, 2] or a dict by name such as {'y': ...} or None, not '1.5'",
+        ),
         ("causes", {}, "causes must be a list such as ['a', 'b'] or None, not {}"),
         ("zi", "~ x", "zi must be a dict by name such as {'y': ...} or None, not '~ x'"),
         ("time", "", "time must be text, not ''"),
