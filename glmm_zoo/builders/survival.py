@@ -54,6 +54,8 @@ def survival(
         is 0/1, logical, `status == "dead"`, or a column of causes: 0 and a number or label for each. Effects of a level are independent
         between causes, and with a label, `(1 |p| centre)`, correlated over all of them. Rows (start, stop] of events that come again count
         in calendar time, the hazard as time since the origin has it; in gap time a row is `Surv(stop - start, event)`: time since the last event.
+        A death that ends them is another cause: `Surv(start, stop, how) ~ arm + (1 |p| id)` has a frailty of each, correlated (a joint frailty model);
+        incidences of a fit are then those of a row's first event, and a number of events is not predicted.
     baseline
         "bspline": log h0 quadratic on nine equal segments with a random-walk prior of second order (JMbayes2's); "piecewise":
         constant between `cuts`; "weibull", h0 = k (t / unit)^(k - 1), in which the unit is the median time of events with

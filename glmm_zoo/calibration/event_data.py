@@ -38,7 +38,8 @@ def refuse_times(surv: Surv) -> None:
     event = surv.event
     if event is None:
         return
-    if surv.kind in _CODED if isinstance(event, StatusTest) else event.kind != "column":
+    plain = not isinstance(event, StatusTest) and event.kind == "column"
+    if not plain if surv.kind in _CODED else len(event.columns) != 1:
         raise InputError(
             f"calibration writes events into a column, and {event_text(event)!r} is none; make the column first"
         )
@@ -87,20 +88,20 @@ def write_events(table: pd.DataFrame, surv: Surv, was: RowsFollowed, now: RowsFo
     """Put what is seen into the columns that Surv() names; `was` (m,) is what they said before of their rows, or of those that they are
     copies of."""
     *first, last = (times.columns[0] for times in surv.times)
+    event = surv.event.columns[0] if surv.event is not None else ""
     before, between = now.interval & (now.left == 0), now.interval & (now.left > 0)
     if surv.kind == "interval2":
         table[first[0]], table[last] = np.where(before, np.nan, now.left), np.where(now.status > 0, now.stop, np.nan)
     elif surv.kind == "interval":
         table[first[0]], table[last] = np.where(between, now.left, now.stop), now.stop
-        table[surv.event.columns[0]] = np.select([now.status == 0, before, between], [0, 2, 3], 1)
+        table[event] = np.select([now.status == 0, before, between], [0, 2, 3], 1)
     else:
         table[last] = now.stop
         if first:
             table[first[0]] = now.start
         if surv.kind == "left":
-            table[surv.event.columns[0]] = np.where(now.interval, 0, 1)
-        elif surv.event is not None:
-            column = table[surv.event.columns[0]]
-            values = {k: column[was.status == k].iloc[0] for k in np.unique(was.status)}
+            table[event] = np.where(now.interval, 0, 1)
+        elif event:
+            values = {k: table[event][was.status == k].iloc[0] for k in np.unique(was.status)}
             written = pd.Series([values[k] for k in now.status], table.index)
-            table[surv.event.columns[0]] = written.astype(column.dtype)
+            table[event] = written.astype(table[event].dtype)

@@ -22,14 +22,14 @@ from glmm_zoo.joint.event_approximation import EventApproximation
 from glmm_zoo.joint.events import Events, subject_positions
 from glmm_zoo.joint.late_entry import levels_of_subjects, subject_group
 from glmm_zoo.joint.prediction.fitted import EVENT_TABLE
-from glmm_zoo.joint.simulation import DrawnEvents, draw_events, survived
+from glmm_zoo.joint.simulation import DrawnEvents, draw_events, survives_to_entry
 from glmm_zoo.results.storage import stored_table
 from glmm_zoo.tables.frames import take_columns
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
-_AT_ONCE, _ROUNDS = 64, 40  # draws of effects, until all have survived to their entry
+_AT_ONCE, _ROUNDS = 64, 10  # draws of effects, until all have survived to their entry
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DrawnFollowUp:
     made: np.ndarray
 
 
-def event_of(model: Model) -> EventApproximation:
+def joint_event(model: Model) -> EventApproximation:
     """The event of a joint model."""
     assert isinstance(model.event, EventApproximation)
     return model.event
@@ -49,7 +49,7 @@ def event_of(model: Model) -> EventApproximation:
 
 def refuse_follow_up(model: Model) -> None:
     """Raise an InputError for a joint model whose priors depend on the follow-up, or whose events have no place in its table."""
-    of = event_of(model)
+    of = joint_event(model)
     refuse_times(of.hazard.events.formula)
     if of.center:
         raise InputError(
@@ -65,7 +65,7 @@ def refuse_follow_up(model: Model) -> None:
 def draw_follow_up(model: Model, seed: int, fixed: Mapping[str, np.ndarray]) -> DrawnFollowUp | None:
     """Parameters, effects and events of a joint model, and its responses given these; None where hazards are beyond all numbers, or nobody
     lives until an entry."""
-    hazard, rng = event_of(model).hazard, np.random.default_rng([seed, 1])
+    hazard, rng = joint_event(model).hazard, np.random.default_rng([seed, 1])
     truth = _of_survivors(model, seed, fixed, rng)
     if truth is None:
         return None
@@ -95,7 +95,7 @@ def _of_survivors(
     model: Model, seed: int, fixed: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, np.ndarray] | None:
     """All unobserved variables by name, drawn from their priors; effects of those who entered late are drawn until they survive to it."""
-    hazard = event_of(model).hazard
+    hazard = joint_event(model).hazard
     truth = _by_name(prior_as_fit(model, 1, seed, fixed=fixed))(0)
     late = np.flatnonzero(hazard.events.entry > hazard.events.origin)
     if not len(late) or hazard.events.recurrent:
@@ -105,15 +105,16 @@ def _of_survivors(
         return truth
     level = levels_of_subjects(hazard, group)
     others = {name: value for name, value in _random(model, truth).items() if name != group.free("u")}
-    u = truth[group.name("u")].copy()
+    u, survive = truth[group.name("u")].copy(), survives_to_entry(hazard, late)
+    waiting = np.full(len(late), True)
     for again in np.random.SeedSequence([seed, 2]).generate_state(_ROUNDS):
         draws = _by_name(prior_as_fit(model, _AT_ONCE, int(again), fixed=others))
         for m in range(_AT_ONCE):
             candidate = draws(m)
-            here = survived(hazard, late, candidate.__getitem__, rng)
-            u[level[late[here]]] = candidate[group.name("u")][level[late[here]]]
-            late = late[~here]
-            if not len(late):
+            here = level[late[waiting & survive(candidate.__getitem__, rng)]]
+            u[here] = candidate[group.name("u")][here]
+            waiting &= ~np.isin(level[late], here)
+            if not waiting.any():
                 return {**truth, group.name("u"): u}
     return None
 

@@ -8,12 +8,13 @@ within a piece the time is found by bisection.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from glmm_zoo.families.tensors import VariableLookup
-from glmm_zoo.joint.hazards import HazardModel
+from glmm_zoo.joint.hazards import HazardIntegral, HazardModel
 
 _PIECES = 16  # of every row of the follow-up
 _HALVINGS = 45
@@ -58,23 +59,27 @@ def draw_events(
     return DrawnEvents(row[piece], time, _causes(hazard, row[piece], time, value_of, rng))
 
 
-def survived(
-    hazard: HazardModel, subjects: np.ndarray, value_of: VariableLookup, rng: np.random.Generator
-) -> np.ndarray:
-    """Whether each of these subjects (k,), with the effects that it has, survives from the origin until its entry, drawn."""
-    events = hazard.events
-    first = np.searchsorted(events.subject, subjects)
-    origin = np.full(len(subjects), events.origin)
-    return rng.exponential(size=len(subjects)) > _integrals(hazard, first, origin, events.entry[subjects], value_of)
+def survives_to_entry(
+    hazard: HazardModel, subjects: np.ndarray
+) -> Callable[[VariableLookup, np.random.Generator], np.ndarray]:
+    """From effects to whether each of these subjects (k,) survives from the origin until its entry, drawn."""
+    events, each = hazard.events, np.arange(len(subjects))
+    first, origin = np.searchsorted(events.subject, subjects), np.full(len(subjects), events.origin)
+    integral = hazard.integral(subjects, first, origin, events.entry[subjects])
+    return lambda value_of, rng: rng.exponential(size=len(each)) > _sums(integral, each, value_of)
+
+
+def _sums(integral: HazardIntegral, each: np.ndarray, value_of: VariableLookup) -> np.ndarray:
+    """The cumulative hazard of all causes (k,) over each interval."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sum([integral.sums(each, len(each), k, value_of, np) for k in integral.hazard.causes], axis=0)
 
 
 def _integrals(
     hazard: HazardModel, row: np.ndarray, a: np.ndarray, b: np.ndarray, value_of: VariableLookup
 ) -> np.ndarray:
     """The cumulative hazard (k,) of all causes over intervals (a, b] in rows of the event."""
-    integral, each = hazard.integral(hazard.events.subject[row], row, a, b), np.arange(len(row))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.sum([integral.sums(each, len(row), k, value_of, np) for k in hazard.causes], axis=0)
+    return _sums(hazard.integral(hazard.events.subject[row], row, a, b), np.arange(len(row)), value_of)
 
 
 def _time_within(
