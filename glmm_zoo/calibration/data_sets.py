@@ -115,6 +115,10 @@ def _of_these_data(drawn: xr.DataTree, model: Model) -> xr.DataTree:
 
 
 def _refuse(model: Model, response: Response | None, *, several: bool) -> None:
+    if model.covariates:
+        raise InputError(
+            "calibration does not draw which values of a covariate are missing; calibrate the model without mi()"
+        )
     if model.event is not None or response is None:
         raise InputError(
             "calibration draws no markers that end with an event yet; calibrate the marker's model and that of survival"

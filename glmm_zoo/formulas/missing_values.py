@@ -62,7 +62,9 @@ def missing_values(
         if missing.any():
             slopes[missing] = code_with_ones(other)[missing][:, places]
             gaps[missing] = np.searchsorted(rows, other.row_numbers[missing])
-            assert np.array_equal(rows[gaps[missing]], other.row_numbers[missing]), "gaps of other rows have no unknowns"
+            assert np.array_equal(rows[gaps[missing]], other.row_numbers[missing]), (
+                "gaps of other rows have no unknowns"
+            )
         return slopes, gaps
 
     return MissingValues(column, fill, places, *code_new_rows(table), code_new_rows)

@@ -76,7 +76,9 @@ def code_terms(symbols: Sequence[Symbol], table: Table, special: bool = False) -
     problems: list[str] = []
     words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
     if names.missing and not special:
-        problems.append(f"mi({names.columns[min(names.missing)]}) is not available here; leave rows with missing values out")
+        problems.append(
+            f"mi({names.columns[min(names.missing)]}) is not available here; leave rows with missing values out"
+        )
     if names.monotonic and not special:
         column = names.columns[next(iter(names.monotonic))]
         problems.append(
@@ -118,9 +120,7 @@ def code_terms(symbols: Sequence[Symbol], table: Table, special: bool = False) -
         _monotonic(name, names, products, table, partial(code_new_rows, at_one=name)) for name in names.monotonic
     )
     gaps = tuple(
-        missing_values(
-            names.columns[name], _places(name, names, products), table, partial(code_new_rows, at_one=name)
-        )
+        missing_values(names.columns[name], _places(name, names, products), table, partial(code_new_rows, at_one=name))
         for name in sorted(names.missing)
     )
     return DesignMatrix(

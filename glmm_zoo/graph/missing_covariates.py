@@ -1,6 +1,6 @@
 """Covariates with missing values: their own likelihood, and their gaps as unknowns in the linear predictors.
 
-    x_i ~ Normal(mu_i, sigma_x) in every row, observed or not,   eta = X b + b z (x_gap - fill) in rows without x
+x_i ~ Normal(mu_i, sigma_x) in every row, observed or not,   eta = X b + b z (x_gap - fill) in rows without x
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def add_missing_covariates(model: Model, etas: dict[str, Tensor]) -> None:
         planned = PlannedOutcome(c.prefix, c.prefix, family, family.links[0], c.outcome, c.main, c.observed)
         observe_outcome(model, planned, etas)
         if len(covariate.missing):
+            model.no_preview = f"a preview has the mean in the place of missing values of {covariate.column!r}"
             unknowns[covariate.column] = _unknowns(model, covariate, unknowns)
             for p in model.predictors:
                 for m in p.population.missing:
@@ -48,9 +49,7 @@ def _unknowns(model: Model, covariate: MissingCovariate, others: dict[str, Tenso
         if m.slopes.any():
             mu = mu + _change(model, gaps, m, others[m.column])
     sigma = model[prefixed(covariate.prefix, "sigma")]
-    x: Tensor = pm.Normal(
-        covariate.unknown, mu=mu, sigma=sigma, dims=gaps.dim, initval=np.full(gaps.rows, start)
-    )
+    x: Tensor = pm.Normal(covariate.unknown, mu=mu, sigma=sigma, dims=gaps.dim, initval=np.full(gaps.rows, start))
     return x - start
 
 
