@@ -128,6 +128,19 @@ def test_gaps_integrated_out_are_the_normal_density_in_closed_form() -> None:
     np.testing.assert_allclose(total, exact, rtol=1e-6)
 
 
+def test_gaps_have_the_linear_predictor_of_rows_that_are_alike() -> None:
+    """Curves, slopes of groups and an offset: 12 rows again, without x."""
+    d = people().assign(x=lambda d: d.full)
+    both = pd.concat([d, d[:12].assign(x=np.nan)], ignore_index=True)
+    impute = {"x": '~ s(z, k=5, bs="cr") + (1 + z | g) + offset(full) + kind'}
+    model = zoo.hierarchical_linear(both, "y ~ mi(x):kind", impute=impute)
+    mu = model["mi_x"].owner.op.dist_params(model["mi_x"].owner)[0]
+    graphs = model.replace_rvs_by_values([mu, model.linear["x"].eta])
+    (of_gaps, of_rows), _ = _at(model, graphs)
+    np.testing.assert_allclose(of_gaps, of_rows[:12], rtol=1e-12)
+    assert np.ptp(of_gaps) > 0.1
+
+
 def test_without_gaps_the_outcome_is_the_ordinary_model() -> None:
     d = people().assign(x=lambda d: d.full)
     with_mi, ordinary = (
