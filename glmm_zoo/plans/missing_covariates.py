@@ -68,8 +68,7 @@ def formulas_of_covariates(
         used = [c for f in formulas.values() for c in columns_in_mi(f)]
         if used:
             raise InputError(
-                f"mi({used[0]}) needs a linear predictor of {used[0]!r}, which this model takes by impute=, "
-                f"{{'{used[0]}': '~ z'}}; where it has no such option, leave rows without {used[0]!r} out (missing='drop')"
+                f"mi({used[0]}) is not available in this model; leave rows without {used[0]!r} out, missing='drop' (--missing drop)"
             )
         return {}
     if not isinstance(impute, Mapping):
@@ -87,9 +86,7 @@ def formulas_of_covariates(
         for c in used
         if c not in texts
     ]
-    problems += [
-        f"impute names {c!r}, and no formula has mi({c}); write mi({c}) in the formula" for c in texts if c not in used
-    ]
+    problems += [f"impute names {c!r}, and no formula has mi({c}); write it" for c in texts if c not in used]
     for column in used:
         if any(column in columns_elsewhere(f) for f in every):
             problems.append(

@@ -260,7 +260,7 @@ def test_the_words_tell_of_the_gaps(tree) -> None:
     text = model_text(tree)
     assert "In the 15 rows without a value, x is an unknown of the model" in text.words
     assert "The mean μ of x has a level α, changes β for each unit of w and z and a shift u for each h." in text.words
-    told = methods(tree, Answer(None, None, None), 0.95)[0]
+    told = methods(tree, Answer(None), 0.95)[0]
     assert (
         "15 of 90 values of x were missing; they were unknowns of the model with a normal distribution, whose mean had w and z"
         in told
