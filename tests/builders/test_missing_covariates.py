@@ -242,10 +242,9 @@ def test_a_file_gives_back_the_model_and_only_the_outcome_is_left_out(tree, mode
     loaded = zoo.load(tmp_path / "fit.nc")
     again = zoo.model_of(loaded)
     assert again.spec["data"]["sha256"] == model.spec["data"]["sha256"]
-    x = model.initial_point()
-    assert again.compile_logp(mode="FAST_COMPILE")(x) == pytest.approx(
-        model.compile_logp(mode="FAST_COMPILE")(x), rel=1e-12
-    )
+    assert again.spec["covariates"] == model.spec["covariates"]
+    for ours, theirs in zip(again.predictors, model.predictors, strict=True):
+        np.testing.assert_array_equal(ours.population.values, theirs.population.values)
     assert list(loaded["log_likelihood"].data_vars) == ["y"] == list(loaded["posterior_predictive"].data_vars)
     loo = zoo.loo(loaded)
     assert len(loo.table) == 90 and "level=" not in loo.sentence.partition("known")[0]
