@@ -160,6 +160,21 @@ def failures(builder: str, option: str, others: Mapping[str, Any], place: Callab
     return found
 
 
+@pytest.mark.parametrize("builder", sorted(registry.builders()))
+def test_missing_values_of_covariates_are_planned_or_refused(builder: str) -> None:
+    usual, formula, _ = _CALLS.get(builder, _ONE)
+    v = np.where(np.arange(48) % 7 == 3, np.nan, np.random.default_rng(2).normal(size=48))
+    tables = [usual[0].assign(v=v[: len(usual[0])]), *usual[1:]]
+    texts = [formula] if isinstance(formula, str) else formula
+    texts = [text.replace("~ ", "~ mi(v) + ") for text in texts]
+    known = registry.builders()[builder]
+    given = {"tables": tables, known.formula: texts[0] if isinstance(formula, str) else texts}
+    with pytest.raises(InputError, match=r"mi\(v\)|column 'v' has \d missing value"):
+        planned_or_raise(builder, **given)
+    if "impute" in known.options:
+        assert planned_or_raise(builder, **given, impute={"v": "~ x + (1 | id)"})
+
+
 @pytest.mark.parametrize("column", ["2019", "True", "none", "no", "1.5", "[1]", "{}"])
 def test_a_column_of_any_name_can_be_named(column: str) -> None:
     arms, visits = _ARMS.rename(columns={"study": column}), _table()

@@ -62,14 +62,7 @@ def categorical(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {
-        "reference": reference,
-        "weights": weights,
-        "impute": impute,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"reference": reference, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("categorical", FAMILIES["categorical"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -57,14 +57,7 @@ def gamma(
     InputError
         Everything that is wrong with formula, data or priors; a response that is not above 0.
     """
-    options = {
-        "dispersion": dispersion,
-        "weights": weights,
-        "impute": impute,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("gamma", FAMILIES["gamma"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

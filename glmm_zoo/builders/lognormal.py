@@ -58,14 +58,7 @@ def lognormal(
     InputError
         As in `gamma`; group effects on sigma.
     """
-    options = {
-        "dispersion": dispersion,
-        "weights": weights,
-        "impute": impute,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("lognormal", FAMILIES["lognormal"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

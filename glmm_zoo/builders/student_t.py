@@ -56,14 +56,7 @@ def student_t(
     InputError
         As in `hierarchical_linear`.
     """
-    options = {
-        "dispersion": dispersion,
-        "weights": weights,
-        "impute": impute,
-        "center": center,
-        "clusters": clusters,
-        "missing": missing,
-    }
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("student_t", FAMILIES["student_t"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

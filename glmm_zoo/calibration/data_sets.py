@@ -140,6 +140,10 @@ def _of_these_data(drawn: xr.DataTree, order: Mapping[str, list[int]], model: Mo
 
 def _refuse(model: Model, response: Response | None, *, several: bool) -> None:
     assert response is not None
+    if model.covariates:
+        raise InputError(
+            "calibration does not draw which values of a covariate are missing; calibrate the model without mi()"
+        )
     if response.event is not None:
         refuse_times(response.event)
     if response.censoring:

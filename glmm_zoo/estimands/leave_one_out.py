@@ -18,7 +18,7 @@ from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, l
 from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import rows_as_text
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import groups_of_outcomes, metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -112,12 +112,12 @@ def _without_rows(tree: xr.DataTree) -> Loo:
     unit = listing(c for c in identity.columns if c != "outcome")
     what = (
         f"Leave one {unit} out (PSIS): elpd of one more {unit}, whose own groups' other rows are known"
-        if metadata(tree)["spec"]["groups"] and unit == "row"
+        if groups_of_outcomes(metadata(tree)["spec"]) and unit == "row"
         else f"Leave one {unit} out (PSIS): elpd of one more {unit}"
     )
     what += _weighted(tree)
     found = _smoothed(np.concatenate(blocks, axis=2), posterior)
-    groups = metadata(tree)["spec"]["groups"]
+    groups = groups_of_outcomes(metadata(tree)["spec"])
     refused = any("process" in group for group in groups.values()) or _unknown_covariates(metadata(tree)["spec"])
     leave = "" if refused else "leave out whole levels (level=) or "
     advice = f"; {leave}compare with another fit" if groups else ""

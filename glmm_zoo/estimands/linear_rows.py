@@ -109,8 +109,8 @@ class LinearRows:
         """Only these rows, by their places or a slice."""
         blocks = tuple((columns[rows], draws) for columns, draws in self.blocks)
         bounds = {name: of_rows[rows] for name, of_rows in self.bounds.items()}
-        random, unknown = (tuple(term.take(rows) for term in terms) for terms in (self.random, self.unknown))
-        return LinearRows(blocks, self.offset[rows], random, bounds, unknown)
+        unknown = tuple(term.take(rows) for term in self.unknown)
+        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random), bounds, unknown)
 
     def fixed(self, size: int) -> np.ndarray:
         """Draws (S, m) without group effects."""

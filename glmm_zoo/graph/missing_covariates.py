@@ -32,6 +32,7 @@ def add_missing_covariates(model: Model, etas: dict[str, Tensor]) -> None:
         planned = PlannedOutcome(c.prefix, c.prefix, family, family.links[0], c.outcome, c.main, c.observed)
         observe_outcome(model, planned, etas)
         if len(covariate.missing):
+            model.no_preview = f"a preview has the mean in the place of missing values of {covariate.column!r}"
             unknowns[covariate.column] = _unknowns(model, covariate, unknowns)
             for p in model.predictors:
                 for m in p.population.missing:

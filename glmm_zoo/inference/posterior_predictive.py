@@ -32,10 +32,13 @@ def posterior_predictive(model: Model, compiled: Compiled, drawn: Draws, seed: i
 def new_groups(model: Model, compiled: Compiled, drawn: Draws, seed: int | None) -> xr.Dataset | None:
     """Responses (sample, row) in the rows of the fit of groups with new effects, drawn from the distributions that it has of them.
 
-    They are of `NEW_GROUP_DRAWS` draws at most, evenly chosen. None for a model without group effects, and for a joint model of
+    They are of `NEW_GROUP_DRAWS` draws at most, evenly chosen. None for a model without group effects on an outcome, and for a joint model of
     survival, whose visits end with an event that new effects would move.
     """
-    effects = {model[g.random] for g in model.groups} | {v for v in model.free_RVs if v.name == "study_effect"}
+    covariates = {c.prefix for c in model.covariates}
+    effects = {model[g.random] for g in model.groups if not covariates & {*g.owners}} | {
+        v for v in model.free_RVs if v.name == "study_effect"
+    }
     if not effects or model.event is not None:
         return None
     chains, draws = drawn.stats["diverging"].shape

@@ -52,7 +52,9 @@ class MissingCovariate:
         return f"mi_{self.prefix}"
 
 
-def formulas_of_covariates(formulas: Mapping[str, Formula], impute: Mapping[str, str] | None) -> dict[str, Formula]:
+def formulas_of_covariates(
+    formulas: Mapping[str, Formula], impute: Mapping[str, str] | None, weights: str | None
+) -> dict[str, Formula]:
     """The formula of each covariate that stands in mi(), by its column, in the order in which `impute` gives them.
 
     `formulas` are those of the outcome's predictors, by prefix.
@@ -60,18 +62,21 @@ def formulas_of_covariates(formulas: Mapping[str, Formula], impute: Mapping[str,
     Raises
     ------
     InputError
-        mi(x) without a formula for x, or one without mi(x); x in mi() and elsewhere; formulas that depend on each other.
+        mi(x) without a formula for x, or one without mi(x); x in mi() and elsewhere; formulas that depend on each other; weights.
     """
     if impute is None:
         used = [c for f in formulas.values() for c in columns_in_mi(f)]
         if used:
             raise InputError(
-                f"mi({used[0]}) needs a linear predictor of {used[0]!r}, which this model takes by impute=, "
-                f"{{'{used[0]}': '~ z'}}; where it has no such option, leave rows without {used[0]!r} out (missing='drop')"
+                f"mi({used[0]}) is not available in this model; leave rows without {used[0]!r} out, missing='drop' (--missing drop)"
             )
         return {}
     if not isinstance(impute, Mapping):
         raise InputError(f"impute is {{column: right side}}, such as {{'x': '~ z'}}, not {type(impute).__name__}")
+    if impute and weights is not None:
+        raise InputError(
+            "weights= and mi() are not available together: a weight is of the response alone; leave one of them out"
+        )
     texts = {str(column): text for column, text in impute.items()}
     parsed = {column: _parse(column, text) for column, text in texts.items()}
     every = [*formulas.values(), *parsed.values()]
@@ -81,9 +86,7 @@ def formulas_of_covariates(formulas: Mapping[str, Formula], impute: Mapping[str,
         for c in used
         if c not in texts
     ]
-    problems += [
-        f"impute names {c!r}, and no formula has mi({c}); write mi({c}) in the formula" for c in texts if c not in used
-    ]
+    problems += [f"impute names {c!r}, and no formula has mi({c}); write it" for c in texts if c not in used]
     for column in used:
         if any(column in columns_elsewhere(f) for f in every):
             problems.append(

@@ -116,11 +116,7 @@ def read_outcome(
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
     formulas, response = _parse_all(texts, exposure, family)
     family = _as_seen(family, response, partly)
-    covariates = formulas_of_covariates(formulas, impute)
-    if covariates and weights is not None:
-        raise InputError(
-            "weights= and mi() are not available together: a weight is of the response alone; leave one of them out"
-        )
+    covariates = formulas_of_covariates(formulas, impute, weights)
     used = [
         *(c for f in (*formulas.values(), *covariates.values()) for c in f.columns),
         *columns,

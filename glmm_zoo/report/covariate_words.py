@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from glmm_zoo.errors import plural
 from glmm_zoo.report.parts import OutcomeParts, Parts, joined
@@ -36,5 +37,5 @@ def covariate_methods(parts: Parts, contents: Sequence[Sequence[str]]) -> Iterat
         )
 
 
-def _described(parts: Parts, covariate: OutcomeParts) -> dict[str, int | str]:
+def _described(parts: Parts, covariate: OutcomeParts) -> dict[str, Any]:
     return parts.spec["covariates"][covariate.prefix]

@@ -19,7 +19,7 @@ from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_of import prior_kind
-from glmm_zoo.report.prior_words import DISTRIBUTIONS, prior_words
+from glmm_zoo.report.prior_words import DISTRIBUTION_WORDS, prior_words
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
@@ -281,7 +281,7 @@ def _priors(parts: Parts) -> str:
         distinct = list(dict.fromkeys(texts))
         names = list(dict.fromkeys(parse(t).distribution for t in distinct))
         if len(distinct) > 2 and len(names) == 1:
-            words = f"{DISTRIBUTIONS.get(names[0], names[0])}, scaled to the data,"
+            words = f"{DISTRIBUTION_WORDS.get(names[0], names[0])}, scaled to the data,"
         else:
             words = joined([prior_words(parse(t)) for t in distinct])
         by_prior.setdefault(words, []).append(kind)

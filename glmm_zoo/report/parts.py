@@ -103,8 +103,7 @@ class Parts:
         if self.builder in META_ANALYSES:
             facts = self.spec["facts"]
             found[facts["study"]] = facts["studies"] if "studies" in facts else len(facts["totals"]["control_events"])
-        of = (*self.outcomes, *self.covariates)
-        terms = (g for o in of for part in (o.main, *o.others.values()) for g in part.formula.groups)
+        terms = (g for o in self.outcomes for part in (o.main, *o.others.values()) for g in part.formula.groups)
         for term in terms:
             levels = [g["levels"] for name, g in self.spec["groups"].items() if _is_of(name, term)]
             if levels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glmm_zoo.priors import Prior
 from glmm_zoo.results import numbers
 
-DISTRIBUTIONS = {
+DISTRIBUTION_WORDS = {
     "Normal": "normal", "StudentT": "Student-t", "Exponential": "exponential", "HalfNormal": "half-normal", "Gamma": "gamma",
     "InverseGamma": "inverse-gamma", "Beta": "beta", "LogNormal": "log-normal", "Uniform": "uniform", "HalfCauchy": "half-Cauchy",
     "HalfStudentT": "half-Student-t", "SkewNormal": "skew-normal", "InverseGaussian": "inverse-Gaussian",
@@ -25,4 +25,4 @@ def prior_words(prior: Prior) -> str:
         number = f"{value:g}".replace("-", numbers.MINUS)
         name = names.get(argument, "")
         texts.append(f"{number} {name}" if name.startswith("degrees") else f"{name} {number}".strip())
-    return f"{DISTRIBUTIONS.get(prior.distribution, prior.distribution)} ({', '.join(texts)})"
+    return f"{DISTRIBUTION_WORDS.get(prior.distribution, prior.distribution)} ({', '.join(texts)})"

@@ -97,6 +97,12 @@ def outcome_formulas(spec: Mapping[str, Any]) -> list[str]:
     return [part.strip() for part in re.findall(r"""(?:`[^`]*`|"[^"]*"|'[^']*'|[^;`"'])+""", spec["formula"])]
 
 
+def groups_of_outcomes(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What the spec says of each group of effects on outcomes, and not on covariates with missing values, by its key."""
+    covariates = spec.get("covariates", {})
+    return {name: g for name, g in spec["groups"].items() if not set(g["predictors"]) & set(covariates)}
+
+
 def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
     """The variables of random effects: group effects, also those at means, weights of smooths and of the baseline hazard, and
     missing values of covariates."""

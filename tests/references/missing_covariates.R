@@ -17,7 +17,7 @@ priors <- c(
 )
 fit <- brm(
   bf(temp ~ 0 + Intercept + mi(ozone) * wind) + bf(ozone | mi() ~ 0 + Intercept + mi(solar) + wind) + bf(solar | mi() ~ 0 + Intercept + wind) + set_rescor(FALSE),
-  d, gaussian(), priors, chains = 4, cores = 1, warmup = 1000, iter = 3500, seed = 1, refresh = 500
+  d, gaussian(), priors, chains = 4, cores = 1, warmup = 1000, iter = 11000, seed = 2, refresh = 5000
 )
 s <- posterior::summarise_draws(fit, "mean", "sd", "mcse_mean", "mcse_sd", "rhat")
 s <- s[grepl("^(b_|bsp_|sigma_)|^Ymi_.*\\[(5|25|27|96)\\]$", s$variable), ]
@@ -32,7 +32,7 @@ record <- list(
     "ozone: b_Intercept ~ normal(40, 50), misolar ~ normal(0, 1), wind ~ normal(0, 5), sigma ~ exponential(0.05)",
     "solar: b_Intercept ~ normal(200, 100), wind ~ normal(0, 10), sigma ~ exponential(0.01)"
   ),
-  sampler = list(chains = 4, warmup = 1000, draws_per_chain = 2500, seed = 1),
+  sampler = list(chains = 4, warmup = 1000, draws_per_chain = 10000, seed = 2),
   divergences = sum(subset(nuts_params(fit), Parameter == "divergent__")$Value),
   max_rhat = signif(max(s$rhat), 6),
   note = "Ymi_ozone[5] is the missing value of row 5, counted from 1",
