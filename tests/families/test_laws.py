@@ -170,18 +170,18 @@ def test_slopes_of_graphs_are_those_of_differences(name: str) -> None:
 
     from glmm_zoo.inference.kernel.density import GraphCompiler
 
-    family, own = LAWS[name][0], own_of(name)
-    assert family.law is not None
+    law, own = LAWS[name][0].law, own_of(name)
+    assert law is not None
     x = np.array([0.4, *(value.item() for value in own.values())])
     low, high = np.array([-np.inf, 2.0, 1.0]), np.array([1.0, np.inf, 4.0])
     v = pt.vector("x", shape=(len(x),))
-    graph = pt.sum(family.law.log_mass(low, high, v[0] + pt.constant(np.array([0.1, -0.4, 0.9])), {
+    graph = pt.sum(law.log_mass(low, high, v[0] + pt.constant(np.array([0.1, -0.4, 0.9])), {
         key: v[1 + j] for j, key in enumerate(own)
     }))  # fmt: skip
     density = GraphCompiler([v], [x.shape]).with_gradient(graph)
 
     def of_numpy(x: np.ndarray) -> float:
-        return float(family.law.log_mass(low, high, x[0] + np.array([[0.1, -0.4, 0.9]]), {
+        return float(law.log_mass(low, high, x[0] + np.array([[0.1, -0.4, 0.9]]), {
             key: x[1 + j].reshape(1, 1) for j, key in enumerate(own)
         }).sum())  # type: ignore[union-attr]  # fmt: skip
 
