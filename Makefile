@@ -5,7 +5,7 @@ READY := .venv/.ready
 BAMBI := .venv-bambi/.ready
 export MODEL DATA SURVIVAL FORMULA EVENT OUT FIT OF
 
-.PHONY: help setup fit update predictions comparisons slopes browser test validate promises qualify calibrate bench growth lint format readme constraints clean
+.PHONY: help setup fit update predictions comparisons slopes browser test validate promises qualify calibrate certificates bench growth lint format readme constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## /\1\t/' | expand -t 22
@@ -57,6 +57,10 @@ qualify: $(READY) ## Check this installation: hashes, versions, densities, publi
 calibrate: $(READY) ## Simulation-based calibration of MODEL, with DATA and FORMULA or as its card has it; ARGS="--n 200 --out DIR"
 	@test -n "$$MODEL" || { echo 'MODEL is missing; for example: make calibrate MODEL=multicenter ARGS="--n 200 --out calibration/multicenter"' >&2; exit 2; }
 	@$(BIN)/glmm-zoo calibrate "$$MODEL" $(if $(DATA),"$$DATA") $(if $(FORMULA),--formula "$$FORMULA") $(ARGS)
+
+certificates: $(READY) ## Certificates of calibration that are not there yet, hours, to calibration/; ARGS="poisson --workers 2" for one
+	$(BIN)/glmm-zoo certify $(ARGS)
+	cp calibration/*.json glmm_zoo/calibration/certificates/
 
 bench: $(READY) $(BAMBI) ## Compare with PyMC, nutpie, bambi and brms (hours; ARGS="--runs 1 --only cbpp_binomial --tools zoo,pymc")
 	$(BIN)/python benchmarks/bench.py $(ARGS)

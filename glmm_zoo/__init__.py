@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from glmm_zoo.qualification.qualify import Qualification, qualify
     from glmm_zoo.refits.imputed import fit_imputed, imputations
     from glmm_zoo.refits.leave_one_out import loo
+    from glmm_zoo.refits.many import fit_many
     from glmm_zoo.refits.replay import Replay, replay
     from glmm_zoo.refits.sensitivity import sensitivity
     from glmm_zoo.refits.variations import model_of, update
@@ -77,6 +78,7 @@ _HOME = {
     "findings": "results.findings",
     "fit": "inference.fit",
     "fit_imputed": "refits.imputed",
+    "fit_many": "refits.many",
     "hypotheses": "results.hypotheses",
     "imputations": "refits.imputed",
     "landmark_accuracy": "joint.prediction.accuracy",
@@ -134,6 +136,7 @@ __all__ = [
     "findings",
     "fit",
     "fit_imputed",
+    "fit_many",
     "hypotheses",
     "imputations",
     "landmark_accuracy",

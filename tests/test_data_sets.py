@@ -147,7 +147,7 @@ def test_a_reference_says_where_it_comes_from_and_is_used(name: str) -> None:
         *COPIED,
         *CARDS,
         *RESTRICTED,
-        *(name for name in files if name.startswith("models/") and (ROOT / name).is_file()),
+        *(name for name in files if name.startswith(("models/", "glmm_zoo/")) and (ROOT / name).is_file()),
     }
     assert any(f'"{name}"' in path.read_text() for path in SOURCES), "no test uses it"
     assert f"`{name}" in (TESTS / "references" / "README.md").read_text()

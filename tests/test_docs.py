@@ -16,7 +16,7 @@ DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 EXTENSIONS = "py|md|csv|toml|json|png|txt|ipynb|cff|R|html.jinja|html"
 # what a reader makes, files inside every card, and a function of R
 NOT_OF_THE_REPOSITORY = re.compile(
-    r"^(fits/.*|(?:FILE|about|study)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
+    r"^(fits/.*|(?:FILE|about|study|manifest)\.toml|card\.toml|reference\.json|data\.csv|fit\.html|\.venv.*|~?/?\.cache.*|read\.csv)$"
 )
 ABSENT = ("DESIGN.md", "RELIABILITY.md", "ESTIMANDS.md", "JOINT.md", "DECISIONS.md", "../shared", "the issue")
 

@@ -160,6 +160,21 @@ def failures(builder: str, option: str, others: Mapping[str, Any], place: Callab
     return found
 
 
+@pytest.mark.parametrize("builder", sorted(registry.builders()))
+def test_missing_values_of_covariates_are_planned_or_refused(builder: str) -> None:
+    usual, formula, _ = _CALLS.get(builder, _ONE)
+    v = np.where(np.arange(48) % 7 == 3, np.nan, np.random.default_rng(2).normal(size=48))
+    tables = [usual[0].assign(v=v[: len(usual[0])]), *usual[1:]]
+    texts = [formula] if isinstance(formula, str) else formula
+    texts = [text.replace("~ ", "~ mi(v) + ") for text in texts]
+    known = registry.builders()[builder]
+    given = {"tables": tables, known.formula: texts[0] if isinstance(formula, str) else texts}
+    with pytest.raises(InputError, match=r"mi\(v\)|column 'v' has \d missing value"):
+        planned_or_raise(builder, **given)
+    if "impute" in known.options:
+        assert planned_or_raise(builder, **given, impute={"v": "~ x + (1 | id)"})
+
+
 @pytest.mark.parametrize("column", ["2019", "True", "none", "no", "1.5", "[1]", "{}"])
 def test_a_column_of_any_name_can_be_named(column: str) -> None:
     arms, visits = _ARMS.rename(columns={"study": column}), _table()
@@ -211,7 +226,11 @@ def test_numbers_and_lists_are_read_from_text_as_from_python() -> None:
         ("id", 2019, "id must be text, not 2019; a column of that name is written '2019'"),
         ("id", True, "id must be text, not True; a column of that name is written 'True'"),
         ("id", ["id"], "id must be text, not ['id']"),
-        ("cuts", "1.5", "cuts must be a whole number or a list such as [1, 2] or None, not '1.5'"),
+        (
+            "cuts",
+            "1.5",
+            "cuts must be a whole number or a list such as [1, 2] or a dict by name such as {'y': ...} or None, not '1.5'",
+        ),
         ("causes", {}, "causes must be a list such as ['a', 'b'] or None, not {}"),
         ("zi", "~ x", "zi must be a dict by name such as {'y': ...} or None, not '~ x'"),
         ("time", "", "time must be text, not ''"),

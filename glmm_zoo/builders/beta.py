@@ -27,6 +27,7 @@ def beta(
     bounds: Sequence[float] | str | None = None,
     link: str = "logit",
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -62,7 +63,7 @@ def beta(
         The ends of the scale, such as "0,100"; the model is of shares of it.
     link
         "logit", "probit" or "cloglog".
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: those of `hierarchical_logistic`, and `phi` or `phi_Intercept`, `phi_beta`; `zi_Intercept`,
@@ -88,7 +89,7 @@ def beta(
         )
     family = "zero_one_inflated_beta" if zoi is not None else "zero_inflated_beta" if zi is not None else "beta"
     options = {
-        "dispersion": dispersion, "zi": zi, "zoi": zoi, "coi": coi, "bounds": bounds, "link": link, "weights": weights, "center": center,
+        "dispersion": dispersion, "zi": zi, "zoi": zoi, "coi": coi, "bounds": bounds, "link": link, "weights": weights, "impute": impute, "center": center,
         "clusters": clusters, "missing": missing,
     }  # fmt: skip
     plan = plan_of_family("beta", FAMILIES[family], data, formula, options, priors)

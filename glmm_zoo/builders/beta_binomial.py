@@ -23,6 +23,7 @@ def beta_binomial(
     link: str = "logit",
     success: str | float | bool | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -44,7 +45,7 @@ def beta_binomial(
         As in `hierarchical_logistic`: `"successes | trials(n) ~ x + (1 | g)"`. Single trials say nothing of phi.
     dispersion
         `"~ x + (1 | g)"` models log phi; without it phi is one number.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: those of `hierarchical_logistic`, and `phi` or `phi_Intercept`, `phi_beta`.
@@ -59,7 +60,7 @@ def beta_binomial(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"dispersion": dispersion, "link": link, "success": success, "weights": weights, "center": center, "clusters": clusters}  # fmt: skip
+    options = {"dispersion": dispersion, "link": link, "success": success, "weights": weights, "impute": impute, "center": center, "clusters": clusters}  # fmt: skip
     options["missing"] = missing
     plan = plan_of_family("beta_binomial", FAMILIES["beta_binomial"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound

@@ -21,6 +21,7 @@ def categorical(
     *,
     reference: str | float | bool | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -45,7 +46,7 @@ def categorical(
     reference
         The category against which the others are; by default the first in the declared order of the levels, or in the alphabet's.
         A frequent one is best: against a rare one all log odds are uncertain together, and sampling is slower.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter, prefixed by the category's name: `car_Intercept`, `car_beta`, `car_beta[x]`, `car_sd[g]`; without a name for
@@ -61,7 +62,7 @@ def categorical(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"reference": reference, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
+    options = {"reference": reference, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("categorical", FAMILIES["categorical"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

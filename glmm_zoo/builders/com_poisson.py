@@ -24,6 +24,7 @@ def com_poisson(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -42,7 +43,7 @@ def com_poisson(
 
     Parameters
     ----------
-    data, formula, exposure, per, weights, center, clusters, missing
+    data, formula, exposure, per, weights, impute, center, clusters, missing
         As in `poisson`.
     dispersion
         `"~ x + (1 | g)"` models log nu; without it nu is one number.
@@ -62,7 +63,7 @@ def com_poisson(
         Everything that is wrong with formula, formulas of nu and zi, data or priors.
     """
     options = {
-        "dispersion": dispersion, "zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center,
+        "dispersion": dispersion, "zi": zi, "exposure": exposure, "per": per, "weights": weights, "impute": impute, "center": center,
         "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = FAMILIES["com_poisson" if zi is None else "zero_inflated_com_poisson"]

@@ -39,6 +39,7 @@ def gamm(
     bounds: Sequence[float] | str | None = None,
     link: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -81,7 +82,7 @@ def gamm(
         Beta and ordered beta: the ends of the scale, "0,100".
     link
         Bernoulli, binomial, beta-binomial, beta and ordinal: "logit", "probit" or "cloglog".
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter, as in the family's builder, and `s_<x>_sd` (or `s_sd` for all smooths), `s_<x>_linear` (or
@@ -102,7 +103,7 @@ def gamm(
         )
     options = {
         "exposure": exposure, "zi": zi, "zoi": zoi, "coi": coi, "dispersion": dispersion, "disc": disc, "bounds": bounds, "link": link,
-        "weights": weights,
+        "weights": weights, "impute": impute,
     }  # fmt: skip
     given = {k: v for k, v in options.items() if v is not None}
     for name in given:

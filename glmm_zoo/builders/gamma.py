@@ -21,6 +21,7 @@ def gamma(
     *,
     dispersion: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -38,7 +39,7 @@ def gamma(
 
     Parameters
     ----------
-    data, formula, weights, center, clusters, missing
+    data, formula, weights, impute, center, clusters, missing
         As in `hierarchical_linear`; the response is above 0 in every row. There is no hurdle for zeros.
     dispersion
         `"~ x + (1 | g)"` models the log of the shape; without it the shape is one number. `"~ offset(log(n))"` is for means of n.
@@ -56,7 +57,7 @@ def gamma(
     InputError
         Everything that is wrong with formula, data or priors; a response that is not above 0.
     """
-    options = {"dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("gamma", FAMILIES["gamma"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -26,6 +26,7 @@ def hierarchical_linear(
     time: str | None = None,
     within: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -70,6 +71,11 @@ def hierarchical_linear(
         A column of numbers >= 0 by which the log-likelihood of each row is multiplied, as brms's weights() does: 2 is the row twice, 0
         leaves it out of the likelihood, a number between is a power prior of historical rows (Ibrahim & Chen 2000). Estimands and checks
         of the fit count each row once; the log-likelihood in the file, and with it loo, has the weights.
+    impute
+        `{"x": "~ z + (1 | g)"}` for a formula with `mi(x)`, a continuous covariate of which some values are missing: these are unknowns,
+        x_i ~ Normal(mu_i, x_sigma) with the linear predictor mu that is given here, and rows that have x are its data (as brms's
+        `bf(y ~ mi(x)) + bf(x | mi() ~ z)`). mi(x) may stand in interactions, `mi(x):z`; several covariates have mi() each, and the
+        predictor of one may have mi() of those given before it. Rows with gaps in x are kept, whatever `missing` is.
     center
         Priors of the intercept, of intercepts that vary beside slopes, and of main effects of covariates that are
         multiplied hold at the covariates' means (True) or at zero (False). `Intercept`, `beta`, `sd_<g>`, `corr_<g>` and
@@ -85,12 +91,15 @@ def hierarchical_linear(
         and 1 for "ar1" and the partial autocorrelations of "toeplitz", between 0 and 1 for "compound" and, over the median gap between
         two visits, "car1".
 
+        A covariate in mi() has its name before those of its own: `x_Intercept`, `x_beta`, `x_sd`, `x_sigma`.
+
     Returns
     -------
     A PyMC model with `Intercept`, `beta` (coef), `sd_<g>`, `corr_<g>`, `u_<g>` and `sigma`, in units of y; with `dispersion`
     `sigma_Intercept`, `sigma_beta` (sigma_coef), `sigma_sd_<g>`, `sigma_u_<g>` on the log scale in place of `sigma`. With `residual`
     `corr_residual` (visit, visit_bis) or `rho`, of "toeplitz" by lag, and where visits have a sigma each `sigma` (visit). The log-likelihood
-    is that of subjects.
+    is that of subjects. With `mi(x)` also `x_Intercept`, `x_beta` (x_coef), `x_sigma` and `mi_x` (mi_x_row), the missing values; the
+    log-likelihood is that of y.
 
     Raises
     ------
@@ -99,9 +108,11 @@ def hierarchical_linear(
     """
     correlated = {"residual": residual, "time": time, "within": within}
     options = {
-        "dispersion": dispersion, **correlated, "weights": weights, "center": center, "clusters": clusters,
+        "dispersion": dispersion, **correlated, "weights": weights, "impute": impute, "center": center, "clusters": clusters,
         "missing": missing,
     }  # fmt: skip
+    if residual is not None and impute:
+        raise InputError("mi() is not available beside correlated residuals; leave out impute= or residual=")
     if residual is not None and weights is not None:
         raise InputError("weights= are of rows whose residuals are independent; leave out weights= or residual=")
     if residual is not None:

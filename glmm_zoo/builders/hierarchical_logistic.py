@@ -29,6 +29,7 @@ def hierarchical_logistic(
     success: str | float | bool | None = None,
     collapse: bool = False,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -54,7 +55,7 @@ def hierarchical_logistic(
     collapse
         Sum Bernoulli rows with the same predictor to binomial counts. The posterior is exactly the same; the pointwise
         log-likelihood is then for the counts, not for the rows.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter, with the names of `hierarchical_linear`; there is no `sigma`.
@@ -69,11 +70,13 @@ def hierarchical_logistic(
         Everything that is wrong with formula, data or priors; `collapse` with trials(n).
     """
     options = {
-        "link": link, "success": success, "collapse": collapse, "weights": weights, "center": center, "clusters": clusters, "missing": missing
+        "link": link, "success": success, "collapse": collapse, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing
     }  # fmt: skip
     single = read_single_outcome(data, formula, FAMILIES["binomial"], options)
     if collapse and weights is not None:
         raise InputError("collapse=True sums rows, and weights= gives each row its own weight; leave one of them out")
+    if collapse and single.covariates:
+        raise InputError("collapse=True sums rows, and mi() has unknowns of single rows; leave one of them out")
     if collapse:
         single = _collapsed(single)
     plan = plan_single_outcome("hierarchical_logistic", single, options, priors)

@@ -25,6 +25,7 @@ def hurdle_negative_binomial(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -41,7 +42,7 @@ def hurdle_negative_binomial(
 
     Parameters
     ----------
-    data, formula, dispersion, parameterization, exposure, per, weights, center, clusters, missing
+    data, formula, dispersion, parameterization, exposure, per, weights, impute, center, clusters, missing
         As in `negative_binomial`.
     zi
         `"~ x + (1 | g)"` models the logit of the probability of a zero, as in `hurdle_poisson`; without it zi is one
@@ -61,7 +62,7 @@ def hurdle_negative_binomial(
     """
     options = {
         "zi": zi, "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
-        "weights": weights, "center": center, "clusters": clusters, "missing": missing,
+        "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = negative_binomial_family("hurdle_negative_binomial", parameterization)
     plan = plan_of_family("hurdle_negative_binomial", family, data, formula, options, priors)

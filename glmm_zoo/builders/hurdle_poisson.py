@@ -23,6 +23,7 @@ def hurdle_poisson(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -39,7 +40,7 @@ def hurdle_poisson(
 
     Parameters
     ----------
-    data, formula, exposure, per, weights, center, clusters, missing
+    data, formula, exposure, per, weights, impute, center, clusters, missing
         As in `poisson`.
     zi
         `"~ x + (1 | g)"` models the logit of the probability of a zero, with covariates and group effects of its own;
@@ -57,7 +58,7 @@ def hurdle_poisson(
     InputError
         As in `poisson`.
     """
-    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
+    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("hurdle_poisson", FAMILIES["hurdle_poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

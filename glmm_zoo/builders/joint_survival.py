@@ -27,7 +27,7 @@ def joint_survival(
     association: str | Sequence[str] | Mapping[str, str] = "value",
     association_scale: str = "linear_predictor",
     baseline: str = "bspline",
-    cuts: int | Sequence[float] | None = None,
+    cuts: int | Sequence[float] | Mapping[str, Any] | None = None,
     families: Sequence[str] | str | None = None,
     causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
@@ -97,7 +97,8 @@ def joint_survival(
         constant between `cuts`; "weibull", h0 = lambda k t^(k - 1); "exponential".
     cuts
         Of a piecewise baseline: how many cut points, at quantiles of the times of events, or the times themselves; by default at
-        most 6, with 5 events or more in each piece.
+        most 6, with 5 events or more in each piece. Of any baseline: what the spec of another fit says of its own, `event`,
+        so that knots and horizon are the same.
     families
         As in `joint_outcomes`; by default "gaussian".
     causes, censored

@@ -21,6 +21,7 @@ def lognormal(
     *,
     dispersion: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -38,7 +39,7 @@ def lognormal(
 
     Parameters
     ----------
-    data, formula, weights, center, clusters, missing
+    data, formula, weights, impute, center, clusters, missing
         As in `gamma`.
     dispersion
         `"~ x + s(z)"` models log sigma; without it sigma is one number. It takes no group effects: over a population of groups that
@@ -57,7 +58,7 @@ def lognormal(
     InputError
         As in `gamma`; group effects on sigma.
     """
-    options = {"dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("lognormal", FAMILIES["lognormal"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -24,6 +24,7 @@ def negative_binomial(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -41,7 +42,7 @@ def negative_binomial(
 
     Parameters
     ----------
-    data, formula, exposure, per, weights, center, clusters, missing
+    data, formula, exposure, per, weights, impute, center, clusters, missing
         As in `poisson`.
     dispersion
         `"~ x + (1 | g)"` models log alpha; without it alpha is one number.
@@ -62,7 +63,7 @@ def negative_binomial(
     """
     options = {
         "dispersion": dispersion, "parameterization": parameterization, "exposure": exposure, "per": per,
-        "weights": weights, "center": center, "clusters": clusters, "missing": missing,
+        "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     family = negative_binomial_family("negative_binomial", parameterization)
     plan = plan_of_family("negative_binomial", family, data, formula, options, priors)

@@ -22,6 +22,7 @@ def ordered_beta(
     bounds: Sequence[float] | str | None = None,
     dispersion: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -45,7 +46,7 @@ def ordered_beta(
         The ends of the scale, such as "0,100" for a visual scale in millimetres; the model is of shares of it.
     dispersion
         `"~ x + (1 | g)"` models log phi; without it phi is one number.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: those of `hierarchical_logistic`, `cutpoints` as in `ordinal`, and `phi` or `phi_Intercept`, `phi_beta`.
@@ -62,7 +63,7 @@ def ordered_beta(
 
     Source: Kubinec (2022), Political Analysis 31:519.
     """
-    options = {"bounds": bounds, "dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
+    options = {"bounds": bounds, "dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("ordered_beta", FAMILIES["ordered_beta"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -31,6 +31,7 @@ def ordinal(
     levels: Sequence[str | float] | str | None = None,
     family: str = "cumulative",
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -89,7 +90,7 @@ def ordinal(
         As in `hierarchical_linear`, for `nominal` too; the prior of `cutpoints` holds at the covariates' means, those
         reported are at zero.
         False: the priors are on what is reported.
-    weights, clusters, missing
+    weights, impute, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: `cutpoints` (one density for each element of the ordered vector), `beta`, `beta[x]`, `sd`,
@@ -108,12 +109,13 @@ def ordinal(
     """
     names = level_names(levels)
     options = {
-        "nominal": nominal, "disc": disc, "link": link, "levels": names and list(names), "family": family, "weights": weights,
+        "nominal": nominal, "disc": disc, "link": link, "levels": names and list(names), "family": family, "weights": weights, "impute": impute,
         "center": center, "clusters": clusters, "missing": missing,
     }  # fmt: skip
     single = read_outcome(
         data, formula, _family(family, link, nominal), choice=names,
         also={"nominal": nominal, "disc": disc}, missing=missing, clusters=clusters, weights=weights,
+        impute=impute or {},
     )  # fmt: skip
     facts = {"levels": list(single.outcome.levels), "nominal": {}}
     if nominal is not None:

@@ -22,6 +22,7 @@ def poisson(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -43,7 +44,7 @@ def poisson(
         A column > 0: time at risk, area, number of animals.
     per
         Rates in the summary are for this many units of exposure.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`.
@@ -57,7 +58,7 @@ def poisson(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
+    options = {"exposure": exposure, "per": per, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("poisson", FAMILIES["poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

@@ -21,6 +21,7 @@ def student_t(
     *,
     dispersion: str | None = None,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -37,7 +38,7 @@ def student_t(
 
     Parameters
     ----------
-    data, formula, weights, center, clusters, missing
+    data, formula, weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     dispersion
         `"~ x + (1 | g)"` models log sigma; without it sigma is one number.
@@ -55,7 +56,7 @@ def student_t(
     InputError
         As in `hierarchical_linear`.
     """
-    options = {"dispersion": dispersion, "weights": weights, "center": center, "clusters": clusters, "missing": missing}
+    options = {"dispersion": dispersion, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("student_t", FAMILIES["student_t"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

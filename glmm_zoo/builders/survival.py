@@ -23,7 +23,7 @@ def survival(
     formula: str,
     *,
     baseline: str = "bspline",
-    cuts: int | Sequence[float] | None = None,
+    cuts: int | Sequence[float] | Mapping[str, Any] | None = None,
     distribution: str | None = None,
     causes: Sequence[str | float | bool] | None = None,
     censored: str | float | bool | None = None,
@@ -54,13 +54,16 @@ def survival(
         is 0/1, logical, `status == "dead"`, or a column of causes: 0 and a number or label for each. Effects of a level are independent
         between causes, and with a label, `(1 |p| centre)`, correlated over all of them. Rows (start, stop] of events that come again count
         in calendar time, the hazard as time since the origin has it; in gap time a row is `Surv(stop - start, event)`: time since the last event.
+        A death that ends them is another cause: `Surv(start, stop, how) ~ arm + (1 |p| id)` has a frailty of each, correlated (a joint frailty model);
+        incidences of a fit are then those of a row's first event, and a number of events is not predicted.
     baseline
         "bspline": log h0 quadratic on nine equal segments with a random-walk prior of second order (JMbayes2's); "piecewise":
         constant between `cuts`; "weibull", h0 = k (t / unit)^(k - 1), in which the unit is the median time of events with
         one digit; "exponential".
     cuts
         Of a piecewise baseline: how many cut points, at quantiles of the times of events, or the times themselves; by default at
-        most 6, with 5 events or more in each piece.
+        most 6, with 5 events or more in each piece. Of any baseline: what the spec of another fit says of its own, `facts["event_times"]`,
+        so that knots and unit are the same.
     distribution
         "weibull", "lognormal" or "loglogistic" of times, in place of a baseline hazard: the accelerated-failure-time form.
     causes, censored

@@ -23,6 +23,7 @@ def zero_inflated_poisson(
     exposure: str | None = None,
     per: float = 1.0,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
     center: bool = True,
     clusters: str = "random",
     missing: Missing = "error",
@@ -44,7 +45,7 @@ def zero_inflated_poisson(
     zi
         `"~ x + (1 | g)"` models logit zi, with covariates and group effects of its own; without it zi is one
         probability. A label correlates effects of both parts on one factor: `(1 |p| site)` in both formulas.
-    weights, center, clusters, missing
+    weights, impute, center, clusters, missing
         As in `hierarchical_linear`.
     priors
         Text by parameter: `Intercept`, `beta`, `beta[x]`, `sd`, `sd[g]`, `sd[g, x]`, `corr`, `corr[g]`,
@@ -60,7 +61,7 @@ def zero_inflated_poisson(
     InputError
         Everything that is wrong with formula, data or priors.
     """
-    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
+    options = {"zi": zi, "exposure": exposure, "per": per, "weights": weights, "impute": impute, "center": center, "clusters": clusters, "missing": missing}  # fmt: skip
     plan = plan_of_family("zero_inflated_poisson", FAMILIES["zero_inflated_poisson"], data, formula, options, priors)
     from glmm_zoo.graph.build import build_model  # PyMC is imported once the input has proved sound
 

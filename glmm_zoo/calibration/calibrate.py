@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -19,14 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
+from glmm_zoo.calibration.data_sets import DrawnDataSet, data_set_of, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import ranks_of_truth, spread_of_kinds
 from glmm_zoo.calibration.records import lost_simulation, simulations
-from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, listing, plural
-from glmm_zoo.inference.fit import fit
+from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.refits.spread import Workers
+from glmm_zoo.report.certificate import code_of_draws
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.figures.picture import Picture
 from glmm_zoo.results.numbers import written
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
 
 ATTEMPTS = 100  # to draw data that the builder takes
+AT_ONCE = 20  # simulations whose parameters are drawn together
 LIMIT = 0.01  # of the smallest p adjusted for all quantities
 LEAST = 20  # simulations before anything is judged
 _PICTURE = "ranks.svg"
@@ -80,7 +84,12 @@ class SimulationBasedCalibration:
     @property
     def calibrated(self) -> bool:
         """Whether no quantity departs from uniformity: the smallest adjusted p is at least 0.01, after 20 simulations or more."""
-        return len(self._fitted) >= LEAST and bool(self.table["p_adjusted"].min() >= LIMIT)
+        return self.enough and bool(self.table["p_adjusted"].min() >= LIMIT)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough fits to judge, 20."""
+        return len(self._fitted) >= LEAST
 
     @property
     def sentence(self) -> str:
@@ -100,7 +109,7 @@ class SimulationBasedCalibration:
         lead = (
             f"{plural(fitted, 'data set')} drawn from the model and fitted{f' ({listing(asides)})' if asides else ''}"
         )
-        if fitted < LEAST:
+        if not self.enough:
             return (
                 f"{lead}: too few to judge; {LEAST} at least, 200 to find a standard deviation that is 20 % too small."
             )
@@ -143,6 +152,10 @@ def calibrate(
     builder refuses, such as responses that are all the same, are drawn anew with their parameters. Priors so wide that they draw
     absurd data calibrate absurd fits: give the model those of interest.
 
+    Times to events are drawn with them, each until the end of its follow-up, which is that of the data where no event cut it short, and else the last
+    time in the data; where events are seen at visits only, until these. In a joint model of survival visits end with the event, and who entered late
+    is one of those who survived until then. Knots and other things that a baseline hazard learns from times are those of the model's data.
+
     Parameters
     ----------
     model
@@ -168,14 +181,14 @@ def calibrate(
     Raises
     ------
     InputError
-        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn (joint survival), or of whose
+        Arguments out of range; a folder of another calibration; workers that are not there; a model whose data cannot be drawn, or of whose
         data the builder refuses a hundred draws in a row.
     """
     for name, value, least in (("n", n, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
     settings = {"draws": draws, "tune": tune, "chains": chains}
-    design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo")}
+    design = {"model": _of(model), "seed": seed, **settings, "version": version("glmm-zoo"), "code": code_of_draws()}
     fitted_with = {**settings, "cores": cores if workers is None else 1}
     done = simulations(
         _simulate, n, model, seed, fitted_with, folder=folder, design=design, workers=workers, lost=lost_simulation
@@ -198,7 +211,7 @@ def _simulate(i: int, model: Model, seed: int, settings: Mapping[str, Any]) -> d
     refused, drawing, data_set = first_data_set_that_is_taken(model, seed, i)
     record = {"simulation": i, "refused": refused}
     try:
-        tree = fit(data_set.model, **settings, seed=drawing, progress=False)
+        tree = fit_draws(data_set.model, **settings, seed=drawing)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
     found = ranks_of_truth(data_set.truth, tree, data_set.model, np.random.default_rng(drawing))
@@ -216,10 +229,26 @@ def first_data_set_that_is_taken(
 ) -> tuple[int, int, DrawnDataSet]:
     """How many data sets of simulation i the builder refused, the seed of the next one, and that one."""
     seeds = np.random.SeedSequence([seed, i]).generate_state(ATTEMPTS)
+    block, place = divmod(i, AT_ONCE)
+    key = tuple((name, value.shape, value.tobytes()) for name, value in fixed.items())
     for refused, drawing in enumerate(map(int, seeds)):
-        data_set = draw_data_set(model, drawing, fixed)
+        if model.event is not None:
+            data_set = draw_data_set(model, drawing, fixed)
+        else:
+            drawn = _drawn_at_once(model, (seed, block, refused), key).isel(draw=[place])
+            data_set = data_set_of(model, drawn, drawing)
         if data_set is not None:
             return refused, drawing, data_set
     raise InputError(
         f"the builder refused the data of {ATTEMPTS} draws in a row, so wide are the priors or so extreme the truth; give narrower priors, or other values"
     )
+
+
+@lru_cache(maxsize=4)
+def _drawn_at_once(
+    model: Model, seeds: tuple[int, ...], fixed: tuple[tuple[str, tuple[int, ...], bytes], ...]
+) -> xr.DataTree:
+    """Parameters and responses of several simulations: what takes time is to write down the graph, which is done once."""
+    values = {name: np.frombuffer(value).reshape(shape) for name, shape, value in fixed}
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    return prior_as_fit(model, AT_ONCE, seed, responses=True, fixed=values)

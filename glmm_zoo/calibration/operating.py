@@ -44,11 +44,11 @@ import xarray as xr
 
 from glmm_zoo.calibration.calibrate import first_data_set_that_is_taken
 from glmm_zoo.calibration.records import lost_simulation, simulations
-from glmm_zoo.calibration.spread import Workers
 from glmm_zoo.errors import FitError, InputError, did_you_mean, listing, plural
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.inference.fit import fit
+from glmm_zoo.inference.fit import fit_draws
 from glmm_zoo.inference.prior_draws import prior_as_fit
+from glmm_zoo.refits.spread import Workers
 from glmm_zoo.registry import Card, Sampling, find_card_or_builder
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.estimates import Estimates
@@ -244,7 +244,7 @@ def _simulate(
     refused, drawing, data_set = first_data_set_that_is_taken(model, file.seed, i, fixed[truth.name])
     record = {"simulation": i, "truth": truth.name, "refused": refused}
     try:
-        tree = fit(data_set.model, seed=drawing, progress=False, cores=cores, **file.sampling.given)
+        tree = fit_draws(data_set.model, seed=drawing, cores=cores, **file.sampling.given)
     except FitError as err:
         return {**record, "failed": str(err), "seconds": time.perf_counter() - began}
     draws, decide = value_draws(tree, file.decide).ravel(), file.decide

@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from glmm_zoo.calibration.at_truth import values_at_truth
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.predictions import predictions
+from glmm_zoo.inference.prior_draws import determined_by_the_prior
 from glmm_zoo.report.answer import answering
 from glmm_zoo.results.convergence import ess_bulk, ess_tail
+from glmm_zoo.results.once import computed_once
 from glmm_zoo.results.parameter_statistics import element_labels, elements
 from glmm_zoo.results.storage import metadata, random_effect_variables, reported_variables, stored_table
 from glmm_zoo.results.summary import repeated_correlations
@@ -34,6 +37,7 @@ _KINDS = {
     "correlations": r"(^|_)corr_",
     "coefficients": r"(^|_)beta\[",
 }  # by the names of parameters
+SPREAD_OF = "spread of all "
 LOG_LIKELIHOOD, PREDICTION, COMPARISON = "log-likelihood", "prediction of the first row", "comparison that answers"
 
 
@@ -43,12 +47,11 @@ def ranks_of_truth(truth: xr.DataTree, tree: xr.DataTree, model: Model, rng: np.
     Quantities are all parameters but group effects, of which there are three of each factor, the expected response in the first row,
     the first comparison that answers the fit's question, and the joint log-likelihood of the data.
     """
-    of_parameters = {str(name) for name in tree["prior"].data_vars}  # others may depend on the responses too
-    known = dict(_quantities(truth, of_parameters)) | {
-        LOG_LIKELIHOOD: np.array([[log_likelihood_of_truth(model, truth)]])
-    }
-    total = sum(_by_draw(array) for array in tree["log_likelihood"].data_vars.values())
-    drawn = dict(_quantities(tree, of_parameters)) | {LOG_LIKELIHOOD: np.asarray(total)}
+    of_parameters = {str(v.name) for v in determined_by_the_prior(model)}  # others may depend on the responses too
+    with computed_once():
+        known, drawn = (dict(_quantities(of, of_parameters)) for of in (truth, tree))
+    known[LOG_LIKELIHOOD] = np.array([[log_likelihood_of_truth(model, truth)]])
+    drawn[LOG_LIKELIHOOD] = np.asarray(sum(_by_draw(array) for array in tree["log_likelihood"].data_vars.values()))
     return {name: rank(float(known[name].item()), draws, rng) for name, draws in drawn.items() if name in known}
 
 
@@ -71,7 +74,7 @@ def spread_of_kinds(ranks: pd.DataFrame) -> Iterator[tuple[str, list[float]]]:
         if of_kind.shape[1] > 1 and len(of_kind) > 1:
             spread = 12 * ((of_kind - 0.5) ** 2).mean(axis=1)
             p = float(stats.ttest_1samp(spread, 1.0).pvalue)
-            yield f"spread of all {kind}", [of_kind.size, of_kind.mean().mean(), of_kind.stack().std(), p]
+            yield f"{SPREAD_OF}{kind}", [of_kind.size, of_kind.mean().mean(), of_kind.stack().std(), p]
 
 
 def _evenly(draws: np.ndarray) -> np.ndarray:
@@ -109,13 +112,5 @@ def _by_draw(array: xr.DataArray) -> np.ndarray:
 
 def log_likelihood_of_truth(model: Model, truth: xr.DataTree) -> float:
     """The log density of a model's data at the one draw of a tree."""
-    from pytensor.compile.maker import function
-
-    from glmm_zoo.families.tensors import as_it_stands
-
-    plain = model.with_transforms({v.name: None for v in model.free_RVs})
-    terms = plain.logp(vars=plain.observed_RVs, sum=False)
-    run: Any = function(plain.value_vars, terms, mode=as_it_stands(), on_unused_input="ignore")
-    posterior = truth["posterior"].dataset
-    values = [posterior[v.name].values.reshape(np.shape(posterior[v.name].values)[2:]) for v in plain.free_RVs]
-    return float(sum(np.sum(term) for term in run(*values)))
+    terms = values_at_truth(model, truth, lambda plain: plain.logp(vars=plain.observed_RVs, sum=False))
+    return float(sum(np.sum(term) for term in terms))

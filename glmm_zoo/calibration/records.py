@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from glmm_zoo.calibration.spread import Workers, spread_tasks
 from glmm_zoo.errors import InputError, listing
+from glmm_zoo.refits.spread import Workers, spread_tasks
 
 _DESIGN, _SIMULATIONS = "design.json", "simulations.jsonl"
 

@@ -133,6 +133,8 @@ class SamplerArguments:
         The same seed gives the same draws.
     thin
         Keep every N-th draw; by default up to 8, as long as that gains more than it costs.
+    effective
+        Make draws until each parameter but group effects has so many effective ones, such as 400; at most 8 times those of --draws.
     target_accept
         Nearer to 1 is slower and safer; 0.8, then 0.95 and 0.99 if there are divergences, or what the card says.
     parameterization
@@ -147,6 +149,7 @@ class SamplerArguments:
     cores: WholeNumber = None
     seed: WholeNumber = None
     thin: WholeNumber = None
+    effective: WholeNumber = None
     target_accept: float | None = None
     parameterization: Annotated[Parameterization | None, _shown_default(Settings.parameterization)] = None
     keep_group_effects: Annotated[KeptEffects | None, _shown_default(Settings.keep_group_effects)] = None

@@ -61,7 +61,7 @@ def calibrate(
         How the files are read.
     """
     from glmm_zoo.calibration.calibrate import calibrate as calibrate_model
-    from glmm_zoo.calibration.spread import workers_as_typed
+    from glmm_zoo.refits.spread import workers_as_typed
 
     request = read_request(model, data, specification or ModelArguments(), SamplerArguments(), missing, _PROB)
     built = request.model(request.tables(reading or Reading()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from cyclopts import App
 
 from glmm_zoo.cli.calibrate import calibrate
+from glmm_zoo.cli.certify import certify
 from glmm_zoo.cli.check import check
 from glmm_zoo.cli.comparisons import comparisons
 from glmm_zoo.cli.fit import fit
+from glmm_zoo.cli.fit_many import fit_many
 from glmm_zoo.cli.hypotheses import hypotheses
 from glmm_zoo.cli.list_models import list_models
 from glmm_zoo.cli.loo import loo
@@ -44,6 +46,7 @@ app.command(list_models, name="list")
 app.command(show)
 app.command(prior)
 app.command(fit)
+app.command(fit_many)
 app.command(update)
 app.command(replay)
 app.command(check)
@@ -56,6 +59,7 @@ app.command(predict)
 app.command(loo)
 app.command(sensitivity)
 app.command(calibrate)
+app.command(certify)
 app.command(simulate)
 app.command(qualify)
 app.command(table)

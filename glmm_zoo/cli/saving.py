@@ -49,9 +49,11 @@ def fit_and_save(
     model = build()
     from glmm_zoo.inference.fit import Interrupted
     from glmm_zoo.inference.fit import fit as fit_model
+    from glmm_zoo.refits.complete import complete_fit
     from glmm_zoo.results import storage
 
-    if resume and target.exists() and (done := _complete(target, model, settings, overwrite)) is not None:
+    advice = "use --overwrite to replace it, or give another --out"
+    if resume and (done := complete_fit(target, model, settings, advice, overwrite=overwrite)) is not None:
         storage.discard_parts_of(target, storage.keys_of(storage.metadata(done)))
         say(f"{target} is complete, nothing is left to do")
         return _reported(done, target, prob)
@@ -101,37 +103,6 @@ def _kept(target: Path) -> str:
     """What is kept of a fit that was not saved, and how to go on."""
     folder = parts_folder(target)
     return how_to_go_on(folder, count_of_parts(folder))
-
-
-def _complete(target: Path, model: Model | list[Model], settings: Settings, overwrite: bool) -> xr.DataTree | None:
-    """The fit in the target, where it is all that is asked for; None where it lacks draws or is to be replaced.
-
-    Raises
-    ------
-    InputError
-        A fit of something else that is not to be overwritten.
-    """
-    from glmm_zoo.inference.kept import differences
-    from glmm_zoo.refits.imputed import keys_of_models
-    from glmm_zoo.results import storage
-
-    asked = keys_of_models(model if isinstance(model, list) else [model], settings)
-    try:
-        tree = storage.load(target)
-        content = storage.metadata(tree)
-    except InputError:
-        if overwrite:
-            return None
-        raise
-    there = storage.keys_of(content)
-    if there == asked:
-        return tree if storage.is_finished(content) else None
-    if overwrite:
-        return None
-    told = listing(differences(there[0], asked[0])) if there else "what is not told in it"
-    raise InputError(
-        f"{target} holds another fit, which differs in {told}; use --overwrite to replace it, or give another --out"
-    )
 
 
 def _reported(tree: xr.DataTree, target: Path, prob: float) -> int:

@@ -32,7 +32,7 @@ def simulate(
         A folder that gets a line for each data set as it ends, and from which the same command goes on.
     """
     from glmm_zoo.calibration.operating import simulate as simulate_study
-    from glmm_zoo.calibration.spread import workers_as_typed
+    from glmm_zoo.refits.spread import workers_as_typed
 
     with computing():
         found = simulate_study(study, n, folder=out, workers=workers_as_typed(workers))

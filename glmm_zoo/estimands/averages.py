@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +11,13 @@ from scipy import sparse
 from glmm_zoo.estimands.event_times import event_quantity
 from glmm_zoo.estimands.fitted import RESTRICTED_MEAN, TIME_SCALES, FittedOutcome
 from glmm_zoo.estimands.group_choice import GroupChoice, check_levels, predictors_of_rows, student_effects
-from glmm_zoo.estimands.linear_rows import LinearRows
+from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows
 from glmm_zoo.estimands.new_observations import new_observations
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.progress import block_by_block
 from glmm_zoo.estimands.row_coding import Exposure
-from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, quantity
+from glmm_zoo.estimands.row_values import RESPONSE, Quantity, RowPredictors, pole_of_probabilities, quantity
+from glmm_zoo.estimands.rows_between import values_between
 from glmm_zoo.estimands.student_mixture import drawn_mixture, mixture
 from glmm_zoo.estimands.thresholds import thresholds_of_rows
 from glmm_zoo.formulas.population import evaluate_expression
@@ -24,6 +25,11 @@ from glmm_zoo.formulas.terms import Expression
 from glmm_zoo.tables.columns import Table
 
 _BLOCK = 200_000  # draws times rows computed at a time
+_BLOCK_BETWEEN = 2_000_000  # where rows are interpolated
+_COARSE = 1e4  # errors of integrals of many rows, against those of few
+_COARSER, _COARSEST = 0.2, 1e4  # than others are integrals whose share of a mixture is small
+_COARSE_MIXTURE = 20, 1e-4  # points and tails of one that has errors of about 3e-5
+_NARROW_MIXTURE = 0.5  # the share of their scale that nearly all Student-t effects keep
 
 
 def quantity_asked(outcome: FittedOutcome, scale: str, times: Sequence[float]) -> Quantity:
@@ -79,7 +85,9 @@ class Question:
             in_rows = {part: linear.take(places) for part, linear in rows.items()}
             return self.of_rows(in_rows, trials[places], rng)
 
-        return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, _BLOCK // self.draws.size)))
+        integrated = self.quantity.interpolated and any(linear.random for linear in rows.values())
+        block = _BLOCK_BETWEEN if integrated else _BLOCK
+        return self.quantity.combine(weighted_sums(values, first, of_row, weights, max(1, block // self.draws.size)))
 
     def _trials(self, table: Table) -> np.ndarray:
         """Trials (m,) of new observations: those of the rows where they say them, else one."""
@@ -99,20 +107,62 @@ class Question:
         student = student_effects(linear, self.choice)
 
         def predictors(mixing: np.ndarray | None) -> RowPredictors:
-            return RowPredictors(*predictors_of_rows(linear, self.choice, size, mixing), own, thresholds)
+            coarser = _COARSE if size * len(trials) > _BLOCK else 1.0
+            return RowPredictors(*predictors_of_rows(linear, self.choice, size, mixing), own, thresholds, coarser)
 
         if self.quantity.scale == RESPONSE:
             drawn = None if student is None or student.df is None else drawn_mixture(student.df, len(trials), rng)
             return new_observations(predictors(drawn), self.outcome, rng, trials)[None]
-        if student is None or student.df is None:
-            values = self.quantity.values(predictors(None))
-        elif self.quantity.scale == "linear" or (self.quantity.scale == "mean" and self.outcome.link == "identity"):
-            values = self.quantity.values(predictors(np.ones((size, 1))))  # a mean that no variance enters
-        else:
-            values = np.zeros(())
-            for w, p in zip(*mixture(student.df), strict=True):
-                values = values + p[:, None] * self.quantity.values(predictors(w[:, None]))
+        values = self._interpolated(linear, predictors, student) if self.quantity.interpolated else None
+        if values is None:
+            values = self._mixed(predictors, student, coarse=self.outcome.nested)
         return np.broadcast_to(values, (len(values), size, len(trials)))
+
+    def _mixed(
+        self, predictors: Callable[[np.ndarray | None], RowPredictors], student: EffectDraws | None, *, coarse: bool
+    ) -> np.ndarray:
+        """Values (categories, S, m) of rows with these `predictors(mixing)`, over the mixing of Student-t effects if there are any, of
+        probabilities with few digits if it may be `coarse`."""
+        size = self.draws.size
+        if student is None or student.df is None:
+            return self.quantity.values(predictors(None))
+        if self.quantity.scale == "linear" or (self.quantity.scale == "mean" and self.outcome.link == "identity"):
+            return self.quantity.values(predictors(np.ones((size, 1))))  # a mean that no variance enters
+        values = np.zeros(())
+        for w, p in zip(*(mixture(student.df, *_COARSE_MIXTURE) if coarse else mixture(student.df)), strict=True):
+            given = predictors(w[:, None])
+            coarser = min(max(1.0, _COARSER / p.max()), _COARSEST) * given.coarser
+            values = values + p[:, None] * self.quantity.values(replace(given, coarser=coarser))
+        return values
+
+    def _interpolated(
+        self,
+        linear: dict[str, LinearRows],
+        predictors: Callable[[np.ndarray | None], RowPredictors],
+        student: EffectDraws | None,
+    ) -> np.ndarray | None:
+        """Values (categories, S, m) of rows, computed at few points; None where that is not worthwhile."""
+        size = self.draws.size
+        all_rows = predictors(None if student is None else np.ones((size, 1)))
+        if all(x.certain for x in all_rows.variables.values()):
+            return None
+
+        def at_points(means: Mapping[str, np.ndarray], row: int) -> np.ndarray:
+            one = {part: rows.take(np.array([row])) for part, rows in linear.items()}
+            thresholds = all_rows.thresholds
+            if thresholds is not None and thresholds.shape[2] > 1:
+                thresholds = thresholds[:, :, row : row + 1]
+
+            def there(mixing: np.ndarray | None) -> RowPredictors:
+                variables, covariances = predictors_of_rows(one, self.choice, size, mixing)
+                moved = {part: replace(x, mean=means[part]) for part, x in variables.items()}
+                return RowPredictors(moved, covariances, all_rows.own, thresholds, _COARSE)
+
+            return self._mixed(there, student, coarse=self.outcome.nested)
+
+        narrower = 1.0 if student is None else _NARROW_MIXTURE
+        found = values_between(all_rows, pole_of_probabilities(self.outcome), at_points, narrower)
+        return None if found is None else np.maximum(found, 0.0, out=found)
 
 
 def weighted_sums(

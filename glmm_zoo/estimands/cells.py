@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -57,6 +58,11 @@ def cells_of_rows(averaging: Averaging, table: Table, shown: Sequence[str]) -> t
     Of single rows these are their numbers and their values of the columns `shown`.
     """
     n = table.rows
+    for c in (c for c in (*averaging.by, averaging.over, averaging.weights) if c is not None):
+        if table[c].missing.any():
+            raise InputError(
+                f"column {c!r} has no value in {table.at(table[c].missing)} of the fit, so that rows cannot be averaged by it; give data="
+            )
     if averaging.each:
         values = {c: [_value(table[c], i) for i in range(n)] for c in shown if c in table.columns}
         rows = pd.DataFrame({"row": table.row_numbers + 1, **values})
@@ -94,5 +100,7 @@ def _codes(column: Column) -> np.ndarray:
 
 
 def _value(column: Column, row: int) -> Any:
-    """The value of a row as a user has it."""
+    """The value of a row as a user has it; not a number where it is an unknown of the fit."""
+    if column.missing[row]:
+        return math.nan
     return column.levels[column.values[row]] if column.is_coded else column.values[row].item()

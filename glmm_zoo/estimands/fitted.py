@@ -86,6 +86,14 @@ class FittedOutcome:
         assert self.response is not None
         return np.stack([etas[of] for of in self.family.predictors(self.response)], axis=-1)
 
+    @property
+    def nested(self) -> bool:
+        """Whether probabilities of categories are integrals over effects on two predictors, or over Student-t effects."""
+        student = any(effects.df is not None for effects in self.coding.effects.values())
+        return self.family.responses == "ordered" and (
+            student or any(design.effects for part, design in self.parts.items() if part)
+        )
+
     def is_share(self, scale: str) -> bool:
         """Whether what is expected on a scale is a probability."""
         share = scale == "mean" and self.family.choice in ("success", "reference")
@@ -131,7 +139,7 @@ EVENT_SCALES = (*_ONCE, EXPECTED_EVENTS)
 MEDIAN = "median"
 TIME_SCALES = (*_ONCE, MEDIAN, "linear")  # of an outcome that is a time to an event
 OF_CAUSES = (INCIDENCE, TIME_LOST)
-USUAL_DRAWS = 1000
+USUAL_DRAWS, DRAWS_OF_NESTED = 1000, 250  # the latter for a page where each takes an integral over two effects
 type Reader = Callable[[xr.DataTree, Mapping[str, Any], PosteriorDraws], Sequence[FittedOutcome]]
 
 
@@ -184,6 +192,7 @@ def _read_single(tree: xr.DataTree, spec: Mapping[str, Any], draws: PosteriorDra
         columns=[options["time"], options["within"]] if options.get("residual") else (),
         partly=True,
         weights=options.get("weights"),
+        impute=options.get("impute") or {},
     )
     single = replace(single, predictors=tuple(with_stored_bases(single.predictors, spec)))
     parts = {p.prefix: p for p in single.predictors}

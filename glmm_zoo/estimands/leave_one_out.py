@@ -18,7 +18,7 @@ from glmm_zoo.estimands.level_likelihood import LevelLikelihood, RowsOfLevels, l
 from glmm_zoo.results.imputations import refuse_imputations
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.report.wording import rows_as_text
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import groups_of_outcomes, metadata
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -112,13 +112,14 @@ def _without_rows(tree: xr.DataTree) -> Loo:
     unit = listing(c for c in identity.columns if c != "outcome")
     what = (
         f"Leave one {unit} out (PSIS): elpd of one more {unit}, whose own groups' other rows are known"
-        if metadata(tree)["spec"]["groups"] and unit == "row"
+        if groups_of_outcomes(metadata(tree)["spec"]) and unit == "row"
         else f"Leave one {unit} out (PSIS): elpd of one more {unit}"
     )
     what += _weighted(tree)
     found = _smoothed(np.concatenate(blocks, axis=2), posterior)
-    groups = metadata(tree)["spec"]["groups"]
-    leave = "" if any("process" in group for group in groups.values()) else "leave out whole levels (level=) or "
+    groups = groups_of_outcomes(metadata(tree)["spec"])
+    refused = any("process" in group for group in groups.values()) or _unknown_covariates(metadata(tree)["spec"])
+    leave = "" if refused else "leave out whole levels (level=) or "
     advice = f"; {leave}compare with another fit" if groups else ""
     return _result(identity, found, what, unit, advice)
 
@@ -177,6 +178,11 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         raise InputError(
             f"level= is not there where values of {processes[0].called} are correlated over time; loo() leaves out rows"
         )
+    unknown = _unknown_covariates(model.spec)
+    if unknown:
+        raise InputError(
+            f"level= is not there where missing values of {unknown[0]!r} are unknowns, which are of rows of the levels; loo() leaves out rows"
+        )
     if model.spec["options"].get("residual"):
         raise InputError(
             f"level= is not there where residuals are correlated; loo() leaves out one {model.spec['options']['within']} at a time"
@@ -207,6 +213,11 @@ def left_out_levels(tree: xr.DataTree, level: str) -> LeftOutLevels:
         outcome = next(iter(model.outcomes.values()))
         rows = rows_by_level(outcome, outcome.table, rows.y, rows.trials, rows.weights)
     return LeftOutLevels(model, rows, factor, tuple(inside))
+
+
+def _unknown_covariates(spec: Mapping[str, Any]) -> list[str]:
+    """The columns whose missing values are unknowns."""
+    return [c["column"] for c in spec.get("covariates", {}).values() if c["missing"]]
 
 
 def _smoothed(values: np.ndarray, posterior: xr.Dataset) -> Any:

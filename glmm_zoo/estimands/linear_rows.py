@@ -1,6 +1,6 @@
 """Linear predictors in rows, as what their draws are computed from: columns with coefficients, and group effects.
 
-eta_i = sum over blocks of x_i' b + offset_i + sum over factors g of z_gi' u_g[level of row i],  u_g[level] ~ Normal(0, S_g)
+eta_i = sum over blocks of x_i' b + b z_i (unknown of row i) + offset_i + sum over factors g of z_gi' u_g[level of row i],  u_g[level] ~ Normal(0, S_g)
 """
 
 from __future__ import annotations
@@ -77,26 +77,49 @@ class RandomTerm:
 
 
 @dataclass(frozen=True)
+class UnknownTerm:
+    """What missing values of a covariate change in m rows: `slopes` (m, q) times `coefficients` (S, q) times the unknown, `unknowns`
+    (S, G) less what the columns have in its place, of which a row has the one of number `gaps` (m,)."""
+
+    slopes: np.ndarray
+    coefficients: np.ndarray
+    gaps: np.ndarray
+    unknowns: np.ndarray
+
+    def take(self, rows: np.ndarray) -> UnknownTerm:
+        return replace(self, slopes=self.slopes[rows], gaps=self.gaps[rows])
+
+    def values(self) -> np.ndarray:
+        """(S, m)"""
+        return (self.coefficients @ self.slopes.T) * self.unknowns[:, self.gaps]
+
+
+@dataclass(frozen=True)
 class LinearRows:
-    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects; and
-    the bounds (m,) of the rows' response by "lb" and "ub", where they differ between rows."""
+    """One linear predictor in m rows: blocks of columns (m, c) with draws (S, c) of their coefficients, offset (m,), group effects,
+    unknowns of missing values; and the bounds (m,) of the rows' response by "lb" and "ub", where they differ between rows."""
 
     blocks: tuple[tuple[np.ndarray, np.ndarray], ...]
     offset: np.ndarray
     random: tuple[RandomTerm, ...] = ()
     bounds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unknown: tuple[UnknownTerm, ...] = ()
 
     def take(self, rows: np.ndarray) -> LinearRows:
         """Only these rows, by their places or a slice."""
         blocks = tuple((columns[rows], draws) for columns, draws in self.blocks)
         bounds = {name: of_rows[rows] for name, of_rows in self.bounds.items()}
-        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random), bounds)
+        unknown = tuple(term.take(rows) for term in self.unknown)
+        return LinearRows(blocks, self.offset[rows], tuple(term.take(rows) for term in self.random), bounds, unknown)
 
     def fixed(self, size: int) -> np.ndarray:
         """Draws (S, m) without group effects."""
         eta = np.broadcast_to(self.offset, (size, len(self.offset))).copy()
         for columns, draws in self.blocks:
             eta += draws @ columns.T
+        for term in self.unknown:
+            if term.slopes.any():
+                eta += term.values()
         return eta
 
     def keys(self, by_level: Sequence[str]) -> list[np.ndarray]:
@@ -104,6 +127,7 @@ class LinearRows:
         parts = [columns for columns, _ in self.blocks] + [
             self.offset[:, None],
             *(b[:, None] for b in self.bounds.values()),
+            *(np.column_stack([term.slopes, term.gaps]) for term in self.unknown),
         ]
         for term in self.random:
             parts.append(term.z)

@@ -22,6 +22,9 @@ _STEP_OF_LOGIT = 0.87  # times 1 / sd: an error of 2e-10
 _STEP = 0.43  # of functions of exp(exp(.)), an error of 1e-10
 _RADIUS, _MOST_POINTS, _MANY = 5.5, 4000, 6  # of means over several variables
 _ERROR = 1e-9  # of means over a variable and its scale
+_VARIATION = 0.8  # of a probability that rises and falls, times the normal density: its error in steps of any size
+_POLE_OF_LOG_SCALE = 1.2  # they are farther, and what is not bounded comes before them
+_TOGETHER = 3000  # of them, in the processor's caches
 
 
 @dataclass(frozen=True)
@@ -114,42 +117,70 @@ def mean_given(
 
 
 def mean_of_scaled(
-    f: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    f: Callable[[np.ndarray], np.ndarray],
+    thresholds: np.ndarray,
     x: Normal,
     log_scale: Normal,
     covariance: np.ndarray,
     pole: float,
+    coarser: float = 1.0,
 ) -> np.ndarray:
-    """E f(x, scale), for bounded f(x, scale) of scale times x that has no pole nearer to the real line than `pole`, with axes of its
-    own in front.
+    """E f(scale (thresholds - x)) (K, ...), for thresholds (k, ...) and bounded f from (k, m) to (K, m) that has no pole nearer to the
+    real line than `pole`.
 
     One trapezoid rule inside another. A point of the outer one needs the more points of the inner one the larger its scale is, and may
-    have the larger error the smaller its weight is.
+    have the larger error the smaller its weight is. So what needs about as many points is computed together. Errors may be `coarser`, so
+    many times as large.
     """
-    sd = np.sqrt(log_scale.variance)
+    parts = (x.mean, x.variance, log_scale.mean, log_scale.variance, covariance, *thresholds)
+    shape = np.broadcast_shapes(*(part.shape for part in parts))
+    mean, variance, log_mean, log_variance, covariance, *cuts = (np.broadcast_to(p, shape).ravel() for p in parts)
+    sd = np.sqrt(log_variance)
     slope = covariance / np.where(sd > 0, sd, 1.0)
-    left = np.sqrt(np.maximum(x.variance - slope**2, 0.0))
+    left = np.sqrt(np.maximum(variance - slope**2, 0.0))
+    order = np.argsort(left * np.exp(log_mean + 2 * sd))
+    total = np.empty((len(f(np.zeros((len(cuts), 1)))), mean.size))
+    for start in range(0, mean.size, _TOGETHER):
+        at = order[start : start + _TOGETHER]
+        some = (np.stack([cut[at] for cut in cuts]) - mean[at], slope[at], left[at], log_mean[at], sd[at])
+        total[:, at] = _mean_of_some(f, *some, pole, _ERROR * coarser)
+    return total.reshape(len(total), *shape)
+
+
+def _mean_of_some(
+    f: Callable[[np.ndarray], np.ndarray],
+    distance: np.ndarray,
+    slope: np.ndarray,
+    left: np.ndarray,
+    log_mean: np.ndarray,
+    sd: np.ndarray,
+    pole: float,
+    error: float,
+) -> np.ndarray:
+    """The same of distances (k, m) of thresholds from the means of x."""
     total = np.zeros(())
-    for t, w in zip(*_points_of(float(sd.max()), 0.5 * np.pi, _ERROR), strict=True):
-        scale = np.exp(log_scale.mean + t * sd)
-        for z, v in zip(*_points_of(float((scale * left).max()), pole, min(_ERROR / w, 0.1)), strict=True):
-            value = f(x.mean + t * slope + z * left, scale)
+    for t, w in zip(*_points_of(float(sd.max()), _POLE_OF_LOG_SCALE, 0.1 * error), strict=True):
+        scale = np.exp(log_mean + t * sd)
+        middle, reach = scale * (distance - t * slope), scale * left
+        of_inner = min(error / w, 0.1)
+        for z, v in zip(*_points_of(float(reach.max()), pole, of_inner, of_inner / _VARIATION), strict=True):
+            value = f(middle - z * reach)
             value *= w * v
             value += total  # in place, as above
             total = value
     return total
 
 
-def _points_of(sd: float, pole: float, error: float) -> tuple[np.ndarray, np.ndarray]:
+def _points_of(sd: float, pole: float, error: float, fine: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Points of the trapezoid rule for a standard normal variable that is multiplied by `sd`, and their weights, which sum to one.
 
-    Steps h have errors of exp(-2 pi pole / (sd h)) and, of the normal density, exp(-2 pi^2 / h^2).
+    Steps h have errors of exp(-2 pi pole / (sd h)) and, of the normal density, exp(-2 pi^2 / h^2); those of `fine` are always enough.
     """
     if sd == 0:
         return np.zeros(1), np.ones(1)
     digits = -np.log(error)
     span = np.sqrt(2 * digits)
-    h = max(min(np.pi * np.sqrt(2 / digits), 2 * np.pi * pole / (sd * digits)), _NARROWEST)
+    h = max(min(np.pi * np.sqrt(2 / digits), 2 * np.pi * pole / (sd * digits)), fine, _NARROWEST)
     t = np.linspace(-span, span, 2 * int(np.ceil(span / h)) + 1)
     w = np.exp(-0.5 * t * t)
     return t, w / w.sum()

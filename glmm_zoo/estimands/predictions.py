@@ -102,15 +102,21 @@ def predictions(
 
 
 def predictions_on(
-    tree: xr.DataTree, scales: Sequence[str], *, at: Mapping[str, Any] | None, by: Any, prob: float
+    tree: xr.DataTree,
+    scales: Sequence[str],
+    *,
+    at: Mapping[str, Any] | None,
+    by: Any,
+    prob: float,
+    draws: int = USUAL_DRAWS,
 ) -> dict[str, Estimates]:
     """`predictions` on each of these scales, none of them of events; of one table what they have in common is computed once."""
     if len(imputations_of(tree)) > 1:
-        return {scale: predictions(tree, at=at, by=by, scale=scale, prob=prob) for scale in scales}
+        return {scale: predictions(tree, at=at, by=by, scale=scale, prob=prob, draws=draws) for scale in scales}
     asked = [
         read_asked(
             at=at, by=by, over=None, weights=None, each=True, groups="population", unseen="error", scale=scale, outcome=None,
-            times=None, per=None, prob=prob, draws=USUAL_DRAWS, seed=0,
+            times=None, per=None, prob=prob, draws=draws, seed=0,
         )
         for scale in scales
     ]  # fmt: skip

@@ -180,7 +180,10 @@ def hazard_ratios(tree: xr.DataTree) -> Sequence[PriorQuantity]:
 def _mean_row(linear: LinearRows) -> LinearRows:
     one = linear.take(np.array([0]))
     return LinearRows(
-        tuple((columns.mean(axis=0, keepdims=True), draws) for columns, draws in linear.blocks),
+        (
+            *((columns.mean(axis=0, keepdims=True), draws) for columns, draws in linear.blocks),
+            *((np.ones((1, 1)), term.values().mean(axis=1, keepdims=True)) for term in linear.unknown),
+        ),
         linear.offset.mean(keepdims=True),
         tuple(replace(t, z=of.z.mean(axis=0, keepdims=True)) for t, of in zip(one.random, linear.random, strict=True)),
         {name: of_rows.mean(keepdims=True) for name, of_rows in linear.bounds.items()},

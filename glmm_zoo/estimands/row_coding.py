@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from glmm_zoo.errors import InputError, did_you_mean, listing
-from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm
+from glmm_zoo.estimands.linear_rows import EffectDraws, LinearRows, RandomTerm, UnknownTerm
 from glmm_zoo.estimands.posterior import PosteriorDraws
 from glmm_zoo.estimands.serial_rows import ProcessDraws, places_in_series
 from glmm_zoo.formulas.group_effects import GroupEffects
-from glmm_zoo.formulas.names import prefixed
+from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.formulas.new_rows import levels_in_rows, members_of_rows, predictor_in_rows, variables_in_rows
 from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.smooths.smooth import Smooth
@@ -132,7 +132,17 @@ class _PartCoding:
         response = design.formula.response
         columns = {} if response is None else response.bound_columns
         bounds = {name: table[column].numbers("trunc()") for name, column in columns.items()}
-        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random), bounds)
+        unknown = tuple(
+            UnknownTerm(
+                m.slopes,
+                self.draws[prefixed(prefix, "beta")][:, m.places],
+                m.gaps,
+                self.draws[f"mi_{variable_name(m.column)}"] - m.fill,
+            )
+            for m in X.missing
+            if m.slopes.any()
+        )
+        return LinearRows(tuple(blocks), self._offset(design, table, exposure), tuple(random), bounds, unknown)
 
     def _curve(self, smooth: Smooth) -> list[tuple[np.ndarray, np.ndarray]]:
         parts = (("linear", smooth.linear), ("weights", smooth.penalised))

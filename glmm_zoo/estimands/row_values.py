@@ -39,13 +39,15 @@ Covariances = Mapping[frozenset[str], np.ndarray]
 class RowPredictors:
     """The linear predictors of m rows as normal variables (S, m) by part, with the covariances of those that are correlated.
 
-    `own` are draws of the family's own parameters, each (S, 1) or (S, m), `thresholds` (K - 1, S, m) of ordered categories.
+    `own` are draws of the family's own parameters, each (S, 1) or (S, m), `thresholds` (K - 1, S, m) of ordered categories. Errors of
+    integrals may be `coarser`, so many times as large, where these are part of a mixture.
     """
 
     variables: Mapping[str, Normal]
     covariances: Covariances
     own: Own
     thresholds: np.ndarray | None = None
+    coarser: float = 1.0
     _known: dict[str, np.ndarray] = field(default_factory=dict, compare=False)
 
     def once(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -60,6 +62,7 @@ class Quantity:
     """What is predicted: its name, the categories or times that it is given for, and `values(predictors)` (categories, S, m).
 
     `label` is what a category is called, "category" or "cause"; `combine` makes what is told of the averages (..., S, cells) of these.
+    `interpolated` says that it is made of probabilities of categories, which `rows_between` interpolates.
     """
 
     scale: str
@@ -68,6 +71,7 @@ class Quantity:
     times: tuple[float, ...] = ()
     combine: Callable[[np.ndarray], np.ndarray] = lambda averages: averages
     label: str = "category"
+    interpolated: bool = False
 
     @property
     def identities(self) -> list[dict[str, Any]]:
@@ -123,7 +127,8 @@ def quantity(outcome: FittedOutcome, scale: str) -> Quantity:
         )
     if scale == "probability" and not categories[0]:
         categories = outcome.levels if ordered else ("no event", "event")
-    return Quantity(scale, categories, known[scale])
+    smooth = scale in ("mean", "probability") and (ordered or (binary and set(outcome.parts) == {""}))
+    return Quantity(scale, categories, known[scale], interpolated=smooth and outcome.link != "identity")
 
 
 # ---------------------------------------------------------------------------------------------------- with a share of zeros
@@ -239,17 +244,22 @@ def category_probabilities(p: RowPredictors, outcome: FittedOutcome) -> np.ndarr
     return p.once("categories", lambda: _of_categories(p, outcome))
 
 
+def pole_of_probabilities(outcome: FittedOutcome) -> float:
+    """How near to the real line their poles are, as functions of scale times the linear predictor."""
+    return 2 * np.pi / max(4, len(outcome.levels))
+
+
 def _of_categories(p: RowPredictors, outcome: FittedOutcome) -> np.ndarray:
     assert p.thresholds is not None
     cutpoints, inverse = p.thresholds, LINKS[outcome.link].inverse
     zero = np.zeros((1, 1))
     x, log_disc = p.variables[""], p.variables.get("disc", Normal(zero, zero))
     if not outcome.family.latent or not (log_disc.certain or outcome.link == "probit"):
-        thresholds, probabilities = np.moveaxis(cutpoints, 0, -1), outcome.family.probabilities
+        probabilities = outcome.family.probabilities
         assert probabilities is not None
         return mean_of_scaled(
-            lambda eta, disc: np.moveaxis(probabilities(disc[..., None] * (thresholds - eta[..., None]), inverse), -1, 0),
-            x, log_disc, p.covariances.get(frozenset(("", "disc")), zero), 2 * np.pi / max(4, len(outcome.levels)),
+            lambda of_thresholds: probabilities(of_thresholds, inverse), cutpoints, x, log_disc,
+            p.covariances.get(frozenset(("", "disc")), zero), pole_of_probabilities(outcome), p.coarser,
         )  # fmt: skip
 
     def up_to(x: Normal, own: Own) -> np.ndarray:

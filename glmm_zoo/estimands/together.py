@@ -90,7 +90,8 @@ def _on_scales(settings: Sequence[Setting], rows: dict[str, LinearRows] | None) 
         return np.concatenate([np.broadcast_to(v, (len(v), *shape)) for v in of_each])
 
     categories = tuple(c for q in quantities for c in q.categories)
-    joint = replace(questions[0], quantity=Quantity(" ".join(q.scale for q in quantities), categories, values))
+    scales, interpolated = " ".join(q.scale for q in quantities), all(q.interpolated for q in quantities)
+    joint = replace(questions[0], quantity=Quantity(scales, categories, values, interpolated=interpolated))
     averages = replace(first, question=joint).averages(rows=rows)
     parts = np.split(averages, np.cumsum([len(q.categories) for q in quantities])[:-1])
     for setting, part in zip(settings, parts, strict=True):

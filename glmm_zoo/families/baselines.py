@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from glmm_zoo.errors import InputError, did_you_mean, listing
+from glmm_zoo.errors import InputError, did_you_mean, listing, shown
 from glmm_zoo.families.tensors import Array, VariableLookup, matrix_product
 
 BASELINE_WORDS = {
@@ -138,7 +138,7 @@ def read_baseline_hazard(
     """The baseline hazard that the user asked for, of a follow-up from the origin to the horizon.
 
     `cuts` is a number of cut points, at quantiles of the times of events, or their times, or None for a number that leaves
-    `EVENTS_PER_PIECE` events or more in each piece.
+    `EVENTS_PER_PIECE` events or more in each piece; or what the spec of another fit says of its baseline, which this one is then.
 
     Raises
     ------
@@ -149,6 +149,8 @@ def read_baseline_hazard(
         raise InputError(
             f"unknown baseline {kind!r}{did_you_mean(str(kind), BASELINE_HAZARDS) or ';'} known: {listing(BASELINE_HAZARDS)}"
         )
+    if isinstance(cuts, Mapping):
+        return _baseline_of_another_fit(kind, cuts, origin)
     if cuts is not None and kind != "piecewise":
         raise InputError(f"cuts belong to baseline='piecewise', not to {kind!r}")
     if kind != "piecewise":
@@ -168,3 +170,19 @@ def read_baseline_hazard(
     else:
         raise InputError(f"cuts is a number of cut points or a list of times, not {cuts!r}")
     return BaselineHazard(kind, horizon, points[points < horizon], origin)
+
+
+def _baseline_of_another_fit(kind: str, known: Mapping[str, Any], origin: float) -> BaselineHazard:
+    try:
+        other, start, horizon = known["baseline"], float(known["origin"]), float(known["horizon"])
+        points = np.array(known["cuts"], float)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"cuts as a dict are what the spec of another fit says of its baseline, with 'baseline', 'cuts', 'origin' and 'horizon', not {shown(known)}"
+        ) from None
+    if (other, start) != (kind, origin):
+        raise InputError(
+            f"cuts are of baseline={other!r} from {start:g} on, and this is baseline={kind!r} from {origin:g} on; give cuts of a fit with the same "
+            "baseline and first entry"
+        )
+    return BaselineHazard(kind, horizon, points, origin)

@@ -1,4 +1,13 @@
-"""The distribution functions of Poisson and negative binomial counts, by those of the gamma and beta variables that they are tails of."""
+"""The distribution functions of Poisson and negative binomial counts.
+
+Up to a few counts they are sums. With f(k) = f(0) t_1 ... t_k, t_k = u / k for Poisson counts, u = mu, and (u + (k - 1) x) / k for
+negative binomial ones, x = mu / (mu + a) and u = a x:
+
+    P(Y < n) = f(0) S,  S = 1 + t_1 (1 + t_2 (1 + ... t_{n-1}))
+    P(Y >= n) = 1 - f(0) - f(0) (S - 1), and where t_{n+1} is small the sum f(n) (1 + t_{n+1} (1 + t_{n+2} (1 + ...)))
+
+Further up they are the tails of gamma and beta variables.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +22,28 @@ from glmm_zoo.families.moments import Own
 from glmm_zoo.families.tails import both_tails, log_beta_tail, log_gamma_tails
 from glmm_zoo.families.tensors import Array, functions_of
 
+_MOST_POISSON, _SMALL_POISSON, _TERMS_POISSON = (
+    40,
+    1 / 2,
+    26,
+)  # counts; below which t_{n+1} is small; terms that are enough for 1e-9
+_FEW, _SMALL, _TERMS = (
+    (10, 24),
+    (1 / 6, 0.6),
+    (16, 50),
+)  # the same of negative binomial counts, up to the first and up to the second
+_LARGEST_LOG = 18.0  # of u in S, which is then nothing beside s
+_LEAST = 1e-300  # of what a logarithm is taken of, where a switch leaves it out
+
 type _Tails = Callable[..., tuple[Array, Array]]  # log P(Y < n) and log P(Y >= n), of n (n,) >= 1, eta and the size
 
 
 def _poisson_tails(n: np.ndarray, eta: Array) -> tuple[Array, Array]:
     """P(Y >= n) = P(X <= mu) of X ~ Gamma(n, 1), whose density at mu is f(n - 1)."""
+    if n.max() <= _MOST_POISSON:
+        pt = functions_of(eta)
+        u = pt.exp(pt.minimum(eta, _LARGEST_LOG))
+        return _tails_of_few(n, POISSON.log_f(n, eta), pt.exp(eta), u, 0.0, _SMALL_POISSON, _TERMS_POISSON)
     at_least, below = log_gamma_tails(n, eta, POISSON.log_f(n, eta) + np.log(n))
     return below, at_least
 
@@ -25,11 +51,36 @@ def _poisson_tails(n: np.ndarray, eta: Array) -> tuple[Array, Array]:
 def _negative_binomial_tails(n: np.ndarray, eta: Array, log_a: Array) -> tuple[Array, Array]:
     """P(Y >= n) = P(X <= mu / (mu + a)) of X ~ Beta(n, a), whose logit has the density n f(n) there."""
     pt = functions_of(eta)
-    a, x = pt.exp(log_a), eta - log_a
+    a, z = pt.exp(log_a), eta - log_a
+    if n.max() <= _FEW[-1]:
+        x, log_f0 = pt.exp(-pt.softplus(-z)), NEGATIVE_BINOMIAL.log_f0(eta, log_a)
+        u, small = pt.minimum(a * x, np.exp(_LARGEST_LOG)), np.where(n <= _FEW[0], *_SMALL)
+        return _tails_of_few(
+            n, NEGATIVE_BINOMIAL.log_f(n, eta, log_a), -log_f0, u, x, small, _TERMS[int(n.max() > _FEW[0])]
+        )
     rare = eta < np.log(n)
-    inner = log_beta_tail(pt.switch(rare, n, a), pt.switch(rare, a, n), pt.switch(rare, x, -x))
+    inner = log_beta_tail(pt.switch(rare, n, a), pt.switch(rare, a, n), pt.switch(rare, z, -z))
     at_least, below = both_tails(rare, NEGATIVE_BINOMIAL.log_f(n, eta, log_a) + np.log(n) + inner)
     return below, at_least
+
+
+def _tails_of_few(
+    n: np.ndarray, log_f: Array, s: Array, u: Array, x: Array | float, small: Any, terms: int
+) -> tuple[Array, Array]:
+    """log P(Y < n) and log P(Y >= n), given log f(n) and s = -log f(0)."""
+    pt = functions_of(u)
+    rest: Array | float = 0.0  # S - 1
+    for k in range(int(n.max()) - 1, 0, -1):
+        rest = (u + (k - 1) * x) * np.where(k < n, 1 / k, 0.0) * (1 + rest)
+    below = pt.log1p(rest) - s
+    f0 = pt.exp(-s)
+    direct = pt.maximum(-pt.expm1(-s) - f0 * rest, _LEAST)
+    few, x_of_few = pt.minimum(u, small * (n + 1)), x if isinstance(x, float) else pt.minimum(x, small * (n + 1) / n)
+    series: Array | float = 0.0
+    for j in range(terms, 0, -1):
+        series = (few + (n + j - 1) * x_of_few) * (1 / (n + j)) * (1 + series)
+    rare = (u + n * x < small * (n + 1)) & (n > 1)
+    return below, pt.switch(rare, log_f, 0.0) + pt.log(pt.switch(rare, 1 + series, direct))
 
 
 def _log_mass(count: Count, tails: _Tails) -> Callable[[Any, Any, Array, Mapping[str, Array]], Array]:

@@ -30,6 +30,7 @@ ALPHA_DEFAULT = Prior("InverseGamma", {"alpha": 0.4, "beta": 0.3})
 ALPHA = parameter("alpha", "positive", ALPHA_DEFAULT)
 _MOST = 1e15  # means are cut here in simulation: beyond it NumPy's generators refuse to draw
 _LARGE = 1000.0
+_LEAST = 1e-300  # of what a logarithm is taken of
 _LARGEST_LOG = 700.0  # beyond it a mean is infinite, and slopes of what a switch leaves out are 0 times infinity
 _ANY = probability_link("cloglog")  # P(y > 0) = 1 - exp(-e^x) with x = log(-log f(0)), which is eta itself for Poisson
 
@@ -190,12 +191,9 @@ def _negative_binomial_log_f0(eta: Array, log_a: Array) -> Array:
 
 
 def _negative_binomial_log_1m_f0(eta: Array, log_a: Array) -> Array:
-    """From log(-log f(0)) = log a + log log(1 + e^z), z = eta - log a, where log(1 + e^z) is e^z for z far below 0."""
+    """log(1 - e^-s) with s = -log f(0), which has all its digits however small it is."""
     pt = functions_of(eta)
-    z = eta - log_a
-    low = pt.minimum(z, -30.0)
-    log_softplus = pt.switch(z > -30.0, pt.log(pt.softplus(pt.maximum(z, -30.0))), low - 0.5 * pt.exp(low))
-    return _ANY.log_p(log_a + log_softplus)
+    return pt.log(-pt.expm1(-pt.maximum(-_negative_binomial_log_f0(eta, log_a), _LEAST)))
 
 
 def _negative_binomial_draw(eta: Tensor, log_a: Tensor, shape: Any = None) -> Tensor:

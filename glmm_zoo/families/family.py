@@ -161,7 +161,7 @@ class Family:
     count_alone
         Of counts, `count_alone(eta, own)`: E(y), E(y^2) and P(y > 0) of the count alone, without a share of further zeros.
     probabilities
-        Of ordered categories: their probabilities (..., K) given x = thresholds - eta (..., K - 1) and the inverse link.
+        Of ordered categories: their probabilities (K, ...) given x = thresholds - eta (K - 1, ...) and the inverse link.
     predictors
         The names of its main linear predictors given the outcome, each made by the whole formula: "" alone for a family that has
         one; else eta (..., K - 1) holds them in this order.

@@ -56,6 +56,9 @@ def mass_between(
     if no_high.all():
         return tails(low)[1]
     first, last = np.where(no_low, high, low), np.where(no_high, low, high)
+    if not (~no_low & ~no_high).any():
+        below, above = tails(first)
+        return functions_of(below).switch(no_low, below, above)
     at_low, at_high = tails(first), tails(last)
     inside = log_between(at_low, at_high) if between is None else between(first, last)
     xp = functions_of(inside)

@@ -90,7 +90,8 @@ def _derivative_of_inverse_probit(eta: Array, xp: Any = np) -> Array:
 
 def _inverse_cloglog(eta: Array, xp: Any = np) -> Array:
     """1 - exp(-e^eta)"""
-    return -xp.expm1(-xp.exp(eta))
+    with np.errstate(over="ignore"):  # 1 where e^eta is infinite
+        return -xp.expm1(-xp.exp(eta))
 
 
 def _derivative_of_inverse_cloglog(eta: Array, xp: Any = np) -> Array:

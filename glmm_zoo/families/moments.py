@@ -62,34 +62,42 @@ Probabilities = Callable[[np.ndarray, Callable[[np.ndarray], np.ndarray]], np.nd
 
 
 def category_moments(probabilities: Probabilities) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Of the number 1, ..., K of an ordered category, whose `probabilities(x, F)` (..., K) depend on x = cutpoints - eta
-    (..., K - 1) and the inverse link F."""
+    """Of the number 1, ..., K of an ordered category, whose `probabilities(x, F)` (K, ...) depend on x = cutpoints - eta
+    (K - 1, ...) and the inverse link F."""
 
     def moments(eta: np.ndarray, own: Own, link: str) -> tuple[np.ndarray, np.ndarray]:
-        x = own["cutpoints"] - eta[..., None]
-        P = probabilities(x * own["disc"][..., None] if "disc" in own else x, LINKS[link].inverse)
-        k = np.arange(1, P.shape[-1] + 1)
-        return P @ k, P @ k**2 - (P @ k) ** 2
+        x = np.moveaxis(own["cutpoints"] - eta[..., None], -1, 0)
+        P = probabilities(x * own["disc"] if "disc" in own else x, LINKS[link].inverse)
+        k = np.arange(1, len(P) + 1)
+        mean = np.tensordot(k, P, 1)
+        return mean, np.tensordot(k**2, P, 1) - mean**2
 
     return moments
 
 
 def cumulative_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """P(Y <= k) = F(x_k)"""
-    edge = np.ones((*x.shape[:-1], 1))
-    return np.diff(np.concatenate([0 * edge, F(x), edge], axis=-1), axis=-1)
+    below, P = F(x), np.empty((len(x) + 1, *x.shape[1:]))
+    P[0], P[-1] = below[0], 1 - below[-1]
+    np.subtract(below[1:], below[:-1], out=P[1:-1])
+    return P
 
 
 def stopping_ratio_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """P(Y = k | Y >= k) = F(x_k)"""
-    edge = np.ones((*x.shape[:-1], 1))
-    past = np.cumprod(np.concatenate([edge, 1 - F(x)], axis=-1), axis=-1)
-    return past * np.concatenate([F(x), edge], axis=-1)
+    stops, P = F(x), np.ones((len(x) + 1, *x.shape[1:]))
+    for k in range(len(x)):
+        np.multiply(P[k : k + 1], 1 - stops[k : k + 1], out=P[k + 1 : k + 2])
+    P[:-1] *= stops
+    return P
 
 
 def adjacent_category_probabilities(x: np.ndarray, F: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """P(Y = k | Y in {k, k + 1}) = F(x_k), F the inverse logit"""
-    edge = np.ones((*x.shape[:-1], 1))
-    score = np.cumsum(np.concatenate([0 * edge, -x], axis=-1), axis=-1)
-    weight = np.exp(score - score.max(axis=-1, keepdims=True))
-    return weight / weight.sum(axis=-1, keepdims=True)
+    weights = np.zeros((len(x) + 1, *x.shape[1:]))
+    for k in range(len(x)):  # np.cumsum along a first axis takes ten times as long
+        np.subtract(weights[k : k + 1], x[k : k + 1], out=weights[k + 1 : k + 2])
+    weights -= weights.max(axis=0)
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=0)
+    return weights

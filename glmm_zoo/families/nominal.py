@@ -48,9 +48,9 @@ def read_nominal(
     """
     W = asked.population
     absent = [label for label in W.labels if label not in main.population.labels]
-    if asked.effects or asked.smooths or W.monotonic or asked.offset is not None or not W.labels:
+    if asked.effects or asked.smooths or W.monotonic or W.missing or asked.offset is not None or not W.labels:
         raise InputError(
-            "nominal names columns of the formula, '~ x + z', without group terms, s(), mo() and offset(): "
+            "nominal names columns of the formula, '~ x + z', without group terms, s(), mo(), mi() and offset(): "
             f"{asked.formula.text!r} {'has some' if W.labels else 'names no column'}"
         )
     if absent:

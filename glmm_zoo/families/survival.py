@@ -156,7 +156,9 @@ def read_event_times(distribution: str | None, baseline: str, cuts: Any, outcome
     rows, causes = follow_up(outcome), outcome.levels
     if not causes:
         return _learnt(distribution, baseline, cuts, rows)
-    of = {cause: _learnt(distribution, baseline, cuts, rows.of_cause(k)) for k, cause in enumerate(causes, start=1)}
+    known = cuts.get("causes") if isinstance(cuts, Mapping) else None
+    by_cause = known if isinstance(known, Mapping) else dict.fromkeys(causes, cuts)
+    of = {c: _learnt(distribution, baseline, by_cause.get(c), rows.of_cause(k)) for k, c in enumerate(causes, start=1)}
     return {**({"distribution": distribution} if distribution else {"baseline": baseline}), "causes": of}
 
 
@@ -167,13 +169,15 @@ def _learnt(distribution: str | None, baseline: str, cuts: Any, rows: RowsFollow
     times = rows.stop[rows.status > 0]
     hazard = read_baseline_hazard(baseline, cuts, times, float(rows.start.min()), float(rows.stop.max()))
     unit = float(f"{np.median(times):.1g}") if baseline == "weibull" else 1.0
+    centre = hazard.basis(times).mean(axis=0).tolist()
+    known = cuts if isinstance(cuts, Mapping) else {}
     return {
         "baseline": hazard.kind,
         "cuts": hazard.cuts.tolist(),
         "origin": hazard.origin,
         "horizon": hazard.horizon,
-        "unit": unit,
-        "centre": hazard.basis(times).mean(axis=0).tolist(),
+        "unit": known.get("unit", unit),
+        "centre": known.get("centre", centre),
     }
 
 

@@ -27,7 +27,7 @@ FUNCTIONS = {
     **dict.fromkeys(("cr", "cs", "cc"), _SPLINE),
 }
 SMOOTHS = frozenset({"s", "t2"})  # calls that are terms of their own
-MONOTONIC = "mo"
+MONOTONIC, MISSING = "mo", "mi"
 MAX_NODES = 300  # of the syntax tree of an expression
 MAX_EXPONENT = 10
 
@@ -74,8 +74,8 @@ def _with_places(formula: FormulaText, tokens: Sequence[Token]) -> tuple[str, tu
                 words.append(f"{{{columns.index(name)}}}")
                 continue
         elif token.kind == "name" and following == "(":
-            if token.text == MONOTONIC:
-                raise formula.error("mo() stands alone or in an interaction", token.at)
+            if token.text in (MONOTONIC, MISSING):
+                raise formula.error(f"{token.text}() stands alone or in an interaction", token.at)
             if token.text not in FUNCTIONS:
                 raise _unknown_function(formula, token)
         elif token.kind == "name" and not token.text.isidentifier():
@@ -103,7 +103,7 @@ def _unknown_function(formula: FormulaText, token: Token) -> InputError:
         return formula.error(f"{token.text!r} is not allowed in a formula", token.at)
     if token.text in ("factor", "as.factor"):
         return formula.error(f"unknown function {token.text!r}; write C(x)", token.at)
-    known = sorted({*FUNCTIONS} | SMOOTHS | {"offset", MONOTONIC}, key=str.lower)
+    known = sorted({*FUNCTIONS} | SMOOTHS | {"offset", MONOTONIC, MISSING}, key=str.lower)
     return formula.error(
         f"unknown function {token.text!r}{did_you_mean(token.text, known) or ';'} allowed: {listing(known, 99)}",
         token.at,
@@ -190,6 +190,15 @@ def parse_monotonic(formula: FormulaText, tokens: Sequence[Token]) -> Expression
         )
     name = column_name(column[0])
     return Expression("monotonic", f"mo({name})", (name,), "{0}", order=order)
+
+
+def parse_missing(formula: FormulaText, tokens: Sequence[Token]) -> Expression:
+    """`mi(x)`, a covariate whose missing values are unknowns."""
+    inner = tokens[2:-1]
+    if len(inner) != 1 or inner[0].kind not in ("name", "quoted"):
+        raise formula.error("mi() takes one column: mi(x)", tokens[0].at)
+    name = column_name(inner[0])
+    return Expression("missing", f"mi({name})", (name,), "{0}")
 
 
 def _number(node: ast.AST) -> float | None:

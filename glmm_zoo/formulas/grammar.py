@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.formulas.expansion import TooManyTermsError, expanded
-from glmm_zoo.formulas.expressions import MONOTONIC, SMOOTHS, parse_expression, parse_monotonic
+from glmm_zoo.formulas.expressions import MISSING, MONOTONIC, SMOOTHS, parse_expression, parse_missing, parse_monotonic
 from glmm_zoo.formulas.group_terms import parse_car, parse_factors, refuse_two_intercepts, with_names_apart
 from glmm_zoo.formulas.responses import parse_response
 from glmm_zoo.formulas.series import PROCESSES
@@ -234,6 +234,10 @@ def _parse_group_terms(formula: FormulaText, tokens: Sequence[Token]) -> list[Gr
             "mo() cannot vary over a grouping factor; write (1 + x | g) for slopes along the numbers of its levels",
             effects[0].at,
         )
+    if any(isinstance(symbol, Expression) and symbol.kind == "missing" for symbol in symbols):
+        raise formula.error(
+            "mi() cannot vary over a grouping factor; write mi(x) among the population terms", effects[0].at
+        )
     correlated = tokens[bars[0]].text == "|"
     terms = parse_factors(formula, factor)
     return [replace(t, effects=symbols, correlated=correlated, label=label) for t in terms]
@@ -330,8 +334,8 @@ def _parse_operand(formula: FormulaText, tokens: Sequence[Token], i: int) -> tup
         end = _closing(formula, tokens, i + 1) if is_call else i
         if is_call and token.text in {*SMOOTHS, *PROCESSES, "offset"}:
             raise formula.error(f"{token.text}() stands alone, added with '+'", token.at)
-        parse = parse_monotonic if is_call and token.text == MONOTONIC else parse_expression
-        return [parse(formula, tokens[i : end + 1])], end + 1
+        special = {MONOTONIC: parse_monotonic, MISSING: parse_missing} if is_call else {}
+        return [special.get(token.text, parse_expression)(formula, tokens[i : end + 1])], end + 1
     raise formula.error(f"{token.text!r} is not expected", token.at)
 
 

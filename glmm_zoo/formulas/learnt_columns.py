@@ -28,15 +28,19 @@ class SafeNames:
     levels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of factors, in the order of their codes
     monotonic: dict[str, tuple[str, ...]] = field(default_factory=dict)  # levels of mo(), from the lowest
 
+    missing: set[str] = field(default_factory=set)  # those of mi()
+
     def of_numbers(self, column: str) -> str:
         """The name of a column of numbers, a new one for a new column."""
-        coded = {*self.levels, *self.monotonic}
+        coded = {*self.levels, *self.monotonic, *self.missing}
         known = (name for name, of_table in self.columns.items() if of_table == column and name not in coded)
         return next(known, f"v{len(self.columns)}")
 
     def shown(self, name: str) -> str | None:
-        """As a user reads it: "age", "mo(income)"; None of what is no name."""
+        """As a user reads it: "age", "mo(income)", "mi(age)"; None of what is no name."""
         column = self.columns.get(name)
+        if name in self.missing:
+            return f"mi({column})"
         return f"mo({column})" if name in self.monotonic else column
 
 

@@ -56,6 +56,7 @@ def predictor_in_rows(predictor: PredictorDesign, table: Table) -> PredictorDesi
                 for m, of_m in zip(predictor.population.monotonic, steps, strict=True)
                 if of_m is not None
             ),
+            missing=tuple(m.in_rows(table) for m in predictor.population.missing),
         ),
         offset=predictor.code_offset(table) if has_offset and predictor.code_offset else None,
         effects=tuple(

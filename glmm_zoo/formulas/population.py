@@ -21,6 +21,7 @@ from glmm_zoo.errors import InputError, at_rows, attempt, did_you_mean, listing,
 from glmm_zoo.formulas.centring import products_at_means
 from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.learnt_columns import CONTEXT, SafeNames, code_learnt_columns, codes_of_levels, readable
+from glmm_zoo.formulas.missing_values import MissingValues, missing_values
 from glmm_zoo.formulas.monotonic import Monotonic, codes_from_lowest, steps_of
 from glmm_zoo.formulas.terms import Expression, Symbol, as_text, summands
 from glmm_zoo.tables.columns import Column, Table
@@ -38,7 +39,7 @@ class DesignMatrix:
     `intercept` says whether the right side has one. `code_new_rows(table)` (m, p) codes other rows by what was learnt
     from these: levels, means, knots. Where there are products of covariates, values @ to_zero are the columns with these at the
     means of their covariates, and to_zero (p, p) times the coefficients there are those at zero. In columns with mo(x) it is x, as with
-    even steps; `monotonic` is what uneven ones change.
+    even steps; `monotonic` is what uneven ones change. In columns with mi(x) gaps have one value; `missing` is what unknowns change.
     """
 
     values: np.ndarray
@@ -50,6 +51,7 @@ class DesignMatrix:
     code_new_rows: CodeNewRows = field(default=lambda table: np.empty((table.rows, 0)), compare=False)
     to_zero: np.ndarray | None = None
     monotonic: tuple[Monotonic, ...] = ()
+    missing: tuple[MissingValues, ...] = ()
 
     @property
     def centred(self) -> np.ndarray:
@@ -58,10 +60,10 @@ class DesignMatrix:
         return values if self.to_zero is None else values @ self.to_zero
 
 
-def code_terms(symbols: Sequence[Symbol], table: Table, monotonic: bool = False) -> DesignMatrix:
+def code_terms(symbols: Sequence[Symbol], table: Table, special: bool = False) -> DesignMatrix:
     """The columns of a sum of terms, named as users read them ("trt[drug]", "age:trt[drug]", "poly(x, 2)[1]").
 
-    `monotonic` says whether mo() may be among the terms.
+    `special` says whether mo() and mi() may be among the terms.
 
     Raises
     ------
@@ -73,7 +75,11 @@ def code_terms(symbols: Sequence[Symbol], table: Table, monotonic: bool = False)
     names = SafeNames()
     problems: list[str] = []
     words = [symbol if isinstance(symbol, str) else _add(symbol, table, frame, names, problems) for symbol in symbols]
-    if names.monotonic and not monotonic:
+    if names.missing and not special:
+        problems.append(
+            f"mi({names.columns[min(names.missing)]}) is not available here; leave rows with missing values out"
+        )
+    if names.monotonic and not special:
         column = names.columns[next(iter(names.monotonic))]
         problems.append(
             f"mo({column}) is not available here; write C({column}), or a column of numbers for the levels of {column}"
@@ -113,7 +119,25 @@ def code_terms(symbols: Sequence[Symbol], table: Table, monotonic: bool = False)
     steps = tuple(
         _monotonic(name, names, products, table, partial(code_new_rows, at_one=name)) for name in names.monotonic
     )
-    return DesignMatrix(values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero, steps)
+    gaps = tuple(
+        missing_values(names.columns[name], _places(name, names, products), table, partial(code_new_rows, at_one=name))
+        for name in sorted(names.missing)
+    )
+    return DesignMatrix(
+        values, labels, intercept, learnt, values.mean(axis=0), spreads, code_new_rows, to_zero, steps, gaps
+    )
+
+
+def _places(name: str, names: SafeNames, products: Sequence[str]) -> tuple[int, ...]:
+    """The `products` of which mo(x) or mi(x), called `name`, is a factor, and no other such."""
+    places = tuple(k for k, product in enumerate(products) if name in product.split(":"))
+    for product in (products[k] for k in places):
+        if sum(part in {*names.monotonic, *names.missing} for part in product.split(":")) > 1:
+            what = "two monotonic effects" if not names.missing else "what stands in mo() or mi()"
+            raise InputError(
+                f"formula: {_label(product, names)!r} multiplies {what}, which is not available; leave it out"
+            )
+    return places
 
 
 def _monotonic(
@@ -121,18 +145,13 @@ def _monotonic(
 ) -> Monotonic:
     """The steps of mo(x), the factor `name` of some `products`; `code_with_ones(table)` are all products where mo(x) is 1."""
     column, levels = names.columns[name], names.monotonic[name]
-    places = [k for k, product in enumerate(products) if name in product.split(":")]
-    for product in (products[k] for k in places):
-        if sum(part in names.monotonic for part in product.split(":")) > 1:
-            raise InputError(
-                f"formula: {_label(product, names)!r} multiplies two monotonic effects, which is not available; leave it out"
-            )
+    places = _places(name, names, products)
 
     def code_new_rows(other: Table) -> np.ndarray:
         x = codes_of_levels(other[column], levels).astype(float)
         return steps_of(x, len(levels) - 1, code_with_ones(other)[:, places])
 
-    return Monotonic(column, levels, tuple(places), code_new_rows(table), code_new_rows)
+    return Monotonic(column, levels, places, code_new_rows(table), code_new_rows)
 
 
 def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: SafeNames) -> None:
@@ -140,7 +159,7 @@ def _refuse_many_columns(symbols: Sequence[Symbol], table: Table, names: SafeNam
     levels = {names.columns[name]: len(of_factor) for name, of_factor in names.levels.items()}
 
     def least(expression: Expression) -> int:
-        if expression.kind in ("call", "monotonic"):
+        if expression.kind in ("call", "monotonic", "missing"):
             return 1
         column = table[expression.columns[0]]
         return levels.get(column.name, 2) - 1 if expression.kind == "factor" or column.kind != "number" else 1
@@ -244,6 +263,12 @@ def _add(expression: Expression, table: Table, frame: _Values, names: SafeNames,
     if expression.kind == "monotonic":
         return _add_monotonic(expression, table, frame, names, problems)
     column = table[expression.columns[0]]
+    if expression.kind == "missing":
+        known = (v for v in names.missing if names.columns[v] == column.name)
+        name = next(known, f"v{len(names.columns)}")
+        names.missing.add(name)
+        frame[name], names.columns[name] = column.numbers(f"mi({column.name})"), column.name
+        return name
     if expression.kind == "column" and column.kind == "number":
         name = names.of_numbers(column.name)
         values = attempt(lambda: column.numbers("a predictor"), problems)

@@ -71,7 +71,7 @@ def code_predictor(formula: Formula, table: Table, prefix: str = "") -> Predicto
         columns that are combinations of others, grouping factors that cannot be estimated.
     """
     problems: list[str] = []
-    population = attempt(lambda: code_terms(formula.population, table, monotonic=True), problems)
+    population = attempt(lambda: code_terms(formula.population, table, special=True), problems)
     offsets = [attempt(lambda o=o: coded_expression(o, table), problems) for o in formula.offsets]
     effects = code_group_terms(formula.groups, table, problems)
     curves = [attempt(lambda s=s: _code_smooth(s, table), problems) for s in formula.smooths]
@@ -291,18 +291,25 @@ def collapse_rows(predictor: PredictorDesign) -> tuple[PredictorDesign, np.ndarr
     parts += [e.factor.shares for e in predictor.effects if e.factor.shares is not None]
     parts += [np.hstack([s.linear, s.penalised]) for s in predictor.smooths]
     parts += [m.steps for m in population.monotonic]
+    parts += [np.column_stack([m.slopes, m.gaps]) for m in population.missing]
     _, first, cell, counts = np.unique(
         np.column_stack(parts), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
-    collapsed = replace(
+    return some_rows(predictor, first), cell.ravel(), counts
+
+
+def some_rows(predictor: PredictorDesign, rows: np.ndarray) -> PredictorDesign:
+    """The predictor in these of its rows, by their places; the means and spreads of columns stay those of all rows."""
+    population, offset = predictor.population, predictor.offset
+    return replace(
         predictor,
         population=replace(
             population,
-            values=np.asfortranarray(population.values[first]),
-            monotonic=tuple(replace(m, steps=m.steps[first]) for m in population.monotonic),
+            values=np.asfortranarray(population.values[rows]),
+            monotonic=tuple(replace(m, steps=m.steps[rows]) for m in population.monotonic),
+            missing=tuple(m.take(rows) for m in population.missing),
         ),
-        offset=None if offset is None else offset[first],
-        effects=tuple(replace(e, z=e.z[first], factor=e.factor.take(first)) for e in predictor.effects),
-        smooths=tuple(replace(s, linear=s.linear[first], penalised=s.penalised[first]) for s in predictor.smooths),
+        offset=None if offset is None else offset[rows],
+        effects=tuple(replace(e, z=e.z[rows], factor=e.factor.take(rows)) for e in predictor.effects),
+        smooths=tuple(replace(s, linear=s.linear[rows], penalised=s.penalised[rows]) for s in predictor.smooths),
     )
-    return collapsed, cell.ravel(), counts

@@ -11,12 +11,12 @@ USUAL_SMOOTH = {"s": ("tp", 10), "t2": ("cr", 5)}  # bs and k
 
 @dataclass(frozen=True)
 class Expression:
-    """A column, a factor `C(x, ref="b")`, a monotonic effect `mo(x)`, or arithmetic and calls on columns such as `log(x / 10)`.
+    """A column, a factor `C(x, ref="b")`, a monotonic effect `mo(x)`, a covariate with missing values `mi(x)`, or arithmetic and calls on columns such as `log(x / 10)`.
 
     `code` is Python with each column written `{i}`, its index in `columns`; `text` is what a user reads.
     """
 
-    kind: str  # "column", "factor", "monotonic" or "call"
+    kind: str  # "column", "factor", "monotonic", "missing" or "call"
     text: str
     columns: tuple[str, ...]
     code: str

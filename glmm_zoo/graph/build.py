@@ -15,6 +15,7 @@ from glmm_zoo.families.tensors import Tensor
 from glmm_zoo.formulas.names import prefixed
 from glmm_zoo.graph.correlation import correlation_factor
 from glmm_zoo.graph.likelihood import observe_outcome
+from glmm_zoo.graph.missing_covariates import add_missing_covariates
 from glmm_zoo.graph.model import Model
 from glmm_zoo.graph.predictors import linear_predictors
 from glmm_zoo.graph.residuals import observe_repeated_measures
@@ -33,6 +34,7 @@ def build_model(plan: Plan) -> Model:
 def observe_outcomes(model: Model, plan: Plan) -> dict[str, Tensor]:
     """Add linear predictors and likelihoods of all outcomes; eta (n,) of every predictor, by prefix."""
     etas = linear_predictors(model, center=plan.center)
+    add_missing_covariates(model, etas)
     for name, effects in plan.loadings.items():
         level = pm.Data(f"_{name}_loaded_level", effects.factor.codes, dims=f"{name}_row")
         etas[name] = etas[name] + variable(model, prefixed(name, "loading")) * model[plan.loaded_effect][level, 0]

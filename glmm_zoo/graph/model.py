@@ -46,6 +46,8 @@ class Model(pm.Model):
         What its card says of it in words; empty without one.
     unit
         The dimension of the pointwise log-likelihood where it has a term for each subject and not for each row; else None.
+    covariates
+        Those with missing values, mi(x).
     scales
         The unit in which a linear predictor is of size one, by its prefix; 1 where there is none.
 
@@ -95,6 +97,7 @@ class Model(pm.Model):
         self.rows = plan.rows
         self.unit = variable_name(plan.unit.name) if plan.unit else None
         self.scales = plan.scales
+        self.covariates = plan.covariates
         self.linear: dict[str, LinearPredictor] = {}
         self.auxiliary: set[str] = set()
         self.attributes: dict[str, dict[str, Any]] = {}
@@ -110,6 +113,11 @@ class Model(pm.Model):
         # The initial point with the identities of the value variables that it was computed for: it is asked for several
         # times in a fit, and each time PyMC would compile a graph.
         self._initial: tuple[list[int], dict[str, np.ndarray]] | None = None
+
+    @property
+    def outcomes(self) -> list[Any]:
+        """The observed variables of the outcomes; those of covariates with missing values are none."""
+        return [rv for rv in self.observed_RVs if rv.name not in [c.prefix for c in self.covariates]]
 
     def add_coord(self, name: str, values: Any = None, **options: Any) -> None:
         """As PyMC's, but a name that is taken is an InputError."""

@@ -185,7 +185,7 @@ def log_likelihood(model: Model, compiled: Compiled, drawn: Draws) -> tuple[xr.D
     """Log-likelihood by row or by subject, and what to note of it."""
     chains, draws = drawn.stats["diverging"].shape
     kept = pointwise_draws(draws, chains, model.rows)
-    terms = compiled.variables(model.logp(vars=model.observed_RVs, sum=False))(drawn.x_of(kept))
+    terms = compiled.variables(model.logp(vars=model.outcomes, sum=False))(drawn.x_of(kept))
     dims = {name: model.unit or dim for name, dim in dims_of_outcomes(model).items()}
     variables = {
         name: (("chain", "draw", dim), v.reshape(chains, len(kept), -1))
@@ -229,7 +229,7 @@ def labels_of_dims(model: Model, dims: Sequence[str]) -> dict[str, Any]:
 
 def dims_of_outcomes(model: Model) -> dict[str, str]:
     """The dimension of every outcome by its name."""
-    return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.observed_RVs}
+    return {rv.name: str(model.named_vars_to_dims[rv.name][0]) for rv in model.outcomes}
 
 
 def pointwise_draws(draws: int, chains: int, rows: int) -> np.ndarray:

@@ -57,6 +57,7 @@ def fit(
     cores: int | None = None,
     seed: int | None = None,
     thin: int | None = None,
+    effective: int | None = None,
     target_accept: float | None = None,
     parameterization: str = "auto",
     keep_group_effects: str = "auto",
@@ -80,6 +81,9 @@ def fit(
     thin
         Every thin-th draw is kept, thin x draws are made. None chooses up to 8, as long as another draw made for each kept
         adds more to the effective draws per second than it costs.
+    effective
+        Draws are made until every parameter that is no group effect or weight of a smooth has so many effective ones, in bulk and
+        tails, or 8 times `draws` are made; `draws` is then the most that are kept of each chain. 400 is what `check` asks for.
     target_accept
         Mean acceptance probability that the step size is tuned for; nearer to 1 is slower and safer. None is 0.8, and from
         the start again at 0.95, then 0.99, as long as a transition diverged.
@@ -126,6 +130,7 @@ def fit(
         cores=cores,
         seed=seed,
         thin=thin,
+        effective=effective,
         target_accept=target_accept,
         parameterization=parameterization,
         keep_group_effects=keep_group_effects,
@@ -141,6 +146,17 @@ def fit(
         if interrupted:
             raise Interrupted(tree, beside)
         return with_report(tree)
+
+
+def fit_draws(model: Model, **given: Any) -> xr.DataTree:
+    """What `fit` finds with these of its settings, to the bit, without the groups and the report that are read by people: the posterior,
+    the statistics of the sampler, the data and the log-likelihood."""
+    settings = Settings(**given)
+    _check(model, settings)
+    tree, interrupted = _fitted(model, settings, None, About(), {}, progress=False, whole=False)
+    if interrupted:
+        raise Interrupted(tree, None)
+    return tree
 
 
 def checked_target(resume: Any) -> Path:
@@ -160,14 +176,20 @@ def _fitted(
     labels: Mapping[str, Mapping[str, Column]],
     *,
     progress: bool,
+    whole: bool = True,
 ) -> tuple[xr.DataTree, bool]:
-    """The tree without its report, and whether sampling was interrupted."""
+    """The tree without its report, `whole` or as `fit_draws` has it, and whether sampling was interrupted."""
     began = time.perf_counter()
     settings = replace(asked, seed=_seed(asked, beside))
     parameterized, start = parameterize(model, settings.parameterization)
     compiled = compile_model(parameterized, start)
     kept = datatree.kept_variables(parameterized, settings)
     raise_all(settings.memory_problems(1 if kept.moments else compiled.size))
+    if kept.moments and settings.effective is not None:
+        raise InputError(
+            "effective goes with group effects of which all draws are kept, and here they are too many; give draws in its place, or "
+            "keep_group_effects='draws'"
+        )
     sampled = schedule.sample_with_retries(
         parameterized,
         compiled,
@@ -176,7 +198,7 @@ def _fitted(
         recording=_recording(parameterized, compiled, kept, settings),
         kept=beside,
     )
-    groups, notes = _groups(parameterized, compiled, sampled, kept, labels)
+    groups, notes = _groups(parameterized, compiled, sampled, kept, labels, whole=whole)
     tree = xr.DataTree.from_dict(groups)
     content = _metadata(parameterized, compiled, settings, sampled, notes, began)
     if beside is not None:
@@ -227,6 +249,8 @@ def _groups(
     sampled: Sampled,
     kept: KeptVariables,
     labels: Mapping[str, Mapping[str, Column]],
+    *,
+    whole: bool,
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """The groups of the tree but the report, and the notes. Of what was interrupted there is no likelihood."""
     drawn = sampled.draws
@@ -243,6 +267,8 @@ def _groups(
         notes.append(note)
     if not drawn.interrupted:
         groups["log_likelihood"], of_likelihood = datatree.log_likelihood(model, compiled, drawn)
+        notes += of_likelihood
+    if whole and not drawn.interrupted:
         groups["log_prior"] = datatree.log_prior(model, compiled, drawn, len(kept.draws))
         seed = sampled.settings.seed
         replicated = posterior_predictive.posterior_predictive(model, compiled, drawn, seed)
@@ -255,7 +281,6 @@ def _groups(
         groups["observed_data"] = groups["observed_data"].map(
             lambda y: y.astype(replicated[str(y.name)].dtype), keep_attrs=True
         )
-        notes += of_likelihood
     return groups, notes
 
 

@@ -32,10 +32,13 @@ def posterior_predictive(model: Model, compiled: Compiled, drawn: Draws, seed: i
 def new_groups(model: Model, compiled: Compiled, drawn: Draws, seed: int | None) -> xr.Dataset | None:
     """Responses (sample, row) in the rows of the fit of groups with new effects, drawn from the distributions that it has of them.
 
-    They are of `NEW_GROUP_DRAWS` draws at most, evenly chosen. None for a model without group effects, and for a joint model of
+    They are of `NEW_GROUP_DRAWS` draws at most, evenly chosen. None for a model without group effects on an outcome, and for a joint model of
     survival, whose visits end with an event that new effects would move.
     """
-    effects = {model[g.random] for g in model.groups} | {v for v in model.free_RVs if v.name == "study_effect"}
+    covariates = {c.prefix for c in model.covariates}
+    effects = {model[g.random] for g in model.groups if not covariates & {*g.owners}} | {
+        v for v in model.free_RVs if v.name == "study_effect"
+    }
     if not effects or model.event is not None:
         return None
     chains, draws = drawn.stats["diverging"].shape
@@ -59,7 +62,7 @@ def _responses(
 ) -> xr.Dataset:
     """Responses of these draws of each chain, with the unknowns as they were drawn and all else drawn anew."""
     chains = len(drawn.finished)
-    responses, parameters = written_out(model.observed_RVs, unknown)
+    responses, parameters = written_out(model.outcomes, unknown)
     values = compiled.variables(model.replace_rvs_by_values(parameters))(drawn.x_of(kept))
     dims = dims_of_outcomes(model)
     variables = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def prior(model: Model, chains: int, draws: int, seed: int | None) -> xr.Dataset:
     """Draws (chain, draw, ...) from the prior of the parameters of which the file has the log prior, and of what is reported that
     these alone determine, such as the intercept at zero covariates."""
-    return _draws(model, _determined_by_the_prior(model), chains, draws, seed)
+    return _draws(model, determined_by_the_prior(model), chains, draws, seed)
 
 
 def prior_as_fit(
@@ -36,7 +36,7 @@ def prior_as_fit(
     With `responses` also the group posterior_predictive, of responses drawn with these variables. Random variables that are `fixed` have
     these values in each draw.
     """
-    observed = model.observed_RVs if responses else []
+    observed = model.outcomes if responses else []
     drawn = _draws(model, [*model.unobserved_RVs, *observed], 1, draws, seed, fixed)
     names = [str(v.name) for v in observed]
     groups = {"posterior": drawn.drop_vars(names)}
@@ -83,7 +83,7 @@ def _draws(
     return xr.Dataset(by_chain, coords)
 
 
-def _determined_by_the_prior(model: Model) -> list[Any]:
+def determined_by_the_prior(model: Model) -> list[Any]:
     """Top-level parameters, and the reported variables that are made of nothing else."""
     from pytensor.graph.traversal import ancestors
 

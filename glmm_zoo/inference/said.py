@@ -83,7 +83,7 @@ def _of_model(model: Model) -> _Vocabulary:
     tables = {"row": model.frame, **model.also}
     sources = {dim: [] if t.data is None else column_names(t.data) for dim, t in tables.items()}
     event = None if model.event is None else model.event.name
-    outcomes = [str(rv.name) for rv in model.observed_RVs if rv.name != event]
+    outcomes = [str(rv.name) for rv in model.outcomes if rv.name != event]
     return _Vocabulary(tables, sources, model.spec, outcomes, "the data have")
 
 

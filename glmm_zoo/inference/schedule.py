@@ -21,6 +21,7 @@ from glmm_zoo.inference.settings import Settings
 from glmm_zoo.results import convergence
 from glmm_zoo.results.diagnostics import HIGHER_TARGETS, RHAT
 from glmm_zoo.results.parameter_statistics import LEAST_DRAWS
+from glmm_zoo.results.storage import random_effect_variables
 
 if TYPE_CHECKING:
     from glmm_zoo.graph.model import Model
@@ -31,6 +32,8 @@ REST = 7e8  # gradients x (rows + unknowns) that take as long as all of a small 
 AFFORDABLE = 1.5e9  # of the draws that are made beyond those asked for
 MOST_KEPT = 5e7  # numbers in memory
 TUNE_ON = 100  # warm-up draws where a chain goes on from draws
+FEWEST = 100  # draws of each chain that are made at once where a number of effective ones is wanted
+MARGIN = 1.1  # times as many draws as it seems to take
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,22 @@ def _sample_once(
     settings = replace(settings, target_accept=target)
     own = _without_group_effects(model)
     beginnings = first_beginnings(compiled, own, settings.chains, settings.seed)
-    parts, cut_short = [sample(compiled, settings, beginnings, recording=recording)], False
+    wanted = None if settings.effective is None or recording else _Wanted(model, compiled, settings)
+    begun = settings if wanted is None else replace(settings, draws=wanted.at_first)
+    parts, cut_short = [sample(compiled, begun, beginnings, recording=recording)], False
     anew = target <= TARGETS[0] and len(own) <= MOST_CORRELATED
-    if not (settings.thin or recording or parts[0].interrupted):
-        parts, cut_short = _continued(compiled, parts[0], settings, own, model.rows, sample, anew=anew)
-    draws = joined_and_thinned(parts, len(parts))
+    if wanted is not None:
+        parts, cut_short = _until_effective(compiled, parts[0], wanted, own, sample, anew=anew)
+        thin = wanted.thin(parts)
+    else:
+        if not (settings.thin or recording or parts[0].interrupted):
+            parts, cut_short = _continued(compiled, parts[0], settings, own, model.rows, sample, anew=anew)
+        thin = len(parts)
+    draws = joined_and_thinned(parts, thin)
     run = Run(target, len(parts), anew and len(parts) > 1, draws.divergences)
-    return Sampled(draws, settings, settings.thin or len(parts), [run], cut_short)
+    if wanted is not None:
+        settings = replace(settings, draws=draws.x.shape[1])
+    return Sampled(draws, settings, settings.thin or thin, [run], cut_short)
 
 
 def _continued(
@@ -139,6 +151,69 @@ def _continued(
         on = replace(settings, tune=TUNE_ON, thin=1, seed=_seed_of_part(settings.seed, made))
         try:
             parts.append(sample(compiled, on, x[:, -1]))
+        except KeyboardInterrupt:  # before a draw
+            return parts, True
+    return parts, False
+
+
+class _Wanted:
+    """So many effective draws of every parameter that is no group effect or weight of a smooth."""
+
+    def __init__(self, model: Model, compiled: Compiled, settings: Settings):
+        effects = random_effect_variables(model.spec) | model.auxiliary
+        shown = [v for v in model.unobserved_RVs if v.name not in effects]
+        self._values = compiled.variables(model.replace_rvs_by_values(shown))
+        self.settings, self._count = settings, settings.effective or 0
+        self.most = MOST_THIN * settings.draws if compiled.program is not None else settings.draws
+
+    @property
+    def at_first(self) -> int:
+        """Draws of each chain before any are looked at: half of them effective are enough."""
+        few = max(FEWEST, -(-2 * self._count // self.settings.chains))
+        return min(self.settings.draws, few) if self.most > self.settings.draws else self.settings.draws
+
+    def thin(self, parts: Sequence[Draws]) -> int:
+        """Of so many draws one is kept."""
+        return -(-_made(parts) // self.settings.draws)
+
+    def found(self, parts: Sequence[Draws]) -> float:
+        """The fewest effective draws that a parameter has of those kept."""
+        x = joined_and_thinned(parts, self.thin(parts)).x
+        values = self._values(x.reshape(-1, x.shape[2]))
+        table = np.column_stack([v.reshape(len(v), -1) for v in values]).reshape(*x.shape[:2], -1)
+        with np.errstate(all="ignore"):  # what is always the same, as 1 in a correlation matrix
+            return max(1.0, float(np.nanmin([convergence.ess_bulk(table), convergence.ess_tail(table)])))
+
+    def missing(self, parts: Sequence[Draws], found: float) -> int:
+        """About how many more draws of each chain it takes; none where these are enough, or no more are made."""
+        made = _made(parts)
+        if found >= self._count or made >= self.most:
+            return 0
+        return int(np.clip(MARGIN * made * self._count / found - made, FEWEST, self.most - made))
+
+
+def _made(parts: Sequence[Draws]) -> int:
+    return sum(part.x.shape[1] for part in parts)
+
+
+def _until_effective(
+    compiled: Compiled, first: Draws, wanted: _Wanted, own: np.ndarray, sample: Callable[..., Draws], *, anew: bool
+) -> tuple[list[Draws], bool]:
+    """Draws until there are as many effective ones as wanted, each part about as long as the parts before say that it takes."""
+    parts = [first]
+    while not (parts[-1].interrupted or parts[-1].divergences):
+        found = wanted.found(parts)
+        more = wanted.missing(parts, found)
+        if not more:
+            break
+        if interrupts.received():
+            return parts, True
+        if anew and _agree(first, own):
+            compiled = compiled.in_coordinates_from([p.x for p in parts], own, found)
+        seed = _seed_of_part(wanted.settings.seed, len(parts))
+        on = replace(wanted.settings, draws=more, tune=TUNE_ON, thin=1, effective=None, seed=seed)
+        try:
+            parts.append(sample(compiled, on, parts[-1].x[:, -1]))
         except KeyboardInterrupt:  # before a draw
             return parts, True
     return parts, False

@@ -29,13 +29,14 @@ class Settings:
     cores: int | None = None
     seed: int | None = None
     thin: int | None = None
+    effective: int | None = None
     target_accept: float | None = None
     parameterization: str = "auto"
     keep_group_effects: str = "auto"
 
     def __post_init__(self) -> None:
         """NumPy's whole numbers become Python's, which can be stored with the fit."""
-        for name in ("draws", "tune", "chains", "cores", "seed", "thin"):
+        for name in ("draws", "tune", "chains", "cores", "seed", "thin", "effective"):
             value = getattr(self, name)
             if isinstance(value, Integral) and not isinstance(value, bool):
                 object.__setattr__(self, name, int(value))
@@ -46,7 +47,15 @@ class Settings:
         `least_draws` bounds draws and warm-up draws from below; `spell` turns the name of a setting into the word that
         the user wrote, such as "--target-accept" for `target_accept`.
         """
-        least = {"draws": least_draws, "tune": least_draws, "chains": 1, "cores": 1, "seed": 0, "thin": 1}
+        least = {
+            "draws": least_draws,
+            "tune": least_draws,
+            "chains": 1,
+            "cores": 1,
+            "seed": 0,
+            "thin": 1,
+            "effective": 1,
+        }
         problems = [
             f"{spell(name)} must be a whole number of at least {bound}, not {shown(value)}"
             for name, bound in least.items()
@@ -59,6 +68,10 @@ class Settings:
             for name, known in (("parameterization", PARAMETERIZATIONS), ("keep_group_effects", KEPT_EFFECTS))
             if (value := getattr(self, name)) not in known
         ]
+        if self.effective is not None and self.thin is not None:
+            problems.append(
+                f"{spell('effective')} and {spell('thin')} both say how many draws are made; give one of them"
+            )
         target = self.target_accept
         if target is not None and not (isinstance(target, Real) and 0 < float(target) < 1):
             problems.append(f"{spell('target_accept')} must be between 0 and 1, not {shown(target)}")

@@ -41,7 +41,7 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
     n = len(events.ids)
     if not len(late):
         return pt.zeros(n)
-    group = _subject_group(model, hazard)
+    group = subject_group(model, hazard)
     x, weight = rotatable_normal_nodes(len(group.labels))
     nodes = len(weight)
     first = np.searchsorted(events.subject, late)
@@ -52,7 +52,7 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
 
     until_entry = hazard.integral(late, first, np.full(len(late), events.origin), events.entry[late])
     place = np.zeros(len(group.factor.levels), int)
-    place[_level(hazard, group)[late]] = np.arange(len(late))
+    place[levels_of_subjects(hazard, group)[late]] = np.arange(len(late))
     by_node = until_entry.repeated(nodes, [group.factor.name], lambda level, node: nodes * place[level] + node)
     copies = np.arange(nodes * len(late))
     H = sum((by_node.sums(copies, len(copies), k, at_nodes, pt) for k in hazard.causes), pt.zeros(len(copies)))
@@ -63,13 +63,13 @@ def late_entry_correction(model: Model, hazard: HazardModel, value_of: VariableL
     return own_H + pt.zeros(n)[late].inc(pt.log(pt.maximum(survived, _LEAST)))
 
 
-def _subject_group(model: Model, hazard: HazardModel) -> Group:
+def subject_group(model: Model, hazard: HazardModel) -> Group:
     """The subject effects of all outcomes together."""
     names = {subject_effects(c.part, hazard.id).factor.name for c in hazard.trajectories}
     return next(g for g in model.groups if g.factor.name in names)
 
 
-def _level(hazard: HazardModel, group: Group) -> np.ndarray:
+def levels_of_subjects(hazard: HazardModel, group: Group) -> np.ndarray:
     """The level (n,) of the subjects' own factor that every subject is."""
     return next(c.levels[group.factor.name] for c in hazard.trajectories if group.factor.name in c.levels)
 

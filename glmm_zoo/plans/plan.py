@@ -18,6 +18,7 @@ from glmm_zoo.formulas.predictor import PredictorDesign
 from glmm_zoo.formulas.series import Series
 from glmm_zoo.formulas.smooths.smooth import Smooth
 from glmm_zoo.plans.groups import Group, groups_of, smooth_name
+from glmm_zoo.plans.missing_covariates import MissingCovariate
 from glmm_zoo.plans.residuals import Residuals
 from glmm_zoo.priors import Parameter, Prior
 from glmm_zoo.tables.columns import Table
@@ -78,6 +79,8 @@ class Plan:
         The two Gaussian outcomes whose residuals are correlated.
     residuals
         The correlation of the residuals of a subject, where there is one.
+    covariates
+        Those with missing values that are unknowns, each after those that its predictor has.
     """
 
     spec: Mapping[str, Any]
@@ -95,6 +98,7 @@ class Plan:
     loaded_effect: str = ""
     residual_pair: tuple[PlannedOutcome, ...] = ()
     residuals: Residuals | None = None
+    covariates: tuple[MissingCovariate, ...] = ()
 
 
 def write_spec(

@@ -25,6 +25,12 @@ from glmm_zoo.formulas.predictor import (
     few_levels,
 )
 from glmm_zoo.formulas.terms import Formula, Response, fixed_formula
+from glmm_zoo.plans.missing_covariates import (
+    MissingCovariate,
+    formulas_of_covariates,
+    read_covariates,
+    with_covariates,
+)
 from glmm_zoo.tables.columns import Table
 from glmm_zoo.tables.frames import Missing, further_columns, take_columns
 
@@ -45,6 +51,7 @@ class SingleOutcome:
     outcome: Outcome
     predictors: tuple[PredictorDesign, ...]
     notes: tuple[str, ...]
+    covariates: tuple[MissingCovariate, ...] = ()
 
     @property
     def main(self) -> PredictorDesign:
@@ -66,6 +73,7 @@ def read_outcome(
     gaps: bool = False,
     partly: bool = False,
     weights: str | None = None,
+    impute: Mapping[str, str] | None = None,
 ) -> SingleOutcome:
     """Read and check one outcome with all its linear predictors, before any graph is built.
 
@@ -94,6 +102,8 @@ def read_outcome(
         Whether the response may be seen in part, `y | trunc(lb, ub) + cens(c)`; the family is then that of what is seen.
     weights
         A column >= 0 by which the log-likelihood of each row is multiplied.
+    impute
+        The right side of the predictor of each covariate that stands in mi(), by its column; None where the model takes no mi().
 
     Raises
     ------
@@ -106,17 +116,22 @@ def read_outcome(
     texts = {"": formula, **{p: t for p, t in (also or {}).items() if t is not None}}
     formulas, response = _parse_all(texts, exposure, family)
     family = _as_seen(family, response, partly)
+    covariates = formulas_of_covariates(formulas, impute, weights)
     used = [
-        *(c for f in formulas.values() for c in f.columns),
+        *(c for f in (*formulas.values(), *covariates.values()) for c in f.columns),
         *columns,
         *(c for c in (exposure, weights) if c is not None),
     ]
     problems: list[str] = []
     open_ends = response.may_be_missing
-    complete = [c for c in dict.fromkeys(used) if c not in open_ends]
+    complete = [c for c in dict.fromkeys(used) if c not in open_ends and c not in covariates]
     table = take_columns(data, complete, missing, problems, response.value.columns if gaps else ())
     if open_ends:
         table = replace(table, columns={**table.columns, **further_columns(table, open_ends)})
+    if covariates:
+        with_gaps = attempt(lambda: with_covariates(table, further_columns(table, covariates)), problems)
+        raise_all(problems if with_gaps is None else ())
+        table = with_gaps or table
     outcome = attempt(lambda: family.read(table, response, choice), problems)
     offset = attempt(lambda: log_exposure(table, exposure), problems) if exposure is not None else None
     if weights is not None:
@@ -124,6 +139,8 @@ def read_outcome(
         outcome = outcome and replace(outcome, weights=weighted)
     groups = {c for f in formulas.values() for g in f.groups for c in g.factor} if gaps else ()
     tables = dict.fromkeys(formulas, _with_levels_that_occur(table, groups))
+    for parsed in covariates.values():
+        check_columns(parsed, table, problems)
     for prefix, parsed in formulas.items():
         check_columns(parsed, table, problems)
         if prefix in units:
@@ -140,7 +157,9 @@ def read_outcome(
     notes = [*table.notes, *outcome.notes, *(note for p in predictors.values() for note in p.notes)]
     for p in predictors.values():
         notes += check_groups([p], p.rows, family.one_per_row(outcome) and p.prefix == "")
-    single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes))
+    unknown, of_covariates = read_covariates(table, covariates)
+    notes += of_covariates
+    single = SingleOutcome(family, texts, table, outcome, tuple(predictors.values()), tuple(notes), unknown)
     single = _without_small_factors(single, tables, clusters)
     doubts = [*family.doubts(outcome, single.main.population)]
     own_doubts = {own.name: own.doubts for own in family.own}

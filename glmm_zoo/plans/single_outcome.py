@@ -15,6 +15,7 @@ from glmm_zoo.families.registry import checked_link
 from glmm_zoo.formulas.group_effects import GroupingFactor
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.formulas.terms import Expression
+from glmm_zoo.plans.missing_covariates import MissingCovariate, describe_covariates, parameters_of_covariates
 from glmm_zoo.plans.parameters import predictor_parameters, with_keys_for_all
 from glmm_zoo.plans.plan import Plan, PlannedOutcome, offset_level, write_spec
 from glmm_zoo.plans.reading import SingleOutcome, read_outcome
@@ -54,6 +55,7 @@ def read_single_outcome(
         clusters=options["clusters"],
         partly=partly,
         weights=options.get("weights"),
+        impute=options.get("impute") or {},
     )
 
 
@@ -105,6 +107,7 @@ def plan_single_outcome(
         "links": {
             **{p: scale for p, scale in {**family.scales, **(links or {})}.items() if p in single.texts},
             **{of: link for of in family.predictors(outcome) if of},
+            **{c.prefix: "identity" for c in single.covariates},
         },
         "latent_variance": family.latent_variance(link),
         "aspects": list(family.findings if findings is None else findings),
@@ -117,22 +120,34 @@ def plan_single_outcome(
     own = family.parameters(outcome, single.texts)
     location = outcome.location - of_offset
     needed = [*predictor_parameters(single.predictors, location, outcome.scale, others), *extra, *own]
-    needed = [with_keys_for_all(p, main) for p in needed]
-    spec, chosen = write_spec(builder, described, single.table, single.predictors, needed, given)
+    needed = [*(with_keys_for_all(p, main) for p in needed), *parameters_of_covariates(single.covariates)]
+    described |= {"covariates": describe_covariates(single.covariates)} if single.covariates else {}
+    predictors = (*single.predictors, *(c.main for c in single.covariates))
+    spec, chosen = write_spec(builder, described, single.table, predictors, needed, given)
     planned = PlannedOutcome(
         variable_name(outcome.name), "", family, link, outcome, single.main, np.arange(len(outcome.values))
     )
     return Plan(
         spec,
         single.table,
-        single.predictors,
+        predictors,
         chosen,
         len(outcome.values),
         (planned,),
         center=options.get("center", True),
         unit=unit,
-        scales={"": outcome.scale},
+        labels=_labels_of_rows(len(outcome.values), single.covariates),
+        scales={"": outcome.scale, **{c.prefix: c.outcome.scale for c in single.covariates}},
+        covariates=single.covariates,
     )
+
+
+def _labels_of_rows(rows: int, covariates: Sequence[MissingCovariate]) -> dict[str, np.ndarray]:
+    """The rows of the outcome, and of each covariate those that have a value and those that have none, which are numbered as in the data."""
+    if not covariates:
+        return {}
+    of_covariates = {dim: of for c in covariates for dim, of in ((c.main.dim, c.observed), (c.gaps.dim, c.missing))}
+    return {"row": np.arange(rows), **of_covariates}
 
 
 def plan_of_family(

@@ -26,7 +26,7 @@ A case is a TOML file of a user's study, or one of those in the folder `publishe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,12 +40,12 @@ from glmm_zoo.errors import FitError, InputError, did_you_mean, listing
 from glmm_zoo.estimands.comparisons import comparisons
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.qualification.results import Result, judged
-from glmm_zoo.registry import Card, Sampling, find_card_or_builder
+from glmm_zoo.refits.described import DescribedFit, described_model
+from glmm_zoo.registry import Sampling
 from glmm_zoo.results.diagnostics import check
 from glmm_zoo.results.numbers import written
 from glmm_zoo.results.summary import summary
-from glmm_zoo.tables.card_files import card_data_file, not_exactly_one, read_toml
-from glmm_zoo.tables.files import RawTable, read_table
+from glmm_zoo.tables.card_files import not_exactly_one, read_toml
 
 PUBLISHED, DISAGREEMENTS = "published", "disagreements"  # folders beside this file
 _DIGITS = 4
@@ -67,22 +67,13 @@ class KnownNumber(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str = ""
 
 
-class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CaseFile(DescribedFit, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A case file; see the module."""
 
     schema: int
     title: str
     source: str
-    model: str
     numbers: list[KnownNumber]
-    data: str | None = None
-    survival: str | None = None
-    formula: str | list[str] | None = None
-    tables: dict[str, str] = {}
-    options: dict[str, Any] | None = None
-    priors: dict[str, str] | None = None
-    sampling: Sampling = Sampling()
-    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,31 +134,9 @@ def read_case(path: Path) -> Case:
             if said is not None:
                 raise InputError(f"{path}: the number {number.value:g} has {said}; give one of them")
     try:
-        return Case(file, _model(file, path.parent))
+        return Case(file, described_model(file, path.parent, "a case"))
     except InputError as err:
         raise InputError(f"{path}: {err}") from None
-
-
-def _model(file: CaseFile, folder: Path) -> Any:
-    """The model of a case; of a card what the case does not say."""
-    found = find_card_or_builder(file.model)
-    own = file.data is not None
-    if not isinstance(found, Card):
-        if not own or file.formula is None:
-            raise InputError(f"a case of the builder {file.model!r} needs data and formula; or name a card")
-        builder, formula, options, priors = found, file.formula, file.options or {}, file.priors or {}
-    else:
-        builder, formula = found.builder, file.formula or found.file.formula
-        options = found.file.options if file.options is None else file.options
-        priors = found.file.priors if file.priors is None else file.priors
-    if own:
-        names = builder.table_arguments(file.data, file.survival)
-        tables = [None if name is None else read_table(card_data_file(folder, str(name))) for name in names]
-        beside: Mapping[str, RawTable] = {k: read_table(card_data_file(folder, v)) for k, v in file.tables.items()}
-    else:
-        assert isinstance(found, Card)
-        tables, beside = found.tables(), found.level_tables()
-    return builder.function()(*tables, formula, tables=beside, priors=priors, **options)
 
 
 def _row(number: KnownNumber, tree: xr.DataTree, table: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from glmm_zoo.errors import listing, plural
 from glmm_zoo.qualification.results import Result, judged
+from glmm_zoo.report.certificate import digest_of_sources
 from glmm_zoo.tables.memory import available_memory, in_gigabytes
 
 PACKAGE = "glmm-zoo"
@@ -83,20 +84,12 @@ def _files() -> Iterator[Result]:
     if origin is not None and json.loads(origin).get("dir_info", {}).get("editable"):
         said = f"installed from the folder {_HERE.parent}, whose files no installer hashed"
         yield Result("files", PACKAGE, "the hashes kept at installation", said, "noted")
-    yield Result("files", f"SHA-256 of {PACKAGE}", "", _digest_of_package(), "noted")
+    yield Result("files", f"SHA-256 of {PACKAGE}", "", digest_of_sources(_HERE.rglob("*.py")), "noted")
 
 
 def _digest(path: Path, mode: str) -> str:
     """A file's hash as the RECORD of a wheel writes it."""
     return base64.urlsafe_b64encode(hashlib.new(mode, path.read_bytes()).digest()).rstrip(b"=").decode()
-
-
-def _digest_of_package() -> str:
-    """One hash of all source files of the package, the same wherever and however it is installed."""
-    whole = hashlib.sha256()
-    for path in sorted(p for p in _HERE.rglob("*.py")):
-        whole.update(path.relative_to(_HERE).as_posix().encode() + b"\0" + path.read_bytes())
-    return whole.hexdigest()
 
 
 def constraints() -> dict[str, str]:

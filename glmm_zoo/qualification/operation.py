@@ -1,4 +1,4 @@
-"""Whether the program does here what it does elsewhere: densities of all cards, contracts, numbers of other programs and publications."""
+"""Whether the program does here what it does elsewhere: densities of all cards, certificates, contracts, numbers of other programs and publications."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from glmm_zoo.calibration.certify import designs
 from glmm_zoo.errors import InputError
 from glmm_zoo.families.tensors import as_it_stands
 from glmm_zoo.inference.fit import fit
 from glmm_zoo.qualification.cases import DISAGREEMENTS, PUBLISHED, read_case
 from glmm_zoo.qualification.results import Result, judged
 from glmm_zoo.registry import Card, card, cards
+from glmm_zoo.report.certificate import certificate_words, certificates, changed_since
 from glmm_zoo.results.storage import load, save
 
 Step = Callable[[], Iterator[Result]]
+_CALIBRATION = "certificate of calibration"
 _EXAMPLE = "multicenter"
 _RELATIVE = 1e-10  # of a log density
 _SMALL: Any = {"draws": 50, "tune": 100, "chains": 2, "progress": False}
@@ -31,6 +34,7 @@ def operation_steps() -> Sequence[Step]:
     folders = [Path(__file__).parent / name for name in (PUBLISHED, DISAGREEMENTS)]
     return [
         *densities,
+        _calibrations,
         _contracts,
         *(partial(_case, path) for folder in folders for path in sorted(folder.glob("*.toml"))),
     ]
@@ -38,6 +42,19 @@ def operation_steps() -> Sequence[Step]:
 
 def _case(path: Path) -> Iterator[Result]:
     yield from read_case(path).results()
+
+
+def _calibrations() -> Iterator[Result]:
+    """What the certificates of calibration say, of sources as they were then or, noted, as they have changed since."""
+    there = certificates()
+    for name in designs():
+        if name not in there:
+            yield Result(_CALIBRATION, name, "", "no certificate", "noted")
+            continue
+        changed = changed_since(there[name])
+        text = f"{certificate_words(there[name])}. {changed}".strip()
+        state = "failed" if not there[name].calibrated else "noted" if changed else "passed"
+        yield Result(_CALIBRATION, name, "uniform ranks of the truth", text, state)
 
 
 def _density(of: Card) -> Iterator[Result]:

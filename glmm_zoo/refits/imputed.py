@@ -156,6 +156,11 @@ def _disagreements(first: Model, model: Model) -> list[str]:
             f"it has {plural(b.rows, 'row')} that can be used and the first has {a.rows}; give all tables the same rows in the same order"
         ]
     problems, covariates = [], _covariates(first)
+    for one, other in zip(first.covariates, model.covariates, strict=True):
+        if not np.array_equal(one.missing, other.missing):
+            return [
+                f"{one.column!r} stands in mi() and lacks values in other rows than in the first table; give it the same gaps in all"
+            ]
     for name, column in a.columns.items():
         other = b[name]
         if column.kind != other.kind:

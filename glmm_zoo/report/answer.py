@@ -16,7 +16,15 @@ import xarray as xr
 
 from glmm_zoo.errors import InputError
 from glmm_zoo.estimands.comparisons import comparisons
-from glmm_zoo.estimands.fitted import EXPECTED_EVENTS, INCIDENCE, SURVIVAL, USUAL_DRAWS, FittedModel, read_fitted
+from glmm_zoo.estimands.fitted import (
+    DRAWS_OF_NESTED,
+    EXPECTED_EVENTS,
+    INCIDENCE,
+    SURVIVAL,
+    USUAL_DRAWS,
+    FittedModel,
+    read_fitted,
+)
 from glmm_zoo.estimands.predictions import predictions, predictions_on
 from glmm_zoo.results.about import about_of
 from glmm_zoo.results.estimates import Estimates
@@ -83,8 +91,10 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     about, model = about_of(tree), read_fitted(one, USUAL_DRAWS)
     variable = about.of or _variable(model)
     scale = _scale_of_times(model.spec)
+    draws = DRAWS_OF_NESTED if any(outcome.nested for outcome in model.outcomes.values()) else USUAL_DRAWS
+    said: dict[str, Any] = {"prob": prob, "draws": draws}
     if variable is None:
-        of_all: dict[str, Any] = {"at": about.at or None, "by": True, "prob": prob}
+        of_all: dict[str, Any] = {"at": about.at or None, "by": True, **said}
         further = predictions_on(tree, _scales(model), **of_all)
         return Answer(None, at=about.at, means=predictions(tree, **of_all, **scale), further=further)
     meta, event = model.spec["builder"] in META_ANALYSES, model.spec["builder"] == "joint_survival"
@@ -95,7 +105,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     drawn = not (scale and model.spec["levels"])  # incidences are drawn over time, not along a number
     values = tuple(levels) or tuple(_grid(numbers, contrast, GRID if drawn else 3))
     at = {**_last_visit(model, variable), **about.at}
-    asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, "prob": prob}
+    asked: dict[str, Any] = {"at": {variable: list(values), **at}, "by": True, **said}
     course = any(variable in outcome.coding.courses for outcome in model.outcomes.values())
     tells_means = not (meta or course or of_event)
     further = predictions_on(tree, [*(["mean"] if tells_means and not scale else []), *_scales(model)], **asked)
@@ -103,7 +113,7 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     pairs = (
         model.spec["options"].get("consistency") == "ume"
     )  # unrelated effects, of the pairs that were compared alone
-    of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, "prob": prob, **scale}
+    of_pair: dict[str, Any] = {"contrast": contrast, "at": at or None, **said, **scale}
     compared = None if of_event or pairs else comparisons(tree, variable, **of_pair)
     if event and variable in _of_event(tree):
         of_times = EXPECTED_EVENTS if model.spec["event"].get("recurrent") else SURVIVAL
@@ -113,14 +123,14 @@ def answering(tree: xr.DataTree, *, prob: float = 0.95) -> Answer:
     trajectories = differences = None
     if along is not None:
         grid = {**at, along: _grid(_numbers(tree, along))}
-        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, prob=prob, **scale)
+        trajectories = predictions(tree, at={variable: list(values), **grid}, by=True, **said, **scale)
         differences = comparisons(
             tree,
             variable,
             contrast=contrast,
             measures="difference",
             at=grid,
-            prob=prob,
+            **said,
             **scale,
         )
     numeric = not levels and len(np.unique(numbers)) > 2
@@ -226,7 +236,7 @@ def _along(tree: xr.DataTree, variable: str) -> str | None:
     labels = posterior["coef"].values if "coef" in posterior.coords else ()
     for left, _, right in (str(label).partition(":") for label in labels):
         one, other = left.partition("[")[0], right.partition("[")[0]
-        own = (variable, f"mo({variable})")
+        own = (variable, f"mo({variable})", f"mi({variable})")
         found += [other] if one in own else [one] if other in own else []
     table = stored_table(tree)
     return next((c for c in found if c in table and table[c].dtype.kind in "iuf" and table[c].nunique() > 2), None)

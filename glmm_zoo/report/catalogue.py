@@ -49,7 +49,7 @@ from glmm_zoo.results.figures.treatments_forest import treatments_forest
 from glmm_zoo.results.figures.zero_part import zero_part
 from glmm_zoo.results.networks import network_of
 from glmm_zoo.results.once import computed_once
-from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.results.storage import groups_of_outcomes, metadata, stored_table
 from glmm_zoo.results.whole_fit import of_a_whole_fit
 from glmm_zoo.trials.arms import META_ANALYSES
 
@@ -197,7 +197,7 @@ class Catalogue:
         """How groups differ: a caterpillar for each factor, and the effects of a group against each other."""
         if self.spec["builder"] in META_ANALYSES:
             return
-        factors = [factor for factor, group in self.spec["groups"].items() if "process" not in group]
+        factors = [factor for factor, group in groups_of_outcomes(self.spec).items() if "process" not in group]
         for i, factor in enumerate(factors):
             name = "caterpillar" if i == 0 else f"caterpillar:{factor}"
             group = self.spec["groups"][factor]

@@ -115,6 +115,8 @@ def _question(page: _Page) -> Iterator[Item]:
             "model",
             f"{plural(data['dropped'], 'row')} dropped: `glmm-zoo report {page.path}`",
         )
+    elif page.parts.covariates:
+        yield page.item(BARG, "Missing values reported", "model", f"`glmm-zoo report {page.path}`")
     elif imputed_tables(page.parts.tree):
         yield page.item(BARG, "Missing values reported", "missing", f"`glmm-zoo report {page.path}`")
     else:

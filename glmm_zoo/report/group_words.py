@@ -12,7 +12,8 @@ from glmm_zoo.report.structure_words import structure_sentences
 
 def group_sentences(parts: Parts) -> Iterator[str]:
     """How group effects are distributed."""
-    every = [(o, g) for o in parts.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+    of = (*parts.outcomes, *parts.covariates)
+    every = [(o, g) for o in of for p in (o.main, *o.others.values()) for g in p.formula.groups]
     terms = [g for outcome, g in every if not parts.loaded(outcome, g)]
     if not terms:
         return

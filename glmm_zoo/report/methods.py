@@ -11,13 +11,15 @@ from glmm_zoo.errors import plural
 from glmm_zoo.families.links import PROBABILITY_LINKS
 from glmm_zoo.families.time_laws import TIME_LAW_WORDS
 from glmm_zoo.formulas.terms import GroupTerm
-from glmm_zoo.priors import Prior, parse
+from glmm_zoo.priors import parse
 from glmm_zoo.report.answer import Answer
+from glmm_zoo.report.covariate_words import covariate_methods, covariate_name
 from glmm_zoo.report.imputed import imputed_methods
 from glmm_zoo.report.model_words import outcome_words
 from glmm_zoo.report.network_words import network_methods
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined, read_parts, sizes
 from glmm_zoo.report.prior_of import prior_kind
+from glmm_zoo.report.prior_words import DISTRIBUTION_WORDS, prior_words
 from glmm_zoo.report.residual_words import residual_methods
 from glmm_zoo.report.results_text import results_text
 from glmm_zoo.report.seen_words import seen_methods
@@ -91,6 +93,7 @@ def _model(parts: Parts) -> Iterator[str]:
     yield from seen_methods(parts, outcome)
     for name, part in outcome.others.items():
         yield f"{_cap(_of_part(parts, outcome, name))} was modelled with {_items(_predictor(parts, part))}."
+    yield from covariate_methods(parts, [_predictor(parts, c.main) for c in parts.covariates])
     for factor in (factor for (factor, _), (_, predictors) in parts.blocks().items() if predictors > 1):
         yield f"The random effects of one {parts.group_name(factor)} on both parts are correlated."
 
@@ -278,9 +281,9 @@ def _priors(parts: Parts) -> str:
         distinct = list(dict.fromkeys(texts))
         names = list(dict.fromkeys(parse(t).distribution for t in distinct))
         if len(distinct) > 2 and len(names) == 1:
-            words = f"{_NAMES.get(names[0], names[0])}, scaled to the data,"
+            words = f"{DISTRIBUTION_WORDS.get(names[0], names[0])}, scaled to the data,"
         else:
-            words = joined([_prior_words(parse(t)) for t in distinct])
+            words = joined([prior_words(parse(t)) for t in distinct])
         by_prior.setdefault(words, []).append(kind)
     told = [f"{words} for {joined(kinds)}" for words, kinds in by_prior.items()]
     given = parts.spec.get("given")
@@ -292,6 +295,8 @@ def _prior_of(parts: Parts, variable: str) -> str:
     """What a prior is of: "the intercept of the zero part", "the shape", "coefficients of the log of the shape"."""
     kind, outcome, part = prior_kind(parts, variable)
     own = outcome.family.own_parameter(part or kind) or outcome.family.own_parameter(variable)
+    if outcome in parts.covariates:
+        return f"{own.words if own is not None else _KINDS.get(kind, variable)} of {covariate_name(parts, outcome)}"
     if own is not None and not part and own.scale != "logit":
         return own.words or _KINDS.get(kind, variable)
     of_log = f" of the log of {own.words}" if own is not None and part and own.scale == "log" else ""
@@ -315,27 +320,6 @@ _PARTS = {
     "never": " of never being at risk",
     **{part: f" of the log {words}" for part, words in LOGARITHMS.items()},
 }
-_NAMES = {
-    "Normal": "normal", "StudentT": "Student-t", "Exponential": "exponential", "HalfNormal": "half-normal", "Gamma": "gamma",
-    "InverseGamma": "inverse-gamma", "Beta": "beta", "LogNormal": "log-normal", "Uniform": "uniform", "HalfCauchy": "half-Cauchy",
-    "HalfStudentT": "half-Student-t", "SkewNormal": "skew-normal", "InverseGaussian": "inverse-Gaussian",
-}  # fmt: skip
-_ARGUMENTS = {
-    "Exponential": {"lam": "rate"},
-    "HalfNormal": {"sigma": "scale"},
-    "StudentT": {"nu": "degrees of freedom", "sigma": "scale"},
-}
-
-
-def _prior_words(prior: Prior) -> str:
-    """ "Student-t (3 degrees of freedom, 0, scale 2.5)", "normal (0, 2.5)"."""
-    names = _ARGUMENTS.get(prior.distribution, {})
-    texts = []
-    for argument, value in prior.arguments.items():
-        number = f"{value:g}".replace("-", numbers.MINUS)
-        name = names.get(argument, "")
-        texts.append(f"{number} {name}" if name.startswith("degrees") else f"{name} {number}".strip())
-    return f"{_NAMES.get(prior.distribution, prior.distribution)} ({', '.join(texts)})"
 
 
 # ------------------------------------------------------------------------------------------------ sampler and estimand

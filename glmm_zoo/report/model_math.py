@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from glmm_zoo.families.family import is_open
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.covariate_words import covariate_name
 from glmm_zoo.report.group_math import effect_lines, numbered_effects
 from glmm_zoo.report.mathml import (
     MINUS,
@@ -45,7 +46,10 @@ def model_math(parts: Parts) -> str:
     lines: list[Line] = []
     for outcome in outcomes:
         lines += [*_likelihood(outcome), *_predictors(outcome.of_category()), *_correlated_rows(outcome)]
-    lines += effect_lines(parts, [outcome.of_category() for outcome in outcomes])
+    covariates = [NumberedOutcome(parts, c, (sym(n),), n) for c in parts.covariates for n in [covariate_name(parts, c)]]
+    for covariate in covariates:
+        lines += [*_likelihood(covariate), *_predictors(covariate)]
+    lines += effect_lines(parts, [outcome.of_category() for outcome in (*outcomes, *covariates)])
     if parts.builder == "stepped_wedge":
         lines += _exposure(parts)
     if parts.spec["options"].get("residual_correlation"):
@@ -261,7 +265,7 @@ def _covariates(parts: Parts, term: Summand) -> str:
 
 def _offsets(outcome: NumberedOutcome) -> list[str]:
     """log of the exposure, and offsets."""
-    exposure = outcome.parts.spec["options"].get("exposure")
+    exposure = None if outcome.called else outcome.parts.spec["options"].get("exposure")
     found = [call(sym("log"), sub(sym(outcome.parts.about.name(exposure)), ROW_INDEX))] if exposure else []
     return [*found, *(sub(sym(o.text), ROW_INDEX) for o in outcome.of.main.formula.offsets)]
 

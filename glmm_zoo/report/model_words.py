@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from glmm_zoo.errors import listing
 from glmm_zoo.families.baselines import BASELINE_WORDS
 from glmm_zoo.formulas.names import variable_name
+from glmm_zoo.report.covariate_words import covariate_name, gaps_sentence
 from glmm_zoo.report.group_words import group_sentences
 from glmm_zoo.report.network_words import network_words
 from glmm_zoo.report.parts import OutcomeParts, Part, Parts, Summand, article, effects_of, joined
@@ -38,6 +39,8 @@ def model_words(parts: Parts) -> str:
     sentences: list[str] = []
     for outcome in parts.outcomes:
         sentences += [_likelihood(parts, outcome), *seen_sentences(parts, outcome), *_predictors(parts, outcome)]
+    for covariate in parts.covariates:
+        sentences += [_likelihood(parts, covariate), *_predictors(parts, covariate), gaps_sentence(parts, covariate)]
     sentences += [*group_sentences(parts), *_curves(parts), *residual_sentences(parts)]
     if parts.builder == "stepped_wedge":
         sentences += _wedge(parts)
@@ -57,6 +60,8 @@ def response_column(outcome: OutcomeParts) -> str:
 
 def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
     """The event, or what is counted or measured: the user's words, else the response's column."""
+    if outcome in parts.covariates:
+        return covariate_name(parts, outcome)
     said, response = said_of(parts, outcome), outcome.main.formula.response
     if outcome.family.responses == "time":
         return event_of(parts)
@@ -71,7 +76,7 @@ def outcome_words(parts: Parts, outcome: OutcomeParts) -> str:
 
 def said_of(parts: Parts, outcome: OutcomeParts) -> AboutOutcome:
     """What the user said of an outcome."""
-    return parts.about.outcome_of(outcome.prefix)
+    return AboutOutcome() if outcome in parts.covariates else parts.about.outcome_of(outcome.prefix)
 
 
 def is_measured(outcome: OutcomeParts) -> bool:

@@ -11,11 +11,12 @@ from glmm_zoo.report.parts import OutcomeParts, Parts
 
 @dataclass(frozen=True)
 class NumberedOutcome:
-    """One outcome with the names of its symbols: of several, each has its number as an index."""
+    """One outcome with the names of its symbols: of several, each has its number as an index, covariates with missing values their names."""
 
     parts: Parts
     of: OutcomeParts
     index: tuple[str, ...] = ()
+    called: str = ""  # the symbol of the response
 
     def symbol(self, name: str, *indices: str) -> str:
         return sub(sym(name), *self.index, *indices)
@@ -32,7 +33,7 @@ class NumberedOutcome:
         return [replace(self, index=(*self.index[:-1], num(k))) for k in range(1, len(self.of.named) + 1)]
 
     def response(self) -> str:
-        return self.symbol("y", ROW_INDEX)
+        return sub(sym(self.called), ROW_INDEX) if self.called else self.symbol("y", ROW_INDEX)
 
 
 def level_symbol(parts: Parts, factor: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from glmm_zoo.errors import InputError
 from glmm_zoo.inference.said import Words, words_for
 from glmm_zoo.report.answer_text import answer_text
 from glmm_zoo.report.catalogue import Catalogue, Section
+from glmm_zoo.report.certificate import certificate_texts
 from glmm_zoo.report.checklist import checklist
 from glmm_zoo.report.head import kicker, question
 from glmm_zoo.report.methods import methods
@@ -166,10 +167,13 @@ def _figures(catalogue: Catalogue, blocks: Blocks, section: Section) -> Iterator
 
 
 def _checks(catalogue: Catalogue, blocks: Blocks) -> Iterator[Block]:
-    """The posterior predictive check, open, and further checks, folded."""
+    """The posterior predictive check, open, and further checks, folded; then the calibration of the builder."""
     for name, entry in catalogue.entries.items():
         if entry.section == "checks":
             yield FoldedBlock(entry.heading, (blocks.figure(catalogue.picture(name)),), name == "predictive_check")
+    content = metadata(catalogue.tree)
+    for text in certificate_texts(content["spec"]["builder"], content["versions"]["glmm-zoo"]):
+        yield TextBlock("note", marked(text))
 
 
 def _finding(name: str, finding: Finding, blocks: Blocks) -> Iterator[Block]:

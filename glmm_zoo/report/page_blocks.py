@@ -83,10 +83,7 @@ class Blocks:
         """A picture with the next number."""
         self.figures.append(picture.name)
         n = len(self.figures)
-        wide, narrow = (
-            Markup(picture.inline_svg(width, self.styles, f"f{n}{side}-"))
-            for width, side in ((WIDE, "w"), (NARROW, "n"))
-        )
+        wide, narrow = (Markup(picture.inline_svg(width, self.styles)) for width in (WIDE, NARROW))
         return FigureBlock(n, picture.name, unbroken(picture.caption), picture.alt, wide, narrow, key)
 
     def table(self, name: str, table: PaperTable) -> TableBlock:

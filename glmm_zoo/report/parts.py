@@ -11,11 +11,11 @@ import xarray as xr
 from glmm_zoo.errors import plural
 from glmm_zoo.families.family import Family
 from glmm_zoo.families.partly_observed import partly_observed
-from glmm_zoo.families.registry import family_of_fit
+from glmm_zoo.families.registry import FAMILIES, family_of_fit
 from glmm_zoo.formulas.event_formula import parse_event_formula
 from glmm_zoo.formulas.expansion import expanded
 from glmm_zoo.formulas.grammar import MAX_TERMS, parse_formula
-from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Symbol, signed_summands
+from glmm_zoo.formulas.terms import EventFormula, Expression, Formula, GroupTerm, Response, Symbol, signed_summands
 from glmm_zoo.results.about import About, about_of
 from glmm_zoo.results.storage import metadata, outcome_formulas, outcome_specs
 from glmm_zoo.trials.arms import META_ANALYSES
@@ -84,6 +84,9 @@ class Parts:
     about: About
     outcomes: tuple[OutcomeParts, ...]
     event: EventFormula | None
+    covariates: tuple[
+        OutcomeParts, ...
+    ] = ()  # with missing values, mi(x), each as the outcome of its own linear predictor
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -115,7 +118,8 @@ class Parts:
     def blocks(self) -> dict[tuple[tuple[str, ...], str], tuple[int, int]]:
         """By factor and label, or number of the term: how many effects are correlated with each other, and of how many predictors."""
         found: dict[tuple[tuple[str, ...], str], tuple[int, int]] = {}
-        every = [(o, g) for o in self.outcomes for p in (o.main, *o.others.values()) for g in p.formula.groups]
+        of = (*self.outcomes, *self.covariates)
+        every = [(o, g) for o in of for p in (o.main, *o.others.values()) for g in p.formula.groups]
         for i, (outcome, group) in enumerate(every):
             if not self.loaded(outcome, group):
                 key = (group.called, (group.label or "") if self.shared(group) else str(i))
@@ -132,7 +136,7 @@ class Parts:
 
     def levels(self, expression: Expression) -> tuple[str, ...] | None:
         """The levels of a factor, the reference first; None of numbers and of monotonic effects."""
-        if expression.kind == "monotonic":
+        if expression.kind in ("monotonic", "missing"):
             return None
         column = expression.columns[0]
         for learnt in self.spec["learnt"].values():
@@ -180,7 +184,15 @@ def read_parts(tree: xr.DataTree) -> Parts:
         _outcome(spec, prefix, of, text) for (prefix, of), text in zip(outcome_specs(spec).items(), texts, strict=True)
     )
     event = parse_event_formula(spec["formulas"]["event"]) if "event" in spec["formulas"] else None
-    return Parts(tree, content, about_of(tree), outcomes, event)
+    covariates = tuple(_covariate(prefix, of) for prefix, of in spec.get("covariates", {}).items())
+    return Parts(tree, content, about_of(tree), outcomes, event, covariates)
+
+
+def _covariate(prefix: str, of: Mapping[str, Any]) -> OutcomeParts:
+    """A covariate with missing values, whose response is its column."""
+    response = Response(Expression("column", of["column"], (of["column"],), "{0}"))
+    formula = replace(parse_formula(of["formula"], response=False), response=response)
+    return OutcomeParts(prefix, FAMILIES["gaussian"], "identity", Part("", "identity", formula), {})
 
 
 def _outcome(spec: Mapping[str, Any], prefix: str, of: Mapping[str, Any], text: str) -> OutcomeParts:

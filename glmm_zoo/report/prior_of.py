@@ -40,11 +40,11 @@ def prior_kind(parts: Parts, variable: str) -> tuple[str, OutcomeParts, str]:
 def read_prior_of(parts: Parts, variable: str, element: str) -> PriorOf:
     """Which outcome and which linear predictor a parameter belongs to."""
     outcome, part, base = parts.outcomes[0], "", variable
-    if len(parts.outcomes) > 1:
-        for candidate in sorted(parts.outcomes, key=lambda o: len(o.prefix), reverse=True):
-            if variable.startswith(f"{candidate.prefix}_") or f"{candidate.prefix}:" in element:
-                outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
-                break
+    named = [*(parts.outcomes if len(parts.outcomes) > 1 else ()), *parts.covariates]
+    for candidate in sorted(named, key=lambda o: len(o.prefix), reverse=True):
+        if variable.startswith(f"{candidate.prefix}_") or f"{candidate.prefix}:" in element:
+            outcome, base = candidate, variable.removeprefix(f"{candidate.prefix}_")
+            break
     for name in outcome.others:
         if base != "nominal_beta" and (base.startswith(f"{name}_") or f"{name}:" in element):
             part, base = name, base.removeprefix(f"{name}_")

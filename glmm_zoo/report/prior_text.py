@@ -299,7 +299,7 @@ def _held_at(parts: Parts, of: PriorOf) -> str:
 
 def _column(parts: Parts, name: str) -> str:
     """The words for a column of a coefficient; I(day/365) is day/365."""
-    return re.sub(r"^I\((.*)\)$", r"\1", parts.about.name(name))
+    return parts.about.name(re.sub(r"^(?:I|mi)\((.*)\)$", r"\1", name))
 
 
 def _percent(share: float) -> str:

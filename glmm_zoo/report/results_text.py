@@ -12,6 +12,7 @@ import pandas as pd
 from glmm_zoo.formulas.names import prefixed, variable_name
 from glmm_zoo.report.answer import Answer
 from glmm_zoo.report.answer_text import amount_told, mean_scale, part_told
+from glmm_zoo.report.covariate_words import covariate_name
 from glmm_zoo.report.model_words import is_measured, outcome_words, said_of
 from glmm_zoo.report.parts import Parts, article, joined
 from glmm_zoo.report.residual_words import residual_results, structure_of
@@ -269,7 +270,7 @@ def _label(parts: Parts, label: str) -> str:
     if found is None:
         if label.startswith("mo(") and ":" not in label:
             return f"the mean step of {parts.about.name(label[3:-1])}"
-        return f"one unit more of {re.sub(r'^I\((.*)\)$', r'\1', parts.about.name(label))}"
+        return f"one unit more of {parts.about.name(re.sub(r'^(?:I|mi)\((.*)\)$', r'\1', label))}"
     learnt = [part["levels"][found[1]] for part in parts.spec["learnt"].values() if found[1] in part.get("levels", {})]
     reference = f" against {parts.about.level(found[1], learnt[0][0])}" if learnt else ""
     words = parts.about.level(found[1], found[2])
@@ -290,6 +291,8 @@ def _groups(parts: Parts, table: pd.DataFrame) -> Iterator[str]:
         of_part = (
             f" in the {amount} of {zero}" if zero else f" of the log {LOGARITHMS[part]}" if part in LOGARITHMS else ""
         )
+        of_covariate = [covariate_name(parts, c) for c in parts.covariates if lead == f"{c.prefix}_"]
+        of_part = f" of {of_covariate[0]}" if of_covariate else of_part
         effects = [_of_effect(parts, group, n) if len(rows) > 1 else "" for n in rows]
         told = [f"{_written(table.loc[n], 'number')}{effect}" for n, effect in zip(rows, effects, strict=True)]
         if told:

@@ -82,6 +82,14 @@ def _left_out(tree: xr.DataTree, spec: Mapping[str, Any]) -> Iterator[Limit]:
             "others with the same covariates.",
             grave=dropped > MUCH * (used + dropped),
         )
+    for of in spec.get("covariates", {}).values():
+        if of["missing"]:
+            total = of["missing"] + of["observed"]
+            yield Limit(
+                f"{of['column']} is missing in {whole(of['missing'])} of {whole(total)} rows, where it is known from its own predictor and from "
+                "the outcome, as if those missing were like the others with the same covariates and outcome.",
+                grave=of["missing"] > MUCH * total,
+            )
     for name, values in tree["observed_data"].dataset.data_vars.items():
         lacking = used - values.size
         if len(outcome_specs(spec)) > 1 and lacking > 0 and str(values.dims[0]).endswith("row"):

@@ -97,12 +97,20 @@ def outcome_formulas(spec: Mapping[str, Any]) -> list[str]:
     return [part.strip() for part in re.findall(r"""(?:`[^`]*`|"[^"]*"|'[^']*'|[^;`"'])+""", spec["formula"])]
 
 
+def groups_of_outcomes(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What the spec says of each group of effects on outcomes, and not on covariates with missing values, by its key."""
+    covariates = spec.get("covariates", {})
+    return {name: g for name, g in spec["groups"].items() if not set(g["predictors"]) & set(covariates)}
+
+
 def random_effect_variables(spec: Mapping[str, Any]) -> set[str]:
-    """The variables of random effects: group effects, also those at means, and weights of smooths and of the baseline hazard."""
+    """The variables of random effects: group effects, also those at means, weights of smooths and of the baseline hazard, and
+    missing values of covariates."""
     weights = [*(smooth["weights"] for smooth in spec["smooths"]), *spec.get("event", {}).get("weights", ())]
     effects = (name for group in spec["groups"].values() for name in (group["u"], group.get("at_means", {}).get("u")))
     coordinates = (group.get("structure", {}).get("coordinates") for group in spec["groups"].values())
-    return {*filter(None, (*effects, *coordinates)), *weights}
+    unknowns = (covariate["unknown"] for covariate in spec.get("covariates", {}).values() if covariate["missing"])
+    return {*filter(None, (*effects, *coordinates)), *weights, *unknowns}
 
 
 def posterior_with_effects(tree: xr.DataTree) -> xr.Dataset:

@@ -102,12 +102,12 @@ def read_toml[T: msgspec.Struct](path: Path, kind: type[T], within: Sequence[typ
             f"{path}: tables and lists are nested too deeply; a {what} has tables of plain values"
         ) from None
     except msgspec.ValidationError as err:
-        raise InputError(f"{path}: {_without_unknown_key(str(err), (kind, *within))}") from None
+        raise InputError(f"{path}: {without_unknown_key(str(err), (kind, *within))}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as err:
         raise err if isinstance(err, InputError) else InputError(f"{path} is not TOML: {err}") from None
 
 
-def _without_unknown_key(message: str, tables: Sequence[type[msgspec.Struct]]) -> str:
+def without_unknown_key(message: str, tables: Sequence[type[msgspec.Struct]]) -> str:
     """What msgspec says of a file; for an unknown key with the nearest known one."""
     if "unknown field `" not in message:
         return message

@@ -12,6 +12,7 @@ from data_sets import data_set
 from reference_posteriors import reference
 from row_models import function
 from rows import lives
+from scipy import stats
 
 import glmm_zoo as zoo
 from glmm_zoo.errors import InputError, ZooWarning
@@ -102,6 +103,49 @@ def test_times_may_be_gaps_between_events() -> None:
         pointwise(gaps),
         pointwise(zoo.survival(d.assign(t=d.t - d.entry), "Surv(t, dead) ~ x + (1 | g)", baseline="weibull")),
     )
+
+
+def relapses(n: int = 40) -> pd.DataFrame:
+    """Rows (start, stop] of patients: one up to each relapse, and one to death or the end of follow-up."""
+    rng, rows = np.random.default_rng(8), []
+    for i in range(n):
+        x, start, end = rng.normal(), 0.0, rng.uniform(1.0, 4.0)
+        while (t := start + rng.exponential(1.2)) < end and len(rows) < 400:
+            rows.append((f"p{i}", x, start, t, "relapse"))
+            start = t
+        rows.append((f"p{i}", x, start, end, "death" if i % 3 else "none"))
+    return pd.DataFrame(rows, columns=["id", "x", "start", "stop", "how"])
+
+
+def test_events_that_come_again_and_a_death_that_ends_them_are_a_joint_frailty_model() -> None:
+    """log p_i = sum log h_r(t_ij) + d_i log h_d(T_i) - H_r(T_i) - H_d(T_i), each hazard with its frailty: Weibull, by SciPy."""
+    d = relapses()
+    model = zoo.survival(
+        d, "Surv(start, stop, how) ~ x + (1 |p| id)", baseline="weibull", censored="none", center=False
+    )
+    values = {"relapse": (0.3, 0.4, 1.3), "death": (-0.7, -0.2, 0.8)}  # Intercept, beta, shape
+    u = np.random.default_rng(1).normal(size=(40, 2))
+    point = {f"{c}_Intercept": a for c, (a, _, _) in values.items()} | {
+        f"{c}_beta": [b] for c, (_, b, _) in values.items()
+    }
+    point |= {f"{c}_shape_log__": np.log(k) for c, (_, _, k) in values.items()}
+    (rv,) = [v for v in model.free_RVs if "u_id" in v.name]
+    plain = model.with_transforms({rv.name: None})
+    order = [list(model.coords["id"]).index(f"p{i}") for i in range(40)]
+    columns = [label.split(":")[0] for label in model.coords["id_effect"]]
+    effects = np.empty((40, 2))
+    effects[order] = u[:, [list(values).index(c) for c in columns]]
+    start = {name: np.full(np.shape(x), 0.2) for name, x in plain.initial_point().items()}
+    (found,) = function(plain, plain.logp(vars=plain.observed_RVs, sum=False))({**start, **point, rv.name: effects})
+    expected = np.zeros(40)
+    for i, (_, rows) in enumerate(d.groupby("id", sort=False)):
+        for j, (cause, (a, b, k)) in enumerate(values.items()):
+            unit = model.spec["facts"]["event_times"]["causes"][cause]["unit"]
+            rate = np.exp(a + b * rows["x"].iloc[0] + u[i, j])
+            law = stats.weibull_min(k, scale=unit * (rate * unit) ** (-1 / k))
+            t = rows["stop"][rows["how"] == cause]
+            expected[i] += (law.logpdf(t) - law.logsf(t)).sum() + law.logsf(rows["stop"].max())
+    np.testing.assert_allclose(pd.Series(found).groupby(d["id"], sort=False).sum(), expected, rtol=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------- against Aalen-Johansen

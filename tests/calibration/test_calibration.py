@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import row_models
+import xarray as xr
 from rows import ROWS, Row, visits
 from scipy import stats
 
@@ -21,10 +22,12 @@ from glmm_zoo.calibration.calibrate import SimulationBasedCalibration, calibrate
 from glmm_zoo.calibration.data_sets import DrawnDataSet, draw_data_set
 from glmm_zoo.calibration.rank_picture import rank_picture
 from glmm_zoo.calibration.ranks import log_likelihood_of_truth, rank, spread_of_kinds
-from glmm_zoo.calibration.spread import spread_tasks
 from glmm_zoo.cli.commands import app
 from glmm_zoo.cli.exit_codes import ExitCode
 from glmm_zoo.errors import InputError
+from glmm_zoo.inference.fit import fit_draws
+from glmm_zoo.inference.prior_draws import determined_by_the_prior
+from glmm_zoo.refits.spread import spread_tasks
 from glmm_zoo.results.storage import stored_table
 
 # a nu of Conway-Maxwell-Poisson counts beyond 300, which its prior draws, is cut, and not by hand
@@ -93,66 +96,11 @@ def test_a_computed_response_gets_a_column_of_its_own() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(InputError, match="no markers that end with an event"):
-        calibrate(row_models.survival_model(), 1)
     data = visits().assign(v2=lambda d: d["days"] / 30, below=lambda d: (d["y"] < 2).astype(int) * -1)
     with pytest.raises(InputError, match="which values are censored"):
         calibrate(zoo.hierarchical_linear(data, "y | cens(below) ~ x + (1 | g)"), 1)
     with pytest.raises(InputError, match="weights other than 1"):
         calibrate(zoo.hierarchical_linear(data, "y ~ x + (1 | g)", weights="v2"), 1)
-
-
-def patients() -> pd.DataFrame:
-    """Late entries, censoring, and what stands for death in words."""
-    rng, n = np.random.default_rng(4), 60
-    d = pd.DataFrame({"x": rng.normal(size=n), "g": np.repeat(list("abcdef"), 10), "entry": rng.uniform(0, 0.5, n)})
-    d["years"] = d.entry + np.minimum(rng.exponential(1 + 0.2 * d.x.abs()), rng.uniform(0.5, 3, n))
-    return d.assign(state=np.where(rng.uniform(size=n) < 0.7, "dead", "alive"))
-
-
-@pytest.mark.parametrize(
-    "options", [{"distribution": "weibull"}, {"distribution": "lognormal"}, {"baseline": "exponential"}]
-)
-@pytest.mark.parametrize("response", ["Surv(years, state)", "Surv(entry, years, state == 'dead')"])
-def test_times_are_drawn_from_entry_to_the_end_of_follow_up(options: dict, response: str) -> None:
-    """Events less the cumulative hazards until the ends of the rows, by SciPy at the truth, are a martingale: 0 but for chance."""
-    d = patients()
-    priors = {"beta": "Normal(0, 0.3)", "sd": "HalfNormal(0.3)", "Intercept": "Normal(0, 0.3)"}
-    model = zoo.survival(d, f"{response} ~ x + (1 | g)", priors=priors, **options)
-    until, events, hazards = np.where(d["state"] == "dead", d["years"].max(), d["years"]), 0, 0.0
-    for seed in range(12):
-        found = draw_data_set(model, seed)
-        assert found is not None
-        table, p = stored_table(found.truth), found.truth["posterior"].dataset.isel(chain=0, draw=0)
-        dead = (table["state"] == "dead").to_numpy()
-        assert (table["years"] <= until).all() and (dead == (table["years"] < until)).all()
-        eta = p["Intercept"].item() + p["beta"].values[0] * d["x"] + p["u_g"].sel(g=d["g"].values).values[:, 0]
-        if "baseline" in options:
-            law = stats.expon(scale=np.exp(-eta))
-        elif options["distribution"] == "weibull":
-            law = stats.weibull_min(p["shape"].item(), scale=np.exp(eta))
-        else:
-            law = stats.lognorm(p["sigma"].item(), scale=np.exp(eta))
-        entry = table.get("entry", 0.0)
-        assert (table["years"] > entry).all()
-        events += dead.sum()
-        hazards += (law.logsf(entry) - law.logsf(table["years"])).sum()
-    assert 200 < events < 700 and abs(events - hazards) < 4 * np.sqrt(hazards)
-
-
-def test_times_that_cannot_be_drawn_are_refused() -> None:
-    d = patients().assign(
-        cause=lambda d: np.where(d.state == "dead", np.where(d.x > 0, "heart", "other"), "alive"),
-        low=lambda d: d.entry + 0.01,
-    )
-    for formula, options, said in (
-        ("Surv(years, state) ~ x", {}, "baseline='bspline'"),
-        ("Surv(years, cause) ~ x", {"baseline": "exponential", "censored": "alive"}, "no causes"),
-        ("Surv(low, years, type='interval2') ~ x", {"distribution": "weibull"}, "not the intervals"),
-        ("Surv(years * 365, state) ~ x", {"distribution": "weibull"}, "'years*365' is none"),
-    ):
-        with pytest.raises(InputError, match=said.replace("*", r"\*")):
-            calibrate(zoo.survival(d, formula, **options), 1)
 
 
 @pytest.mark.promise("calibration")
@@ -253,19 +201,29 @@ def test_a_calibration_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
         calibrate(model, 3, folder=tmp_path / "cut", seed=3, **SMALL)
 
 
+def test_what_is_ranked_has_the_bits_of_a_fit() -> None:
+    model = zoo.hierarchical_logistic(visits(), "ill ~ x + (1 | g)")
+    short, whole = fit_draws(model, seed=2, **SMALL), zoo.fit(model, seed=2, progress=False, **SMALL)
+    assert {*short.children} == {"posterior", "sample_stats", "log_likelihood", "observed_data", "constant_data"}
+    for group in ("posterior", "sample_stats", "log_likelihood", "constant_data"):
+        xr.testing.assert_identical(short[group].dataset, whole[group].dataset)
+    assert {str(v.name) for v in determined_by_the_prior(model)} == {*map(str, whole["prior"].data_vars)}
+
+
 def test_refused_data_are_drawn_anew_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     taken, calls = drawn(next(row for row in ROWS if row.name == "logistic")), []
 
-    def refusing(model: object, seed: int, fixed: object) -> DrawnDataSet | None:
-        calls.append(seed)
+    def refusing(model: object, drawn: xr.DataTree, seed: int) -> DrawnDataSet | None:
+        calls.append(drawn["posterior"]["Intercept"].item())
         return taken if len(calls) > 2 else None
 
-    monkeypatch.setattr(module, "draw_data_set", refusing)
+    monkeypatch.setattr(module, "data_set_of", refusing)
     model = row_models.model_of("logistic")
     found = calibrate(model, 1, **SMALL)
     assert found.simulations[0]["refused"] == 2 and len(set(calls)) == 3
-    monkeypatch.setattr(module, "draw_data_set", lambda model, seed, fixed: None)
-    with pytest.raises(InputError, match="100 draws"):
+    monkeypatch.setattr(module, "data_set_of", lambda model, drawn, seed: None)
+    monkeypatch.setattr(module, "ATTEMPTS", 3)
+    with pytest.raises(InputError, match="3 draws"):
         calibrate(model, 1, **SMALL)
 
 

@@ -120,6 +120,49 @@ def test_tails_far_out(size: float) -> None:
             np.testing.assert_allclose(found[0, known], np.log(expected[known]), rtol=2e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("most", [10, 24, 40, 60])
+@pytest.mark.parametrize("size", [0.001, 0.3, 3.0, 100.0])
+def test_few_counts_are_summed_and_many_are_tails(size: float, most: int) -> None:
+    """P(Y < n) and P(Y >= n) of n up to where sums end and beyond, of means from 3e-4 to 8e3, to where SciPy's lose their digits."""
+    n, eta = np.unique(np.r_[1.0, 2.0, 3.0, most // 2, most - 1, most]), np.linspace(-8, 9, 35)[:, None]
+    mu = np.exp(eta)
+    for name, own, law in (
+        ("poisson", {}, stats.poisson(mu)),
+        ("negative_binomial", {"alpha": np.full((1, 1), np.log(size))}, stats.nbinom(size, size / (size + mu))),
+    ):
+        log_mass = FAMILIES[name].law.log_mass  # type: ignore[union-attr]
+        for found, expected in (
+            (log_mass(-np.inf, n - 1, eta, own), law.cdf(n - 1)),
+            (log_mass(n - 1, np.inf, eta, own), law.sf(n - 1)),
+        ):
+            known = expected > 1e-250
+            assert np.isfinite(found).all() and known.sum() > 50
+            np.testing.assert_allclose(found[known], np.log(expected[known]), rtol=5e-9, atol=5e-9)
+
+
+@pytest.mark.parametrize("n", [[1.0, 2.0, 10.0], [2.0, 15.0, 24.0], [3.0, 30.0, 60.0]])
+def test_slopes_of_probabilities_of_counts(n: list[float]) -> None:
+    """Through both sides of every switch, and far out."""
+    import pytensor.tensor as pt
+
+    from glmm_zoo.inference.kernel.density import GraphCompiler
+
+    law, at_least = FAMILIES["negative_binomial"].law, np.array(n) - 1
+    assert law is not None
+    v = pt.vector("x", shape=(2,))
+    graph = pt.sum(law.log_mass(at_least, np.inf, v[0] + pt.zeros(3), {"alpha": v[1]}))
+    density, slope = GraphCompiler([v], [(2,)]).with_gradient(graph), np.zeros(2)
+
+    def of_numpy(x: np.ndarray) -> float:
+        return float(law.log_mass(at_least, np.inf, np.full((1, 3), x[0]), {"alpha": np.full((1, 1), x[1])}).sum())
+
+    for x in ([-9.0, 0.3], [-2.0, 0.5], [0.4, 1.5], [2.5, -1.0], [3.5, 6.0], [-1.0, -5.0], [60.0, 0.0]):
+        np.testing.assert_allclose(density(np.array(x), slope), of_numpy(np.array(x)), rtol=1e-10, atol=1e-12)
+        h = 1e-5 * np.eye(2)
+        expected = [(of_numpy(x + e) - of_numpy(x - e)) / 2e-5 for e in h]
+        np.testing.assert_allclose(slope, expected, rtol=2e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_slopes_of_graphs_are_those_of_differences(name: str) -> None:
     """The kernel knows all of it, and its rows are those of NumPy."""

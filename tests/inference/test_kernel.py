@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
@@ -22,9 +23,10 @@ from glmm_zoo.inference.compile_jax import _jax, _lower
 from glmm_zoo.inference.kernel import expression, machine
 from glmm_zoo.inference.kernel.density import GraphCompiler
 from glmm_zoo.inference.kernel.emit import Store, emit
-from glmm_zoo.inference.kernel.expression import Expressions, UnsupportedError
+from glmm_zoo.inference.kernel.expression import SPARSE, Expressions, UnsupportedError
 from glmm_zoo.inference.kernel.machine import InCoordinates, Program
 from glmm_zoo.inference.parameterization import parameterize
+from glmm_zoo.results.storage import metadata
 
 MACHINE_FUNCTIONS = {
     "exp": (np.exp, [(-708, 709), (-1, 1), (-1e-3, 1e-3)]),
@@ -144,6 +146,9 @@ GRAPHS = {
     "reductions": lambda x, y: pt.logsumexp(y) + pt.max(y) + pt.sum(pt.sum(y[:, None] * x[None, :], axis=0) ** 2),
     "predicates": lambda x, y: pt.sum(pt.switch((x > 0.1) & ~(x > 0.5), x**2, -(x**3))) + pt.sum(pt.clip(y, -0.2, 0.3)),
     "set elements": lambda x, y: pt.sum(pt.set_subtensor(y[1:3], pt.exp(y[3:5])) ** 2 * 1.5),
+    "one row of a matrix": lambda x, y: (
+        pt.exp((np.ones((1, 80)) @ pt.concatenate([x[LONG], x[LONG] ** 2]))[0] / 90) * y[0]
+    ),
     "powers": lambda x, y: (
         pt.sum(pt.abs(x) ** 2.5 + pt.sqrt(x**2 + 1) + 1 / (2 + x**4)) + pt.sum(pt.sigmoid(x) * pt.erf(x))
     ),
@@ -213,6 +218,46 @@ def test_many_rows_are_read_in_order_of_their_levels(monkeypatch):
     assert list(order) == [500] and (np.diff(codes[order[500]]) >= 0).all()
     np.testing.assert_allclose(both[0][0], both[1][0], rtol=1e-13)
     np.testing.assert_allclose(both[0][1], both[1][1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 1 / SPARSE, 1 / SPARSE + 0.01, 1.0])
+def test_products_with_matrices_leave_their_zeros_out(share, monkeypatch):
+    """A matrix as NumPy has it, whose numbers keep their order even where a domain has as many that are read in another."""
+    monkeypatch.setattr(expression, "LARGE", 100)
+    rng = np.random.default_rng(5)
+    n, m = 60, 50
+    M = np.zeros(n * m)
+    M[: round(share * n * m)] = rng.normal(size=round(share * n * m))
+    M = rng.permutation(M).reshape(n, m)
+    M[7], kept = 0.0, np.count_nonzero(M)
+    domain = max(np.count_nonzero(M), 3 * m) if share < 1 else n * m
+    codes, z = rng.integers(0, m, domain), rng.normal(size=domain)
+    x, w = pt.vector("x", shape=(m,)), rng.normal(size=n)
+    density = pt.sum(pt.exp(0.1 * (pt.constant(M) @ x)) * w) + pt.sum(pt.exp(x[codes] / 5) * z)
+    made, value, gradient = GraphCompiler([x], [(m,)]), rng.normal(size=m), np.zeros(m)
+    found = made.with_gradient(density)(value, gradient)
+    eta = M @ value
+    np.testing.assert_allclose(found, np.exp(0.1 * eta) @ w + np.exp(value[codes] / 5) @ z, rtol=1e-12)
+    of_codes = np.bincount(codes, z, m) * np.exp(value / 5) / 5
+    np.testing.assert_allclose(gradient, M.T @ (0.1 * w * np.exp(0.1 * eta)) + of_codes, rtol=1e-10, atol=1e-12)
+    held = {len(array) for array in made.E.data}
+    assert (n * m in held) == (kept > n * m / SPARSE)
+
+
+def test_columns_about_their_means_are_kept_by_what_is_unusual_in_them():
+    """A factor of many levels; the fit of one whose intercept is at the means of them all."""
+    levels = np.repeat(np.arange(60), 3)
+    M = (levels[:, None] == np.arange(1, 60)).astype(float)
+    M -= M.mean(axis=0)
+    x, value, gradient = pt.vector("x", shape=(59,)), np.linspace(-1, 1, 59), np.zeros(59)
+    made = GraphCompiler([x], [(59,)])
+    found = made.with_gradient(pt.sum(pt.exp(pt.constant(M) @ x)))(value, gradient)
+    assert found == pytest.approx(np.exp(M @ value).sum(), rel=1e-13)
+    np.testing.assert_allclose(gradient, M.T @ np.exp(M @ value), rtol=1e-11, atol=1e-12)
+    assert max(len(array) for array in made.E.data) < M.size / SPARSE
+    frame = pd.DataFrame({"y": levels % 5 + 1, "c": [f"c{i}" for i in levels]})
+    tree = zoo.fit(zoo.poisson(frame, "y ~ c"), draws=20, tune=20, chains=1, seed=1, progress=False)
+    assert "glmm_zoo.kernel" in metadata(tree)["sampling"]["sampler"]
 
 
 @pytest.mark.parametrize("m", [1, 4, 9])

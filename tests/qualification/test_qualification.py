@@ -107,7 +107,7 @@ def test_what_is_needed_is_what_the_package_asks_for_and_all_below() -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_number_is_within_or_beyond(bound: str, value: float, passed: bool, sign: int) -> None:
     number = KnownNumber(2.0, parameter="a", **{bound: 0.5})
-    case = Case(CaseFile(1, "t", "s", "poisson", [number]), None)
+    case = Case(CaseFile(schema=1, title="t", source="s", model="poisson", numbers=[number]), None)
     table = pd.DataFrame({"mean": [2.0 + sign * value]}, index=["a"])
     assert case._result(number, None, table).state == ("passed" if passed else "failed")  # pyright: ignore
 

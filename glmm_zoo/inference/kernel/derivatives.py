@@ -120,7 +120,7 @@ def gradient(E: Expressions, value: Node) -> Mapping[Node, Node]:
             give(node.args[0], back, len(index))
         elif node.op == "product":
             (v,) = node.args
-            give(v, E.product(E.data[node.static].reshape(node.domain, v.domain).T, g), None)
+            give(v, E.product(E.matrix(node).T, g), None)
         elif node.op == "pack":
             for i, v in enumerate(node.args):
                 give(v, E.element(g, i), None)

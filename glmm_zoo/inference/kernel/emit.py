@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from glmm_zoo.inference.kernel.expression import PREDICATES, RECURRENCES, Expressions, Node, reachable
 from glmm_zoo.inference.kernel.functions import Lines, definitions, hexadecimal
 from glmm_zoo.inference.kernel.loop_body import MEMORY, LoopBody, operation
-from glmm_zoo.inference.kernel.products import product_function, write_product
+from glmm_zoo.inference.kernel.products import product_functions, write_product
 from glmm_zoo.inference.kernel.recurrence_loop import write_recurrence
 
 _CHEAP = {"add", "sub", "mul", "neg", "select", "abs", "max", "min", "gather", *PREDICATES}
@@ -384,7 +384,7 @@ class Emitter:
             *(f"declare i1 @llvm.vector.reduce.{how}.v{W}i1(<{W} x i1>)" for how in ("or", "and")),
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)", "declare double @erfc(double)",
         ]  # fmt: skip
-        functions = [*definitions(self.used), *[product_function(W)][: any(n.op == "product" for n in self.order)]]
+        functions = [*definitions(self.used), *product_functions(self.order, W)]
         end = ["  ret i64 0" if self.value is None else "  ret i64 %status", "}", ""]
         return "\n".join([*declare, *functions, *head, *self.entry.lines, *self.main.lines, *tail, *end])
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Node:
 
 RECURRENCES = {"onward", "back", "predicted"}  # see `recurrences`
 PREDICATES = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
+SPARSE = 8  # of a matrix of which at most one number in so many is not zero the zeros are left out
 LARGE = 20_000  # rows; what smaller loops read is in the cache in any order
 _FOLD = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -43,6 +44,14 @@ _FOLD = {
     "ge": lambda a, b: float(a >= b), "eq": lambda a, b: float(a == b),
     "and": lambda a, b: float(bool(a) and bool(b)), "or": lambda a, b: float(bool(a) or bool(b)), "not": lambda a: float(not a),
 }  # fmt: skip
+
+
+class Nonzeros(NamedTuple):
+    """A matrix of data row by row without its zeros, as places of arrays: `values` and their `columns`, those of row i from starts[i] on."""
+
+    values: int
+    columns: int
+    starts: int
 
 
 class Expressions:
@@ -153,7 +162,27 @@ class Expressions:
             return self("mul", v, self.constant(matrix.sum(axis=1)))
         if v.op == "data":
             return self.constant(matrix @ self.data[v.static])
-        return self._make("product", (v,), len(matrix), self._kept(self.data, matrix.ravel(), np.float64))
+        if np.count_nonzero(matrix) * SPARSE > matrix.size:
+            usual = np.median(matrix, axis=0)  # as of the columns of a factor of many levels about their means
+            others = matrix - usual
+            if np.count_nonzero(others) * SPARSE > matrix.size:
+                return self._make("product", (v,), len(matrix), self._kept(self.data, matrix.ravel(), np.float64))
+            return self("add", self.product(others, v), self.sum(self("mul", v, self.constant(usual)), v.domain))
+        rows, columns = np.nonzero(matrix)
+        starts = self.index(np.searchsorted(rows, np.arange(len(matrix) + 1)))
+        values = self._kept(self.data, matrix[rows, columns], np.float64)
+        return self._make("product", (v,), len(matrix), Nonzeros(values, self.index(columns), starts))
+
+    def matrix(self, product: Node) -> np.ndarray:
+        """The matrix of data of a product."""
+        (v,), rows = product.args, product.domain
+        assert v.domain is not None and rows is not None
+        if not isinstance(product.static, Nonzeros):
+            return self.data[product.static].reshape(rows, v.domain)
+        matrix, of = np.zeros((rows, v.domain)), product.static
+        places = np.repeat(np.arange(rows), np.diff(self.indices[of.starts])), self.indices[of.columns]
+        matrix[places] = self.data[of.values]
+        return matrix
 
     def recurrence(self, op: str, args: tuple[Node, ...], size: int) -> Node:
         """A vector whose elements are made one after another, one of `RECURRENCES`."""

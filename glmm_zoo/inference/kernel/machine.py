@@ -76,6 +76,9 @@ class Program(Function):
 
         data = {k: sorted_rows(E.data[k]) for kind, k in code.slots if kind == "data"}
         indices = {k: sorted_rows(E.indices[k]) for kind, k in code.slots if kind == "index"}
+        matrices = {
+            (kind, k): of[k] for kind, k in code.slots if (of := {"matrix": E.data, "places": E.indices}.get(kind))
+        }
         table = [numbers.ctypes.data, base, begins[-1], many, locks.ctypes.data]
         assert len(table) == FIRST_SLOT
         for kind, which in code.slots:
@@ -83,12 +86,14 @@ class Program(Function):
                 "size": lambda k: k,
                 "data": lambda k: data[k].ctypes.data,
                 "index": lambda k: indices[k].ctypes.data,
+                "matrix": lambda k: matrices["matrix", k].ctypes.data,
+                "places": lambda k: matrices["places", k].ctypes.data,
                 "scratch": lambda k: begins[k],
                 "part": lambda k: parts[k],
                 "out": lambda k: outs[k],
             }[kind](which)
             table.append(entry)
-        super().__init__(code.text, table, (scratch, numbers, locks, data, indices))
+        super().__init__(code.text, table, (scratch, numbers, locks, data, indices, matrices))
 
 
 class InCoordinates(Function):

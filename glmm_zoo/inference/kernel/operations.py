@@ -146,8 +146,11 @@ def _turned(x: ExpressionArray) -> ExpressionArray:
 
 def _product(t: Translation, matrix: np.ndarray, columns: ExpressionArray) -> ExpressionArray:
     """A matrix of data times a vector, or times a matrix of few columns, each in a loop of its own."""
-    items = t.vectors(columns, 0).items
-    made = (t.E.product(np.asarray(matrix, dtype=np.float64), v) for v in items.ravel())
+    items, matrix = t.vectors(columns, 0).items, np.asarray(matrix, dtype=np.float64)
+    if len(matrix) == 1:  # numbers: what has one element is no domain
+        sums = (t.E.sum(t.E("mul", v, t.E.constant(matrix[0])), matrix.shape[1]) for v in items.ravel())
+        return ExpressionArray(items_of(sums, items.shape)[None], None, 1)
+    made = (t.E.product(matrix, v) for v in items.ravel())
     return ExpressionArray(items_of(made, items.shape), 0, len(matrix))
 
 

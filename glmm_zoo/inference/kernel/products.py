@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel.expression import Node
+from glmm_zoo.inference.kernel.expression import Node, Nonzeros
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
@@ -71,13 +72,57 @@ end:
 """
 
 
-def product_function(lanes: int) -> str:
-    """The function `product`, out = matrix v, of a matrix row by row and a vector whose elements are `stride` apart."""
+_SPARSE_CODE = """
+define private void @sparse_product(ptr noalias %out, ptr noalias %values, ptr noalias %columns, ptr noalias %starts, ptr noalias %v, i64 %stride, i64 %rows) nounwind {
+entry:
+  br label %row
+row:
+  %i = phi i64 [ 0, %entry ], [ %i1, %done ]
+  %i1 = add i64 %i, 1
+  %first = getelementptr i32, ptr %starts, i64 %i
+  %after = getelementptr i32, ptr %starts, i64 %i1
+  %firstl = load i32, ptr %first, align 4
+  %afterl = load i32, ptr %after, align 4
+  %from = sext i32 %firstl to i64
+  %to = sext i32 %afterl to i64
+  %any = icmp slt i64 %from, %to
+  br i1 %any, label %item, label %done
+item:
+  %k = phi i64 [ %from, %row ], [ %k1, %item ]
+  %c = phi double [ 0.0, %row ], [ %c1, %item ]
+  %column = getelementptr i32, ptr %columns, i64 %k
+  %columnl = load i32, ptr %column, align 4
+  %j = sext i32 %columnl to i64
+  %place = mul i64 %j, %stride
+  %m = getelementptr double, ptr %values, i64 %k
+  %a = getelementptr double, ptr %v, i64 %place
+  %ml = load double, ptr %m, align 8
+  %al = load double, ptr %a, align 8
+  %c1 = call double @llvm.fma.f64(double %ml, double %al, double %c)
+  %k1 = add i64 %k, 1
+  %more = icmp slt i64 %k1, %to
+  br i1 %more, label %item, label %done
+done:
+  %total = phi double [ 0.0, %row ], [ %c1, %item ]
+  %o = getelementptr double, ptr %out, i64 %i
+  store double %total, ptr %o, align 8
+  %next = icmp slt i64 %i1, %rows
+  br i1 %next, label %row, label %end
+end:
+  ret void
+}
+"""
+
+
+def product_functions(nodes: Iterable[Node], lanes: int) -> list[str]:
+    """The functions that the products among the nodes call: out = matrix v, of a matrix row by row, with or without its zeros, and a
+    vector whose elements are `stride` apart."""
+    sparse = {isinstance(node.static, Nonzeros) for node in nodes if node.op == "product"}
     replaced = {"VECTOR": f"<{lanes} x double>", "WIDTH": str(lanes), "STEP": str(2 * lanes)}
-    code = _CODE
+    dense = _CODE
     for name, value in replaced.items():
-        code = code.replace(name, value)
-    return code
+        dense = dense.replace(name, value)
+    return [code for code, is_sparse in ((dense, False), (_SPARSE_CODE, True)) if is_sparse in sparse]
 
 
 def write_product(emitter: Emitter, node: Node) -> None:
@@ -86,6 +131,11 @@ def write_product(emitter: Emitter, node: Node) -> None:
     (v,) = node.args
     assert v.domain is not None
     base, stride = emitter.memory(v)
-    rows, columns = (emitter.slot("size", size) for size in (node.domain, v.domain))
-    places = f"ptr {emitter.scratch(node)}, ptr {emitter.array('data', node.static)}, ptr {base}"
-    emitter.main.do(f"call void @product({places}, i64 {stride}, i64 {rows}, i64 {columns})")
+    out, rows, of = emitter.scratch(node), emitter.slot("size", node.domain), node.static
+    if isinstance(of, Nonzeros):
+        values, columns, starts = emitter.array("matrix", of.values), *(emitter.array("places", i) for i in of[1:])
+        places = f"ptr {out}, ptr {values}, ptr {columns}, ptr {starts}, ptr {base}"
+        emitter.main.do(f"call void @sparse_product({places}, i64 {stride}, i64 {rows})")
+        return
+    places = f"ptr {out}, ptr {emitter.array('matrix', of)}, ptr {base}"
+    emitter.main.do(f"call void @product({places}, i64 {stride}, i64 {rows}, i64 {emitter.slot('size', v.domain)})")

@@ -17,7 +17,7 @@ from glmm_zoo.results.figures.group_names import plural_of_levels
 from glmm_zoo.results.figures.picture import SMALL, Canvas, Picture, capital
 from glmm_zoo.results.figures.sheet import PANEL_BELOW, PANEL_TOP
 from glmm_zoo.results.numbers import NO_BREAK, decimals, interval, whole
-from glmm_zoo.results.storage import metadata, outcome_specs
+from glmm_zoo.results.storage import groups_of_outcomes, metadata, outcome_specs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def caterpillar(tree: xr.DataTree, factor: str, about: About) -> Picture:
     InputError
         A factor that has no effects in this fit.
     """
-    groups = metadata(tree)["spec"]["groups"]
+    groups = groups_of_outcomes(metadata(tree)["spec"])
     if factor not in groups:
         raise InputError(
             f"no group effects of {factor!r}{did_you_mean(factor, groups) or ';'} factors of this fit: {listing(groups)}"

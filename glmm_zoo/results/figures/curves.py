@@ -31,7 +31,7 @@ from glmm_zoo.results.figures.raw_data import RawData, diameters, raw_data
 from glmm_zoo.results.figures.value_words import told, value_words, wrapped
 from glmm_zoo.results.numbers import NO_BREAK, alone
 from glmm_zoo.results.smooth_curves import smooth_curves
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import groups_of_outcomes, metadata
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def _lines_of_groups(tree: xr.DataTree, own: Estimates, x: str) -> list[np.ndarr
 
 
 def _factor(tree: xr.DataTree) -> str:
-    return next(iter(metadata(tree)["spec"]["groups"]))
+    return next(iter(groups_of_outcomes(metadata(tree)["spec"])))
 
 
 def along(of: pd.DataFrame) -> str:

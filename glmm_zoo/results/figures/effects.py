@@ -138,7 +138,7 @@ def coefficient_words(about: About, coefficient: str) -> str:
         if monotonic := re.fullmatch(r"mo\((.*)\)", part):
             parts.append(f"{about.name(monotonic[1])} (mean step)")
             continue
-        expression = re.sub(r"^I\((.*)\)$", r"\1", part)
+        expression = re.sub(r"^(?:I|mi)\((.*)\)$", r"\1", part)
         words = re.sub(r"[^\W\d]\w*(?:\.\w+)*", lambda name: about.name(name[0]), expression)
         parts.append(words if level is None else value_words(about, level[1], level[2]))
     return " × ".join(parts)

@@ -14,7 +14,7 @@ from glmm_zoo.results.about import About
 from glmm_zoo.results.figures.effects import coefficient_words, predictor_words
 from glmm_zoo.results.findings.finding import draws_of
 from glmm_zoo.results.parameter_statistics import group_effect_moments
-from glmm_zoo.results.storage import metadata
+from glmm_zoo.results.storage import groups_of_outcomes, metadata
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _by_stratum(draws: np.ndarray, several: bool) -> np.ndarray:
 
 def correlated_factors(tree: xr.DataTree) -> dict[str, dict[str, str]]:
     """The factors that have correlated effects, and the variables of their sds, correlations and effects."""
-    found = {name: _variables(group) for name, group in metadata(tree)["spec"]["groups"].items()}
+    found = {name: _variables(group) for name, group in groups_of_outcomes(metadata(tree)["spec"]).items()}
     return {name: v for name, v in found.items() if v["corr"] in tree["posterior"]}
 
 

@@ -15,7 +15,7 @@ from glmm_zoo.formulas.members import member_levels, members_in_rows
 from glmm_zoo.formulas.names import variable_name
 from glmm_zoo.results.about import About
 from glmm_zoo.results.once import once
-from glmm_zoo.results.storage import metadata, stored_table
+from glmm_zoo.results.storage import groups_of_outcomes, metadata, stored_table
 from glmm_zoo.tables.frames import take_columns
 from glmm_zoo.tables.text_values import as_number
 
@@ -107,7 +107,7 @@ def _members(tree: xr.DataTree) -> dict[str, list[str]]:
 
 def grouping_factors(tree: xr.DataTree) -> list[str]:
     """The names of the grouping factors of which a row has one level, once each; of a process over time that of its series."""
-    groups = {name: g for name, g in metadata(tree)["spec"]["groups"].items() if "members" not in g}
+    groups = {name: g for name, g in groups_of_outcomes(metadata(tree)["spec"]).items() if "members" not in g}
     return list(dict.fromkeys(group.get("process", {}).get("of", name) for name, group in groups.items()))
 
 

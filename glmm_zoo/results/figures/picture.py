@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,7 +19,7 @@ import numpy as np
 
 from glmm_zoo.errors import InputError, listing
 from glmm_zoo.results.figures.sheet import COLOURS, SMALL, TEXT, Sheet
-from glmm_zoo.results.figures.svg import Stylesheet, page_svg, standalone_svg
+from glmm_zoo.results.figures.svg import Stylesheet, standalone_svg
 from glmm_zoo.results.replacement import replace_file
 from glmm_zoo.results.storage import check_target
 
@@ -68,9 +67,11 @@ class Picture:
             self.draw(canvas)
         return canvas.figure
 
-    def inline_svg(self, width: int, styles: Stylesheet, prefix: str) -> str:
-        """The picture as SVG inside a page: colours are the page's, classes are those of `styles`, ids begin with `prefix`."""
-        return page_svg(_svg(self.figure(width)), COLOURS, styles, prefix)
+    def inline_svg(self, width: int, styles: Stylesheet) -> str:
+        """The picture as SVG inside a page: colours are the page's, classes are those of `styles`."""
+        from glmm_zoo.results.figures.svg_renderer import svg_of
+
+        return svg_of(self.figure(width), styles)
 
     def save(self, path: str | os.PathLike[str], *, width: int = WIDE, overwrite: bool = False) -> Path:
         """Write the picture in the form that the ending says: .svg, .png or .pdf.
@@ -81,11 +82,12 @@ class Picture:
             Another ending, or a file that cannot be written.
         """
         path = check_picture_file(path, overwrite=overwrite)
-        figure, ending = self.figure(width), path.suffix.lower()
+        ending = path.suffix.lower()
         if ending == ".svg":
-            content = standalone_svg(_svg(figure), COLOURS, title=self.alt).encode()
+            styles = Stylesheet()
+            content = standalone_svg(self.inline_svg(width, styles), styles, title=self.alt).encode()
         else:
-            content = _drawn(figure, ending[1:])
+            content = _drawn(self.figure(width), ending[1:])
         replace_file(path, content)
         return path
 
@@ -119,19 +121,12 @@ def check_width(width: int) -> None:
         )
 
 
-def _svg(figure: Figure) -> str:
-    return _drawn(figure, "svg").decode()
-
-
 def _drawn(figure: Figure, form: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    settings: Any = {**PLAIN_TEXT, "svg.fonttype": "none", "svg.hashsalt": "glmm_zoo", "pdf.fonttype": 42}
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        if form == "svg":  # letters that matplotlib's font lacks are there as text
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    with mpl.rc_context({**PLAIN_TEXT, "pdf.fonttype": 42}):
+        metadata: dict[str, Any] = {"pdf": {"CreationDate": None}}.get(form, {})
         figure.savefig(
             buffer,
             format=form,

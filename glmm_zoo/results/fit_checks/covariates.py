@@ -22,7 +22,7 @@ def pattern_checks(rows: PredictedRows, spec: Mapping[str, Any], about: About) -
     observed, drawn = (rows.y - mean) / scale, (rows.drawn - mean) / scale
     tried = {column: stretch for column, x in rows.covariates.items() if (stretch := stretches_of(x)) is not None}
     for column, stretch in tried.items():
-        member = np.eye(stretch.max() + 1)[stretch]  # (n, stretches)
+        member = _members(stretch)
         p = far_from_expected(observed @ member, drawn @ member)
         away = (observed @ member) / member.sum(axis=0)
         if p < PATTERN / len(tried):
@@ -35,12 +35,19 @@ def pattern_checks(rows: PredictedRows, spec: Mapping[str, Any], about: About) -
 
 
 def stretches_of(x: np.ndarray) -> np.ndarray | None:
-    """The stretch (n,) of a column of numbers that each row is in, about equally many rows in each; None where there are too few rows
-    for three."""
-    stretches = min(STRETCHES, len(x) // ROWS_IN_STRETCH)
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, stretches + 1)[1:-1])) if stretches > 2 else np.empty(0)
-    codes = np.unique(np.searchsorted(edges, x, side="right"), return_inverse=True)[1]
+    """The stretch (n,) of a column of numbers that each row is in, about equally many rows in each, -1 of rows without a value; None where
+    there are too few rows for three."""
+    known = ~np.isnan(x)
+    stretches = min(STRETCHES, known.sum() // ROWS_IN_STRETCH)
+    edges = np.unique(np.quantile(x[known], np.linspace(0, 1, stretches + 1)[1:-1])) if stretches > 2 else np.empty(0)
+    codes = np.full(len(x), -1)
+    codes[known] = np.unique(np.searchsorted(edges, x[known], side="right"), return_inverse=True)[1]
     return codes if codes.max() > 1 else None
+
+
+def _members(stretch: np.ndarray) -> np.ndarray:
+    """Which rows are in which stretch (n, stretches), as 0 and 1."""
+    return (stretch[:, None] == np.arange(stretch.max() + 1)).astype(float)
 
 
 def mean_by_stretch(rows: PredictedRows, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -49,9 +56,9 @@ def mean_by_stretch(rows: PredictedRows, column: str) -> tuple[np.ndarray, np.nd
     stretch = stretches_of(x)
     if stretch is None:
         return None
-    member = np.eye(stretch.max() + 1)[stretch]
+    member = _members(stretch)
     member = member / member.sum(axis=0)
-    return x @ member, rows.y @ member, rows.drawn @ member
+    return np.nan_to_num(x) @ member, rows.y @ member, rows.drawn @ member
 
 
 def _pattern_words(

@@ -22,7 +22,7 @@ from glmm_zoo.results.fit_checks.fit_check import PATTERN, FitCheck, far_from_ex
 from glmm_zoo.results.numbers import alone, written
 from glmm_zoo.results.predicted_rows import PredictedRows, predicted_times
 from glmm_zoo.results.storage import metadata, stored_table
-from glmm_zoo.tables.frames import take_columns
+from glmm_zoo.tables.frames import take_columns_with_gaps
 
 PERIODS, EVENTS_IN_PERIOD, FEW_ROWS = 6, 5, 10
 _SIMULATED = 20_000
@@ -44,7 +44,7 @@ def follow_up_of_fit(tree: xr.DataTree) -> RowsFollowed:
     spec = metadata(tree)["spec"]
     response = parse_formula(spec["formula"]).response
     assert response is not None
-    table = take_columns(stored_table(tree), list(response.columns), "error", [])
+    table = take_columns_with_gaps(stored_table(tree), list(response.columns))
     return follow_up(family_of_fit(spec["family"], spec).read(table, response, spec["options"]["censored"]))
 
 

@@ -35,7 +35,7 @@ def checked(picture: Picture) -> dict[int, Figure]:
         for axis in figure.axes:
             for points in marks(axis):
                 _inside(axis, points)
-        svg = picture.inline_svg(width, Stylesheet(), "f1")
+        svg = picture.inline_svg(width, Stylesheet())
         assert not re.search(r"#[0-9a-fA-F]{3,8}\b(?!\")", re.sub(r">[^<]*<", "><", svg)), "a colour of its own"
         assert "clip-path" not in svg
         ids = re.findall(r'\bid="([^"]*)"', svg)

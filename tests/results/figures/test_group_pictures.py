@@ -170,7 +170,7 @@ def test_a_factor_that_the_fit_lacks(tree) -> None:
 
 def test_names_in_letters_that_the_font_of_matplotlib_lacks_are_text_in_svg() -> None:
     picture = caterpillar(fit_of(herds(6, lambda i: f"日本語{i}")), "herd", ABOUT)
-    assert "日本語3" in picture.inline_svg(NARROW, Stylesheet(), "f1")
+    assert "日本語3" in picture.inline_svg(NARROW, Stylesheet())
 
 
 def test_a_response_has_its_own_name_where_variables_have_another() -> None:

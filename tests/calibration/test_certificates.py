@@ -1,0 +1,180 @@
+"""Designs, the certificates that are made of them, and where these are shown."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import glmm_zoo as zoo
+from glmm_zoo import registry
+from glmm_zoo.calibration import certify as module
+from glmm_zoo.calibration.calibrate import SimulationBasedCalibration
+from glmm_zoo.calibration.certify import certify, design_model, designs
+from glmm_zoo.cli.commands import app
+from glmm_zoo.cli.exit_codes import ExitCode
+from glmm_zoo.errors import InputError
+from glmm_zoo.qualification import operation
+from glmm_zoo.report import certificate
+from glmm_zoo.report.certificate import Certificate, certificate_texts, certificates
+from glmm_zoo.results.storage import metadata, write_metadata
+
+NOT_DRAWN = {"joint_survival"}  # markers that end with an event
+
+
+def found_by_hand(n: int, *, scale: float = 1.0) -> SimulationBasedCalibration:
+    """n simulations, of which the last failed, and of two effects of a group, too narrow by `scale`, and a log-likelihood."""
+    rng = np.random.default_rng(3)
+    names = ["u_id[P1, Intercept]", "u_id[P2, Intercept]", "log-likelihood"]
+    records: list[dict[str, Any]] = [
+        {
+            "simulation": i, "refused": i % 2, "sound": i != 0, "divergences": 3, "seconds": 0.5,
+            "ranks": {name: float(stats.norm.cdf(rng.normal(), scale=scale)) for name in names},
+        }
+        for i in range(n - 1)
+    ]  # fmt: skip
+    return SimulationBasedCalibration((*records, {"simulation": n - 1, "refused": 0, "failed": "why", "seconds": 0.5}))
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of certificates in place of that of the package; calibrations are made by hand."""
+    monkeypatch.setattr(certificate, "CERTIFICATES", tmp_path)
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n))
+    return tmp_path
+
+
+def test_every_builder_has_a_design_that_it_takes() -> None:
+    assert {design.builder for design in designs().values()} == registry.builders().keys() - NOT_DRAWN
+    for name in designs():
+        spec = design_model(name).spec
+        assert spec["builder"] == (name if name != "gamm" else "hierarchical_linear") and spec["data"]["rows"] <= 60
+
+
+def test_an_unknown_design_is_told() -> None:
+    with pytest.raises(InputError, match="no design 'joint_survival' to certify"):
+        certify("joint_survival", folder=".")
+    with pytest.raises(InputError, match="did you mean 'poisson'"):
+        certify("poison", folder=".")
+
+
+def test_a_certificate_says_what_came_of_the_calibration(planted: Path) -> None:
+    found = certify("poisson", 200, folder=planted)
+    assert (
+        found
+        == msgspec.json.decode((planted / "poisson.json").read_bytes(), type=Certificate)
+        == certificates()["poisson"]
+    )
+    by_hand = found_by_hand(200)
+    ranks = by_hand.ranks.to_numpy()
+    spread = stats.ttest_1samp(12 * ((ranks[:, :2] - 0.5) ** 2).mean(axis=1), 1.0).pvalue
+    assert found.spread_p == pytest.approx(spread) and found.tests == 4
+    assert found.p_adjusted == by_hand.table["p_adjusted"].min() and found.quantity == by_hand.table.index[0]
+    assert (found.simulations, found.failed, found.refused, found.divergences) == (200, 1, 99, 597)
+    assert found.sound == pytest.approx(198 / 199) and found.seconds == 100.0
+    assert found.calibrated and found.rows == 48 and found.groups == {"id": 8}
+    assert (found.draws, found.tune, found.chains) == (1000, 500, 4)
+    assert found.command == "glmm-zoo certify poisson --n 200 --out calibration"
+    certify("poisson", 1000, folder=planted)
+    assert certificates()["poisson"].command == "glmm-zoo certify poisson --out calibration"
+
+
+def test_too_few_simulations_make_no_certificate(planted: Path) -> None:
+    with pytest.raises(InputError, match=r"too few to judge.* A certificate needs more"):
+        certify("poisson", 20, folder=planted)
+    assert not list(planted.glob("*.json"))
+
+
+def test_the_command_line_certifies_and_says_what_departs(
+    planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["certify", "poisson", "gamma", "--out", str(planted)]
+    assert app(words, result_action="return_value") == ExitCode.DONE
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("Calibrated: 1,000 simulated data sets of") == 2 and (planted / "gamma.json").exists()
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
+    assert app(["certify", "lognormal", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Found not to be calibrated" in said and "smallest p 0.000, of 'u_id[P1, Intercept]'" in said
+    monkeypatch.setattr(module, "designs", lambda: {name: designs()[name] for name in ("poisson", "gamma", "beta")})
+    assert app(["certify", "--out", str(planted)], result_action="return_value") == ExitCode.UNSOUND
+    assert (planted / "beta.json").exists()  # of which there was none
+
+
+def fit_made_with(tree: xr.DataTree, version: str) -> xr.DataTree:
+    content = copy.deepcopy(metadata(tree))
+    content["versions"]["glmm-zoo"] = version
+    other = tree.copy()
+    write_metadata(other, content)
+    return other
+
+
+def test_a_page_shows_the_certificate_and_what_is_other_now(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = zoo.fit(design_model("poisson"), draws=60, tune=100, chains=2, seed=1, progress=False)
+
+    def page(of: xr.DataTree) -> str:
+        return zoo.write_report(of, planted / "page.html", overwrite=True).read_text(encoding="utf-8")
+
+    assert "No certificate of calibration of poisson comes with this version" in page(tree)
+    found = certify("poisson", folder=planted)
+    shown = page(tree)
+    assert (
+        f"Calibrated: 1,000 simulated data sets of <code>{found.formula}</code> (48 rows, 8 levels of id) on {found.date}"
+        in shown
+    )
+    assert f"with version {found.version}; smallest p " in shown and "changed since" not in shown
+    assert "<code>glmm-zoo certify poisson --out calibration</code>" in shown
+    assert "This is version 9.9, which was not calibrated." in page(fit_made_with(tree, "9.9"))
+    monkeypatch.setattr(certificate, "code_of_draws", lambda: "other")
+    assert "Sources on which draws depend have changed since." in page(tree)
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
+    certify("poisson", folder=planted)
+    assert "Found not to be calibrated: " in certificate_texts("poisson", found.version)[0]
+
+
+def test_the_hash_is_of_the_sources_that_draws_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"families/a.py": "1", "priors.py": "2", "report/b.py": "3"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(certificate, "SOURCES", tmp_path)
+    before = certificate.code_of_draws.__wrapped__()
+    for name, same in (("report/b.py", True), ("families/a.py", False), ("priors.py", False)):
+        (tmp_path / name).write_text("other")
+        assert (certificate.code_of_draws.__wrapped__() == before) is same
+        (tmp_path / name).write_text(files[name])
+
+
+def test_qualification_lists_certificates(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certify("poisson", folder=planted)
+
+    def states() -> dict[str, str]:
+        return {r.what: r.state for r in operation._calibrations()}  # pyright: ignore
+
+    assert states() == dict.fromkeys(designs(), "noted") | {"poisson": "passed"}
+    monkeypatch.setattr(certificate, "code_of_draws", lambda: "other")
+    assert states()["poisson"] == "noted"
+    monkeypatch.setattr(module, "calibrate", lambda model, n, **more: found_by_hand(n, scale=0.7))
+    certify("poisson", folder=planted)
+    assert states()["poisson"] == "failed"
+
+
+@pytest.mark.parametrize("found", certificates().values(), ids=lambda found: found.design)
+def test_a_certificate_of_the_package_is_of_its_design_and_whole(found: Certificate) -> None:
+    spec, design = design_model(found.design).spec, designs()[found.design]
+    assert (found.schema, found.simulations, found.formula) == (
+        certificate.CERTIFICATE_SCHEMA,
+        design.simulations,
+        design.formula,
+    )
+    assert found.priors == spec["priors"] and found.data_sha256 == spec["data"]["sha256"]
+    command, bound, _ = app.parse_args(shlex.split(found.command)[1:], exit_on_error=False)
+    assert command.__name__ == "certify" and bound.args == (found.design,)
+    assert found.calibrated is (found.p_adjusted >= 0.01) and found.commit and found.seconds > found.simulations / 100
