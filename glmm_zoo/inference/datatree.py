@@ -79,8 +79,10 @@ def posterior(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariable
 
 
 def _computed(model: Model, compiled: Compiled, drawn: Draws, kept: KeptVariables) -> list[np.ndarray]:
-    """All draws (chains x draws, ...) of the variables, of some draws after others, so that little of it is there twice."""
+    """All draws (chains x draws, ...) of the variables; where they are large of some draws after others, so that little is there twice."""
     x, compute = drawn.x_of(drawn.x_draws), compiled.variables(model.replace_rvs_by_values(list(kept.draws)))
+    if not kept.single:
+        return compute(x)
     first = compute(x[:1])
     types = [np.float32 if v.name in kept.single else part.dtype for v, part in zip(kept.draws, first, strict=True)]
     values = [np.empty((len(x), *part.shape[1:]), kind) for part, kind in zip(first, types, strict=True)]

@@ -130,7 +130,8 @@ def _drawn(tree: xr.DataTree, name: str) -> tuple[np.ndarray, np.ndarray | None]
     pointwise = _pointwise(tree, name, dim)
     arrays = (predicted,) if pointwise is None else xr.align(predicted, pointwise, join="inner", copy=False)
     drawn, *log_p = (
-        array.transpose("chain", "draw", dim).values.reshape(-1, array.sizes[dim]).astype(float) for array in arrays
+        array.transpose("chain", "draw", dim).values.reshape(-1, array.sizes[dim]).astype(float, copy=False)
+        for array in arrays
     )
     return drawn, log_p[0] if log_p else None
 

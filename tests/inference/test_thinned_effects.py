@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,27 @@ def test_moments_of_imputed_tables_stand_together(monkeypatch: pytest.MonkeyPatc
         mean = other["posterior"]["u_site"].mean(("chain", "draw"))
         np.testing.assert_allclose(one["group_effects"]["u_site"].sel(statistic="mean"), mean, rtol=1e-9)
         assert one["group_effect_draws"].sizes["chain"] == 2
+
+
+@pytest.mark.slow
+def test_a_large_fit_at_defaults(tmp_path: Path) -> None:
+    """20.4 million draws of group effects: every second one is kept, and nothing large is read for a summary."""
+    rng = np.random.default_rng(1)
+    site = np.arange(10_200) % 5100
+    y = (rng.random(10_200) < expit(rng.normal(size=5100)[site])).astype(int)
+    data = pd.DataFrame({"y": y, "x": rng.normal(size=10_200), "site": [f"s{k}" for k in site]})
+    tree = zoo.fit(zoo.hierarchical_logistic(data, "y ~ x + (1 | site)"), seed=1, progress=False)
+    path = zoo.save(tree, tmp_path / "fit.nc")
+    assert path.stat().st_size < 120e6
+    loaded = zoo.load(path)
+    tracemalloc.start()
+    pd.testing.assert_frame_equal(zoo.summary(loaded), zoo.summary(tree))
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    draws = tree["group_effect_draws"]["u_site"]
+    assert draws.shape == (4, 500, 5100, 1)
+    of_effects = zoo.summary(loaded, group_effects=True).filter(like="u_site[", axis=0)
+    np.testing.assert_allclose(of_effects["mean"], draws.mean(("chain", "effect_draw")).values[:, 0], atol=0.15)
+    assert of_effects["ess_bulk"].min() > 400 and zoo.check(loaded).sound == zoo.check(tree).sound
+    zoo.save(loaded, path, overwrite=True)  # from itself
+    assert zoo.replay(zoo.load(path), progress=False).exact

@@ -42,17 +42,16 @@ def calibration(rows: PredictedRows) -> CalibrationBins | None:
     few = rows.at_most(CALIBRATION_DRAWS)
     if bins < 3 or few.log_p is None:
         return None
-    likely = np.exp(few.log_p)
-    predicted = np.clip(np.where(few.y == 1, likely, 1 - likely), 0, 1)  # (draws, n)
-    order = np.argsort(predicted, axis=1)
     starts = np.linspace(0, len(few.y), bins + 1).astype(int)[:-1]
     sizes = np.diff(np.append(starts, len(few.y)))
 
-    def sums(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(np.take_along_axis(values, order, 1), starts, axis=1)
+    def sums(log_p: np.ndarray) -> list[np.ndarray]:
+        likely = np.exp(log_p)
+        predicted = np.clip(np.where(few.y == 1, likely, 1 - likely), 0, 1)
+        order = np.argsort(predicted)
+        return [np.add.reduceat(v[order], starts) for v in (few.y, predicted, predicted * (1 - predicted))]
 
-    events, expected = sums(np.broadcast_to(few.y, predicted.shape)), sums(predicted)
-    variance = sums(predicted * (1 - predicted))
+    events, expected, variance = np.moveaxis([sums(log_p) for log_p in few.log_p], 1, 0)  # (draws, bins) each
     if np.mean(expected[:, -1] / sizes[-1] - expected[:, 0] / sizes[0]) < 2 * np.sqrt(variance.max()) / sizes.min():
         return None
     distance = ((events - expected) ** 2 / np.maximum(variance, 1e-9)).sum(axis=1)
