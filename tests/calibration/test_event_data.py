@@ -276,13 +276,11 @@ def test_causes_and_events_that_come_again() -> None:
     """Constant hazards: numbers against time at risk times the rate."""
     visits, events = followed(150)
     events["cause"] = np.where(events["death"], np.where(events.id % 8 < 4, "heart", "other"), "alive")
-    model = joint(
-        (visits, events),
-        "Surv(years, cause) ~ 1",
-        baseline="exponential",
-        association="shared_effects",
-        censored="alive",
-    )
+    rates = {"surv_Intercept[heart]": "Normal(-1.5, 0.2)", "surv_Intercept[other]": "Normal(-0.2, 0.2)"}
+    model = zoo.joint_survival(
+        visits, events, "y ~ time + (1 | id)", event="Surv(years, cause) ~ 1", baseline="exponential", censored="alive",
+        association="shared_effects", center=False, priors={**rates, "assoc": "Normal(0, 0.3)", "sd": "HalfNormal(0.5)"},
+    )  # fmt: skip
     for found in drawn_sets(model, 2):
         rows, u, p = of_subjects(found)
         for cause in ("heart", "other"):
