@@ -51,7 +51,7 @@ def calibration(rows: PredictedRows) -> CalibrationBins | None:
         order = np.argsort(predicted)
         return [np.add.reduceat(v[order], starts) for v in (few.y, predicted, predicted * (1 - predicted))]
 
-    events, expected, variance = np.moveaxis([sums(log_p) for log_p in few.log_p], 1, 0)  # (draws, bins) each
+    events, expected, variance = np.moveaxis(np.array([sums(log_p) for log_p in few.log_p]), 1, 0)  # (draws, bins) each
     if np.mean(expected[:, -1] / sizes[-1] - expected[:, 0] / sizes[0]) < 2 * np.sqrt(variance.max()) / sizes.min():
         return None
     distance = ((events - expected) ** 2 / np.maximum(variance, 1e-9)).sum(axis=1)
