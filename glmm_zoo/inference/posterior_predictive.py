@@ -35,7 +35,9 @@ def new_groups(model: Model, compiled: Compiled, drawn: Draws, seed: int | None)
     They are of `NEW_GROUP_DRAWS` draws at most, evenly chosen. None for a model without group effects, and for a joint model of
     survival, whose visits end with an event that new effects would move.
     """
-    effects = {model[g.random] for g in model.groups} | {v for v in model.free_RVs if v.name == "study_effect"}
+    effects = {model[name] for g in model.groups for name in g.randoms} | {
+        v for v in model.free_RVs if v.name == "study_effect"
+    }
     if not effects or model.event is not None:
         return None
     chains, draws = drawn.stats["diverging"].shape

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from glmm_zoo.inference.kernel.expression import Node
+from glmm_zoo.inference.kernel.bands import band_function, write_band
+from glmm_zoo.inference.kernel.expression import TRIANGULAR, Node
 
 if TYPE_CHECKING:
     from glmm_zoo.inference.kernel.emit import Emitter
@@ -71,7 +73,14 @@ end:
 """
 
 
-def product_function(lanes: int) -> str:
+def product_functions(nodes: Iterable[Node], lanes: int) -> list[str]:
+    """The functions that these expressions call."""
+    ops = {n.op for n in nodes}
+    bands = [band_function(op, lanes) for op in sorted(ops & TRIANGULAR)]
+    return [_product_function(lanes), *bands] if "product" in ops else bands
+
+
+def _product_function(lanes: int) -> str:
     """The function `product`, out = matrix v, of a matrix row by row and a vector whose elements are `stride` apart."""
     replaced = {"VECTOR": f"<{lanes} x double>", "WIDTH": str(lanes), "STEP": str(2 * lanes)}
     code = _CODE
@@ -82,6 +91,8 @@ def product_function(lanes: int) -> str:
 
 def write_product(emitter: Emitter, node: Node) -> None:
     """The call of the function, which stores the vector of a product in scratch memory."""
+    if node.op in TRIANGULAR:
+        return write_band(emitter, node)
     assert node.domain is not None
     (v,) = node.args
     assert v.domain is not None
